@@ -1,0 +1,1 @@
+//! One annotation gives storage code OpenTelemetry-compliant spans and exact metrics.
