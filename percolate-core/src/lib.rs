@@ -1,1 +1,14 @@
 //! One annotation gives storage code OpenTelemetry-compliant spans and exact metrics.
+//!
+//! See [`otel`] for the runtime and `storage` for the database underneath.
+
+// The macros name this crate by its public path, here too.
+#[expect(unused_extern_crates, reason = "used by expansions in this crate")]
+extern crate self as percolate_core;
+
+pub mod otel;
+#[doc(hidden)]
+pub mod private;
+
+#[doc(hidden)]
+pub use private as __private;

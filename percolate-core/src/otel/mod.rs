@@ -1,0 +1,15 @@
+//! Everything about telemetry: what an annotated function runs, the conventions, trace context, the checking
+//! Layer and the pipeline. No storage type is named here: this module instruments any engine.
+//!
+//! The way of one call is `operation.rs`: enter, gate, finish. Everything else serves it.
+
+pub mod conventions;
+pub(crate) mod metrics;
+pub(crate) mod operation;
+pub(crate) mod outcome;
+mod record;
+pub mod runtime;
+pub(crate) mod site;
+
+pub use metrics::{ADVISED_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};
+pub use outcome::{ErrorInfo, ErrorType, JobStatus, Outcome, Rows};

@@ -1,0 +1,181 @@
+//! Buffers of threads, their hand-over, and the background thread.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use opentelemetry::Context;
+use opentelemetry_sdk::trace::SpanProcessor;
+
+use super::Record;
+use super::convert::Converter;
+
+/// Records in one buffer before it is handed over.
+const BLOCK: usize = 512;
+/// Blocks that may wait to be converted.
+const WAITING_BLOCKS: usize = 64;
+/// How long a record waits at most in the buffer of an idle thread.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// Takes finished calls from any thread and gives them to span processors on its own.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    id: u64,
+    shared: Arc<Shared>,
+    work: SyncSender<Work>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Every thread's buffer, kept until it is empty and its thread has ended.
+    buffers: Mutex<Vec<Arc<Buffer>>>,
+    dropped: AtomicU64,
+}
+
+type Buffer = Mutex<Vec<Record>>;
+
+enum Work {
+    Block(Vec<Record>),
+    Flush(SyncSender<()>),
+}
+
+thread_local! {
+    /// This thread's buffer with the recorder it belongs to; several only where tests scope several runtimes.
+    static MINE: RefCell<Vec<(u64, Arc<Buffer>)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Recorder {
+    pub(crate) fn start(processors: Vec<Arc<dyn SpanProcessor>>) -> std::io::Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let shared = Arc::new(Shared { buffers: Mutex::default(), dropped: AtomicU64::new(0) });
+        let (work, todo) = mpsc::sync_channel(WAITING_BLOCKS);
+        let weak = Arc::downgrade(&shared);
+        thread::Builder::new()
+            .name("percolate-spans".into())
+            .spawn(move || convert_until_closed(&todo, &weak, &processors))?;
+        Ok(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), shared, work })
+    }
+
+    /// Leaves a record in this thread's buffer.
+    pub(crate) fn push(&self, record: Record) {
+        let full = MINE.try_with(|mine| {
+            let mut mine = mine.try_borrow_mut().ok()?;
+            let buffer = match mine.iter().find(|(id, _)| *id == self.id) {
+                Some((_, buffer)) => buffer,
+                None => &self.add_buffer(&mut mine).1,
+            };
+            let mut records = lock(buffer);
+            records.push(record);
+            (records.len() >= BLOCK).then(|| std::mem::replace(&mut *records, Vec::with_capacity(BLOCK)))
+        });
+        match full {
+            Ok(Some(block)) => self.hand_over(block),
+            Ok(None) => {}
+            // The thread is ending: there is no buffer any more.
+            Err(_) => _ = self.shared.dropped.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    #[cold]
+    fn add_buffer<'a>(&self, mine: &'a mut Vec<(u64, Arc<Buffer>)>) -> &'a (u64, Arc<Buffer>) {
+        let buffer = Arc::new(Mutex::new(Vec::with_capacity(BLOCK)));
+        lock(&self.shared.buffers).push(Arc::clone(&buffer));
+        mine.push((self.id, buffer));
+        &mine[mine.len() - 1]
+    }
+
+    fn hand_over(&self, block: Vec<Record>) {
+        if let Err(TrySendError::Full(Work::Block(block)) | TrySendError::Disconnected(Work::Block(block))) =
+            self.work.try_send(Work::Block(block))
+        {
+            self.shared.dropped.fetch_add(block.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until every record made before has reached the processors; `false` when `timeout` passed first.
+    pub(crate) fn flush(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let (done, wait) = mpsc::sync_channel(1);
+        let mut work = Work::Flush(done);
+        loop {
+            match self.work.try_send(work) {
+                Ok(()) => break,
+                Err(TrySendError::Disconnected(_)) => return false,
+                Err(TrySendError::Full(unsent)) => {
+                    if Instant::now() >= deadline {
+                        return false;
+                    }
+                    work = unsent;
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+        }
+        wait.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok()
+    }
+
+    pub(crate) fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+}
+
+fn convert_until_closed(todo: &Receiver<Work>, shared: &Weak<Shared>, processors: &[Arc<dyn SpanProcessor>]) {
+    // What processors and exporters do here must not be instrumented in turn.
+    let _suppressed = Context::enter_telemetry_suppressed_scope();
+    let _silent = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default());
+    let mut converter = Converter::new();
+    let mut next_round = Instant::now() + IDLE;
+    loop {
+        let received = todo.recv_timeout(next_round.saturating_duration_since(Instant::now()));
+        converter.set_anchor();
+        let closed = matches!(received, Err(RecvTimeoutError::Disconnected));
+        match received {
+            Ok(Work::Block(block)) => deliver(block, &converter, processors),
+            Ok(Work::Flush(done)) => {
+                deliver_buffers(shared, &converter, processors);
+                _ = done.try_send(());
+            }
+            Err(_) => {}
+        }
+        if closed || Instant::now() >= next_round {
+            deliver_buffers(shared, &converter, processors);
+            next_round = Instant::now() + IDLE;
+        }
+        if closed {
+            return;
+        }
+    }
+}
+
+/// Empties every thread's buffer and forgets those of ended threads.
+fn deliver_buffers(shared: &Weak<Shared>, converter: &Converter, processors: &[Arc<dyn SpanProcessor>]) {
+    let Some(shared) = shared.upgrade() else { return };
+    let buffers = lock(&shared.buffers).clone();
+    for buffer in &buffers {
+        let records = {
+            let mut records = lock(buffer);
+            if records.is_empty() { continue } else { std::mem::take(&mut *records) }
+        };
+        deliver(records, converter, processors);
+    }
+    drop(buffers);
+    // Held by nobody else: its thread has ended, and it is empty unless it was filled just now.
+    lock(&shared.buffers).retain(|buffer| Arc::strong_count(buffer) > 1 || !lock(buffer).is_empty());
+}
+
+fn deliver(records: Vec<Record>, converter: &Converter, processors: &[Arc<dyn SpanProcessor>]) {
+    let Some((last, others)) = processors.split_last() else { return };
+    for record in records {
+        let span = converter.convert(record);
+        for processor in others {
+            processor.on_end(span.clone());
+        }
+        last.on_end(span);
+    }
+}

@@ -1,0 +1,117 @@
+//! From a [`Record`] to the SDK's `SpanData`: where names become attributes, off the calling thread.
+
+use std::borrow::Cow;
+use std::time::{Instant, SystemTime};
+
+use opentelemetry::trace::{Link, SpanKind, Status};
+use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
+
+use super::Record;
+use crate::otel::conventions as names;
+use crate::otel::metrics;
+use crate::otel::operation::span_name;
+use crate::otel::site::{Kind, SiteKind};
+
+/// Converts records that share an anchor between the two clocks.
+#[derive(Debug)]
+pub(super) struct Converter {
+    scope: InstrumentationScope,
+    anchor: (Instant, SystemTime),
+}
+
+impl Converter {
+    pub(super) fn new() -> Self {
+        Self { scope: metrics::scope(), anchor: (Instant::now(), SystemTime::now()) }
+    }
+
+    /// Takes the clocks' readings anew, so that the wall clock's corrections are followed.
+    pub(super) fn set_anchor(&mut self) {
+        self.anchor = (Instant::now(), SystemTime::now());
+    }
+
+    fn wall_clock(&self, instant: Instant) -> SystemTime {
+        let (monotonic, wall) = self.anchor;
+        match monotonic.checked_duration_since(instant) {
+            Some(before) => wall.checked_sub(before).unwrap_or(wall),
+            None => wall + (instant - monotonic),
+        }
+    }
+
+    pub(super) fn convert(&self, record: Record) -> SpanData {
+        let Record { site, series, start, started, duration, status, outcome, side, names: owned } = record;
+        let def = site.def;
+        let (target, namespace, server_address) = match &owned {
+            Some(owned) => (owned.target.as_deref(), owned.namespace.as_deref(), owned.server_address.as_deref()),
+            None => (series.target.as_deref(), series.namespace.as_deref(), series.server_address.as_deref()),
+        };
+        let name = span_name(site, target, side.query_summary.as_deref());
+        let mut attributes = Attributes(Vec::with_capacity(10 + side.custom.len()));
+        let batch_size = outcome.batch_size.or(side.batch_size);
+        match def.site_kind {
+            SiteKind::Db => {
+                attributes.push(names::DB_SYSTEM_NAME, Some(def.system));
+                attributes.push(names::DB_OPERATION_NAME, Some(def.name));
+                attributes.push_owned(names::DB_COLLECTION_NAME, target);
+                attributes.push_owned(names::DB_NAMESPACE, namespace);
+                attributes.push_owned(names::SERVER_ADDRESS, server_address);
+                attributes.push(names::DB_OPERATION_BATCH_SIZE, batch_size);
+                attributes.push(names::DB_QUERY_SUMMARY, side.query_summary);
+                attributes.push(names::DB_QUERY_TEXT, side.query_text);
+                attributes.push(names::DB_RESPONSE_RETURNED_ROWS, outcome.returned_rows);
+                attributes.push(names::DB_RESPONSE_AFFECTED_ROWS, outcome.affected_rows);
+            }
+            SiteKind::Job => {
+                attributes.push(names::JOB_TYPE, Some(def.name));
+                attributes.push_owned(names::JOB_TARGET_NAME, target);
+                attributes.push(names::JOB_BATCH_SIZE, batch_size);
+                attributes.push(names::JOB_STATUS, Some(status));
+                attributes.push(names::JOB_DURATION_MS, Some(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)));
+            }
+        }
+        let mut span_status = Status::Unset;
+        if let Some(error) = outcome.error {
+            attributes.push(names::ERROR_TYPE, Some(error.error_type));
+            attributes.push(names::DB_RESPONSE_STATUS_CODE, error.status_code);
+            span_status = Status::Error { description: Cow::Borrowed("") };
+        }
+        for (index, value) in side.custom {
+            if let (Some(name), Some(value)) = (def.custom.get(index), value.into_otel()) {
+                attributes.push(name, Some(value));
+            }
+        }
+        let mut links = SpanLinks::default();
+        links.links.extend(start.link.map(Link::with_context));
+        let start_time = self.wall_clock(started);
+        SpanData {
+            span_context: start.context,
+            parent_span_id: start.parent_span_id,
+            parent_span_is_remote: start.parent_is_remote,
+            span_kind: match def.kind {
+                Kind::Client => SpanKind::Client,
+                Kind::Internal => SpanKind::Internal,
+            },
+            name,
+            start_time,
+            end_time: start_time + duration,
+            attributes: attributes.0,
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links,
+            status: span_status,
+            instrumentation_scope: self.scope.clone(),
+        }
+    }
+}
+
+struct Attributes(Vec<KeyValue>);
+
+impl Attributes {
+    fn push(&mut self, name: &'static str, value: Option<impl Into<opentelemetry::Value>>) {
+        self.0.extend(value.map(|value| KeyValue::new(name, value)));
+    }
+
+    fn push_owned(&mut self, name: &'static str, value: Option<&str>) {
+        self.push(name, value.map(str::to_owned));
+    }
+}

@@ -1,0 +1,426 @@
+//! What is listening: the [`Runtime`] that calls report to, and the gate that decides which calls are recorded.
+//!
+//! One runtime is installed for the process, or scoped to a thread (tests); without either the ambient one serves
+//! foreign set-ups: metrics go to the global meter provider, spans to whatever `tracing` layers there are, and that
+//! set-up samples. A runtime lives for the rest of the process once it was built, so that calls hold plain references.
+
+use std::cell::Cell;
+use std::num::NonZeroU128;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry::{Context, global};
+use opentelemetry_sdk::trace::{ShouldSample, SpanProcessor};
+
+use super::metrics::{Instruments, Registry};
+use super::record::Recorder;
+use super::site::{Parent, Site};
+
+/// Head sampling, decided where a trace starts.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Sampler {
+    /// Every call.
+    AlwaysOn,
+    /// No call.
+    AlwaysOff,
+    /// This share of the traces (0 to 1), decided from the trace id as the OpenTelemetry SDKs do.
+    TraceIdRatio(f64),
+    /// The parent's decision; this sampler where there is no parent.
+    ParentBased(Box<Sampler>),
+    /// Any other sampler of the SDK. It is asked with the operation's name and without attributes.
+    Custom(Box<dyn ShouldSample>),
+}
+
+impl Default for Sampler {
+    fn default() -> Self {
+        Self::ParentBased(Box::new(Self::AlwaysOn))
+    }
+}
+
+impl Sampler {
+    fn is_parent_based(&self) -> bool {
+        matches!(self, Self::ParentBased(_))
+    }
+
+    fn samples_root(&self, trace_id: TraceId, site: &Site, parent: Option<&Context>) -> bool {
+        match self {
+            Self::AlwaysOn => true,
+            Self::AlwaysOff => false,
+            Self::TraceIdRatio(ratio) => is_below(*ratio, trace_id),
+            Self::ParentBased(root) => root.samples_root(trace_id, site, parent),
+            Self::Custom(sampler) => {
+                use opentelemetry::trace::SpanKind;
+                use opentelemetry_sdk::trace::SamplingDecision;
+                let kind = match site.def.kind {
+                    super::site::Kind::Client => SpanKind::Client,
+                    super::site::Kind::Internal => SpanKind::Internal,
+                };
+                sampler.should_sample(parent, trace_id, site.def.name, &kind, &[], &[]).decision
+                    == SamplingDecision::RecordAndSample
+            }
+        }
+    }
+}
+
+/// The SDK's rule, so that services agree on a trace.
+fn is_below(ratio: f64, trace_id: TraceId) -> bool {
+    if ratio >= 1.0 {
+        return true;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "the SDK's own arithmetic, bit for bit"
+    )]
+    let bound = (ratio.max(0.0) * (1_u64 << 63) as f64) as u64;
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is compared")]
+    let low = u128::from_be_bytes(trace_id.to_bytes()) as u64;
+    (low >> 1) < bound
+}
+
+/// What a [`Runtime`] is made of.
+#[derive(Debug, Default)]
+pub struct RuntimeConfig {
+    /// Where metrics go; none are recorded without it.
+    pub meter_provider: Option<MeterProviderHandle>,
+    /// Bounds of the duration histograms, in seconds; percolate's storage preset when empty.
+    pub duration_bounds: Vec<f64>,
+    /// Head sampling of recorded calls.
+    pub sampler: Sampler,
+    /// Where finished spans go, as SDK `SpanData`; without any, calls are seen by `tracing` layers alone.
+    pub span_processors: Vec<Arc<dyn SpanProcessor>>,
+    /// From which duration on an unsampled call is reported as slow; never when `None`.
+    pub slow: Option<Duration>,
+}
+
+/// A meter provider, shared.
+#[derive(Clone)]
+pub struct MeterProviderHandle(Arc<dyn MeterProvider + Send + Sync>);
+
+impl MeterProviderHandle {
+    /// Wraps a provider.
+    pub fn new(provider: impl MeterProvider + Send + Sync + 'static) -> Self {
+        Self(Arc::new(provider))
+    }
+}
+
+impl std::fmt::Debug for MeterProviderHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MeterProviderHandle")
+    }
+}
+
+/// What annotated calls report to.
+#[derive(Debug)]
+pub struct Runtime {
+    pub(crate) registry: Registry,
+    pub(crate) recorder: Option<Recorder>,
+    sampler: Option<Sampler>,
+    pub(crate) slow: Option<Duration>,
+}
+
+impl Runtime {
+    /// Builds a runtime. It, its metric series and what they refer to are kept until the process ends.
+    ///
+    /// # Errors
+    /// When the background thread that converts records cannot be started.
+    pub fn build(config: RuntimeConfig) -> std::io::Result<&'static Self> {
+        let instruments =
+            config.meter_provider.map(|provider| Instruments::new(provider.0.as_ref(), &config.duration_bounds));
+        let recorder =
+            if config.span_processors.is_empty() { None } else { Some(Recorder::start(config.span_processors)?) };
+        let sampler = recorder.is_some().then_some(config.sampler);
+        Ok(Box::leak(Box::new(Self { registry: Registry::new(instruments), recorder, sampler, slow: config.slow })))
+    }
+
+    /// Hands all finished spans of this runtime to its span processors.
+    ///
+    /// Returns `false` when that took longer than `timeout`. Flush the processors themselves afterwards.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        self.recorder.as_ref().is_none_or(|recorder| recorder.flush(timeout))
+    }
+
+    /// Spans that were lost because records were made faster than they could be handed over.
+    pub fn dropped_spans(&self) -> u64 {
+        self.recorder.as_ref().map_or(0, Recorder::dropped)
+    }
+
+    /// The way of a call that starts now.
+    pub(crate) fn decide(&'static self, site: &'static Site) -> Decision {
+        Context::map_current(|cx| {
+            if cx.is_telemetry_suppressed() {
+                return Decision::Suppressed;
+            }
+            let span = cx.span();
+            let parent = span.span_context();
+            let inherits = site.def.parent == Parent::Child;
+            let Some(sampler) = &self.sampler else {
+                // A foreign set-up samples by itself; only a parent's refusal is final here.
+                return if inherits && parent.is_valid() && !parent.is_sampled() {
+                    Decision::Unsampled
+                } else {
+                    Decision::Watched
+                };
+            };
+            if inherits && parent.is_valid() {
+                let sampled = if sampler.is_parent_based() {
+                    parent.is_sampled()
+                } else {
+                    sampler.samples_root(parent.trace_id(), site, Some(cx))
+                };
+                return if sampled { Decision::Sampled(Start::child(parent)) } else { Decision::Unsampled };
+            }
+            if inherits && UNSAMPLED_ROOT.get().is_some() {
+                return Decision::Unsampled;
+            }
+            let trace_id = new_trace_id();
+            if sampler.samples_root(TraceId::from(trace_id.get()), site, None) {
+                let link = (site.def.parent == Parent::Link && parent.is_valid()).then(|| parent.clone());
+                Decision::Sampled(Start::root(trace_id, link))
+            } else {
+                Decision::UnsampledRoot(trace_id)
+            }
+        })
+    }
+}
+
+/// The gate's answer.
+#[derive(Debug)]
+pub(crate) enum Decision {
+    /// Telemetry is suppressed: nothing at all.
+    Suppressed,
+    /// Not recorded, as its parent is not.
+    Unsampled,
+    /// Not recorded; the calls inside follow. The trace id is kept for outgoing headers.
+    UnsampledRoot(NonZeroU128),
+    /// Recorded.
+    Sampled(Start),
+    /// For `tracing` layers to decide.
+    Watched,
+}
+
+/// The identity of a recorded call.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) context: SpanContext,
+    pub(crate) parent_span_id: SpanId,
+    pub(crate) parent_is_remote: bool,
+    pub(crate) link: Option<SpanContext>,
+}
+
+impl Start {
+    fn child(parent: &SpanContext) -> Self {
+        Self {
+            context: SpanContext::new(
+                parent.trace_id(),
+                new_span_id(),
+                parent.trace_flags() | TraceFlags::SAMPLED,
+                false,
+                parent.trace_state().clone(),
+            ),
+            parent_span_id: parent.span_id(),
+            parent_is_remote: parent.is_remote(),
+            link: None,
+        }
+    }
+
+    fn root(trace_id: NonZeroU128, link: Option<SpanContext>) -> Self {
+        Self {
+            context: SpanContext::new(
+                TraceId::from(trace_id.get()),
+                new_span_id(),
+                TraceFlags::SAMPLED,
+                false,
+                TraceState::default(),
+            ),
+            parent_span_id: SpanId::INVALID,
+            parent_is_remote: false,
+            link,
+        }
+    }
+}
+
+// ---- which runtime is current ----
+
+static INSTALLED: AtomicPtr<Runtime> = AtomicPtr::new(std::ptr::null_mut());
+static SCOPES: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static SCOPED: Cell<Option<&'static Runtime>> = const { Cell::new(None) };
+    static UNSAMPLED_ROOT: Cell<Option<NonZeroU128>> = const { Cell::new(None) };
+    static RANDOM: Cell<u64> = const { Cell::new(0) };
+    static AMBIENT_CALLS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// A runtime is installed already.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot install percolate's runtime: one is installed already; shut it down first")]
+#[non_exhaustive]
+pub struct AlreadyInstalled;
+
+/// Makes `runtime` the process's own.
+///
+/// # Errors
+/// [`AlreadyInstalled`] when there is one.
+pub fn install(runtime: &'static Runtime) -> Result<(), AlreadyInstalled> {
+    INSTALLED
+        .compare_exchange(
+            std::ptr::null_mut(),
+            std::ptr::from_ref(runtime).cast_mut(),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        )
+        .map(drop)
+        .map_err(|_| AlreadyInstalled)
+}
+
+/// Removes the process's runtime, if it is this one. Calls that are under way still report to it.
+pub fn uninstall(runtime: &'static Runtime) {
+    _ = INSTALLED.compare_exchange(
+        std::ptr::from_ref(runtime).cast_mut(),
+        std::ptr::null_mut(),
+        Ordering::AcqRel,
+        Ordering::Acquire,
+    );
+}
+
+/// Makes `runtime` this thread's own until the guard is dropped. For tests: nothing global is touched.
+#[must_use = "the scope ends when the guard is dropped"]
+pub fn scope(runtime: Option<&'static Runtime>) -> ScopeGuard {
+    SCOPES.fetch_add(1, Ordering::Relaxed);
+    ScopeGuard { before: SCOPED.replace(runtime), not_send: std::marker::PhantomData }
+}
+
+/// The runtime scoped to this thread, for carrying it into another one.
+pub fn scoped() -> Option<&'static Runtime> {
+    if SCOPES.load(Ordering::Relaxed) == 0 { None } else { SCOPED.get() }
+}
+
+/// Ends a [`scope`] when dropped.
+#[derive(Debug)]
+pub struct ScopeGuard {
+    before: Option<&'static Runtime>,
+    not_send: std::marker::PhantomData<*const ()>,
+}
+
+impl Drop for ScopeGuard {
+    fn drop(&mut self) {
+        SCOPED.set(self.before);
+        SCOPES.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The runtime that calls on this thread report to; `None` when nothing listens but perhaps `tracing` layers.
+#[inline]
+pub(crate) fn current() -> Option<&'static Runtime> {
+    if let Some(runtime) = scoped() {
+        return Some(runtime);
+    }
+    let installed = INSTALLED.load(Ordering::Acquire);
+    if !installed.is_null() {
+        // SAFETY: only `install` stores a pointer, made from a `&'static Runtime`.
+        #[expect(unsafe_code, reason = "an atomic reference without a lock on the way of every call")]
+        return Some(unsafe { &*installed });
+    }
+    ambient()
+}
+
+/// How many calls of a thread pass between two looks for a meter provider that was set globally meanwhile.
+const AMBIENT_PERIOD: u32 = 64;
+
+/// The runtime of foreign set-ups, once a global meter provider was set.
+fn ambient() -> Option<&'static Runtime> {
+    static AMBIENT: OnceLock<Runtime> = OnceLock::new();
+    if let Some(runtime) = AMBIENT.get() {
+        return Some(runtime);
+    }
+    let calls = AMBIENT_CALLS.get();
+    AMBIENT_CALLS.set((calls + 1) % AMBIENT_PERIOD);
+    if calls != 0 {
+        return None;
+    }
+    let provider = global::meter_provider();
+    // The provider that does nothing has no state; one that collects has some.
+    if size_of_val(&*provider) == 0 {
+        return None;
+    }
+    Some(AMBIENT.get_or_init(|| Runtime {
+        registry: Registry::new(Some(Instruments::new(provider.as_ref(), &[]))),
+        recorder: None,
+        sampler: None,
+        slow: None,
+    }))
+}
+
+/// What serves a call that only `tracing` layers want.
+pub(crate) fn layers_only() -> &'static Runtime {
+    static LAYERS_ONLY: OnceLock<Runtime> = OnceLock::new();
+    LAYERS_ONLY.get_or_init(|| Runtime { registry: Registry::new(None), recorder: None, sampler: None, slow: None })
+}
+
+// ---- the unsampled root ----
+
+/// The trace id of the unsampled root this thread is inside of, for outgoing headers and for carrying the state.
+pub fn unsampled_root() -> Option<NonZeroU128> {
+    UNSAMPLED_ROOT.get()
+}
+
+/// Sets (or clears) the state of being inside an unsampled root until the guard is dropped.
+#[must_use = "the state is restored when the guard is dropped"]
+pub fn enter_unsampled_root(trace_id: Option<NonZeroU128>) -> UnsampledGuard {
+    UnsampledGuard { before: UNSAMPLED_ROOT.replace(trace_id), not_send: std::marker::PhantomData }
+}
+
+/// Restores the state before [`enter_unsampled_root`] when dropped.
+#[derive(Debug)]
+pub struct UnsampledGuard {
+    before: Option<NonZeroU128>,
+    not_send: std::marker::PhantomData<*const ()>,
+}
+
+impl Drop for UnsampledGuard {
+    fn drop(&mut self) {
+        UNSAMPLED_ROOT.set(self.before);
+    }
+}
+
+// ---- ids ----
+
+/// The next 64 random bits of this thread (splitmix64 over a seed from the process's random hash keys).
+fn random() -> u64 {
+    let mut state = RANDOM.get();
+    if state == 0 {
+        use std::hash::{BuildHasher as _, RandomState};
+        state = RandomState::new().hash_one(std::thread::current().id());
+    }
+    state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    RANDOM.set(state);
+    let mut mixed = state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// A random trace id.
+pub fn new_trace_id() -> NonZeroU128 {
+    loop {
+        if let Some(id) = NonZeroU128::new((u128::from(random()) << 64) | u128::from(random())) {
+            return id;
+        }
+    }
+}
+
+/// A random span id.
+pub fn new_span_id() -> SpanId {
+    loop {
+        let id = random();
+        if id != 0 {
+            return SpanId::from(id);
+        }
+    }
+}
