@@ -10,6 +10,8 @@ pub(crate) mod outcome;
 mod record;
 pub mod runtime;
 pub(crate) mod site;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use metrics::{ADVISED_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};
 pub use outcome::{ErrorInfo, ErrorType, JobStatus, Outcome, Rows};
