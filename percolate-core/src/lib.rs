@@ -9,6 +9,8 @@ extern crate self as percolate_core;
 pub mod otel;
 #[doc(hidden)]
 pub mod private;
+#[cfg(feature = "store")]
+pub mod storage;
 
 #[doc(hidden)]
 pub use private as __private;

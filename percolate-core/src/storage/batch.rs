@@ -1,0 +1,145 @@
+//! Several writes as one: all of them happen, or none.
+
+use rocksdb::WriteBatch;
+
+use super::db::Storage;
+use super::error::WriteError;
+
+/// Collects writes and commits them together. Nothing reaches the store before [`commit`](Self::commit); dropping
+/// the writer drops the writes.
+///
+/// Later writes of a batch win over earlier ones to the same key.
+///
+/// ```
+/// use percolate_core::storage::{Storage, StorageOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// let storage = Storage::open(dir.path(), StorageOptions::new().column_family("articles"))?;
+/// let mut batch = storage.batch();
+/// batch.put("articles", b"a", b"first")?;
+/// batch.put("articles", b"b", b"second")?;
+/// assert_eq!(batch.commit()?, 2);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a batch does nothing until it is committed"]
+pub struct BatchWriter<'db> {
+    storage: &'db Storage,
+    writes: WriteBatch,
+    families: Families,
+    /// What the batch holds when it holds exactly one write.
+    only: Only,
+}
+
+/// The column families a batch touches, as far as telemetry asks.
+enum Families {
+    None,
+    One(String),
+    Several,
+}
+
+#[derive(Clone, Copy)]
+enum Only {
+    Put,
+    Delete,
+}
+
+impl<'db> BatchWriter<'db> {
+    /// An empty batch for `storage`; the same as [`Storage::batch`].
+    pub fn new(storage: &'db Storage) -> Self {
+        Self { storage, writes: WriteBatch::default(), families: Families::None, only: Only::Put }
+    }
+
+    /// Adds the write of `value` under `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::UnknownColumnFamily`]; the batch stays as it was.
+    pub fn put(&mut self, cf: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), WriteError> {
+        self.writes.put_cf(&self.storage.family(cf)?, key, value);
+        self.note(cf, Only::Put);
+        Ok(())
+    }
+
+    /// Adds the removal of `key`. Removing what is not there is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::UnknownColumnFamily`]; the batch stays as it was.
+    pub fn delete(&mut self, cf: &str, key: impl AsRef<[u8]>) -> Result<(), WriteError> {
+        self.writes.delete_cf(&self.storage.family(cf)?, key);
+        self.note(cf, Only::Delete);
+        Ok(())
+    }
+
+    /// The number of writes collected.
+    pub fn len(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// Whether nothing was collected.
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// Writes everything at once and tells how many writes that were. A batch of one is observed as that one
+    /// operation, a batch of none or several as `batch_write`.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`]; nothing of the batch was written.
+    pub fn commit(self) -> Result<usize, WriteError> {
+        match (self.len(), self.only) {
+            (1, Only::Put) => self.commit_put(),
+            (1, Only::Delete) => self.commit_delete(),
+            _ => self.commit_batch(),
+        }
+    }
+
+    fn commit_put(self) -> Result<usize, WriteError> {
+        self.write()
+    }
+
+    fn commit_delete(self) -> Result<usize, WriteError> {
+        self.write()
+    }
+
+    fn commit_batch(self) -> Result<usize, WriteError> {
+        self.write()
+    }
+
+    fn write(self) -> Result<usize, WriteError> {
+        let count = self.writes.len();
+        self.storage.write(self.writes)?;
+        Ok(count)
+    }
+
+    /// The column family, when all writes have the same one.
+    fn single_cf(&self) -> Option<&str> {
+        match &self.families {
+            Families::One(name) => Some(name),
+            Families::None | Families::Several => None,
+        }
+    }
+
+    fn note(&mut self, cf: &str, kind: Only) {
+        self.only = kind;
+        match &self.families {
+            Families::None => self.families = Families::One(cf.to_owned()),
+            Families::One(name) if name != cf => self.families = Families::Several,
+            Families::One(_) | Families::Several => {}
+        }
+    }
+}
+
+impl std::fmt::Debug for BatchWriter<'_> {
+    /// Counts only: the writes are the user's data.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("BatchWriter")
+            .field("len", &self.len())
+            .field("column_family", &self.single_cf())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,370 @@
+//! The store: opening it, reading, writing, looking after it. Batches and scans have their own files.
+//!
+//! One method, one RocksDB call, one annotated operation. A handle whose write failed half way refuses further
+//! writes: what follows an uncertain end of the log could not be trusted after a restart.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use rocksdb::checkpoint::Checkpoint;
+use rocksdb::{
+    BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBWithThreadMode, FlushOptions, MultiThreaded, ReadOptions,
+    WriteBatch, WriteOptions,
+};
+
+use super::batch::BatchWriter;
+use super::column_families::{self, DEFAULT, FORMAT_KEY, FORMAT_VERSION, META};
+use super::error::{MaintenanceError, OpenError, ReadError, StatusCode, StorageError, UnknownColumnFamily, WriteError};
+use super::iterator::{Scan, ScanRange};
+use super::options::{ServerAddress, StorageOptions};
+
+pub(super) type Rocks = DBWithThreadMode<MultiThreaded>;
+
+/// A RocksDB database in a directory. Clones are handles of the same one; it closes with the last of them.
+///
+/// Keys and values are bytes, kept in named column families. Every method is observed as one database operation;
+/// telemetry holds the column family, counts and status codes, never a key or a value.
+///
+/// ```
+/// use percolate_core::storage::{ScanRange, Storage, StorageOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// let storage = Storage::open(dir.path(), StorageOptions::new().column_family("articles"))?;
+/// storage.put("articles", b"percolate", b"a way through")?;
+/// assert_eq!(storage.get("articles", b"percolate")?.as_deref(), Some(&b"a way through"[..]));
+/// assert_eq!(storage.scan("articles", ScanRange::prefix("perc"))?.count(), 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Storage {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    db: Rocks,
+    path: PathBuf,
+    namespace: String,
+    server_address: Option<String>,
+    read_only: bool,
+    cache: Cache,
+    reads: ReadOptions,
+    writes: WriteOptions,
+    /// Kept here because RocksDB's list can be asked by name only.
+    families: RwLock<Vec<String>>,
+    /// Status code of the write after which nothing may be written.
+    poison: OnceLock<StatusCode>,
+}
+
+impl Storage {
+    /// Opens the database in the directory `path`, or makes one there if the options allow.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] names the reason: the path is a file, nothing is there, it is open elsewhere, damaged, made by
+    /// something else, or made by a newer percolate.
+    #[expect(clippy::needless_pass_by_value, reason = "options are made for one open")]
+    pub fn open(path: impl AsRef<Path>, options: StorageOptions) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        let exists = check_directory(path, &options)?;
+        let cache = Cache::new_lru_cache(options.cache_size);
+        let existing = if exists { list_families(path)? } else { Vec::new() };
+        refuse_foreign(path, &existing, &cache)?;
+        let names = family_names(&existing, &options);
+        let db = open_rocks(path, &names, &cache, &options)?;
+        let storage = Self { inner: Arc::new(Inner::new(db, path, names, cache, &options)) };
+        storage.check_format(path)?;
+        Ok(storage)
+    }
+
+    /// The value under `key`, `None` when there is none.
+    pub fn get(&self, cf: &str, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, ReadError> {
+        let family = self.family(cf)?;
+        let value =
+            self.inner.db.get_pinned_cf_opt(&family, key, &self.inner.reads).map_err(|error| read(cf, error))?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    /// The values under `keys`, in the order of the keys.
+    pub fn multi_get<K: AsRef<[u8]>>(&self, cf: &str, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
+        let family = self.family(cf)?;
+        let keys = keys.iter().map(AsRef::as_ref);
+        let values = self.inner.db.batched_multi_get_cf_opt(&family, keys, false, &self.inner.reads);
+        values
+            .into_iter()
+            .map(|value| Ok(value.map_err(|error| read(cf, error))?.map(|value| value.to_vec())))
+            .collect()
+    }
+
+    /// Walks over the keys of `range` and their values, reading as the iterator is asked.
+    pub fn scan(&self, cf: &str, range: ScanRange) -> Result<Scan<'_>, ReadError> {
+        let family = self.family(cf)?;
+        Ok(Scan::new(&self.inner.db, &family, cf, range))
+    }
+
+    /// Writes `value` under `key`, in place of what was there.
+    pub fn put(&self, cf: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), WriteError> {
+        let family = self.family(cf)?;
+        self.check_writable()?;
+        self.after_write(self.inner.db.put_cf_opt(&family, key, value, &self.inner.writes))
+    }
+
+    /// Removes `key`. Removing what is not there is no error.
+    pub fn delete(&self, cf: &str, key: impl AsRef<[u8]>) -> Result<(), WriteError> {
+        let family = self.family(cf)?;
+        self.check_writable()?;
+        self.after_write(self.inner.db.delete_cf_opt(&family, key, &self.inner.writes))
+    }
+
+    /// Removes the keys from `start` up to, but without, `end`, in one write.
+    pub fn delete_range(&self, cf: &str, start: impl AsRef<[u8]>, end: impl AsRef<[u8]>) -> Result<(), WriteError> {
+        let family = self.family(cf)?;
+        self.check_writable()?;
+        let (start, end) = (start.as_ref(), end.as_ref());
+        self.after_write(self.inner.db.delete_range_cf_opt(&family, start, end, &self.inner.writes))
+    }
+
+    /// An empty batch.
+    pub fn batch(&self) -> BatchWriter<'_> {
+        BatchWriter::new(self)
+    }
+
+    /// Moves what is held in memory into files, for every column family.
+    pub fn flush(&self) -> Result<(), MaintenanceError> {
+        self.check_maintainable("flush")?;
+        let names = self.column_families();
+        let families: Vec<_> = names.iter().filter_map(|name| self.inner.db.cf_handle(name)).collect();
+        let families: Vec<_> = families.iter().collect();
+        let result = self.inner.db.flush_cfs_opt(&families, &FlushOptions::default());
+        result.map_err(|error| maintenance("flush", error))
+    }
+
+    /// Hands the write-ahead log to the operating system; with `sync`, waits until the disk has it.
+    pub fn flush_wal(&self, sync: bool) -> Result<(), MaintenanceError> {
+        self.check_maintainable("flush the log of")?;
+        self.inner.db.flush_wal(sync).map_err(|error| maintenance("flush the log of", error))
+    }
+
+    /// Compacts a column family: drops what was overwritten or removed, and sorts the rest anew.
+    pub fn compact(&self, cf: &str) -> Result<(), MaintenanceError> {
+        let family = self.family(cf)?;
+        self.check_maintainable("compact")?;
+        self.inner.db.compact_range_cf(&family, None::<&[u8]>, None::<&[u8]>);
+        Ok(())
+    }
+
+    /// Makes a consistent copy of the database in the new directory `path`. Files are shared by hard links where the
+    /// file system can.
+    pub fn checkpoint(&self, path: impl AsRef<Path>) -> Result<(), MaintenanceError> {
+        let made = Checkpoint::new(&self.inner.db).and_then(|checkpoint| checkpoint.create_checkpoint(path));
+        made.map_err(|error| maintenance("make a checkpoint of", error))
+    }
+
+    /// Makes the column family `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`MaintenanceError::ColumnFamilyExists`] when there is one of that name.
+    pub fn create_column_family(&self, name: &str) -> Result<(), MaintenanceError> {
+        const OPERATION: &str = "make a column family in";
+        self.check_maintainable(OPERATION)?;
+        let mut known = self.inner.families.write().unwrap_or_else(PoisonError::into_inner);
+        let Err(position) = known.binary_search_by(|known| known.as_str().cmp(name)) else {
+            return Err(MaintenanceError::ColumnFamilyExists { name: name.to_owned() });
+        };
+        let options = column_families::family_options(name, &self.inner.cache);
+        self.inner.db.create_cf(name, &options).map_err(|error| maintenance(OPERATION, error))?;
+        known.insert(position, name.to_owned());
+        Ok(())
+    }
+
+    /// The names of all column families, sorted.
+    pub fn column_families(&self) -> Vec<String> {
+        self.inner.families.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The directory of the database.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// The logical name of the store: `db.namespace`.
+    pub fn namespace(&self) -> &str {
+        &self.inner.namespace
+    }
+
+    /// What spans carry as `server.address`.
+    pub fn server_address(&self) -> Option<&str> {
+        self.inner.server_address.as_deref()
+    }
+
+    /// Whether the database was opened without the right to write.
+    pub fn is_read_only(&self) -> bool {
+        self.inner.read_only
+    }
+
+    pub(super) fn family(&self, name: &str) -> Result<Arc<BoundColumnFamily<'_>>, UnknownColumnFamily> {
+        let unknown = || UnknownColumnFamily { name: name.to_owned(), known: self.column_families() };
+        self.inner.db.cf_handle(name).ok_or_else(unknown)
+    }
+
+    pub(super) fn write(&self, batch: WriteBatch) -> Result<(), WriteError> {
+        self.check_writable()?;
+        self.after_write(self.inner.db.write_opt(batch, &self.inner.writes))
+    }
+
+    fn check_writable(&self) -> Result<(), WriteError> {
+        match self.inner.poison.get() {
+            _ if self.inner.read_only => Err(WriteError::ReadOnly),
+            Some(&code) => Err(WriteError::Poisoned { code }),
+            None => Ok(()),
+        }
+    }
+
+    fn after_write(&self, result: Result<(), rocksdb::Error>) -> Result<(), WriteError> {
+        let Err(error) = result.map_err(StorageError::from) else { return Ok(()) };
+        if error.leaves_log_uncertain() {
+            self.inner.poison.get_or_init(|| error.code());
+        }
+        Err(error.into())
+    }
+
+    fn check_maintainable(&self, operation: &'static str) -> Result<(), MaintenanceError> {
+        if self.inner.read_only { Err(MaintenanceError::ReadOnly { operation }) } else { Ok(()) }
+    }
+
+    /// Records the format version in a new database, and refuses one that this build does not understand.
+    fn check_format(&self, path: &Path) -> Result<(), OpenError> {
+        let path = || path.to_owned();
+        let db = &self.inner.db;
+        let failed = |error| OpenError::from_storage(path(), StorageError::from(error));
+        let Some(meta) = db.cf_handle(META) else { return Err(OpenError::Foreign { path: path() }) };
+        let recorded = db.get_cf(&meta, FORMAT_KEY).map_err(failed)?;
+        match recorded.map(|bytes| <[u8; 4]>::try_from(bytes.as_slice()).map(u32::from_be_bytes)) {
+            Some(Ok(found)) if found > FORMAT_VERSION => {
+                Err(OpenError::NewerFormat { path: path(), found, supported: FORMAT_VERSION })
+            }
+            Some(Ok(_)) => Ok(()),
+            Some(Err(_)) => Err(OpenError::Foreign { path: path() }),
+            None if self.inner.read_only || db.latest_sequence_number() > 0 => Err(OpenError::Foreign { path: path() }),
+            None => db.put_cf_opt(&meta, FORMAT_KEY, FORMAT_VERSION.to_be_bytes(), &self.inner.writes).map_err(failed),
+        }
+    }
+}
+
+impl std::fmt::Debug for Storage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Storage")
+            .field("path", &self.inner.path)
+            .field("namespace", &self.inner.namespace)
+            .field("read_only", &self.inner.read_only)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn new(db: Rocks, path: &Path, families: Vec<String>, cache: Cache, options: &StorageOptions) -> Self {
+        let mut writes = WriteOptions::default();
+        writes.set_sync(options.sync);
+        Self {
+            db,
+            path: path.to_owned(),
+            namespace: options.namespace.clone().unwrap_or_else(|| name_of(path)),
+            server_address: match &options.server_address {
+                ServerAddress::Path => Some(path.display().to_string()),
+                ServerAddress::Omit => None,
+                ServerAddress::Custom(text) => Some(text.clone()),
+            },
+            read_only: options.read_only,
+            cache,
+            reads: ReadOptions::default(),
+            writes,
+            families: RwLock::new(families),
+            poison: OnceLock::new(),
+        }
+    }
+}
+
+/// The last part of the path, as text.
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// Whether there is a database at `path`; refuses what cannot become one.
+fn check_directory(path: &Path, options: &StorageOptions) -> Result<bool, OpenError> {
+    let missing = || OpenError::Missing { path: path.to_owned() };
+    match fs::metadata(path) {
+        Ok(found) if !found.is_dir() => Err(OpenError::NotADirectory { path: path.to_owned() }),
+        Ok(_) if path.join("CURRENT").exists() => Ok(true),
+        Ok(_) if options.create_if_missing && !options.read_only => Ok(false),
+        Ok(_) => Err(missing()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if options.create_if_missing && !options.read_only {
+                Ok(false)
+            } else {
+                Err(missing())
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            Err(OpenError::NotADirectory { path: path.to_owned() })
+        }
+        Err(error) => Err(OpenError::Denied { path: path.to_owned(), source: Box::new(error) }),
+    }
+}
+
+fn list_families(path: &Path) -> Result<Vec<String>, OpenError> {
+    let options = column_families::database_options(false);
+    Rocks::list_cf(&options, path).map_err(|error| OpenError::from_storage(path.to_owned(), error.into()))
+}
+
+/// Refuses, before anything is changed, a database that has no `meta` family. One that was never written to may be
+/// ours, its creation cut short, and is let through.
+fn refuse_foreign(path: &Path, existing: &[String], cache: &Cache) -> Result<(), OpenError> {
+    if existing.is_empty() || existing.iter().any(|name| name == META) {
+        return Ok(());
+    }
+    let unwritten = open_rocks(path, existing, cache, &StorageOptions::new().read_only(true))?;
+    match unwritten.latest_sequence_number() {
+        0 => Ok(()),
+        _ => Err(OpenError::Foreign { path: path.to_owned() }),
+    }
+}
+
+/// The families to open, sorted: all that exist, and those asked for unless nothing may be made.
+fn family_names(existing: &[String], options: &StorageOptions) -> Vec<String> {
+    let mut names = existing.to_vec();
+    if !options.read_only {
+        names.extend([DEFAULT.to_owned(), META.to_owned()]);
+        names.extend(options.column_families.iter().cloned());
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn open_rocks(path: &Path, names: &[String], cache: &Cache, options: &StorageOptions) -> Result<Rocks, OpenError> {
+    let database = column_families::database_options(options.create_if_missing);
+    let families =
+        names.iter().map(|name| ColumnFamilyDescriptor::new(name, column_families::family_options(name, cache)));
+    let opened = if options.read_only {
+        Rocks::open_cf_descriptors_read_only(&database, path, families, false)
+    } else {
+        Rocks::open_cf_descriptors(&database, path, families)
+    };
+    opened.map_err(|error| OpenError::from_storage(path.to_owned(), error.into()))
+}
+
+fn read(cf: &str, error: rocksdb::Error) -> ReadError {
+    ReadError::Storage { column_family: cf.to_owned(), source: error.into() }
+}
+
+fn maintenance(operation: &'static str, error: rocksdb::Error) -> MaintenanceError {
+    MaintenanceError::Storage { operation, source: error.into() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! Walking over a column family: which keys ([`ScanRange`]) and the walk itself ([`Scan`]).
+//!
+//! A scan sees the store as it was when the scan began. It stops for good at its first error: what follows an error
+//! would have a hole that nobody could see.
+
+use rocksdb::{DBRawIteratorWithThreadMode, ReadOptions};
+
+use super::db::Rocks;
+use super::error::{ReadError, StorageError};
+
+/// A key and its value.
+pub type Entry = (Box<[u8]>, Box<[u8]>);
+
+/// Which keys a scan visits, and in which direction.
+///
+/// ```
+/// use percolate_core::storage::ScanRange;
+///
+/// let articles = ScanRange::prefix("article:");
+/// let newest_of_2025 = ScanRange::all().from("2025-01").before("2026-01").reverse();
+/// let next_page = ScanRange::prefix("article:").after("article:0099");
+/// # let _ = (articles, newest_of_2025, next_page);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[must_use]
+pub struct ScanRange {
+    /// First key that belongs to the range.
+    lower: Option<Vec<u8>>,
+    /// First key that no longer belongs to it.
+    upper: Option<Vec<u8>>,
+    reverse: bool,
+}
+
+impl ScanRange {
+    /// Every key.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// The keys that begin with `prefix`.
+    pub fn prefix(prefix: impl AsRef<[u8]>) -> Self {
+        let prefix = prefix.as_ref();
+        Self { lower: Some(prefix.to_vec()), upper: first_key_after_prefix(prefix), reverse: false }
+    }
+
+    /// Leaves out the keys before `key`.
+    pub fn from(self, key: impl AsRef<[u8]>) -> Self {
+        self.narrow_lower(key.as_ref().to_vec())
+    }
+
+    /// Leaves out the keys up to and including `key`: where a page that ended with `key` continues.
+    pub fn after(self, key: impl AsRef<[u8]>) -> Self {
+        self.narrow_lower(successor(key.as_ref()))
+    }
+
+    /// Leaves out the keys from `key` on.
+    pub fn before(self, key: impl AsRef<[u8]>) -> Self {
+        self.narrow_upper(key.as_ref().to_vec())
+    }
+
+    /// Leaves out the keys after `key`.
+    pub fn through(self, key: impl AsRef<[u8]>) -> Self {
+        self.narrow_upper(successor(key.as_ref()))
+    }
+
+    fn narrow_lower(mut self, lower: Vec<u8>) -> Self {
+        if self.lower.as_ref().is_none_or(|old| *old < lower) {
+            self.lower = Some(lower);
+        }
+        self
+    }
+
+    fn narrow_upper(mut self, upper: Vec<u8>) -> Self {
+        if self.upper.as_ref().is_none_or(|old| *old > upper) {
+            self.upper = Some(upper);
+        }
+        self
+    }
+
+    /// The same keys, last one first.
+    pub fn reverse(mut self) -> Self {
+        self.reverse = !self.reverse;
+        self
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!((&self.lower, &self.upper), (Some(lower), Some(upper)) if lower >= upper)
+    }
+
+    fn into_read_options(self) -> ReadOptions {
+        let mut options = ReadOptions::default();
+        if let Some(lower) = self.lower {
+            options.set_iterate_lower_bound(lower);
+        }
+        if let Some(upper) = self.upper {
+            options.set_iterate_upper_bound(upper);
+        }
+        options
+    }
+}
+
+/// The smallest key greater than `key`.
+fn successor(key: &[u8]) -> Vec<u8> {
+    let mut next = key.to_vec();
+    next.push(0);
+    next
+}
+
+/// The smallest key greater than every key that begins with `prefix`; `None` when there is none.
+fn first_key_after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+    let last = prefix.iter().rposition(|&byte| byte != u8::MAX)?;
+    let mut next = prefix[..=last].to_vec();
+    next[last] += 1;
+    Some(next)
+}
+
+/// The entries of a [`ScanRange`], read as they are asked for. Ends after the first error.
+#[must_use = "a scan reads only what is asked of it"]
+pub struct Scan<'db> {
+    raw: DBRawIteratorWithThreadMode<'db, Rocks>,
+    column_family: String,
+    reverse: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    NotStarted,
+    Walking,
+    Ended,
+}
+
+impl<'db> Scan<'db> {
+    pub(super) fn new(
+        db: &'db Rocks,
+        family: &impl rocksdb::AsColumnFamilyRef,
+        column_family: &str,
+        range: ScanRange,
+    ) -> Self {
+        let state = if range.is_empty() { State::Ended } else { State::NotStarted };
+        let reverse = range.reverse;
+        let raw = db.raw_iterator_cf_opt(family, range.into_read_options());
+        Self { raw, column_family: column_family.to_owned(), reverse, state }
+    }
+
+    fn advance(&mut self) {
+        match (self.state, self.reverse) {
+            (State::NotStarted, false) => self.raw.seek_to_first(),
+            (State::NotStarted, true) => self.raw.seek_to_last(),
+            (State::Walking, false) => self.raw.next(),
+            (State::Walking, true) => self.raw.prev(),
+            (State::Ended, _) => return,
+        }
+        self.state = State::Walking;
+    }
+
+    fn end(&mut self) -> Option<Result<Entry, ReadError>> {
+        self.state = State::Ended;
+        let source = StorageError::from(self.raw.status().err()?);
+        Some(Err(ReadError::Storage { column_family: self.column_family.clone(), source }))
+    }
+}
+
+impl Iterator for Scan<'_> {
+    type Item = Result<Entry, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.state == State::Ended {
+            return None;
+        }
+        self.advance();
+        match self.raw.item() {
+            Some((key, value)) => Some(Ok((key.into(), value.into()))),
+            None => self.end(),
+        }
+    }
+}
+
+impl std::iter::FusedIterator for Scan<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn prefix_of_highest_bytes_has_no_upper_bound() {
+        assert_eq!(first_key_after_prefix(&[0xff, 0xff]), None);
+        assert_eq!(first_key_after_prefix(&[]), None);
+        assert_eq!(first_key_after_prefix(&[1, 0xff]), Some(vec![2]));
+    }
+
+    proptest! {
+        #[test]
+        fn prefix_bounds_hold_exactly_the_keys_with_that_prefix(prefix: Vec<u8>, key: Vec<u8>) {
+            let range = ScanRange::prefix(&prefix);
+            let above = range.lower.as_ref().is_none_or(|lower| &key >= lower);
+            let below = range.upper.as_ref().is_none_or(|upper| &key < upper);
+            prop_assert_eq!(above && below, key.starts_with(&prefix));
+        }
+    }
+}

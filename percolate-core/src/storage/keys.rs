@@ -1,0 +1,446 @@
+//! Key bytes of every column family, built and parsed here and nowhere else. No I/O and no values; values are in
+//! `schema::entity`. Keys sort in read order: all of a tenant together, in it all of a table, in it by what follows.
+//!
+//! A key is the version byte 1 and then its parts. Text and byte strings are written so that none is the beginning
+//! of another and order is kept: byte 0 becomes `00 FF`, and `00 01` ends the part. So tenants, tables, fields and
+//! keys may hold any byte. Ids are their 16 bytes. Field values ([`FieldValue`]) begin with a byte for their type:
+//!
+//! | Type | Byte | Then |
+//! |---|---|---|
+//! | null | 10 | |
+//! | false, true | 20, 21 | |
+//! | number | 30 | sortable f64 (8 bytes), then the sortable difference to the exact integer (8 bytes) |
+//! | text | 40 | bytes as above, ended by `00 01` |
+
+use uuid::Uuid;
+
+/// First byte of every key; another layout of keys takes another.
+pub const KEY_VERSION: u8 = 1;
+
+const ESCAPED: u8 = 0xff;
+const END: u8 = 0x01;
+const ID_LENGTH: usize = 16;
+
+const NULL: u8 = 0x10;
+const FALSE: u8 = 0x20;
+const TRUE: u8 = 0x21;
+const NUMBER: u8 = 0x30;
+const TEXT: u8 = 0x40;
+
+/// A stored key does not have the shape its column family asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a stored key is malformed ({0}); the database is damaged, rebuild its indexes or restore a backup")]
+pub struct MalformedKey(&'static str);
+
+/// A value an index orders by. Null sorts before booleans, those before numbers, those before text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FieldValue {
+    /// JSON null, or the field is absent.
+    Null,
+    /// False sorts before true.
+    Bool(bool),
+    /// An integer, exact to 64 bits.
+    Integer(i64),
+    /// An integer beyond `i64`.
+    Unsigned(u64),
+    /// Any other number.
+    Float(f64),
+    /// Text, ordered by its UTF-8 bytes.
+    Text(String),
+}
+
+/// Builds a key part by part. Also builds the beginnings of keys that scans want.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct KeyBuilder {
+    bytes: Vec<u8>,
+}
+
+impl KeyBuilder {
+    /// A key with no part yet.
+    pub fn new() -> Self {
+        Self { bytes: vec![KEY_VERSION] }
+    }
+
+    /// Adds text or bytes of any length and content.
+    pub fn text(mut self, part: impl AsRef<[u8]>) -> Self {
+        push_escaped(&mut self.bytes, part.as_ref());
+        self
+    }
+
+    /// Adds an id.
+    pub fn id(mut self, id: Uuid) -> Self {
+        self.bytes.extend_from_slice(id.as_bytes());
+        self
+    }
+
+    /// Adds a typed value.
+    pub fn value(mut self, value: &FieldValue) -> Self {
+        push_value(&mut self.bytes, value);
+        self
+    }
+
+    /// The bytes.
+    pub fn build(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+impl Default for KeyBuilder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Takes a key apart in the order it was built.
+#[derive(Debug, Clone)]
+pub struct KeyReader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> KeyReader<'a> {
+    /// Begins to read `key`.
+    pub fn new(key: &'a [u8]) -> Result<Self, MalformedKey> {
+        match key.split_first() {
+            Some((&KEY_VERSION, rest)) => Ok(Self { rest }),
+            Some(_) => Err(MalformedKey("unknown key version")),
+            None => Err(MalformedKey("empty")),
+        }
+    }
+
+    /// Reads a part of any content.
+    pub fn bytes(&mut self) -> Result<Vec<u8>, MalformedKey> {
+        let mut part = Vec::new();
+        loop {
+            let position = self.rest.iter().position(|&byte| byte == 0).ok_or(MalformedKey("a part has no end"))?;
+            part.extend_from_slice(&self.rest[..position]);
+            let marker = self.rest.get(position + 1).copied();
+            self.rest = self.rest.get(position + 2..).unwrap_or_default();
+            match marker {
+                Some(ESCAPED) => part.push(0),
+                Some(END) => return Ok(part),
+                _ => return Err(MalformedKey("a zero byte is followed by neither 01 nor FF")),
+            }
+        }
+    }
+
+    /// Reads a part that is text.
+    pub fn text(&mut self) -> Result<String, MalformedKey> {
+        String::from_utf8(self.bytes()?).map_err(|_| MalformedKey("a part is not UTF-8"))
+    }
+
+    /// Reads an id.
+    pub fn id(&mut self) -> Result<Uuid, MalformedKey> {
+        Ok(Uuid::from_bytes(self.array::<ID_LENGTH>()?))
+    }
+
+    /// Reads a typed value.
+    pub fn value(&mut self) -> Result<FieldValue, MalformedKey> {
+        match self.array::<1>()?[0] {
+            NULL => Ok(FieldValue::Null),
+            FALSE => Ok(FieldValue::Bool(false)),
+            TRUE => Ok(FieldValue::Bool(true)),
+            NUMBER => {
+                let float = float_from_sortable(u64::from_be_bytes(self.array()?));
+                let difference = difference_from_sortable(u64::from_be_bytes(self.array()?));
+                Ok(number_from_parts(float, difference))
+            }
+            TEXT => self.text().map(FieldValue::Text),
+            _ => Err(MalformedKey("a value has an unknown type")),
+        }
+    }
+
+    /// Insists that nothing is left.
+    pub fn finish(self) -> Result<(), MalformedKey> {
+        if self.rest.is_empty() { Ok(()) } else { Err(MalformedKey("bytes follow the last part")) }
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], MalformedKey> {
+        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(MalformedKey("too short"))?;
+        self.rest = rest;
+        Ok(*head)
+    }
+}
+
+/// The beginning of every key of a tenant's table, in the families ordered by tenant and table.
+pub fn table_prefix(tenant: &str, table: &str) -> Vec<u8> {
+    KeyBuilder::new().text(tenant).text(table).build()
+}
+
+/// The beginning of every key of a tenant.
+pub fn tenant_prefix(tenant: &str) -> Vec<u8> {
+    KeyBuilder::new().text(tenant).build()
+}
+
+/// Key in `schemas`.
+pub fn schema_key(tenant: &str, table: &str) -> Vec<u8> {
+    table_prefix(tenant, table)
+}
+
+/// Key in `entities` and in `pending_embeddings`.
+pub fn entity_key(tenant: &str, table: &str, id: Uuid) -> Vec<u8> {
+    KeyBuilder::new().text(tenant).text(table).id(id).build()
+}
+
+/// The table and the id in a key of `entities` or `pending_embeddings`.
+pub fn parse_entity_key(key: &[u8]) -> Result<(String, String, Uuid), MalformedKey> {
+    let mut reader = KeyReader::new(key)?;
+    let parts = (reader.text()?, reader.text()?, reader.id()?);
+    reader.finish()?;
+    Ok(parts)
+}
+
+/// Key in `key_index`.
+pub fn key_index_key(tenant: &str, table: &str, key: &str) -> Vec<u8> {
+    KeyBuilder::new().text(tenant).text(table).text(key).build()
+}
+
+/// The beginning of a field's entries in `field_index`.
+pub fn field_prefix(tenant: &str, table: &str, field: &str) -> Vec<u8> {
+    KeyBuilder::new().text(tenant).text(table).text(field).build()
+}
+
+/// The beginning of the entries of one value of a field in `field_index`.
+pub fn field_value_prefix(tenant: &str, table: &str, field: &str, value: &FieldValue) -> Vec<u8> {
+    KeyBuilder::new().text(tenant).text(table).text(field).value(value).build()
+}
+
+/// Key in `field_index`.
+pub fn field_index_key(tenant: &str, table: &str, field: &str, value: &FieldValue, id: Uuid) -> Vec<u8> {
+    KeyBuilder::new().text(tenant).text(table).text(field).value(value).id(id).build()
+}
+
+/// The value and the id in a key of `field_index`.
+pub fn parse_field_index_key(key: &[u8]) -> Result<(FieldValue, Uuid), MalformedKey> {
+    let mut reader = KeyReader::new(key)?;
+    for _ in 0..3 {
+        reader.bytes()?;
+    }
+    let parts = (reader.value()?, reader.id()?);
+    reader.finish()?;
+    Ok(parts)
+}
+
+/// Key in `embeddings`.
+pub fn embedding_key(tenant: &str, table: &str, field: &str, id: Uuid) -> Vec<u8> {
+    KeyBuilder::new().text(tenant).text(table).text(field).id(id).build()
+}
+
+/// The id in a key of `embeddings`.
+pub fn parse_embedding_key(key: &[u8]) -> Result<Uuid, MalformedKey> {
+    let mut reader = KeyReader::new(key)?;
+    for _ in 0..3 {
+        reader.bytes()?;
+    }
+    let id = reader.id()?;
+    reader.finish()?;
+    Ok(id)
+}
+
+/// Key in `resources`.
+pub fn resource_key(tenant: &str, id: &str) -> Vec<u8> {
+    KeyBuilder::new().text(tenant).text(id).build()
+}
+
+fn push_escaped(bytes: &mut Vec<u8>, part: &[u8]) {
+    bytes.reserve(part.len() + 2);
+    for &byte in part {
+        bytes.push(byte);
+        if byte == 0 {
+            bytes.push(ESCAPED);
+        }
+    }
+    bytes.extend_from_slice(&[0, END]);
+}
+
+fn push_value(bytes: &mut Vec<u8>, value: &FieldValue) {
+    match value {
+        FieldValue::Null => bytes.push(NULL),
+        FieldValue::Bool(false) => bytes.push(FALSE),
+        FieldValue::Bool(true) => bytes.push(TRUE),
+        FieldValue::Integer(number) => push_number(bytes, nearest_float(i128::from(*number))),
+        FieldValue::Unsigned(number) => push_number(bytes, nearest_float(i128::from(*number))),
+        FieldValue::Float(number) => push_number(bytes, float_parts(*number)),
+        FieldValue::Text(text) => {
+            bytes.push(TEXT);
+            push_escaped(bytes, text.as_bytes());
+        }
+    }
+}
+
+fn push_number(bytes: &mut Vec<u8>, (float, difference): (f64, i64)) {
+    bytes.push(NUMBER);
+    bytes.extend_from_slice(&sortable_from_float(float).to_be_bytes());
+    bytes.extend_from_slice(&sortable_from_difference(difference).to_be_bytes());
+}
+
+/// The float nearest to an integer, and what the integer exceeds it by. Rounding keeps order, so comparing the float
+/// first and the difference second compares the integers, and compares them with floats.
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "the loss is the second part")]
+fn nearest_float(number: i128) -> (f64, i64) {
+    let float = number as f64;
+    (float, (number - float as i128) as i64)
+}
+
+/// A float as it is stored: negative zero is zero.
+fn float_parts(number: f64) -> (f64, i64) {
+    (if number == 0.0 { 0.0 } else { number }, 0)
+}
+
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "only integers of 64 bits get there")]
+fn number_from_parts(float: f64, difference: i64) -> FieldValue {
+    const BEYOND: f64 = 18_446_744_073_709_551_616.0;
+    let integral = float.fract() == 0.0 && (i64::MIN as f64..=BEYOND).contains(&float);
+    if !integral {
+        return FieldValue::Float(float);
+    }
+    let exact = float as i128 + i128::from(difference);
+    match (i64::try_from(exact), u64::try_from(exact)) {
+        (Ok(number), _) => FieldValue::Integer(number),
+        (_, Ok(number)) => FieldValue::Unsigned(number),
+        _ => FieldValue::Float(float),
+    }
+}
+
+const SIGN: u64 = 1 << 63;
+
+fn sortable_from_float(number: f64) -> u64 {
+    let bits = number.to_bits();
+    if bits & SIGN == 0 { bits | SIGN } else { !bits }
+}
+
+fn float_from_sortable(bits: u64) -> f64 {
+    f64::from_bits(if bits & SIGN == 0 { !bits } else { bits & !SIGN })
+}
+
+fn sortable_from_difference(difference: i64) -> u64 {
+    difference.cast_unsigned() ^ SIGN
+}
+
+fn difference_from_sortable(bits: u64) -> i64 {
+    (bits ^ SIGN).cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cmp::Ordering;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn values() -> impl Strategy<Value = FieldValue> {
+        prop_oneof![
+            Just(FieldValue::Null),
+            any::<bool>().prop_map(FieldValue::Bool),
+            any::<i64>().prop_map(FieldValue::Integer),
+            (-3_i64..3).prop_map(FieldValue::Integer),
+            (i64::MAX as u64 + 1..).prop_map(FieldValue::Unsigned),
+            (-9.0..9.0_f64)
+                .prop_filter("integers are stored as integers", |n| n.fract() != 0.0)
+                .prop_map(FieldValue::Float),
+            any::<String>().prop_map(FieldValue::Text),
+            "[\u{0}ab]{0,3}".prop_map(FieldValue::Text),
+        ]
+    }
+
+    /// Compares by meaning, in a way that shares nothing with the encoding.
+    fn compare(left: &FieldValue, right: &FieldValue) -> Ordering {
+        fn rank(value: &FieldValue) -> u8 {
+            match value {
+                FieldValue::Null => 0,
+                FieldValue::Bool(_) => 1,
+                FieldValue::Integer(_) | FieldValue::Unsigned(_) | FieldValue::Float(_) => 2,
+                FieldValue::Text(_) => 3,
+            }
+        }
+        fn integer(value: &FieldValue) -> Option<i128> {
+            match value {
+                FieldValue::Integer(number) => Some(i128::from(*number)),
+                FieldValue::Unsigned(number) => Some(i128::from(*number)),
+                _ => None,
+            }
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "the floats made here are small")]
+        fn against(float: f64, integer: i128) -> Ordering {
+            let floor = float.floor() as i128;
+            floor.cmp(&integer).then(if float.fract() == 0.0 { Ordering::Equal } else { Ordering::Greater })
+        }
+        match (left, right) {
+            (FieldValue::Bool(left), FieldValue::Bool(right)) => left.cmp(right),
+            (FieldValue::Text(left), FieldValue::Text(right)) => left.as_bytes().cmp(right.as_bytes()),
+            (FieldValue::Float(left), FieldValue::Float(right)) => left.total_cmp(right),
+            (FieldValue::Float(float), other) if rank(other) == 2 => against(*float, integer(other).unwrap()),
+            (other, FieldValue::Float(float)) if rank(other) == 2 => against(*float, integer(other).unwrap()).reverse(),
+            (left, right) if rank(left) == 2 && rank(right) == 2 => integer(left).cmp(&integer(right)),
+            _ => rank(left).cmp(&rank(right)),
+        }
+    }
+
+    #[test]
+    fn numbers_beyond_the_precision_of_floats_stay_apart() {
+        let key = |number| KeyBuilder::new().value(&FieldValue::Integer(number)).build();
+        assert!(key((1 << 53) + 1) > key(1 << 53));
+        assert!(key(i64::MAX) > key(i64::MAX - 1));
+    }
+
+    #[test]
+    fn an_integer_and_the_float_equal_to_it_have_one_key() {
+        let key = |value| KeyBuilder::new().value(&value).build();
+        assert_eq!(key(FieldValue::Float(2.0)), key(FieldValue::Integer(2)));
+        assert_eq!(key(FieldValue::Float(-0.0)), key(FieldValue::Integer(0)));
+    }
+
+    #[test]
+    fn keys_keep_their_bytes() {
+        let id = Uuid::from_bytes([7; 16]);
+        assert_eq!(entity_key("t", "a\0", id), [&[1, b't', 0, 1, b'a', 0, 0xff, 0, 1][..], &[7; 16]].concat());
+    }
+
+    proptest! {
+        #[test]
+        fn values_come_back_as_they_went_in(value in values()) {
+            let key = KeyBuilder::new().value(&value).build();
+            let mut reader = KeyReader::new(&key).unwrap();
+            prop_assert_eq!(reader.value().unwrap(), value);
+            reader.finish().unwrap();
+        }
+
+        #[test]
+        fn values_sort_by_meaning(left in values(), right in values()) {
+            let key = |value: &FieldValue| KeyBuilder::new().value(value).build();
+            prop_assert_eq!(key(&left).cmp(&key(&right)), compare(&left, &right));
+        }
+
+        #[test]
+        fn parts_come_back_as_they_went_in(parts: Vec<Vec<u8>>, id: [u8; 16]) {
+            let key = parts.iter().fold(KeyBuilder::new(), KeyBuilder::text).id(Uuid::from_bytes(id)).build();
+            let mut reader = KeyReader::new(&key).unwrap();
+            for part in &parts {
+                prop_assert_eq!(&reader.bytes().unwrap(), part);
+            }
+            prop_assert_eq!(reader.id().unwrap().into_bytes(), id);
+            reader.finish().unwrap();
+        }
+
+        #[test]
+        fn parts_sort_as_tuples(left in prop::collection::vec("[\u{0}\u{1}:a]{0,3}", 2), right in prop::collection::vec("[\u{0}\u{1}:a]{0,3}", 2)) {
+            let key = |parts: &[String]| parts.iter().fold(KeyBuilder::new(), KeyBuilder::text).build();
+            prop_assert_eq!(key(&left).cmp(&key(&right)), left.cmp(&right));
+        }
+
+        #[test]
+        fn no_tenants_prefix_covers_another_tenants_key(a in "[\u{0}\u{1}:a]{0,4}", b in "[\u{0}\u{1}:a]{0,4}", table: String) {
+            prop_assume!(a != b);
+            let key = entity_key(&b, &table, Uuid::nil());
+            prop_assert!(!key.starts_with(&tenant_prefix(&a)));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_a_panic(key: Vec<u8>) {
+            let _ = parse_entity_key(&key);
+            let _ = parse_field_index_key(&key);
+            let _ = parse_embedding_key(&key);
+        }
+    }
+}
