@@ -3,6 +3,7 @@
 //!
 //! The way of one call is `operation.rs`: enter, gate, finish. Everything else serves it.
 
+mod context;
 pub mod conventions;
 pub(crate) mod metrics;
 pub(crate) mod operation;
@@ -13,5 +14,9 @@ pub(crate) mod site;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use context::{
+    Carry, HeaderWriter, StrictPropagator, TraceContext, TraceContextGuard, TraceIds, TraceParent, TraceParentError, Traced,
+    WithTraceContext, attach_trace_context, carry, carry_each, current_trace_ids, inject, with_trace_context,
+};
 pub use metrics::{ADVISED_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};
 pub use outcome::{ErrorInfo, ErrorType, JobStatus, Outcome, Rows};
