@@ -256,7 +256,7 @@ macro_rules! rows_of_tuples {
         }
     )*};
 }
-rows_of_tuples!((B) (B, C) (B, C, D));
+rows_of_tuples!((B)(B, C)(B, C, D));
 
 /// A job's result that can be a partial success: recorded as `job.status` = `partial`.
 ///
@@ -656,10 +656,7 @@ mod tests {
         assert_eq!(info!(Err::<(), _>(not_found())).as_deref(), Some("NotFound"));
         assert_eq!(info!(Err::<(), _>(Arc::new(not_found()))).as_deref(), Some("NotFound"));
         assert_eq!(info!(Err::<(), Box<dyn Error>>(Box::new(Wraps(not_found())))).as_deref(), Some("NotFound"));
-        assert_eq!(
-            info!(Err::<(), Box<dyn Error + Send + Sync>>(Box::new(not_found()))).as_deref(),
-            Some("NotFound")
-        );
+        assert_eq!(info!(Err::<(), Box<dyn Error + Send + Sync>>(Box::new(not_found()))).as_deref(), Some("NotFound"));
         assert_eq!(info!(Err::<(), _>(Anyhow(Box::new(Wraps(not_found()))))).as_deref(), Some("NotFound"));
         assert_eq!(info!(Err::<(), _>(Anyhow(Box::new(Plain)))).as_deref(), Some("_OTHER"));
         assert!(info!(Err::<(), _>(Plain)).is_some_and(|name| name.ends_with("outcome::tests::Plain")));
