@@ -16,6 +16,11 @@ pub const DB_TARGET: &str = "percolate::db";
 /// `tracing` target of background jobs.
 pub const JOB_TARGET: &str = "percolate::job";
 
+/// `tracing` target of the spans of `db_span` and `db_query_span`, which reach OpenTelemetry as `tracing` spans.
+pub const DB_BY_HAND_TARGET: &str = "percolate::db::span";
+/// `tracing` target of the spans of `background_span`.
+pub const JOB_BY_HAND_TARGET: &str = "percolate::job::span";
+
 /// Database management system, e.g. `rocksdb`. String, required, given at span creation.
 pub const DB_SYSTEM_NAME: &str = "db.system.name";
 /// Operation name, e.g. `get`. String, given at span creation.

@@ -214,7 +214,7 @@ fn record_start(
 ) -> Box<Recorded> {
     let mut known = Details::default();
     details(&mut known);
-    let span = if is_watched { watched_span(site, names, &known) } else { tracing::Span::none() };
+    let span = if is_watched { watched_span(site, site.def.name, names, &known) } else { tracing::Span::none() };
     let context = match &identity {
         Some(identity) if !site.def.leaf => {
             Some(Context::map_current(|cx| cx.with_remote_span_context(identity.context.clone())))
@@ -231,14 +231,32 @@ fn record_start(
     Box::new(Recorded { start: identity, context, span, details: known, names })
 }
 
+/// A span made by hand: for `tracing` layers alone, with the fields of an annotated call's span.
+pub(crate) fn span_by_hand(
+    site: &'static Site,
+    operation: &'static str,
+    names: Names<'_>,
+    query: Option<(String, String)>,
+) -> tracing::Span {
+    if !site.is_watched() || runtime::is_refused() {
+        return tracing::Span::none();
+    }
+    let (query_text, query_summary) = query.unzip();
+    watched_span(site, operation, names, &Details { query_text, query_summary, ..Details::default() })
+}
+
 /// The name of a call's span.
-pub(crate) fn span_name(site: &Site, target: Option<&str>, summary: Option<&str>) -> Cow<'static, str> {
-    let def = site.def;
-    match (def.span_name, target, summary) {
+pub(crate) fn span_name(
+    site: &Site,
+    operation: &'static str,
+    target: Option<&str>,
+    summary: Option<&str>,
+) -> Cow<'static, str> {
+    match (site.def.span_name, target, summary) {
         (Some(name), _, _) => Cow::Borrowed(name),
-        (None, Some(target), _) => Cow::Owned(format!("{} {target}", def.name)),
+        (None, Some(target), _) => Cow::Owned(format!("{operation} {target}")),
         (None, None, Some(summary)) => Cow::Owned(summary.to_owned()),
-        (None, None, None) => Cow::Borrowed(def.name),
+        (None, None, None) => Cow::Borrowed(operation),
     }
 }
 
@@ -283,9 +301,9 @@ fn optional<'a, T: TracingValue>(value: &'a Option<T>) -> Option<&'a dyn Tracing
     value.as_ref().map(|value| value as &dyn TracingValue)
 }
 
-fn watched_span(site: &'static Site, names: Names<'_>, details: &Details) -> tracing::Span {
+fn watched_span(site: &'static Site, operation: &'static str, names: Names<'_>, details: &Details) -> tracing::Span {
     let def = site.def;
-    let name = span_name(site, names.target, details.query_summary.as_deref());
+    let name = span_name(site, operation, names.target, details.query_summary.as_deref());
     let name: &str = &name;
     let kind = match def.kind {
         Kind::Client => "client",
@@ -298,7 +316,7 @@ fn watched_span(site: &'static Site, names: Names<'_>, details: &Details) -> tra
     match def.site_kind {
         SiteKind::Db => {
             fields.set(attr::SYSTEM, Some(&def.system));
-            fields.set(attr::OPERATION, Some(&def.name));
+            fields.set(attr::OPERATION, Some(&operation));
             fields.set(attr::COLLECTION, target);
             fields.set(attr::NAMESPACE, optional(&names.namespace));
             fields.set(attr::SERVER_ADDRESS, optional(&names.server_address));
@@ -307,7 +325,7 @@ fn watched_span(site: &'static Site, names: Names<'_>, details: &Details) -> tra
             fields.set(attr::QUERY_TEXT, optional(&details.query_text));
         }
         SiteKind::Job => {
-            fields.set(attr::JOB_TYPE, Some(&def.name));
+            fields.set(attr::JOB_TYPE, Some(&operation));
             fields.set(attr::JOB_TARGET, target);
             fields.set(attr::JOB_BATCH_SIZE, optional(&details.batch_size));
         }

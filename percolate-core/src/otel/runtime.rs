@@ -333,6 +333,16 @@ pub(crate) fn current() -> Option<&'static Runtime> {
 /// How many calls of a thread pass between two looks for a meter provider that was set globally meanwhile.
 const AMBIENT_PERIOD: u32 = 64;
 
+/// Whether the current context says that nothing inside it is to be recorded.
+pub(crate) fn is_refused() -> bool {
+    UNSAMPLED_ROOT.get().is_some()
+        || Context::map_current(|cx| {
+            let span = cx.span();
+            let parent = span.span_context();
+            cx.is_telemetry_suppressed() || (parent.is_valid() && !parent.is_sampled())
+        })
+}
+
 /// The runtime of foreign set-ups, once a global meter provider was set.
 fn ambient() -> Option<&'static Runtime> {
     static AMBIENT: OnceLock<Runtime> = OnceLock::new();

@@ -165,6 +165,8 @@ pub struct SiteDef {
     pub metrics: bool,
     /// The body makes no spans: the call need not become the current context.
     pub leaf: bool,
+    /// The span is a `tracing` span only, made by `db_span` and its like.
+    pub by_hand: bool,
     /// The attributes this site can record, bits of [`attr`].
     pub attributes: u32,
     /// The annotation's own attributes.
@@ -184,6 +186,7 @@ impl SiteDef {
             slow: None,
             metrics: true,
             leaf: false,
+            by_hand: false,
             attributes: attr::db,
             custom: &[],
         }
@@ -242,9 +245,11 @@ pub const fn metadata(
     fields: &'static [&'static str],
     site: &'static Site,
 ) -> Metadata<'static> {
-    let target = match def.site_kind {
-        SiteKind::Db => names::DB_TARGET,
-        SiteKind::Job => names::JOB_TARGET,
+    let target = match (def.site_kind, def.by_hand) {
+        (SiteKind::Db, false) => names::DB_TARGET,
+        (SiteKind::Job, false) => names::JOB_TARGET,
+        (SiteKind::Db, true) => names::DB_BY_HAND_TARGET,
+        (SiteKind::Job, true) => names::JOB_BY_HAND_TARGET,
     };
     Metadata::new(
         def.name,

@@ -45,7 +45,7 @@ impl Converter {
             Some(owned) => (owned.target.as_deref(), owned.namespace.as_deref(), owned.server_address.as_deref()),
             None => (series.target.as_deref(), series.namespace.as_deref(), series.server_address.as_deref()),
         };
-        let name = span_name(site, target, side.query_summary.as_deref());
+        let name = span_name(site, def.name, target, side.query_summary.as_deref());
         let mut attributes = Attributes(Vec::with_capacity(10 + side.custom.len()));
         let batch_size = outcome.batch_size.or(side.batch_size);
         match def.site_kind {
