@@ -113,9 +113,9 @@ fn is_keyword(token: &Token, keyword: &str) -> bool {
 fn is_literal(token: &Token) -> bool {
     match token {
         Token::Word(_) => is_keyword(token, "TRUE") || is_keyword(token, "FALSE"),
-        Token::Number(..) => true,
-        // Every kind of quoted string is named so, the ones to come as well; placeholders are not.
-        Token::SingleQuotedString(_)
+        // Numbers, and every kind of quoted string; not placeholders.
+        Token::Number(..)
+        | Token::SingleQuotedString(_)
         | Token::DoubleQuotedString(_)
         | Token::TripleSingleQuotedString(_)
         | Token::TripleDoubleQuotedString(_)

@@ -160,7 +160,7 @@ fn deliver_buffers(shared: &Weak<Shared>, converter: &Converter, processors: &[A
     for buffer in &buffers {
         let records = {
             let mut records = lock(buffer);
-            if records.is_empty() { continue } else { std::mem::take(&mut *records) }
+            std::mem::take(&mut *records)
         };
         deliver(records, converter, processors);
     }
