@@ -3,8 +3,8 @@
 //!
 //! The way of one call is `operation.rs`: enter, gate, finish. Everything else serves it.
 
-mod context;
 mod background;
+mod context;
 pub mod conventions;
 mod db;
 pub(crate) mod metrics;
@@ -17,11 +17,11 @@ pub(crate) mod site;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use context::{
-    Carry, HeaderWriter, StrictPropagator, TraceContext, TraceContextGuard, TraceIds, TraceParent, TraceParentError, Traced,
-    WithTraceContext, attach_trace_context, carry, carry_each, current_trace_ids, inject, with_trace_context,
-};
 pub use background::{BackgroundJobType, background_span, record_background_metrics};
+pub use context::{
+    Carry, HeaderWriter, StrictPropagator, TraceContext, TraceContextGuard, TraceIds, TraceParent, TraceParentError,
+    Traced, WithTraceContext, attach_trace_context, carry, carry_each, current_trace_ids, inject, with_trace_context,
+};
 pub use db::{DbOperation, db_query_span, db_span, record_db_error, record_db_metrics};
 pub use metrics::{ADVISED_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};
 pub use outcome::{ErrorInfo, ErrorType, JobStatus, Outcome, Rows};
