@@ -1,0 +1,169 @@
+#!/usr/bin/env bash
+# Makes this machine able to build percolate: says what is there, installs what is missing, or says how to.
+#
+#   scripts/setup.sh           everything
+#   scripts/setup.sh rust      what the Rust crates need: cargo, a C++ compiler, libclang
+#   scripts/setup.sh python    what the wheel needs: .venv with percolate-py/requirements-dev.txt
+#
+# Safe to run again; when nothing is missing it takes less than a second.
+set -euo pipefail
+shopt -s nullglob
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly REQUIREMENTS=percolate-py/requirements-dev.txt
+readonly VENV=.venv
+readonly STAMP=$VENV/.requirements-installed
+
+say() { printf 'setup: %s\n' "$*"; }
+
+# fail WHAT-IS-MISSING WHAT-TO-DO...
+fail() {
+    printf '\nsetup: %s\n' "$1" >&2
+    shift
+    [ $# -eq 0 ] || printf '       %s\n' "$@" >&2
+    exit 1
+}
+
+# install_packages REASON PACKAGE...: by apt-get, as root or through sudo. Fails where it may not or cannot.
+install_packages() {
+    local reason=$1 as_root=()
+    shift
+    command -v apt-get >/dev/null || return 1
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || return 1
+        # Without a terminal nobody can type a password.
+        if [ -t 0 ]; then as_root=(sudo); else as_root=(sudo -n); fi
+        "${as_root[@]}" true || return 1
+    fi
+    say "$reason; installing $* with apt-get"
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 update || return 1
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq -y -o DPkg::Lock::Timeout=120 install --no-install-recommends "$@" </dev/null
+}
+
+need_cargo() {
+    command -v cargo >/dev/null || fail "there is no cargo on the PATH" \
+        "Install Rust with rustup (https://rustup.rs), then run this again."
+    local wanted found
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    found=$(cargo --version | awk '{ print $2 }')
+    [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] ||
+        fail "cargo $found is too old: percolate needs Rust $wanted or newer" "Try: rustup update stable"
+}
+
+need_cxx() {
+    [ -z "${CXX:-}" ] || return 0
+    command -v c++ >/dev/null && return 0
+    install_packages "there is no C++ compiler, and RocksDB is C++" g++ && return 0
+    fail "there is no C++ compiler, and RocksDB is C++" \
+        "Debian, Ubuntu: sudo apt-get install g++    Fedora: sudo dnf install gcc-c++" \
+        "Alpine: apk add g++                         macOS: xcode-select --install"
+}
+
+# The places where RocksDB's build (bindgen, through clang-sys) looks for libclang, in its order.
+libclang_directories() {
+    local prefix directory
+    if prefix=$("${LLVM_CONFIG_PATH:-llvm-config}" --prefix 2>/dev/null); then
+        printf '%s\n' "$prefix"/{bin,lib,lib64}
+    fi
+    printf '%s' "${LD_LIBRARY_PATH:-}:${LIBRARY_PATH:-}" | tr ':' '\n'
+    echo
+    case $(uname -s) in
+        Darwin)
+            printf '%s\n' /usr/local/opt/llvm*/lib{/llvm*/lib,} /Library/Developer/CommandLineTools/usr/lib \
+                /Applications/Xcode.app/Contents/Developer/Toolchains/XcodeDefault.xctoolchain/usr/lib
+            ;;
+        *)
+            printf '%s\n' /usr/local/llvm*/lib* /usr/local/lib*/*/* /usr/local/lib*/* /usr/local/lib* \
+                /usr/lib*/*/* /usr/lib*/* /usr/lib*
+            ;;
+    esac
+}
+
+# libclang_in DIRECTORY: the library's file. `libclang-cpp` is another library.
+libclang_in() {
+    local file
+    for file in "$1"/libclang{.so,-*.so,.so.*,-*.so.*,.dylib}; do
+        case $file in
+            *-cpp.*) ;;
+            *) [ -f "$file" ] && printf '%s\n' "$file" && return 0 ;;
+        esac
+    done
+    return 1
+}
+
+find_libclang() {
+    local directory
+    if [ -n "${LIBCLANG_PATH:-}" ]; then
+        if [ -f "$LIBCLANG_PATH" ]; then printf '%s\n' "$LIBCLANG_PATH"; else libclang_in "$LIBCLANG_PATH"; fi
+        return
+    fi
+    while IFS= read -r directory; do
+        [ -n "$directory" ] && libclang_in "$directory" && return 0
+    done < <(libclang_directories)
+    return 1
+}
+
+need_libclang() {
+    find_libclang >/dev/null && return 0
+    [ -z "${LIBCLANG_PATH:-}" ] || fail "LIBCLANG_PATH is $LIBCLANG_PATH, and there is no libclang" \
+        "Unset it to search the usual places, or set it to the directory that holds libclang.so."
+    local reason="libclang is missing, and RocksDB's bindings are generated with it"
+    install_packages "$reason" libclang-dev && find_libclang >/dev/null && return 0
+    fail "$reason; it could not be installed from here" \
+        "Debian, Ubuntu: sudo apt-get install libclang-dev    Fedora: sudo dnf install clang-devel" \
+        "Alpine: apk add clang-dev                            macOS: xcode-select --install" \
+        "Installed somewhere unusual: set LIBCLANG_PATH to the directory that holds libclang.so."
+}
+
+announce_first_build() {
+    ! compgen -G "${CARGO_TARGET_DIR:-target}/*/build/librocksdb-sys-*/out/librocksdb.a" >/dev/null || return 0
+    say "this is the first build here: RocksDB is compiled from source, about ten minutes on 2 cores, once"
+}
+
+setup_rust() {
+    need_cargo
+    need_cxx
+    need_libclang
+    say "rust: cargo $(cargo --version | awk '{ print $2 }'), C++ compiler ${CXX:-c++}, $(find_libclang)"
+    announce_first_build
+}
+
+make_venv() {
+    local python=${PYTHON:-python3}
+    command -v "$python" >/dev/null || install_packages "there is no Python" python3 python3-venv ||
+        fail "there is no $python on the PATH" "Install Python 3.10 or newer, or set PYTHON to one."
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+        fail "$("$python" --version) is too old: the wheel needs 3.10 or newer" "Set PYTHON to a newer one."
+    # Debian ships Python without the part that fills a new environment.
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        install_packages "Python cannot make virtual environments" python3-venv ||
+        fail "Python cannot make virtual environments" "Debian, Ubuntu: sudo apt-get install python3-venv"
+    say "python: making $VENV"
+    rm -rf "$VENV"
+    "$python" -m venv "$VENV"
+}
+
+setup_python() {
+    local wanted
+    [ -f "$REQUIREMENTS" ] || fail "$REQUIREMENTS is missing" "Is this a complete checkout?"
+    wanted=$(cksum <"$REQUIREMENTS")
+    if [ "$(cat "$STAMP" 2>/dev/null)" != "$wanted" ] || ! "$VENV/bin/python" -c '' 2>/dev/null; then
+        "$VENV/bin/python" -c '' 2>/dev/null || make_venv
+        say "python: installing $REQUIREMENTS into $VENV"
+        "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$REQUIREMENTS" ||
+            fail "pip could not install $REQUIREMENTS" "Is the package index reachable from this machine?"
+        printf '%s\n' "$wanted" >"$STAMP"
+    fi
+    say "python: $("$VENV/bin/python" --version) in $VENV"
+}
+
+case "${1:-all}" in
+    all)
+        setup_rust
+        setup_python
+        ;;
+    rust) setup_rust ;;
+    python) setup_python ;;
+    *) fail "unknown part \`$1\`; expected one of \`rust\`, \`python\`" ;;
+esac
