@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
-use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 use opentelemetry::{Context, ContextGuard};
 use tracing_core::field::Value as TracingValue;
 
@@ -436,6 +436,11 @@ impl Call {
             Mode::Plain => {}
             Mode::UnsampledRoot(trace_id) => {
                 inside.unsampled = Some(runtime::enter_unsampled_root(Some(*trace_id)));
+                // A linked job's caller may be recorded: what happens in here is none of its children.
+                inside.context = Context::map_current(|cx| {
+                    cx.has_active_span().then(|| cx.with_remote_span_context(SpanContext::NONE))
+                })
+                .map(Context::attach);
             }
             Mode::Recorded(recorded) => {
                 inside.context = recorded.context.clone().map(Context::attach);

@@ -143,6 +143,19 @@ fn a_linked_job_starts_a_trace_of_its_own() {
 }
 
 #[test]
+fn a_refused_linked_job_covers_its_calls_inside_a_sampled_caller() {
+    let scoped = Scoped::new(Sampler::AlwaysOff);
+    let caller = SpanContext::new(7_u128.into(), 9_u64.into(), TraceFlags::SAMPLED, true, TraceState::default());
+    let _caller = Context::current().with_remote_span_context(caller).attach();
+    let job = enter(&LINKED, Names { target: Some("articles"), ..Names::default() }, &mut |_| {});
+    // The sampler of this runtime ignores parents; what counts is which parent is seen.
+    assert!(!Context::map_current(|cx| cx.span().span_context().is_valid()));
+    assert!(runtime::unsampled_root().is_some());
+    job.finish(Outcome::default());
+    assert!(Context::map_current(|cx| cx.span().span_context().is_valid()));
+}
+
+#[test]
 fn a_panic_ends_the_call_as_failed() {
     let scoped = Scoped::new(Sampler::default());
     let panicked = std::panic::catch_unwind(|| {
