@@ -72,6 +72,15 @@ pub const METRIC_JOB_DURATION: &str = "job.duration";
 /// Up-down counter of running jobs.
 pub const METRIC_JOB_ACTIVE: &str = "job.active";
 
+/// Counter of unsampled calls that were slow or failed.
+pub const METRIC_UNSAMPLED: &str = "percolate.call.unsampled";
+/// Why a call is counted there: `slow` or `failed`. String.
+pub const PERCOLATE_REASON: &str = "percolate.reason";
+/// Counter of spans that were lost, by reason.
+pub const METRIC_SPANS_DROPPED: &str = "percolate.span.dropped";
+/// Marks the series that holds what exceeds a metric's limit. Boolean, from the SDKs.
+pub const OTEL_METRIC_OVERFLOW: &str = "otel.metric.overflow";
+
 /// tracing-opentelemetry's field for the span's name.
 pub const OTEL_NAME: &str = "otel.name";
 /// tracing-opentelemetry's field for the span's kind.
@@ -477,6 +486,24 @@ pub const METRICS: &[MetricDef] = &[
         source: Source::Percolate,
         brief: "Background jobs running now.",
         attributes: &[late(JOB_TYPE, Required)],
+    },
+    MetricDef {
+        name: METRIC_UNSAMPLED,
+        instrument: "counter",
+        unit: "{call}",
+        stability: Development,
+        source: Source::Percolate,
+        brief: "Calls that were slow or failed and are not part of a sampled trace.",
+        attributes: &[late(PERCOLATE_REASON, Required)],
+    },
+    MetricDef {
+        name: METRIC_SPANS_DROPPED,
+        instrument: "counter",
+        unit: "{span}",
+        stability: Development,
+        source: Source::Percolate,
+        brief: "Spans that were lost, by reason.",
+        attributes: &[late(PERCOLATE_REASON, Required)],
     },
 ];
 

@@ -8,10 +8,10 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use opentelemetry::metrics::{BoundHistogram, Histogram, MeterProvider, UpDownCounter};
+use opentelemetry::metrics::{BoundHistogram, Counter, Histogram, MeterProvider, UpDownCounter};
 use opentelemetry::{InstrumentationScope, KeyValue};
 
 use super::conventions as names;
@@ -70,11 +70,31 @@ pub(crate) struct Instruments {
     db_rows: Histogram<u64>,
     job_duration: Histogram<f64>,
     job_active: UpDownCounter<i64>,
+    unsampled: Counter<u64>,
 }
 
 impl Instruments {
-    pub(crate) fn new(provider: &(dyn MeterProvider + Send + Sync), duration_bounds: &[f64]) -> Self {
+    /// `lost` is the running number of spans that were lost, where spans are recorded.
+    pub(crate) fn new(
+        provider: &(dyn MeterProvider + Send + Sync),
+        duration_bounds: &[f64],
+        lost: Option<Arc<AtomicU64>>,
+    ) -> Self {
         let meter = provider.meter_with_scope(scope());
+        if let Some(lost) = lost {
+            // The SDK keeps the callback; the handle is not needed.
+            _ = meter
+                .u64_observable_counter(names::METRIC_SPANS_DROPPED)
+                .with_unit("{span}")
+                .with_description("Spans that were lost, by reason.")
+                .with_callback(move |observer| {
+                    observer.observe(
+                        lost.load(Ordering::Relaxed),
+                        &[KeyValue::new(names::PERCOLATE_REASON, "hand_over_full")],
+                    );
+                })
+                .build();
+        }
         let bounds = if duration_bounds.is_empty() { &STORAGE_BOUNDS[..] } else { duration_bounds };
         Self {
             db_duration: meter
@@ -99,6 +119,11 @@ impl Instruments {
                 .i64_up_down_counter(names::METRIC_JOB_ACTIVE)
                 .with_unit("{job}")
                 .with_description("Background jobs running now.")
+                .build(),
+            unsampled: meter
+                .u64_counter(names::METRIC_UNSAMPLED)
+                .with_unit("{call}")
+                .with_description("Calls that were slow or failed and are not part of a sampled trace.")
                 .build(),
         }
     }
@@ -130,7 +155,7 @@ impl Series {
     fn new(registry: &Registry, site: &'static Site, names: Names<'_>, is_overflow: bool) -> Self {
         let mut attributes = metric_attributes(site, names);
         if is_overflow {
-            attributes.push(KeyValue::new("otel.metric.overflow", true));
+            attributes.push(KeyValue::new(names::OTEL_METRIC_OVERFLOW, true));
         }
         let (duration, rows) = match (&registry.instruments, site.def.site_kind) {
             (Some(instruments), SiteKind::Db) if site.def.metrics => (
@@ -270,6 +295,15 @@ impl Registry {
     pub(crate) fn job_active(&self, site: &'static Site, change: i64) {
         if let Some(instruments) = &self.instruments {
             instruments.job_active.add(change, &[KeyValue::new(names::JOB_TYPE, site.def.name)]);
+        }
+    }
+
+    /// Counts an unsampled call that was slow or failed.
+    pub(crate) fn count_unsampled(&self, series: &Series, reason: &'static str) {
+        if let Some(instruments) = &self.instruments {
+            let mut attributes = series.attributes.clone();
+            attributes.push(KeyValue::new(names::PERCOLATE_REASON, reason));
+            instruments.unsampled.add(1, &attributes);
         }
     }
 

@@ -16,6 +16,7 @@ pub mod runtime;
 pub(crate) mod site;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod unsampled;
 
 pub use background::{BackgroundJobType, background_span, record_background_metrics};
 pub use context::{
@@ -25,3 +26,4 @@ pub use context::{
 pub use db::{DbOperation, db_query_span, db_span, record_db_error, record_db_metrics};
 pub use metrics::{ADVISED_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};
 pub use outcome::{ErrorInfo, ErrorType, JobStatus, Outcome, Rows};
+pub use unsampled::MAX_EVENTS_PER_SECOND;

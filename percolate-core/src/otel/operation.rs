@@ -481,9 +481,12 @@ impl Call {
         self.end(outcome, None);
     }
 
-    fn end(&mut self, outcome: Outcome, cancelled: Option<&'static str>) {
+    fn end(&mut self, mut outcome: Outcome, cancelled: Option<&'static str>) {
         let Some(started) = self.started.take() else { return };
         let duration = started.elapsed();
+        if !self.runtime.returned_rows {
+            outcome.returned_rows = None;
+        }
         let status = match cancelled {
             Some(status) => status,
             None if outcome.error.is_some() => "failed",
@@ -496,7 +499,11 @@ impl Call {
                 self.runtime.registry.job_active(self.site, -1);
             }
         }
-        let Mode::Recorded(recorded) = std::mem::replace(&mut self.mode, Mode::Plain) else { return };
+        let recorded = match std::mem::replace(&mut self.mode, Mode::Plain) {
+            Mode::Recorded(recorded) => recorded,
+            Mode::Plain => return self.report(None, (started, duration), status, outcome),
+            Mode::UnsampledRoot(trace_id) => return self.report(Some(trace_id), (started, duration), status, outcome),
+        };
         let Recorded { start, context, span, details, names, .. } = *recorded;
         record_end(self.site, &span, &End { outcome: &outcome, status, duration, late: &details.custom });
         drop(span);
@@ -512,6 +519,26 @@ impl Call {
             details.into(),
             names,
         ));
+    }
+
+    /// Makes an unsampled call visible that was slow or failed.
+    fn report(
+        &self,
+        root: Option<NonZeroU128>,
+        (started, duration): (Instant, Duration),
+        status: &'static str,
+        outcome: Outcome,
+    ) {
+        let reports = &self.runtime.reports;
+        let Some(reason) = reports.reason(self.site, duration, &outcome) else { return };
+        let Some(series) = self.series else { return };
+        self.runtime.registry.count_unsampled(series, reason.as_str());
+        reports.emit((self.site, series), reason, duration, &outcome, root);
+        if let (true, Some(trace_id), Some(recorder)) = (reports.exports_roots, root, &self.runtime.recorder) {
+            let start = Start::root(trace_id, None);
+            let timing = (started, duration);
+            recorder.push(Record::new(self.site, series, start, timing, status, outcome, Side::default(), None));
+        }
     }
 
     /// Ends a call that did not come to its finish.

@@ -18,6 +18,7 @@ use opentelemetry_sdk::trace::{ShouldSample, SpanProcessor};
 use super::metrics::{Instruments, Registry};
 use super::record::Recorder;
 use super::site::{Parent, Site};
+use super::unsampled::Reports;
 
 /// Head sampling, decided where a trace starts.
 #[derive(Debug)]
@@ -84,7 +85,7 @@ fn is_below(ratio: f64, trace_id: TraceId) -> bool {
 }
 
 /// What a [`Runtime`] is made of.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RuntimeConfig {
     /// Where metrics go; none are recorded without it.
     pub meter_provider: Option<MeterProviderHandle>,
@@ -94,8 +95,29 @@ pub struct RuntimeConfig {
     pub sampler: Sampler,
     /// Where finished spans go, as SDK `SpanData`; without any, calls are seen by `tracing` layers alone.
     pub span_processors: Vec<Arc<dyn SpanProcessor>>,
+    /// Whether `db.response.returned_rows` is recorded, which the conventions want to be a choice.
+    pub returned_rows: bool,
     /// From which duration on an unsampled call is reported as slow; never when `None`.
     pub slow: Option<Duration>,
+    /// Whether unsampled calls that fail are reported.
+    pub report_failed: bool,
+    /// Whether a reported call that was the root of its trace is also exported as a span.
+    pub export_reported_roots: bool,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self {
+            meter_provider: None,
+            duration_bounds: Vec::new(),
+            sampler: Sampler::default(),
+            span_processors: Vec::new(),
+            returned_rows: true,
+            slow: None,
+            report_failed: true,
+            export_reported_roots: false,
+        }
+    }
 }
 
 /// A meter provider, shared.
@@ -121,7 +143,8 @@ pub struct Runtime {
     pub(crate) registry: Registry,
     pub(crate) recorder: Option<Recorder>,
     sampler: Option<Sampler>,
-    pub(crate) slow: Option<Duration>,
+    pub(crate) returned_rows: bool,
+    pub(crate) reports: Reports,
 }
 
 impl Runtime {
@@ -130,12 +153,20 @@ impl Runtime {
     /// # Errors
     /// When the background thread that converts records cannot be started.
     pub fn build(config: RuntimeConfig) -> std::io::Result<&'static Self> {
-        let instruments =
-            config.meter_provider.map(|provider| Instruments::new(provider.0.as_ref(), &config.duration_bounds));
         let recorder =
             if config.span_processors.is_empty() { None } else { Some(Recorder::start(config.span_processors)?) };
+        let instruments = config.meter_provider.map(|provider| {
+            let lost = recorder.as_ref().map(Recorder::losses);
+            Instruments::new(provider.0.as_ref(), &config.duration_bounds, lost)
+        });
         let sampler = recorder.is_some().then_some(config.sampler);
-        Ok(Box::leak(Box::new(Self { registry: Registry::new(instruments), recorder, sampler, slow: config.slow })))
+        Ok(Box::leak(Box::new(Self {
+            registry: Registry::new(instruments),
+            recorder,
+            sampler,
+            returned_rows: config.returned_rows,
+            reports: Reports::new(config.slow, config.report_failed, config.export_reported_roots),
+        })))
     }
 
     /// Hands all finished spans of this runtime to its span processors.
@@ -229,7 +260,7 @@ impl Start {
         }
     }
 
-    fn root(trace_id: NonZeroU128, link: Option<SpanContext>) -> Self {
+    pub(crate) fn root(trace_id: NonZeroU128, link: Option<SpanContext>) -> Self {
         Self {
             context: SpanContext::new(
                 TraceId::from(trace_id.get()),
@@ -360,17 +391,24 @@ fn ambient() -> Option<&'static Runtime> {
         return None;
     }
     Some(AMBIENT.get_or_init(|| Runtime {
-        registry: Registry::new(Some(Instruments::new(provider.as_ref(), &[]))),
+        registry: Registry::new(Some(Instruments::new(provider.as_ref(), &[], None))),
         recorder: None,
         sampler: None,
-        slow: None,
+        returned_rows: true,
+        reports: Reports::new(None, false, false),
     }))
 }
 
 /// What serves a call that only `tracing` layers want.
 pub(crate) fn layers_only() -> &'static Runtime {
     static LAYERS_ONLY: OnceLock<Runtime> = OnceLock::new();
-    LAYERS_ONLY.get_or_init(|| Runtime { registry: Registry::new(None), recorder: None, sampler: None, slow: None })
+    LAYERS_ONLY.get_or_init(|| Runtime {
+        registry: Registry::new(None),
+        recorder: None,
+        sampler: None,
+        returned_rows: true,
+        reports: Reports::new(None, false, false),
+    })
 }
 
 // ---- the unsampled root ----

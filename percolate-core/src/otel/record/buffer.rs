@@ -32,7 +32,7 @@ pub(crate) struct Recorder {
 struct Shared {
     /// Every thread's buffer, kept until it is empty and its thread has ended.
     buffers: Mutex<Vec<Arc<Buffer>>>,
-    dropped: AtomicU64,
+    dropped: Arc<AtomicU64>,
 }
 
 type Buffer = Mutex<Vec<Record>>;
@@ -54,7 +54,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Recorder {
     pub(crate) fn start(processors: Vec<Arc<dyn SpanProcessor>>) -> std::io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let shared = Arc::new(Shared { buffers: Mutex::default(), dropped: AtomicU64::new(0) });
+        let shared = Arc::new(Shared { buffers: Mutex::default(), dropped: Arc::default() });
         let (work, todo) = mpsc::sync_channel(WAITING_BLOCKS);
         let weak = Arc::downgrade(&shared);
         thread::Builder::new()
@@ -118,6 +118,11 @@ impl Recorder {
             }
         }
         wait.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok()
+    }
+
+    /// The number of records that were lost, as it goes on.
+    pub(crate) fn losses(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.shared.dropped)
     }
 
     pub(crate) fn dropped(&self) -> u64 {

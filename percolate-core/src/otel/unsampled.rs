@@ -1,0 +1,158 @@
+//! Unsampled calls that were slow or failed: never invisible. Each adds to a counter, and leaves a `tracing` event at
+//! WARN, of which there are a bounded number a second. Where the call was the root of its trace, it can be exported
+//! as a span besides, with its true start and end.
+//!
+//! The events go to the target `percolate::unsampled` and carry names, a duration and the trace id: no data.
+
+use std::num::NonZeroU128;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use opentelemetry::Context;
+use opentelemetry::trace::{TraceContextExt as _, TraceId};
+
+use super::metrics::Series;
+use super::outcome::Outcome;
+use super::runtime;
+use super::site::{Site, SiteKind};
+
+/// Events one runtime emits in a second at most.
+pub const MAX_EVENTS_PER_SECOND: u64 = 10;
+
+/// Why an unsampled call is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Slow,
+    Failed,
+}
+
+impl Reason {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Slow => "slow",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What is reported of unsampled calls.
+#[derive(Debug)]
+pub(crate) struct Reports {
+    slow: Option<Duration>,
+    failed: bool,
+    pub(crate) exports_roots: bool,
+    limit: Limit,
+}
+
+impl Reports {
+    pub(crate) fn new(slow: Option<Duration>, failed: bool, exports_roots: bool) -> Self {
+        Self { slow, failed, exports_roots, limit: Limit::new() }
+    }
+
+    /// Whether, and why, a call that was not recorded is reported.
+    #[inline]
+    pub(crate) fn reason(&self, site: &Site, duration: Duration, outcome: &Outcome) -> Option<Reason> {
+        if outcome.error.is_some() && self.failed {
+            return Some(Reason::Failed);
+        }
+        let threshold = site.def.slow.or(self.slow)?;
+        (duration >= threshold).then_some(Reason::Slow)
+    }
+
+    /// Emits the event, unless there were many this second.
+    #[cold]
+    pub(crate) fn emit(
+        &self,
+        (site, series): (&Site, &Series),
+        reason: Reason,
+        duration: Duration,
+        outcome: &Outcome,
+        root: Option<NonZeroU128>,
+    ) {
+        if !self.limit.allows() {
+            return;
+        }
+        let trace_id = trace_id(root).map(|id| format!("{id:032x}"));
+        let trace_id = trace_id.as_deref();
+        let error_type = outcome.error.as_ref().map(|error| &*error.error_type);
+        let (name, target) = (site.def.name, series.target.as_deref());
+        let seconds = duration.as_secs_f64();
+        let why = reason.as_str();
+        match site.def.site_kind {
+            SiteKind::Db => tracing::event!(
+                name: "percolate.call.unsampled",
+                target: "percolate::unsampled",
+                tracing::Level::WARN,
+                percolate.reason = why,
+                db.operation.name = name,
+                db.collection.name = target,
+                error.type = error_type,
+                duration_s = seconds,
+                trace_id,
+                "{why} call was not sampled"
+            ),
+            SiteKind::Job => tracing::event!(
+                name: "percolate.call.unsampled",
+                target: "percolate::unsampled",
+                tracing::Level::WARN,
+                percolate.reason = why,
+                job.type = name,
+                job.target = target,
+                error.type = error_type,
+                duration_s = seconds,
+                trace_id,
+                "{why} job was not sampled"
+            ),
+        }
+    }
+}
+
+/// The trace the call belongs to: of its parent, or the one its unsampled root would have had.
+fn trace_id(root: Option<NonZeroU128>) -> Option<u128> {
+    let parent = Context::map_current(|cx| {
+        let span = cx.span();
+        let id = span.span_context().trace_id();
+        (id != TraceId::INVALID).then(|| u128::from_be_bytes(id.to_bytes()))
+    });
+    parent.or_else(|| root.or_else(runtime::unsampled_root).map(NonZeroU128::get))
+}
+
+/// A number of events a second, counted without a lock.
+#[derive(Debug)]
+struct Limit {
+    started: Instant,
+    /// The second in the upper half, the events in it in the lower.
+    window: AtomicU64,
+}
+
+impl Limit {
+    fn new() -> Self {
+        Self { started: Instant::now(), window: AtomicU64::new(0) }
+    }
+
+    fn allows(&self) -> bool {
+        self.allows_in(self.started.elapsed().as_secs() & 0xffff_ffff)
+    }
+
+    fn allows_in(&self, second: u64) -> bool {
+        let count = |window: u64| {
+            let (known, count) = (window >> 32, window & 0xffff_ffff);
+            let count = if known == second { count } else { 0 };
+            (count < MAX_EVENTS_PER_SECOND).then_some((second << 32) | (count + 1))
+        };
+        self.window.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_has_a_bounded_number_of_events_and_the_next_one_starts_anew() {
+        let limit = Limit::new();
+        let allowed = (0..100).filter(|_| limit.allows_in(7)).count() as u64;
+        assert_eq!(allowed, MAX_EVENTS_PER_SECOND);
+        assert!(limit.allows_in(8));
+    }
+}
