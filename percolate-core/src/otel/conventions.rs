@@ -264,6 +264,7 @@ pub const ATTRIBUTES: &[AttributeDef] = &[
     AttributeDef { members: JOB_STATUS_VALUES, ..own(JOB_STATUS, String, "Outcome of one run.", "success") },
     own(JOB_BATCH_SIZE, Int, "Number of items processed by one run.", "1000"),
     own(JOB_DURATION_MS, Int, "Duration of one run in milliseconds, beside the span's own times.", "12"),
+    own(PERCOLATE_REASON, String, "Why a call or span is counted.", "slow"),
 ];
 
 /// Attributes whose last part is any word: prefix and type of the values.
