@@ -1,1 +1,6 @@
 //! Tests
+
+/// The code on the page about trace context, run as it stands there.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/propagation.md")]
+mod propagation {}
