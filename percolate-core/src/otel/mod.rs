@@ -4,6 +4,7 @@
 //! The way of one call is `operation.rs`: enter, gate, finish. Everything else serves it.
 
 mod background;
+mod clock;
 mod context;
 pub mod conventions;
 mod db;

@@ -11,12 +11,13 @@ use std::future::Future;
 use std::num::NonZeroU128;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 use opentelemetry::{Context, ContextGuard};
 use tracing_core::field::Value as TracingValue;
 
+use super::clock::Reading;
 use super::conventions as names;
 use super::metrics::{Names, Series};
 use super::outcome::{ErrorInfo, Outcome};
@@ -140,7 +141,7 @@ pub struct Call {
     runtime: &'static Runtime,
     series: Option<&'static Series>,
     /// `None` when nothing listens, and after the end.
-    started: Option<Instant>,
+    started: Option<Reading>,
     mode: Mode,
 }
 
@@ -192,7 +193,7 @@ pub fn start(site: &'static Site, names: Names<'_>, details: &mut dyn FnMut(&mut
     if site.def.site_kind == SiteKind::Job && series.is_measured() {
         runtime.registry.job_active(site, 1);
     }
-    let started = Some(Instant::now());
+    let started = Some(Reading::now());
     let mode = match decision {
         Decision::Sampled(identity) => {
             Mode::Recorded(record_start(site, series, names, details, Some(identity), is_watched))
@@ -525,7 +526,7 @@ impl Call {
     fn report(
         &self,
         root: Option<NonZeroU128>,
-        (started, duration): (Instant, Duration),
+        (started, duration): (Reading, Duration),
         status: &'static str,
         outcome: Outcome,
     ) {

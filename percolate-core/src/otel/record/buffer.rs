@@ -138,7 +138,7 @@ fn convert_until_closed(todo: &Receiver<Work>, shared: &Weak<Shared>, processors
     let mut next_round = Instant::now() + IDLE;
     loop {
         let received = todo.recv_timeout(next_round.saturating_duration_since(Instant::now()));
-        converter.set_anchor();
+        converter.follow_clock();
         let closed = matches!(received, Err(RecvTimeoutError::Disconnected));
         match received {
             Ok(Work::Block(block)) => deliver(block, &converter, processors),

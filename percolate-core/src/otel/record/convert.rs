@@ -1,41 +1,33 @@
 //! From a [`Record`] to the SDK's `SpanData`: where names become attributes, off the calling thread.
 
 use std::borrow::Cow;
-use std::time::{Instant, SystemTime};
 
 use opentelemetry::trace::{Link, SpanKind, Status};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::Record;
+use crate::otel::clock::Anchor;
 use crate::otel::conventions as names;
 use crate::otel::metrics;
 use crate::otel::operation::span_name;
 use crate::otel::site::{Kind, SiteKind};
 
-/// Converts records that share an anchor between the two clocks.
+/// Converts records, with one line from clock readings to the wall clock.
 #[derive(Debug)]
 pub(super) struct Converter {
     scope: InstrumentationScope,
-    anchor: (Instant, SystemTime),
+    anchor: Anchor,
 }
 
 impl Converter {
     pub(super) fn new() -> Self {
-        Self { scope: metrics::scope(), anchor: (Instant::now(), SystemTime::now()) }
+        Self { scope: metrics::scope(), anchor: Anchor::new() }
     }
 
-    /// Takes the clocks' readings anew, so that the wall clock's corrections are followed.
-    pub(super) fn set_anchor(&mut self) {
-        self.anchor = (Instant::now(), SystemTime::now());
-    }
-
-    fn wall_clock(&self, instant: Instant) -> SystemTime {
-        let (monotonic, wall) = self.anchor;
-        match monotonic.checked_duration_since(instant) {
-            Some(before) => wall.checked_sub(before).unwrap_or(wall),
-            None => wall + (instant - monotonic),
-        }
+    /// Follows the wall clock.
+    pub(super) fn follow_clock(&mut self) {
+        self.anchor.follow();
     }
 
     pub(super) fn convert(&self, record: Record) -> SpanData {
@@ -82,7 +74,7 @@ impl Converter {
         }
         let mut links = SpanLinks::default();
         links.links.extend(start.link.map(Link::with_context));
-        let start_time = self.wall_clock(started);
+        let start_time = self.anchor.wall_clock(started);
         SpanData {
             span_context: start.context,
             parent_span_id: start.parent_span_id,

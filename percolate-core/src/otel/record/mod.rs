@@ -8,8 +8,9 @@
 mod buffer;
 mod convert;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::clock::Reading;
 use super::metrics::Series;
 use super::operation::{FieldValue, OwnedNames};
 use super::outcome::Outcome;
@@ -24,7 +25,7 @@ pub(crate) struct Record {
     site: &'static Site,
     series: &'static Series,
     start: Start,
-    started: Instant,
+    started: Reading,
     duration: Duration,
     status: &'static str,
     outcome: Outcome,
@@ -47,7 +48,7 @@ impl Record {
         site: &'static Site,
         series: &'static Series,
         start: Start,
-        (started, duration): (Instant, Duration),
+        (started, duration): (Reading, Duration),
         status: &'static str,
         outcome: Outcome,
         side: Side,

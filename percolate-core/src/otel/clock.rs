@@ -1,0 +1,173 @@
+//! The two clock readings of a call. They are most of what an unsampled call costs, so the processor's time stamp
+//! counter is read where it can be trusted (Linux on x86-64 whose kernel keeps time by it), `Instant` elsewhere.
+//!
+//! The counter's rate is measured against `Instant` over the first 50 ms of the process's telemetry, without
+//! waiting: until then readings are `Instant`s. A reading remembers its clock, and its duration is taken by that one.
+
+use std::time::{Duration, Instant, SystemTime};
+
+/// One reading of the clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reading {
+    Instant(Instant),
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    Ticks(u64),
+}
+
+impl Reading {
+    #[inline]
+    pub(crate) fn now() -> Self {
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        if counter::is_ready() {
+            return Self::Ticks(counter::ticks());
+        }
+        Self::Instant(Instant::now())
+    }
+
+    /// The time since this reading.
+    #[inline]
+    pub(crate) fn elapsed(self) -> Duration {
+        match self {
+            Self::Instant(instant) => instant.elapsed(),
+            #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+            Self::Ticks(ticks) => counter::duration(counter::ticks().saturating_sub(ticks)),
+        }
+    }
+}
+
+/// How far the wall clock may go its own way before spans follow it.
+const TOLERANCE: Duration = Duration::from_millis(1);
+
+/// What turns readings into wall clock times, one line for all of them.
+#[derive(Debug)]
+pub(crate) struct Anchor {
+    wall: SystemTime,
+    instant: Instant,
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    ticks: u64,
+}
+
+impl Anchor {
+    pub(crate) fn new() -> Self {
+        Self {
+            wall: SystemTime::now(),
+            instant: Instant::now(),
+            #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+            ticks: counter::ticks(),
+        }
+    }
+
+    /// Follows the wall clock when it was set, or drifted. Otherwise the line stays, so that the order of spans that
+    /// were converted at different times is kept.
+    pub(crate) fn follow(&mut self) {
+        let new = Self::new();
+        let expected = self.wall + (new.instant - self.instant);
+        let difference = new.wall.duration_since(expected).unwrap_or_else(|earlier| earlier.duration());
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        let difference = if counter::is_ready() {
+            let by_ticks = counter::duration(new.ticks.saturating_sub(self.ticks));
+            difference.max(by_ticks.abs_diff(new.instant - self.instant))
+        } else {
+            difference
+        };
+        if difference > TOLERANCE {
+            *self = new;
+        }
+    }
+
+    /// The wall clock time of a reading.
+    pub(crate) fn wall_clock(&self, reading: Reading) -> SystemTime {
+        match reading {
+            Reading::Instant(instant) => match self.instant.checked_duration_since(instant) {
+                Some(before) => self.wall.checked_sub(before).unwrap_or(self.wall),
+                None => self.wall + (instant - self.instant),
+            },
+            #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+            Reading::Ticks(ticks) => match self.ticks.checked_sub(ticks) {
+                Some(before) => self.wall.checked_sub(counter::duration(before)).unwrap_or(self.wall),
+                None => self.wall + counter::duration(ticks - self.ticks),
+            },
+        }
+    }
+}
+
+/// The time stamp counter.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod counter {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::{Duration, Instant};
+
+    /// How long the rate is measured: a reading is off by some 50 ns, which makes one part in a million.
+    const BASELINE: Duration = Duration::from_millis(50);
+
+    /// Nanoseconds a tick as a binary fraction with 32 places; 0 until it is known, and where it will not be.
+    static NANOS_PER_TICK: AtomicU64 = AtomicU64::new(0);
+    static START: OnceLock<Option<(Instant, u64)>> = OnceLock::new();
+
+    /// Whether the rate is known. Measures it when the time has come.
+    #[inline]
+    pub(super) fn is_ready() -> bool {
+        NANOS_PER_TICK.load(Ordering::Relaxed) != 0 || measure()
+    }
+
+    #[cold]
+    fn measure() -> bool {
+        let start = START.get_or_init(|| {
+            let source = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+            let is_trusted = std::fs::read_to_string(source).is_ok_and(|name| name.trim() == "tsc");
+            is_trusted.then(|| (Instant::now(), ticks()))
+        });
+        let Some((instant, first)) = start else { return false };
+        let (passed, last) = (instant.elapsed(), ticks());
+        if passed < BASELINE {
+            return false;
+        }
+        let rate = (passed.as_nanos() << 32) / u128::from(last.saturating_sub(*first).max(1));
+        NANOS_PER_TICK.store(u64::try_from(rate).unwrap_or(0), Ordering::Relaxed);
+        rate != 0
+    }
+
+    #[inline]
+    pub(super) fn duration(ticks: u64) -> Duration {
+        let nanos = (u128::from(ticks) * u128::from(NANOS_PER_TICK.load(Ordering::Relaxed))) >> 32;
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    #[inline]
+    #[expect(unsafe_code, reason = "the instruction has no safe form")]
+    pub(super) fn ticks() -> u64 {
+        // SAFETY: every x86-64 processor has the instruction, and it only reads a counter. Where the kernel forbids
+        // it to user space, the kernel does not name it as its clock source to a process that could run this.
+        unsafe { core::arch::x86_64::_rdtsc() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_agree_with_instant_before_and_after_the_rate_is_known() {
+        for _ in 0..2 {
+            let (reading, instant) = (Reading::now(), Instant::now());
+            std::thread::sleep(Duration::from_millis(60));
+            let (by_reading, by_instant) = (reading.elapsed(), instant.elapsed());
+            assert!(by_reading.abs_diff(by_instant) < Duration::from_millis(5), "{by_reading:?} {by_instant:?}");
+        }
+    }
+
+    #[test]
+    fn the_wall_clock_of_a_reading_is_its_own_time_and_order_is_kept() {
+        let first = Reading::now();
+        std::thread::sleep(Duration::from_millis(60));
+        let mut anchor = Anchor::new();
+        let before = SystemTime::now();
+        let second = Reading::now();
+        anchor.follow();
+        let error = |a: SystemTime, b: SystemTime| a.duration_since(b).unwrap_or_else(|e| e.duration());
+        assert!(error(anchor.wall_clock(second), before) < Duration::from_millis(5));
+        let apart = anchor.wall_clock(second).duration_since(anchor.wall_clock(first)).expect("in order");
+        assert!(apart >= Duration::from_millis(59), "{apart:?}");
+    }
+}
