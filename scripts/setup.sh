@@ -35,10 +35,10 @@ install_packages() {
         if [ -t 0 ]; then as_root=(sudo); else as_root=(sudo -n); fi
         "${as_root[@]}" true || return 1
     fi
-    say "$reason; installing $* with apt-get"
+    say "$reason; installing $* with apt-get (up to a minute)"
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 update || return 1
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get -qq -y -o DPkg::Lock::Timeout=120 install --no-install-recommends "$@" </dev/null
+        apt-get -qq -y -o DPkg::Lock::Timeout=120 install --no-install-recommends "$@" </dev/null >/dev/null
 }
 
 need_cargo() {
