@@ -56,7 +56,25 @@ pub fn attach_trace_context(context: Option<TraceContext>) -> TraceContextGuard 
     TraceContextGuard { _entered: entered, _thread: PhantomData }
 }
 
-/// Keeps a trace context attached to this thread; made by [`attach_trace_context`].
+/// As [`attach_trace_context`], for a caller whose ids are at hand: no header is printed and parsed again.
+///
+/// An invalid `tracestate` is left out.
+///
+/// ```
+/// use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
+/// use percolate_core::otel::{TraceContext, TraceParent, attach_parent};
+///
+/// let parent = TraceParent::new(TraceId::from(0x7a_u128), SpanId::from(0x51_u64), TraceFlags::SAMPLED).unwrap();
+/// let _guard = attach_parent(parent, Some("vendor=1"));
+/// assert_eq!(TraceContext::current().unwrap().headers["tracestate"], "vendor=1");
+/// ```
+pub fn attach_parent(parent: TraceParent, tracestate: Option<&str>) -> TraceContextGuard {
+    let received = Received::new(parent, tracestate.and_then(StateList::parse));
+    let context = Context::map_current(|current| received.on(current));
+    TraceContextGuard { _entered: Some(Carried::parent(context).enter()), _thread: PhantomData }
+}
+
+/// Keeps a trace context attached to this thread; made by [`attach_trace_context`] and [`attach_parent`].
 #[derive(Debug)]
 #[must_use = "dropping the guard detaches the context at once; write `let _guard = …`"]
 pub struct TraceContextGuard {

@@ -169,7 +169,12 @@ impl Carried {
 
     /// The sender of `context` as the parent; the rest stays as it is where this is entered.
     pub(crate) fn remote(context: &TraceContext) -> Self {
-        Self { context: context.to_context(), unsampled_root: None, scope: None }
+        Self::parent(context.to_context())
+    }
+
+    /// A context with a remote parent, or with none.
+    pub(crate) fn parent(context: Context) -> Self {
+        Self { context, unsampled_root: None, scope: None }
     }
 
     /// Makes it current until the guard is dropped.

@@ -35,7 +35,7 @@ use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::SpanContext;
 
-pub use self::attach::{TraceContextGuard, WithTraceContext, attach_trace_context, with_trace_context};
+pub use self::attach::{TraceContextGuard, WithTraceContext, attach_parent, attach_trace_context, with_trace_context};
 pub use self::carry::{Carry, Traced, carry, carry_each};
 pub use self::outgoing::{HeaderWriter, TraceIds, current_trace_ids, inject};
 pub use self::propagator::StrictPropagator;
