@@ -22,7 +22,8 @@ mod unsampled;
 pub use background::{BackgroundJobType, background_span, record_background_metrics};
 pub use context::{
     Carry, HeaderWriter, StrictPropagator, TraceContext, TraceContextGuard, TraceIds, TraceParent, TraceParentError,
-    Traced, WithTraceContext, attach_parent, attach_trace_context, carry, carry_each, current_trace_ids, inject, with_trace_context,
+    Traced, WithTraceContext, attach_parent, attach_trace_context, carry, carry_each, current_trace_ids, inject,
+    with_trace_context,
 };
 pub use db::{DbOperation, db_query_span, db_span, record_db_error, record_db_metrics};
 pub use metrics::{ADVISED_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};

@@ -48,6 +48,7 @@ fn only_well_formed_traceparents_continue_the_trace() {
         ("a later version with a dash behind", with_version("cc", "-"), Some(VALID)),
         ("a later version with something glued on", with_version("cc", ".what"), None),
         ("a later version cut short", with_version("cc", "")[..54].to_owned(), None),
+        ("two values of a later version in one header", with_version("cc", &format!("-x,{VALID}")), None),
         ("version 01", with_version("01", ""), Some(VALID)),
         ("version fe", with_version("fe", ""), Some(VALID)),
         ("version ff", with_version("ff", ""), None),
@@ -127,6 +128,8 @@ fn two_traceparents_are_none() {
         assert_eq!(passed_on(&[("traceparent", VALID), ("Traceparent", second)]), None);
         assert_eq!(passed_on(&[("traceparent", VALID), ("traceparent", ""), ("TRACEPARENT", second)]), None);
     }
+    let later = format!("cc{}-more", &VALID[2..]);
+    assert_eq!(passed_on(&[("traceparent", &later), ("traceparent", &later)]), None);
     let map = HashMap::from([("traceparent".to_owned(), VALID.to_owned()), ("TraceParent".to_owned(), other)]);
     assert_eq!(TraceContext::from(map).parent(), None);
 }

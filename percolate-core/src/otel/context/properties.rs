@@ -43,6 +43,7 @@ fn is_valid_traceparent(text: &str) -> bool {
         && !zeros(trace)
         && !zeros(span)
         && (*version != "00" || rest.is_empty())
+        && !text.contains(',')
 }
 
 fn members() -> impl Strategy<Value = Vec<(String, String)>> {

@@ -43,8 +43,8 @@ pub enum TraceParentError {
         /// Characters found, without the white space around them.
         found: usize,
     },
-    /// A field is not followed by a dash.
-    #[error("traceparent wants a dash after each field: `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`")]
+    /// A field is not followed by a dash, or there are several headers in one.
+    #[error("traceparent is one value with dashes between its fields: `00-<32 digits>-<16 digits>-<2 digits>`")]
     Separator,
     /// Not two lower-case hexadecimal digits, or `ff`.
     #[error("the version of a traceparent is two lower-case hexadecimal digits other than `ff`")]
@@ -109,7 +109,9 @@ impl FromStr for TraceParent {
         if version == 0 && !rest.is_empty() {
             return Err(length);
         }
-        if [fields[2], fields[35], fields[52]] != [b'-'; 3] || !matches!(rest, [] | [b'-', ..]) {
+        // A comma is where several headers were joined: which of them would be the parent?
+        if [fields[2], fields[35], fields[52]] != [b'-'; 3] || !matches!(rest, [] | [b'-', ..]) || rest.contains(&b',')
+        {
             return Err(TraceParentError::Separator);
         }
         let trace_id = hex(&fields[3..35]).filter(|&id| id != 0).ok_or(TraceParentError::TraceId)?;
