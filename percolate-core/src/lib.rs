@@ -10,7 +10,18 @@ pub mod otel;
 #[doc(hidden)]
 pub mod private;
 #[cfg(feature = "store")]
+pub mod admin;
+#[cfg(feature = "store")]
+mod database;
+#[cfg(feature = "store")]
+mod index;
+#[cfg(feature = "store")]
+pub mod schema;
+#[cfg(feature = "store")]
 pub mod storage;
+
+#[cfg(feature = "store")]
+pub use database::{Database, DatabaseOptions, EntityScan, Error};
 
 #[doc(hidden)]
 pub use private as __private;

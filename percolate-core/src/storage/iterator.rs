@@ -63,6 +63,22 @@ impl ScanRange {
         self.narrow_upper(successor(key.as_ref()))
     }
 
+    /// Leaves out the keys up to and including those that begin with `prefix`.
+    pub fn after_prefix(self, prefix: impl AsRef<[u8]>) -> Self {
+        match first_key_after_prefix(prefix.as_ref()) {
+            Some(lower) => self.narrow_lower(lower),
+            None => self.before([]),
+        }
+    }
+
+    /// Leaves out the keys after those that begin with `prefix`.
+    pub fn through_prefix(self, prefix: impl AsRef<[u8]>) -> Self {
+        match first_key_after_prefix(prefix.as_ref()) {
+            Some(upper) => self.narrow_upper(upper),
+            None => self,
+        }
+    }
+
     fn narrow_lower(mut self, lower: Vec<u8>) -> Self {
         if self.lower.as_ref().is_none_or(|old| *old < lower) {
             self.lower = Some(lower);

@@ -177,6 +177,21 @@ pub fn schema_key(tenant: &str, table: &str) -> Vec<u8> {
     table_prefix(tenant, table)
 }
 
+/// The tenant and the table in a key of `schemas`.
+pub fn parse_schema_key(key: &[u8]) -> Result<(String, String), MalformedKey> {
+    let mut reader = KeyReader::new(key)?;
+    let parts = (reader.text()?, reader.text()?);
+    reader.finish()?;
+    Ok(parts)
+}
+
+/// The table in a key of any family that is ordered by tenant and table.
+pub fn parse_table(key: &[u8]) -> Result<String, MalformedKey> {
+    let mut reader = KeyReader::new(key)?;
+    reader.bytes()?;
+    reader.text()
+}
+
 /// Key in `entities` and in `pending_embeddings`.
 pub fn entity_key(tenant: &str, table: &str, id: Uuid) -> Vec<u8> {
     KeyBuilder::new().text(tenant).text(table).id(id).build()

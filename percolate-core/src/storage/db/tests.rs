@@ -345,15 +345,12 @@ fn apply(action: Action, storage: Storage, model: &mut Model, path: &Path) -> St
         Action::Batch(writes) => {
             let mut batch = storage.batch();
             for (key, value) in writes {
-                match value {
-                    Some(value) => {
-                        batch.put("a", &key, &value).unwrap();
-                        model.insert(key, value);
-                    }
-                    None => {
-                        batch.delete("a", &key).unwrap();
-                        model.remove(&key);
-                    }
+                if let Some(value) = value {
+                    batch.put("a", &key, &value).unwrap();
+                    model.insert(key, value);
+                } else {
+                    batch.delete("a", &key).unwrap();
+                    model.remove(&key);
                 }
             }
             batch.commit().unwrap();

@@ -1,0 +1,325 @@
+//! Making indexes anew from the entities, and comparing them with what they should be, beside live reads and writes.
+//!
+//! Work goes page by page. A page's entities are locked while their entries are compared and corrected, so a writer
+//! of one of them comes wholly before or wholly after; nothing is ever missing from an index because of a rebuild.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::database::{Database, Error};
+use crate::index::{self, IndexEntry, Indexed};
+use crate::otel::JobStatus;
+use crate::schema::Schema;
+use crate::schema::entity::Record;
+use crate::storage::column_families::{ENTITIES, FIELD_INDEX, KEY_INDEX};
+use crate::storage::keys;
+use crate::storage::{BatchWriter, ScanRange, WriteError};
+
+const PAGE: usize = 512;
+
+/// What a rebuild or a verification found, and did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IndexReport {
+    /// Entities looked at.
+    pub entities: usize,
+    /// Entries that were missing or wrong: written by a rebuild, only counted by a verification.
+    pub missing: usize,
+    /// Entries that belong to no entity: removed by a rebuild, only counted by a verification.
+    pub stale: usize,
+    /// Entities that could not be read, and so have no entries.
+    pub failed: usize,
+}
+
+impl IndexReport {
+    /// Whether the index agreed with the entities, and every entity could be read.
+    pub fn is_clean(&self) -> bool {
+        self.missing == 0 && self.stale == 0 && self.failed == 0
+    }
+
+    fn add(&mut self, other: Self) {
+        self.entities += other.entities;
+        self.missing += other.missing;
+        self.stale += other.stale;
+        self.failed += other.failed;
+    }
+}
+
+impl JobStatus for IndexReport {
+    fn is_partial(&self) -> bool {
+        self.failed > 0
+    }
+}
+
+/// How far a rebuild has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Entities and entries looked at so far.
+    pub done: usize,
+}
+
+type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// Rebuilds and verifies the indexes of one tenant.
+///
+/// ```
+/// use percolate_core::Database;
+/// use serde_json::json;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// let db = Database::open(dir.path())?;
+/// db.register_schema("articles", &json!({ "key_field": "slug" }))?;
+/// db.insert("articles", &json!({ "slug": "a" }))?;
+/// let report = db.indexes().rebuild_key_index()?;
+/// assert_eq!(report.entities, 1);
+/// assert!(db.indexes().verify()?.is_clean());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct IndexManager {
+    database: Database,
+    page: usize,
+    on_progress: Option<OnProgress>,
+}
+
+impl IndexManager {
+    /// A manager of the indexes that `database`'s tenant has.
+    pub fn new(database: &Database) -> Self {
+        Self { database: database.clone(), page: PAGE, on_progress: None }
+    }
+
+    /// How many entities are locked and corrected at a time. Default: 512.
+    pub fn page_size(mut self, entities: usize) -> Self {
+        self.page = entities.max(1);
+        self
+    }
+
+    /// Calls `report` after each page.
+    pub fn on_progress(mut self, report: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        self.on_progress = Some(Arc::new(report));
+        self
+    }
+
+    /// Makes the key index of every table anew.
+    pub fn rebuild_key_index(&self) -> Result<IndexReport, Error> {
+        self.work(&Work::keys(self.database.tenant()), Mode::Correct)
+    }
+
+    /// Makes the field indexes of one table anew, as its present schema wants them.
+    pub fn rebuild_field_indexes(&self, table: &str) -> Result<IndexReport, Error> {
+        self.database.schema(table)?;
+        self.work(&Work::fields(self.database.tenant(), table), Mode::Correct)
+    }
+
+    /// Makes the key index and all field indexes anew.
+    pub fn rebuild_all(&self) -> Result<IndexReport, Error> {
+        let mut report = self.rebuild_key_index()?;
+        for table in self.database.tables() {
+            report.add(self.rebuild_field_indexes(&table)?);
+        }
+        Ok(report)
+    }
+
+    /// Counts what disagrees between the entities and the indexes, and changes nothing.
+    pub fn verify(&self) -> Result<IndexReport, Error> {
+        let mut report = self.work(&Work::keys(self.database.tenant()), Mode::Count)?;
+        for table in self.database.tables() {
+            let fields = self.work(&Work::fields(self.database.tenant(), &table), Mode::Count)?;
+            report.add(IndexReport { entities: 0, failed: 0, ..fields });
+        }
+        Ok(report)
+    }
+
+    fn work(&self, work: &Work, mode: Mode) -> Result<IndexReport, Error> {
+        let mut report = IndexReport::default();
+        let mut done = 0;
+        self.each_page(ENTITIES, &work.entities, |page| {
+            done += page.len();
+            report.add(self.complete_page(work, mode, page)?);
+            self.tell(done);
+            Ok(())
+        })?;
+        self.each_page(work.family, &work.index, |page| {
+            done += page.len();
+            report.stale += self.clear_page(work, mode, page)?;
+            self.tell(done);
+            Ok(())
+        })?;
+        Ok(report)
+    }
+
+    /// Gives the keys and values of `range`, a page at a time. A new scan for each page, so that none holds back
+    /// compaction for as long as a rebuild may take.
+    fn each_page(
+        &self,
+        family: &str,
+        range: &ScanRange,
+        mut handle: impl FnMut(&[Row]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut rest = range.clone();
+        loop {
+            let scan = self.database.storage().scan(family, rest)?;
+            let page = scan.take(self.page).collect::<Result<Vec<Row>, _>>()?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            rest = range.clone().after(last);
+            handle(&page)?;
+        }
+    }
+
+    /// Writes the entries that the page's entities lack.
+    fn complete_page(&self, work: &Work, mode: Mode, page: &[Row]) -> Result<IndexReport, Error> {
+        let owners = page.iter().map(|(key, _)| Ok(Owner::of_entity(key)?)).collect::<Result<Vec<_>, Error>>()?;
+        let (_locks, states) = self.lock_and_read(&owners)?;
+        let mut report = IndexReport { entities: page.len(), ..IndexReport::default() };
+        let mut wanted = Vec::new();
+        for (owner, state) in owners.iter().zip(&states) {
+            match self.wanted(work, owner, state.as_ref()) {
+                Some(entries) => wanted.extend(entries),
+                None => report.failed += 1,
+            }
+        }
+        let keys: Vec<_> = wanted.iter().map(|entry| &entry.key).collect();
+        let found = self.database.storage().multi_get(work.family, &keys)?;
+        let mut batch = self.database.storage().batch();
+        for (entry, found) in wanted.iter().zip(found) {
+            if found.as_ref() != Some(&entry.value) {
+                report.missing += 1;
+                batch.put(entry.family, &entry.key, &entry.value)?;
+            }
+        }
+        commit(batch, mode)?;
+        Ok(report)
+    }
+
+    /// Removes the page's entries that no entity wants.
+    fn clear_page(&self, work: &Work, mode: Mode, page: &[Row]) -> Result<usize, Error> {
+        let owners: Vec<_> = page.iter().map(|(key, value)| (work.owner)(key, value)).collect();
+        let known: Vec<Owner> = owners.iter().flatten().cloned().collect();
+        let (_locks, states) = self.lock_and_read(&known)?;
+        let mut states = states.iter();
+        let mut batch = self.database.storage().batch();
+        for ((key, value), owner) in page.iter().zip(&owners) {
+            // States were read for the owners that are known, in order.
+            let wanted = match owner {
+                Some(owner) => self.wanted(work, owner, states.next().and_then(Option::as_ref)).unwrap_or_default(),
+                None => Vec::new(),
+            };
+            if !wanted.iter().any(|entry| *entry.key == **key && *entry.value == **value) {
+                batch.delete(work.family, key)?;
+            }
+        }
+        let stale = batch.len();
+        commit(batch, mode)?;
+        Ok(stale)
+    }
+
+    fn lock_and_read(&self, owners: &[Owner]) -> Result<(impl Sized + use<'_>, Vec<Option<Vec<u8>>>), Error> {
+        let ids: Vec<_> = owners.iter().map(|owner| owner.id).collect();
+        let locks = self.database.lock_all(&ids);
+        let keys: Vec<_> =
+            owners.iter().map(|owner| keys::entity_key(self.database.tenant(), &owner.table, owner.id)).collect();
+        Ok((locks, self.database.storage().multi_get(ENTITIES, &keys)?))
+    }
+
+    /// The entries an entity should have; `None` when it cannot be read or has no schema.
+    fn wanted(&self, work: &Work, owner: &Owner, stored: Option<&Vec<u8>>) -> Option<Vec<IndexEntry>> {
+        let Some(stored) = stored else { return Some(Vec::new()) };
+        let record = Record::decode(stored).ok()?;
+        if record.deleted {
+            return Some(Vec::new());
+        }
+        let schema: Arc<Schema> = self.database.schema(&owner.table).ok()?;
+        let tenant = self.database.tenant();
+        Some((work.entries)(Indexed { tenant, schema: &schema, id: owner.id, data: &record.data }))
+    }
+
+    fn tell(&self, done: usize) {
+        if let Some(report) = &self.on_progress {
+            report(Progress { done });
+        }
+    }
+}
+
+impl std::fmt::Debug for IndexManager {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("IndexManager").field("page", &self.page).finish_non_exhaustive()
+    }
+}
+
+type Row = (Box<[u8]>, Box<[u8]>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Correct,
+    Count,
+}
+
+/// The entity that an index entry belongs to.
+#[derive(Debug, Clone)]
+struct Owner {
+    table: String,
+    id: Uuid,
+}
+
+impl Owner {
+    fn of_entity(key: &[u8]) -> Result<Self, keys::MalformedKey> {
+        let (_, table, id) = keys::parse_entity_key(key)?;
+        Ok(Self { table, id })
+    }
+
+    fn of_key_entry(key: &[u8], value: &[u8]) -> Option<Self> {
+        Some(Self { table: keys::parse_table(key).ok()?, id: index::keys::owner(value)? })
+    }
+
+    fn of_field_entry(key: &[u8], _value: &[u8]) -> Option<Self> {
+        Some(Self { table: keys::parse_table(key).ok()?, id: keys::parse_field_index_key(key).ok()?.1 })
+    }
+}
+
+/// One index: where its entities and entries lie, and how they follow from each other.
+struct Work {
+    family: &'static str,
+    entities: ScanRange,
+    index: ScanRange,
+    entries: fn(Indexed<'_>) -> Vec<IndexEntry>,
+    owner: fn(&[u8], &[u8]) -> Option<Owner>,
+}
+
+impl Work {
+    fn keys(tenant: &str) -> Self {
+        let all = ScanRange::prefix(keys::tenant_prefix(tenant));
+        Self {
+            family: KEY_INDEX,
+            entities: all.clone(),
+            index: all,
+            entries: index::keys::entries,
+            owner: Owner::of_key_entry,
+        }
+    }
+
+    fn fields(tenant: &str, table: &str) -> Self {
+        let table = ScanRange::prefix(keys::table_prefix(tenant, table));
+        Self {
+            family: FIELD_INDEX,
+            entities: table.clone(),
+            index: table,
+            entries: index::fields::entries,
+            owner: Owner::of_field_entry,
+        }
+    }
+}
+
+fn commit(batch: BatchWriter<'_>, mode: Mode) -> Result<(), WriteError> {
+    if mode == Mode::Correct && !batch.is_empty() {
+        batch.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

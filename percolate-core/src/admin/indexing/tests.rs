@@ -1,0 +1,109 @@
+//! Rebuilding against damage done on purpose, and beside writers.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+
+use super::*;
+
+fn temporary(entities: usize) -> (tempfile::TempDir, Database) {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open(dir.path()).unwrap();
+    db.register_schema("articles", &json!({ "key_field": "slug", "indexed_fields": ["year"] })).unwrap();
+    let data: Vec<_> = (0..entities).map(|n| json!({ "slug": n.to_string(), "year": n % 7 })).collect();
+    db.insert_batch("articles", &data).unwrap();
+    (dir, db)
+}
+
+fn clear(db: &Database, family: &str) {
+    let storage = db.storage();
+    for entry in storage.scan(family, ScanRange::all()).unwrap() {
+        storage.delete(family, entry.unwrap().0).unwrap();
+    }
+}
+
+#[test]
+fn a_lost_index_is_made_anew() {
+    let (_dir, db) = temporary(20);
+    clear(&db, KEY_INDEX);
+    clear(&db, FIELD_INDEX);
+    assert_eq!(db.lookup("articles", "3").unwrap(), None);
+    let found = db.indexes().verify().unwrap();
+    assert_eq!(found, IndexReport { entities: 20, missing: 40, stale: 0, failed: 0 });
+    let report = db.indexes().page_size(3).rebuild_key_index().unwrap();
+    assert_eq!(report, IndexReport { entities: 20, missing: 20, stale: 0, failed: 0 });
+    assert_eq!(db.indexes().rebuild_field_indexes("articles").unwrap().missing, 20);
+    assert!(db.indexes().verify().unwrap().is_clean());
+    assert!(db.lookup("articles", "3").unwrap().is_some());
+}
+
+#[test]
+fn entries_that_belong_to_nothing_are_removed() {
+    let (_dir, db) = temporary(5);
+    let storage = db.storage();
+    let stranger = Uuid::from_u128(1);
+    let key = keys::key_index_key("default", "articles", "no such");
+    storage.put(KEY_INDEX, &key, stranger.as_bytes()).unwrap();
+    storage.put(KEY_INDEX, keys::key_index_key("default", "articles", "malformed"), b"short").unwrap();
+    let value = keys::FieldValue::Integer(9);
+    storage.put(FIELD_INDEX, keys::field_index_key("default", "articles", "year", &value, stranger), b"").unwrap();
+    assert_eq!(db.indexes().verify().unwrap().stale, 3);
+    assert_eq!(db.indexes().rebuild_all().unwrap().stale, 3);
+    assert!(db.indexes().verify().unwrap().is_clean());
+    assert!(db.lookup("articles", "4").unwrap().is_some());
+}
+
+#[test]
+fn another_tenants_index_is_left_alone() {
+    let (_dir, db) = temporary(3);
+    let other = db.for_tenant("other");
+    other.register_schema("articles", &json!({ "key_field": "slug" })).unwrap();
+    other.insert("articles", &json!({ "slug": "x" })).unwrap();
+    clear(&db, KEY_INDEX);
+    db.indexes().rebuild_all().unwrap();
+    assert!(db.indexes().verify().unwrap().is_clean());
+    assert_eq!(other.indexes().verify().unwrap().missing, 1);
+}
+
+#[test]
+fn an_unreadable_entity_makes_the_rebuild_partial_and_stops_nothing() {
+    let (_dir, db) = temporary(4);
+    db.storage().put(ENTITIES, keys::entity_key("default", "articles", Uuid::from_u128(7)), b"garbage").unwrap();
+    clear(&db, KEY_INDEX);
+    let report = db.indexes().rebuild_key_index().unwrap();
+    assert_eq!(report, IndexReport { entities: 5, missing: 4, stale: 0, failed: 1 });
+    assert!(report.is_partial());
+}
+
+#[test]
+fn progress_is_told_page_by_page() {
+    let (_dir, db) = temporary(5);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&told);
+    let manager = db.indexes().page_size(2).on_progress(move |progress| seen.lock().unwrap().push(progress.done));
+    manager.rebuild_key_index().unwrap();
+    assert_eq!(*told.lock().unwrap(), [2, 4, 5, 7, 9, 10]);
+}
+
+#[test]
+fn rebuilding_beside_writers_leaves_indexes_that_agree() {
+    let (_dir, db) = temporary(200);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            for n in (0_u64..).take_while(|_| !stop.load(Ordering::Relaxed)) {
+                let slug = (n % 300).to_string();
+                let id = db.upsert("articles", &json!({ "slug": slug, "year": n })).unwrap();
+                if n % 3 == 0 {
+                    db.delete("articles", id).unwrap();
+                }
+            }
+        });
+        for _ in 0..10 {
+            db.indexes().page_size(16).rebuild_all().unwrap();
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    assert!(db.indexes().verify().unwrap().is_clean());
+}

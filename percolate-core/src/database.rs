@@ -1,0 +1,731 @@
+//! The facade: tables of JSON entities over the store. What Python and the examples use.
+//!
+//! One write is one batch: the entity, its index entries and its mark for embedding reach the disk together or not
+//! at all. Reading what is to be replaced and writing the replacement happen under a lock chosen by the entity's id.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::admin::IndexManager;
+use crate::index::{self, Indexed};
+use crate::otel::ErrorType;
+use crate::schema::entity::{Entity, MalformedRecord, Record, Timestamp, field_value};
+use crate::schema::{EntityError, Schema, SchemaError};
+use crate::storage::column_families::{
+    DATABASE, EMBEDDINGS, ENTITIES, FIELD_INDEX, KEY_INDEX, PENDING_EMBEDDINGS, RESOURCES, SCHEMAS,
+};
+use crate::storage::keys::{self, MalformedKey};
+use crate::storage::{
+    BatchWriter, MaintenanceError, OpenError, ReadError, Scan, ScanRange, Storage, StorageOptions, WriteError,
+};
+
+/// Ids made from keys are version 5 UUIDs in this namespace, of the bytes of the entry in the key index.
+const ID_NAMESPACE: Uuid = Uuid::from_u128(0x8f1c_5a0e_6d0b_4c53_9a44_70e7_c0a7_e001);
+
+/// How many locks the entities share.
+const LOCKS: usize = 64;
+
+/// Anything that can go wrong with a [`Database`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The database could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The store could not be looked after.
+    #[error(transparent)]
+    Maintenance(#[from] MaintenanceError),
+    /// A schema was refused.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// An entity was refused.
+    #[error(transparent)]
+    Entity(#[from] EntityError),
+    /// No schema is registered for the table.
+    #[error("there is no table `{table}`; {}. Register its schema with `register_schema` first", Tables(known))]
+    UnknownTable {
+        /// The table asked for.
+        table: String,
+        /// The tables there are.
+        known: Vec<String>,
+    },
+    /// The field is not indexed.
+    #[error("`{field}` is not an indexed field of `{table}`; add it to `indexed_fields` in its schema")]
+    NotIndexed {
+        /// The table.
+        table: String,
+        /// The field asked for.
+        field: String,
+    },
+    /// `insert` found an entity with the same key.
+    #[error("`{table}` already holds an entity with this key, id {id}; use `upsert` or `update` to change it")]
+    Exists {
+        /// The table.
+        table: String,
+        /// The entity that is there.
+        id: Uuid,
+    },
+    /// There is no such entity to change.
+    #[error("`{table}` holds no entity with the id {id}")]
+    NotFound {
+        /// The table.
+        table: String,
+        /// The id asked for.
+        id: Uuid,
+    },
+    /// An update would change the key, and with it the id.
+    #[error("an update cannot change the key of an entity of `{table}`; delete it and insert a new one")]
+    KeyChanged {
+        /// The table.
+        table: String,
+    },
+    /// A stored entity cannot be understood.
+    #[error(transparent)]
+    MalformedRecord(#[from] MalformedRecord),
+    /// A stored key cannot be understood.
+    #[error(transparent)]
+    MalformedKey(#[from] MalformedKey),
+}
+
+/// Prints the tables there are.
+struct Tables<'a>(&'a [String]);
+
+impl std::fmt::Display for Tables<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_empty() {
+            return formatter.write_str("there are none yet");
+        }
+        write!(formatter, "there are `{}`", self.0.join("`, `"))
+    }
+}
+
+impl ErrorType for Error {
+    fn error_type(&self) -> Cow<'static, str> {
+        match self {
+            Self::Open(error) => error.error_type(),
+            Self::Read(error) => error.error_type(),
+            Self::Write(error) => error.error_type(),
+            Self::Maintenance(error) => error.error_type(),
+            Self::Schema(error) => error.error_type(),
+            Self::Entity(error) => error.error_type(),
+            Self::UnknownTable { .. } => Cow::Borrowed("UnknownTable"),
+            Self::NotIndexed { .. } => Cow::Borrowed("NotIndexed"),
+            Self::Exists { .. } => Cow::Borrowed("Exists"),
+            Self::NotFound { .. } => Cow::Borrowed("NotFound"),
+            Self::KeyChanged { .. } => Cow::Borrowed("KeyChanged"),
+            Self::MalformedRecord(_) => Cow::Borrowed("MalformedRecord"),
+            Self::MalformedKey(_) => Cow::Borrowed("MalformedKey"),
+        }
+    }
+
+    fn status_code(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::Open(error) => error.status_code(),
+            Self::Read(error) => error.status_code(),
+            Self::Write(error) => error.status_code(),
+            Self::Maintenance(error) => error.status_code(),
+            _ => None,
+        }
+    }
+}
+
+/// Options of [`Database::open_with`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+#[non_exhaustive]
+pub struct DatabaseOptions {
+    /// Whose entities the handle sees. Default: `default`. Tenants share files and nothing else.
+    pub tenant: String,
+    /// How the store is opened.
+    pub storage: StorageOptions,
+}
+
+impl Default for DatabaseOptions {
+    fn default() -> Self {
+        Self { tenant: "default".to_owned(), storage: StorageOptions::new() }
+    }
+}
+
+impl DatabaseOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`tenant`](Self::tenant).
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.tenant = tenant.into();
+        self
+    }
+
+    /// Sets [`storage`](Self::storage).
+    pub fn storage(mut self, storage: StorageOptions) -> Self {
+        self.storage = storage;
+        self
+    }
+}
+
+/// Tables of JSON entities in a directory, for one tenant. Clones are handles of the same database.
+///
+/// ```
+/// use percolate_core::Database;
+/// use serde_json::json;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// let db = Database::open(dir.path())?;
+/// db.register_schema("articles", &json!({
+///     "properties": { "slug": { "type": "string" }, "year": { "type": "integer" } },
+///     "key_field": "slug",
+///     "indexed_fields": ["year"],
+/// }))?;
+/// let id = db.insert("articles", &json!({ "slug": "percolation", "year": 1957 }))?;
+/// assert_eq!(db.lookup("articles", "percolation")?.map(|entity| entity.id), Some(id));
+/// assert_eq!(db.find("articles", "year", 1950..1960)?.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Database {
+    core: Arc<Core>,
+    tenant: Arc<str>,
+}
+
+/// By tenant and table.
+type Schemas = BTreeMap<(Arc<str>, String), Arc<Schema>>;
+
+#[derive(Debug)]
+struct Core {
+    storage: Storage,
+    schemas: RwLock<Schemas>,
+    locks: [Mutex<()>; LOCKS],
+}
+
+impl Database {
+    /// Opens the database in the directory `path`, or makes one there.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_with(path, DatabaseOptions::new())
+    }
+
+    /// Opens the database in the directory `path` as `options` say.
+    pub fn open_with(path: impl AsRef<Path>, options: DatabaseOptions) -> Result<Self, Error> {
+        let mut storage = options.storage;
+        storage.column_families.extend(DATABASE.map(str::to_owned));
+        let storage = Storage::open(path, storage)?;
+        let schemas = RwLock::new(load_schemas(&storage)?);
+        let core = Core { storage, schemas, locks: std::array::from_fn(|_| Mutex::new(())) };
+        Ok(Self { core: Arc::new(core), tenant: options.tenant.into() })
+    }
+
+    /// The same database as another tenant sees it.
+    #[must_use]
+    pub fn for_tenant(&self, tenant: &str) -> Self {
+        Self { core: Arc::clone(&self.core), tenant: tenant.into() }
+    }
+
+    /// Whose entities this handle sees.
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// The store underneath.
+    pub fn storage(&self) -> &Storage {
+        &self.core.storage
+    }
+
+    /// The rebuilder and verifier of this tenant's indexes.
+    pub fn indexes(&self) -> IndexManager {
+        IndexManager::new(self)
+    }
+
+    /// Registers the schema of a table, or changes it. A change of the indexed fields rebuilds the table's field
+    /// indexes before this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`SchemaError`]: the schema is not valid, or changes the key field of a table that holds entities.
+    pub fn register_schema(&self, table: &str, schema: &Value) -> Result<(), Error> {
+        let schema = Arc::new(Schema::parse(table, schema.clone())?);
+        let old = self.find_schema(table);
+        if let Some(old) = &old
+            && old.key_field() != schema.key_field()
+            && self.holds_records(table)?
+        {
+            return Err(SchemaError::KeyFieldChanged { table: table.to_owned() }.into());
+        }
+        self.storage().put(SCHEMAS, keys::schema_key(&self.tenant, table), schema.source().to_string())?;
+        let reindex = old.is_some_and(|old| old.indexed_fields() != schema.indexed_fields());
+        let slot = (Arc::clone(&self.tenant), table.to_owned());
+        self.core.schemas.write().unwrap_or_else(PoisonError::into_inner).insert(slot, schema);
+        if reindex {
+            self.indexes().rebuild_field_indexes(table)?;
+        }
+        Ok(())
+    }
+
+    /// The schema of a table.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownTable`], with the tables there are.
+    pub fn schema(&self, table: &str) -> Result<Arc<Schema>, Error> {
+        self.find_schema(table).ok_or_else(|| Error::UnknownTable { table: table.to_owned(), known: self.tables() })
+    }
+
+    /// The tables with a registered schema, sorted.
+    pub fn tables(&self) -> Vec<String> {
+        let schemas = self.core.schemas.read().unwrap_or_else(PoisonError::into_inner);
+        schemas.keys().filter(|(tenant, _)| *tenant == self.tenant).map(|(_, table)| table.clone()).collect()
+    }
+
+    /// Adds an entity and gives its id. With a key field, the id is made from the key and is the same every time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Exists`] when the key is taken; [`Error::Entity`] when the data does not fit the schema.
+    pub fn insert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
+        let schema = self.schema(table)?;
+        let prepared = self.prepare(&schema, data)?;
+        let _lock = self.lock(prepared.id);
+        let old = self.record(table, prepared.id)?;
+        refuse_live(&schema, prepared.id, old.as_ref())?;
+        self.write(&schema, prepared.id, old.as_ref(), &data_record(data, old.as_ref()))?;
+        Ok(prepared.id)
+    }
+
+    /// Adds an entity, or replaces the data of the one that has its key.
+    pub fn upsert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
+        let schema = self.schema(table)?;
+        let prepared = self.prepare(&schema, data)?;
+        let _lock = self.lock(prepared.id);
+        let old = self.record(table, prepared.id)?;
+        self.write(&schema, prepared.id, old.as_ref(), &data_record(data, old.as_ref()))?;
+        Ok(prepared.id)
+    }
+
+    /// Adds several entities, all or none, and gives their ids in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`insert`](Self::insert); also [`Error::Exists`] when two of them have one key.
+    pub fn insert_batch(&self, table: &str, data: &[Value]) -> Result<Vec<Uuid>, Error> {
+        let schema = self.schema(table)?;
+        let prepared = data.iter().map(|data| self.prepare(&schema, data)).collect::<Result<Vec<_>, _>>()?;
+        let ids: Vec<Uuid> = prepared.iter().map(|prepared| prepared.id).collect();
+        if let Some(id) = first_repeated(&ids) {
+            return Err(Error::Exists { table: table.to_owned(), id });
+        }
+        let _locks = self.lock_all(&ids);
+        let old = self.records(table, &ids)?;
+        let mut batch = self.storage().batch();
+        for ((id, old), data) in ids.iter().zip(&old).zip(data) {
+            refuse_live(&schema, *id, old.as_ref())?;
+            self.add_to_batch(&mut batch, &schema, *id, old.as_ref(), &data_record(data, old.as_ref()))?;
+        }
+        batch.commit()?;
+        Ok(ids)
+    }
+
+    /// Replaces the fields of an entity that `changes`, a JSON object, names; null takes a field away.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::KeyChanged`], or [`Error::Entity`] when the result does not fit the schema.
+    pub fn update(&self, table: &str, id: Uuid, changes: &Value) -> Result<Entity, Error> {
+        let schema = self.schema(table)?;
+        let changes = changes.as_object().ok_or_else(|| EntityError::NotAnObject { table: table.to_owned() })?;
+        let _lock = self.lock(id);
+        let old = self.record(table, id)?.filter(|old| !old.deleted);
+        let old = old.ok_or_else(|| Error::NotFound { table: table.to_owned(), id })?;
+        let data = merged(&old.data, changes);
+        schema.check(&data)?;
+        if schema.key_of(&data)? != schema.key_of(&old.data)? {
+            return Err(Error::KeyChanged { table: table.to_owned() });
+        }
+        let record = data_record(&data, Some(&old));
+        self.write(&schema, id, Some(&old), &record)?;
+        Ok(record.into_entity(id))
+    }
+
+    /// The entity with this id.
+    pub fn get(&self, table: &str, id: Uuid) -> Result<Option<Entity>, Error> {
+        self.schema(table)?;
+        Ok(self.record(table, id)?.filter(|record| !record.deleted).map(|record| record.into_entity(id)))
+    }
+
+    /// The entities with these ids, in their order.
+    pub fn get_batch(&self, table: &str, ids: &[Uuid]) -> Result<Vec<Option<Entity>>, Error> {
+        self.schema(table)?;
+        let live =
+            |(record, id): (Option<Record>, &Uuid)| Some(record.filter(|record| !record.deleted)?.into_entity(*id));
+        Ok(self.records(table, ids)?.into_iter().zip(ids).map(live).collect())
+    }
+
+    /// The entity whose key field has the value `key`.
+    pub fn lookup(&self, table: &str, key: &str) -> Result<Option<Entity>, Error> {
+        self.schema(table)?;
+        let entry = self.storage().get(KEY_INDEX, keys::key_index_key(&self.tenant, table, key))?;
+        let Some(id) = entry.as_deref().and_then(index::keys::owner) else { return Ok(None) };
+        Ok(self.record(table, id)?.filter(|record| !record.deleted).map(|record| record.into_entity(id)))
+    }
+
+    /// The entities whose indexed field lies within `range`, ordered by that field.
+    ///
+    /// ```
+    /// # use percolate_core::Database;
+    /// # use serde_json::json;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = Database::open(dir.path())?;
+    /// # db.register_schema("articles", &json!({ "indexed_fields": ["year", "title"] }))?;
+    /// db.insert("articles", &json!({ "title": "b", "year": 2024 }))?;
+    /// db.insert("articles", &json!({ "title": "a", "year": 2025 }))?;
+    /// assert_eq!(db.find("articles", "year", 2025..)?.len(), 1);
+    /// assert_eq!(db.find("articles", "title", "a"..="b")?.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotIndexed`] when the schema does not list the field as indexed.
+    pub fn find<V>(&self, table: &str, field: &str, range: impl std::ops::RangeBounds<V>) -> Result<Vec<Entity>, Error>
+    where
+        V: Clone + Into<Value>,
+    {
+        let bound = |bound: Bound<&V>| bound.map(|value| value.clone().into());
+        self.find_values(table, field, bound(range.start_bound()), bound(range.end_bound()))
+    }
+
+    fn find_values(
+        &self,
+        table: &str,
+        field: &str,
+        lower: Bound<Value>,
+        upper: Bound<Value>,
+    ) -> Result<Vec<Entity>, Error> {
+        let ids = self.find_ids(table, field, lower, upper)?;
+        Ok(self.records(table, &ids)?.into_iter().zip(ids).filter_map(live_entity).collect())
+    }
+
+    /// The ids of the entities whose indexed field lies within the bounds, ordered by that field.
+    pub(crate) fn find_ids(
+        &self,
+        table: &str,
+        field: &str,
+        lower: Bound<Value>,
+        upper: Bound<Value>,
+    ) -> Result<Vec<Uuid>, Error> {
+        let schema = self.schema(table)?;
+        if !schema.indexed_fields().iter().any(|indexed| indexed == field) {
+            return Err(Error::NotIndexed { table: table.to_owned(), field: field.to_owned() });
+        }
+        let (lower, upper) =
+            (lower.map(|value| field_value(Some(&value))), upper.map(|value| field_value(Some(&value))));
+        let (Some(lower), Some(upper)) = (transpose(lower), transpose(upper)) else { return Ok(Vec::new()) };
+        let range = index::fields::range(&self.tenant, table, field, (lower.as_ref(), upper.as_ref()));
+        let id = |entry: Result<_, ReadError>| {
+            let (key, _): (Box<[u8]>, Box<[u8]>) = entry?;
+            Ok(keys::parse_field_index_key(&key)?.1)
+        };
+        self.storage().scan(FIELD_INDEX, range)?.map(id).collect()
+    }
+
+    /// Walks over the entities of a table, in the order of their ids, reading as the iterator is asked.
+    pub fn scan(&self, table: &str) -> Result<EntityScan<'_>, Error> {
+        self.schema(table)?;
+        self.scan_after(table, None)
+    }
+
+    /// At most `limit` entities of a table, in the order of their ids, beginning after the id `after`.
+    pub fn list(&self, table: &str, after: Option<Uuid>, limit: usize) -> Result<Vec<Entity>, Error> {
+        self.schema(table)?;
+        self.scan_after(table, after)?.take(limit).collect()
+    }
+
+    /// The number of entities in a table.
+    pub fn count(&self, table: &str) -> Result<usize, Error> {
+        self.schema(table)?;
+        let mut count = 0;
+        for entity in self.scan_after(table, None)? {
+            entity?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Marks an entity as deleted: nothing finds it any more, its data stay until [`purge`](Self::purge). Gives
+    /// whether there was one.
+    pub fn delete(&self, table: &str, id: Uuid) -> Result<bool, Error> {
+        let schema = self.schema(table)?;
+        let _lock = self.lock(id);
+        let Some(old) = self.record(table, id)?.filter(|old| !old.deleted) else { return Ok(false) };
+        let record = Record { deleted: true, updated_at: Timestamp::now(), ..old.clone() };
+        self.write(&schema, id, Some(&old), &record)?;
+        Ok(true)
+    }
+
+    /// Removes every trace of an entity, deleted or not. Gives whether there was one.
+    pub fn purge(&self, table: &str, id: Uuid) -> Result<bool, Error> {
+        let schema = self.schema(table)?;
+        let _lock = self.lock(id);
+        let Some(old) = self.record(table, id)? else { return Ok(false) };
+        let mut batch = self.storage().batch();
+        batch.delete(ENTITIES, keys::entity_key(&self.tenant, table, id))?;
+        index::change(&mut batch, &self.entries(&schema, id, &old), &[])?;
+        self.forget_embeddings(&mut batch, &schema, id)?;
+        batch.commit()?;
+        Ok(true)
+    }
+
+    /// Stores bytes under an id, in place of what was there.
+    pub fn store_resource(&self, id: &str, data: &[u8]) -> Result<(), Error> {
+        Ok(self.storage().put(RESOURCES, keys::resource_key(&self.tenant, id), data)?)
+    }
+
+    /// The bytes stored under an id.
+    pub fn load_resource(&self, id: &str) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.storage().get(RESOURCES, keys::resource_key(&self.tenant, id))?)
+    }
+
+    /// Removes the bytes stored under an id. Removing what is not there is no error.
+    pub fn delete_resource(&self, id: &str) -> Result<(), Error> {
+        Ok(self.storage().delete(RESOURCES, keys::resource_key(&self.tenant, id))?)
+    }
+
+    /// Makes everything written so far outlive a power cut. The files close with the last clone of the handle.
+    pub fn close(self) -> Result<(), Error> {
+        if !self.storage().is_read_only() {
+            self.storage().flush_wal(true)?;
+        }
+        Ok(())
+    }
+
+    fn find_schema(&self, table: &str) -> Option<Arc<Schema>> {
+        let slot = (Arc::clone(&self.tenant), table.to_owned());
+        self.core.schemas.read().unwrap_or_else(PoisonError::into_inner).get(&slot).cloned()
+    }
+
+    fn holds_records(&self, table: &str) -> Result<bool, Error> {
+        let range = ScanRange::prefix(keys::table_prefix(&self.tenant, table));
+        Ok(self.storage().scan(ENTITIES, range)?.next().transpose()?.is_some())
+    }
+
+    /// Judges data and finds its id.
+    fn prepare(&self, schema: &Schema, data: &Value) -> Result<Prepared, Error> {
+        schema.check(data)?;
+        let id = match schema.key_of(data)? {
+            Some(key) => {
+                let name = keys::key_index_key(&self.tenant, schema.table(), &key);
+                Uuid::new_v5(&ID_NAMESPACE, &name)
+            }
+            None => Uuid::now_v7(),
+        };
+        Ok(Prepared { id })
+    }
+
+    /// What is stored under an id, deleted or not.
+    pub(crate) fn record(&self, table: &str, id: Uuid) -> Result<Option<Record>, Error> {
+        let bytes = self.storage().get(ENTITIES, keys::entity_key(&self.tenant, table, id))?;
+        Ok(bytes.map(|bytes| Record::decode(&bytes)).transpose()?)
+    }
+
+    fn records(&self, table: &str, ids: &[Uuid]) -> Result<Vec<Option<Record>>, Error> {
+        let keys: Vec<_> = ids.iter().map(|id| keys::entity_key(&self.tenant, table, *id)).collect();
+        let values = self.storage().multi_get(ENTITIES, &keys)?;
+        values.into_iter().map(|bytes| Ok(bytes.map(|bytes| Record::decode(&bytes)).transpose()?)).collect()
+    }
+
+    fn scan_after(&self, table: &str, after: Option<Uuid>) -> Result<EntityScan<'_>, Error> {
+        let all = ScanRange::prefix(keys::table_prefix(&self.tenant, table));
+        let range = match after {
+            Some(id) => all.after(keys::entity_key(&self.tenant, table, id)),
+            None => all,
+        };
+        Ok(EntityScan { entries: self.storage().scan(ENTITIES, range)?, ended: false })
+    }
+
+    fn write(&self, schema: &Schema, id: Uuid, old: Option<&Record>, new: &Record) -> Result<(), Error> {
+        let mut batch = self.storage().batch();
+        self.add_to_batch(&mut batch, schema, id, old, new)?;
+        batch.commit()?;
+        Ok(())
+    }
+
+    /// Adds everything that turns `old` into `new`: the record, index entries, the mark for embedding.
+    fn add_to_batch(
+        &self,
+        batch: &mut BatchWriter<'_>,
+        schema: &Schema,
+        id: Uuid,
+        old: Option<&Record>,
+        new: &Record,
+    ) -> Result<(), Error> {
+        batch.put(ENTITIES, keys::entity_key(&self.tenant, schema.table(), id), new.encode())?;
+        let before = old.map(|old| self.entries(schema, id, old)).unwrap_or_default();
+        index::change(batch, &before, &self.entries(schema, id, new))?;
+        if new.deleted {
+            self.forget_embeddings(batch, schema, id)?;
+        } else if embeds_anew(schema, old, new) {
+            batch.put(PENDING_EMBEDDINGS, keys::entity_key(&self.tenant, schema.table(), id), [])?;
+        }
+        Ok(())
+    }
+
+    fn forget_embeddings(&self, batch: &mut BatchWriter<'_>, schema: &Schema, id: Uuid) -> Result<(), Error> {
+        if schema.embedding_fields().is_empty() {
+            return Ok(());
+        }
+        batch.delete(PENDING_EMBEDDINGS, keys::entity_key(&self.tenant, schema.table(), id))?;
+        for field in schema.embedding_fields() {
+            batch.delete(EMBEDDINGS, keys::embedding_key(&self.tenant, schema.table(), field, id))?;
+        }
+        Ok(())
+    }
+
+    /// The index entries of a record; a deleted one has none.
+    fn entries(&self, schema: &Schema, id: Uuid, record: &Record) -> Vec<index::IndexEntry> {
+        if record.deleted {
+            return Vec::new();
+        }
+        index::entries(Indexed { tenant: &self.tenant, schema, id, data: &record.data })
+    }
+
+    fn lock(&self, id: Uuid) -> MutexGuard<'_, ()> {
+        self.lock_at(lock_of(id))
+    }
+
+    /// Locks several entities, in the order of the locks, so that two callers cannot wait for each other.
+    pub(crate) fn lock_all(&self, ids: &[Uuid]) -> Vec<MutexGuard<'_, ()>> {
+        let mut positions: Vec<usize> = ids.iter().map(|id| lock_of(*id)).collect();
+        positions.sort_unstable();
+        positions.dedup();
+        positions.into_iter().map(|position| self.lock_at(position)).collect()
+    }
+
+    fn lock_at(&self, position: usize) -> MutexGuard<'_, ()> {
+        // A lock guards no data of its own, so one left by a panic is as good as any.
+        self.core.locks[position].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Walks over the entities of a table. Ends after the first error.
+#[must_use = "a scan reads only what is asked of it"]
+pub struct EntityScan<'db> {
+    entries: Scan<'db>,
+    ended: bool,
+}
+
+impl Iterator for EntityScan<'_> {
+    type Item = Result<Entity, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.ended {
+            match self.entries.next()?.map_err(Error::from).and_then(|(key, value)| decode_entity(&key, &value)) {
+                Ok(None) => {}
+                Ok(Some(entity)) => return Some(Ok(entity)),
+                Err(error) => {
+                    self.ended = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Data that was judged, and the id it will have.
+struct Prepared {
+    id: Uuid,
+}
+
+fn lock_of(id: Uuid) -> usize {
+    usize::from(id.as_bytes()[15]) % LOCKS
+}
+
+fn decode_entity(key: &[u8], value: &[u8]) -> Result<Option<Entity>, Error> {
+    let record = Record::decode(value)?;
+    if record.deleted {
+        return Ok(None);
+    }
+    let (_, _, id) = keys::parse_entity_key(key)?;
+    Ok(Some(record.into_entity(id)))
+}
+
+fn live_entity((record, id): (Option<Record>, Uuid)) -> Option<Entity> {
+    record.filter(|record| !record.deleted).map(|record| record.into_entity(id))
+}
+
+fn refuse_live(schema: &Schema, id: Uuid, old: Option<&Record>) -> Result<(), Error> {
+    match old {
+        Some(old) if !old.deleted => Err(Error::Exists { table: schema.table().to_owned(), id }),
+        _ => Ok(()),
+    }
+}
+
+/// The record of new data. An entity that replaces a live one keeps the time of its creation.
+fn data_record(data: &Value, old: Option<&Record>) -> Record {
+    let now = Timestamp::now();
+    let created_at = old.filter(|old| !old.deleted).map_or(now, |old| old.created_at);
+    Record { deleted: false, created_at, updated_at: now, data: data.clone() }
+}
+
+fn merged(data: &Value, changes: &Map<String, Value>) -> Value {
+    let mut merged = data.as_object().cloned().unwrap_or_default();
+    for (field, value) in changes {
+        match value {
+            Value::Null => merged.remove(field),
+            value => merged.insert(field.clone(), value.clone()),
+        };
+    }
+    Value::Object(merged)
+}
+
+/// Whether an embedded text differs from what it was.
+fn embeds_anew(schema: &Schema, old: Option<&Record>, new: &Record) -> bool {
+    let old = old.filter(|old| !old.deleted);
+    schema.embedding_fields().iter().any(|field| old.is_none_or(|old| old.data.get(field) != new.data.get(field)))
+}
+
+fn first_repeated(ids: &[Uuid]) -> Option<Uuid> {
+    let mut sorted = ids.to_vec();
+    sorted.sort_unstable();
+    sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+}
+
+fn transpose<T>(bound: Bound<Option<T>>) -> Option<Bound<T>> {
+    match bound {
+        Bound::Included(value) => value.map(Bound::Included),
+        Bound::Excluded(value) => value.map(Bound::Excluded),
+        Bound::Unbounded => Some(Bound::Unbounded),
+    }
+}
+
+fn load_schemas(storage: &Storage) -> Result<Schemas, Error> {
+    let mut schemas = BTreeMap::new();
+    for entry in storage.scan(SCHEMAS, ScanRange::all())? {
+        let (key, source) = entry?;
+        let (tenant, table) = keys::parse_schema_key(&key)?;
+        let invalid =
+            |error: serde_json::Error| SchemaError::Invalid { table: table.clone(), reason: error.to_string() };
+        let source = serde_json::from_slice(&source).map_err(invalid)?;
+        let schema = Schema::parse(&table, source)?;
+        schemas.insert((tenant.into(), table), Arc::new(schema));
+    }
+    Ok(schemas)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,41 @@
+//! Field indexes: from the value of an indexed field to the ids of the entities that have it, in typed order.
+//!
+//! Lists and objects are in no index. An absent field is indexed as null.
+
+use std::ops::Bound;
+
+use super::{IndexEntry, Indexed};
+use crate::schema::entity::field_value;
+use crate::storage::keys::{self, FieldValue};
+use crate::storage::{ScanRange, column_families};
+
+/// The entries of an entity, one for each indexed field.
+pub(crate) fn entries(entity: Indexed<'_>) -> Vec<IndexEntry> {
+    let entry = |field: &String| {
+        let value = field_value(entity.data.get(field))?;
+        let key = keys::field_index_key(entity.tenant, entity.schema.table(), field, &value, entity.id);
+        Some(IndexEntry { family: column_families::FIELD_INDEX, key, value: Vec::new() })
+    };
+    entity.schema.indexed_fields().iter().filter_map(entry).collect()
+}
+
+/// Which entries hold a value within the bounds.
+pub(crate) fn range(
+    tenant: &str,
+    table: &str,
+    field: &str,
+    (lower, upper): (Bound<&FieldValue>, Bound<&FieldValue>),
+) -> ScanRange {
+    let of = |value| keys::field_value_prefix(tenant, table, field, value);
+    let all = ScanRange::prefix(keys::field_prefix(tenant, table, field));
+    let from_lower = match lower {
+        Bound::Included(value) => all.from(of(value)),
+        Bound::Excluded(value) => all.after_prefix(of(value)),
+        Bound::Unbounded => all,
+    };
+    match upper {
+        Bound::Included(value) => from_lower.through_prefix(of(value)),
+        Bound::Excluded(value) => from_lower.before(of(value)),
+        Bound::Unbounded => from_lower,
+    }
+}

@@ -1,0 +1,207 @@
+//! Entities and the bytes they are stored as. Keys are in `storage::keys`; which fields exist is the schema's affair.
+//!
+//! An entity record, format version 1:
+//!
+//! | Bytes | Meaning |
+//! |---|---|
+//! | 1 | record version, 1 |
+//! | 1 | flags; bit 0: deleted |
+//! | 8 | created at, microseconds since 1970-01-01 UTC, i64 big-endian |
+//! | 8 | updated at, likewise |
+//! | rest | the data, a JSON object in UTF-8 |
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::storage::keys::FieldValue;
+
+const RECORD_VERSION: u8 = 1;
+const FLAG_DELETED: u8 = 1;
+const HEADER: usize = 18;
+
+/// A moment, to the microsecond, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The present moment.
+    pub fn now() -> Self {
+        Self::from(SystemTime::now())
+    }
+
+    /// From microseconds since 1970-01-01 UTC.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since 1970-01-01 UTC.
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => Self(micros(after)),
+            Err(before) => Self(-micros(before.duration())),
+        }
+    }
+}
+
+impl std::fmt::Display for Timestamp {
+    /// RFC 3339, with microseconds: `2026-11-22T15:04:05.000000Z`.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const DAY: i64 = 86_400;
+        let (seconds, micros) = (self.0.div_euclid(1_000_000), self.0.rem_euclid(1_000_000));
+        let (year, month, day) = civil_from_days(seconds.div_euclid(DAY));
+        let second = seconds.rem_euclid(DAY);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        write!(formatter, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+    }
+}
+
+/// Year, month and day of a number of days since 1970-01-01, after Howard Hinnant's `civil_from_days`: years begin
+/// in March, so that the leap day comes last.
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// One object of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entity {
+    /// Its id: made from its key where the table has a key field, else time-ordered and random.
+    pub id: Uuid,
+    /// When it was first written.
+    pub created_at: Timestamp,
+    /// When it was last written.
+    pub updated_at: Timestamp,
+    /// Its data, a JSON object.
+    pub data: Value,
+}
+
+impl Entity {
+    /// The data with the system fields `id`, `created_at` and `updated_at` beside it. Fields of the data that have
+    /// those names win.
+    pub fn to_json(&self) -> Value {
+        let mut all = serde_json::Map::new();
+        all.insert("id".to_owned(), Value::String(self.id.to_string()));
+        all.insert("created_at".to_owned(), Value::String(self.created_at.to_string()));
+        all.insert("updated_at".to_owned(), Value::String(self.updated_at.to_string()));
+        if let Value::Object(data) = &self.data {
+            all.extend(data.clone());
+        }
+        Value::Object(all)
+    }
+}
+
+/// What is stored of an entity: the entity and whether it is deleted.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Record {
+    pub(crate) deleted: bool,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) data: Value,
+}
+
+/// Stored bytes are not an entity record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a stored entity is malformed ({0}); the database is damaged, restore it from a backup")]
+pub struct MalformedRecord(&'static str);
+
+impl Record {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEADER + 128);
+        bytes.extend([RECORD_VERSION, if self.deleted { FLAG_DELETED } else { 0 }]);
+        bytes.extend(self.created_at.as_micros().to_be_bytes());
+        bytes.extend(self.updated_at.as_micros().to_be_bytes());
+        bytes.extend(self.data.to_string().into_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, MalformedRecord> {
+        let (header, data) = bytes.split_first_chunk::<HEADER>().ok_or(MalformedRecord("too short"))?;
+        let &[version, flags, ref times @ ..] = header;
+        if version != RECORD_VERSION {
+            return Err(MalformedRecord("unknown record version"));
+        }
+        let time = |at: usize| {
+            let bytes = times.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
+            Timestamp::from_micros(i64::from_be_bytes(bytes))
+        };
+        let data = serde_json::from_slice(data).map_err(|_| MalformedRecord("its data is not JSON"))?;
+        Ok(Self { deleted: flags & FLAG_DELETED != 0, created_at: time(0), updated_at: time(8), data })
+    }
+
+    pub(crate) fn into_entity(self, id: Uuid) -> Entity {
+        Entity { id, created_at: self.created_at, updated_at: self.updated_at, data: self.data }
+    }
+}
+
+/// How an index orders a JSON value; `None` for lists and objects, which no index holds.
+pub(crate) fn field_value(value: Option<&Value>) -> Option<FieldValue> {
+    match value {
+        None | Some(Value::Null) => Some(FieldValue::Null),
+        Some(Value::Bool(value)) => Some(FieldValue::Bool(*value)),
+        Some(Value::String(text)) => Some(FieldValue::Text(text.clone())),
+        Some(Value::Number(number)) => number
+            .as_i64()
+            .map(FieldValue::Integer)
+            .or_else(|| number.as_u64().map(FieldValue::Unsigned))
+            .or_else(|| number.as_f64().map(FieldValue::Float)),
+        Some(Value::Array(_) | Value::Object(_)) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_timestamp_is_written_as_rfc_3339() {
+        let text = |micros| Timestamp::from_micros(micros).to_string();
+        assert_eq!(text(0), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(text(951_782_400_000_001), "2000-02-29T00:00:00.000001Z");
+        assert_eq!(text(-1), "1969-12-31T23:59:59.999999Z");
+        assert_eq!(text(4_102_444_799_000_000), "2099-12-31T23:59:59.000000Z");
+    }
+
+    #[test]
+    fn a_record_keeps_its_bytes() {
+        let record = Record {
+            deleted: true,
+            created_at: Timestamp::from_micros(1),
+            updated_at: Timestamp::from_micros(2),
+            data: json!({}),
+        };
+        assert_eq!(record.encode(), [&[1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2][..], b"{}"].concat());
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_comes_back_as_it_went_in(deleted: bool, created: i64, updated: i64, text: String) {
+            let (created_at, updated_at) = (Timestamp::from_micros(created), Timestamp::from_micros(updated));
+            let record = Record { deleted, created_at, updated_at, data: json!({ "text": text }) };
+            prop_assert_eq!(Record::decode(&record.encode()).unwrap(), record);
+        }
+
+        #[test]
+        fn any_bytes_are_decoded_without_a_panic(bytes: Vec<u8>) {
+            let _ = Record::decode(&bytes);
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! Registered schemas: what a table's entities must look like, which field is their key, which are indexed and which
+//! are embedded. JSON Schema, as written by hand or by Pydantic's `model_json_schema()`; percolate's own words
+//! `key_field`, `indexed_fields` and `embedding_fields` stand at its top level.
+//!
+//! A schema is compiled once, when it is registered or the database opens. No I/O here.
+
+pub mod entity;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::otel::ErrorType;
+
+const KEY_FIELD: &str = "key_field";
+const INDEXED_FIELDS: &str = "indexed_fields";
+const EMBEDDING_FIELDS: &str = "embedding_fields";
+const PROPERTIES: &str = "properties";
+
+/// A schema that cannot be registered, or a change of one that its entities do not allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SchemaError {
+    /// The schema is no JSON object.
+    #[error("the schema of `{table}` is not a JSON object")]
+    NotAnObject {
+        /// The table.
+        table: String,
+    },
+    /// It is no valid JSON Schema.
+    #[error("the schema of `{table}` is not a valid JSON Schema: {reason}")]
+    Invalid {
+        /// The table.
+        table: String,
+        /// What the compiler of schemas said.
+        reason: String,
+    },
+    /// One of percolate's own words has a value of the wrong kind.
+    #[error("`{word}` in the schema of `{table}` must be {expected}")]
+    WrongKind {
+        /// The table.
+        table: String,
+        /// `key_field`, `indexed_fields` or `embedding_fields`.
+        word: &'static str,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// One of percolate's own words names a field that the schema does not have.
+    #[error("`{word}` in the schema of `{table}` names `{field}`, which is not among its properties: {known}")]
+    UnknownField {
+        /// The table.
+        table: String,
+        /// `key_field`, `indexed_fields` or `embedding_fields`.
+        word: &'static str,
+        /// The name that was given.
+        field: String,
+        /// The properties there are.
+        known: String,
+    },
+    /// A table name is empty.
+    #[error("a table needs a name")]
+    NoName,
+    /// The key field of a table with entities cannot change, because their ids are made from it.
+    #[error("the key field of `{table}` cannot change while it holds entities; purge them, or register another table")]
+    KeyFieldChanged {
+        /// The table.
+        table: String,
+    },
+}
+
+impl ErrorType for SchemaError {
+    fn error_type(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::NotAnObject { .. } => "SchemaNotAnObject",
+            Self::Invalid { .. } => "SchemaInvalid",
+            Self::WrongKind { .. } => "SchemaWrongKind",
+            Self::UnknownField { .. } => "SchemaUnknownField",
+            Self::NoName => "SchemaNoName",
+            Self::KeyFieldChanged { .. } => "SchemaKeyFieldChanged",
+        })
+    }
+}
+
+/// Data that a table does not take. Messages name fields, never values.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EntityError {
+    /// The data is no JSON object.
+    #[error("an entity of `{table}` must be a JSON object")]
+    NotAnObject {
+        /// The table.
+        table: String,
+    },
+    /// The data breaks the schema.
+    #[error("the entity does not fit the schema of `{table}`: {reasons}")]
+    Invalid {
+        /// The table.
+        table: String,
+        /// Each broken rule, with the place in the data.
+        reasons: String,
+    },
+    /// The key field is missing, or its value is neither text nor a whole number.
+    #[error("the key field `{field}` of `{table}` must hold text or a whole number")]
+    NoKey {
+        /// The table.
+        table: String,
+        /// The key field.
+        field: String,
+    },
+}
+
+impl ErrorType for EntityError {
+    fn error_type(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::NotAnObject { .. } => "EntityNotAnObject",
+            Self::Invalid { .. } => "EntityInvalid",
+            Self::NoKey { .. } => "EntityNoKey",
+        })
+    }
+}
+
+/// The schema of one table, ready to judge entities.
+pub struct Schema {
+    table: String,
+    source: Value,
+    key_field: Option<String>,
+    indexed_fields: Vec<String>,
+    embedding_fields: Vec<String>,
+    validator: jsonschema::Validator,
+}
+
+impl Schema {
+    /// Reads and compiles the schema of `table`.
+    ///
+    /// ```
+    /// use percolate_core::schema::Schema;
+    /// use serde_json::json;
+    ///
+    /// let schema = Schema::parse("articles", json!({
+    ///     "type": "object",
+    ///     "properties": { "slug": { "type": "string" }, "year": { "type": "integer" }, "body": { "type": "string" } },
+    ///     "required": ["slug"],
+    ///     "key_field": "slug",
+    ///     "indexed_fields": ["year"],
+    ///     "embedding_fields": ["body"],
+    /// }))?;
+    /// assert_eq!(schema.key_field(), Some("slug"));
+    /// assert!(schema.check(&json!({ "slug": "a", "year": "last" })).is_err());
+    /// # Ok::<(), percolate_core::schema::SchemaError>(())
+    /// ```
+    pub fn parse(table: &str, source: Value) -> Result<Self, SchemaError> {
+        if table.is_empty() {
+            return Err(SchemaError::NoName);
+        }
+        let words = Words::new(table, &source)?;
+        let key_field = words.field(KEY_FIELD)?;
+        let indexed_fields = words.fields(INDEXED_FIELDS)?;
+        let embedding_fields = words.fields(EMBEDDING_FIELDS)?;
+        let validator = jsonschema::validator_for(&source)
+            .map_err(|error| SchemaError::Invalid { table: table.to_owned(), reason: error.to_string() })?;
+        Ok(Self { table: table.to_owned(), source, key_field, indexed_fields, embedding_fields, validator })
+    }
+
+    /// The table.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// The schema as it was given.
+    pub fn source(&self) -> &Value {
+        &self.source
+    }
+
+    /// The field whose value is an entity's key, and makes its id.
+    pub fn key_field(&self) -> Option<&str> {
+        self.key_field.as_deref()
+    }
+
+    /// The fields that can be looked up by value and by range.
+    pub fn indexed_fields(&self) -> &[String] {
+        &self.indexed_fields
+    }
+
+    /// The fields whose text can be searched by meaning.
+    pub fn embedding_fields(&self) -> &[String] {
+        &self.embedding_fields
+    }
+
+    /// Judges data against the schema.
+    pub fn check(&self, data: &Value) -> Result<(), EntityError> {
+        if !data.is_object() {
+            return Err(EntityError::NotAnObject { table: self.table.clone() });
+        }
+        if self.validator.is_valid(data) {
+            return Ok(());
+        }
+        Err(EntityError::Invalid { table: self.table.clone(), reasons: self.reasons(data) })
+    }
+
+    /// The key of an entity: `None` when the table has no key field.
+    pub fn key_of(&self, data: &Value) -> Result<Option<String>, EntityError> {
+        let Some(field) = &self.key_field else { return Ok(None) };
+        match data.get(field) {
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(Value::Number(number)) if !number.is_f64() => Ok(Some(number.to_string())),
+            _ => Err(EntityError::NoKey { table: self.table.clone(), field: field.clone() }),
+        }
+    }
+
+    /// The first few broken rules, without the values that broke them.
+    fn reasons(&self, data: &Value) -> String {
+        const SHOWN: usize = 3;
+        let mut reasons: Vec<String> = Vec::new();
+        let mut errors = self.validator.iter_errors(data);
+        for error in errors.by_ref().take(SHOWN) {
+            let place = error.instance_path().to_string();
+            let place = if place.is_empty() { "/" } else { &place };
+            reasons.push(format!("at `{place}`: {}", error.masked()));
+        }
+        let more = errors.count();
+        if more > 0 {
+            reasons.push(format!("and {more} more"));
+        }
+        reasons.join("; ")
+    }
+}
+
+impl fmt::Debug for Schema {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Schema")
+            .field("table", &self.table)
+            .field("key_field", &self.key_field)
+            .field("indexed_fields", &self.indexed_fields)
+            .field("embedding_fields", &self.embedding_fields)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads percolate's own words from the top level of a schema.
+struct Words<'a> {
+    table: &'a str,
+    schema: &'a Map<String, Value>,
+}
+
+impl<'a> Words<'a> {
+    fn new(table: &'a str, source: &'a Value) -> Result<Self, SchemaError> {
+        let schema = source.as_object().ok_or_else(|| SchemaError::NotAnObject { table: table.to_owned() })?;
+        Ok(Self { table, schema })
+    }
+
+    fn field(&self, word: &'static str) -> Result<Option<String>, SchemaError> {
+        match self.schema.get(word) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(field)) => self.known(word, field).map(Some),
+            Some(_) => Err(self.wrong_kind(word, "the name of a field")),
+        }
+    }
+
+    fn fields(&self, word: &'static str) -> Result<Vec<String>, SchemaError> {
+        const EXPECTED: &str = "a list of names of fields";
+        let names = match self.schema.get(word) {
+            None | Some(Value::Null) => return Ok(Vec::new()),
+            Some(Value::Array(names)) => names,
+            Some(_) => return Err(self.wrong_kind(word, EXPECTED)),
+        };
+        let name = |name: &Value| match name {
+            Value::String(field) => self.known(word, field),
+            _ => Err(self.wrong_kind(word, EXPECTED)),
+        };
+        let mut fields = names.iter().map(name).collect::<Result<Vec<_>, _>>()?;
+        fields.sort_unstable();
+        fields.dedup();
+        Ok(fields)
+    }
+
+    /// Insists that a named field is a property, where the schema lists any.
+    fn known(&self, word: &'static str, field: &str) -> Result<String, SchemaError> {
+        let properties = self.schema.get(PROPERTIES).and_then(Value::as_object);
+        match properties {
+            Some(properties) if !properties.contains_key(field) => Err(SchemaError::UnknownField {
+                table: self.table.to_owned(),
+                word,
+                field: field.to_owned(),
+                known: properties.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+            }),
+            _ => Ok(field.to_owned()),
+        }
+    }
+
+    fn wrong_kind(&self, word: &'static str, expected: &'static str) -> SchemaError {
+        SchemaError::WrongKind { table: self.table.to_owned(), word, expected }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_schema_as_pydantic_writes_it_is_understood() {
+        let schema = Schema::parse(
+            "articles",
+            json!({
+                "$defs": { "Author": { "type": "object", "properties": { "name": { "type": "string" } }, "title": "Author" } },
+                "properties": {
+                    "slug": { "title": "Slug", "type": "string" },
+                    "year": { "anyOf": [{ "type": "integer" }, { "type": "null" }], "default": null, "title": "Year" },
+                    "author": { "$ref": "#/$defs/Author" },
+                },
+                "required": ["slug", "author"],
+                "title": "Article",
+                "type": "object",
+                "key_field": "slug",
+                "indexed_fields": ["year"],
+            }),
+        )
+        .unwrap();
+        schema.check(&json!({ "slug": "a", "year": null, "author": { "name": "n" } })).unwrap();
+        assert!(schema.check(&json!({ "slug": "a", "author": { "name": 1 } })).is_err());
+    }
+
+    #[test]
+    fn a_misspelt_field_is_answered_with_the_properties() {
+        let source = json!({ "properties": { "slug": {}, "year": {} }, "key_field": "slgu" });
+        let error = Schema::parse("articles", source).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`key_field` in the schema of `articles` names `slgu`, which is not among its properties: `slug`, `year`"
+        );
+    }
+
+    #[test]
+    fn a_broken_rule_is_named_without_the_value_that_broke_it() {
+        let schema = Schema::parse("a", json!({ "properties": { "year": { "type": "integer" } } })).unwrap();
+        let text = schema.check(&json!({ "year": "secret" })).unwrap_err().to_string();
+        assert!(text.contains("/year") && text.contains("integer"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+
+    #[test]
+    fn a_key_is_text_or_a_whole_number() {
+        let schema = Schema::parse("a", json!({ "key_field": "k" })).unwrap();
+        assert_eq!(schema.key_of(&json!({ "k": 12 })).unwrap().as_deref(), Some("12"));
+        assert!(schema.key_of(&json!({ "k": 1.5 })).is_err());
+        assert!(schema.key_of(&json!({ "k": null })).is_err());
+        assert!(schema.key_of(&json!({})).is_err());
+    }
+
+    #[test]
+    fn an_invalid_schema_is_refused() {
+        let error = Schema::parse("a", json!({ "type": "strnig" })).unwrap_err();
+        assert!(matches!(error, SchemaError::Invalid { .. }), "{error:?}");
+    }
+}
