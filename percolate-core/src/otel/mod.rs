@@ -11,6 +11,7 @@ mod db;
 pub(crate) mod metrics;
 pub(crate) mod operation;
 pub(crate) mod outcome;
+mod pipeline;
 pub mod query_text;
 mod record;
 pub mod runtime;
@@ -28,4 +29,10 @@ pub use context::{
 pub use db::{DbOperation, db_query_span, db_span, record_db_error, record_db_metrics};
 pub use metrics::{ADVISED_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};
 pub use outcome::{ErrorInfo, ErrorType, JobStatus, Outcome, Rows};
+pub use pipeline::{
+    ConfigWarning, Environment, ExportCounts, Exporter, ExporterStatus, HistogramBuckets, Otlp, OtlpCompression,
+    OtlpProtocol, PipelineFilter, PipelineTracer, Propagator, Signal, Telemetry, TelemetryBuilder, TelemetryError,
+    TelemetryGuard, TelemetryLayer, TelemetryStatus,
+};
+pub use runtime::Sampler;
 pub use unsampled::MAX_EVENTS_PER_SECOND;

@@ -1,0 +1,247 @@
+//! When a trace is shown: once its root has ended and the others had a moment to arrive, at a flush, or as incomplete
+//! when nothing more came for a while. Spans come from several threads in any order. Invariant: no more than
+//! [`MOST_SPANS`] wait; beyond, the oldest trace is shown as it is.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+
+use super::super::counters::Counters;
+use super::super::error::TelemetryError;
+use super::{ConsoleWriter, tree};
+
+/// Spans of one trace reach us over two ways, of which percolate's records take up to 200 ms.
+const SETTLE: Duration = Duration::from_millis(500);
+/// How often traces are looked through.
+const LOOK: Duration = Duration::from_millis(100);
+/// Spans that wait at most, over all traces.
+const MOST_SPANS: usize = 50_000;
+
+/// Collects spans into traces and prints them.
+#[derive(Debug)]
+pub(crate) struct ConsoleSpans {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    writer: ConsoleWriter,
+    incomplete_after: Duration,
+    counters: Arc<Counters>,
+    traces: Mutex<Traces>,
+}
+
+#[derive(Debug, Default)]
+struct Traces {
+    by_id: HashMap<TraceId, Trace>,
+    spans: usize,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Trace {
+    spans: Vec<SpanData>,
+    has_root: bool,
+    last_arrival: Instant,
+}
+
+impl ConsoleSpans {
+    /// Starts the thread `percolate-console`, which shows what is due. It ends with the processor.
+    pub(crate) fn start(
+        writer: ConsoleWriter,
+        incomplete_after: Duration,
+        counters: Arc<Counters>,
+    ) -> Result<Self, TelemetryError> {
+        let shared = Arc::new(Shared { writer, incomplete_after, counters, traces: Mutex::default() });
+        let weak = Arc::downgrade(&shared);
+        thread::Builder::new()
+            .name("percolate-console".to_owned())
+            .spawn(move || show_until_closed(&weak))
+            .map_err(|source| TelemetryError::Thread { name: "percolate-console", source })?;
+        Ok(Self { shared })
+    }
+}
+
+fn show_until_closed(shared: &Weak<Shared>) {
+    loop {
+        thread::sleep(LOOK);
+        let Some(shared) = shared.upgrade() else { return };
+        if !shared.tick(Instant::now()) {
+            return;
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Traces> {
+        self.traces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows what is due at `now`; `false` when there will be no more.
+    fn tick(&self, now: Instant) -> bool {
+        let (due, open) = {
+            let mut traces = self.lock();
+            let due = traces.take(|trace| {
+                let quiet = now.saturating_duration_since(trace.last_arrival);
+                quiet >= if trace.has_root { SETTLE } else { self.incomplete_after }
+            });
+            (due, !traces.closed)
+        };
+        self.show(due);
+        open
+    }
+
+    fn show_all(&self) {
+        let all = self.lock().take(|_| true);
+        self.show(all);
+    }
+
+    fn show(&self, mut traces: Vec<Trace>) {
+        traces.sort_by_key(|trace| trace.spans.iter().map(|span| span.start_time).min());
+        for trace in traces {
+            let count = trace.spans.len();
+            if self.writer.write(&tree::render(trace.spans, trace.has_root)) {
+                Counters::add(&self.counters.exported, count);
+            } else {
+                self.counters.failed(count, "the console's writer failed".to_owned());
+            }
+        }
+    }
+}
+
+impl Traces {
+    fn take(&mut self, is_due: impl Fn(&Trace) -> bool) -> Vec<Trace> {
+        let due: Vec<Trace> = self.by_id.extract_if(|_, trace| is_due(trace)).map(|(_, trace)| trace).collect();
+        self.spans -= due.iter().map(|trace| trace.spans.len()).sum::<usize>();
+        due
+    }
+
+    fn add(&mut self, span: SpanData, now: Instant) {
+        let trace = self.by_id.entry(span.span_context.trace_id()).or_insert_with(|| Trace {
+            spans: Vec::new(),
+            has_root: false,
+            last_arrival: now,
+        });
+        trace.has_root |= span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
+        trace.last_arrival = now;
+        trace.spans.push(span);
+        self.spans += 1;
+    }
+
+    fn oldest(&self) -> Option<TraceId> {
+        self.by_id.iter().min_by_key(|(_, trace)| trace.last_arrival).map(|(id, _)| *id)
+    }
+}
+
+impl SpanProcessor for ConsoleSpans {
+    fn on_start(&self, _span: &mut Span, _cx: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        if !span.span_context.is_sampled() {
+            return;
+        }
+        let overflow = {
+            let mut traces = self.shared.lock();
+            if traces.closed {
+                Counters::add(&self.shared.counters.after_shutdown, 1);
+                return;
+            }
+            traces.add(span, Instant::now());
+            let full = traces.spans > MOST_SPANS;
+            let oldest = if full { traces.oldest() } else { None };
+            let overflow = oldest.and_then(|oldest| traces.by_id.remove(&oldest));
+            traces.spans -= overflow.as_ref().map_or(0, |trace| trace.spans.len());
+            overflow
+        };
+        self.shared.show(overflow.into_iter().collect());
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.shared.show_all();
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        self.shared.lock().closed = true;
+        self.shared.show_all();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree::tests::span;
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("no panic").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn shared(written: &Written) -> Shared {
+        Shared {
+            writer: ConsoleWriter::new(written.clone()),
+            incomplete_after: Duration::from_secs(5),
+            counters: Arc::default(),
+            traces: Mutex::default(),
+        }
+    }
+
+    fn text(written: &Written) -> String {
+        String::from_utf8(written.0.lock().expect("no panic").clone()).expect("text")
+    }
+
+    #[test]
+    fn a_trace_is_shown_when_its_root_has_arrived_and_settled() {
+        let written = Written::default();
+        let shared = shared(&written);
+        let now = Instant::now();
+        shared.lock().add(span("get articles", 2, 1, 1, 1), now);
+        shared.lock().add(span("load", 1, 0, 0, 9), now);
+        shared.tick(now + SETTLE / 2);
+        assert_eq!(text(&written), "");
+        shared.tick(now + SETTLE);
+        assert!(text(&written).contains("2 spans"), "{}", text(&written));
+        assert_eq!(shared.counters.counts().exported, 2);
+        assert_eq!(shared.lock().spans, 0);
+    }
+
+    #[test]
+    fn a_trace_without_its_root_is_shown_as_incomplete_after_the_delay() {
+        let written = Written::default();
+        let shared = shared(&written);
+        let now = Instant::now();
+        shared.lock().add(span("get articles", 2, 1, 1, 1), now);
+        shared.tick(now + Duration::from_secs(4));
+        assert_eq!(text(&written), "");
+        shared.tick(now + Duration::from_secs(5));
+        assert!(text(&written).contains("incomplete"), "{}", text(&written));
+    }
+
+    #[test]
+    fn a_flush_shows_what_there_is_and_a_later_span_is_counted_after_shutdown() {
+        let written = Written::default();
+        let spans = ConsoleSpans { shared: Arc::new(shared(&written)) };
+        spans.on_end(span("load", 1, 0, 0, 9));
+        spans.force_flush().expect("writes");
+        assert!(text(&written).contains("load"));
+        spans.shutdown().expect("writes");
+        spans.on_end(span("late", 2, 0, 0, 9));
+        assert_eq!(spans.shared.counters.counts().dropped_after_shutdown, 1);
+    }
+}

@@ -1,0 +1,143 @@
+//! Other people's `tracing` spans in the same pipeline: a tracing-opentelemetry layer that finds its tracer when the
+//! pipeline is installed, before or after the subscriber. percolate's own calls do not pass here; they reach the same
+//! processors as records. Invariant: nothing is exported twice, and nothing at all before installation.
+
+use std::sync::{Arc, LazyLock};
+
+use arc_swap::ArcSwapOption;
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanBuilder, Tracer, TracerProvider as _};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::Interest;
+use tracing::{Metadata, Subscriber};
+use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing_subscriber::filter::Filtered;
+use tracing_subscriber::layer::{self, Filter, Layer as _};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::otel::conventions::{DB_TARGET, JOB_TARGET};
+
+/// The layer that serves other people's `tracing` spans, for a subscriber of type `S`.
+pub type TelemetryLayer<S> = Filtered<OpenTelemetryLayer<S, PipelineTracer>, PipelineFilter, S>;
+
+/// Where a layer finds the tracer of its pipeline.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    tracer: ArcSwapOption<SdkTracer>,
+}
+
+impl Slot {
+    pub(super) fn fill(&self, tracer: SdkTracer) {
+        self.tracer.store(Some(Arc::new(tracer)));
+        tracing::callsite::rebuild_interest_cache();
+    }
+
+    pub(super) fn empty(&self) {
+        self.tracer.store(None);
+        tracing::callsite::rebuild_interest_cache();
+    }
+}
+
+/// The tracer for other people's spans.
+pub(super) fn tracer(provider: &SdkTracerProvider) -> SdkTracer {
+    provider.tracer("tracing")
+}
+
+/// The slot of the installed pipeline.
+pub(super) fn installed_slot() -> Arc<Slot> {
+    static INSTALLED: LazyLock<Arc<Slot>> = LazyLock::new(Arc::default);
+    Arc::clone(&INSTALLED)
+}
+
+/// The tracer of whichever pipeline a [`TelemetryLayer`] belongs to.
+#[derive(Debug, Clone)]
+pub struct PipelineTracer(Arc<Slot>);
+
+impl Tracer for PipelineTracer {
+    type Span = opentelemetry_sdk::trace::Span;
+
+    fn build_with_context(&self, builder: SpanBuilder, parent_cx: &Context) -> Self::Span {
+        /// Makes spans without ids that record nothing.
+        static NOTHING: LazyLock<SdkTracer> = LazyLock::new(|| {
+            let provider = SdkTracerProvider::builder().build();
+            // It has no processors: there is nothing that could fail.
+            _ = provider.shutdown();
+            provider.tracer("")
+        });
+        match &*self.0.tracer.load() {
+            Some(tracer) => tracer.build_with_context(builder, parent_cx),
+            None => NOTHING.build_with_context(builder, parent_cx),
+        }
+    }
+}
+
+/// What a [`TelemetryLayer`] leaves to others: percolate's own targets, everything before installation, and what is
+/// more detailed than its level.
+#[derive(Debug, Clone)]
+pub struct PipelineFilter {
+    slot: Arc<Slot>,
+    level: LevelFilter,
+}
+
+impl PipelineFilter {
+    fn wants(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= self.level && !is_ours(metadata.target())
+    }
+}
+
+/// percolate's calls, and what the pipeline says about itself.
+fn is_ours(target: &str) -> bool {
+    [DB_TARGET, JOB_TARGET, super::TELEMETRY_TARGET].contains(&target)
+}
+
+impl<S> Filter<S> for PipelineFilter {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &layer::Context<'_, S>) -> bool {
+        self.wants(metadata)
+            && self.slot.tracer.load().is_some()
+            && !Context::map_current(Context::is_telemetry_suppressed)
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.wants(metadata) { Interest::sometimes() } else { Interest::never() }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level)
+    }
+}
+
+/// The layer over a slot. The attributes tracing-opentelemetry adds on its own are off: none of them belongs to the
+/// conventions of the spans they would be put on, and two of them are deprecated.
+pub(super) fn layer<S>(slot: Arc<Slot>, level: LevelFilter) -> TelemetryLayer<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    OpenTelemetryLayer::new(PipelineTracer(Arc::clone(&slot)))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_filter(PipelineFilter { slot, level })
+}
+
+/// Whether the current subscriber has a layer of this slot.
+pub(super) fn is_in_subscriber(slot: &Arc<Slot>) -> bool {
+    tracing::dispatcher::get_default(|dispatch| {
+        dispatch.downcast_ref::<PipelineFilter>().is_some_and(|filter| Arc::ptr_eq(&filter.slot, slot))
+    })
+}
+
+/// Becomes the process's subscriber, if there is none: the layer, and events of the level and above on stderr.
+pub(super) fn set_subscriber(slot: &Arc<Slot>, level: LevelFilter) -> bool {
+    use tracing_subscriber::filter::filter_fn;
+    use tracing_subscriber::layer::SubscriberExt as _;
+    if tracing::dispatcher::has_been_set() {
+        return false;
+    }
+    let events = filter_fn(move |metadata| metadata.is_event() && *metadata.level() <= level);
+    let messages =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(events.with_max_level_hint(level));
+    let subscriber = tracing_subscriber::registry().with(layer(Arc::clone(slot), LevelFilter::INFO)).with(messages);
+    tracing::subscriber::set_global_default(subscriber).is_ok()
+}

@@ -1,0 +1,203 @@
+//! OTLP exporters and the small runtime that drives their connections: one thread, `percolate-otlp`, whoever installs
+//! the pipeline and from whatever runtime. The SDK's builders read the environment by themselves and skip half of it,
+//! so the channel is made here and everything decided in `settings` is handed to it.
+//! Invariant: making an exporter never connects; a dead collector shows at export only.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig, WithTonicConfig};
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::metrics::Temporality;
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
+use tonic::transport::{Channel, Endpoint};
+
+use super::counters::Counters;
+use super::drive::{Driver, quiet};
+use super::error::TelemetryError;
+use super::settings::{OtlpCompression, OtlpProtocol, OtlpSettings};
+
+/// The thread `percolate-otlp`. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct OtlpThread {
+    handle: Handle,
+    _stop: oneshot::Sender<()>,
+}
+
+impl OtlpThread {
+    pub(super) fn start() -> Result<Self, TelemetryError> {
+        let failed = |source| TelemetryError::Thread { name: "percolate-otlp", source };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        thread::Builder::new()
+            .name("percolate-otlp".to_owned())
+            .spawn(move || {
+                let _quiet = quiet();
+                // An error means that the other side was dropped: the signal this waits for.
+                _ = runtime.block_on(stopped);
+                runtime.shutdown_background();
+            })
+            .map_err(failed)?;
+        Ok(Self { handle, _stop: stop })
+    }
+
+    pub(super) fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+}
+
+/// What an endpoint is called in messages: without a password it may hold.
+pub(super) fn describe(settings: &OtlpSettings) -> String {
+    let protocol = match settings.protocol {
+        OtlpProtocol::Grpc => "OTLP/gRPC",
+        OtlpProtocol::HttpProtobuf => "OTLP/HTTP",
+    };
+    format!("{} ({protocol})", without_userinfo(&settings.endpoint))
+}
+
+fn without_userinfo(endpoint: &str) -> String {
+    match endpoint.split_once("://") {
+        Some((scheme, rest)) => match rest.split_once('@') {
+            Some((userinfo, host)) if !userinfo.contains('/') => format!("{scheme}://{host}"),
+            _ => endpoint.to_owned(),
+        },
+        None => endpoint.to_owned(),
+    }
+}
+
+fn failed(settings: &OtlpSettings, problem: impl Into<String>) -> TelemetryError {
+    TelemetryError::Exporter {
+        signal: settings.signal.name(),
+        endpoint: without_userinfo(&settings.endpoint),
+        problem: problem.into(),
+    }
+}
+
+/// The exporter of spans.
+pub(super) fn span_exporter(settings: &OtlpSettings, handle: &Handle) -> Result<SpanExporter, TelemetryError> {
+    let _entered = handle.enter();
+    let built = match settings.protocol {
+        OtlpProtocol::Grpc => {
+            let builder = SpanExporter::builder().with_tonic().with_timeout(settings.timeout);
+            let builder = builder.with_channel(channel(settings)?).with_interceptor(headers(settings)?);
+            match settings.compression {
+                OtlpCompression::Gzip => builder.with_compression(opentelemetry_otlp::Compression::Gzip).build(),
+                OtlpCompression::None => builder.build(),
+            }
+        }
+        OtlpProtocol::HttpProtobuf => return Err(failed(settings, "OTLP over HTTP is not built")),
+    };
+    built.map_err(|error| failed(settings, error.to_string()))
+}
+
+/// The exporter of metrics.
+pub(super) fn metric_exporter(
+    settings: &OtlpSettings,
+    temporality: Temporality,
+    handle: &Handle,
+) -> Result<MetricExporter, TelemetryError> {
+    let _entered = handle.enter();
+    let builder = MetricExporter::builder().with_temporality(temporality);
+    let built = match settings.protocol {
+        OtlpProtocol::Grpc => {
+            let builder = builder.with_tonic().with_timeout(settings.timeout);
+            let builder = builder.with_channel(channel(settings)?).with_interceptor(headers(settings)?);
+            match settings.compression {
+                OtlpCompression::Gzip => builder.with_compression(opentelemetry_otlp::Compression::Gzip).build(),
+                OtlpCompression::None => builder.build(),
+            }
+        }
+        OtlpProtocol::HttpProtobuf => return Err(failed(settings, "OTLP over HTTP is not built")),
+    };
+    built.map_err(|error| failed(settings, error.to_string()))
+}
+
+/// A channel that connects when it is first used.
+fn channel(settings: &OtlpSettings) -> Result<Channel, TelemetryError> {
+    let endpoint = Endpoint::from_shared(settings.endpoint.clone())
+        .map_err(|error| failed(settings, format!("not a URL like http://collector:4317: {error}")))?;
+    if endpoint.uri().scheme_str() == Some("https") {
+        return Err(failed(settings, "https needs TLS, which this build has not"));
+    }
+    Ok(endpoint.timeout(settings.timeout).connect_timeout(settings.timeout).connect_lazy())
+}
+
+/// Sets the decided headers on each request, over those the SDK took from the environment by itself.
+fn headers(
+    settings: &OtlpSettings,
+) -> Result<impl Fn(tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> + Clone + use<>, TelemetryError> {
+    let parsed = settings.headers.iter().map(|(name, value)| {
+        let key = MetadataKey::<Ascii>::from_str(&name.to_ascii_lowercase()).ok();
+        let value = MetadataValue::try_from(value.as_str()).ok();
+        key.zip(value).ok_or_else(|| failed(settings, format!("the header `{name}` cannot be sent")))
+    });
+    let parsed: Arc<[_]> = parsed.collect::<Result<Vec<_>, _>>()?.into();
+    Ok(move |mut request: tonic::Request<()>| {
+        for (key, value) in parsed.iter() {
+            request.metadata_mut().insert(key.clone(), value.clone());
+        }
+        Ok(request)
+    })
+}
+
+/// A metric exporter that keeps its deadline, without any runtime of its reader, and counts.
+#[derive(Debug)]
+pub(super) struct TimedMetrics<E> {
+    pub(super) inner: E,
+    pub(super) name: String,
+    pub(super) timeout: Duration,
+    pub(super) driver: Driver,
+    pub(super) counters: Arc<Counters>,
+    pub(super) failing: std::sync::atomic::AtomicBool,
+}
+
+impl<E: PushMetricExporter> PushMetricExporter for TimedMetrics<E> {
+    /// Done when first polled: the reader calls it on a thread of its own, which has nothing else to do.
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let result = match self.driver.run(self.timeout, self.inner.export(metrics)) {
+            Some(result) => result,
+            None => Err(OTelSdkError::InternalFailure("no answer in time".to_owned())),
+        };
+        match &result {
+            Ok(()) => Counters::add(&self.counters.exported, 1),
+            Err(error) => self.counters.failed(1, error.to_string()),
+        }
+        self.report(&result);
+        result
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn temporality(&self) -> Temporality {
+        self.inner.temporality()
+    }
+}
+
+impl<E> TimedMetrics<E> {
+    /// One message when exports begin to fail and one when they work again.
+    fn report(&self, result: &OTelSdkResult) {
+        use std::sync::atomic::Ordering;
+        let to = &self.name;
+        match (self.failing.swap(result.is_err(), Ordering::Relaxed), result) {
+            (false, Err(error)) => tracing::warn!(
+                target: super::TELEMETRY_TARGET,
+                "cannot export metrics to {to}: {error}; further failures are counted in `TelemetryGuard::status`"
+            ),
+            (true, Ok(())) => tracing::info!(target: super::TELEMETRY_TARGET, "exporting metrics to {to} works again"),
+            (true, Err(_)) | (false, Ok(())) => {}
+        }
+    }
+}
