@@ -8,6 +8,7 @@ mod clock;
 mod context;
 pub mod conventions;
 mod db;
+pub mod layer;
 pub(crate) mod metrics;
 pub(crate) mod operation;
 pub(crate) mod outcome;
@@ -27,6 +28,7 @@ pub use context::{
     with_trace_context,
 };
 pub use db::{DbOperation, db_query_span, db_span, record_db_error, record_db_metrics};
+pub use layer::ConventionLayer;
 pub use metrics::{ADVISED_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};
 pub use outcome::{ErrorInfo, ErrorType, JobStatus, Outcome, Rows};
 pub use pipeline::{

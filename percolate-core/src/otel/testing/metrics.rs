@@ -71,7 +71,6 @@ impl Point {
     }
 
     /// The sum of a histogram, or the value of a sum or gauge.
-    #[expect(clippy::misnamed_getters, reason = "the sum of a sum is its value")]
     pub fn sum(&self) -> f64 {
         self.value
     }

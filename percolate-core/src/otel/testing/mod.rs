@@ -28,6 +28,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::conventions::{DB_TARGET, JOB_TARGET};
+use super::layer::{ConventionLayer, Profile, Report};
 use super::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig};
 
 pub use metrics::{CapturedMetric, Instrument, Metrics, Point};
@@ -62,10 +63,12 @@ struct Inner {
     spans: SpanStore,
     metrics: metrics::MetricStore,
     runtime: &'static Runtime,
+    conventions: ConventionLayer,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        let _scope = self.conventions.test_scope();
         // Ends the reader's thread. Calls that are still under way lose their last measurement, as they should.
         let _ = self.meters.shutdown();
     }
@@ -82,7 +85,7 @@ impl Capture {
 
     /// A capture with another sampler or other settings.
     pub fn builder() -> CaptureBuilder {
-        CaptureBuilder { sampler: Sampler::AlwaysOn, records: false }
+        CaptureBuilder { sampler: Sampler::AlwaysOn, records: false, conventions: None }
     }
 
     /// Runs a closure inside the capture.
@@ -121,6 +124,11 @@ impl Capture {
         self.inner.metrics.newest()
     }
 
+    /// What does not follow the conventions so far. `capture.report().assert_clean()` fails a test on any finding.
+    pub fn report(&self) -> Report {
+        self.inner.conventions.report()
+    }
+
     /// Forgets the spans captured so far. Metrics are cumulative and stay.
     pub fn clear_spans(&self) {
         self.flush();
@@ -154,6 +162,30 @@ impl Capture {
     }
 }
 
+/// Runs a test body inside a capture, and fails it on any finding of the conventions.
+///
+/// ```
+/// use percolate_core::otel::testing::conventional;
+///
+/// conventional(|capture| {
+///     let span = tracing::info_span!("flush", otel.kind = "client", db.system.name = "mystore", db.operation.name = "flush");
+///     span.in_scope(|| ());
+///     drop(span);
+///     capture.spans().assert_tree("flush [client]");
+/// });
+/// ```
+///
+/// # Panics
+///
+/// When something inside does not follow the conventions; the message is the report.
+#[track_caller]
+pub fn conventional<R>(body: impl FnOnce(&Capture) -> R) -> R {
+    let capture = Capture::builder().conventions(ConventionLayer::strict()).build();
+    let result = capture.run(|| body(&capture));
+    capture.report().assert_clean();
+    result
+}
+
 impl Default for Capture {
     fn default() -> Self {
         Self::new()
@@ -171,6 +203,7 @@ impl fmt::Debug for Capture {
 pub struct CaptureBuilder {
     sampler: Sampler,
     records: bool,
+    conventions: Option<ConventionLayer>,
 }
 
 impl CaptureBuilder {
@@ -187,6 +220,13 @@ impl CaptureBuilder {
         self
     }
 
+    /// Checks the conventions with this Layer. Without it, findings are collected; with `PERCOLATE_CONVENTIONS=strict`
+    /// in the environment they fail the test, which is how a whole suite is run under the strict profile.
+    pub fn conventions(mut self, conventions: ConventionLayer) -> Self {
+        self.conventions = Some(conventions);
+        self
+    }
+
     /// Builds the capture.
     ///
     /// # Panics
@@ -194,10 +234,13 @@ impl CaptureBuilder {
     /// When the thread that collects metrics or records cannot be started.
     pub fn build(self) -> Capture {
         let (spans, metrics) = (SpanStore::default(), metrics::MetricStore::default());
+        let conventions = self
+            .conventions
+            .unwrap_or_else(|| ConventionLayer::builder().profile(Profile::from_env_or(Profile::Collect)).build());
         let tracers =
             SdkTracerProvider::builder().with_sampler(self.sampler.clone()).with_simple_exporter(spans.clone()).build();
         // Collection happens when a test asks; the period is only there because the reader wants one.
-        let reader = PeriodicReader::builder(metrics.clone()).with_interval(Duration::from_secs(3600)).build();
+        let reader = PeriodicReader::builder(metrics.clone()).with_interval(Duration::from_hours(1)).build();
         let meters = SdkMeterProvider::builder().with_reader(reader).build();
         let mut config = RuntimeConfig {
             meter_provider: Some(MeterProviderHandle::new(meters.clone())),
@@ -216,8 +259,8 @@ impl CaptureBuilder {
             .with_target(false)
             .with_tracked_inactivity(false)
             .with_filter(filter_fn(move |metadata| !records || !matches!(metadata.target(), DB_TARGET | JOB_TARGET)));
-        let dispatch = Dispatch::new(tracing_subscriber::registry().with(opentelemetry));
-        Capture { inner: Arc::new(Inner { dispatch, tracers, meters, spans, metrics, runtime }) }
+        let dispatch = Dispatch::new(tracing_subscriber::registry().with(opentelemetry).with(conventions.layer()));
+        Capture { inner: Arc::new(Inner { dispatch, tracers, meters, spans, metrics, runtime, conventions }) }
     }
 }
 

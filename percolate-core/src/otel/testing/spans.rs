@@ -291,9 +291,15 @@ impl Spans {
 pub struct ExpectedSpan {
     name: String,
     kind: Option<SpanKind>,
-    parent: Option<Option<String>>,
+    parent: Option<ExpectedParent>,
     error: Option<bool>,
     attributes: Vec<(Key, Option<Value>)>,
+}
+
+#[derive(Debug, Clone)]
+enum ExpectedParent {
+    None,
+    Named(String),
 }
 
 impl ExpectedSpan {
@@ -312,14 +318,14 @@ impl ExpectedSpan {
     /// Expects a captured parent of this name.
     #[must_use]
     pub fn parent(mut self, name: impl Into<String>) -> Self {
-        self.parent = Some(Some(name.into()));
+        self.parent = Some(ExpectedParent::Named(name.into()));
         self
     }
 
     /// Expects no parent at all.
     #[must_use]
     pub fn root(mut self) -> Self {
-        self.parent = Some(None);
+        self.parent = Some(ExpectedParent::None);
         self
     }
 
@@ -344,11 +350,11 @@ impl ExpectedSpan {
             let _ = writeln!(wrong, "  kind: expected {}, is {}", kind_name(kind), kind_name(&span.kind()));
         }
         match (&self.parent, spans.parent_of(span)) {
-            (Some(Some(expected)), parent) if parent.map(CapturedSpan::name) != Some(expected) => {
+            (Some(ExpectedParent::Named(expected)), parent) if parent.map(CapturedSpan::name) != Some(expected) => {
                 let is = parent.map_or("not captured", CapturedSpan::name);
                 let _ = writeln!(wrong, "  parent: expected `{expected}`, is {is}");
             }
-            (Some(None), _) if span.parent_id().is_some() => {
+            (Some(ExpectedParent::None), _) if span.parent_id().is_some() => {
                 let _ = writeln!(wrong, "  parent: expected none, is {:?}", span.parent_id());
             }
             _ => {}

@@ -7,6 +7,7 @@ use tracing::{error_span, info_span};
 
 use super::*;
 use crate::assert_span;
+use crate::otel::site::attr;
 
 fn message(assertion: impl FnOnce() + std::panic::UnwindSafe) -> String {
     let panic = std::panic::catch_unwind(assertion).expect_err("the assertion should have failed");
@@ -166,4 +167,41 @@ fn metrics_come_with_unit_instrument_and_points() {
     assert_eq!(point.bounds(), [1.0, 2.0]);
     assert!(matches!(point.attribute("queue"), Some(Value::String(_))));
     assert!((metrics.sum("wait.duration", &[]) - 2.5).abs() < 1e-9);
+}
+
+crate::__private::site!(GET, db, INFO, attr::COLLECTION | attr::RETURNED_ROWS, [], { name: "get" });
+
+fn annotated_get() {
+    let names = crate::__private::Names { target: Some("articles"), ..crate::__private::Names::default() };
+    let call = crate::__private::enter(&GET, names, &mut |_| ());
+    call.finish(crate::otel::Outcome { returned_rows: Some(1), ..crate::otel::Outcome::default() });
+}
+
+#[test]
+fn annotated_calls_come_out_the_same_as_compact_records_and_through_tracing() {
+    for builder in [Capture::builder(), Capture::builder().compact_records()] {
+        let capture = builder.build();
+        capture.run(|| info_span!("request").in_scope(annotated_get));
+        capture.spans().assert_tree_with_attributes(
+            r#"
+            request [internal]
+              get articles [client]
+                | db.collection.name = "articles"
+                | db.operation.name = "get"
+                | db.response.returned_rows = 1
+                | db.system.name = "rocksdb"
+            "#,
+        );
+        assert_eq!(capture.metrics().count("db.client.operation.duration", &[("db.collection.name", "articles")]), 1);
+        let report = capture.report();
+        report.assert_clean();
+        assert_eq!((report.spans, report.call_sites), (1, 1));
+    }
+}
+
+#[test]
+fn a_conventional_test_fails_on_a_finding() {
+    conventional(|_| annotated_get());
+    let text = message(|| conventional(|_| info_span!("x", db.operation.name = "x").in_scope(|| ())));
+    assert!(text.contains("a database span without `db.system.name`"), "{text}");
 }

@@ -1,0 +1,291 @@
+//! What the Layer knows of names: percolate's table, and what registries of users add to it.
+//!
+//! Read once when a Layer is built and never changed afterwards, so that call sites can be judged without a lock.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::super::conventions::{self as names, AttributeUse, RequirementLevel, Stability, ValueType};
+
+type Name = Cow<'static, str>;
+
+/// One attribute.
+#[derive(Debug, Clone)]
+pub(crate) struct Attribute {
+    pub(crate) value_type: ValueType,
+    /// The values it may have, if that is a closed set.
+    pub(crate) members: Vec<Name>,
+    pub(crate) stability: Stability,
+}
+
+/// How much a span or metric wants an attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Want {
+    Required,
+    Conditionally,
+    Recommended,
+    OptIn,
+}
+
+impl From<RequirementLevel> for Want {
+    fn from(level: RequirementLevel) -> Self {
+        match level {
+            RequirementLevel::Required => Self::Required,
+            RequirementLevel::ConditionallyRequired(_) => Self::Conditionally,
+            RequirementLevel::Recommended => Self::Recommended,
+            RequirementLevel::OptIn => Self::OptIn,
+        }
+    }
+}
+
+/// An attribute as a span or metric wants it.
+#[derive(Debug, Clone)]
+pub(crate) struct Use {
+    pub(crate) key: Name,
+    pub(crate) want: Want,
+    pub(crate) at_start: bool,
+}
+
+impl From<&AttributeUse> for Use {
+    fn from(used: &AttributeUse) -> Self {
+        Self { key: Cow::Borrowed(used.key), want: used.level.into(), at_start: used.at_start }
+    }
+}
+
+/// What kind of span a call site makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    Db,
+    Job,
+    /// Claimed by a registry of the user.
+    Other,
+}
+
+/// One type of span.
+#[derive(Debug, Clone)]
+pub(crate) struct SpanType {
+    pub(crate) name: Name,
+    pub(crate) class: Class,
+    pub(crate) kind: Name,
+    pub(crate) attributes: Vec<Use>,
+}
+
+/// One metric.
+#[derive(Debug, Clone)]
+pub(crate) struct Metric {
+    pub(crate) instrument: Name,
+    pub(crate) unit: Name,
+    pub(crate) stability: Stability,
+    pub(crate) attributes: Vec<Use>,
+}
+
+/// All names.
+#[derive(Debug, Clone)]
+pub(crate) struct Registry {
+    pub(crate) attributes: HashMap<Name, Attribute>,
+    pub(crate) templates: Vec<(Name, Attribute)>,
+    /// Old names, and what to write instead (empty for nothing).
+    pub(crate) deprecated: HashMap<Name, Name>,
+    /// First words of names whose definitions are complete: an unknown name there is a mistake.
+    pub(crate) namespaces: Vec<Name>,
+    pub(crate) spans: Vec<SpanType>,
+    pub(crate) metrics: HashMap<Name, Metric>,
+}
+
+impl Registry {
+    /// percolate's own table.
+    pub(crate) fn builtin() -> Self {
+        let attribute = |def: &names::AttributeDef| Attribute {
+            value_type: def.value_type,
+            members: def.members.iter().map(|member| Cow::Borrowed(*member)).collect(),
+            stability: def.stability,
+        };
+        let span = |def: &names::SpanDef, class, name| SpanType {
+            name: Cow::Borrowed(name),
+            class,
+            kind: Cow::Borrowed(def.kind),
+            attributes: def.attributes.iter().map(Use::from).collect(),
+        };
+        Self {
+            attributes: names::ATTRIBUTES.iter().map(|def| (Cow::Borrowed(def.key), attribute(def))).collect(),
+            templates: names::TEMPLATES.iter().map(|def| (Cow::Borrowed(def.key), attribute(def))).collect(),
+            deprecated: names::DEPRECATED
+                .iter()
+                .map(|name| (Cow::Borrowed(name.key), Cow::Borrowed(name.instead)))
+                .collect(),
+            namespaces: ["db", "job", "rocksdb"].map(Cow::Borrowed).to_vec(),
+            spans: vec![span(&names::DB_SPAN, Class::Db, "database"), span(&names::JOB_SPAN, Class::Job, "job")],
+            metrics: names::METRICS
+                .iter()
+                .map(|def| {
+                    let metric = Metric {
+                        instrument: Cow::Borrowed(def.instrument),
+                        unit: Cow::Borrowed(def.unit),
+                        stability: def.stability,
+                        attributes: def.attributes.iter().map(Use::from).collect(),
+                    };
+                    (Cow::Borrowed(def.name), metric)
+                })
+                .collect(),
+        }
+    }
+
+    /// The definition of an attribute, templates included.
+    pub(crate) fn attribute(&self, key: &str) -> Option<&Attribute> {
+        self.attributes.get(key).or_else(|| {
+            let is_of =
+                |prefix: &str| key.strip_prefix(prefix).is_some_and(|rest| rest.len() > 1 && rest.starts_with('.'));
+            self.templates.iter().find(|(prefix, _)| is_of(prefix)).map(|(_, attribute)| attribute)
+        })
+    }
+
+    /// Whether the definitions of this name's namespace are complete.
+    pub(crate) fn owns(&self, key: &str) -> bool {
+        let first = key.split('.').next().unwrap_or(key);
+        first.len() < key.len() && self.namespaces.iter().any(|namespace| namespace == first)
+    }
+
+    /// The attribute whose full name this name goes on behind.
+    pub(crate) fn attribute_as_namespace<'a>(&self, key: &'a str) -> Option<&'a str> {
+        key.match_indices('.').map(|(at, _)| &key[..at]).find(|prefix| self.attributes.contains_key(*prefix))
+    }
+
+    /// The known name that this one is a slip of the pen away from.
+    pub(crate) fn nearest_attribute(&self, key: &str) -> Option<&str> {
+        nearest(key, self.attributes.keys().map(AsRef::as_ref))
+    }
+
+    /// The known metric that this one is a slip of the pen away from.
+    pub(crate) fn nearest_metric(&self, key: &str) -> Option<&str> {
+        nearest(key, self.metrics.keys().map(AsRef::as_ref))
+    }
+
+    /// The type of span a call site with these fields makes; `None` when it is nobody's business.
+    pub(crate) fn claim(&self, target: &str, fields: &[&str]) -> Option<usize> {
+        let of = |class: Class| self.spans.iter().position(|span| span.class == class);
+        match target {
+            names::DB_TARGET => return of(Class::Db),
+            names::JOB_TARGET => return of(Class::Job),
+            _ => {}
+        }
+        let claimed = self
+            .spans
+            .iter()
+            .enumerate()
+            .filter(|(_, span)| span.class == Class::Other && span.is_announced_by(fields))
+            .max_by_key(|(_, span)| span.attributes.iter().filter(|used| fields.contains(&&*used.key)).count());
+        if let Some((index, _)) = claimed {
+            return Some(index);
+        }
+        let has = |prefix: &str| fields.iter().any(|field| field.starts_with(prefix));
+        let is_operation = [names::DB_SYSTEM_NAME, names::DB_OPERATION_NAME].iter().any(|key| fields.contains(key));
+        match (has("db."), has("job.")) {
+            (true, true) if fields.contains(&names::JOB_TYPE) && !is_operation => of(Class::Job),
+            (true, _) => of(Class::Db),
+            (false, true) => of(Class::Job),
+            (false, false) => None,
+        }
+    }
+}
+
+impl SpanType {
+    /// A registry's span is known by the attributes it requires.
+    fn is_announced_by(&self, fields: &[&str]) -> bool {
+        self.attributes.iter().any(|used| used.want == Want::Required && fields.contains(&&*used.key))
+    }
+}
+
+/// Names are the same apart from separators and case, or at most two edits apart.
+fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |text: &str| -> String {
+        text.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
+    };
+    let bare = plain(key);
+    // Short names are within two edits of each other by chance.
+    let reach = if key.len() < 8 { 1 } else { 2 };
+    known
+        .filter_map(|name| {
+            let distance = if plain(name) == bare { 0 } else { distance(key, name, reach)? };
+            Some((distance, name))
+        })
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// The number of edits between two texts, if it is at most `reach`.
+fn distance(a: &str, b: &str, reach: usize) -> Option<usize> {
+    if a.len().abs_diff(b.len()) > reach {
+        return None;
+    }
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, letter) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, other) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != other);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    (row[b.len()] <= reach).then_some(row[b.len()])
+}
+
+/// Lower-case words joined by `_` and `.`, each beginning with a letter or digit, the first with a letter.
+pub(crate) fn is_well_formed(key: &str) -> bool {
+    key.starts_with(|first: char| first.is_ascii_lowercase())
+        && key
+            .split(['.', '_'])
+            .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_well_formed_when_lower_case_words_are_joined() {
+        for good in ["db.system.name", "job.batch_size", "k8s.pod2"] {
+            assert!(is_well_formed(good), "{good}");
+        }
+        for bad in ["", "Db.system", "db..name", "db.name.", "_x", "9a", "db-name", "db.né"] {
+            assert!(!is_well_formed(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_finds_the_name_that_was_meant() {
+        let registry = Registry::builtin();
+        for slip in ["db.sytem.name", "db_system_name", "db.systemName", "db.system.names"] {
+            assert_eq!(registry.nearest_attribute(slip), Some("db.system.name"), "{slip}");
+        }
+        assert_eq!(registry.nearest_attribute("app.tier"), None);
+        assert_eq!(registry.nearest_attribute("db.rows"), None);
+    }
+
+    #[test]
+    fn a_template_covers_every_last_word() {
+        let registry = Registry::builtin();
+        assert!(registry.attribute("db.query.parameter.0").is_some());
+        assert!(registry.attribute("db.query.parameter").is_none());
+        assert!(registry.attribute("db.query.parameters").is_none());
+    }
+
+    #[test]
+    fn a_name_behind_a_full_name_is_found() {
+        let registry = Registry::builtin();
+        assert_eq!(registry.attribute_as_namespace("db.namespace.tenant"), Some("db.namespace"));
+        assert_eq!(registry.attribute_as_namespace("db.system.name"), None);
+    }
+
+    #[test]
+    fn a_call_site_is_claimed_by_target_or_by_its_fields() {
+        let registry = Registry::builtin();
+        let class = |target, fields: &[&str]| registry.claim(target, fields).map(|index| registry.spans[index].class);
+        assert_eq!(class(names::DB_TARGET, &[]), Some(Class::Db));
+        assert_eq!(class(names::JOB_TARGET, &["db.namespace"]), Some(Class::Job));
+        assert_eq!(class("app", &["db.anything"]), Some(Class::Db));
+        assert_eq!(class("app", &["job.type", "db.namespace"]), Some(Class::Job));
+        assert_eq!(class("app", &["http.route", "dbase"]), None);
+    }
+}
