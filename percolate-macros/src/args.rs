@@ -1,0 +1,805 @@
+//! The arguments of an annotation: tokens to a typed struct. What they mean for the item is checked in `validate.rs`;
+//! the words themselves are in `vocabulary.rs`.
+//!
+//! Every mistake is gathered: one error each, on the token that is wrong.
+
+use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::ext::IdentExt;
+use syn::parse::{ParseStream, Parser};
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{Error, Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Path, Result, Token};
+
+use crate::vocabulary::{self as words, Annotation};
+
+/// What an annotation says.
+#[derive(Debug)]
+pub(crate) struct Args {
+    pub(crate) annotation: Annotation,
+    /// The operation or the job type.
+    pub(crate) name: LitStr,
+    pub(crate) target: Option<Target>,
+    pub(crate) keys: Keys,
+}
+
+/// The arguments `key = value`.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    pub(crate) span_name: Option<LitStr>,
+    pub(crate) namespace: Option<Expr>,
+    pub(crate) server_address: Option<Expr>,
+    pub(crate) system: Option<LitStr>,
+    /// `Client` or `Internal`.
+    pub(crate) kind: Option<Ident>,
+    /// `INFO`, …
+    pub(crate) level: Option<Ident>,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) rows: Option<Rows>,
+    pub(crate) affected_rows: Option<Count>,
+    pub(crate) batch_size: Option<Count>,
+    pub(crate) query_text: Option<Expr>,
+    pub(crate) query_summary: Option<Expr>,
+    pub(crate) error_type: Option<Expr>,
+    /// In nanoseconds.
+    pub(crate) slow: Option<u64>,
+    /// `Child`, `Link` or `Root`.
+    pub(crate) parent: Option<Ident>,
+    pub(crate) metrics_off: bool,
+    pub(crate) leaf: bool,
+    pub(crate) crate_path: Option<Path>,
+    /// Every key that was given, in order.
+    pub(crate) given: Vec<Ident>,
+}
+
+/// The collection of an operation, the target of a job.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// Second position: a parameter.
+    Parameter(Ident),
+    /// `collection = expr`, or a string literal in second position.
+    Given(Expr),
+    /// `collection? = expr`: an `Option`.
+    Optional(Expr),
+    /// `collection = none`
+    None,
+}
+
+/// `rows = …`
+#[derive(Debug)]
+pub(crate) enum Rows {
+    /// `stream`: of this token.
+    Stream(Ident),
+    /// `none`
+    None,
+    Count(Count),
+}
+
+/// A number of rows or items.
+#[derive(Debug)]
+pub(crate) enum Count {
+    /// An expression: known at entry.
+    AtEntry(Expr),
+    /// A closure over the value the function returned.
+    OfValue(ExprClosure),
+}
+
+/// `name = expr` in `fields(…)`.
+#[derive(Debug)]
+pub(crate) struct Field {
+    pub(crate) name: LitStr,
+    pub(crate) value: Expr,
+}
+
+impl Args {
+    /// Reads the arguments of `#[db_op(…)]` or `#[background_job(…)]`. `parameters` are the names that the item's
+    /// parameters bind; they tell a second position from a flag.
+    pub(crate) fn parse(annotation: Annotation, tokens: TokenStream, parameters: &[Ident]) -> Result<Self> {
+        let mut errors = Errors::default();
+        let read = |input: ParseStream<'_>| {
+            let first = first_position(annotation, input, &mut errors);
+            let mut reader = Reader { annotation, keys: Keys::default(), target: None, errors: &mut errors };
+            if first.needs_comma {
+                comma(input, reader.errors);
+            }
+            if first.has_position && !input.is_empty() && !starts_with_key(input, parameters) {
+                reader.second_position(input);
+                comma(input, reader.errors);
+            }
+            each(input, &mut reader, Reader::argument);
+            let Reader { keys, target, .. } = reader;
+            Ok((first, keys, target))
+        };
+        let (first, keys, target) = read.parse2(tokens)?;
+        errors.none_or(|| Self { annotation, name: first.name, target, keys })
+    }
+
+    /// Reads the arguments of `#[db_ops(…)]` or `#[background_jobs(…)]`: keys only.
+    /// Each is given as it was written.
+    pub(crate) fn parse_defaults(annotation: Annotation, tokens: TokenStream) -> Result<Vec<(Ident, TokenStream)>> {
+        let mut errors = Errors::default();
+        let mut defaults = Vec::new();
+        let read = |input: ParseStream<'_>| {
+            let mut reader = Reader { annotation, keys: Keys::default(), target: None, errors: &mut errors };
+            while !input.is_empty() {
+                let start = input.fork();
+                match reader.argument(input) {
+                    Ok(()) => {
+                        defaults.extend(reader.keys.given.last().cloned().map(|key| (key, consumed(&start, input))))
+                    }
+                    Err(error) => {
+                        reader.errors.push(error);
+                        skip_argument(input);
+                    }
+                }
+                comma(input, reader.errors);
+            }
+            Ok(())
+        };
+        read.parse2(tokens)?;
+        errors.none_or(|| defaults)
+    }
+}
+
+/// Mistakes gathered so far.
+#[derive(Debug, Default)]
+pub(crate) struct Errors(Option<Error>);
+
+impl Errors {
+    pub(crate) fn push(&mut self, error: Error) {
+        match &mut self.0 {
+            Some(errors) => errors.combine(error),
+            None => self.0 = Some(error),
+        }
+    }
+
+    pub(crate) fn at(&mut self, tokens: impl ToTokens, message: impl std::fmt::Display) {
+        self.push(Error::new_spanned(tokens, message));
+    }
+
+    /// `value`, unless there were mistakes.
+    pub(crate) fn none_or<T>(self, value: impl FnOnce() -> T) -> Result<T> {
+        self.0.map_or_else(|| Ok(value()), Err)
+    }
+}
+
+/// Takes what is left up to the next comma, so that the next argument can be read after a mistake.
+fn skip_argument(input: ParseStream<'_>) {
+    while !input.is_empty() && !input.peek(Token![,]) {
+        if input.parse::<TokenTree>().is_err() {
+            return;
+        }
+    }
+}
+
+/// The tokens that were read since `start`.
+fn consumed(start: ParseStream<'_>, now: ParseStream<'_>) -> TokenStream {
+    let count = |at: ParseStream<'_>| at.cursor().token_stream().into_iter().count();
+    let left = start.cursor().token_stream().into_iter();
+    left.take(count(start).saturating_sub(count(now))).collect()
+}
+
+/// A comma, if anything follows.
+fn comma(input: ParseStream<'_>, errors: &mut Errors) {
+    if input.is_empty() {
+        return;
+    }
+    if !input.peek(Token![,]) {
+        errors.push(input.error("expected `,` between arguments"));
+        skip_argument(input);
+    }
+    // Only a comma or the end is left here.
+    let _: Result<Token![,]> = input.parse();
+}
+
+/// Reads arguments to the end, whatever goes wrong on the way.
+fn each<'e>(
+    input: ParseStream<'_>,
+    reader: &mut Reader<'e>,
+    argument: impl Fn(&mut Reader<'e>, ParseStream<'_>) -> Result<()>,
+) {
+    while !input.is_empty() {
+        if let Err(error) = argument(reader, input) {
+            reader.errors.push(error);
+            skip_argument(input);
+        }
+        comma(input, reader.errors);
+    }
+}
+
+/// Whether a key follows: `key = …`, `key? = …`, `key(…)`, or a flag that is no parameter.
+fn starts_with_key(input: ParseStream<'_>, parameters: &[Ident]) -> bool {
+    if !input.peek(Ident::peek_any) {
+        return false;
+    }
+    let ahead = input.fork();
+    let Ok(key) = ahead.call(Ident::parse_any) else { return false };
+    (ahead.peek(Token![=]) && !ahead.peek(Token![==]))
+        || ahead.peek(Token![?])
+        || (key == "fields" && ahead.peek(syn::token::Paren))
+        || (is_flag(&key) && (ahead.is_empty() || ahead.peek(Token![,])) && !parameters.contains(&key))
+}
+
+/// Words that stand alone, those of `#[instrument]` included.
+fn is_flag(key: &Ident) -> bool {
+    ["leaf", "skip_all", "err", "ret"].iter().any(|flag| key == flag)
+}
+
+/// The operation or job type.
+struct First {
+    name: LitStr,
+    /// Something was there, so a comma follows.
+    needs_comma: bool,
+    /// A second position may follow.
+    has_position: bool,
+}
+
+fn first_position(annotation: Annotation, input: ParseStream<'_>, errors: &mut Errors) -> First {
+    let missing = First { name: LitStr::new("", Span::call_site()), needs_comma: false, has_position: false };
+    let noun = annotation.name_noun();
+    let example = match annotation {
+        Annotation::Db => "#[db_op(get, cf)]",
+        Annotation::Job => "#[background_job(index.build)]",
+    };
+    let choices = words::list(&annotation.known_names());
+    let wants = format!(
+        "{} wants {} {noun} first, as in `{example}`; one of {choices}, or a string literal",
+        annotation.attribute(),
+        if noun.starts_with('o') { "an" } else { "a" }
+    );
+    if input.is_empty() {
+        errors.push(Error::new(Span::call_site(), wants));
+        return missing;
+    }
+    if starts_with_key(input, &[]) {
+        errors.push(Error::new(input.span(), wants));
+        return missing;
+    }
+    if let Ok(literal) = input.parse::<LitStr>() {
+        if let Some(message) = annotation.misformed_name(&literal.value()) {
+            errors.at(&literal, message);
+        }
+        return First { name: literal, needs_comma: true, has_position: true };
+    }
+    if !input.peek(Ident::peek_any) {
+        errors.push(Error::new(input.span(), wants));
+        skip_argument(input);
+        return First { needs_comma: true, has_position: true, ..missing };
+    }
+    let name = dotted(input).unwrap_or_else(|error| {
+        errors.push(error);
+        skip_argument(input);
+        missing.name.clone()
+    });
+    let value = name.value();
+    let other = annotation.other();
+    if value.is_empty() {
+        // Reported above.
+    } else if other.known_names().contains(&value.as_str()) && !annotation.known_names().contains(&value.as_str()) {
+        let attribute = other.attribute().trim_end_matches(']');
+        errors.push(Error::new(
+            name.span(),
+            format!(
+                "`{value}` is {} of {attribute}]; write `{attribute}({value})]`",
+                match other {
+                    Annotation::Db => "an operation",
+                    Annotation::Job => "a job type",
+                }
+            ),
+        ));
+    } else if !annotation.known_names().contains(&value.as_str()) {
+        errors.push(Error::new(
+            name.span(),
+            format!(
+                "unknown {noun} `{value}`; {}; another {noun} is a string literal",
+                words::expected_one_of(&value, &annotation.known_names())
+            ),
+        ));
+    }
+    First { name, needs_comma: true, has_position: true }
+}
+
+/// `a.b.c`, as a string with the span of the whole.
+fn dotted(input: ParseStream<'_>) -> Result<LitStr> {
+    let mut tokens = TokenStream::new();
+    let mut name = String::new();
+    loop {
+        let part = input.call(Ident::parse_any)?;
+        name.push_str(&part.unraw().to_string());
+        part.to_tokens(&mut tokens);
+        if !input.peek(Token![.]) {
+            break;
+        }
+        input.parse::<Token![.]>()?.to_tokens(&mut tokens);
+        name.push('.');
+    }
+    Ok(LitStr::new(&name, tokens.span()))
+}
+
+/// Reads one argument after the other into [`Keys`].
+struct Reader<'e> {
+    annotation: Annotation,
+    keys: Keys,
+    target: Option<Target>,
+    errors: &'e mut Errors,
+}
+
+impl Reader<'_> {
+    /// What stands between the name and the first key.
+    fn second_position(&mut self, input: ParseStream<'_>) {
+        let key = self.annotation.target_key();
+        let start = input.fork();
+        match input.parse::<Expr>() {
+            Ok(Expr::Path(path)) if path.attrs.is_empty() && path.path.get_ident().is_some() => {
+                self.target = path.path.get_ident().cloned().map(Target::Parameter);
+            }
+            Ok(value @ Expr::Lit(ExprLit { lit: Lit::Str(_), .. })) => self.target = Some(Target::Given(value)),
+            Ok(other) => {
+                self.errors.at(
+                    &other,
+                    format!("the second position is a parameter's name or a string literal; write `{key} = …` for an expression"),
+                );
+                self.target = Some(Target::None);
+            }
+            Err(_) => {
+                self.errors.push(start.error(format!("expected the parameter that is the {key}, or `key = value`")));
+                skip_argument(input);
+                self.target = Some(Target::None);
+            }
+        }
+    }
+
+    fn argument(&mut self, input: ParseStream<'_>) -> Result<()> {
+        if !input.peek(Ident::peek_any) || !starts_with_key(input, &[]) && !self.is_known_word(input) {
+            let start = input.fork();
+            skip_argument(input);
+            return Err(Error::new_spanned(
+                consumed(&start, input),
+                format!(
+                    "unexpected argument; everything after the {} is `key = value` with one of {}",
+                    self.annotation.target_key(),
+                    words::list(&self.annotation.keys())
+                ),
+            ));
+        }
+        let key = input.call(Ident::parse_any)?;
+        let name = key.to_string();
+        let optional = match input.peek(Token![?]) {
+            true => Some(input.parse::<Token![?]>()?),
+            false => None,
+        };
+        if let Some(mark) = &optional
+            && name != self.annotation.target_key()
+        {
+            self.errors.at(
+                mark,
+                format!("only `{}` takes `?`: `{name}` takes an `Option` as it is", self.annotation.target_key()),
+            );
+        }
+        if !self.annotation.keys().contains(&name.as_str()) {
+            let error = Error::new(key.span(), self.unknown_key(&name));
+            skip_value(input);
+            return Err(error);
+        }
+        if self.keys.given.contains(&key) {
+            let error = Error::new(key.span(), format!("`{name}` is given twice"));
+            skip_value(input);
+            return Err(error);
+        }
+        if name == self.annotation.target_key() && self.target.is_some() {
+            let error = Error::new(
+                key.span(),
+                format!("the {name} is given twice: it stands in second position already, remove one of the two"),
+            );
+            skip_value(input);
+            return Err(error);
+        }
+        self.keys.given.push(key.clone());
+        self.value(&key, optional.is_some(), input)
+    }
+
+    /// Whether a word follows that is a key here, in the other annotation or in `#[instrument]`, in whatever form.
+    fn is_known_word(&self, input: ParseStream<'_>) -> bool {
+        let Ok(key) = input.fork().call(Ident::parse_any) else { return false };
+        let key = key.to_string();
+        self.annotation.keys().contains(&key.as_str())
+            || self.annotation.other().keys().contains(&key.as_str())
+            || words::instead_of_instrument_key(self.annotation, &key).is_some()
+    }
+
+    fn unknown_key(&self, name: &str) -> String {
+        let annotation = self.annotation;
+        let other = annotation.other();
+        if let Some(instead) = words::instead_of_instrument_key(annotation, name) {
+            return format!("`{name}` is not taken: {instead}");
+        }
+        if name == other.target_key() {
+            return format!(
+                "`{name}` belongs to `{}`; a job names what it works on by `target = …`",
+                other.attribute()
+            );
+        }
+        if other.keys().contains(&name) {
+            return format!(
+                "`{name}` belongs to `{}`; {}",
+                other.attribute(),
+                words::expected_one_of(name, &annotation.keys())
+            );
+        }
+        format!("unknown argument `{name}`; {}", words::expected_one_of(name, &annotation.keys()))
+    }
+
+    fn value(&mut self, key: &Ident, optional: bool, input: ParseStream<'_>) -> Result<()> {
+        let name = key.to_string();
+        match name.as_str() {
+            "leaf" => {
+                self.keys.leaf = true;
+                if !input.is_empty() && !input.peek(Token![,]) {
+                    let error = input.error("`leaf` takes no value: it says that the body makes no spans of its own");
+                    return Err(error);
+                }
+                return Ok(());
+            }
+            "fields" => return self.fields(key, input),
+            _ => {}
+        }
+        if !input.peek(Token![=]) {
+            return Err(Error::new(key.span(), format!("`{name}` wants a value: `{name} = {}`", example_of(&name))));
+        }
+        input.parse::<Token![=]>()?;
+        if input.is_empty() || input.peek(Token![,]) {
+            return Err(Error::new(key.span(), format!("`{name}` wants a value: `{name} = {}`", example_of(&name))));
+        }
+        if name == "crate" {
+            if input.peek(LitStr) {
+                let literal: LitStr = input.parse()?;
+                return Err(Error::new_spanned(
+                    &literal,
+                    format!("`crate` takes a path without quotes: `crate = {}`", literal.value()),
+                ));
+            }
+            self.keys.crate_path = Some(input.call(Path::parse_mod_style).map_err(|error| {
+                Error::new(
+                    error.span(),
+                    "`crate` takes the path of percolate_core in your crate, such as `crate = ::telemetry`",
+                )
+            })?);
+            return Ok(());
+        }
+        let value: Expr = input.parse()?;
+        self.take(&name, optional, value)
+    }
+
+    /// Judges a value that was read.
+    fn take(&mut self, name: &str, optional: bool, value: Expr) -> Result<()> {
+        let keys = &mut self.keys;
+        match name {
+            "collection" | "target" => {
+                self.target = Some(match (optional, is_word(&value, "none")) {
+                    (false, true) => Target::None,
+                    (true, true) => {
+                        return Err(Error::new_spanned(
+                            &value,
+                            format!("`{name}? = …` takes an `Option`; without a {name} write `{name} = none`"),
+                        ));
+                    }
+                    (true, false) => Target::Optional(text(name, value)?),
+                    (false, false) => Target::Given(text(name, value)?),
+                });
+            }
+            "namespace" => keys.namespace = unless_none(value).map(|value| text(name, value)).transpose()?,
+            "server_address" => keys.server_address = unless_none(value).map(|value| text(name, value)).transpose()?,
+            "query_text" => keys.query_text = Some(text(name, value)?),
+            "query_summary" => keys.query_summary = Some(text(name, value)?),
+            "name" => {
+                let literal = string(&value).filter(|literal| !literal.value().trim().is_empty());
+                keys.span_name = Some(literal.ok_or_else(|| {
+                    Error::new_spanned(
+                        &value,
+                        "`name` takes a string literal that is not empty: the name of a span is fixed, what varies are its attributes",
+                    )
+                })?);
+            }
+            "system" => {
+                let is_system = |literal: &LitStr| {
+                    let value = literal.value();
+                    value.starts_with(|c: char| c.is_ascii_lowercase())
+                        && value.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.'))
+                };
+                keys.system = Some(string(&value).filter(is_system).ok_or_else(|| {
+                    Error::new_spanned(
+                        &value,
+                        "`system` takes the name of the database as a lower-case string literal, such as \"redb\"",
+                    )
+                })?);
+            }
+            "kind" => keys.kind = Some(choice(&value, name, &[("client", "Client"), ("internal", "Internal")])?),
+            "parent" => {
+                let choices = [("child", "Child"), ("link", "Link"), ("root", "Root")];
+                keys.parent = Some(choice(&value, name, &choices).map_err(|error| match is_single_word(&value) {
+                    true => error,
+                    false => Error::new_spanned(
+                        &value,
+                        "`parent` takes one of `child`, `link`, `root`; a span of yours becomes the parent by being entered",
+                    ),
+                })?);
+            }
+            "metrics" => {
+                let on = choice(&value, name, &[("off", "off"), ("on", "on")])?;
+                keys.metrics_off = on == "off";
+            }
+            "level" => keys.level = Some(level(&value)?),
+            "slow" => keys.slow = Some(duration(&value)?),
+            "rows" => {
+                keys.rows = Some(match &value {
+                    Expr::Path(path) if path.path.is_ident("stream") => Rows::Stream(
+                        path.path.get_ident().cloned().unwrap_or_else(|| Ident::new("stream", value.span())),
+                    ),
+                    _ if is_word(&value, "none") => Rows::None,
+                    _ => Rows::Count(count(name, value)?),
+                });
+            }
+            "affected_rows" => keys.affected_rows = Some(count(name, value)?),
+            "batch_size" => keys.batch_size = Some(count(name, value)?),
+            "error_type" => match value {
+                Expr::Path(_) | Expr::Closure(_) => keys.error_type = Some(value),
+                _ => {
+                    return Err(Error::new_spanned(
+                        &value,
+                        "`error_type` takes a function from the error to its name: `error_type = MyError::kind` or `error_type = |e| …`",
+                    ));
+                }
+            },
+            _ => return Err(Error::new_spanned(&value, format!("unknown argument `{name}`"))),
+        }
+        Ok(())
+    }
+
+    fn fields(&mut self, key: &Ident, input: ParseStream<'_>) -> Result<()> {
+        if !input.peek(syn::token::Paren) {
+            skip_value(input);
+            return Err(Error::new(key.span(), "`fields` is written with parentheses: `fields(app.tenant = tenant)`"));
+        }
+        let content;
+        syn::parenthesized!(content in input);
+        each(&content, self, Self::field);
+        Ok(())
+    }
+
+    fn field(&mut self, input: ParseStream<'_>) -> Result<()> {
+        if let Some(sigil) = sigil(input) {
+            skip_argument(input);
+            return Err(sigil);
+        }
+        let name = if input.peek(LitStr) { input.parse::<LitStr>()? } else { dotted_name(input)? };
+        let value = if input.peek(Token![=]) {
+            input.parse::<Token![=]>()?;
+            if let Some(sigil) = sigil(input) {
+                skip_argument(input);
+                return Err(sigil);
+            }
+            input.parse::<Expr>()?
+        } else if is_plain_identifier(&name.value()) {
+            let variable = Ident::new(&name.value(), name.span());
+            syn::parse_quote!(#variable)
+        } else {
+            return Err(Error::new(
+                name.span(),
+                format!(
+                    "`{0}` wants a value: `{0} = …`; an attribute that is known later is added by `record!({0} = …)` in the body",
+                    name.value()
+                ),
+            ));
+        };
+        check_attribute(&name)?;
+        if self.keys.fields.iter().any(|field| field.name.value() == name.value()) {
+            return Err(Error::new(name.span(), format!("the attribute `{}` is given twice", name.value())));
+        }
+        self.keys.fields.push(Field { name, value });
+        Ok(())
+    }
+}
+
+/// An attribute's name: `a.b`, with an error that says so.
+pub(crate) fn dotted_name(input: ParseStream<'_>) -> Result<LitStr> {
+    dotted(input)
+        .map_err(|error| Error::new(error.span(), "expected an attribute's name, such as `app.tenant`, and `= value`"))
+}
+
+/// Whether a name may be declared by an annotation.
+pub(crate) fn check_attribute(name: &LitStr) -> Result<()> {
+    let value = name.value();
+    if let Some(instead) = words::reserved_attribute(&value) {
+        return Err(Error::new(
+            name.span(),
+            format!("`{value}` is recorded by {instead}, not as an attribute of your own"),
+        ));
+    }
+    if !words::is_attribute_name(&value) {
+        return Err(Error::new(
+            name.span(),
+            format!(
+                "`{value}` is no attribute name; expected lower_snake words joined by dots, such as `app.tenant_id`"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn is_plain_identifier(name: &str) -> bool {
+    !name.contains('.') && syn::parse_str::<Ident>(name).is_ok()
+}
+
+/// `%x` and `?x` of `tracing`.
+fn sigil(input: ParseStream<'_>) -> Option<Error> {
+    (input.peek(Token![%]) || input.peek(Token![?])).then(|| {
+        input.error("attributes keep their type, `%` and `?` are not taken; write `name = value`, or `name = value.to_string()`")
+    })
+}
+
+fn skip_value(input: ParseStream<'_>) {
+    if input.peek(Token![=]) && input.parse::<Token![=]>().is_ok() {
+        // An expression may have commas of its own.
+        let ahead = input.fork();
+        if ahead.parse::<Expr>().is_ok() {
+            let _: Result<Expr> = input.parse();
+        }
+    }
+    skip_argument(input);
+}
+
+fn is_word(value: &Expr, word: &str) -> bool {
+    matches!(value, Expr::Path(path) if path.path.is_ident(word))
+}
+
+fn is_single_word(value: &Expr) -> bool {
+    matches!(value, Expr::Path(path) if path.path.get_ident().is_some())
+}
+
+fn unless_none(value: Expr) -> Option<Expr> {
+    (!is_word(&value, "none")).then_some(value)
+}
+
+fn string(value: &Expr) -> Option<LitStr> {
+    match value {
+        Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => Some(literal.clone()),
+        _ => None,
+    }
+}
+
+/// An expression for a text, evaluated at entry.
+fn text(key: &str, value: Expr) -> Result<Expr> {
+    match &value {
+        Expr::Closure(_) => Err(Error::new_spanned(
+            &value,
+            format!(
+                "`{key}` is read when the function is entered: write an expression over its parameters, not a closure"
+            ),
+        )),
+        Expr::Lit(ExprLit { lit, .. }) if !matches!(lit, Lit::Str(_)) => Err(Error::new_spanned(
+            &value,
+            format!("`{key}` is a text: a string literal or an expression that is `AsRef<str>`"),
+        )),
+        Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) if literal.value().trim().is_empty() => {
+            Err(Error::new_spanned(&value, format!("`{key}` must not be empty; leave it out, or write `{key} = none`")))
+        }
+        _ => Ok(value),
+    }
+}
+
+/// A number at entry, or a closure over the value.
+fn count(key: &str, value: Expr) -> Result<Count> {
+    match value {
+        Expr::Closure(closure) if closure.inputs.len() == 1 => Ok(Count::OfValue(closure)),
+        Expr::Closure(closure) => Err(Error::new_spanned(
+            &closure,
+            format!(
+                "the closure of `{key}` takes one argument, the value that the function returned: `{key} = |out| …`"
+            ),
+        )),
+        Expr::Lit(ExprLit { lit: Lit::Str(_) | Lit::Bool(_) | Lit::Char(_) | Lit::Float(_), .. }) => {
+            Err(Error::new_spanned(
+                &value,
+                format!("`{key}` is a number: `{key} = keys.len()` or `{key} = |out| out.len()`"),
+            ))
+        }
+        _ => Ok(Count::AtEntry(value)),
+    }
+}
+
+/// One of a few words; the identifier that stands for it in the expansion.
+fn choice(value: &Expr, key: &str, choices: &[(&str, &str)]) -> Result<Ident> {
+    let given = match value {
+        Expr::Path(path) => path.path.get_ident().map(ToString::to_string),
+        _ => None,
+    };
+    let given = given.unwrap_or_default();
+    if let Some((_, ident)) = choices.iter().find(|(word, _)| *word == given) {
+        return Ok(Ident::new(ident, Span::call_site()));
+    }
+    let all: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+    let is_quoted = string(value).is_some_and(|literal| all.contains(&literal.value().as_str()));
+    let hint = if is_quoted { ", without quotes".to_owned() } else { words::did_you_mean(&given, &all) };
+    Err(Error::new_spanned(value, format!("`{key}` takes one of {}{hint}", words::list(&all))))
+}
+
+/// `debug`, `"debug"`, `Level::DEBUG`, `4`.
+fn level(value: &Expr) -> Result<Ident> {
+    const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+    let given = match value {
+        Expr::Path(path) => path.path.segments.last().map(|segment| segment.ident.to_string()),
+        Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => Some(literal.value()),
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number
+            .base10_parse::<usize>()
+            .ok()
+            .and_then(|number| LEVELS.iter().rev().nth(number.checked_sub(1)?))
+            .map(ToString::to_string),
+        _ => None,
+    };
+    let given = given.unwrap_or_default().to_lowercase();
+    if LEVELS.contains(&given.as_str()) {
+        return Ok(Ident::new(&given.to_uppercase(), Span::call_site()));
+    }
+    Err(Error::new_spanned(
+        value,
+        format!("`level` takes one of {}{}", words::list(&LEVELS), words::did_you_mean(&given, &LEVELS)),
+    ))
+}
+
+/// `"5ms"`, in nanoseconds.
+fn duration(value: &Expr) -> Result<u64> {
+    let wrong = || {
+        Error::new_spanned(
+            value,
+            "`slow` takes a duration as a string literal: a number and `us`, `ms` or `s`, such as \"5ms\"",
+        )
+    };
+    let literal = string(value).ok_or_else(wrong)?.value();
+    let digits = literal.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let (number, unit) = literal.split_at(digits);
+    let nanos: u64 = match unit.trim_start() {
+        "ns" => 1,
+        "us" | "µs" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "min" => 60_000_000_000,
+        _ => return Err(wrong()),
+    };
+    number.parse::<u64>().ok().and_then(|number| number.checked_mul(nanos)).filter(|nanos| *nanos > 0).ok_or_else(wrong)
+}
+
+/// What the value of a key looks like.
+fn example_of(key: &str) -> &'static str {
+    match key {
+        "collection" => "cf",
+        "target" => "schema",
+        "namespace" => "self.namespace()",
+        "server_address" => "self.path()",
+        "system" => "\"redb\"",
+        "kind" => "internal",
+        "level" => "debug",
+        "name" => "\"load users\"",
+        "rows" => "|out| out.len()",
+        "affected_rows" | "batch_size" => "keys.len()",
+        "query_text" => "sql",
+        "query_summary" => "summary",
+        "error_type" => "MyError::kind",
+        "slow" => "\"5ms\"",
+        "parent" => "link",
+        "metrics" => "off",
+        "crate" => "::percolate_core",
+        _ => "…",
+    }
+}
+
+/// The attributes that `record!(key = value, …)` adds.
+pub(crate) fn recorded(tokens: TokenStream) -> Option<Vec<(LitStr, Expr)>> {
+    let pair = |input: ParseStream<'_>| {
+        let name = if input.peek(LitStr) { input.parse()? } else { dotted(input)? };
+        input.parse::<Token![=]>()?;
+        Ok((name, input.parse::<Expr>()?))
+    };
+    let read = |input: ParseStream<'_>| Punctuated::<_, Token![,]>::parse_terminated_with(input, pair);
+    let pairs: Vec<_> = read.parse2(tokens).ok()?.into_iter().collect();
+    (!pairs.is_empty()).then_some(pairs)
+}

@@ -1,0 +1,451 @@
+//! The expansion: a checked annotation and its function to tokens. Pure; nothing here can fail.
+//!
+//! What is generated is one static site, one call to a non-generic function before the untouched body, and the
+//! reading of the value after it. Everything is named by absolute paths, and every local is hygienic.
+
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote_spanned};
+use syn::{Expr, ExprLit, Lit, LitStr};
+
+use crate::args::{Args, Count, Rows, Target};
+use crate::item::{Boxed, Function, Returns, Shape, StreamShape};
+use crate::vocabulary::Annotation;
+
+/// An annotated function, ready to be generated.
+#[derive(Debug)]
+pub(crate) struct Annotated {
+    pub(crate) args: Args,
+    pub(crate) function: Function,
+    pub(crate) returns: Returns,
+    /// The body after `body::rewrite`.
+    pub(crate) body: TokenStream,
+    /// The annotation's own attributes: those of `fields(…)`, then those of `record!`.
+    pub(crate) custom: Vec<LitStr>,
+}
+
+/// The name of the static.
+pub(crate) fn site_name() -> Ident {
+    Ident::new("__PERCOLATE_SITE", Span::mixed_site())
+}
+
+macro_rules! tokens {
+    ($($tokens:tt)*) => { quote_spanned!(Span::mixed_site()=> $($tokens)*) };
+}
+
+/// Generates the function.
+pub(crate) fn expand(annotated: &Annotated) -> TokenStream {
+    let Function { attrs, vis, sig, inner_attrs, .. } = &annotated.function;
+    let generator = Generator { private: private(annotated), site: site_name(), annotated };
+    let site = generator.site_static();
+    let entered = generator.shape();
+    tokens! {
+        #(#attrs)*
+        #vis #sig {
+            #inner_attrs
+            #site
+            #entered
+        }
+    }
+}
+
+/// The path of the runtime's hidden module.
+fn private(annotated: &Annotated) -> TokenStream {
+    match &annotated.args.keys.crate_path {
+        Some(path) => tokens!(#path::__private),
+        None => tokens!(::percolate_core::__private),
+    }
+}
+
+struct Generator<'a> {
+    private: TokenStream,
+    site: Ident,
+    annotated: &'a Annotated,
+}
+
+impl Generator<'_> {
+    fn args(&self) -> &Args {
+        &self.annotated.args
+    }
+
+    /// `site!(…);`
+    fn site_static(&self) -> TokenStream {
+        let Self { private: p, site, annotated } = self;
+        let keys = &self.args().keys;
+        let kind = Ident::new(
+            match self.args().annotation {
+                Annotation::Db => "db",
+                Annotation::Job => "job",
+            },
+            Span::mixed_site(),
+        );
+        let level = keys.level.clone().unwrap_or_else(|| Ident::new("INFO", Span::mixed_site()));
+        let custom = &annotated.custom;
+        let name = &self.args().name;
+        let mut definition = tokens!(name: #name);
+        let some = tokens!(#p::core::option::Option::Some);
+        let mut define = |tokens: TokenStream| definition.extend(tokens!(, #tokens));
+        if let Some(span_name) = &keys.span_name {
+            define(tokens!(span_name: #some(#span_name)));
+        }
+        if let Some(system) = &keys.system {
+            define(tokens!(system: #system));
+        }
+        if let Some(kind) = &keys.kind {
+            define(tokens!(kind: #p::Kind::#kind));
+        }
+        if let Some(parent) = &keys.parent {
+            define(tokens!(parent: #p::Parent::#parent));
+        }
+        if let Some(nanos) = &keys.slow {
+            define(tokens!(slow: #some(#p::core::time::Duration::from_nanos(#nanos))));
+        }
+        if keys.metrics_off {
+            define(tokens!(metrics: false));
+        }
+        if keys.leaf {
+            define(tokens!(leaf: true));
+        }
+        let attributes = self.attributes();
+        tokens!(#p::site!(#site, #kind, #level, #attributes, [#(#custom),*], { #definition });)
+    }
+
+    /// The optional attributes this site can record.
+    fn attributes(&self) -> TokenStream {
+        let p = &self.private;
+        let keys = &self.args().keys;
+        let has_target = !matches!(self.args().target, None | Some(Target::None));
+        let has_rows =
+            !matches!(keys.rows, Some(Rows::None)) && (keys.rows.is_some() || !self.annotated.returns.is_unit());
+        let bits = match self.args().annotation {
+            Annotation::Db => [
+                ("COLLECTION", has_target),
+                ("NAMESPACE", keys.namespace.is_some()),
+                ("SERVER_ADDRESS", keys.server_address.is_some()),
+                ("BATCH_SIZE", keys.batch_size.is_some()),
+                ("QUERY_TEXT", keys.query_text.is_some()),
+                ("QUERY_SUMMARY", keys.query_text.is_some() || keys.query_summary.is_some()),
+                ("RETURNED_ROWS", has_rows),
+                ("AFFECTED_ROWS", keys.affected_rows.is_some()),
+            ]
+            .to_vec(),
+            Annotation::Job => [("JOB_TARGET", has_target), ("JOB_BATCH_SIZE", keys.batch_size.is_some())].to_vec(),
+        };
+        let bits = bits.into_iter().filter(|(_, can)| *can).map(|(bit, _)| Ident::new(bit, Span::mixed_site()));
+        tokens!(0 #(| #p::attr::#bits)*)
+    }
+
+    fn shape(&self) -> TokenStream {
+        let Self { private: p, annotated, .. } = self;
+        let body = &annotated.body;
+        let entry = self.entry();
+        match annotated.returns.shape {
+            Shape::Sync if annotated.returns.is_never() => {
+                let enter = self.starting("enter");
+                tokens! {
+                    #entry
+                    let __percolate_call = #enter;
+                    (move || -> ! #body)()
+                }
+            }
+            Shape::Sync => {
+                let enter = self.starting("enter");
+                let closure = self.closure();
+                let end = self.end(&tokens!(#p::SyncCall::finish), &tokens!(#p::SyncCall::detach(__percolate_call)));
+                tokens! {
+                    #entry
+                    let __percolate_call = #enter;
+                    let __percolate_value = #closure();
+                    #end
+                }
+            }
+            Shape::Async => {
+                let start = self.starting("start");
+                let future = match annotated.returns.hint() {
+                    Some(hint) if !annotated.returns.is_never() => tokens!(#p::future::<#hint, _>(async move #body)),
+                    _ => tokens!(async move #body),
+                };
+                let rest = self.awaited(&future);
+                tokens! {
+                    #entry
+                    let __percolate_call = #start;
+                    #rest
+                }
+            }
+            Shape::Future | Shape::BoxFuture => self.returned_future(&entry),
+        }
+    }
+
+    /// The body of a function that returns a future: the call starts now and ends with the future.
+    fn returned_future(&self, entry: &TokenStream) -> TokenStream {
+        let Self { private: p, annotated, .. } = self;
+        let start = self.starting("start");
+        let is_boxed = annotated.returns.shape == Shape::BoxFuture;
+        let (made, future) = match pinned_block(&annotated.body).filter(|_| is_boxed) {
+            Some(block) => (None, block),
+            None => {
+                let closure = self.closure();
+                (Some(tokens!(let __percolate_future = #closure();)), tokens!(__percolate_future))
+            }
+        };
+        let rest = self.awaited(&future);
+        let mut wrapped = tokens!(async move { #rest });
+        if is_boxed {
+            wrapped = tokens!(#p::std::boxed::Box::pin(#wrapped));
+        }
+        tokens! {
+            #entry
+            let __percolate_call = #start;
+            #made
+            #wrapped
+        }
+    }
+
+    /// Awaits a body inside its call, and ends it.
+    fn awaited(&self, future: &TokenStream) -> TokenStream {
+        let p = &self.private;
+        let end = self.end(&tokens!(#p::Call::finish), &tokens!(__percolate_call));
+        tokens! {
+            let (__percolate_call, __percolate_value) = #p::run(__percolate_call, #future).await;
+            #end
+        }
+    }
+
+    /// The body as a closure, so that `return` and `?` leave it and not the call.
+    fn closure(&self) -> TokenStream {
+        let body = &self.annotated.body;
+        let declared = match self.annotated.returns.shape {
+            // The whole type: the value's is inside the box.
+            Shape::BoxFuture => match &self.annotated.function.sig.output {
+                syn::ReturnType::Type(_, declared) => Some(declared.to_token_stream()),
+                syn::ReturnType::Default => None,
+            },
+            Shape::Future => None,
+            _ => self.annotated.returns.hint().map(ToTokens::into_token_stream),
+        };
+        match declared {
+            Some(declared) => tokens!((move || -> #declared #body)),
+            None => tokens!((move || #body)),
+        }
+    }
+
+    /// Locals that the details closure fills.
+    fn entry(&self) -> TokenStream {
+        let p = &self.private;
+        let declare = |(name, _): (Ident, &Expr)| tokens!(let mut #name: #p::core::option::Option<#p::core::primitive::i64> = #p::core::option::Option::None;);
+        self.counted_at_entry().into_iter().map(declare).collect()
+    }
+
+    /// Counts of the outcome that are known at entry already, and the locals that hold them.
+    fn counted_at_entry(&self) -> Vec<(Ident, &Expr)> {
+        let keys = &self.args().keys;
+        let mut counted = Vec::new();
+        if let Some(Rows::Count(Count::AtEntry(value))) = &keys.rows {
+            counted.push((Ident::new("__percolate_rows", Span::mixed_site()), value));
+        }
+        if let Some(Count::AtEntry(value)) = &keys.affected_rows {
+            counted.push((Ident::new("__percolate_affected_rows", Span::mixed_site()), value));
+        }
+        counted
+    }
+
+    /// `enter(&SITE, Names { … }, &mut |details| { … })`
+    fn starting(&self, how: &str) -> TokenStream {
+        let Self { private: p, site, .. } = self;
+        let how = Ident::new(how, Span::mixed_site());
+        let keys = &self.args().keys;
+        let none = || tokens!(#p::core::option::Option::None);
+        let target = match &self.args().target {
+            None | Some(Target::None) => none(),
+            Some(Target::Parameter(name)) => self.name(&name.to_token_stream()),
+            Some(Target::Given(value)) => self.name_of(value),
+            Some(Target::Optional(value)) => tokens!(#p::optional_name(&(#value))),
+        };
+        let maybe = |value: &Option<Expr>| match value {
+            None => none(),
+            Some(value) if is_string(value) => tokens!(#p::core::option::Option::Some(#value)),
+            Some(value) => tokens!(#p::MaybeName::new(&(#value)).get()),
+        };
+        let (namespace, server_address) = (maybe(&keys.namespace), maybe(&keys.server_address));
+        let details = self.details();
+        tokens! {
+            #p::#how(
+                &#site,
+                #p::Names { target: #target, namespace: #namespace, server_address: #server_address },
+                &mut #details,
+            )
+        }
+    }
+
+    fn name_of(&self, value: &Expr) -> TokenStream {
+        if is_string(value) {
+            let p = &self.private;
+            return tokens!(#p::core::option::Option::Some(#value));
+        }
+        self.name(&tokens!((#value)))
+    }
+
+    fn name(&self, value: &TokenStream) -> TokenStream {
+        let p = &self.private;
+        tokens!(#p::core::option::Option::Some(#p::core::convert::AsRef::<#p::core::primitive::str>::as_ref(&#value)))
+    }
+
+    /// What only recorded calls evaluate.
+    fn details(&self) -> TokenStream {
+        let p = &self.private;
+        let keys = &self.args().keys;
+        let mut said = TokenStream::new();
+        for (local, value) in self.counted_at_entry() {
+            said.extend(tokens!(#local = #p::probe::Count::count(&(#value));));
+        }
+        if let Some(Count::AtEntry(value)) = &keys.batch_size {
+            said.extend(tokens!(#p::batch_size(__percolate_details, &(#value));));
+        }
+        if let Some(text) = &keys.query_text {
+            said.extend(tokens!(__percolate_details.query_text(#p::core::convert::AsRef::<#p::core::primitive::str>::as_ref(&(#text)));));
+        }
+        if let Some(text) = &keys.query_summary {
+            said.extend(tokens!(__percolate_details.query_summary(#p::core::convert::AsRef::<#p::core::primitive::str>::as_ref(&(#text)));));
+        }
+        for (index, field) in keys.fields.iter().enumerate() {
+            let value = &field.value;
+            said.extend(tokens!(__percolate_details.field(#index, #p::AsField::as_field(&(#value)));));
+        }
+        if said.is_empty() {
+            return tokens!(|_| {});
+        }
+        tokens!(|__percolate_details: &mut #p::Details| { #said })
+    }
+
+    /// Reads the value, ends the call, and gives the value back.
+    fn end(&self, finish: &TokenStream, detached: &TokenStream) -> TokenStream {
+        if let (Some(Rows::Stream(_)), Some(stream)) = (&self.args().keys.rows, self.annotated.returns.stream()) {
+            return self.stream(stream, finish, detached);
+        }
+        let outcome = self.outcome();
+        tokens! {
+            #finish(__percolate_call, #outcome);
+            __percolate_value
+        }
+    }
+
+    fn outcome(&self) -> TokenStream {
+        let p = &self.private;
+        let keys = &self.args().keys;
+        let is_unit = self.annotated.returns.is_unit();
+        let mut said = TokenStream::new();
+        let mut say = |field: &str, value: TokenStream| {
+            let field = Ident::new(field, Span::mixed_site());
+            said.extend(tokens!(#field: #value,));
+        };
+        let count = |count: &Count, local: &str| match count {
+            Count::OfValue(closure) => tokens!(#p::probe::counted(&__percolate_success, #closure)),
+            Count::AtEntry(_) => Ident::new(local, Span::mixed_site()).into_token_stream(),
+        };
+        match (&keys.rows, self.args().annotation) {
+            (Some(Rows::Count(rows)), _) => say("returned_rows", count(rows, "__percolate_rows")),
+            (None, Annotation::Db) if !is_unit => say("returned_rows", tokens!((&__percolate_success).rows())),
+            _ => {}
+        }
+        if let Some(rows) = &keys.affected_rows {
+            say("affected_rows", count(rows, "__percolate_affected_rows"));
+        }
+        if let Some(size @ Count::OfValue(_)) = &keys.batch_size {
+            say("batch_size", count(size, ""));
+        }
+        if self.args().annotation == Annotation::Job && !is_unit {
+            say("partial", tokens!((&__percolate_success).partial()));
+        }
+        let success = tokens!(#p::Outcome { #said ..#p::Outcome::success() });
+        let failure = self.failure();
+        let ok = tokens!(#p::core::result::Result::Ok);
+        let err = tokens!(#p::core::result::Result::Err);
+        tokens! {{
+            use #p::probe::traits::*;
+            match #p::probe::Returned(&__percolate_value).split() {
+                #ok(__percolate_success) => #success,
+                #err(__percolate_failure) => #p::Outcome::failed(#failure),
+            }
+        }}
+    }
+
+    /// What is said of a `Failure`.
+    fn failure(&self) -> TokenStream {
+        let p = &self.private;
+        match &self.args().keys.error_type {
+            Some(name) => tokens!(#p::probe::named(&__percolate_failure, #name)),
+            None => tokens!((&&&&&__percolate_failure).info()),
+        }
+    }
+
+    /// Wraps what is returned, so that the call ends when it is read to its end or dropped.
+    fn stream(&self, stream: StreamShape, finish: &TokenStream, detached: &TokenStream) -> TokenStream {
+        let p = &self.private;
+        let failure = self.failure();
+        let some = tokens!(#p::core::option::Option::Some);
+        let none = tokens!(#p::core::option::Option::None);
+        let ok = tokens!(#p::core::result::Result::Ok);
+        let err = tokens!(#p::core::result::Result::Err);
+        let constructor = Ident::new(if stream.is_async { "stream" } else { "iterator" }, Span::mixed_site());
+        let mut wrapped = tokens! {
+            #p::Counted::#constructor(#detached, __percolate_value, |__percolate_item| {
+                use #p::probe::traits::*;
+                match #p::probe::Returned(__percolate_item).split() {
+                    #ok(_) => #none,
+                    #err(__percolate_failure) => #some(#failure),
+                }
+            })
+        };
+        wrapped = match stream.boxed {
+            Boxed::No => wrapped,
+            Boxed::Box => tokens!(#p::std::boxed::Box::new(#wrapped)),
+            Boxed::Pin => tokens!(#p::std::boxed::Box::pin(#wrapped)),
+        };
+        if !stream.in_result {
+            return wrapped;
+        }
+        tokens! {
+            match __percolate_value {
+                #ok(__percolate_value) => #ok(#wrapped),
+                #err(__percolate_error) => {
+                    #finish(__percolate_call, #p::Outcome::failed({
+                        use #p::probe::traits::*;
+                        let __percolate_failure = #p::probe::Failure(&__percolate_error);
+                        #failure
+                    }));
+                    #err(__percolate_error)
+                }
+            }
+        }
+    }
+}
+
+fn is_string(value: &Expr) -> bool {
+    matches!(value, Expr::Lit(ExprLit { lit: Lit::Str(_), .. }))
+}
+
+/// `async move { … }` of a body that is `{ Box::pin(async move { … }) }`: what `#[async_trait]` makes of a method. The
+/// call goes into that box then, and needs none of its own.
+fn pinned_block(body: &TokenStream) -> Option<TokenStream> {
+    let mut body = body.clone().into_iter();
+    let (Some(TokenTree::Group(braces)), None) = (body.next(), body.next()) else { return None };
+    let tokens: Vec<TokenTree> = braces.stream().into_iter().collect();
+    let [path @ .., TokenTree::Group(argument)] = &tokens[..] else { return None };
+    let is_path = path.iter().all(|token| match token {
+        TokenTree::Ident(_) => true,
+        TokenTree::Punct(punct) => punct.as_char() == ':',
+        _ => false,
+    });
+    let is_pin = matches!(path.last(), Some(TokenTree::Ident(last)) if last == "pin");
+    if !is_path || !is_pin || argument.delimiter() != Delimiter::Parenthesis {
+        return None;
+    }
+    let block: Vec<TokenTree> = argument.stream().into_iter().collect();
+    match &block[..] {
+        [TokenTree::Ident(first), TokenTree::Ident(second), TokenTree::Group(_)]
+            if first == "async" && second == "move" =>
+        {
+            Some(argument.stream())
+        }
+        _ => None,
+    }
+}

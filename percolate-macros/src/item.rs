@@ -1,0 +1,520 @@
+//! The annotated item: a function whose body is kept as the tokens the user wrote, so that half-typed code still
+//! completes in an editor, and what its return type says about the way its call ends.
+
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use syn::parse::{Parse, ParseStream};
+use syn::visit_mut::{self, VisitMut};
+use syn::{
+    Attribute, Error, FnArg, GenericArgument, Ident, Pat, PathArguments, Result, ReturnType, Signature, Type,
+    TypeParamBound, Visibility,
+};
+
+/// A function or method with a body.
+#[derive(Debug)]
+pub(crate) struct Function {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) sig: Signature,
+    /// `#![…]` at the head of the body.
+    pub(crate) inner_attrs: TokenStream,
+    pub(crate) body: Group,
+}
+
+impl Function {
+    /// Reads the item under `attribute`.
+    ///
+    /// # Errors
+    /// When it is not a function, or one without a body.
+    pub(crate) fn parse(attribute: &str, item: TokenStream) -> Result<Self> {
+        let wrong_item = |item: &TokenStream| {
+            let (token, what) = item_kind(item);
+            Error::new_spanned(
+                token,
+                format!(
+                    "`{attribute}` goes above a function or method with a body{}",
+                    what.map_or_else(String::new, |what| format!(", not above {what}"))
+                ),
+            )
+        };
+        let parsed: Parsed = syn::parse2(item.clone()).map_err(|error| match item_kind(&item) {
+            (_, None) => error,
+            _ => wrong_item(&item),
+        })?;
+        let Parsed { attrs, vis, sig, body } = parsed;
+        let Some(body) = body else {
+            return Err(Error::new_spanned(
+                &sig.ident,
+                format!("`{attribute}` wants a body to run: annotate the method where it is implemented"),
+            ));
+        };
+        let (inner_attrs, body) = split_inner_attributes(&body);
+        Ok(Self { attrs, vis, sig, inner_attrs, body })
+    }
+
+    /// The names its parameters bind.
+    pub(crate) fn parameters(&self) -> Vec<Ident> {
+        let mut names = Vec::new();
+        for input in &self.sig.inputs {
+            if let FnArg::Typed(typed) = input {
+                bindings(&typed.pat, &mut names);
+            }
+        }
+        names
+    }
+}
+
+struct Parsed {
+    attrs: Vec<Attribute>,
+    vis: Visibility,
+    sig: Signature,
+    body: Option<Group>,
+}
+
+impl Parse for Parsed {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let vis = input.parse()?;
+        let sig = input.parse()?;
+        let body = match input.parse::<TokenTree>()? {
+            TokenTree::Group(body) if body.delimiter() == Delimiter::Brace => Some(body),
+            _ => None,
+        };
+        // Nothing follows a function's body; whatever does is for the compiler to judge.
+        let _: TokenStream = input.parse()?;
+        Ok(Self { attrs, vis, sig, body })
+    }
+}
+
+fn split_inner_attributes(body: &Group) -> (TokenStream, Group) {
+    let mut tokens = body.stream().into_iter().peekable();
+    let mut inner = TokenStream::new();
+    let mut rest = TokenStream::new();
+    while let Some(token) = tokens.next() {
+        let is_inner = matches!(&token, TokenTree::Punct(hash) if hash.as_char() == '#')
+            && matches!(tokens.peek(), Some(TokenTree::Punct(bang)) if bang.as_char() == '!');
+        if !is_inner {
+            rest.extend([token]);
+            break;
+        }
+        inner.extend([token]);
+        inner.extend(tokens.by_ref().take(2));
+    }
+    rest.extend(tokens);
+    let mut body_without = Group::new(Delimiter::Brace, rest);
+    body_without.set_span(body.span());
+    (inner, body_without)
+}
+
+/// The keyword that says what an item is, and its name in a sentence; `None` for a function.
+fn item_kind(item: &TokenStream) -> (TokenTree, Option<&'static str>) {
+    let mut first = None;
+    for token in item.clone() {
+        if let TokenTree::Ident(word) = &token {
+            let what = match word.to_string().as_str() {
+                "fn" => return (token, None),
+                "struct" => "a struct",
+                "enum" => "an enum",
+                "union" => "a union",
+                "trait" => "a trait (annotate its methods)",
+                "impl" => {
+                    "an `impl` block (annotate its methods; `#[db_ops]` and `#[background_jobs]` give them defaults)"
+                }
+                "mod" => "a module",
+                "type" => "a type alias",
+                "static" => "a static",
+                "use" => "an import",
+                "macro_rules" => "a macro",
+                "let" => "a statement",
+                _ => {
+                    first.get_or_insert(token);
+                    continue;
+                }
+            };
+            return (token, Some(what));
+        }
+    }
+    let nothing = TokenTree::Group(Group::new(Delimiter::None, TokenStream::new()));
+    (first.unwrap_or(nothing), Some("this"))
+}
+
+fn bindings(pattern: &Pat, names: &mut Vec<Ident>) {
+    match pattern {
+        Pat::Ident(binding) => {
+            names.push(binding.ident.clone());
+            if let Some((_, inner)) = &binding.subpat {
+                bindings(inner, names);
+            }
+        }
+        Pat::Paren(paren) => bindings(&paren.pat, names),
+        Pat::Reference(reference) => bindings(&reference.pat, names),
+        Pat::Type(typed) => bindings(&typed.pat, names),
+        Pat::Or(or) => or.cases.iter().take(1).for_each(|case| bindings(case, names)),
+        Pat::Slice(slice) => slice.elems.iter().for_each(|element| bindings(element, names)),
+        Pat::Tuple(tuple) => tuple.elems.iter().for_each(|element| bindings(element, names)),
+        Pat::TupleStruct(tuple) => tuple.elems.iter().for_each(|element| bindings(element, names)),
+        Pat::Struct(structure) => structure.fields.iter().for_each(|field| bindings(&field.pat, names)),
+        _ => {}
+    }
+}
+
+/// How a function hands over its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// It returns it.
+    Sync,
+    /// It is an `async fn`.
+    Async,
+    /// It returns `impl Future`.
+    Future,
+    /// It returns a boxed and pinned future.
+    BoxFuture,
+}
+
+/// How a stream of rows is wrapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StreamShape {
+    /// It is the `Ok` of a `Result`.
+    pub(crate) in_result: bool,
+    /// It is a `Stream`, not an `Iterator`.
+    pub(crate) is_async: bool,
+    pub(crate) boxed: Boxed,
+}
+
+/// The box around a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Boxed {
+    No,
+    /// `Box<dyn Iterator>`
+    Box,
+    /// `Pin<Box<dyn Stream>>`
+    Pin,
+}
+
+/// The type a function's body evaluates to, and how.
+#[derive(Debug)]
+pub(crate) struct Returns {
+    pub(crate) shape: Shape,
+    /// The type of the value that ends the call: of the future's output where there is a future.
+    /// `None` where it cannot be named.
+    pub(crate) value: Option<Type>,
+}
+
+impl Returns {
+    pub(crate) fn of(sig: &Signature) -> Self {
+        let declared = match &sig.output {
+            ReturnType::Default => None,
+            ReturnType::Type(_, declared) => Some(&**declared),
+        };
+        if sig.asyncness.is_some() {
+            return Self { shape: Shape::Async, value: Some(declared.cloned().unwrap_or_else(unit)) };
+        }
+        let Some(declared) = declared else { return Self { shape: Shape::Sync, value: Some(unit()) } };
+        let declared = plain(declared);
+        if let Type::ImplTrait(opaque) = declared
+            && let Some(future) = bound(&opaque.bounds, &["Future"])
+        {
+            return Self { shape: Shape::Future, value: associated(future, "Output").cloned() };
+        }
+        if let Some(last) = last_segment(declared)
+            && (last.ident == "BoxFuture" || last.ident == "LocalBoxFuture")
+        {
+            return Self { shape: Shape::BoxFuture, value: type_arguments(last).next().cloned() };
+        }
+        if let Some(Type::TraitObject(object)) = pinned_box(declared)
+            && let Some(future) = bound(&object.bounds, &["Future"])
+        {
+            return Self { shape: Shape::BoxFuture, value: associated(future, "Output").cloned() };
+        }
+        Self { shape: Shape::Sync, value: Some(declared.clone()) }
+    }
+
+    pub(crate) fn is_unit(&self) -> bool {
+        matches!(self.value.as_ref().map(plain), Some(Type::Tuple(tuple)) if tuple.elems.is_empty())
+    }
+
+    pub(crate) fn is_never(&self) -> bool {
+        matches!(self.value.as_ref().map(plain), Some(Type::Never(_)))
+    }
+
+    /// The value's type as an annotation inside the function, where `impl Trait` cannot be written; `None` where
+    /// nothing of it can.
+    pub(crate) fn hint(&self) -> Option<Type> {
+        let mut hint = self.value.clone()?;
+        if matches!(plain(&hint), Type::ImplTrait(_)) {
+            return None;
+        }
+        InferOpaque.visit_type_mut(&mut hint);
+        Some(hint)
+    }
+
+    /// How to wrap what is returned as a stream of rows; `None` if it is not one.
+    pub(crate) fn stream(&self) -> Option<StreamShape> {
+        let value = plain(self.value.as_ref()?);
+        if let Some(stream) = stream_of(value) {
+            return Some(stream);
+        }
+        let last = last_segment(value).filter(|last| last.ident == "Result")?;
+        let stream = stream_of(type_arguments(last).next()?)?;
+        Some(StreamShape { in_result: true, ..stream })
+    }
+}
+
+const STREAMS: [&str; 5] = ["Iterator", "DoubleEndedIterator", "ExactSizeIterator", "FusedIterator", "Stream"];
+
+fn stream_of(value: &Type) -> Option<StreamShape> {
+    let value = plain(value);
+    let shape = |boxed, bound: &syn::PathSegment| {
+        Some(StreamShape { in_result: false, is_async: bound.ident == "Stream", boxed })
+    };
+    if let Type::ImplTrait(opaque) = value {
+        return shape(Boxed::No, bound(&opaque.bounds, &STREAMS)?);
+    }
+    if let Some(Type::TraitObject(object)) = pinned_box(value) {
+        return shape(Boxed::Pin, bound(&object.bounds, &STREAMS)?);
+    }
+    let last = last_segment(value)?;
+    if last.ident == "BoxStream" || last.ident == "LocalBoxStream" {
+        return Some(StreamShape { in_result: false, is_async: true, boxed: Boxed::Pin });
+    }
+    match type_arguments(last).next().map(plain) {
+        Some(Type::TraitObject(object)) if last.ident == "Box" => shape(Boxed::Box, bound(&object.bounds, &STREAMS)?),
+        _ => None,
+    }
+}
+
+/// Replaces every `impl Trait` by `_`.
+struct InferOpaque;
+
+impl VisitMut for InferOpaque {
+    fn visit_type_mut(&mut self, ty: &mut Type) {
+        if let Type::ImplTrait(opaque) = ty {
+            let underscore = syn::Token![_](opaque.impl_token.span);
+            *ty = syn::parse_quote!(#underscore);
+        } else {
+            visit_mut::visit_type_mut(self, ty);
+        }
+    }
+}
+
+fn unit() -> Type {
+    syn::parse_quote!(())
+}
+
+fn plain(mut ty: &Type) -> &Type {
+    loop {
+        ty = match ty {
+            Type::Paren(inner) => &inner.elem,
+            Type::Group(inner) => &inner.elem,
+            other => return other,
+        };
+    }
+}
+
+fn last_segment(ty: &Type) -> Option<&syn::PathSegment> {
+    match plain(ty) {
+        Type::Path(path) => path.path.segments.last(),
+        _ => None,
+    }
+}
+
+fn type_arguments(segment: &syn::PathSegment) -> impl Iterator<Item = &Type> {
+    let arguments = match &segment.arguments {
+        PathArguments::AngleBracketed(arguments) => Some(&arguments.args),
+        _ => None,
+    };
+    arguments.into_iter().flatten().filter_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+/// `T` of `Pin<Box<T>>`.
+fn pinned_box(ty: &Type) -> Option<&Type> {
+    let pin = last_segment(ty).filter(|last| last.ident == "Pin")?;
+    let inner = last_segment(type_arguments(pin).next()?).filter(|last| last.ident == "Box")?;
+    type_arguments(inner).next().map(plain)
+}
+
+fn bound<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>, names: &[&str]) -> Option<&'a syn::PathSegment> {
+    bounds.into_iter().find_map(|bound| match bound {
+        TypeParamBound::Trait(bound) => {
+            bound.path.segments.last().filter(|last| names.iter().any(|name| last.ident == name))
+        }
+        _ => None,
+    })
+}
+
+fn associated<'a>(segment: &'a syn::PathSegment, name: &str) -> Option<&'a Type> {
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return None };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::AssocType(assoc) if assoc.ident == name => Some(&assoc.ty),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quote::quote;
+
+    fn returns(item: TokenStream) -> Returns {
+        Returns::of(&Function::parse("#[db_op]", item).expect("a function").sig)
+    }
+
+    #[test]
+    fn the_shape_is_read_from_the_signature() {
+        for (item, shape) in [
+            (
+                quote!(
+                    fn f() {}
+                ),
+                Shape::Sync,
+            ),
+            (
+                quote!(
+                    fn f() -> Result<impl Iterator<Item = u8>, E> {}
+                ),
+                Shape::Sync,
+            ),
+            (
+                quote!(
+                    async fn f() {}
+                ),
+                Shape::Async,
+            ),
+            (
+                quote!(
+                    fn f() -> impl core::future::Future<Output = u8> + Send {}
+                ),
+                Shape::Future,
+            ),
+            (
+                quote!(
+                    fn f<'a>() -> Pin<Box<dyn Future<Output = u8> + Send + 'a>> {}
+                ),
+                Shape::BoxFuture,
+            ),
+            (
+                quote!(
+                    fn f<'a>() -> futures::future::BoxFuture<'a, u8> {}
+                ),
+                Shape::BoxFuture,
+            ),
+        ] {
+            assert_eq!(returns(item.clone()).shape, shape, "{item}");
+        }
+    }
+
+    #[test]
+    fn a_hint_never_holds_impl_trait() {
+        let hint = |item| returns(item).hint().map(|hint| quote!(#hint).to_string());
+        assert_eq!(
+            hint(quote!(
+                fn f() -> impl Iterator<Item = u8> {}
+            )),
+            None
+        );
+        assert_eq!(
+            hint(quote!(
+                fn f() -> Result<impl Sized, E> {}
+            ))
+            .as_deref(),
+            Some("Result < _ , E >")
+        );
+        assert_eq!(
+            hint(quote!(
+                fn f() {}
+            ))
+            .as_deref(),
+            Some("()")
+        );
+        assert_eq!(
+            hint(quote!(
+                fn f() -> impl Future<Output = Option<u8>> {}
+            ))
+            .as_deref(),
+            Some("Option < u8 >")
+        );
+    }
+
+    #[test]
+    fn streams_are_known_in_every_coat() {
+        let stream = |item| returns(item).stream().map(|stream| (stream.in_result, stream.boxed));
+        assert_eq!(
+            stream(quote!(
+                fn f() -> impl Iterator<Item = u8> {}
+            )),
+            Some((false, Boxed::No))
+        );
+        assert_eq!(
+            stream(quote!(
+                fn f() -> io::Result<impl Stream<Item = u8>> {}
+            )),
+            Some((true, Boxed::No))
+        );
+        assert_eq!(
+            stream(quote!(
+                fn f() -> Box<dyn Iterator<Item = u8> + '_> {}
+            )),
+            Some((false, Boxed::Box))
+        );
+        assert_eq!(
+            stream(quote!(
+                fn f() -> Result<BoxStream<'static, u8>, E> {}
+            )),
+            Some((true, Boxed::Pin))
+        );
+        assert_eq!(
+            stream(quote!(
+                fn f() -> Pin<Box<dyn Stream<Item = u8>>> {}
+            )),
+            Some((false, Boxed::Pin))
+        );
+        assert_eq!(
+            stream(quote!(
+                fn f() -> Vec<u8> {}
+            )),
+            None
+        );
+    }
+
+    #[test]
+    fn a_body_that_does_not_parse_is_kept() {
+        let function = Function::parse("#[db_op]", quote!(fn f() { #![allow(x)] let x = ; })).expect("a function");
+        assert_eq!(function.body.stream().to_string(), "let x = ;");
+        assert_eq!(function.inner_attrs.to_string(), "# ! [allow (x)]");
+    }
+
+    #[test]
+    fn parameters_are_found_in_patterns() {
+        let function = Function::parse(
+            "#[db_op]",
+            quote!(
+                fn f(&self, (a, Key { b, c: [d, ..] }): T, _: u8, mut e: u8) {}
+            ),
+        )
+        .expect("a function");
+        let names: Vec<_> = function.parameters().iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["a", "b", "d", "e"]);
+    }
+
+    #[test]
+    fn another_item_is_refused_by_name() {
+        let error = Function::parse(
+            "#[db_op]",
+            quote!(
+                pub struct S;
+            ),
+        )
+        .expect_err("a struct");
+        assert_eq!(error.to_string(), "`#[db_op]` goes above a function or method with a body, not above a struct");
+        let error = Function::parse(
+            "#[db_op]",
+            quote!(
+                fn f();
+            ),
+        )
+        .expect_err("no body");
+        assert!(error.to_string().contains("wants a body"), "{error}");
+    }
+}
