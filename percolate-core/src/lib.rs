@@ -23,5 +23,6 @@ pub mod storage;
 #[cfg(feature = "store")]
 pub use database::{Database, DatabaseOptions, EntityScan, Error};
 
+pub use percolate_macros::{background_job, background_jobs, db_op, db_ops};
 #[doc(hidden)]
 pub use private as __private;

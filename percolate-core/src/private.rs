@@ -6,8 +6,9 @@ pub use std;
 
 pub use crate::otel::metrics::Names;
 pub use crate::otel::operation::{Call, CallScope, Details, FieldValue, InCall, SyncCall, enter, record, run, start};
-pub use crate::otel::outcome::{ErrorInfo, Outcome};
+pub use crate::otel::outcome::{ErrorInfo, Outcome, probe};
 pub use crate::otel::site::{Kind, Parent, Site, SiteDef, attr, metadata};
+pub use crate::otel::stream::Counted;
 pub use tracing_core::{Level, Metadata};
 
 /// Declares the static site of one annotated function: `static $name: Site`, its `tracing` metadata, and its fields.
@@ -41,3 +42,152 @@ macro_rules! __percolate_site {
 }
 #[doc(hidden)]
 pub use crate::__percolate_site as site;
+
+/// `collection? = expr`: a name that may be missing.
+pub fn optional_name<T: AsRef<str>>(name: &Option<T>) -> Option<&str> {
+    name.as_ref().map(AsRef::as_ref)
+}
+
+/// `namespace = expr`: a text, or an `Option` of one. The method is found on this type for an `Option`, and through
+/// `Deref` for anything else.
+#[derive(Debug)]
+pub struct MaybeName<'a, T: ?Sized>(SureName<'a, T>);
+
+/// See [`MaybeName`].
+#[derive(Debug)]
+pub struct SureName<'a, T: ?Sized>(&'a T);
+
+impl<'a, T: ?Sized> MaybeName<'a, T> {
+    /// Of this expression.
+    pub fn new(name: &'a T) -> Self {
+        Self(SureName(name))
+    }
+}
+
+impl<'a, T: AsRef<str>> MaybeName<'a, Option<T>> {
+    /// The name, if there is one.
+    pub fn get(&self) -> Option<&'a str> {
+        optional_name(self.0.0)
+    }
+}
+
+impl<'a, T: AsRef<str> + ?Sized> SureName<'a, T> {
+    /// The name.
+    pub fn get(&self) -> Option<&'a str> {
+        Some(self.0.as_ref())
+    }
+}
+
+impl<'a, T: ?Sized> core::ops::Deref for MaybeName<'a, T> {
+    type Target = SureName<'a, T>;
+
+    fn deref(&self) -> &SureName<'a, T> {
+        &self.0
+    }
+}
+
+/// `batch_size = expr`, at entry.
+pub fn batch_size(details: &mut Details, size: &impl probe::Count) {
+    if let Some(size) = size.count() {
+        details.batch_size(size);
+    }
+}
+
+/// Calls the body of an annotated function. As an argument the closure is one that is called once, which may give away
+/// what it has taken.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the body is the function's own")]
+pub fn call<T>(body: impl FnOnce() -> T) -> T {
+    body()
+}
+
+/// A future whose output is known by type, so that `?` and `Ok` in an `async` body infer as in the function itself.
+pub fn future<T, F: core::future::Future<Output = T>>(future: F) -> F {
+    future
+}
+
+/// A value that an attribute can have, read by reference.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no attribute value",
+    label = "expected an integer, a float, a bool, a string, or an `Option` of one",
+    note = "for another type write `.to_string()`, or name the part of it that is worth recording"
+)]
+pub trait AsField {
+    /// The value.
+    fn as_field(&self) -> FieldValue;
+}
+
+macro_rules! as_field_of_copies {
+    ($($value:ty),*) => {$(
+        impl AsField for $value {
+            fn as_field(&self) -> FieldValue {
+                FieldValue::from(*self)
+            }
+        }
+    )*};
+}
+as_field_of_copies!(u8, u16, u32, u64, usize, i8, i16, i32, i64, isize, f32, f64, bool);
+
+impl AsField for str {
+    fn as_field(&self) -> FieldValue {
+        FieldValue::from(self)
+    }
+}
+
+impl AsField for String {
+    fn as_field(&self) -> FieldValue {
+        FieldValue::from(self.as_str())
+    }
+}
+
+impl AsField for std::borrow::Cow<'_, str> {
+    fn as_field(&self) -> FieldValue {
+        FieldValue::from(&**self)
+    }
+}
+
+impl<T: AsField> AsField for Option<T> {
+    fn as_field(&self) -> FieldValue {
+        self.as_ref().map_or(FieldValue::None, AsField::as_field)
+    }
+}
+
+macro_rules! as_field_of_pointers {
+    ($($pointer:ty),*) => {$(
+        impl<T: AsField + ?Sized> AsField for $pointer {
+            fn as_field(&self) -> FieldValue {
+                (**self).as_field()
+            }
+        }
+    )*};
+}
+as_field_of_pointers!(&T, &mut T, Box<T>, std::rc::Rc<T>, std::sync::Arc<T>);
+
+/// Adds an attribute to the annotated call that is running: `record!(key = value)`, directly in the body of a function
+/// under `#[db_op]` or `#[background_job]`. The annotation declares the attribute by itself.
+///
+/// The value is evaluated only when the call is recorded. Recording a key again replaces its value.
+#[macro_export]
+macro_rules! record {
+    (@site $site:ident $([$index:literal $value:expr])*) => {{
+        $($crate::__private::record(
+            &$site,
+            $index,
+            &mut || $crate::__private::AsField::as_field(&($value)),
+        );)*
+    }};
+    (@nothing $([$value:expr])*) => {{
+        $(let _ = &($value);)*
+    }};
+    ($key:ident $(. $rest:ident)* = $($value:tt)*) => {
+        $crate::__private::core::compile_error!(
+            "`record!` adds to the annotated call it stands in: write it in the body of a function under `#[db_op]` or \
+             `#[background_job]`; in a function of its own there is no call to add to"
+        )
+    };
+    ($($other:tt)*) => {
+        $crate::__private::core::compile_error!(
+            "`record!` takes one or more `key = value`, the key a dotted name: `record!(app.tenant = tenant)`"
+        )
+    };
+}

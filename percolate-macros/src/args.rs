@@ -125,7 +125,7 @@ impl Args {
                 let start = input.fork();
                 match reader.argument(input) {
                     Ok(()) => {
-                        defaults.extend(reader.keys.given.last().cloned().map(|key| (key, consumed(&start, input))))
+                        defaults.extend(reader.keys.given.last().cloned().map(|key| (key, consumed(&start, input))));
                     }
                     Err(error) => {
                         reader.errors.push(error);
@@ -364,10 +364,7 @@ impl Reader<'_> {
         }
         let key = input.call(Ident::parse_any)?;
         let name = key.to_string();
-        let optional = match input.peek(Token![?]) {
-            true => Some(input.parse::<Token![?]>()?),
-            false => None,
-        };
+        let optional = if input.peek(Token![?]) { Some(input.parse::<Token![?]>()?) } else { None };
         if let Some(mark) = &optional
             && name != self.annotation.target_key()
         {
@@ -516,13 +513,10 @@ impl Reader<'_> {
             "kind" => keys.kind = Some(choice(&value, name, &[("client", "Client"), ("internal", "Internal")])?),
             "parent" => {
                 let choices = [("child", "Child"), ("link", "Link"), ("root", "Root")];
-                keys.parent = Some(choice(&value, name, &choices).map_err(|error| match is_single_word(&value) {
-                    true => error,
-                    false => Error::new_spanned(
-                        &value,
-                        "`parent` takes one of `child`, `link`, `root`; a span of yours becomes the parent by being entered",
-                    ),
-                })?);
+                keys.parent = Some(choice(&value, name, &choices).map_err(|error| if is_single_word(&value) { error } else { Error::new_spanned(
+                    &value,
+                    "`parent` takes one of `child`, `link`, `root`; a span of yours becomes the parent by being entered",
+                ) })?);
             }
             "metrics" => {
                 let on = choice(&value, name, &[("off", "off"), ("on", "on")])?;

@@ -17,7 +17,7 @@ struct Default {
 }
 
 /// Adds the block's defaults to its methods.
-pub(crate) fn apply(annotation: Annotation, arguments: TokenStream, item: TokenStream) -> Result<TokenStream> {
+pub(crate) fn apply(annotation: Annotation, arguments: TokenStream, item: &TokenStream) -> Result<TokenStream> {
     let plural = match annotation {
         Annotation::Db => "#[db_ops]",
         Annotation::Job => "#[background_jobs]",
@@ -35,7 +35,7 @@ pub(crate) fn apply(annotation: Annotation, arguments: TokenStream, item: TokenS
             ),
         ));
     }
-    let mut tokens: Vec<TokenTree> = item.into_iter().collect();
+    let mut tokens: Vec<TokenTree> = item.clone().into_iter().collect();
     let is_block =
         tokens.iter().any(|token| matches!(token, TokenTree::Ident(word) if word == "impl" || word == "trait"));
     let Some(TokenTree::Group(braces)) = tokens.last().filter(|_| is_block).cloned() else {
@@ -155,7 +155,7 @@ fn top_level_keys(annotation: Annotation, arguments: TokenStream) -> Vec<String>
         match argument {
             [TokenTree::Ident(key)] if key == "leaf" => keys.push(key.to_string()),
             [TokenTree::Ident(_) | TokenTree::Literal(_)] if position == 1 => {
-                keys.push(annotation.target_key().to_owned())
+                keys.push(annotation.target_key().to_owned());
             }
             [TokenTree::Ident(key), TokenTree::Punct(_) | TokenTree::Group(_), ..] => keys.push(key.to_string()),
             _ => {}
@@ -182,7 +182,7 @@ fn has_receiver(after: &[TokenTree]) -> bool {
 mod tests {
     use super::*;
 
-    fn applied(arguments: TokenStream, item: TokenStream) -> String {
+    fn applied(arguments: TokenStream, item: &TokenStream) -> String {
         apply(Annotation::Db, arguments, item).expect("accepted").to_string()
     }
 
@@ -208,19 +208,19 @@ mod tests {
                 fn put(&self) {}
             }
         );
-        assert_eq!(applied(quote!(namespace = self.name(a, b), system = "redb"), item), expected.to_string());
+        assert_eq!(applied(quote!(namespace = self.name(a, b), system = "redb"), &item), expected.to_string());
     }
 
     #[test]
     fn a_default_of_self_needs_a_receiver() {
         let item = quote!(impl Store { #[db_op(get, cf)] fn get(cf: &str, me: &self::X) {} });
-        let error = apply(Annotation::Db, quote!(namespace = self.name()), item).expect_err("no self");
+        let error = apply(Annotation::Db, quote!(namespace = self.name()), &item).expect_err("no self");
         assert!(error.to_string().contains("mentions `self`"), "{error}");
     }
 
     #[test]
     fn defaults_without_methods_are_an_error() {
-        let error = apply(Annotation::Db, quote!(system = "redb"), quote!(impl Store {})).expect_err("no methods");
+        let error = apply(Annotation::Db, quote!(system = "redb"), &quote!(impl Store {})).expect_err("no methods");
         assert!(error.to_string().contains("go nowhere"), "{error}");
     }
 }

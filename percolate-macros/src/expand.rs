@@ -50,9 +50,10 @@ pub(crate) fn expand(annotated: &Annotated) -> TokenStream {
 
 /// The path of the runtime's hidden module.
 fn private(annotated: &Annotated) -> TokenStream {
-    match &annotated.args.keys.crate_path {
-        Some(path) => tokens!(#path::__private),
-        None => tokens!(::percolate_core::__private),
+    if let Some(path) = &annotated.args.keys.crate_path {
+        tokens!(#path::__private)
+    } else {
+        tokens!(::percolate_core::__private)
     }
 }
 
@@ -136,7 +137,7 @@ impl Generator<'_> {
 
     fn shape(&self) -> TokenStream {
         let Self { private: p, annotated, .. } = self;
-        let body = &annotated.body;
+        let body = self.body();
         let entry = self.entry();
         match annotated.returns.shape {
             Shape::Sync if annotated.returns.is_never() => {
@@ -144,17 +145,17 @@ impl Generator<'_> {
                 tokens! {
                     #entry
                     let __percolate_call = #enter;
-                    (move || -> ! #body)()
+                    #p::call(move || -> ! #body)
                 }
             }
             Shape::Sync => {
                 let enter = self.starting("enter");
-                let closure = self.closure();
+                let called = self.called();
                 let end = self.end(&tokens!(#p::SyncCall::finish), &tokens!(#p::SyncCall::detach(__percolate_call)));
                 tokens! {
                     #entry
                     let __percolate_call = #enter;
-                    let __percolate_value = #closure();
+                    let __percolate_value = #called;
                     #end
                 }
             }
@@ -180,12 +181,11 @@ impl Generator<'_> {
         let Self { private: p, annotated, .. } = self;
         let start = self.starting("start");
         let is_boxed = annotated.returns.shape == Shape::BoxFuture;
-        let (made, future) = match pinned_block(&annotated.body).filter(|_| is_boxed) {
-            Some(block) => (None, block),
-            None => {
-                let closure = self.closure();
-                (Some(tokens!(let __percolate_future = #closure();)), tokens!(__percolate_future))
-            }
+        let (made, future) = if let Some(block) = pinned_block(&annotated.body).filter(|_| is_boxed) {
+            (None, block)
+        } else {
+            let called = self.called();
+            (Some(tokens!(let __percolate_future = #called;)), tokens!(__percolate_future))
         };
         let rest = self.awaited(&future);
         let mut wrapped = tokens!(async move { #rest });
@@ -203,28 +203,44 @@ impl Generator<'_> {
     /// Awaits a body inside its call, and ends it.
     fn awaited(&self, future: &TokenStream) -> TokenStream {
         let p = &self.private;
-        let end = self.end(&tokens!(#p::Call::finish), &tokens!(__percolate_call));
+        let mut end = self.end(&tokens!(#p::Call::finish), &tokens!(__percolate_call));
+        if let (Shape::Future | Shape::BoxFuture, Some(Rows::Stream(_)), Some(hint)) =
+            (self.annotated.returns.shape, &self.args().keys.rows, self.annotated.returns.hint())
+        {
+            // The block has no type of its own that the box around the stream could become.
+            end = tokens!(#p::core::convert::identity::<#hint>(#end));
+        }
         tokens! {
             let (__percolate_call, __percolate_value) = #p::run(__percolate_call, #future).await;
             #end
         }
     }
 
-    /// The body as a closure, so that `return` and `?` leave it and not the call.
-    fn closure(&self) -> TokenStream {
-        let body = &self.annotated.body;
-        let declared = match self.annotated.returns.shape {
+    /// The body as a closure that is called once, so that `return` and `?` leave it and not the call.
+    fn called(&self) -> TokenStream {
+        let Self { private: p, annotated, .. } = self;
+        let body = self.body();
+        let declared = match annotated.returns.shape {
             // The whole type: the value's is inside the box.
-            Shape::BoxFuture => match &self.annotated.function.sig.output {
+            Shape::BoxFuture => match &annotated.function.sig.output {
                 syn::ReturnType::Type(_, declared) => Some(declared.to_token_stream()),
                 syn::ReturnType::Default => None,
             },
             Shape::Future => None,
-            _ => self.annotated.returns.hint().map(ToTokens::into_token_stream),
+            _ => annotated.returns.hint().map(ToTokens::into_token_stream),
         };
-        match declared {
-            Some(declared) => tokens!((move || -> #declared #body)),
-            None => tokens!((move || #body)),
+        let declared = declared.map(|declared| tokens!(-> #declared));
+        tokens!(#p::call(move || #declared #body))
+    }
+
+    /// The user's body. One that changes its own `self` takes it whole: a closure would take the fields it names, and
+    /// the compiler would then know more about them, and warn, than it does in the function.
+    fn body(&self) -> TokenStream {
+        let body = &self.annotated.body;
+        let receiver = self.annotated.function.sig.receiver();
+        match receiver.filter(|receiver| receiver.mutability.is_some()).map(|receiver| &receiver.self_token) {
+            Some(this) => tokens!({ let _ = &#this; #body }),
+            None => body.clone(),
         }
     }
 
@@ -371,9 +387,10 @@ impl Generator<'_> {
     /// What is said of a `Failure`.
     fn failure(&self) -> TokenStream {
         let p = &self.private;
-        match &self.args().keys.error_type {
-            Some(name) => tokens!(#p::probe::named(&__percolate_failure, #name)),
-            None => tokens!((&&&&&__percolate_failure).info()),
+        if let Some(name) = &self.args().keys.error_type {
+            tokens!(#p::probe::named(&__percolate_failure, #name))
+        } else {
+            tokens!((&&&&&__percolate_failure).info())
         }
     }
 

@@ -25,8 +25,8 @@ impl Function {
     ///
     /// # Errors
     /// When it is not a function, or one without a body.
-    pub(crate) fn parse(attribute: &str, item: TokenStream) -> Result<Self> {
-        let wrong_item = |item: &TokenStream| {
+    pub(crate) fn parse(attribute: &str, item: &TokenStream) -> Result<Self> {
+        let wrong_item = || {
             let (token, what) = item_kind(item);
             Error::new_spanned(
                 token,
@@ -36,9 +36,9 @@ impl Function {
                 ),
             )
         };
-        let parsed: Parsed = syn::parse2(item.clone()).map_err(|error| match item_kind(&item) {
+        let parsed: Parsed = syn::parse2(item.clone()).map_err(|error| match item_kind(item) {
             (_, None) => error,
-            _ => wrong_item(&item),
+            _ => wrong_item(),
         })?;
         let Parsed { attrs, vis, sig, body } = parsed;
         let Some(body) = body else {
@@ -357,7 +357,7 @@ mod tests {
     use super::*;
     use quote::quote;
 
-    fn returns(item: TokenStream) -> Returns {
+    fn returns(item: &TokenStream) -> Returns {
         Returns::of(&Function::parse("#[db_op]", item).expect("a function").sig)
     }
 
@@ -401,13 +401,13 @@ mod tests {
                 Shape::BoxFuture,
             ),
         ] {
-            assert_eq!(returns(item.clone()).shape, shape, "{item}");
+            assert_eq!(returns(&item).shape, shape, "{item}");
         }
     }
 
     #[test]
     fn a_hint_never_holds_impl_trait() {
-        let hint = |item| returns(item).hint().map(|hint| quote!(#hint).to_string());
+        let hint = |item: TokenStream| returns(&item).hint().map(|hint| quote!(#hint).to_string());
         assert_eq!(
             hint(quote!(
                 fn f() -> impl Iterator<Item = u8> {}
@@ -439,7 +439,7 @@ mod tests {
 
     #[test]
     fn streams_are_known_in_every_coat() {
-        let stream = |item| returns(item).stream().map(|stream| (stream.in_result, stream.boxed));
+        let stream = |item: TokenStream| returns(&item).stream().map(|stream| (stream.in_result, stream.boxed));
         assert_eq!(
             stream(quote!(
                 fn f() -> impl Iterator<Item = u8> {}
@@ -480,7 +480,7 @@ mod tests {
 
     #[test]
     fn a_body_that_does_not_parse_is_kept() {
-        let function = Function::parse("#[db_op]", quote!(fn f() { #![allow(x)] let x = ; })).expect("a function");
+        let function = Function::parse("#[db_op]", &quote!(fn f() { #![allow(x)] let x = ; })).expect("a function");
         assert_eq!(function.body.stream().to_string(), "let x = ;");
         assert_eq!(function.inner_attrs.to_string(), "# ! [allow (x)]");
     }
@@ -489,7 +489,7 @@ mod tests {
     fn parameters_are_found_in_patterns() {
         let function = Function::parse(
             "#[db_op]",
-            quote!(
+            &quote!(
                 fn f(&self, (a, Key { b, c: [d, ..] }): T, _: u8, mut e: u8) {}
             ),
         )
@@ -502,7 +502,7 @@ mod tests {
     fn another_item_is_refused_by_name() {
         let error = Function::parse(
             "#[db_op]",
-            quote!(
+            &quote!(
                 pub struct S;
             ),
         )
@@ -510,7 +510,7 @@ mod tests {
         assert_eq!(error.to_string(), "`#[db_op]` goes above a function or method with a body, not above a struct");
         let error = Function::parse(
             "#[db_op]",
-            quote!(
+            &quote!(
                 fn f();
             ),
         )

@@ -33,23 +33,23 @@ pub fn background_job(arguments: proc_macro::TokenStream, item: proc_macro::Toke
 /// Gives defaults to the `#[db_op]` methods of an `impl` block or trait.
 #[proc_macro_attribute]
 pub fn db_ops(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    give_defaults(Annotation::Db, arguments.into(), item.into()).into()
+    give_defaults(Annotation::Db, arguments.into(), &item.into()).into()
 }
 
 /// Gives defaults to the `#[background_job]` methods of an `impl` block or trait.
 #[proc_macro_attribute]
 pub fn background_jobs(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    give_defaults(Annotation::Job, arguments.into(), item.into()).into()
+    give_defaults(Annotation::Job, arguments.into(), &item.into()).into()
 }
 
 fn annotate(annotation: Annotation, arguments: TokenStream, item: TokenStream) -> TokenStream {
-    annotated(annotation, arguments, item.clone()).unwrap_or_else(|error| {
+    annotated(annotation, arguments, &item).unwrap_or_else(|error| {
         let (errors, item) = (error.into_compile_error(), body::without_record(item));
         quote!(#errors #item)
     })
 }
 
-fn annotated(annotation: Annotation, arguments: TokenStream, item: TokenStream) -> syn::Result<TokenStream> {
+fn annotated(annotation: Annotation, arguments: TokenStream, item: &TokenStream) -> syn::Result<TokenStream> {
     let function = item::Function::parse(annotation.attribute(), item)?;
     let returns = item::Returns::of(&function.sig);
     let mut errors = Errors::default();
@@ -69,8 +69,8 @@ fn annotated(annotation: Annotation, arguments: TokenStream, item: TokenStream) 
     errors.none_or(|| expand::expand(&annotated))
 }
 
-fn give_defaults(annotation: Annotation, arguments: TokenStream, item: TokenStream) -> TokenStream {
-    defaults::apply(annotation, arguments, item.clone()).unwrap_or_else(|error| {
+fn give_defaults(annotation: Annotation, arguments: TokenStream, item: &TokenStream) -> TokenStream {
+    defaults::apply(annotation, arguments, item).unwrap_or_else(|error| {
         let errors = error.into_compile_error();
         quote!(#errors #item)
     })

@@ -17,6 +17,7 @@ pub mod query_text;
 mod record;
 pub mod runtime;
 pub(crate) mod site;
+pub(crate) mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod unsampled;
@@ -30,7 +31,7 @@ pub use context::{
 pub use db::{DbOperation, db_query_span, db_span, record_db_error, record_db_metrics};
 pub use layer::ConventionLayer;
 pub use metrics::{ADVISED_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};
-pub use outcome::{ErrorInfo, ErrorType, JobStatus, Outcome, Rows};
+pub use outcome::{ErrorInfo, ErrorType, JobStatus, Outcome, Rows, name_errors};
 pub use pipeline::{
     ConfigWarning, Environment, ExportCounts, Exporter, ExporterStatus, HistogramBuckets, Otlp, OtlpCompression,
     OtlpProtocol, PipelineFilter, PipelineTracer, Propagator, Signal, Telemetry, TelemetryBuilder, TelemetryError,

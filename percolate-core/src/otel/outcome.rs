@@ -32,6 +32,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The outcome of a call of which nothing more is known than that it did not fail.
+    pub const fn success() -> Self {
+        Self { returned_rows: None, affected_rows: None, batch_size: None, error: None, partial: false }
+    }
+
     /// The outcome of a call that failed.
     pub fn failed(error: ErrorInfo) -> Self {
         Self { error: Some(error), ..Self::default() }

@@ -1,0 +1,145 @@
+//! Rows that are read after the function has returned them: `rows = stream`. The iterator or stream is wrapped, and
+//! its call ends when it is read to its end or dropped; each step runs inside the call. What an item says is read by
+//! a function that the expansion gives, since only there its type is known.
+
+use std::iter::FusedIterator;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+
+use super::operation::Call;
+use super::outcome::{ErrorInfo, Outcome};
+
+pin_project_lite::pin_project! {
+    /// An iterator or stream of rows whose call ends with it.
+    #[derive(Debug)]
+    #[must_use = "iterators and streams do nothing unless they are read"]
+    pub struct Counted<I, F> {
+        // Dropped before `run`: what it does when it is dropped still belongs to the call's time.
+        #[pin]
+        rows: I,
+        run: Run<F>,
+    }
+}
+
+impl<I, F> Counted<I, F> {
+    /// Counts the rows of an iterator; `failure` says whether an item is an error.
+    pub fn iterator(call: Call, rows: I, failure: F) -> Self
+    where
+        I: Iterator,
+        F: FnMut(&I::Item) -> Option<ErrorInfo>,
+    {
+        Self { rows, run: Run { call: Some(call), failure, seen: 0, error: None } }
+    }
+
+    /// Counts the rows of a stream; `failure` says whether an item is an error.
+    pub fn stream(call: Call, rows: I, failure: F) -> Self
+    where
+        I: Stream,
+        F: FnMut(&I::Item) -> Option<ErrorInfo>,
+    {
+        Self { rows, run: Run { call: Some(call), failure, seen: 0, error: None } }
+    }
+}
+
+/// The call, and what it has seen.
+#[derive(Debug)]
+struct Run<F> {
+    /// `None` once it has ended.
+    call: Option<Call>,
+    failure: F,
+    seen: i64,
+    /// The first error.
+    error: Option<ErrorInfo>,
+}
+
+impl<F> Run<F> {
+    /// One step of the iterator or stream, inside the call.
+    fn inside<T>(&mut self, step: impl FnOnce() -> T) -> T {
+        let scope = self.call.as_mut().map(Call::scope);
+        let stepped = step();
+        drop(scope);
+        stepped
+    }
+
+    /// What a step gave; `None` is the end.
+    fn saw<T>(&mut self, item: Option<&T>)
+    where
+        F: FnMut(&T) -> Option<ErrorInfo>,
+    {
+        match item {
+            None => self.end(),
+            Some(item) => match (self.failure)(item) {
+                None => self.seen += 1,
+                Some(error) => {
+                    self.error.get_or_insert(error);
+                }
+            },
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(call) = self.call.take() {
+            let error = self.error.take();
+            call.finish(Outcome { returned_rows: Some(self.seen), error, ..Outcome::default() });
+        }
+    }
+}
+
+impl<F> Drop for Run<F> {
+    fn drop(&mut self) {
+        // A call that is dropped while a panic unwinds says so itself.
+        if !std::thread::panicking() {
+            self.end();
+        }
+    }
+}
+
+impl<I: Iterator, F: FnMut(&I::Item) -> Option<ErrorInfo>> Iterator for Counted<I, F> {
+    type Item = I::Item;
+
+    fn next(&mut self) -> Option<I::Item> {
+        let item = self.run.inside(|| self.rows.next());
+        self.run.saw(item.as_ref());
+        item
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.rows.size_hint()
+    }
+}
+
+impl<I: DoubleEndedIterator, F: FnMut(&I::Item) -> Option<ErrorInfo>> DoubleEndedIterator for Counted<I, F> {
+    fn next_back(&mut self) -> Option<I::Item> {
+        let item = self.run.inside(|| self.rows.next_back());
+        self.run.saw(item.as_ref());
+        item
+    }
+}
+
+impl<I: ExactSizeIterator, F: FnMut(&I::Item) -> Option<ErrorInfo>> ExactSizeIterator for Counted<I, F> {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+}
+
+impl<I: FusedIterator, F: FnMut(&I::Item) -> Option<ErrorInfo>> FusedIterator for Counted<I, F> {}
+
+impl<I: Stream, F: FnMut(&I::Item) -> Option<ErrorInfo>> Stream for Counted<I, F> {
+    type Item = I::Item;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<I::Item>> {
+        let this = self.project();
+        let (run, rows) = (this.run, this.rows);
+        let polled = run.inside(|| rows.poll_next(cx));
+        if let Poll::Ready(item) = &polled {
+            run.saw(item.as_ref());
+        }
+        polled
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.rows.size_hint()
+    }
+}

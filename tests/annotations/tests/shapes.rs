@@ -1,0 +1,670 @@
+//! Every kind of function under an annotation, and the span and metric it gives: name, kind, attributes with their
+//! types, status and parent.
+
+#![expect(unsafe_code, reason = "an `unsafe fn` is one of the shapes")]
+#![expect(clippy::unused_async, reason = "the shape of the function is what is tested")]
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+
+use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
+use percolate_core::otel::testing::{ABSENT, Capture, Spans};
+use percolate_core::{assert_span, background_job, db_op, db_ops, record};
+
+type Row = (String, Vec<u8>);
+
+#[derive(Debug)]
+enum StoreError {
+    Missing,
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("user 7 is missing")
+    }
+}
+
+impl Error for StoreError {}
+
+fn spans_of<R>(body: impl FnOnce() -> R) -> Spans {
+    let capture = Capture::new();
+    capture.run(body);
+    capture.spans()
+}
+
+fn spans_of_async(future: impl Future) -> Spans {
+    let capture = Capture::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(capture.instrument(future));
+    capture.spans()
+}
+
+// ---- plain functions ----
+
+#[test]
+fn a_function_that_returns_rows_counts_them() {
+    #[db_op(scan, table)]
+    fn scan(table: &str, rows: usize) -> Vec<usize> {
+        (0..rows).collect()
+    }
+    let spans = spans_of(|| scan("articles", 3));
+    assert_span!(spans, "scan articles", kind: Client, root: true, error: false,
+        "db.system.name" = "rocksdb", "db.operation.name" = "scan", "db.collection.name" = "articles",
+        "db.response.returned_rows" = 3, "error.type" = ABSENT, "db.namespace" = ABSENT);
+}
+
+#[test]
+fn early_return_and_question_mark_leave_the_body_and_not_the_call() {
+    #[db_op(get, cf)]
+    fn get(cf: &str, key: &str) -> Result<Option<u64>, Box<dyn Error>> {
+        if key.is_empty() {
+            return Ok(None);
+        }
+        let value = key.parse::<u64>()?;
+        Ok(Some(value))
+    }
+    let spans = spans_of(|| {
+        assert!(matches!(get("empty", ""), Ok(None)));
+        assert!(matches!(get("number", "7"), Ok(Some(7))));
+        assert!(get("word", "x").is_err());
+    });
+    assert_span!(spans, "get empty", error: false, "db.response.returned_rows" = 0);
+    assert_span!(spans, "get number", error: false, "db.response.returned_rows" = 1);
+    assert_span!(spans, "get word", error: true, "error.type" = "core::num::error::ParseIntError",
+        "db.response.returned_rows" = ABSENT);
+}
+
+#[test]
+fn a_nested_call_is_a_child() {
+    #[db_op(get, "inner")]
+    fn get() {}
+    #[db_op(query, collection = none)]
+    fn query() {
+        get();
+    }
+    spans_of(query).assert_tree(
+        "
+        query [client]
+          get inner [client]
+        ",
+    );
+}
+
+#[test]
+fn a_method_takes_names_and_counts_from_itself() {
+    struct Store {
+        name: String,
+        keys: Vec<u8>,
+    }
+    impl Store {
+        fn namespace(&self) -> Option<String> {
+            Some(self.name.clone())
+        }
+
+        #[db_op(
+            batch_write,
+            collection? = self.keys.first().map(|_| "one"),
+            namespace = self.namespace(),
+            server_address = "/data",
+            batch_size = self.keys.len(),
+            affected_rows = self.keys.len(),
+            fields(app.keys = self.keys.len(), app.name = self.name, app.hot = true, app.share = 0.5, app.none = None::<i64>),
+        )]
+        fn commit(self) -> Result<(), StoreError> {
+            drop(self);
+            Ok(())
+        }
+    }
+    let spans = spans_of(|| Store { name: "demo".into(), keys: vec![1, 2] }.commit());
+    assert_span!(
+        spans,
+        "batch_write one",
+        "db.namespace" = "demo",
+        "server.address" = "/data",
+        "db.operation.batch.size" = 2,
+        "db.response.affected_rows" = 2,
+        "db.response.returned_rows" = ABSENT,
+        "app.keys" = 2,
+        "app.name" = "demo",
+        "app.hot" = true,
+        "app.share" = 0.5,
+        "app.none" = ABSENT
+    );
+    let spans = spans_of(|| Store { name: "demo".into(), keys: vec![] }.commit());
+    assert_span!(spans, "batch_write", "db.collection.name" = ABSENT, "db.operation.batch.size" = 0);
+}
+
+#[test]
+fn a_failed_call_affects_no_rows() {
+    #[db_op(put, cf, affected_rows = 1)]
+    fn put(cf: &str) -> Result<(), StoreError> {
+        Err(StoreError::Missing)
+    }
+    let spans = spans_of(|| put("a"));
+    let span = assert_span!(spans, "put a", error: true, "db.response.affected_rows" = ABSENT);
+    let error_type = span.attribute("error.type").map(ToString::to_string);
+    assert!(error_type.is_some_and(|name| name.ends_with("::StoreError")));
+}
+
+#[test]
+fn a_panic_ends_the_call_and_goes_on() {
+    #[db_op(get, cf)]
+    fn get(cf: &str) -> Option<u8> {
+        panic!("no {cf}")
+    }
+    let spans = spans_of(|| std::panic::catch_unwind(|| get("a")).expect_err("it panics"));
+    assert_span!(spans, "get a", error: true, "error.type" = "panic");
+}
+
+#[test]
+fn every_receiver_generic_and_qualifier_is_kept() {
+    trait Named {
+        fn name(&self) -> &str;
+    }
+    impl Named for &str {
+        fn name(&self) -> &str {
+            self
+        }
+    }
+    struct Store<'a, T, const N: usize>(&'a [T; N]);
+    impl<'a, T: Clone, const N: usize> Store<'a, T, N> {
+        #[db_op(get, collection = cf.name())]
+        fn by_ref<'b, C>(&'b self, cf: C, at: usize) -> Option<&'b T>
+        where
+            C: Named + 'b,
+        {
+            self.0.get(at)
+        }
+        #[db_op(get, "by_mut")]
+        fn by_mut(&mut self) -> &mut Self {
+            self
+        }
+        #[db_op(get, "by_box")]
+        fn by_box(self: Box<Self>) -> &'a [T; N] {
+            self.0
+        }
+        #[db_op(get, "by_value")]
+        fn by_value(mut self, other: &'a [T; N]) -> Option<T> {
+            self.0 = other;
+            self.0.first().cloned()
+        }
+        #[db_op(get, "unsafely")]
+        unsafe fn unsafely(&self, at: usize) -> Option<&T> {
+            // SAFETY: the caller gives an index inside.
+            Some(unsafe { self.0.get_unchecked(at) })
+        }
+        #[db_op(get, "from_c")]
+        extern "C" fn from_c(at: u32) -> u32 {
+            at
+        }
+        #[db_op(scan, cf)]
+        fn opaque(&self, cf: impl AsRef<str>, (from, _): (usize, usize)) -> impl Iterator<Item = &T> {
+            self.0.iter().skip(from)
+        }
+        #[db_op(scan, "tried")]
+        fn tried(&self, at: &str) -> Result<impl Iterator<Item = &T>, Box<dyn Error>> {
+            let at: usize = at.parse()?;
+            Ok(self.0.iter().skip(at))
+        }
+    }
+    let rows = [1, 2, 3];
+    let spans = spans_of(|| {
+        let mut store = Store(&rows);
+        assert_eq!(store.by_ref("by_ref", 1), Some(&2));
+        store.by_mut();
+        // SAFETY: there are three.
+        assert_eq!(unsafe { store.unsafely(1) }, Some(&2));
+        assert_eq!(Store::<u8, 1>::from_c(1), 1);
+        assert_eq!(store.opaque(String::from("opaque"), (1, 0)).count(), 2);
+        assert_eq!(store.tried("2").expect("a number").count(), 1);
+        Box::new(Store(&rows)).by_box();
+        store.by_value(&rows)
+    });
+    assert_eq!(
+        spans.names(),
+        [
+            "get by_ref",
+            "get by_mut",
+            "get unsafely",
+            "get from_c",
+            "scan opaque",
+            "scan tried",
+            "get by_box",
+            "get by_value",
+        ]
+    );
+    assert_span!(spans, "get by_ref", "db.response.returned_rows" = 1);
+    assert_span!(spans, "scan opaque", "db.response.returned_rows" = ABSENT);
+}
+
+#[test]
+fn recursion_nests() {
+    #[db_op(get, "tree")]
+    fn depth(left: usize) -> usize {
+        if left == 0 { 0 } else { 1 + depth(left - 1) }
+    }
+    spans_of(|| assert_eq!(depth(2), 2)).assert_tree(
+        "
+        get tree [client]
+          get tree [client]
+            get tree [client]
+        ",
+    );
+}
+
+#[test]
+fn a_mutable_and_a_destructured_argument_stay_what_they_are() {
+    struct Key {
+        cf: String,
+        id: u64,
+    }
+    #[db_op(get, cf, fields(app.id = id))]
+    fn get(Key { cf, id }: Key, mut sum: u64) -> u64 {
+        sum += id;
+        drop(cf);
+        sum
+    }
+    let spans = spans_of(|| assert_eq!(get(Key { cf: "users".into(), id: 4 }, 1), 5));
+    assert_span!(spans, "get users", "app.id" = 4, "db.response.returned_rows" = ABSENT);
+}
+
+// ---- the keys ----
+
+#[test]
+fn closures_read_the_value_that_did_not_fail() {
+    #[db_op(multi_get, cf, rows = |out| out.iter().flatten().count())]
+    fn multi_get(cf: &str) -> Result<Vec<Option<u8>>, StoreError> {
+        Ok(vec![Some(1), None, Some(3)])
+    }
+    #[db_op(delete, cf, rows = none, affected_rows = |out| *out)]
+    fn delete(cf: &str) -> u64 {
+        2
+    }
+    let spans = spans_of(|| (multi_get("a"), delete("b")));
+    assert_span!(spans, "multi_get a", "db.response.returned_rows" = 2);
+    assert_span!(spans, "delete b", "db.response.affected_rows" = 2, "db.response.returned_rows" = ABSENT);
+}
+
+#[test]
+fn the_other_keys_of_an_operation_do_what_they_say() {
+    #[db_op(
+        "range_delete",
+        collection = "cf",
+        name = "drop a range",
+        system = "redb",
+        kind = internal,
+        level = "debug",
+        slow = "5ms",
+        parent = root,
+        error_type = |_| "Refused",
+        leaf,
+    )]
+    fn range_delete() -> Result<(), String> {
+        Err("row 7".into())
+    }
+    #[db_op(query, collection = none, query_text = sql, query_summary = "SELECT users", metrics = off)]
+    fn query(sql: &str) {
+        let _ = range_delete();
+    }
+    let capture = Capture::new();
+    capture.run(|| query("SELECT * FROM users WHERE id = ?"));
+    let spans = capture.spans();
+    assert_span!(spans, "drop a range", kind: Internal, root: true, error: true, "db.system.name" = "redb",
+        "db.operation.name" = "range_delete", "error.type" = "Refused");
+    assert_span!(
+        spans,
+        "SELECT users",
+        "db.query.text" = "SELECT * FROM users WHERE id = ?",
+        "db.query.summary" = "SELECT users"
+    );
+    let metrics = capture.metrics();
+    assert_eq!(metrics.count("db.client.operation.duration", &[("db.operation.name", "range_delete")]), 1);
+    assert_eq!(metrics.count("db.client.operation.duration", &[("db.operation.name", "query")]), 0);
+}
+
+#[test]
+fn record_adds_an_attribute_that_the_annotation_declares() {
+    #[db_op(get, cf, fields(app.tenant = "t"))]
+    fn get(cf: &str) -> Option<u8> {
+        record!(app.cached = true);
+        let found = cf.len();
+        let seen = || percolate_core::record!(app.found = found, app.tenant = "u");
+        seen();
+        None
+    }
+    let spans = spans_of(|| get("users"));
+    assert_span!(spans, "get users", "app.cached" = true, "app.found" = 5, "app.tenant" = "u");
+}
+
+#[test]
+fn a_block_gives_defaults_to_its_methods() {
+    struct Store;
+    #[db_ops(namespace = self.namespace(), system = "redb", error_type = |_| "Bad")]
+    impl Store {
+        fn namespace(&self) -> &'static str {
+            "demo"
+        }
+        #[db_op(get, cf)]
+        fn get(&self, cf: &str) -> Result<(), ()> {
+            Err(())
+        }
+        #[db_op(put, cf, namespace = none, system = "sled",)]
+        fn put(&self, cf: &str) {}
+    }
+    let spans = spans_of(|| {
+        Store.put("a");
+        Store.get("a")
+    });
+    assert_span!(spans, "get a", "db.namespace" = "demo", "db.system.name" = "redb", "error.type" = "Bad");
+    assert_span!(spans, "put a", "db.namespace" = ABSENT, "db.system.name" = "sled");
+}
+
+// ---- async ----
+
+#[test]
+fn an_async_function_covers_its_awaits() {
+    #[db_op(get, "inner")]
+    async fn inner() -> Option<u8> {
+        tokio::task::yield_now().await;
+        None
+    }
+    #[db_op(query, cf)]
+    async fn outer(cf: &str) -> Result<Option<u8>, Box<dyn Error + Send + Sync>> {
+        tokio::task::yield_now().await;
+        if cf.is_empty() {
+            return Ok(None);
+        }
+        let _: u8 = "3".parse()?;
+        Ok(inner().await)
+    }
+    let spans = spans_of_async(outer("users"));
+    spans.assert_tree(
+        "
+        query users [client]
+          get inner [client]
+        ",
+    );
+    assert_span!(spans, "query users", "db.response.returned_rows" = 0);
+}
+
+#[test]
+fn a_dropped_future_is_cancelled() {
+    #[db_op(get, "never")]
+    async fn never() {
+        std::future::pending::<()>().await;
+    }
+    let spans = spans_of(|| assert!(never().now_or_never().is_none()));
+    assert_span!(spans, "get never", error: true, "error.type" = "cancelled");
+}
+
+#[test]
+fn a_future_stays_send_and_its_arguments_may_be_consumed() {
+    struct Store(Vec<u8>);
+    impl Store {
+        #[db_op(put, cf, batch_size = values.len(), affected_rows = |written| *written)]
+        async fn put(&mut self, cf: String, values: Vec<u8>) -> Result<usize, io::Error> {
+            drop(cf);
+            tokio::task::yield_now().await;
+            let written = values.len();
+            self.0 = values;
+            Ok(written)
+        }
+    }
+    fn send<F: Future + Send>(future: F) -> F {
+        future
+    }
+    let spans = spans_of_async(async { send(Store(vec![]).put("a".into(), vec![1, 2])).await });
+    assert_span!(spans, "put a", "db.operation.batch.size" = 2, "db.response.affected_rows" = 2);
+}
+
+#[test]
+fn a_function_that_returns_a_future_is_covered_to_its_end() {
+    #[db_op(get, cf)]
+    fn opaque(cf: &str) -> impl Future<Output = Option<u8>> + Send + use<> {
+        let found = (!cf.is_empty()).then_some(1);
+        async move {
+            tokio::task::yield_now().await;
+            found
+        }
+    }
+    #[db_op(get, cf)]
+    fn boxed<'a>(cf: &'a str, fail: bool) -> Pin<Box<dyn Future<Output = Result<&'a str, StoreError>> + Send + 'a>> {
+        if fail {
+            return Box::pin(async { Err(StoreError::Missing) });
+        }
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            Ok(cf)
+        })
+    }
+    let spans = spans_of_async(async {
+        opaque("a").await;
+        let _ = boxed("b", false).await;
+        let _ = boxed("c", true).await;
+    });
+    assert_span!(spans, "get a", "db.response.returned_rows" = 1);
+    assert_span!(spans, "get b", error: false, "db.response.returned_rows" = ABSENT);
+    assert_span!(spans, "get c", error: true);
+}
+
+#[test]
+fn async_traits_of_both_kinds_are_covered() {
+    #[async_trait::async_trait]
+    trait Boxed {
+        async fn get(&self, cf: &str) -> Result<Option<u8>, StoreError>;
+        #[db_op(put, cf)]
+        async fn put(&self, cf: &str) {
+            let _ = self.get("inner").await;
+        }
+    }
+    trait Native {
+        fn get(&self, cf: &str) -> impl Future<Output = Option<u8>> + Send;
+    }
+    struct Store;
+    #[async_trait::async_trait]
+    #[db_ops(system = "sled")]
+    impl Boxed for Store {
+        #[db_op(get, cf)]
+        async fn get(&self, cf: &str) -> Result<Option<u8>, StoreError> {
+            tokio::task::yield_now().await;
+            Ok(Some(1))
+        }
+    }
+    #[db_ops(system = "redb")]
+    #[async_trait::async_trait]
+    impl Boxed for u8 {
+        #[db_op(get, cf)]
+        async fn get(&self, cf: &str) -> Result<Option<u8>, StoreError> {
+            Err(StoreError::Missing)
+        }
+    }
+    impl Native for Store {
+        #[db_op(get, cf)]
+        async fn get(&self, cf: &str) -> Option<u8> {
+            None
+        }
+    }
+    let spans = spans_of_async(async {
+        Boxed::put(&Store, "outer").await;
+        let _ = Boxed::get(&3, "failed").await;
+        Native::get(&Store, "native").await;
+    });
+    spans.assert_tree_with(
+        &["db.system.name", "db.response.returned_rows"],
+        r#"
+        put outer [client]
+          | db.system.name = "rocksdb"
+          get inner [client]
+            | db.response.returned_rows = 1
+            | db.system.name = "sled"
+        get failed [client, error]
+          | db.system.name = "redb"
+        get native [client]
+          | db.response.returned_rows = 0
+          | db.system.name = "rocksdb"
+        "#,
+    );
+}
+
+// ---- rows that are read later ----
+
+fn rows() -> Vec<Result<Row, StoreError>> {
+    let row = |name: &str| Ok((name.to_owned(), vec![]));
+    vec![row("a"), row("b"), Err(StoreError::Missing), row("c")]
+}
+
+#[test]
+fn an_iterator_ends_its_call_when_it_is_read_to_the_end_or_dropped() {
+    #[db_op(scan, cf, rows = stream)]
+    fn scan<'a>(cf: &str, rows: &'a [u8]) -> impl DoubleEndedIterator<Item = &'a u8> + ExactSizeIterator + use<'a> {
+        rows.iter()
+    }
+    let capture = Capture::new();
+    capture.run(|| {
+        let mut all = scan("all", &[1, 2, 3]);
+        assert_eq!((all.len(), all.next_back()), (3, Some(&3)));
+        assert_eq!(capture.spans().len(), 0);
+        assert_eq!(all.by_ref().count(), 2);
+        assert_eq!(capture.spans().len(), 1);
+        assert_eq!(all.next(), None);
+        assert_eq!(scan("some", &[1, 2, 3]).next(), Some(&1));
+    });
+    let spans = capture.spans();
+    assert_span!(spans, "scan all", error: false, "db.response.returned_rows" = 3);
+    assert_span!(spans, "scan some", error: false, "db.response.returned_rows" = 1);
+}
+
+#[test]
+fn an_item_that_is_an_error_fails_the_call_and_one_that_fails_at_once_too() {
+    #[db_op(scan, cf, rows = stream, error_type = |_| "Missing")]
+    fn scan(cf: &str) -> Result<Box<dyn Iterator<Item = Result<Row, StoreError>>>, StoreError> {
+        if cf == "none" {
+            return Err(StoreError::Missing);
+        }
+        Ok(Box::new(rows().into_iter()))
+    }
+    let spans = spans_of(|| {
+        assert_eq!(scan("items").expect("an iterator").filter(Result::is_ok).count(), 3);
+        assert!(scan("none").is_err());
+    });
+    assert_span!(spans, "scan items", error: true, "db.response.returned_rows" = 3, "error.type" = "Missing");
+    assert_span!(spans, "scan none", error: true, "db.response.returned_rows" = ABSENT);
+}
+
+#[test]
+fn calls_made_while_a_row_is_read_are_children() {
+    #[db_op(get, "row")]
+    fn get() {}
+    #[db_op(scan, "lazy", rows = stream)]
+    fn scan() -> impl Iterator<Item = ()> {
+        (0..2).map(|_| get())
+    }
+    #[db_op(query, "between")]
+    fn between() {}
+    spans_of(|| scan().for_each(|()| between())).assert_tree(
+        "
+        scan lazy [client]
+          get row [client]
+          get row [client]
+        query between [client]
+        query between [client]
+        ",
+    );
+}
+
+#[test]
+fn a_stream_is_counted_in_every_coat() {
+    #[db_op(scan, "opaque", rows = stream)]
+    fn opaque() -> impl Stream<Item = u8> {
+        stream::iter([1, 2])
+    }
+    #[db_op(scan, "boxed", rows = stream)]
+    fn boxed<'a>() -> Pin<Box<dyn Stream<Item = Result<Row, StoreError>> + Send + 'a>> {
+        stream::iter(rows()).boxed()
+    }
+    #[db_op(scan, "later", rows = stream)]
+    async fn later() -> Result<impl Stream<Item = u8>, StoreError> {
+        tokio::task::yield_now().await;
+        Ok(stream::iter([1]))
+    }
+    #[async_trait::async_trait]
+    trait Scan {
+        async fn scan(&self) -> stream::BoxStream<'static, u8>;
+    }
+    #[async_trait::async_trait]
+    impl Scan for () {
+        #[db_op(scan, "trait", rows = stream)]
+        async fn scan(&self) -> stream::BoxStream<'static, u8> {
+            stream::iter([1, 2, 3]).boxed()
+        }
+    }
+    let spans = spans_of_async(async {
+        opaque().collect::<Vec<_>>().await;
+        boxed().collect::<Vec<_>>().await;
+        later().await.expect("a stream").collect::<Vec<_>>().await;
+        ().scan().await.next().await;
+    });
+    assert_span!(spans, "scan opaque", "db.response.returned_rows" = 2);
+    assert_span!(spans, "scan boxed", error: true, "db.response.returned_rows" = 3);
+    assert_span!(spans, "scan later", "db.response.returned_rows" = 1);
+    assert_span!(spans, "scan trait", error: false, "db.response.returned_rows" = 1);
+}
+
+// ---- jobs ----
+
+#[test]
+fn a_job_is_named_by_its_type_and_target() {
+    struct Report(usize);
+    impl percolate_core::otel::JobStatus for Report {
+        fn is_partial(&self) -> bool {
+            self.0 > 0
+        }
+    }
+    #[background_job(index.field.rebuild, schema)]
+    fn rebuild(schema: &str, refused: usize) -> Result<Report, StoreError> {
+        Ok(Report(refused))
+    }
+    #[background_job(index.build, target = "hnsw", batch_size = |n| *n)]
+    async fn build() -> Result<usize, StoreError> {
+        Ok(12)
+    }
+    #[background_job("report.render")]
+    fn render() -> Result<(), io::Error> {
+        Err(io::ErrorKind::TimedOut.into())
+    }
+    let spans = spans_of(|| {
+        assert!(rebuild("users", 0).is_ok());
+        assert!(rebuild("posts", 2).is_ok());
+        build().now_or_never();
+        render()
+    });
+    assert_span!(spans, "index.field.rebuild users", kind: Internal, root: true, error: false,
+        "job.type" = "index.field.rebuild", "job.target" = "users", "job.status" = "success");
+    assert_span!(spans, "index.field.rebuild posts", error: false, "job.status" = "partial");
+    assert_span!(spans, "index.build hnsw", "job.batch_size" = 12, "job.duration_ms" = 0);
+    assert_span!(spans, "report.render", error: true, "error.type" = "TimedOut", "job.status" = "failed",
+        "job.target" = ABSENT);
+}
+
+#[test]
+fn every_call_is_measured() {
+    #[db_op(get, cf)]
+    fn get(cf: &str) -> BTreeMap<u8, u8> {
+        BTreeMap::new()
+    }
+    #[background_job(wal.flush, "wal")]
+    fn flush() {}
+    let capture = Capture::new();
+    capture.run(|| {
+        get("a");
+        get("a");
+        flush();
+    });
+    let metrics = capture.metrics();
+    assert_eq!(metrics.count("db.client.operation.duration", &[("db.collection.name", "a")]), 2);
+    assert_eq!(metrics.count("job.duration", &[("job.type", "wal.flush"), ("job.status", "success")]), 1);
+}
