@@ -298,7 +298,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn optional<'a, T: TracingValue>(value: &'a Option<T>) -> Option<&'a dyn TracingValue> {
+#[expect(clippy::ref_option, reason = "a field's value is a reference to where it is")]
+fn optional<T: TracingValue>(value: &Option<T>) -> Option<&dyn TracingValue> {
     value.as_ref().map(|value| value as &dyn TracingValue)
 }
 

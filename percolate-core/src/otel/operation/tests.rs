@@ -134,7 +134,7 @@ fn the_decision_of_a_remote_parent_is_kept() {
 fn a_linked_job_starts_a_trace_of_its_own() {
     let scoped = Scoped::new(Sampler::default());
     get(|| {
-        enter(&LINKED, Names { target: Some("articles"), ..Names::default() }, &mut |_| {}).finish(Outcome::default())
+        enter(&LINKED, Names { target: Some("articles"), ..Names::default() }, &mut |_| {}).finish(Outcome::default());
     });
     let spans = scoped.spans();
     let (job, outer) = (&spans[0], &spans[1]);
