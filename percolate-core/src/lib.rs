@@ -6,15 +6,15 @@
 #[expect(unused_extern_crates, reason = "used by expansions in this crate")]
 extern crate self as percolate_core;
 
-pub mod otel;
-#[doc(hidden)]
-pub mod private;
 #[cfg(feature = "store")]
 pub mod admin;
 #[cfg(feature = "store")]
 mod database;
 #[cfg(feature = "store")]
 mod index;
+pub mod otel;
+#[doc(hidden)]
+pub mod private;
 #[cfg(feature = "store")]
 pub mod schema;
 #[cfg(feature = "store")]

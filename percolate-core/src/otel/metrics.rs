@@ -7,7 +7,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -141,7 +140,7 @@ pub(crate) fn scope() -> InstrumentationScope {
 #[derive(Debug)]
 pub(crate) struct Series {
     registry: u64,
-    site: &'static Site,
+    pub(crate) site: &'static Site,
     pub(crate) target: Option<Box<str>>,
     pub(crate) namespace: Option<Box<str>>,
     pub(crate) server_address: Option<Box<str>>,
@@ -335,32 +334,21 @@ impl Registry {
     }
 }
 
-/// A short string hash (FNV-1a over the names, seeded with the site's address).
+/// A few bits of the names, mixed with the site's address: enough to tell a site's collections apart in most cases,
+/// and cheaper than reading them whole. Equality is judged on everything.
+#[inline]
 fn hash(site: &'static Site, names: Names<'_>) -> u64 {
-    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325 ^ (std::ptr::from_ref(site).addr() as u64));
-    names.hash(&mut hasher);
-    hasher.finish()
-}
-
-struct Fnv(u64);
-
-impl Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn write_u8(&mut self, byte: u8) {
-        self.write(&[byte]);
-    }
-
-    // A discriminant of `Option`: one step instead of eight.
-    fn write_isize(&mut self, value: isize) {
-        self.0 = (self.0 ^ u64::from(value != 0)).wrapping_mul(0x0100_0000_01b3);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0 ^ (self.0 >> 32)
-    }
+    let site = std::ptr::from_ref(site).addr() as u64 >> 4;
+    let target = names.target.map_or(0, |target| {
+        let bytes = target.as_bytes();
+        let place = |index: usize| u64::from(bytes.get(index).copied().unwrap_or(0));
+        let length = bytes.len();
+        (length as u64)
+            | place(0) << 8
+            | place(length / 2) << 16
+            | place(length.wrapping_sub(2)) << 24
+            | place(length.wrapping_sub(1)) << 32
+    });
+    let mixed = (site ^ target.rotate_left(20)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ (mixed >> 32)
 }

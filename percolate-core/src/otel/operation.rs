@@ -22,7 +22,7 @@ use super::conventions as names;
 use super::metrics::{Names, Series};
 use super::outcome::{ErrorInfo, Outcome};
 use super::record::{Record, Side};
-use super::runtime::{self, Decision, Runtime, Start, UnsampledGuard};
+use super::runtime::{self, Decision, Identity, Runtime, UnsampledGuard};
 use super::site::{Kind, Parent, Site, SiteKind, attr};
 
 /// A value of an annotation's own attribute.
@@ -106,10 +106,10 @@ impl FieldValue {
 /// What only recorded calls say at entry.
 #[derive(Debug, Default)]
 pub struct Details {
-    batch_size: Option<i64>,
-    query_text: Option<String>,
-    query_summary: Option<String>,
-    custom: Vec<(usize, FieldValue)>,
+    pub(crate) batch_size: Option<i64>,
+    pub(crate) query_text: Option<String>,
+    pub(crate) query_summary: Option<String>,
+    pub(crate) custom: Vec<(usize, FieldValue)>,
 }
 
 impl Details {
@@ -135,13 +135,17 @@ impl Details {
 }
 
 /// One call of an annotated function, from its start to its finish.
+///
+/// Empty when nothing listens, and after the end.
 #[derive(Debug)]
-pub struct Call {
-    site: &'static Site,
+pub struct Call(Option<Live>);
+
+/// A call that something listens to.
+#[derive(Debug)]
+struct Live {
     runtime: &'static Runtime,
-    series: Option<&'static Series>,
-    /// `None` when nothing listens, and after the end.
-    started: Option<Reading>,
+    series: &'static Series,
+    started: Reading,
     mode: Mode,
 }
 
@@ -152,19 +156,24 @@ enum Mode {
     /// Nothing is recorded of this call and of those inside.
     UnsampledRoot(NonZeroU128),
     /// A span is recorded.
-    Recorded(Box<Recorded>),
+    Recorded(Recorded),
 }
 
 #[derive(Debug)]
 struct Recorded {
     /// The identity of the compact record; `None` when only `tracing` layers look.
-    start: Option<Start>,
-    /// The context with this call as the current span.
+    identity: Option<Identity>,
+    /// What few calls have.
+    more: Option<Box<More>>,
+}
+
+/// What few recorded calls have.
+#[derive(Debug, Default)]
+struct More {
+    /// The context with this call as the current span, where it is entered more than once.
     context: Option<Context>,
-    span: tracing::Span,
-    details: Details,
-    /// Names that the series does not hold, because there were too many.
-    names: Option<Box<OwnedNames>>,
+    span: Option<tracing::Span>,
+    side: Side,
 }
 
 /// The names of a call whose series is the overflow one.
@@ -178,50 +187,59 @@ pub(crate) struct OwnedNames {
 /// Starts a call that is not entered yet: its body is a future, given to [`run`].
 pub fn start(site: &'static Site, names: Names<'_>, details: &mut dyn FnMut(&mut Details)) -> Call {
     let is_watched = site.is_watched();
-    let runtime = match runtime::current() {
-        Some(runtime) => runtime,
-        None if is_watched => runtime::layers_only(),
-        None => {
-            return Call { site, runtime: runtime::layers_only(), series: None, started: None, mode: Mode::Plain };
-        }
+    let Some(runtime) = runtime::current().or_else(|| is_watched.then(runtime::layers_only)) else {
+        return Call(None);
     };
+    Call(listen(runtime, is_watched, site, names, details))
+}
+
+/// Starts a call that something listens to; gives nothing when it is suppressed.
+#[inline(never)]
+fn listen(
+    runtime: &'static Runtime,
+    is_watched: bool,
+    site: &'static Site,
+    names: Names<'_>,
+    details: &mut dyn FnMut(&mut Details),
+) -> Option<Live> {
     let decision = runtime.decide(site);
     if matches!(decision, Decision::Suppressed) {
-        return Call { site, runtime, series: None, started: None, mode: Mode::Plain };
+        return None;
     }
     let series = runtime.registry.series(site, names);
     if site.def.site_kind == SiteKind::Job && series.is_measured() {
         runtime.registry.job_active(site, 1);
     }
-    let started = Some(Reading::now());
+    let started = Reading::now();
     let mode = match decision {
-        Decision::Sampled(identity) => {
-            Mode::Recorded(record_start(site, series, names, details, Some(identity), is_watched))
+        Decision::Sampled(identity) => Mode::Recorded(Recorded {
+            identity: Some(identity),
+            more: if is_watched || !site.def.is_bare() || series.is_overflow {
+                describe(site, series, names, details, is_watched)
+            } else {
+                None
+            },
+        }),
+        Decision::Watched if is_watched => {
+            Mode::Recorded(Recorded { identity: None, more: describe(site, series, names, details, true) })
         }
-        Decision::Watched if is_watched => Mode::Recorded(record_start(site, series, names, details, None, true)),
         Decision::UnsampledRoot(trace_id) => Mode::UnsampledRoot(trace_id),
         Decision::Watched | Decision::Unsampled | Decision::Suppressed => Mode::Plain,
     };
-    Call { site, runtime, series: Some(series), started, mode }
+    Some(Live { runtime, series, started, mode })
 }
 
-fn record_start(
+/// What a recorded call has beyond its names and times.
+fn describe(
     site: &'static Site,
     series: &'static Series,
     names: Names<'_>,
     details: &mut dyn FnMut(&mut Details),
-    identity: Option<Start>,
     is_watched: bool,
-) -> Box<Recorded> {
+) -> Option<Box<More>> {
     let mut known = Details::default();
     details(&mut known);
-    let span = if is_watched { watched_span(site, site.def.name, names, &known) } else { tracing::Span::none() };
-    let context = match &identity {
-        Some(identity) if !site.def.leaf => {
-            Some(Context::map_current(|cx| cx.with_remote_span_context(identity.context.clone())))
-        }
-        _ => None,
-    };
+    let span = is_watched.then(|| watched_span(site, site.def.name, names, &known));
     let names = series.is_overflow.then(|| {
         Box::new(OwnedNames {
             target: names.target.map(str::to_owned),
@@ -229,7 +247,8 @@ fn record_start(
             server_address: names.server_address.map(str::to_owned),
         })
     });
-    Box::new(Recorded { start: identity, context, span, details: known, names })
+    let side = Side { details: known, names, ..Side::default() };
+    Some(Box::new(More { context: None, span, side }))
 }
 
 /// A span made by hand: for `tracing` layers alone, with the fields of an annotated call's span.
@@ -389,51 +408,57 @@ struct End<'a> {
 
 // ---- being inside a call ----
 
-/// What [`Call::enter`] changed on this thread, to be put back by [`Call::exit`].
+/// What [`Live::enter`] changed on this thread, to be put back by [`Live::exit`].
 #[derive(Debug, Default)]
 struct Inside {
     context: Option<ContextGuard>,
     unsampled: Option<UnsampledGuard>,
-    outer: Option<Active>,
-    is_active: bool,
+    /// The call that `record!` spoke of before; `Some` where this one took its place.
+    outer: Option<Option<Box<Active>>>,
 }
 
 /// The call that `record!` on this thread speaks of.
 #[derive(Debug)]
 struct Active {
     site: &'static Site,
-    is_recorded: bool,
     values: Vec<(usize, FieldValue)>,
 }
 
 thread_local! {
-    static ACTIVE: RefCell<Option<Active>> = const { RefCell::new(None) };
+    static ACTIVE: RefCell<Option<Box<Active>>> = const { RefCell::new(None) };
 }
 
 /// Records the annotation's own attribute number `index` on the call of `site` that this thread is inside of.
 pub fn record(site: &'static Site, index: usize, value: &mut dyn FnMut() -> FieldValue) {
-    let is_recorded = ACTIVE.with_borrow(|active| {
-        active.as_ref().is_some_and(|active| active.is_recorded && std::ptr::eq(active.site, site))
-    });
-    if is_recorded {
-        let value = value();
-        ACTIVE.with_borrow_mut(|active| {
-            if let Some(active) = active {
-                active.values.retain(|(known, _)| *known != index);
-                active.values.push((index, value));
-            }
-        });
+    let is_here = |active: &Option<Box<Active>>| active.as_ref().is_some_and(|it| std::ptr::eq(it.site, site));
+    if !ACTIVE.with_borrow(is_here) {
+        return;
     }
+    // The user's code runs outside the borrow: it may make calls of its own.
+    let value = value();
+    ACTIVE.with_borrow_mut(|active| {
+        if let Some(active) = active.as_mut().filter(|it| std::ptr::eq(it.site, site)) {
+            active.values.retain(|(known, _)| *known != index);
+            active.values.push((index, value));
+        }
+    });
 }
 
-impl Call {
-    /// Makes this call the current one on this thread.
-    fn enter(&mut self) -> Inside {
+/// A context in which the current span is `identity`.
+fn context_of(identity: &Identity) -> Context {
+    Context::map_current(|cx| cx.with_remote_span_context(identity.span_context()))
+}
+
+impl Live {
+    fn site(&self) -> &'static Site {
+        self.series.site
+    }
+
+    /// Makes this call the current one on this thread. `again` tells whether that happens more than once.
+    fn enter(&mut self, again: bool) -> Inside {
+        let site = self.site();
         let mut inside = Inside::default();
-        if self.started.is_none() {
-            return inside;
-        }
-        let mut late = Vec::new();
+        let mut active = None;
         match &mut self.mode {
             Mode::Plain => {}
             Mode::UnsampledRoot(trace_id) => {
@@ -444,49 +469,52 @@ impl Call {
                 })
                 .map(Context::attach);
             }
-            Mode::Recorded(recorded) => {
-                inside.context = recorded.context.clone().map(Context::attach);
-                recorded.span.with_subscriber(|(id, dispatch)| dispatch.enter(id));
-                late = std::mem::take(&mut recorded.details.custom);
+            Mode::Recorded(Recorded { identity, more }) => {
+                if let Some(identity) = identity.as_ref().filter(|_| !site.def.leaf) {
+                    let context = if again {
+                        let more = more.get_or_insert_default();
+                        more.context.get_or_insert_with(|| context_of(identity)).clone()
+                    } else {
+                        context_of(identity)
+                    };
+                    inside.context = Some(context.attach());
+                }
+                if let Some(span) = more.as_ref().and_then(|more| more.span.as_ref()) {
+                    span.with_subscriber(|(id, dispatch)| dispatch.enter(id));
+                }
+                if !site.def.custom.is_empty() {
+                    let more = more.get_or_insert_default();
+                    let values = std::mem::take(&mut more.side.details.custom);
+                    active = Some(Box::new(Active { site, values }));
+                }
             }
         }
-        if !self.site.def.custom.is_empty() {
-            let is_recorded = matches!(self.mode, Mode::Recorded(_));
-            inside.outer = ACTIVE.replace(Some(Active { site: self.site, is_recorded, values: late }));
-            inside.is_active = true;
+        if !site.def.custom.is_empty() {
+            inside.outer = Some(ACTIVE.replace(active));
         }
         inside
     }
 
-    /// Puts back what [`Call::enter`] changed.
+    /// Puts back what [`Live::enter`] changed.
     fn exit(&mut self, mut inside: Inside) {
-        if inside.is_active {
-            let active = ACTIVE.replace(inside.outer.take());
-            if let (Some(active), Mode::Recorded(recorded)) = (active, &mut self.mode) {
-                recorded.details.custom = active.values;
+        if let Some(outer) = inside.outer.take() {
+            let active = ACTIVE.replace(outer);
+            if let (Some(active), Mode::Recorded(Recorded { more: Some(more), .. })) = (active, &mut self.mode) {
+                more.side.details.custom = active.values;
             }
         }
-        if let Mode::Recorded(recorded) = &self.mode {
-            recorded.span.with_subscriber(|(id, dispatch)| dispatch.exit(id));
+        if let Mode::Recorded(Recorded { more: Some(more), .. }) = &self.mode {
+            if let Some(span) = &more.span {
+                span.with_subscriber(|(id, dispatch)| dispatch.exit(id));
+            }
         }
-        drop(inside);
     }
 
-    /// Makes this call the current one on this thread until the guard is dropped.
-    pub fn scope(&mut self) -> CallScope<'_> {
-        let inside = Some(self.enter());
-        CallScope { call: self, inside }
-    }
-
-    /// Ends the call with what its value says.
-    pub fn finish(mut self, outcome: Outcome) {
-        self.end(outcome, None);
-    }
-
-    fn end(&mut self, mut outcome: Outcome, cancelled: Option<&'static str>) {
-        let Some(started) = self.started.take() else { return };
+    fn end(self, mut outcome: Outcome, cancelled: Option<&'static str>) {
+        let Self { runtime, series, started, mode } = self;
+        let site = series.site;
         let duration = started.elapsed();
-        if !self.runtime.returned_rows {
+        if !runtime.returned_rows {
             outcome.returned_rows = None;
         }
         let status = match cancelled {
@@ -495,60 +523,31 @@ impl Call {
             None if outcome.partial => "partial",
             None => "success",
         };
-        if let Some(series) = self.series {
-            self.runtime.registry.measure(series, duration.as_secs_f64(), &outcome, status);
-            if self.site.def.site_kind == SiteKind::Job && series.is_measured() {
-                self.runtime.registry.job_active(self.site, -1);
-            }
+        runtime.registry.measure(series, duration.as_secs_f64(), &outcome, status);
+        if site.def.site_kind == SiteKind::Job && series.is_measured() {
+            runtime.registry.job_active(site, -1);
         }
-        let recorded = match std::mem::replace(&mut self.mode, Mode::Plain) {
-            Mode::Recorded(recorded) => recorded,
-            Mode::Plain => return self.report(None, (started, duration), status, outcome),
-            Mode::UnsampledRoot(trace_id) => return self.report(Some(trace_id), (started, duration), status, outcome),
-        };
-        let Recorded { start, context, span, details, names, .. } = *recorded;
-        record_end(self.site, &span, &End { outcome: &outcome, status, duration, late: &details.custom });
-        drop(span);
-        drop(context);
-        let (Some(start), Some(recorder), Some(series)) = (start, &self.runtime.recorder, self.series) else { return };
-        recorder.push(Record::new(
-            self.site,
-            series,
-            start,
-            (started, duration),
-            status,
-            outcome,
-            details.into(),
-            names,
-        ));
-    }
-
-    /// Makes an unsampled call visible that was slow or failed.
-    fn report(
-        &self,
-        root: Option<NonZeroU128>,
-        (started, duration): (Reading, Duration),
-        status: &'static str,
-        outcome: Outcome,
-    ) {
-        let reports = &self.runtime.reports;
-        let Some(reason) = reports.reason(self.site, duration, &outcome) else { return };
-        let Some(series) = self.series else { return };
-        self.runtime.registry.count_unsampled(series, reason.as_str());
-        reports.emit((self.site, series), reason, duration, &outcome, root);
-        if let (true, Some(trace_id), Some(recorder)) = (reports.exports_roots, root, &self.runtime.recorder) {
-            let start = Start::root(trace_id, None);
-            let timing = (started, duration);
-            recorder.push(Record::new(self.site, series, start, timing, status, outcome, Side::default(), None));
+        let timing = (started, duration);
+        match mode {
+            Mode::Recorded(Recorded { identity, mut more }) => {
+                if let Some((more, span)) = more.as_mut().and_then(|more| more.span.take().map(|span| (more, span))) {
+                    let late = &more.side.details.custom;
+                    record_end(site, &span, &End { outcome: &outcome, status, duration, late });
+                }
+                if let (Some(identity), Some(recorder)) = (identity, &runtime.recorder) {
+                    let side = more.map(|more| Box::new(more.side));
+                    recorder.push(Record::new(series, identity, timing, status, outcome, side));
+                }
+            }
+            Mode::Plain => report(runtime, series, None, timing, status, outcome),
+            Mode::UnsampledRoot(trace_id) => report(runtime, series, Some(trace_id), timing, status, outcome),
         }
     }
 
     /// Ends a call that did not come to its finish.
-    fn abandon(&mut self) {
-        if self.started.is_none() {
-            return;
-        }
-        let is_job = self.site.def.site_kind == SiteKind::Job;
+    #[cold]
+    fn abandon(self) {
+        let is_job = self.site().def.site_kind == SiteKind::Job;
         let failure = |error_type| Some(ErrorInfo { error_type: Cow::Borrowed(error_type), status_code: None });
         if std::thread::panicking() {
             self.end(Outcome { error: failure(names::ERROR_TYPE_PANIC), ..Outcome::default() }, None);
@@ -559,9 +558,50 @@ impl Call {
     }
 }
 
+/// Makes an unsampled call visible that was slow or failed.
+#[inline]
+fn report(
+    runtime: &'static Runtime,
+    series: &'static Series,
+    root: Option<NonZeroU128>,
+    (started, duration): (Reading, Duration),
+    status: &'static str,
+    outcome: Outcome,
+) {
+    let reports = &runtime.reports;
+    let Some(reason) = reports.reason(series.site, duration, &outcome) else { return };
+    runtime.registry.count_unsampled(series, reason.as_str());
+    reports.emit((series.site, series), reason, duration, &outcome, root);
+    if let (true, Some(trace_id), Some(recorder)) = (reports.exports_roots, root, &runtime.recorder) {
+        recorder.push(Record::new(series, Identity::root(trace_id), (started, duration), status, outcome, None));
+    }
+}
+
+impl Call {
+    /// Makes this call the current one on this thread until the guard is dropped.
+    pub fn scope(&mut self) -> CallScope<'_> {
+        let inside = self.0.as_mut().map(|live| live.enter(true));
+        CallScope { call: self, inside }
+    }
+
+    /// Whether something listens, so that the outcome matters.
+    pub fn is_live(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Ends the call with what its value says.
+    pub fn finish(mut self, outcome: Outcome) {
+        if let Some(live) = self.0.take() {
+            live.end(outcome, None);
+        }
+    }
+}
+
 impl Drop for Call {
     fn drop(&mut self) {
-        self.abandon();
+        if let Some(live) = self.0.take() {
+            live.abandon();
+        }
     }
 }
 
@@ -574,51 +614,54 @@ pub struct CallScope<'a> {
 
 impl Drop for CallScope<'_> {
     fn drop(&mut self) {
-        if let Some(inside) = self.inside.take() {
-            self.call.exit(inside);
+        if let (Some(live), Some(inside)) = (&mut self.call.0, self.inside.take()) {
+            live.exit(inside);
         }
     }
 }
 
 /// A synchronous call: entered from its start to its finish.
 #[derive(Debug)]
-pub struct SyncCall {
-    inside: Option<Inside>,
-    call: Call,
-}
+pub struct SyncCall(Option<(Inside, Live)>);
 
 /// Starts and enters a call.
 pub fn enter(site: &'static Site, names: Names<'_>, details: &mut dyn FnMut(&mut Details)) -> SyncCall {
-    let mut call = start(site, names, details);
-    let inside = Some(call.enter());
-    SyncCall { inside, call }
+    let is_watched = site.is_watched();
+    let Some(runtime) = runtime::current().or_else(|| is_watched.then(runtime::layers_only)) else {
+        return SyncCall(None);
+    };
+    SyncCall(listen(runtime, is_watched, site, names, details).map(|mut live| (live.enter(false), live)))
 }
 
 impl SyncCall {
+    /// Whether something listens, so that the outcome matters.
+    pub fn is_live(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Ends the call with what its value says.
     pub fn finish(mut self, outcome: Outcome) {
-        self.leave();
-        self.call.end(outcome, None);
+        if let Some((inside, mut live)) = self.0.take() {
+            live.exit(inside);
+            live.end(outcome, None);
+        }
     }
 
     /// Leaves the call without ending it: what it returned is still at work.
     pub fn detach(mut self) -> Call {
-        self.leave();
-        let Call { site, runtime, series, .. } = self.call;
-        let mode = std::mem::replace(&mut self.call.mode, Mode::Plain);
-        Call { site, runtime, series, started: self.call.started.take(), mode }
-    }
-
-    fn leave(&mut self) {
-        if let Some(inside) = self.inside.take() {
-            self.call.exit(inside);
-        }
+        Call(self.0.take().map(|(inside, mut live)| {
+            live.exit(inside);
+            live
+        }))
     }
 }
 
 impl Drop for SyncCall {
     fn drop(&mut self) {
-        self.leave();
+        if let Some((inside, mut live)) = self.0.take() {
+            live.exit(inside);
+            live.abandon();
+        }
     }
 }
 
@@ -668,17 +711,6 @@ impl<F: Future> Future for InCall<F> {
                 None => Poll::Pending,
             },
             (Poll::Pending, _) => Poll::Pending,
-        }
-    }
-}
-
-impl From<Details> for Side {
-    fn from(details: Details) -> Self {
-        Self {
-            batch_size: details.batch_size,
-            query_text: details.query_text,
-            query_summary: details.query_summary,
-            custom: details.custom,
         }
     }
 }

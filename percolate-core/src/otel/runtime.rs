@@ -204,7 +204,7 @@ impl Runtime {
                 } else {
                     sampler.samples_root(parent.trace_id(), site, Some(cx))
                 };
-                return if sampled { Decision::Sampled(Start::child(parent)) } else { Decision::Unsampled };
+                return if sampled { Decision::Sampled(Identity::child(parent)) } else { Decision::Unsampled };
             }
             if inherits && UNSAMPLED_ROOT.get().is_some() {
                 return Decision::Unsampled;
@@ -212,7 +212,7 @@ impl Runtime {
             let trace_id = new_trace_id();
             if sampler.samples_root(TraceId::from(trace_id.get()), site, None) {
                 let link = (site.def.parent == Parent::Link && parent.is_valid()).then(|| parent.clone());
-                Decision::Sampled(Start::root(trace_id, link))
+                Decision::Sampled(Identity::root(trace_id).linked(link))
             } else {
                 Decision::UnsampledRoot(trace_id)
             }
@@ -230,49 +230,81 @@ pub(crate) enum Decision {
     /// Not recorded; the calls inside follow. The trace id is kept for outgoing headers.
     UnsampledRoot(NonZeroU128),
     /// Recorded.
-    Sampled(Start),
+    Sampled(Identity),
     /// For `tracing` layers to decide.
     Watched,
 }
 
 /// The identity of a recorded call.
 #[derive(Debug)]
-pub(crate) struct Start {
-    pub(crate) context: SpanContext,
-    pub(crate) parent_span_id: SpanId,
-    pub(crate) parent_is_remote: bool,
-    pub(crate) link: Option<SpanContext>,
+pub(crate) struct Identity {
+    trace_id: u128,
+    span_id: u64,
+    parent_span_id: u64,
+    flags: TraceFlags,
+    parent_is_remote: bool,
+    /// What few identities have.
+    more: Option<Box<MoreIdentity>>,
 }
 
-impl Start {
+#[derive(Debug)]
+struct MoreIdentity {
+    trace_state: TraceState,
+    link: Option<SpanContext>,
+}
+
+impl Identity {
     fn child(parent: &SpanContext) -> Self {
+        let trace_state = parent.trace_state();
+        let has_state = *trace_state != TraceState::NONE;
         Self {
-            context: SpanContext::new(
-                parent.trace_id(),
-                new_span_id(),
-                parent.trace_flags() | TraceFlags::SAMPLED,
-                false,
-                parent.trace_state().clone(),
-            ),
-            parent_span_id: parent.span_id(),
+            trace_id: u128::from_be_bytes(parent.trace_id().to_bytes()),
+            span_id: new_id(),
+            parent_span_id: u64::from_be_bytes(parent.span_id().to_bytes()),
+            flags: parent.trace_flags() | TraceFlags::SAMPLED,
             parent_is_remote: parent.is_remote(),
-            link: None,
+            more: has_state.then(|| Box::new(MoreIdentity { trace_state: trace_state.clone(), link: None })),
         }
     }
 
-    pub(crate) fn root(trace_id: NonZeroU128, link: Option<SpanContext>) -> Self {
+    pub(crate) fn root(trace_id: NonZeroU128) -> Self {
         Self {
-            context: SpanContext::new(
-                TraceId::from(trace_id.get()),
-                new_span_id(),
-                TraceFlags::SAMPLED,
-                false,
-                TraceState::default(),
-            ),
-            parent_span_id: SpanId::INVALID,
+            trace_id: trace_id.get(),
+            span_id: new_id(),
+            parent_span_id: 0,
+            flags: TraceFlags::SAMPLED,
             parent_is_remote: false,
-            link,
+            more: None,
         }
+    }
+
+    fn linked(mut self, link: Option<SpanContext>) -> Self {
+        if link.is_some() {
+            self.more = Some(Box::new(MoreIdentity { trace_state: TraceState::NONE, link }));
+        }
+        self
+    }
+
+    pub(crate) fn span_context(&self) -> SpanContext {
+        SpanContext::new(
+            TraceId::from(self.trace_id),
+            SpanId::from(self.span_id),
+            self.flags,
+            false,
+            self.more.as_ref().map_or(TraceState::NONE, |more| more.trace_state.clone()),
+        )
+    }
+
+    pub(crate) fn parent_span_id(&self) -> SpanId {
+        SpanId::from(self.parent_span_id)
+    }
+
+    pub(crate) fn parent_is_remote(&self) -> bool {
+        self.parent_is_remote
+    }
+
+    pub(crate) fn link(&self) -> Option<&SpanContext> {
+        self.more.as_ref().and_then(|more| more.link.as_ref())
     }
 }
 
@@ -464,11 +496,16 @@ pub fn new_trace_id() -> NonZeroU128 {
 }
 
 /// A random span id.
-pub fn new_span_id() -> SpanId {
+fn new_id() -> u64 {
     loop {
         let id = random();
         if id != 0 {
-            return SpanId::from(id);
+            return id;
         }
     }
+}
+
+/// A random span id.
+pub fn new_span_id() -> SpanId {
+    SpanId::from(new_id())
 }

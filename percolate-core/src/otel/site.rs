@@ -174,6 +174,12 @@ pub struct SiteDef {
 }
 
 impl SiteDef {
+    /// Whether a call says nothing at entry beyond its names, so that nobody need ask it.
+    pub(crate) const fn is_bare(&self) -> bool {
+        const SAID_AT_ENTRY: u32 = attr::BATCH_SIZE | attr::JOB_BATCH_SIZE | attr::QUERY_TEXT | attr::QUERY_SUMMARY;
+        self.attributes & SAID_AT_ENTRY == 0 && self.custom.is_empty()
+    }
+
     /// What a database operation says when its annotation says nothing more.
     pub const fn db() -> Self {
         Self {

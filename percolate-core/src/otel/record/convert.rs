@@ -6,7 +6,7 @@ use opentelemetry::trace::{Link, SpanKind, Status};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
-use super::Record;
+use super::{Record, Side};
 use crate::otel::clock::Anchor;
 use crate::otel::conventions as names;
 use crate::otel::metrics;
@@ -31,15 +31,16 @@ impl Converter {
     }
 
     pub(super) fn convert(&self, record: Record) -> SpanData {
-        let Record { site, series, start, started, duration, status, outcome, side, names: owned } = record;
-        let def = site.def;
+        let Record { series, identity, started, duration, status, returned_rows, side } = record;
+        let Side { details, names: owned, affected_rows, error } = side.map(|side| *side).unwrap_or_default();
+        let def = series.site.def;
         let (target, namespace, server_address) = match &owned {
             Some(owned) => (owned.target.as_deref(), owned.namespace.as_deref(), owned.server_address.as_deref()),
             None => (series.target.as_deref(), series.namespace.as_deref(), series.server_address.as_deref()),
         };
-        let name = span_name(site, def.name, target, side.query_summary.as_deref());
-        let mut attributes = Attributes(Vec::with_capacity(10 + side.custom.len()));
-        let batch_size = outcome.batch_size.or(side.batch_size);
+        let name = span_name(series.site, def.name, target, details.query_summary.as_deref());
+        let mut attributes = Attributes(Vec::with_capacity(10 + details.custom.len()));
+        let batch_size = details.batch_size;
         match def.site_kind {
             SiteKind::Db => {
                 attributes.push(names::DB_SYSTEM_NAME, Some(def.system));
@@ -48,10 +49,10 @@ impl Converter {
                 attributes.push_owned(names::DB_NAMESPACE, namespace);
                 attributes.push_owned(names::SERVER_ADDRESS, server_address);
                 attributes.push(names::DB_OPERATION_BATCH_SIZE, batch_size);
-                attributes.push(names::DB_QUERY_SUMMARY, side.query_summary);
-                attributes.push(names::DB_QUERY_TEXT, side.query_text);
-                attributes.push(names::DB_RESPONSE_RETURNED_ROWS, outcome.returned_rows);
-                attributes.push(names::DB_RESPONSE_AFFECTED_ROWS, outcome.affected_rows);
+                attributes.push(names::DB_QUERY_SUMMARY, details.query_summary);
+                attributes.push(names::DB_QUERY_TEXT, details.query_text);
+                attributes.push(names::DB_RESPONSE_RETURNED_ROWS, returned_rows);
+                attributes.push(names::DB_RESPONSE_AFFECTED_ROWS, affected_rows);
             }
             SiteKind::Job => {
                 attributes.push(names::JOB_TYPE, Some(def.name));
@@ -62,23 +63,23 @@ impl Converter {
             }
         }
         let mut span_status = Status::Unset;
-        if let Some(error) = outcome.error {
+        if let Some(error) = error {
             attributes.push(names::ERROR_TYPE, Some(error.error_type));
             attributes.push(names::DB_RESPONSE_STATUS_CODE, error.status_code);
             span_status = Status::Error { description: Cow::Borrowed("") };
         }
-        for (index, value) in side.custom {
+        for (index, value) in details.custom {
             if let (Some(name), Some(value)) = (def.custom.get(index), value.into_otel()) {
                 attributes.push(name, Some(value));
             }
         }
         let mut links = SpanLinks::default();
-        links.links.extend(start.link.map(Link::with_context));
+        links.links.extend(identity.link().cloned().map(Link::with_context));
         let start_time = self.anchor.wall_clock(started);
         SpanData {
-            span_context: start.context,
-            parent_span_id: start.parent_span_id,
-            parent_span_is_remote: start.parent_is_remote,
+            span_context: identity.span_context(),
+            parent_span_id: identity.parent_span_id(),
+            parent_span_is_remote: identity.parent_is_remote(),
             span_kind: match def.kind {
                 Kind::Client => SpanKind::Client,
                 Kind::Internal => SpanKind::Internal,

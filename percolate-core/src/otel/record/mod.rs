@@ -12,48 +12,51 @@ use std::time::Duration;
 
 use super::clock::Reading;
 use super::metrics::Series;
-use super::operation::{FieldValue, OwnedNames};
-use super::outcome::Outcome;
-use super::runtime::Start;
-use super::site::Site;
+use super::operation::{Details, OwnedNames};
+use super::outcome::{ErrorInfo, Outcome};
+use super::runtime::Identity;
 
 pub(crate) use buffer::Recorder;
 
-/// One finished call.
+/// One finished call: what every call has, and a pointer to what few have.
 #[derive(Debug)]
 pub(crate) struct Record {
-    site: &'static Site,
     series: &'static Series,
-    start: Start,
+    identity: Identity,
     started: Reading,
     duration: Duration,
     status: &'static str,
-    outcome: Outcome,
-    side: Side,
-    names: Option<Box<OwnedNames>>,
+    returned_rows: Option<i64>,
+    side: Option<Box<Side>>,
 }
 
 /// What few calls carry.
 #[derive(Debug, Default)]
 pub(crate) struct Side {
-    pub(crate) batch_size: Option<i64>,
-    pub(crate) query_text: Option<String>,
-    pub(crate) query_summary: Option<String>,
-    pub(crate) custom: Vec<(usize, FieldValue)>,
+    pub(crate) details: Details,
+    /// Names that the series does not hold, because there were too many.
+    pub(crate) names: Option<Box<OwnedNames>>,
+    pub(super) affected_rows: Option<i64>,
+    pub(super) error: Option<ErrorInfo>,
 }
 
 impl Record {
-    #[expect(clippy::too_many_arguments, reason = "one caller, and each argument is moved into its place")]
+    #[inline]
     pub(crate) fn new(
-        site: &'static Site,
         series: &'static Series,
-        start: Start,
+        identity: Identity,
         (started, duration): (Reading, Duration),
         status: &'static str,
         outcome: Outcome,
-        side: Side,
-        names: Option<Box<OwnedNames>>,
+        mut side: Option<Box<Side>>,
     ) -> Self {
-        Self { site, series, start, started, duration, status, outcome, side, names }
+        let Outcome { returned_rows, affected_rows, batch_size, error, partial: _ } = outcome;
+        if affected_rows.is_some() || batch_size.is_some() || error.is_some() {
+            let side = side.get_or_insert_default();
+            side.affected_rows = affected_rows;
+            side.details.batch_size = batch_size.or(side.details.batch_size);
+            side.error = error;
+        }
+        Self { series, identity, started, duration, status, returned_rows, side }
     }
 }
