@@ -508,6 +508,38 @@ pub const METRICS: &[MetricDef] = &[
     },
 ];
 
+const POOL: &[AttributeUse] = &[late("db.client.connection.pool.name", Required)];
+
+const fn pool(name: &'static str, instrument: &'static str, unit: &'static str, brief: &'static str) -> MetricDef {
+    MetricDef { name, instrument, unit, stability: Development, source: Source::OpenTelemetry, brief, attributes: POOL }
+}
+
+/// Metrics of the official conventions in the same namespace, which percolate does not emit: it has no pool.
+pub const OTHER_METRICS: &[MetricDef] = &[
+    pool("db.client.connection.count", "updowncounter", "{connection}", "Connections, by state."),
+    pool("db.client.connection.idle.max", "updowncounter", "{connection}", "Most idle connections allowed."),
+    pool("db.client.connection.idle.min", "updowncounter", "{connection}", "Fewest idle connections kept."),
+    pool("db.client.connection.max", "updowncounter", "{connection}", "Most connections allowed."),
+    pool("db.client.connection.pending_requests", "updowncounter", "{request}", "Requests that wait for a connection."),
+    pool("db.client.connection.timeouts", "counter", "{timeout}", "Requests that waited too long for a connection."),
+    pool("db.client.connection.create_time", "histogram", "s", "Time to create a connection."),
+    pool("db.client.connection.wait_time", "histogram", "s", "Time to get a connection."),
+    pool("db.client.connection.use_time", "histogram", "s", "Time a connection was in use."),
+];
+
+/// Old names of metrics.
+pub const DEPRECATED_METRICS: &[DeprecatedName] = &[
+    deprecated("db.client.connections.usage", "db.client.connection.count"),
+    deprecated("db.client.connections.idle.max", "db.client.connection.idle.max"),
+    deprecated("db.client.connections.idle.min", "db.client.connection.idle.min"),
+    deprecated("db.client.connections.max", "db.client.connection.max"),
+    deprecated("db.client.connections.pending_requests", "db.client.connection.pending_requests"),
+    deprecated("db.client.connections.timeouts", "db.client.connection.timeouts"),
+    deprecated("db.client.connections.create_time", "db.client.connection.create_time"),
+    deprecated("db.client.connections.wait_time", "db.client.connection.wait_time"),
+    deprecated("db.client.connections.use_time", "db.client.connection.use_time"),
+];
+
 /// Operations that work on one collection.
 pub const COLLECTION_OPERATIONS: &[&str] = &["get", "put", "delete", "scan", "multi_get", "merge", "delete_range"];
 

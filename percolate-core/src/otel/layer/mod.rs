@@ -7,6 +7,7 @@
 //! made outside of any span.
 
 mod check;
+mod metrics;
 mod registry;
 mod report;
 mod rule;
@@ -30,10 +31,12 @@ use tracing_subscriber::filter::Filtered;
 use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
 
+pub use metrics::CheckingExporter;
 pub use report::{Example, Finding, Place, Report};
 pub use rule::{Level, Rule};
 
 use super::conventions as names;
+use metrics::MetricFindings;
 use registry::{Class, Registry};
 use rule::{Case, Facts, words};
 use site::{CallSite, Slot, Subject};
@@ -106,6 +109,7 @@ struct Shared {
     settings: Settings,
     registry: Registry,
     sites: ArcSwap<Sites>,
+    metrics: MetricFindings,
 }
 
 #[derive(Debug, Clone)]
@@ -164,6 +168,8 @@ impl ConventionLayer {
             call_sites += usize::from(checked > 0);
             findings.extend(site.found().iter().map(|slot| self.finding(site, slot)));
         }
+        let (metrics, of_metrics) = self.shared.metrics.findings(&self.shared.registry);
+        findings.extend(of_metrics);
         findings.retain(|finding| !self.shared.settings.ignored.contains(&finding.rule));
         findings.sort_by(|a: &Finding, b: &Finding| {
             (a.place.order(), std::cmp::Reverse(a.level), a.rule, &a.subject).cmp(&(
@@ -173,7 +179,7 @@ impl ConventionLayer {
                 &b.subject,
             ))
         });
-        Report { findings, spans, call_sites, metrics: 0, fail_on: self.shared.settings.fail_on }
+        Report { findings, spans, call_sites, metrics, fail_on: self.shared.settings.fail_on }
     }
 
     /// Forgets everything found so far.
@@ -181,6 +187,7 @@ impl ConventionLayer {
         for site in self.shared.sites.load().values().flatten() {
             site.clear();
         }
+        self.shared.metrics.clear();
     }
 
     /// A scope at whose end the test fails on any finding, if the profile is [`Profile::Strict`].
@@ -233,10 +240,7 @@ impl ConventionLayer {
             }
             Case::RequiredMissing => {
                 facts.expected = match self.shared.registry.attribute(&facts.subject) {
-                    Some(attribute) if !attribute.members.is_empty() => {
-                        site::listed(&attribute.members.iter().map(ToString::to_string).collect::<Vec<_>>())
-                    }
-                    Some(attribute) => format!("a {}", attribute.value_type.as_str()),
+                    Some(attribute) => attribute.in_words(),
                     None => "any value".to_owned(),
                 };
             }
@@ -281,6 +285,9 @@ impl ConventionLayer {
 
     fn close(&self, state: &SpanState) {
         let settings = &self.shared.settings;
+        if state.error != 0 && state.operation != 0 && state.site.is_ours {
+            self.shared.metrics.span_failed(state.operation, state.error);
+        }
         let strict = settings.profile == Profile::Strict;
         let mut news: Vec<Slot> = Vec::new();
         check::check(state, strict, &mut |case, subject| {
@@ -293,19 +300,23 @@ impl ConventionLayer {
             }
         });
         for slot in &news {
-            let finding = self.finding(&state.site, slot);
-            tracing::warn!(
-                target: LOG_TARGET,
-                parent: None,
-                rule = finding.rule.id(),
-                level = finding.level.as_str(),
-                place = %finding.place,
-                "{}; {}",
-                finding.what,
-                finding.mend
-            );
+            log(&self.finding(&state.site, slot));
         }
     }
+}
+
+/// Outside of any span: an event inside the one that is checked would become part of it.
+fn log(finding: &Finding) {
+    tracing::warn!(
+        target: LOG_TARGET,
+        parent: None,
+        rule = finding.rule.id(),
+        level = finding.level.as_str(),
+        place = %finding.place,
+        "{}; {}",
+        finding.what,
+        finding.mend
+    );
 }
 
 fn is_error_event(metadata: &Metadata<'_>) -> bool {
@@ -374,7 +385,14 @@ impl ConventionLayerBuilder {
     /// Builds the Layer.
     pub fn build(self) -> ConventionLayer {
         let Self { settings, registry } = self;
-        ConventionLayer { shared: Arc::new(Shared { settings, registry, sites: ArcSwap::default() }) }
+        ConventionLayer {
+            shared: Arc::new(Shared {
+                settings,
+                registry,
+                sites: ArcSwap::default(),
+                metrics: MetricFindings::default(),
+            }),
+        }
     }
 }
 
@@ -406,7 +424,7 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, ctx: Context<'_, S>) {
         let Some(site) = self.site(attributes.metadata()) else { return };
         let Some(span) = ctx.span(id) else { return };
-        let mut state = SpanState { site, seen: Seen::default(), flags: state::Flags::default() };
+        let mut state = SpanState::new(site);
         let mut texts = Texts::new();
         let mut visitor = Visitor::at_start(&mut state, &mut texts);
         attributes.record(&mut visitor);

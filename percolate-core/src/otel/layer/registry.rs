@@ -18,6 +18,21 @@ pub(crate) struct Attribute {
     pub(crate) stability: Stability,
 }
 
+impl Attribute {
+    /// What to give: a type, or the values it may have.
+    pub(crate) fn in_words(&self) -> String {
+        if self.members.is_empty() {
+            match self.value_type {
+                ValueType::Int => "an int".to_owned(),
+                ValueType::Any => "any value".to_owned(),
+                other => format!("a {}", other.as_str()),
+            }
+        } else {
+            listed(&self.members.iter().map(ToString::to_string).collect::<Vec<_>>())
+        }
+    }
+}
+
 /// How much a span or metric wants an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Want {
@@ -86,6 +101,7 @@ pub(crate) struct Registry {
     pub(crate) templates: Vec<(Name, Attribute)>,
     /// Old names, and what to write instead (empty for nothing).
     pub(crate) deprecated: HashMap<Name, Name>,
+    pub(crate) deprecated_metrics: HashMap<Name, Name>,
     /// First words of names whose definitions are complete: an unknown name there is a mistake.
     pub(crate) namespaces: Vec<Name>,
     pub(crate) spans: Vec<SpanType>,
@@ -113,10 +129,18 @@ impl Registry {
                 .iter()
                 .map(|name| (Cow::Borrowed(name.key), Cow::Borrowed(name.instead)))
                 .collect(),
-            namespaces: ["db", "job", "rocksdb"].map(Cow::Borrowed).to_vec(),
-            spans: vec![span(&names::DB_SPAN, Class::Db, "database"), span(&names::JOB_SPAN, Class::Job, "job")],
+            deprecated_metrics: names::DEPRECATED_METRICS
+                .iter()
+                .map(|name| (Cow::Borrowed(name.key), Cow::Borrowed(name.instead)))
+                .collect(),
+            namespaces: ["db", "job", "rocksdb", "percolate"].map(Cow::Borrowed).to_vec(),
+            spans: vec![
+                span(&names::DB_SPAN, Class::Db, "database span"),
+                span(&names::JOB_SPAN, Class::Job, "job span"),
+            ],
             metrics: names::METRICS
                 .iter()
+                .chain(names::OTHER_METRICS)
                 .map(|def| {
                     let metric = Metric {
                         instrument: Cow::Borrowed(def.instrument),
@@ -192,6 +216,15 @@ impl SpanType {
     /// A registry's span is known by the attributes it requires.
     fn is_announced_by(&self, fields: &[&str]) -> bool {
         self.attributes.iter().any(|used| used.want == Want::Required && fields.contains(&&*used.key))
+    }
+}
+
+/// `a`, `b` or `c`.
+pub(crate) fn listed(values: &[String]) -> String {
+    let quoted: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
     }
 }
 

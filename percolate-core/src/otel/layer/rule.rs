@@ -110,6 +110,8 @@ rules! {
     UnexpectedInstrument = "unexpected_instrument" Violation;
     /// A measured value cannot be in the metric's unit.
     ImplausibleValue = "implausible_value" Violation;
+    /// An attribute that its metric does not define, and that may be different each time.
+    UnexpectedMetricAttribute = "unexpected_metric_attribute" Improvement;
     /// A span failed with an error type that its metric does not know.
     ErrorTypeDiffers = "error_type_differs" Violation;
 }
@@ -166,6 +168,7 @@ pub(crate) enum Case {
     Negative,
     TooLong,
     ErrorTypeDiffers,
+    NotOfMetric,
 }
 
 impl Case {
@@ -204,6 +207,7 @@ impl Case {
             Self::Instrument => Rule::UnexpectedInstrument,
             Self::DefaultBounds | Self::Negative | Self::TooLong => Rule::ImplausibleValue,
             Self::ErrorTypeDiffers => Rule::ErrorTypeDiffers,
+            Self::NotOfMetric => Rule::UnexpectedMetricAttribute,
         }
     }
 
@@ -222,7 +226,7 @@ impl Case {
 pub(crate) struct Facts {
     /// The attribute (or other name) the finding is about; empty when it is about the span as a whole.
     pub(crate) subject: String,
-    /// `database` or `job`, or the type of span a registry claims.
+    /// `database span`, `job span`, `metric`, or the type of span a registry claims.
     pub(crate) span: String,
     /// What the definition wants: a type, a kind, a unit, a list of values, a name.
     pub(crate) expected: String,
@@ -230,13 +234,17 @@ pub(crate) struct Facts {
     pub(crate) found: String,
 }
 
+/// What stands in [`Facts::span`] when a metric is meant.
+pub(crate) const METRIC: &str = "metric";
+
 /// What is wrong, and what to write instead.
 pub(crate) fn words(case: Case, facts: &Facts) -> (String, String) {
     let Facts { subject, span, expected, found } = facts;
     let (what, mend): (String, String) = match case {
         Case::RequiredMissing => (
-            format!("a {span} span without `{subject}`"),
+            format!("a {span} without `{subject}`"),
             match subject.as_str() {
+                _ if span == METRIC => format!("record it with `{subject}` ({expected})"),
                 names::DB_SYSTEM_NAME => {
                     format!("give `{subject} = \"…\"` (the database system, lower case) where the span is created")
                 }
@@ -280,7 +288,7 @@ pub(crate) fn words(case: Case, facts: &Facts) -> (String, String) {
                 ("int", "u64") => {
                     format!("cast it: `{subject} = n as i64` (tracing-opentelemetry exports a u64 as a string)")
                 }
-                ("int", _) => format!("record `{subject}` as an i64"),
+                ("int", _) if span != METRIC => format!("record `{subject}` as an i64"),
                 ("string", _) => format!("record `{subject}` as a string"),
                 (other, _) => format!("record `{subject}` as a {other}"),
             };
@@ -351,11 +359,11 @@ pub(crate) fn words(case: Case, facts: &Facts) -> (String, String) {
             "record the name of the error's type or code; it becomes an attribute of metrics".to_owned(),
         ),
         Case::KindMissing => (
-            format!("the span has no kind, and so is INTERNAL; a {span} span is {}", expected.to_uppercase()),
+            format!("the span has no kind, and so is INTERNAL; a {span} is {}", expected.to_uppercase()),
             format!("give `otel.kind = \"{expected}\"` where the span is created"),
         ),
         Case::KindWrong => (
-            format!("the span's kind is not the one of a {span} span"),
+            format!("the span's kind is not the one of a {span}"),
             format!("give `otel.kind = \"{expected}\"` where the span is created"),
         ),
         Case::KindOdd => (
@@ -448,6 +456,10 @@ pub(crate) fn words(case: Case, facts: &Facts) -> (String, String) {
         Case::TooLong => (
             "a measured duration is longer than a day; it may be milliseconds".to_owned(),
             "record seconds: `duration.as_secs_f64()`".to_owned(),
+        ),
+        Case::NotOfMetric => (
+            format!("the metric's definition has no attribute `{subject}`"),
+            "leave it to spans: each value of it is another series".to_owned(),
         ),
         Case::ErrorTypeDiffers => (
             format!("spans of this operation failed with an `{subject}` that its metric does not have"),

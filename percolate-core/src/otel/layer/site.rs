@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use tracing_core::Metadata;
 
 use super::super::conventions::{self as names, Stability, ValueType};
-use super::registry::{Class, Registry, SpanType, Want, is_well_formed};
+use super::registry::{Class, Registry, SpanType, Want, is_well_formed, listed};
 use super::rule::Case;
 use super::state::Seen;
 
@@ -322,14 +322,5 @@ fn role(field: &str) -> Role {
         names::JOB_TARGET_NAME => Role::JobTarget,
         names::JOB_STATUS => Role::JobStatus,
         _ => Role::Plain,
-    }
-}
-
-/// `a`, `b` or `c`.
-pub(crate) fn listed(values: &[String]) -> String {
-    let quoted: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
-    match quoted.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-        _ => quoted.concat(),
     }
 }

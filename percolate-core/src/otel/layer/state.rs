@@ -94,12 +94,26 @@ pub(crate) struct SpanState {
     pub(crate) site: Arc<CallSite>,
     pub(crate) seen: Seen,
     pub(crate) flags: Flags,
+    /// Hash of the operation or job type; 0 when it was not given.
+    pub(crate) operation: u64,
+    /// Hash of the error type; 0 when it was not given.
+    pub(crate) error: u64,
 }
 
 impl SpanState {
+    pub(crate) fn new(site: Arc<CallSite>) -> Self {
+        Self { site, seen: Seen::default(), flags: Flags::default(), operation: 0, error: 0 }
+    }
+
     pub(crate) fn error_event(&mut self) {
         self.flags.set(Flags::ERROR_EVENT);
     }
+}
+
+/// A hash to tell names apart by without keeping them; never 0.
+pub(crate) fn hash(text: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, step) | 1
 }
 
 /// The texts a span's name is made of, for as long as the span is being created.
@@ -203,6 +217,8 @@ pub(crate) struct Visitor<'a> {
     site: &'a CallSite,
     seen: &'a mut Seen,
     flags: &'a mut Flags,
+    operation: &'a mut u64,
+    error: &'a mut u64,
     /// There while the span is being created.
     texts: Option<&'a mut Texts>,
 }
@@ -210,12 +226,17 @@ pub(crate) struct Visitor<'a> {
 impl<'a> Visitor<'a> {
     /// Looks at the fields a span is created with.
     pub(crate) fn at_start(state: &'a mut SpanState, texts: &'a mut Texts) -> Self {
-        Self { site: &state.site, seen: &mut state.seen, flags: &mut state.flags, texts: Some(texts) }
+        Self::new(state, Some(texts))
     }
 
     /// Looks at fields that come later.
     pub(crate) fn later(state: &'a mut SpanState) -> Self {
-        Self { site: &state.site, seen: &mut state.seen, flags: &mut state.flags, texts: None }
+        Self::new(state, None)
+    }
+
+    fn new(state: &'a mut SpanState, texts: Option<&'a mut Texts>) -> Self {
+        let SpanState { site, seen, flags, operation, error } = state;
+        Self { site, seen, flags, operation, error, texts }
     }
 
     /// Judges the name, once all fields of the creation have passed.
@@ -289,6 +310,7 @@ impl<'a> Visitor<'a> {
                 self.flags.put(Flags::SINGLE, names::SINGLE_OPERATIONS.contains(&text));
                 let is_batch = text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("batch"));
                 self.flags.put(Flags::BATCH, is_batch);
+                *self.operation = hash(text);
                 self.put(Part::Operation, text);
             }
             Role::Collection => self.put(Part::Collection, text),
@@ -301,10 +323,14 @@ impl<'a> Visitor<'a> {
             Role::Summary => self.put(Part::Summary, text),
             Role::QueryText => self.flags.put(Flags::LITERAL, has_literals(text)),
             Role::ErrorType => {
+                *self.error = hash(text);
                 self.flags.put(Flags::ERROR_MESSAGE, is_message(text));
                 self.flags.put(Flags::ROCKSDB_CODE, names::ROCKSDB_STATUS_CODES.contains(&text));
             }
-            Role::JobType => self.put(Part::JobType, text),
+            Role::JobType => {
+                *self.operation = hash(text);
+                self.put(Part::JobType, text);
+            }
             Role::JobTarget => self.put(Part::JobTarget, text),
             Role::JobStatus => {
                 self.flags.put(Flags::JOB_SUCCESS, text == "success");

@@ -13,6 +13,7 @@ use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 
+use super::super::layer::ConventionLayer;
 use super::diff::assert_same_text;
 use super::spans::value_text;
 
@@ -299,19 +300,27 @@ fn copy<T: Copy>(data: &MetricData<T>, number: impl Fn(T) -> f64) -> (Instrument
     }
 }
 
-/// Keeps the newest export; cumulative, so that it holds everything.
-#[derive(Debug, Clone, Default)]
-pub(super) struct MetricStore(Arc<Mutex<Metrics>>);
+/// Checks what is exported and keeps the newest; cumulative, so that it holds everything.
+#[derive(Debug, Clone)]
+pub(super) struct MetricStore {
+    newest: Arc<Mutex<Metrics>>,
+    conventions: ConventionLayer,
+}
 
 impl MetricStore {
+    pub(super) fn new(conventions: ConventionLayer) -> Self {
+        Self { newest: Arc::default(), conventions }
+    }
+
     pub(super) fn newest(&self) -> Metrics {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl PushMetricExporter for MetricStore {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Metrics::from_sdk(metrics);
+        self.conventions.check_metrics(metrics);
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Metrics::from_sdk(metrics);
         Ok(())
     }
 

@@ -124,8 +124,9 @@ impl Capture {
         self.inner.metrics.newest()
     }
 
-    /// What does not follow the conventions so far. `capture.report().assert_clean()` fails a test on any finding.
+    /// What does not follow the conventions so far, metrics included. `capture.report().assert_clean()` fails a test on any finding.
     pub fn report(&self) -> Report {
+        let _ = self.inner.meters.force_flush();
         self.inner.conventions.report()
     }
 
@@ -233,10 +234,10 @@ impl CaptureBuilder {
     ///
     /// When the thread that collects metrics or records cannot be started.
     pub fn build(self) -> Capture {
-        let (spans, metrics) = (SpanStore::default(), metrics::MetricStore::default());
         let conventions = self
             .conventions
             .unwrap_or_else(|| ConventionLayer::builder().profile(Profile::from_env_or(Profile::Collect)).build());
+        let (spans, metrics) = (SpanStore::default(), metrics::MetricStore::new(conventions.clone()));
         let tracers =
             SdkTracerProvider::builder().with_sampler(self.sampler.clone()).with_simple_exporter(spans.clone()).build();
         // Collection happens when a test asks; the period is only there because the reader wants one.
