@@ -224,6 +224,8 @@ const fn own(key: &'static str, value_type: ValueType, brief: &'static str, exam
     }
 }
 
+/// The value of [`JOB_STATUS`] of a run without any failure.
+pub const JOB_STATUS_SUCCESS: &str = "success";
 /// The values of [`JOB_STATUS`].
 pub const JOB_STATUS_VALUES: &[&str] = &["success", "partial", "failed", "cancelled"];
 

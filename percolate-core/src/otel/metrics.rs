@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use opentelemetry::metrics::{BoundHistogram, Counter, Histogram, MeterProvider, UpDownCounter};
 use opentelemetry::{InstrumentationScope, KeyValue};
@@ -164,7 +165,7 @@ impl Series {
             ),
             (Some(instruments), SiteKind::Job) if site.def.metrics => {
                 let mut success = attributes.clone();
-                success.push(KeyValue::new(names::JOB_STATUS, "success"));
+                success.push(KeyValue::new(names::JOB_STATUS, names::JOB_STATUS_SUCCESS));
                 (Some(instruments.job_duration.bind(&success)), None)
             }
             _ => (None, None),
@@ -307,12 +308,13 @@ impl Registry {
     }
 
     /// Measures one finished call.
-    pub(crate) fn measure(&self, series: &Series, seconds: f64, outcome: &Outcome, status: &'static str) {
+    pub(crate) fn measure(&self, series: &Series, took: Duration, outcome: &Outcome, status: &'static str) {
         let (Some(instruments), Some(duration)) = (&self.instruments, &series.duration) else { return };
+        let seconds = took.as_secs_f64();
         if let (Some(rows), Some(count)) = (&series.rows, outcome.returned_rows) {
             rows.record(u64::try_from(count).unwrap_or(0));
         }
-        if outcome.error.is_none() && !outcome.partial && status == "success" {
+        if outcome.error.is_none() && status == names::JOB_STATUS_SUCCESS {
             duration.record(seconds);
             return;
         }

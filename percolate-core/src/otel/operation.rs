@@ -455,9 +455,8 @@ impl Live {
     }
 
     /// Makes this call the current one on this thread. `again` tells whether that happens more than once.
-    fn enter(&mut self, again: bool) -> Inside {
+    fn enter(&mut self, inside: &mut Inside, again: bool) {
         let site = self.site();
-        let mut inside = Inside::default();
         let mut active = None;
         match &mut self.mode {
             Mode::Plain => {}
@@ -492,11 +491,10 @@ impl Live {
         if !site.def.custom.is_empty() {
             inside.outer = Some(ACTIVE.replace(active));
         }
-        inside
     }
 
     /// Puts back what [`Live::enter`] changed.
-    fn exit(&mut self, mut inside: Inside) {
+    fn exit(&mut self, inside: &mut Inside) {
         if let Some(outer) = inside.outer.take() {
             let active = ACTIVE.replace(outer);
             if let (Some(active), Mode::Recorded(Recorded { more: Some(more), .. })) = (active, &mut self.mode) {
@@ -508,10 +506,12 @@ impl Live {
                 span.with_subscriber(|(id, dispatch)| dispatch.exit(id));
             }
         }
+        inside.context = None;
+        inside.unsampled = None;
     }
 
-    fn end(self, mut outcome: Outcome, cancelled: Option<&'static str>) {
-        let Self { runtime, series, started, mode } = self;
+    fn end(&mut self, outcome: &mut Outcome, cancelled: Option<&'static str>) {
+        let Self { runtime, series, started, ref mut mode } = *self;
         let site = series.site;
         let duration = started.elapsed();
         if !runtime.returned_rows {
@@ -521,39 +521,39 @@ impl Live {
             Some(status) => status,
             None if outcome.error.is_some() => "failed",
             None if outcome.partial => "partial",
-            None => "success",
+            None => names::JOB_STATUS_SUCCESS,
         };
-        runtime.registry.measure(series, duration.as_secs_f64(), &outcome, status);
+        runtime.registry.measure(series, duration, outcome, status);
         if site.def.site_kind == SiteKind::Job && series.is_measured() {
             runtime.registry.job_active(site, -1);
         }
         let timing = (started, duration);
         match mode {
-            Mode::Recorded(Recorded { identity, mut more }) => {
+            Mode::Recorded(Recorded { identity, more }) => {
                 if let Some((more, span)) = more.as_mut().and_then(|more| more.span.take().map(|span| (more, span))) {
                     let late = &more.side.details.custom;
-                    record_end(site, &span, &End { outcome: &outcome, status, duration, late });
+                    record_end(site, &span, &End { outcome, status, duration, late });
                 }
-                if let (Some(identity), Some(recorder)) = (identity, &runtime.recorder) {
-                    let side = more.map(|more| Box::new(more.side));
+                if let (Some(identity), Some(recorder)) = (identity.take(), &runtime.recorder) {
+                    let side = more.take().map(|more| Box::new(more.side));
                     recorder.push(Record::new(series, identity, timing, status, outcome, side));
                 }
             }
             Mode::Plain => report(runtime, series, None, timing, status, outcome),
-            Mode::UnsampledRoot(trace_id) => report(runtime, series, Some(trace_id), timing, status, outcome),
+            Mode::UnsampledRoot(trace_id) => report(runtime, series, Some(*trace_id), timing, status, outcome),
         }
     }
 
     /// Ends a call that did not come to its finish.
     #[cold]
-    fn abandon(self) {
+    fn abandon(&mut self) {
         let is_job = self.site().def.site_kind == SiteKind::Job;
         let failure = |error_type| Some(ErrorInfo { error_type: Cow::Borrowed(error_type), status_code: None });
         if std::thread::panicking() {
-            self.end(Outcome { error: failure(names::ERROR_TYPE_PANIC), ..Outcome::default() }, None);
+            self.end(&mut Outcome { error: failure(names::ERROR_TYPE_PANIC), ..Outcome::default() }, None);
         } else {
             let error = if is_job { None } else { failure(names::ERROR_TYPE_CANCELLED) };
-            self.end(Outcome { error, ..Outcome::default() }, Some("cancelled"));
+            self.end(&mut Outcome { error, ..Outcome::default() }, Some("cancelled"));
         }
     }
 }
@@ -566,12 +566,12 @@ fn report(
     root: Option<NonZeroU128>,
     (started, duration): (Reading, Duration),
     status: &'static str,
-    outcome: Outcome,
+    outcome: &mut Outcome,
 ) {
     let reports = &runtime.reports;
-    let Some(reason) = reports.reason(series.site, duration, &outcome) else { return };
+    let Some(reason) = reports.reason(series.site, duration, outcome) else { return };
     runtime.registry.count_unsampled(series, reason.as_str());
-    reports.emit((series.site, series), reason, duration, &outcome, root);
+    reports.emit((series.site, series), reason, duration, outcome, root);
     if let (true, Some(trace_id), Some(recorder)) = (reports.exports_roots, root, &runtime.recorder) {
         recorder.push(Record::new(series, Identity::root(trace_id), (started, duration), status, outcome, None));
     }
@@ -580,7 +580,10 @@ fn report(
 impl Call {
     /// Makes this call the current one on this thread until the guard is dropped.
     pub fn scope(&mut self) -> CallScope<'_> {
-        let inside = self.0.as_mut().map(|live| live.enter(true));
+        let mut inside = Inside::default();
+        if let Some(live) = &mut self.0 {
+            live.enter(&mut inside, true);
+        }
         CallScope { call: self, inside }
     }
 
@@ -590,16 +593,17 @@ impl Call {
     }
 
     /// Ends the call with what its value says.
-    pub fn finish(mut self, outcome: Outcome) {
-        if let Some(live) = self.0.take() {
-            live.end(outcome, None);
+    pub fn finish(mut self, mut outcome: Outcome) {
+        if let Some(live) = &mut self.0 {
+            live.end(&mut outcome, None);
         }
+        self.0 = None;
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if let Some(live) = self.0.take() {
+        if let Some(live) = &mut self.0 {
             live.abandon();
         }
     }
@@ -609,57 +613,65 @@ impl Drop for Call {
 #[derive(Debug)]
 pub struct CallScope<'a> {
     call: &'a mut Call,
-    inside: Option<Inside>,
+    inside: Inside,
 }
 
 impl Drop for CallScope<'_> {
     fn drop(&mut self) {
-        if let (Some(live), Some(inside)) = (&mut self.call.0, self.inside.take()) {
-            live.exit(inside);
+        if let Some(live) = &mut self.call.0 {
+            live.exit(&mut self.inside);
         }
     }
 }
 
 /// A synchronous call: entered from its start to its finish.
 #[derive(Debug)]
-pub struct SyncCall(Option<(Inside, Live)>);
+pub struct SyncCall {
+    live: Option<Live>,
+    inside: Inside,
+}
 
 /// Starts and enters a call.
 pub fn enter(site: &'static Site, names: Names<'_>, details: &mut dyn FnMut(&mut Details)) -> SyncCall {
+    let mut call = SyncCall { live: None, inside: Inside::default() };
     let is_watched = site.is_watched();
-    let Some(runtime) = runtime::current().or_else(|| is_watched.then(runtime::layers_only)) else {
-        return SyncCall(None);
-    };
-    SyncCall(listen(runtime, is_watched, site, names, details).map(|mut live| (live.enter(false), live)))
+    if let Some(runtime) = runtime::current().or_else(|| is_watched.then(runtime::layers_only)) {
+        call.live = listen(runtime, is_watched, site, names, details);
+        if let Some(live) = &mut call.live {
+            live.enter(&mut call.inside, false);
+        }
+    }
+    call
 }
 
 impl SyncCall {
     /// Whether something listens, so that the outcome matters.
     pub fn is_live(&self) -> bool {
-        self.0.is_some()
+        self.live.is_some()
     }
 
     /// Ends the call with what its value says.
-    pub fn finish(mut self, outcome: Outcome) {
-        if let Some((inside, mut live)) = self.0.take() {
-            live.exit(inside);
-            live.end(outcome, None);
+    pub fn finish(mut self, mut outcome: Outcome) {
+        if let Some(live) = &mut self.live {
+            live.exit(&mut self.inside);
+            live.end(&mut outcome, None);
         }
+        self.live = None;
     }
 
     /// Leaves the call without ending it: what it returned is still at work.
     pub fn detach(mut self) -> Call {
-        Call(self.0.take().map(|(inside, mut live)| {
-            live.exit(inside);
-            live
-        }))
+        if let Some(live) = &mut self.live {
+            live.exit(&mut self.inside);
+        }
+        Call(self.live.take())
     }
 }
 
 impl Drop for SyncCall {
     fn drop(&mut self) {
-        if let Some((inside, mut live)) = self.0.take() {
-            live.exit(inside);
+        if let Some(live) = &mut self.live {
+            live.exit(&mut self.inside);
             live.abandon();
         }
     }
