@@ -1,0 +1,224 @@
+//! Embedding many texts: in requests of a bounded size, a bounded number at a time, with the results in order.
+
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt};
+
+use super::provider::{EmbeddingError, EmbeddingProvider};
+use crate::background_job;
+use crate::otel::JobStatus;
+
+/// Splits texts into requests to a provider.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use percolate_core::embeddings::{BatchEmbedder, OfflineEmbeddings};
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let embedder = BatchEmbedder::new(Arc::new(OfflineEmbeddings::new())).request_size(16);
+/// let batch = embedder.embed_batch(&["one".to_owned(), "two".to_owned()]).await?;
+/// assert_eq!(batch.vectors.len(), 2);
+/// # Ok::<(), percolate_core::embeddings::EmbeddingError>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct BatchEmbedder {
+    provider: Arc<dyn EmbeddingProvider>,
+    request_size: usize,
+    concurrency: usize,
+}
+
+/// The vectors of a batch.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct EmbeddedBatch {
+    /// One for each text, in order; `None` where its request failed.
+    pub vectors: Vec<Option<Vec<f32>>>,
+    /// Why requests failed, in the order of the requests.
+    pub failures: Vec<EmbeddingError>,
+}
+
+impl EmbeddedBatch {
+    /// How many texts have a vector.
+    pub fn embedded(&self) -> usize {
+        self.vectors.iter().flatten().count()
+    }
+}
+
+impl JobStatus for EmbeddedBatch {
+    fn is_partial(&self) -> bool {
+        !self.failures.is_empty()
+    }
+}
+
+impl BatchEmbedder {
+    /// Requests of 64 texts, 4 at a time.
+    pub fn new(provider: Arc<dyn EmbeddingProvider>) -> Self {
+        Self { provider, request_size: 64, concurrency: 4 }
+    }
+
+    /// The most texts in one request.
+    pub fn request_size(mut self, texts: usize) -> Self {
+        self.request_size = texts.max(1);
+        self
+    }
+
+    /// The most requests under way at once.
+    pub fn concurrency(mut self, requests: usize) -> Self {
+        self.concurrency = requests.max(1);
+        self
+    }
+
+    /// Who embeds.
+    pub fn provider(&self) -> &Arc<dyn EmbeddingProvider> {
+        &self.provider
+    }
+
+    /// Embeds `texts`. Requests that fail leave gaps; the others count.
+    ///
+    /// # Errors
+    ///
+    /// The first failure, when every request failed.
+    #[background_job(embedding.generate, target = "batch", batch_size = texts.len())]
+    pub async fn embed_batch(&self, texts: &[String]) -> Result<EmbeddedBatch, EmbeddingError> {
+        let requests = texts.chunks(self.request_size).map(|texts| self.request(texts)).collect::<Vec<_>>();
+        let mut answers = stream::iter(requests).buffered(self.concurrency);
+        let mut batch = EmbeddedBatch::default();
+        let mut sizes = texts.chunks(self.request_size).map(<[String]>::len);
+        while let Some(answer) = answers.next().await {
+            let size = sizes.next().unwrap_or_default();
+            match answer {
+                Ok(vectors) => batch.vectors.extend(vectors.into_iter().map(Some)),
+                Err(error) => {
+                    batch.vectors.extend(std::iter::repeat_n(None, size));
+                    batch.failures.push(error);
+                }
+            }
+        }
+        let nothing = batch.embedded() == 0;
+        match batch.failures.is_empty() {
+            false if nothing => Err(batch.failures.swap_remove(0)),
+            _ => Ok(batch),
+        }
+    }
+
+    async fn request(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
+        let vectors = self.provider.embed(texts).await?;
+        self.check(texts.len(), &vectors)?;
+        Ok(vectors)
+    }
+
+    fn check(&self, texts: usize, vectors: &[Vec<f32>]) -> Result<(), EmbeddingError> {
+        let wrong =
+            |expected, found| EmbeddingError::WrongShape { provider: self.provider.name().to_owned(), expected, found };
+        if vectors.len() != texts {
+            return Err(wrong(format!("{texts} vectors"), format!("{}", vectors.len())));
+        }
+        let dimensions = self.provider.dimensions();
+        match vectors.iter().find(|vector| vector.len() != dimensions) {
+            Some(vector) => Err(wrong(format!("{dimensions} dimensions"), format!("{}", vector.len()))),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::EmbeddingFuture;
+    use super::*;
+
+    /// Gives each text its own number back; fails on texts that say so, and notes how many requests run at once.
+    #[derive(Debug, Default)]
+    struct Numbers {
+        running: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl EmbeddingProvider for Numbers {
+        fn name(&self) -> &'static str {
+            "numbers"
+        }
+
+        fn dimensions(&self) -> usize {
+            1
+        }
+
+        fn embed<'a>(&'a self, texts: &'a [String]) -> EmbeddingFuture<'a> {
+            Box::pin(async move {
+                let running = self.running.fetch_add(1, Ordering::Relaxed) + 1;
+                self.most.fetch_max(running, Ordering::Relaxed);
+                let first: f32 = texts[0].parse().unwrap_or_default();
+                // Later requests answer sooner.
+                tokio::time::sleep(std::time::Duration::from_millis(20_u64.saturating_sub(first as u64))).await;
+                self.running.fetch_sub(1, Ordering::Relaxed);
+                let number = |text: &String| Ok(vec![text.parse::<f32>()?]);
+                let failed = |source: std::num::ParseFloatError| EmbeddingError::Provider {
+                    provider: "numbers".to_owned(),
+                    kind: "parse".into(),
+                    source: source.into(),
+                };
+                texts.iter().map(number).collect::<Result<_, _>>().map_err(failed)
+            })
+        }
+    }
+
+    fn embed(texts: &[&str], embedder: &BatchEmbedder) -> Result<EmbeddedBatch, EmbeddingError> {
+        let texts: Vec<String> = texts.iter().map(ToString::to_string).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(embedder.embed_batch(&texts))
+    }
+
+    #[test]
+    fn results_keep_the_order_of_the_texts_and_requests_their_bound() {
+        let provider = Arc::new(Numbers::default());
+        let embedder = BatchEmbedder::new(provider.clone()).request_size(2).concurrency(2);
+        let batch = embed(&["1", "2", "3", "4", "5", "6", "7"], &embedder).unwrap();
+        let numbers: Vec<f32> = batch.vectors.into_iter().map(|vector| vector.unwrap()[0]).collect();
+        assert_eq!(numbers, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+        assert_eq!(provider.most.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_failed_request_leaves_a_gap_and_no_more() {
+        let embedder = BatchEmbedder::new(Arc::new(Numbers::default())).request_size(2);
+        let batch = embed(&["1", "2", "x", "4", "5"], &embedder).unwrap();
+        let gaps: Vec<bool> = batch.vectors.iter().map(Option::is_none).collect();
+        assert_eq!(gaps, [false, false, true, true, false]);
+        assert!(batch.is_partial());
+    }
+
+    #[test]
+    fn when_every_request_fails_the_batch_fails() {
+        let embedder = BatchEmbedder::new(Arc::new(Numbers::default()));
+        assert!(embed(&["x"], &embedder).is_err());
+        assert_eq!(embed(&[], &embedder).unwrap().vectors.len(), 0);
+    }
+
+    #[derive(Debug)]
+    struct Short;
+
+    impl EmbeddingProvider for Short {
+        fn name(&self) -> &'static str {
+            "short"
+        }
+
+        fn dimensions(&self) -> usize {
+            3
+        }
+
+        fn embed<'a>(&'a self, texts: &'a [String]) -> EmbeddingFuture<'a> {
+            Box::pin(async move { Ok(texts.iter().map(|_| vec![0.0; 2]).collect()) })
+        }
+    }
+
+    #[test]
+    fn vectors_of_another_length_are_refused() {
+        let error = embed(&["1"], &BatchEmbedder::new(Arc::new(Short))).unwrap_err();
+        assert!(matches!(error, EmbeddingError::WrongShape { .. }), "{error:?}");
+    }
+}
