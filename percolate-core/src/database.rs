@@ -22,8 +22,9 @@ use crate::storage::column_families::{
 };
 use crate::storage::keys::{self, MalformedKey};
 use crate::storage::{
-    BatchWriter, MaintenanceError, OpenError, ReadError, Scan, ScanRange, Storage, StorageOptions, WriteError,
+    BatchWriter, Entry, MaintenanceError, OpenError, ReadError, ScanRange, Storage, StorageOptions, WriteError,
 };
+use crate::{db_op, db_ops};
 
 /// Ids made from keys are version 5 UUIDs in this namespace, of the bytes of the entry in the key index.
 const ID_NAMESPACE: Uuid = Uuid::from_u128(0x8f1c_5a0e_6d0b_4c53_9a44_70e7_c0a7_e001);
@@ -289,12 +290,17 @@ impl Database {
         let schemas = self.core.schemas.read().unwrap_or_else(PoisonError::into_inner);
         schemas.keys().filter(|(tenant, _)| *tenant == self.tenant).map(|(_, table)| table.clone()).collect()
     }
+}
 
+/// Every operation on entities.
+#[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
+impl Database {
     /// Adds an entity and gives its id. With a key field, the id is made from the key and is the same every time.
     ///
     /// # Errors
     ///
     /// [`Error::Exists`] when the key is taken; [`Error::Entity`] when the data does not fit the schema.
+    #[db_op("insert", table, affected_rows = 1)]
     pub fn insert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
         let schema = self.schema(table)?;
         let prepared = self.prepare(&schema, data)?;
@@ -306,6 +312,7 @@ impl Database {
     }
 
     /// Adds an entity, or replaces the data of the one that has its key.
+    #[db_op("upsert", table, affected_rows = 1)]
     pub fn upsert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
         let schema = self.schema(table)?;
         let prepared = self.prepare(&schema, data)?;
@@ -320,6 +327,7 @@ impl Database {
     /// # Errors
     ///
     /// As [`insert`](Self::insert); also [`Error::Exists`] when two of them have one key.
+    #[db_op("insert", table, batch_size = data.len(), affected_rows = data.len(), rows = none)]
     pub fn insert_batch(&self, table: &str, data: &[Value]) -> Result<Vec<Uuid>, Error> {
         let schema = self.schema(table)?;
         let prepared = data.iter().map(|data| self.prepare(&schema, data)).collect::<Result<Vec<_>, _>>()?;
@@ -343,6 +351,7 @@ impl Database {
     /// # Errors
     ///
     /// [`Error::NotFound`], [`Error::KeyChanged`], or [`Error::Entity`] when the result does not fit the schema.
+    #[db_op("update", table, affected_rows = 1, rows = none)]
     pub fn update(&self, table: &str, id: Uuid, changes: &Value) -> Result<Entity, Error> {
         let schema = self.schema(table)?;
         let changes = changes.as_object().ok_or_else(|| EntityError::NotAnObject { table: table.to_owned() })?;
@@ -360,12 +369,14 @@ impl Database {
     }
 
     /// The entity with this id.
+    #[db_op(get, table)]
     pub fn get(&self, table: &str, id: Uuid) -> Result<Option<Entity>, Error> {
         self.schema(table)?;
         Ok(self.record(table, id)?.filter(|record| !record.deleted).map(|record| record.into_entity(id)))
     }
 
     /// The entities with these ids, in their order.
+    #[db_op(multi_get, table, rows = |entities| entities.iter().flatten().count())]
     pub fn get_batch(&self, table: &str, ids: &[Uuid]) -> Result<Vec<Option<Entity>>, Error> {
         self.schema(table)?;
         let live =
@@ -374,6 +385,7 @@ impl Database {
     }
 
     /// The entity whose key field has the value `key`.
+    #[db_op("lookup", table)]
     pub fn lookup(&self, table: &str, key: &str) -> Result<Option<Entity>, Error> {
         self.schema(table)?;
         let entry = self.storage().get(KEY_INDEX, keys::key_index_key(&self.tenant, table, key))?;
@@ -409,6 +421,7 @@ impl Database {
         self.find_values(table, field, bound(range.start_bound()), bound(range.end_bound()))
     }
 
+    #[db_op("find", table)]
     fn find_values(
         &self,
         table: &str,
@@ -444,18 +457,21 @@ impl Database {
     }
 
     /// Walks over the entities of a table, in the order of their ids, reading as the iterator is asked.
-    pub fn scan(&self, table: &str) -> Result<EntityScan<'_>, Error> {
+    #[db_op(scan, table, rows = stream)]
+    pub fn scan<'db>(&'db self, table: &str) -> Result<impl Iterator<Item = Result<Entity, Error>> + use<'db>, Error> {
         self.schema(table)?;
         self.scan_after(table, None)
     }
 
     /// At most `limit` entities of a table, in the order of their ids, beginning after the id `after`.
+    #[db_op("list", table)]
     pub fn list(&self, table: &str, after: Option<Uuid>, limit: usize) -> Result<Vec<Entity>, Error> {
         self.schema(table)?;
         self.scan_after(table, after)?.take(limit).collect()
     }
 
     /// The number of entities in a table.
+    #[db_op("count", table, rows = none)]
     pub fn count(&self, table: &str) -> Result<usize, Error> {
         self.schema(table)?;
         let mut count = 0;
@@ -468,6 +484,7 @@ impl Database {
 
     /// Marks an entity as deleted: nothing finds it any more, its data stay until [`purge`](Self::purge). Gives
     /// whether there was one.
+    #[db_op(delete, table, affected_rows = |found| i64::from(*found), rows = none)]
     pub fn delete(&self, table: &str, id: Uuid) -> Result<bool, Error> {
         let schema = self.schema(table)?;
         let _lock = self.lock(id);
@@ -478,6 +495,7 @@ impl Database {
     }
 
     /// Removes every trace of an entity, deleted or not. Gives whether there was one.
+    #[db_op("purge", table, affected_rows = |found| i64::from(*found), rows = none)]
     pub fn purge(&self, table: &str, id: Uuid) -> Result<bool, Error> {
         let schema = self.schema(table)?;
         let _lock = self.lock(id);
@@ -489,7 +507,9 @@ impl Database {
         batch.commit()?;
         Ok(true)
     }
+}
 
+impl Database {
     /// Stores bytes under an id, in place of what was there.
     pub fn store_resource(&self, id: &str, data: &[u8]) -> Result<(), Error> {
         Ok(self.storage().put(RESOURCES, keys::resource_key(&self.tenant, id), data)?)
@@ -554,7 +574,7 @@ impl Database {
             Some(id) => all.after(keys::entity_key(&self.tenant, table, id)),
             None => all,
         };
-        Ok(EntityScan { entries: self.storage().scan(ENTITIES, range)?, ended: false })
+        Ok(EntityScan { entries: Box::new(self.storage().scan(ENTITIES, range)?), ended: false })
     }
 
     fn write(&self, schema: &Schema, id: Uuid, old: Option<&Record>, new: &Record) -> Result<(), Error> {
@@ -622,9 +642,8 @@ impl Database {
 }
 
 /// Walks over the entities of a table. Ends after the first error.
-#[must_use = "a scan reads only what is asked of it"]
-pub struct EntityScan<'db> {
-    entries: Scan<'db>,
+struct EntityScan<'db> {
+    entries: Box<dyn Iterator<Item = Result<Entry, ReadError>> + 'db>,
     ended: bool,
 }
 

@@ -11,6 +11,8 @@ pub mod admin;
 #[cfg(feature = "store")]
 mod database;
 #[cfg(feature = "store")]
+pub mod embeddings;
+#[cfg(feature = "store")]
 mod index;
 pub mod otel;
 #[doc(hidden)]
@@ -21,7 +23,7 @@ pub mod schema;
 pub mod storage;
 
 #[cfg(feature = "store")]
-pub use database::{Database, DatabaseOptions, EntityScan, Error};
+pub use database::{Database, DatabaseOptions, Error};
 
 pub use percolate_macros::{background_job, background_jobs, db_op, db_ops};
 #[doc(hidden)]

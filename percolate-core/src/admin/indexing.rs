@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::background_job;
 use crate::database::{Database, Error};
 use crate::index::{self, IndexEntry, Indexed};
 use crate::otel::JobStatus;
@@ -106,17 +107,20 @@ impl IndexManager {
     }
 
     /// Makes the key index of every table anew.
+    #[background_job(index.key.rebuild, target = "all", batch_size = |report| report.entities)]
     pub fn rebuild_key_index(&self) -> Result<IndexReport, Error> {
         self.work(&Work::keys(self.database.tenant()), Mode::Correct)
     }
 
     /// Makes the field indexes of one table anew, as its present schema wants them.
+    #[background_job(index.field.rebuild, table, batch_size = |report| report.entities)]
     pub fn rebuild_field_indexes(&self, table: &str) -> Result<IndexReport, Error> {
         self.database.schema(table)?;
         self.work(&Work::fields(self.database.tenant(), table), Mode::Correct)
     }
 
     /// Makes the key index and all field indexes anew.
+    #[background_job("index.rebuild", target = "all", batch_size = |report| report.entities)]
     pub fn rebuild_all(&self) -> Result<IndexReport, Error> {
         let mut report = self.rebuild_key_index()?;
         for table in self.database.tables() {
@@ -126,6 +130,7 @@ impl IndexManager {
     }
 
     /// Counts what disagrees between the entities and the indexes, and changes nothing.
+    #[background_job("index.verify", target = "all", batch_size = |report| report.entities)]
     pub fn verify(&self) -> Result<IndexReport, Error> {
         let mut report = self.work(&Work::keys(self.database.tenant()), Mode::Count)?;
         for table in self.database.tables() {

@@ -4,6 +4,7 @@ use rocksdb::WriteBatch;
 
 use super::db::Storage;
 use super::error::WriteError;
+use crate::{db_op, db_ops};
 
 /// Collects writes and commits them together. Nothing reaches the store before [`commit`](Self::commit); dropping
 /// the writer drops the writes.
@@ -96,19 +97,28 @@ impl<'db> BatchWriter<'db> {
             _ => self.commit_batch(),
         }
     }
+}
 
+/// The same commit, under the three names it is observed by.
+#[db_ops(namespace = self.storage.namespace(), server_address = self.storage.server_address())]
+impl BatchWriter<'_> {
+    #[db_op(put, collection? = self.single_cf(), affected_rows = 1, leaf)]
     fn commit_put(self) -> Result<usize, WriteError> {
         self.write()
     }
 
+    #[db_op(delete, collection? = self.single_cf(), leaf)]
     fn commit_delete(self) -> Result<usize, WriteError> {
         self.write()
     }
 
+    #[db_op(batch_write, collection? = self.single_cf(), batch_size = self.len(), affected_rows = self.len(), leaf)]
     fn commit_batch(self) -> Result<usize, WriteError> {
         self.write()
     }
+}
 
+impl BatchWriter<'_> {
     fn write(self) -> Result<usize, WriteError> {
         let count = self.writes.len();
         self.storage.write(self.writes)?;

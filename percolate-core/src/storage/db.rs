@@ -17,8 +17,9 @@ use rocksdb::{
 use super::batch::BatchWriter;
 use super::column_families::{self, DEFAULT, FORMAT_KEY, FORMAT_VERSION, META};
 use super::error::{MaintenanceError, OpenError, ReadError, StatusCode, StorageError, UnknownColumnFamily, WriteError};
-use super::iterator::{Scan, ScanRange};
+use super::iterator::{Entry, Scan, ScanRange};
 use super::options::{ServerAddress, StorageOptions};
+use crate::{db_op, db_ops};
 
 pub(super) type Rocks = DBWithThreadMode<MultiThreaded>;
 
@@ -80,105 +81,9 @@ impl Storage {
         Ok(storage)
     }
 
-    /// The value under `key`, `None` when there is none.
-    pub fn get(&self, cf: &str, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, ReadError> {
-        let family = self.family(cf)?;
-        let value =
-            self.inner.db.get_pinned_cf_opt(&family, key, &self.inner.reads).map_err(|error| read(cf, error))?;
-        Ok(value.map(|value| value.to_vec()))
-    }
-
-    /// The values under `keys`, in the order of the keys.
-    pub fn multi_get<K: AsRef<[u8]>>(&self, cf: &str, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
-        let family = self.family(cf)?;
-        let keys = keys.iter().map(AsRef::as_ref);
-        let values = self.inner.db.batched_multi_get_cf_opt(&family, keys, false, &self.inner.reads);
-        values
-            .into_iter()
-            .map(|value| Ok(value.map_err(|error| read(cf, error))?.map(|value| value.to_vec())))
-            .collect()
-    }
-
-    /// Walks over the keys of `range` and their values, reading as the iterator is asked.
-    pub fn scan(&self, cf: &str, range: ScanRange) -> Result<Scan<'_>, ReadError> {
-        let family = self.family(cf)?;
-        Ok(Scan::new(&self.inner.db, &family, cf, range))
-    }
-
-    /// Writes `value` under `key`, in place of what was there.
-    pub fn put(&self, cf: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), WriteError> {
-        let family = self.family(cf)?;
-        self.check_writable()?;
-        self.after_write(self.inner.db.put_cf_opt(&family, key, value, &self.inner.writes))
-    }
-
-    /// Removes `key`. Removing what is not there is no error.
-    pub fn delete(&self, cf: &str, key: impl AsRef<[u8]>) -> Result<(), WriteError> {
-        let family = self.family(cf)?;
-        self.check_writable()?;
-        self.after_write(self.inner.db.delete_cf_opt(&family, key, &self.inner.writes))
-    }
-
-    /// Removes the keys from `start` up to, but without, `end`, in one write.
-    pub fn delete_range(&self, cf: &str, start: impl AsRef<[u8]>, end: impl AsRef<[u8]>) -> Result<(), WriteError> {
-        let family = self.family(cf)?;
-        self.check_writable()?;
-        let (start, end) = (start.as_ref(), end.as_ref());
-        self.after_write(self.inner.db.delete_range_cf_opt(&family, start, end, &self.inner.writes))
-    }
-
     /// An empty batch.
     pub fn batch(&self) -> BatchWriter<'_> {
         BatchWriter::new(self)
-    }
-
-    /// Moves what is held in memory into files, for every column family.
-    pub fn flush(&self) -> Result<(), MaintenanceError> {
-        self.check_maintainable("flush")?;
-        let names = self.column_families();
-        let families: Vec<_> = names.iter().filter_map(|name| self.inner.db.cf_handle(name)).collect();
-        let families: Vec<_> = families.iter().collect();
-        let result = self.inner.db.flush_cfs_opt(&families, &FlushOptions::default());
-        result.map_err(|error| maintenance("flush", error))
-    }
-
-    /// Hands the write-ahead log to the operating system; with `sync`, waits until the disk has it.
-    pub fn flush_wal(&self, sync: bool) -> Result<(), MaintenanceError> {
-        self.check_maintainable("flush the log of")?;
-        self.inner.db.flush_wal(sync).map_err(|error| maintenance("flush the log of", error))
-    }
-
-    /// Compacts a column family: drops what was overwritten or removed, and sorts the rest anew.
-    pub fn compact(&self, cf: &str) -> Result<(), MaintenanceError> {
-        let family = self.family(cf)?;
-        self.check_maintainable("compact")?;
-        self.inner.db.compact_range_cf(&family, None::<&[u8]>, None::<&[u8]>);
-        Ok(())
-    }
-
-    /// Makes a consistent copy of the database in the new directory `path`. Files are shared by hard links where the
-    /// file system can.
-    pub fn checkpoint(&self, path: impl AsRef<Path>) -> Result<(), MaintenanceError> {
-        let made = Checkpoint::new(&self.inner.db).and_then(|checkpoint| checkpoint.create_checkpoint(path));
-        made.map_err(|error| maintenance("make a checkpoint of", error))
-    }
-
-    /// Makes the column family `name`.
-    ///
-    /// # Errors
-    ///
-    /// [`MaintenanceError::ColumnFamilyExists`] when there is one of that name.
-    pub fn create_column_family(&self, name: &str) -> Result<(), MaintenanceError> {
-        const OPERATION: &str = "make a column family in";
-        self.check_maintainable(OPERATION)?;
-        let mut known = self.inner.families.write().unwrap_or_else(PoisonError::into_inner);
-        let Err(position) = known.binary_search_by(|known| known.as_str().cmp(name)) else {
-            return Err(MaintenanceError::ColumnFamilyExists { name: name.to_owned() });
-        };
-        let options = column_families::family_options(name, &self.inner.cache);
-        self.inner.db.create_cf(name, &options).map_err(|error| maintenance(OPERATION, error))?;
-        known.insert(position, name.to_owned());
-        Ok(())
     }
 
     /// The names of all column families, sorted.
@@ -205,7 +110,126 @@ impl Storage {
     pub fn is_read_only(&self) -> bool {
         self.inner.read_only
     }
+}
 
+/// Every operation.
+#[db_ops(namespace = self.namespace(), server_address = self.server_address())]
+impl Storage {
+    /// The value under `key`, `None` when there is none.
+    #[db_op(get, cf, leaf)]
+    pub fn get(&self, cf: &str, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, ReadError> {
+        let family = self.family(cf)?;
+        let value =
+            self.inner.db.get_pinned_cf_opt(&family, key, &self.inner.reads).map_err(|error| read(cf, error))?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    /// The values under `keys`, in the order of the keys.
+    #[db_op(multi_get, cf, rows = |values| values.iter().flatten().count(), leaf)]
+    pub fn multi_get<K: AsRef<[u8]>>(&self, cf: &str, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
+        let family = self.family(cf)?;
+        let keys = keys.iter().map(AsRef::as_ref);
+        let values = self.inner.db.batched_multi_get_cf_opt(&family, keys, false, &self.inner.reads);
+        values
+            .into_iter()
+            .map(|value| Ok(value.map_err(|error| read(cf, error))?.map(|value| value.to_vec())))
+            .collect()
+    }
+
+    /// Walks over the keys of `range` and their values, reading as the iterator is asked.
+    ///
+    /// The operation lasts until the iterator is dropped or at its end, and counts what it gave.
+    #[db_op(scan, cf, rows = stream, leaf)]
+    pub fn scan<'db>(
+        &'db self,
+        cf: &str,
+        range: ScanRange,
+    ) -> Result<impl Iterator<Item = Result<Entry, ReadError>> + use<'db>, ReadError> {
+        let family = self.family(cf)?;
+        Ok(Scan::new(&self.inner.db, &family, cf, range))
+    }
+
+    /// Writes `value` under `key`, in place of what was there.
+    #[db_op(put, cf, affected_rows = 1, leaf)]
+    pub fn put(&self, cf: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), WriteError> {
+        let family = self.family(cf)?;
+        self.check_writable()?;
+        self.after_write(self.inner.db.put_cf_opt(&family, key, value, &self.inner.writes))
+    }
+
+    /// Removes `key`. Removing what is not there is no error.
+    #[db_op(delete, cf, leaf)]
+    pub fn delete(&self, cf: &str, key: impl AsRef<[u8]>) -> Result<(), WriteError> {
+        let family = self.family(cf)?;
+        self.check_writable()?;
+        self.after_write(self.inner.db.delete_cf_opt(&family, key, &self.inner.writes))
+    }
+
+    /// Removes the keys from `start` up to, but without, `end`, in one write.
+    #[db_op(delete_range, cf, leaf)]
+    pub fn delete_range(&self, cf: &str, start: impl AsRef<[u8]>, end: impl AsRef<[u8]>) -> Result<(), WriteError> {
+        let family = self.family(cf)?;
+        self.check_writable()?;
+        let (start, end) = (start.as_ref(), end.as_ref());
+        self.after_write(self.inner.db.delete_range_cf_opt(&family, start, end, &self.inner.writes))
+    }
+
+    /// Moves what is held in memory into files, for every column family.
+    #[db_op(flush, leaf)]
+    pub fn flush(&self) -> Result<(), MaintenanceError> {
+        self.check_maintainable("flush")?;
+        let names = self.column_families();
+        let families: Vec<_> = names.iter().filter_map(|name| self.inner.db.cf_handle(name)).collect();
+        let families: Vec<_> = families.iter().collect();
+        let result = self.inner.db.flush_cfs_opt(&families, &FlushOptions::default());
+        result.map_err(|error| maintenance("flush", error))
+    }
+
+    /// Hands the write-ahead log to the operating system; with `sync`, waits until the disk has it.
+    #[db_op(flush_wal, leaf)]
+    pub fn flush_wal(&self, sync: bool) -> Result<(), MaintenanceError> {
+        self.check_maintainable("flush the log of")?;
+        self.inner.db.flush_wal(sync).map_err(|error| maintenance("flush the log of", error))
+    }
+
+    /// Compacts a column family: drops what was overwritten or removed, and sorts the rest anew.
+    #[db_op(compact, cf, leaf)]
+    pub fn compact(&self, cf: &str) -> Result<(), MaintenanceError> {
+        let family = self.family(cf)?;
+        self.check_maintainable("compact")?;
+        self.inner.db.compact_range_cf(&family, None::<&[u8]>, None::<&[u8]>);
+        Ok(())
+    }
+
+    /// Makes a consistent copy of the database in the new directory `path`. Files are shared by hard links where the
+    /// file system can.
+    #[db_op(checkpoint, leaf)]
+    pub fn checkpoint(&self, path: impl AsRef<Path>) -> Result<(), MaintenanceError> {
+        let made = Checkpoint::new(&self.inner.db).and_then(|checkpoint| checkpoint.create_checkpoint(path));
+        made.map_err(|error| maintenance("make a checkpoint of", error))
+    }
+
+    /// Makes the column family `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`MaintenanceError::ColumnFamilyExists`] when there is one of that name.
+    #[db_op("create_column_family", name, leaf)]
+    pub fn create_column_family(&self, name: &str) -> Result<(), MaintenanceError> {
+        const OPERATION: &str = "make a column family in";
+        self.check_maintainable(OPERATION)?;
+        let mut known = self.inner.families.write().unwrap_or_else(PoisonError::into_inner);
+        let Err(position) = known.binary_search_by(|known| known.as_str().cmp(name)) else {
+            return Err(MaintenanceError::ColumnFamilyExists { name: name.to_owned() });
+        };
+        let options = column_families::family_options(name, &self.inner.cache);
+        self.inner.db.create_cf(name, &options).map_err(|error| maintenance(OPERATION, error))?;
+        known.insert(position, name.to_owned());
+        Ok(())
+    }
+}
+
+impl Storage {
     pub(super) fn family(&self, name: &str) -> Result<Arc<BoundColumnFamily<'_>>, UnknownColumnFamily> {
         let unknown = || UnknownColumnFamily { name: name.to_owned(), known: self.column_families() };
         self.inner.db.cf_handle(name).ok_or_else(unknown)
