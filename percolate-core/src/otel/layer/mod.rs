@@ -7,6 +7,8 @@
 //! made outside of any span.
 
 mod check;
+#[cfg(feature = "registry")]
+mod definition;
 mod metrics;
 mod registry;
 mod report;
@@ -14,6 +16,8 @@ mod rule;
 mod site;
 mod state;
 mod text;
+#[cfg(feature = "registry")]
+mod yaml;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -31,6 +35,8 @@ use tracing_subscriber::filter::Filtered;
 use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
 
+#[cfg(feature = "registry")]
+pub use definition::RegistryError;
 pub use metrics::CheckingExporter;
 pub use report::{Example, Finding, Place, Report};
 pub use rule::{Level, Rule};

@@ -104,6 +104,8 @@ pub(crate) struct Registry {
     pub(crate) deprecated_metrics: HashMap<Name, Name>,
     /// First words of names whose definitions are complete: an unknown name there is a mistake.
     pub(crate) namespaces: Vec<Name>,
+    /// Those of them that registries of the user brought along.
+    pub(crate) own_namespaces: Vec<Name>,
     pub(crate) spans: Vec<SpanType>,
     pub(crate) metrics: HashMap<Name, Metric>,
 }
@@ -134,6 +136,7 @@ impl Registry {
                 .map(|name| (Cow::Borrowed(name.key), Cow::Borrowed(name.instead)))
                 .collect(),
             namespaces: ["db", "job", "rocksdb", "percolate"].map(Cow::Borrowed).to_vec(),
+            own_namespaces: Vec::new(),
             spans: vec![
                 span(&names::DB_SPAN, Class::Db, "database span"),
                 span(&names::JOB_SPAN, Class::Job, "job span"),
@@ -192,13 +195,7 @@ impl Registry {
             names::JOB_TARGET => return of(Class::Job),
             _ => {}
         }
-        let claimed = self
-            .spans
-            .iter()
-            .enumerate()
-            .filter(|(_, span)| span.class == Class::Other && span.is_announced_by(fields))
-            .max_by_key(|(_, span)| span.attributes.iter().filter(|used| fields.contains(&&*used.key)).count());
-        if let Some((index, _)) = claimed {
+        if let Some(index) = self.claim_by_user(fields) {
             return Some(index);
         }
         let has = |prefix: &str| fields.iter().any(|field| field.starts_with(prefix));
@@ -212,10 +209,26 @@ impl Registry {
     }
 }
 
-impl SpanType {
-    /// A registry's span is known by the attributes it requires.
-    fn is_announced_by(&self, fields: &[&str]) -> bool {
-        self.attributes.iter().any(|used| used.want == Want::Required && fields.contains(&&*used.key))
+impl Registry {
+    /// The span of a user's registry that these fields announce: the one with most of its required attributes among
+    /// them, then with most of all. Only attributes of the registry's own namespaces count; an attribute that several
+    /// spans share and none requires announces none of them.
+    fn claim_by_user(&self, fields: &[&str]) -> Option<usize> {
+        let is_own = |key: &str| {
+            let first = key.split('.').next().unwrap_or(key);
+            self.own_namespaces.iter().any(|namespace| namespace == first)
+        };
+        let score = |span: &SpanType| {
+            let there = span.attributes.iter().filter(|used| is_own(&used.key) && fields.contains(&&*used.key));
+            there.fold((0, 0), |(required, all), used| (required + usize::from(used.want == Want::Required), all + 1))
+        };
+        let scores = || {
+            let spans = self.spans.iter().enumerate().filter(|(_, span)| span.class == Class::Other);
+            spans.map(|(index, span)| (score(span), index)).filter(|((_, all), _)| *all > 0)
+        };
+        let (best, index) = scores().max_by_key(|(score, _)| *score)?;
+        let is_only = scores().filter(|(score, _)| *score == best).count() == 1;
+        (best.0 > 0 || is_only).then_some(index)
     }
 }
 
@@ -229,7 +242,7 @@ pub(crate) fn listed(values: &[String]) -> String {
 }
 
 /// Names are the same apart from separators and case, or at most two edits apart.
-fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| -> String {
         text.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
     };

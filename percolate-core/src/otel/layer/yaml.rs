@@ -1,0 +1,109 @@
+//! YAML as a tree whose nodes know their line, so that a mistake in a registry is reported where it was made.
+//! Nothing is interpreted here: every scalar is a text. What the texts mean is read in `definition.rs`.
+
+use saphyr_parser::{Event, Parser, ScanError};
+
+/// One node and the line it begins on.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Node {
+    pub(crate) line: usize,
+    pub(crate) value: Value,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Value {
+    Scalar(String),
+    List(Vec<Node>),
+    /// Keys are scalars; their own line comes with them.
+    Map(Vec<(String, usize, Node)>),
+}
+
+/// A text that is not YAML, or uses a part of it that registries do not need.
+#[derive(Debug, PartialEq)]
+pub(crate) struct YamlError {
+    pub(crate) line: usize,
+    pub(crate) message: String,
+}
+
+impl From<ScanError> for YamlError {
+    fn from(error: ScanError) -> Self {
+        Self { line: error.marker().line(), message: format!("this is not YAML: {}", error.info()) }
+    }
+}
+
+/// Reads the first document of a text.
+pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
+    // Containers that are open, innermost last; of a map with the key whose value is awaited.
+    enum Open {
+        List(usize, Vec<Node>),
+        Map(usize, Vec<(String, usize, Node)>, Option<(String, usize)>),
+    }
+    let mut open: Vec<Open> = Vec::new();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event?;
+        let line = span.start.line();
+        let error = |message: &str| YamlError { line, message: message.to_owned() };
+        let done = match event {
+            Event::Scalar(text, ..) => Node { line, value: Value::Scalar(text.into_owned()) },
+            Event::SequenceStart(..) => {
+                open.push(Open::List(line, Vec::new()));
+                continue;
+            }
+            Event::MappingStart(..) => {
+                open.push(Open::Map(line, Vec::new(), None));
+                continue;
+            }
+            Event::SequenceEnd | Event::MappingEnd => match open.pop() {
+                Some(Open::List(line, items)) => Node { line, value: Value::List(items) },
+                Some(Open::Map(line, pairs, None)) => Node { line, value: Value::Map(pairs) },
+                _ => return Err(error("a key has no value")),
+            },
+            Event::Alias(_) => return Err(error("aliases (`*name`) are not read; write the value out")),
+            Event::DocumentEnd => return Err(error("the document is empty")),
+            _ => continue,
+        };
+        match open.last_mut() {
+            None => return Ok(done),
+            Some(Open::List(_, items)) => items.push(done),
+            Some(Open::Map(_, pairs, key)) => match (key.take(), done) {
+                (Some((name, at)), value) => pairs.push((name, at, value)),
+                (None, Node { line, value: Value::Scalar(name) }) => {
+                    if let Some((_, before, _)) = pairs.iter().find(|(known, ..)| *known == name) {
+                        return Err(YamlError {
+                            line,
+                            message: format!("`{name}` is given twice (first on line {before})"),
+                        });
+                    }
+                    *key = Some((name, line));
+                }
+                (None, Node { line, .. }) => {
+                    return Err(YamlError { line, message: "a key must be a text".to_owned() });
+                }
+            },
+        }
+    }
+    Err(YamlError { line: 1, message: "the file is empty".to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_know_their_line() {
+        let root = parse("# a comment\na: 1\nb:\n  - x\n  - {c: d}\n").expect("it is YAML");
+        let Value::Map(pairs) = &root.value else { panic!("{root:?}") };
+        assert_eq!((pairs[1].0.as_str(), pairs[1].1), ("b", 3));
+        let Value::List(items) = &pairs[1].2.value else { panic!("{root:?}") };
+        assert_eq!(items[0], Node { line: 4, value: Value::Scalar("x".to_owned()) });
+        assert_eq!(items[1].line, 5);
+    }
+
+    #[test]
+    fn mistakes_are_reported_with_their_line() {
+        assert_eq!(parse("a: 1\na: 2").expect_err("twice").message, "`a` is given twice (first on line 1)");
+        assert_eq!(parse("a: &x 1\nb: *x").expect_err("alias").line, 2);
+        assert!(parse("a: [1\nb").is_err());
+        assert!(parse("").is_err());
+    }
+}
