@@ -106,6 +106,9 @@ impl Generator<'_> {
         if keys.leaf {
             define(tokens!(leaf: true));
         }
+        if self.said_at_entry().is_empty() {
+            define(tokens!(describes: false));
+        }
         let attributes = self.attributes();
         tokens!(#p::site!(#site, #kind, #level, #attributes, [#(#custom),*], { #definition });)
     }
@@ -244,24 +247,32 @@ impl Generator<'_> {
         }
     }
 
-    /// Locals that the details closure fills.
+    /// Counts of the outcome that are known at entry already.
     fn entry(&self) -> TokenStream {
         let p = &self.private;
-        let declare = |(name, _): (Ident, &Expr)| tokens!(let mut #name: #p::core::option::Option<#p::core::primitive::i64> = #p::core::option::Option::None;);
-        self.counted_at_entry().into_iter().map(declare).collect()
+        let count = tokens!(#p::core::option::Option<#p::core::primitive::i64>);
+        // Returned rows are measured, so they count in every call; affected ones only where a span says so.
+        let rows = self
+            .rows_at_entry()
+            .map(|value| tokens!(let __percolate_rows: #count = #p::probe::Count::count(&(#value));));
+        let affected = self
+            .affected_rows_at_entry()
+            .map(|_| tokens!(let mut __percolate_affected_rows: #count = #p::core::option::Option::None;));
+        tokens!(#rows #affected)
     }
 
-    /// Counts of the outcome that are known at entry already, and the locals that hold them.
-    fn counted_at_entry(&self) -> Vec<(Ident, &Expr)> {
-        let keys = &self.args().keys;
-        let mut counted = Vec::new();
-        if let Some(Rows::Count(Count::AtEntry(value))) = &keys.rows {
-            counted.push((Ident::new("__percolate_rows", Span::mixed_site()), value));
+    fn rows_at_entry(&self) -> Option<&Expr> {
+        match &self.args().keys.rows {
+            Some(Rows::Count(Count::AtEntry(value))) => Some(value),
+            _ => None,
         }
-        if let Some(Count::AtEntry(value)) = &keys.affected_rows {
-            counted.push((Ident::new("__percolate_affected_rows", Span::mixed_site()), value));
+    }
+
+    fn affected_rows_at_entry(&self) -> Option<&Expr> {
+        match &self.args().keys.affected_rows {
+            Some(Count::AtEntry(value)) => Some(value),
+            _ => None,
         }
-        counted
     }
 
     /// `enter(&SITE, Names { … }, &mut |details| { … })`
@@ -308,10 +319,19 @@ impl Generator<'_> {
     /// What only recorded calls evaluate.
     fn details(&self) -> TokenStream {
         let p = &self.private;
+        let said = self.said_at_entry();
+        if said.is_empty() {
+            return tokens!(|_| {});
+        }
+        tokens!(|__percolate_details: &mut #p::Details| { #said })
+    }
+
+    fn said_at_entry(&self) -> TokenStream {
+        let p = &self.private;
         let keys = &self.args().keys;
         let mut said = TokenStream::new();
-        for (local, value) in self.counted_at_entry() {
-            said.extend(tokens!(#local = #p::probe::Count::count(&(#value));));
+        if let Some(value) = self.affected_rows_at_entry() {
+            said.extend(tokens!(__percolate_affected_rows = #p::probe::Count::count(&(#value));));
         }
         if let Some(Count::AtEntry(value)) = &keys.batch_size {
             said.extend(tokens!(#p::batch_size(__percolate_details, &(#value));));
@@ -326,10 +346,7 @@ impl Generator<'_> {
             let value = &field.value;
             said.extend(tokens!(__percolate_details.field(#index, #p::AsField::as_field(&(#value)));));
         }
-        if said.is_empty() {
-            return tokens!(|_| {});
-        }
-        tokens!(|__percolate_details: &mut #p::Details| { #said })
+        said
     }
 
     /// Reads the value, ends the call, and gives the value back.
@@ -339,7 +356,9 @@ impl Generator<'_> {
         }
         let outcome = self.outcome();
         tokens! {
-            #finish(__percolate_call, #outcome);
+            if __percolate_call.is_live() {
+                #finish(__percolate_call, #outcome);
+            }
             __percolate_value
         }
     }

@@ -214,7 +214,7 @@ fn listen(
     let mode = match decision {
         Decision::Sampled(identity) => Mode::Recorded(Recorded {
             identity: Some(identity),
-            more: if is_watched || !site.def.is_bare() || series.is_overflow {
+            more: if is_watched || site.def.describes || series.is_overflow {
                 describe(site, series, names, details, is_watched)
             } else {
                 None

@@ -509,3 +509,32 @@ fn new_id() -> u64 {
 pub fn new_span_id() -> SpanId {
     SpanId::from(new_id())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ratio_decides_as_the_sdk_does_for_every_trace_id() {
+        use opentelemetry::trace::SpanKind;
+        use opentelemetry_sdk::trace::{Sampler as SdkSampler, SamplingDecision};
+        for ratio in [0.0, 0.001, 0.1, 0.5, 0.999, 1.0, 7.0, -1.0] {
+            let sdk = SdkSampler::TraceIdRatioBased(ratio);
+            for _ in 0..2000 {
+                let id = TraceId::from(new_trace_id().get());
+                let decision = sdk.should_sample(None, id, "get", &SpanKind::Client, &[], &[]).decision;
+                assert_eq!(is_below(ratio, id), decision == SamplingDecision::RecordAndSample, "{ratio} {id}");
+            }
+        }
+    }
+
+    #[test]
+    fn ids_do_not_repeat_on_a_thread_or_between_threads() {
+        let mut ids: Vec<_> = (0..1000).map(|_| new_id()).collect();
+        let other = std::thread::spawn(|| (0..1000).map(|_| new_id()).collect::<Vec<_>>());
+        ids.extend(other.join().expect("it does not panic"));
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 2000);
+    }
+}

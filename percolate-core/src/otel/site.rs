@@ -165,6 +165,8 @@ pub struct SiteDef {
     pub metrics: bool,
     /// The body makes no spans: the call need not become the current context.
     pub leaf: bool,
+    /// A recorded call says more at entry than its names.
+    pub describes: bool,
     /// The span is a `tracing` span only, made by `db_span` and its like.
     pub by_hand: bool,
     /// The attributes this site can record, bits of [`attr`].
@@ -174,12 +176,6 @@ pub struct SiteDef {
 }
 
 impl SiteDef {
-    /// Whether a call says nothing at entry beyond its names, so that nobody need ask it.
-    pub(crate) const fn is_bare(&self) -> bool {
-        const SAID_AT_ENTRY: u32 = attr::BATCH_SIZE | attr::JOB_BATCH_SIZE | attr::QUERY_TEXT | attr::QUERY_SUMMARY;
-        self.attributes & SAID_AT_ENTRY == 0 && self.custom.is_empty()
-    }
-
     /// What a database operation says when its annotation says nothing more.
     pub const fn db() -> Self {
         Self {
@@ -192,6 +188,7 @@ impl SiteDef {
             slow: None,
             metrics: true,
             leaf: false,
+            describes: true,
             by_hand: false,
             attributes: attr::db,
             custom: &[],

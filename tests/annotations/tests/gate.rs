@@ -1,0 +1,324 @@
+//! The gate: which calls are recorded, and that those which are not build nothing and allocate nothing.
+//!
+//! Work is counted, not timed: an allocator that counts per thread, and the spans that come out.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry::{Context, ContextGuard};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use percolate_core::otel::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig, Sampler};
+use percolate_core::otel::testing::Capture;
+use percolate_core::otel::{Carry as _, carry};
+use percolate_core::{background_job, db_op};
+
+/// Counts the allocations of each thread.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: every request goes to the system's allocator unchanged.
+#[expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promises are those of the trait.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are those of the trait.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations of a hundred calls, after some that may set things up.
+fn allocations(call: impl Fn()) -> u64 {
+    for _ in 0..10 {
+        call();
+    }
+    let before = ALLOCATIONS.get();
+    for _ in 0..100 {
+        call();
+    }
+    ALLOCATIONS.get() - before
+}
+
+#[derive(Debug, Default, Clone)]
+struct Kept(Arc<Mutex<Vec<SpanData>>>);
+
+impl SpanProcessor for Kept {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+    fn on_end(&self, span: SpanData) {
+        self.0.lock().expect("no test panics here").push(span);
+    }
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// A runtime of its own, scoped to the test's thread, with metrics and spans.
+struct Scoped {
+    kept: Kept,
+    runtime: &'static Runtime,
+    _scope: runtime::ScopeGuard,
+}
+
+fn scoped(sampler: Sampler) -> Scoped {
+    let kept = Kept::default();
+    let runtime = Runtime::build(RuntimeConfig {
+        meter_provider: Some(MeterProviderHandle::new(SdkMeterProvider::builder().build())),
+        sampler,
+        span_processors: vec![Arc::new(kept.clone())],
+        ..RuntimeConfig::default()
+    })
+    .expect("threads start");
+    Scoped { kept, runtime, _scope: runtime::scope(Some(runtime)) }
+}
+
+impl Scoped {
+    fn spans(&self) -> Vec<SpanData> {
+        assert!(self.runtime.flush(Duration::from_secs(10)), "the flush comes to an end");
+        self.kept.0.lock().expect("no test panics here").clone()
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.spans().iter().map(|span| span.name.to_string()).collect()
+    }
+}
+
+fn remote(flags: TraceFlags) -> ContextGuard {
+    let parent = SpanContext::new(TraceId::from(7), SpanId::from(9), flags, true, TraceState::default());
+    Context::current().with_remote_span_context(parent).attach()
+}
+
+#[db_op(get, collection, namespace = "library")]
+fn get(collection: &str, found: bool) -> Option<u64> {
+    found.then_some(1)
+}
+
+#[db_op(query, collection, fields(app.tier = expensive()))]
+fn query(collection: &str) -> Vec<u64> {
+    vec![]
+}
+
+thread_local! {
+    static EVALUATED: Cell<u64> = const { Cell::new(0) };
+}
+
+fn expensive() -> &'static str {
+    EVALUATED.set(EVALUATED.get() + 1);
+    "hot"
+}
+
+#[db_op(scan, collection)]
+fn scan(collection: &str) -> usize {
+    let _someone_else = tracing::info_span!("someone else").entered();
+    get(collection, true).map_or(0, |_| 1)
+}
+
+#[db_op(get, collection)]
+async fn get_later(collection: &str) -> Option<u64> {
+    tokio::task::yield_now().await;
+    get(collection, true)
+}
+
+#[background_job(index.build, collection)]
+async fn build(collection: &str) {
+    get_later(collection).await;
+    let collection = collection.to_owned();
+    _ = tokio::spawn(async move { get(&collection, true) }.carry()).await;
+}
+
+#[test]
+fn nothing_installed_allocates_nothing() {
+    assert_eq!(allocations(|| _ = get("articles", true)), 0);
+}
+
+#[test]
+fn under_an_unsampled_remote_parent_nothing_is_built_or_allocated() {
+    let scoped = scoped(Sampler::default());
+    let _parent = remote(TraceFlags::default());
+    assert_eq!(allocations(|| _ = get("articles", true)), 0);
+    assert_eq!(scoped.spans(), []);
+}
+
+#[test]
+fn an_unsampled_root_and_the_calls_inside_build_and_allocate_nothing() {
+    let scoped = scoped(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
+    assert_eq!(allocations(|| _ = scan("articles")), 0);
+    assert_eq!(scoped.spans(), []);
+}
+
+#[test]
+fn a_suppressed_context_silences_spans_and_metrics() {
+    let capture = Capture::builder().compact_records().build();
+    capture.run(|| {
+        let _suppressed = Context::enter_telemetry_suppressed_scope();
+        assert_eq!(allocations(|| _ = get("articles", true)), 0);
+    });
+    assert!(capture.spans().is_empty());
+    assert_eq!(capture.metrics().count("db.client.operation.duration", &[]), 0);
+}
+
+#[test]
+fn unsampled_calls_are_measured_exactly() {
+    let capture = Capture::builder().sampler(opentelemetry_sdk::trace::Sampler::AlwaysOff).compact_records().build();
+    capture.run(|| (0..1000).for_each(|n| _ = get("articles", n % 4 == 0)));
+    assert!(capture.spans().is_empty());
+    let metrics = capture.metrics();
+    let about = [("db.operation.name", "get"), ("db.collection.name", "articles"), ("db.namespace", "library")];
+    assert_eq!(metrics.count("db.client.operation.duration", &about), 1000);
+    assert_eq!(metrics.count("db.client.response.returned_rows", &about), 1000);
+    assert!((metrics.sum("db.client.response.returned_rows", &about) - 250.0).abs() < f64::EPSILON);
+}
+
+#[test]
+fn a_sampled_leaf_costs_a_bounded_number_of_allocations() {
+    let scoped = scoped(Sampler::default());
+    let _parent = remote(TraceFlags::SAMPLED);
+    // The context of each call is one; a buffer of records now and then another.
+    let count = allocations(|| _ = get("articles", true));
+    assert!((100..=110).contains(&count), "{count}");
+    assert_eq!(scoped.spans().len(), 110);
+}
+
+#[test]
+fn fields_are_evaluated_for_recorded_calls_alone() {
+    let scoped = scoped(Sampler::default());
+    {
+        let _parent = remote(TraceFlags::default());
+        query("articles");
+        assert_eq!(EVALUATED.get(), 0);
+    }
+    let _parent = remote(TraceFlags::SAMPLED);
+    query("articles");
+    assert_eq!(EVALUATED.get(), 1);
+    assert_eq!(scoped.names(), ["query articles"]);
+}
+
+#[test]
+fn a_span_of_someone_else_between_ours_changes_nothing() {
+    let scoped = scoped(Sampler::default());
+    scan("articles");
+    let spans = scoped.spans();
+    let (inner, outer) = (&spans[0], &spans[1]);
+    assert_eq!((inner.name.as_ref(), outer.name.as_ref()), ("get articles", "scan articles"));
+    assert_eq!(inner.parent_span_id, outer.span_context.span_id());
+}
+
+#[test]
+fn someone_elses_exported_span_between_ours_is_child_and_parent() {
+    let capture = Capture::builder().compact_records().build();
+    capture.run(|| _ = scan("articles"));
+    capture.spans().assert_tree(
+        "
+        scan articles [client]
+          someone else [internal]
+            get articles [client]
+        ",
+    );
+}
+
+#[test]
+fn an_error_is_measured_and_recorded_with_the_same_type() {
+    #[db_op(put, collection)]
+    fn put(collection: &str) -> std::io::Result<()> {
+        _ = collection;
+        Err(std::io::ErrorKind::StorageFull.into())
+    }
+    let capture = Capture::builder().compact_records().build();
+    capture.run(|| _ = put("articles"));
+    let spans = capture.spans();
+    let span = spans.span("put articles");
+    assert!(span.is_error());
+    let error_type = span.attribute("error.type").expect("a failed call names its error").to_string();
+    let about = [("error.type", error_type.as_str()), ("db.operation.name", "put")];
+    assert_eq!(capture.metrics().count("db.client.operation.duration", &about), 1);
+}
+
+#[test]
+fn the_unsampled_state_goes_with_futures_across_threads_and_with_carried_work() {
+    let scoped = scoped(Sampler::AlwaysOff);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("it starts");
+    runtime.block_on(async {
+        let jobs: Vec<_> = (0..50).map(|_| tokio::spawn(build("articles").carry())).collect();
+        for job in jobs {
+            job.await.expect("no job panics");
+        }
+    });
+    assert_eq!(scoped.spans(), []);
+    assert!(runtime::unsampled_root().is_none(), "nothing of it stays on the thread");
+}
+
+#[test]
+fn sampled_futures_keep_their_parents_across_threads_and_carried_work() {
+    let scoped = scoped(Sampler::default());
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("it starts");
+    runtime.block_on(build("articles").carry());
+    let spans = scoped.spans();
+    let find = |name: &str| spans.iter().filter(|span| span.name == name).collect::<Vec<_>>();
+    let build = find("index.build articles")[0];
+    let gets = find("get articles");
+    assert_eq!(gets.len(), 3);
+    let direct = gets.iter().filter(|get| get.parent_span_id == build.span_context.span_id()).count();
+    assert_eq!(direct, 2, "the awaited call and the carried one");
+    let later = gets.iter().find(|get| gets.iter().any(|other| other.parent_span_id == get.span_context.span_id()));
+    assert!(later.is_some(), "the call inside the awaited one is its child");
+}
+
+#[test]
+fn the_share_of_sampled_roots_is_the_one_asked_for_and_whole_traces_are_kept() {
+    let scoped = scoped(Sampler::ParentBased(Box::new(Sampler::TraceIdRatio(0.25))));
+    for _ in 0..4000 {
+        scan("articles");
+    }
+    let names = scoped.names();
+    let (scans, gets) = names.iter().partition::<Vec<_>, _>(|name| name.starts_with("scan"));
+    assert_eq!(scans.len(), gets.len());
+    assert!((800..1200).contains(&scans.len()), "{}", scans.len());
+}
+
+#[test]
+fn records_of_ended_threads_are_not_lost() {
+    let scoped = scoped(Sampler::default());
+    let threads: Vec<_> = (0..8)
+        .map(|_| {
+            std::thread::spawn(carry(|| {
+                for _ in 0..700 {
+                    get("articles", true);
+                }
+            }))
+        })
+        .collect();
+    for thread in threads {
+        thread.join().expect("no thread panics");
+    }
+    assert_eq!(scoped.spans().len() as u64 + scoped.runtime.dropped_spans(), 8 * 700);
+}
+
+#[test]
+fn an_idle_threads_records_are_handed_over_in_time() {
+    let scoped = scoped(Sampler::default());
+    get("articles", true);
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while scoped.kept.0.lock().expect("no test panics here").is_empty() {
+        assert!(std::time::Instant::now() < deadline, "nobody fetched the record");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
