@@ -1,1 +1,119 @@
-fn main() {}
+//! percolate in one run, on real input: the package manifests in this machine's cargo registry go into a store through
+//! annotated functions, and telemetry shows what happened. Run it with `make demo`.
+//!
+//! With `OTEL_EXPORTER_OTLP_ENDPOINT` set the same run is exported too. An argument names another registry folder.
+
+mod catalogue;
+mod manifests;
+mod screen;
+
+use std::env;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use percolate_core::otel::{ConventionLayer, Exporter, Telemetry};
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use crate::catalogue::{Catalogue, Result};
+use crate::manifests::Manifests;
+use crate::screen::{Screen, block, heading, line};
+
+const DEADLINE: Duration = Duration::from_secs(5);
+
+fn main() -> Result<()> {
+    let screen = Screen::default();
+    let conventions = ConventionLayer::new();
+    let subscriber = tracing_subscriber::registry().with(Telemetry::layer()).with(conventions.layer());
+    tracing::subscriber::set_global_default(subscriber)?;
+    let telemetry = Telemetry::builder()
+        .service_name("percolate-quickstart")
+        .traces(exporters())
+        .metrics(exporters())
+        .console_writer(screen.clone())
+        .install()?;
+
+    let (folder, found) = read_registry()?;
+    let store = tempfile::tempdir()?;
+    let catalogue = Catalogue::open(store.path())?;
+    heading(&format!("The manifests of {} packages from {}", found.packages.len(), folder.display()));
+    tracing::info_span!("quickstart").in_scope(|| tour(&catalogue, &found))?;
+    let exported = telemetry.force_flush(DEADLINE);
+
+    heading("The trace of that. Our calls, the database's and plain `tracing` spans are one tree");
+    block(&screen.traces());
+    heading("Every call is counted and timed, sampled or not");
+    block(&screen.tables(&["operation", "job"]));
+    heading("Does it follow the OpenTelemetry conventions?");
+    block(&conventions.report().to_string());
+
+    heading("And a span made by hand, with mistakes?");
+    conventions.clear();
+    wrong_on_purpose();
+    block(&conventions.report().to_string());
+
+    heading("What made it happen");
+    block(WHAT_MADE_IT_HAPPEN);
+    if let Err(error) = exported {
+        heading(&format!("The collector did not get everything: {error}"));
+    }
+    Ok(())
+}
+
+const WHAT_MADE_IT_HAPPEN: &str = r#"
+let _telemetry = Telemetry::from_env().install()?;
+
+#[db_op(search, "packages")]
+fn starting_with(&self, prefix: &str) -> Result<Vec<Package>> { ... }
+"#;
+
+/// What the program is about: store, look up, search, remove, rebuild an index.
+fn tour(catalogue: &Catalogue, found: &Manifests) -> Result<()> {
+    catalogue.import(&found.packages)?;
+    line("stored", found.packages.len(), "packages, with a key and two indexes");
+
+    let wanted: Vec<_> = found.packages.iter().step_by(8).collect();
+    for package in &wanted {
+        assert_eq!(catalogue.package(&package.id)?.as_ref(), Some(*package));
+    }
+    assert_eq!(catalogue.package("no-such-package 0.0.0")?, None);
+    line("looked up", wanted.len() + 1, "packages by name and version, one of which is not there");
+
+    let matching = catalogue.starting_with("tracing")?;
+    assert!(matching.iter().all(|package| package.name.starts_with("tracing")));
+    line("found", matching.len(), "packages whose name begins with `tracing`");
+
+    let superseded = found.superseded();
+    catalogue.remove(&superseded)?;
+    line("removed", superseded.len(), "packages that a newer version stands beside");
+
+    let keys = catalogue.rebuild_keys()?;
+    assert_eq!(keys, found.packages.len() - superseded.len());
+    line("rebuilt", keys, "entries of the key index, in a background job");
+    Ok(())
+}
+
+/// A name that was replaced, a misspelt one, a number as text: nothing that a compiler would notice.
+fn wrong_on_purpose() {
+    let span = tracing::info_span!(
+        "get packages",
+        otel.kind = "client",
+        db.system = "rocksdb",
+        db.operation.name = "get",
+        db.colection.name = "packages",
+        db.response.returned_rows = "1",
+    );
+    span.in_scope(|| ());
+}
+
+fn read_registry() -> Result<(PathBuf, Manifests)> {
+    let given = env::args_os().nth(1).map(PathBuf::from);
+    let folder = given.or_else(manifests::registry).ok_or("there is no home folder; name a registry folder")?;
+    let found = manifests::read(&folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
+    Ok((folder, found))
+}
+
+/// The screen always; a collector too, when the environment names one.
+fn exporters() -> Vec<Exporter> {
+    let collector = env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some_and(|endpoint| !endpoint.is_empty());
+    if collector { vec![Exporter::Console, Exporter::Otlp] } else { vec![Exporter::Console] }
+}

@@ -1,0 +1,61 @@
+//! The program that is being observed: a catalogue of packages in a [`Database`]. All it does for its telemetry are the
+//! annotations; what happens inside the database is annotated already and appears below.
+
+use std::error::Error;
+use std::path::Path;
+
+use percolate_core::{Database, background_job, db_op};
+use serde_json::json;
+
+use crate::manifests::Package;
+
+pub(crate) type Result<T, E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
+
+const PACKAGES: &str = "packages";
+
+pub(crate) struct Catalogue {
+    database: Database,
+}
+
+impl Catalogue {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let database = Database::open(path)?;
+        database.register_schema(PACKAGES, &json!({ "key_field": "id", "indexed_fields": ["name", "license"] }))?;
+        Ok(Self { database })
+    }
+
+    #[background_job("catalogue.import", "registry", batch_size = packages.len())]
+    pub(crate) fn import(&self, packages: &[Package]) -> Result<()> {
+        for package in packages {
+            self.database.insert(PACKAGES, &serde_json::to_value(package)?)?;
+        }
+        Ok(())
+    }
+
+    #[db_op(get, "packages")]
+    pub(crate) fn package(&self, id: &str) -> Result<Option<Package>> {
+        let found = self.database.lookup(PACKAGES, id)?;
+        Ok(found.map(|entity| serde_json::from_value(entity.data)).transpose()?)
+    }
+
+    #[db_op(search, "packages")]
+    pub(crate) fn starting_with(&self, prefix: &str) -> Result<Vec<Package>> {
+        let found = self.database.find(PACKAGES, "name", prefix..format!("{prefix}\u{10ffff}").as_str())?;
+        Ok(found.into_iter().map(|entity| serde_json::from_value(entity.data)).collect::<Result<_, _>>()?)
+    }
+
+    #[db_op(delete, "packages", affected_rows = ids.len())]
+    pub(crate) fn remove(&self, ids: &[String]) -> Result<()> {
+        for id in ids {
+            if let Some(entity) = self.database.lookup(PACKAGES, id)? {
+                self.database.purge(PACKAGES, entity.id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// percolate's own background job: `index.key.rebuild all`.
+    pub(crate) fn rebuild_keys(&self) -> Result<usize> {
+        Ok(self.database.indexes().rebuild_key_index()?.entities)
+    }
+}
