@@ -53,11 +53,16 @@ pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, Telemetry
     let tracer_provider = tracer_provider.build();
 
     let sampled = sampler::describe(&sampler);
-    let mut config = RuntimeConfig::default();
-    config.meter_provider = meter_provider.clone().map(MeterProviderHandle::new);
-    config.sampler = sampler;
-    config.span_processors = exporters.processors.iter().map(Processor::shared).collect();
-    config.slow = builder.slow;
+    let config = RuntimeConfig {
+        meter_provider: meter_provider.clone().map(MeterProviderHandle::new),
+        sampler,
+        span_processors: exporters.processors.iter().map(Processor::shared).collect(),
+        returned_rows: builder.returned_rows,
+        slow: builder.slow,
+        report_failed: builder.report_failed,
+        export_reported_roots: builder.export_reported_roots,
+        ..RuntimeConfig::default()
+    };
     let runtime =
         Runtime::build(config).map_err(|source| TelemetryError::Thread { name: "percolate-spans", source })?;
 

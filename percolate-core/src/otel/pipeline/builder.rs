@@ -64,6 +64,9 @@ pub struct TelemetryBuilder {
     pub(super) shutdown_timeout: Duration,
     pub(super) sets_subscriber: bool,
     pub(super) slow: Option<Duration>,
+    pub(super) report_failed: bool,
+    pub(super) export_reported_roots: bool,
+    pub(super) returned_rows: bool,
     pub(super) span_exporters: Vec<Box<dyn AnySpanExporter>>,
     pub(super) span_processors: Vec<Box<dyn SpanProcessor>>,
     pub(super) metric_readers: Vec<AddReader>,
@@ -98,6 +101,9 @@ impl Default for TelemetryBuilder {
             shutdown_timeout: Duration::from_secs(5),
             sets_subscriber: true,
             slow: None,
+            report_failed: true,
+            export_reported_roots: false,
+            returned_rows: true,
             span_exporters: Vec::new(),
             span_processors: Vec::new(),
             metric_readers: Vec::new(),
@@ -245,6 +251,26 @@ impl TelemetryBuilder {
     /// From which duration on a call that was not sampled is reported as slow; never, unless told otherwise.
     pub fn slow(mut self, threshold: Duration) -> Self {
         self.slow = Some(threshold);
+        self
+    }
+
+    /// Whether calls that were not sampled and failed are reported; they are, unless told otherwise.
+    pub fn report_failed(mut self, report: bool) -> Self {
+        self.report_failed = report;
+        self
+    }
+
+    /// Whether a reported call that was not sampled and began its trace is exported as a span too; it is not, unless
+    /// told otherwise.
+    pub fn export_reported_roots(mut self, export: bool) -> Self {
+        self.export_reported_roots = export;
+        self
+    }
+
+    /// Whether `db.response.returned_rows` is recorded, which the conventions want to be a choice; it is, unless told
+    /// otherwise.
+    pub fn returned_rows(mut self, record: bool) -> Self {
+        self.returned_rows = record;
         self
     }
 

@@ -3,12 +3,15 @@
 //! so the channel is made here and everything decided in `settings` is handed to it.
 //! Invariant: making an exporter never connects; a dead collector shows at export only.
 
+mod http;
+mod tls;
+
 use std::str::FromStr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig, WithTonicConfig};
+use opentelemetry_otlp::{Compression, MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
@@ -18,6 +21,7 @@ use tokio::sync::oneshot;
 use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 
+use self::http::HttpTransport;
 use super::counters::Counters;
 use super::drive::{Driver, quiet};
 use super::error::TelemetryError;
@@ -80,21 +84,38 @@ fn failed(settings: &OtlpSettings, problem: impl Into<String>) -> TelemetryError
     }
 }
 
+/// The SDK's builder of one exporter, told everything that was decided.
+macro_rules! exporter {
+    ($builder:expr, $settings:expr) => {{
+        let settings: &OtlpSettings = $settings;
+        let gzip = (settings.compression == OtlpCompression::Gzip).then_some(Compression::Gzip);
+        let built = match settings.protocol {
+            OtlpProtocol::Grpc => {
+                let builder = $builder.with_tonic().with_timeout(settings.timeout);
+                let builder = builder.with_channel(channel(settings)?).with_interceptor(headers(settings)?);
+                match gzip {
+                    Some(gzip) => builder.with_compression(gzip).build(),
+                    None => builder.build(),
+                }
+            }
+            OtlpProtocol::HttpProtobuf => {
+                let builder = $builder.with_http().with_protocol(opentelemetry_otlp::Protocol::HttpBinary);
+                let builder = builder.with_timeout(settings.timeout).with_endpoint(settings.endpoint.clone());
+                let builder = builder.with_http_client(HttpTransport::new(settings)?);
+                match gzip {
+                    Some(gzip) => builder.with_compression(gzip).build(),
+                    None => builder.build(),
+                }
+            }
+        };
+        built.map_err(|error| failed(settings, error.to_string()))
+    }};
+}
+
 /// The exporter of spans.
 pub(super) fn span_exporter(settings: &OtlpSettings, handle: &Handle) -> Result<SpanExporter, TelemetryError> {
     let _entered = handle.enter();
-    let built = match settings.protocol {
-        OtlpProtocol::Grpc => {
-            let builder = SpanExporter::builder().with_tonic().with_timeout(settings.timeout);
-            let builder = builder.with_channel(channel(settings)?).with_interceptor(headers(settings)?);
-            match settings.compression {
-                OtlpCompression::Gzip => builder.with_compression(opentelemetry_otlp::Compression::Gzip).build(),
-                OtlpCompression::None => builder.build(),
-            }
-        }
-        OtlpProtocol::HttpProtobuf => return Err(failed(settings, "OTLP over HTTP is not built")),
-    };
-    built.map_err(|error| failed(settings, error.to_string()))
+    exporter!(SpanExporter::builder(), settings)
 }
 
 /// The exporter of metrics.
@@ -104,29 +125,25 @@ pub(super) fn metric_exporter(
     handle: &Handle,
 ) -> Result<MetricExporter, TelemetryError> {
     let _entered = handle.enter();
-    let builder = MetricExporter::builder().with_temporality(temporality);
-    let built = match settings.protocol {
-        OtlpProtocol::Grpc => {
-            let builder = builder.with_tonic().with_timeout(settings.timeout);
-            let builder = builder.with_channel(channel(settings)?).with_interceptor(headers(settings)?);
-            match settings.compression {
-                OtlpCompression::Gzip => builder.with_compression(opentelemetry_otlp::Compression::Gzip).build(),
-                OtlpCompression::None => builder.build(),
-            }
-        }
-        OtlpProtocol::HttpProtobuf => return Err(failed(settings, "OTLP over HTTP is not built")),
-    };
-    built.map_err(|error| failed(settings, error.to_string()))
+    exporter!(MetricExporter::builder().with_temporality(temporality), settings)
 }
 
 /// A channel that connects when it is first used.
 fn channel(settings: &OtlpSettings) -> Result<Channel, TelemetryError> {
     let endpoint = Endpoint::from_shared(settings.endpoint.clone())
         .map_err(|error| failed(settings, format!("not a URL like http://collector:4317: {error}")))?;
-    if endpoint.uri().scheme_str() == Some("https") {
-        return Err(failed(settings, "https needs TLS, which this build has not"));
-    }
+    let endpoint = if endpoint.uri().scheme_str() == Some("https") {
+        endpoint.tls_config(tls::for_tonic(settings)?).map_err(|error| failed(settings, chain(&error)))?
+    } else {
+        endpoint
+    };
     Ok(endpoint.timeout(settings.timeout).connect_timeout(settings.timeout).connect_lazy())
+}
+
+/// An error with its causes: tonic's own text stops at "transport error".
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// Sets the decided headers on each request, over those the SDK took from the environment by itself.
