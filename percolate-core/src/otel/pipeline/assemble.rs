@@ -22,7 +22,7 @@ use super::settings::{Exporter, Settings, Signal};
 use crate::otel::runtime::{MeterProviderHandle, Runtime, RuntimeConfig};
 
 /// The console without an interval of its own prints at flush and shutdown only.
-const ON_REQUEST_ONLY: std::time::Duration = std::time::Duration::from_secs(60 * 60 * 24 * 365);
+const ON_REQUEST_ONLY: std::time::Duration = std::time::Duration::from_hours(24 * 365);
 
 /// Builds everything the builder and the environment ask for.
 pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, TelemetryError> {
@@ -220,7 +220,7 @@ impl Exporters {
             driver: self.driver.clone(),
             failing: false.into(),
         };
-        let interval = settings.metric_interval.unwrap_or(std::time::Duration::from_secs(60));
+        let interval = settings.metric_interval.unwrap_or(std::time::Duration::from_mins(1));
         Ok(provider.with_reader(PeriodicReader::builder(exporter).with_interval(interval).build()))
     }
 }

@@ -40,6 +40,7 @@ use crate::otel::runtime::Sampler;
 /// # }
 /// ```
 #[must_use = "nothing happens before `install`"]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct TelemetryBuilder {
     pub(super) environment: Option<Environment>,
     pub(super) disabled: Option<bool>,
@@ -289,7 +290,7 @@ impl TelemetryBuilder {
     /// Adds an exporter of metrics. It replaces the default one, not one that was named.
     pub fn metric_exporter(mut self, exporter: impl PushMetricExporter) -> Self {
         self.metric_readers.push(Box::new(move |provider, interval| {
-            let reader = PeriodicReader::builder(exporter).with_interval(interval.unwrap_or(Duration::from_secs(60)));
+            let reader = PeriodicReader::builder(exporter).with_interval(interval.unwrap_or(Duration::from_mins(1)));
             provider.with_reader(reader.build())
         }));
         self

@@ -93,7 +93,7 @@ mod tests {
             thread::sleep(Duration::from_millis(20));
             closing.close_by(Instant::now());
         });
-        assert_eq!(driver.run(Duration::from_secs(600), std::future::pending::<()>()), None);
+        assert_eq!(driver.run(Duration::from_mins(10), std::future::pending::<()>()), None);
         other.join().expect("closes");
     }
 

@@ -144,13 +144,11 @@ impl<'a> Reader<'a> {
 
     fn number(&mut self, name: &str, expected: &str) -> Option<u64> {
         let value = self.text(name)?;
-        match value.parse() {
-            Ok(number) => Some(number),
-            Err(_) => {
-                self.warn(name, format!("`{value}` is not {expected}; ignored"));
-                None
-            }
+        let number = value.parse().ok();
+        if number.is_none() {
+            self.warn(name, format!("`{value}` is not {expected}; ignored"));
         }
+        number
     }
 
     /// One of several words, in any case.

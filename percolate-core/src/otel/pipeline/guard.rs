@@ -352,7 +352,7 @@ impl TelemetryGuard {
     ) -> Result<(), TelemetryError> {
         let deadline = Instant::now() + timeout;
         let (done, results) = mpsc::channel();
-        let spawn = |half: Box<dyn FnOnce(&Parts) -> Result<(), String> + Send>| {
+        let spawn = |half: Half| {
             let (parts, done) = (Arc::clone(&self.parts), done.clone());
             thread::Builder::new()
                 .name("percolate-flush".to_owned())
@@ -380,6 +380,9 @@ impl TelemetryGuard {
         }
     }
 }
+
+/// One half of a flush or shutdown: that of the spans or that of the metrics.
+type Half = Box<dyn FnOnce(&Parts) -> Result<(), String> + Send>;
 
 impl Parts {
     fn flush_spans(&self, deadline: Instant) -> Result<(), String> {

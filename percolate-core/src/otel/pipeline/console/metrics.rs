@@ -11,7 +11,7 @@ use opentelemetry::KeyValue;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, ExponentialHistogramDataPoint, Metric, MetricData};
-use opentelemetry_sdk::metrics::data::{HistogramDataPoint, ResourceMetrics};
+use opentelemetry_sdk::metrics::data::{HistogramDataPoint, ResourceMetrics, ScopeMetrics};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 
 use super::super::counters::Counters;
@@ -65,7 +65,7 @@ fn render(metrics: &ResourceMetrics) -> String {
     let mut operations = Table::default();
     let mut jobs = Table::default();
     let mut others = Vec::new();
-    for metric in metrics.scope_metrics().flat_map(|scope| scope.metrics()) {
+    for metric in metrics.scope_metrics().flat_map(ScopeMetrics::metrics) {
         match metric.name() {
             names::METRIC_DB_OPERATION_DURATION => {
                 operations.add(metric, names::DB_OPERATION_NAME, names::DB_COLLECTION_NAME);

@@ -36,20 +36,17 @@ pub(super) fn for_hyper(settings: &OtlpSettings) -> Result<ClientConfig, Telemet
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| failed(settings, error.to_string()))?;
-    let config = match &settings.certificate {
-        Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in certificates(settings, path)? {
-                roots.add(certificate).map_err(|error| bad_pem(settings, path, &error.to_string()))?;
-            }
-            config.with_root_certificates(roots)
+    let config = if let Some(path) = &settings.certificate {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(settings, path)? {
+            roots.add(certificate).map_err(|error| bad_pem(settings, path, &error.to_string()))?;
         }
-        None => {
-            use hyper_rustls::ConfigBuilderExt as _;
-            config.with_native_roots().map_err(|error| {
-                failed(settings, format!("the system has no trusted certificates ({error}); name a file of them"))
-            })?
-        }
+        config.with_root_certificates(roots)
+    } else {
+        use hyper_rustls::ConfigBuilderExt as _;
+        config.with_native_roots().map_err(|error| {
+            failed(settings, format!("the system has no trusted certificates ({error}); name a file of them"))
+        })?
     };
     let Some((certificate, key)) = &settings.identity else { return Ok(config.with_no_client_auth()) };
     let key_der = PrivateKeyDer::from_pem_slice(&read(settings, key)?)

@@ -1,0 +1,336 @@
+//! A collector in the same process: a real OTLP receiver on loopback, over gRPC or plain HTTP, that keeps what it is
+//! sent and can be told to be slow or to refuse. It runs on threads of its own, so that a test's runtime is its own
+//! affair.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
+use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::metrics::v1::{HistogramDataPoint, Metric, metric::Data};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tonic::transport::{Server, ServerTlsConfig};
+use tonic::{Request, Response, Status};
+
+/// How the collector answers.
+#[derive(Debug, Clone, Copy)]
+pub enum Answer {
+    /// At once.
+    Accept,
+    /// After this long.
+    After(Duration),
+    /// With an error that is not worth a second try.
+    Refuse,
+}
+
+/// Everything that was received.
+#[derive(Debug, Default)]
+struct Received {
+    traces: Vec<ExportTraceServiceRequest>,
+    metrics: Vec<ExportMetricsServiceRequest>,
+    logs: Vec<ExportLogsServiceRequest>,
+    headers: Vec<HashMap<String, String>>,
+    paths: Vec<String>,
+}
+
+/// A running collector. It ends with the value.
+#[derive(Debug)]
+pub struct Collector {
+    address: SocketAddr,
+    scheme: &'static str,
+    received: Arc<Mutex<Received>>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+/// A received span with what it came with.
+#[derive(Debug, Clone)]
+pub struct ReceivedSpan {
+    /// The span as it was encoded.
+    pub span: Span,
+    /// Its instrumentation scope.
+    pub scope: InstrumentationScope,
+    /// Attributes of its resource.
+    pub resource: Vec<KeyValue>,
+}
+
+fn lock(received: &Mutex<Received>) -> MutexGuard<'_, Received> {
+    received.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Collector {
+    /// Over gRPC.
+    pub fn grpc(answer: Answer) -> Self {
+        Self::grpc_with(answer, None)
+    }
+
+    /// Over gRPC on a known port.
+    pub fn grpc_on(port: u16, answer: Answer) -> Self {
+        Self::serve_grpc(listen(port), answer, None)
+    }
+
+    /// Over gRPC with TLS.
+    pub fn grpc_with(answer: Answer, tls: Option<ServerTlsConfig>) -> Self {
+        Self::serve_grpc(listen(0), answer, tls)
+    }
+
+    fn serve_grpc(
+        (runtime, listener): (tokio::runtime::Runtime, TcpListener),
+        answer: Answer,
+        tls: Option<ServerTlsConfig>,
+    ) -> Self {
+        let address = listener.local_addr().expect("bound");
+        let received = Arc::<Mutex<Received>>::default();
+        let service = Service { received: Arc::clone(&received), answer };
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let mut server = Server::builder();
+        if let Some(tls) = tls {
+            server = server.tls_config(tls).expect("valid certificates");
+        }
+        let gzip = tonic::codec::CompressionEncoding::Gzip;
+        let server = server
+            .add_service(TraceServiceServer::new(service.clone()).accept_compressed(gzip))
+            .add_service(MetricsServiceServer::new(service.clone()).accept_compressed(gzip))
+            .add_service(LogsServiceServer::new(service).accept_compressed(gzip));
+        runtime.spawn(server.serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener)));
+        Self { address, scheme, received, _runtime: runtime }
+    }
+
+    /// Over HTTP/1.1, uncompressed bodies decoded.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot listen.
+    pub fn http(answer: Answer) -> Self {
+        let (runtime, listener) = listen(0);
+        let address = listener.local_addr().expect("bound");
+        let received = Arc::<Mutex<Received>>::default();
+        let kept = Arc::clone(&received);
+        runtime.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let kept = Arc::clone(&kept);
+                tokio::spawn(async move { while serve_http(&mut stream, &kept, answer).await.is_some() {} });
+            }
+        });
+        Self { address, scheme: "http", received, _runtime: runtime }
+    }
+
+    /// Where to export to.
+    pub fn endpoint(&self) -> String {
+        format!("{}://localhost:{}", self.scheme, self.address.port())
+    }
+
+    /// All spans so far.
+    pub fn spans(&self) -> Vec<ReceivedSpan> {
+        let received = lock(&self.received);
+        let resources = received.traces.iter().flat_map(|request| &request.resource_spans);
+        let mut spans = Vec::new();
+        for resource in resources {
+            let attributes = resource.resource.clone().unwrap_or_default().attributes;
+            for scope in &resource.scope_spans {
+                spans.extend(scope.spans.iter().map(|span| ReceivedSpan {
+                    span: span.clone(),
+                    scope: scope.scope.clone().unwrap_or_default(),
+                    resource: attributes.clone(),
+                }));
+            }
+        }
+        spans
+    }
+
+    /// The only span of this name.
+    ///
+    /// # Panics
+    ///
+    /// If there is none or more than one.
+    #[track_caller]
+    pub fn span(&self, name: &str) -> ReceivedSpan {
+        let spans = self.spans();
+        let mut named: Vec<_> = spans.iter().filter(|received| received.span.name == name).collect();
+        let names: Vec<_> = spans.iter().map(|received| &received.span.name).collect();
+        assert_eq!(named.len(), 1, "spans named `{name}` among {names:?}");
+        named.remove(0).clone()
+    }
+
+    /// All metrics so far.
+    pub fn metrics(&self) -> Vec<Metric> {
+        let received = lock(&self.received);
+        let scopes = received.metrics.iter().flat_map(|request| &request.resource_metrics);
+        scopes.flat_map(|resource| &resource.scope_metrics).flat_map(|scope| scope.metrics.clone()).collect()
+    }
+
+    /// The points of a histogram with explicit bounds, with its unit, from the last export that had it.
+    pub fn histogram(&self, name: &str) -> (String, Vec<HistogramDataPoint>) {
+        let metric = self.metrics().into_iter().rfind(|metric| metric.name == name);
+        match metric {
+            Some(Metric { unit, data: Some(Data::Histogram(histogram)), .. }) => (unit, histogram.data_points),
+            _ => (String::new(), Vec::new()),
+        }
+    }
+
+    /// All log records so far.
+    pub fn logs(&self) -> Vec<LogRecord> {
+        let received = lock(&self.received);
+        let scopes = received.logs.iter().flat_map(|request| &request.resource_logs);
+        scopes.flat_map(|resource| &resource.scope_logs).flat_map(|scope| scope.log_records.clone()).collect()
+    }
+
+    /// The values of a header, one for each request that had it.
+    pub fn header(&self, name: &str) -> Vec<String> {
+        lock(&self.received).headers.iter().filter_map(|headers| headers.get(name).cloned()).collect()
+    }
+
+    /// The paths that were asked for, over HTTP.
+    pub fn paths(&self) -> Vec<String> {
+        lock(&self.received).paths.clone()
+    }
+}
+
+/// An endpoint where nobody listens.
+///
+/// # Panics
+///
+/// If there is no free port.
+pub fn dead_endpoint() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    drop(listener);
+    format!("http://{address}")
+}
+
+/// An attribute's value.
+pub fn value(attributes: &[KeyValue], key: &str) -> Option<Value> {
+    attributes.iter().find(|attribute| attribute.key == key)?.value.clone()?.value
+}
+
+/// An attribute's value as text, with its type: `string:articles`, `int:3`.
+pub fn typed(attributes: &[KeyValue], key: &str) -> Option<String> {
+    Some(match value(attributes, key)? {
+        Value::StringValue(text) => format!("string:{text}"),
+        Value::IntValue(number) => format!("int:{number}"),
+        Value::BoolValue(flag) => format!("bool:{flag}"),
+        other => format!("{other:?}"),
+    })
+}
+
+fn listen(port: u16) -> (tokio::runtime::Runtime, TcpListener) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("threads start");
+    let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", port))).expect("a free port");
+    (runtime, listener)
+}
+
+#[derive(Debug, Clone)]
+struct Service {
+    received: Arc<Mutex<Received>>,
+    answer: Answer,
+}
+
+impl Service {
+    async fn answer<T>(&self, request: Request<T>, keep: impl FnOnce(&mut Received, T)) -> Result<(), Status> {
+        match self.answer {
+            Answer::Accept => {}
+            Answer::After(delay) => tokio::time::sleep(delay).await,
+            Answer::Refuse => return Err(Status::invalid_argument("refused")),
+        }
+        let headers = request.metadata().clone().into_headers();
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        let headers = headers.collect();
+        let mut received = lock(&self.received);
+        received.headers.push(headers);
+        keep(&mut received, request.into_inner());
+        Ok(())
+    }
+}
+
+#[tonic::async_trait]
+impl TraceService for Service {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        self.answer(request, |received, request| received.traces.push(request)).await?;
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Service {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        self.answer(request, |received, request| received.metrics.push(request)).await?;
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl LogsService for Service {
+    async fn export(
+        &self,
+        request: Request<ExportLogsServiceRequest>,
+    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
+        self.answer(request, |received, request| received.logs.push(request)).await?;
+        Ok(Response::new(ExportLogsServiceResponse::default()))
+    }
+}
+
+/// One request and its answer; `None` when the connection has ended.
+async fn serve_http(stream: &mut TcpStream, received: &Mutex<Received>, answer: Answer) -> Option<()> {
+    let (path, headers, body) = read_http(stream).await?;
+    match answer {
+        Answer::Accept => {}
+        Answer::After(delay) => tokio::time::sleep(delay).await,
+        Answer::Refuse => return write_http(stream, "400 Bad Request").await,
+    }
+    {
+        let mut received = lock(received);
+        match path.as_str() {
+            "/v1/traces" => received.traces.extend(ExportTraceServiceRequest::decode(&body[..])),
+            "/v1/metrics" => received.metrics.extend(ExportMetricsServiceRequest::decode(&body[..])),
+            "/v1/logs" => received.logs.extend(ExportLogsServiceRequest::decode(&body[..])),
+            _ => {}
+        }
+        received.headers.push(headers);
+        received.paths.push(path);
+    }
+    write_http(stream, "200 OK").await
+}
+
+async fn read_http(stream: &mut TcpStream) -> Option<(String, HashMap<String, String>, Vec<u8>)> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(head).ok()?;
+    let mut lines = head.lines();
+    let path = lines.next()?.split(' ').nth(1)?.to_owned();
+    let headers: HashMap<String, String> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    let mut body = vec![0; headers.get("content-length")?.parse().ok()?];
+    stream.read_exact(&mut body).await.ok()?;
+    Some((path, headers, body))
+}
+
+async fn write_http(stream: &mut TcpStream, status: &str) -> Option<()> {
+    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+    stream.write_all(answer.as_bytes()).await.ok()
+}

@@ -1,0 +1,174 @@
+//! Collectors that are dead, slow or full: callers never wait for them, flush and shutdown keep their deadlines from any
+//! kind of thread, and every span that is lost is counted.
+
+use std::time::{Duration, Instant};
+
+use percolate_core::db_op;
+use percolate_core::otel::{Environment, Otlp, Telemetry, TelemetryBuilder, TelemetryError, TelemetryGuard};
+use percolate_pipeline_tests::{Answer, Collector, dead_endpoint};
+
+/// Far longer than any deadline below, far shorter than a hang.
+const HANG: Duration = Duration::from_mins(1);
+
+#[db_op(get, cf)]
+fn get(cf: &str) -> Option<usize> {
+    Some(cf.len())
+}
+
+fn pipeline(endpoint: String) -> TelemetryBuilder {
+    Telemetry::builder().environment(Environment::empty()).otlp(Otlp::to(endpoint))
+}
+
+fn calls(guard: &TelemetryGuard, count: usize) {
+    let _scope = guard.enter();
+    for _ in 0..count {
+        get("articles");
+    }
+}
+
+/// Everything that was made is accounted for.
+#[track_caller]
+fn assert_all_lost(guard: &TelemetryGuard, made: u64) {
+    let status = guard.status();
+    let counts = &status.traces[0].counts;
+    assert_eq!(counts.exported, 0, "{status:?}");
+    assert_eq!(status.lost_spans(), made, "{status:?}");
+}
+
+#[test]
+fn a_dead_collector_costs_no_more_than_the_deadline_and_its_losses_are_counted() {
+    let guard = pipeline(dead_endpoint()).build().expect("building connects to nobody");
+    calls(&guard, 10);
+    let started = Instant::now();
+    let error = guard.shutdown(Duration::from_millis(500)).expect_err("nobody listens");
+    assert!(started.elapsed() < HANG);
+    assert!(matches!(error, TelemetryError::Timeout { .. } | TelemetryError::Export { .. }), "{error}");
+    wait_until(|| guard.status().lost_spans() == 10);
+    assert_all_lost(&guard, 10);
+}
+
+#[test]
+fn a_flush_against_a_slow_collector_ends_at_its_deadline_and_loses_nothing() {
+    let collector = Collector::grpc(Answer::After(Duration::from_millis(600)));
+    let guard = pipeline(collector.endpoint()).build().expect("building connects to nobody");
+    calls(&guard, 5);
+    let error = guard.force_flush(Duration::from_millis(100)).expect_err("it takes longer");
+    assert!(matches!(error, TelemetryError::Timeout { operation: "flush", .. }), "{error}");
+    guard.shutdown(HANG).expect("it answers in the end");
+    assert_eq!(collector.spans().len(), 5);
+    assert_eq!(guard.status().lost_spans(), 0);
+}
+
+#[test]
+fn shutdown_gives_up_a_slow_collector_at_its_deadline() {
+    let collector = Collector::grpc(Answer::After(HANG));
+    let guard = pipeline(collector.endpoint()).build().expect("building connects to nobody");
+    calls(&guard, 5);
+    let started = Instant::now();
+    guard.shutdown(Duration::from_millis(300)).expect_err("it takes longer");
+    assert!(started.elapsed() < HANG / 2);
+    wait_until(|| guard.status().lost_spans() == 5);
+    assert_all_lost(&guard, 5);
+}
+
+#[test]
+fn what_a_collector_refuses_is_counted_as_failed() {
+    let collector = Collector::grpc(Answer::Refuse);
+    let guard = pipeline(collector.endpoint()).build().expect("building connects to nobody");
+    calls(&guard, 3);
+    let error = guard.force_flush(HANG).expect_err("it refuses");
+    assert!(matches!(error, TelemetryError::Export { .. }), "{error}");
+    let counts = guard.status().traces[0].counts.clone();
+    assert_eq!((counts.failed, counts.exported), (3, 0));
+    assert!(counts.last_error.is_some_and(|error| error.contains("InvalidArgument")));
+}
+
+#[test]
+fn other_peoples_spans_beyond_the_queue_are_dropped_and_counted_and_their_maker_never_waits() {
+    use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+    let collector = Collector::grpc(Answer::After(HANG));
+    let builder = pipeline(collector.endpoint()).queue_size(4).batch_size(2);
+    let guard = builder.build().expect("building connects to nobody");
+    let tracer = guard.tracer_provider().expect("it is on").tracer("someone");
+    let started = Instant::now();
+    for _ in 0..100 {
+        drop(tracer.start("work"));
+    }
+    assert!(started.elapsed() < HANG / 2);
+    let counts = guard.status().traces[0].counts.clone();
+    assert!(counts.dropped_queue_full >= 90, "{counts:?}");
+    guard.shutdown(Duration::from_millis(100)).expect_err("it is slow");
+    wait_until(|| guard.status().lost_spans() == 100);
+}
+
+#[test]
+fn spans_made_after_the_shutdown_are_counted_as_such() {
+    let collector = Collector::grpc(Answer::Accept);
+    let guard = pipeline(collector.endpoint()).build().expect("building connects to nobody");
+    guard.shutdown(HANG).expect("it answers");
+    calls(&guard, 2);
+    wait_until(|| guard.status().traces[0].counts.dropped_after_shutdown == 2);
+    assert!(matches!(guard.force_flush(HANG), Err(TelemetryError::AlreadyShutdown)));
+    assert!(guard.shutdown(HANG).is_ok(), "a second shutdown does nothing");
+}
+
+#[test]
+fn a_current_thread_runtime_can_flush_and_drop_the_guard_on_its_only_thread() {
+    let collector = Collector::grpc(Answer::Accept);
+    let endpoint = collector.endpoint();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let guard = pipeline(endpoint).build().expect("building connects to nobody");
+        calls(&guard, 3);
+        guard.force_flush(HANG).expect("it answers");
+        calls(&guard, 2);
+        drop(guard);
+    });
+    assert_eq!(collector.spans().len(), 5);
+}
+
+#[test]
+fn the_guard_outlives_the_runtime_it_was_made_in() {
+    let collector = Collector::grpc(Answer::Accept);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let endpoint = collector.endpoint();
+    let guard = runtime.block_on(async { pipeline(endpoint).build() }).expect("building connects to nobody");
+    runtime.block_on(async { calls(&guard, 3) });
+    drop(runtime);
+    calls(&guard, 4);
+    guard.shutdown(HANG).expect("it answers");
+    assert_eq!(collector.spans().len(), 7);
+}
+
+#[test]
+fn dropping_the_guard_against_a_dead_collector_takes_its_shutdown_timeout_at_most() {
+    let builder = pipeline(dead_endpoint()).shutdown_timeout(Duration::from_millis(200));
+    let guard = builder.build().expect("building connects to nobody");
+    calls(&guard, 10);
+    let started = Instant::now();
+    drop(guard);
+    assert!(started.elapsed() < HANG / 2);
+}
+
+#[test]
+fn a_collector_that_comes_back_gets_what_was_made_since() {
+    let endpoint = dead_endpoint();
+    let otlp = Otlp::to(endpoint.clone()).timeout(Duration::from_millis(100));
+    let guard = Telemetry::builder().environment(Environment::empty()).otlp(otlp).build().expect("connects to nobody");
+    calls(&guard, 1);
+    guard.force_flush(HANG).expect_err("nobody listens");
+    let port = endpoint.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port");
+    let collector = Collector::grpc_on(port, Answer::Accept);
+    calls(&guard, 1);
+    wait_until(|| guard.force_flush(HANG).is_ok());
+    assert!(!collector.spans().is_empty());
+}
+
+#[track_caller]
+fn wait_until(condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + HANG / 2;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,305 @@
+//! What a collector receives: annotated calls and other people's spans over gRPC, HTTP and TLS, with names, kinds,
+//! attribute types, parent ids, scope and resource, and the histogram that goes with them.
+
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::trace::v1::Status;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use percolate_core::otel::{
+    Environment, Otlp, OtlpCompression, OtlpProtocol, Telemetry, TelemetryBuilder, TelemetryGuard, TraceContext,
+    attach_trace_context,
+};
+use percolate_core::{background_job, db_op};
+use percolate_pipeline_tests::{Answer, Collector, typed};
+use tracing_subscriber::prelude::*;
+
+const SOON: Duration = Duration::from_secs(20);
+
+#[db_op(get, cf, namespace = "demo")]
+fn get(cf: &str, found: bool) -> Result<Option<Vec<u8>>, std::io::Error> {
+    Ok(found.then(|| cf.as_bytes().to_vec()))
+}
+
+#[db_op(put, cf)]
+fn put_busy(cf: &str) -> Result<(), std::io::Error> {
+    Err(std::io::Error::new(std::io::ErrorKind::ResourceBusy, cf.to_owned()))
+}
+
+#[background_job(index.key.rebuild, target = "all", batch_size = |n| *n)]
+fn rebuild(found: bool) -> usize {
+    _ = get("articles", found);
+    2
+}
+
+/// A pipeline that knows nothing of the environment the tests run in.
+fn pipeline(otlp: Otlp) -> TelemetryBuilder {
+    Telemetry::builder().environment(Environment::empty()).service_name("shop").otlp(otlp)
+}
+
+fn build(builder: TelemetryBuilder) -> TelemetryGuard {
+    builder.build().expect("the pipeline can be built")
+}
+
+#[test]
+fn an_annotated_call_arrives_with_its_name_kind_and_typed_attributes() {
+    let collector = Collector::grpc(Answer::Accept);
+    let guard = build(pipeline(Otlp::to(collector.endpoint())));
+    let scope = guard.enter();
+    rebuild(true);
+    drop(scope);
+    guard.shutdown(SOON).expect("the collector answers");
+
+    let job = collector.span("index.key.rebuild all");
+    let get = collector.span("get articles");
+    assert_eq!(get.span.kind(), SpanKind::Client);
+    assert_eq!(job.span.kind(), SpanKind::Internal);
+    assert_eq!(get.span.parent_span_id, job.span.span_id);
+    assert_eq!(get.span.trace_id, job.span.trace_id);
+    assert_eq!(job.span.parent_span_id, Vec::<u8>::new());
+    assert!(get.span.start_time_unix_nano >= job.span.start_time_unix_nano);
+    assert!(get.span.end_time_unix_nano <= job.span.end_time_unix_nano);
+
+    let of_get = |key| typed(&get.span.attributes, key);
+    assert_eq!(of_get("db.system.name").as_deref(), Some("string:rocksdb"));
+    assert_eq!(of_get("db.operation.name").as_deref(), Some("string:get"));
+    assert_eq!(of_get("db.collection.name").as_deref(), Some("string:articles"));
+    assert_eq!(of_get("db.namespace").as_deref(), Some("string:demo"));
+    assert_eq!(of_get("db.response.returned_rows").as_deref(), Some("int:1"));
+    assert_eq!(of_get("error.type"), None);
+    assert_eq!(get.span.status, Some(Status::default()), "unset on success");
+    let of_job = |key| typed(&job.span.attributes, key);
+    assert_eq!(of_job("job.type").as_deref(), Some("string:index.key.rebuild"));
+    assert_eq!(of_job("job.target").as_deref(), Some("string:all"));
+    assert_eq!(of_job("job.batch_size").as_deref(), Some("int:2"));
+    assert_eq!(of_job("job.status").as_deref(), Some("string:success"));
+    assert!(of_job("job.duration_ms").is_some_and(|value| value.starts_with("int:")));
+
+    assert_eq!(get.scope.name, "percolate");
+    assert_eq!(typed(&get.resource, "service.name").as_deref(), Some("string:shop"));
+    assert_eq!(typed(&get.resource, "process.pid"), Some(format!("int:{}", std::process::id())));
+    assert_eq!(typed(&get.resource, "telemetry.sdk.language").as_deref(), Some("string:rust"));
+}
+
+#[test]
+fn a_failed_call_arrives_with_status_and_error_type() {
+    let collector = Collector::grpc(Answer::Accept);
+    let guard = build(pipeline(Otlp::to(collector.endpoint())));
+    let scope = guard.enter();
+    put_busy("articles").expect_err("it is busy");
+    drop(scope);
+    guard.shutdown(SOON).expect("the collector answers");
+    let put = collector.span("put articles");
+    assert_eq!(put.span.status.clone().map(|status| status.code()), Some(StatusCode::Error));
+    assert!(typed(&put.span.attributes, "error.type").is_some_and(|value| value.starts_with("string:")));
+}
+
+#[test]
+fn the_duration_histogram_arrives_in_seconds_with_the_storage_bounds() {
+    let collector = Collector::grpc(Answer::Accept);
+    let guard = build(pipeline(Otlp::to(collector.endpoint())));
+    let scope = guard.enter();
+    for _ in 0..3 {
+        get("articles", true).expect("found");
+    }
+    drop(scope);
+    guard.shutdown(SOON).expect("the collector answers");
+    let (unit, points) = collector.histogram("db.client.operation.duration");
+    assert_eq!(unit, "s");
+    assert_eq!(points.len(), 1, "one series: {points:?}");
+    assert_eq!(points[0].count, 3);
+    assert_eq!(points[0].explicit_bounds, percolate_core::otel::STORAGE_BOUNDS);
+    assert!(points[0].sum.is_some_and(|sum| sum > 0.0 && sum < 1.0), "{points:?}");
+    let attribute = |key| typed(&points[0].attributes, key);
+    assert_eq!(attribute("db.operation.name").as_deref(), Some("string:get"));
+    assert_eq!(attribute("db.collection.name").as_deref(), Some("string:articles"));
+    assert_eq!(attribute("error.type"), None);
+}
+
+#[test]
+fn a_remote_parent_is_the_parent_that_arrives() {
+    let collector = Collector::grpc(Answer::Accept);
+    let guard = build(pipeline(Otlp::to(collector.endpoint())));
+    let scope = guard.enter();
+    let headers = [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), ("tracestate", "a=b")];
+    let context: TraceContext = headers.into_iter().collect();
+    let attached = attach_trace_context(Some(context));
+    get("articles", true).expect("found");
+    drop(attached);
+    drop(scope);
+    guard.shutdown(SOON).expect("the collector answers");
+    let get = collector.span("get articles").span;
+    assert_eq!(get.trace_id, 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128.to_be_bytes());
+    assert_eq!(get.parent_span_id, 0x00f0_67aa_0ba9_02b7_u64.to_be_bytes());
+    assert_eq!(get.trace_state, "a=b");
+}
+
+#[test]
+fn other_peoples_tracing_spans_nest_with_ours_in_both_directions_and_nothing_comes_twice() {
+    #[db_op(scan, cf)]
+    fn scan(cf: &str) -> Vec<u8> {
+        tracing::info_span!("decode", cf).in_scope(Vec::new)
+    }
+    let collector = Collector::grpc(Answer::Accept);
+    let guard = build(pipeline(Otlp::to(collector.endpoint())));
+    let subscriber = tracing_subscriber::registry()
+        .with(guard.layer())
+        .with(tracing_subscriber::fmt::layer().with_writer(std::io::sink));
+    tracing::subscriber::with_default(subscriber, || {
+        let _scope = guard.enter();
+        tracing::info_span!("request").in_scope(|| scan("articles"));
+    });
+    guard.shutdown(SOON).expect("the collector answers");
+    let (request, scan, decode) =
+        (collector.span("request").span, collector.span("scan articles").span, collector.span("decode").span);
+    assert_eq!(scan.parent_span_id, request.span_id);
+    assert_eq!(decode.parent_span_id, scan.span_id);
+    assert_eq!(decode.trace_id, request.trace_id);
+    assert_eq!(collector.spans().len(), 3);
+    let keys: Vec<_> = request.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
+    assert_eq!(keys, Vec::<&str>::new(), "tracing-opentelemetry's own attributes are off");
+}
+
+#[test]
+fn http_gets_the_same_spans_on_its_own_paths() {
+    let collector = Collector::http(Answer::Accept);
+    let otlp = Otlp::to(collector.endpoint()).protocol(OtlpProtocol::HttpProtobuf).header("x-team", "storage");
+    let guard = build(pipeline(otlp));
+    let scope = guard.enter();
+    get("articles", true).expect("found");
+    drop(scope);
+    guard.shutdown(SOON).expect("the collector answers");
+    assert_eq!(typed(&collector.span("get articles").span.attributes, "db.namespace").as_deref(), Some("string:demo"));
+    assert_eq!(collector.histogram("db.client.operation.duration").1.len(), 1);
+    let mut paths = collector.paths();
+    paths.sort();
+    paths.dedup();
+    assert_eq!(paths, ["/v1/metrics", "/v1/traces"]);
+    assert!(collector.header("x-team").iter().all(|team| team == "storage"));
+    assert_eq!(collector.header("content-type")[0], "application/x-protobuf");
+}
+
+#[test]
+fn the_environment_alone_decides_where_and_how_to_export() {
+    let collector = Collector::grpc(Answer::Accept);
+    let endpoint = collector.endpoint();
+    let environment: Environment = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-signal=traces"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_SERVICE_NAME", "from-env"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test,service.name=ignored"),
+    ]
+    .into_iter()
+    .collect();
+    let guard = build(Telemetry::builder().environment(environment));
+    let scope = guard.enter();
+    get("articles", true).expect("found");
+    drop(scope);
+    guard.shutdown(SOON).expect("the collector answers");
+    let get = collector.span("get articles");
+    assert_eq!(typed(&get.resource, "service.name").as_deref(), Some("string:from-env"));
+    assert_eq!(typed(&get.resource, "deployment.environment.name").as_deref(), Some("string:test"));
+    assert_eq!(collector.header("x-signal"), ["traces"], "only on the signal it is for");
+    assert_eq!(collector.header("authorization"), ["Bearer abc"], "the signal's headers replace the general ones");
+    assert!(collector.header("grpc-encoding").iter().all(|encoding| encoding == "gzip"));
+    assert_eq!(guard.status().warnings, []);
+}
+
+#[test]
+fn an_unsampled_root_exports_nothing_but_its_metrics() {
+    let collector = Collector::grpc(Answer::Accept);
+    let builder = pipeline(Otlp::to(collector.endpoint()).compression(OtlpCompression::Gzip));
+    let guard = build(builder.sampler(percolate_core::otel::Sampler::AlwaysOff));
+    let subscriber = tracing_subscriber::registry().with(guard.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let _scope = guard.enter();
+        rebuild(true);
+    });
+    guard.shutdown(SOON).expect("the collector answers");
+    assert_eq!(collector.spans().len(), 0);
+    assert_eq!(collector.histogram("db.client.operation.duration").1[0].count, 1);
+}
+
+mod tls {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+    use tonic::transport::{Certificate, Identity, ServerTlsConfig};
+
+    use super::*;
+
+    struct Files {
+        _folder: tempfile::TempDir,
+        authority: std::path::PathBuf,
+        certificate: std::path::PathBuf,
+        key: std::path::PathBuf,
+        server: ServerTlsConfig,
+    }
+
+    /// An authority, the collector's certificate and ours.
+    fn files() -> Files {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority =
+            CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("signs itself");
+        let signed = |purpose| {
+            let key = KeyPair::generate().expect("a key");
+            let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+            params.extended_key_usages = vec![purpose];
+            (params.signed_by(&key, &authority).expect("is signed").pem(), key.serialize_pem())
+        };
+        let (server_certificate, server_key) = signed(ExtendedKeyUsagePurpose::ServerAuth);
+        let (certificate, key) = signed(ExtendedKeyUsagePurpose::ClientAuth);
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, pem: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, pem).expect("is written");
+            path
+        };
+        Files {
+            authority: write("ca.pem", &authority.pem()),
+            certificate: write("client.pem", &certificate),
+            key: write("client.key", &key),
+            server: ServerTlsConfig::new()
+                .identity(Identity::from_pem(server_certificate, server_key))
+                .client_ca_root(Certificate::from_pem(authority.pem())),
+            _folder: folder,
+        }
+    }
+
+    #[test]
+    fn a_collector_that_asks_for_our_certificate_gets_it() {
+        let files = files();
+        let collector = Collector::grpc_with(Answer::Accept, Some(files.server));
+        let otlp =
+            Otlp::to(collector.endpoint()).certificate(&files.authority).identity(&files.certificate, &files.key);
+        let guard = build(pipeline(otlp));
+        let scope = guard.enter();
+        get("articles", true).expect("found");
+        drop(scope);
+        guard.shutdown(SOON).expect("the collector answers");
+        collector.span("get articles");
+    }
+
+    #[test]
+    fn a_collector_nobody_vouches_for_gets_nothing() {
+        let files = files();
+        let collector = Collector::grpc_with(Answer::Accept, Some(files.server));
+        let guard = build(pipeline(Otlp::to(collector.endpoint()).timeout(Duration::from_millis(300))));
+        let scope = guard.enter();
+        get("articles", true).expect("found");
+        drop(scope);
+        guard.shutdown(SOON).expect_err("its certificate is unknown");
+        assert_eq!(collector.spans().len(), 0);
+        assert_eq!(guard.status().traces[0].counts.failed, 1);
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_read_is_an_error_at_once() {
+        for protocol in [OtlpProtocol::Grpc, OtlpProtocol::HttpProtobuf] {
+            let otlp = Otlp::to("https://collector.example").protocol(protocol).certificate("/nonexistent/ca.pem");
+            let error = pipeline(otlp).build().expect_err("there is no such file").to_string();
+            assert!(error.contains("/nonexistent/ca.pem"), "{error}");
+        }
+    }
+}
