@@ -66,14 +66,17 @@ impl<'a, T: ?Sized> MaybeName<'a, T> {
 
 impl<'a, T: AsRef<str>> MaybeName<'a, Option<T>> {
     /// The name, if there is one.
-    pub fn get(&self) -> Option<&'a str> {
+    pub fn __percolate_get(&self) -> Option<&'a str> {
         optional_name(self.0.0)
     }
 }
 
-impl<'a, T: AsRef<str> + ?Sized> SureName<'a, T> {
+impl<'a, T: ?Sized> SureName<'a, T> {
     /// The name.
-    pub fn get(&self) -> Option<&'a str> {
+    pub fn __percolate_get(&self) -> Option<&'a str>
+    where
+        T: AsRef<str>,
+    {
         Some(self.0.as_ref())
     }
 }
@@ -99,11 +102,6 @@ pub fn batch_size(details: &mut Details, size: &impl probe::Count) {
 #[expect(clippy::inline_always, reason = "the body is the function's own")]
 pub fn call<T>(body: impl FnOnce() -> T) -> T {
     body()
-}
-
-/// A future whose output is known by type, so that `?` and `Ok` in an `async` body infer as in the function itself.
-pub fn future<T, F: core::future::Future<Output = T>>(future: F) -> F {
-    future
 }
 
 /// A value that an attribute can have, read by reference.
@@ -173,7 +171,7 @@ macro_rules! record {
         $($crate::__private::record(
             &$site,
             $index,
-            &mut || $crate::__private::AsField::as_field(&($value)),
+            &mut || $crate::__private::AsField::as_field($value),
         );)*
     }};
     (@nothing $([$value:expr])*) => {{

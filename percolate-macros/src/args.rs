@@ -6,7 +6,7 @@
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
-use syn::parse::{ParseStream, Parser};
+use syn::parse::{Parse, ParseStream, Parser};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Path, Result, Token};
@@ -243,7 +243,7 @@ fn first_position(annotation: Annotation, input: ParseStream<'_>, errors: &mut E
     };
     let choices = words::list(&annotation.known_names());
     let wants = format!(
-        "{} wants {} {noun} first, as in `{example}`; one of {choices}, or a string literal",
+        "`{}` wants {} {noun} first, as in `{example}`; one of {choices}, or a string literal",
         annotation.attribute(),
         if noun.starts_with('o') { "an" } else { "a" }
     );
@@ -266,54 +266,78 @@ fn first_position(annotation: Annotation, input: ParseStream<'_>, errors: &mut E
         skip_argument(input);
         return First { needs_comma: true, has_position: true, ..missing };
     }
-    let name = dotted(input).unwrap_or_else(|error| {
-        errors.push(error);
-        skip_argument(input);
-        missing.name.clone()
-    });
+    let name: Name = match input.parse() {
+        Ok(name) => name,
+        Err(error) => {
+            errors.push(error);
+            skip_argument(input);
+            return First { needs_comma: true, has_position: true, ..missing };
+        }
+    };
     let value = name.value();
     let other = annotation.other();
-    if value.is_empty() {
-        // Reported above.
-    } else if other.known_names().contains(&value.as_str()) && !annotation.known_names().contains(&value.as_str()) {
+    if annotation.known_names().contains(&value.as_str()) {
+        // Known.
+    } else if other.known_names().contains(&value.as_str()) {
         let attribute = other.attribute().trim_end_matches(']');
-        errors.push(Error::new(
-            name.span(),
-            format!(
-                "`{value}` is {} of {attribute}]; write `{attribute}({value})]`",
-                match other {
-                    Annotation::Db => "an operation",
-                    Annotation::Job => "a job type",
-                }
-            ),
-        ));
-    } else if !annotation.known_names().contains(&value.as_str()) {
-        errors.push(Error::new(
-            name.span(),
+        let what = match other {
+            Annotation::Db => "an operation",
+            Annotation::Job => "a job type",
+        };
+        errors.at(&name, format!("`{value}` is {what} of `{attribute}]`; write `{attribute}({value})]`"));
+    } else {
+        errors.at(
+            &name,
             format!(
                 "unknown {noun} `{value}`; {}; another {noun} is a string literal",
                 words::expected_one_of(&value, &annotation.known_names())
             ),
-        ));
+        );
     }
+    let name = name.literal;
     First { name, needs_comma: true, has_position: true }
 }
 
-/// `a.b.c`, as a string with the span of the whole.
-fn dotted(input: ParseStream<'_>) -> Result<LitStr> {
-    let mut tokens = TokenStream::new();
-    let mut name = String::new();
-    loop {
-        let part = input.call(Ident::parse_any)?;
-        name.push_str(&part.unraw().to_string());
-        part.to_tokens(&mut tokens);
-        if !input.peek(Token![.]) {
-            break;
-        }
-        input.parse::<Token![.]>()?.to_tokens(&mut tokens);
-        name.push('.');
+/// A name made of words and dots, or a string literal.
+#[derive(Debug, Clone)]
+pub(crate) struct Name {
+    pub(crate) literal: LitStr,
+    /// As it was written, so that an error marks the whole.
+    tokens: TokenStream,
+}
+
+impl Name {
+    pub(crate) fn value(&self) -> String {
+        self.literal.value()
     }
-    Ok(LitStr::new(&name, tokens.span()))
+}
+
+impl ToTokens for Name {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        tokens.extend(self.tokens.clone());
+    }
+}
+
+impl Parse for Name {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        if input.peek(LitStr) {
+            let literal: LitStr = input.parse()?;
+            return Ok(Self { tokens: literal.to_token_stream(), literal });
+        }
+        let mut tokens = TokenStream::new();
+        let mut name = String::new();
+        loop {
+            let part = input.call(Ident::parse_any)?;
+            name.push_str(&part.unraw().to_string());
+            part.to_tokens(&mut tokens);
+            if !input.peek(Token![.]) {
+                break;
+            }
+            input.parse::<Token![.]>()?.to_tokens(&mut tokens);
+            name.push('.');
+        }
+        Ok(Self { literal: LitStr::new(&name, tokens.span()), tokens })
+    }
 }
 
 /// Reads one argument after the other into [`Keys`].
@@ -353,14 +377,14 @@ impl Reader<'_> {
         if !input.peek(Ident::peek_any) || !starts_with_key(input, &[]) && !self.is_known_word(input) {
             let start = input.fork();
             skip_argument(input);
-            return Err(Error::new_spanned(
-                consumed(&start, input),
-                format!(
-                    "unexpected argument; everything after the {} is `key = value` with one of {}",
-                    self.annotation.target_key(),
-                    words::list(&self.annotation.keys())
-                ),
-            ));
+            let given = consumed(&start, input);
+            let keys = self.annotation.keys();
+            let message = format!(
+                "unexpected argument; what is not in first or second position is `key = value` with one of {}{}",
+                words::list(&keys),
+                words::did_you_mean(&given.to_string(), &keys)
+            );
+            return Err(Error::new_spanned(given, message));
         }
         let key = input.call(Ident::parse_any)?;
         let name = key.to_string();
@@ -565,7 +589,9 @@ impl Reader<'_> {
             skip_argument(input);
             return Err(sigil);
         }
-        let name = if input.peek(LitStr) { input.parse::<LitStr>()? } else { dotted_name(input)? };
+        let name: Name = input.parse().map_err(|error: Error| {
+            Error::new(error.span(), "expected an attribute's name, such as `app.tenant`, and `= value`")
+        })?;
         let value = if input.peek(Token![=]) {
             input.parse::<Token![=]>()?;
             if let Some(sigil) = sigil(input) {
@@ -574,11 +600,11 @@ impl Reader<'_> {
             }
             input.parse::<Expr>()?
         } else if is_plain_identifier(&name.value()) {
-            let variable = Ident::new(&name.value(), name.span());
+            let variable = Ident::new(&name.value(), name.literal.span());
             syn::parse_quote!(#variable)
         } else {
-            return Err(Error::new(
-                name.span(),
+            return Err(Error::new_spanned(
+                &name,
                 format!(
                     "`{0}` wants a value: `{0} = …`; an attribute that is known later is added by `record!({0} = …)` in the body",
                     name.value()
@@ -587,31 +613,25 @@ impl Reader<'_> {
         };
         check_attribute(&name)?;
         if self.keys.fields.iter().any(|field| field.name.value() == name.value()) {
-            return Err(Error::new(name.span(), format!("the attribute `{}` is given twice", name.value())));
+            return Err(Error::new_spanned(&name, format!("the attribute `{}` is given twice", name.value())));
         }
-        self.keys.fields.push(Field { name, value });
+        self.keys.fields.push(Field { name: name.literal, value });
         Ok(())
     }
 }
 
-/// An attribute's name: `a.b`, with an error that says so.
-pub(crate) fn dotted_name(input: ParseStream<'_>) -> Result<LitStr> {
-    dotted(input)
-        .map_err(|error| Error::new(error.span(), "expected an attribute's name, such as `app.tenant`, and `= value`"))
-}
-
 /// Whether a name may be declared by an annotation.
-pub(crate) fn check_attribute(name: &LitStr) -> Result<()> {
+pub(crate) fn check_attribute(name: &Name) -> Result<()> {
     let value = name.value();
     if let Some(instead) = words::reserved_attribute(&value) {
-        return Err(Error::new(
-            name.span(),
+        return Err(Error::new_spanned(
+            name,
             format!("`{value}` is recorded by {instead}, not as an attribute of your own"),
         ));
     }
     if !words::is_attribute_name(&value) {
-        return Err(Error::new(
-            name.span(),
+        return Err(Error::new_spanned(
+            name,
             format!(
                 "`{value}` is no attribute name; expected lower_snake words joined by dots, such as `app.tenant_id`"
             ),
@@ -787,9 +807,9 @@ fn example_of(key: &str) -> &'static str {
 }
 
 /// The attributes that `record!(key = value, …)` adds.
-pub(crate) fn recorded(tokens: TokenStream) -> Option<Vec<(LitStr, Expr)>> {
+pub(crate) fn recorded(tokens: TokenStream) -> Option<Vec<(Name, Expr)>> {
     let pair = |input: ParseStream<'_>| {
-        let name = if input.peek(LitStr) { input.parse()? } else { dotted(input)? };
+        let name: Name = input.parse()?;
         input.parse::<Token![=]>()?;
         Ok((name, input.parse::<Expr>()?))
     };

@@ -4,8 +4,9 @@
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 use syn::LitStr;
+use syn::spanned::Spanned;
 
-use crate::args::{Errors, check_attribute, recorded};
+use crate::args::{Errors, Name, check_attribute, recorded};
 
 /// A body without `record!` in the user's form.
 #[derive(Debug)]
@@ -31,9 +32,11 @@ pub(crate) fn rewrite(tokens: TokenStream, site: &Ident, declared: &[LitStr], er
     Body { tokens, attributes }
 }
 
-/// The item of an annotation that failed, as the user wrote it but for `record!`, which would fail again.
-pub(crate) fn without_record(item: TokenStream) -> TokenStream {
-    walk(item, Rewrite::Nothing, &mut Vec::new(), &mut Errors::default())
+/// The item of an annotation that failed, as the user wrote it: so that nothing else breaks. Only what would be said a
+/// second time is kept quiet: `record!`, and parameters that the annotation alone names.
+pub(crate) fn of_failed(item: TokenStream) -> TokenStream {
+    let item = walk(item, Rewrite::Nothing, &mut Vec::new(), &mut Errors::default());
+    quote!(#[allow(unused_variables)] #item)
 }
 
 fn walk(tokens: TokenStream, to: Rewrite<'_>, attributes: &mut Vec<LitStr>, errors: &mut Errors) -> TokenStream {
@@ -62,9 +65,9 @@ fn is_record(before: &[TokenTree]) -> bool {
     matches!(before, [.., TokenTree::Ident(name), TokenTree::Punct(bang)] if bang.as_char() == '!' && name == "record")
 }
 
-/// `@site [index] value ; …`
+/// `@site SITE [index &(value)] …`
 fn arguments(
-    pairs: Vec<(LitStr, syn::Expr)>,
+    pairs: Vec<(Name, syn::Expr)>,
     to: Rewrite<'_>,
     attributes: &mut Vec<LitStr>,
     errors: &mut Errors,
@@ -81,10 +84,11 @@ fn arguments(
         }
         let index = declared.iter().chain(&*attributes).position(|known| known.value() == name.value());
         let index = index.unwrap_or_else(|| {
-            attributes.push(name);
+            attributes.push(name.literal);
             declared.len() + attributes.len() - 1
         });
-        each.extend(quote!([#index #value]));
+        // By reference, and at the place of the value, where the compiler reports what is wrong with it.
+        each.extend(quote_spanned!(value.span()=> [#index &(#value)]));
     }
     quote_spanned!(span=> @site #site #each)
 }
@@ -108,8 +112,8 @@ mod tests {
             record!(a.b = 2, c.d = 3)
         }));
         let expected = quote!(if x {
-            percolate_core::record!(@site SITE [1usize f(1)]);
-            record!(@site SITE [0usize 2] [1usize 3])
+            percolate_core::record!(@site SITE [1usize &(f(1))]);
+            record!(@site SITE [0usize &(2)] [1usize &(3)])
         });
         assert_eq!(tokens, expected.to_string());
         assert_eq!(attributes, ["c.d"]);

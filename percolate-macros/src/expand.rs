@@ -3,8 +3,9 @@
 //! What is generated is one static site, one call to a non-generic function before the untouched body, and the
 //! reading of the value after it. Everything is named by absolute paths, and every local is hygienic.
 
-use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
+use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, Lit, LitStr};
 
 use crate::args::{Args, Count, Rows, Target};
@@ -32,20 +33,21 @@ macro_rules! tokens {
     ($($tokens:tt)*) => { quote_spanned!(Span::mixed_site()=> $($tokens)*) };
 }
 
+/// Hygienic, but at the place of the user's expression, where the compiler reports what is wrong with it.
+fn at(value: &impl Spanned) -> Span {
+    Span::mixed_site().located_at(value.span())
+}
+
 /// Generates the function.
 pub(crate) fn expand(annotated: &Annotated) -> TokenStream {
     let Function { attrs, vis, sig, inner_attrs, .. } = &annotated.function;
     let generator = Generator { private: private(annotated), site: site_name(), annotated };
     let site = generator.site_static();
     let entered = generator.shape();
-    tokens! {
-        #(#attrs)*
-        #vis #sig {
-            #inner_attrs
-            #site
-            #entered
-        }
-    }
+    // With the place of the user's braces, so that lints of the function point at the function.
+    let mut block = Group::new(Delimiter::Brace, tokens!(#inner_attrs #site #entered));
+    block.set_span(annotated.function.body.span());
+    tokens!(#(#attrs)* #vis #sig #block)
 }
 
 /// The path of the runtime's hidden module.
@@ -165,7 +167,15 @@ impl Generator<'_> {
             Shape::Async => {
                 let start = self.starting("start");
                 let future = match annotated.returns.hint() {
-                    Some(hint) if !annotated.returns.is_never() => tokens!(#p::future::<#hint, _>(async move #body)),
+                    // What the body must give is said twice, for `return` and for its end: an `async` block has no
+                    // return type, and the compiler would report the user's mistakes against the block.
+                    Some(hint) if !annotated.returns.is_never() => tokens!(async move {
+                        if let #p::core::option::Option::Some(__percolate_value) = #p::core::option::Option::None::<#hint> {
+                            return __percolate_value;
+                        }
+                        let __percolate_value: #hint = #body;
+                        __percolate_value
+                    }),
                     _ => tokens!(async move #body),
                 };
                 let rest = self.awaited(&future);
@@ -252,9 +262,9 @@ impl Generator<'_> {
         let p = &self.private;
         let count = tokens!(#p::core::option::Option<#p::core::primitive::i64>);
         // Returned rows are measured, so they count in every call; affected ones only where a span says so.
-        let rows = self
-            .rows_at_entry()
-            .map(|value| tokens!(let __percolate_rows: #count = #p::probe::Count::count(&(#value));));
+        let rows = self.rows_at_entry().map(
+            |value| quote_spanned!(at(value)=> let __percolate_rows: #count = #p::probe::Count::count(&(#value));),
+        );
         let affected = self
             .affected_rows_at_entry()
             .map(|_| tokens!(let mut __percolate_affected_rows: #count = #p::core::option::Option::None;));
@@ -285,12 +295,12 @@ impl Generator<'_> {
             None | Some(Target::None) => none(),
             Some(Target::Parameter(name)) => self.name(&name.to_token_stream()),
             Some(Target::Given(value)) => self.name_of(value),
-            Some(Target::Optional(value)) => tokens!(#p::optional_name(&(#value))),
+            Some(Target::Optional(value)) => quote_spanned!(at(value)=> #p::optional_name(&(#value))),
         };
         let maybe = |value: &Option<Expr>| match value {
             None => none(),
             Some(value) if is_string(value) => tokens!(#p::core::option::Option::Some(#value)),
-            Some(value) => tokens!(#p::MaybeName::new(&(#value)).get()),
+            Some(value) => quote_spanned!(at(value)=> #p::MaybeName::new(&(#value)).__percolate_get()),
         };
         let (namespace, server_address) = (maybe(&keys.namespace), maybe(&keys.server_address));
         let details = self.details();
@@ -308,12 +318,18 @@ impl Generator<'_> {
             let p = &self.private;
             return tokens!(#p::core::option::Option::Some(#value));
         }
-        self.name(&tokens!((#value)))
+        self.name(&quote_spanned!(at(value)=> (#value)))
     }
 
     fn name(&self, value: &TokenStream) -> TokenStream {
         let p = &self.private;
-        tokens!(#p::core::option::Option::Some(#p::core::convert::AsRef::<#p::core::primitive::str>::as_ref(&#value)))
+        let text = self.text(value);
+        tokens!(#p::core::option::Option::Some(#text))
+    }
+
+    fn text(&self, value: &(impl ToTokens + Spanned)) -> TokenStream {
+        let p = &self.private;
+        quote_spanned!(at(value)=> #p::core::convert::AsRef::<#p::core::primitive::str>::as_ref(&#value))
     }
 
     /// What only recorded calls evaluate.
@@ -331,20 +347,22 @@ impl Generator<'_> {
         let keys = &self.args().keys;
         let mut said = TokenStream::new();
         if let Some(value) = self.affected_rows_at_entry() {
-            said.extend(tokens!(__percolate_affected_rows = #p::probe::Count::count(&(#value));));
+            said.extend(quote_spanned!(at(value)=> __percolate_affected_rows = #p::probe::Count::count(&(#value));));
         }
         if let Some(Count::AtEntry(value)) = &keys.batch_size {
-            said.extend(tokens!(#p::batch_size(__percolate_details, &(#value));));
+            said.extend(quote_spanned!(at(value)=> #p::batch_size(__percolate_details, &(#value));));
         }
-        if let Some(text) = &keys.query_text {
-            said.extend(tokens!(__percolate_details.query_text(#p::core::convert::AsRef::<#p::core::primitive::str>::as_ref(&(#text)));));
+        if let Some(text) = keys.query_text.as_ref().map(|text| self.text(text)) {
+            said.extend(tokens!(#p::Details::query_text(__percolate_details, #text);));
         }
-        if let Some(text) = &keys.query_summary {
-            said.extend(tokens!(__percolate_details.query_summary(#p::core::convert::AsRef::<#p::core::primitive::str>::as_ref(&(#text)));));
+        if let Some(text) = keys.query_summary.as_ref().map(|text| self.text(text)) {
+            said.extend(tokens!(#p::Details::query_summary(__percolate_details, #text);));
         }
         for (index, field) in keys.fields.iter().enumerate() {
             let value = &field.value;
-            said.extend(tokens!(__percolate_details.field(#index, #p::AsField::as_field(&(#value)));));
+            said.extend(
+                quote_spanned!(at(value)=> #p::Details::field(__percolate_details, #index, #p::AsField::as_field(&(#value)));),
+            );
         }
         said
     }
@@ -373,12 +391,14 @@ impl Generator<'_> {
             said.extend(tokens!(#field: #value,));
         };
         let count = |count: &Count, local: &str| match count {
-            Count::OfValue(closure) => tokens!(#p::probe::counted(&__percolate_success, #closure)),
+            Count::OfValue(closure) => quote_spanned!(at(closure)=> #p::probe::counted(&__percolate_success, #closure)),
             Count::AtEntry(_) => Ident::new(local, Span::mixed_site()).into_token_stream(),
         };
         match (&keys.rows, self.args().annotation) {
             (Some(Rows::Count(rows)), _) => say("returned_rows", count(rows, "__percolate_rows")),
-            (None, Annotation::Db) if !is_unit => say("returned_rows", tokens!((&__percolate_success).rows())),
+            (None, Annotation::Db) if !is_unit => {
+                say("returned_rows", tokens!((&__percolate_success).__percolate_rows()));
+            }
             _ => {}
         }
         if let Some(rows) = &keys.affected_rows {
@@ -388,7 +408,7 @@ impl Generator<'_> {
             say("batch_size", count(size, ""));
         }
         if self.args().annotation == Annotation::Job && !is_unit {
-            say("partial", tokens!((&__percolate_success).partial()));
+            say("partial", tokens!((&__percolate_success).__percolate_partial()));
         }
         let success = tokens!(#p::Outcome { #said ..#p::Outcome::success() });
         let failure = self.failure();
@@ -396,7 +416,7 @@ impl Generator<'_> {
         let err = tokens!(#p::core::result::Result::Err);
         tokens! {{
             use #p::probe::traits::*;
-            match #p::probe::Returned(&__percolate_value).split() {
+            match #p::probe::Returned(&__percolate_value).__percolate_split() {
                 #ok(__percolate_success) => #success,
                 #err(__percolate_failure) => #p::Outcome::failed(#failure),
             }
@@ -409,7 +429,7 @@ impl Generator<'_> {
         if let Some(name) = &self.args().keys.error_type {
             tokens!(#p::probe::named(&__percolate_failure, #name))
         } else {
-            tokens!((&&&&&__percolate_failure).info())
+            tokens!((&&&&&__percolate_failure).__percolate_info())
         }
     }
 
@@ -425,7 +445,7 @@ impl Generator<'_> {
         let mut wrapped = tokens! {
             #p::Counted::#constructor(#detached, __percolate_value, |__percolate_item| {
                 use #p::probe::traits::*;
-                match #p::probe::Returned(__percolate_item).split() {
+                match #p::probe::Returned(__percolate_item).__percolate_split() {
                     #ok(_) => #none,
                     #err(__percolate_failure) => #some(#failure),
                 }

@@ -33,18 +33,18 @@ pub fn background_job(arguments: proc_macro::TokenStream, item: proc_macro::Toke
 /// Gives defaults to the `#[db_op]` methods of an `impl` block or trait.
 #[proc_macro_attribute]
 pub fn db_ops(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    give_defaults(Annotation::Db, arguments.into(), &item.into()).into()
+    give_defaults(Annotation::Db, arguments.into(), item.into()).into()
 }
 
 /// Gives defaults to the `#[background_job]` methods of an `impl` block or trait.
 #[proc_macro_attribute]
 pub fn background_jobs(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    give_defaults(Annotation::Job, arguments.into(), &item.into()).into()
+    give_defaults(Annotation::Job, arguments.into(), item.into()).into()
 }
 
 fn annotate(annotation: Annotation, arguments: TokenStream, item: TokenStream) -> TokenStream {
     annotated(annotation, arguments, &item).unwrap_or_else(|error| {
-        let (errors, item) = (error.into_compile_error(), body::without_record(item));
+        let (errors, item) = (error.into_compile_error(), body::of_failed(item));
         quote!(#errors #item)
     })
 }
@@ -69,9 +69,9 @@ fn annotated(annotation: Annotation, arguments: TokenStream, item: &TokenStream)
     errors.none_or(|| expand::expand(&annotated))
 }
 
-fn give_defaults(annotation: Annotation, arguments: TokenStream, item: &TokenStream) -> TokenStream {
-    defaults::apply(annotation, arguments, item).unwrap_or_else(|error| {
-        let errors = error.into_compile_error();
+fn give_defaults(annotation: Annotation, arguments: TokenStream, item: TokenStream) -> TokenStream {
+    defaults::apply(annotation, arguments, &item).unwrap_or_else(|error| {
+        let (errors, item) = (error.into_compile_error(), body::of_failed(item));
         quote!(#errors #item)
     })
 }

@@ -369,7 +369,7 @@ fn error_type_by_name<E: ?Sized>() -> Option<&'static str> {
     (is_path && !path.starts_with("alloc::")).then_some(path)
 }
 
-/// The expansion's way into this module: method calls that pick the best reading a type allows, by autoref: the
+/// The expansion's way into this module: method calls, of names that no trait of a user has, that pick the best reading a type allows, by autoref: the
 /// candidate that matches the receiver with the fewest dereferences wins, so the first choice has the most references.
 #[doc(hidden)]
 pub mod probe {
@@ -387,7 +387,7 @@ pub mod probe {
 
     impl<'a, T, E> Returned<'a, Result<T, E>> {
         /// A `Result` of any name is a success or a failure.
-        pub fn split(&self) -> Result<Success<'a, T>, Failure<'a, E>> {
+        pub fn __percolate_split(&self) -> Result<Success<'a, T>, Failure<'a, E>> {
             match self.0 {
                 Ok(value) => Ok(Success(value)),
                 Err(error) => Err(Failure(error)),
@@ -398,73 +398,73 @@ pub mod probe {
     /// Anything else is a success.
     pub trait SplitOther<'a, T> {
         /// See the trait.
-        fn split(&self) -> Result<Success<'a, T>, Failure<'a, Infallible>>;
+        fn __percolate_split(&self) -> Result<Success<'a, T>, Failure<'a, Infallible>>;
     }
     impl<'a, T> SplitOther<'a, T> for Returned<'a, T> {
-        fn split(&self) -> Result<Success<'a, T>, Failure<'a, Infallible>> {
+        fn __percolate_split(&self) -> Result<Success<'a, T>, Failure<'a, Infallible>> {
             Ok(Success(self.0))
         }
     }
 
-    /// `(&success).rows()`: from [`Rows`].
+    /// `(&success).__percolate_rows()`: from [`Rows`].
     pub trait RowsKnown {
         /// See the trait.
-        fn rows(&self) -> Option<i64>;
+        fn __percolate_rows(&self) -> Option<i64>;
     }
     impl<T: Rows> RowsKnown for Success<'_, T> {
-        fn rows(&self) -> Option<i64> {
+        fn __percolate_rows(&self) -> Option<i64> {
             self.0.rows().and_then(|rows| i64::try_from(rows).ok())
         }
     }
-    /// `(&success).rows()`: unknown.
+    /// `(&success).__percolate_rows()`: unknown.
     pub trait RowsUnknown {
         /// See the trait.
-        fn rows(&self) -> Option<i64>;
+        fn __percolate_rows(&self) -> Option<i64>;
     }
     impl<T> RowsUnknown for &Success<'_, T> {
-        fn rows(&self) -> Option<i64> {
+        fn __percolate_rows(&self) -> Option<i64> {
             None
         }
     }
 
-    /// `(&success).partial()`: from [`JobStatus`].
+    /// `(&success).__percolate_partial()`: from [`JobStatus`].
     pub trait PartialKnown {
         /// See the trait.
-        fn partial(&self) -> bool;
+        fn __percolate_partial(&self) -> bool;
     }
     impl<T: JobStatus> PartialKnown for Success<'_, T> {
-        fn partial(&self) -> bool {
+        fn __percolate_partial(&self) -> bool {
             self.0.is_partial()
         }
     }
-    /// `(&success).partial()`: not a partial success.
+    /// `(&success).__percolate_partial()`: not a partial success.
     pub trait PartialUnknown {
         /// See the trait.
-        fn partial(&self) -> bool;
+        fn __percolate_partial(&self) -> bool;
     }
     impl<T> PartialUnknown for &Success<'_, T> {
-        fn partial(&self) -> bool {
+        fn __percolate_partial(&self) -> bool {
             false
         }
     }
 
-    /// `(&&&&&failure).info()`, first choice: the error names itself.
+    /// `(&&&&&failure).__percolate_info()`, first choice: the error names itself.
     pub trait InfoNamed {
         /// See the trait.
-        fn info(&self) -> ErrorInfo;
+        fn __percolate_info(&self) -> ErrorInfo;
     }
     impl<E: ErrorType> InfoNamed for &&&&Failure<'_, E> {
-        fn info(&self) -> ErrorInfo {
+        fn __percolate_info(&self) -> ErrorInfo {
             ErrorInfo::of(self.0)
         }
     }
     /// Second choice: it wraps another one, as `anyhow::Error` and `Box<dyn Error + Send + Sync>` do.
     pub trait InfoWrapped {
         /// See the trait.
-        fn info(&self) -> ErrorInfo;
+        fn __percolate_info(&self) -> ErrorInfo;
     }
     impl<E: AsRef<dyn Error + Send + Sync>> InfoWrapped for &&&Failure<'_, E> {
-        fn info(&self) -> ErrorInfo {
+        fn __percolate_info(&self) -> ErrorInfo {
             let error: &(dyn Error + 'static) = self.0.as_ref();
             ErrorInfo::from_chain(error).unwrap_or_else(ErrorInfo::other)
         }
@@ -472,10 +472,10 @@ pub mod probe {
     /// Third choice: `Box<dyn Error>`.
     pub trait InfoBoxed {
         /// See the trait.
-        fn info(&self) -> ErrorInfo;
+        fn __percolate_info(&self) -> ErrorInfo;
     }
     impl<E: AsRef<dyn Error>> InfoBoxed for &&Failure<'_, E> {
-        fn info(&self) -> ErrorInfo {
+        fn __percolate_info(&self) -> ErrorInfo {
             let error: &(dyn Error + 'static) = self.0.as_ref();
             ErrorInfo::from_chain(error).unwrap_or_else(ErrorInfo::other)
         }
@@ -483,10 +483,10 @@ pub mod probe {
     /// Fourth choice: the type's name, the standard library's included.
     pub trait InfoError {
         /// See the trait.
-        fn info(&self) -> ErrorInfo;
+        fn __percolate_info(&self) -> ErrorInfo;
     }
     impl<E: Error> InfoError for &Failure<'_, E> {
-        fn info(&self) -> ErrorInfo {
+        fn __percolate_info(&self) -> ErrorInfo {
             match error_type_by_name::<E>() {
                 Some(name) => ErrorInfo::new(name),
                 None if type_name::<E>().starts_with("alloc::string::") => ErrorInfo::new(type_name::<E>()),
@@ -497,10 +497,10 @@ pub mod probe {
     /// Last: a type that is not even an error is named only if the name is its own.
     pub trait InfoOther {
         /// See the trait.
-        fn info(&self) -> ErrorInfo;
+        fn __percolate_info(&self) -> ErrorInfo;
     }
     impl<E> InfoOther for Failure<'_, E> {
-        fn info(&self) -> ErrorInfo {
+        fn __percolate_info(&self) -> ErrorInfo {
             match error_type_by_name::<E>() {
                 Some(name) if !name.starts_with("core::") && !name.starts_with("std::") => ErrorInfo::new(name),
                 _ => ErrorInfo::other(),
@@ -573,16 +573,16 @@ mod tests {
     /// What the expansion does with a value.
     macro_rules! info {
         ($value:expr) => {
-            match Returned(&$value).split() {
+            match Returned(&$value).__percolate_split() {
                 Ok(_) => None,
-                Err(failure) => Some((&&&&&failure).info().error_type.into_owned()),
+                Err(failure) => Some((&&&&&failure).__percolate_info().error_type.into_owned()),
             }
         };
     }
     macro_rules! rows {
         ($value:expr) => {
-            match Returned(&$value).split() {
-                Ok(success) => (&success).rows(),
+            match Returned(&$value).__percolate_split() {
+                Ok(success) => (&success).__percolate_rows(),
                 Err(_) => Some(-1),
             }
         };
@@ -646,10 +646,10 @@ mod tests {
     #[test]
     fn a_generic_function_compiles_and_falls_back() {
         fn read<T, E>(value: &Result<T, E>) -> (Option<i64>, Option<String>) {
-            let value = Returned(value).split();
+            let value = Returned(value).__percolate_split();
             match value {
-                Ok(success) => ((&success).rows(), None),
-                Err(failure) => (None, Some((&&&&&failure).info().error_type.into_owned())),
+                Ok(success) => ((&success).__percolate_rows(), None),
+                Err(failure) => (None, Some((&&&&&failure).__percolate_info().error_type.into_owned())),
             }
         }
         assert_eq!(read::<_, Plain>(&Ok(vec![1])), (None, None));
@@ -730,8 +730,8 @@ mod tests {
                 self.0 > 0
             }
         }
-        assert!((&Success(&Report(1))).partial());
-        assert!(!(&Success(&Report(0))).partial());
-        assert!(!(&Success(&7)).partial());
+        assert!((&Success(&Report(1))).__percolate_partial());
+        assert!(!(&Success(&Report(0))).__percolate_partial());
+        assert!(!(&Success(&7)).__percolate_partial());
     }
 }

@@ -1,0 +1,11 @@
+//! A function is an operation or a job.
+
+use percolate_core::{background_job, db_op};
+
+#[db_op(compact, cf)]
+#[background_job(db.compact, cf)]
+fn compact(cf: &str) {}
+
+fn main() {
+    compact("a");
+}

@@ -1,0 +1,11 @@
+//! The user's own borrow errors point at the user's code.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf)]
+fn get(cf: &str, key: String) -> usize {
+    drop(key);
+    key.len()
+}
+
+fn main() {}

@@ -1,0 +1,12 @@
+//! A name is read at entry.
+
+use percolate_core::db_op;
+
+#[db_op(get, collection = |out| cf)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! A name is not empty.
+
+use percolate_core::db_op;
+
+#[db_op(get, collection = "")]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

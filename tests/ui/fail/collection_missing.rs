@@ -1,0 +1,12 @@
+//! Some operations want a collection.
+
+use percolate_core::db_op;
+
+#[db_op(get)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! The second position is a parameter.
+
+use percolate_core::db_op;
+
+#[db_op(get, fc)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! The parameter is not `AsRef<str>`.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf)]
+fn get(cf: u64) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get(1);
+}

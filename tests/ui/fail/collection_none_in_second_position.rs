@@ -1,0 +1,12 @@
+//! `none` is said with the key.
+
+use percolate_core::db_op;
+
+#[db_op(get, none)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! A name is a text.
+
+use percolate_core::db_op;
+
+#[db_op(get, collection = 7)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

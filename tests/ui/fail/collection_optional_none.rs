@@ -1,0 +1,12 @@
+//! An `Option` and `none` exclude each other.
+
+use percolate_core::db_op;
+
+#[db_op(get, collection? = none)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! Second position and key.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, collection = cf)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,10 @@
+//! There is no parameter to name.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf)]
+fn get() {}
+
+fn main() {
+    get();
+}

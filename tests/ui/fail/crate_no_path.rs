@@ -1,0 +1,12 @@
+//! A path, and nothing else.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, crate = 3)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

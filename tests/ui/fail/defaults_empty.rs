@@ -1,0 +1,13 @@
+//! Defaults without keys.
+
+use percolate_core::{db_op, db_ops};
+
+struct Store;
+
+#[db_ops]
+impl Store {
+    #[db_op(get, cf)]
+    fn get(&self, cf: &str) {}
+}
+
+fn main() {}

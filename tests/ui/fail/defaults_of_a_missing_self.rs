@@ -1,0 +1,17 @@
+//! A default that a function cannot evaluate.
+
+use percolate_core::{db_op, db_ops};
+
+struct Store;
+
+#[db_ops(namespace = self.name())]
+impl Store {
+    fn name(&self) -> &str {
+        "demo"
+    }
+
+    #[db_op(get, cf)]
+    fn get(cf: &str) {}
+}
+
+fn main() {}

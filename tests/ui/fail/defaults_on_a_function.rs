@@ -1,0 +1,8 @@
+//! Defaults belong to a block.
+
+use percolate_core::db_ops;
+
+#[db_ops(system = "redb")]
+fn get(cf: &str) {}
+
+fn main() {}

@@ -1,0 +1,13 @@
+//! Defaults have no operation.
+
+use percolate_core::{db_op, db_ops};
+
+struct Store;
+
+#[db_ops(get, system = "redb")]
+impl Store {
+    #[db_op(get, cf)]
+    fn get(cf: &str) {}
+}
+
+fn main() {}

@@ -1,0 +1,13 @@
+//! Defaults are checked like the rest.
+
+use percolate_core::{background_job, background_jobs};
+
+struct Store;
+
+#[background_jobs(laef)]
+impl Store {
+    #[background_job(wal.flush)]
+    fn flush() {}
+}
+
+fn main() {}

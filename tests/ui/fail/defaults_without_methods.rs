@@ -1,0 +1,12 @@
+//! Defaults that go nowhere.
+
+use percolate_core::db_ops;
+
+struct Store;
+
+#[db_ops(system = "redb")]
+impl Store {
+    fn get(&self, cf: &str) {}
+}
+
+fn main() {}

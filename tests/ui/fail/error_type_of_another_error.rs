@@ -1,0 +1,16 @@
+//! `error_type` takes the function's own error.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, error_type = name)]
+fn get(cf: &str) -> Result<(), u8> {
+    Err(1)
+}
+
+fn name(_: &String) -> &'static str {
+    "x"
+}
+
+fn main() {
+    let _ = get("a");
+}

@@ -1,0 +1,12 @@
+//! `error_type` is a function.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, error_type = "Missing")]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! Deprecated names have their own key too.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, fields("db.statement" = "x"))]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! A field has a name.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, fields(3 = 4))]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! An attribute stands once.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, fields(app.key = 1, app.key = 2))]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! Attributes keep their type.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, fields(app.key = ?cf, %cf))]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! A dotted name wants a value.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, fields(app.key))]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

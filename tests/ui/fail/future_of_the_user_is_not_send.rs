@@ -1,0 +1,16 @@
+//! A future is as `Send` as its body.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf)]
+async fn get(cf: &str) {
+    let shared = std::rc::Rc::new(1);
+    std::future::ready(()).await;
+    drop(shared);
+}
+
+fn send(_: impl Send) {}
+
+fn main() {
+    send(get("a"));
+}

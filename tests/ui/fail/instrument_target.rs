@@ -1,0 +1,12 @@
+//! A key of `#[tracing::instrument]`.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, target = "x")]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,10 @@
+//! A string literal is checked for form.
+
+use percolate_core::background_job;
+
+#[background_job("Report", schema)]
+fn run(schema: &str) {}
+
+fn main() {
+    run("a");
+}

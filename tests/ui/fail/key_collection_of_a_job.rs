@@ -1,0 +1,10 @@
+//! A job has a target.
+
+use percolate_core::background_job;
+
+#[background_job(wal.flush, collection = schema)]
+fn run(schema: &str) {}
+
+fn main() {
+    run("a");
+}

@@ -1,0 +1,12 @@
+//! A job's key in an operation.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, target = cf)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,10 @@
+//! An operation's key in a job.
+
+use percolate_core::background_job;
+
+#[background_job(wal.flush, schema, rows = 1)]
+fn run(schema: &str) {}
+
+fn main() {
+    run("a");
+}

@@ -1,0 +1,12 @@
+//! A key stands once.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, system = "redb", system = "sled")]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! An unknown key, with the nearest one.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, nmae = "x")]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

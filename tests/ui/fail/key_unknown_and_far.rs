@@ -1,0 +1,12 @@
+//! An unknown key, with nothing near.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, colour = "x")]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

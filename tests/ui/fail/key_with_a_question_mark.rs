@@ -1,0 +1,12 @@
+//! Only the collection takes `?`.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, namespace? = None::<&str>)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

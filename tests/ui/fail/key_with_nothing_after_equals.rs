@@ -1,0 +1,12 @@
+//! A key wants its value.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, namespace = , leaf)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

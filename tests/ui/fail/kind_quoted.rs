@@ -1,0 +1,12 @@
+//! A kind is a word.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, kind = "internal")]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! The kinds are two.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, kind = intrenal)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! A flag has no value.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, leaf = true)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! The levels are those of `tracing`.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, level = "inof")]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! Metrics are on or off.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, metrics = false)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

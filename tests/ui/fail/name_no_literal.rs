@@ -1,0 +1,12 @@
+//! A span's name is fixed.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, name = cf)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! The expression is not a text.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, namespace = cf.len())]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,8 @@
+//! An annotation goes above a function.
+
+use percolate_core::background_job;
+
+#[background_job(wal.flush)]
+mod jobs {}
+
+fn main() {}

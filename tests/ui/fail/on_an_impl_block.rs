@@ -1,0 +1,14 @@
+//! An annotation goes above a function.
+
+use percolate_core::db_op;
+
+struct Store;
+
+#[db_op(get, cf)]
+impl Store {
+    fn get() {}
+}
+
+fn main() {
+    Store::get();
+}

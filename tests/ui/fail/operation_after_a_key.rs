@@ -1,0 +1,12 @@
+//! The operation comes before every key.
+
+use percolate_core::db_op;
+
+#[db_op(collection = cf)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! A job type has its own annotation.
+
+use percolate_core::db_op;
+
+#[db_op(index.build, cf)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

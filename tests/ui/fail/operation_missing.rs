@@ -1,0 +1,12 @@
+//! An annotation names its operation first.
+
+use percolate_core::db_op;
+
+#[db_op]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

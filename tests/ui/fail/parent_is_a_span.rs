@@ -1,0 +1,12 @@
+//! `parent` is not `#[instrument]`'s.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, parent = tracing::Span::current())]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! The ways to relate are three.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, parent = rot)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

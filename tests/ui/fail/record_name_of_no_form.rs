@@ -1,0 +1,12 @@
+//! Attribute names are lower_snake words.
+
+use percolate_core::{db_op, record};
+
+#[db_op(get, "a")]
+fn get() {
+    record!(app.Key = 1);
+}
+
+fn main() {
+    get();
+}

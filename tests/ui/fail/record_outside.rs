@@ -1,0 +1,11 @@
+//! `record!` adds to a call.
+
+use percolate_core::record;
+
+fn get() {
+    record!(app.key = 1);
+}
+
+fn main() {
+    get();
+}

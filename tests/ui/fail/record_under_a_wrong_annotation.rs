@@ -1,0 +1,14 @@
+//! A mistake above is the only error.
+
+use percolate_core::{db_op, record};
+
+#[db_op(gte, "a")]
+fn get() -> u8 {
+    let key = 1;
+    record!(app.key = key);
+    key
+}
+
+fn main() {
+    let _: u8 = get();
+}

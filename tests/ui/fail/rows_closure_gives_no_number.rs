@@ -1,0 +1,12 @@
+//! Rows are a number.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, rows = |out| out.is_some())]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

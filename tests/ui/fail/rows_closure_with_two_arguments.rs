@@ -1,0 +1,12 @@
+//! The closure reads one value.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, rows = |a, b| 1)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

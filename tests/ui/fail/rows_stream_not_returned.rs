@@ -1,0 +1,12 @@
+//! Nothing is returned that can be counted later.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, rows = stream)]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

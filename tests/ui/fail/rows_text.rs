@@ -1,0 +1,12 @@
+//! Rows are a number.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, rows = "1")]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,12 @@
+//! A duration has a unit.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, slow = "5")]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

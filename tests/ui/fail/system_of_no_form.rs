@@ -1,0 +1,12 @@
+//! A system is a lower-case word.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf, system = "RocksDB")]
+fn get(cf: &str) -> Option<u8> {
+    None
+}
+
+fn main() {
+    get("a");
+}

@@ -1,0 +1,28 @@
+//! The user's own type errors point at the user's code.
+
+use percolate_core::db_op;
+
+#[db_op(get, cf)]
+fn tail(cf: &str) -> Result<u8, String> {
+    cf.len()
+}
+
+#[db_op(get, cf)]
+fn early(cf: &str) -> Result<u8, String> {
+    if cf.is_empty() {
+        return 3;
+    }
+    Ok(1)
+}
+
+#[db_op(get, cf)]
+fn question_mark(cf: &str) -> Result<u8, String> {
+    Ok(cf.parse::<u8>()?)
+}
+
+#[db_op(get, cf)]
+fn nothing(cf: &str) -> Option<u8> {
+    cf.len();
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+//! A trait's method has no body to run.
+
+use percolate_core::db_op;
+
+trait Store {
+    #[db_op(get, cf)]
+    fn get(&self, cf: &str);
+}
+
+fn main() {}
