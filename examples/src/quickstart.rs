@@ -8,7 +8,7 @@ mod manifests;
 mod screen;
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use percolate_core::otel::{ConventionLayer, Exporter, Telemetry};
@@ -34,9 +34,8 @@ fn main() -> Result<()> {
 
     let (folder, found) = read_registry()?;
     let store = tempfile::tempdir()?;
-    let catalogue = Catalogue::open(store.path())?;
     heading(&format!("The manifests of {} packages from {}", found.packages.len(), folder.display()));
-    tracing::info_span!("quickstart").in_scope(|| tour(&catalogue, &found))?;
+    tracing::info_span!("quickstart").in_scope(|| tour(store.path(), &found))?;
     let exported = telemetry.force_flush(DEADLINE);
 
     heading("The trace of that. Our calls, the database's and plain `tracing` spans are one tree");
@@ -67,7 +66,8 @@ fn starting_with(&self, prefix: &str) -> Result<Vec<Package>> { ... }
 "#;
 
 /// What the program is about: store, look up, search, remove, rebuild an index.
-fn tour(catalogue: &Catalogue, found: &Manifests) -> Result<()> {
+fn tour(store: &Path, found: &Manifests) -> Result<()> {
+    let catalogue = Catalogue::open(store)?;
     catalogue.import(&found.packages)?;
     line("stored", found.packages.len(), "packages, with a key and two indexes");
 

@@ -1,18 +1,29 @@
 //! One trace as text: children under their parents in the order they began, many alike folded into one line.
-//! Pure: spans in, text out. When a trace is shown is decided in `spans`.
+//! What tells stores apart stands in the first lines, where the whole trace agrees about it, and a line does not say
+//! in attributes what its name says. Pure: spans in, text out. When a trace is shown is decided in `spans`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanId, SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::format;
+use crate::otel::conventions as names;
 
-/// Siblings of one name from here on are folded: the first ones in full, one line for the others.
+/// Siblings of one shape from here on are folded: the first ones in full, one line for the others. Two calls have one
+/// shape when they and everything below them have the same names.
 const FOLD_FROM: usize = 6;
 const SHOWN_OF_FOLDED: usize = 2;
+/// Spans with more floors below them are never folded.
+const DEEPEST_FOLDED: usize = 4;
+/// Attributes of a store rather than of a call.
+const OF_STORE: [&str; 3] = [names::DB_SYSTEM_NAME, names::DB_NAMESPACE, names::SERVER_ADDRESS];
+/// Attributes that are found again in a span's name.
+const IN_NAME: [&str; 4] =
+    [names::DB_OPERATION_NAME, names::DB_COLLECTION_NAME, names::JOB_TYPE, names::JOB_TARGET_NAME];
 /// Column of the durations.
 const NAME_WIDTH: usize = 48;
 
@@ -30,7 +41,13 @@ pub(super) fn render(mut spans: Vec<SpanData>, complete: bool) -> String {
             tops.push(span);
         }
     }
-    let mut tree = Tree { children, text: header(&spans, complete) };
+    let shared = shared(&spans);
+    let mut text = header(&spans, complete);
+    if !shared.is_empty() {
+        let shared: Vec<_> = shared.iter().map(|attribute| format::attribute(attribute)).collect();
+        _ = writeln!(text, "  {}", shared.join("  "));
+    }
+    let mut tree = Tree { children, shared, text };
     for top in tops {
         tree.span(top, "", "", top.parent_span_id);
     }
@@ -55,6 +72,27 @@ fn header(spans: &[SpanData], complete: bool) -> String {
     text
 }
 
+/// What tells stores apart, where several spans have it and all of them agree.
+fn shared(spans: &[SpanData]) -> Vec<&KeyValue> {
+    let of = |key: &'static str| {
+        let mut found = spans.iter().filter_map(move |span| attribute(span, key));
+        let (first, second) = (found.next()?, found.next()?);
+        (first.value == second.value && found.all(|other| other.value == first.value)).then_some(first)
+    };
+    OF_STORE.into_iter().filter_map(of).collect()
+}
+
+fn attribute<'a>(span: &'a SpanData, key: &str) -> Option<&'a KeyValue> {
+    span.attributes.iter().find(|attribute| attribute.key.as_str() == key)
+}
+
+/// Whether the line says it already: in the span's name or as the time it took.
+fn is_said(span: &SpanData, attribute: &KeyValue) -> bool {
+    let key = attribute.key.as_str();
+    let words = || span.name.split(' ').any(|word| word == attribute.value.as_str());
+    key == names::JOB_DURATION_MS || (IN_NAME.contains(&key) && words())
+}
+
 fn many(count: usize, noun: &str) -> String {
     format!("{} {noun}{}", format::count(count as u64), if count == 1 { "" } else { "s" })
 }
@@ -69,6 +107,7 @@ fn took(span: &SpanData) -> Duration {
 
 struct Tree<'a> {
     children: HashMap<SpanId, Vec<&'a SpanData>>,
+    shared: Vec<&'a KeyValue>,
     text: String,
 }
 
@@ -95,7 +134,9 @@ impl<'a> Tree<'a> {
         let name = format!("  {indent}{mark}{}", span.name);
         _ = write!(self.text, "{name:<NAME_WIDTH$} {:>9}", format::duration(took(span)));
         for attribute in &span.attributes {
-            _ = write!(self.text, "  {}", format::attribute(attribute));
+            if !self.shared.contains(&attribute) && !is_said(span, attribute) {
+                _ = write!(self.text, "  {}", format::attribute(attribute));
+            }
         }
         if let Some(kind) = kind(&span.span_kind) {
             _ = write!(self.text, "  [{kind}]");
@@ -142,27 +183,28 @@ enum Row<'a> {
     Folded(Vec<&'a SpanData>),
 }
 
-/// Folds childless siblings of one name that ended well, wherever they stand; everything else keeps its line.
+/// Folds siblings of one shape in which everything ended well, wherever they stand; everything else keeps its lines.
 fn fold<'a>(siblings: Vec<&'a SpanData>, children: &HashMap<SpanId, Vec<&'a SpanData>>) -> Vec<Row<'a>> {
-    let foldable = |span: &SpanData| !is_error(span) && !children.contains_key(&span.span_context.span_id());
-    let mut alike: HashMap<String, usize> = HashMap::new();
-    for span in siblings.iter().filter(|span| foldable(span)) {
-        *alike.entry(span.name.to_string()).or_default() += 1;
+    let shapes: Vec<Option<String>> = siblings.iter().map(|span| shape(span, children, 0)).collect();
+    let mut alike: HashMap<&str, usize> = HashMap::new();
+    for shape in shapes.iter().flatten() {
+        *alike.entry(shape).or_default() += 1;
     }
-    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let mut folds: HashMap<&str, usize> = HashMap::new();
     let mut rows: Vec<Row<'a>> = Vec::new();
-    let mut folds: HashMap<String, usize> = HashMap::new();
-    for span in siblings {
-        let folds_away = foldable(span) && alike.get(&*span.name).is_some_and(|count| *count >= FOLD_FROM) && {
-            let seen = seen.entry(span.name.to_string()).or_default();
+    for (span, shape) in siblings.into_iter().zip(&shapes) {
+        let often = shape.as_deref().filter(|shape| alike.get(shape).is_some_and(|count| *count >= FOLD_FROM));
+        let seen = often.map_or(0, |shape| {
+            let seen = seen.entry(shape).or_default();
             *seen += 1;
-            *seen > SHOWN_OF_FOLDED
-        };
-        if !folds_away {
+            *seen
+        });
+        let Some(shape) = often.filter(|_| seen > shown_of_folded(span, children)) else {
             rows.push(Row::Span(span));
             continue;
-        }
-        let at = *folds.entry(span.name.to_string()).or_insert_with(|| {
+        };
+        let at = *folds.entry(shape).or_insert_with(|| {
             rows.push(Row::Folded(Vec::new()));
             rows.len() - 1
         });
@@ -171,6 +213,25 @@ fn fold<'a>(siblings: Vec<&'a SpanData>, children: &HashMap<SpanId, Vec<&'a Span
         }
     }
     rows
+}
+
+/// One is enough where it takes several lines.
+fn shown_of_folded(span: &SpanData, children: &HashMap<SpanId, Vec<&SpanData>>) -> usize {
+    if children.contains_key(&span.span_context.span_id()) { 1 } else { SHOWN_OF_FOLDED }
+}
+
+/// The names of a span and of everything below it, each kind of child once; `None` if something failed or it is too
+/// deep, which also ends a circle of parents.
+fn shape(span: &SpanData, children: &HashMap<SpanId, Vec<&SpanData>>, depth: usize) -> Option<String> {
+    if is_error(span) || depth > DEEPEST_FOLDED {
+        return None;
+    }
+    let mut below = BTreeSet::new();
+    for child in children.get(&span.span_context.span_id()).into_iter().flatten() {
+        below.insert(shape(child, children, depth + 1)?);
+    }
+    let below = below.into_iter().collect::<Vec<_>>().join("\n");
+    Some(format!("{}{{{below}}}", span.name))
 }
 
 fn kind(kind: &SpanKind) -> Option<&'static str> {
@@ -224,6 +285,7 @@ pub(super) mod tests {
         let mut get = span("get articles", 3, 1, 20, 5);
         get.span_kind = SpanKind::Client;
         get.attributes.push(KeyValue::new("db.collection.name", "articles"));
+        get.attributes.push(KeyValue::new("db.response.returned_rows", 1));
         let mut put = span("put articles", 2, 1, 10, 7);
         put.status = Status::error("");
         put.attributes.push(KeyValue::new("error.type", "Busy"));
@@ -233,7 +295,7 @@ pub(super) mod tests {
             "index.build hnsw 100 µs",
             "├─ ✗ put articles 7.00 µs error.type=Busy ERROR",
             "│ └─ scan x 1.00 µs",
-            "└─ get articles 5.00 µs db.collection.name=articles [client]",
+            "└─ get articles 5.00 µs db.response.returned_rows=1 [client]",
         ];
         assert_eq!(lines(&text), expected);
     }
@@ -266,6 +328,51 @@ pub(super) mod tests {
             "└─ ✗ put packages 6.00 µs ERROR",
         ];
         assert_eq!(lines(&text), expected);
+    }
+
+    #[test]
+    fn calls_with_the_same_calls_below_are_folded_together() {
+        let mut spans = vec![span("load", 1, 0, 0, 1000)];
+        for id in (10..=80).step_by(10) {
+            spans.push(span("insert packages", id, 1, id, 8));
+            spans.push(span("get entities", id + 1, id, id + 1, 2));
+            // One of them asks twice and is alike all the same; one does something else.
+            if id == 20 {
+                spans.push(span("get entities", id + 2, id, id + 2, 2));
+            }
+            let last = if id == 70 { "put entities" } else { "batch_write" };
+            spans.push(span(last, id + 3, id, id + 4, 3));
+        }
+        let expected = [
+            "trace 00000000000000000000000000000001 · 26 spans · 1.00 ms",
+            "load 1.00 ms",
+            "├─ insert packages 8.00 µs",
+            "│ ├─ get entities 2.00 µs",
+            "│ └─ batch_write 3.00 µs",
+            "├─ … 6 more × insert packages 48.0 µs median 8.00 µs, longest 8.00 µs",
+            "└─ insert packages 8.00 µs",
+            "├─ get entities 2.00 µs",
+            "└─ put entities 3.00 µs",
+        ];
+        assert_eq!(lines(&render(spans, true)), expected);
+    }
+
+    #[test]
+    fn what_all_spans_agree_about_stands_once_above_them() {
+        let of = |id, namespace: &'static str| {
+            let mut span = span("get articles", id, 0, id, 1);
+            span.attributes.push(KeyValue::new("db.system.name", "rocksdb"));
+            span.attributes.push(KeyValue::new("db.namespace", namespace));
+            span.attributes.push(KeyValue::new("db.operation.name", "get"));
+            span
+        };
+        let expected = [
+            "trace 00000000000000000000000000000001 · 2 spans · 2.00 µs",
+            "db.system.name=rocksdb",
+            "get articles 1.00 µs db.namespace=a",
+            "get articles 1.00 µs db.namespace=b",
+        ];
+        assert_eq!(lines(&render(vec![of(1, "a"), of(2, "b")], true)), expected);
     }
 
     #[test]
