@@ -596,6 +596,9 @@ pub fn instead_of(key: &str) -> Option<&'static str> {
 }
 
 #[cfg(test)]
+mod reference;
+
+#[cfg(test)]
 mod tests {
     use opentelemetry_semantic_conventions::{attribute as official_attribute, metric};
 

@@ -508,4 +508,6 @@ impl Hasher for PointerHasher {
 }
 
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod tests;

@@ -793,6 +793,8 @@ fn every_stack_of_layers_and_filters_works() {
     assert_eq!(conventions.report().spans, 0);
 }
 
+pub(super) use metrics::Checked;
+
 mod metrics {
     use std::sync::atomic::AtomicUsize;
     use std::time::Duration;
@@ -981,7 +983,7 @@ mod metrics {
     }
 
     /// Checks as a capture does: nothing is under way.
-    struct Checked(ConventionLayer);
+    pub(in super::super) struct Checked(pub(in super::super) ConventionLayer);
 
     impl PushMetricExporter for Checked {
         async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
