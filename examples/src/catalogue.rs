@@ -32,7 +32,6 @@ impl Catalogue {
         Ok(())
     }
 
-    #[db_op(get, "packages")]
     pub(crate) fn package(&self, id: &str) -> Result<Option<Package>> {
         let found = self.database.lookup(PACKAGES, id)?;
         Ok(found.map(|entity| serde_json::from_value(entity.data)).transpose()?)

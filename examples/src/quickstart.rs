@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     let (folder, found) = read_registry()?;
     let store = tempfile::tempdir()?;
     heading(&format!("The manifests of {} packages from {}", found.packages.len(), folder.display()));
-    tracing::info_span!("quickstart").in_scope(|| tour(store.path(), &found))?;
+    tracing::info_span!("quickstart").in_scope(|| tour(&store.path().join("catalogue"), &found))?;
     let exported = telemetry.force_flush(DEADLINE);
 
     heading("The trace of that. Our calls, the database's and plain `tracing` spans are one tree");
@@ -52,8 +52,10 @@ fn main() -> Result<()> {
 
     heading("What made it happen");
     block(WHAT_MADE_IT_HAPPEN);
-    if let Err(error) = exported {
-        heading(&format!("The collector did not get everything: {error}"));
+    match (collector(), exported) {
+        (Some(collector), Ok(())) => heading(&format!("The same is at {collector} now")),
+        (_, Err(error)) => heading(&format!("The collector did not get everything: {error}")),
+        (None, Ok(())) => {}
     }
     Ok(())
 }
@@ -63,6 +65,9 @@ let _telemetry = Telemetry::from_env().install()?;
 
 #[db_op(search, "packages")]
 fn starting_with(&self, prefix: &str) -> Result<Vec<Package>> { ... }
+
+#[background_job("catalogue.import", "registry", batch_size = packages.len())]
+fn import(&self, packages: &[Package]) -> Result<()> { ... }
 "#;
 
 /// What the program is about: store, look up, search, remove, rebuild an index.
@@ -114,6 +119,9 @@ fn read_registry() -> Result<(PathBuf, Manifests)> {
 
 /// The screen always; a collector too, when the environment names one.
 fn exporters() -> Vec<Exporter> {
-    let collector = env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some_and(|endpoint| !endpoint.is_empty());
-    if collector { vec![Exporter::Console, Exporter::Otlp] } else { vec![Exporter::Console] }
+    if collector().is_some() { vec![Exporter::Console, Exporter::Otlp] } else { vec![Exporter::Console] }
+}
+
+fn collector() -> Option<String> {
+    env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok().filter(|endpoint| !endpoint.trim().is_empty())
 }

@@ -38,16 +38,36 @@ fn registry(packages: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 #[test]
-fn quickstart_shows_one_trace_a_table_no_findings_and_then_some() {
+fn quickstart_shows_a_trace_a_table_and_what_the_conventions_say() {
     let registry = registry(&[("tracing", "0.1.0"), ("tracing-core", "0.1.0"), ("rand", "0.9.5"), ("rand", "0.10.4")]);
     let printed = run(env!("CARGO_BIN_EXE_quickstart"), &[registry.path()], &[]);
-    assert_shows(&printed, &["4 package manifests"]);
+    assert_shows(&printed, &["stored        4 packages", "found         2 packages", "removed       1 packages"]);
+    assert_shows(
+        &printed,
+        &["quickstart", "├─ catalogue.import registry", "│  │  ├─ get entities", "└─ index.key.rebuild all"],
+    );
+    assert_shows(
+        &printed,
+        &["\n  operation    collection   count      p50      p99  errors\n", "\n  insert       packages         4 "],
+    );
+    let (before, after) = printed.split_once("by hand").expect("a part about a span made by hand");
+    assert_shows(before, &["checked: nothing to mend"]);
+    assert_shows(after, &["4 violations", "did you mean `db.collection.name`?", "#[db_op(search, \"packages\")]"]);
+    assert_eq!(printed.matches("  trace ").count(), 1, "{printed}");
 }
 
 #[test]
 fn quickstart_reads_this_machines_own_registry() {
     let printed = run(env!("CARGO_BIN_EXE_quickstart"), &[], &[]);
-    assert_shows(&printed, &["package manifests", "put packages", "index.key.rebuild"]);
+    assert_shows(&printed, &["more × insert packages", "index.key.rebuild all", "checked: nothing to mend"]);
+}
+
+#[test]
+fn quickstart_outlives_a_collector_that_is_not_there() {
+    let registry = registry(&[("tracing", "0.1.0")]);
+    let nobody = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"), ("OTEL_LOG_LEVEL", "none")];
+    let printed = run(env!("CARGO_BIN_EXE_quickstart"), &[registry.path()], &nobody);
+    assert_shows(&printed, &["checked: nothing to mend", "The collector did not get everything"]);
 }
 
 #[test]
