@@ -4,3 +4,8 @@
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/propagation.md")]
 mod propagation {}
+
+/// The program on the front page.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
