@@ -101,8 +101,12 @@ impl<'a> Reader<'a> {
         this
     }
 
+    /// A complaint, made once: the variables for all signals are read for each of them.
     pub(super) fn warn(&mut self, variable: &str, problem: impl Into<String>) {
-        self.warnings.push(ConfigWarning { variable: variable.to_owned(), problem: problem.into() });
+        let warning = ConfigWarning { variable: variable.to_owned(), problem: problem.into() };
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
     }
 
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {

@@ -1,0 +1,52 @@
+//! A subscriber without percolate's layer is told so, once; percolate's own calls are exported all the same. One test:
+//! it owns what is global here.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use percolate_core::db_op;
+use percolate_core::otel::{Environment, Telemetry};
+use tracing_subscriber::prelude::*;
+
+#[db_op(get, cf)]
+fn get(cf: &str) -> Option<usize> {
+    Some(cf.len())
+}
+
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Written {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("no writer panics").clone()).expect("text")
+    }
+}
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("no writer panics").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_subscriber_without_our_layer_is_told_once() {
+    let messages = Written::default();
+    let for_fmt = messages.clone();
+    let fmt = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || for_fmt.clone());
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(fmt)).expect("nobody else is here");
+    let written = Written::default();
+    let guard = Telemetry::builder().environment(Environment::empty()).console_writer(written.clone()).install();
+    let guard = guard.expect("it is the first");
+    tracing::info_span!("request").in_scope(|| get("articles"));
+    guard.force_flush(Duration::from_secs(20)).expect("the console takes everything");
+    guard.shutdown(Duration::from_secs(20)).expect("the console takes everything");
+    assert!(!guard.status().layer_in_subscriber);
+    assert_eq!(messages.text().matches("Telemetry::layer()").count(), 1, "{}", messages.text());
+    assert!(written.text().contains("get articles"), "{}", written.text());
+    assert!(!written.text().contains("request"), "{}", written.text());
+}
