@@ -28,8 +28,13 @@ fn another_engine_reports_under_its_own_name() {
     );
     assert_span!(spans, "get poems", "db.system.name" = "library", "db.namespace" = "city", "error.type" = "NoShelf");
     assert_span!(spans, "put novels", "db.response.affected_rows" = 1, "error.type" = ABSENT);
-    assert_span!(spans, "batch_write novels", "db.operation.batch.size" = 2, "db.response.affected_rows" = 1,
-        "library.total" = 2);
+    assert_span!(
+        spans,
+        "batch_write novels",
+        "db.operation.batch.size" = 2,
+        "db.response.affected_rows" = 1,
+        "library.total" = 2
+    );
     assert_span!(spans, "scan novels", "db.response.returned_rows" = 1);
     assert_span!(spans, "shelf.sweep all", "job.batch_size" = 0, "job.status" = "success");
     let points = capture.metrics().count("db.client.operation.duration", &[("db.system.name", "library")]);

@@ -1,0 +1,299 @@
+//! Metrics and records of annotated calls: exact, bounded, and the same truth as the spans.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
+use opentelemetry_sdk::trace::SpanProcessor;
+use percolate_core::otel::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig, Sampler};
+use percolate_core::otel::testing::{Capture, Instrument};
+use percolate_core::otel::{ADVISED_BOUNDS, STORAGE_BOUNDS};
+use percolate_core::{background_job, db_op};
+use tracing_subscriber::layer::SubscriberExt as _;
+
+#[db_op(get, collection)]
+fn get(collection: &str, found: bool) -> Option<u64> {
+    found.then_some(1)
+}
+
+#[db_op(get, collection, slow = "1ms")]
+fn get_slowly(collection: &str, takes: Duration) -> Option<u64> {
+    std::thread::sleep(takes);
+    (!collection.is_empty()).then_some(1)
+}
+
+#[db_op(put, collection)]
+fn put(collection: &str) -> std::io::Result<()> {
+    _ = collection;
+    Err(std::io::ErrorKind::StorageFull.into())
+}
+
+#[background_job(index.build, target)]
+fn build(target: &str, inside: impl FnOnce()) {
+    _ = target;
+    inside();
+}
+
+/// Collected points of one metric: attributes as text, and their count.
+type Points = BTreeMap<String, u64>;
+
+/// Keeps the histogram points of each collection.
+#[derive(Clone)]
+struct Collected {
+    temporality: Temporality,
+    collections: Arc<Mutex<Vec<Points>>>,
+}
+
+impl PushMetricExporter for Collected {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let mut points = Points::new();
+        for metric in metrics.scope_metrics().flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics) {
+            if metric.name() != "db.client.operation.duration" {
+                continue;
+            }
+            let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = metric.data() else { continue };
+            for point in histogram.data_points() {
+                let mut attributes: Vec<_> = point.attributes().map(|kv| format!("{}={}", kv.key, kv.value)).collect();
+                attributes.sort();
+                points.insert(attributes.join(" "), point.count());
+            }
+        }
+        self.collections.lock().expect("no test panics here").push(points);
+        Ok(())
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn temporality(&self) -> Temporality {
+        self.temporality
+    }
+}
+
+/// A runtime whose metrics are collected when asked.
+struct Measured {
+    provider: SdkMeterProvider,
+    collected: Collected,
+    _scope: runtime::ScopeGuard,
+}
+
+fn measured(temporality: Temporality) -> Measured {
+    let collected = Collected { temporality, collections: Arc::default() };
+    let reader = PeriodicReader::builder(collected.clone()).with_interval(Duration::from_hours(1)).build();
+    let provider = SdkMeterProvider::builder().with_reader(reader).build();
+    let runtime = Runtime::build(RuntimeConfig {
+        meter_provider: Some(MeterProviderHandle::new(provider.clone())),
+        ..RuntimeConfig::default()
+    })
+    .expect("threads start");
+    Measured { provider, collected, _scope: runtime::scope(Some(runtime)) }
+}
+
+impl Measured {
+    fn collect(&self) -> Points {
+        self.provider.force_flush().expect("it collects");
+        self.collected.collections.lock().expect("no test panics here").pop().unwrap_or_default()
+    }
+}
+
+fn get_of(collection: &str) -> String {
+    format!("db.collection.name={collection} db.operation.name=get db.system.name=rocksdb")
+}
+
+#[test]
+fn nothing_is_lost_under_delta_temporality_when_collections_come_and_go() {
+    let measured = measured(Temporality::Delta);
+    (0..3).for_each(|_| _ = get("articles", true));
+    assert_eq!(measured.collect(), Points::from([(get_of("articles"), 3)]));
+    get("authors", true);
+    assert_eq!(measured.collect(), Points::from([(get_of("authors"), 1)]));
+    (0..2).for_each(|_| _ = get("articles", true));
+    assert_eq!(measured.collect(), Points::from([(get_of("articles"), 2)]));
+}
+
+#[test]
+fn counts_go_on_under_cumulative_temporality() {
+    let measured = measured(Temporality::Cumulative);
+    get("articles", true);
+    measured.collect();
+    get("authors", true);
+    get("articles", true);
+    assert_eq!(measured.collect(), Points::from([(get_of("articles"), 2), (get_of("authors"), 1)]));
+}
+
+#[test]
+fn series_are_bounded_and_what_exceeds_them_is_visible_and_complete() {
+    let measured = measured(Temporality::Cumulative);
+    for n in 0..2500 {
+        get(&format!("collection {n}"), true);
+    }
+    let points = measured.collect();
+    assert_eq!(points.values().sum::<u64>(), 2500);
+    let overflow = points.iter().filter(|(name, _)| name.contains("otel.metric.overflow=true"));
+    assert!(overflow.map(|(_, count)| count).sum::<u64>() >= 500);
+    assert!(points.len() <= 2002, "{}", points.len());
+}
+
+#[test]
+fn spans_of_overflowing_collections_still_have_their_own_names() {
+    let capture = Capture::builder().compact_records().build();
+    capture.run(|| (0..2010).for_each(|n| _ = get(&format!("collection {n}"), true)));
+    let spans = capture.spans();
+    let last = spans.span("get collection 2009");
+    assert_eq!(last.attribute("db.collection.name"), Some(&"collection 2009".into()));
+}
+
+#[test]
+fn both_ways_of_recording_give_the_same_span() {
+    let record = |capture: &Capture| {
+        capture.run(|| {
+            build("hnsw", || {
+                get("articles", true);
+                _ = put("articles");
+            });
+        });
+        capture.spans().tree_with(&[
+            "db.system.name",
+            "db.operation.name",
+            "db.collection.name",
+            "db.response.returned_rows",
+            "error.type",
+            "job.type",
+            "job.target",
+            "job.status",
+        ])
+    };
+    let foreign = record(&Capture::new());
+    let own = record(&Capture::builder().compact_records().build());
+    assert_eq!(foreign, own);
+    assert!(own.starts_with("index.build hnsw [internal]"), "{own}");
+}
+
+#[test]
+fn under_percolates_own_pipeline_a_call_is_exported_once() {
+    let capture = Capture::builder().compact_records().build();
+    capture.run(|| _ = get("articles", true));
+    assert_eq!(capture.spans().len(), 1);
+    assert_eq!(capture.spans().span("get articles").scope(), "percolate");
+}
+
+#[test]
+fn the_measured_duration_is_the_spans() {
+    let capture = Capture::builder().compact_records().build();
+    capture.run(|| _ = get_slowly("articles", Duration::from_millis(5)));
+    let span = capture.spans().span("get articles").duration().as_secs_f64();
+    let metric = capture.metrics().sum("db.client.operation.duration", &[]);
+    assert!((span - metric).abs() < 1e-8, "{span} {metric}");
+}
+
+#[test]
+fn instruments_have_the_names_units_and_bounds_of_the_conventions() {
+    let capture = Capture::new();
+    capture.run(|| {
+        get("articles", true);
+        build("hnsw", || ());
+    });
+    let metrics = capture.metrics();
+    for (name, unit, instrument) in [
+        ("db.client.operation.duration", "s", Instrument::Histogram),
+        ("db.client.response.returned_rows", "{row}", Instrument::Histogram),
+        ("job.duration", "s", Instrument::Histogram),
+        ("job.active", "{job}", Instrument::UpDownCounter),
+    ] {
+        let metric = metrics.metric(name);
+        assert_eq!((metric.unit(), metric.instrument(), metric.scope()), (unit, instrument, "percolate"), "{name}");
+    }
+    assert_eq!(metrics.metric("db.client.operation.duration").points()[0].bounds(), STORAGE_BOUNDS);
+    assert!(ADVISED_BOUNDS.iter().all(|bound| STORAGE_BOUNDS.contains(bound)), "it re-aggregates to the advised");
+}
+
+#[test]
+fn running_jobs_are_counted_while_they_run() {
+    let capture = Capture::new();
+    let active = || capture.metrics().sum("job.active", &[("job.type", "index.build")]);
+    capture.run(|| build("hnsw", || assert!((active() - 1.0).abs() < f64::EPSILON)));
+    assert!(active().abs() < f64::EPSILON);
+}
+
+/// What the events of unsampled calls say.
+#[derive(Clone, Default)]
+struct Events(Arc<Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Events {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        struct Text(String);
+        impl tracing::field::Visit for Text {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                if field.name() != "duration_s" {
+                    self.0.push_str(&format!("{}={value:?} ", field.name()));
+                }
+            }
+        }
+        let mut text = Text(format!("{} {} ", event.metadata().level(), event.metadata().target()));
+        event.record(&mut text);
+        self.0.lock().expect("no test panics here").push(text.0);
+    }
+}
+
+#[derive(Debug, Default, Clone)]
+struct Kept(Arc<Mutex<Vec<opentelemetry_sdk::trace::SpanData>>>);
+
+impl SpanProcessor for Kept {
+    fn on_start(&self, _: &mut opentelemetry_sdk::trace::Span, _: &opentelemetry::Context) {}
+    fn on_end(&self, span: opentelemetry_sdk::trace::SpanData) {
+        self.0.lock().expect("no test panics here").push(span);
+    }
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+#[test]
+fn unsampled_calls_that_are_slow_or_fail_are_visible_and_fast_ones_are_not() {
+    let (events, kept) = (Events::default(), Kept::default());
+    let runtime = Runtime::build(RuntimeConfig {
+        sampler: Sampler::AlwaysOff,
+        span_processors: vec![Arc::new(kept.clone())],
+        export_reported_roots: true,
+        ..RuntimeConfig::default()
+    })
+    .expect("threads start");
+    let _scope = runtime::scope(Some(runtime));
+    let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));
+    let began = Instant::now();
+    get_slowly("articles", Duration::ZERO);
+    let fast = began.elapsed() < Duration::from_millis(1);
+    get_slowly("articles", Duration::from_millis(2));
+    _ = put("articles");
+    let said = events.0.lock().expect("no test panics here").clone();
+    let said: Vec<_> = said.iter().skip(usize::from(!fast)).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].starts_with("WARN percolate::unsampled "), "{}", said[0]);
+    assert!(said[0].contains(r#"db.operation.name="get""#) && said[0].contains(r#"percolate.reason="slow""#));
+    assert!(said[1].contains(r#"percolate.reason="failed""#) && said[1].contains("error.type="), "{}", said[1]);
+    assert!(runtime.flush(Duration::from_secs(10)));
+    let spans = kept.0.lock().expect("no test panics here");
+    let slow = spans.iter().find(|span| span.name == "get articles").expect("the slow root is exported");
+    assert!(slow.end_time.duration_since(slow.start_time).expect("in order") >= Duration::from_millis(2));
+    assert!(said[0].contains(&slow.span_context.trace_id().to_string()), "the event names the span's trace");
+}
+
+#[test]
+fn a_foreign_set_up_is_left_to_sample_and_export_by_itself() {
+    let capture = Capture::builder().sampler(opentelemetry_sdk::trace::Sampler::AlwaysOff).build();
+    capture.run(|| _ = get("articles", true));
+    assert!(capture.spans().is_empty());
+    assert_eq!(capture.metrics().count("db.client.operation.duration", &[]), 1);
+}
