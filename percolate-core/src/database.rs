@@ -3,6 +3,8 @@
 //! One write is one batch: the entity, its index entries and its mark for embedding reach the disk together or not
 //! at all. Reading what is to be replaced and writing the replacement happen under a lock chosen by the entity's id.
 
+mod vectors;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -13,18 +15,23 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::admin::IndexManager;
+use crate::embeddings::{BatchEmbedder, EmbeddingError, EmbeddingProvider, OfflineEmbeddings};
+use crate::index::vectors::VectorError;
 use crate::index::{self, Indexed};
 use crate::otel::ErrorType;
 use crate::schema::entity::{Entity, MalformedRecord, Record, Timestamp, field_value};
 use crate::schema::{EntityError, Schema, SchemaError};
 use crate::storage::column_families::{
-    DATABASE, EMBEDDINGS, ENTITIES, FIELD_INDEX, KEY_INDEX, PENDING_EMBEDDINGS, RESOURCES, SCHEMAS,
+    DATABASE, ENTITIES, FIELD_INDEX, KEY_INDEX, PENDING_EMBEDDINGS, RESOURCES, SCHEMAS,
 };
 use crate::storage::keys::{self, MalformedKey};
 use crate::storage::{
     BatchWriter, Entry, MaintenanceError, OpenError, ReadError, ScanRange, Storage, StorageOptions, WriteError,
 };
 use crate::{db_op, db_ops};
+
+use self::vectors::VectorIndexes;
+pub use self::vectors::{EmbeddingReport, Hit, SearchFilter};
 
 /// Ids made from keys are version 5 UUIDs in this namespace, of the bytes of the entry in the key index.
 const ID_NAMESPACE: Uuid = Uuid::from_u128(0x8f1c_5a0e_6d0b_4c53_9a44_70e7_c0a7_e001);
@@ -98,6 +105,12 @@ pub enum Error {
     /// A stored key cannot be understood.
     #[error(transparent)]
     MalformedKey(#[from] MalformedKey),
+    /// Text could not be embedded.
+    #[error(transparent)]
+    Embedding(#[from] EmbeddingError),
+    /// A vector index failed.
+    #[error(transparent)]
+    Vector(#[from] VectorError),
 }
 
 /// Prints the tables there are.
@@ -128,6 +141,8 @@ impl ErrorType for Error {
             Self::KeyChanged { .. } => Cow::Borrowed("KeyChanged"),
             Self::MalformedRecord(_) => Cow::Borrowed("MalformedRecord"),
             Self::MalformedKey(_) => Cow::Borrowed("MalformedKey"),
+            Self::Embedding(error) => error.error_type(),
+            Self::Vector(error) => error.error_type(),
         }
     }
 
@@ -143,7 +158,7 @@ impl ErrorType for Error {
 }
 
 /// Options of [`Database::open_with`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[must_use]
 #[non_exhaustive]
 pub struct DatabaseOptions {
@@ -151,11 +166,18 @@ pub struct DatabaseOptions {
     pub tenant: String,
     /// How the store is opened.
     pub storage: StorageOptions,
+    /// Who turns text into vectors. Default: [`OfflineEmbeddings`], which needs nobody else. After a change call
+    /// [`Database::embed_anew`]: vectors of different providers cannot be compared.
+    pub provider: Arc<dyn EmbeddingProvider>,
 }
 
 impl Default for DatabaseOptions {
     fn default() -> Self {
-        Self { tenant: "default".to_owned(), storage: StorageOptions::new() }
+        Self {
+            tenant: "default".to_owned(),
+            storage: StorageOptions::new(),
+            provider: Arc::new(OfflineEmbeddings::new()),
+        }
     }
 }
 
@@ -174,6 +196,14 @@ impl DatabaseOptions {
     /// Sets [`storage`](Self::storage).
     pub fn storage(mut self, storage: StorageOptions) -> Self {
         self.storage = storage;
+        self
+    }
+}
+
+impl DatabaseOptions {
+    /// Sets [`provider`](Self::provider).
+    pub fn provider(mut self, provider: Arc<dyn EmbeddingProvider>) -> Self {
+        self.provider = provider;
         self
     }
 }
@@ -212,6 +242,8 @@ struct Core {
     storage: Storage,
     schemas: RwLock<Schemas>,
     locks: [Mutex<()>; LOCKS],
+    embedder: BatchEmbedder,
+    vectors: VectorIndexes,
 }
 
 impl Database {
@@ -226,7 +258,13 @@ impl Database {
         storage.column_families.extend(DATABASE.map(str::to_owned));
         let storage = Storage::open(path, storage)?;
         let schemas = RwLock::new(load_schemas(&storage)?);
-        let core = Core { storage, schemas, locks: std::array::from_fn(|_| Mutex::new(())) };
+        let core = Core {
+            storage,
+            schemas,
+            locks: std::array::from_fn(|_| Mutex::new(())),
+            embedder: BatchEmbedder::new(options.provider),
+            vectors: VectorIndexes::default(),
+        };
         Ok(Self { core: Arc::new(core), tenant: options.tenant.into() })
     }
 
@@ -252,7 +290,7 @@ impl Database {
     }
 
     /// Registers the schema of a table, or changes it. A change of the indexed fields rebuilds the table's field
-    /// indexes before this returns.
+    /// indexes before this returns; one of the embedded fields marks its entities for embedding.
     ///
     /// # Errors
     ///
@@ -267,11 +305,15 @@ impl Database {
             return Err(SchemaError::KeyFieldChanged { table: table.to_owned() }.into());
         }
         self.storage().put(SCHEMAS, keys::schema_key(&self.tenant, table), schema.source().to_string())?;
-        let reindex = old.is_some_and(|old| old.indexed_fields() != schema.indexed_fields());
+        let reindex = old.as_ref().is_some_and(|old| old.indexed_fields() != schema.indexed_fields());
+        let embed_anew = old.is_some_and(|old| old.embedding_fields() != schema.embedding_fields());
         let slot = (Arc::clone(&self.tenant), table.to_owned());
         self.core.schemas.write().unwrap_or_else(PoisonError::into_inner).insert(slot, schema);
         if reindex {
             self.indexes().rebuild_field_indexes(table)?;
+        }
+        if embed_anew {
+            self.embed_anew(table)?;
         }
         Ok(())
     }
@@ -490,7 +532,9 @@ impl Database {
         let _lock = self.lock(id);
         let Some(old) = self.record(table, id)?.filter(|old| !old.deleted) else { return Ok(false) };
         let record = Record { deleted: true, updated_at: Timestamp::now(), ..old.clone() };
-        self.write(&schema, id, Some(&old), &record)?;
+        let mut batch = self.storage().batch();
+        self.add_to_batch(&mut batch, &schema, id, Some(&old), &record)?;
+        self.commit_without_vectors(batch, &schema, id)?;
         Ok(true)
     }
 
@@ -503,8 +547,7 @@ impl Database {
         let mut batch = self.storage().batch();
         batch.delete(ENTITIES, keys::entity_key(&self.tenant, table, id))?;
         index::change(&mut batch, &self.entries(&schema, id, &old), &[])?;
-        self.forget_embeddings(&mut batch, &schema, id)?;
-        batch.commit()?;
+        self.commit_without_vectors(batch, &schema, id)?;
         Ok(true)
     }
 }
@@ -596,21 +639,8 @@ impl Database {
         batch.put(ENTITIES, keys::entity_key(&self.tenant, schema.table(), id), new.encode())?;
         let before = old.map(|old| self.entries(schema, id, old)).unwrap_or_default();
         index::change(batch, &before, &self.entries(schema, id, new))?;
-        if new.deleted {
-            self.forget_embeddings(batch, schema, id)?;
-        } else if embeds_anew(schema, old, new) {
+        if !new.deleted && embeds_anew(schema, old, new) {
             batch.put(PENDING_EMBEDDINGS, keys::entity_key(&self.tenant, schema.table(), id), [])?;
-        }
-        Ok(())
-    }
-
-    fn forget_embeddings(&self, batch: &mut BatchWriter<'_>, schema: &Schema, id: Uuid) -> Result<(), Error> {
-        if schema.embedding_fields().is_empty() {
-            return Ok(());
-        }
-        batch.delete(PENDING_EMBEDDINGS, keys::entity_key(&self.tenant, schema.table(), id))?;
-        for field in schema.embedding_fields() {
-            batch.delete(EMBEDDINGS, keys::embedding_key(&self.tenant, schema.table(), field, id))?;
         }
         Ok(())
     }

@@ -23,7 +23,9 @@ pub mod schema;
 pub mod storage;
 
 #[cfg(feature = "store")]
-pub use database::{Database, DatabaseOptions, Error};
+pub use database::{Database, DatabaseOptions, EmbeddingReport, Error, Hit, SearchFilter};
+#[cfg(feature = "store")]
+pub use index::vectors::VectorError;
 
 pub use percolate_macros::{background_job, background_jobs, db_op, db_ops};
 #[doc(hidden)]

@@ -119,6 +119,12 @@ impl IndexManager {
         self.work(&Work::fields(self.database.tenant(), table), Mode::Correct)
     }
 
+    /// Makes the vector indexes of every table anew from the stored vectors, and gives the number of vectors.
+    #[background_job(index.build, target = "hnsw", batch_size = |vectors| *vectors)]
+    pub fn rebuild_hnsw_index(&self) -> Result<usize, Error> {
+        self.database.rebuild_vector_indexes(|done| self.tell(done))
+    }
+
     /// Makes the key index and all field indexes anew.
     #[background_job("index.rebuild", target = "all", batch_size = |report| report.entities)]
     pub fn rebuild_all(&self) -> Result<IndexReport, Error> {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::storage::column_families::EMBEDDINGS;
 
 fn temporary() -> (tempfile::TempDir, Database) {
     let dir = tempfile::tempdir().unwrap();

@@ -98,11 +98,16 @@ impl BatchEmbedder {
                 }
             }
         }
-        let nothing = batch.embedded() == 0;
-        match batch.failures.is_empty() {
-            false if nothing => Err(batch.failures.swap_remove(0)),
-            _ => Ok(batch),
+        if batch.embedded() == 0 && !batch.failures.is_empty() {
+            return Err(batch.failures.swap_remove(0));
         }
+        Ok(batch)
+    }
+
+    /// Embeds one text, such as a question.
+    pub(crate) async fn embed_one(&self, text: &str) -> Result<Vec<f32>, EmbeddingError> {
+        let vectors = self.request(&[text.to_owned()]).await?;
+        Ok(vectors.into_iter().next().unwrap_or_default())
     }
 
     async fn request(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
@@ -152,9 +157,9 @@ mod tests {
             Box::pin(async move {
                 let running = self.running.fetch_add(1, Ordering::Relaxed) + 1;
                 self.most.fetch_max(running, Ordering::Relaxed);
-                let first: f32 = texts[0].parse().unwrap_or_default();
+                let first: u64 = texts[0].parse().unwrap_or_default();
                 // Later requests answer sooner.
-                tokio::time::sleep(std::time::Duration::from_millis(20_u64.saturating_sub(first as u64))).await;
+                tokio::time::sleep(std::time::Duration::from_millis(20_u64.saturating_sub(first))).await;
                 self.running.fetch_sub(1, Ordering::Relaxed);
                 let number = |text: &String| Ok(vec![text.parse::<f32>()?]);
                 let failed = |source: std::num::ParseFloatError| EmbeddingError::Provider {

@@ -2,10 +2,14 @@
 //! compared with what it should be, and made anew.
 //!
 //! `keys` and `fields` say which entries an entity has; writing them is the business of whoever writes the entity,
-//! in the same batch. Rebuilding and verifying are in [`admin`](crate::admin).
+//! in the same batch. `vectors`, `hnsw` and `saved` are the indexes that searches by meaning use. Rebuilding and verifying are in [`admin`](crate::admin).
 
 pub(crate) mod fields;
+#[cfg(feature = "hnsw")]
+pub(crate) mod hnsw;
 pub(crate) mod keys;
+pub(crate) mod saved;
+pub(crate) mod vectors;
 
 use serde_json::Value;
 use uuid::Uuid;

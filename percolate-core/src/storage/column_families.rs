@@ -3,7 +3,8 @@
 //!
 //! | Family | Key | Value |
 //! |---|---|---|
-//! | `meta` | a word | format version (u32, big-endian) under `format` |
+//! | `meta` | the word `format` | format version, u32, big-endian |
+//! | `meta` | `vectors`, tenant, table, field | generation of the field's vectors, 16 bytes |
 //! | `schemas` | tenant, table | the registered schema, JSON |
 //! | `entities` | tenant, table, id | entity record (see `schema::entity`) |
 //! | `key_index` | tenant, table, key | id, 16 bytes |

@@ -252,6 +252,11 @@ pub fn parse_embedding_key(key: &[u8]) -> Result<Uuid, MalformedKey> {
     Ok(id)
 }
 
+/// Key in `meta` of the generation of a field's vectors.
+pub fn generation_key(tenant: &str, table: &str, field: &str) -> Vec<u8> {
+    KeyBuilder::new().text("vectors").text(tenant).text(table).text(field).build()
+}
+
 /// Key in `resources`.
 pub fn resource_key(tenant: &str, id: &str) -> Vec<u8> {
     KeyBuilder::new().text(tenant).text(id).build()

@@ -1,0 +1,476 @@
+//! Search by meaning: making the vectors of entities, keeping the vector indexes in step with the store, searching.
+//!
+//! Vectors are stored in `embeddings`; an index in memory follows from them. Whoever changes stored vectors holds the
+//! index's lock from before the commit until the index has changed too, and records a new generation in the same
+//! batch, so that an index file written earlier is known to be stale.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Database, Error};
+use crate::embeddings::BatchEmbedder;
+use crate::index::saved;
+use crate::index::vectors::{self, Neighbour, VectorError, VectorIndex};
+use crate::otel::{JobStatus, Rows};
+use crate::schema::Schema;
+use crate::schema::entity::{Entity, Record};
+use crate::storage::column_families::{EMBEDDINGS, ENTITIES, META, PENDING_EMBEDDINGS};
+use crate::storage::{BatchWriter, ScanRange, keys};
+use crate::{background_job, db_op, db_ops};
+
+/// How many entities are embedded, or marked, in one go.
+const PAGE: usize = 256;
+
+/// Decides which entities a search may find.
+pub type SearchFilter<'a> = dyn Fn(&Entity) -> bool + Sync + 'a;
+
+/// An entity that a search found.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Hit {
+    /// The entity.
+    pub entity: Entity,
+    /// Cosine distance between its vector and the question's: 0 is the same direction, 2 the opposite one.
+    pub distance: f32,
+}
+
+impl Rows for Hit {
+    fn rows(&self) -> Option<usize> {
+        Some(1)
+    }
+}
+
+/// What making vectors achieved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EmbeddingReport {
+    /// Entities whose vectors are stored.
+    pub embedded: usize,
+    /// Entities that wait for another try, because the provider failed or they changed meanwhile.
+    pub waiting: usize,
+}
+
+impl JobStatus for EmbeddingReport {
+    fn is_partial(&self) -> bool {
+        self.waiting > 0
+    }
+}
+
+/// The vector indexes that are in memory.
+#[derive(Debug, Default)]
+pub(super) struct VectorIndexes {
+    slots: Mutex<HashMap<Vec<u8>, Slot>>,
+}
+
+type Slot = Arc<RwLock<Option<Loaded>>>;
+
+#[derive(Debug)]
+pub(super) struct Loaded {
+    index: Box<dyn VectorIndex>,
+    generation: Uuid,
+}
+
+/// An embedded field of a table, and its index.
+struct Field {
+    name: String,
+    slot: Slot,
+}
+
+/// Makes, saves and loads what searches need.
+impl Database {
+    /// Makes the vectors of the entities of a table that wait for them.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails, or the provider fails for a whole page of entities; those made before are kept.
+    #[background_job(embedding.generate, table, batch_size = |report| report.embedded)]
+    pub async fn generate_embeddings(&self, table: &str) -> Result<EmbeddingReport, Error> {
+        let schema = self.schema(table)?;
+        let mut report = EmbeddingReport::default();
+        let mut page = self.pending_page(table, None)?;
+        while let Some((last, _)) = page.last() {
+            let last = *last;
+            let texts = texts_of(&schema, &page);
+            let vectors = self.embedder().embed_batch(&texts).await?.vectors;
+            let embedded = self.store_vectors(&schema, &page, vectors)?;
+            report.embedded += embedded;
+            report.waiting += page.len() - embedded;
+            page = self.pending_page(table, Some(last))?;
+        }
+        Ok(report)
+    }
+
+    /// Writes the vector indexes of a table to files, so that the next open need not make them. Gives the number of
+    /// vectors.
+    #[background_job(index.save, table, batch_size = |vectors| *vectors)]
+    pub fn save_index(&self, table: &str) -> Result<usize, Error> {
+        let mut vectors = 0;
+        for field in self.embedded_fields(&*self.schema(table)?) {
+            let loaded = self.loaded(table, &field)?;
+            let Some(loaded) = loaded.as_ref() else { continue };
+            let path = saved::path(self.storage().path(), &self.index_name(table, &field.name));
+            saved::write(&path, loaded.generation, &loaded.index.to_bytes()?)?;
+            vectors += loaded.index.len();
+        }
+        Ok(vectors)
+    }
+
+    /// Brings the vector indexes of a table into memory: from their files where those are whole and up to date, else
+    /// from the stored vectors. Gives the number of vectors.
+    #[background_job(index.load, table, batch_size = |vectors| *vectors)]
+    pub fn load_index(&self, table: &str) -> Result<usize, Error> {
+        let mut vectors = 0;
+        for field in self.embedded_fields(&*self.schema(table)?) {
+            vectors += self.loaded(table, &field)?.as_ref().map_or(0, |loaded| loaded.index.len());
+        }
+        Ok(vectors)
+    }
+}
+
+/// Searching.
+#[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
+impl Database {
+    /// At most `k` entities whose embedded fields are nearest in meaning to `text`, nearest first.
+    ///
+    /// Entities are found once their vectors are made, by [`generate_embeddings`](Self::generate_embeddings).
+    ///
+    /// ```
+    /// use percolate_core::Database;
+    /// use serde_json::json;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Database::open(dir.path())?;
+    /// db.register_schema("articles", &json!({ "embedding_fields": ["body"] }))?;
+    /// db.insert("articles", &json!({ "body": "an embedded store of keys and values" }))?;
+    /// db.insert("articles", &json!({ "body": "a client for HTTP requests" }))?;
+    /// db.generate_embeddings("articles").await?;
+    /// let hits = db.search("articles", "key value store", 1, None).await?;
+    /// assert_eq!(hits[0].entity.data["body"], "an embedded store of keys and values");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[db_op(search, table)]
+    pub async fn search(
+        &self,
+        table: &str,
+        text: &str,
+        k: usize,
+        filter: Option<&SearchFilter<'_>>,
+    ) -> Result<Vec<Hit>, Error> {
+        let schema = self.schema(table)?;
+        let vector = self.embedder().embed_one(text).await?;
+        self.nearest(&schema, &vector, k, filter)
+    }
+
+    /// As [`search`](Self::search), with a vector of the provider's making.
+    #[db_op(search, table)]
+    pub fn search_vector(
+        &self,
+        table: &str,
+        vector: &[f32],
+        k: usize,
+        filter: Option<&SearchFilter<'_>>,
+    ) -> Result<Vec<Hit>, Error> {
+        self.nearest(&*self.schema(table)?, vector, k, filter)
+    }
+}
+
+impl Database {
+    /// Marks every entity of a table as waiting for its vectors, as after a change of the provider. Gives their number.
+    pub fn embed_anew(&self, table: &str) -> Result<usize, Error> {
+        self.schema(table)?;
+        let range = ScanRange::prefix(keys::table_prefix(&self.tenant, table));
+        let mut marked = 0;
+        let mut batch = self.storage().batch();
+        for entry in self.storage().scan(ENTITIES, range)? {
+            let (key, value) = entry?;
+            if Record::decode(&value)?.deleted {
+                continue;
+            }
+            batch.put(PENDING_EMBEDDINGS, key, [])?;
+            marked += 1;
+            if batch.len() == PAGE {
+                std::mem::replace(&mut batch, self.storage().batch()).commit()?;
+            }
+        }
+        if !batch.is_empty() {
+            batch.commit()?;
+        }
+        Ok(marked)
+    }
+
+    /// Makes the vector indexes of every table from the stored vectors. Gives the number of vectors.
+    pub(crate) fn rebuild_vector_indexes(&self, mut told: impl FnMut(usize)) -> Result<usize, Error> {
+        let mut vectors = 0;
+        for table in self.tables() {
+            for field in self.embedded_fields(&*self.schema(&table)?) {
+                let mut slot = write_lock(&field.slot);
+                let loaded = self.load_from_store(&table, &field.name)?;
+                vectors += loaded.index.len();
+                *slot = Some(loaded);
+                told(vectors);
+            }
+        }
+        Ok(vectors)
+    }
+
+    /// Deletes with `batch`, whose other writes are made, the vectors of an entity; from the store and from memory.
+    pub(super) fn commit_without_vectors(
+        &self,
+        mut batch: BatchWriter<'_>,
+        schema: &Schema,
+        id: Uuid,
+    ) -> Result<(), Error> {
+        let fields = self.embedded_fields(schema);
+        let mut slots: Vec<_> = fields.iter().map(|field| write_lock(&field.slot)).collect();
+        let generation = Uuid::now_v7();
+        if !fields.is_empty() {
+            batch.delete(PENDING_EMBEDDINGS, keys::entity_key(&self.tenant, schema.table(), id))?;
+        }
+        for field in &fields {
+            batch.delete(EMBEDDINGS, keys::embedding_key(&self.tenant, schema.table(), &field.name, id))?;
+            batch.put(META, self.generation_key(schema.table(), &field.name), generation.as_bytes())?;
+        }
+        batch.commit()?;
+        for slot in &mut slots {
+            change(slot, generation, |index| index.remove(id));
+        }
+        Ok(())
+    }
+
+    /// The next entities that wait for vectors, with what is stored of them.
+    fn pending_page(&self, table: &str, after: Option<Uuid>) -> Result<Vec<(Uuid, Option<Record>)>, Error> {
+        let all = ScanRange::prefix(keys::table_prefix(&self.tenant, table));
+        let range = match after {
+            Some(id) => all.after(keys::entity_key(&self.tenant, table, id)),
+            None => all,
+        };
+        let marks = self.storage().scan(PENDING_EMBEDDINGS, range)?.take(PAGE);
+        let id = |mark: Result<(Box<[u8]>, _), _>| Ok(keys::parse_entity_key(&mark.map_err(Error::from)?.0)?.2);
+        let ids = marks.map(id).collect::<Result<Vec<_>, Error>>()?;
+        let records = self.records(table, &ids)?;
+        Ok(ids.into_iter().zip(records.into_iter().map(|record| record.filter(|record| !record.deleted))).collect())
+    }
+
+    /// Stores the vectors of entities that still have the texts they were made from. Gives the number of those.
+    fn store_vectors(
+        &self,
+        schema: &Schema,
+        page: &[(Uuid, Option<Record>)],
+        vectors: Vec<Option<Vec<f32>>>,
+    ) -> Result<usize, Error> {
+        let table = schema.table();
+        let ids: Vec<Uuid> = page.iter().map(|(id, _)| *id).collect();
+        let _locks = self.lock_all(&ids);
+        let now = self.records(table, &ids)?;
+        let fields = self.embedded_fields(schema);
+        let mut slots: Vec<_> = fields.iter().map(|field| write_lock(&field.slot)).collect();
+        let generation = Uuid::now_v7();
+        let mut vectors = vectors.into_iter();
+        let mut batch = self.storage().batch();
+        let mut changes: Vec<(usize, Uuid, Option<Vec<f32>>)> = Vec::new();
+        let mut embedded = 0;
+        for ((id, then), now) in page.iter().zip(&now) {
+            let now = now.as_ref().filter(|record| !record.deleted);
+            let mut complete = true;
+            for (position, field) in fields.iter().enumerate() {
+                let text = text_of(then.as_ref(), &field.name);
+                let vector = text.and_then(|_| vectors.next());
+                match vector {
+                    _ if text != text_of(now, &field.name) => complete = false,
+                    Some(None) => complete = false,
+                    Some(Some(vector)) => changes.push((position, *id, Some(vector))),
+                    None => changes.push((position, *id, None)),
+                }
+            }
+            if complete {
+                batch.delete(PENDING_EMBEDDINGS, keys::entity_key(&self.tenant, table, *id))?;
+                embedded += 1;
+            }
+        }
+        for (position, id, vector) in &changes {
+            let key = keys::embedding_key(&self.tenant, table, &fields[*position].name, *id);
+            match vector {
+                Some(vector) => batch.put(EMBEDDINGS, key, vectors::vector_to_bytes(vector))?,
+                None => batch.delete(EMBEDDINGS, key)?,
+            }
+        }
+        for field in &fields {
+            batch.put(META, self.generation_key(table, &field.name), generation.as_bytes())?;
+        }
+        batch.commit()?;
+        for (position, slot) in slots.iter_mut().enumerate() {
+            let mine = changes.iter().filter(|(field, ..)| *field == position);
+            change(slot, generation, |index| {
+                mine.clone().try_for_each(|(_, id, vector)| match vector {
+                    Some(vector) => index.set(*id, vector),
+                    None => index.remove(*id),
+                })
+            });
+        }
+        Ok(embedded)
+    }
+
+    fn nearest(
+        &self,
+        schema: &Schema,
+        vector: &[f32],
+        k: usize,
+        filter: Option<&SearchFilter<'_>>,
+    ) -> Result<Vec<Hit>, Error> {
+        let table = schema.table();
+        let keep = |id: Uuid| match filter {
+            None => true,
+            Some(filter) => self.get_quietly(table, id).is_some_and(|entity| filter(&entity)),
+        };
+        let mut found: Vec<Neighbour> = Vec::new();
+        for field in self.embedded_fields(schema) {
+            let loaded = self.loaded(table, &field)?;
+            if let Some(loaded) = loaded.as_ref() {
+                found.extend(loaded.index.search(vector, k, &keep)?);
+            }
+        }
+        found.sort_by(|left, right| left.distance.total_cmp(&right.distance));
+        let mut ids: Vec<Uuid> = Vec::new();
+        found.retain(|neighbour| {
+            let new = !ids.contains(&neighbour.id) && ids.len() < k;
+            if new {
+                ids.push(neighbour.id);
+            }
+            new
+        });
+        let records = self.records(table, &ids)?;
+        let hit = |(neighbour, record): (Neighbour, Option<Record>)| {
+            let record = record.filter(|record| !record.deleted)?;
+            Some(Hit { entity: record.into_entity(neighbour.id), distance: neighbour.distance })
+        };
+        Ok(found.into_iter().zip(records).filter_map(hit).collect())
+    }
+
+    /// What a filter looks at. An entity that cannot be read is not kept; reading the hits reports the failure.
+    fn get_quietly(&self, table: &str, id: Uuid) -> Option<Entity> {
+        let record = self.record(table, id).ok().flatten()?;
+        (!record.deleted).then(|| record.into_entity(id))
+    }
+
+    /// The index of a field, brought into memory if it is not there.
+    fn loaded<'a>(&self, table: &str, field: &'a Field) -> Result<RwLockReadGuard<'a, Option<Loaded>>, Error> {
+        let slot = field.slot.read().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_some() {
+            return Ok(slot);
+        }
+        drop(slot);
+        let mut slot = write_lock(&field.slot);
+        if slot.is_none() {
+            *slot = Some(self.load(table, &field.name)?);
+        }
+        drop(slot);
+        Ok(field.slot.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn load(&self, table: &str, field: &str) -> Result<Loaded, Error> {
+        match self.load_from_file(table, field)? {
+            Some(loaded) => Ok(loaded),
+            None => self.load_from_store(table, field),
+        }
+    }
+
+    fn load_from_file(&self, table: &str, field: &str) -> Result<Option<Loaded>, Error> {
+        let Some(generation) = self.generation(table, field)? else { return Ok(None) };
+        let path = saved::path(self.storage().path(), &self.index_name(table, field));
+        let payload = saved::read(&path, generation);
+        let index = payload.and_then(|payload| vectors::from_bytes(self.dimensions(), &payload).ok());
+        Ok(index.map(|index| Loaded { index, generation }))
+    }
+
+    fn load_from_store(&self, table: &str, field: &str) -> Result<Loaded, Error> {
+        let generation = self.generation(table, field)?.unwrap_or_else(Uuid::nil);
+        let mut index = vectors::empty(self.dimensions())?;
+        let range = ScanRange::prefix(keys::field_prefix(&self.tenant, table, field));
+        for entry in self.storage().scan(EMBEDDINGS, range)? {
+            let (key, vector) = entry?;
+            index.set(keys::parse_embedding_key(&key)?, &vectors::vector_from_bytes(&vector))?;
+        }
+        Ok(Loaded { index, generation })
+    }
+
+    fn generation(&self, table: &str, field: &str) -> Result<Option<Uuid>, Error> {
+        let bytes = self.storage().get(META, self.generation_key(table, field))?;
+        Ok(bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok()))
+    }
+
+    fn generation_key(&self, table: &str, field: &str) -> Vec<u8> {
+        keys::generation_key(&self.tenant, table, field)
+    }
+
+    /// What the file of an index is called after.
+    fn index_name(&self, table: &str, field: &str) -> Vec<u8> {
+        keys::field_prefix(&self.tenant, table, field)
+    }
+
+    fn embedded_fields(&self, schema: &Schema) -> Vec<Field> {
+        let mut slots = self.core.vectors.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let field = |name: &String| Field {
+            name: name.clone(),
+            slot: Arc::clone(slots.entry(self.index_name(schema.table(), name)).or_default()),
+        };
+        schema.embedding_fields().iter().map(field).collect()
+    }
+
+    fn embedder(&self) -> &BatchEmbedder {
+        &self.core.embedder
+    }
+
+    fn dimensions(&self) -> usize {
+        self.embedder().provider().dimensions()
+    }
+}
+
+fn write_lock(slot: &Slot) -> RwLockWriteGuard<'_, Option<Loaded>> {
+    let mut guard = slot.write().unwrap_or_else(|poisoned| {
+        // A panic may have left an index half changed: the stored vectors make it anew.
+        let mut guard = poisoned.into_inner();
+        *guard = None;
+        guard
+    });
+    if slot.is_poisoned() {
+        *guard = None;
+        slot.clear_poison();
+    }
+    guard
+}
+
+/// Brings an index in memory to a new generation. One that fails is forgotten, and made anew when next needed.
+fn change(
+    slot: &mut Option<Loaded>,
+    generation: Uuid,
+    apply: impl FnOnce(&mut dyn VectorIndex) -> Result<(), VectorError>,
+) {
+    if let Some(loaded) = slot {
+        loaded.generation = generation;
+        if apply(&mut *loaded.index).is_err() {
+            *slot = None;
+        }
+    }
+}
+
+/// The texts to embed, in the order of entities and, for each, of fields.
+fn texts_of(schema: &Schema, page: &[(Uuid, Option<Record>)]) -> Vec<String> {
+    let texts = page
+        .iter()
+        .flat_map(|(_, record)| schema.embedding_fields().iter().filter_map(|field| text_of(record.as_ref(), field)));
+    texts.map(str::to_owned).collect()
+}
+
+/// The text of a field; `None` where there is none to embed.
+fn text_of<'a>(record: Option<&'a Record>, field: &str) -> Option<&'a str> {
+    record?.data.get(field).and_then(Value::as_str).filter(|text| !text.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,239 @@
+//! Searching by meaning: what is found after changes, from files that are stale or damaged, and while things change.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+
+use super::*;
+use crate::DatabaseOptions;
+use crate::embeddings::{EmbeddingError, EmbeddingFuture, EmbeddingProvider, OfflineEmbeddings};
+
+const TEXTS: [&str; 4] = [
+    "an embedded store of keys and values",
+    "a client and server for HTTP requests",
+    "parsing command line arguments",
+    "random number generators",
+];
+
+fn temporary() -> (tempfile::TempDir, Database) {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open(dir.path()).unwrap();
+    fill(&db);
+    (dir, db)
+}
+
+fn fill(db: &Database) {
+    db.register_schema("crates", &json!({ "key_field": "name", "embedding_fields": ["about", "title"] })).unwrap();
+    let data: Vec<_> = TEXTS.iter().enumerate().map(|(n, text)| json!({ "name": n, "about": text })).collect();
+    db.insert_batch("crates", &data).unwrap();
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+fn embed(db: &Database) -> EmbeddingReport {
+    wait(db.generate_embeddings("crates")).unwrap()
+}
+
+/// The numbers of the entities found.
+fn found(db: &Database, text: &str, k: usize) -> Vec<u64> {
+    let hits = wait(db.search("crates", text, k, None)).unwrap();
+    hits.iter().map(|hit| hit.entity.data["name"].as_u64().unwrap()).collect()
+}
+
+fn id_of(db: &Database, name: &str) -> Uuid {
+    db.lookup("crates", name).unwrap().unwrap().id
+}
+
+fn index_files(db: &Database) -> Vec<PathBuf> {
+    let dir = db.storage().path().join("vectors");
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn words_of_a_text_find_it() {
+    let (_dir, db) = temporary();
+    assert!(found(&db, "key value store", 4).is_empty());
+    assert_eq!(embed(&db), EmbeddingReport { embedded: 4, waiting: 0 });
+    assert_eq!(found(&db, "key value store", 1), [0]);
+    assert_eq!(found(&db, "http server", 1), [1]);
+    assert_eq!(found(&db, "command line", 1), [2]);
+    assert_eq!(found(&db, "anything", 9).len(), 4);
+    assert_eq!(embed(&db), EmbeddingReport { embedded: 0, waiting: 0 });
+}
+
+#[test]
+fn a_changed_text_is_found_by_its_new_words_and_a_deleted_one_by_none() {
+    let (_dir, db) = temporary();
+    embed(&db);
+    db.update("crates", id_of(&db, "2"), &json!({ "about": "compressing archives" })).unwrap();
+    embed(&db);
+    assert_eq!(found(&db, "archive compression", 1), [2]);
+    db.delete("crates", id_of(&db, "2")).unwrap();
+    assert!(!found(&db, "archive compression", 4).contains(&2));
+    db.purge("crates", id_of(&db, "0")).unwrap();
+    assert_eq!(found(&db, "key value store", 4).len(), 2);
+}
+
+#[test]
+fn a_text_taken_away_takes_its_vector_with_it() {
+    let (_dir, db) = temporary();
+    embed(&db);
+    db.update("crates", id_of(&db, "0"), &json!({ "about": null })).unwrap();
+    embed(&db);
+    assert!(!found(&db, "key value store", 4).contains(&0));
+}
+
+#[test]
+fn an_entity_with_two_embedded_fields_is_found_once_by_the_nearer() {
+    let (_dir, db) = temporary();
+    db.upsert("crates", &json!({ "name": 0, "about": TEXTS[0], "title": "sled of snow" })).unwrap();
+    embed(&db);
+    assert_eq!(found(&db, "snow sled", 2)[0], 0);
+    assert_eq!(found(&db, "key store", 9).len(), 4);
+}
+
+#[test]
+fn a_filter_decides_what_may_be_found() {
+    let (_dir, db) = temporary();
+    embed(&db);
+    let odd = |entity: &Entity| entity.data["name"].as_u64().is_some_and(|name| name % 2 == 1);
+    let hits = wait(db.search("crates", "key value store", 4, Some(&odd))).unwrap();
+    assert_eq!(hits.len(), 2);
+    assert!(hits.iter().all(|hit| odd(&hit.entity)));
+    assert!(hits[0].distance <= hits[1].distance);
+}
+
+#[test]
+fn tenants_search_their_own_entities_only() {
+    let (_dir, db) = temporary();
+    embed(&db);
+    let other = db.for_tenant("other");
+    fill(&other);
+    assert!(found(&other, "key value store", 4).is_empty());
+}
+
+#[test]
+fn a_saved_index_is_used_and_a_stale_or_damaged_one_is_not() {
+    let (dir, db) = temporary();
+    embed(&db);
+    assert_eq!(db.save_index("crates").unwrap(), 4);
+    let reopen = |db: Database| {
+        drop(db);
+        Database::open(dir.path()).unwrap()
+    };
+    let from_file = |db: &Database| db.load_from_file("crates", "about").unwrap().is_some();
+    let db = reopen(db);
+    assert!(from_file(&db));
+    assert_eq!(found(&db, "key value store", 1), [0]);
+
+    db.delete("crates", id_of(&db, "3")).unwrap();
+    let db = reopen(db);
+    assert!(!from_file(&db));
+    assert_eq!(found(&db, "anything", 9).len(), 3);
+
+    db.save_index("crates").unwrap();
+    assert!(from_file(&db));
+    for file in index_files(&db) {
+        let mut bytes = fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&file, bytes).unwrap();
+    }
+    let db = reopen(db);
+    assert!(!from_file(&db));
+    assert_eq!(db.load_index("crates").unwrap(), 3);
+    assert_eq!(db.indexes().rebuild_hnsw_index().unwrap(), 3);
+}
+
+/// Works, but for texts that say `fail`.
+#[derive(Debug, Default)]
+struct Moody {
+    failing: AtomicBool,
+}
+
+impl EmbeddingProvider for Moody {
+    fn name(&self) -> &'static str {
+        "moody"
+    }
+
+    fn dimensions(&self) -> usize {
+        8
+    }
+
+    fn embed<'a>(&'a self, texts: &'a [String]) -> EmbeddingFuture<'a> {
+        let failed = EmbeddingError::Provider {
+            provider: "moody".to_owned(),
+            kind: "timeout".into(),
+            source: "no mood".to_owned().into(),
+        };
+        let vectors = texts.iter().map(|text| OfflineEmbeddings::with_dimensions(8).vector(text)).collect();
+        Box::pin(std::future::ready(if self.failing.load(Ordering::Relaxed) { Err(failed) } else { Ok(vectors) }))
+    }
+}
+
+#[test]
+fn entities_wait_while_the_provider_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let provider = Arc::new(Moody::default());
+    let db = Database::open_with(dir.path(), DatabaseOptions::new().provider(provider.clone())).unwrap();
+    fill(&db);
+    provider.failing.store(true, Ordering::Relaxed);
+    let error = wait(db.generate_embeddings("crates")).unwrap_err();
+    assert!(matches!(error, Error::Embedding(EmbeddingError::Provider { .. })), "{error:?}");
+    provider.failing.store(false, Ordering::Relaxed);
+    assert_eq!(embed(&db).embedded, 4);
+}
+
+#[test]
+fn after_a_change_of_the_provider_everything_is_embedded_anew() {
+    let (dir, db) = temporary();
+    embed(&db);
+    drop(db);
+    let options = DatabaseOptions::new().provider(Arc::new(Moody::default()));
+    let db = Database::open_with(dir.path(), options).unwrap();
+    let error = wait(db.search("crates", "store", 1, None)).unwrap_err();
+    assert!(matches!(error, Error::Vector(VectorError::WrongDimensions { expected: 8, .. })), "{error:?}");
+    assert_eq!(db.embed_anew("crates").unwrap(), 4);
+    embed(&db);
+    assert_eq!(found(&db, "anything", 9).len(), 4);
+}
+
+#[test]
+fn a_newly_embedded_field_is_embedded_for_what_is_already_there() {
+    let (_dir, db) = temporary();
+    embed(&db);
+    db.register_schema("crates", &json!({ "key_field": "name", "embedding_fields": ["about"] })).unwrap();
+    assert_eq!(embed(&db).embedded, 4);
+}
+
+#[test]
+fn searches_beside_changes_find_what_is_there_in_the_end() {
+    let (_dir, db) = temporary();
+    embed(&db);
+    std::thread::scope(|threads| {
+        for thread in 0..3 {
+            let db = &db;
+            threads.spawn(move || {
+                for round in 0..15 {
+                    let name = 10 + thread;
+                    let id = db.upsert("crates", &json!({ "name": name, "about": format!("round {round}") })).unwrap();
+                    embed(db);
+                    found(db, "round", 3);
+                    if round % 4 == 0 {
+                        db.delete("crates", id).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    embed(&db);
+    let mut names = found(&db, "anything", 99);
+    names.sort_unstable();
+    assert_eq!(names, [0, 1, 2, 3, 10, 11, 12]);
+    let stored = db.load_from_store("crates", "about").unwrap().index.len();
+    assert_eq!(stored, 7);
+}
