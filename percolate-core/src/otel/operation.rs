@@ -214,14 +214,11 @@ fn listen(
     let mode = match decision {
         Decision::Sampled(identity) => Mode::Recorded(Recorded {
             identity: Some(identity),
-            more: if is_watched || site.def.describes || series.is_overflow {
-                describe(site, series, names, details, is_watched)
-            } else {
-                None
-            },
+            more: (is_watched || site.def.describes || series.is_overflow)
+                .then(|| describe(site, series, names, details, is_watched)),
         }),
         Decision::Watched if is_watched => {
-            Mode::Recorded(Recorded { identity: None, more: describe(site, series, names, details, true) })
+            Mode::Recorded(Recorded { identity: None, more: Some(describe(site, series, names, details, true)) })
         }
         Decision::UnsampledRoot(trace_id) => Mode::UnsampledRoot(trace_id),
         Decision::Watched | Decision::Unsampled | Decision::Suppressed => Mode::Plain,
@@ -236,7 +233,7 @@ fn describe(
     names: Names<'_>,
     details: &mut dyn FnMut(&mut Details),
     is_watched: bool,
-) -> Option<Box<More>> {
+) -> Box<More> {
     let mut known = Details::default();
     details(&mut known);
     let span = is_watched.then(|| watched_span(site, site.def.name, names, &known));
@@ -248,7 +245,7 @@ fn describe(
         })
     });
     let side = Side { details: known, names, ..Side::default() };
-    Some(Box::new(More { context: None, span, side }))
+    Box::new(More { context: None, span, side })
 }
 
 /// A span made by hand: for `tracing` layers alone, with the fields of an annotated call's span.
@@ -410,6 +407,7 @@ struct End<'a> {
 
 /// What [`Live::enter`] changed on this thread, to be put back by [`Live::exit`].
 #[derive(Debug, Default)]
+#[expect(clippy::option_option, reason = "nothing was replaced, or what was replaced was nothing")]
 struct Inside {
     context: Option<ContextGuard>,
     unsampled: Option<UnsampledGuard>,
@@ -501,10 +499,10 @@ impl Live {
                 more.side.details.custom = active.values;
             }
         }
-        if let Mode::Recorded(Recorded { more: Some(more), .. }) = &self.mode {
-            if let Some(span) = &more.span {
-                span.with_subscriber(|(id, dispatch)| dispatch.exit(id));
-            }
+        if let Mode::Recorded(Recorded { more: Some(more), .. }) = &self.mode
+            && let Some(span) = &more.span
+        {
+            span.with_subscriber(|(id, dispatch)| dispatch.exit(id));
         }
         inside.context = None;
         inside.unsampled = None;

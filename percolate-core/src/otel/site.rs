@@ -146,6 +146,7 @@ pub enum SiteKind {
 
 /// Everything an annotation says.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of the annotation, independent of the others")]
 pub struct SiteDef {
     /// What the annotation instruments.
     pub site_kind: SiteKind,

@@ -72,6 +72,7 @@ impl StateList {
     }
 
     /// The whole list as text.
+    #[cfg(test)]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
