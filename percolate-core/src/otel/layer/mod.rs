@@ -510,4 +510,6 @@ impl Hasher for PointerHasher {
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
