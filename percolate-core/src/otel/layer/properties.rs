@@ -189,7 +189,7 @@ fn site_shape() -> impl Strategy<Value = (String, &'static str, Vec<String>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn arbitrary_spans_and_orders_of_calls_never_panic(
