@@ -1,0 +1,97 @@
+"""percolate: an embedded database on RocksDB whose Rust spans appear in your own OpenTelemetry trace.
+
+    from percolate_rocks import Database
+
+    with Database("data") as db:
+        db.register_schema("articles", {"key_field": "slug"})
+        db.insert("articles", {"slug": "percolation"})
+
+Where the application has an OpenTelemetry `TracerProvider`, there is nothing to configure: each call runs as a child
+of the current Python span, and finished Rust spans reach the application's own exporters.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._async import AsyncDatabase
+from ._percolate_rocks import (
+    ClosedError,
+    CorruptionError,
+    Database,
+    DiskFullError,
+    EntityError,
+    ExistsError,
+    ForkedError,
+    FormatError,
+    LockedError,
+    MaintenanceError,
+    MissingError,
+    NotFoundError,
+    NotIndexedError,
+    OpenError,
+    PercolateError,
+    PoisonedError,
+    ReadError,
+    ReadOnlyError,
+    SchemaError,
+    TraceContext,
+    UnknownTableError,
+    WriteError,
+    __version__,
+    set_default_database,
+    store_resource_with_trace,
+)
+from ._telemetry import Status, configure, force_flush, shutdown, status
+
+if TYPE_CHECKING:
+    from ._instrumentor import PercolateInstrumentor
+
+__all__ = [
+    "AsyncDatabase",
+    "ClosedError",
+    "CorruptionError",
+    "Database",
+    "DiskFullError",
+    "EntityError",
+    "ExistsError",
+    "ForkedError",
+    "FormatError",
+    "LockedError",
+    "MaintenanceError",
+    "MissingError",
+    "NotFoundError",
+    "NotIndexedError",
+    "OpenError",
+    "PercolateError",
+    "PercolateInstrumentor",
+    "PoisonedError",
+    "ReadError",
+    "ReadOnlyError",
+    "SchemaError",
+    "Status",
+    "TraceContext",
+    "UnknownTableError",
+    "WriteError",
+    "__version__",
+    "configure",
+    "force_flush",
+    "set_default_database",
+    "shutdown",
+    "status",
+    "store_resource_with_trace",
+]
+
+
+def __getattr__(name: str) -> object:
+    # Only those who instrument need `opentelemetry-instrumentation`.
+    if name == "PercolateInstrumentor":
+        try:
+            from ._instrumentor import PercolateInstrumentor
+        except ImportError as error:
+            raise ImportError(
+                "PercolateInstrumentor needs opentelemetry-instrumentation and opentelemetry-sdk: "
+                "pip install 'percolate-rocks[opentelemetry]'"
+            ) from error
+        return PercolateInstrumentor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

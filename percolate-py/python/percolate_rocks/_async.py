@@ -1,0 +1,184 @@
+"""`AsyncDatabase`: the same database for asyncio, on a few threads of its own.
+
+The event loop is never blocked. Each call runs in a copy of the caller's context variables, so that Rust spans are
+children of the Python span that awaits. Cancelling an await stops the waiting; a write that has begun is finished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+from ._percolate_rocks import Database, TraceContext
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Trace = TraceContext | Mapping[str, str] | None
+
+_END = object()
+
+
+class AsyncDatabase:
+    """A `Database` whose methods are awaited.
+
+    Made by `await AsyncDatabase.open(path)`, or of an open `Database` that it then owns.
+
+    Args:
+        database: The database to work on. Closing this closes it.
+        threads: How many calls may be at work at once; by default as `ThreadPoolExecutor` chooses.
+
+    Examples:
+        >>> import asyncio
+        >>> async def main():
+        ...     async with await AsyncDatabase.open(tmp_path / "db") as db:
+        ...         await db.register_schema("articles", {"key_field": "slug"})
+        ...         await db.insert("articles", {"slug": "percolation"})
+        ...         return await db.count("articles")
+        >>> asyncio.run(main())
+        1
+    """
+
+    def __init__(self, database: Database, *, threads: int | None = None) -> None:
+        self._database = database
+        self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="percolate-async")
+
+    @classmethod
+    async def open(cls, path: str | os.PathLike[str], *, threads: int | None = None, **options: Any) -> AsyncDatabase:
+        """Opens a database without blocking the event loop. Takes the keyword arguments of `Database`."""
+        database = await asyncio.to_thread(Database, path, **options)
+        return cls(database, threads=threads)
+
+    @property
+    def database(self) -> Database:
+        """The database underneath."""
+        return self._database
+
+    async def close(self) -> None:
+        """Waits for calls that are at work, and closes the database."""
+        await self._run(self._database.close)
+        self._executor.shutdown(wait=False)
+
+    async def __aenter__(self) -> AsyncDatabase:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        context = contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, lambda: context.run(call, *args, **kwargs))
+
+    async def register_schema(self, table: str, schema: Mapping[str, Any], *, trace_context: Trace = None) -> None:
+        """As `Database.register_schema`."""
+        await self._run(self._database.register_schema, table, schema, trace_context=trace_context)
+
+    async def insert(self, table: str, data: Mapping[str, Any], *, trace_context: Trace = None) -> str:
+        """As `Database.insert`."""
+        return await self._run(self._database.insert, table, data, trace_context=trace_context)
+
+    async def insert_with_trace(self, table: str, data: Mapping[str, Any], trace_context: Trace = None) -> str:
+        """As `Database.insert_with_trace`."""
+        return await self._run(self._database.insert_with_trace, table, data, trace_context)
+
+    async def upsert(self, table: str, data: Mapping[str, Any], *, trace_context: Trace = None) -> str:
+        """As `Database.upsert`."""
+        return await self._run(self._database.upsert, table, data, trace_context=trace_context)
+
+    async def insert_many(
+        self, table: str, data: Iterable[Mapping[str, Any]], *, trace_context: Trace = None
+    ) -> list[str]:
+        """As `Database.insert_many`."""
+        return await self._run(self._database.insert_many, table, data, trace_context=trace_context)
+
+    async def update(
+        self, table: str, id: str | UUID, changes: Mapping[str, Any], *, trace_context: Trace = None
+    ) -> dict[str, Any]:
+        """As `Database.update`."""
+        return await self._run(self._database.update, table, id, changes, trace_context=trace_context)
+
+    async def get(self, table: str, id: str | UUID, *, trace_context: Trace = None) -> dict[str, Any] | None:
+        """As `Database.get`."""
+        return await self._run(self._database.get, table, id, trace_context=trace_context)
+
+    async def get_many(
+        self, table: str, ids: Iterable[str | UUID], *, trace_context: Trace = None
+    ) -> list[dict[str, Any] | None]:
+        """As `Database.get_many`."""
+        return await self._run(self._database.get_many, table, ids, trace_context=trace_context)
+
+    async def lookup(self, table: str, key: str | int, *, trace_context: Trace = None) -> dict[str, Any] | None:
+        """As `Database.lookup`."""
+        return await self._run(self._database.lookup, table, key, trace_context=trace_context)
+
+    async def find(self, table: str, field: str, *value: Any, **bounds: Any) -> list[dict[str, Any]]:
+        """As `Database.find`."""
+        return await self._run(self._database.find, table, field, *value, **bounds)
+
+    async def scan(
+        self, table: str, *, page: int = 256, trace_context: Trace = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """As `Database.scan`, for `async for`."""
+        entities = await self._run(self._database.scan, table, page=page, trace_context=trace_context)
+        while (entity := await self._run(next, entities, _END)) is not _END:
+            yield entity  # type: ignore[misc]
+
+    async def count(self, table: str, *, trace_context: Trace = None) -> int:
+        """As `Database.count`."""
+        return await self._run(self._database.count, table, trace_context=trace_context)
+
+    async def delete(self, table: str, id: str | UUID, *, trace_context: Trace = None) -> bool:
+        """As `Database.delete`."""
+        return await self._run(self._database.delete, table, id, trace_context=trace_context)
+
+    async def purge(self, table: str, id: str | UUID, *, trace_context: Trace = None) -> bool:
+        """As `Database.purge`."""
+        return await self._run(self._database.purge, table, id, trace_context=trace_context)
+
+    async def store_resource(self, resource_id: str, data: bytes, *, trace_context: Trace = None) -> None:
+        """As `Database.store_resource`."""
+        await self._run(self._database.store_resource, resource_id, data, trace_context=trace_context)
+
+    async def load_resource(self, resource_id: str, *, trace_context: Trace = None) -> bytes | None:
+        """As `Database.load_resource`."""
+        return await self._run(self._database.load_resource, resource_id, trace_context=trace_context)
+
+    async def delete_resource(self, resource_id: str, *, trace_context: Trace = None) -> None:
+        """As `Database.delete_resource`."""
+        await self._run(self._database.delete_resource, resource_id, trace_context=trace_context)
+
+    async def rebuild_indexes(
+        self,
+        table: str | None = None,
+        *,
+        on_progress: Callable[[int], object] | None = None,
+        trace_context: Trace = None,
+    ) -> dict[str, int]:
+        """As `Database.rebuild_indexes`. `on_progress` is called on another thread."""
+        return await self._run(
+            self._database.rebuild_indexes, table, on_progress=on_progress, trace_context=trace_context
+        )
+
+    async def verify_indexes(self, *, trace_context: Trace = None) -> dict[str, int]:
+        """As `Database.verify_indexes`."""
+        return await self._run(self._database.verify_indexes, trace_context=trace_context)
+
+    async def flush(self, *, trace_context: Trace = None) -> None:
+        """As `Database.flush`."""
+        await self._run(self._database.flush, trace_context=trace_context)
+
+    async def compact(self, *, trace_context: Trace = None) -> None:
+        """As `Database.compact`."""
+        await self._run(self._database.compact, trace_context=trace_context)
+
+    async def checkpoint(self, path: str | os.PathLike[str], *, trace_context: Trace = None) -> None:
+        """As `Database.checkpoint`."""
+        await self._run(self._database.checkpoint, path, trace_context=trace_context)

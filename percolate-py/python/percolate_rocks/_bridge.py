@@ -1,0 +1,280 @@
+"""Finished Rust spans and Rust metrics in the types of the application's OpenTelemetry SDK.
+
+Uses what the SDK has no public way for: the provider's span processors (to hand over finished spans) and the readers'
+collect callback (to add aggregated metrics). Tests run against the oldest and the newest supported SDK.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags, TraceState
+from opentelemetry.trace.status import Status, StatusCode
+
+from . import _percolate_rocks as _native
+
+logger = logging.getLogger("percolate_rocks")
+
+#: The native side hands over at most this many spans at once; a full hand-over means that more are waiting.
+_BATCH = 512
+
+_KINDS = (SpanKind.INTERNAL, SpanKind.SERVER, SpanKind.CLIENT, SpanKind.PRODUCER, SpanKind.CONSUMER)
+_STATUS = (StatusCode.UNSET, StatusCode.OK, StatusCode.ERROR)
+_UNSET = Status(StatusCode.UNSET)
+
+
+class SpanBridge:
+    """Delivers finished Rust spans to a provider's span processors."""
+
+    def __init__(self, provider: Any) -> None:
+        processor = getattr(provider, "_active_span_processor", None)
+        if processor is None:
+            raise TypeError(
+                "tracer_provider must be an opentelemetry.sdk.trace.TracerProvider (spans made elsewhere cannot be "
+                f"handed to a {type(provider).__module__}.{type(provider).__qualname__})"
+            )
+        self.provider = provider
+        self._processor = processor
+        self._scopes: dict[tuple[str, str | None, str | None], InstrumentationScope] = {}
+        self._hook = _FlushFirst(self)
+        self._local = threading.local()
+        self._warned = False
+
+    def deliver(self, batch: list[tuple[Any, ...]]) -> None:
+        """Takes spans from the native side, on its thread."""
+        resource = self.provider.resource
+        on_end = self._processor.on_end
+        for parts in batch:
+            span = self._readable(parts, resource)
+            try:
+                on_end(span)
+            except Exception:
+                if not self._warned:
+                    self._warned = True
+                    logger.exception("a span processor failed to take a Rust span; further failures are not logged")
+        if len(batch) >= _BATCH:
+            # More are waiting than a batch processor holds: let it export before it would have to drop some.
+            self.flush_processors(30.0)
+
+    def flush_processors(self, timeout: float) -> bool:
+        """Flushes the provider's processors, without coming back to the native side on this thread."""
+        self._local.skip = True
+        try:
+            return self._processor.force_flush(int(timeout * 1000)) is not False
+        finally:
+            self._local.skip = False
+
+    def is_flushing(self) -> bool:
+        """Whether this thread is inside `flush_processors`."""
+        return getattr(self._local, "skip", False)
+
+    def sampler(self) -> Any:
+        """The provider's sampler as the native side understands it."""
+        return _sampler(getattr(self.provider, "sampler", ALWAYS_ON))
+
+    def attach(self) -> None:
+        """Makes the provider's own flush and shutdown include Rust spans: ours has to come first."""
+        processors = getattr(self._processor, "_span_processors", None)
+        if isinstance(processors, tuple):
+            self._processor._span_processors = (self._hook, *processors)
+        elif isinstance(processors, list):
+            processors.insert(0, self._hook)
+        else:
+            self.provider.add_span_processor(self._hook)
+
+    def detach(self) -> None:
+        """Takes the hook out again, where the processor allows it."""
+        self._hook.off = True
+        processors = getattr(self._processor, "_span_processors", None)
+        if isinstance(processors, tuple):
+            self._processor._span_processors = tuple(p for p in processors if p is not self._hook)
+        elif isinstance(processors, list) and self._hook in processors:
+            processors.remove(self._hook)
+
+    def _readable(self, parts: tuple[Any, ...], resource: Any) -> ReadableSpan:
+        name, ids, parent, kind, (start, end), attributes, (code, description), links, events, scope = parts
+        context = _span_context(ids)
+        known = self._scopes.get(scope)
+        if known is None:
+            known = self._scopes[scope] = InstrumentationScope(*scope)
+        return ReadableSpan(
+            name=name,
+            context=context,
+            parent=None
+            if parent is None
+            else SpanContext(context.trace_id, parent[0], parent[1], context.trace_flags, context.trace_state),
+            resource=resource,
+            attributes=attributes,
+            events=[Event(event, attributes, timestamp) for event, timestamp, attributes in events] if events else (),
+            links=[Link(_span_context(ids), attributes) for ids, attributes in links] if links else (),
+            kind=_KINDS[kind],
+            status=_UNSET if code == 0 else Status(_STATUS[code], description),
+            start_time=start,
+            end_time=end,
+            instrumentation_scope=known,
+        )
+
+
+class _FlushFirst(SpanProcessor):
+    """First of the provider's processors: hands over Rust spans before the others flush or shut down."""
+
+    def __init__(self, bridge: SpanBridge) -> None:
+        self._bridge = bridge
+        self.off = False
+
+    def shutdown(self) -> None:
+        if not self.off:
+            from . import _telemetry
+
+            _telemetry.shutdown(timeout=5.0)
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        if self.off or self._bridge.is_flushing():
+            return True
+        return _native._force_flush(timeout_millis / 1000)
+
+
+def _span_context(ids: tuple[int, int, bool, int, list[tuple[str, str]]]) -> SpanContext:
+    trace_id, span_id, is_remote, flags, state = ids
+    return SpanContext(trace_id, span_id, is_remote, TraceFlags(flags), TraceState(state) if state else None)
+
+
+def _sampler(sampler: Any) -> Any:
+    if sampler is ALWAYS_ON:
+        return ("on", None)
+    if sampler is ALWAYS_OFF:
+        return ("off", None)
+    if type(sampler) is TraceIdRatioBased:
+        return ("ratio", sampler.rate)
+    if isinstance(sampler, ParentBased):
+        return ("parent", _sampler(getattr(sampler, "_root", ALWAYS_ON)))
+
+    def ask(trace_id: int, name: str) -> bool:
+        result = sampler.should_sample(None, trace_id, name, SpanKind.CLIENT, {}, ())
+        return bool(result.decision == Decision.RECORD_AND_SAMPLE)
+
+    return ask
+
+
+class MetricsBridge:
+    """Adds Rust metrics to what the readers of a meter provider collect."""
+
+    def __init__(self, provider: Any, readers: list[Any]) -> None:
+        self.provider = provider
+        self._readers = readers
+        self._before: list[Callable[..., Any]] = []
+        self.temporalities = [_temporality(reader) for reader in readers]
+
+    @classmethod
+    def to(cls, provider: Any) -> MetricsBridge | None:
+        """The bridge to a provider, by default the global one; `None` if it has no readers we can add to."""
+        if provider is None:
+            from opentelemetry import metrics
+
+            provider = metrics.get_meter_provider()
+        readers = getattr(provider, "_metric_readers", None)
+        if readers is None:
+            readers = getattr(getattr(provider, "_sdk_config", None), "metric_readers", None)
+        usable = [reader for reader in readers or () if getattr(reader, "_collect", None) is not None]
+        return cls(provider, usable) if usable else None
+
+    def attach(self) -> None:
+        """Puts our collection behind each reader's own."""
+        for index, reader in enumerate(self._readers):
+            before = reader._collect
+            self._before.append(before)
+            reader._set_collect_callback(_collecting(before, index, self.provider))
+
+    def detach(self) -> None:
+        """Gives the readers their own collection back."""
+        for reader, before in zip(self._readers, self._before):
+            if getattr(reader._collect, "_is_percolate", False):
+                reader._set_collect_callback(before)
+        self._before.clear()
+
+
+def _collecting(before: Callable[..., Any], index: int, provider: Any) -> Callable[..., Any]:
+    def collect(reader: Any, *args: Any, **kwargs: Any) -> Any:
+        data = before(reader, *args, **kwargs)
+        ours = _native._collect(index)
+        return _with_ours(data, ours, provider) if ours else data
+
+    collect._is_percolate = True  # type: ignore[attr-defined]
+    return collect
+
+
+def _temporality(reader: Any) -> str:
+    from opentelemetry.sdk.metrics.export import AggregationTemporality
+
+    # Its keys are the SDK's own instrument classes, which have no public name.
+    chosen = getattr(reader, "_instrument_class_temporality", {})
+    histograms = [temporality for kind, temporality in chosen.items() if kind.__name__.endswith("Histogram")]
+    return "delta" if AggregationTemporality.DELTA in histograms else "cumulative"
+
+
+def _with_ours(data: Any, ours: list[Any], provider: Any) -> Any:
+    from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics, ScopeMetrics
+
+    by_scope: dict[tuple[str, str | None, str | None], list[Any]] = {}
+    for scope, (name, description, unit), parts in ours:
+        by_scope.setdefault(scope, []).append(_metric(name, description, unit, parts))
+    scopes = [
+        ScopeMetrics(scope=InstrumentationScope(*scope), metrics=metrics, schema_url=scope[2] or "")
+        for scope, metrics in by_scope.items()
+    ]
+    if data is not None and data.resource_metrics:
+        first, *others = data.resource_metrics
+        merged = ResourceMetrics(
+            resource=first.resource,
+            scope_metrics=[*first.scope_metrics, *scopes],
+            schema_url=first.schema_url,
+        )
+        return MetricsData(resource_metrics=[merged, *others])
+    resource = provider._sdk_config.resource
+    return MetricsData(
+        resource_metrics=[ResourceMetrics(resource=resource, scope_metrics=scopes, schema_url=resource.schema_url)]
+    )
+
+
+def _metric(name: str, description: str, unit: str, parts: tuple[Any, ...]) -> Any:
+    from opentelemetry.sdk.metrics.export import (
+        AggregationTemporality,
+        Gauge,
+        Histogram,
+        HistogramDataPoint,
+        Metric,
+        NumberDataPoint,
+        Sum,
+    )
+
+    kind, delta, (start, end), points, monotonic = parts
+    temporality = AggregationTemporality.DELTA if delta else AggregationTemporality.CUMULATIVE
+    data: Any
+    if kind == "histogram":
+        data = Histogram(
+            data_points=[
+                HistogramDataPoint(
+                    attributes=attributes,
+                    start_time_unix_nano=start,
+                    time_unix_nano=end,
+                    count=count,
+                    sum=total,
+                    bucket_counts=buckets,
+                    explicit_bounds=bounds,
+                    min=smallest,
+                    max=largest,
+                )
+                for attributes, count, total, bounds, buckets, smallest, largest in points
+            ],
+            aggregation_temporality=temporality,
+        )
+    else:
+        numbers = [NumberDataPoint(attributes, start, end, value) for attributes, value in points]
+        data = Gauge(numbers) if kind == "gauge" else Sum(numbers, temporality, monotonic)
+    return Metric(name=name, description=description, unit=unit, data=data)

@@ -1,0 +1,244 @@
+//! `TraceContext`, and how a call's `trace_context` argument and the current Python span become the parent of the
+//! Rust spans that the call makes. Reading the current span is in `current`.
+
+use std::collections::HashMap;
+
+use opentelemetry::Context;
+use percolate_core::otel::TraceContext;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyMapping, PyString};
+
+use crate::current;
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyTraceContext>()
+}
+
+/// The W3C trace context of one request, as its headers carry it.
+///
+/// Built from any mapping or list of headers (keys in any letter case, `str` or `bytes`), it keeps `traceparent` and
+/// `tracestate` and nothing else. An invalid `traceparent` never fails a call: it restarts the trace.
+///
+/// Args:
+///     headers: What `opentelemetry.propagate.inject` filled, or the headers of a request; nothing by default.
+///
+/// Raises:
+///     TypeError: `headers` is neither a mapping nor a list of pairs.
+///
+/// Examples:
+///     >>> context = TraceContext({"TraceParent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})
+///     >>> context.trace_id, context.span_id, context.sampled
+///     ('0af7651916cd43dd8448eb211c80319c', 'b7ad6b7169203331', True)
+///     >>> TraceContext({"traceparent": "nonsense"}).is_valid
+///     False
+#[pyclass(name = "TraceContext", module = "percolate_rocks", frozen, eq, skip_from_py_object)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PyTraceContext(TraceContext);
+
+#[pymethods]
+impl PyTraceContext {
+    #[new]
+    #[pyo3(signature = (headers = None, /))]
+    fn new(headers: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        headers.map_or_else(|| Ok(Self(TraceContext::default())), |headers| Ok(Self(from_headers(headers)?)))
+    }
+
+    /// The context of the current Python span; `None` when nothing is being traced.
+    ///
+    /// Examples:
+    ///     >>> TraceContext.current() is None
+    ///     True
+    #[staticmethod]
+    fn current(py: Python<'_>) -> PyResult<Option<Self>> {
+        let parent = current::parent(py)?;
+        let _attached = parent.map(Parent::attach);
+        Ok(TraceContext::current().map(Self))
+    }
+
+    /// The headers as received, keys in lower case.
+    #[getter]
+    fn headers(&self) -> HashMap<String, String> {
+        self.0.headers.clone()
+    }
+
+    /// The `traceparent` as received, or `None`.
+    #[getter]
+    fn traceparent(&self) -> Option<&str> {
+        self.0.headers.get("traceparent").map(String::as_str)
+    }
+
+    /// The `tracestate` as received, or `None`.
+    #[getter]
+    fn tracestate(&self) -> Option<&str> {
+        self.0.headers.get("tracestate").map(String::as_str)
+    }
+
+    /// Whether there is a valid `traceparent`.
+    #[getter]
+    fn is_valid(&self) -> bool {
+        self.0.parent().is_some()
+    }
+
+    /// The trace id, 32 lower-case hexadecimal digits, or `None` when invalid.
+    #[getter]
+    fn trace_id(&self) -> Option<String> {
+        self.0.parent().map(|parent| parent.trace_id().to_string())
+    }
+
+    /// The caller's span id, 16 lower-case hexadecimal digits, or `None` when invalid.
+    #[getter]
+    fn span_id(&self) -> Option<String> {
+        self.0.parent().map(|parent| parent.span_id().to_string())
+    }
+
+    /// Whether the caller recorded its span.
+    #[getter]
+    fn sampled(&self) -> bool {
+        self.0.parent().is_some_and(|parent| parent.is_sampled())
+    }
+
+    /// The headers to pass on: normalised, and none without a valid `traceparent`.
+    ///
+    /// Examples:
+    ///     >>> TraceContext({"tracestate": "a=1"}).to_headers()
+    ///     {}
+    fn to_headers(&self) -> HashMap<String, String> {
+        self.0.to_headers()
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("TraceContext({})", self.ordered(py)?.repr()?))
+    }
+
+    fn __hash__(&self) -> u64 {
+        use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+        let mut hasher = DefaultHasher::new();
+        (self.traceparent(), self.tracestate()).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyDict>,))> {
+        Ok((slf.get_type().into_any(), (slf.get().ordered(slf.py())?,)))
+    }
+}
+
+impl PyTraceContext {
+    fn ordered<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let mut headers: Vec<_> = self.0.headers.iter().collect();
+        headers.sort();
+        let dict = PyDict::new(py);
+        for (key, value) in headers {
+            dict.set_item(key, value)?;
+        }
+        Ok(dict)
+    }
+}
+
+fn from_headers(headers: &Bound<'_, PyAny>) -> PyResult<TraceContext> {
+    let pairs = match headers.cast::<PyMapping>() {
+        Ok(mapping) => mapping.items()?.into_any(),
+        Err(_) => headers.clone(),
+    };
+    let refused = || {
+        PyTypeError::new_err(format!(
+            "trace context headers must be a mapping or a list of pairs, not {}",
+            type_name(headers)
+        ))
+    };
+    if pairs.is_instance_of::<PyString>() || pairs.is_instance_of::<PyBytes>() {
+        return Err(refused());
+    }
+    let mut collected: Vec<(String, Vec<u8>)> = Vec::new();
+    for pair in pairs.try_iter().map_err(|_| refused())? {
+        let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair?.extract().map_err(|_| refused())?;
+        let (Some(key), Some(value)) = (text(&key), text(&value)) else { continue };
+        collected.push((String::from_utf8_lossy(&key).into_owned(), value));
+    }
+    Ok(TraceContext::from_headers(collected))
+}
+
+/// The bytes of a header's key or value; `None` for what is no text, which is no trace header.
+fn text(value: &Bound<'_, PyAny>) -> Option<Vec<u8>> {
+    if let Ok(text) = value.cast::<PyString>() {
+        // Lone surrogates have no bytes: the header is taken as one that is there and invalid.
+        return Some(text.to_cow().map_or_else(|_| b"?".to_vec(), |text| text.as_bytes().to_vec()));
+    }
+    value.cast::<PyBytes>().ok().map(|bytes| bytes.as_bytes().to_vec())
+}
+
+fn type_name(value: &Bound<'_, PyAny>) -> String {
+    value.get_type().name().map_or_else(|_| "an object".to_owned(), |name| name.to_string())
+}
+
+/// What a `trace_context` argument says if it is not `None`: a [`TraceContext`] or a mapping of headers.
+#[derive(Debug)]
+pub(crate) struct TraceArgument(TraceContext);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for TraceArgument {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(context) = value.cast::<PyTraceContext>() {
+            return Ok(Self(context.get().0.clone()));
+        }
+        if value.cast::<PyMapping>().is_ok() {
+            return from_headers(&value).map(Self);
+        }
+        Err(PyTypeError::new_err(format!(
+            "trace_context must be a TraceContext, a mapping of headers or None, not {}",
+            type_name(&value)
+        )))
+    }
+}
+
+/// The parent for the Rust spans of a call that starts now: what was given, else the current Python span.
+pub(crate) fn parent(py: Python<'_>, given: Option<TraceArgument>) -> PyResult<Option<Parent>> {
+    match given {
+        Some(TraceArgument(context)) => {
+            crate::telemetry::ready(py, || context.parent().is_some_and(|parent| parent.is_sampled()))?;
+            Ok(Some(Parent(context.to_context())))
+        }
+        None => current::parent(py),
+    }
+}
+
+/// A context to make current around Rust work, on whichever thread does it.
+#[derive(Debug, Clone)]
+pub(crate) struct Parent(pub(crate) Context);
+
+impl Parent {
+    /// Makes it current until the guard is dropped.
+    pub(crate) fn attach(self) -> opentelemetry::ContextGuard {
+        self.0.attach()
+    }
+}
+
+/// Runs Rust work with the interpreter released and, if there is one, inside the parent's context.
+pub(crate) fn traced<T: Send>(py: Python<'_>, parent: Option<Parent>, work: impl FnOnce() -> T + Send) -> T {
+    py.detach(|| {
+        let _attached = parent.map(Parent::attach);
+        work()
+    })
+}
+
+/// Trace id, span id, flags, whether remote, and the entries of the trace state.
+pub(crate) type SpanIds = (u128, u64, u8, bool, Vec<(String, String)>);
+
+/// The current Rust span, for Python code that Rust calls: `None` when there is no span.
+pub(crate) fn current_ids() -> Option<SpanIds> {
+    use opentelemetry::trace::TraceContextExt as _;
+    Context::map_current(|cx| {
+        let span = cx.span();
+        let span = span.span_context();
+        span.is_valid().then(|| {
+            (
+                u128::from_be_bytes(span.trace_id().to_bytes()),
+                u64::from_be_bytes(span.span_id().to_bytes()),
+                span.trace_flags().to_u8(),
+                span.is_remote(),
+                current::state_pairs(span.trace_state()),
+            )
+        })
+    })
+}

@@ -1,0 +1,126 @@
+//! The current Python span, read without building strings: one call of a bound method and a look into a dict when
+//! there is none; ids as integers, straight into an OpenTelemetry `Context`, when there is one.
+//!
+//! `opentelemetry-api` is looked for once. Where it is not installed there is nothing to read, and no cost.
+
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use percolate_core::otel::TraceContext;
+use pyo3::exceptions::PyImportError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::context::Parent;
+
+/// What is used of `opentelemetry-api`.
+struct Api {
+    /// Gives the current context, which is a dict.
+    current: Py<PyAny>,
+    span_key: Py<PyAny>,
+    suppress_key: Py<PyAny>,
+}
+
+static API: PyOnceLock<Option<Api>> = PyOnceLock::new();
+
+fn api(py: Python<'_>) -> PyResult<Option<&Api>> {
+    API.get_or_try_init(py, || Api::find(py)).map(Option::as_ref)
+}
+
+/// Whether `opentelemetry-api` is installed.
+pub(crate) fn is_available(py: Python<'_>) -> bool {
+    matches!(api(py), Ok(Some(_)))
+}
+
+impl Api {
+    fn find(py: Python<'_>) -> PyResult<Option<Self>> {
+        let module = match py.import("opentelemetry.context") {
+            Ok(module) => module,
+            Err(error) if error.is_instance_of::<PyImportError>(py) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let span_key = py.import("opentelemetry.trace.propagation")?.getattr("_SPAN_KEY")?;
+        // The context variable's own method saves two Python frames; another runtime context has the public way.
+        let current = match module.getattr("_RUNTIME_CONTEXT").and_then(|context| context.getattr("_current_context")) {
+            Ok(variable) => variable.getattr("get")?,
+            Err(_) => module.getattr("get_current")?,
+        };
+        let suppress_key = module.getattr("_SUPPRESS_INSTRUMENTATION_KEY").unwrap_or_else(|_| py.None().into_bound(py));
+        Ok(Some(Self { current: current.unbind(), span_key: span_key.unbind(), suppress_key: suppress_key.unbind() }))
+    }
+}
+
+/// The current Python span as parent for Rust spans; `None` when nothing is being traced.
+pub(crate) fn parent(py: Python<'_>) -> PyResult<Option<Parent>> {
+    let Some(api) = api(py)? else { return Ok(None) };
+    crate::telemetry::ready_without_parent(py)?;
+    let context = api.current.bind(py).call0()?;
+    let Ok(context) = context.cast::<PyDict>() else { return Ok(None) };
+    if context.is_empty() {
+        return Ok(None);
+    }
+    if context.get_item(&api.suppress_key)?.is_some_and(|value| value.is_truthy().unwrap_or(false)) {
+        return Ok(Some(Parent(Context::map_current(Context::with_telemetry_suppressed))));
+    }
+    let Some(span) = context.get_item(&api.span_key)? else { return Ok(None) };
+    let span_context = match span.getattr(intern!(py, "_context")) {
+        Ok(span_context) => span_context,
+        Err(_) => span.call_method0(intern!(py, "get_span_context"))?,
+    };
+    let Ok(parts) = span_context.cast::<PyTuple>() else { return Ok(None) };
+    let Some(span) = Read::from(parts)? else { return Ok(None) };
+    crate::telemetry::ready(py, || span.flags.is_sampled())?;
+    span.into_context(py).map(|context| Some(Parent(context)))
+}
+
+/// A Python `SpanContext`, which is a tuple of ids, is_remote, flags, state and is_valid.
+struct Read<'py> {
+    trace_id: TraceId,
+    span_id: SpanId,
+    is_remote: bool,
+    flags: TraceFlags,
+    state: Option<Bound<'py, PyAny>>,
+}
+
+impl<'py> Read<'py> {
+    fn from(parts: &Bound<'py, PyTuple>) -> PyResult<Option<Self>> {
+        let trace_id: u128 = parts.get_item(0)?.extract()?;
+        let span_id: u64 = parts.get_item(1)?.extract()?;
+        if trace_id == 0 || span_id == 0 {
+            return Ok(None);
+        }
+        let state = parts.get_item(4)?;
+        Ok(Some(Self {
+            trace_id: TraceId::from(trace_id),
+            span_id: SpanId::from(span_id),
+            is_remote: parts.get_item(2)?.is_truthy()?,
+            flags: TraceFlags::new(parts.get_item(3)?.extract()?),
+            state: if state.is_none() || state.is_empty()? { None } else { Some(state) },
+        }))
+    }
+
+    fn into_context(self, py: Python<'py>) -> PyResult<Context> {
+        let Some(state) = &self.state else {
+            let span = SpanContext::new(self.trace_id, self.span_id, self.flags, self.is_remote, TraceState::NONE);
+            return Ok(Context::map_current(|cx| cx.with_remote_span_context(span)));
+        };
+        // Rare, and the only text there is: the header form keeps entries that the SDK's type would refuse.
+        let state: String = state.call_method0(intern!(py, "to_header"))?.extract()?;
+        let parent = format!("00-{}-{}-{:02x}", self.trace_id, self.span_id, self.flags.to_u8() & 0x03);
+        let context = TraceContext::from_headers([("traceparent", parent), ("tracestate", state)]).to_context();
+        let held = context.span().span_context().trace_state().clone();
+        let span = SpanContext::new(self.trace_id, self.span_id, self.flags, self.is_remote, held);
+        Ok(context.with_remote_span_context(span))
+    }
+}
+
+/// The entries of a trace state, in order.
+pub(crate) fn state_pairs(state: &TraceState) -> Vec<(String, String)> {
+    let header = state.header();
+    header
+        .split(',')
+        .filter_map(|entry| entry.split_once('='))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}

@@ -1,0 +1,95 @@
+//! The exception tree. It mirrors the error enums of `percolate-core`: one exception per family, one below it for
+//! each kind that a program would treat differently; any other kind is raised as its family.
+//!
+//! Every exception has `error_type`, the low-cardinality name that telemetry records as `error.type`, and
+//! `status_code`, RocksDB's own or `None`. Causes are chained.
+
+use std::error::Error as StdError;
+
+use percolate_core::Error;
+use percolate_core::otel::ErrorType;
+use percolate_core::storage::{MaintenanceError as CoreMaintenance, OpenError as CoreOpen, WriteError as CoreWrite};
+use pyo3::create_exception;
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+
+create_exception!(percolate_rocks, PercolateError, PyException, "Base of everything that percolate raises.");
+create_exception!(percolate_rocks, OpenError, PercolateError, "A database could not be opened.");
+create_exception!(percolate_rocks, MissingError, OpenError, "There is no database, and none was to be made.");
+create_exception!(percolate_rocks, LockedError, OpenError, "Another handle has the database open.");
+create_exception!(percolate_rocks, FormatError, OpenError, "The database was made by something else, or is newer.");
+create_exception!(percolate_rocks, ReadError, PercolateError, "The store could not be read.");
+create_exception!(percolate_rocks, WriteError, PercolateError, "The store could not be written; nothing was.");
+create_exception!(percolate_rocks, ReadOnlyError, WriteError, "The database was opened read-only.");
+create_exception!(percolate_rocks, DiskFullError, WriteError, "No space is left.");
+create_exception!(percolate_rocks, PoisonedError, WriteError, "An earlier write failed half way; reopen the database.");
+create_exception!(percolate_rocks, MaintenanceError, PercolateError, "Flush, compaction or checkpoint failed.");
+create_exception!(percolate_rocks, SchemaError, PercolateError, "A schema was refused.");
+create_exception!(percolate_rocks, EntityError, PercolateError, "Data does not fit the schema of its table.");
+create_exception!(percolate_rocks, ExistsError, EntityError, "The table holds an entity with this key.");
+create_exception!(percolate_rocks, NotFoundError, EntityError, "The table holds no such entity.");
+create_exception!(percolate_rocks, UnknownTableError, PercolateError, "No schema is registered for the table.");
+create_exception!(percolate_rocks, NotIndexedError, PercolateError, "The field is not indexed.");
+create_exception!(percolate_rocks, CorruptionError, PercolateError, "What is stored is damaged.");
+create_exception!(percolate_rocks, ClosedError, PercolateError, "The database is closed.");
+create_exception!(percolate_rocks, ForkedError, PercolateError, "The database was opened before a fork.");
+
+macro_rules! add_all {
+    ($module:ident: $($name:ident),* $(,)?) => {
+        $($module.add(stringify!($name), $module.py().get_type::<$name>())?;)*
+    };
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    add_all!(module:
+        PercolateError, OpenError, MissingError, LockedError, FormatError, ReadError, WriteError, ReadOnlyError,
+        DiskFullError, PoisonedError, MaintenanceError, SchemaError, EntityError, ExistsError, NotFoundError,
+        UnknownTableError, NotIndexedError, CorruptionError, ClosedError, ForkedError,
+    );
+    Ok(())
+}
+
+/// The exception for a failure of the database, with its causes.
+pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
+    let exception = exception_of(error);
+    let described = exception.value(py);
+    let status_code = error.status_code();
+    // An exception without its attributes is still the right exception.
+    _ = described.setattr("error_type", error.error_type());
+    _ = described.setattr("status_code", status_code.as_deref());
+    exception.set_cause(py, cause_of(py, error));
+    exception
+}
+
+fn exception_of(error: &Error) -> PyErr {
+    let text = error.to_string();
+    match error {
+        Error::Open(CoreOpen::Missing { .. }) => MissingError::new_err(text),
+        Error::Open(CoreOpen::Locked { .. }) => LockedError::new_err(text),
+        Error::Open(CoreOpen::Foreign { .. } | CoreOpen::NewerFormat { .. }) => FormatError::new_err(text),
+        Error::Open(_) => OpenError::new_err(text),
+        Error::Read(_) => ReadError::new_err(text),
+        Error::Write(CoreWrite::ReadOnly) | Error::Maintenance(CoreMaintenance::ReadOnly { .. }) => {
+            ReadOnlyError::new_err(text)
+        }
+        Error::Write(CoreWrite::DiskFull(_)) => DiskFullError::new_err(text),
+        Error::Write(CoreWrite::Poisoned { .. }) => PoisonedError::new_err(text),
+        Error::Write(_) => WriteError::new_err(text),
+        Error::Maintenance(_) => MaintenanceError::new_err(text),
+        Error::Schema(_) => SchemaError::new_err(text),
+        Error::Exists { .. } => ExistsError::new_err(text),
+        Error::NotFound { .. } => NotFoundError::new_err(text),
+        Error::Entity(_) | Error::KeyChanged { .. } => EntityError::new_err(text),
+        Error::UnknownTable { .. } => UnknownTableError::new_err(text),
+        Error::NotIndexed { .. } => NotIndexedError::new_err(text),
+        Error::MalformedRecord(_) | Error::MalformedKey(_) => CorruptionError::new_err(text),
+        _ => PercolateError::new_err(text),
+    }
+}
+
+fn cause_of(py: Python<'_>, error: &dyn StdError) -> Option<PyErr> {
+    let source = error.source()?;
+    let cause = PercolateError::new_err(source.to_string());
+    cause.set_cause(py, cause_of(py, source));
+    Some(cause)
+}

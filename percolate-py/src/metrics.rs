@@ -1,0 +1,247 @@
+//! Rust metrics for the readers of the Python application's meter provider.
+//!
+//! The Rust SDK aggregates, one pipeline per Python reader with that reader's temporality; a Python reader that
+//! collects takes what was aggregated. Histograms arrive whole, with their own bounds and exact counts.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
+use percolate_core::otel::runtime::MeterProviderHandle;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::spans::{attributes, nanoseconds};
+
+/// Pipelines collect when a Python reader asks; by themselves practically never.
+const NEVER: Duration = Duration::from_hours(24 * 365);
+/// Collections a delta reader may leave waiting before the oldest is lost.
+const WAITING: usize = 64;
+
+/// The Rust side of all Python readers.
+#[derive(Debug, Clone)]
+pub(crate) struct Meters {
+    provider: SdkMeterProvider,
+    readers: Vec<Arc<Store>>,
+}
+
+impl Meters {
+    /// One pipeline per temporality: `delta` or `cumulative`.
+    pub(crate) fn start(temporalities: &[String]) -> PyResult<Self> {
+        let mut builder = SdkMeterProvider::builder();
+        let mut readers = Vec::new();
+        for name in temporalities {
+            let temporality = match name.as_str() {
+                "delta" => Temporality::Delta,
+                "cumulative" => Temporality::Cumulative,
+                other => return Err(PyValueError::new_err(format!("unknown temporality `{other}`"))),
+            };
+            let store = Arc::new(Store { temporality, collected: Mutex::default() });
+            readers.push(Arc::clone(&store));
+            builder = builder.with_reader(PeriodicReader::builder(Exporter(store)).with_interval(NEVER).build());
+        }
+        Ok(Self { provider: builder.build(), readers })
+    }
+
+    pub(crate) fn provider(&self) -> MeterProviderHandle {
+        MeterProviderHandle::new(self.provider.clone())
+    }
+
+    pub(crate) fn shutdown(&self, timeout: Duration) {
+        // What could not be collected in time has no reader any more.
+        _ = self.provider.shutdown_with_timeout(timeout);
+    }
+
+    /// What Python reader number `reader` has not seen yet.
+    pub(crate) fn collect(&self, py: Python<'_>, reader: usize) -> PyResult<Vec<Py<PyAny>>> {
+        let Some(store) = self.readers.get(reader) else { return Ok(Vec::new()) };
+        let collected = py.detach(|| {
+            // A failed flush leaves older collections, which are still true.
+            _ = self.provider.force_flush();
+            std::mem::take(&mut *store.collected.lock().unwrap_or_else(PoisonError::into_inner))
+        });
+        let metrics = collected.into_iter().flatten();
+        metrics.map(|metric| metric.into_python(py)).collect()
+    }
+}
+
+/// Collections that a Python reader has not taken yet.
+#[derive(Debug)]
+struct Store {
+    temporality: Temporality,
+    collected: Mutex<Vec<Vec<Metric>>>,
+}
+
+/// Copies what the SDK aggregated.
+#[derive(Debug)]
+struct Exporter(Arc<Store>);
+
+impl PushMetricExporter for Exporter {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let copied = metrics.scope_metrics().flat_map(|scope| {
+            let name = scope.scope().name().to_owned();
+            let version = scope.scope().version().map(str::to_owned);
+            let schema_url = scope.scope().schema_url().map(str::to_owned);
+            let scope_names = (name, version, schema_url);
+            scope.metrics().filter_map(move |metric| {
+                let data = Data::copy(metric.data())?;
+                let names = (metric.name().to_owned(), metric.description().to_owned(), metric.unit().to_owned());
+                Some(Metric { scope: scope_names.clone(), names, data })
+            })
+        });
+        let copied: Vec<_> = copied.collect();
+        let mut collected = self.0.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.0.temporality == Temporality::Cumulative {
+            collected.clear();
+        } else if collected.len() >= WAITING {
+            collected.remove(0);
+        }
+        collected.push(copied);
+        Ok(())
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn temporality(&self) -> Temporality {
+        self.0.temporality
+    }
+}
+
+type Names = (String, String, String);
+
+#[derive(Debug)]
+struct Metric {
+    scope: (String, Option<String>, Option<String>),
+    names: Names,
+    data: Data,
+}
+
+#[derive(Debug)]
+enum Data {
+    Sum { monotonic: bool, delta: bool, times: (u64, u64), points: Vec<(Vec<KeyValue>, Number)> },
+    Gauge { times: (u64, u64), points: Vec<(Vec<KeyValue>, Number)> },
+    Histogram { delta: bool, times: (u64, u64), points: Vec<HistogramPoint> },
+}
+
+#[derive(Debug)]
+struct HistogramPoint {
+    attributes: Vec<KeyValue>,
+    count: u64,
+    sum: Number,
+    bounds: Vec<f64>,
+    buckets: Vec<u64>,
+    min: Option<Number>,
+    max: Option<Number>,
+}
+
+#[derive(Debug, Clone, Copy, IntoPyObject)]
+enum Number {
+    #[pyo3(transparent)]
+    Float(f64),
+    #[pyo3(transparent)]
+    Unsigned(u64),
+    #[pyo3(transparent)]
+    Signed(i64),
+}
+
+impl From<f64> for Number {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
+}
+
+impl From<u64> for Number {
+    fn from(value: u64) -> Self {
+        Self::Unsigned(value)
+    }
+}
+
+impl From<i64> for Number {
+    fn from(value: i64) -> Self {
+        Self::Signed(value)
+    }
+}
+
+fn span_of(start: Option<SystemTime>, end: SystemTime) -> (u64, u64) {
+    (nanoseconds(start.unwrap_or(end)), nanoseconds(end))
+}
+
+impl Data {
+    fn copy(data: &AggregatedMetrics) -> Option<Self> {
+        match data {
+            AggregatedMetrics::F64(data) => Self::copy_of(data),
+            AggregatedMetrics::U64(data) => Self::copy_of(data),
+            AggregatedMetrics::I64(data) => Self::copy_of(data),
+        }
+    }
+
+    /// `None` for exponential histograms, which percolate's instruments do not use here.
+    fn copy_of<T: Copy + Into<Number>>(data: &MetricData<T>) -> Option<Self> {
+        Some(match data {
+            MetricData::Sum(sum) => Self::Sum {
+                monotonic: sum.is_monotonic(),
+                delta: sum.temporality() == Temporality::Delta,
+                times: span_of(Some(sum.start_time()), sum.time()),
+                points: sum.data_points().map(|p| (p.attributes().cloned().collect(), p.value().into())).collect(),
+            },
+            MetricData::Gauge(gauge) => Self::Gauge {
+                times: span_of(gauge.start_time(), gauge.time()),
+                points: gauge.data_points().map(|p| (p.attributes().cloned().collect(), p.value().into())).collect(),
+            },
+            MetricData::Histogram(histogram) => Self::Histogram {
+                delta: histogram.temporality() == Temporality::Delta,
+                times: span_of(Some(histogram.start_time()), histogram.time()),
+                points: histogram
+                    .data_points()
+                    .map(|point| HistogramPoint {
+                        attributes: point.attributes().cloned().collect(),
+                        count: point.count(),
+                        sum: point.sum().into(),
+                        bounds: point.bounds().collect(),
+                        buckets: point.bucket_counts().collect(),
+                        min: point.min().map(Into::into),
+                        max: point.max().map(Into::into),
+                    })
+                    .collect(),
+            },
+            MetricData::ExponentialHistogram(_) => return None,
+        })
+    }
+
+    fn into_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let numbers = |points: Vec<(Vec<KeyValue>, Number)>| {
+            points.into_iter().map(|(names, value)| Ok((attributes(py, &names)?, value))).collect::<PyResult<Vec<_>>>()
+        };
+        let object = match self {
+            Self::Sum { monotonic, delta, times, points } => {
+                ("sum", delta, times, numbers(points)?, monotonic).into_pyobject(py)?
+            }
+            Self::Gauge { times, points } => ("gauge", false, times, numbers(points)?, false).into_pyobject(py)?,
+            Self::Histogram { delta, times, points } => {
+                let points = points
+                    .into_iter()
+                    .map(|p| Ok((attributes(py, &p.attributes)?, p.count, p.sum, p.bounds, p.buckets, p.min, p.max)))
+                    .collect::<PyResult<Vec<_>>>()?;
+                ("histogram", delta, times, points, false).into_pyobject(py)?
+            }
+        };
+        Ok(object.into_any().unbind())
+    }
+}
+
+impl Metric {
+    fn into_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let data = self.data.into_python(py)?;
+        Ok((self.scope, self.names, data).into_pyobject(py)?.into_any().unbind())
+    }
+}

@@ -1,0 +1,277 @@
+//! Which runtime the process has, and its life: installed once, flushed, shut down, and started anew after a fork.
+//! Who delivers what is decided in `percolate_rocks._telemetry`; this file does what it decided.
+//!
+//! Nothing waits here with the interpreter attached.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use opentelemetry_sdk::trace::SpanProcessor;
+use percolate_core::otel::runtime::{self, Runtime, RuntimeConfig, Sampler};
+use percolate_core::otel::{Exporter, Telemetry, TelemetryGuard};
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::metrics::Meters;
+use crate::sampler::PythonSampler;
+use crate::spans::Bridge;
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(_install_python, module)?)?;
+    module.add_function(wrap_pyfunction!(_install_rust, module)?)?;
+    module.add_function(wrap_pyfunction!(_set_automatic, module)?)?;
+    module.add_function(wrap_pyfunction!(_force_flush, module)?)?;
+    module.add_function(wrap_pyfunction!(_shutdown, module)?)?;
+    module.add_function(wrap_pyfunction!(_collect, module)?)?;
+    module.add_function(wrap_pyfunction!(_status, module)?)?;
+    module.add_function(wrap_pyfunction!(_after_fork_in_child, module)?)?;
+    Ok(())
+}
+
+/// What is installed.
+enum Installed {
+    /// Spans and metrics go to the Python application's own providers.
+    Python(PythonPipeline),
+    /// Rust exports by itself.
+    Rust(Arc<TelemetryGuard>),
+}
+
+#[derive(Clone)]
+struct PythonPipeline {
+    runtime: &'static Runtime,
+    bridge: Arc<Bridge>,
+    meters: Option<Meters>,
+}
+
+static INSTALLED: Mutex<Option<Installed>> = Mutex::new(None);
+/// When `percolate_rocks._telemetry` is asked to look for something to install.
+static AUTOMATIC: AtomicU8 = AtomicU8::new(WHEN_SAMPLED);
+const OFF: u8 = 0;
+const WHEN_SAMPLED: u8 = 1;
+const AT_ONCE: u8 = 2;
+/// How many forks lie between this process and the one that first loaded the module.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+fn installed() -> MutexGuard<'static, Option<Installed>> {
+    INSTALLED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many forks lie behind this process: what was opened before the last one belongs to the parent.
+pub(crate) fn forks() -> u32 {
+    FORKS.load(Ordering::Relaxed)
+}
+
+/// Lets the application's provider be found when the first call with a sampled parent is made.
+pub(crate) fn ready(py: Python<'_>, is_sampled: impl FnOnce() -> bool) -> PyResult<()> {
+    match AUTOMATIC.load(Ordering::Relaxed) {
+        OFF => Ok(()),
+        WHEN_SAMPLED if !is_sampled() => Ok(()),
+        _ => look_for_provider(py),
+    }
+}
+
+/// As [`ready`] for a call without a parent: only a child process that had a runtime before its fork looks here.
+pub(crate) fn ready_without_parent(py: Python<'_>) -> PyResult<()> {
+    if AUTOMATIC.load(Ordering::Relaxed) == AT_ONCE { look_for_provider(py) } else { Ok(()) }
+}
+
+#[cold]
+fn look_for_provider(py: Python<'_>) -> PyResult<()> {
+    py.import("percolate_rocks._telemetry")?.call_method0("_automatic").map(drop)
+}
+
+/// Switches looking for the application's provider on or off.
+#[pyfunction]
+#[pyo3(signature = (on, *, at_once = false))]
+fn _set_automatic(on: bool, at_once: bool) {
+    let when = if at_once { AT_ONCE } else { WHEN_SAMPLED };
+    AUTOMATIC.store(if on { when } else { OFF }, Ordering::Relaxed);
+}
+
+/// Delivers spans to `deliver` and, when `temporalities` names one per reader, metrics to `_collect`.
+///
+/// `sampler` is a name with an argument, as in `("parent", ("ratio", 0.1))`, or a Python sampler.
+#[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "pyo3 gives arguments by value")]
+fn _install_python(
+    py: Python<'_>,
+    deliver: Py<PyAny>,
+    sampler: &Bound<'_, PyAny>,
+    temporalities: Vec<String>,
+) -> PyResult<()> {
+    let sampler = read_sampler(sampler)?;
+    py.detach(|| {
+        let mut slot = installed();
+        refuse_second(slot.as_ref())?;
+        let meters = if temporalities.is_empty() { None } else { Some(Meters::start(&temporalities)?) };
+        let bridge = Bridge::start(deliver)?;
+        let runtime = Runtime::build(RuntimeConfig {
+            meter_provider: meters.as_ref().map(Meters::provider),
+            sampler,
+            span_processors: vec![Arc::clone(&bridge) as Arc<dyn SpanProcessor>],
+            ..RuntimeConfig::default()
+        })?;
+        runtime::install(runtime).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        *slot = Some(Installed::Python(PythonPipeline { runtime, bridge, meters }));
+        AUTOMATIC.store(OFF, Ordering::Relaxed);
+        Ok(())
+    })
+}
+
+/// Exports from Rust: `otlp` as the `OTEL_*` variables say, `console` as a tree on standard error.
+#[pyfunction]
+fn _install_rust(py: Python<'_>, export: &str) -> PyResult<()> {
+    let exporter = match export {
+        "otlp" => Exporter::Otlp,
+        "console" => Exporter::Console,
+        other => return Err(PyValueError::new_err(format!("unknown export `{other}`; expected otlp or console"))),
+    };
+    py.detach(|| {
+        let mut slot = installed();
+        refuse_second(slot.as_ref())?;
+        let guard = Telemetry::builder()
+            .traces([exporter])
+            .metrics([exporter])
+            .set_subscriber(false)
+            .install()
+            .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        *slot = Some(Installed::Rust(Arc::new(guard)));
+        AUTOMATIC.store(OFF, Ordering::Relaxed);
+        Ok(())
+    })
+}
+
+fn refuse_second(installed: Option<&Installed>) -> PyResult<()> {
+    let refusal = "percolate's telemetry is installed already; call percolate_rocks.shutdown() first";
+    if installed.is_some() { Err(PyRuntimeError::new_err(refusal)) } else { Ok(()) }
+}
+
+fn read_sampler(value: &Bound<'_, PyAny>) -> PyResult<Sampler> {
+    let Ok((name, argument)) = value.extract::<(String, Bound<'_, PyAny>)>() else {
+        return Ok(Sampler::Custom(Box::new(PythonSampler::new(value.clone().unbind()))));
+    };
+    match name.as_str() {
+        "on" => Ok(Sampler::AlwaysOn),
+        "off" => Ok(Sampler::AlwaysOff),
+        "ratio" => Ok(Sampler::TraceIdRatio(argument.extract()?)),
+        "parent" => Ok(Sampler::ParentBased(Box::new(read_sampler(&argument)?))),
+        other => Err(PyValueError::new_err(format!("unknown sampler `{other}`; expected on, off, ratio or parent"))),
+    }
+}
+
+/// Hands over everything finished so far. `False` when that took longer than `timeout` seconds.
+#[pyfunction]
+fn _force_flush(py: Python<'_>, timeout: f64) -> PyResult<bool> {
+    let deadline = Instant::now() + seconds(timeout)?;
+    Ok(py.detach(|| flush_until(deadline)))
+}
+
+fn flush_until(deadline: Instant) -> bool {
+    let left = || deadline.saturating_duration_since(Instant::now());
+    match in_use() {
+        None => true,
+        Some(Installed::Python(pipeline)) => pipeline.runtime.flush(left()) && pipeline.bridge.flush(left()),
+        Some(Installed::Rust(guard)) => guard.force_flush(left()).is_ok(),
+    }
+}
+
+/// What is installed, to be used without holding the lock.
+fn in_use() -> Option<Installed> {
+    installed().as_ref().map(|installed| match installed {
+        Installed::Python(pipeline) => Installed::Python(pipeline.clone()),
+        Installed::Rust(guard) => Installed::Rust(Arc::clone(guard)),
+    })
+}
+
+/// Hands over what is finished, ends the delivering thread and removes the runtime.
+#[pyfunction]
+fn _shutdown(py: Python<'_>, timeout: f64) -> PyResult<bool> {
+    let deadline = Instant::now() + seconds(timeout)?;
+    Ok(py.detach(|| {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        AUTOMATIC.store(OFF, Ordering::Relaxed);
+        let before = installed().take();
+        match before {
+            None => true,
+            Some(Installed::Python(PythonPipeline { runtime, bridge, meters })) => {
+                runtime::uninstall(runtime);
+                let flushed = runtime.flush(left()) && bridge.flush(left());
+                bridge.close();
+                if let Some(meters) = meters {
+                    meters.shutdown(left());
+                }
+                flushed
+            }
+            Some(Installed::Rust(guard)) => guard.shutdown(left()).is_ok(),
+        }
+    }))
+}
+
+/// The metrics of reader number `reader` since its last collection (delta) or the beginning (cumulative).
+#[pyfunction]
+fn _collect(py: Python<'_>, reader: usize) -> PyResult<Vec<Py<PyAny>>> {
+    match py.detach(in_use) {
+        Some(Installed::Python(PythonPipeline { meters: Some(meters), .. })) => meters.collect(py, reader),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// What is installed and how much went through it.
+#[pyfunction]
+fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let status = PyDict::new(py);
+    let (mut export, mut metrics, mut counts, mut warnings) = ("none", false, (0, 0, 0), Vec::new());
+    match py.detach(in_use) {
+        None => {}
+        Some(Installed::Python(pipeline)) => {
+            let (delivered, dropped, failed) = pipeline.bridge.counts();
+            export = "python";
+            metrics = pipeline.meters.is_some();
+            counts = (delivered, dropped + pipeline.runtime.dropped_spans(), failed);
+        }
+        Some(Installed::Rust(guard)) => {
+            let rust = guard.status();
+            let exported = rust.traces.iter().map(|exporter| exporter.counts.exported).sum();
+            export = "rust";
+            metrics = !rust.metrics.is_empty();
+            counts = (exported, rust.lost_spans(), rust.traces.iter().map(|exporter| exporter.counts.failed).sum());
+            warnings = rust.warnings.iter().map(ToString::to_string).collect();
+        }
+    }
+    status.set_item("export", export)?;
+    status.set_item("metrics", metrics)?;
+    status.set_item("spans_delivered", counts.0)?;
+    status.set_item("spans_dropped", counts.1)?;
+    status.set_item("failed_batches", counts.2)?;
+    status.set_item("warnings", warnings)?;
+    status.set_item("pid", std::process::id())?;
+    Ok(status)
+}
+
+/// The child of a fork has none of the parent's threads: forgets the runtime, so that the next call can start its own.
+#[pyfunction]
+fn _after_fork_in_child() -> bool {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+    if crate::database::was_used() {
+        crate::exit::skip_destructors();
+    }
+    // Another thread of the parent may have held the lock: it will never be released here, and is not waited for.
+    let Ok(mut slot) = INSTALLED.try_lock() else { return false };
+    let Some(before) = slot.take() else { return false };
+    match &before {
+        Installed::Python(pipeline) => runtime::uninstall(pipeline.runtime),
+        // Nobody is left to export: it only has to make room. It waits for nothing, so that it says it timed out.
+        Installed::Rust(guard) => _ = guard.shutdown(Duration::ZERO),
+    }
+    // Its threads are gone, its locks may be held by ghosts: not even dropping it is safe.
+    std::mem::forget(before);
+    true
+}
+
+fn seconds(timeout: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(timeout)
+        .map(|timeout| timeout.min(Duration::from_hours(24)))
+        .map_err(|_| PyValueError::new_err(format!("timeout must be a number of seconds from 0, not {timeout}")))
+}

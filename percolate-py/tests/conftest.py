@@ -1,0 +1,19 @@
+"""Fixtures of the wheel's tests. Nothing global is set by a test: providers are private, delivery ends with the test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from percolate_rocks import Database
+
+SCHEMA = {"key_field": "slug", "indexed_fields": ["year"]}
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    with Database(tmp_path / "db", namespace="library") as database:
+        database.register_schema("articles", SCHEMA)
+        yield database

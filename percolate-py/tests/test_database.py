@@ -1,0 +1,230 @@
+"""The database from Python: values in and out, errors, closing."""
+
+from __future__ import annotations
+
+import pickle
+import uuid
+from collections import OrderedDict
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import percolate_rocks
+from percolate_rocks import Database
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def test_an_entity_comes_back_with_its_id_and_times(db: Database) -> None:
+    id = db.insert("articles", {"slug": "a", "year": 1957})
+    entity = db.get("articles", id)
+    assert entity is not None
+    assert (entity["id"], entity["slug"], entity["year"]) == (id, "a", 1957)
+    assert entity["created_at"].endswith("Z")
+    assert db.get("articles", uuid.UUID(id)) == entity
+    assert db.lookup("articles", "a") == entity
+    assert db.get("articles", str(uuid.uuid4())) is None
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(value=JSON)
+def test_any_json_value_comes_back_as_it_went_in(db: Database, value: object) -> None:
+    id = db.upsert("articles", {"slug": "any", "value": value})
+    entity = db.get("articles", id)
+    assert entity is not None
+    assert entity["value"] == value
+    assert type(entity["value"]) is type(value)
+
+
+def test_mappings_and_tuples_are_taken(db: Database) -> None:
+    db.insert("articles", MappingProxyType({"slug": "m", "tags": ("a", "b"), "more": OrderedDict(x=1)}))
+    entity = db.lookup("articles", "m")
+    assert entity is not None
+    assert (entity["tags"], entity["more"]) == (["a", "b"], {"x": 1})
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        ({"deep": [1, {2}]}, TypeError, "`value.deep.1` is a set"),
+        (float("nan"), ValueError, "`value` is not a finite number"),
+        (2**64, ValueError, "`value` is an int that does not fit into 64 bits"),
+        ({1: 2}, TypeError, "`value` has a key that is a int"),
+        (b"bytes", TypeError, "`value` is a bytes"),
+        ("\ud800", ValueError, "not valid Unicode"),
+    ],
+)
+def test_what_json_cannot_hold_is_refused_where_it_stands(
+    db: Database, value: object, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        db.insert("articles", {"slug": "x", "value": value})
+
+
+def test_a_value_that_contains_itself_is_refused(db: Database) -> None:
+    loop: list[object] = []
+    loop.append(loop)
+    with pytest.raises(ValueError, match="nested deeper"):
+        db.insert("articles", {"slug": "x", "loop": loop})
+
+
+def test_find_takes_a_value_or_bounds(db: Database) -> None:
+    db.insert_many("articles", [{"slug": str(year), "year": year} for year in range(1950, 1960)])
+    db.insert("articles", {"slug": "none", "year": None})
+
+    def years(*args: object, **kwargs: object) -> list[object]:
+        return [entity["year"] for entity in db.find("articles", "year", *args, **kwargs)]
+
+    assert years(1955) == [1955]
+    assert years(ge=1957) == [1957, 1958, 1959]
+    assert years(gt=1951, lt=1954) == [1952, 1953]
+    assert years(None) == [None]
+    for wrong in ({}, {"ge": 1, "gt": 2}):
+        with pytest.raises(TypeError, match="give"):
+            years(**wrong)
+    with pytest.raises(TypeError, match="not both"):
+        years(1955, ge=1)
+
+
+def test_a_scan_reads_page_by_page_and_to_the_end(db: Database) -> None:
+    ids = db.insert_many("articles", [{"slug": f"{n:03}"} for n in range(25)])
+    entities = db.scan("articles", page=10)
+    assert iter(entities) is entities
+    assert sorted(entity["id"] for entity in entities) == sorted(ids)
+    assert list(entities) == []
+    assert db.count("articles") == 25
+
+
+def test_update_changes_and_removes_fields(db: Database) -> None:
+    id = db.insert("articles", {"slug": "a", "year": 1957, "note": "x"})
+    entity = db.update("articles", id, {"year": 1958, "note": None})
+    assert entity["year"] == 1958
+    assert "note" not in entity
+    assert db.get("articles", id) == entity
+
+
+def test_deleted_is_not_found_and_purged_is_gone(db: Database) -> None:
+    id = db.insert("articles", {"slug": "a"})
+    assert db.delete("articles", id) is True
+    assert db.delete("articles", id) is False
+    assert db.get_many("articles", [id]) == [None]
+    assert db.purge("articles", id) is True
+    assert db.purge("articles", id) is False
+
+
+def test_tenants_see_their_own(db: Database) -> None:
+    other = db.for_tenant("other")
+    assert (db.tenant, other.tenant) == ("default", "other")
+    db.store_resource("readme", b"\x00\xff")
+    assert db.load_resource("readme") == b"\x00\xff"
+    assert other.load_resource("readme") is None
+    db.delete_resource("readme")
+    assert db.load_resource("readme") is None
+    other.close()
+    assert db.tables() == ["articles"]
+
+
+def test_indexes_are_verified_and_rebuilt_with_progress(db: Database) -> None:
+    db.insert_many("articles", [{"slug": str(n), "year": n} for n in range(5)])
+    told: list[int] = []
+    report = db.rebuild_indexes(on_progress=told.append)
+    assert report["entities"] > 0
+    assert told
+    assert max(told) >= 5
+    assert db.verify_indexes() == {"entities": 5, "missing": 0, "stale": 0, "failed": 0}
+
+
+def test_an_exception_in_on_progress_is_raised_with_its_traceback(db: Database) -> None:
+    db.insert("articles", {"slug": "a"})
+
+    def fail(done: int) -> None:
+        raise LookupError("from Python")
+
+    with pytest.raises(LookupError, match="from Python") as caught:
+        db.rebuild_indexes(on_progress=fail)
+    assert "fail" in [entry.name for entry in caught.traceback]
+
+
+def test_errors_are_a_tree_that_names_the_kind(db: Database, tmp_path: Path) -> None:
+    with pytest.raises(percolate_rocks.UnknownTableError, match="register_schema") as unknown:
+        db.insert("nothing", {})
+    assert (unknown.value.error_type, unknown.value.status_code) == ("UnknownTable", None)
+    db.insert("articles", {"slug": "a"})
+    with pytest.raises(percolate_rocks.ExistsError):
+        db.insert("articles", {"slug": "a"})
+    with pytest.raises(percolate_rocks.EntityError):
+        db.insert("articles", {"no": "key"})
+    with pytest.raises(percolate_rocks.NotFoundError):
+        db.update("articles", str(uuid.uuid4()), {})
+    with pytest.raises(percolate_rocks.NotIndexedError):
+        db.find("articles", "slug2", 1)
+    with pytest.raises(percolate_rocks.MissingError):
+        Database(tmp_path / "none", create_if_missing=False)
+    with pytest.raises(percolate_rocks.LockedError) as locked:
+        Database(tmp_path / "db")
+    assert isinstance(locked.value.__cause__, percolate_rocks.PercolateError)
+    assert isinstance(locked.value, percolate_rocks.OpenError)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(percolate_rocks.OpenError, match="it is a file"):
+        Database(tmp_path / "file")
+
+
+def test_errors_can_be_pickled() -> None:
+    error = pickle.loads(pickle.dumps(percolate_rocks.ExistsError("x")))
+    assert type(error) is percolate_rocks.ExistsError
+
+
+def test_an_id_is_text_or_a_uuid(db: Database) -> None:
+    with pytest.raises(ValueError, match="`x` is not an id"):
+        db.get("articles", "x")
+    with pytest.raises(TypeError, match="not int"):
+        db.get("articles", 5)  # type: ignore[arg-type]
+
+
+def test_a_closed_database_says_so_and_opens_again(tmp_path: Path) -> None:
+    db = Database(tmp_path / "db")
+    db.register_schema("articles", {})
+    id = db.insert("articles", {"x": 1})
+    db.close()
+    db.close()
+    assert db.closed
+    assert "closed" in repr(db)
+    with pytest.raises(percolate_rocks.ClosedError, match="open it again"):
+        db.get("articles", id)
+    with Database(tmp_path / "db", read_only=True) as again:
+        assert again.get("articles", id) is not None
+        with pytest.raises(percolate_rocks.ReadOnlyError):
+            again.insert("articles", {})
+
+
+def test_the_default_database_serves_module_functions(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PERCOLATE_DATABASE", raising=False)
+    percolate_rocks.set_default_database(None)
+    with pytest.raises(percolate_rocks.MissingError, match="set_default_database"):
+        percolate_rocks.store_resource_with_trace("t", "r", b"x", None)
+    percolate_rocks.set_default_database(db)
+    try:
+        percolate_rocks.store_resource_with_trace("t", "r", b"x", None)
+    finally:
+        percolate_rocks.set_default_database(None)
+    assert db.for_tenant("t").load_resource("r") == b"x"
+
+
+def test_a_checkpoint_is_a_database(db: Database, tmp_path: Path) -> None:
+    db.insert("articles", {"slug": "a"})
+    db.flush()
+    db.compact()
+    db.checkpoint(tmp_path / "copy")
+    with Database(tmp_path / "copy") as copy:
+        assert copy.count("articles") == 1

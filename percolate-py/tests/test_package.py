@@ -1,0 +1,75 @@
+"""The package as a whole: names, docstrings, the fixture it ships."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import percolate_rocks
+from percolate_rocks import Database, _percolate_rocks
+from percolate_rocks._pytest_plugin import CapturedSpans
+
+MODULES = [f"percolate_rocks.{module.name}" for module in pkgutil.iter_modules(percolate_rocks.__path__)]
+
+
+def test_all_names_what_exists_and_everything_public() -> None:
+    assert sorted(percolate_rocks.__all__) == percolate_rocks.__all__
+    for name in percolate_rocks.__all__:
+        assert getattr(percolate_rocks, name) is not None
+    native = {name for name in dir(_percolate_rocks) if not name.startswith("_")}
+    assert native - set(percolate_rocks.__all__) == {"EntityIterator"}
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert percolate_rocks.__version__ == version("percolate-rocks")
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        percolate_rocks.nothing
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_run(name: str, tmp_path: Path) -> None:
+    module = importlib.import_module(name)
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    globs = {**vars(percolate_rocks), "tmp_path": tmp_path}
+    if name.endswith("._percolate_rocks"):
+        found = [t for o in vars(module).values() if getattr(o, "__doc__", None) for t in native_examples(finder, o, globs)]
+        assert len(found) >= 2
+    else:
+        found = finder.find(module, name, globs=globs)
+    for test in found:
+        runner.run(test)
+    assert runner.summarize(verbose=False).failed == 0
+
+
+def native_examples(finder: doctest.DocTestFinder, thing: object, globs: dict[str, object]) -> list[doctest.DocTest]:
+    """doctest looks only at functions and classes written in Python."""
+    parser = doctest.DocTestParser()
+    documented = [thing, *vars(thing).values()] if isinstance(thing, type) else [thing]
+    texts = [(getattr(o, "__name__", "?"), getattr(o, "__doc__", None)) for o in documented]
+    tests = [parser.get_doctest(text, dict(globs), name, None, 0) for name, text in texts if isinstance(text, str)]
+    return [test for test in tests if test.examples]
+
+
+def test_the_fixture_shows_a_test_as_a_tree(db: Database, percolate_spans: CapturedSpans) -> None:
+    with percolate_spans.tracer().start_as_current_span("request"):
+        db.store_resource("r", b"x")
+        db.load_resource("r")
+    assert percolate_spans.tree() == "request\n  put resources\n  get resources"
+    assert percolate_spans.one("get resources").parent is not None
+    with pytest.raises(AssertionError, match="expected one span 'nothing'"):
+        percolate_spans.one("nothing")
+    percolate_spans.clear()
+    assert percolate_spans.finished() == []
+
+
+def test_the_fixture_ends_the_delivery_it_began() -> None:
+    assert percolate_rocks.status()["installed"] is False

@@ -1,0 +1,362 @@
+"""Choosing who receives telemetry; metrics; the instrumentor; the life cycle, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Histogram,
+    HistogramDataPoint,
+    InMemoryMetricReader,
+    MetricsData,
+)
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
+
+import percolate_rocks
+from percolate_rocks import Database
+
+
+def run(script: str, *arguments: str | Path, **environment: str) -> str:
+    """Runs a script in a process of its own, with warnings as errors, and gives what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(script), *map(str, arguments)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def durations(data: MetricsData | None) -> tuple[Histogram, list[HistogramDataPoint]]:
+    assert data is not None
+    metrics = [m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics]
+    (metric,) = [m for m in metrics if m.name == "db.client.operation.duration"]
+    assert metric.unit == "s"
+    assert isinstance(metric.data, Histogram)
+    return metric.data, list(metric.data.data_points)
+
+
+@pytest.mark.parametrize("temporality", [AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA])
+def test_python_readers_collect_rust_histograms(db: Database, temporality: AggregationTemporality) -> None:
+    from opentelemetry.sdk.metrics import Histogram as HistogramInstrument
+
+    reader = InMemoryMetricReader(preferred_temporality={HistogramInstrument: temporality})
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    tracers = TracerProvider(shutdown_on_exit=False)
+    meters.get_meter("app").create_counter("own").add(1)
+    percolate_rocks.configure(tracer_provider=tracers, meter_provider=meters)
+    try:
+        counts = []
+        for _ in range(2):
+            db.load_resource("r")
+            db.load_resource("r")
+            data = reader.get_metrics_data()
+            histogram, points = durations(data)
+            assert histogram.aggregation_temporality is temporality
+            gets = [p for p in points if p.attributes and p.attributes["db.operation.name"] == "get"]
+            (point,) = gets
+            assert point.attributes is not None
+            assert point.attributes["db.collection.name"] == "resources"
+            assert point.count == sum(point.bucket_counts)
+            assert 0 < point.min <= point.max < 60
+            counts.append(point.count)
+            names = {m.name for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics}
+            assert "own" in names
+        assert counts == ([2, 4] if temporality is AggregationTemporality.CUMULATIVE else [2, 2])
+    finally:
+        percolate_rocks.shutdown()
+        meters.shutdown()
+        tracers.shutdown()
+
+
+def test_metrics_are_exact_when_nothing_is_sampled(db: Database) -> None:
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    tracers = TracerProvider(sampler=TraceIdRatioBased(0.0), shutdown_on_exit=False)
+    percolate_rocks.configure(tracer_provider=tracers, meter_provider=meters)
+    try:
+        for _ in range(100):
+            db.load_resource("r")
+        _, points = durations(reader.get_metrics_data())
+        assert sum(point.count for point in points) == 100
+        assert percolate_rocks.force_flush()
+        assert percolate_rocks.status()["spans_delivered"] == 0
+    finally:
+        percolate_rocks.shutdown()
+        meters.shutdown()
+        tracers.shutdown()
+
+
+class OnlyGets(Sampler):
+    def should_sample(self, parent_context, trace_id, name, *_, **__):  # type: ignore[no-untyped-def]
+        return SamplingResult(Decision.RECORD_AND_SAMPLE if name == "get" else Decision.DROP)
+
+    def get_description(self) -> str:
+        return "OnlyGets"
+
+
+@pytest.mark.parametrize(
+    ("sampler", "expected"),
+    [
+        (ALWAYS_ON, {"get resources", "put resources"}),
+        (ParentBased(ALWAYS_ON), {"get resources", "put resources"}),
+        (ParentBased(TraceIdRatioBased(0.0)), set()),
+        (OnlyGets(), {"get resources"}),
+        (ParentBased(OnlyGets()), {"get resources"}),
+    ],
+)
+def test_roots_are_sampled_as_the_provider_says(db: Database, sampler: Sampler, expected: set[str]) -> None:
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    percolate_rocks.configure(tracer_provider=provider, meter_provider=False)
+    try:
+        db.store_resource("r", b"x")
+        db.load_resource("r")
+        assert percolate_rocks.force_flush()
+        assert {span.name for span in exporter.get_finished_spans()} == expected
+    finally:
+        percolate_rocks.shutdown()
+        provider.shutdown()
+
+
+def test_configuring_twice_changes_nothing_and_wrong_choices_are_refused() -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    try:
+        assert percolate_rocks.configure(tracer_provider=provider)
+        assert percolate_rocks.configure(tracer_provider=provider)
+        assert percolate_rocks.status()["installed"]
+        assert percolate_rocks.shutdown()
+        assert percolate_rocks.shutdown()
+        with pytest.raises(ValueError, match="export must be"):
+            percolate_rocks.configure("both")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=r"opentelemetry\.sdk\.trace\.TracerProvider"):
+            percolate_rocks.configure(tracer_provider=object())
+        with pytest.raises(ValueError, match="timeout"):
+            percolate_rocks.force_flush(-1)
+    finally:
+        percolate_rocks.shutdown()
+        provider.shutdown()
+
+
+def test_the_instrumentor_switches_delivery_on_and_off() -> None:
+    from percolate_rocks import PercolateInstrumentor
+
+    provider = TracerProvider(shutdown_on_exit=False)
+    instrumentor = PercolateInstrumentor()
+    try:
+        instrumentor.instrument(tracer_provider=provider, meter_provider=False)
+        assert percolate_rocks.status()["installed"]
+        instrumentor.uninstrument()
+        assert not percolate_rocks.status()["installed"]
+    finally:
+        provider.shutdown()
+
+
+APP = """
+    import sys
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+    from percolate_rocks import Database
+
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter(formatter=lambda span: span.name + "\\n")))
+"""
+
+
+def test_with_nothing_configured_spans_are_out_at_exit(tmp_path: Path) -> None:
+    script = APP + """
+    db = Database(sys.argv[1])
+    trace.set_tracer_provider(provider)
+    with trace.get_tracer("app").start_as_current_span("request"):
+        db.store_resource("r", b"x")
+    """
+    assert "put resources" in run(script, tmp_path / "db")
+
+
+def test_a_provider_that_is_there_at_opening_is_found(tmp_path: Path) -> None:
+    script = APP + """
+    trace.set_tracer_provider(provider)
+    db = Database(sys.argv[1])
+    db.store_resource("r", b"x")
+    """
+    assert "put resources" in run(script, tmp_path / "db")
+
+
+@pytest.mark.parametrize(
+    "environment", [{"OTEL_SDK_DISABLED": "true"}, {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "redis, percolate"}]
+)
+def test_the_environment_can_switch_it_off(tmp_path: Path, environment: dict[str, str]) -> None:
+    script = APP + """
+    trace.set_tracer_provider(provider)
+    db = Database(sys.argv[1])
+    with trace.get_tracer("app").start_as_current_span("request"):
+        db.store_resource("r", b"x")
+    """
+    assert "resources" not in run(script, tmp_path / "db", **environment)
+
+
+def test_opentelemetry_instrument_switches_it_on(tmp_path: Path) -> None:
+    script = tmp_path / "app.py"
+    script.write_text(
+        "import sys, percolate_rocks\n"
+        "assert percolate_rocks.status()['installed']\n"
+        "percolate_rocks.Database(sys.argv[1]).store_resource('r', b'x')\n"
+    )
+    tool = Path(sys.executable).with_name("opentelemetry-instrument")
+    done = subprocess.run(
+        [tool, "--traces_exporter", "console", "--metrics_exporter", "none", "--logs_exporter", "none"]
+        + [sys.executable, script, tmp_path / "db"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert '"name": "put resources"' in done.stdout
+
+
+def test_without_opentelemetry_everything_works(tmp_path: Path) -> None:
+    script = """
+    import sys
+    class Absent:
+        def find_spec(self, name, path=None, target=None):
+            if name.split(".")[0] == "opentelemetry":
+                raise ModuleNotFoundError(name)
+    sys.meta_path.insert(0, Absent())
+    import percolate_rocks
+    with percolate_rocks.Database(sys.argv[1]) as db:
+        db.store_resource("r", b"x")
+        assert db.load_resource("r", trace_context={"traceparent": "x"}) == b"x"
+        db.register_schema("t", {})
+        db.rebuild_indexes(on_progress=print)
+    assert percolate_rocks.TraceContext.current() is None
+    assert percolate_rocks.configure() is False
+    try:
+        percolate_rocks.PercolateInstrumentor
+    except ImportError as error:
+        print(error)
+    """
+    assert "pip install 'percolate-rocks[opentelemetry]'" in run(script, tmp_path / "db")
+
+
+def test_a_database_left_open_at_exit_is_no_deadlock(tmp_path: Path) -> None:
+    script = APP + """
+    import threading, time
+    trace.set_tracer_provider(provider)
+    db = Database(sys.argv[1])
+    def work():
+        while True:
+            db.load_resource("r")
+    for _ in range(3):
+        threading.Thread(target=work, daemon=True).start()
+    time.sleep(0.2)
+    """
+    run(script, tmp_path / "db")
+
+
+def test_a_forked_child_is_refused_what_would_hang_and_the_parent_goes_on(tmp_path: Path) -> None:
+    script = APP + """
+    import os, percolate_rocks
+    trace.set_tracer_provider(provider)
+    db = Database(sys.argv[1])
+    db.store_resource("parent", b"x")
+    child = os.fork()
+    if child == 0:
+        try:
+            db.load_resource("r")
+        except percolate_rocks.ForkedError as error:
+            print("refused:", "belongs to the parent" in str(error))
+        try:
+            Database(sys.argv[2])
+        except percolate_rocks.ForkedError as error:
+            print("refused:", "RocksDB's threads" in str(error))
+        del db
+        sys.stdout.flush()
+        sys.exit(0)
+    _, code = os.waitpid(child, 0)
+    assert code == 0, code
+    db.store_resource("parent", b"y")
+    db.close()
+    """
+    printed = run(script, tmp_path / "db", tmp_path / "own")
+    assert printed.count("refused: True") == 2
+    assert printed.count("put resources") == 2
+
+
+def test_prefork_workers_have_databases_and_telemetry_of_their_own(tmp_path: Path) -> None:
+    script = APP + """
+    import os, percolate_rocks
+    trace.set_tracer_provider(provider)
+    assert percolate_rocks.configure()
+    for worker in range(3):
+        if os.fork() == 0:
+            with Database(f"{sys.argv[1]}-{worker}") as db:
+                with trace.get_tracer("app").start_as_current_span("request"):
+                    db.store_resource("r", b"x")
+                db.flush()
+            assert percolate_rocks.status()["installed"]
+            sys.exit(0)
+    for _ in range(3):
+        assert os.wait()[1] == 0
+    """
+    printed = run(script, tmp_path / "db")
+    assert printed.count("put resources") == 3
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing_children_work_on_databases_of_their_own(tmp_path: Path, method: str) -> None:
+    script = tmp_path / "app.py"
+    script.write_text(
+        textwrap.dedent("""
+        import multiprocessing, sys
+        from percolate_rocks import Database
+
+        def work(path):
+            with Database(path) as db:
+                db.store_resource("r", b"x")
+                db.flush()
+                return db.load_resource("r")
+
+        if __name__ == "__main__":
+            with multiprocessing.get_context(sys.argv[2]).Pool(2) as pool:
+                with Database(sys.argv[1]) as db:
+                    print(pool.map(work, [f"{sys.argv[1]}-{n}" for n in range(4)]))
+        """)
+    )
+    done = subprocess.run([sys.executable, script, tmp_path / "db", method], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("b'x'") == 4
+
+
+def test_ctrl_c_is_answered_during_long_work(tmp_path: Path) -> None:
+    script = """
+    import os, signal, sys, threading, time
+    from percolate_rocks import Database
+    db = Database(sys.argv[1])
+    db.register_schema("t", {})
+    db.insert("t", {})
+    def slow(done):
+        time.sleep(2)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    started = time.monotonic()
+    try:
+        db.rebuild_indexes(on_progress=slow)
+    except KeyboardInterrupt:
+        print("interrupted", time.monotonic() - started < 1.5)
+    """
+    assert "interrupted True" in run(script, tmp_path / "db")
