@@ -136,7 +136,7 @@ fn rayon_join_and_spawn_go_on_with_carry() {
         rayon::join(carry(|| get("articles")), carry(|| get("articles")));
         rayon::scope(|scope| {
             let work = carry(|| get("articles"));
-            scope.spawn(move |_| drop(work()));
+            scope.spawn(move |_| _ = work());
         });
     });
 }

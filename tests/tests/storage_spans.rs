@@ -2,6 +2,8 @@
 //! through percolate's own pipeline and through somebody else's, and checked against the conventions as it happens.
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
+use std::fmt::Write as _;
+
 use percolate_core::otel::testing::Capture;
 use percolate_core::storage::{ScanRange, ServerAddress, Storage, StorageOptions};
 
@@ -28,7 +30,7 @@ fn observe(body: impl Fn(&Storage), expected: &[(&str, &[&str])]) {
         let common = ["db.namespace = \"library\"", "db.system.name = \"rocksdb\"", "server.address = \"shelf-3\""];
         let mut lines = [&common[..], &[&operation], attributes].concat();
         lines.sort_unstable();
-        tree += &format!("  {headline}\n    | {}\n", lines.join("\n    | "));
+        _ = writeln!(tree, "  {headline}\n    | {}", lines.join("\n    | "));
     }
     for capture in captures(&body) {
         capture.spans().assert_tree_with_attributes(&tree);

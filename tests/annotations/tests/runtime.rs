@@ -1,6 +1,7 @@
 //! Metrics and records of annotated calls: exact, bounded, and the same truth as the spans.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -234,7 +235,7 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Events {
         impl tracing::field::Visit for Text {
             fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
                 if field.name() != "duration_s" {
-                    self.0.push_str(&format!("{}={value:?} ", field.name()));
+                    _ = write!(self.0, "{}={value:?} ", field.name());
                 }
             }
         }

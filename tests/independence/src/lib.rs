@@ -50,7 +50,6 @@ impl ::telemetry::otel::ErrorType for LibraryError {
 #[db_ops(crate = ::telemetry, system = "library", namespace = self.name())]
 impl Library {
     /// Its name in telemetry.
-    #[expect(clippy::unused_self, reason = "an engine would have it from its options")]
     pub fn name(&self) -> &'static str {
         "city"
     }

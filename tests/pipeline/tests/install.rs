@@ -48,6 +48,10 @@ fn one_pipeline_at_a_time_serves_the_whole_process() {
     let messages = Written::default();
     let for_fmt = messages.clone();
     let fmt = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || for_fmt.clone());
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method alone is not general enough for the filter"
+    )]
     let events = fmt.with_filter(tracing_subscriber::filter::filter_fn(|metadata| metadata.is_event()));
     // The layer comes first: it finds the pipeline that is installed later.
     let subscriber = tracing_subscriber::registry().with(Telemetry::layer()).with(events);

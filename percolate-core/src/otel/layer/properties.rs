@@ -74,13 +74,12 @@ impl Given {
     }
 }
 
+/// What is to be done with values in their places.
+type Done<'d> = dyn FnMut(&[Option<&dyn Value>]) + 'd;
+
 /// Creates a span with the values in their places.
 fn open(metadata: &'static Metadata<'static>, values: &[Given]) -> Span {
-    fn place<'a>(
-        rest: &'a [Given],
-        placed: &mut Vec<Option<&'a dyn Value>>,
-        done: &mut dyn FnMut(&[Option<&dyn Value>]),
-    ) {
+    fn place<'a>(rest: &'a [Given], placed: &mut Vec<Option<&'a dyn Value>>, done: &mut Done<'_>) {
         let Some((first, rest)) = rest.split_first() else { return done(placed) };
         first.with(&mut |value| {
             let mut placed: Vec<Option<&dyn Value>> = placed.clone();
@@ -288,8 +287,7 @@ proptest! {
             let first = Some(&at_start[index]).filter(|given| !matches!(given, Given::Nothing));
             let last = later.last().copied().or(first);
             let is_right = match (last, *field) {
-                (None, _) => true,
-                (Some(Given::Int(_)), "db.response.returned_rows" | "server.port") => true,
+                (None, _) | (Some(Given::Int(_)), "db.response.returned_rows" | "server.port") => true,
                 (Some(_), "db.response.returned_rows" | "server.port") => false,
                 (Some(given), _) => !matches!(given, Given::Int(_) | Given::Double(_) | Given::Flag(_)),
             };

@@ -144,7 +144,7 @@ fn a_linked_job_starts_a_trace_of_its_own() {
 
 #[test]
 fn a_refused_linked_job_covers_its_calls_inside_a_sampled_caller() {
-    let scoped = Scoped::new(Sampler::AlwaysOff);
+    let _scoped = Scoped::new(Sampler::AlwaysOff);
     let caller = SpanContext::new(7_u128.into(), 9_u64.into(), TraceFlags::SAMPLED, true, TraceState::default());
     let _caller = Context::current().with_remote_span_context(caller).attach();
     let job = enter(&LINKED, Names { target: Some("articles"), ..Names::default() }, &mut |_| {});

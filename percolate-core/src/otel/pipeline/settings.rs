@@ -491,6 +491,7 @@ mod tests {
     use super::super::Telemetry;
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "builders are made in the call")]
     fn decide(builder: TelemetryBuilder, variables: &[(&str, &str)]) -> Settings {
         Settings::decide(&builder, &variables.iter().copied().collect())
     }
