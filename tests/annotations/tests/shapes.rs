@@ -3,6 +3,7 @@
 
 #![expect(unsafe_code, reason = "an `unsafe fn` is one of the shapes")]
 #![expect(
+    clippy::ignored_unit_patterns,
     clippy::needless_pass_by_value,
     clippy::unnecessary_wraps,
     clippy::unused_self,
