@@ -210,7 +210,7 @@ pub(super) fn install(builder: TelemetryBuilder) -> Result<TelemetryGuard, Telem
         tracing::warn!(target: TELEMETRY_TARGET, "{warning}");
     }
     let guard = TelemetryGuard::new(parts, true);
-    if tracing::dispatcher::has_been_set() {
+    if layer::has_subscriber() {
         guard.tell_about_layer();
     }
     Ok(guard)

@@ -2,14 +2,17 @@
 //! pipeline is installed, before or after the subscriber. percolate's own calls do not pass here; they reach the same
 //! processors as records. Invariant: nothing is exported twice, and nothing at all before installation.
 
+use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwapOption;
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanBuilder, Tracer, TracerProvider as _};
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use opentelemetry::trace::{
+    Span as _, SpanBuilder, SpanContext, SpanId, TraceContextExt as _, TraceId, Tracer, TracerProvider as _,
+};
+use opentelemetry_sdk::trace::{IdGenerator, Sampler, SdkTracer, SdkTracerProvider, Span};
 use tracing::level_filters::LevelFilter;
-use tracing::subscriber::Interest;
+use tracing::subscriber::{Interest, NoSubscriber};
 use tracing::{Metadata, Subscriber};
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::filter::Filtered;
@@ -17,6 +20,7 @@ use tracing_subscriber::layer::{self, Filter, Layer as _};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::otel::conventions::{DB_TARGET, JOB_TARGET};
+use crate::otel::runtime;
 
 /// The layer that serves other people's `tracing` spans, for a subscriber of type `S`.
 pub type TelemetryLayer<S> = Filtered<OpenTelemetryLayer<S, PipelineTracer>, PipelineFilter, S>;
@@ -55,20 +59,65 @@ pub(super) fn installed_slot() -> Arc<Slot> {
 pub struct PipelineTracer(Arc<Slot>);
 
 impl Tracer for PipelineTracer {
-    type Span = opentelemetry_sdk::trace::Span;
+    type Span = Span;
 
     fn build_with_context(&self, builder: SpanBuilder, parent_cx: &Context) -> Self::Span {
-        /// Makes spans without ids that record nothing.
-        static NOTHING: LazyLock<SdkTracer> = LazyLock::new(|| {
-            let provider = SdkTracerProvider::builder().build();
-            // It has no processors: there is nothing that could fail.
-            _ = provider.shutdown();
-            provider.tracer("")
-        });
-        match &*self.0.tracer.load() {
-            Some(tracer) => tracer.build_with_context(builder, parent_cx),
-            None => NOTHING.build_with_context(builder, parent_cx),
+        let tracer = self.0.tracer.load();
+        let Some(tracer) = &*tracer else { return without_ids() };
+        let span = tracer.build_with_context(builder, parent_cx);
+        if span.is_recording() {
+            return span;
         }
+        // The SDK gives a span that it refuses ids of its own, which nobody will ever see: headers that go out would
+        // name a parent that does not exist. What is not recorded does not come between.
+        let parent = parent_cx.span().span_context().clone();
+        if parent.is_valid() {
+            with_ids_of(&parent, parent_cx)
+        } else if runtime::unsampled_root().is_some() {
+            without_ids()
+        } else {
+            span
+        }
+    }
+}
+
+/// A span without ids that records nothing.
+fn without_ids() -> Span {
+    static NOTHING: LazyLock<SdkTracer> = LazyLock::new(|| {
+        let provider = SdkTracerProvider::builder().build();
+        // It has no processors: there is nothing that could fail.
+        _ = provider.shutdown();
+        provider.tracer("")
+    });
+    NOTHING.build_with_context(SpanBuilder::default(), &Context::new())
+}
+
+/// A span that records nothing and stands for its parent.
+fn with_ids_of(parent: &SpanContext, parent_cx: &Context) -> Span {
+    static STAND_IN: LazyLock<SdkTracer> = LazyLock::new(|| {
+        let provider = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).with_id_generator(ParentsId);
+        provider.build().tracer("")
+    });
+    PARENT.set(parent.span_id());
+    STAND_IN.build_with_context(SpanBuilder::default(), parent_cx)
+}
+
+thread_local! {
+    /// The span id that [`ParentsId`] gives out.
+    static PARENT: Cell<SpanId> = const { Cell::new(SpanId::INVALID) };
+}
+
+/// Gives a span its parent's id; the SDK itself takes the parent's trace id.
+#[derive(Debug)]
+struct ParentsId;
+
+impl IdGenerator for ParentsId {
+    fn new_trace_id(&self) -> TraceId {
+        TraceId::INVALID
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        PARENT.get()
     }
 }
 
@@ -128,11 +177,17 @@ pub(super) fn is_in_subscriber(slot: &Arc<Slot>) -> bool {
     })
 }
 
+/// Whether spans of this thread reach a subscriber. `tracing::dispatcher::has_been_set` does not tell: it says so too
+/// once any thread, such as one of an exporter, has silenced itself.
+pub(super) fn has_subscriber() -> bool {
+    tracing::dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>())
+}
+
 /// Becomes the process's subscriber, if there is none: the layer, and events of the level and above on stderr.
 pub(super) fn set_subscriber(slot: &Arc<Slot>, level: LevelFilter) -> bool {
     use tracing_subscriber::filter::filter_fn;
     use tracing_subscriber::layer::SubscriberExt as _;
-    if tracing::dispatcher::has_been_set() {
+    if has_subscriber() {
         return false;
     }
     let events = filter_fn(move |metadata| metadata.is_event() && *metadata.level() <= level);
