@@ -146,26 +146,28 @@ impl Generator<'_> {
         let entry = self.entry();
         match annotated.returns.shape {
             Shape::Sync if annotated.returns.is_never() => {
-                let enter = self.starting("enter");
+                let enter = self.starting("enter", &tokens!(&mut __percolate_call,));
                 tokens! {
                     #entry
-                    let __percolate_call = #enter;
+                    let mut __percolate_call = #p::SyncCall::idle();
+                    #enter;
                     #p::call(move || -> ! #body)
                 }
             }
             Shape::Sync => {
-                let enter = self.starting("enter");
+                let enter = self.starting("enter", &tokens!(&mut __percolate_call,));
                 let called = self.called();
-                let end = self.end(&tokens!(#p::SyncCall::finish), &tokens!(#p::SyncCall::detach(__percolate_call)));
+                let end = self.end(&tokens!(#p::SyncCall::detach(__percolate_call)));
                 tokens! {
                     #entry
-                    let __percolate_call = #enter;
+                    let mut __percolate_call = #p::SyncCall::idle();
+                    #enter;
                     let __percolate_value = #called;
                     #end
                 }
             }
             Shape::Async => {
-                let start = self.starting("start");
+                let start = self.starting("start", &TokenStream::new());
                 let future = match annotated.returns.hint() {
                     // What the body must give is said twice, for `return` and for its end: an `async` block has no
                     // return type, and the compiler would report the user's mistakes against the block.
@@ -192,7 +194,7 @@ impl Generator<'_> {
     /// The body of a function that returns a future: the call starts now and ends with the future.
     fn returned_future(&self, entry: &TokenStream) -> TokenStream {
         let Self { private: p, annotated, .. } = self;
-        let start = self.starting("start");
+        let start = self.starting("start", &TokenStream::new());
         let is_boxed = annotated.returns.shape == Shape::BoxFuture;
         let (made, future) = if let Some(block) = pinned_block(&annotated.body).filter(|_| is_boxed) {
             (None, block)
@@ -216,7 +218,7 @@ impl Generator<'_> {
     /// Awaits a body inside its call, and ends it.
     fn awaited(&self, future: &TokenStream) -> TokenStream {
         let p = &self.private;
-        let mut end = self.end(&tokens!(#p::Call::finish), &tokens!(__percolate_call));
+        let mut end = self.end(&tokens!(__percolate_call));
         if let (Shape::Future | Shape::BoxFuture, Some(Rows::Stream(_)), Some(hint)) =
             (self.annotated.returns.shape, &self.args().keys.rows, self.annotated.returns.hint())
         {
@@ -285,8 +287,8 @@ impl Generator<'_> {
         }
     }
 
-    /// `enter(&SITE, Names { … }, &mut |details| { … })`
-    fn starting(&self, how: &str) -> TokenStream {
+    /// `enter(&mut call, &SITE, Names { … }, &mut |details| { … })`, or `start` without the call.
+    fn starting(&self, how: &str, call: &TokenStream) -> TokenStream {
         let Self { private: p, site, .. } = self;
         let how = Ident::new(how, Span::mixed_site());
         let keys = &self.args().keys;
@@ -306,6 +308,7 @@ impl Generator<'_> {
         let details = self.details();
         tokens! {
             #p::#how(
+                #call
                 &#site,
                 #p::Names { target: #target, namespace: #namespace, server_address: #server_address },
                 &mut #details,
@@ -368,14 +371,14 @@ impl Generator<'_> {
     }
 
     /// Reads the value, ends the call, and gives the value back.
-    fn end(&self, finish: &TokenStream, detached: &TokenStream) -> TokenStream {
+    fn end(&self, detached: &TokenStream) -> TokenStream {
         if let (Some(Rows::Stream(_)), Some(stream)) = (&self.args().keys.rows, self.annotated.returns.stream()) {
-            return self.stream(stream, finish, detached);
+            return self.stream(stream, detached);
         }
         let outcome = self.outcome();
         tokens! {
             if __percolate_call.is_live() {
-                #finish(__percolate_call, #outcome);
+                __percolate_call.finish(#outcome);
             }
             __percolate_value
         }
@@ -434,7 +437,7 @@ impl Generator<'_> {
     }
 
     /// Wraps what is returned, so that the call ends when it is read to its end or dropped.
-    fn stream(&self, stream: StreamShape, finish: &TokenStream, detached: &TokenStream) -> TokenStream {
+    fn stream(&self, stream: StreamShape, detached: &TokenStream) -> TokenStream {
         let p = &self.private;
         let failure = self.failure();
         let some = tokens!(#p::core::option::Option::Some);
@@ -463,7 +466,7 @@ impl Generator<'_> {
             match __percolate_value {
                 #ok(__percolate_value) => #ok(#wrapped),
                 #err(__percolate_error) => {
-                    #finish(__percolate_call, #p::Outcome::failed({
+                    __percolate_call.finish(#p::Outcome::failed({
                         use #p::probe::traits::*;
                         let __percolate_failure = #p::probe::Failure(&__percolate_error);
                         #failure

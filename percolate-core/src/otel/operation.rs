@@ -190,21 +190,24 @@ pub fn start(site: &'static Site, names: Names<'_>, details: &mut dyn FnMut(&mut
     let Some(runtime) = runtime::current().or_else(|| is_watched.then(runtime::layers_only)) else {
         return Call(None);
     };
-    Call(listen(runtime, is_watched, site, names, details))
+    let mut call = Call(None);
+    listen(&mut call.0, runtime, is_watched, site, names, details);
+    call
 }
 
-/// Starts a call that something listens to; gives nothing when it is suppressed.
+/// Starts a call that something listens to, unless it is suppressed.
 #[inline(never)]
 fn listen(
+    place: &mut Option<Live>,
     runtime: &'static Runtime,
     is_watched: bool,
     site: &'static Site,
     names: Names<'_>,
     details: &mut dyn FnMut(&mut Details),
-) -> Option<Live> {
+) {
     let decision = runtime.decide(site);
     if matches!(decision, Decision::Suppressed) {
-        return None;
+        return;
     }
     let series = runtime.registry.series(site, names);
     if site.def.site_kind == SiteKind::Job && series.is_measured() {
@@ -223,7 +226,7 @@ fn listen(
         Decision::UnsampledRoot(trace_id) => Mode::UnsampledRoot(trace_id),
         Decision::Watched | Decision::Unsampled | Decision::Suppressed => Mode::Plain,
     };
-    Some(Live { runtime, series, started, mode })
+    *place = Some(Live { runtime, series, started, mode });
 }
 
 /// What a recorded call has beyond its names and times.
@@ -629,27 +632,32 @@ pub struct SyncCall {
     inside: Inside,
 }
 
-/// Starts and enters a call.
-pub fn enter(site: &'static Site, names: Names<'_>, details: &mut dyn FnMut(&mut Details)) -> SyncCall {
-    let mut call = SyncCall { live: None, inside: Inside::default() };
+/// Starts and enters a call, in its place: a call that nothing listens to is a few instructions.
+pub fn enter(call: &mut SyncCall, site: &'static Site, names: Names<'_>, details: &mut dyn FnMut(&mut Details)) {
     let is_watched = site.is_watched();
     if let Some(runtime) = runtime::current().or_else(|| is_watched.then(runtime::layers_only)) {
-        call.live = listen(runtime, is_watched, site, names, details);
+        listen(&mut call.live, runtime, is_watched, site, names, details);
         if let Some(live) = &mut call.live {
             live.enter(&mut call.inside, false);
         }
     }
-    call
 }
 
 impl SyncCall {
+    /// The place of a call that has not started.
+    #[inline]
+    pub const fn idle() -> Self {
+        Self { live: None, inside: Inside { context: None, unsampled: None, outer: None } }
+    }
+
     /// Whether something listens, so that the outcome matters.
-    pub fn is_live(&self) -> bool {
+    #[inline]
+    pub const fn is_live(&self) -> bool {
         self.live.is_some()
     }
 
     /// Ends the call with what its value says.
-    pub fn finish(mut self, mut outcome: Outcome) {
+    pub fn finish(&mut self, mut outcome: Outcome) {
         if let Some(live) = &mut self.live {
             live.exit(&mut self.inside);
             live.end(&mut outcome, None);

@@ -53,9 +53,16 @@ impl Scoped {
     }
 }
 
+/// Starts a call in a place of its own.
+fn entered(site: &'static Site, names: Names<'_>, details: &mut dyn FnMut(&mut Details)) -> SyncCall {
+    let mut call = SyncCall::idle();
+    enter(&mut call, site, names, details);
+    call
+}
+
 fn get(inner: impl FnOnce()) {
     let names = Names { target: Some("articles"), namespace: Some("demo"), server_address: None };
-    let call = enter(&GET, names, &mut |details| details.field(0, "hot"));
+    let mut call = entered(&GET, names, &mut |details| details.field(0, "hot"));
     inner();
     call.finish(Outcome { returned_rows: Some(1), ..Outcome::default() });
 }
@@ -134,7 +141,8 @@ fn the_decision_of_a_remote_parent_is_kept() {
 fn a_linked_job_starts_a_trace_of_its_own() {
     let scoped = Scoped::new(Sampler::default());
     get(|| {
-        enter(&LINKED, Names { target: Some("articles"), ..Names::default() }, &mut |_| {}).finish(Outcome::default());
+        entered(&LINKED, Names { target: Some("articles"), ..Names::default() }, &mut |_| {})
+            .finish(Outcome::default());
     });
     let spans = scoped.spans();
     let (job, outer) = (&spans[0], &spans[1]);
@@ -147,7 +155,7 @@ fn a_refused_linked_job_covers_its_calls_inside_a_sampled_caller() {
     let _scoped = Scoped::new(Sampler::AlwaysOff);
     let caller = SpanContext::new(7_u128.into(), 9_u64.into(), TraceFlags::SAMPLED, true, TraceState::default());
     let _caller = Context::current().with_remote_span_context(caller).attach();
-    let job = enter(&LINKED, Names { target: Some("articles"), ..Names::default() }, &mut |_| {});
+    let mut job = entered(&LINKED, Names { target: Some("articles"), ..Names::default() }, &mut |_| {});
     // The sampler of this runtime ignores parents; what counts is which parent is seen.
     assert!(!Context::map_current(|cx| cx.span().span_context().is_valid()));
     assert!(runtime::unsampled_root().is_some());
@@ -159,7 +167,7 @@ fn a_refused_linked_job_covers_its_calls_inside_a_sampled_caller() {
 fn a_panic_ends_the_call_as_failed() {
     let scoped = Scoped::new(Sampler::default());
     let panicked = std::panic::catch_unwind(|| {
-        let _call = enter(&BUILD, Names { target: Some("hnsw"), ..Names::default() }, &mut |_| {});
+        let _call = entered(&BUILD, Names { target: Some("hnsw"), ..Names::default() }, &mut |_| {});
         std::panic::resume_unwind(Box::new("stop"));
     });
     assert!(panicked.is_err());

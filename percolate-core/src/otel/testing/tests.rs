@@ -173,7 +173,8 @@ crate::__private::site!(GET, db, INFO, attr::COLLECTION | attr::RETURNED_ROWS, [
 
 fn annotated_get() {
     let names = crate::__private::Names { target: Some("articles"), ..crate::__private::Names::default() };
-    let call = crate::__private::enter(&GET, names, &mut |_| ());
+    let mut call = crate::__private::SyncCall::idle();
+    crate::__private::enter(&mut call, &GET, names, &mut |_| ());
     call.finish(crate::otel::Outcome { returned_rows: Some(1), ..crate::otel::Outcome::default() });
 }
 
