@@ -3,6 +3,7 @@
 //! One write is one batch: the entity, its index entries and its mark for embedding reach the disk together or not
 //! at all. Reading what is to be replaced and writing the replacement happen under a lock chosen by the entity's id.
 
+mod tasks;
 mod vectors;
 
 use std::borrow::Cow;
@@ -105,6 +106,9 @@ pub enum Error {
     /// A stored key cannot be understood.
     #[error(transparent)]
     MalformedKey(#[from] MalformedKey),
+    /// The tokio runtime is shutting down.
+    #[error("the work was not done because the tokio runtime is shutting down")]
+    ShuttingDown,
     /// Text could not be embedded.
     #[error(transparent)]
     Embedding(#[from] EmbeddingError),
@@ -141,6 +145,7 @@ impl ErrorType for Error {
             Self::KeyChanged { .. } => Cow::Borrowed("KeyChanged"),
             Self::MalformedRecord(_) => Cow::Borrowed("MalformedRecord"),
             Self::MalformedKey(_) => Cow::Borrowed("MalformedKey"),
+            Self::ShuttingDown => Cow::Borrowed("ShuttingDown"),
             Self::Embedding(error) => error.error_type(),
             Self::Vector(error) => error.error_type(),
         }

@@ -179,6 +179,9 @@ impl IndexManager {
             let Some((last, _)) = page.last() else { return Ok(()) };
             rest = range.clone().after(last);
             handle(&page)?;
+            if page.len() < self.page {
+                return Ok(());
+            }
         }
     }
 

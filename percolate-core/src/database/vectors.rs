@@ -88,6 +88,10 @@ impl Database {
     /// When the store fails, or the provider fails for a whole page of entities; those made before are kept.
     #[background_job(embedding.generate, table, batch_size = |report| report.embedded)]
     pub async fn generate_embeddings(&self, table: &str) -> Result<EmbeddingReport, Error> {
+        self.generate_embeddings_now(table).await
+    }
+
+    pub(super) async fn generate_embeddings_now(&self, table: &str) -> Result<EmbeddingReport, Error> {
         let schema = self.schema(table)?;
         let mut report = EmbeddingReport::default();
         let mut page = self.pending_page(table, None)?;
@@ -98,6 +102,9 @@ impl Database {
             let embedded = self.store_vectors(&schema, &page, vectors)?;
             report.embedded += embedded;
             report.waiting += page.len() - embedded;
+            if page.len() < PAGE {
+                break;
+            }
             page = self.pending_page(table, Some(last))?;
         }
         Ok(report)
@@ -107,6 +114,10 @@ impl Database {
     /// vectors.
     #[background_job(index.save, table, batch_size = |vectors| *vectors)]
     pub fn save_index(&self, table: &str) -> Result<usize, Error> {
+        self.save_index_now(table)
+    }
+
+    pub(super) fn save_index_now(&self, table: &str) -> Result<usize, Error> {
         let mut vectors = 0;
         for field in self.embedded_fields(&*self.schema(table)?) {
             let loaded = self.loaded(table, &field)?;
@@ -122,6 +133,10 @@ impl Database {
     /// from the stored vectors. Gives the number of vectors.
     #[background_job(index.load, table, batch_size = |vectors| *vectors)]
     pub fn load_index(&self, table: &str) -> Result<usize, Error> {
+        self.load_index_now(table)
+    }
+
+    pub(super) fn load_index_now(&self, table: &str) -> Result<usize, Error> {
         let mut vectors = 0;
         for field in self.embedded_fields(&*self.schema(table)?) {
             vectors += self.loaded(table, &field)?.as_ref().map_or(0, |loaded| loaded.index.len());

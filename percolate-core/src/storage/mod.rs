@@ -11,6 +11,7 @@ mod error;
 mod iterator;
 pub mod keys;
 mod options;
+mod worker;
 
 pub use self::batch::BatchWriter;
 pub use self::db::Storage;
@@ -19,3 +20,7 @@ pub use self::error::{
 };
 pub use self::iterator::{Entry, Scan, ScanRange};
 pub use self::options::{ServerAddress, StorageOptions};
+pub use self::worker::{
+    BackgroundWorker, Drained, JobError, JobFailure, JobHandle, Relation, SubmitError, Task, TaskFuture, TaskRunner,
+    WorkerOptions, WorkerStatus,
+};

@@ -1,0 +1,445 @@
+//! What the functions of the database look like in a trace: each with the operations of the store that it causes below
+//! it, background jobs as children of whoever waits for them, or as traces of their own with a link.
+#![expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
+
+use std::time::Duration;
+
+use percolate_core::Database;
+use percolate_core::otel::testing::Capture;
+use percolate_core::storage::{BackgroundWorker, Task, WorkerOptions};
+use serde_json::{Value, json};
+
+/// A database with two articles, opened outside any capture. The directory goes with it.
+fn library() -> (tempfile::TempDir, Database) {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open(dir.path()).unwrap();
+    let schema = json!({
+        "properties": { "slug": { "type": "string" }, "year": { "type": "integer" }, "body": { "type": "string" } },
+        "key_field": "slug",
+        "indexed_fields": ["year"],
+        "embedding_fields": ["body"],
+    });
+    db.register_schema("articles", &schema).unwrap();
+    db.insert_batch("articles", &[article("one", 1957), article("two", 2024)]).unwrap();
+    (dir, db)
+}
+
+fn article(slug: &str, year: i64) -> Value {
+    json!({ "slug": slug, "year": year, "body": format!("the body of {slug}") })
+}
+
+/// Runs `body` under a parent span, through both ways of recording, and compares the tree with `expected`.
+fn observe(body: impl Fn(&Database), expected: &str) {
+    for capture in [Capture::new(), Capture::builder().compact_records().build()] {
+        let (_dir, db) = library();
+        capture.run(|| {
+            let _request = tracing::info_span!("request").entered();
+            body(&db);
+        });
+        capture.spans().assert_tree_with(&KEYS, expected);
+        capture.report().assert_clean();
+    }
+}
+
+const KEYS: [&str; 6] = [
+    "db.response.returned_rows",
+    "db.response.affected_rows",
+    "db.operation.batch.size",
+    "error.type",
+    "job.batch_size",
+    "job.status",
+];
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+#[test]
+fn insert_reads_then_writes_one_batch() {
+    observe(
+        |db| drop(db.insert("articles", &article("three", 1)).unwrap()),
+        "
+        request [internal]
+          insert articles [client]
+            | db.response.affected_rows = 1
+            get entities [client]
+              | db.response.returned_rows = 0
+            batch_write [client]
+              | db.operation.batch.size = 4
+              | db.response.affected_rows = 4
+        ",
+    );
+}
+
+#[test]
+fn insert_of_a_taken_key_fails_without_a_write() {
+    observe(
+        |db| drop(db.insert("articles", &article("one", 1)).unwrap_err()),
+        r#"
+        request [internal]
+          insert articles [client, error]
+            | error.type = "Exists"
+            get entities [client]
+              | db.response.returned_rows = 1
+        "#,
+    );
+}
+
+#[test]
+fn insert_batch_writes_one_batch() {
+    observe(
+        |db| drop(db.insert_batch("articles", &[article("three", 1), article("four", 1)]).unwrap()),
+        "
+        request [internal]
+          insert articles [client]
+            | db.operation.batch.size = 2
+            | db.response.affected_rows = 2
+            multi_get entities [client]
+              | db.response.returned_rows = 0
+            batch_write [client]
+              | db.operation.batch.size = 8
+              | db.response.affected_rows = 8
+        ",
+    );
+}
+
+#[test]
+fn lookup_goes_through_the_key_index() {
+    observe(
+        |db| drop(db.lookup("articles", "one").unwrap()),
+        "
+        request [internal]
+          lookup articles [client]
+            | db.response.returned_rows = 1
+            get key_index [client]
+              | db.response.returned_rows = 1
+            get entities [client]
+              | db.response.returned_rows = 1
+        ",
+    );
+}
+
+#[test]
+fn find_goes_through_the_field_index() {
+    observe(
+        |db| drop(db.find("articles", "year", 1950..=1960).unwrap()),
+        "
+        request [internal]
+          find articles [client]
+            | db.response.returned_rows = 1
+            scan field_index [client]
+              | db.response.returned_rows = 1
+            multi_get entities [client]
+              | db.response.returned_rows = 1
+        ",
+    );
+}
+
+#[test]
+fn scan_and_count_walk_over_the_entities() {
+    observe(
+        |db| {
+            assert_eq!(db.scan("articles").unwrap().count(), 2);
+            assert_eq!(db.count("articles").unwrap(), 2);
+            assert_eq!(db.list("articles", None, 1).unwrap().len(), 1);
+        },
+        "
+        request [internal]
+          scan articles [client]
+            | db.response.returned_rows = 2
+            scan entities [client]
+              | db.response.returned_rows = 2
+          count articles [client]
+            scan entities [client]
+              | db.response.returned_rows = 2
+          list articles [client]
+            | db.response.returned_rows = 1
+            scan entities [client]
+              | db.response.returned_rows = 1
+        ",
+    );
+}
+
+#[test]
+fn reads_and_writes_of_one_entity() {
+    observe(
+        |db| {
+            let id = db.upsert("articles", &article("one", 3)).unwrap();
+            db.update("articles", id, &json!({ "year": 4 })).unwrap();
+            db.get("articles", id).unwrap().unwrap();
+            db.get_batch("articles", &[id]).unwrap();
+            assert!(db.delete("articles", id).unwrap());
+            assert!(db.purge("articles", id).unwrap());
+        },
+        "
+        request [internal]
+          upsert articles [client]
+            | db.response.affected_rows = 1
+            get entities [client]
+              | db.response.returned_rows = 1
+            batch_write [client]
+              | db.operation.batch.size = 3
+              | db.response.affected_rows = 3
+          update articles [client]
+            | db.response.affected_rows = 1
+            get entities [client]
+              | db.response.returned_rows = 1
+            batch_write [client]
+              | db.operation.batch.size = 3
+              | db.response.affected_rows = 3
+          get articles [client]
+            | db.response.returned_rows = 1
+            get entities [client]
+              | db.response.returned_rows = 1
+          multi_get articles [client]
+            | db.response.returned_rows = 1
+            multi_get entities [client]
+              | db.response.returned_rows = 1
+          delete articles [client]
+            | db.response.affected_rows = 1
+            get entities [client]
+              | db.response.returned_rows = 1
+            batch_write [client]
+              | db.operation.batch.size = 6
+              | db.response.affected_rows = 6
+          purge articles [client]
+            | db.response.affected_rows = 1
+            get entities [client]
+              | db.response.returned_rows = 1
+            batch_write [client]
+              | db.operation.batch.size = 4
+              | db.response.affected_rows = 4
+        ",
+    );
+}
+
+#[test]
+fn rebuilding_the_key_index_is_a_job_over_operations() {
+    observe(
+        |db| drop(db.indexes().rebuild_key_index()),
+        r#"
+        request [internal]
+          index.key.rebuild all [internal]
+            | job.batch_size = 2
+            | job.status = "success"
+            scan entities [client]
+              | db.response.returned_rows = 2
+            multi_get entities [client]
+              | db.response.returned_rows = 2
+            multi_get key_index [client]
+              | db.response.returned_rows = 2
+            scan key_index [client]
+              | db.response.returned_rows = 2
+            multi_get entities [client]
+              | db.response.returned_rows = 2
+        "#,
+    );
+}
+
+#[test]
+fn rebuilding_field_indexes_is_named_after_the_table() {
+    observe(
+        |db| drop(db.indexes().rebuild_field_indexes("articles")),
+        r#"
+        request [internal]
+          index.field.rebuild articles [internal]
+            | job.batch_size = 2
+            | job.status = "success"
+            scan entities [client]
+              | db.response.returned_rows = 2
+            multi_get entities [client]
+              | db.response.returned_rows = 2
+            multi_get field_index [client]
+              | db.response.returned_rows = 2
+            scan field_index [client]
+              | db.response.returned_rows = 2
+            multi_get entities [client]
+              | db.response.returned_rows = 2
+        "#,
+    );
+}
+
+#[test]
+fn embedding_and_searching() {
+    observe(
+        |db| {
+            wait(async {
+                db.generate_embeddings("articles").await.unwrap();
+                db.search("articles", "one", 1, None).await.unwrap();
+            });
+        },
+        r#"
+        request [internal]
+          embedding.generate articles [internal]
+            | job.batch_size = 2
+            | job.status = "success"
+            scan pending_embeddings [client]
+              | db.response.returned_rows = 2
+            multi_get entities [client]
+              | db.response.returned_rows = 2
+            embedding.generate batch [internal]
+              | job.batch_size = 2
+              | job.status = "success"
+            multi_get entities [client]
+              | db.response.returned_rows = 2
+            batch_write [client]
+              | db.operation.batch.size = 5
+              | db.response.affected_rows = 5
+          search articles [client]
+            | db.response.returned_rows = 1
+            get meta [client]
+              | db.response.returned_rows = 1
+            get meta [client]
+              | db.response.returned_rows = 1
+            scan embeddings [client]
+              | db.response.returned_rows = 2
+            multi_get entities [client]
+              | db.response.returned_rows = 1
+        "#,
+    );
+}
+
+#[test]
+fn vector_indexes_are_built_saved_and_loaded_by_jobs() {
+    observe(
+        |db| {
+            wait(db.generate_embeddings("articles")).unwrap();
+            db.indexes().rebuild_hnsw_index().unwrap();
+            db.save_index("articles").unwrap();
+            db.load_index("articles").unwrap();
+        },
+        r#"
+        request [internal]
+          embedding.generate articles [internal]
+            | job.batch_size = 2
+            | job.status = "success"
+            scan pending_embeddings [client]
+              | db.response.returned_rows = 2
+            multi_get entities [client]
+              | db.response.returned_rows = 2
+            embedding.generate batch [internal]
+              | job.batch_size = 2
+              | job.status = "success"
+            multi_get entities [client]
+              | db.response.returned_rows = 2
+            batch_write [client]
+              | db.operation.batch.size = 5
+              | db.response.affected_rows = 5
+          index.build hnsw [internal]
+            | job.batch_size = 2
+            | job.status = "success"
+            get meta [client]
+              | db.response.returned_rows = 1
+            scan embeddings [client]
+              | db.response.returned_rows = 2
+          index.save articles [internal]
+            | job.batch_size = 2
+            | job.status = "success"
+          index.load articles [internal]
+            | job.batch_size = 2
+            | job.status = "success"
+        "#,
+    );
+}
+
+#[test]
+fn a_task_that_is_waited_for_is_a_child() {
+    observe(
+        |db| {
+            wait(async {
+                let worker = BackgroundWorker::new(db.clone(), WorkerOptions::new().workers(1)).unwrap();
+                worker.submit_and_wait(Task::FlushWal).await.unwrap();
+                worker.submit_and_wait(Task::CompactCF { cf: "entities".to_owned() }).await.unwrap();
+                worker.submit_and_wait(Task::GenerateEmbeddings { table: "articles".to_owned() }).await.unwrap();
+                worker.submit_and_wait(Task::SaveIndex { table: "articles".to_owned() }).await.unwrap();
+                worker.submit_and_wait(Task::LoadIndex { table: "articles".to_owned() }).await.unwrap();
+                worker.shutdown(Duration::from_secs(10)).await;
+            });
+        },
+        r#"
+        request [internal]
+          wal.flush wal [internal]
+            | job.status = "success"
+            flush_wal [client]
+          db.compact entities [internal]
+            | job.status = "success"
+            compact entities [client]
+          embedding.generate articles [internal]
+            | job.batch_size = 2
+            | job.status = "success"
+            scan pending_embeddings [client]
+              | db.response.returned_rows = 2
+            multi_get entities [client]
+              | db.response.returned_rows = 2
+            embedding.generate batch [internal]
+              | job.batch_size = 2
+              | job.status = "success"
+            multi_get entities [client]
+              | db.response.returned_rows = 2
+            batch_write [client]
+              | db.operation.batch.size = 5
+              | db.response.affected_rows = 5
+          index.save articles [internal]
+            | job.batch_size = 2
+            | job.status = "success"
+            get meta [client]
+              | db.response.returned_rows = 1
+            get meta [client]
+              | db.response.returned_rows = 1
+            scan embeddings [client]
+              | db.response.returned_rows = 2
+          index.load articles [internal]
+            | job.batch_size = 2
+            | job.status = "success"
+        "#,
+    );
+}
+
+#[test]
+fn a_task_that_nobody_waits_for_is_a_trace_with_a_link_to_its_submitter() {
+    for capture in [Capture::new(), Capture::builder().compact_records().build()] {
+        let (_dir, db) = library();
+        capture.run(|| {
+            let _request = tracing::info_span!("request").entered();
+            wait(async {
+                let worker = BackgroundWorker::new(db.clone(), WorkerOptions::new()).unwrap();
+                worker.submit(Task::CompactCF { cf: "entities".to_owned() }).unwrap().await.unwrap();
+                let failing = worker.submit(Task::SaveIndex { table: "artcles".to_owned() }).unwrap();
+                failing.await.unwrap_err();
+            });
+        });
+        let spans = capture.spans();
+        let (request, job) = (spans.span("request"), spans.span("db.compact entities"));
+        assert_eq!(job.parent_id(), None);
+        assert_ne!(job.trace_id(), request.trace_id());
+        assert_eq!(job.links(), [(request.trace_id(), request.id())]);
+        let below = spans.span("compact entities");
+        assert_eq!(below.parent_id(), Some(job.id()));
+        let failures = spans.all("index.save artcles");
+        assert_eq!(failures.len(), 3, "one span for each attempt");
+        assert!(failures.iter().all(|span| span.is_error() && span.links().len() == 1));
+        capture.report().assert_clean();
+    }
+}
+
+#[test]
+fn data_is_in_no_span_and_no_metric() {
+    for capture in [Capture::new(), Capture::builder().compact_records().build()] {
+        let (_dir, db) = library();
+        capture.run(|| {
+            let id = db.insert("articles", &article("secret", 1)).unwrap();
+            db.insert("articles", &article("secret", 1)).unwrap_err();
+            db.insert("articles", &json!({ "slug": "secret", "year": "secret" })).unwrap_err();
+            db.lookup("articles", "secret").unwrap();
+            db.find("articles", "year", 0..).unwrap();
+            wait(db.generate_embeddings("articles")).unwrap();
+            wait(db.search("articles", "secret", 3, None)).unwrap();
+            db.indexes().rebuild_all().unwrap();
+            db.purge("articles", id).unwrap();
+        });
+        let spans: Vec<_> = capture.spans().iter().map(|span| format!("{:?}", span.data())).collect();
+        assert!(spans.len() > 20);
+        let text = format!("{spans:?} {}", capture.metrics().text());
+        assert!(!text.contains("secret"), "{text}");
+    }
+}
