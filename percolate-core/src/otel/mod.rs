@@ -33,9 +33,9 @@ pub use layer::ConventionLayer;
 pub use metrics::{ADVISED_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};
 pub use outcome::{ErrorInfo, ErrorType, JobStatus, Outcome, Rows, name_errors};
 pub use pipeline::{
-    ConfigWarning, Environment, ExportCounts, Exporter, ExporterStatus, HistogramBuckets, Otlp, OtlpCompression,
-    OtlpProtocol, PipelineFilter, PipelineTracer, Propagator, Signal, Telemetry, TelemetryBuilder, TelemetryError,
-    TelemetryGuard, TelemetryLayer, TelemetryStatus,
+    ConfigWarning, Environment, ExportCounts, Exporter, ExporterStatus, HistogramBuckets, LogBridge, LogFilter, Otlp,
+    OtlpCompression, OtlpProtocol, PipelineFilter, PipelineLogger, PipelineTracer, Propagator, Signal, SpanLayer,
+    Telemetry, TelemetryBuilder, TelemetryError, TelemetryGuard, TelemetryLayer, TelemetryStatus,
 };
 pub use runtime::Sampler;
 pub use unsampled::MAX_EVENTS_PER_SECOND;

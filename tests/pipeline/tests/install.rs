@@ -38,8 +38,8 @@ impl Write for Written {
 
 /// The lines of the trace whose root has this name, without times and attributes.
 fn tree(text: &str, root: &str) -> Vec<String> {
-    let trace = text.split("\n\n").find(|block| block.lines().nth(1).is_some_and(|line| line.contains(root)));
-    let lines = trace.unwrap_or_default().lines().skip(1);
+    let trace = text.split("\n\n").find(|block| block.lines().any(|line| line.starts_with(&format!("  {root} "))));
+    let lines = trace.unwrap_or_default().lines().skip(1).filter(|line| !line.starts_with("  db."));
     lines.map(|line| line.trim_end().chars().take(48).collect::<String>().trim_end().to_owned()).collect()
 }
 

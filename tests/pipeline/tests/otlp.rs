@@ -208,6 +208,37 @@ fn the_environment_alone_decides_where_and_how_to_export() {
 }
 
 #[test]
+fn events_become_log_records_with_the_ids_of_the_call_they_were_made_in() {
+    #[db_op(merge, cf)]
+    fn merge(cf: &str) {
+        tracing::warn!(name: "merge.slow", cf, attempts = 3_i64, "took long");
+        tracing::debug!("too detailed");
+    }
+    let both = [
+        (Collector::grpc(Answer::Accept), OtlpProtocol::Grpc),
+        (Collector::http(Answer::Accept), OtlpProtocol::HttpProtobuf),
+    ];
+    for (collector, protocol) in both {
+        let otlp = Otlp::to(collector.endpoint()).protocol(protocol);
+        let guard = build(pipeline(otlp).logs([percolate_core::otel::Exporter::Otlp]));
+        let subscriber = tracing_subscriber::registry().with(guard.layer());
+        tracing::subscriber::with_default(subscriber, || {
+            let _scope = guard.enter();
+            merge("articles");
+        });
+        guard.shutdown(SOON).expect("the collector answers");
+        let merge = collector.span("merge articles").span;
+        let logs = collector.logs();
+        assert_eq!(logs.len(), 1, "{logs:?}");
+        assert_eq!((&logs[0].trace_id, &logs[0].span_id), (&merge.trace_id, &merge.span_id));
+        assert_eq!(logs[0].event_name, "merge.slow");
+        assert_eq!(logs[0].severity_text, "WARN");
+        assert_eq!(typed(&logs[0].attributes, "attempts").as_deref(), Some("int:3"));
+        assert_eq!(guard.status().logs[0].counts.exported, 1);
+    }
+}
+
+#[test]
 fn an_unsampled_root_exports_nothing_but_its_metrics() {
     let collector = Collector::grpc(Answer::Accept);
     let builder = pipeline(Otlp::to(collector.endpoint()).compression(OtlpCompression::Gzip));

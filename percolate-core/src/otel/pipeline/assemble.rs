@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Meter, MeterProvider as _};
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
@@ -14,8 +15,9 @@ use super::counters::Counters;
 use super::drive::Driver;
 use super::env::Environment;
 use super::error::TelemetryError;
-use super::guard::{ExportTo, Parts, Processor};
+use super::guard::{CONSOLE, ExportTo, Parts, Processor};
 use super::layer::{self, Slot};
+use super::logs::ConsoleLogs;
 use super::processor::{AnySpanExporter, BatchProcessor, SharedProcessor};
 use super::sampler;
 use super::settings::{Exporter, Settings, Signal};
@@ -43,6 +45,7 @@ pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, Telemetry
         observe(&provider.meter("otel.sdk"), &exporters.targets);
     }
 
+    let logger_provider = exporters.logs(&settings)?;
     let mut tracer_provider = SdkTracerProvider::builder()
         .with_resource(settings.resource.clone())
         .with_span_limits(settings.limits)
@@ -67,11 +70,12 @@ pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, Telemetry
         Runtime::build(config).map_err(|source| TelemetryError::Thread { name: "percolate-spans", source })?;
 
     let slot = Arc::new(Slot::default());
-    slot.fill(layer::tracer(&tracer_provider));
+    slot.fill(layer::tracer(&tracer_provider), logger_provider.as_ref());
     Ok(Parts {
         runtime: Some(runtime),
         tracer_provider: Some(tracer_provider),
         meter_provider,
+        logger_provider,
         processors: exporters.processors,
         targets: exporters.targets,
         closing: exporters.driver.closing.clone(),
@@ -99,14 +103,15 @@ struct Exporters {
 
 impl Exporters {
     fn new(builder: &TelemetryBuilder, settings: &Settings) -> Result<Self, TelemetryError> {
-        let wants_otlp = [&settings.traces, &settings.metrics].iter().any(|list| list.contains(&Exporter::Otlp));
+        let signals =
+            [(&settings.traces, Signal::Traces), (&settings.metrics, Signal::Metrics), (&settings.logs, Signal::Logs)];
+        let over_otlp = signals.iter().find(|(exporters, _)| exporters.contains(&Exporter::Otlp));
         #[cfg(not(feature = "otlp"))]
-        if wants_otlp {
-            let signal = if settings.traces.contains(&Exporter::Otlp) { Signal::Traces } else { Signal::Metrics };
+        if let Some((_, signal)) = over_otlp {
             return Err(TelemetryError::OtlpNotBuilt { signal: signal.name() });
         }
         #[cfg(feature = "otlp")]
-        let otlp = if wants_otlp { Some(super::otlp::OtlpThread::start()?) } else { None };
+        let otlp = if over_otlp.is_some() { Some(super::otlp::OtlpThread::start()?) } else { None };
         Ok(Self {
             driver: Driver {
                 #[cfg(feature = "otlp")]
@@ -131,7 +136,7 @@ impl Exporters {
         for exporter in &settings.traces {
             match exporter {
                 Exporter::Console => {
-                    let counters = self.target(Signal::Traces, "console");
+                    let counters = self.target(Signal::Traces, CONSOLE);
                     let console = ConsoleSpans::start(self.console.clone(), builder.incomplete_after, counters)?;
                     self.processors.push(Processor::Any(Arc::new(console)));
                 }
@@ -183,7 +188,7 @@ impl Exporters {
         for exporter in &settings.metrics {
             match exporter {
                 Exporter::Console => {
-                    let counters = self.target(Signal::Metrics, "console");
+                    let counters = self.target(Signal::Metrics, CONSOLE);
                     let console = ConsoleMetrics::new(self.console.clone(), counters);
                     let interval = settings.metric_interval.unwrap_or(ON_REQUEST_ONLY);
                     provider = provider.with_reader(PeriodicReader::builder(console).with_interval(interval).build());
@@ -225,12 +230,36 @@ impl Exporters {
     }
 }
 
+impl Exporters {
+    /// `None` where no log record goes anywhere.
+    fn logs(&mut self, settings: &Settings) -> Result<Option<SdkLoggerProvider>, TelemetryError> {
+        if settings.logs.is_empty() {
+            return Ok(None);
+        }
+        let mut provider = SdkLoggerProvider::builder().with_resource(settings.resource.clone());
+        if settings.logs.contains(&Exporter::Console) {
+            let counters = self.target(Signal::Logs, CONSOLE);
+            provider = provider.with_log_processor(ConsoleLogs { writer: self.console.clone(), counters });
+        }
+        #[cfg(feature = "otlp")]
+        if let (true, Some(handle)) = (settings.logs.contains(&Exporter::Otlp), self.driver.runtime.clone()) {
+            let exporter = super::logs::TimedLogs {
+                inner: super::otlp::log_exporter(&settings.logs_otlp, &handle)?,
+                timeout: settings.logs_batch.export_timeout,
+                driver: self.driver.clone(),
+                counters: self.target(Signal::Logs, super::otlp::describe(&settings.logs_otlp)),
+            };
+            provider = provider.with_log_processor(super::logs::batched(exporter, settings.logs_batch));
+        }
+        Ok(Some(provider.build()))
+    }
+}
+
 /// The counts as the conventions' own metrics about an SDK, read when metrics are collected.
 fn observe(meter: &Meter, targets: &[ExportTo]) {
     let spans: Vec<_> = targets.iter().filter(|target| target.signal == Signal::Traces).cloned().collect();
     let component = |index: usize, target: &ExportTo| {
-        let kind =
-            if target.name == "console" { "percolate_console_span_processor" } else { "batching_span_processor" };
+        let kind = if target.name == CONSOLE { "percolate_console_span_processor" } else { "batching_span_processor" };
         vec![
             KeyValue::new("otel.component.type", kind),
             KeyValue::new("otel.component.name", format!("{kind}/{index}")),

@@ -46,9 +46,11 @@ pub struct TelemetryBuilder {
     pub(super) disabled: Option<bool>,
     pub(super) traces: Option<Vec<Exporter>>,
     pub(super) metrics: Option<Vec<Exporter>>,
+    pub(super) logs: Option<Vec<Exporter>>,
     pub(super) otlp: Otlp,
     pub(super) traces_otlp: Otlp,
     pub(super) metrics_otlp: Otlp,
+    pub(super) logs_otlp: Otlp,
     pub(super) propagators: Option<Vec<Propagator>>,
     pub(super) sampler: Option<Sampler>,
     pub(super) detect_resource: bool,
@@ -83,9 +85,11 @@ impl Default for TelemetryBuilder {
             disabled: None,
             traces: None,
             metrics: None,
+            logs: None,
             otlp: Otlp::default(),
             traces_otlp: Otlp::default(),
             metrics_otlp: Otlp::default(),
+            logs_otlp: Otlp::default(),
             propagators: None,
             sampler: None,
             detect_resource: true,
@@ -137,6 +141,12 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Where events of `tracing` go as log records; nowhere, unless told otherwise. See `OTEL_LOGS_EXPORTER`.
+    pub fn logs(mut self, exporters: impl IntoIterator<Item = Exporter>) -> Self {
+        self.logs = Some(exporters.into_iter().collect());
+        self
+    }
+
     /// Options of the OTLP exporters of all signals. An endpoint here also makes OTLP the default exporter.
     pub fn otlp(mut self, options: Otlp) -> Self {
         self.otlp = options;
@@ -148,6 +158,7 @@ impl TelemetryBuilder {
         match signal {
             Signal::Traces => self.traces_otlp = options,
             Signal::Metrics => self.metrics_otlp = options,
+            Signal::Logs => self.logs_otlp = options,
         }
         self
     }

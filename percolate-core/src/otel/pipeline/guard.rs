@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use opentelemetry::propagation::TextMapCompositePropagator;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::propagation::BaggagePropagator;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanProcessor};
@@ -35,11 +36,15 @@ pub(super) struct ExportTo {
     pub(super) counters: Arc<Counters>,
 }
 
+/// What the console is called among the exporters.
+pub(super) const CONSOLE: &str = "console";
+
 /// Everything a pipeline consists of.
 pub(super) struct Parts {
     pub(super) runtime: Option<&'static Runtime>,
     pub(super) tracer_provider: Option<SdkTracerProvider>,
     pub(super) meter_provider: Option<SdkMeterProvider>,
+    pub(super) logger_provider: Option<SdkLoggerProvider>,
     pub(super) processors: Vec<Processor>,
     pub(super) targets: Vec<ExportTo>,
     pub(super) closing: Closing,
@@ -66,6 +71,7 @@ impl Parts {
             runtime: None,
             tracer_provider: None,
             meter_provider: None,
+            logger_provider: None,
             processors: Vec::new(),
             targets: Vec::new(),
             closing: Closing::default(),
@@ -136,6 +142,8 @@ pub struct TelemetryStatus {
     pub traces: Vec<ExporterStatus>,
     /// Each exporter of metrics; it counts exports.
     pub metrics: Vec<ExporterStatus>,
+    /// Each exporter of log records. What the SDK's queue before it drops is not known here.
+    pub logs: Vec<ExporterStatus>,
     /// Spans of percolate's calls that were lost before any exporter, as they were made faster than taken over.
     pub dropped_records: u64,
     /// Whether the subscriber of the asking thread has [`Telemetry::layer`](super::Telemetry::layer) (or
@@ -198,7 +206,7 @@ pub(super) fn install(builder: TelemetryBuilder) -> Result<TelemetryGuard, Telem
     set_propagator(&parts.propagators);
     if let Some(provider) = &parts.tracer_provider {
         opentelemetry::global::set_tracer_provider(provider.clone());
-        layer::installed_slot().fill(layer::tracer(provider));
+        layer::installed_slot().fill(layer::tracer(provider), parts.logger_provider.as_ref());
     }
     if let Some(provider) = &parts.meter_provider {
         opentelemetry::global::set_meter_provider(provider.clone());
@@ -248,7 +256,8 @@ impl TelemetryGuard {
         }
         self.tell_about_layer();
         let deadline = Instant::now() + timeout;
-        self.on_threads("flush", timeout, move |parts| parts.flush_spans(deadline), Parts::flush_metrics)
+        let spans: OfSignal = Box::new(move |parts| parts.flush_spans(deadline));
+        self.on_threads("flush", timeout, spans, Box::new(Parts::flush_metrics), Box::new(Parts::flush_logs))
     }
 
     /// Exports everything that has ended by now and ends the pipeline. A second call does nothing.
@@ -270,12 +279,10 @@ impl TelemetryGuard {
         }
         self.parts.slot.empty();
         let deadline = Instant::now() + timeout;
-        let result = self.on_threads(
-            "shutdown",
-            timeout,
-            move |parts| parts.end_spans(deadline),
-            move |parts| parts.end_metrics(deadline),
-        );
+        let spans: OfSignal = Box::new(move |parts| parts.end_spans(deadline));
+        let metrics: OfSignal = Box::new(move |parts| parts.end_metrics(deadline));
+        let logs: OfSignal = Box::new(move |parts| parts.end_logs(deadline));
+        let result = self.on_threads("shutdown", timeout, spans, metrics, logs);
         if self.installed {
             INSTALLED.store(false, Ordering::Release);
         }
@@ -294,6 +301,7 @@ impl TelemetryGuard {
             sampler: self.parts.sampler.clone(),
             traces: of(Signal::Traces),
             metrics: of(Signal::Metrics),
+            logs: of(Signal::Logs),
             dropped_records: self.parts.runtime.map_or(0, Runtime::dropped_spans),
             layer_in_subscriber: self.layer_in_subscriber(),
             warnings: self.parts.warnings.clone(),
@@ -342,31 +350,49 @@ impl TelemetryGuard {
         );
     }
 
-    /// Runs the two halves on threads of their own and waits for both until the time is up.
+    /// Runs the parts of the signals on threads of their own and waits for all of them until the time is up.
     fn on_threads(
         &self,
         operation: &'static str,
         timeout: Duration,
-        spans: impl FnOnce(&Parts) -> Result<(), String> + Send + 'static,
-        metrics: impl FnOnce(&Parts) -> Result<(), String> + Send + 'static,
+        spans: OfSignal,
+        metrics: OfSignal,
+        logs: OfSignal,
     ) -> Result<(), TelemetryError> {
         let deadline = Instant::now() + timeout;
         let (done, results) = mpsc::channel();
-        let spawn = |half: Half| {
+        let (spans_are_done, wait_for_spans) = mpsc::channel::<()>();
+        let prints = self.parts.targets.iter().any(|target| target.name == CONSOLE);
+        let spawn = |part: OfSignal| {
             let (parts, done) = (Arc::clone(&self.parts), done.clone());
             thread::Builder::new()
                 .name("percolate-flush".to_owned())
                 .spawn(move || {
-                    let result = half(&parts);
+                    let result = part(&parts);
                     // Whoever asked may have stopped waiting.
                     _ = done.send(result);
                 })
                 .map_err(|source| TelemetryError::Thread { name: "percolate-flush", source })
         };
-        spawn(Box::new(spans))?;
-        spawn(Box::new(metrics))?;
+        spawn(Box::new(move |parts| {
+            let result = spans(parts);
+            drop(spans_are_done);
+            result
+        }))?;
+        spawn(Box::new(move |parts| {
+            // A person reads the traces first, and the table under them.
+            if prints {
+                _ = wait_for_spans.recv_timeout(timeout / 4);
+            }
+            metrics(parts)
+        }))?;
+        let mut waiting_for = 2;
+        if self.parts.logger_provider.is_some() {
+            spawn(logs)?;
+            waiting_for += 1;
+        }
         let mut problems = Vec::new();
-        for _ in 0..2 {
+        for _ in 0..waiting_for {
             match results.recv_timeout(left(deadline)) {
                 Ok(Ok(())) => {}
                 Ok(Err(problem)) => problems.push(problem),
@@ -381,8 +407,8 @@ impl TelemetryGuard {
     }
 }
 
-/// One half of a flush or shutdown: that of the spans or that of the metrics.
-type Half = Box<dyn FnOnce(&Parts) -> Result<(), String> + Send>;
+/// The part of a flush or shutdown that one signal has.
+type OfSignal = Box<dyn FnOnce(&Parts) -> Result<(), String> + Send>;
 
 impl Parts {
     fn flush_spans(&self, deadline: Instant) -> Result<(), String> {
@@ -404,6 +430,15 @@ impl Parts {
 
     fn flush_metrics(&self) -> Result<(), String> {
         self.meter_provider.as_ref().map_or(Ok(()), |provider| provider.force_flush().map_err(|e| e.to_string()))
+    }
+
+    fn flush_logs(&self) -> Result<(), String> {
+        self.logger_provider.as_ref().map_or(Ok(()), |provider| provider.force_flush().map_err(|e| e.to_string()))
+    }
+
+    fn end_logs(&self, deadline: Instant) -> Result<(), String> {
+        let provider = self.logger_provider.as_ref();
+        provider.map_or(Ok(()), |provider| provider.shutdown_with_timeout(left(deadline)).map_err(|e| e.to_string()))
     }
 
     fn end_metrics(&self, deadline: Instant) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! Other people's `tracing` spans in the same pipeline: a tracing-opentelemetry layer that finds its tracer when the
-//! pipeline is installed, before or after the subscriber. percolate's own calls do not pass here; they reach the same
-//! processors as records. Invariant: nothing is exported twice, and nothing at all before installation.
+//! pipeline is installed, before or after the subscriber; and events as log records, likewise. percolate's own calls do
+//! not pass here; they reach the same processors as records. Invariant: nothing is exported twice, and nothing at all
+//! before installation.
 
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
@@ -10,6 +11,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::{
     Span as _, SpanBuilder, SpanContext, SpanId, TraceContextExt as _, TraceId, Tracer, TracerProvider as _,
 };
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::trace::{IdGenerator, Sampler, SdkTracer, SdkTracerProvider, Span};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::{Interest, NoSubscriber};
@@ -19,26 +21,35 @@ use tracing_subscriber::filter::Filtered;
 use tracing_subscriber::layer::{self, Filter, Layer as _};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::logs::{LogBridge, PipelineLogger};
 use crate::otel::conventions::{DB_TARGET, JOB_TARGET};
 use crate::otel::runtime;
 
-/// The layer that serves other people's `tracing` spans, for a subscriber of type `S`.
-pub type TelemetryLayer<S> = Filtered<OpenTelemetryLayer<S, PipelineTracer>, PipelineFilter, S>;
+/// The layer that serves other people's `tracing` spans and events, for a subscriber of type `S`.
+pub type TelemetryLayer<S> = layer::Layered<SpanLayer<S>, Filtered<LogBridge, LogFilter, S>, S>;
+
+/// The part of a [`TelemetryLayer`] that serves spans.
+pub type SpanLayer<S> = Filtered<OpenTelemetryLayer<S, PipelineTracer>, PipelineFilter, S>;
 
 /// Where a layer finds the tracer of its pipeline.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     tracer: ArcSwapOption<SdkTracer>,
+    logger: PipelineLogger,
 }
 
 impl Slot {
-    pub(super) fn fill(&self, tracer: SdkTracer) {
+    pub(super) fn fill(&self, tracer: SdkTracer, logs: Option<&SdkLoggerProvider>) {
         self.tracer.store(Some(Arc::new(tracer)));
+        if let Some(logs) = logs {
+            self.logger.fill(logs);
+        }
         tracing::callsite::rebuild_interest_cache();
     }
 
     pub(super) fn empty(&self) {
         self.tracer.store(None);
+        self.logger.empty();
         tracing::callsite::rebuild_interest_cache();
     }
 }
@@ -156,18 +167,48 @@ impl<S> Filter<S> for PipelineFilter {
     }
 }
 
+/// Which events become log records: those up to the level, where logs are exported at all.
+#[derive(Debug, Clone)]
+pub struct LogFilter {
+    slot: Arc<Slot>,
+    level: LevelFilter,
+}
+
+impl LogFilter {
+    fn wants(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && *metadata.level() <= self.level && metadata.target() != super::TELEMETRY_TARGET
+    }
+}
+
+impl<S> Filter<S> for LogFilter {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &layer::Context<'_, S>) -> bool {
+        self.wants(metadata) && !self.slot.logger.is_empty()
+    }
+
+    /// Installing and shutting down ask again.
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.wants(metadata) && !self.slot.logger.is_empty() { Interest::always() } else { Interest::never() }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level)
+    }
+}
+
 /// The layer over a slot. The attributes tracing-opentelemetry adds on its own are off: none of them belongs to the
 /// conventions of the spans they would be put on, and two of them are deprecated.
 pub(super) fn layer<S>(slot: Arc<Slot>, level: LevelFilter) -> TelemetryLayer<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    OpenTelemetryLayer::new(PipelineTracer(Arc::clone(&slot)))
+    let logs = slot.logger.bridge().with_filter(LogFilter { slot: Arc::clone(&slot), level });
+    let spans = OpenTelemetryLayer::new(PipelineTracer(Arc::clone(&slot)))
         .with_location(false)
         .with_threads(false)
         .with_target(false)
         .with_tracked_inactivity(false)
-        .with_filter(PipelineFilter { slot, level })
+        .with_filter(PipelineFilter { slot, level });
+    logs.and_then(spans)
 }
 
 /// Whether the current subscriber has a layer of this slot.

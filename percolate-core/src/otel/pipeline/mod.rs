@@ -13,6 +13,7 @@ mod env;
 mod error;
 mod guard;
 mod layer;
+mod logs;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod processor;
@@ -26,7 +27,8 @@ pub use counters::ExportCounts;
 pub use env::{ConfigWarning, Environment};
 pub use error::TelemetryError;
 pub use guard::{ExporterStatus, TelemetryGuard, TelemetryStatus};
-pub use layer::{PipelineFilter, PipelineTracer, TelemetryLayer};
+pub use layer::{LogFilter, PipelineFilter, PipelineTracer, SpanLayer, TelemetryLayer};
+pub use logs::{LogBridge, PipelineLogger};
 pub use settings::{Exporter, Otlp, OtlpCompression, OtlpProtocol, Propagator, Signal};
 
 use tracing::level_filters::LevelFilter;
@@ -74,8 +76,8 @@ impl Telemetry {
         TelemetryBuilder::default()
     }
 
-    /// The layer that feeds other people's `tracing` spans, up to `INFO`, to the installed pipeline. It may be put into
-    /// a subscriber before anything is installed.
+    /// The layer that feeds other people's `tracing` spans (and, where logs are exported, events), up to `INFO`, to the
+    /// installed pipeline. It may be put into a subscriber before anything is installed.
     pub fn layer<S>() -> TelemetryLayer<S>
     where
         S: tracing::Subscriber + for<'span> LookupSpan<'span>,

@@ -69,6 +69,8 @@ pub enum Signal {
     Traces,
     /// Metrics.
     Metrics,
+    /// Log records: events of `tracing`.
+    Logs,
 }
 
 impl Signal {
@@ -76,6 +78,7 @@ impl Signal {
         match self {
             Self::Traces => "traces",
             Self::Metrics => "metrics",
+            Self::Logs => "logs",
         }
     }
 
@@ -87,6 +90,7 @@ impl Signal {
         match self {
             Self::Traces => "OTEL_TRACES_EXPORTER",
             Self::Metrics => "OTEL_METRICS_EXPORTER",
+            Self::Logs => "OTEL_LOGS_EXPORTER",
         }
     }
 }
@@ -214,13 +218,16 @@ pub(super) struct Settings {
     pub(super) disabled: bool,
     pub(super) traces: Vec<Exporter>,
     pub(super) metrics: Vec<Exporter>,
+    pub(super) logs: Vec<Exporter>,
     pub(super) traces_otlp: OtlpSettings,
     pub(super) metrics_otlp: OtlpSettings,
+    pub(super) logs_otlp: OtlpSettings,
     pub(super) propagators: Vec<Propagator>,
     /// As the environment names it; the builder's own sampler comes first.
     pub(super) sampler: Option<Sampler>,
     pub(super) limits: SpanLimits,
     pub(super) batch: BatchSettings,
+    pub(super) logs_batch: BatchSettings,
     /// `None`: nobody said; the console then prints at flush and shutdown only.
     pub(super) metric_interval: Option<Duration>,
     pub(super) metric_timeout: Duration,
@@ -236,17 +243,19 @@ impl Settings {
     pub(super) fn decide(builder: &TelemetryBuilder, environment: &Environment) -> Self {
         let mut reader = Reader::new(environment);
         let reads = &mut reader;
-        reads.choices("OTEL_LOGS_EXPORTER", &[("none", ())]);
         Self {
             disabled: builder.disabled.or_else(|| reads.boolean("OTEL_SDK_DISABLED")).unwrap_or(false),
             traces: exporters(reads, Signal::Traces, builder),
             metrics: exporters(reads, Signal::Metrics, builder),
+            logs: exporters(reads, Signal::Logs, builder),
             traces_otlp: otlp(reads, Signal::Traces, &builder.traces_otlp, &builder.otlp),
             metrics_otlp: otlp(reads, Signal::Metrics, &builder.metrics_otlp, &builder.otlp),
+            logs_otlp: otlp(reads, Signal::Logs, &builder.logs_otlp, &builder.otlp),
             propagators: propagators(reads, builder.propagators.clone()),
             sampler: sampler(reads),
             limits: limits(reads),
             batch: batch(reads, builder),
+            logs_batch: logs_batch(reads),
             metric_interval: builder.metric_interval.or_else(|| interval(reads)),
             metric_timeout: reads.millis("OTEL_METRIC_EXPORT_TIMEOUT").unwrap_or(Duration::from_secs(30)),
             temporality: temporality(reads, builder.temporality),
@@ -259,12 +268,13 @@ impl Settings {
 }
 
 /// The default: OTLP as soon as an endpoint is named anywhere, else the console. A builder that was given its own
-/// exporter or processor for the signal gets nothing besides.
+/// exporter or processor for the signal gets nothing besides. Logs go nowhere unless that is said in so many words.
 fn exporters(reads: &mut Reader<'_>, signal: Signal, builder: &TelemetryBuilder) -> Vec<Exporter> {
     let words = [("otlp", Exporter::Otlp), ("console", Exporter::Console), ("none", Exporter::None)];
     let (said, own) = match signal {
         Signal::Traces => (&builder.traces, builder.has_own_traces()),
         Signal::Metrics => (&builder.metrics, builder.has_own_metrics()),
+        Signal::Logs => (&builder.logs, true),
     };
     let from_environment = reads.choices(signal.exporter_variable(), &words);
     let chosen = said.clone().or(from_environment).unwrap_or_else(|| match (own, exports_otlp(reads, builder)) {
@@ -433,6 +443,16 @@ fn batch(reads: &mut Reader<'_>, builder: &TelemetryBuilder) -> BatchSettings {
         batch: batch.unwrap_or(512).clamp(1, queue),
         delay: delay.unwrap_or(Duration::from_secs(5)),
         export_timeout: export_timeout.unwrap_or(Duration::from_secs(30)),
+    }
+}
+
+fn logs_batch(reads: &mut Reader<'_>) -> BatchSettings {
+    let queue = reads.count("OTEL_BLRP_MAX_QUEUE_SIZE").unwrap_or(2048);
+    BatchSettings {
+        queue,
+        batch: reads.count("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE").unwrap_or(512).min(queue),
+        delay: reads.millis("OTEL_BLRP_SCHEDULE_DELAY").unwrap_or(Duration::from_secs(1)),
+        export_timeout: reads.millis("OTEL_BLRP_EXPORT_TIMEOUT").unwrap_or(Duration::from_secs(30)),
     }
 }
 

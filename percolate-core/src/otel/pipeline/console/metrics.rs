@@ -71,11 +71,13 @@ fn render(metrics: &ResourceMetrics) -> String {
                 operations.add(metric, names::DB_OPERATION_NAME, names::DB_COLLECTION_NAME);
             }
             names::METRIC_JOB_DURATION => jobs.add(metric, names::JOB_TYPE, names::JOB_TARGET_NAME),
+            names::METRIC_DB_RETURNED_ROWS => operations.add_rows(metric),
             _ => others.extend(values(metric)),
         }
     }
     let mut text = operations.render(["operation", "collection"]);
     text.push_str(&jobs.render(["job", "target"]));
+    others.retain(|line| !is_quiet(line));
     others.sort_unstable();
     if !others.is_empty() {
         text.push_str("metric\n");
@@ -87,6 +89,13 @@ fn render(metrics: &ResourceMetrics) -> String {
     text
 }
 
+/// What the pipeline says about itself is worth a line only when something was lost.
+fn is_quiet(line: &str) -> bool {
+    let of_sdk = line.starts_with("otel.sdk.");
+    let is_loss = line.starts_with(names::METRIC_SPANS_DROPPED) || (of_sdk && line.contains(names::ERROR_TYPE));
+    if is_loss { line.contains(" = 0 ") } else { of_sdk }
+}
+
 /// Rows by operation and collection, whatever other attributes split them.
 #[derive(Default)]
 struct Table(BTreeMap<(String, String), Row>);
@@ -95,6 +104,7 @@ struct Table(BTreeMap<(String, String), Row>);
 struct Row {
     count: u64,
     errors: u64,
+    rows: Option<u64>,
     spread: Spread,
 }
 
@@ -124,6 +134,15 @@ impl Table {
         }
     }
 
+    fn add_rows(&mut self, metric: &Metric) {
+        let AggregatedMetrics::U64(MetricData::Histogram(histogram)) = metric.data() else { return };
+        for point in histogram.data_points() {
+            let attributes: Vec<_> = point.attributes().collect();
+            let row = self.row(&attributes, names::DB_OPERATION_NAME, names::DB_COLLECTION_NAME);
+            *row.rows.get_or_insert_default() += point.sum();
+        }
+    }
+
     fn row(&mut self, attributes: &[&KeyValue], first: &str, second: &str) -> &mut Row {
         let of = |key: &str| text_of(attributes, key);
         let second = of(second).or_else(|| of("otel.metric.overflow").map(|_| "(overflow)".to_owned()));
@@ -134,19 +153,22 @@ impl Table {
         if self.0.is_empty() {
             return String::new();
         }
-        let mut lines = vec![[heads[0], heads[1], "count", "p50", "p99", "errors"].map(str::to_owned)];
+        let knows_rows = self.0.values().any(|row| row.rows.is_some());
+        let rows = if knows_rows { "rows" } else { "" };
+        let mut lines = vec![[heads[0], heads[1], "count", "p50", "p99", "errors", rows].map(str::to_owned)];
         for ((first, second), row) in &self.0 {
             let quantile = |q| row.spread.quantile(q).map_or_else(|| "-".to_owned(), format::seconds);
             let (count, errors) = (format::count(row.count), format::count(row.errors));
-            lines.push([first.clone(), second.clone(), count, quantile(0.5), quantile(0.99), errors]);
+            let rows = row.rows.map(format::count).unwrap_or_default();
+            lines.push([first.clone(), second.clone(), count, quantile(0.5), quantile(0.99), errors, rows]);
         }
         aligned(&lines)
     }
 }
 
 /// The first two columns to the left, numbers to the right.
-fn aligned(lines: &[[String; 6]]) -> String {
-    let mut widths = [0; 6];
+fn aligned(lines: &[[String; 7]]) -> String {
+    let mut widths = [0; 7];
     for line in lines {
         for (width, cell) in widths.iter_mut().zip(line) {
             *width = (*width).max(cell.chars().count());

@@ -22,7 +22,7 @@ impl ConsoleWriter {
     }
 
     /// Writes one block; `false` if it could not be written.
-    fn write(&self, block: &str) -> bool {
+    pub(super) fn write(&self, block: &str) -> bool {
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         writer.write_all(block.as_bytes()).and_then(|()| writer.flush()).is_ok()
     }

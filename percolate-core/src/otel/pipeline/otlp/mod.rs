@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use opentelemetry_otlp::{
-    Compression, MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
+    Compression, LogExporter, MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
 };
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::metrics::Temporality;
@@ -128,6 +128,12 @@ pub(super) fn metric_exporter(
 ) -> Result<MetricExporter, TelemetryError> {
     let _entered = handle.enter();
     exporter!(MetricExporter::builder().with_temporality(temporality), settings)
+}
+
+/// The exporter of log records.
+pub(super) fn log_exporter(settings: &OtlpSettings, handle: &Handle) -> Result<LogExporter, TelemetryError> {
+    let _entered = handle.enter();
+    exporter!(LogExporter::builder(), settings)
 }
 
 /// A channel that connects when it is first used.

@@ -1,0 +1,169 @@
+//! Events of `tracing` as OpenTelemetry log records: the bridge that finds its provider when the pipeline is installed,
+//! the console's lines, and the exporter that keeps its deadline. Off unless asked for: what a program logs is its own
+//! affair. Invariant: a record carries the ids of the span it was made in, ours or anybody's.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use opentelemetry::InstrumentationScope;
+use opentelemetry::logs::{AnyValue, Logger, LoggerProvider, Severity};
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::logs::{
+    BatchConfig, BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, LogProcessor, SdkLogRecord, SdkLogger,
+    SdkLoggerProvider,
+};
+
+use super::console::ConsoleWriter;
+use super::counters::Counters;
+use super::drive::{Driver, quiet};
+use super::settings::BatchSettings;
+
+/// The bridge of a [`Telemetry::layer`](super::Telemetry::layer).
+pub type LogBridge = OpenTelemetryTracingBridge<PipelineLogger, PipelineLogger>;
+
+/// The logger of whichever pipeline a layer belongs to; none before installation.
+#[derive(Debug, Clone, Default)]
+pub struct PipelineLogger(Arc<ArcSwapOption<SdkLogger>>);
+
+impl PipelineLogger {
+    pub(super) fn fill(&self, provider: &SdkLoggerProvider) {
+        self.0.store(Some(Arc::new(provider.logger("tracing"))));
+    }
+
+    pub(super) fn empty(&self) {
+        self.0.store(None);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.load().is_none()
+    }
+
+    pub(super) fn bridge(&self) -> LogBridge {
+        OpenTelemetryTracingBridge::new(self)
+    }
+}
+
+impl LoggerProvider for PipelineLogger {
+    type Logger = Self;
+
+    fn logger_with_scope(&self, _: InstrumentationScope) -> Self {
+        self.clone()
+    }
+}
+
+impl Logger for PipelineLogger {
+    type LogRecord = SdkLogRecord;
+
+    fn create_log_record(&self) -> SdkLogRecord {
+        /// Records have no constructor of their own.
+        static ANY: LazyLock<SdkLogger> = LazyLock::new(|| SdkLoggerProvider::builder().build().logger("tracing"));
+        ANY.create_log_record()
+    }
+
+    fn emit(&self, record: SdkLogRecord) {
+        if let Some(logger) = &*self.0.load() {
+            logger.emit(record);
+        }
+    }
+
+    fn event_enabled(&self, level: Severity, target: &str, name: Option<&str>) -> bool {
+        self.0.load().as_ref().is_some_and(|logger| logger.event_enabled(level, target, name))
+    }
+}
+
+/// The SDK's queue for log records with our measures.
+pub(super) fn batched(exporter: TimedLogs<impl LogExporter + 'static>, settings: BatchSettings) -> BatchLogProcessor {
+    let config: BatchConfig = BatchConfigBuilder::default()
+        .with_max_queue_size(settings.queue)
+        .with_max_export_batch_size(settings.batch)
+        .with_scheduled_delay(settings.delay)
+        .build();
+    BatchLogProcessor::builder(exporter).with_batch_config(config).build()
+}
+
+/// An exporter of log records that keeps its deadline and counts.
+#[derive(Debug)]
+pub(super) struct TimedLogs<E> {
+    pub(super) inner: E,
+    pub(super) timeout: Duration,
+    pub(super) driver: Driver,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl<E: LogExporter> LogExporter for TimedLogs<E> {
+    /// Done when first polled: the processor calls it on a thread of its own, which has nothing else to do.
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        let count = batch.iter().count();
+        let result = match self.driver.run(self.timeout, self.inner.export(batch)) {
+            Some(result) => result,
+            None => Err(OTelSdkError::InternalFailure("no answer in time".to_owned())),
+        };
+        match &result {
+            Ok(()) => Counters::add(&self.counters.exported, count),
+            Err(error) => self.counters.failed(count, error.to_string()),
+        }
+        result
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        let _quiet = quiet();
+        self.inner.set_resource(resource);
+    }
+}
+
+/// Prints each record as a line, with the ids of its span.
+#[derive(Debug)]
+pub(super) struct ConsoleLogs {
+    pub(super) writer: ConsoleWriter,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl LogProcessor for ConsoleLogs {
+    fn emit(&self, record: &mut SdkLogRecord, _: &InstrumentationScope) {
+        if self.writer.write(&line(record)) {
+            Counters::add(&self.counters.exported, 1);
+        } else {
+            self.counters.failed(1, "the console's writer failed".to_owned());
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+fn line(record: &SdkLogRecord) -> String {
+    let severity = record.severity_text().unwrap_or("LOG");
+    let target = record.target().map_or("", |target| target);
+    let mut line = format!("log {severity:<5} {target}: {}", record.body().map(text).unwrap_or_default());
+    for (key, value) in record.attributes_iter() {
+        _ = write!(line, "  {key}={}", text(value));
+    }
+    if let Some(context) = record.trace_context() {
+        _ = write!(line, "  (trace {} span {})", context.trace_id, context.span_id);
+    }
+    line.push('\n');
+    line
+}
+
+fn text(value: &AnyValue) -> String {
+    match value {
+        AnyValue::Int(number) => number.to_string(),
+        AnyValue::Double(number) => number.to_string(),
+        AnyValue::Boolean(flag) => flag.to_string(),
+        AnyValue::String(text) => text.as_str().to_owned(),
+        other => format!("{other:?}"),
+    }
+}
