@@ -57,7 +57,7 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 #[test]
 fn insert_reads_then_writes_one_batch() {
     observe(
-        |db| drop(db.insert("articles", &article("three", 1)).unwrap()),
+        |db| assert_eq!(db.insert("articles", &article("three", 1)).unwrap().get_version_num(), 5),
         "
         request [internal]
           insert articles [client]
