@@ -375,12 +375,28 @@ impl Generator<'_> {
         if let (Some(Rows::Stream(_)), Some(stream)) = (&self.args().keys.rows, self.annotated.returns.stream()) {
             return self.stream(stream, detached);
         }
-        let outcome = self.outcome();
+        let (is_live, finish) = (self.is_live(), self.finish(&self.outcome()));
         tokens! {
-            if __percolate_call.is_live() {
-                __percolate_call.finish(#outcome);
+            if #is_live {
+                #finish
             }
             __percolate_value
+        }
+    }
+
+    fn is_live(&self) -> TokenStream {
+        let p = &self.private;
+        match self.annotated.returns.shape {
+            Shape::Sync => tokens!(#p::SyncCall::is_live(&__percolate_call)),
+            _ => tokens!(#p::Call::is_live(&__percolate_call)),
+        }
+    }
+
+    fn finish(&self, outcome: &TokenStream) -> TokenStream {
+        let p = &self.private;
+        match self.annotated.returns.shape {
+            Shape::Sync => tokens!(#p::SyncCall::finish(&mut __percolate_call, #outcome);),
+            _ => tokens!(#p::Call::finish(__percolate_call, #outcome);),
         }
     }
 
@@ -462,15 +478,18 @@ impl Generator<'_> {
         if !stream.in_result {
             return wrapped;
         }
+        let finish = self.finish(&tokens! {
+            #p::Outcome::failed({
+                use #p::probe::traits::*;
+                let __percolate_failure = #p::probe::Failure(&__percolate_error);
+                #failure
+            })
+        });
         tokens! {
             match __percolate_value {
                 #ok(__percolate_value) => #ok(#wrapped),
                 #err(__percolate_error) => {
-                    __percolate_call.finish(#p::Outcome::failed({
-                        use #p::probe::traits::*;
-                        let __percolate_failure = #p::probe::Failure(&__percolate_error);
-                        #failure
-                    }));
+                    #finish
                     #err(__percolate_error)
                 }
             }
