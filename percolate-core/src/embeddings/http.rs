@@ -1,0 +1,282 @@
+//! Embeddings over HTTP, from any endpoint that speaks the OpenAI protocol: `POST {"model", "input"}`, answered by
+//! `{"data": [{"index", "embedding"}]}`.
+//!
+//! A request that may succeed later (too many requests, server errors, timeouts, lost connections) is sent again after
+//! a wait; any other refusal is final. Requests carry the trace context. Errors hold neither texts nor answers.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::Cursor;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+
+use super::provider::{EmbeddingError, EmbeddingFuture, EmbeddingProvider};
+use crate::otel::inject;
+
+/// What an endpoint may answer at most: a thousand vectors of 4096 numbers, generously written.
+const LONGEST_ANSWER: usize = 128 << 20;
+
+/// The longest that an endpoint may make us wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Options of [`HttpEmbeddings`].
+#[derive(Clone)]
+#[must_use]
+#[non_exhaustive]
+pub struct HttpEmbeddingsOptions {
+    /// Where to post, e.g. `https://api.openai.com/v1/embeddings`.
+    pub endpoint: String,
+    /// The model to ask for.
+    pub model: String,
+    /// The length of its vectors.
+    pub dimensions: usize,
+    /// Asks the endpoint for vectors of that length; some models can give several. Default: no.
+    pub request_dimensions: bool,
+    /// Sent as a bearer token. Default: none.
+    pub api_key: Option<String>,
+    /// How long one attempt may take. Default: 30 s.
+    pub timeout: Duration,
+    /// How often a request is sent at most. Default: 4.
+    pub attempts: u32,
+    /// How long to wait before the second attempt, unless the endpoint says; each further wait is twice as long.
+    /// Default: 250 ms.
+    pub backoff: Duration,
+}
+
+impl HttpEmbeddingsOptions {
+    /// An endpoint, a model, the length of its vectors, and the defaults.
+    pub fn new(endpoint: impl Into<String>, model: impl Into<String>, dimensions: usize) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            model: model.into(),
+            dimensions,
+            request_dimensions: false,
+            api_key: None,
+            timeout: Duration::from_secs(30),
+            attempts: 4,
+            backoff: Duration::from_millis(250),
+        }
+    }
+
+    /// Sets [`request_dimensions`](Self::request_dimensions).
+    pub fn request_dimensions(mut self, request: bool) -> Self {
+        self.request_dimensions = request;
+        self
+    }
+
+    /// Sets [`api_key`](Self::api_key).
+    pub fn api_key(mut self, key: impl Into<String>) -> Self {
+        self.api_key = Some(key.into());
+        self
+    }
+
+    /// Sets [`timeout`](Self::timeout).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets [`attempts`](Self::attempts).
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts.max(1);
+        self
+    }
+
+    /// Sets [`backoff`](Self::backoff).
+    pub fn backoff(mut self, wait: Duration) -> Self {
+        self.backoff = wait;
+        self
+    }
+}
+
+impl fmt::Debug for HttpEmbeddingsOptions {
+    /// Without the key.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("HttpEmbeddingsOptions")
+            .field("endpoint", &self.endpoint)
+            .field("model", &self.model)
+            .field("dimensions", &self.dimensions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Embeds by asking an endpoint. Must be used inside a tokio runtime.
+pub struct HttpEmbeddings {
+    options: HttpEmbeddingsOptions,
+    endpoint: Uri,
+    headers: HeaderMap,
+    client: Client<HttpsConnector<HttpConnector>, Full<Cursor<Vec<u8>>>>,
+}
+
+impl HttpEmbeddings {
+    /// A client of the endpoint; nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbeddingError::Provider`] of the kind `configuration`: the endpoint is no URL, the key cannot be sent in a
+    /// header, or the system's certificates cannot be read.
+    pub fn new(options: HttpEmbeddingsOptions) -> Result<Self, EmbeddingError> {
+        let wrong = |source: Box<dyn std::error::Error + Send + Sync>| failure(&options.model, "configuration", source);
+        let endpoint: Uri = options.endpoint.parse().map_err(|error| wrong(Box::new(error)))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(key) = &options.api_key {
+            let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|error| wrong(Box::new(error)))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let connector = if endpoint.scheme_str() == Some("https") {
+            HttpsConnectorBuilder::new()
+                .with_provider_and_native_roots(provider)
+                .map_err(|error| wrong(Box::new(error)))?
+                .https_only()
+                .enable_http1()
+                .build()
+        } else {
+            // Certificates are looked for only where they matter: plain HTTP works on a system that has none.
+            let config = rustls::ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .map_err(|error| wrong(Box::new(error)))?
+                .with_root_certificates(rustls::RootCertStore::empty())
+                .with_no_client_auth();
+            HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build()
+        };
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { options, endpoint, headers, client })
+    }
+
+    async fn embed_texts(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
+        let body = self.body(texts);
+        let mut wait = self.options.backoff;
+        for _ in 1..self.options.attempts {
+            match self.attempt(&body, texts.len()).await {
+                Ok(vectors) => return Ok(vectors),
+                Err(Refusal { error, again: Again::Never }) => return Err(error),
+                Err(Refusal { again: Again::After(asked), .. }) => {
+                    tokio::time::sleep(asked.unwrap_or(wait).min(LONGEST_WAIT)).await;
+                    wait *= 2;
+                }
+            }
+        }
+        self.attempt(&body, texts.len()).await.map_err(|refusal| refusal.error)
+    }
+
+    fn body(&self, texts: &[String]) -> Vec<u8> {
+        let mut body = json!({ "model": self.options.model, "input": texts, "encoding_format": "float" });
+        if self.options.request_dimensions {
+            body["dimensions"] = json!(self.options.dimensions);
+        }
+        body.to_string().into_bytes()
+    }
+
+    async fn attempt(&self, body: &[u8], texts: usize) -> Result<Vec<Vec<f32>>, Refusal> {
+        let later =
+            |kind, source| Refusal { error: failure(&self.options.model, kind, source), again: Again::After(None) };
+        let exchange = async {
+            let mut request = Request::new(Full::new(Cursor::new(body.to_vec())));
+            *request.method_mut() = http::Method::POST;
+            *request.uri_mut() = self.endpoint.clone();
+            *request.headers_mut() = self.headers.clone();
+            inject(request.headers_mut());
+            let (head, body) = self.client.request(request).await?.into_parts();
+            let body = Limited::new(body, LONGEST_ANSWER).collect().await?.to_bytes();
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((head, body))
+        };
+        let (head, body) = match tokio::time::timeout(self.options.timeout, exchange).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(later("connection", error)),
+            Err(elapsed) => return Err(later("timeout", Box::new(elapsed))),
+        };
+        if head.status != StatusCode::OK {
+            return Err(self.refused(head.status, &head.headers));
+        }
+        let malformed = || failure(&self.options.model, "malformed_answer", "no vectors where they should be".into());
+        let answer: Option<Value> = serde_json::from_slice(&body).ok();
+        let vectors = answer.as_ref().and_then(|answer| vectors_in(answer, texts));
+        vectors.ok_or_else(|| Refusal { error: malformed(), again: Again::Never })
+    }
+
+    fn refused(&self, status: StatusCode, headers: &HeaderMap) -> Refusal {
+        let kind: Cow<'static, str> = match status {
+            StatusCode::TOO_MANY_REQUESTS => "rate_limited".into(),
+            status => status.as_str().to_owned().into(),
+        };
+        let error = failure(&self.options.model, kind, format!("the endpoint answered {status}").into());
+        let may_pass = status == StatusCode::TOO_MANY_REQUESTS
+            || status == StatusCode::REQUEST_TIMEOUT
+            || status.is_server_error();
+        let asked = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let again = if may_pass { Again::After(asked.map(Duration::from_secs)) } else { Again::Never };
+        Refusal { error, again }
+    }
+}
+
+/// An attempt that gave no vectors.
+struct Refusal {
+    error: EmbeddingError,
+    again: Again,
+}
+
+enum Again {
+    Never,
+    /// After this long, if the endpoint said so.
+    After(Option<Duration>),
+}
+
+impl EmbeddingProvider for HttpEmbeddings {
+    fn name(&self) -> &str {
+        &self.options.model
+    }
+
+    fn dimensions(&self) -> usize {
+        self.options.dimensions
+    }
+
+    fn embed<'a>(&'a self, texts: &'a [String]) -> EmbeddingFuture<'a> {
+        Box::pin(self.embed_texts(texts))
+    }
+}
+
+impl fmt::Debug for HttpEmbeddings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("HttpEmbeddings").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+fn failure(
+    model: &str,
+    kind: impl Into<Cow<'static, str>>,
+    source: Box<dyn std::error::Error + Send + Sync>,
+) -> EmbeddingError {
+    EmbeddingError::Provider { provider: model.to_owned(), kind: kind.into(), source }
+}
+
+/// The vectors of an answer in the order of their indexes; `None` unless there is exactly one for each text.
+fn vectors_in(answer: &Value, texts: usize) -> Option<Vec<Vec<f32>>> {
+    let data = answer.get("data")?.as_array()?;
+    let mut vectors: Vec<Option<Vec<f32>>> = vec![None; texts];
+    for (position, item) in data.iter().enumerate() {
+        let index = match item.get("index") {
+            Some(index) => usize::try_from(index.as_u64()?).ok()?,
+            None => position,
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "vectors are f32 everywhere")]
+        let number = |number: &Value| Some(number.as_f64()? as f32);
+        *vectors.get_mut(index)? = Some(item.get("embedding")?.as_array()?.iter().map(number).collect::<Option<_>>()?);
+    }
+    vectors.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Against an endpoint of our own, which answers what each test wants.
+
+use std::sync::Mutex;
+use std::time::Instant;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::otel::attach_trace_context;
+
+/// Answers requests one after the other, each with the next of `answers`, and keeps what it was asked.
+async fn endpoint(answers: Vec<String>) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/v1/embeddings", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    tokio::spawn(async move {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let request = read_request(&mut stream).await;
+            seen.lock().unwrap().push(request);
+            if answer.is_empty() {
+                // An endpoint that never answers.
+                std::future::pending::<()>().await;
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (address, asked)
+}
+
+async fn read_request(stream: &mut tokio::net::TcpStream) -> String {
+    let mut bytes = Vec::new();
+    loop {
+        let mut part = [0; 4096];
+        let count = stream.read(&mut part).await.unwrap();
+        bytes.extend(&part[..count]);
+        let text = String::from_utf8_lossy(&bytes);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length =
+                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            if body.len() >= length.unwrap_or(0) || count == 0 {
+                return text.into_owned();
+            }
+        }
+    }
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
+}
+
+fn vectors() -> String {
+    let body = r#"{"data":[{"index":1,"embedding":[0.5,1]},{"index":0,"embedding":[-1,0]}]}"#;
+    answer("200 OK", "", body)
+}
+
+/// Embeds two texts; the result, and what the endpoint was asked.
+fn embed(answers: Vec<String>) -> (Result<Vec<Vec<f32>>, EmbeddingError>, Vec<String>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (address, asked) = endpoint(answers).await;
+        let options = HttpEmbeddingsOptions::new(address, "model-1", 2)
+            .api_key("the-key")
+            .attempts(3)
+            .timeout(Duration::from_millis(500))
+            .backoff(Duration::from_millis(1));
+        let provider = HttpEmbeddings::new(options).unwrap();
+        let result = provider.embed(&["one".to_owned(), "two".to_owned()]).await;
+        let asked = asked.lock().unwrap().clone();
+        (result, asked)
+    })
+}
+
+fn kind(error: &EmbeddingError) -> String {
+    crate::otel::ErrorType::error_type(error).into_owned()
+}
+
+#[test]
+fn vectors_come_in_the_order_of_the_texts() {
+    let (result, asked) = embed(vec![vectors()]);
+    assert_eq!(result.unwrap(), [[-1.0, 0.0], [0.5, 1.0]]);
+    let request = asked[0].to_lowercase();
+    assert!(request.starts_with("post /v1/embeddings http/1.1"), "{request}");
+    assert!(request.contains("authorization: bearer the-key"));
+    assert!(request.contains(r#""input":["one","two"]"#) && request.contains(r#""model":"model-1""#));
+}
+
+#[test]
+fn requests_carry_the_trace_context() {
+    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let _guard = attach_trace_context(PARENT.parse().ok());
+    let (_, asked) = embed(vec![vectors()]);
+    assert!(asked[0].to_lowercase().contains(&format!("traceparent: {PARENT}")), "{}", asked[0]);
+}
+
+#[test]
+fn what_may_pass_is_tried_again() {
+    let busy = || answer("503 Service Unavailable", "", "");
+    let (result, asked) = embed(vec![answer("429 Too Many Requests", "retry-after: 0\r\n", ""), busy(), vectors()]);
+    assert_eq!((result.unwrap().len(), asked.len()), (2, 3));
+    let (result, asked) = embed(vec![busy(), busy(), busy()]);
+    assert_eq!((kind(&result.unwrap_err()), asked.len()), ("503".to_owned(), 3));
+}
+
+#[test]
+fn the_endpoint_says_how_long_to_wait() {
+    let start = Instant::now();
+    let (result, _) = embed(vec![answer("429 Too Many Requests", "retry-after: 1\r\n", ""), vectors()]);
+    result.unwrap();
+    assert!(start.elapsed() >= Duration::from_secs(1));
+}
+
+#[test]
+fn a_refusal_is_final_and_says_nothing_of_the_texts() {
+    let (result, asked) = embed(vec![answer("400 Bad Request", "", r#"{"error":"cannot embed `one`"}"#)]);
+    let error = result.unwrap_err();
+    assert_eq!((kind(&error), asked.len()), ("400".to_owned(), 1));
+    assert!(!format!("{error:?} {error}").contains("one`"));
+}
+
+#[test]
+fn an_endpoint_that_does_not_answer_is_a_timeout() {
+    let (result, _) = embed(vec![String::new()]);
+    assert_eq!(kind(&result.unwrap_err()), "timeout");
+}
+
+#[test]
+fn an_endpoint_that_is_not_there_is_a_lost_connection() {
+    let (result, _) = embed(vec![]);
+    assert_eq!(kind(&result.unwrap_err()), "connection");
+}
+
+#[test]
+fn an_answer_without_a_vector_for_each_text_is_refused() {
+    for body in
+        ["", "{}", r#"{"data":[]}"#, r#"{"data":[{"index":7,"embedding":[1]}]}"#, r#"{"data":[{"embedding":["a"]}]}"#]
+    {
+        let (result, asked) = embed(vec![answer("200 OK", "", body)]);
+        assert_eq!((kind(&result.unwrap_err()), asked.len()), ("malformed_answer".to_owned(), 1), "{body}");
+    }
+}
+
+#[test]
+fn the_key_is_in_no_debug_output() {
+    let options = HttpEmbeddingsOptions::new("http://localhost/", "model-1", 2).api_key("the-key");
+    let provider = HttpEmbeddings::new(options.clone()).unwrap();
+    assert!(!format!("{options:?} {provider:?}").contains("the-key"));
+    assert!(HttpEmbeddings::new(HttpEmbeddingsOptions::new("not a url", "m", 1)).is_err());
+}
