@@ -1,7 +1,7 @@
 //! What the background worker's tasks do to a database, and under which names they are observed.
 //!
 //! Each task exists twice, because a span's relation to its submitter is decided where it is declared: as a child of
-//! one who waits, and as a trace of its own with a link.
+//! one who waits, and as a trace of its own with a link. A run after a failed one says which attempt it is.
 
 use super::{Database, EmbeddingReport, Error};
 use crate::background_job;
@@ -9,24 +9,13 @@ use crate::otel::carry;
 use crate::storage::{Relation, Task, TaskFuture, TaskRunner};
 
 impl TaskRunner for Database {
-    fn run(&self, task: &Task, relation: Relation) -> TaskFuture {
+    fn run(&self, task: &Task, relation: Relation, attempt: u32) -> TaskFuture {
         let (database, task) = (self.clone(), task.clone());
+        let retry = (attempt > 1).then_some(attempt);
         Box::pin(async move {
-            match (task, relation) {
-                (Task::SaveIndex { table }, Relation::Child) => database.save_index_later(&table).await.map(|_| ())?,
-                (Task::SaveIndex { table }, Relation::Link) => database.save_index_linked(&table).await.map(|_| ())?,
-                (Task::LoadIndex { table }, Relation::Child) => database.load_index_later(&table).await.map(|_| ())?,
-                (Task::LoadIndex { table }, Relation::Link) => database.load_index_linked(&table).await.map(|_| ())?,
-                (Task::GenerateEmbeddings { table }, Relation::Child) => {
-                    database.generate_embeddings(&table).await.map(|_| ())?;
-                }
-                (Task::GenerateEmbeddings { table }, Relation::Link) => {
-                    database.generate_embeddings_linked(&table).await.map(|_| ())?;
-                }
-                (Task::FlushWal, Relation::Child) => database.flush_wal_job().await?,
-                (Task::FlushWal, Relation::Link) => database.flush_wal_linked().await?,
-                (Task::CompactCF { cf }, Relation::Child) => database.compact_job(&cf).await?,
-                (Task::CompactCF { cf }, Relation::Link) => database.compact_linked(&cf).await?,
+            match relation {
+                Relation::Child => database.run_as_child(&task, retry).await?,
+                Relation::Link => database.run_linked(&task, retry).await?,
             }
             Ok(())
         })
@@ -34,53 +23,78 @@ impl TaskRunner for Database {
 }
 
 impl Database {
-    #[background_job(index.save, table, batch_size = |vectors| *vectors)]
-    async fn save_index_later(&self, table: &str) -> Result<usize, Error> {
+    async fn run_as_child(&self, task: &Task, retry: Option<u32>) -> Result<(), Error> {
+        match task {
+            Task::SaveIndex { table } => self.save_index_job(table, retry).await.map(drop),
+            Task::LoadIndex { table } => self.load_index_job(table, retry).await.map(drop),
+            Task::GenerateEmbeddings { table } => self.generate_embeddings_job(table, retry).await.map(drop),
+            Task::FlushWal => self.flush_wal_job(retry).await,
+            Task::CompactCF { cf } => self.compact_job(cf, retry).await,
+        }
+    }
+
+    async fn run_linked(&self, task: &Task, retry: Option<u32>) -> Result<(), Error> {
+        match task {
+            Task::SaveIndex { table } => self.save_index_linked(table, retry).await.map(drop),
+            Task::LoadIndex { table } => self.load_index_linked(table, retry).await.map(drop),
+            Task::GenerateEmbeddings { table } => self.generate_embeddings_linked(table, retry).await.map(drop),
+            Task::FlushWal => self.flush_wal_linked(retry).await,
+            Task::CompactCF { cf } => self.compact_linked(cf, retry).await,
+        }
+    }
+
+    #[background_job(index.save, table, batch_size = |vectors| *vectors, fields(job.attempt = retry))]
+    async fn save_index_job(&self, table: &str, retry: Option<u32>) -> Result<usize, Error> {
         let table = table.to_owned();
         self.blocking(move |database| database.save_index_now(&table)).await
     }
 
-    #[background_job(index.save, table, batch_size = |vectors| *vectors, parent = link)]
-    async fn save_index_linked(&self, table: &str) -> Result<usize, Error> {
+    #[background_job(index.save, table, batch_size = |vectors| *vectors, parent = link, fields(job.attempt = retry))]
+    async fn save_index_linked(&self, table: &str, retry: Option<u32>) -> Result<usize, Error> {
         let table = table.to_owned();
         self.blocking(move |database| database.save_index_now(&table)).await
     }
 
-    #[background_job(index.load, table, batch_size = |vectors| *vectors)]
-    async fn load_index_later(&self, table: &str) -> Result<usize, Error> {
+    #[background_job(index.load, table, batch_size = |vectors| *vectors, fields(job.attempt = retry))]
+    async fn load_index_job(&self, table: &str, retry: Option<u32>) -> Result<usize, Error> {
         let table = table.to_owned();
         self.blocking(move |database| database.load_index_now(&table)).await
     }
 
-    #[background_job(index.load, table, batch_size = |vectors| *vectors, parent = link)]
-    async fn load_index_linked(&self, table: &str) -> Result<usize, Error> {
+    #[background_job(index.load, table, batch_size = |vectors| *vectors, parent = link, fields(job.attempt = retry))]
+    async fn load_index_linked(&self, table: &str, retry: Option<u32>) -> Result<usize, Error> {
         let table = table.to_owned();
         self.blocking(move |database| database.load_index_now(&table)).await
     }
 
-    #[background_job(embedding.generate, table, batch_size = |report| report.embedded, parent = link)]
-    async fn generate_embeddings_linked(&self, table: &str) -> Result<EmbeddingReport, Error> {
+    #[background_job(embedding.generate, table, batch_size = |report| report.embedded, fields(job.attempt = retry))]
+    async fn generate_embeddings_job(&self, table: &str, retry: Option<u32>) -> Result<EmbeddingReport, Error> {
         self.generate_embeddings_now(table).await
     }
 
-    #[background_job(wal.flush, target = "wal")]
-    async fn flush_wal_job(&self) -> Result<(), Error> {
+    #[background_job(embedding.generate, table, batch_size = |report| report.embedded, parent = link, fields(job.attempt = retry))]
+    async fn generate_embeddings_linked(&self, table: &str, retry: Option<u32>) -> Result<EmbeddingReport, Error> {
+        self.generate_embeddings_now(table).await
+    }
+
+    #[background_job(wal.flush, target = "wal", fields(job.attempt = retry))]
+    async fn flush_wal_job(&self, retry: Option<u32>) -> Result<(), Error> {
         self.blocking(|database| Ok(database.storage().flush_wal(true)?)).await
     }
 
-    #[background_job(wal.flush, target = "wal", parent = link)]
-    async fn flush_wal_linked(&self) -> Result<(), Error> {
+    #[background_job(wal.flush, target = "wal", parent = link, fields(job.attempt = retry))]
+    async fn flush_wal_linked(&self, retry: Option<u32>) -> Result<(), Error> {
         self.blocking(|database| Ok(database.storage().flush_wal(true)?)).await
     }
 
-    #[background_job(db.compact, cf)]
-    async fn compact_job(&self, cf: &str) -> Result<(), Error> {
+    #[background_job(db.compact, cf, fields(job.attempt = retry))]
+    async fn compact_job(&self, cf: &str, retry: Option<u32>) -> Result<(), Error> {
         let cf = cf.to_owned();
         self.blocking(move |database| Ok(database.storage().compact(&cf)?)).await
     }
 
-    #[background_job(db.compact, cf, parent = link)]
-    async fn compact_linked(&self, cf: &str) -> Result<(), Error> {
+    #[background_job(db.compact, cf, parent = link, fields(job.attempt = retry))]
+    async fn compact_linked(&self, cf: &str, retry: Option<u32>) -> Result<(), Error> {
         let cf = cf.to_owned();
         self.blocking(move |database| Ok(database.storage().compact(&cf)?)).await
     }

@@ -58,6 +58,8 @@ pub const JOB_TYPE: &str = "job.type";
 pub const JOB_TARGET_NAME: &str = "job.target";
 /// Number of items the run processed. Int.
 pub const JOB_BATCH_SIZE: &str = "job.batch_size";
+/// Number of the attempt, counted from 1; absent on a first one. Int, given at span creation.
+pub const JOB_ATTEMPT: &str = "job.attempt";
 /// Duration of the run in milliseconds. Int.
 pub const JOB_DURATION_MS: &str = "job.duration_ms";
 /// Outcome of the run: `success`, `partial`, `failed` or `cancelled`. String.
@@ -265,6 +267,7 @@ pub const ATTRIBUTES: &[AttributeDef] = &[
     own(JOB_TARGET_NAME, String, "What the job works on (schema, column family, index).", "articles"),
     AttributeDef { members: JOB_STATUS_VALUES, ..own(JOB_STATUS, String, "Outcome of one run.", "success") },
     own(JOB_BATCH_SIZE, Int, "Number of items processed by one run.", "1000"),
+    own(JOB_ATTEMPT, Int, "Number of the attempt, counted from 1; absent on a first one.", "2"),
     own(JOB_DURATION_MS, Int, "Duration of one run in milliseconds, beside the span's own times.", "12"),
     own(PERCOLATE_REASON, String, "Why a call or span is counted.", "slow"),
 ];
@@ -366,6 +369,7 @@ const FAILED: RequirementLevel = ConditionallyRequired("if and only if the opera
 const FAILED_WITH_CODE: RequirementLevel = ConditionallyRequired("if the operation failed and there is a code");
 const OTHER_PORT: RequirementLevel = ConditionallyRequired("if the port is not the default and the address is set");
 const HAS_TARGET: RequirementLevel = ConditionallyRequired("when the job has a low-cardinality target");
+const IS_RETRIED: RequirementLevel = ConditionallyRequired("if an earlier attempt failed");
 const JOB_FAILED: RequirementLevel = ConditionallyRequired("if and only if the job failed");
 
 /// A database operation as its caller sees it.
@@ -406,6 +410,7 @@ pub const JOB_SPAN: SpanDef = SpanDef {
         start(JOB_TARGET_NAME, HAS_TARGET),
         late(JOB_STATUS, Required),
         late(JOB_BATCH_SIZE, Recommended),
+        start(JOB_ATTEMPT, IS_RETRIED),
         late(JOB_DURATION_MS, Recommended),
         late(ERROR_TYPE, JOB_FAILED),
     ],

@@ -62,8 +62,8 @@ pub type TaskFuture = Pin<Box<dyn Future<Output = Result<(), JobFailure>> + Send
 
 /// Does tasks.
 pub trait TaskRunner: Send + Sync + 'static {
-    /// Does a task once.
-    fn run(&self, task: &Task, relation: Relation) -> TaskFuture;
+    /// Does a task once. `attempt` is the number of the attempt, counted from 1.
+    fn run(&self, task: &Task, relation: Relation, attempt: u32) -> TaskFuture;
 }
 
 /// A job was not taken.
@@ -351,7 +351,7 @@ impl BackgroundWorker {
 
     fn attempts_at(&self, task: Task, relation: Relation) -> impl FnMut(u32) -> TaskFuture + Send + use<> {
         let runner = Arc::clone(&self.runner);
-        move |_| runner.run(&task, relation)
+        move |attempt| runner.run(&task, relation, attempt)
     }
 }
 

@@ -8,7 +8,7 @@ use super::*;
 struct Nothing;
 
 impl TaskRunner for Nothing {
-    fn run(&self, _: &Task, _: Relation) -> TaskFuture {
+    fn run(&self, _: &Task, _: Relation, _: u32) -> TaskFuture {
         Box::pin(async { Ok(()) })
     }
 }
