@@ -2,6 +2,7 @@
 //!
 //! A Python callable runs with the current Rust span as its current Python context, so that its spans are children.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::context::{Parent, current_ids};
+use crate::json::to_python;
 
 /// How long Ctrl-C waits at most for an answer.
 const SIGNALS: Duration = Duration::from_millis(50);
@@ -47,7 +49,7 @@ pub(crate) fn wait_for<T: Send + 'static>(
 }
 
 /// Calls a Python function inside the current Rust span.
-fn call_in_span(py: Python<'_>, function: &Py<PyAny>, argument: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+pub(crate) fn call_in_span(py: Python<'_>, function: &Py<PyAny>, argument: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     match current_ids().filter(|_| crate::current::is_available(py)) {
         Some(ids) => Ok(py
             .import("percolate_rocks._callback")?
@@ -57,38 +59,63 @@ fn call_in_span(py: Python<'_>, function: &Py<PyAny>, argument: &Bound<'_, PyAny
     }
 }
 
-/// A Python callable that is told how far a job has come.
-#[derive(Clone)]
-pub(crate) struct Progress(Arc<Told>);
+/// Runs a future to its end on this thread.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
+    // A runtime of this call alone: one that is shared would lose its threads in a fork.
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future))
+}
 
-struct Told {
+/// A Python callable that Rust calls again and again: told how far a job has come, or asked what a search may find.
+#[derive(Clone)]
+pub(crate) struct Callback(Arc<Called>);
+
+struct Called {
     function: Py<PyAny>,
     /// The first exception it raised. It is not called again after that.
     error: Mutex<Option<PyErr>>,
-    failed: std::sync::atomic::AtomicBool,
+    failed: AtomicBool,
 }
 
-impl Progress {
+impl Callback {
     pub(crate) fn new(function: Py<PyAny>) -> Self {
-        Self(Arc::new(Told { function, error: Mutex::new(None), failed: false.into() }))
+        Self(Arc::new(Called { function, error: Mutex::new(None), failed: AtomicBool::new(false) }))
     }
 
+    /// Tells it how much is done.
     pub(crate) fn tell(&self, done: usize) {
-        use std::sync::atomic::Ordering;
-        if self.0.failed.load(Ordering::Relaxed) {
-            return;
-        }
-        // Without an interpreter there is nobody to tell.
-        _ = Python::try_attach(|py| {
-            let told = done.into_pyobject(py).map_err(PyErr::from);
-            if let Err(error) = told.and_then(|done| call_in_span(py, &self.0.function, &done)) {
-                self.0.failed.store(true, Ordering::Relaxed);
-                *self.0.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-            }
-        });
+        _ = self.call(|py| Ok(done.into_pyobject(py)?.into_any()), |_| Ok(()));
     }
 
+    /// Asks it about a value; `false` once it has failed.
+    pub(crate) fn approves(&self, value: &serde_json::Value) -> bool {
+        self.call(|py| to_python(py, value), |answer| answer.is_truthy()).unwrap_or(false)
+    }
+
+    /// The exception it raised.
     pub(crate) fn take_error(&self) -> Option<PyErr> {
         self.0.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn call<T>(
+        &self,
+        argument: impl for<'py> FnOnce(Python<'py>) -> PyResult<Bound<'py, PyAny>>,
+        read: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>,
+    ) -> Option<T> {
+        if self.0.failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        // Without an interpreter there is nobody to call.
+        Python::try_attach(|py| {
+            let answer = argument(py).and_then(|argument| call_in_span(py, &self.0.function, &argument));
+            match answer.and_then(|answer| read(answer.bind(py))) {
+                Ok(read) => Some(read),
+                Err(error) => {
+                    self.0.failed.store(true, Ordering::Relaxed);
+                    *self.0.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    None
+                }
+            }
+        })
+        .flatten()
     }
 }

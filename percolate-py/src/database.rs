@@ -11,15 +11,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use percolate_core::schema::entity::Entity;
 use percolate_core::storage::{ServerAddress, StorageOptions};
-use percolate_core::{Database, DatabaseOptions, Error};
+use percolate_core::{Database, DatabaseOptions, Error, SearchFilter};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use serde_json::Value;
 
-use crate::callback::Progress;
+use crate::callback::{Callback, block_on, wait_for};
 use crate::context::{Parent, TraceArgument, parent, traced};
+use crate::embeddings::PythonEmbeddings;
 use crate::errors::{ClosedError, ForkedError, raised};
 use crate::json::{to_json, to_python};
 use crate::telemetry::forks;
@@ -89,6 +91,8 @@ impl Drop for Handle {
 ///     read_only: Refuse writes; several processes may read at once.
 ///     sync: Wait for the disk on every write.
 ///     server_address: What `server.address` says: `"path"`, `"omit"`, or any other text as it is.
+///     embedder: Who turns text into vectors: an object with `name`, `dimensions` and `embed(texts)`. By default an
+///         offline one, which needs no model.
 ///
 /// Raises:
 ///     OpenError: The directory cannot be opened: `MissingError`, `LockedError`, `FormatError` say why.
@@ -154,7 +158,7 @@ impl PyDatabase {
     #[new]
     #[pyo3(signature = (
         path, *, tenant = "default", namespace = None, create_if_missing = true, read_only = false,
-        sync = false, server_address = "path",
+        sync = false, server_address = "path", embedder = None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "keywords of the Python constructor")]
     fn new(
@@ -166,6 +170,7 @@ impl PyDatabase {
         read_only: bool,
         sync: bool,
         server_address: &str,
+        embedder: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let address = match server_address {
             "path" => ServerAddress::Path,
@@ -181,7 +186,10 @@ impl PyDatabase {
             storage = storage.namespace(namespace);
         }
         refuse_after_fork(&path)?;
-        let options = DatabaseOptions::new().tenant(tenant).storage(storage);
+        let mut options = DatabaseOptions::new().tenant(tenant).storage(storage);
+        if let Some(embedder) = embedder {
+            options = options.provider(Arc::new(PythonEmbeddings::new(embedder)?));
+        }
         py.import("percolate_rocks._telemetry")?.call_method0("_opened")?;
         let parent = parent(py, None)?;
         let database =
@@ -487,6 +495,75 @@ impl PyDatabase {
         self.work(py, trace_context, |database| database.purge(table, id.0))
     }
 
+    // ---- search ----
+
+    /// Makes the vectors of the entities of a table that wait for them. Ctrl-C stops waiting for it.
+    ///
+    /// Returns:
+    ///     How many entities were `embedded`, and how many are `waiting` for another try.
+    ///
+    /// Raises:
+    ///     EmbeddingError: The embedder failed; an exception raised in it is the cause.
+    #[pyo3(signature = (table, *, trace_context = None))]
+    fn generate_embeddings<'py>(
+        &self,
+        py: Python<'py>,
+        table: String,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let report =
+            self.long_work(py, trace_context, move |database| Ok(block_on(database.generate_embeddings(&table))))?;
+        let report = report?.map_err(|error| raised(py, &error))?;
+        let dict = PyDict::new(py);
+        dict.set_item("embedded", report.embedded)?;
+        dict.set_item("waiting", report.waiting)?;
+        Ok(dict)
+    }
+
+    /// Marks every entity of a table as waiting for its vectors, as after a change of the embedder. Gives their number.
+    #[pyo3(signature = (table, *, trace_context = None))]
+    fn embed_anew(&self, py: Python<'_>, table: &str, trace_context: Option<TraceArgument>) -> PyResult<usize> {
+        self.work(py, trace_context, |database| database.embed_anew(table))
+    }
+
+    /// The entities whose embedded fields are nearest in meaning to `text`, nearest first.
+    ///
+    /// Args:
+    ///     limit: How many at most.
+    ///     where: Decides which entities may be found: a function of an entity.
+    ///
+    /// Returns:
+    ///     Pairs of an entity and its distance, from 0 (the same direction) to 2.
+    ///
+    /// Raises:
+    ///     EmbeddingError: The embedder failed; an exception raised in it is the cause.
+    #[pyo3(signature = (table, text, limit = 10, *, r#where = None, trace_context = None))]
+    fn search<'py>(
+        &self,
+        py: Python<'py>,
+        table: &str,
+        text: &str,
+        limit: usize,
+        r#where: Option<Py<PyAny>>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let condition = r#where.map(Callback::new);
+        let filter = condition.clone().map(|filter| move |entity: &Entity| filter.approves(&entity.to_json()));
+        let hits = self.work(py, trace_context, |database| {
+            let filter = filter.as_ref().map(|filter| filter as &SearchFilter<'_>);
+            Ok(block_on(database.search(table, text, limit, filter)))
+        })?;
+        let hits = hits?.map_err(|error| raised(py, &error))?;
+        if let Some(error) = condition.and_then(|condition| condition.take_error()) {
+            return Err(error);
+        }
+        let list = PyList::empty(py);
+        for hit in hits {
+            list.append((to_python(py, &hit.entity.to_json())?, hit.distance))?;
+        }
+        Ok(list)
+    }
+
     // ---- resources ----
 
     /// Stores bytes under an id, in place of what was there.
@@ -541,7 +618,7 @@ impl PyDatabase {
         on_progress: Option<Py<PyAny>>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let progress = on_progress.map(Progress::new);
+        let progress = on_progress.map(Callback::new);
         let mine = progress.clone();
         let report = self.long_work(py, trace_context, move |database| {
             let mut indexes = database.indexes();
@@ -605,7 +682,7 @@ impl PyDatabase {
         let parent = parent(py, trace_context)?;
         let handle = self.handle()?;
         let work = move || handle.database.as_ref().map(work);
-        match crate::callback::wait_for(py, parent, work)? {
+        match wait_for(py, parent, work)? {
             Some(done) => done.map_err(|error| raised(py, &error)),
             None => Err(ClosedError::new_err("the database was closed")),
         }
@@ -741,7 +818,7 @@ impl EntityIterator {
         let page = self.database.get().work_in(py, self.parent.clone(), |database| {
             let page = database.list(table, after, size)?;
             let last = page.last().map(|entity| entity.id);
-            Ok((last, page.iter().map(percolate_core::schema::entity::Entity::to_json).collect::<Vec<_>>()))
+            Ok((last, page.iter().map(Entity::to_json).collect::<Vec<_>>()))
         });
         let mut walk = self.walk();
         let (last, page) = page.inspect_err(|_| walk.ended = true)?;

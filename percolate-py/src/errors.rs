@@ -31,6 +31,7 @@ create_exception!(percolate_rocks, NotFoundError, EntityError, "The table holds 
 create_exception!(percolate_rocks, UnknownTableError, PercolateError, "No schema is registered for the table.");
 create_exception!(percolate_rocks, NotIndexedError, PercolateError, "The field is not indexed.");
 create_exception!(percolate_rocks, CorruptionError, PercolateError, "What is stored is damaged.");
+create_exception!(percolate_rocks, EmbeddingError, PercolateError, "Text could not be embedded.");
 create_exception!(percolate_rocks, ClosedError, PercolateError, "The database is closed.");
 create_exception!(percolate_rocks, ForkedError, PercolateError, "The database was opened before a fork.");
 
@@ -44,7 +45,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_all!(module:
         PercolateError, OpenError, MissingError, LockedError, FormatError, ReadError, WriteError, ReadOnlyError,
         DiskFullError, PoisonedError, MaintenanceError, SchemaError, EntityError, ExistsError, NotFoundError,
-        UnknownTableError, NotIndexedError, CorruptionError, ClosedError, ForkedError,
+        UnknownTableError, NotIndexedError, CorruptionError, EmbeddingError, ClosedError, ForkedError,
     );
     Ok(())
 }
@@ -83,12 +84,16 @@ fn exception_of(error: &Error) -> PyErr {
         Error::UnknownTable { .. } => UnknownTableError::new_err(text),
         Error::NotIndexed { .. } => NotIndexedError::new_err(text),
         Error::MalformedRecord(_) | Error::MalformedKey(_) => CorruptionError::new_err(text),
+        Error::Embedding(_) => EmbeddingError::new_err(text),
         _ => PercolateError::new_err(text),
     }
 }
 
 fn cause_of(py: Python<'_>, error: &dyn StdError) -> Option<PyErr> {
     let source = error.source()?;
+    if let Some(python) = source.downcast_ref::<PyErr>() {
+        return Some(python.clone_ref(py));
+    }
     let cause = PercolateError::new_err(source.to_string());
     cause.set_cause(py, cause_of(py, source));
     Some(cause)

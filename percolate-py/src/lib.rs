@@ -8,6 +8,7 @@ mod callback;
 mod context;
 mod current;
 mod database;
+mod embeddings;
 mod errors;
 mod exit;
 mod json;

@@ -15,11 +15,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._async import AsyncDatabase
+from ._embedder import Embedder
 from ._percolate_rocks import (
     ClosedError,
     CorruptionError,
     Database,
     DiskFullError,
+    EmbeddingError,
     EntityError,
     ExistsError,
     ForkedError,
@@ -53,6 +55,8 @@ __all__ = [
     "CorruptionError",
     "Database",
     "DiskFullError",
+    "Embedder",
+    "EmbeddingError",
     "EntityError",
     "ExistsError",
     "ForkedError",

@@ -143,6 +143,22 @@ class AsyncDatabase:
         """As `Database.purge`."""
         return await self._run(self._database.purge, table, id, trace_context=trace_context)
 
+    async def generate_embeddings(self, table: str, *, trace_context: Trace = None) -> dict[str, int]:
+        """As `Database.generate_embeddings`. The embedder is called on another thread."""
+        return await self._run(self._database.generate_embeddings, table, trace_context=trace_context)
+
+    async def search(
+        self,
+        table: str,
+        text: str,
+        limit: int = 10,
+        *,
+        where: Callable[[dict[str, Any]], object] | None = None,
+        trace_context: Trace = None,
+    ) -> list[tuple[dict[str, Any], float]]:
+        """As `Database.search`."""
+        return await self._run(self._database.search, table, text, limit, where=where, trace_context=trace_context)
+
     async def store_resource(self, resource_id: str, data: bytes, *, trace_context: Trace = None) -> None:
         """As `Database.store_resource`."""
         await self._run(self._database.store_resource, resource_id, data, trace_context=trace_context)
