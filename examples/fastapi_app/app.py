@@ -1,0 +1,151 @@
+"""A service whose traces reach down into the database: FastAPI above, Rust below, one OpenTelemetry pipeline.
+
+    uvicorn --factory app:create_app
+
+Nothing here mentions percolate's telemetry. The application sets up its own `TracerProvider`, FastAPI's instrumentation
+opens a span for each request, and what the database does inside it appears below that span.
+
+With `OTEL_EXPORTER_OTLP_ENDPOINT` set, spans go there, else to standard output. `ARTICLES_PATH` is the database's
+directory. `EMBEDDING_MODEL`, with `sentence-transformers` installed, names a model for searching by meaning; without
+it, the database's own offline embeddings serve.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from fastapi import FastAPI, HTTPException, Request
+from opentelemetry import trace
+from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, set_span_in_context
+
+from percolate_rocks import AsyncDatabase, Embedder, ExistsError, TraceContext
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "slug": {"type": "string"},
+        "year": {"type": "integer"},
+        "body": {"type": "string"},
+    },
+    "required": ["slug", "body"],
+    "key_field": "slug",
+    "indexed_fields": ["year"],
+    "embedding_fields": ["body"],
+}
+
+
+def set_up_tracing() -> None:
+    """The application's own pipeline, as any OpenTelemetry application has one."""
+    provider = TracerProvider(resource=Resource.create({"service.name": "articles"}))
+    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    else:
+        provider.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter()))
+    trace.set_tracer_provider(provider)
+
+
+class SentenceEmbedder:
+    """A model of sentence-transformers as the database's embedder."""
+
+    def __init__(self, model: str) -> None:
+        from sentence_transformers import SentenceTransformer
+
+        self._model = SentenceTransformer(model)
+        self.name = model
+        self.dimensions: int = self._model.get_sentence_embedding_dimension()
+
+    def embed(self, texts: list[str]) -> Any:
+        """The vectors, as an array."""
+        return self._model.encode(texts)
+
+
+def embedder() -> Embedder | None:
+    """The model that the environment names, or none."""
+    model = os.environ.get("EMBEDDING_MODEL")
+    return SentenceEmbedder(model) if model else None
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Opens the database in the worker that serves, which is after any fork."""
+    async with await AsyncDatabase.open(os.environ.get("ARTICLES_PATH", "articles"), embedder=embedder()) as db:
+        await db.register_schema("articles", SCHEMA)
+        app.state.db = db
+        yield
+
+
+def create_app() -> FastAPI:
+    """The application."""
+    set_up_tracing()
+    app = FastAPI(lifespan=lifespan)
+
+    def db() -> AsyncDatabase:
+        database: AsyncDatabase = app.state.db
+        return database
+
+    @app.post("/articles", status_code=201)
+    async def add(article: dict[str, Any]) -> dict[str, Any]:
+        try:
+            id = await db().insert("articles", article)
+        except ExistsError as error:
+            raise HTTPException(409, str(error)) from error
+        made = await db().generate_embeddings("articles")
+        return {"id": id, **made}
+
+    @app.get("/articles/{slug}")
+    async def show(slug: str) -> dict[str, Any]:
+        article = await db().lookup("articles", slug)
+        if article is None:
+            raise HTTPException(404, f"there is no article {slug!r}")
+        return article
+
+    @app.get("/articles")
+    async def list_of_years(since: int, until: int) -> list[dict[str, Any]]:
+        return await db().find("articles", "year", ge=since, le=until)
+
+    @app.get("/search")
+    async def search(q: str) -> list[dict[str, Any]]:
+        hits = await db().search("articles", q, 5)
+        return [{"distance": distance, **article} for article, distance in hits]
+
+    @app.post("/w3c")
+    async def hop(request: Request) -> list[dict[str, Any]]:
+        """The W3C trace-context test service: passes the caller's trace on to each address it is given."""
+        received = TraceContext(request.headers.raw)
+        async with httpx.AsyncClient() as client:
+            for step in await request.json():
+                with trace.get_tracer(__name__).start_as_current_span("hop", context=parent_of(received)):
+                    await db().load_resource("hop")
+                    current = TraceContext.current()
+                    headers = current.to_headers() if current is not None else {}
+                    await client.post(step["url"], json=step["arguments"], headers=headers)
+        return []
+
+    # The test service reads and writes its headers itself.
+    FastAPIInstrumentor.instrument_app(app, excluded_urls="w3c")
+    return app
+
+
+def parent_of(received: TraceContext) -> Any:
+    """What was received, read strictly by the wheel, as a Python context; an empty one restarts the trace."""
+    if received.trace_id is None or received.span_id is None:
+        return set_span_in_context(trace.INVALID_SPAN)
+    state = received.to_headers().get("tracestate")
+    span = SpanContext(
+        int(received.trace_id, 16),
+        int(received.span_id, 16),
+        is_remote=True,
+        trace_flags=TraceFlags(TraceFlags.SAMPLED if received.sampled else TraceFlags.DEFAULT),
+        trace_state=TraceState.from_header([state]) if state else None,
+    )
+    return set_span_in_context(NonRecordingSpan(span))

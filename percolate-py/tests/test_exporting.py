@@ -1,0 +1,125 @@
+"""Delivery past Python: OTLP from Rust, the console."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from test_telemetry import run
+
+
+class Collector:
+    """An OTLP/HTTP receiver."""
+
+    def __init__(self) -> None:
+        self.spans: dict[str, object] = {}
+        self.metrics: set[str] = set()
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                collector.take(self.path, body)
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def take(self, path: str, body: bytes) -> None:
+        if path == "/v1/traces":
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                for scope in resource.scope_spans:
+                    self.spans.update({span.name: span for span in scope.spans})
+        elif path == "/v1/metrics":
+            for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+                for scope in resource.scope_metrics:
+                    self.metrics.update(metric.name for metric in scope.metrics)
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    collector = Collector()
+    yield collector
+    collector.close()
+
+
+SCRIPT = """
+    import sys, percolate_rocks
+    assert percolate_rocks.configure(sys.argv[2])
+    assert percolate_rocks.configure(sys.argv[2])
+    with percolate_rocks.Database(sys.argv[1]) as db:
+        parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        db.store_resource("r", b"x", trace_context={"traceparent": parent})
+    status = percolate_rocks.status()
+    assert (status["installed"], status["export"], status["metrics"]) == (True, sys.argv[2], True), status
+    assert percolate_rocks.force_flush(timeout=10)
+    assert percolate_rocks.status()["spans_delivered"] >= 1
+"""
+
+
+def test_rust_exports_over_otlp_as_the_environment_says(tmp_path: Path, collector: Collector) -> None:
+    run(
+        SCRIPT,
+        tmp_path / "db",
+        "otlp",
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+        OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
+    )
+    span = collector.spans["put resources"]
+    assert span.parent_span_id.hex() == "b7ad6b7169203331"  # type: ignore[attr-defined]
+    assert span.trace_id.hex() == "0af7651916cd43dd8448eb211c80319c"  # type: ignore[attr-defined]
+    assert "db.client.operation.duration" in collector.metrics
+
+
+def test_the_console_shows_a_tree(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+    import textwrap
+
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(SCRIPT), tmp_path / "db", "console"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "put resources" in done.stderr
+
+
+def test_a_prefork_worker_exports_over_otlp_by_itself(tmp_path: Path, collector: Collector) -> None:
+    script = """
+    import os, sys, percolate_rocks
+    assert percolate_rocks.configure("otlp")
+    child = os.fork()
+    if child == 0:
+        with percolate_rocks.Database(sys.argv[1]) as db:
+            db.store_resource("r", b"x")
+        assert percolate_rocks.status()["export"] == "otlp", percolate_rocks.status()
+        assert percolate_rocks.force_flush(timeout=10)
+        sys.exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    """
+    run(
+        script,
+        tmp_path / "db",
+        OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
+        OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
+    )
+    assert "put resources" in collector.spans

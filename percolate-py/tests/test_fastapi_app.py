@@ -1,0 +1,190 @@
+"""examples/fastapi_app under uvicorn, asked by a real HTTP client: one trace from the request into the database."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from test_exporting import Collector
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "fastapi_app"
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+CALLER = "b7ad6b7169203331"
+
+
+class AllSpans(Collector):
+    """Keeps every span, not one of each name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all: list[Span] = []
+
+    def take(self, path: str, body: bytes) -> None:
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+        if path == "/v1/traces":
+            request = ExportTraceServiceRequest.FromString(body)
+            self.all.extend(span for r in request.resource_spans for scope in r.scope_spans for span in scope.spans)
+
+
+@pytest.fixture(scope="module")
+def spans() -> Iterator[AllSpans]:
+    collector = AllSpans()
+    yield collector
+    collector.close()
+
+
+@pytest.fixture(scope="module")
+def service(spans: AllSpans, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "ARTICLES_PATH": str(tmp_path_factory.mktemp("articles") / "db"),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": spans.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+    }
+    server = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "--factory", "app:create_app", "--port", str(port), "--log-level", "warning"],
+        cwd=EXAMPLE,
+        env=environment,
+    )
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(300):
+        try:
+            httpx.get(f"{address}/docs")
+            break
+        except httpx.TransportError:
+            assert server.poll() is None
+            time.sleep(0.1)
+    yield address
+    server.terminate()
+    assert server.wait(timeout=20) in (0, -15)
+
+
+def finished(spans: AllSpans, trace_id: str, wanted: set[str]) -> dict[str, Span]:
+    """The spans of a trace by name, once all that are wanted have come."""
+    deadline = time.monotonic() + 20
+    found: dict[str, Span] = {}
+    while time.monotonic() < deadline:
+        found = {span.name: span for span in list(spans.all) if span.trace_id.hex() == trace_id}
+        if wanted <= set(found):
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{wanted - set(found)} did not come; found {sorted(found)}")
+
+
+def ask(service: str, method: str, path: str, trace_id: str, **body: object) -> httpx.Response:
+    headers = {"traceparent": f"00-{trace_id}-{CALLER}-01"}
+    response = httpx.request(method, service + path, headers=headers, json=body or None)
+    assert response.is_success, response.text
+    return response
+
+
+def test_a_request_and_the_database_are_one_trace(service: str, spans: AllSpans) -> None:
+    ask(service, "POST", "/articles", TRACE, slug="percolation", year=1957, body="liquids passing through porous stone")
+    found = finished(spans, TRACE, {"POST /articles", "embedding.generate articles", "embedding.generate batch"})
+    request = found["POST /articles"]
+    assert request.parent_span_id.hex() == CALLER
+    below = {span.span_id: span for span in found.values()}
+    job = found["embedding.generate articles"]
+    while job.parent_span_id in below:
+        job = below[job.parent_span_id]
+    assert job is request
+    assert any(span.kind == Span.SPAN_KIND_CLIENT and span.name.startswith("batch_write") for span in found.values())
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("/articles/percolation", {"GET /articles/{slug}", "lookup articles"}),
+        ("/articles?since=1950&until=1960", {"GET /articles", "find articles"}),
+        ("/search?q=water+in+stone", {"GET /search", "search articles"}),
+    ],
+)
+def test_reading_is_traced_down_to_the_store(service: str, spans: AllSpans, path: str, wanted: set[str]) -> None:
+    trace_id = f"{abs(hash(path)):032x}"[-32:].replace("0" * 32, TRACE)
+    answer = ask(service, "GET", path, trace_id).json()
+    assert "percolation" in json.dumps(answer)
+    request = next(name for name in wanted if name.startswith("GET"))
+    found = finished(spans, trace_id, {request})
+    deadline = time.monotonic() + 10
+    while len(found) < 4 and time.monotonic() < deadline:
+        found = finished(spans, trace_id, {request})
+    assert any(span.kind == Span.SPAN_KIND_CLIENT for span in found.values()), sorted(found)
+
+
+class Receiver(HTTPServer):
+    """What the trace-context test service calls."""
+
+    def __init__(self) -> None:
+        self.received: list[dict[str, str]] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.received.append({key.lower(): value for key, value in self.headers.items()})
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    thread = threading.Thread(target=receiver.serve_forever)
+    thread.start()
+    yield receiver
+    receiver.shutdown()
+    thread.join()
+    receiver.server_close()
+
+
+PARENT = f"00-{TRACE}-{CALLER}-01"
+
+
+@pytest.mark.parametrize(
+    ("headers", "continues", "state"),
+    [
+        ([("traceparent", PARENT)], True, None),
+        ([("TraceParent", PARENT), ("TraceState", "a=1,b=2")], True, "a=1,b=2"),
+        ([("traceparent", PARENT), ("tracestate", "a=1"), ("tracestate", "b=2")], True, "a=1,b=2"),
+        ([("traceparent", PARENT), ("traceparent", PARENT)], False, None),
+        ([("traceparent", PARENT.replace("00-", "ff-", 1))], False, None),
+        ([("traceparent", PARENT.upper()), ("tracestate", "a=1")], False, None),
+        ([("traceparent", f"00-{'0' * 32}-{CALLER}-01")], False, None),
+        ([("tracestate", "a=1")], False, None),
+        ([("traceparent", PARENT.replace("00-", "cc-", 1) + "-what-the-future-brings")], True, None),
+    ],
+)
+def test_the_trace_context_service_passes_on_what_is_valid_and_restarts_otherwise(
+    service: str, receiver: Receiver, headers: list[tuple[str, str]], continues: bool, state: str | None
+) -> None:
+    step = {"url": f"http://127.0.0.1:{receiver.server_port}/", "arguments": []}
+    assert httpx.post(f"{service}/w3c", headers=headers, json=[step, step]).is_success
+    assert len(receiver.received) == 2
+    for received in receiver.received:
+        match = re.fullmatch(r"00-([0-9a-f]{32})-([0-9a-f]{16})-0[0-3]", received["traceparent"])
+        assert match is not None
+        assert (match[1] == TRACE) is continues
+        assert match[2] != CALLER
+        assert received.get("tracestate") == state
