@@ -3,6 +3,8 @@
 //!
 //! Every mistake is gathered: one error each, on the token that is wrong.
 
+mod values;
+
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
@@ -12,6 +14,7 @@ use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Path, Result, Token};
 
 use crate::vocabulary::{self as words, Annotation};
+use values::{choice, count, duration, example_of, is_single_word, is_word, level, string, text, unless_none};
 
 /// What an annotation says.
 #[derive(Debug)]
@@ -94,11 +97,17 @@ pub(crate) struct Field {
 impl Args {
     /// Reads the arguments of `#[db_op(…)]` or `#[background_job(…)]`. `parameters` are the names that the item's
     /// parameters bind; they tell a second position from a flag.
-    pub(crate) fn parse(annotation: Annotation, tokens: TokenStream, parameters: &[Ident]) -> Result<Self> {
-        let mut errors = Errors::default();
+    ///
+    /// What could not be read is pushed to `errors` and left out, so that the rest can be checked all the same.
+    pub(crate) fn parse(
+        annotation: Annotation,
+        tokens: TokenStream,
+        parameters: &[Ident],
+        errors: &mut Errors,
+    ) -> Result<Self> {
         let read = |input: ParseStream<'_>| {
-            let first = first_position(annotation, input, &mut errors);
-            let mut reader = Reader { annotation, keys: Keys::default(), target: None, errors: &mut errors };
+            let first = first_position(annotation, input, errors);
+            let mut reader = Reader { annotation, keys: Keys::default(), target: None, errors: &mut *errors };
             if first.needs_comma {
                 comma(input, reader.errors);
             }
@@ -111,7 +120,7 @@ impl Args {
             Ok((first, keys, target))
         };
         let (first, keys, target) = read.parse2(tokens)?;
-        errors.none_or(|| Self { annotation, name: first.name, target, keys })
+        Ok(Self { annotation, name: first.name, target, keys })
     }
 
     /// Reads the arguments of `#[db_ops(…)]` or `#[background_jobs(…)]`: keys only.
@@ -662,150 +671,6 @@ fn skip_value(input: ParseStream<'_>) {
     skip_argument(input);
 }
 
-fn is_word(value: &Expr, word: &str) -> bool {
-    matches!(value, Expr::Path(path) if path.path.is_ident(word))
-}
-
-fn is_single_word(value: &Expr) -> bool {
-    matches!(value, Expr::Path(path) if path.path.get_ident().is_some())
-}
-
-fn unless_none(value: Expr) -> Option<Expr> {
-    (!is_word(&value, "none")).then_some(value)
-}
-
-fn string(value: &Expr) -> Option<LitStr> {
-    match value {
-        Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => Some(literal.clone()),
-        _ => None,
-    }
-}
-
-/// An expression for a text, evaluated at entry.
-fn text(key: &str, value: Expr) -> Result<Expr> {
-    match &value {
-        Expr::Closure(_) => Err(Error::new_spanned(
-            &value,
-            format!(
-                "`{key}` is read when the function is entered: write an expression over its parameters, not a closure"
-            ),
-        )),
-        Expr::Lit(ExprLit { lit, .. }) if !matches!(lit, Lit::Str(_)) => Err(Error::new_spanned(
-            &value,
-            format!("`{key}` is a text: a string literal or an expression that is `AsRef<str>`"),
-        )),
-        Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) if literal.value().trim().is_empty() => {
-            Err(Error::new_spanned(&value, format!("`{key}` must not be empty; leave it out, or write `{key} = none`")))
-        }
-        _ => Ok(value),
-    }
-}
-
-/// A number at entry, or a closure over the value.
-fn count(key: &str, value: Expr) -> Result<Count> {
-    match value {
-        Expr::Closure(closure) if closure.inputs.len() == 1 => Ok(Count::OfValue(closure)),
-        Expr::Closure(closure) => Err(Error::new_spanned(
-            &closure,
-            format!(
-                "the closure of `{key}` takes one argument, the value that the function returned: `{key} = |out| …`"
-            ),
-        )),
-        Expr::Lit(ExprLit { lit: Lit::Str(_) | Lit::Bool(_) | Lit::Char(_) | Lit::Float(_), .. }) => {
-            Err(Error::new_spanned(
-                &value,
-                format!("`{key}` is a number: `{key} = keys.len()` or `{key} = |out| out.len()`"),
-            ))
-        }
-        _ => Ok(Count::AtEntry(value)),
-    }
-}
-
-/// One of a few words; the identifier that stands for it in the expansion.
-fn choice(value: &Expr, key: &str, choices: &[(&str, &str)]) -> Result<Ident> {
-    let given = match value {
-        Expr::Path(path) => path.path.get_ident().map(ToString::to_string),
-        _ => None,
-    };
-    let given = given.unwrap_or_default();
-    if let Some((_, ident)) = choices.iter().find(|(word, _)| *word == given) {
-        return Ok(Ident::new(ident, Span::call_site()));
-    }
-    let all: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-    let is_quoted = string(value).is_some_and(|literal| all.contains(&literal.value().as_str()));
-    let hint = if is_quoted { ", without quotes".to_owned() } else { words::did_you_mean(&given, &all) };
-    Err(Error::new_spanned(value, format!("`{key}` takes one of {}{hint}", words::list(&all))))
-}
-
-/// `debug`, `"debug"`, `Level::DEBUG`, `4`.
-fn level(value: &Expr) -> Result<Ident> {
-    const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
-    let given = match value {
-        Expr::Path(path) => path.path.segments.last().map(|segment| segment.ident.to_string()),
-        Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => Some(literal.value()),
-        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number
-            .base10_parse::<usize>()
-            .ok()
-            .and_then(|number| LEVELS.iter().rev().nth(number.checked_sub(1)?))
-            .map(ToString::to_string),
-        _ => None,
-    };
-    let given = given.unwrap_or_default().to_lowercase();
-    if LEVELS.contains(&given.as_str()) {
-        return Ok(Ident::new(&given.to_uppercase(), Span::call_site()));
-    }
-    Err(Error::new_spanned(
-        value,
-        format!("`level` takes one of {}{}", words::list(&LEVELS), words::did_you_mean(&given, &LEVELS)),
-    ))
-}
-
-/// `"5ms"`, in nanoseconds.
-fn duration(value: &Expr) -> Result<u64> {
-    let wrong = || {
-        Error::new_spanned(
-            value,
-            "`slow` takes a duration as a string literal: a number and `us`, `ms` or `s`, such as \"5ms\"",
-        )
-    };
-    let literal = string(value).ok_or_else(wrong)?.value();
-    let digits = literal.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-    let (number, unit) = literal.split_at(digits);
-    let nanos: u64 = match unit.trim_start() {
-        "ns" => 1,
-        "us" | "µs" => 1_000,
-        "ms" => 1_000_000,
-        "s" => 1_000_000_000,
-        "min" => 60_000_000_000,
-        _ => return Err(wrong()),
-    };
-    number.parse::<u64>().ok().and_then(|number| number.checked_mul(nanos)).filter(|nanos| *nanos > 0).ok_or_else(wrong)
-}
-
-/// What the value of a key looks like.
-fn example_of(key: &str) -> &'static str {
-    match key {
-        "collection" => "cf",
-        "target" => "schema",
-        "namespace" => "self.namespace()",
-        "server_address" => "self.path()",
-        "system" => "\"redb\"",
-        "kind" => "internal",
-        "level" => "debug",
-        "name" => "\"load users\"",
-        "rows" => "|out| out.len()",
-        "affected_rows" | "batch_size" => "keys.len()",
-        "query_text" => "sql",
-        "query_summary" => "summary",
-        "error_type" => "MyError::kind",
-        "slow" => "\"5ms\"",
-        "parent" => "link",
-        "metrics" => "off",
-        "crate" => "::percolate_core",
-        _ => "…",
-    }
-}
-
 /// The attributes that `record!(key = value, …)` adds.
 pub(crate) fn recorded(tokens: TokenStream) -> Option<Vec<(Name, Expr)>> {
     let pair = |input: ParseStream<'_>| {
@@ -817,3 +682,6 @@ pub(crate) fn recorded(tokens: TokenStream) -> Option<Vec<(Name, Expr)>> {
     let pairs: Vec<_> = read.parse2(tokens).ok()?.into_iter().collect();
     (!pairs.is_empty()).then_some(pairs)
 }
+
+#[cfg(test)]
+mod tests;

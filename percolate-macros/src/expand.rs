@@ -33,9 +33,27 @@ macro_rules! tokens {
     ($($tokens:tt)*) => { quote_spanned!(Span::mixed_site()=> $($tokens)*) };
 }
 
+/// Tokens at the place of a value of the user, with `q` as the path of the hidden module there.
+macro_rules! spanned {
+    ($generator:expr, $path:ident, $value:expr, $($tokens:tt)*) => {{
+        let place = at(&$value);
+        let $path = located(&$generator.private, place);
+        quote_spanned!(place=> $($tokens)*)
+    }};
+}
+
 /// Hygienic, but at the place of the user's expression, where the compiler reports what is wrong with it.
 fn at(value: &impl Spanned) -> Span {
     Span::mixed_site().located_at(value.span())
+}
+
+/// The same tokens at another place.
+fn located(tokens: &TokenStream, place: Span) -> TokenStream {
+    let moved = tokens.clone().into_iter().map(|mut token| {
+        token.set_span(token.span().located_at(place));
+        token
+    });
+    moved.collect()
 }
 
 /// Generates the function.
@@ -171,13 +189,16 @@ impl Generator<'_> {
                 let future = match annotated.returns.hint() {
                     // What the body must give is said twice, for `return` and for its end: an `async` block has no
                     // return type, and the compiler would report the user's mistakes against the block.
-                    Some(hint) if !annotated.returns.is_never() => tokens!(async move {
-                        if let #p::core::option::Option::Some(__percolate_value) = #p::core::option::Option::None::<#hint> {
-                            return __percolate_value;
-                        }
-                        let __percolate_value: #hint = #body;
-                        __percolate_value
-                    }),
+                    Some(hint) if !annotated.returns.is_never() => {
+                        let returned = quote_spanned!(at(&hint)=> return __percolate_value;);
+                        tokens!(async move {
+                            if let #p::core::option::Option::Some(__percolate_value) = #p::core::option::Option::None::<#hint> {
+                                #returned
+                            }
+                            let __percolate_value: #hint = #body;
+                            __percolate_value
+                        })
+                    }
                     _ => tokens!(async move #body),
                 };
                 let rest = self.awaited(&future);
@@ -264,9 +285,9 @@ impl Generator<'_> {
         let p = &self.private;
         let count = tokens!(#p::core::option::Option<#p::core::primitive::i64>);
         // Returned rows are measured, so they count in every call; affected ones only where a span says so.
-        let rows = self.rows_at_entry().map(
-            |value| quote_spanned!(at(value)=> let __percolate_rows: #count = #p::probe::Count::count(&(#value));),
-        );
+        let rows = self
+            .rows_at_entry()
+            .map(|value| spanned!(self, q, value, let __percolate_rows: #count = #q::probe::Count::count(&(#value));));
         let affected = self
             .affected_rows_at_entry()
             .map(|_| tokens!(let mut __percolate_affected_rows: #count = #p::core::option::Option::None;));
@@ -297,12 +318,12 @@ impl Generator<'_> {
             None | Some(Target::None) => none(),
             Some(Target::Parameter(name)) => self.name(&name.to_token_stream()),
             Some(Target::Given(value)) => self.name_of(value),
-            Some(Target::Optional(value)) => quote_spanned!(at(value)=> #p::optional_name(&(#value))),
+            Some(Target::Optional(value)) => spanned!(self, q, value, #q::optional_name(&(#value))),
         };
         let maybe = |value: &Option<Expr>| match value {
             None => none(),
             Some(value) if is_string(value) => tokens!(#p::core::option::Option::Some(#value)),
-            Some(value) => quote_spanned!(at(value)=> #p::MaybeName::new(&(#value)).__percolate_get()),
+            Some(value) => spanned!(self, q, value, #q::MaybeName::new(&(#value)).__percolate_get()),
         };
         let (namespace, server_address) = (maybe(&keys.namespace), maybe(&keys.server_address));
         let details = self.details();
@@ -331,8 +352,7 @@ impl Generator<'_> {
     }
 
     fn text(&self, value: &(impl ToTokens + Spanned)) -> TokenStream {
-        let p = &self.private;
-        quote_spanned!(at(value)=> #p::core::convert::AsRef::<#p::core::primitive::str>::as_ref(&#value))
+        spanned!(self, q, value, #q::core::convert::AsRef::<#q::core::primitive::str>::as_ref(&#value))
     }
 
     /// What only recorded calls evaluate.
@@ -350,10 +370,10 @@ impl Generator<'_> {
         let keys = &self.args().keys;
         let mut said = TokenStream::new();
         if let Some(value) = self.affected_rows_at_entry() {
-            said.extend(quote_spanned!(at(value)=> __percolate_affected_rows = #p::probe::Count::count(&(#value));));
+            said.extend(spanned!(self, q, value, __percolate_affected_rows = #q::probe::Count::count(&(#value));));
         }
         if let Some(Count::AtEntry(value)) = &keys.batch_size {
-            said.extend(quote_spanned!(at(value)=> #p::batch_size(__percolate_details, &(#value));));
+            said.extend(spanned!(self, q, value, #q::batch_size(__percolate_details, &(#value));));
         }
         if let Some(text) = keys.query_text.as_ref().map(|text| self.text(text)) {
             said.extend(tokens!(#p::Details::query_text(__percolate_details, #text);));
@@ -364,7 +384,7 @@ impl Generator<'_> {
         for (index, field) in keys.fields.iter().enumerate() {
             let value = &field.value;
             said.extend(
-                quote_spanned!(at(value)=> #p::Details::field(__percolate_details, #index, #p::AsField::as_field(&(#value)));),
+                spanned!(self, q, value, #q::Details::field(__percolate_details, #index, #q::AsField::as_field(&(#value)));),
             );
         }
         said
@@ -410,7 +430,7 @@ impl Generator<'_> {
             said.extend(tokens!(#field: #value,));
         };
         let count = |count: &Count, local: &str| match count {
-            Count::OfValue(closure) => quote_spanned!(at(closure)=> #p::probe::counted(&__percolate_success, #closure)),
+            Count::OfValue(closure) => spanned!(self, q, closure, #q::probe::counted(&__percolate_success, #closure)),
             Count::AtEntry(_) => Ident::new(local, Span::mixed_site()).into_token_stream(),
         };
         match (&keys.rows, self.args().annotation) {

@@ -53,15 +53,8 @@ fn annotated(annotation: Annotation, arguments: TokenStream, item: &TokenStream)
     let function = item::Function::parse(annotation.attribute(), item)?;
     let returns = item::Returns::of(&function.sig);
     let mut errors = Errors::default();
-    let args = Args::parse(annotation, arguments, &function.parameters())
-        .inspect(|args| validate::check(args, &function, &returns, &mut errors));
-    let args = match args {
-        Ok(args) => args,
-        Err(error) => {
-            errors.push(error);
-            return errors.none_or(TokenStream::new);
-        }
-    };
+    let args = Args::parse(annotation, arguments, &function.parameters(), &mut errors)?;
+    validate::check(&args, &function, &returns, &mut errors);
     let mut custom: Vec<_> = args.keys.fields.iter().map(|field| field.name.clone()).collect();
     let rewritten = body::rewrite(function.body.to_token_stream(), &expand::site_name(), &custom, &mut errors);
     custom.extend(rewritten.attributes);
