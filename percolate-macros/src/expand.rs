@@ -393,7 +393,7 @@ impl Generator<'_> {
     /// Reads the value, ends the call, and gives the value back.
     fn end(&self, detached: &TokenStream) -> TokenStream {
         if let (Some(Rows::Stream(_)), Some(stream)) = (&self.args().keys.rows, self.annotated.returns.stream()) {
-            return self.stream(stream, detached);
+            return self.stream(&stream, detached);
         }
         let (is_live, finish) = (self.is_live(), self.finish(&self.outcome()));
         tokens! {
@@ -473,7 +473,7 @@ impl Generator<'_> {
     }
 
     /// Wraps what is returned, so that the call ends when it is read to its end or dropped.
-    fn stream(&self, stream: StreamShape, detached: &TokenStream) -> TokenStream {
+    fn stream(&self, stream: &StreamShape, detached: &TokenStream) -> TokenStream {
         let p = &self.private;
         let failure = self.failure();
         let some = tokens!(#p::core::option::Option::Some);
@@ -481,8 +481,9 @@ impl Generator<'_> {
         let ok = tokens!(#p::core::result::Result::Ok);
         let err = tokens!(#p::core::result::Result::Err);
         let constructor = Ident::new(if stream.is_async { "stream" } else { "iterator" }, Span::mixed_site());
+        let item = stream.item.as_ref().map(|item| tokens!(: &#item));
         let mut wrapped = tokens! {
-            #p::Counted::#constructor(#detached, __percolate_value, |__percolate_item| {
+            #p::Counted::#constructor(#detached, __percolate_value, |__percolate_item #item| {
                 use #p::probe::traits::*;
                 match #p::probe::Returned(__percolate_item).__percolate_split() {
                     #ok(_) => #none,

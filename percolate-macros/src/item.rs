@@ -171,13 +171,15 @@ pub(crate) enum Shape {
 }
 
 /// How a stream of rows is wrapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct StreamShape {
     /// It is the `Ok` of a `Result`.
     pub(crate) in_result: bool,
     /// It is a `Stream`, not an `Iterator`.
     pub(crate) is_async: bool,
     pub(crate) boxed: Boxed,
+    /// What a row is, where the signature says so: the body alone may leave it to inference.
+    pub(crate) item: Option<Type>,
 }
 
 /// The box around a stream.
@@ -239,12 +241,8 @@ impl Returns {
     /// The value's type as an annotation inside the function, where `impl Trait` cannot be written; `None` where
     /// nothing of it can.
     pub(crate) fn hint(&self) -> Option<Type> {
-        let mut hint = self.value.clone()?;
-        if matches!(plain(&hint), Type::ImplTrait(_)) {
-            return None;
-        }
-        InferOpaque.visit_type_mut(&mut hint);
-        Some(hint)
+        let hint = self.value.clone()?;
+        (!matches!(plain(&hint), Type::ImplTrait(_))).then(|| without_opaque(hint))
     }
 
     /// How to wrap what is returned as a stream of rows; `None` if it is not one.
@@ -264,7 +262,8 @@ const STREAMS: [&str; 5] = ["Iterator", "DoubleEndedIterator", "ExactSizeIterato
 fn stream_of(value: &Type) -> Option<StreamShape> {
     let value = plain(value);
     let shape = |boxed, bound: &syn::PathSegment| {
-        Some(StreamShape { in_result: false, is_async: bound.ident == "Stream", boxed })
+        let item = associated(bound, "Item").cloned().map(without_opaque);
+        Some(StreamShape { in_result: false, is_async: bound.ident == "Stream", boxed, item })
     };
     if let Type::ImplTrait(opaque) = value {
         return shape(Boxed::No, bound(&opaque.bounds, &STREAMS)?);
@@ -274,7 +273,8 @@ fn stream_of(value: &Type) -> Option<StreamShape> {
     }
     let last = last_segment(value)?;
     if last.ident == "BoxStream" || last.ident == "LocalBoxStream" {
-        return Some(StreamShape { in_result: false, is_async: true, boxed: Boxed::Pin });
+        let item = type_arguments(last).next().cloned().map(without_opaque);
+        return Some(StreamShape { in_result: false, is_async: true, boxed: Boxed::Pin, item });
     }
     match type_arguments(last).next().map(plain) {
         Some(Type::TraitObject(object)) if last.ident == "Box" => shape(Boxed::Box, bound(&object.bounds, &STREAMS)?),
@@ -282,7 +282,12 @@ fn stream_of(value: &Type) -> Option<StreamShape> {
     }
 }
 
-/// Replaces every `impl Trait` by `_`.
+/// The type with `_` for every `impl Trait`.
+fn without_opaque(mut ty: Type) -> Type {
+    InferOpaque.visit_type_mut(&mut ty);
+    ty
+}
+
 struct InferOpaque;
 
 impl VisitMut for InferOpaque {

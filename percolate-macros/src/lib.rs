@@ -18,25 +18,65 @@ use quote::{ToTokens, quote};
 use args::{Args, Errors};
 use vocabulary::Annotation;
 
-/// Makes a function a database operation.
+/// Makes each call of a function a database operation: measured always, a span when it is sampled.
+///
+/// `#[db_op(operation, parameter, key = value, …)]`
+///
+/// | Position or key | Gives |
+/// |---|---|
+/// | first: an operation known by name, or a string literal | `db.operation.name` |
+/// | second: the parameter that is the collection, or a string literal | `db.collection.name` |
+/// | `collection = expr`, `collection? = expr`, `collection = none` | the same, from an expression, from an `Option`, or none on purpose |
+/// | `namespace`, `server_address`, `system` | `db.namespace`, `server.address`, `db.system.name` |
+/// | `rows`, `affected_rows`, `batch_size` | counts: an expression at entry, or a closure over the value; `rows = stream`, `rows = none` |
+/// | `query_text`, `query_summary` | `db.query.text`, `db.query.summary` |
+/// | `error_type = path` | `error.type`, instead of what the error says of itself |
+/// | `fields(a.b = expr)` | attributes of your own |
+/// | `name`, `kind`, `level`, `parent`, `slow`, `metrics = off`, `leaf` | the span's name, kind, level and parent; slow-call reports; no metrics; no spans inside |
+/// | `crate = path` | the path of percolate-core |
+///
+/// Operations: `get`, `put`, `delete`, `scan`, `batch_write`, `multi_get`, `merge`, `delete_range`, `query`, `search`,
+/// `flush`, `flush_wal`, `compact`, `checkpoint`.
+///
+/// Functions of every kind can be annotated: `async`, generic, methods, returning futures, iterators or streams. What the
+/// call did is read from its value. The manual, `docs/macros.md`, has a section with an example for each key.
 #[proc_macro_attribute]
 pub fn db_op(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     annotate(Annotation::Db, arguments.into(), item.into()).into()
 }
 
-/// Makes a function a background job.
+/// Makes each call of a function one run of a background job: measured always, a span when it is sampled.
+///
+/// `#[background_job(job.type, parameter, key = value, …)]`
+///
+/// | Position or key | Gives |
+/// |---|---|
+/// | first: a job type known by name, or a string literal of dotted words | `job.type` |
+/// | second: the parameter that is the target, or a string literal | `job.target` |
+/// | `target = expr`, `target? = expr`, `target = none` | the same, from an expression, from an `Option`, or none on purpose |
+/// | `batch_size` | `job.batch_size`: an expression at entry, or a closure over the value |
+/// | `error_type`, `fields`, `name`, `kind`, `level`, `parent`, `slow`, `metrics`, `leaf`, `crate` | as in `#[db_op]` |
+///
+/// Job types: `index.build`, `index.save`, `index.load`, `index.field.rebuild`, `index.key.rebuild`,
+/// `embedding.generate`, `wal.flush`, `db.compact`.
+///
+/// `job.status` is `success`, `failed`, `cancelled`, or `partial` where the value says so by `JobStatus`.
 #[proc_macro_attribute]
 pub fn background_job(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     annotate(Annotation::Job, arguments.into(), item.into()).into()
 }
 
-/// Gives defaults to the `#[db_op]` methods of an `impl` block or trait.
+/// Gives defaults to the `#[db_op]` methods of an `impl` block or trait: `#[db_ops(key = value, …)]`.
+///
+/// A method's own key goes before the default; `key = none` takes it away.
 #[proc_macro_attribute]
 pub fn db_ops(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     give_defaults(Annotation::Db, arguments.into(), item.into()).into()
 }
 
-/// Gives defaults to the `#[background_job]` methods of an `impl` block or trait.
+/// Gives defaults to the `#[background_job]` methods of an `impl` block or trait: `#[background_jobs(key = value, …)]`.
+///
+/// A method's own key goes before the default; `key = none` takes it away.
 #[proc_macro_attribute]
 pub fn background_jobs(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     give_defaults(Annotation::Job, arguments.into(), item.into()).into()
