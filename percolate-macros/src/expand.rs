@@ -406,17 +406,19 @@ impl Generator<'_> {
 
     fn is_live(&self) -> TokenStream {
         let p = &self.private;
-        match self.annotated.returns.shape {
-            Shape::Sync => tokens!(#p::SyncCall::is_live(&__percolate_call)),
-            _ => tokens!(#p::Call::is_live(&__percolate_call)),
+        if self.annotated.returns.shape == Shape::Sync {
+            tokens!(#p::SyncCall::is_live(&__percolate_call))
+        } else {
+            tokens!(#p::Call::is_live(&__percolate_call))
         }
     }
 
     fn finish(&self, outcome: &TokenStream) -> TokenStream {
         let p = &self.private;
-        match self.annotated.returns.shape {
-            Shape::Sync => tokens!(#p::SyncCall::finish(&mut __percolate_call, #outcome);),
-            _ => tokens!(#p::Call::finish(__percolate_call, #outcome);),
+        if self.annotated.returns.shape == Shape::Sync {
+            tokens!(#p::SyncCall::finish(&mut __percolate_call, #outcome);)
+        } else {
+            tokens!(#p::Call::finish(__percolate_call, #outcome);)
         }
     }
 
