@@ -26,7 +26,7 @@ use crate::otel::inject;
 const LONGEST_ANSWER: usize = 128 << 20;
 
 /// The longest that an endpoint may make us wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Options of [`HttpEmbeddings`].
 #[derive(Clone)]
