@@ -192,6 +192,7 @@ impl std::fmt::Debug for Otlp {
 
 /// The OTLP exporter of one signal, decided.
 #[derive(Clone)]
+#[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "decided and reported all the same, used by exporters"))]
 pub(super) struct OtlpSettings {
     pub(super) signal: Signal,
     /// Complete, with scheme and, over HTTP, with its path.
@@ -214,6 +215,7 @@ pub(super) struct BatchSettings {
 }
 
 /// Everything decided.
+#[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "decided and reported all the same, used by exporters"))]
 pub(super) struct Settings {
     pub(super) disabled: bool,
     pub(super) traces: Vec<Exporter>,
