@@ -133,7 +133,7 @@ impl StorageError {
     }
 
     pub(super) fn is_disk_full(&self) -> bool {
-        self.says("No space left on device") || self.says("Disk quota exceeded")
+        ["No space left on device", "Disk quota exceeded", "File too large"].iter().any(|text| self.says(text))
     }
 
     /// Whether the write may have reached the disk in part, so that nothing more may follow it.
