@@ -27,6 +27,8 @@ pub use database::{Database, DatabaseOptions, EmbeddingReport, Error, Hit, Searc
 #[cfg(feature = "store")]
 pub use index::vectors::VectorError;
 
+#[cfg(feature = "testing")]
+pub use otel::testing;
 pub use percolate_macros::{background_job, background_jobs, db_op, db_ops};
 #[doc(hidden)]
 pub use private as __private;

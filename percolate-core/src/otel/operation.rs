@@ -352,6 +352,9 @@ fn watched_span(site: &'static Site, operation: &'static str, names: Names<'_>, 
         }
     }
     fields.set_custom(&details.custom);
+    if !site.is_enabled() {
+        return tracing::Span::none();
+    }
     let span = fields
         .with(|values| match def.parent {
             Parent::Child => tracing::Span::new(site.metadata, values),

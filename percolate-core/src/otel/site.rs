@@ -216,15 +216,16 @@ impl Site {
         Self { def, metadata, callsite: DefaultCallsite::new(metadata) }
     }
 
-    /// Whether some `tracing` layer wants this call's span.
+    /// Whether some `tracing` layer may want this call's span.
     #[inline]
     pub(crate) fn is_watched(&'static self) -> bool {
-        if *self.metadata.level() > tracing_core::LevelFilter::current() {
-            return false;
-        }
-        let interest = self.callsite.interest();
-        !interest.is_never()
-            && (interest.is_always() || tracing_core::dispatcher::get_default(|d| d.enabled(self.metadata)))
+        *self.metadata.level() <= tracing_core::LevelFilter::current() && !self.callsite.interest().is_never()
+    }
+
+    /// Whether some `tracing` layer wants the span that is made now. Layers with filters of their own keep the answer
+    /// on the thread until that span comes: ask right before making it, and never without.
+    pub(crate) fn is_enabled(&'static self) -> bool {
+        self.callsite.interest().is_always() || tracing_core::dispatcher::get_default(|d| d.enabled(self.metadata))
     }
 
     /// The place of an attribute among the `tracing` fields.

@@ -187,6 +187,19 @@ pub fn conventional<R>(body: impl FnOnce(&Capture) -> R) -> R {
     result
 }
 
+/// [`conventional`] for a test whose body is a future.
+///
+/// # Panics
+///
+/// When something inside does not follow the conventions; the message is the report.
+pub async fn conventional_async<F: Future>(body: impl FnOnce(Capture) -> F) -> F::Output {
+    let capture = Capture::builder().conventions(ConventionLayer::strict()).build();
+    let future = capture.run(|| body(capture.clone()));
+    let result = capture.instrument(future).await;
+    capture.report().assert_clean();
+    result
+}
+
 impl Default for Capture {
     fn default() -> Self {
         Self::new()

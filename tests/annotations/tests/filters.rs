@@ -1,0 +1,62 @@
+//! Layers with filters of their own beside annotated calls. A filter keeps its answer on the thread until the span or
+//! event it was asked about comes; asked without one coming, it would answer for the next. That happened to events
+//! after a call that was not sampled. One test: it must be the only subscriber of its process, or `tracing` asks anew
+//! each time and hides the mistake.
+
+use std::sync::{Arc, Mutex};
+
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use percolate_core::db_op;
+use percolate_core::otel::ConventionLayer;
+use percolate_core::otel::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt as _};
+
+#[db_op(get, cf)]
+fn get(cf: &str) -> Option<u8> {
+    (!cf.is_empty()).then_some(7)
+}
+
+/// Keeps the targets of events.
+#[derive(Clone, Default)]
+struct Events(Arc<Mutex<Vec<String>>>);
+
+impl<S: Subscriber> Layer<S> for Events {
+    fn on_event(&self, event: &Event<'_>, _: LayerContext<'_, S>) {
+        self.0.lock().expect("no test panics here").push(event.metadata().target().to_owned());
+    }
+}
+
+#[test]
+fn an_unsampled_call_leaves_no_filters_answer_behind() {
+    let events = Events::default();
+    let others = events.clone().with_filter(filter_fn(|metadata| metadata.target() != "percolate::db"));
+    let conventions = ConventionLayer::new();
+    let subscriber = tracing_subscriber::registry().with(others).with(conventions.layer());
+    let meters = SdkMeterProvider::builder().build();
+    let config = RuntimeConfig { meter_provider: Some(MeterProviderHandle::new(meters)), ..RuntimeConfig::default() };
+    let _runtime = runtime::scope(Some(Runtime::build(config).expect("threads start")));
+    tracing::subscriber::with_default(subscriber, || {
+        let event = || tracing::error!(target: "app", "something else");
+        event();
+        let unsampled = SpanContext::new(
+            TraceId::from(7_u128),
+            SpanId::from(9_u64),
+            TraceFlags::default(),
+            true,
+            TraceState::default(),
+        );
+        {
+            let _unsampled = Context::new().with_remote_span_context(unsampled).attach();
+            assert_eq!(get("articles"), Some(7));
+            event();
+        }
+        assert_eq!(get("articles"), Some(7));
+        event();
+    });
+    assert_eq!(*events.0.lock().expect("no test panics here"), ["app"; 3]);
+    assert_eq!(conventions.report().spans, 1);
+}
