@@ -5,6 +5,11 @@
 #[doc = include_str!("../../docs/propagation.md")]
 mod propagation {}
 
+/// The code on the page about the pipeline.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/pipeline.md")]
+mod pipeline {}
+
 /// The program on the front page.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -117,6 +117,46 @@ fn the_duration_histogram_arrives_in_seconds_with_the_storage_bounds() {
 }
 
 #[test]
+fn buckets_are_those_that_were_chosen() {
+    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+    use percolate_core::otel::{ADVISED_BOUNDS, HistogramBuckets};
+    let data = |buckets| {
+        let collector = Collector::grpc(Answer::Accept);
+        let guard = build(pipeline(Otlp::to(collector.endpoint())).histogram_buckets(buckets));
+        let scope = guard.enter();
+        get("articles", true).expect("found");
+        drop(scope);
+        guard.shutdown(SOON).expect("the collector answers");
+        let duration = collector.metrics().into_iter().find(|metric| metric.name == "db.client.operation.duration");
+        duration.and_then(|metric| metric.data)
+    };
+    match data(HistogramBuckets::Advised) {
+        Some(Data::Histogram(histogram)) => assert_eq!(histogram.data_points[0].explicit_bounds, ADVISED_BOUNDS),
+        other => panic!("explicit buckets: {other:?}"),
+    }
+    match data(HistogramBuckets::Exponential) {
+        Some(Data::ExponentialHistogram(histogram)) => assert_eq!(histogram.data_points[0].count, 1),
+        other => panic!("exponential buckets: {other:?}"),
+    }
+}
+
+#[test]
+fn delta_temporality_counts_since_the_last_export() {
+    use opentelemetry_sdk::metrics::Temporality;
+    let collector = Collector::grpc(Answer::Accept);
+    let guard = build(pipeline(Otlp::to(collector.endpoint())).temporality(Temporality::Delta));
+    for calls in [2_u64, 3] {
+        let scope = guard.enter();
+        for _ in 0..calls {
+            get("articles", true).expect("found");
+        }
+        drop(scope);
+        guard.force_flush(SOON).expect("the collector answers");
+        assert_eq!(collector.histogram("db.client.operation.duration").1[0].count, calls);
+    }
+}
+
+#[test]
 fn a_remote_parent_is_the_parent_that_arrives() {
     let collector = Collector::grpc(Answer::Accept);
     let guard = build(pipeline(Otlp::to(collector.endpoint())));

@@ -233,6 +233,7 @@ impl Exporters {
 
 impl Exporters {
     /// `None` where no log record goes anywhere.
+    #[cfg_attr(not(feature = "otlp"), expect(clippy::unnecessary_wraps, reason = "only OTLP can fail"))]
     fn logs(&mut self, settings: &Settings) -> Result<Option<SdkLoggerProvider>, TelemetryError> {
         if settings.logs.is_empty() {
             return Ok(None);
@@ -244,13 +245,13 @@ impl Exporters {
         }
         #[cfg(feature = "otlp")]
         if let (true, Some(handle)) = (settings.logs.contains(&Exporter::Otlp), self.driver.runtime.clone()) {
-            let exporter = super::logs::TimedLogs {
+            let exporter = super::otlp::TimedLogs {
                 inner: super::otlp::log_exporter(&settings.logs_otlp, &handle)?,
                 timeout: settings.logs_batch.export_timeout,
                 driver: self.driver.clone(),
                 counters: self.target(Signal::Logs, super::otlp::describe(&settings.logs_otlp)),
             };
-            provider = provider.with_log_processor(super::logs::batched(exporter, settings.logs_batch));
+            provider = provider.with_log_processor(super::otlp::batched_logs(exporter, settings.logs_batch));
         }
         Ok(Some(provider.build()))
     }

@@ -1,6 +1,5 @@
 //! Events of `tracing` as OpenTelemetry log records: the bridge that finds its provider when the pipeline is installed,
-//! the console's lines, and the exporter that keeps its deadline. Off unless asked for: what a program logs is its own
-//! affair. Invariant: a record carries the ids of the span it was made in, ours or anybody's.
+//! and the console's lines. Off unless asked for: what a program logs is its own affair. Invariant: a record carries the ids of the span it was made in, ours or anybody's.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
@@ -10,17 +9,11 @@ use arc_swap::ArcSwapOption;
 use opentelemetry::InstrumentationScope;
 use opentelemetry::logs::{AnyValue, Logger, LoggerProvider, Severity};
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use opentelemetry_sdk::logs::{
-    BatchConfig, BatchConfigBuilder, BatchLogProcessor, LogBatch, LogExporter, LogProcessor, SdkLogRecord, SdkLogger,
-    SdkLoggerProvider,
-};
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider};
 
 use super::console::ConsoleWriter;
 use super::counters::Counters;
-use super::drive::{Driver, quiet};
-use super::settings::BatchSettings;
 
 /// The bridge of a [`Telemetry::layer`](super::Telemetry::layer).
 pub type LogBridge = OpenTelemetryTracingBridge<PipelineLogger, PipelineLogger>;
@@ -72,50 +65,6 @@ impl Logger for PipelineLogger {
 
     fn event_enabled(&self, level: Severity, target: &str, name: Option<&str>) -> bool {
         self.0.load().as_ref().is_some_and(|logger| logger.event_enabled(level, target, name))
-    }
-}
-
-/// The SDK's queue for log records with our measures.
-pub(super) fn batched(exporter: TimedLogs<impl LogExporter + 'static>, settings: BatchSettings) -> BatchLogProcessor {
-    let config: BatchConfig = BatchConfigBuilder::default()
-        .with_max_queue_size(settings.queue)
-        .with_max_export_batch_size(settings.batch)
-        .with_scheduled_delay(settings.delay)
-        .build();
-    BatchLogProcessor::builder(exporter).with_batch_config(config).build()
-}
-
-/// An exporter of log records that keeps its deadline and counts.
-#[derive(Debug)]
-pub(super) struct TimedLogs<E> {
-    pub(super) inner: E,
-    pub(super) timeout: Duration,
-    pub(super) driver: Driver,
-    pub(super) counters: Arc<Counters>,
-}
-
-impl<E: LogExporter> LogExporter for TimedLogs<E> {
-    /// Done when first polled: the processor calls it on a thread of its own, which has nothing else to do.
-    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
-        let count = batch.iter().count();
-        let result = match self.driver.run(self.timeout, self.inner.export(batch)) {
-            Some(result) => result,
-            None => Err(OTelSdkError::InternalFailure("no answer in time".to_owned())),
-        };
-        match &result {
-            Ok(()) => Counters::add(&self.counters.exported, count),
-            Err(error) => self.counters.failed(count, error.to_string()),
-        }
-        result
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.inner.shutdown_with_timeout(timeout)
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        let _quiet = quiet();
-        self.inner.set_resource(resource);
     }
 }
 

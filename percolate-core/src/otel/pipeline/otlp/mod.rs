@@ -4,28 +4,25 @@
 //! Invariant: making an exporter never connects; a dead collector shows at export only.
 
 mod http;
+mod timed;
 mod tls;
 
 use std::str::FromStr;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use opentelemetry_otlp::{
     Compression, LogExporter, MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
 };
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::metrics::Temporality;
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
-use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 
 use self::http::HttpTransport;
-use super::counters::Counters;
-use super::drive::{Driver, quiet};
+pub(super) use self::timed::{TimedLogs, TimedMetrics, batched_logs};
+use super::drive::quiet;
 use super::error::TelemetryError;
 use super::settings::{OtlpCompression, OtlpProtocol, OtlpSettings};
 
@@ -170,59 +167,4 @@ fn headers(
         }
         Ok(request)
     })
-}
-
-/// A metric exporter that keeps its deadline, without any runtime of its reader, and counts.
-#[derive(Debug)]
-pub(super) struct TimedMetrics<E> {
-    pub(super) inner: E,
-    pub(super) name: String,
-    pub(super) timeout: Duration,
-    pub(super) driver: Driver,
-    pub(super) counters: Arc<Counters>,
-    pub(super) failing: std::sync::atomic::AtomicBool,
-}
-
-impl<E: PushMetricExporter> PushMetricExporter for TimedMetrics<E> {
-    /// Done when first polled: the reader calls it on a thread of its own, which has nothing else to do.
-    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        let result = match self.driver.run(self.timeout, self.inner.export(metrics)) {
-            Some(result) => result,
-            None => Err(OTelSdkError::InternalFailure("no answer in time".to_owned())),
-        };
-        match &result {
-            Ok(()) => Counters::add(&self.counters.exported, 1),
-            Err(error) => self.counters.failed(1, error.to_string()),
-        }
-        self.report(&result);
-        result
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.inner.force_flush()
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.inner.shutdown_with_timeout(timeout)
-    }
-
-    fn temporality(&self) -> Temporality {
-        self.inner.temporality()
-    }
-}
-
-impl<E> TimedMetrics<E> {
-    /// One message when exports begin to fail and one when they work again.
-    fn report(&self, result: &OTelSdkResult) {
-        use std::sync::atomic::Ordering;
-        let to = &self.name;
-        match (self.failing.swap(result.is_err(), Ordering::Relaxed), result) {
-            (false, Err(error)) => tracing::warn!(
-                target: super::TELEMETRY_TARGET,
-                "cannot export metrics to {to}: {error}; further failures are counted in `TelemetryGuard::status`"
-            ),
-            (true, Ok(())) => tracing::info!(target: super::TELEMETRY_TARGET, "exporting metrics to {to} works again"),
-            (true, Err(_)) | (false, Ok(())) => {}
-        }
-    }
 }
