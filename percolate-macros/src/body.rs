@@ -1,7 +1,7 @@
 //! The tokens of a body: finds each `record!(key = value)` and turns it into the form that names the site. Nothing
 //! else is touched, and nothing needs to parse.
 
-use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 use syn::LitStr;
 use syn::spanned::Spanned;
@@ -41,11 +41,19 @@ pub(crate) fn of_failed(item: TokenStream) -> TokenStream {
 
 fn walk(tokens: TokenStream, to: Rewrite<'_>, attributes: &mut Vec<LitStr>, errors: &mut Errors) -> TokenStream {
     let mut out: Vec<TokenTree> = Vec::new();
+    let mut is_other_body_next = false;
     for token in tokens {
         let TokenTree::Group(group) = token else {
             out.push(token);
             continue;
         };
+        if is_annotation(&out, &group) {
+            is_other_body_next = true;
+        } else if is_other_body_next && group.delimiter() == Delimiter::Brace {
+            is_other_body_next = false;
+            out.push(group.into());
+            continue;
+        }
         let inner = if is_record(&out)
             && let Some(pairs) = recorded(group.stream())
         {
@@ -58,6 +66,13 @@ fn walk(tokens: TokenStream, to: Rewrite<'_>, attributes: &mut Vec<LitStr>, erro
         out.push(rewritten.into());
     }
     out.into_iter().collect()
+}
+
+/// Whether a group is the annotation of a function inside the body, whose `record!` is its own matter.
+fn is_annotation(before: &[TokenTree], group: &Group) -> bool {
+    let is_attribute = matches!(before.last(), Some(TokenTree::Punct(hash)) if hash.as_char() == '#');
+    let names_us = |token| matches!(token, TokenTree::Ident(name) if name == "db_op" || name == "background_job");
+    is_attribute && group.delimiter() == Delimiter::Bracket && group.stream().into_iter().any(names_us)
 }
 
 /// Whether the last tokens are `record !`, alone or at the end of a path in which the crate is called anything.
@@ -117,6 +132,19 @@ mod tests {
         });
         assert_eq!(tokens, expected.to_string());
         assert_eq!(attributes, ["c.d"]);
+    }
+
+    #[test]
+    fn an_annotated_function_inside_keeps_its_own() {
+        let inner = quote!(
+            #[percolate_core::db_op(get, "a")]
+            fn f(a: [u8; 2]) -> u8 {
+                record!(c.d = 1)
+            }
+        );
+        let (tokens, attributes) = rewritten(quote!({ #inner } record!(e.f = 2)));
+        assert_eq!(tokens, quote!({ #inner } record!(@site SITE [1usize &(2)])).to_string());
+        assert_eq!(attributes, ["e.f"]);
     }
 
     #[test]

@@ -280,6 +280,73 @@ fn a_mutable_and_a_destructured_argument_stay_what_they_are() {
     assert_span!(spans, "get users", "app.id" = 4, "db.response.returned_rows" = ABSENT);
 }
 
+#[test]
+fn what_a_call_owns_is_dropped_inside_it() {
+    struct Guard;
+    impl Drop for Guard {
+        #[db_op(delete, "guard")]
+        fn drop(&mut self) {}
+    }
+    #[db_op(get, "local")]
+    fn local() -> u8 {
+        let _guard = Guard;
+        1
+    }
+    #[db_op(get, "moved")]
+    fn moved(guard: Guard) {
+        let _ = &guard;
+    }
+    spans_of(|| {
+        local();
+        moved(Guard);
+    })
+    .assert_tree(
+        "
+        get local [client]
+          delete guard [client]
+        get moved [client]
+          delete guard [client]
+        ",
+    );
+}
+
+#[test]
+fn a_bound_on_a_type_parameter_is_what_is_known_of_it() {
+    use percolate_core::otel::{ErrorType, Rows};
+    #[db_op(scan, "known")]
+    fn known<T: Rows, E: ErrorType>(value: Result<T, E>) -> Result<T, E> {
+        value
+    }
+    #[db_op(scan, "unknown")]
+    fn unknown<T, E>(value: Result<T, E>) -> Result<T, E> {
+        value
+    }
+    let spans = spans_of(|| {
+        let _ = known::<_, io::Error>(Ok(vec![1, 2]));
+        let _ = unknown::<_, io::Error>(Ok(vec![1, 2]));
+    });
+    assert_span!(spans, "scan known", "db.response.returned_rows" = 2);
+    assert_span!(spans, "scan unknown", "db.response.returned_rows" = ABSENT);
+}
+
+#[test]
+fn an_annotated_function_may_hold_another() {
+    #[db_op(query, "outer")]
+    fn outer() -> usize {
+        #[db_op(get, "inner", fields(app.of = "inner"))]
+        fn inner() -> usize {
+            record!(app.depth = 2);
+            2
+        }
+        let depth = inner();
+        record!(app.depth = depth - 1);
+        depth
+    }
+    let spans = spans_of(|| assert_eq!(outer(), 2));
+    assert_span!(spans, "query outer", "app.depth" = 1, "app.of" = ABSENT);
+    assert_span!(spans, "get inner", "app.depth" = 2, "app.of" = "inner", parent: "query outer");
+}
+
 // ---- the keys ----
 
 #[test]
@@ -520,6 +587,77 @@ fn async_traits_of_both_kinds_are_covered() {
     );
 }
 
+#[test]
+fn a_panic_in_a_future_ends_the_call_and_goes_on() {
+    #[db_op(get, "a")]
+    async fn get() -> Option<u8> {
+        tokio::task::yield_now().await;
+        panic!("no value")
+    }
+    let spans = spans_of_async(std::panic::AssertUnwindSafe(get()).catch_unwind());
+    assert_span!(spans, "get a", error: true, "error.type" = "panic");
+}
+
+#[test]
+fn calls_that_are_awaited_together_do_not_mix() {
+    #[db_op(get, "row")]
+    async fn row() {
+        tokio::task::yield_now().await;
+    }
+    #[db_op(query, cf)]
+    async fn query(cf: &str) {
+        tokio::task::yield_now().await;
+        row().await;
+        row().await;
+    }
+    let spans = spans_of_async(async { futures_util::join!(query("a"), query("b")) });
+    spans.assert_tree(
+        "
+        query a [client]
+          get row [client]
+          get row [client]
+        query b [client]
+          get row [client]
+          get row [client]
+        ",
+    );
+}
+
+#[test]
+fn a_future_may_move_between_threads() {
+    #[db_op(get, cf)]
+    async fn get(cf: String) -> usize {
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        cf.len()
+    }
+    let capture = Capture::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).build().expect("a runtime");
+    runtime.block_on(async {
+        let tasks = (0..6).map(|_| tokio::spawn(capture.instrument(get("a".into()))));
+        assert_eq!(futures_util::future::join_all(tasks).await.len(), 6);
+    });
+    assert_eq!(capture.spans().all("get a").len(), 6);
+}
+
+#[test]
+fn spans_of_others_nest_in_both_directions() {
+    use tracing::Instrument as _;
+    #[db_op(get, cf)]
+    async fn get(cf: &str) {
+        async { tokio::task::yield_now().await }.instrument(tracing::info_span!("inside")).await;
+    }
+    let spans = spans_of_async(async { get("a").instrument(tracing::info_span!("request")).await });
+    spans.assert_tree(
+        "
+        request [internal]
+          get a [client]
+            inside [internal]
+        ",
+    );
+}
+
 // ---- rows that are read later ----
 
 fn rows() -> Vec<Result<Row, StoreError>> {
@@ -624,7 +762,27 @@ fn a_stream_is_counted_in_every_coat() {
     assert_span!(spans, "scan trait", error: false, "db.response.returned_rows" = 1);
 }
 
+#[test]
+fn a_panic_while_a_row_is_read_ends_the_call_as_one() {
+    #[db_op(scan, "torn", rows = stream)]
+    fn scan() -> impl Iterator<Item = u8> {
+        (0..3).inspect(|row| assert!(*row < 1, "torn"))
+    }
+    let spans = spans_of(|| std::panic::catch_unwind(|| scan().count()).expect_err("the second row"));
+    assert_span!(spans, "scan torn", error: true, "error.type" = "panic");
+}
+
 // ---- jobs ----
+
+#[test]
+fn a_dropped_job_is_cancelled_and_did_not_fail() {
+    #[background_job(wal.flush, target = "wal")]
+    async fn flush() {
+        std::future::pending::<()>().await;
+    }
+    let spans = spans_of(|| assert!(flush().now_or_never().is_none()));
+    assert_span!(spans, "wal.flush wal", error: false, "job.status" = "cancelled", "error.type" = ABSENT);
+}
 
 #[test]
 fn a_job_is_named_by_its_type_and_target() {

@@ -1,0 +1,120 @@
+//! What an annotation costs when it is compiled: time and machine code of two hundred functions, bare, under
+//! `#[tracing::instrument]` and under `#[db_op]`, each in a crate of its own.
+//!
+//! `cargo run -p percolate-annotation-tests --example annotation_cost`. Times are processor time of the compiler, the
+//! best of five, so other work on the machine disturbs them little. The numbers are in `docs/macros.md`.
+
+#![expect(clippy::print_stdout, reason = "it prints its result")]
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const FUNCTIONS: usize = 200;
+const RUNS: usize = 5;
+
+/// The crates, and the attribute above each of their functions.
+const CRATES: [(&str, &str); 4] = [
+    ("bare", ""),
+    ("instrument", "#[tracing::instrument(level = \"info\", skip_all, fields(cf = cf))]"),
+    ("instrument_err", "#[tracing::instrument(level = \"info\", skip_all, fields(cf = cf), err)]"),
+    ("db_op", "#[percolate_core::db_op(get, cf)]"),
+];
+
+const HEAD: &str = r#"
+#[derive(Debug)]
+pub enum Error {
+    Missing,
+}
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("missing")
+    }
+}
+impl std::error::Error for Error {}
+"#;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+    let place = workspace.join("target/annotation-cost");
+    let mut bare = None;
+    println!("{FUNCTIONS} functions, added to those of the bare crate:");
+    for (name, attribute) in CRATES {
+        let package = write_package(&place, &workspace, name, attribute)?;
+        let checked = best(&package, "check")?;
+        let built = best(&package, "build --release")?;
+        let code = machine_code(&place.join(format!("target/release/lib{name}.rlib")))?;
+        let (bare_checked, bare_built, bare_code) = *bare.get_or_insert((checked, built, code));
+        println!(
+            "{name:15} check {:5.2} s   release build {:5.2} s   machine code {:5} bytes a function",
+            checked - bare_checked,
+            built - bare_built,
+            code.saturating_sub(bare_code) / FUNCTIONS,
+        );
+    }
+    Ok(())
+}
+
+/// A crate of its own with the functions under one attribute.
+fn write_package(place: &Path, workspace: &Path, name: &str, attribute: &str) -> Result<PathBuf, Box<dyn Error>> {
+    let package = place.join(name);
+    fs::create_dir_all(package.join("src"))?;
+    let core = workspace.join("percolate-core");
+    let manifest = format!(
+        "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
+         percolate-core = {{ path = \"{}\", default-features = false }}\ntracing = \"0.1\"\n\n\
+         [profile.release]\ncodegen-units = 1\n",
+        core.display()
+    );
+    fs::write(package.join("Cargo.toml"), manifest)?;
+    fs::copy(workspace.join("Cargo.lock"), package.join("Cargo.lock"))?;
+    let mut source = String::from(HEAD);
+    for number in 0..FUNCTIONS {
+        write!(
+            source,
+            "{attribute}\npub fn get_{number}(cf: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {{\n    \
+             if key.len() == {number} {{\n        return Err(Error::Missing);\n    }}\n    \
+             Ok((cf.len() > {number}).then(|| key.to_vec()))\n}}\n"
+        )?;
+    }
+    fs::write(package.join("src/lib.rs"), source)?;
+    Ok(package)
+}
+
+/// The least processor time, in seconds, of compiling the package alone, its dependencies being there.
+fn best(package: &Path, command: &str) -> Result<f64, Box<dyn Error>> {
+    let run = || -> Result<f64, Box<dyn Error>> {
+        let script = format!("TIMEFORMAT='%U %S'; time {} {command} --quiet --offline", env!("CARGO"));
+        let output = Command::new("bash")
+            .args(["-c", &script])
+            .env("CARGO_TARGET_DIR", package.with_file_name("target"))
+            .env("CARGO_INCREMENTAL", "0")
+            .current_dir(package)
+            .output()?;
+        let said = String::from_utf8(output.stderr)?;
+        if !output.status.success() {
+            return Err(format!("`cargo {command}` failed in {}:\n{said}", package.display()).into());
+        }
+        let times = said.lines().last().unwrap_or_default().split_whitespace();
+        Ok(times.map(str::parse::<f64>).sum::<Result<f64, _>>()?)
+    };
+    run()?;
+    let mut best = f64::MAX;
+    for _ in 0..RUNS {
+        let source = package.join("src/lib.rs");
+        let text = fs::read(&source)?;
+        fs::write(&source, text)?;
+        best = best.min(run()?);
+    }
+    Ok(best)
+}
+
+/// Bytes of code and constants in a library's object files, as `size` counts them.
+fn machine_code(library: &Path) -> Result<usize, Box<dyn Error>> {
+    let output = Command::new("size").arg(library).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let sizes = text.lines().skip(1).filter_map(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+    Ok(sizes.sum())
+}
