@@ -80,6 +80,22 @@ pub const METRIC_UNSAMPLED: &str = "percolate.call.unsampled";
 pub const PERCOLATE_REASON: &str = "percolate.reason";
 /// Counter of spans that were lost, by reason.
 pub const METRIC_SPANS_DROPPED: &str = "percolate.span.dropped";
+/// Keys, as RocksDB estimates them.
+pub const METRIC_ROCKSDB_KEYS: &str = "rocksdb.keys";
+/// Memory of all memory tables.
+pub const METRIC_ROCKSDB_MEMTABLE: &str = "rocksdb.memtable.size";
+/// Size of all table files.
+pub const METRIC_ROCKSDB_SST: &str = "rocksdb.sst.size";
+/// Bytes that compactions have yet to rewrite, as RocksDB estimates them.
+pub const METRIC_ROCKSDB_COMPACTION_PENDING: &str = "rocksdb.compaction.pending";
+/// Compactions running now.
+pub const METRIC_ROCKSDB_COMPACTIONS: &str = "rocksdb.compaction.running";
+/// Flushes of memory tables running now.
+pub const METRIC_ROCKSDB_FLUSHES: &str = "rocksdb.flush.running";
+/// Memory of the block cache in use.
+pub const METRIC_ROCKSDB_CACHE: &str = "rocksdb.block_cache.size";
+/// Snapshots that are not released.
+pub const METRIC_ROCKSDB_SNAPSHOTS: &str = "rocksdb.snapshots";
 /// Marks the series that holds what exceeds a metric's limit. Boolean, from the SDKs.
 pub const OTEL_METRIC_OVERFLOW: &str = "otel.metric.overflow";
 
@@ -513,7 +529,41 @@ pub const METRICS: &[MetricDef] = &[
         brief: "Spans that were lost, by reason.",
         attributes: &[late(PERCOLATE_REASON, Required)],
     },
+    rocksdb(METRIC_ROCKSDB_KEYS, "{key}", "Keys, as RocksDB estimates them.", ROCKSDB_FAMILY),
+    rocksdb(METRIC_ROCKSDB_MEMTABLE, "By", "Memory of all memory tables.", ROCKSDB_FAMILY),
+    rocksdb(METRIC_ROCKSDB_SST, "By", "Size of all table files.", ROCKSDB_FAMILY),
+    rocksdb(
+        METRIC_ROCKSDB_COMPACTION_PENDING,
+        "By",
+        "Bytes that compactions have yet to rewrite, as RocksDB estimates them.",
+        ROCKSDB_FAMILY,
+    ),
+    rocksdb(METRIC_ROCKSDB_COMPACTIONS, "{compaction}", "Compactions running now.", ROCKSDB_STORE),
+    rocksdb(METRIC_ROCKSDB_FLUSHES, "{flush}", "Flushes of memory tables running now.", ROCKSDB_STORE),
+    rocksdb(METRIC_ROCKSDB_CACHE, "By", "Memory of the block cache in use.", ROCKSDB_STORE),
+    rocksdb(METRIC_ROCKSDB_SNAPSHOTS, "{snapshot}", "Snapshots that are not released.", ROCKSDB_STORE),
 ];
+
+const ROCKSDB_STORE: &[AttributeUse] = &[late(DB_SYSTEM_NAME, Required), late(DB_NAMESPACE, Required)];
+const ROCKSDB_FAMILY: &[AttributeUse] =
+    &[late(DB_SYSTEM_NAME, Required), late(DB_NAMESPACE, Required), late(DB_COLLECTION_NAME, Required)];
+
+const fn rocksdb(
+    name: &'static str,
+    unit: &'static str,
+    brief: &'static str,
+    attributes: &'static [AttributeUse],
+) -> MetricDef {
+    MetricDef {
+        name,
+        instrument: "updowncounter",
+        unit,
+        stability: Development,
+        source: Source::Percolate,
+        brief,
+        attributes,
+    }
+}
 
 const POOL: &[AttributeUse] = &[late("db.client.connection.pool.name", Required)];
 

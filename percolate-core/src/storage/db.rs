@@ -42,10 +42,10 @@ pub(super) type Rocks = DBWithThreadMode<MultiThreaded>;
 /// ```
 #[derive(Clone)]
 pub struct Storage {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     db: Rocks,
     path: PathBuf,
     namespace: String,
@@ -291,6 +291,12 @@ impl std::fmt::Debug for Storage {
 }
 
 impl Inner {
+    /// A number that RocksDB keeps of a column family.
+    pub(super) fn property(&self, family: &str, name: &rocksdb::properties::PropName) -> Option<u64> {
+        let family = self.db.cf_handle(family)?;
+        self.db.property_int_value_cf(&family, name).ok().flatten()
+    }
+
     fn new(db: Rocks, path: &Path, families: Vec<String>, cache: Cache, options: &StorageOptions) -> Self {
         let mut writes = WriteOptions::default();
         writes.set_sync(options.sync);

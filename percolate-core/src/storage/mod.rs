@@ -10,6 +10,7 @@ mod db;
 mod error;
 mod iterator;
 pub mod keys;
+mod metrics;
 mod options;
 mod worker;
 

@@ -1,0 +1,114 @@
+//! RocksDB's own figures as observable instruments: asked when metrics are collected, and by nobody else.
+//!
+//! The names are percolate's, in the namespace the conventions give to a system; they are declared in `semconv/`.
+
+use std::sync::{Arc, Weak};
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
+use rocksdb::properties as rocks;
+
+use super::Storage;
+use super::db::Inner;
+use crate::otel::conventions as names;
+use crate::otel::conventions::MetricDef;
+
+/// One figure that RocksDB keeps.
+struct Figure {
+    metric: &'static str,
+    property: &'static rocksdb::properties::PropName,
+    /// Whether each column family has its own; else the first one's is the database's.
+    of_families: bool,
+}
+
+const FIGURES: [Figure; 8] = [
+    Figure { metric: names::METRIC_ROCKSDB_KEYS, property: rocks::ESTIMATE_NUM_KEYS, of_families: true },
+    Figure { metric: names::METRIC_ROCKSDB_MEMTABLE, property: rocks::CUR_SIZE_ALL_MEM_TABLES, of_families: true },
+    Figure { metric: names::METRIC_ROCKSDB_SST, property: rocks::TOTAL_SST_FILES_SIZE, of_families: true },
+    Figure {
+        metric: names::METRIC_ROCKSDB_COMPACTION_PENDING,
+        property: rocks::ESTIMATE_PENDING_COMPACTION_BYTES,
+        of_families: true,
+    },
+    Figure { metric: names::METRIC_ROCKSDB_COMPACTIONS, property: rocks::NUM_RUNNING_COMPACTIONS, of_families: false },
+    Figure { metric: names::METRIC_ROCKSDB_FLUSHES, property: rocks::NUM_RUNNING_FLUSHES, of_families: false },
+    Figure { metric: names::METRIC_ROCKSDB_CACHE, property: rocks::BLOCK_CACHE_USAGE, of_families: false },
+    Figure { metric: names::METRIC_ROCKSDB_SNAPSHOTS, property: rocks::NUM_SNAPSHOTS, of_families: false },
+];
+
+impl Storage {
+    /// Offers RocksDB's figures to a meter provider: keys, memory tables, files, pending and running compactions,
+    /// flushes, block cache and snapshots, by column family where RocksDB keeps them so.
+    ///
+    /// They are read whenever that provider collects, which takes no lock that reads or writes wait for. A store that
+    /// was closed is not kept open by this; its figures end.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let storage = percolate_core::storage::Storage::open(dir.path(), Default::default())?;
+    /// storage.observe(&*opentelemetry::global::meter_provider());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn observe(&self, provider: &(dyn MeterProvider + Send + Sync)) {
+        let meter = provider.meter_with_scope(crate::otel::metrics::scope());
+        for figure in &FIGURES {
+            let Some(definition) = names::METRICS.iter().find(|metric| metric.name == figure.metric) else { continue };
+            self.observe_figure(&meter, figure, definition);
+        }
+    }
+
+    fn observe_figure(&self, meter: &Meter, figure: &'static Figure, definition: &'static MetricDef) {
+        let store = Arc::downgrade(&self.inner);
+        // The SDK keeps the callback; the handle is not needed.
+        _ = meter
+            .i64_observable_up_down_counter(definition.name)
+            .with_unit(definition.unit)
+            .with_description(definition.brief)
+            .with_callback(move |observer| report(&store, figure, observer))
+            .build();
+    }
+}
+
+fn report(store: &Weak<Inner>, figure: &Figure, observer: &dyn AsyncInstrument<i64>) {
+    let Some(inner) = store.upgrade() else { return };
+    let storage = Storage { inner };
+    let families = storage.column_families();
+    let asked = if figure.of_families { &families[..] } else { families.get(..1).unwrap_or_default() };
+    for family in asked {
+        let Some(value) = storage.inner.property(family, figure.property) else { continue };
+        let mut attributes = vec![
+            KeyValue::new(names::DB_SYSTEM_NAME, "rocksdb"),
+            KeyValue::new(names::DB_NAMESPACE, storage.namespace().to_owned()),
+        ];
+        if figure.of_families {
+            attributes.push(KeyValue::new(names::DB_COLLECTION_NAME, family.clone()));
+        }
+        observer.observe(i64::try_from(value).unwrap_or(i64::MAX), &attributes);
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use crate::otel::testing::Capture;
+    use crate::storage::{Storage, StorageOptions};
+
+    #[test]
+    fn rocksdbs_figures_are_collected_by_column_family_and_end_with_the_store() {
+        let dir = tempfile::tempdir().expect("a directory can be made");
+        let options = StorageOptions::new().column_family("articles").namespace("library");
+        let storage = Storage::open(dir.path(), options).expect("it opens");
+        let capture = Capture::new();
+        storage.observe(capture.meter_provider());
+        for n in 0..10_u8 {
+            storage.put("articles", [n], [n]).expect("it writes");
+        }
+        let metrics = capture.metrics();
+        let about = [("db.collection.name", "articles"), ("db.namespace", "library")];
+        assert!((metrics.sum("rocksdb.keys", &about) - 10.0).abs() < f64::EPSILON);
+        assert!(metrics.sum("rocksdb.memtable.size", &about) > 0.0);
+        assert_eq!(metrics.metric("rocksdb.block_cache.size").points().len(), 1, "one cache for the database");
+        capture.report().assert_clean();
+    }
+}
