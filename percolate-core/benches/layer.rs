@@ -10,6 +10,7 @@ use percolate_core::otel::ConventionLayer;
 use percolate_core::otel::layer::Profile;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Dispatch, Subscriber, field::Empty};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
@@ -78,10 +79,15 @@ fn time(dispatch: &Dispatch, body: fn()) -> f64 {
 #[expect(clippy::print_stdout, reason = "a bench prints what it found")]
 fn main() {
     let off = ConventionLayer::builder().profile(Profile::Off).build();
+    // As in percolate's own pipeline: an exporting layer that leaves these spans to others. `tracing` then asks both
+    // filters for each span.
+    let refusing = || Stateful.with_filter(filter_fn(|metadata| metadata.target() != "percolate::db"));
+    let beside = Registry::default().with(refusing()).with(ConventionLayer::new().layer());
     let settings = [
         ("registry alone, a database span", Dispatch::new(Registry::default()), right as fn()),
         ("+ a layer that keeps as much state", Dispatch::new(Registry::default().with(Stateful)), right),
         ("+ ConventionLayer", Dispatch::new(Registry::default().with(ConventionLayer::new().layer())), right),
+        ("+ ConventionLayer beside a layer whose filter refuses the span", Dispatch::new(beside), right),
         ("+ ConventionLayer, profile off", Dispatch::new(Registry::default().with(off.layer())), right),
         ("registry alone, somebody else's span", Dispatch::new(Registry::default()), other),
         (
