@@ -67,7 +67,8 @@ doc:
 
 bench:
 	@scripts/setup.sh rust
-	cargo bench --workspace
+	@echo "==> the first time builds RocksDB once more, optimised (10-15 minutes); then some minutes on an idle machine"
+	cargo run --release --package percolate-bench --features store,fastrace,autometrics
 
 clean:
 	cargo clean

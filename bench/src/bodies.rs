@@ -1,0 +1,186 @@
+//! What is called: nothing at all, or RocksDB with its data in the block cache.
+//!
+//! A body knows nothing of telemetry; `calls.rs` puts each kind of instrumentation around it.
+
+use std::hint::black_box;
+
+#[cfg(feature = "store")]
+pub(crate) use store::{Batch, Get, Put, Scan, Store};
+
+/// How a body fails.
+#[cfg(feature = "store")]
+pub(crate) type Failure = rocksdb::Error;
+/// How a body fails.
+#[cfg(not(feature = "store"))]
+pub(crate) type Failure = std::fmt::Error;
+
+/// The function that is instrumented.
+pub(crate) trait Body: Sync {
+    /// What one call returns.
+    type Out;
+    /// Call number `turn`.
+    fn run(&self, turn: usize) -> Result<Self::Out, Failure>;
+}
+
+/// One thing to call, and how often at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Workload {
+    /// `empty`, `get`, `put`, `scan`, `batch`.
+    pub(crate) name: &'static str,
+    /// Calls of one round.
+    pub(crate) calls: usize,
+    /// Whether all settings run, or those of percolate alone.
+    pub(crate) all_settings: bool,
+}
+
+impl Workload {
+    /// The settings' names in the result: bare for the `get`, with a prefix for the others.
+    pub(crate) fn key(&self, threads: usize, setting: &str) -> String {
+        let threads = if threads == 2 { "two_threads_" } else { "" };
+        if self.name == "get" { format!("{threads}{setting}") } else { format!("{threads}{}_{setting}", self.name) }
+    }
+}
+
+/// The body that does nothing.
+pub(crate) const EMPTY: Workload = Workload { name: "empty", calls: 40_000, all_settings: true };
+
+/// Calls of RocksDB.
+#[cfg(feature = "store")]
+pub(crate) const STORE: [Workload; 4] = [
+    Workload { name: "get", calls: 40_000, all_settings: true },
+    Workload { name: "put", calls: 10_000, all_settings: false },
+    Workload { name: "scan", calls: 2_000, all_settings: false },
+    Workload { name: "batch", calls: 1_000, all_settings: false },
+];
+/// Calls of RocksDB: none without it.
+#[cfg(not(feature = "store"))]
+pub(crate) const STORE: [Workload; 0] = [];
+
+/// Rows of a scan and of a batch.
+#[cfg(feature = "store")]
+pub(crate) const ROWS: usize = 100;
+
+/// Does nothing, and finds one row.
+#[derive(Debug)]
+pub(crate) struct Empty;
+
+impl Body for Empty {
+    type Out = Option<Vec<u8>>;
+
+    fn run(&self, turn: usize) -> Result<Self::Out, Failure> {
+        black_box(turn);
+        Ok(Some(Vec::new()))
+    }
+}
+
+#[cfg(feature = "store")]
+mod store {
+    use std::hint::black_box;
+
+    use rocksdb::{BlockBasedOptions, Cache, DBWithThreadMode, IteratorMode, MultiThreaded, Options, WriteBatch};
+    use tempfile::TempDir;
+
+    use super::{Body, Failure, ROWS};
+    use crate::Failed;
+
+    const KEYS: usize = 10_000;
+    const VALUE: [u8; 100] = [b'v'; 100];
+
+    /// Ten thousand values of 100 bytes, in one file and in the block cache.
+    pub(crate) struct Store {
+        db: DBWithThreadMode<MultiThreaded>,
+        keys: Vec<[u8; 16]>,
+        _dir: TempDir,
+    }
+
+    impl Store {
+        pub(crate) fn open() -> Result<Self, Failed> {
+            let dir = tempfile::tempdir()?;
+            let mut options = Options::default();
+            options.create_if_missing(true);
+            let mut table = BlockBasedOptions::default();
+            table.set_block_cache(&Cache::new_lru_cache(64 << 20));
+            options.set_block_based_table_factory(&table);
+            let db = DBWithThreadMode::open(&options, dir.path())?;
+            let keys: Vec<_> = (0..KEYS).map(key).collect();
+            for key in &keys {
+                db.put(key, VALUE)?;
+            }
+            db.flush()?;
+            db.compact_range(None::<&[u8]>, None::<&[u8]>);
+            let store = Self { db, keys, _dir: dir };
+            for turn in 0..KEYS {
+                black_box(Get(&store).run(turn)?);
+            }
+            Ok(store)
+        }
+
+        fn key(&self, turn: usize) -> &[u8; 16] {
+            // A prime step: neighbours in time are not neighbours in a block.
+            &self.keys[turn.wrapping_mul(7919) % KEYS]
+        }
+    }
+
+    fn key(number: usize) -> [u8; 16] {
+        let mut key = *b"article/00000000";
+        for (place, digit) in key.iter_mut().rev().zip(number.to_string().bytes().rev()) {
+            *place = digit;
+        }
+        key
+    }
+
+    /// Reads one value.
+    pub(crate) struct Get<'a>(pub(crate) &'a Store);
+
+    impl Body for Get<'_> {
+        type Out = Option<Vec<u8>>;
+
+        fn run(&self, turn: usize) -> Result<Self::Out, Failure> {
+            Ok(self.0.db.get_pinned(self.0.key(turn))?.map(|value| value.to_vec()))
+        }
+    }
+
+    /// Writes one value; the log is not synced.
+    pub(crate) struct Put<'a>(pub(crate) &'a Store);
+
+    impl Body for Put<'_> {
+        type Out = ();
+
+        fn run(&self, turn: usize) -> Result<(), Failure> {
+            self.0.db.put(self.0.key(turn), VALUE)
+        }
+    }
+
+    /// Reads a hundred rows in order.
+    pub(crate) struct Scan<'a>(pub(crate) &'a Store);
+
+    impl Body for Scan<'_> {
+        type Out = usize;
+
+        fn run(&self, turn: usize) -> Result<usize, Failure> {
+            let from =
+                IteratorMode::From(&self.0.keys[turn.wrapping_mul(7919) % (KEYS - ROWS)], rocksdb::Direction::Forward);
+            let mut rows = 0;
+            for row in self.0.db.iterator(from).take(ROWS) {
+                black_box(row?);
+                rows += 1;
+            }
+            Ok(rows)
+        }
+    }
+
+    /// Writes a hundred values at once.
+    pub(crate) struct Batch<'a>(pub(crate) &'a Store);
+
+    impl Body for Batch<'_> {
+        type Out = ();
+
+        fn run(&self, turn: usize) -> Result<(), Failure> {
+            let mut batch = WriteBatch::default();
+            for number in 0..ROWS {
+                batch.put(self.0.key(turn + number), VALUE);
+            }
+            self.0.db.write(batch)
+        }
+    }
+}
