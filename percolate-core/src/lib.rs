@@ -29,6 +29,48 @@ pub use index::vectors::VectorError;
 
 #[cfg(feature = "testing")]
 pub use otel::testing;
-pub use percolate_macros::{background_job, background_jobs, db_op, db_ops};
+/// # Examples
+///
+/// ```
+/// use percolate_core::background_job;
+///
+/// #[background_job(index.build, target = "hnsw", batch_size = |built| *built)]
+/// fn build(vectors: &[[f32; 2]]) -> Result<usize, std::io::Error> {
+///     Ok(vectors.len())
+/// }
+/// # assert_eq!(build(&[[0.0, 1.0]]).unwrap(), 1);
+/// ```
+pub use percolate_macros::background_job;
+#[doc(inline)]
+pub use percolate_macros::background_jobs;
+/// # Examples
+///
+/// ```
+/// use percolate_core::db_op;
+///
+/// #[db_op(multi_get, cf, rows = |found| found.iter().flatten().count(), fields(app.keys = keys.len()))]
+/// fn multi_get(cf: &str, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, std::io::Error> {
+///     Ok(keys.iter().map(|key| (*key == "a").then(Vec::new)).collect())
+/// }
+/// # assert_eq!(multi_get("articles", &["a", "b"]).unwrap().len(), 2);
+/// ```
+pub use percolate_macros::db_op;
+/// # Examples
+///
+/// ```
+/// use percolate_core::{db_op, db_ops};
+///
+/// struct Store { name: String }
+///
+/// #[db_ops(namespace = self.name, system = "redb")]
+/// impl Store {
+///     #[db_op(get, cf)]
+///     fn get(&self, cf: &str) -> Option<Vec<u8>> {
+///         None
+///     }
+/// }
+/// # assert!(Store { name: "demo".into() }.get("articles").is_none());
+/// ```
+pub use percolate_macros::db_ops;
 #[doc(hidden)]
 pub use private as __private;

@@ -165,6 +165,17 @@ as_field_of_pointers!(&T, &mut T, Box<T>, std::rc::Rc<T>, std::sync::Arc<T>);
 /// under `#[db_op]` or `#[background_job]`. The annotation declares the attribute by itself.
 ///
 /// The value is evaluated only when the call is recorded. Recording a key again replaces its value.
+///
+/// ```
+/// use percolate_core::{db_op, record};
+///
+/// #[db_op(get, cf)]
+/// fn get(cf: &str) -> Option<Vec<u8>> {
+///     record!(app.cached = cf == "hot");
+///     None
+/// }
+/// # assert!(get("hot").is_none());
+/// ```
 #[macro_export]
 macro_rules! record {
     (@site $site:ident $([$index:literal $value:expr])*) => {{
