@@ -3,34 +3,33 @@
 //! One write is one batch: the entity, its index entries and its mark for embedding reach the disk together or not
 //! at all. Reading what is to be replaced and writing the replacement happen under a lock chosen by the entity's id.
 
+mod error;
+mod options;
 mod tasks;
 mod vectors;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::admin::IndexManager;
-use crate::embeddings::{BatchEmbedder, EmbeddingError, EmbeddingProvider, OfflineEmbeddings};
-use crate::index::vectors::VectorError;
+use crate::embeddings::BatchEmbedder;
 use crate::index::{self, Indexed};
-use crate::otel::ErrorType;
-use crate::schema::entity::{Entity, MalformedRecord, Record, Timestamp, field_value};
+use crate::schema::entity::{Entity, Record, Timestamp, field_value};
 use crate::schema::{EntityError, Schema, SchemaError};
 use crate::storage::column_families::{
-    DATABASE, ENTITIES, FIELD_INDEX, KEY_INDEX, PENDING_EMBEDDINGS, RESOURCES, SCHEMAS,
+    DATABASE, ENTITIES, FIELD_INDEX, KEY_INDEX, META, PENDING_EMBEDDINGS, RESOURCES, SCHEMAS,
 };
-use crate::storage::keys::{self, MalformedKey};
-use crate::storage::{
-    BatchWriter, Entry, MaintenanceError, OpenError, ReadError, ScanRange, Storage, StorageOptions, WriteError,
-};
+use crate::storage::keys;
+use crate::storage::{BatchWriter, Entry, ReadError, ScanRange, Storage};
 use crate::{db_op, db_ops};
 
+pub use self::error::Error;
+pub use self::options::DatabaseOptions;
 use self::vectors::VectorIndexes;
 pub use self::vectors::{EmbeddingReport, Hit, SearchFilter};
 
@@ -39,179 +38,6 @@ const ID_NAMESPACE: Uuid = Uuid::from_u128(0x8f1c_5a0e_6d0b_4c53_9a44_70e7_c0a7_
 
 /// How many locks the entities share.
 const LOCKS: usize = 64;
-
-/// Anything that can go wrong with a [`Database`].
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The database could not be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The store could not be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// The store could not be written.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// The store could not be looked after.
-    #[error(transparent)]
-    Maintenance(#[from] MaintenanceError),
-    /// A schema was refused.
-    #[error(transparent)]
-    Schema(#[from] SchemaError),
-    /// An entity was refused.
-    #[error(transparent)]
-    Entity(#[from] EntityError),
-    /// No schema is registered for the table.
-    #[error("there is no table `{table}`; {}. Register its schema with `register_schema` first", Tables(known))]
-    UnknownTable {
-        /// The table asked for.
-        table: String,
-        /// The tables there are.
-        known: Vec<String>,
-    },
-    /// The field is not indexed.
-    #[error("`{field}` is not an indexed field of `{table}`; add it to `indexed_fields` in its schema")]
-    NotIndexed {
-        /// The table.
-        table: String,
-        /// The field asked for.
-        field: String,
-    },
-    /// `insert` found an entity with the same key.
-    #[error("`{table}` already holds an entity with this key, id {id}; use `upsert` or `update` to change it")]
-    Exists {
-        /// The table.
-        table: String,
-        /// The entity that is there.
-        id: Uuid,
-    },
-    /// There is no such entity to change.
-    #[error("`{table}` holds no entity with the id {id}")]
-    NotFound {
-        /// The table.
-        table: String,
-        /// The id asked for.
-        id: Uuid,
-    },
-    /// An update would change the key, and with it the id.
-    #[error("an update cannot change the key of an entity of `{table}`; delete it and insert a new one")]
-    KeyChanged {
-        /// The table.
-        table: String,
-    },
-    /// A stored entity cannot be understood.
-    #[error(transparent)]
-    MalformedRecord(#[from] MalformedRecord),
-    /// A stored key cannot be understood.
-    #[error(transparent)]
-    MalformedKey(#[from] MalformedKey),
-    /// The tokio runtime is shutting down.
-    #[error("the work was not done because the tokio runtime is shutting down")]
-    ShuttingDown,
-    /// Text could not be embedded.
-    #[error(transparent)]
-    Embedding(#[from] EmbeddingError),
-    /// A vector index failed.
-    #[error(transparent)]
-    Vector(#[from] VectorError),
-}
-
-/// Prints the tables there are.
-struct Tables<'a>(&'a [String]);
-
-impl std::fmt::Display for Tables<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0.is_empty() {
-            return formatter.write_str("there are none yet");
-        }
-        write!(formatter, "there are `{}`", self.0.join("`, `"))
-    }
-}
-
-impl ErrorType for Error {
-    fn error_type(&self) -> Cow<'static, str> {
-        match self {
-            Self::Open(error) => error.error_type(),
-            Self::Read(error) => error.error_type(),
-            Self::Write(error) => error.error_type(),
-            Self::Maintenance(error) => error.error_type(),
-            Self::Schema(error) => error.error_type(),
-            Self::Entity(error) => error.error_type(),
-            Self::UnknownTable { .. } => Cow::Borrowed("UnknownTable"),
-            Self::NotIndexed { .. } => Cow::Borrowed("NotIndexed"),
-            Self::Exists { .. } => Cow::Borrowed("Exists"),
-            Self::NotFound { .. } => Cow::Borrowed("NotFound"),
-            Self::KeyChanged { .. } => Cow::Borrowed("KeyChanged"),
-            Self::MalformedRecord(_) => Cow::Borrowed("MalformedRecord"),
-            Self::MalformedKey(_) => Cow::Borrowed("MalformedKey"),
-            Self::ShuttingDown => Cow::Borrowed("ShuttingDown"),
-            Self::Embedding(error) => error.error_type(),
-            Self::Vector(error) => error.error_type(),
-        }
-    }
-
-    fn status_code(&self) -> Option<Cow<'static, str>> {
-        match self {
-            Self::Open(error) => error.status_code(),
-            Self::Read(error) => error.status_code(),
-            Self::Write(error) => error.status_code(),
-            Self::Maintenance(error) => error.status_code(),
-            _ => None,
-        }
-    }
-}
-
-/// Options of [`Database::open_with`].
-#[derive(Debug, Clone)]
-#[must_use]
-#[non_exhaustive]
-pub struct DatabaseOptions {
-    /// Whose entities the handle sees. Default: `default`. Tenants share files and nothing else.
-    pub tenant: String,
-    /// How the store is opened.
-    pub storage: StorageOptions,
-    /// Who turns text into vectors. Default: [`OfflineEmbeddings`], which needs nobody else. After a change call
-    /// [`Database::embed_anew`]: vectors of different providers cannot be compared.
-    pub provider: Arc<dyn EmbeddingProvider>,
-}
-
-impl Default for DatabaseOptions {
-    fn default() -> Self {
-        Self {
-            tenant: "default".to_owned(),
-            storage: StorageOptions::new(),
-            provider: Arc::new(OfflineEmbeddings::new()),
-        }
-    }
-}
-
-impl DatabaseOptions {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets [`tenant`](Self::tenant).
-    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
-        self.tenant = tenant.into();
-        self
-    }
-
-    /// Sets [`storage`](Self::storage).
-    pub fn storage(mut self, storage: StorageOptions) -> Self {
-        self.storage = storage;
-        self
-    }
-}
-
-impl DatabaseOptions {
-    /// Sets [`provider`](Self::provider).
-    pub fn provider(mut self, provider: Arc<dyn EmbeddingProvider>) -> Self {
-        self.provider = provider;
-        self
-    }
-}
 
 /// Tables of JSON entities in a directory, for one tenant. Clones are handles of the same database.
 ///
@@ -246,6 +72,9 @@ type Schemas = BTreeMap<(Arc<str>, String), Arc<Schema>>;
 struct Core {
     storage: Storage,
     schemas: RwLock<Schemas>,
+    /// Held for reading while an entity is written, for writing while a schema changes: nothing is written by the
+    /// rules of a schema that is no longer there.
+    steady: RwLock<()>,
     locks: [Mutex<()>; LOCKS],
     embedder: BatchEmbedder,
     vectors: VectorIndexes,
@@ -266,11 +95,16 @@ impl Database {
         let core = Core {
             storage,
             schemas,
+            steady: RwLock::new(()),
             locks: std::array::from_fn(|_| Mutex::new(())),
             embedder: BatchEmbedder::new(options.provider),
             vectors: VectorIndexes::default(),
         };
-        Ok(Self { core: Arc::new(core), tenant: options.tenant.into() })
+        let database = Self { core: Arc::new(core), tenant: options.tenant.into() };
+        if !database.storage().is_read_only() {
+            database.finish_schema_changes()?;
+        }
+        Ok(database)
     }
 
     /// The same database as another tenant sees it.
@@ -302,6 +136,7 @@ impl Database {
     /// [`SchemaError`]: the schema is not valid, or changes the key field of a table that holds entities.
     pub fn register_schema(&self, table: &str, schema: &Value) -> Result<(), Error> {
         let schema = Arc::new(Schema::parse(table, schema.clone())?);
+        let changing = self.core.steady.write().unwrap_or_else(PoisonError::into_inner);
         let old = self.find_schema(table);
         if let Some(old) = &old
             && old.key_field() != schema.key_field()
@@ -309,16 +144,19 @@ impl Database {
         {
             return Err(SchemaError::KeyFieldChanged { table: table.to_owned() }.into());
         }
-        self.storage().put(SCHEMAS, keys::schema_key(&self.tenant, table), schema.source().to_string())?;
         let reindex = old.as_ref().is_some_and(|old| old.indexed_fields() != schema.indexed_fields());
         let embed_anew = old.is_some_and(|old| old.embedding_fields() != schema.embedding_fields());
+        let mut batch = self.storage().batch();
+        batch.put(SCHEMAS, keys::schema_key(&self.tenant, table), schema.source().to_string())?;
+        if reindex || embed_anew {
+            batch.put(META, keys::unfinished_key(&self.tenant, table), [u8::from(embed_anew)])?;
+        }
+        batch.commit()?;
         let slot = (Arc::clone(&self.tenant), table.to_owned());
         self.core.schemas.write().unwrap_or_else(PoisonError::into_inner).insert(slot, schema);
-        if reindex {
-            self.indexes().rebuild_field_indexes(table)?;
-        }
-        if embed_anew {
-            self.embed_anew(table)?;
+        drop(changing);
+        if reindex || embed_anew {
+            self.finish_schema_change(table, embed_anew)?;
         }
         Ok(())
     }
@@ -349,6 +187,7 @@ impl Database {
     /// [`Error::Exists`] when the key is taken; [`Error::Entity`] when the data does not fit the schema.
     #[db_op("insert", table, affected_rows = 1)]
     pub fn insert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
+        let _steady = self.steady();
         let schema = self.schema(table)?;
         let prepared = self.prepare(&schema, data)?;
         let _lock = self.lock(prepared.id);
@@ -361,6 +200,7 @@ impl Database {
     /// Adds an entity, or replaces the data of the one that has its key.
     #[db_op("upsert", table, affected_rows = 1)]
     pub fn upsert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
+        let _steady = self.steady();
         let schema = self.schema(table)?;
         let prepared = self.prepare(&schema, data)?;
         let _lock = self.lock(prepared.id);
@@ -376,6 +216,7 @@ impl Database {
     /// As [`insert`](Self::insert); also [`Error::Exists`] when two of them have one key.
     #[db_op("insert", table, batch_size = data.len(), affected_rows = data.len(), rows = none)]
     pub fn insert_batch(&self, table: &str, data: &[Value]) -> Result<Vec<Uuid>, Error> {
+        let _steady = self.steady();
         let schema = self.schema(table)?;
         let prepared = data.iter().map(|data| self.prepare(&schema, data)).collect::<Result<Vec<_>, _>>()?;
         let ids: Vec<Uuid> = prepared.iter().map(|prepared| prepared.id).collect();
@@ -400,6 +241,7 @@ impl Database {
     /// [`Error::NotFound`], [`Error::KeyChanged`], or [`Error::Entity`] when the result does not fit the schema.
     #[db_op("update", table, affected_rows = 1, rows = none)]
     pub fn update(&self, table: &str, id: Uuid, changes: &Value) -> Result<Entity, Error> {
+        let _steady = self.steady();
         let schema = self.schema(table)?;
         let changes = changes.as_object().ok_or_else(|| EntityError::NotAnObject { table: table.to_owned() })?;
         let _lock = self.lock(id);
@@ -533,6 +375,7 @@ impl Database {
     /// whether there was one.
     #[db_op(delete, table, affected_rows = |found| i64::from(*found), rows = none)]
     pub fn delete(&self, table: &str, id: Uuid) -> Result<bool, Error> {
+        let _steady = self.steady();
         let schema = self.schema(table)?;
         let _lock = self.lock(id);
         let Some(old) = self.record(table, id)?.filter(|old| !old.deleted) else { return Ok(false) };
@@ -546,6 +389,7 @@ impl Database {
     /// Removes every trace of an entity, deleted or not. Gives whether there was one.
     #[db_op("purge", table, affected_rows = |found| i64::from(*found), rows = none)]
     pub fn purge(&self, table: &str, id: Uuid) -> Result<bool, Error> {
+        let _steady = self.steady();
         let schema = self.schema(table)?;
         let _lock = self.lock(id);
         let Some(old) = self.record(table, id)? else { return Ok(false) };
@@ -577,6 +421,26 @@ impl Database {
     pub fn close(self) -> Result<(), Error> {
         if !self.storage().is_read_only() {
             self.storage().flush_wal(true)?;
+        }
+        Ok(())
+    }
+
+    /// Brings a table's entities in line with a changed schema. Opening the database does so too, for changes that a
+    /// crash cut short.
+    fn finish_schema_change(&self, table: &str, embed_anew: bool) -> Result<(), Error> {
+        self.indexes().rebuild_field_indexes(table)?;
+        if embed_anew {
+            self.embed_anew(table)?;
+        }
+        Ok(self.storage().delete(META, keys::unfinished_key(&self.tenant, table))?)
+    }
+
+    fn finish_schema_changes(&self) -> Result<(), Error> {
+        let range = ScanRange::prefix(keys::unfinished_prefix());
+        let unfinished = self.storage().scan(META, range)?.collect::<Result<Vec<_>, _>>()?;
+        for (key, embed_anew) in unfinished {
+            let (tenant, table) = keys::parse_unfinished_key(&key)?;
+            self.for_tenant(&tenant).finish_schema_change(&table, *embed_anew != [0])?;
         }
         Ok(())
     }
@@ -656,6 +520,11 @@ impl Database {
             return Vec::new();
         }
         index::entries(Indexed { tenant: &self.tenant, schema, id, data: &record.data })
+    }
+
+    /// Keeps schemas as they are until the guard is dropped.
+    fn steady(&self) -> RwLockReadGuard<'_, ()> {
+        self.core.steady.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self, id: Uuid) -> MutexGuard<'_, ()> {

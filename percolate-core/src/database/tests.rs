@@ -180,6 +180,45 @@ fn a_newly_indexed_field_is_indexed_for_what_is_already_there() {
 }
 
 #[test]
+fn a_schema_that_changes_beside_writers_leaves_indexes_that_agree() {
+    let (_dir, db) = temporary();
+    let schema = |fields: &[&str]| json!({ "key_field": "slug", "indexed_fields": fields });
+    std::thread::scope(|threads| {
+        for thread in 0..2 {
+            let db = &db;
+            threads.spawn(move || {
+                for n in 0..150 {
+                    let slug = format!("{thread}-{}", n % 20);
+                    db.upsert("articles", &json!({ "slug": slug, "year": n, "size": n })).unwrap();
+                }
+            });
+        }
+        for round in 0..10 {
+            let fields: &[&str] = if round % 2 == 0 { &["size"] } else { &["size", "year"] };
+            db.register_schema("articles", &schema(fields)).unwrap();
+        }
+    });
+    assert!(db.indexes().verify().unwrap().is_clean());
+}
+
+#[test]
+fn a_change_of_schema_cut_short_is_finished_by_the_next_open() {
+    let (dir, db) = temporary();
+    db.insert("articles", &json!({ "slug": "a", "year": 1 })).unwrap();
+    // What a crash leaves that came right after the schema was written.
+    let schema = json!({ "key_field": "slug", "indexed_fields": ["slug"] });
+    let mut batch = db.storage().batch();
+    batch.put(SCHEMAS, keys::schema_key("default", "articles"), schema.to_string()).unwrap();
+    batch.put(META, keys::unfinished_key("default", "articles"), [0]).unwrap();
+    batch.commit().unwrap();
+    drop(db);
+    let db = Database::open(dir.path()).unwrap();
+    assert!(db.indexes().verify().unwrap().is_clean());
+    assert_eq!(db.find("articles", "slug", "a"..="a").unwrap().len(), 1);
+    assert_eq!(stored(&db, META), 1, "only the format is left");
+}
+
+#[test]
 fn the_key_field_of_a_table_in_use_stays() {
     let (_dir, db) = temporary();
     db.register_schema("articles", &json!({ "key_field": "year" })).unwrap();

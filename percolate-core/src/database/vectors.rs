@@ -279,6 +279,7 @@ impl Database {
         page: &[(Uuid, Option<Record>)],
         vectors: Vec<Option<Vec<f32>>>,
     ) -> Result<usize, Error> {
+        let _steady = self.steady();
         let table = schema.table();
         let ids: Vec<Uuid> = page.iter().map(|(id, _)| *id).collect();
         let _locks = self.lock_all(&ids);

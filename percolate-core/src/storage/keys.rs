@@ -257,6 +257,25 @@ pub fn generation_key(tenant: &str, table: &str, field: &str) -> Vec<u8> {
     KeyBuilder::new().text("vectors").text(tenant).text(table).text(field).build()
 }
 
+/// Key in `meta` of a change of schema that the table's entities do not all follow yet.
+pub fn unfinished_key(tenant: &str, table: &str) -> Vec<u8> {
+    KeyBuilder::new().text("unfinished").text(tenant).text(table).build()
+}
+
+/// The beginning of every [`unfinished_key`].
+pub fn unfinished_prefix() -> Vec<u8> {
+    KeyBuilder::new().text("unfinished").build()
+}
+
+/// The tenant and the table of an [`unfinished_key`].
+pub fn parse_unfinished_key(key: &[u8]) -> Result<(String, String), MalformedKey> {
+    let mut reader = KeyReader::new(key)?;
+    reader.bytes()?;
+    let parts = (reader.text()?, reader.text()?);
+    reader.finish()?;
+    Ok(parts)
+}
+
 /// Key in `resources`.
 pub fn resource_key(tenant: &str, id: &str) -> Vec<u8> {
     KeyBuilder::new().text(tenant).text(id).build()
