@@ -1,0 +1,79 @@
+//! Spans of every origin under the strict profile: annotations, the functions for spans by hand, and `tracing`'s own
+//! macros. What is right passes; what is wrong is found whoever made it.
+
+use percolate_core::otel::layer::Rule;
+use percolate_core::otel::testing::{Capture, conventional, conventional_async};
+use percolate_core::otel::{
+    BackgroundJobType, DbOperation, background_span, db_query_span, db_span, record_background_metrics,
+    record_db_metrics,
+};
+use percolate_core::{background_job, db_op};
+
+#[db_op(get, cf)]
+fn get(cf: &str) -> Result<Option<u8>, std::io::Error> {
+    if cf == "broken" { Err(std::io::Error::other("disk full")) } else { Ok(Some(7)) }
+}
+
+#[background_job(index.build, target)]
+async fn build(target: &str) -> Result<usize, std::io::Error> {
+    _ = get(target)?;
+    Ok(1)
+}
+
+#[test]
+fn annotated_functions_follow_the_conventions_whatever_their_outcome() {
+    conventional(|_| {
+        _ = get("articles");
+        _ = get("broken");
+    });
+}
+
+#[tokio::test]
+async fn jobs_follow_the_conventions_finished_failed_or_dropped() {
+    conventional_async(|_| async {
+        _ = build("articles").await;
+        _ = build("broken").await;
+        drop(build("articles"));
+    })
+    .await;
+}
+
+#[test]
+fn spans_by_hand_follow_the_conventions() {
+    conventional(|capture| {
+        db_span(DbOperation::Get, Some("articles"), Some("library")).in_scope(|| record_db_metrics(Some(1), None));
+        db_span(DbOperation::Flush, None, None).in_scope(|| ());
+        db_query_span("SELECT * FROM articles WHERE id = 7", "articles", None).in_scope(|| ());
+        background_span(BackgroundJobType::IndexBuild, "hnsw")
+            .in_scope(|| record_background_metrics(Some(3), Some(12), "success"));
+        assert_eq!(capture.report().spans, 4);
+    });
+}
+
+/// What `#[tracing::instrument]` makes of a function with these fields.
+macro_rules! instrumented {
+    ($rows:expr) => {
+        tracing::info_span!(
+            "get articles",
+            otel.kind = "client",
+            db.system.name = "mystore",
+            db.operation.name = "get",
+            db.collection.name = "articles",
+            db.response.returned_rows = $rows
+        )
+        .in_scope(|| ())
+    };
+}
+
+#[test]
+fn spans_of_tracing_are_checked_like_any_other() {
+    let found = |body: fn()| {
+        let capture = Capture::new();
+        capture.run(body);
+        let report = capture.report();
+        assert_eq!(report.spans, 1);
+        report.of(Rule::TypeMismatch).len()
+    };
+    assert_eq!(found(|| instrumented!(1_i64)), 0);
+    assert_eq!(found(|| instrumented!("one")), 1);
+}
