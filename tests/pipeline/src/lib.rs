@@ -21,8 +21,10 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::{HistogramDataPoint, Metric, metric::Data};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
@@ -115,17 +117,36 @@ impl Collector {
     ///
     /// If it cannot listen.
     pub fn http(answer: Answer) -> Self {
+        Self::http_with(answer, None)
+    }
+
+    /// Over HTTP/1.1 with TLS.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot listen.
+    pub fn http_with(answer: Answer, tls: Option<Arc<ServerConfig>>) -> Self {
         let (runtime, listener) = listen(0);
         let address = listener.local_addr().expect("bound");
         let received = Arc::<Mutex<Received>>::default();
         let kept = Arc::clone(&received);
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let tls = tls.map(TlsAcceptor::from);
         runtime.spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let kept = Arc::clone(&kept);
-                tokio::spawn(async move { while serve_http(&mut stream, &kept, answer).await.is_some() {} });
+                let (kept, tls) = (Arc::clone(&kept), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => while serve_http(&mut stream, &kept, answer).await.is_some() {},
+                        Some(tls) => {
+                            let Ok(mut stream) = tls.accept(stream).await else { return };
+                            while serve_http(&mut stream, &kept, answer).await.is_some() {}
+                        }
+                    }
+                });
             }
         });
-        Self { address, scheme: "http", received, _runtime: runtime }
+        Self { address, scheme, received, _runtime: runtime }
     }
 
     /// Where to export to.
@@ -292,7 +313,11 @@ impl LogsService for Service {
 }
 
 /// One request and its answer; `None` when the connection has ended.
-async fn serve_http(stream: &mut TcpStream, received: &Mutex<Received>, answer: Answer) -> Option<()> {
+async fn serve_http(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    received: &Mutex<Received>,
+    answer: Answer,
+) -> Option<()> {
     let (path, headers, body) = read_http(stream).await?;
     match answer {
         Answer::Accept => {}
@@ -313,7 +338,7 @@ async fn serve_http(stream: &mut TcpStream, received: &Mutex<Received>, answer: 
     write_http(stream, "200 OK").await
 }
 
-async fn read_http(stream: &mut TcpStream) -> Option<(String, HashMap<String, String>, Vec<u8>)> {
+async fn read_http(stream: &mut (impl AsyncRead + Unpin)) -> Option<(String, HashMap<String, String>, Vec<u8>)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -330,7 +355,7 @@ async fn read_http(stream: &mut TcpStream) -> Option<(String, HashMap<String, St
     Some((path, headers, body))
 }
 
-async fn write_http(stream: &mut TcpStream, status: &str) -> Option<()> {
+async fn write_http(stream: &mut (impl AsyncWrite + Unpin), status: &str) -> Option<()> {
     let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
     stream.write_all(answer.as_bytes()).await.ok()
 }

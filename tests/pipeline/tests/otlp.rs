@@ -1,14 +1,16 @@
 //! What a collector receives: annotated calls and other people's spans over gRPC, HTTP and TLS, with names, kinds,
 //! attribute types, parent ids, scope and resource, and the histogram that goes with them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::trace::v1::Status;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 use percolate_core::otel::{
-    Environment, Otlp, OtlpCompression, OtlpProtocol, Telemetry, TelemetryBuilder, TelemetryGuard, TraceContext,
-    attach_trace_context,
+    Environment, Otlp, OtlpCompression, OtlpProtocol, Sampler, Telemetry, TelemetryBuilder, TelemetryGuard,
+    TraceContext, attach_trace_context,
 };
 use percolate_core::{background_job, db_op};
 use percolate_pipeline_tests::{Answer, Collector, typed};
@@ -282,7 +284,7 @@ fn events_become_log_records_with_the_ids_of_the_call_they_were_made_in() {
 fn an_unsampled_root_exports_nothing_but_its_metrics() {
     let collector = Collector::grpc(Answer::Accept);
     let builder = pipeline(Otlp::to(collector.endpoint()).compression(OtlpCompression::Gzip));
-    let guard = build(builder.sampler(percolate_core::otel::Sampler::AlwaysOff));
+    let guard = build(builder.sampler(Sampler::AlwaysOff));
     let subscriber = tracing_subscriber::registry().with(guard.layer());
     tracing::subscriber::with_default(subscriber, || {
         let _scope = guard.enter();
@@ -293,8 +295,52 @@ fn an_unsampled_root_exports_nothing_but_its_metrics() {
     assert_eq!(collector.histogram("db.client.operation.duration").1[0].count, 1);
 }
 
+/// Records everything but roots of this name.
+#[derive(Debug, Clone)]
+struct AllBut(&'static str);
+
+impl ShouldSample for AllBut {
+    fn should_sample(
+        &self,
+        _: Option<&opentelemetry::Context>,
+        _: opentelemetry::trace::TraceId,
+        name: &str,
+        _: &opentelemetry::trace::SpanKind,
+        _: &[opentelemetry::KeyValue],
+        _: &[opentelemetry::trace::Link],
+    ) -> SamplingResult {
+        let decision = if name == self.0 { SamplingDecision::Drop } else { SamplingDecision::RecordAndSample };
+        SamplingResult { decision, attributes: Vec::new(), trace_state: opentelemetry::trace::TraceState::default() }
+    }
+}
+
+#[test]
+fn other_peoples_spans_inside_a_refused_root_are_no_roots_of_their_own() {
+    #[db_op(scan, cf)]
+    fn scan(cf: &str) -> Vec<u8> {
+        tracing::info_span!("decode", cf).in_scope(Vec::new)
+    }
+    let collector = Collector::grpc(Answer::Accept);
+    let sampler = Sampler::ParentBased(Box::new(Sampler::Custom(Box::new(AllBut("scan")))));
+    let guard = build(pipeline(Otlp::to(collector.endpoint())).sampler(sampler));
+    let subscriber = tracing_subscriber::registry().with(guard.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let _scope = guard.enter();
+        scan("articles");
+        tracing::info_span!("request").in_scope(|| scan("authors"));
+    });
+    guard.shutdown(SOON).expect("the collector answers");
+    let mut names: Vec<_> = collector.spans().into_iter().map(|received| received.span.name).collect();
+    names.sort();
+    assert_eq!(names, ["decode", "request", "scan authors"]);
+}
+
 mod tls {
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+    use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use tokio_rustls::rustls::server::WebPkiClientVerifier;
+    use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
     use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
     use super::*;
@@ -305,6 +351,20 @@ mod tls {
         certificate: std::path::PathBuf,
         key: std::path::PathBuf,
         server: ServerTlsConfig,
+        http_server: Arc<ServerConfig>,
+    }
+
+    /// The same certificates for a collector over HTTP, which asks for ours too.
+    fn http_server(authority: &str, certificate: &str, key: &str) -> Arc<ServerConfig> {
+        let der = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate");
+        let mut roots = RootCertStore::empty();
+        roots.add(der(authority)).expect("an authority");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.expect("versions").with_client_cert_verifier(verifier.expect("an authority"));
+        Arc::new(config.with_single_cert(vec![der(certificate)], key).expect("they belong together"))
     }
 
     /// An authority, the collector's certificate and ours.
@@ -331,6 +391,7 @@ mod tls {
             authority: write("ca.pem", &authority.pem()),
             certificate: write("client.pem", &certificate),
             key: write("client.key", &key),
+            http_server: http_server(&authority.pem(), &server_certificate, &server_key),
             server: ServerTlsConfig::new()
                 .identity(Identity::from_pem(server_certificate, server_key))
                 .client_ca_root(Certificate::from_pem(authority.pem())),
@@ -341,15 +402,19 @@ mod tls {
     #[test]
     fn a_collector_that_asks_for_our_certificate_gets_it() {
         let files = files();
-        let collector = Collector::grpc_with(Answer::Accept, Some(files.server));
-        let otlp =
-            Otlp::to(collector.endpoint()).certificate(&files.authority).identity(&files.certificate, &files.key);
-        let guard = build(pipeline(otlp));
-        let scope = guard.enter();
-        get("articles", true).expect("found");
-        drop(scope);
-        guard.shutdown(SOON).expect("the collector answers");
-        collector.span("get articles");
+        let both = [
+            (Collector::grpc_with(Answer::Accept, Some(files.server.clone())), OtlpProtocol::Grpc),
+            (Collector::http_with(Answer::Accept, Some(Arc::clone(&files.http_server))), OtlpProtocol::HttpProtobuf),
+        ];
+        for (collector, protocol) in both {
+            let otlp = Otlp::to(collector.endpoint()).protocol(protocol).certificate(&files.authority);
+            let guard = build(pipeline(otlp.identity(&files.certificate, &files.key)));
+            let scope = guard.enter();
+            get("articles", true).expect("found");
+            drop(scope);
+            guard.shutdown(SOON).expect("the collector answers");
+            collector.span("get articles");
+        }
     }
 
     #[test]
