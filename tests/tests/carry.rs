@@ -289,21 +289,23 @@ fn a_caller_that_is_not_sampled_gets_no_spans_and_its_own_ids_go_out() {
 
 #[test]
 fn everything_a_refused_root_sends_has_one_trace_that_is_not_sampled() {
-    let capture = Capture::builder().sampler(Sampler::AlwaysOff).compact_records().build();
-    let _entered = capture.enter();
-    let current = || TraceContext::current().and_then(|context| context.parent());
-    let (here, there, in_task) = build("hnsw", || {
-        get("articles");
-        let there = std::thread::spawn(carry(current)).join().expect("no panic");
-        let task = async move { current() }.carry();
-        (current(), there, tokio_runtime().block_on(async { tokio::spawn(task).await }).expect("no panic"))
-    });
-    let sent = here.expect("the decision is told");
-    assert!(!sent.is_sampled());
-    assert_eq!((there, in_task), (Some(sent), Some(sent)));
-    assert_ne!(build("hnsw", current).expect("the decision is told").trace_id(), sent.trace_id());
-    assert_eq!(current(), None);
-    assert!(capture.spans().is_empty());
+    let refusing = || Capture::builder().sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
+    for capture in [refusing().build(), refusing().compact_records().build()] {
+        let _entered = capture.enter();
+        let current = || TraceContext::current().and_then(|context| context.parent());
+        let (here, there, in_task) = build("hnsw", || {
+            get("articles");
+            let there = std::thread::spawn(carry(current)).join().expect("no panic");
+            let task = async move { current() }.carry();
+            (current(), there, tokio_runtime().block_on(async { tokio::spawn(task).await }).expect("no panic"))
+        });
+        let sent = here.expect("the decision is told");
+        assert!(!sent.is_sampled());
+        assert_eq!((there, in_task), (Some(sent), Some(sent)));
+        assert_ne!(build("hnsw", current).expect("the decision is told").trace_id(), sent.trace_id());
+        assert_eq!(current(), None);
+        assert!(capture.spans().is_empty());
+    }
 }
 
 #[test]

@@ -430,6 +430,8 @@ fn a_message_takes_its_context_through_serialisation() {
     let untraced: Traced<u32> = serde_json::from_str(r#"{"value":7}"#).expect("deserialises");
     assert_eq!(untraced.context(), None);
     let hostile: Traced<u32> =
-        serde_json::from_str(r#"{"trace":{"traceparent":"x"},"more":[],"value":7}"#).expect("deserialises");
+        serde_json::from_str(r#"{"trace":{"traceparent":"x","baggage":"a=1"},"more":[],"value":7}"#)
+            .expect("deserialises");
     assert_eq!(hostile.context(), None);
+    hostile.run(|_| assert!(Context::map_current(|cx| cx.baggage().is_empty()), "nobody asked for baggage"));
 }

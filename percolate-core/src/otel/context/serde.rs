@@ -1,5 +1,6 @@
 //! Trace contexts in messages: a [`TraceContext`] is a map of its headers, a [`Traced`] value is
-//! `{"value": …, "trace": {headers}}`. Baggage is written only where it was asked for.
+//! `{"value": …, "trace": {headers}}`. Baggage is written only where it was asked for, and not read: to accept it, read
+//! a map of headers and give it to [`TraceContext::from_headers_with_baggage`].
 //!
 //! Reading never fails on what the headers say, only on a wrong shape.
 
@@ -23,7 +24,7 @@ impl Serialize for TraceContext {
 
 impl<'de> Deserialize<'de> for TraceContext {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        HashMap::<String, String>::deserialize(deserializer).map(TraceContext::from_headers_with_baggage)
+        HashMap::<String, String>::deserialize(deserializer).map(TraceContext::from)
     }
 }
 

@@ -1,0 +1,66 @@
+//! Spans that are not recorded do not come between: what goes out of them names a span that somebody recorded, or the
+//! one trace id of a root that nobody did.
+
+use percolate_core::background_job;
+use percolate_core::otel::{Environment, Otlp, Sampler, Telemetry, TraceContext, TraceParent, attach_trace_context};
+use percolate_pipeline_tests::{Answer, Collector};
+use tracing::info_span;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+const REFUSED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-02";
+
+#[background_job(index.build, target = "hnsw")]
+fn build<R>(body: impl FnOnce() -> R) -> R {
+    body()
+}
+
+fn outgoing() -> Option<TraceParent> {
+    TraceContext::current().and_then(|context| context.parent())
+}
+
+/// Runs `body` in a pipeline that records nothing by itself, then sees that nothing was recorded.
+fn in_a_refusing_pipeline(body: impl FnOnce()) {
+    let collector = Collector::grpc(Answer::Accept);
+    let guard = Telemetry::builder()
+        .environment(Environment::empty())
+        .otlp(Otlp::to(collector.endpoint()))
+        .sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)))
+        .build()
+        .expect("the pipeline can be built");
+    let scope = guard.enter();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(guard.layer()), body);
+    drop(scope);
+    guard.shutdown(std::time::Duration::from_secs(20)).expect("the collector answers");
+    assert_eq!(collector.spans().len(), 0);
+}
+
+#[test]
+fn the_ids_of_a_refused_caller_go_out_of_every_depth() {
+    in_a_refusing_pipeline(|| {
+        let _guard = attach_trace_context(REFUSED.parse().ok());
+        let sent = info_span!("request").in_scope(|| build(|| info_span!("call").in_scope(outgoing)));
+        assert_eq!(sent.map(|parent| parent.to_string()).as_deref(), Some(REFUSED));
+    });
+}
+
+#[test]
+fn a_refused_root_has_one_trace_id_at_every_depth() {
+    in_a_refusing_pipeline(|| {
+        let sent = build(|| {
+            let inside = info_span!("call").in_scope(|| (outgoing(), build(outgoing)));
+            [outgoing(), inside.0, inside.1]
+        });
+        assert!(sent[0].is_some_and(|parent| !parent.is_sampled()));
+        assert_eq!(sent, [sent[0]; 3]);
+    });
+}
+
+#[test]
+fn another_root_inside_a_refused_trace_is_decided_by_itself() {
+    in_a_refusing_pipeline(|| {
+        let _guard = attach_trace_context(REFUSED.parse().ok());
+        let own = info_span!(parent: None, "housekeeping").in_scope(outgoing).expect("the decision is told");
+        assert_ne!(own.to_string(), REFUSED);
+        assert!(!own.is_sampled());
+    });
+}
