@@ -1,48 +1,50 @@
 //! Two services, one trace: a client calls A, A calls B, both export to one receiver.
 
-use crate::collector::{Collector, tree};
+use percolate_pipeline_tests::{Answer, Collector};
+
 use crate::process::{Service, http};
+use crate::tree::{of_trace, tree};
 
 const CLIENT_SPAN: &str = "b7ad6b7169203331";
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trace_goes_through_both_services_and_the_clients_decision_is_respected() {
-    let collector = Collector::default();
-    let endpoint = collector.start().await;
-    tokio::task::spawn_blocking(move || {
-        let directory = tempfile::tempdir().expect("a directory can be made");
-        let start = |name: &str, peer: Option<String>| {
-            let path = directory.path().join(name).to_string_lossy().into_owned();
-            let mut arguments = vec!["127.0.0.1:0", &path];
-            arguments.extend(peer.as_deref());
-            let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_SERVICE_NAME", name)];
-            Service::start(env!("CARGO_BIN_EXE_axum_service"), &arguments, &variables)
-        };
-        let b = start("b", None);
-        let a = start("a", Some(format!("http://{}", b.address)));
+#[test]
+fn a_trace_goes_through_both_services_and_the_clients_decision_is_respected() {
+    let collector = Collector::grpc(Answer::Accept);
+    let endpoint = collector.endpoint();
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let start = |name: &str, peer: Option<String>| {
+        let path = directory.path().join(name).to_string_lossy().into_owned();
+        let mut arguments = vec!["127.0.0.1:0", &path];
+        arguments.extend(peer.as_deref());
+        let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_SERVICE_NAME", name)];
+        Service::start(env!("CARGO_BIN_EXE_axum_service"), &arguments, &variables)
+    };
+    let b = start("b", None);
+    let a = start("a", Some(format!("http://{}", b.address)));
 
-        let sampled = ["0af7651916cd43dd8448eb211c80319c", "0af7651916cd43dd8448eb211c80319d"];
-        let refused = "0af7651916cd43dd8448eb211c80319e";
-        let caller = |trace: &str, flags: &str| format!("00-{trace}-{CLIENT_SPAN}-{flags}");
-        let ask = |service: &Service, request: &str, caller: &str, body: &str| {
-            http(service.address, request, &[("Traceparent", caller), ("tracestate", "vendor=1")], body)
-        };
+    let sampled = ["0af7651916cd43dd8448eb211c80319c", "0af7651916cd43dd8448eb211c80319d"];
+    let refused = "0af7651916cd43dd8448eb211c80319e";
+    let caller = |trace: &str, flags: &str| format!("00-{trace}-{CLIENT_SPAN}-{flags}");
+    let ask = |service: &Service, request: &str, caller: &str, body: &str| {
+        http(service.address, request, &[("Traceparent", caller), ("tracestate", "vendor=1")], body)
+    };
 
-        let stored = ask(&b, "PUT /articles/1", &caller(refused, "00"), r#"{"title":"Percolation"}"#);
-        assert!(stored.starts_with("HTTP/1.1 204"), "{stored}");
-        let found = ask(&a, "GET /articles/1", &caller(sampled[0], "01"), "");
-        assert!(found.starts_with("HTTP/1.1 200") && found.ends_with(r#"{"title":"Percolation"}"#), "{found}");
-        let missing = ask(&a, "GET /articles/2", &caller(sampled[1], "01"), "");
-        assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
-        let unseen = ask(&a, "GET /articles/3", &caller(refused, "02"), "");
-        assert!(unseen.starts_with("HTTP/1.1 404"), "{unseen}");
-        a.stop();
-        b.stop();
+    let stored = ask(&b, "PUT /articles/1", &caller(refused, "00"), r#"{"title":"Percolation"}"#);
+    assert!(stored.starts_with("HTTP/1.1 204"), "{stored}");
+    let found = ask(&a, "GET /articles/1", &caller(sampled[0], "01"), "");
+    assert!(found.starts_with("HTTP/1.1 200") && found.ends_with(r#"{"title":"Percolation"}"#), "{found}");
+    let missing = ask(&a, "GET /articles/2", &caller(sampled[1], "01"), "");
+    assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
+    let unseen = ask(&a, "GET /articles/3", &caller(refused, "02"), "");
+    assert!(unseen.starts_with("HTTP/1.1 404"), "{unseen}");
+    a.stop();
+    b.stop();
 
-        let through_both = collector.spans_of(sampled[0]);
-        assert_eq!(
-            tree(&through_both, CLIENT_SPAN),
-            "\
+    let spans = collector.spans();
+    let through_both = of_trace(&spans, sampled[0]);
+    assert_eq!(
+        tree(&through_both, CLIENT_SPAN),
+        "\
 a: GET /articles/{id} [server]
   a: get articles [client]
   a: GET [client]
@@ -50,24 +52,21 @@ a: GET /articles/{id} [server]
       b: get articles [client]
   a: put articles [client]
 "
-        );
-        assert_eq!(through_both.len(), 6);
-        for received in &through_both {
-            assert_eq!(received.span.trace_state, "vendor=1", "{}", received.span.name);
-        }
-        assert_eq!(
-            tree(&collector.spans_of(sampled[1]), CLIENT_SPAN),
-            "\
+    );
+    assert_eq!(through_both.len(), 6);
+    for received in &through_both {
+        assert_eq!(received.span.trace_state, "vendor=1", "{}", received.span.name);
+    }
+    assert_eq!(
+        tree(&of_trace(&spans, sampled[1]), CLIENT_SPAN),
+        "\
 a: GET /articles/{id} [server]
   a: get articles [client]
   a: GET [client]
     b: GET /articles/{id} [server]
       b: get articles [client]
 "
-        );
-        // Nothing was recorded of what the client did not want recorded, and nothing without a parent.
-        assert_eq!(collector.len(), 6 + 5);
-    })
-    .await
-    .expect("no panic");
+    );
+    // Nothing was recorded of what the client did not want recorded, and nothing without a parent.
+    assert_eq!(spans.len(), 6 + 5);
 }

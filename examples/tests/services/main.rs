@@ -1,6 +1,6 @@
 //! The services among the examples, each in a process of its own, called over loopback.
 
 mod axum_service;
-mod collector;
 mod process;
+mod tree;
 mod w3c_service;

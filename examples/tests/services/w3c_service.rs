@@ -82,3 +82,21 @@ fn the_service_follows_the_standard_from_header_to_header() {
     let sent = calls(&service, &[("traceparent", VALID), ("TraceParent", VALID)], 1);
     assert_ne!(traceparent(&sent[0]).trace_id(), caller.trace_id());
 }
+
+#[test]
+fn a_trace_that_the_service_decides_against_has_one_id_in_all_its_calls() {
+    let service = Service::start(
+        env!("CARGO_BIN_EXE_w3c_service"),
+        &["127.0.0.1:0"],
+        &[
+            ("OTEL_TRACES_EXPORTER", "none"),
+            ("OTEL_METRICS_EXPORTER", "none"),
+            ("OTEL_TRACES_SAMPLER", "parentbased_always_off"),
+        ],
+    );
+    let sent: Vec<_> = calls(&service, &[], 3).iter().map(|headers| traceparent(headers)).collect();
+    assert!(!sent[0].is_sampled());
+    assert_eq!(sent, [sent[0]; 3]);
+    let sent = calls(&service, &[("traceparent", VALID)], 1);
+    assert!(traceparent(&sent[0]).is_sampled(), "the caller decides where there is one");
+}
