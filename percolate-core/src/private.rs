@@ -4,6 +4,12 @@
 pub use core;
 pub use std;
 
+// Under short names: every expansion spells them with the whole path of this module.
+pub use core::convert::AsRef;
+pub use core::option::Option::{self, None, Some};
+pub use core::primitive::{i64, str};
+pub use core::result::Result::{Err, Ok};
+
 pub use crate::otel::metrics::Names;
 pub use crate::otel::operation::{Call, CallScope, Details, FieldValue, InCall, SyncCall, enter, record, run, start};
 pub use crate::otel::outcome::{ErrorInfo, Outcome, probe};

@@ -103,7 +103,7 @@ impl Generator<'_> {
         let custom = &annotated.custom;
         let name = &self.args().name;
         let mut definition = tokens!(name: #name);
-        let some = tokens!(#p::core::option::Option::Some);
+        let some = tokens!(#p::Some);
         let mut define = |tokens: TokenStream| definition.extend(tokens!(, #tokens));
         if let Some(span_name) = &keys.span_name {
             define(tokens!(span_name: #some(#span_name)));
@@ -192,7 +192,7 @@ impl Generator<'_> {
                     Some(hint) if !annotated.returns.is_never() => {
                         let returned = quote_spanned!(at(&hint)=> return __percolate_value;);
                         tokens!(async move {
-                            if let #p::core::option::Option::Some(__percolate_value) = #p::core::option::Option::None::<#hint> {
+                            if let #p::Some(__percolate_value) = #p::None::<#hint> {
                                 #returned
                             }
                             let __percolate_value: #hint = #body;
@@ -283,14 +283,14 @@ impl Generator<'_> {
     /// Counts of the outcome that are known at entry already.
     fn entry(&self) -> TokenStream {
         let p = &self.private;
-        let count = tokens!(#p::core::option::Option<#p::core::primitive::i64>);
+        let count = tokens!(#p::Option<#p::i64>);
         // Returned rows are measured, so they count in every call; affected ones only where a span says so.
         let rows = self
             .rows_at_entry()
             .map(|value| spanned!(self, q, value, let __percolate_rows: #count = #q::probe::Count::count(&(#value));));
         let affected = self
             .affected_rows_at_entry()
-            .map(|_| tokens!(let mut __percolate_affected_rows: #count = #p::core::option::Option::None;));
+            .map(|_| tokens!(let mut __percolate_affected_rows: #count = #p::None;));
         tokens!(#rows #affected)
     }
 
@@ -313,7 +313,7 @@ impl Generator<'_> {
         let Self { private: p, site, .. } = self;
         let how = Ident::new(how, Span::mixed_site());
         let keys = &self.args().keys;
-        let none = || tokens!(#p::core::option::Option::None);
+        let none = || tokens!(#p::None);
         let target = match &self.args().target {
             None | Some(Target::None) => none(),
             Some(Target::Parameter(name)) => self.name(&name.to_token_stream()),
@@ -322,7 +322,7 @@ impl Generator<'_> {
         };
         let maybe = |value: &Option<Expr>| match value {
             None => none(),
-            Some(value) if is_string(value) => tokens!(#p::core::option::Option::Some(#value)),
+            Some(value) if is_string(value) => tokens!(#p::Some(#value)),
             Some(value) => spanned!(self, q, value, #q::MaybeName::new(&(#value)).__percolate_get()),
         };
         let (namespace, server_address) = (maybe(&keys.namespace), maybe(&keys.server_address));
@@ -340,7 +340,7 @@ impl Generator<'_> {
     fn name_of(&self, value: &Expr) -> TokenStream {
         if is_string(value) {
             let p = &self.private;
-            return tokens!(#p::core::option::Option::Some(#value));
+            return tokens!(#p::Some(#value));
         }
         self.name(&quote_spanned!(at(value)=> (#value)))
     }
@@ -348,11 +348,11 @@ impl Generator<'_> {
     fn name(&self, value: &TokenStream) -> TokenStream {
         let p = &self.private;
         let text = self.text(value);
-        tokens!(#p::core::option::Option::Some(#text))
+        tokens!(#p::Some(#text))
     }
 
     fn text(&self, value: &(impl ToTokens + Spanned)) -> TokenStream {
-        spanned!(self, q, value, #q::core::convert::AsRef::<#q::core::primitive::str>::as_ref(&#value))
+        spanned!(self, q, value, #q::AsRef::<#q::str>::as_ref(&#value))
     }
 
     /// What only recorded calls evaluate.
@@ -453,8 +453,8 @@ impl Generator<'_> {
         }
         let success = tokens!(#p::Outcome { #said ..#p::Outcome::success() });
         let failure = self.failure();
-        let ok = tokens!(#p::core::result::Result::Ok);
-        let err = tokens!(#p::core::result::Result::Err);
+        let ok = tokens!(#p::Ok);
+        let err = tokens!(#p::Err);
         tokens! {{
             use #p::probe::traits::*;
             match #p::probe::Returned(&__percolate_value).__percolate_split() {
@@ -478,10 +478,10 @@ impl Generator<'_> {
     fn stream(&self, stream: &StreamShape, detached: &TokenStream) -> TokenStream {
         let p = &self.private;
         let failure = self.failure();
-        let some = tokens!(#p::core::option::Option::Some);
-        let none = tokens!(#p::core::option::Option::None);
-        let ok = tokens!(#p::core::result::Result::Ok);
-        let err = tokens!(#p::core::result::Result::Err);
+        let some = tokens!(#p::Some);
+        let none = tokens!(#p::None);
+        let ok = tokens!(#p::Ok);
+        let err = tokens!(#p::Err);
         let constructor = Ident::new(if stream.is_async { "stream" } else { "iterator" }, Span::mixed_site());
         let item = stream.item.as_ref().map(|item| tokens!(: &#item));
         let mut wrapped = tokens! {
@@ -548,5 +548,42 @@ fn pinned_block(body: &TokenStream) -> Option<TokenStream> {
             Some(argument.stream())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proc_macro2::TokenTree;
+    use quote::quote;
+
+    use super::*;
+
+    fn count(tokens: TokenStream) -> usize {
+        let size = |token| match token {
+            TokenTree::Group(group) => 1 + count(group.stream()),
+            _ => 1,
+        };
+        tokens.into_iter().map(size).sum()
+    }
+
+    /// A path such as `::percolate_core::__private::Names` is nine tokens.
+    #[test]
+    fn the_expansion_of_a_typical_function_is_small() {
+        let body = quote!(self.inner.get(cf, key).map_err(Error::from));
+        let sync = quote!(fn get(&self, cf: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> { #body });
+        let added = |item: TokenStream| {
+            let expanded = crate::annotate(Annotation::Db, quote!(get, cf), item.clone());
+            count(expanded) - count(item)
+        };
+        assert!(added(sync.clone()) < 380, "{}", added(sync));
+        let later = quote!(async fn get(&self, cf: &str) -> Result<Option<Vec<u8>>, Error> { #body });
+        assert!(added(later.clone()) < 420, "{}", added(later));
+    }
+
+    #[test]
+    fn the_body_is_left_as_it_is() {
+        let item = quote!(fn get(cf: &str) -> u8 { let half = ; cf. });
+        let expanded = crate::annotate(Annotation::Db, quote!(get, cf), item);
+        assert!(expanded.to_string().contains("{ let half = ; cf . }"), "{expanded}");
     }
 }

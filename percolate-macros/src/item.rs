@@ -75,13 +75,21 @@ impl Parse for Parsed {
         let attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
         let sig = input.parse()?;
-        let body = match input.parse::<TokenTree>()? {
-            TokenTree::Group(body) if body.delimiter() == Delimiter::Brace => Some(body),
-            _ => None,
-        };
+        let body = braces(input.parse()?);
         // Nothing follows a function's body; whatever does is for the compiler to judge.
         let _: TokenStream = input.parse()?;
         Ok(Self { attrs, vis, sig, body })
+    }
+}
+
+/// A body in braces; a `$body:block` of `macro_rules!` comes in an invisible group.
+fn braces(token: TokenTree) -> Option<Group> {
+    match token {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Some(group),
+        TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
+            group.stream().into_iter().next().and_then(braces)
+        }
+        _ => None,
     }
 }
 

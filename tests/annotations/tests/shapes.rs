@@ -347,6 +347,19 @@ fn an_annotated_function_may_hold_another() {
     assert_span!(spans, "get inner", "app.depth" = 2, "app.of" = "inner", parent: "query outer");
 }
 
+#[test]
+fn a_function_made_by_a_macro_is_annotated_as_well() {
+    macro_rules! getter {
+        ($vis:vis $name:ident($cf:ident: $from:ty) -> $to:ty, $namespace:literal, $rows:expr, $body:block) => {
+            #[db_op(get, $cf, namespace = $namespace, rows = $rows)]
+            $vis fn $name($cf: $from) -> $to $body
+        };
+    }
+    getter!(pub(crate) get(cf: &str) -> Option<u8>, "made", 7, { cf.bytes().next() });
+    let spans = spans_of(|| get("a"));
+    assert_span!(spans, "get a", "db.namespace" = "made", "db.response.returned_rows" = 7);
+}
+
 // ---- the keys ----
 
 #[test]
