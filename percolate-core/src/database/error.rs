@@ -12,7 +12,7 @@ use crate::schema::{EntityError, SchemaError};
 use crate::storage::keys::MalformedKey;
 use crate::storage::{MaintenanceError, OpenError, ReadError, WriteError};
 
-/// Anything that can go wrong with a [`Database`].
+/// Anything that can go wrong with a [`Database`](crate::Database).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

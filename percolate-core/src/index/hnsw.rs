@@ -189,4 +189,49 @@ mod tests {
         }
         assert!(right >= 475, "recall is {right} of 500");
     }
+
+    /// Lines of prose from the READMEs of the packages that cargo has unpacked on this machine, each once.
+    fn texts(most: usize) -> Vec<String> {
+        let home = std::env::var_os("CARGO_HOME").map(std::path::PathBuf::from);
+        let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).unwrap_or_default();
+        let folders = |path: std::path::PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten();
+        let mut packages: Vec<_> =
+            folders(home.join("registry/src")).flat_map(|source| folders(source.path())).collect();
+        packages.sort_by_key(std::fs::DirEntry::file_name);
+        let mut texts = std::collections::BTreeSet::new();
+        for package in packages {
+            let readme = std::fs::read_to_string(package.path().join("README.md")).unwrap_or_default();
+            texts.extend(readme.lines().filter(|line| line.split_whitespace().count() > 7).map(str::to_owned));
+            if texts.len() >= most {
+                break;
+            }
+        }
+        texts.into_iter().take(most).collect()
+    }
+
+    #[test]
+    fn ten_nearest_real_texts_are_found_as_comparing_all_finds_them() {
+        const QUERIES: usize = 100;
+        let texts = texts(10_000);
+        let embeddings = crate::embeddings::OfflineEmbeddings::new();
+        let (mut graph, mut exact) = (Hnsw::new(384).unwrap(), Exact::new(384));
+        for (id, text) in (0..).zip(&texts) {
+            let vector = embeddings.vector(text);
+            graph.set(Uuid::from_u128(id), &vector).unwrap();
+            exact.set(Uuid::from_u128(id), &vector).unwrap();
+        }
+        let (mut right, mut wanted) = (0, 0);
+        for text in texts.iter().step_by((texts.len() / QUERIES).max(1)) {
+            // Part of a text, as somebody would ask for it.
+            let words: Vec<_> = text.split_whitespace().skip(1).step_by(2).collect();
+            let query = embeddings.vector(&words.join(" "));
+            let truth = exact.search(&query, 10, &|_| true).unwrap();
+            let found = graph.search(&query, 10, &|_| true).unwrap();
+            // Texts at the same distance are as good as each other.
+            let Some(limit) = truth.last().map(|last| last.distance + 1e-5) else { continue };
+            wanted += truth.len();
+            right += found.iter().filter(|neighbour| neighbour.distance <= limit).count();
+        }
+        assert!(right * 100 >= wanted * 95, "recall is {right} of {wanted} among {} texts", texts.len());
+    }
 }
