@@ -14,8 +14,8 @@ async fn hand_in(worker: &BackgroundWorker, wait: bool) {
     if wait {
         worker.submit_and_wait(task).await.expect_err("there is no such column family");
     } else {
-        worker.submit(task).expect("there is room");
-        worker.wait_idle().await;
+        let handle = worker.submit(task).expect("there is room");
+        handle.await.expect_err("there is no such column family");
     }
 }
 
