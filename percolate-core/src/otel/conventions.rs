@@ -65,6 +65,23 @@ pub const JOB_DURATION_MS: &str = "job.duration_ms";
 /// Outcome of the run: `success`, `partial`, `failed` or `cancelled`. String.
 pub const JOB_STATUS: &str = "job.status";
 
+/// Blocks read from files during the call. Int.
+pub const ROCKSDB_BLOCK_READS: &str = "rocksdb.block.reads";
+/// Bytes of blocks read from files during the call. Int.
+pub const ROCKSDB_BLOCK_READ_BYTES: &str = "rocksdb.block.read_bytes";
+/// Time spent reading blocks from files during the call, in nanoseconds. Int.
+pub const ROCKSDB_BLOCK_READ_NANOS: &str = "rocksdb.block.read_ns";
+/// Blocks found in the block cache during the call. Int.
+pub const ROCKSDB_BLOCK_CACHE_HITS: &str = "rocksdb.block.cache_hits";
+/// Reads of memory tables during the call. Int.
+pub const ROCKSDB_MEMTABLE_READS: &str = "rocksdb.memtable.reads";
+/// Internal keys skipped during the call: overwritten or removed ones. Int.
+pub const ROCKSDB_KEYS_SKIPPED: &str = "rocksdb.keys_skipped";
+/// Time spent positioning iterators during the call, in nanoseconds. Int.
+pub const ROCKSDB_SEEK_NANOS: &str = "rocksdb.seek_ns";
+/// Time spent writing the log during the call, in nanoseconds. Int.
+pub const ROCKSDB_WAL_NANOS: &str = "rocksdb.wal.write_ns";
+
 /// Histogram of operation durations, in seconds.
 pub const METRIC_DB_OPERATION_DURATION: &str = "db.client.operation.duration";
 /// Histogram of returned rows.
@@ -285,6 +302,14 @@ pub const ATTRIBUTES: &[AttributeDef] = &[
     own(JOB_BATCH_SIZE, Int, "Number of items processed by one run.", "1000"),
     own(JOB_ATTEMPT, Int, "Number of the attempt, counted from 1; absent on a first one.", "2"),
     own(JOB_DURATION_MS, Int, "Duration of one run in milliseconds, beside the span's own times.", "12"),
+    own(ROCKSDB_BLOCK_READS, Int, "Blocks read from files during the call.", "12"),
+    own(ROCKSDB_BLOCK_READ_BYTES, Int, "Bytes of blocks read from files during the call.", "12"),
+    own(ROCKSDB_BLOCK_READ_NANOS, Int, "Time spent reading blocks from files during the call, in nanoseconds.", "12"),
+    own(ROCKSDB_BLOCK_CACHE_HITS, Int, "Blocks found in the block cache during the call.", "12"),
+    own(ROCKSDB_MEMTABLE_READS, Int, "Reads of memory tables during the call.", "12"),
+    own(ROCKSDB_KEYS_SKIPPED, Int, "Internal keys skipped during the call: overwritten or removed ones.", "12"),
+    own(ROCKSDB_SEEK_NANOS, Int, "Time spent positioning iterators during the call, in nanoseconds.", "12"),
+    own(ROCKSDB_WAL_NANOS, Int, "Time spent writing the log during the call, in nanoseconds.", "12"),
     own(PERCOLATE_REASON, String, "Why a call or span is counted.", "slow"),
 ];
 

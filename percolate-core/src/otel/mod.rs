@@ -13,6 +13,7 @@ pub(crate) mod metrics;
 pub(crate) mod operation;
 pub(crate) mod outcome;
 mod pipeline;
+mod probe;
 pub mod query_text;
 mod record;
 pub mod runtime;
@@ -37,5 +38,6 @@ pub use pipeline::{
     OtlpCompression, OtlpProtocol, PipelineFilter, PipelineLogger, PipelineTracer, Propagator, Signal, SpanLayer,
     Telemetry, TelemetryBuilder, TelemetryError, TelemetryGuard, TelemetryLayer, TelemetryStatus,
 };
+pub use probe::{Probe, set_probe};
 pub use runtime::Sampler;
 pub use unsampled::MAX_EVENTS_PER_SECOND;

@@ -21,6 +21,7 @@ use super::clock::Reading;
 use super::conventions as names;
 use super::metrics::{Names, Series};
 use super::outcome::{ErrorInfo, Outcome};
+use super::probe::{Probe, probe_of};
 use super::record::{Record, Side};
 use super::runtime::{self, Decision, Identity, Runtime, UnsampledGuard};
 use super::site::{Kind, Parent, Site, SiteKind, attr};
@@ -419,6 +420,7 @@ struct Inside {
     unsampled: Option<UnsampledGuard>,
     /// The call that `record!` spoke of before; `Some` where this one took its place.
     outer: Option<Option<Box<Active>>>,
+    probe: Option<&'static dyn Probe>,
 }
 
 /// The call that `record!` on this thread speaks of.
@@ -485,6 +487,9 @@ impl Live {
                 if let Some(span) = more.as_ref().and_then(|more| more.span.as_ref()) {
                     span.with_subscriber(|(id, dispatch)| dispatch.enter(id));
                 }
+                if site.def.leaf && identity.is_some() {
+                    inside.probe = probe_of(site.def.system);
+                }
                 if !site.def.custom.is_empty() {
                     let more = more.get_or_insert_default();
                     let values = std::mem::take(&mut more.side.details.custom);
@@ -495,10 +500,20 @@ impl Live {
         if !site.def.custom.is_empty() {
             inside.outer = Some(ACTIVE.replace(active));
         }
+        if let Some(probe) = inside.probe {
+            probe.begin();
+        }
     }
 
     /// Puts back what [`Live::enter`] changed.
     fn exit(&mut self, inside: &mut Inside) {
+        if let (Some(probe), Mode::Recorded(Recorded { more, .. })) = (inside.probe.take(), &mut self.mode) {
+            let probed = &mut more.get_or_insert_default().side.probed;
+            probe.end(&mut |name, value| match probed.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, sum)) => *sum = sum.saturating_add(value),
+                None => probed.push((name, value)),
+            });
+        }
         if let Some(outer) = inside.outer.take() {
             let active = ACTIVE.replace(outer);
             if let (Some(active), Mode::Recorded(Recorded { more: Some(more), .. })) = (active, &mut self.mode) {
@@ -650,7 +665,7 @@ impl SyncCall {
     /// The place of a call that has not started.
     #[inline]
     pub const fn idle() -> Self {
-        Self { live: None, inside: Inside { context: None, unsampled: None, outer: None } }
+        Self { live: None, inside: Inside { context: None, unsampled: None, outer: None, probe: None } }
     }
 
     /// Whether something listens, so that the outcome matters.

@@ -19,6 +19,7 @@ use super::column_families::{self, DEFAULT, FORMAT_KEY, FORMAT_VERSION, META};
 use super::error::{MaintenanceError, OpenError, ReadError, StatusCode, StorageError, UnknownColumnFamily, WriteError};
 use super::iterator::{Entry, Scan, ScanRange};
 use super::options::{ServerAddress, StorageOptions};
+use super::perf;
 use crate::{db_op, db_ops};
 
 pub(super) type Rocks = DBWithThreadMode<MultiThreaded>;
@@ -78,6 +79,9 @@ impl Storage {
         let db = open_rocks(path, &names, &cache, &options)?;
         let storage = Self { inner: Arc::new(Inner::new(db, path, names, cache, &options)) };
         storage.check_format(path)?;
+        if options.perf_context {
+            perf::enable();
+        }
         Ok(storage)
     }
 

@@ -79,7 +79,7 @@ fn report(store: &Weak<Inner>, figure: &Figure, observer: &dyn AsyncInstrument<i
     for family in asked {
         let Some(value) = storage.inner.property(family, figure.property) else { continue };
         let mut attributes = vec![
-            KeyValue::new(names::DB_SYSTEM_NAME, "rocksdb"),
+            KeyValue::new(names::DB_SYSTEM_NAME, super::SYSTEM),
             KeyValue::new(names::DB_NAMESPACE, storage.namespace().to_owned()),
         ];
         if figure.of_families {

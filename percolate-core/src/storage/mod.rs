@@ -12,7 +12,11 @@ mod iterator;
 pub mod keys;
 mod metrics;
 mod options;
+mod perf;
 mod worker;
+
+/// `db.system.name` of this room's calls.
+const SYSTEM: &str = "rocksdb";
 
 pub use self::batch::BatchWriter;
 pub use self::db::Storage;

@@ -24,6 +24,7 @@ pub enum ServerAddress {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches, each set by its name")]
 pub struct StorageOptions {
     /// Makes the directory and an empty database when there is none. Default: yes.
     pub create_if_missing: bool,
@@ -41,6 +42,10 @@ pub struct StorageOptions {
     pub column_families: Vec<String>,
     /// Bytes of block cache, shared by all column families. Default: 64 MiB.
     pub cache_size: usize,
+    /// Lets spans of this process carry what RocksDB counted during the call (blocks read, cache hits, time for
+    /// seeks and the log) as `rocksdb.*` attributes. Costs some hundred nanoseconds a recorded call, nothing for
+    /// others. Default: no.
+    pub perf_context: bool,
 }
 
 impl Default for StorageOptions {
@@ -53,6 +58,7 @@ impl Default for StorageOptions {
             server_address: ServerAddress::Path,
             column_families: Vec::new(),
             cache_size: 64 << 20,
+            perf_context: false,
         }
     }
 }
@@ -102,6 +108,12 @@ impl StorageOptions {
     /// Sets [`cache_size`](Self::cache_size).
     pub fn cache_size(mut self, bytes: usize) -> Self {
         self.cache_size = bytes;
+        self
+    }
+
+    /// Sets [`perf_context`](Self::perf_context).
+    pub fn perf_context(mut self, perf_context: bool) -> Self {
+        self.perf_context = perf_context;
         self
     }
 }

@@ -32,7 +32,7 @@ impl Converter {
 
     pub(super) fn convert(&self, record: Record) -> SpanData {
         let Record { series, identity, started, duration, status, returned_rows, side } = record;
-        let Side { details, names: owned, affected_rows, error } = side.map(|side| *side).unwrap_or_default();
+        let Side { details, names: owned, probed, affected_rows, error } = side.map(|side| *side).unwrap_or_default();
         let def = series.site.def;
         let (target, namespace, server_address) = match &owned {
             Some(owned) => (owned.target.as_deref(), owned.namespace.as_deref(), owned.server_address.as_deref()),
@@ -72,6 +72,9 @@ impl Converter {
             if let (Some(name), Some(value)) = (def.custom.get(index), value.into_otel()) {
                 attributes.push(name, Some(value));
             }
+        }
+        for (name, value) in probed {
+            attributes.push(name, Some(value));
         }
         let mut links = SpanLinks::default();
         links.links.extend(identity.link().cloned().map(Link::with_context));

@@ -36,6 +36,8 @@ pub(crate) struct Side {
     pub(crate) details: Details,
     /// Names that the series does not hold, because there were too many.
     pub(crate) names: Option<Box<OwnedNames>>,
+    /// What a probe reported.
+    pub(crate) probed: Vec<(&'static str, i64)>,
     pub(super) affected_rows: Option<i64>,
     pub(super) error: Option<ErrorInfo>,
 }
