@@ -288,9 +288,8 @@ impl Generator<'_> {
         let rows = self
             .rows_at_entry()
             .map(|value| spanned!(self, q, value, let __percolate_rows: #count = #q::probe::Count::count(&(#value));));
-        let affected = self
-            .affected_rows_at_entry()
-            .map(|_| tokens!(let mut __percolate_affected_rows: #count = #p::None;));
+        let affected =
+            self.affected_rows_at_entry().map(|_| tokens!(let mut __percolate_affected_rows: #count = #p::None;));
         tokens!(#rows #affected)
     }
 
