@@ -78,6 +78,10 @@ fn what_a_collector_refuses_is_counted_as_failed() {
     calls(&guard, 3);
     let error = guard.force_flush(HANG).expect_err("it refuses");
     assert!(matches!(error, TelemetryError::Export { .. }), "{error}");
+    for signal in ["traces", "metrics"] {
+        let words = format!("{signal} to {} (OTLP/gRPC): Tonic", collector.endpoint());
+        assert!(error.to_string().contains(&words), "{error}");
+    }
     let counts = guard.status().traces[0].counts.clone();
     assert_eq!((counts.failed, counts.exported), (3, 0));
     assert!(counts.last_error.is_some_and(|error| error.contains("InvalidArgument")));

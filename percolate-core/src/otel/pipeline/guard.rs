@@ -428,23 +428,43 @@ impl Parts {
         result
     }
 
+    /// The exporters' own words where the SDK only says that something failed.
+    fn problem(&self, signal: Signal, error: &OTelSdkError) -> String {
+        let own = self.targets.iter().filter(|target| target.signal == signal).filter_map(|target| {
+            let words = target.counters.last_error()?;
+            Some(format!("{} to {}: {words}", signal.name(), target.name))
+        });
+        let own: Vec<_> = own.collect();
+        if own.is_empty() { format!("{}: {error}", signal.name()) } else { own.join("; ") }
+    }
+
     fn flush_metrics(&self) -> Result<(), String> {
-        self.meter_provider.as_ref().map_or(Ok(()), |provider| provider.force_flush().map_err(|e| e.to_string()))
+        self.meter_provider
+            .as_ref()
+            .map_or(Ok(()), SdkMeterProvider::force_flush)
+            .map_err(|error| self.problem(Signal::Metrics, &error))
     }
 
     fn flush_logs(&self) -> Result<(), String> {
-        self.logger_provider.as_ref().map_or(Ok(()), |provider| provider.force_flush().map_err(|e| e.to_string()))
+        self.logger_provider
+            .as_ref()
+            .map_or(Ok(()), SdkLoggerProvider::force_flush)
+            .map_err(|error| self.problem(Signal::Logs, &error))
     }
 
     fn end_logs(&self, deadline: Instant) -> Result<(), String> {
         let provider = self.logger_provider.as_ref();
-        provider.map_or(Ok(()), |provider| provider.shutdown_with_timeout(left(deadline)).map_err(|e| e.to_string()))
+        provider
+            .map_or(Ok(()), |provider| provider.shutdown_with_timeout(left(deadline)))
+            .map_err(|error| self.problem(Signal::Logs, &error))
     }
 
     fn end_metrics(&self, deadline: Instant) -> Result<(), String> {
         self.closing.close_by(deadline);
         let provider = self.meter_provider.as_ref();
-        provider.map_or(Ok(()), |provider| provider.shutdown_with_timeout(left(deadline)).map_err(|e| e.to_string()))
+        provider
+            .map_or(Ok(()), |provider| provider.shutdown_with_timeout(left(deadline)))
+            .map_err(|error| self.problem(Signal::Metrics, &error))
     }
 }
 

@@ -34,7 +34,7 @@ impl<E: SpanExporter> AnySpanExporter for E {
     fn export(&self, driver: &Driver, timeout: Duration, batch: Vec<SpanData>) -> Result<(), String> {
         match driver.run(timeout, SpanExporter::export(self, batch)) {
             Some(Ok(())) => Ok(()),
-            Some(Err(error)) => Err(error.to_string()),
+            Some(Err(error)) => Err(words(error)),
             None => Err("no answer in time".to_owned()),
         }
     }
@@ -46,6 +46,14 @@ impl<E: SpanExporter> AnySpanExporter for E {
     fn shutdown(&self, timeout: Duration) {
         // An exporter that fails to say good-bye has nothing left to lose.
         _ = SpanExporter::shutdown_with_timeout(self, timeout);
+    }
+}
+
+/// What an exporter said, without the SDK's "Operation failed".
+pub(super) fn words(error: OTelSdkError) -> String {
+    match error {
+        OTelSdkError::InternalFailure(words) => words,
+        other => other.to_string(),
     }
 }
 
@@ -129,7 +137,7 @@ impl BatchProcessor {
         match (done, failed) {
             (false, _) => Err(OTelSdkError::Timeout(Duration::ZERO)),
             (true, 0) => Ok(()),
-            (true, _) => Err(OTelSdkError::InternalFailure(self.shared.counters.last_error().unwrap_or_default())),
+            (true, _) => Err(OTelSdkError::InternalFailure(self.shared.last_problem())),
         }
     }
 
@@ -150,7 +158,7 @@ impl BatchProcessor {
         match (in_time, self.shared.lost() - lost_before) {
             (false, _) => Err(OTelSdkError::Timeout(Duration::ZERO)),
             (true, 0) => Ok(()),
-            (true, lost) => Err(OTelSdkError::InternalFailure(format!("{lost} spans could not be exported"))),
+            (true, _) => Err(OTelSdkError::InternalFailure(self.shared.last_problem())),
         }
     }
 }
@@ -180,6 +188,11 @@ impl Shared {
         state.handled += count as u64;
         Counters::add(&self.counters.at_shutdown, count);
         self.counters.queued.store(0, Ordering::Relaxed);
+    }
+
+    fn last_problem(&self) -> String {
+        let words = self.counters.last_error().unwrap_or_else(|| "some were given up".to_owned());
+        format!("traces to {}: {words}", self.name)
     }
 
     fn lost(&self) -> u64 {

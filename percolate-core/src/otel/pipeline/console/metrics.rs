@@ -96,7 +96,8 @@ fn is_quiet(line: &str) -> bool {
     if is_loss { line.contains(" = 0 ") } else { of_sdk }
 }
 
-/// Rows by operation and collection, whatever other attributes split them.
+/// Rows by operation and collection, whatever other attributes split them. Series without a measurement, which exist
+/// because instruments are bound ahead, make no row.
 #[derive(Default)]
 struct Table(BTreeMap<(String, String), Row>);
 
@@ -113,7 +114,7 @@ impl Table {
         let AggregatedMetrics::F64(data) = metric.data() else { return };
         match data {
             MetricData::Histogram(histogram) => {
-                for point in histogram.data_points() {
+                for point in histogram.data_points().filter(|point| point.count() > 0) {
                     let attributes: Vec<_> = point.attributes().collect();
                     let row = self.row(&attributes, first, second);
                     row.count += point.count();
@@ -122,7 +123,7 @@ impl Table {
                 }
             }
             MetricData::ExponentialHistogram(histogram) => {
-                for point in histogram.data_points() {
+                for point in histogram.data_points().filter(|point| point.count() > 0) {
                     let attributes: Vec<_> = point.attributes().collect();
                     let row = self.row(&attributes, first, second);
                     row.count += point.count() as u64;
@@ -136,7 +137,7 @@ impl Table {
 
     fn add_rows(&mut self, metric: &Metric) {
         let AggregatedMetrics::U64(MetricData::Histogram(histogram)) = metric.data() else { return };
-        for point in histogram.data_points() {
+        for point in histogram.data_points().filter(|point| point.count() > 0) {
             let attributes: Vec<_> = point.attributes().collect();
             let row = self.row(&attributes, names::DB_OPERATION_NAME, names::DB_COLLECTION_NAME);
             *row.rows.get_or_insert_default() += point.sum();

@@ -37,6 +37,7 @@ impl<E: PushMetricExporter> PushMetricExporter for TimedMetrics<E> {
         };
         match &result {
             Ok(()) => Counters::add(&self.counters.exported, 1),
+            Err(OTelSdkError::InternalFailure(words)) => self.counters.failed(1, words.clone()),
             Err(error) => self.counters.failed(1, error.to_string()),
         }
         self.report(&result);
@@ -103,6 +104,7 @@ impl<E: LogExporter> LogExporter for TimedLogs<E> {
         };
         match &result {
             Ok(()) => Counters::add(&self.counters.exported, count),
+            Err(OTelSdkError::InternalFailure(words)) => self.counters.failed(count, words.clone()),
             Err(error) => self.counters.failed(count, error.to_string()),
         }
         result
