@@ -359,11 +359,14 @@ fn is_byte<T>() -> bool {
     size_of::<T>() == 1 && type_name::<T>() == "u8"
 }
 
-/// A type's path without its generic arguments, if it says anything about an error: `my_store::WriteError`, but
-/// nothing for `String`, `()` or a reference.
+/// A type's path without its generic arguments, if it says anything about an error: `my_store::WriteError`, also of one
+/// behind a pointer, but nothing for `String`, `()` or a slice.
 fn error_type_by_name<E: ?Sized>() -> Option<&'static str> {
-    let name = type_name::<E>();
-    let name = name.trim_start_matches("&mut ").trim_start_matches('&');
+    const POINTERS: [&str; 5] = ["&mut ", "&", "alloc::boxed::Box<", "alloc::rc::Rc<", "alloc::sync::Arc<"];
+    let mut name = type_name::<E>();
+    while let Some(inner) = POINTERS.iter().find_map(|pointer| name.strip_prefix(pointer)) {
+        name = inner.trim_end_matches('>');
+    }
     let path = name.split_once('<').map_or(name, |(path, _)| path);
     let is_path = path.contains("::") && path.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':');
     (is_path && !path.starts_with("alloc::")).then_some(path)
@@ -665,6 +668,9 @@ mod tests {
         assert_eq!(info!(Err::<(), _>(Anyhow(Box::new(Wraps(not_found()))))).as_deref(), Some("NotFound"));
         assert_eq!(info!(Err::<(), _>(Anyhow(Box::new(Plain)))).as_deref(), Some("_OTHER"));
         assert!(info!(Err::<(), _>(Plain)).is_some_and(|name| name.ends_with("outcome::tests::Plain")));
+        assert!(
+            info!(Err::<(), _>(Arc::new(Box::new(Plain)))).is_some_and(|name| name.ends_with("outcome::tests::Plain"))
+        );
         assert_eq!(info!("x".parse::<i32>()).as_deref(), Some("core::num::error::ParseIntError"));
         assert_eq!(info!(Err::<(), _>(String::from("user 7"))).as_deref(), Some("_OTHER"));
         assert_eq!(info!(Err::<(), _>("user 7")).as_deref(), Some("_OTHER"));
