@@ -109,7 +109,7 @@ pub struct ConventionLayer {
     shared: Arc<Shared>,
 }
 
-type Sites = HashMap<Identifier, Option<Arc<CallSite>>, BuildHasherDefault<PointerHasher>>;
+type Sites = HashMap<Identifier, Option<&'static CallSite>, BuildHasherDefault<PointerHasher>>;
 
 struct Shared {
     settings: Settings,
@@ -261,10 +261,10 @@ impl ConventionLayer {
     }
 
     /// What is known of a call site; judged now if it never was registered.
-    fn site(&self, metadata: &'static Metadata<'static>) -> Option<Arc<CallSite>> {
+    fn site(&self, metadata: &'static Metadata<'static>) -> Option<&'static CallSite> {
         let id = metadata.callsite();
         if let Some(known) = self.shared.sites.load().get(&id) {
-            return known.clone();
+            return *known;
         }
         if !metadata.is_span() {
             return None;
@@ -272,15 +272,17 @@ impl ConventionLayer {
         let settings = &self.shared.settings;
         let site = match settings.profile {
             Profile::Off => None,
-            _ => CallSite::new(metadata, &self.shared.registry, &settings.opt_in).map(Arc::new),
+            _ => CallSite::new(metadata, &self.shared.registry, &settings.opt_in),
         };
+        // A call site lives as long as the process, and so does what is known of it: spans need not share in it.
+        let site = site.map(|site| -> &'static CallSite { Box::leak(Box::new(site)) });
         // Whoever comes first decides, so that all spans of a call site count together.
         self.shared.sites.rcu(|sites| {
             let mut sites = Sites::clone(sites);
-            sites.entry(id.clone()).or_insert_with(|| site.clone());
+            sites.entry(id.clone()).or_insert(site);
             sites
         });
-        self.shared.sites.load().get(&id).cloned().flatten()
+        self.shared.sites.load().get(&id).copied().flatten()
     }
 
     fn is_relevant(&self, metadata: &'static Metadata<'static>) -> bool {

@@ -1,7 +1,6 @@
 //! What the Layer remembers of one span: bits. Values are looked at where they pass by and are not kept.
 
 use std::fmt::{self, Debug, Write as _};
-use std::sync::Arc;
 
 use tracing_core::field::{Field, Visit};
 
@@ -91,7 +90,7 @@ impl Flags {
 /// The state of one open span.
 #[derive(Debug, Clone)]
 pub(crate) struct SpanState {
-    pub(crate) site: Arc<CallSite>,
+    pub(crate) site: &'static CallSite,
     pub(crate) seen: Seen,
     pub(crate) flags: Flags,
     /// Hash of the operation or job type; 0 when it was not given.
@@ -101,7 +100,7 @@ pub(crate) struct SpanState {
 }
 
 impl SpanState {
-    pub(crate) fn new(site: Arc<CallSite>) -> Self {
+    pub(crate) fn new(site: &'static CallSite) -> Self {
         Self { site, seen: Seen::default(), flags: Flags::default(), operation: 0, error: 0 }
     }
 
@@ -119,10 +118,11 @@ pub(crate) fn hash(text: &str) -> u64 {
 /// The texts a span's name is made of, for as long as the span is being created.
 #[derive(Debug)]
 pub(crate) struct Texts {
-    bytes: [u8; 512],
+    bytes: [u8; 192],
     used: usize,
-    /// Start and end of each part; `used` past the end of `bytes` means that something did not fit.
-    parts: [(u16, u16); 10],
+    /// Start and end of each part.
+    parts: [(u8, u8); 10],
+    /// Something did not fit; the name is not judged then.
     is_cut: bool,
 }
 
@@ -142,7 +142,7 @@ enum Part {
 
 impl Texts {
     pub(crate) fn new() -> Self {
-        Self { bytes: [0; 512], used: 0, parts: [(0, 0); 10], is_cut: false }
+        Self { bytes: [0; 192], used: 0, parts: [(0, 0); 10], is_cut: false }
     }
 
     fn put(&mut self, part: Part, text: &str) {
@@ -152,8 +152,8 @@ impl Texts {
             return;
         };
         place.copy_from_slice(text.as_bytes());
-        #[expect(clippy::cast_possible_truncation, reason = "both are at most 512")]
-        let range = (self.used as u16, end as u16);
+        #[expect(clippy::cast_possible_truncation, reason = "both are at most 192")]
+        let range = (self.used as u8, end as u8);
         self.parts[part as usize] = range;
         self.used = end;
     }
@@ -260,21 +260,24 @@ impl<'a> Visitor<'a> {
         let index = field.index();
         let role = *self.site.roles.get(index).filter(|_| index < MAX_FIELDS)?;
         let bit = 1 << index;
-        if self.texts.is_some() {
-            self.seen.start |= bit;
-        } else {
-            self.seen.late |= bit;
+        let seen = &mut *self.seen;
+        if (seen.start | seen.late) & bit != 0 {
+            // Given again, perhaps with another type.
+            for types in [
+                &mut seen.ints,
+                &mut seen.unsigned,
+                &mut seen.doubles,
+                &mut seen.booleans,
+                &mut seen.strings,
+                &mut seen.errors,
+            ] {
+                *types &= !bit;
+            }
         }
-        // A field may be given again, with another type.
-        for types in [
-            &mut self.seen.ints,
-            &mut self.seen.unsigned,
-            &mut self.seen.doubles,
-            &mut self.seen.booleans,
-            &mut self.seen.strings,
-            &mut self.seen.errors,
-        ] {
-            *types &= !bit;
+        if self.texts.is_some() {
+            seen.start |= bit;
+        } else {
+            seen.late |= bit;
         }
         Some((index, bit, role))
     }
