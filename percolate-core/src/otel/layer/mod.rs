@@ -308,7 +308,7 @@ impl ConventionLayer {
             }
         });
         for slot in &news {
-            log(&self.finding(&state.site, slot));
+            log(&self.finding(state.site, slot));
         }
     }
 }
