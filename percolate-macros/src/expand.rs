@@ -196,7 +196,8 @@ impl Generator<'_> {
                                 #returned
                             }
                             let __percolate_value: #hint = #body;
-                            __percolate_value
+                            #[allow(unreachable_code)] // of a body that ends in a panic
+                            return __percolate_value;
                         })
                     }
                     _ => tokens!(async move #body),
