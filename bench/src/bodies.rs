@@ -27,8 +27,10 @@ pub(crate) trait Body: Sync {
 pub(crate) struct Workload {
     /// `empty`, `get`, `put`, `scan`, `batch`.
     pub(crate) name: &'static str,
-    /// Calls of one round.
+    /// Calls of one round: fewer than any setting's queues hold.
     pub(crate) calls: usize,
+    /// Calls of a piece, between two readings of the clock.
+    pub(crate) piece: usize,
     /// Whether all settings run, or those of percolate alone.
     pub(crate) all_settings: bool,
 }
@@ -42,15 +44,15 @@ impl Workload {
 }
 
 /// The body that does nothing.
-pub(crate) const EMPTY: Workload = Workload { name: "empty", calls: 40_000, all_settings: true };
+pub(crate) const EMPTY: Workload = Workload { name: "empty", calls: 20_000, piece: 1_000, all_settings: true };
 
 /// Calls of RocksDB.
 #[cfg(feature = "store")]
 pub(crate) const STORE: [Workload; 4] = [
-    Workload { name: "get", calls: 40_000, all_settings: true },
-    Workload { name: "put", calls: 10_000, all_settings: false },
-    Workload { name: "scan", calls: 2_000, all_settings: false },
-    Workload { name: "batch", calls: 1_000, all_settings: false },
+    Workload { name: "get", calls: 20_000, piece: 1_000, all_settings: true },
+    Workload { name: "put", calls: 20_000, piece: 1_000, all_settings: false },
+    Workload { name: "scan", calls: 2_000, piece: 100, all_settings: false },
+    Workload { name: "batch", calls: 400, piece: 20, all_settings: false },
 ];
 /// Calls of RocksDB: none without it.
 #[cfg(not(feature = "store"))]

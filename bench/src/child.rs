@@ -1,12 +1,14 @@
 //! The process of one setting: installs it, then runs batches of calls on demand and says what they cost.
 //!
-//! The clocks run only while calls are made; what the setting does afterwards on its own threads is waited for between
-//! batches, and the number of spans that arrived is checked.
+//! Bare calls and the setting's take turns, a piece of a thousand at a time, on the same data and in the same process:
+//! where its data lies in memory changes a call of RocksDB by several percent from process to process. What the setting
+//! does on its own threads is waited for after each round, and the number of spans that arrived is checked.
 
 use std::hint::black_box;
 use std::io::{self, BufRead as _, Write as _};
-use std::ops::{AddAssign, Range};
+use std::ops::Range;
 use std::sync::Barrier;
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -14,30 +16,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failed;
 use crate::bodies::{Body, Empty, Failure};
-use crate::settings::{self, Installed, Setting, Spans};
+use crate::calls::bare;
+use crate::rounds::median;
+use crate::settings::{self, Around, Installed, Setting, Spans};
 
-/// Calls between two waits: fewer than the queues of every setting hold.
-const BATCH: usize = 20_000;
-/// Untimed calls before each batch.
+/// Calls before the counted ones.
 const WARM_UP: usize = 1_000;
 const COLLECTION: &str = "articles";
 
-/// What calls cost, summed over threads.
+/// What one call costs in nanoseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Cost {
-    pub(crate) calls: usize,
-    /// Wall clock.
-    pub(crate) wall_ns: u64,
-    /// CPU of the calling threads.
-    pub(crate) cpu_ns: u64,
+    /// By the wall clock.
+    pub(crate) wall: f64,
+    /// By the CPU clock of the calling thread.
+    pub(crate) cpu: f64,
 }
 
-impl AddAssign for Cost {
-    fn add_assign(&mut self, other: Self) {
-        self.calls += other.calls;
-        self.wall_ns += other.wall_ns;
-        self.cpu_ns += other.cpu_ns;
-    }
+/// The bare call and the setting's, taken in turn on the same data.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Pair {
+    pub(crate) bare: Cost,
+    pub(crate) setting: Cost,
 }
 
 /// A clock of this thread or process, in nanoseconds.
@@ -46,21 +46,21 @@ pub(crate) fn cpu_ns(clock: ClockId) -> u64 {
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
-/// `child SETTING WORKLOAD`: answers each line `CALLS THREADS` with a [`Cost`].
+/// `child SETTING WORKLOAD`: answers each line `CALLS PIECE THREADS` with a [`Pair`].
 pub(crate) fn serve(args: &[String]) -> Result<(), Failed> {
     let [setting, workload] = args else { return Err("`child` wants a setting and a workload".into()) };
     let setting = settings::named(setting)?;
     #[cfg(feature = "store")]
     if workload != "empty" {
         use crate::bodies::{Batch, Get, Put, Scan, Store};
-        use crate::calls::{Way, bare, percolate_batch, percolate_put, percolate_scan};
+        use crate::calls::{Way, percolate_batch, percolate_put, percolate_scan};
         let store = Store::open()?;
-        let bare_only = setting.way == Way::Bare;
+        let is_bare = setting.way == Way::Bare;
         return match workload.as_str() {
             "get" => answer(&setting, &Get(&store), setting.way.get()),
-            "put" => answer(&setting, &Put(&store), if bare_only { bare } else { percolate_put }),
-            "scan" => answer(&setting, &Scan(&store), if bare_only { bare } else { percolate_scan }),
-            "batch" => answer(&setting, &Batch(&store), if bare_only { bare } else { percolate_batch }),
+            "put" => answer(&setting, &Put(&store), if is_bare { bare } else { percolate_put }),
+            "scan" => answer(&setting, &Scan(&store), if is_bare { bare } else { percolate_scan }),
+            "batch" => answer(&setting, &Batch(&store), if is_bare { bare } else { percolate_batch }),
             _ => Err(format!("no workload is called `{workload}`").into()),
         };
     }
@@ -73,41 +73,18 @@ pub(crate) fn serve(args: &[String]) -> Result<(), Failed> {
 type Function<B> = fn(&B, &str, usize) -> Result<<B as Body>::Out, Failure>;
 
 fn answer<B: Body>(setting: &Setting, body: &B, function: Function<B>) -> Result<(), Failed> {
-    let installed = setting.install()?;
+    let measured = Measured { setting, installed: setting.install()?, body, function };
     for line in io::stdin().lock().lines() {
         let line = line?;
-        let (calls, threads) = line.split_once(' ').ok_or("a line is `CALLS THREADS`")?;
-        let cost = run(setting, &installed, body, function, (calls.parse()?, threads.parse()?))?;
+        let order: Vec<usize> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+        let [calls, piece, threads] = order[..] else { return Err("a line is `CALLS PIECE THREADS`".into()) };
+        let pair = measured.round(calls / threads, piece, threads)?;
         let mut out = io::stdout().lock();
-        serde_json::to_writer(&mut out, &cost)?;
+        serde_json::to_writer(&mut out, &pair)?;
         out.write_all(b"\n")?;
         out.flush()?;
     }
     Ok(())
-}
-
-fn run<B: Body>(
-    setting: &Setting,
-    installed: &Installed,
-    body: &B,
-    function: Function<B>,
-    (calls, threads): (usize, usize),
-) -> Result<Cost, Failed> {
-    let mut cost = Cost::default();
-    let mut left = calls;
-    while left > 0 {
-        let batch = left.min(BATCH) / threads;
-        left = left.saturating_sub(batch * threads);
-        let before = installed.spans.count();
-        cost += if threads == 1 {
-            timed(setting, body, function, batch, || installed.flush())?
-        } else {
-            together(setting, installed, body, function, (batch, threads))?
-        };
-        installed.flush()?;
-        check(setting, installed.spans.count() - before, (batch + WARM_UP.min(batch)) * threads)?;
-    }
-    Ok(cost)
 }
 
 fn repeat<B: Body>(body: &B, function: Function<B>, turns: Range<usize>) -> Result<(), Failure> {
@@ -117,56 +94,91 @@ fn repeat<B: Body>(body: &B, function: Function<B>, turns: Range<usize>) -> Resu
     Ok(())
 }
 
-/// One thread's batch. `ready` is called between warming up and the measured calls.
-fn timed<B: Body>(
-    setting: &Setting,
-    body: &B,
+/// What is measured here.
+struct Measured<'a, B: Body> {
+    setting: &'a Setting,
+    installed: Installed,
+    body: &'a B,
     function: Function<B>,
-    batch: usize,
-    ready: impl FnOnce() -> Result<(), Failed>,
-) -> Result<Cost, Failed> {
-    let mut failed = None;
-    let mut calls = |turns| failed = repeat(body, function, turns).err().or(failed.take());
-    setting.around.run(WARM_UP.min(batch), &mut calls);
-    ready()?;
-    let (cpu, wall) = (cpu_ns(ClockId::ThreadCPUTime), Instant::now());
-    setting.around.run(batch, &mut calls);
-    let wall_ns = u64::try_from(wall.elapsed().as_nanos())?;
-    let cpu_ns = cpu_ns(ClockId::ThreadCPUTime) - cpu;
-    match failed {
-        Some(error) => Err(error.into()),
-        None => Ok(Cost { calls: batch, wall_ns, cpu_ns }),
+}
+
+/// The cost of each piece.
+#[derive(Default)]
+struct Pieces {
+    wall: Vec<f64>,
+    cpu: Vec<f64>,
+}
+
+impl Pieces {
+    fn median(&self) -> Cost {
+        Cost { wall: median(&self.wall), cpu: median(&self.cpu) }
+    }
+
+    fn extend(&mut self, other: Self) {
+        self.wall.extend(other.wall);
+        self.cpu.extend(other.cpu);
     }
 }
 
-fn together<B: Body>(
-    setting: &Setting,
-    installed: &Installed,
-    body: &B,
-    function: Function<B>,
-    (batch, threads): (usize, usize),
-) -> Result<Cost, Failed> {
-    let (warm, start) = (Barrier::new(threads), Barrier::new(threads));
-    let costs: Vec<Result<Cost, Failed>> = std::thread::scope(|scope| {
-        let running: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    timed(setting, body, function, batch, || {
-                        let is_first = warm.wait().is_leader();
-                        let flushed = if is_first { installed.flush() } else { Ok(()) };
-                        start.wait();
-                        flushed
-                    })
-                })
+impl<B: Body> Measured<'_, B> {
+    /// Makes `calls` calls on each thread, bare and the setting's in turn, a piece at a time.
+    fn round(&self, calls: usize, piece: usize, threads: usize) -> Result<Pair, Failed> {
+        let before = self.installed.spans.count();
+        let (mut bare, mut setting) = (Pieces::default(), Pieces::default());
+        let start = Barrier::new(threads);
+        let run = || {
+            self.piece(self.function, self.setting.around, piece)?;
+            start.wait();
+            self.pieces(calls / piece, piece)
+        };
+        let measured: Vec<Result<_, Failed>> = if threads == 1 {
+            vec![run()]
+        } else {
+            std::thread::scope(|scope| {
+                let running: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+                let join =
+                    |thread: ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|_| Err("a thread panicked".into()));
+                running.into_iter().map(join).collect()
             })
-            .collect();
-        running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".into()))).collect()
-    });
-    let mut sum = Cost::default();
-    for cost in costs {
-        sum += cost?;
+        };
+        for measured in measured {
+            let (of_bare, of_setting) = measured?;
+            bare.extend(of_bare);
+            setting.extend(of_setting);
+        }
+        self.installed.flush()?;
+        check(self.setting, self.installed.spans.count() - before, (calls / piece + 1) * piece * threads)?;
+        Ok(Pair { bare: bare.median(), setting: setting.median() })
     }
-    Ok(sum)
+
+    fn pieces(&self, count: usize, piece: usize) -> Result<(Pieces, Pieces), Failed> {
+        let (mut of_bare, mut of_setting) = (Pieces::default(), Pieces::default());
+        for _ in 0..count {
+            for (function, around, pieces) in [
+                (bare as Function<B>, Around::Nothing, &mut of_bare),
+                (self.function, self.setting.around, &mut of_setting),
+            ] {
+                let cost = self.piece(function, around, piece)?;
+                pieces.wall.push(cost.wall);
+                pieces.cpu.push(cost.cpu);
+            }
+        }
+        Ok((of_bare, of_setting))
+    }
+
+    fn piece(&self, function: Function<B>, around: Around, calls: usize) -> Result<Cost, Failed> {
+        let mut failed = None;
+        let mut run = |turns| failed = repeat(self.body, function, turns).err().or(failed.take());
+        let (cpu, wall) = (cpu_ns(ClockId::ThreadCPUTime), Instant::now());
+        around.run(calls, &mut run);
+        let wall = wall.elapsed().as_secs_f64() * 1e9;
+        let cpu = cpu_ns(ClockId::ThreadCPUTime) - cpu;
+        #[expect(clippy::cast_precision_loss, reason = "nanoseconds of milliseconds")]
+        let each = |nanos: f64| nanos / calls as f64;
+        #[expect(clippy::cast_precision_loss, reason = "nanoseconds of milliseconds")]
+        let cost = Cost { wall: each(wall), cpu: each(cpu as f64) };
+        failed.map_or(Ok(cost), |error| Err(error.into()))
+    }
 }
 
 /// Nothing was lost, and nothing was recorded that should not be.

@@ -26,7 +26,7 @@ percolate-bench [PART..] [--rounds N] [--restarts N] [--only NAME,..]
 
 Parts, all of them when none is named:
   empty          an empty body: what the instrumentation alone costs, in nanoseconds
-  store          calls of RocksDB: get, put, scan, batch (feature `store`)
+  store          calls of RocksDB (feature `store`), or one of them: get, put, scan, batch
   instructions   instructions of one call on an empty body (needs valgrind)
   cpu            CPU of the whole process for a million spans, through to a local OTLP receiver
 
@@ -55,7 +55,7 @@ impl Plan {
                 "--rounds" => plan.rounds = value()?.parse()?,
                 "--restarts" => plan.restarts = value()?.parse()?,
                 "--only" => plan.only = value()?.split(',').map(str::to_owned).collect(),
-                "empty" | "store" | "instructions" | "cpu" => plan.parts.push(arg),
+                "empty" | "store" | "get" | "put" | "scan" | "batch" | "instructions" | "cpu" => plan.parts.push(arg),
                 _ => return Err(format!("unknown argument `{arg}`\n\n{HELP}").into()),
             }
         }
@@ -89,8 +89,8 @@ fn main() -> Result<(), Failed> {
     if plan.has("empty") {
         rounds::measure(&plan, bodies::EMPTY, &mut report)?;
     }
-    if plan.has("store") {
-        for workload in bodies::STORE {
+    for workload in bodies::STORE {
+        if plan.has("store") || plan.has(workload.name) {
             rounds::measure(&plan, workload, &mut report)?;
         }
     }

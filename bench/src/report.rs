@@ -8,14 +8,15 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::Failed;
-use crate::rounds::{Series, median};
+use crate::child::Pair;
+use crate::rounds::median;
 
 /// One setting with one workload.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     /// Nanoseconds of one call, by the wall clock.
     median_ns: f64,
-    /// The ratio of the medians, this setting to `bare`.
+    /// The ratio of the medians, this setting to the bare calls made in turn with it.
     ratio: f64,
     /// The smallest ratio within one round.
     ratio_min: f64,
@@ -28,16 +29,17 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub(crate) fn new(series: &Series, bare: &Series) -> Self {
-        let ratios = || series.wall.iter().zip(&bare.wall).map(|(this, bare)| this / bare);
-        let (median_ns, cpu_median_ns) = (median(&series.wall), median(&series.cpu));
+    pub(crate) fn new(pairs: &[Pair]) -> Self {
+        let of = |pick: fn(&Pair) -> f64| median(&pairs.iter().map(pick).collect::<Vec<_>>());
+        let ratios = || pairs.iter().map(|pair| pair.setting.wall / pair.bare.wall);
+        let (median_ns, cpu_median_ns) = (of(|pair| pair.setting.wall), of(|pair| pair.setting.cpu));
         Self {
             median_ns: rounded(median_ns, 10.0),
-            ratio: rounded(median_ns / median(&bare.wall), 1000.0),
+            ratio: rounded(median_ns / of(|pair| pair.bare.wall), 1000.0),
             ratio_min: rounded(ratios().fold(f64::INFINITY, f64::min), 1000.0),
             ratio_max: rounded(ratios().fold(0.0, f64::max), 1000.0),
             cpu_median_ns: rounded(cpu_median_ns, 10.0),
-            cpu_ratio: rounded(cpu_median_ns / median(&bare.cpu), 1000.0),
+            cpu_ratio: rounded(cpu_median_ns / of(|pair| pair.bare.cpu), 1000.0),
         }
     }
 }

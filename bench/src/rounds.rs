@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::bodies::Workload;
-use crate::child::Cost;
+use crate::child::Pair;
 use crate::report::{Report, Row};
 use crate::settings::{self, Setting};
 use crate::{Failed, Plan};
@@ -30,9 +30,9 @@ impl Process {
         Ok(Self { setting, child, orders, answers })
     }
 
-    fn run(&mut self, calls: usize, threads: usize) -> Result<Cost, Failed> {
+    fn run(&mut self, workload: Workload, threads: usize) -> Result<Pair, Failed> {
         let orders = self.orders.as_mut().ok_or("the process was told to end")?;
-        writeln!(orders, "{calls} {threads}")?;
+        writeln!(orders, "{} {} {threads}", workload.calls, workload.piece)?;
         orders.flush()?;
         let mut answer = String::new();
         if self.answers.read_line(&mut answer)? == 0 {
@@ -46,21 +46,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.orders = None;
         _ = self.child.wait();
-    }
-}
-
-/// The nanoseconds of one call, in each round.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Series {
-    pub(crate) wall: Vec<f64>,
-    pub(crate) cpu: Vec<f64>,
-}
-
-impl Series {
-    #[expect(clippy::cast_precision_loss, reason = "nanoseconds of a batch are far below 2^52")]
-    fn push(&mut self, cost: Cost) {
-        self.wall.push(cost.wall_ns as f64 / cost.calls as f64);
-        self.cpu.push(cost.cpu_ns as f64 / cost.calls as f64);
     }
 }
 
@@ -85,30 +70,29 @@ pub(crate) fn measure(plan: &Plan, workload: Workload, report: &mut Report) -> R
         })
         .collect();
     let threads: &[usize] = if workload.all_settings { &[1, 2] } else { &[1] };
-    let mut measured: BTreeMap<(usize, &'static str), Series> = BTreeMap::new();
+    let mut measured: BTreeMap<(usize, &'static str), Vec<Pair>> = BTreeMap::new();
     let mut order = Order(0x9e37_79b9_7f4a_7c15);
     for restart in 1..=plan.restarts {
         report.progress(&format!("{}: {restart} of {}", workload.name, plan.restarts))?;
         let mut processes =
             chosen.iter().map(|setting| Process::start(*setting, workload)).collect::<Result<Vec<_>, _>>()?;
         for process in &mut processes {
-            process.run(workload.calls / 4, 1)?;
+            process.run(workload, 1)?;
         }
         for _ in 0..plan.rounds {
             for threads in threads {
                 order.shuffle(&mut processes);
                 for process in &mut processes {
-                    let cost = process.run(workload.calls, *threads)?;
-                    measured.entry((*threads, process.setting.name)).or_default().push(cost);
+                    let pair = process.run(workload, *threads)?;
+                    measured.entry((*threads, process.setting.name)).or_default().push(pair);
                 }
             }
         }
     }
     for threads in threads {
         let rows = chosen.iter().filter_map(|setting| {
-            let bare = measured.get(&(*threads, "bare"))?;
-            let series = measured.get(&(*threads, setting.name))?;
-            Some((workload.key(*threads, setting.name), Row::new(series, bare)))
+            let pairs = measured.get(&(*threads, setting.name))?;
+            Some((workload.key(*threads, setting.name), Row::new(pairs)))
         });
         let title = match threads {
             1 => format!("{}, one thread", workload.name),
