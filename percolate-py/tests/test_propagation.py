@@ -253,6 +253,9 @@ def test_a_processor_that_fails_does_not_stop_the_others(
         def on_end(self, span: ReadableSpan) -> None:
             raise RuntimeError("broken")
 
+        def force_flush(self, timeout_millis: int = 30000) -> bool:
+            return True
+
     seen.provider.add_span_processor(Broken())
     db.load_resource("r")
     db.load_resource("r")

@@ -1,0 +1,68 @@
+"""Nothing grows with the number of calls: neither memory, nor objects, nor references to what was given."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+
+import percolate_rocks
+from percolate_rocks import Database, TraceContext
+
+CALLS = 100_000
+STEP = 1_000
+#: An allocator keeps some of what it was given back; a leak of one small object a call would be several times this.
+GROWTH = 6 << 20
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads its own memory from /proc")
+@pytest.mark.parametrize("kind", ["in a span", "with headers", "failing"])
+def test_a_hundred_thousand_calls_leave_nothing_behind(db: Database, kind: str) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    percolate_rocks.configure(tracer_provider=provider, meter_provider=False)
+    id = db.insert("articles", {"slug": "a", "tags": ["x", "y"]})
+    headers = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", "tracestate": "a=1"}
+
+    def in_a_span() -> None:
+        db.get("articles", id)
+
+    def with_headers() -> None:
+        TraceContext(headers).to_headers()
+        db.get("articles", id, trace_context=headers)
+
+    def failing() -> None:
+        try:
+            db.get("nothing", id)
+        except percolate_rocks.UnknownTableError:
+            pass
+
+    work: Callable[[], None] = {"in a span": in_a_span, "with headers": with_headers, "failing": failing}[kind]
+
+    def many(calls: int) -> None:
+        # Flushed again and again, so that the queue of spans has its usual length throughout.
+        for _ in range(calls // STEP):
+            with provider.get_tracer("test").start_as_current_span("request"):
+                for _ in range(STEP):
+                    work()
+            assert percolate_rocks.force_flush()
+        gc.collect()
+
+    try:
+        many(CALLS // 4)
+        memory, objects, references = resident(), len(gc.get_objects()), sys.getrefcount(headers)
+        many(CALLS)
+        assert len(gc.get_objects()) - objects < 200
+        assert sys.getrefcount(headers) == references
+        assert resident() - memory < GROWTH
+    finally:
+        percolate_rocks.shutdown()
+        provider.shutdown()
