@@ -251,10 +251,7 @@ impl ConventionLayer {
                 };
             }
             Case::KindMissing | Case::KindWrong | Case::KindOdd => facts.expected.clone_from(&site.kind),
-            Case::NameMismatch => {
-                let pattern = if site.class == Class::Job { names::JOB_SPAN.name } else { names::DB_SPAN.name };
-                pattern.clone_into(&mut facts.expected);
-            }
+            Case::NameMismatch => facts.expected = name_pattern(site, &slot.last),
             _ => {}
         }
         facts
@@ -329,6 +326,21 @@ fn log(finding: &Finding) {
 
 fn is_error_event(metadata: &Metadata<'_>) -> bool {
     metadata.is_event() && *metadata.level() == TracingLevel::ERROR
+}
+
+/// How the name of a span that carried these fields is made.
+fn name_pattern(site: &CallSite, seen: &Seen) -> String {
+    let keys = if site.class == Class::Job {
+        [names::JOB_TYPE, names::JOB_TARGET_NAME]
+    } else if seen.given() & site.masks.summary != 0 {
+        [names::DB_QUERY_SUMMARY, ""]
+    } else {
+        [names::DB_OPERATION_NAME, names::DB_COLLECTION_NAME]
+    };
+    let is_given =
+        |key: &str| (0..site.roles.len()).any(|index| seen.given() & (1 << index) != 0 && site.field(index) == key);
+    let parts: Vec<String> = keys.iter().filter(|key| is_given(key)).map(|key| format!("{{{key}}}")).collect();
+    parts.join(" ")
 }
 
 fn example(site: &CallSite, seen: &Seen) -> Example {

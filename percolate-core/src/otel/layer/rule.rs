@@ -344,7 +344,7 @@ pub(crate) fn words(case: Case, facts: &Facts) -> (String, String) {
         ),
         Case::NameMismatch => (
             "the span's name does not follow from its attributes".to_owned(),
-            format!("name it {expected} (`otel.name`, given where the span is created)"),
+            format!("name it `{expected}` (`otel.name`, given where the span is created)"),
         ),
         Case::NameLong => (
             "the span's name is longer than 255 bytes".to_owned(),
