@@ -812,3 +812,25 @@ fn logging_beside_an_exporting_layer_adds_no_event_and_does_not_stall() {
     assert_eq!(spans.len(), 2);
     assert!(spans.iter().all(|span| span.data().events.is_empty()));
 }
+
+#[test]
+fn counts_are_exact_when_threads_share_a_call_site() {
+    let conventions = ConventionLayer::new();
+    let dispatch = tracing::Dispatch::new(tracing_subscriber::registry().with(conventions.layer()));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                tracing::dispatcher::with_default(&dispatch, || {
+                    for _ in 0..500 {
+                        let span = info_span!("x", otel.kind = "client", db.operation.name = "x");
+                        // Closed on another thread than it was made on.
+                        std::thread::scope(|inner| drop(inner.spawn(move || close(span))));
+                    }
+                });
+            });
+        }
+    });
+    let report = conventions.report();
+    assert_eq!((report.spans, report.call_sites), (2000, 1));
+    assert_eq!(report.of(Rule::RequiredAttributeNotPresent)[0].count, 2000);
+}
