@@ -17,16 +17,29 @@ mod sampler;
 mod spans;
 mod telemetry;
 
+use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
 /// The native part of `percolate_rocks`.
 #[pymodule]
 #[pyo3(name = "_percolate_rocks")]
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    refuse_sub_interpreter(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     errors::register(module)?;
     context::register(module)?;
     database::register(module)?;
     telemetry::register(module)?;
     Ok(())
+}
+
+/// Threads and caches of this module belong to one interpreter: in another one they would wait for it for ever.
+fn refuse_sub_interpreter(_: Python<'_>) -> PyResult<()> {
+    // SAFETY: the token proves that this thread is attached to an interpreter, which both functions ask for.
+    #[expect(unsafe_code, reason = "the interpreter's id has no safe function")]
+    let id = unsafe { pyo3::ffi::PyInterpreterState_GetID(pyo3::ffi::PyInterpreterState_Get()) };
+    if id == 0 {
+        return Ok(());
+    }
+    Err(PyImportError::new_err("percolate_rocks cannot be used in a sub-interpreter; import it in the main one alone"))
 }

@@ -343,6 +343,23 @@ def test_multiprocessing_children_work_on_databases_of_their_own(tmp_path: Path,
     assert done.stdout.count("b'x'") == 4
 
 
+@pytest.mark.parametrize("first", ["", "import percolate_rocks"])
+def test_a_sub_interpreter_is_refused_by_the_import(first: str) -> None:
+    script = """
+    import sys
+    try:
+        import _interpreters as interpreters
+    except ImportError:
+        import _xxsubinterpreters as interpreters
+    exec(sys.argv[1])
+    code = "try:\\n import percolate_rocks\\nexcept ImportError as e:\\n print('refused', e)"
+    interpreter = interpreters.create()
+    interpreters.run_string(interpreter, code)
+    interpreters.destroy(interpreter)
+    """
+    assert "refused" in run(script, first)
+
+
 def test_ctrl_c_is_answered_during_long_work(tmp_path: Path) -> None:
     script = """
     import os, signal, sys, threading, time
