@@ -69,6 +69,9 @@ bench:
 	@scripts/setup.sh rust
 	@echo "==> the first time builds RocksDB once more, optimised (10-15 minutes); then some minutes on an idle machine"
 	cargo run --release --package percolate-bench --features store,fastrace,autometrics
+	@scripts/setup.sh python
+	@echo "==> capturing the current Python span (a minute)"
+	scripts/bench-wheel.sh
 
 clean:
 	cargo clean

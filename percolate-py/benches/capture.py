@@ -1,7 +1,6 @@
 """What it costs a call to become a child of the current Python span, beside doing the same by hand.
 
-    .venv/bin/maturin develop --release --manifest-path percolate-py/Cargo.toml
-    .venv/bin/python percolate-py/benches/capture.py
+    scripts/bench-wheel.sh
 
 Each line is the median of many runs, less the cost of calling a native function that does nothing.
 """

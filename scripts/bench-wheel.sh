@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Measures what a call from Python costs before it reaches the database (percolate-py/benches). Only the wheel's own code
+# is built optimised, in the folder that everything else shares: RocksDB has no part in what is measured.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+cargo build --quiet --package percolate-py --config 'profile.dev.package.percolate-py.opt-level=3'
+
+package=$(mktemp -d)
+trap 'rm -rf "$package"' EXIT
+mkdir "$package/percolate_rocks"
+cp percolate-py/python/percolate_rocks/*.py "$package/percolate_rocks/"
+cp "${CARGO_TARGET_DIR:-target}/debug/lib_percolate_rocks.so" "$package/percolate_rocks/_percolate_rocks.abi3.so"
+
+for bench in percolate-py/benches/*.py; do
+    PYTHONPATH=$package .venv/bin/python "$bench"
+done
