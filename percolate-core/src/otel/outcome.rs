@@ -68,15 +68,19 @@ impl ErrorInfo {
         Self { error_type: error.error_type(), status_code: error.status_code() }
     }
 
-    /// Looks through an error and its sources for a known cause: the deepest one that is an [`io::Error`], an error
-    /// registered with [`name_errors`], or one of the standard library's parsing errors; `None` if there is none.
+    /// Looks through an error and its sources for a known cause: the outermost error that is registered with
+    /// [`name_errors`], which knows what lies below it; without one the deepest that is an [`io::Error`] or a parsing
+    /// error of the standard library. `None` if there is neither.
     pub fn from_chain(error: &(dyn Error + 'static)) -> Option<Self> {
         let mut found = None;
         let mut current = Some(error);
         // A chain that loops would hold the caller forever; no honest chain is longer than this.
         for _ in 0..64 {
             let Some(error) = current else { break };
-            found = known_cause(error).or(found);
+            if let Some(registered) = registered_cause(error) {
+                return Some(registered);
+            }
+            found = standard_cause(error).or(found);
             current = error.source();
         }
         found
@@ -313,7 +317,12 @@ type ReadCause = fn(&(dyn Error + 'static)) -> Option<ErrorInfo>;
 /// Consulted for failed calls only.
 static REGISTERED: RwLock<Vec<(&'static str, ReadCause)>> = RwLock::new(Vec::new());
 
-fn known_cause(error: &(dyn Error + 'static)) -> Option<ErrorInfo> {
+fn registered_cause(error: &(dyn Error + 'static)) -> Option<ErrorInfo> {
+    let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
+    registered.iter().find_map(|(_, read)| read(error))
+}
+
+fn standard_cause(error: &(dyn Error + 'static)) -> Option<ErrorInfo> {
     macro_rules! known_by_type {
         ($($cause:ty),* $(,)?) => {
             $(if error.is::<$cause>() {
@@ -323,10 +332,6 @@ fn known_cause(error: &(dyn Error + 'static)) -> Option<ErrorInfo> {
     }
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return Some(io_error(error));
-    }
-    let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
-    if let Some(info) = registered.iter().find_map(|(_, read)| read(error)) {
-        return Some(info);
     }
     known_by_type!(
         std::fmt::Error,

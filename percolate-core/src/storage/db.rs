@@ -70,6 +70,7 @@ impl Storage {
     /// something else, or made by a newer percolate.
     #[expect(clippy::needless_pass_by_value, reason = "options are made for one open")]
     pub fn open(path: impl AsRef<Path>, options: StorageOptions) -> Result<Self, OpenError> {
+        super::error::name_in_telemetry();
         let path = path.as_ref();
         let exists = check_directory(path, &options)?;
         let cache = Cache::new_lru_cache(options.cache_size);

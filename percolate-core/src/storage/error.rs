@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use rocksdb::ErrorKind;
 
-use crate::otel::ErrorType;
+use crate::otel::{ErrorType, name_errors};
 
 /// RocksDB's status code: the name recorded as `db.response.status_code`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -438,9 +438,28 @@ impl ErrorType for MaintenanceError {
     }
 }
 
+/// Makes these errors known in telemetry wherever an application wraps them.
+pub(super) fn name_in_telemetry() {
+    name_errors::<StorageError>();
+    name_errors::<OpenError>();
+    name_errors::<ReadError>();
+    name_errors::<WriteError>();
+    name_errors::<MaintenanceError>();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrapped_error_keeps_its_name_in_telemetry() {
+        name_in_telemetry();
+        let error = UnknownColumnFamily { name: "artcles".into(), known: vec![] };
+        let wrapped = std::io::Error::other(ReadError::from(error));
+        let boxed: Box<dyn std::error::Error> = Box::new(wrapped);
+        let info = crate::otel::ErrorInfo::from_chain(&*boxed);
+        assert_eq!(info.map(|info| info.error_type), Some("UnknownColumnFamily".into()));
+    }
 
     #[test]
     fn unknown_column_family_lists_the_known_ones() {
