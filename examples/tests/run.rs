@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use percolate_pipeline_tests::{Answer, Collector};
+
 /// Runs a program without any `OTEL_*` variable, and gives back what it printed.
 fn run(program: &str, arguments: &[&Path], variables: &[(&str, &str)]) -> String {
     let mut command = Command::new(program);
@@ -48,7 +50,7 @@ fn quickstart_shows_a_trace_a_table_and_what_the_conventions_say() {
     );
     assert_shows(
         &printed,
-        &["\n  operation    collection   count      p50      p99  errors\n", "\n  insert       packages         4 "],
+        &["\n  operation    collection   count      p50      p99  errors", "\n  insert       packages         4 "],
     );
     let (before, after) = printed.split_once("by hand").expect("a part about a span made by hand");
     assert_shows(before, &["checked: nothing to mend"]);
@@ -60,6 +62,25 @@ fn quickstart_shows_a_trace_a_table_and_what_the_conventions_say() {
 fn quickstart_reads_this_machines_own_registry() {
     let printed = run(env!("CARGO_BIN_EXE_quickstart"), &[], &[]);
     assert_shows(&printed, &["more × insert packages", "index.key.rebuild all", "checked: nothing to mend"]);
+}
+
+#[test]
+fn quickstart_exports_the_same_run_to_a_collector() {
+    let registry = registry(&[("tracing", "0.1.0"), ("rand", "0.9.5"), ("rand", "0.10.4")]);
+    let collector = Collector::grpc(Answer::Accept);
+    let endpoint = collector.endpoint();
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())];
+    let printed = run(env!("CARGO_BIN_EXE_quickstart"), &[registry.path()], &variables);
+    assert_shows(&printed, &["checked: nothing to mend", &format!("The same is at {endpoint} now")]);
+
+    let spans = collector.spans();
+    let named = |name: &str| spans.iter().filter(move |received| received.span.name == name).collect::<Vec<_>>();
+    let (import, inserts) = (named("catalogue.import registry"), named("insert packages"));
+    assert_eq!((import.len(), inserts.len()), (1, 3));
+    for insert in inserts {
+        assert_eq!(insert.span.parent_span_id, import[0].span.span_id);
+        assert_eq!(insert.span.trace_id, named("quickstart")[0].span.trace_id);
+    }
 }
 
 #[test]
