@@ -6,7 +6,7 @@
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use percolate_core::otel::TraceContext;
-use pyo3::exceptions::PyImportError;
+use pyo3::exceptions::{PyException, PyImportError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -53,6 +53,14 @@ impl Api {
 
 /// The current Python span as parent for Rust spans; `None` when nothing is being traced.
 pub(crate) fn parent(py: Python<'_>) -> PyResult<Option<Parent>> {
+    match read(py) {
+        // A span that cannot be read is no reason to fail the call; Ctrl-C is.
+        Err(error) if error.is_instance_of::<PyException>(py) => Ok(None),
+        read => read,
+    }
+}
+
+fn read(py: Python<'_>) -> PyResult<Option<Parent>> {
     let Some(api) = api(py)? else { return Ok(None) };
     crate::telemetry::ready_without_parent(py)?;
     let context = api.current.bind(py).call0()?;

@@ -112,6 +112,25 @@ def test_without_a_python_span_a_call_is_a_root(db: Database, seen: Seen) -> Non
     assert span.parent is None
 
 
+def test_a_span_that_cannot_be_read_fails_no_call(db: Database, seen: Seen) -> None:
+    class Odd(NonRecordingSpan):
+        def get_span_context(self) -> SpanContext:
+            raise RuntimeError("odd")
+
+    span = Odd(SpanContext(1, 2, False))
+    for context in (None, (2**200, 1, False, 1, {}, True), ("x", 1, False, 1, {}, True)):
+        if context is None:
+            del span._context
+        else:
+            span._context = context  # type: ignore[assignment]
+        token = otel_context.attach(trace.set_span_in_context(span))
+        try:
+            db.load_resource("r")
+        finally:
+            otel_context.detach(token)
+    assert [span.parent for span in seen.rust()] == [None, None, None]
+
+
 def test_suppressed_instrumentation_suppresses_rust_spans(db: Database, seen: Seen) -> None:
     from opentelemetry.instrumentation.utils import suppress_instrumentation
 

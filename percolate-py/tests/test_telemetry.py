@@ -211,6 +211,20 @@ def test_the_environment_can_switch_it_off(tmp_path: Path, environment: dict[str
     assert "resources" not in run(script, tmp_path / "db", **environment)
 
 
+def test_telemetry_that_cannot_be_delivered_fails_no_call(tmp_path: Path) -> None:
+    script = APP + """
+    import logging, percolate_rocks
+    logging.disable()
+    import percolate_rocks._bridge as bridge
+    bridge.SpanBridge.sampler = None
+    trace.set_tracer_provider(provider)
+    db = Database(sys.argv[1])
+    db.store_resource("r", b"x")
+    assert percolate_rocks.status()["installed"] is False
+    """
+    run(script, tmp_path / "db")
+
+
 def test_opentelemetry_instrument_switches_it_on(tmp_path: Path) -> None:
     script = tmp_path / "app.py"
     script.write_text(

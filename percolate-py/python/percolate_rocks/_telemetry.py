@@ -202,6 +202,15 @@ def status() -> Status:
 
 def _automatic() -> None:
     """Called by the native module when a call has a sampled parent and nothing was decided yet."""
+    try:
+        _look()
+    except Exception:
+        # Whoever stores an article must not learn here that telemetry is broken.
+        _native._set_automatic(False)
+        logger.exception("Rust telemetry could not be delivered; nothing will be, until percolate_rocks.configure()")
+
+
+def _look() -> None:
     with _state.lock:
         if _state.reinstall is not None:
             reinstall, _state.reinstall = _state.reinstall, None
