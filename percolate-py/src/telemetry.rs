@@ -45,7 +45,9 @@ struct PythonPipeline {
     meters: Option<Meters>,
 }
 
-static INSTALLED: Mutex<Option<Installed>> = Mutex::new(None);
+/// One slot for each generation of forks: a child must not wait for a lock that a thread of its parent held.
+static INSTALLED: [Mutex<Option<Installed>>; GENERATIONS] = [const { Mutex::new(None) }; GENERATIONS];
+const GENERATIONS: usize = 16;
 /// When `percolate_rocks._telemetry` is asked to look for something to install.
 static AUTOMATIC: AtomicU8 = AtomicU8::new(WHEN_SAMPLED);
 const OFF: u8 = 0;
@@ -55,7 +57,11 @@ const AT_ONCE: u8 = 2;
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
 fn installed() -> MutexGuard<'static, Option<Installed>> {
-    INSTALLED.lock().unwrap_or_else(PoisonError::into_inner)
+    slot(forks()).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn slot(forks: u32) -> &'static Mutex<Option<Installed>> {
+    &INSTALLED[forks as usize % GENERATIONS]
 }
 
 /// How many forks lie behind this process: what was opened before the last one belongs to the parent.
@@ -253,12 +259,12 @@ fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 /// The child of a fork has none of the parent's threads: forgets the runtime, so that the next call can start its own.
 #[pyfunction]
 fn _after_fork_in_child() -> bool {
-    FORKS.fetch_add(1, Ordering::Relaxed);
+    let parent = FORKS.fetch_add(1, Ordering::Relaxed);
     if crate::database::was_used() {
         crate::exit::skip_destructors();
     }
-    // Another thread of the parent may have held the lock: it will never be released here, and is not waited for.
-    let Ok(mut slot) = INSTALLED.try_lock() else { return false };
+    // Another thread of the parent may have held the lock: it will never be released here. Telemetry stays off then.
+    let Ok(mut slot) = slot(parent).try_lock() else { return false };
     let Some(before) = slot.take() else { return false };
     match &before {
         Installed::Python(pipeline) => runtime::uninstall(pipeline.runtime),

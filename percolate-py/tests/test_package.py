@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+import re
 from importlib.metadata import version
 from pathlib import Path
 
@@ -57,6 +58,22 @@ def native_examples(finder: doctest.DocTestFinder, thing: object, globs: dict[st
     texts = [(getattr(o, "__name__", "?"), getattr(o, "__doc__", None)) for o in documented]
     tests = [parser.get_doctest(text, dict(globs), name, None, 0) for name, text in texts if isinstance(text, str)]
     return [test for test in tests if test.examples]
+
+
+def test_the_examples_in_the_documentation_run(
+    db: Database, percolate_spans: CapturedSpans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
+    examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(examples) >= 2
+    for example in examples:
+        names: dict[str, object] = {}
+        exec(compile(example, "docs/python.md", "exec"), names)
+        for name, thing in names.items():
+            if name.startswith("test_") and callable(thing):
+                percolate_spans.clear()
+                thing(db, percolate_spans)
 
 
 def test_the_fixture_shows_a_test_as_a_tree(db: Database, percolate_spans: CapturedSpans) -> None:
