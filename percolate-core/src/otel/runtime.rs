@@ -176,6 +176,14 @@ impl Runtime {
         self.recorder.as_ref().is_none_or(|recorder| recorder.flush(timeout))
     }
 
+    /// Flushes, and ends the background thread that hands spans over. Spans of later calls are lost and counted;
+    /// metrics go on.
+    ///
+    /// Returns `false` when that took longer than `timeout`.
+    pub fn stop(&self, timeout: Duration) -> bool {
+        self.recorder.as_ref().is_none_or(|recorder| recorder.stop(timeout))
+    }
+
     /// Spans that were lost because records were made faster than they could be handed over.
     pub fn dropped_spans(&self) -> u64 {
         self.recorder.as_ref().map_or(0, Recorder::dropped)

@@ -214,3 +214,14 @@ fn the_fields_of_a_site_are_its_attributes_in_order() {
     assert_eq!(fields[GET.custom_index(0).expect("declared")], "app.tier");
     assert_eq!(GET.field_index(attr::QUERY_TEXT), None);
 }
+
+#[test]
+fn a_stopped_runtime_has_delivered_everything_and_counts_what_comes_later() {
+    let scoped = Scoped::new(Sampler::default());
+    get(|| {});
+    assert!(scoped.runtime.stop(Duration::from_secs(5)));
+    get(|| {});
+    assert_eq!(scoped.spans().len(), 1);
+    assert_eq!(scoped.runtime.dropped_spans(), 1);
+    assert!(scoped.runtime.stop(Duration::from_secs(5)), "stopping again is nothing");
+}

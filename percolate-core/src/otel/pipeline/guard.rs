@@ -418,7 +418,7 @@ impl Parts {
     }
 
     fn end_spans(&self, deadline: Instant) -> Result<(), String> {
-        let records = self.runtime.is_none_or(|runtime| runtime.flush(left(deadline)));
+        let records = self.runtime.is_none_or(|runtime| runtime.stop(left(deadline)));
         let results = self.processors.iter().map(|processor| processor.shutdown_by(deadline));
         let result = summary(records, results);
         // Only now: the provider would end the shared processors without a deadline. It finds them ended.

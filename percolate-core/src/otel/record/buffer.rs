@@ -1,7 +1,7 @@
 //! Buffers of threads, their hand-over, and the background thread.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -33,6 +33,8 @@ struct Shared {
     /// Every thread's buffer, kept until it is empty and its thread has ended.
     buffers: Mutex<Vec<Arc<Buffer>>>,
     dropped: Arc<AtomicU64>,
+    /// Nobody takes records any more.
+    stopped: AtomicBool,
 }
 
 type Buffer = Mutex<Vec<Record>>;
@@ -40,6 +42,8 @@ type Buffer = Mutex<Vec<Record>>;
 enum Work {
     Block(Vec<Record>),
     Flush(SyncSender<()>),
+    /// Like a flush, and the last thing that is done.
+    Stop(SyncSender<()>),
 }
 
 thread_local! {
@@ -54,7 +58,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Recorder {
     pub(crate) fn start(processors: Vec<Arc<dyn SpanProcessor>>) -> std::io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let shared = Arc::new(Shared { buffers: Mutex::default(), dropped: Arc::default() });
+        let shared =
+            Arc::new(Shared { buffers: Mutex::default(), dropped: Arc::default(), stopped: AtomicBool::new(false) });
         let (work, todo) = mpsc::sync_channel(WAITING_BLOCKS);
         let weak = Arc::downgrade(&shared);
         thread::Builder::new()
@@ -65,6 +70,10 @@ impl Recorder {
 
     /// Leaves a record in this thread's buffer.
     pub(crate) fn push(&self, record: Record) {
+        if self.shared.stopped.load(Ordering::Relaxed) {
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         let full = MINE.try_with(|mine| {
             let mut mine = mine.try_borrow_mut().ok()?;
             let buffer = match mine.iter().find(|(id, _)| *id == self.id) {
@@ -101,13 +110,23 @@ impl Recorder {
 
     /// Waits until every record made before has reached the processors; `false` when `timeout` passed first.
     pub(crate) fn flush(&self, timeout: Duration) -> bool {
+        self.ask(Work::Flush, timeout)
+    }
+
+    /// Flushes, and ends the background thread. Records that come later are lost and counted.
+    pub(crate) fn stop(&self, timeout: Duration) -> bool {
+        self.ask(Work::Stop, timeout)
+    }
+
+    fn ask(&self, what: fn(SyncSender<()>) -> Work, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let (done, wait) = mpsc::sync_channel(1);
-        let mut work = Work::Flush(done);
+        let mut work = what(done);
         loop {
             match self.work.try_send(work) {
                 Ok(()) => break,
-                Err(TrySendError::Disconnected(_)) => return false,
+                // It was stopped: everything made before has been delivered.
+                Err(TrySendError::Disconnected(_)) => return self.shared.stopped.load(Ordering::Relaxed),
                 Err(TrySendError::Full(unsent)) => {
                     if Instant::now() >= deadline {
                         return false;
@@ -145,6 +164,14 @@ fn convert_until_closed(todo: &Receiver<Work>, shared: &Weak<Shared>, processors
             Ok(Work::Flush(done)) => {
                 deliver_buffers(shared, &converter, processors);
                 _ = done.try_send(());
+            }
+            Ok(Work::Stop(done)) => {
+                if let Some(shared) = shared.upgrade() {
+                    shared.stopped.store(true, Ordering::Relaxed);
+                }
+                deliver_buffers(shared, &converter, processors);
+                _ = done.try_send(());
+                return;
             }
             Err(_) => {}
         }

@@ -71,6 +71,7 @@ impl Drop for Inner {
         let _scope = self.conventions.test_scope();
         // Ends the reader's thread. Calls that are still under way lose their last measurement, as they should.
         let _ = self.meters.shutdown();
+        self.runtime.stop(FLUSH);
     }
 }
 
