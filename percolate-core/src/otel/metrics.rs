@@ -5,6 +5,7 @@
 //! cache of each thread, live as long as the process and are bounded: past [`MAX_SERIES`] a site's calls share its
 //! overflow series, which says so in the metric.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +16,7 @@ use opentelemetry::metrics::{BoundHistogram, Counter, Histogram, MeterProvider, 
 use opentelemetry::{InstrumentationScope, KeyValue};
 
 use super::conventions as names;
+use super::operation::span_name;
 use super::outcome::Outcome;
 use super::site::{Site, SiteKind};
 
@@ -145,6 +147,8 @@ pub(crate) struct Series {
     pub(crate) target: Option<Box<str>>,
     pub(crate) namespace: Option<Box<str>>,
     pub(crate) server_address: Option<Box<str>>,
+    /// The name of spans whose statement does not name them.
+    pub(crate) span_name: Cow<'static, str>,
     pub(crate) is_overflow: bool,
     attributes: Vec<KeyValue>,
     duration: Option<BoundHistogram<f64>>,
@@ -176,6 +180,7 @@ impl Series {
             target: names.target.map(Into::into),
             namespace: names.namespace.map(Into::into),
             server_address: names.server_address.map(Into::into),
+            span_name: span_name(site, site.def.name, names.target, None),
             is_overflow,
             attributes,
             duration,

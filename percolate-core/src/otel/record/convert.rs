@@ -34,20 +34,32 @@ impl Converter {
         let Record { series, identity, started, duration, status, returned_rows, side } = record;
         let Side { details, names: owned, probed, affected_rows, error } = side.map(|side| *side).unwrap_or_default();
         let def = series.site.def;
-        let (target, namespace, server_address) = match &owned {
-            Some(owned) => (owned.target.as_deref(), owned.namespace.as_deref(), owned.server_address.as_deref()),
-            None => (series.target.as_deref(), series.namespace.as_deref(), series.server_address.as_deref()),
+        // A series is kept for ever: what it holds is named, not copied.
+        let kept = |name: &'static str| Cow::Borrowed(name);
+        let (target, namespace, server_address) = match owned {
+            Some(owned) => {
+                (owned.target.map(Cow::Owned), owned.namespace.map(Cow::Owned), owned.server_address.map(Cow::Owned))
+            }
+            None => (
+                series.target.as_deref().map(kept),
+                series.namespace.as_deref().map(kept),
+                series.server_address.as_deref().map(kept),
+            ),
         };
-        let name = span_name(series.site, def.name, target, details.query_summary.as_deref());
+        let name = if series.is_overflow || details.query_summary.is_some() {
+            span_name(series.site, def.name, target.as_deref(), details.query_summary.as_deref())
+        } else {
+            Cow::Borrowed(&*series.span_name)
+        };
         let mut attributes = Attributes(Vec::with_capacity(10 + details.custom.len()));
         let batch_size = details.batch_size;
         match def.site_kind {
             SiteKind::Db => {
                 attributes.push(names::DB_SYSTEM_NAME, Some(def.system));
                 attributes.push(names::DB_OPERATION_NAME, Some(def.name));
-                attributes.push_owned(names::DB_COLLECTION_NAME, target);
-                attributes.push_owned(names::DB_NAMESPACE, namespace);
-                attributes.push_owned(names::SERVER_ADDRESS, server_address);
+                attributes.push(names::DB_COLLECTION_NAME, target);
+                attributes.push(names::DB_NAMESPACE, namespace);
+                attributes.push(names::SERVER_ADDRESS, server_address);
                 attributes.push(names::DB_OPERATION_BATCH_SIZE, batch_size);
                 attributes.push(names::DB_QUERY_SUMMARY, details.query_summary);
                 attributes.push(names::DB_QUERY_TEXT, details.query_text);
@@ -56,7 +68,7 @@ impl Converter {
             }
             SiteKind::Job => {
                 attributes.push(names::JOB_TYPE, Some(def.name));
-                attributes.push_owned(names::JOB_TARGET_NAME, target);
+                attributes.push(names::JOB_TARGET_NAME, target);
                 attributes.push(names::JOB_BATCH_SIZE, batch_size);
                 attributes.push(names::JOB_STATUS, Some(status));
                 attributes.push(names::JOB_DURATION_MS, Some(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)));
@@ -105,9 +117,5 @@ struct Attributes(Vec<KeyValue>);
 impl Attributes {
     fn push(&mut self, name: &'static str, value: Option<impl Into<opentelemetry::Value>>) {
         self.0.extend(value.map(|value| KeyValue::new(name, value)));
-    }
-
-    fn push_owned(&mut self, name: &'static str, value: Option<&str>) {
-        self.push(name, value.map(str::to_owned));
     }
 }
