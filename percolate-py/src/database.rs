@@ -25,6 +25,7 @@ use crate::embeddings::PythonEmbeddings;
 use crate::errors::{ClosedError, ForkedError, raised};
 use crate::json::{to_json, to_python};
 use crate::telemetry::forks;
+use crate::worker::{Job, Worker, refused, task_of};
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyDatabase>()?;
@@ -60,19 +61,38 @@ fn refuse_after_fork(path: &Path) -> PyResult<()> {
 /// The database's handle, in the process that opened it.
 struct Handle {
     database: Option<Database>,
+    /// Started by the first task that is handed in.
+    worker: Mutex<Option<Worker>>,
     /// How many forks lay behind the process when it was opened.
     forks: u32,
+}
+
+impl Handle {
+    fn new(database: Option<Database>) -> Arc<Self> {
+        Arc::new(Self { database, worker: Mutex::new(None), forks: forks() })
+    }
+
+    fn worker(&self) -> std::sync::MutexGuard<'_, Option<Worker>> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
         let Some(database) = self.database.take() else { return };
+        let worker = self.worker.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if self.forks == forks() {
             // Closing waits for RocksDB's threads. Without an interpreter the closure, and the database, just drop.
-            _ = Python::try_attach(move |py| py.detach(move || drop(database)));
+            let close = move || {
+                if let Some(worker) = worker {
+                    worker.abandon();
+                }
+                drop(database);
+            };
+            _ = Python::try_attach(move |py| py.detach(close));
         } else {
             // Of the parent's threads none is here: closing would wait for them, and write over the parent's files.
-            std::mem::forget(database);
+            std::mem::forget((database, worker));
         }
     }
 }
@@ -194,11 +214,7 @@ impl PyDatabase {
         let parent = parent(py, None)?;
         let database =
             traced(py, parent, || Database::open_with(&path, options)).map_err(|error| raised(py, &error))?;
-        Ok(Self {
-            handle: RwLock::new(Some(Arc::new(Handle { database: Some(database), forks: forks() }))),
-            path,
-            tenant: tenant.to_owned(),
-        })
+        Ok(Self { handle: RwLock::new(Some(Handle::new(Some(database)))), path, tenant: tenant.to_owned() })
     }
 
     /// The directory.
@@ -233,7 +249,7 @@ impl PyDatabase {
     fn for_tenant(&self, tenant: String) -> PyResult<Self> {
         let handle = self.handle()?;
         let database = handle.database.as_ref().map(|database| database.for_tenant(&tenant));
-        let handle = RwLock::new(Some(Arc::new(Handle { database, forks: forks() })));
+        let handle = RwLock::new(Some(Handle::new(database)));
         Ok(Self { handle, path: self.path.clone(), tenant })
     }
 
@@ -247,6 +263,10 @@ impl PyDatabase {
         let parent = parent(py, None)?;
         let Some(database) = handle.database.clone() else { return Ok(()) };
         traced(py, parent, || {
+            let worker = handle.worker().take();
+            if let Some(worker) = worker {
+                worker.shutdown();
+            }
             let closed = database.close();
             drop(handle);
             closed
@@ -597,6 +617,41 @@ impl PyDatabase {
     }
 
     // ---- upkeep ----
+
+    /// Hands in a task for the background: its span is a trace of its own, with a link to the current one.
+    ///
+    /// Closing the database waits for what was handed in, up to ten seconds.
+    ///
+    /// Args:
+    ///     task: `"generate_embeddings"`, `"save_index"` or `"load_index"` of a table, or `"flush_wal"`.
+    ///     table: The table.
+    ///
+    /// Raises:
+    ///     JobError: As many jobs wait as may wait.
+    #[pyo3(signature = (task, table = None, *, trace_context = None))]
+    fn submit(
+        &self,
+        py: Python<'_>,
+        task: &str,
+        table: Option<String>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Job> {
+        let task = task_of(task, table)?;
+        let parent = parent(py, trace_context)?;
+        let handle = self.handle()?;
+        let Some(database) = &handle.database else { return Err(ClosedError::new_err("the database was closed")) };
+        let submitted = traced(py, parent, || {
+            let mut worker = handle.worker();
+            if worker.is_none() {
+                *worker = Some(Worker::start(database)?);
+            }
+            Ok::<_, PyErr>(worker.as_ref().map(|worker| worker.submit(task)))
+        })?;
+        match submitted {
+            Some(job) => job.map_err(refused),
+            None => Err(ClosedError::new_err("the database was closed")),
+        }
+    }
 
     /// Makes the key index and the field indexes anew, of all tables or of one, beside live reads and writes.
     ///

@@ -32,6 +32,7 @@ create_exception!(percolate_rocks, UnknownTableError, PercolateError, "No schema
 create_exception!(percolate_rocks, NotIndexedError, PercolateError, "The field is not indexed.");
 create_exception!(percolate_rocks, CorruptionError, PercolateError, "What is stored is damaged.");
 create_exception!(percolate_rocks, EmbeddingError, PercolateError, "Text could not be embedded.");
+create_exception!(percolate_rocks, JobError, PercolateError, "A background job was not taken, or did not succeed.");
 create_exception!(percolate_rocks, ClosedError, PercolateError, "The database is closed.");
 create_exception!(percolate_rocks, ForkedError, PercolateError, "The database was opened before a fork.");
 
@@ -45,7 +46,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_all!(module:
         PercolateError, OpenError, MissingError, LockedError, FormatError, ReadError, WriteError, ReadOnlyError,
         DiskFullError, PoisonedError, MaintenanceError, SchemaError, EntityError, ExistsError, NotFoundError,
-        UnknownTableError, NotIndexedError, CorruptionError, EmbeddingError, ClosedError, ForkedError,
+        UnknownTableError, NotIndexedError, CorruptionError, EmbeddingError, JobError, ClosedError, ForkedError,
     );
     Ok(())
 }
@@ -89,7 +90,8 @@ fn exception_of(error: &Error) -> PyErr {
     }
 }
 
-fn cause_of(py: Python<'_>, error: &dyn StdError) -> Option<PyErr> {
+/// The cause of an error, with its own causes. Exceptions raised in Python come back as themselves.
+pub(crate) fn cause_of(py: Python<'_>, error: &dyn StdError) -> Option<PyErr> {
     let source = error.source()?;
     if let Some(python) = source.downcast_ref::<PyErr>() {
         return Some(python.clone_ref(py));

@@ -16,6 +16,7 @@ mod metrics;
 mod sampler;
 mod spans;
 mod telemetry;
+mod worker;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
@@ -30,6 +31,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     context::register(module)?;
     database::register(module)?;
     telemetry::register(module)?;
+    worker::register(module)?;
     Ok(())
 }
 

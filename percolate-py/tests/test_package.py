@@ -68,7 +68,7 @@ def test_the_examples_in_the_documentation_run(
     examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert len(examples) >= 2
     for example in examples:
-        names: dict[str, object] = {}
+        names: dict[str, object] = {"Database": Database}
         exec(compile(example, "docs/python.md", "exec"), names)
         for name, thing in names.items():
             if name.startswith("test_") and callable(thing):

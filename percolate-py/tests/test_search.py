@@ -108,3 +108,32 @@ def test_vectors_of_another_length_are_refused(tmp_path: Path) -> None:
 
     with filled(tmp_path / "db", Short()) as db, pytest.raises(percolate_rocks.EmbeddingError, match="dimensions"):
         db.search("articles", "x")
+
+
+def test_a_task_handed_in_is_a_trace_of_its_own_with_a_link(tmp_path: Path, percolate_spans: CapturedSpans) -> None:
+    with filled(tmp_path / "db") as db:
+        with percolate_spans.tracer().start_as_current_span("request") as request:
+            job = db.submit("generate_embeddings", "articles")
+        assert job.wait(30) is True
+        assert job.done
+        assert db.search("articles", "store", 1) != []
+    (span,) = percolate_spans.finished("embedding.generate articles")
+    assert span.parent is None
+    assert [link.context.span_id for link in span.links] == [request.get_span_context().span_id]
+    assert span.context.trace_id != request.get_span_context().trace_id
+
+
+def test_a_job_that_fails_says_why(tmp_path: Path) -> None:
+    class Broken(Letters):
+        def embed(self, texts: list[str]) -> Iterator[list[float]]:
+            raise TimeoutError("the model does not answer")
+
+    with filled(tmp_path / "db", Broken()) as db:
+        with pytest.raises(percolate_rocks.JobError, match="after 3 attempts") as caught:
+            db.submit("generate_embeddings", "articles").wait()
+        assert isinstance(caught.value.__cause__, percolate_rocks.PercolateError)
+        with pytest.raises(TypeError, match="needs a table"):
+            db.submit("save_index")
+        with pytest.raises(ValueError, match="unknown task"):
+            db.submit("compress")  # type: ignore[arg-type]
+        db.submit("flush_wal")

@@ -12,10 +12,10 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 from uuid import UUID
 
-from ._percolate_rocks import Database, TraceContext
+from ._percolate_rocks import Database, Job, TraceContext
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -170,6 +170,16 @@ class AsyncDatabase:
     async def delete_resource(self, resource_id: str, *, trace_context: Trace = None) -> None:
         """As `Database.delete_resource`."""
         await self._run(self._database.delete_resource, resource_id, trace_context=trace_context)
+
+    async def submit(
+        self,
+        task: Literal["generate_embeddings", "save_index", "load_index", "flush_wal"],
+        table: str | None = None,
+        *,
+        trace_context: Trace = None,
+    ) -> Job:
+        """As `Database.submit`: returns as soon as the task is handed in."""
+        return await self._run(self._database.submit, task, table, trace_context=trace_context)
 
     async def rebuild_indexes(
         self,
