@@ -203,7 +203,7 @@ fn _shutdown(py: Python<'_>, timeout: f64) -> PyResult<bool> {
             None => true,
             Some(Installed::Python(PythonPipeline { runtime, bridge, meters })) => {
                 runtime::uninstall(runtime);
-                let flushed = runtime.flush(left()) && bridge.flush(left());
+                let flushed = runtime.stop(left()) && bridge.flush(left());
                 bridge.close();
                 if let Some(meters) = meters {
                     meters.shutdown(left());

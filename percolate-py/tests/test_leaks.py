@@ -5,10 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 
 import percolate_rocks
@@ -66,3 +69,23 @@ def test_a_hundred_thousand_calls_leave_nothing_behind(db: Database, kind: str) 
     finally:
         percolate_rocks.shutdown()
         provider.shutdown()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts its threads in /proc")
+def test_configuring_again_and_again_leaves_no_threads_behind(db: Database) -> None:
+    def threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    provider = TracerProvider(shutdown_on_exit=False)
+    meters = MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
+    before = threads()
+    for _ in range(20):
+        assert percolate_rocks.configure(tracer_provider=provider, meter_provider=meters)
+        db.load_resource("r")
+        assert percolate_rocks.shutdown()
+    deadline = time.monotonic() + 10
+    while threads() > before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert threads() <= before
+    meters.shutdown()
+    provider.shutdown()
