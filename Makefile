@@ -36,7 +36,7 @@ test: test-rust test-wheel
 test-rust:
 	@scripts/setup.sh rust
 	@echo "==> Rust: unit, integration, compile-error and example tests, doctests (a few minutes)"
-	PERCOLATE_CONVENTIONS=strict cargo test --workspace
+	PERCOLATE_CONVENTIONS=strict cargo test --workspace --no-fail-fast
 
 test-wheel:
 	@scripts/setup.sh
