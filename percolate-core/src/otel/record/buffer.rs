@@ -136,7 +136,12 @@ impl Recorder {
                 }
             }
         }
-        wait.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok()
+        match wait.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(()) => true,
+            // Asked between its last delivery and its end: as if it had been stopped before.
+            Err(RecvTimeoutError::Disconnected) => self.shared.stopped.load(Ordering::Relaxed),
+            Err(RecvTimeoutError::Timeout) => false,
+        }
     }
 
     /// The number of records that were lost, as it goes on.
