@@ -19,8 +19,8 @@ from percolate_rocks import Database, TraceContext
 
 CALLS = 100_000
 STEP = 1_000
-#: An allocator keeps some of what it was given back; a leak of one small object a call would be several times this.
-GROWTH = 6 << 20
+#: An allocator keeps some of what it was given back; a leak of one small object a call would be more than this.
+GROWTH = 3 << 20
 
 
 def resident() -> int:

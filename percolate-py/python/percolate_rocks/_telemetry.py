@@ -116,10 +116,13 @@ def configure(
             shutdown()
         _state.looks = 0
         if _state.spans is not None:
-            if tracer_provider is None or tracer_provider is _state.spans.provider:
+            if tracer_provider is None or _unwrapped(tracer_provider) is _state.spans.provider:
                 return True
             shutdown()
-        provider = tracer_provider if tracer_provider is not None else _global_tracer_provider()
+        if tracer_provider is None:
+            provider = _global_tracer_provider()
+        else:
+            provider = _unwrapped(tracer_provider) or tracer_provider
         if provider is None:
             _state.decided = False
             _native._set_automatic(True)
@@ -292,8 +295,16 @@ def _global_tracer_provider() -> Any:
         from opentelemetry import trace
     except ImportError:
         return None
-    provider = trace.get_tracer_provider()
-    return provider if hasattr(provider, "_active_span_processor") else None
+    return _unwrapped(trace.get_tracer_provider())
+
+
+def _unwrapped(provider: Any) -> Any:
+    """The provider of the SDK, which distributions put into wrappers of their own; `None` if there is none inside."""
+    for _ in range(4):
+        if hasattr(provider, "_active_span_processor"):
+            return provider
+        provider = getattr(provider, "provider", None)
+    return None
 
 
 def _is_disabled() -> bool:
