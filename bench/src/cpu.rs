@@ -13,7 +13,7 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_sdk::trace::Sampler as SdkSampler;
-use percolate_core::otel::runtime::Sampler;
+use percolate_core::otel::runtime::RuntimeConfig;
 use rustix::time::ClockId;
 use tonic::{Request, Response, Status};
 
@@ -74,7 +74,7 @@ pub(crate) fn send(args: &[String]) -> Result<(), Failed> {
     let processor = batched(exporter);
     let always = SdkSampler::AlwaysOn;
     let flush: Flush = match name.as_str() {
-        "percolate" => percolate_to(Sampler::default(), Arc::new(processor))?,
+        "percolate" => percolate_to(RuntimeConfig::default(), Arc::new(processor))?,
         "otel_sdk" => flush_of(sdk_to(always, processor)),
         lean => flush_of(tracing_otel_to(always, processor, lean == "instrument_otel")?),
     };

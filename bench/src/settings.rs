@@ -83,6 +83,10 @@ pub(crate) fn all() -> Vec<Setting> {
         setting("bare", Way::Bare, nothing, Spans::None),
         setting("percolate_nothing_installed", Way::Percolate, nothing, Spans::None),
         Setting { around: unsampled, ..setting("percolate_unsampled_parent", Way::Percolate, percolate, Spans::None) },
+        Setting {
+            around: unsampled,
+            ..setting("percolate_unsampled_parent_no_rows", Way::Percolate, percolate_without_rows, Spans::None)
+        },
         setting("percolate_1pct", Way::Percolate, percolate_1pct, Spans::OnePercent),
         setting("percolate_100pct", Way::Percolate, percolate, Spans::All),
         Setting { around: sampled, ..setting("percolate_100pct_in_parent", Way::Percolate, percolate, Spans::All) },
@@ -160,17 +164,24 @@ fn percolate_1pct() -> Result<Installed, Failed> {
 
 fn percolate_sampling(sampler: Sampler) -> Result<Installed, Failed> {
     let spans = Counted::default();
-    let flush = percolate_to(sampler, Arc::new(batched(spans.clone())))?;
+    let flush = percolate_to(RuntimeConfig { sampler, ..RuntimeConfig::default() }, Arc::new(batched(spans.clone())))?;
+    Ok(Installed { spans, flush })
+}
+
+/// The duration is the only histogram.
+fn percolate_without_rows() -> Result<Installed, Failed> {
+    let spans = Counted::default();
+    let config = RuntimeConfig { returned_rows: false, ..RuntimeConfig::default() };
+    let flush = percolate_to(config, Arc::new(batched(spans.clone())))?;
     Ok(Installed { spans, flush })
 }
 
 /// Installs percolate's runtime with exact metrics; gives its flush.
-pub(crate) fn percolate_to(sampler: Sampler, processor: Arc<dyn SpanProcessor>) -> Result<Flush, Failed> {
+pub(crate) fn percolate_to(config: RuntimeConfig, processor: Arc<dyn SpanProcessor>) -> Result<Flush, Failed> {
     let runtime: &'static Runtime = Runtime::build(RuntimeConfig {
         meter_provider: Some(MeterProviderHandle::new(meters())),
-        sampler,
         span_processors: vec![Arc::clone(&processor)],
-        ..RuntimeConfig::default()
+        ..config
     })?;
     runtime::install(runtime)?;
     Ok(Box::new(move || {
