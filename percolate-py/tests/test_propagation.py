@@ -13,7 +13,12 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.propagate import inject
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import (
+    ConcurrentMultiSpanProcessor,
+    ReadableSpan,
+    SynchronousMultiSpanProcessor,
+    TracerProvider,
+)
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
@@ -246,11 +251,12 @@ def test_the_flush_of_the_provider_includes_rust_spans(db: Database, seen: Seen)
     assert status["spans_delivered"] >= 2000
 
 
-def test_a_batch_processor_loses_nothing_in_a_burst(db: Database) -> None:
+@pytest.mark.parametrize("multi", [SynchronousMultiSpanProcessor, ConcurrentMultiSpanProcessor])
+def test_a_batch_processor_loses_nothing_in_a_burst(db: Database, multi: type) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     exporter = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
+    provider = TracerProvider(active_span_processor=multi(), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     percolate_rocks.configure(tracer_provider=provider, meter_provider=False)
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -63,10 +64,17 @@ class SpanBridge:
             self.flush_processors(30.0)
 
     def flush_processors(self, timeout: float) -> bool:
-        """Flushes the provider's processors, without coming back to the native side on this thread."""
+        """Flushes the provider's processors, without coming back to the native side."""
+        deadline = time.monotonic() + timeout
+        others = [p for p in getattr(self._processor, "_span_processors", ()) if p is not self._hook]
         self._local.skip = True
         try:
-            return self._processor.force_flush(int(timeout * 1000)) is not False
+            # One by one: a multi-processor may flush on threads of its own, where our hook would not know of this one.
+            flushed = True
+            for processor in others or [self._processor]:
+                left = max(0.0, deadline - time.monotonic())
+                flushed = processor.force_flush(int(left * 1000)) is not False and flushed
+            return flushed
         finally:
             self._local.skip = False
 
