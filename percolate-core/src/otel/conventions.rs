@@ -113,6 +113,26 @@ pub const METRIC_ROCKSDB_FLUSHES: &str = "rocksdb.flush.running";
 pub const METRIC_ROCKSDB_CACHE: &str = "rocksdb.block_cache.size";
 /// Snapshots that are not released.
 pub const METRIC_ROCKSDB_SNAPSHOTS: &str = "rocksdb.snapshots";
+/// Blocks found in the block cache.
+pub const METRIC_ROCKSDB_CACHE_HITS: &str = "rocksdb.block_cache.hits";
+/// Blocks not found in the block cache.
+pub const METRIC_ROCKSDB_CACHE_MISSES: &str = "rocksdb.block_cache.misses";
+/// Reads of files that a Bloom filter spared.
+pub const METRIC_ROCKSDB_BLOOM_SPARED: &str = "rocksdb.bloom_filter.spared";
+/// Bytes of values read by key.
+pub const METRIC_ROCKSDB_READ_BYTES: &str = "rocksdb.read.size";
+/// Bytes of keys and values written.
+pub const METRIC_ROCKSDB_WRITTEN_BYTES: &str = "rocksdb.write.size";
+/// Bytes written to the log.
+pub const METRIC_ROCKSDB_WAL_BYTES: &str = "rocksdb.wal.size";
+/// Bytes written by flushes of memory tables.
+pub const METRIC_ROCKSDB_FLUSH_BYTES: &str = "rocksdb.flush.size";
+/// Bytes read by compactions.
+pub const METRIC_ROCKSDB_COMPACT_READ_BYTES: &str = "rocksdb.compaction.read.size";
+/// Bytes written by compactions.
+pub const METRIC_ROCKSDB_COMPACT_WRITTEN_BYTES: &str = "rocksdb.compaction.write.size";
+/// Time that writes waited for flushes or compactions.
+pub const METRIC_ROCKSDB_STALL: &str = "rocksdb.write.stalled";
 /// Marks the series that holds what exceeds a metric's limit. Boolean, from the SDKs.
 pub const OTEL_METRIC_OVERFLOW: &str = "otel.metric.overflow";
 
@@ -567,6 +587,46 @@ pub const METRICS: &[MetricDef] = &[
     rocksdb(METRIC_ROCKSDB_FLUSHES, "{flush}", "Flushes of memory tables running now.", ROCKSDB_STORE),
     rocksdb(METRIC_ROCKSDB_CACHE, "By", "Memory of the block cache in use.", ROCKSDB_STORE),
     rocksdb(METRIC_ROCKSDB_SNAPSHOTS, "{snapshot}", "Snapshots that are not released.", ROCKSDB_STORE),
+    MetricDef {
+        instrument: "counter",
+        ..rocksdb(METRIC_ROCKSDB_CACHE_HITS, "{block}", "Blocks found in the block cache.", ROCKSDB_STORE)
+    },
+    MetricDef {
+        instrument: "counter",
+        ..rocksdb(METRIC_ROCKSDB_CACHE_MISSES, "{block}", "Blocks not found in the block cache.", ROCKSDB_STORE)
+    },
+    MetricDef {
+        instrument: "counter",
+        ..rocksdb(METRIC_ROCKSDB_BLOOM_SPARED, "{read}", "Reads of files that a Bloom filter spared.", ROCKSDB_STORE)
+    },
+    MetricDef {
+        instrument: "counter",
+        ..rocksdb(METRIC_ROCKSDB_READ_BYTES, "By", "Bytes of values read by key.", ROCKSDB_STORE)
+    },
+    MetricDef {
+        instrument: "counter",
+        ..rocksdb(METRIC_ROCKSDB_WRITTEN_BYTES, "By", "Bytes of keys and values written.", ROCKSDB_STORE)
+    },
+    MetricDef {
+        instrument: "counter",
+        ..rocksdb(METRIC_ROCKSDB_WAL_BYTES, "By", "Bytes written to the log.", ROCKSDB_STORE)
+    },
+    MetricDef {
+        instrument: "counter",
+        ..rocksdb(METRIC_ROCKSDB_FLUSH_BYTES, "By", "Bytes written by flushes of memory tables.", ROCKSDB_STORE)
+    },
+    MetricDef {
+        instrument: "counter",
+        ..rocksdb(METRIC_ROCKSDB_COMPACT_READ_BYTES, "By", "Bytes read by compactions.", ROCKSDB_STORE)
+    },
+    MetricDef {
+        instrument: "counter",
+        ..rocksdb(METRIC_ROCKSDB_COMPACT_WRITTEN_BYTES, "By", "Bytes written by compactions.", ROCKSDB_STORE)
+    },
+    MetricDef {
+        instrument: "counter",
+        ..rocksdb(METRIC_ROCKSDB_STALL, "us", "Time that writes waited for flushes or compactions.", ROCKSDB_STORE)
+    },
 ];
 
 const ROCKSDB_STORE: &[AttributeUse] = &[late(DB_SYSTEM_NAME, Required), late(DB_NAMESPACE, Required)];

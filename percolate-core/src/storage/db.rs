@@ -53,6 +53,8 @@ pub(super) struct Inner {
     server_address: Option<String>,
     read_only: bool,
     cache: Cache,
+    /// The options hold RocksDB's statistics, where they are on.
+    pub(super) statistics: Option<rocksdb::Options>,
     reads: ReadOptions,
     writes: WriteOptions,
     /// Kept here because RocksDB's list can be asked by name only.
@@ -77,8 +79,14 @@ impl Storage {
         let existing = if exists { list_families(path)? } else { Vec::new() };
         refuse_foreign(path, &existing, &cache)?;
         let names = family_names(&existing, &options);
-        let db = open_rocks(path, &names, &cache, &options)?;
-        let storage = Self { inner: Arc::new(Inner::new(db, path, names, cache, &options)) };
+        let mut database = column_families::database_options(options.create_if_missing);
+        if options.statistics {
+            database.enable_statistics();
+        }
+        let db = open_rocks(path, &names, &cache, &options, &database)?;
+        let mut inner = Inner::new(db, path, names, cache, &options);
+        inner.statistics = options.statistics.then_some(database);
+        let storage = Self { inner: Arc::new(inner) };
         storage.check_format(path)?;
         if options.perf_context {
             perf::enable();
@@ -316,6 +324,7 @@ impl Inner {
             },
             read_only: options.read_only,
             cache,
+            statistics: None,
             reads: ReadOptions::default(),
             writes,
             families: RwLock::new(families),
@@ -362,7 +371,13 @@ fn refuse_foreign(path: &Path, existing: &[String], cache: &Cache) -> Result<(),
     if existing.is_empty() || existing.iter().any(|name| name == META) {
         return Ok(());
     }
-    let unwritten = open_rocks(path, existing, cache, &StorageOptions::new().read_only(true))?;
+    let unwritten = open_rocks(
+        path,
+        existing,
+        cache,
+        &StorageOptions::new().read_only(true),
+        &column_families::database_options(false),
+    )?;
     match unwritten.latest_sequence_number() {
         0 => Ok(()),
         _ => Err(OpenError::Foreign { path: path.to_owned() }),
@@ -381,14 +396,19 @@ fn family_names(existing: &[String], options: &StorageOptions) -> Vec<String> {
     names
 }
 
-fn open_rocks(path: &Path, names: &[String], cache: &Cache, options: &StorageOptions) -> Result<Rocks, OpenError> {
-    let database = column_families::database_options(options.create_if_missing);
+fn open_rocks(
+    path: &Path,
+    names: &[String],
+    cache: &Cache,
+    options: &StorageOptions,
+    database: &rocksdb::Options,
+) -> Result<Rocks, OpenError> {
     let families =
         names.iter().map(|name| ColumnFamilyDescriptor::new(name, column_families::family_options(name, cache)));
     let opened = if options.read_only {
-        Rocks::open_cf_descriptors_read_only(&database, path, families, false)
+        Rocks::open_cf_descriptors_read_only(database, path, families, false)
     } else {
-        Rocks::open_cf_descriptors(&database, path, families)
+        Rocks::open_cf_descriptors(database, path, families)
     };
     opened.map_err(|error| OpenError::from_storage(path.to_owned(), error.into()))
 }

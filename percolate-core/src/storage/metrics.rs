@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
 use rocksdb::properties as rocks;
+use rocksdb::statistics::Ticker;
 
 use super::Storage;
 use super::db::Inner;
@@ -36,9 +37,25 @@ const FIGURES: [Figure; 8] = [
     Figure { metric: names::METRIC_ROCKSDB_SNAPSHOTS, property: rocks::NUM_SNAPSHOTS, of_families: false },
 ];
 
+/// What RocksDB counts while its statistics are on, and the metric of each.
+const COUNTERS: [(&str, Ticker); 10] = [
+    (names::METRIC_ROCKSDB_CACHE_HITS, Ticker::BlockCacheHit),
+    (names::METRIC_ROCKSDB_CACHE_MISSES, Ticker::BlockCacheMiss),
+    (names::METRIC_ROCKSDB_BLOOM_SPARED, Ticker::BloomFilterUseful),
+    (names::METRIC_ROCKSDB_READ_BYTES, Ticker::BytesRead),
+    (names::METRIC_ROCKSDB_WRITTEN_BYTES, Ticker::BytesWritten),
+    (names::METRIC_ROCKSDB_WAL_BYTES, Ticker::WalFileBytes),
+    (names::METRIC_ROCKSDB_FLUSH_BYTES, Ticker::FlushWriteBytes),
+    (names::METRIC_ROCKSDB_COMPACT_READ_BYTES, Ticker::CompactReadBytes),
+    (names::METRIC_ROCKSDB_COMPACT_WRITTEN_BYTES, Ticker::CompactWriteBytes),
+    (names::METRIC_ROCKSDB_STALL, Ticker::StallMicros),
+];
+
 impl Storage {
     /// Offers RocksDB's figures to a meter provider: keys, memory tables, files, pending and running compactions,
-    /// flushes, block cache and snapshots, by column family where RocksDB keeps them so.
+    /// flushes, block cache and snapshots, by column family where RocksDB keeps them so. With the option
+    /// [`statistics`](super::StorageOptions::statistics), its counters too: cache hits and misses, Bloom filters, bytes
+    /// read, written, logged, flushed and compacted, and the time writes were stalled.
     ///
     /// They are read whenever that provider collects, which takes no lock that reads or writes wait for. A store that
     /// was closed is not kept open by this; its figures end.
@@ -57,6 +74,28 @@ impl Storage {
             let Some(definition) = names::METRICS.iter().find(|metric| metric.name == figure.metric) else { continue };
             self.observe_figure(&meter, figure, definition);
         }
+        if self.inner.statistics.is_none() {
+            return;
+        }
+        for &(metric, ticker) in &COUNTERS {
+            let Some(definition) = names::METRICS.iter().find(|known| known.name == metric) else { continue };
+            self.observe_counter(&meter, ticker, definition);
+        }
+    }
+
+    fn observe_counter(&self, meter: &Meter, ticker: Ticker, definition: &'static MetricDef) {
+        let store = Arc::downgrade(&self.inner);
+        _ = meter
+            .u64_observable_counter(definition.name)
+            .with_unit(definition.unit)
+            .with_description(definition.brief)
+            .with_callback(move |observer| {
+                let Some(inner) = store.upgrade() else { return };
+                if let Some(statistics) = &inner.statistics {
+                    observer.observe(statistics.get_ticker_count(ticker), &of_store(&Storage { inner: inner.clone() }));
+                }
+            })
+            .build();
     }
 
     fn observe_figure(&self, meter: &Meter, figure: &'static Figure, definition: &'static MetricDef) {
@@ -78,15 +117,19 @@ fn report(store: &Weak<Inner>, figure: &Figure, observer: &dyn AsyncInstrument<i
     let asked = if figure.of_families { &families[..] } else { families.get(..1).unwrap_or_default() };
     for family in asked {
         let Some(value) = storage.inner.property(family, figure.property) else { continue };
-        let mut attributes = vec![
-            KeyValue::new(names::DB_SYSTEM_NAME, super::SYSTEM),
-            KeyValue::new(names::DB_NAMESPACE, storage.namespace().to_owned()),
-        ];
+        let mut attributes = of_store(&storage);
         if figure.of_families {
             attributes.push(KeyValue::new(names::DB_COLLECTION_NAME, family.clone()));
         }
         observer.observe(i64::try_from(value).unwrap_or(i64::MAX), &attributes);
     }
+}
+
+fn of_store(storage: &Storage) -> Vec<KeyValue> {
+    vec![
+        KeyValue::new(names::DB_SYSTEM_NAME, super::SYSTEM),
+        KeyValue::new(names::DB_NAMESPACE, storage.namespace().to_owned()),
+    ]
 }
 
 #[cfg(all(test, feature = "testing"))]
@@ -109,6 +152,30 @@ mod tests {
         assert!((metrics.sum("rocksdb.keys", &about) - 10.0).abs() < f64::EPSILON);
         assert!(metrics.sum("rocksdb.memtable.size", &about) > 0.0);
         assert_eq!(metrics.metric("rocksdb.block_cache.size").points().len(), 1, "one cache for the database");
+        capture.report().assert_clean();
+    }
+
+    #[test]
+    fn rocksdbs_counters_are_there_when_its_statistics_are_on_and_count_what_their_names_say() {
+        let dir = tempfile::tempdir().expect("a directory can be made");
+        let options = StorageOptions::new().column_family("articles").statistics(true);
+        let storage = Storage::open(dir.path(), options).expect("it opens");
+        let capture = Capture::new();
+        storage.observe(capture.meter_provider());
+        let count = |name: &str| capture.metrics().sum(name, &[]);
+        let written = count("rocksdb.write.size");
+        storage.put("articles", b"key", [0; 5000]).expect("it writes");
+        assert!((5000.0..5200.0).contains(&(count("rocksdb.write.size") - written)));
+        assert!(count("rocksdb.wal.size") >= 5000.0);
+        storage.flush().expect("it flushes");
+        assert!(count("rocksdb.flush.size") > 0.0);
+        let (read, missed) = (count("rocksdb.read.size"), count("rocksdb.block_cache.misses"));
+        storage.get("articles", b"key").expect("it reads");
+        assert!((count("rocksdb.read.size") - read - 5000.0).abs() < f64::EPSILON);
+        assert!(count("rocksdb.block_cache.misses") > missed);
+        let hits = count("rocksdb.block_cache.hits");
+        storage.get("articles", b"key").expect("it reads");
+        assert!(count("rocksdb.block_cache.hits") > hits);
         capture.report().assert_clean();
     }
 }
