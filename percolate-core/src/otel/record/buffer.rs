@@ -17,6 +17,9 @@ use super::convert::Converter;
 const BLOCK: usize = 512;
 /// Blocks that may wait to be converted.
 const WAITING_BLOCKS: usize = 64;
+/// How long nobody waits for blocks once some were converted. Waking a thread that waits costs the one that hands over,
+/// which often loses its processor to it.
+const REST: Duration = Duration::from_millis(2);
 /// How long a record waits at most in the buffer of an idle thread.
 const IDLE: Duration = Duration::from_millis(200);
 
@@ -160,12 +163,24 @@ fn convert_until_closed(todo: &Receiver<Work>, shared: &Weak<Shared>, processors
     let _silent = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default());
     let mut converter = Converter::new();
     let mut next_round = Instant::now() + IDLE;
+    let mut has_worked = false;
     loop {
-        let received = todo.recv_timeout(next_round.saturating_duration_since(Instant::now()));
+        let received = match todo.try_recv() {
+            Ok(work) => Ok(work),
+            Err(_) => {
+                if std::mem::take(&mut has_worked) {
+                    thread::sleep(REST);
+                }
+                todo.recv_timeout(next_round.saturating_duration_since(Instant::now()))
+            }
+        };
         converter.follow_clock();
         let closed = matches!(received, Err(RecvTimeoutError::Disconnected));
         match received {
-            Ok(Work::Block(block)) => deliver(block, &converter, processors),
+            Ok(Work::Block(block)) => {
+                deliver(block, &converter, processors);
+                has_worked = true;
+            }
             Ok(Work::Flush(done)) => {
                 deliver_buffers(shared, &converter, processors);
                 _ = done.try_send(());
