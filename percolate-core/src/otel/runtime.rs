@@ -243,6 +243,9 @@ pub(crate) enum Decision {
     Watched,
 }
 
+/// The flag of W3C Trace Context Level 2 that says of a trace id that it is random, as those made here are.
+pub(crate) const RANDOM_TRACE_ID: TraceFlags = TraceFlags::new(0x02);
+
 /// The identity of a recorded call.
 #[derive(Debug)]
 pub(crate) struct Identity {
@@ -280,7 +283,7 @@ impl Identity {
             trace_id: trace_id.get(),
             span_id: new_id(),
             parent_span_id: 0,
-            flags: TraceFlags::SAMPLED,
+            flags: TraceFlags::SAMPLED | RANDOM_TRACE_ID,
             parent_is_remote: false,
             more: None,
         }

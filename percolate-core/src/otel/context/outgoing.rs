@@ -132,7 +132,7 @@ fn unsampled_root() -> Option<TraceParent> {
     #[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
     let (high, low) = ((trace_id >> 64) as u64, trace_id as u64);
     let span_id = if high == 0 { low } else { high };
-    TraceParent::new(TraceId::from(trace_id), SpanId::from(span_id), TraceFlags::default())
+    TraceParent::new(TraceId::from(trace_id), SpanId::from(span_id), runtime::RANDOM_TRACE_ID)
 }
 
 /// The span of `context` and the `tracestate` to send with it.

@@ -225,3 +225,12 @@ fn a_stopped_runtime_has_delivered_everything_and_counts_what_comes_later() {
     assert_eq!(scoped.runtime.dropped_spans(), 1);
     assert!(scoped.runtime.stop(Duration::from_secs(5)), "stopping again is nothing");
 }
+
+#[test]
+fn a_root_says_of_its_trace_id_that_it_is_random_and_its_children_pass_that_on() {
+    let scoped = Scoped::new(Sampler::default());
+    get(|| get(|| {}));
+    for span in scoped.spans() {
+        assert_eq!(span.span_context.trace_flags(), TraceFlags::new(0x03));
+    }
+}
