@@ -219,7 +219,9 @@ impl Site {
     /// Whether some `tracing` layer may want this call's span.
     #[inline]
     pub(crate) fn is_watched(&'static self) -> bool {
-        *self.metadata.level() <= tracing_core::LevelFilter::current() && !self.callsite.interest().is_never()
+        *self.metadata.level() <= tracing_core::LevelFilter::current()
+            && !self.callsite.interest().is_never()
+            && has_subscriber()
     }
 
     /// Whether some `tracing` layer wants the span that is made now. Layers with filters of their own keep the answer
@@ -238,6 +240,11 @@ impl Site {
     pub(crate) fn custom_index(&self, index: usize) -> Option<usize> {
         (index < self.def.custom.len()).then(|| self.def.attributes.count_ones() as usize + index)
     }
+}
+
+/// Whether this thread has a subscriber: what those of other threads want is not asked of its calls.
+fn has_subscriber() -> bool {
+    tracing_core::dispatcher::get_default(|dispatch| !dispatch.is::<tracing_core::subscriber::NoSubscriber>())
 }
 
 /// The `tracing` metadata of a site.
