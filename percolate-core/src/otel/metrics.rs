@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use opentelemetry::metrics::{BoundHistogram, Counter, Histogram, MeterProvider, UpDownCounter};
@@ -131,6 +131,20 @@ impl Instruments {
     }
 }
 
+impl Instruments {
+    /// The duration of a series' successful calls.
+    fn bind_duration(&self, series: &Series) -> BoundHistogram<f64> {
+        match series.site.def.site_kind {
+            SiteKind::Db => self.db_duration.bind(&series.attributes),
+            SiteKind::Job => {
+                let mut success = series.attributes.clone();
+                success.push(KeyValue::new(names::JOB_STATUS, names::JOB_STATUS_SUCCESS));
+                self.job_duration.bind(&success)
+            }
+        }
+    }
+}
+
 /// percolate's own instrumentation scope.
 pub(crate) fn scope() -> InstrumentationScope {
     InstrumentationScope::builder(names::SCOPE_NAME)
@@ -150,9 +164,12 @@ pub(crate) struct Series {
     /// The name of spans whose statement does not name them.
     pub(crate) span_name: Cow<'static, str>,
     pub(crate) is_overflow: bool,
+    is_measured: bool,
     attributes: Vec<KeyValue>,
-    duration: Option<BoundHistogram<f64>>,
-    rows: Option<BoundHistogram<u64>>,
+    /// Bound by the first success: a bound handle is exported from then on, with or without calls.
+    duration: OnceLock<BoundHistogram<f64>>,
+    /// Bound by the first call that knows its rows.
+    rows: OnceLock<BoundHistogram<u64>>,
 }
 
 impl Series {
@@ -161,19 +178,6 @@ impl Series {
         if is_overflow {
             attributes.push(KeyValue::new(names::OTEL_METRIC_OVERFLOW, true));
         }
-        let (duration, rows) = match (&registry.instruments, site.def.site_kind) {
-            (Some(instruments), SiteKind::Db) if site.def.metrics => (
-                Some(instruments.db_duration.bind(&attributes)),
-                (site.def.attributes & super::site::attr::RETURNED_ROWS != 0)
-                    .then(|| instruments.db_rows.bind(&attributes)),
-            ),
-            (Some(instruments), SiteKind::Job) if site.def.metrics => {
-                let mut success = attributes.clone();
-                success.push(KeyValue::new(names::JOB_STATUS, names::JOB_STATUS_SUCCESS));
-                (Some(instruments.job_duration.bind(&success)), None)
-            }
-            _ => (None, None),
-        };
         Self {
             registry: registry.id,
             site,
@@ -182,9 +186,10 @@ impl Series {
             server_address: names.server_address.map(Into::into),
             span_name: span_name(site, site.def.name, names.target, None),
             is_overflow,
+            is_measured: site.def.metrics && registry.instruments.is_some(),
             attributes,
-            duration,
-            rows,
+            duration: OnceLock::new(),
+            rows: OnceLock::new(),
         }
     }
 
@@ -198,7 +203,7 @@ impl Series {
 
     /// Whether calls of this series are measured.
     pub(crate) fn is_measured(&self) -> bool {
-        self.duration.is_some()
+        self.is_measured
     }
 }
 
@@ -314,13 +319,14 @@ impl Registry {
 
     /// Measures one finished call.
     pub(crate) fn measure(&self, series: &Series, took: Duration, outcome: &Outcome, status: &'static str) {
-        let (Some(instruments), Some(duration)) = (&self.instruments, &series.duration) else { return };
+        let Some(instruments) = self.instruments.as_ref().filter(|_| series.is_measured) else { return };
         let seconds = took.as_secs_f64();
-        if let (Some(rows), Some(count)) = (&series.rows, outcome.returned_rows) {
+        if let (Some(count), SiteKind::Db) = (outcome.returned_rows, series.site.def.site_kind) {
+            let rows = series.rows.get_or_init(|| instruments.db_rows.bind(&series.attributes));
             rows.record(u64::try_from(count).unwrap_or(0));
         }
         if outcome.error.is_none() && status == names::JOB_STATUS_SUCCESS {
-            duration.record(seconds);
+            series.duration.get_or_init(|| instruments.bind_duration(series)).record(seconds);
             return;
         }
         let mut attributes = series.attributes.clone();

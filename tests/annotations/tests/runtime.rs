@@ -122,6 +122,15 @@ fn nothing_is_lost_under_delta_temporality_when_collections_come_and_go() {
 }
 
 #[test]
+fn a_call_that_only_failed_has_no_empty_success_beside_it_and_unknown_rows_have_no_point() {
+    let capture = Capture::new();
+    capture.run(|| _ = put("articles"));
+    let metrics = capture.metrics();
+    assert_eq!(metrics.metric("db.client.operation.duration").points().len(), 1);
+    assert!(metrics.find("db.client.response.returned_rows").is_none_or(|rows| rows.points().is_empty()));
+}
+
+#[test]
 fn counts_go_on_under_cumulative_temporality() {
     let measured = measured(Temporality::Cumulative);
     get("articles", true);

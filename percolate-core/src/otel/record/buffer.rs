@@ -165,15 +165,12 @@ fn convert_until_closed(todo: &Receiver<Work>, shared: &Weak<Shared>, processors
     let mut next_round = Instant::now() + IDLE;
     let mut has_worked = false;
     loop {
-        let received = match todo.try_recv() {
-            Ok(work) => Ok(work),
-            Err(_) => {
-                if std::mem::take(&mut has_worked) {
-                    thread::sleep(REST);
-                }
-                todo.recv_timeout(next_round.saturating_duration_since(Instant::now()))
+        let received = todo.try_recv().or_else(|_| {
+            if std::mem::take(&mut has_worked) {
+                thread::sleep(REST);
             }
-        };
+            todo.recv_timeout(next_round.saturating_duration_since(Instant::now()))
+        });
         converter.follow_clock();
         let closed = matches!(received, Err(RecvTimeoutError::Disconnected));
         match received {
