@@ -450,6 +450,7 @@ impl Generator<'_> {
         }
         if self.args().annotation == Annotation::Job && !is_unit {
             say("partial", tokens!((&__percolate_success).__percolate_partial()));
+            say("cancelled", tokens!((&__percolate_success).__percolate_cancelled()));
         }
         let success = tokens!(#p::Outcome { #said ..#p::Outcome::success() });
         let failure = self.failure();

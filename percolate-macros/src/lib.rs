@@ -60,7 +60,8 @@ pub fn db_op(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) 
 /// Job types: `index.build`, `index.save`, `index.load`, `index.field.rebuild`, `index.key.rebuild`,
 /// `embedding.generate`, `wal.flush`, `db.compact`.
 ///
-/// `job.status` is `success`, `failed`, `cancelled`, or `partial` where the value says so by `JobStatus`.
+/// `job.status` is `success` or `failed`, and `partial` or `cancelled` where the value says so by `JobStatus`;
+/// a job whose future is dropped is `cancelled` too.
 #[proc_macro_attribute]
 pub fn background_job(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
     annotate(Annotation::Job, arguments.into(), item.into()).into()

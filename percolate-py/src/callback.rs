@@ -2,6 +2,7 @@
 //!
 //! A Python callable runs with the current Rust span as its current Python context, so that its spans are children.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,9 +82,12 @@ impl Callback {
         Self(Arc::new(Called { function, error: Mutex::new(None), failed: AtomicBool::new(false) }))
     }
 
-    /// Tells it how much is done.
-    pub(crate) fn tell(&self, done: usize) {
-        _ = self.call(|py| Ok(done.into_pyobject(py)?.into_any()), |_| Ok(()));
+    /// Tells it how much is done; `Break` once it has failed.
+    pub(crate) fn tell(&self, done: usize) -> ControlFlow<()> {
+        match self.call(|py| Ok(done.into_pyobject(py)?.into_any()), |_| Ok(())) {
+            Some(()) => ControlFlow::Continue(()),
+            None => ControlFlow::Break(()),
+        }
     }
 
     /// Asks it about a value; `false` once it has failed.

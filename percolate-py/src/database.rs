@@ -658,7 +658,7 @@ impl PyDatabase {
     /// Args:
     ///     table: Only the field indexes of this table.
     ///     on_progress: Called with the number of entities and entries looked at so far, inside the job's span: spans
-    ///         it makes are children. An exception it raises is raised here once the rebuild has ended.
+    ///         it makes are children. An exception it raises ends the rebuild there, and is raised here.
     ///
     /// Returns:
     ///     What was found: `entities`, `missing`, `stale`, `failed`.

@@ -3,6 +3,7 @@
 //! Work goes page by page. A page's entities are locked while their entries are compared and corrected, so a writer
 //! of one of them comes wholly before or wholly after; nothing is ever missing from an index because of a rebuild.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -31,12 +32,15 @@ pub struct IndexReport {
     pub stale: usize,
     /// Entities that could not be read, and so have no entries.
     pub failed: usize,
+    /// Whether [`on_progress`](IndexManager::on_progress) ended the work before its end. The numbers are of what was
+    /// done until then.
+    pub cancelled: bool,
 }
 
 impl IndexReport {
-    /// Whether the index agreed with the entities, and every entity could be read.
+    /// Whether everything was looked at, every entity could be read, and the index agreed with all of them.
     pub fn is_clean(&self) -> bool {
-        self.missing == 0 && self.stale == 0 && self.failed == 0
+        self.missing == 0 && self.stale == 0 && self.failed == 0 && !self.cancelled
     }
 
     fn add(&mut self, other: Self) {
@@ -44,12 +48,17 @@ impl IndexReport {
         self.missing += other.missing;
         self.stale += other.stale;
         self.failed += other.failed;
+        self.cancelled |= other.cancelled;
     }
 }
 
 impl JobStatus for IndexReport {
     fn is_partial(&self) -> bool {
         self.failed > 0
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled
     }
 }
 
@@ -61,7 +70,7 @@ pub struct Progress {
     pub done: usize,
 }
 
-type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
+type OnProgress = Arc<dyn Fn(Progress) -> ControlFlow<()> + Send + Sync>;
 
 /// Rebuilds and verifies the indexes of one tenant.
 ///
@@ -100,8 +109,30 @@ impl IndexManager {
         self
     }
 
-    /// Calls `report` after each page.
-    pub fn on_progress(mut self, report: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+    /// Calls `report` after each page, and ends the work there when it answers with [`ControlFlow::Break`].
+    ///
+    /// Work that was ended so is no error: its report says [`cancelled`](IndexReport::cancelled), and so does the
+    /// `job.status` of its span. What was corrected until then stays corrected, and the rest is as it was: every entry
+    /// that was right still is. Nothing is kept to go on from; the next run begins anew, and
+    /// [`verify`](Self::verify) tells what it would find.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// # use percolate_core::Database;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = Database::open(dir.path())?;
+    /// # db.register_schema("articles", &serde_json::json!({ "key_field": "slug" }))?;
+    /// # db.insert("articles", &serde_json::json!({ "slug": "a" }))?;
+    /// let end = Instant::now() + Duration::from_secs(60);
+    /// let in_time = move |_| if Instant::now() < end { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+    /// assert!(!db.indexes().on_progress(in_time).rebuild_all()?.cancelled);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_progress(mut self, report: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static) -> Self {
         self.on_progress = Some(Arc::new(report));
         self
     }
@@ -119,9 +150,9 @@ impl IndexManager {
         self.work(&Work::fields(self.database.tenant(), table), Mode::Correct)
     }
 
-    /// Makes the vector indexes of every table anew from the stored vectors, and gives the number of vectors.
-    #[background_job(index.build, target = "hnsw", batch_size = |vectors| *vectors)]
-    pub fn rebuild_hnsw_index(&self) -> Result<usize, Error> {
+    /// Makes the vector indexes of every table anew from the stored vectors, which the report counts as `entities`.
+    #[background_job(index.build, target = "hnsw", batch_size = |report| report.entities)]
+    pub fn rebuild_hnsw_index(&self) -> Result<IndexReport, Error> {
         self.database.rebuild_vector_indexes(|done| self.tell(done))
     }
 
@@ -130,6 +161,9 @@ impl IndexManager {
     pub fn rebuild_all(&self) -> Result<IndexReport, Error> {
         let mut report = self.rebuild_key_index()?;
         for table in self.database.tables() {
+            if report.cancelled {
+                break;
+            }
             report.add(self.rebuild_field_indexes(&table)?);
         }
         Ok(report)
@@ -140,6 +174,9 @@ impl IndexManager {
     pub fn verify(&self) -> Result<IndexReport, Error> {
         let mut report = self.work(&Work::keys(self.database.tenant()), Mode::Count)?;
         for table in self.database.tables() {
+            if report.cancelled {
+                break;
+            }
             let fields = self.work(&Work::fields(self.database.tenant(), &table), Mode::Count)?;
             report.add(IndexReport { entities: 0, failed: 0, ..fields });
         }
@@ -149,19 +186,19 @@ impl IndexManager {
     fn work(&self, work: &Work, mode: Mode) -> Result<IndexReport, Error> {
         let mut report = IndexReport::default();
         let mut done = 0;
-        self.each_page(ENTITIES, &work.entities, |page| {
+        let mut flow = self.each_page(ENTITIES, &work.entities, |page| {
             done += page.len();
             report.add(self.complete_page(work, mode, page)?);
-            self.tell(done);
-            Ok(())
+            Ok(self.tell(done))
         })?;
-        self.each_page(work.family, &work.index, |page| {
-            done += page.len();
-            report.stale += self.clear_page(work, mode, page)?;
-            self.tell(done);
-            Ok(())
-        })?;
-        Ok(report)
+        if flow.is_continue() {
+            flow = self.each_page(work.family, &work.index, |page| {
+                done += page.len();
+                report.stale += self.clear_page(work, mode, page)?;
+                Ok(self.tell(done))
+            })?;
+        }
+        Ok(IndexReport { cancelled: flow.is_break(), ..report })
     }
 
     /// Gives the keys and values of `range`, a page at a time. A new scan for each page, so that none holds back
@@ -170,17 +207,17 @@ impl IndexManager {
         &self,
         family: &str,
         range: &ScanRange,
-        mut handle: impl FnMut(&[Row]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+        mut handle: impl FnMut(&[Row]) -> Result<ControlFlow<()>, Error>,
+    ) -> Result<ControlFlow<()>, Error> {
         let mut rest = range.clone();
         loop {
             let scan = self.database.storage().scan(family, rest)?;
             let page = scan.take(self.page).collect::<Result<Vec<Row>, _>>()?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
+            let Some((last, _)) = page.last() else { return Ok(ControlFlow::Continue(())) };
             rest = range.clone().after(last);
-            handle(&page)?;
-            if page.len() < self.page {
-                return Ok(());
+            let flow = handle(&page)?;
+            if flow.is_break() || page.len() < self.page {
+                return Ok(flow);
             }
         }
     }
@@ -252,9 +289,10 @@ impl IndexManager {
         Some((work.entries)(Indexed { tenant, schema: &schema, id: owner.id, data: &record.data }))
     }
 
-    fn tell(&self, done: usize) {
-        if let Some(report) = &self.on_progress {
-            report(Progress { done });
+    fn tell(&self, done: usize) -> ControlFlow<()> {
+        match &self.on_progress {
+            Some(report) => report(Progress { done }),
+            None => ControlFlow::Continue(()),
         }
     }
 }

@@ -5,12 +5,14 @@
 //! batch, so that an index file written earlier is known to be stale.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Database, Error};
+use crate::admin::IndexReport;
 use crate::embeddings::BatchEmbedder;
 use crate::index::saved;
 use crate::index::vectors::{self, Neighbour, VectorError, VectorIndex};
@@ -219,19 +221,22 @@ impl Database {
         Ok(marked)
     }
 
-    /// Makes the vector indexes of every table from the stored vectors. Gives the number of vectors.
-    pub(crate) fn rebuild_vector_indexes(&self, mut told: impl FnMut(usize)) -> Result<usize, Error> {
-        let mut vectors = 0;
+    /// Makes the vector indexes of every table from the stored vectors.
+    pub(crate) fn rebuild_vector_indexes(&self, tell: impl Fn(usize) -> ControlFlow<()>) -> Result<IndexReport, Error> {
+        let mut report = IndexReport::default();
         for table in self.tables() {
             for field in self.embedded_fields(&*self.schema(&table)?) {
                 let mut slot = write_lock(&field.slot);
                 let loaded = self.load_from_store(&table, &field.name)?;
-                vectors += loaded.index.len();
+                report.entities += loaded.index.len();
                 *slot = Some(loaded);
-                told(vectors);
+                drop(slot);
+                if tell(report.entities).is_break() {
+                    return Ok(IndexReport { cancelled: true, ..report });
+                }
             }
         }
-        Ok(vectors)
+        Ok(report)
     }
 
     /// Deletes with `batch`, whose other writes are made, the vectors of an entity; from the store and from memory.

@@ -539,6 +539,7 @@ impl Live {
         let status = match cancelled {
             Some(status) => status,
             None if outcome.error.is_some() => "failed",
+            None if outcome.cancelled => "cancelled",
             None if outcome.partial => "partial",
             None => names::JOB_STATUS_SUCCESS,
         };

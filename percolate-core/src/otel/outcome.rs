@@ -29,12 +29,21 @@ pub struct Outcome {
     pub error: Option<ErrorInfo>,
     /// The job finished, but some of its items failed.
     pub partial: bool,
+    /// The job was told to stop, and did.
+    pub cancelled: bool,
 }
 
 impl Outcome {
     /// The outcome of a call of which nothing more is known than that it did not fail.
     pub const fn success() -> Self {
-        Self { returned_rows: None, affected_rows: None, batch_size: None, error: None, partial: false }
+        Self {
+            returned_rows: None,
+            affected_rows: None,
+            batch_size: None,
+            error: None,
+            partial: false,
+            cancelled: false,
+        }
     }
 
     /// The outcome of a call that failed.
@@ -267,7 +276,8 @@ macro_rules! rows_of_tuples {
 }
 rows_of_tuples!((B)(B, C)(B, C, D));
 
-/// A job's result that can be a partial success: recorded as `job.status` = `partial`.
+/// A job's result that need not be a whole success: recorded as `job.status` = `partial` or `cancelled`. Neither is a
+/// failure; a result that is both is recorded as cancelled.
 ///
 /// ```
 /// use percolate_core::otel::JobStatus;
@@ -283,6 +293,11 @@ rows_of_tuples!((B)(B, C)(B, C, D));
 pub trait JobStatus {
     /// Whether some items failed although the job as a whole did not.
     fn is_partial(&self) -> bool;
+
+    /// Whether the job was told to stop, and stopped before its end. Default: it was not.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
 }
 
 macro_rules! job_status_of_pointers {
@@ -290,6 +305,10 @@ macro_rules! job_status_of_pointers {
         impl<T: JobStatus + ?Sized> JobStatus for $pointer {
             fn is_partial(&self) -> bool {
                 (**self).is_partial()
+            }
+
+            fn is_cancelled(&self) -> bool {
+                (**self).is_cancelled()
             }
         }
     )*};
@@ -299,6 +318,10 @@ job_status_of_pointers!(&T, &mut T, Box<T>, Rc<T>, Arc<T>);
 impl<T: JobStatus> JobStatus for Option<T> {
     fn is_partial(&self) -> bool {
         self.as_ref().is_some_and(JobStatus::is_partial)
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.as_ref().is_some_and(JobStatus::is_cancelled)
     }
 }
 
@@ -435,23 +458,35 @@ pub mod probe {
         }
     }
 
-    /// `(&success).__percolate_partial()`: from [`JobStatus`].
-    pub trait PartialKnown {
+    /// `(&success).__percolate_partial()` and `__percolate_cancelled()`: from [`JobStatus`].
+    pub trait StatusKnown {
         /// See the trait.
         fn __percolate_partial(&self) -> bool;
+        /// See the trait.
+        fn __percolate_cancelled(&self) -> bool;
     }
-    impl<T: JobStatus> PartialKnown for Success<'_, T> {
+    impl<T: JobStatus> StatusKnown for Success<'_, T> {
         fn __percolate_partial(&self) -> bool {
             self.0.is_partial()
         }
+
+        fn __percolate_cancelled(&self) -> bool {
+            self.0.is_cancelled()
+        }
     }
-    /// `(&success).__percolate_partial()`: not a partial success.
-    pub trait PartialUnknown {
+    /// The same: a whole success.
+    pub trait StatusUnknown {
         /// See the trait.
         fn __percolate_partial(&self) -> bool;
+        /// See the trait.
+        fn __percolate_cancelled(&self) -> bool;
     }
-    impl<T> PartialUnknown for &Success<'_, T> {
+    impl<T> StatusUnknown for &Success<'_, T> {
         fn __percolate_partial(&self) -> bool {
+            false
+        }
+
+        fn __percolate_cancelled(&self) -> bool {
             false
         }
     }
@@ -565,8 +600,8 @@ pub mod probe {
     /// The traits alone, so that a glob import names nothing.
     pub mod traits {
         pub use super::{
-            InfoBoxed as _, InfoError as _, InfoNamed as _, InfoOther as _, InfoWrapped as _, PartialKnown as _,
-            PartialUnknown as _, RowsKnown as _, RowsUnknown as _, SplitOther as _,
+            InfoBoxed as _, InfoError as _, InfoNamed as _, InfoOther as _, InfoWrapped as _, RowsKnown as _,
+            RowsUnknown as _, SplitOther as _, StatusKnown as _, StatusUnknown as _,
         };
     }
 }
@@ -744,5 +779,23 @@ mod tests {
         assert!((&Success(&Report(1))).__percolate_partial());
         assert!(!(&Success(&Report(0))).__percolate_partial());
         assert!(!(&Success(&7)).__percolate_partial());
+        assert!(!(&Success(&Report(1))).__percolate_cancelled());
+    }
+
+    #[test]
+    fn a_cancelled_job_says_so_also_behind_a_pointer() {
+        struct Report;
+        impl JobStatus for Report {
+            fn is_partial(&self) -> bool {
+                false
+            }
+
+            fn is_cancelled(&self) -> bool {
+                true
+            }
+        }
+        assert!((&Success(&Some(Box::new(Report)))).__percolate_cancelled());
+        assert!(!(&Success(&None::<Report>)).__percolate_cancelled());
+        assert!(!(&Success(&7)).__percolate_cancelled());
     }
 }

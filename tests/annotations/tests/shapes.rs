@@ -798,6 +798,35 @@ fn a_dropped_job_is_cancelled_and_did_not_fail() {
 }
 
 #[test]
+fn a_job_that_was_told_to_stop_is_cancelled_and_did_not_fail() {
+    struct Stopped {
+        failures: usize,
+    }
+    impl percolate_core::otel::JobStatus for Stopped {
+        fn is_partial(&self) -> bool {
+            self.failures > 0
+        }
+
+        fn is_cancelled(&self) -> bool {
+            true
+        }
+    }
+    #[background_job(index.build, "graph")]
+    fn build(failures: usize) -> Result<Stopped, StoreError> {
+        Ok(Stopped { failures })
+    }
+    let capture = Capture::new();
+    capture.run(|| build(0).is_ok() && build(1).is_ok());
+    assert_eq!(capture.spans().all("index.build graph").len(), 2);
+    for span in capture.spans().iter() {
+        assert_eq!(span.attribute("job.status").map(ToString::to_string).as_deref(), Some("cancelled"));
+        assert!(!span.is_error() && span.attribute("error.type").is_none());
+    }
+    let cancelled = [("job.type", "index.build"), ("job.status", "cancelled")];
+    assert_eq!(capture.metrics().count("job.duration", &cancelled), 2);
+}
+
+#[test]
 fn a_job_is_named_by_its_type_and_target() {
     struct Report(usize);
     impl percolate_core::otel::JobStatus for Report {

@@ -1,7 +1,7 @@
 //! Rebuilding against damage done on purpose, and beside writers.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::json;
 
@@ -30,9 +30,9 @@ fn a_lost_index_is_made_anew() {
     clear(&db, FIELD_INDEX);
     assert_eq!(db.lookup("articles", "3").unwrap(), None);
     let found = db.indexes().verify().unwrap();
-    assert_eq!(found, IndexReport { entities: 20, missing: 40, stale: 0, failed: 0 });
+    assert_eq!(found, IndexReport { entities: 20, missing: 40, stale: 0, ..IndexReport::default() });
     let report = db.indexes().page_size(3).rebuild_key_index().unwrap();
-    assert_eq!(report, IndexReport { entities: 20, missing: 20, stale: 0, failed: 0 });
+    assert_eq!(report, IndexReport { entities: 20, missing: 20, stale: 0, ..IndexReport::default() });
     assert_eq!(db.indexes().rebuild_field_indexes("articles").unwrap().missing, 20);
     assert!(db.indexes().verify().unwrap().is_clean());
     assert!(db.lookup("articles", "3").unwrap().is_some());
@@ -72,7 +72,7 @@ fn an_unreadable_entity_makes_the_rebuild_partial_and_stops_nothing() {
     db.storage().put(ENTITIES, keys::entity_key("default", "articles", Uuid::from_u128(7)), b"garbage").unwrap();
     clear(&db, KEY_INDEX);
     let report = db.indexes().rebuild_key_index().unwrap();
-    assert_eq!(report, IndexReport { entities: 5, missing: 4, stale: 0, failed: 1 });
+    assert_eq!(report, IndexReport { entities: 5, missing: 4, failed: 1, ..IndexReport::default() });
     assert!(report.is_partial());
 }
 
@@ -81,9 +81,56 @@ fn progress_is_told_page_by_page() {
     let (_dir, db) = temporary(5);
     let told = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&told);
-    let manager = db.indexes().page_size(2).on_progress(move |progress| seen.lock().unwrap().push(progress.done));
+    let manager = db.indexes().page_size(2).on_progress(move |progress| {
+        seen.lock().unwrap().push(progress.done);
+        ControlFlow::Continue(())
+    });
     manager.rebuild_key_index().unwrap();
     assert_eq!(*told.lock().unwrap(), [2, 4, 5, 7, 9, 10]);
+}
+
+/// Ends the work after its `pages`-th page.
+fn stop_after(pages: usize) -> impl Fn(Progress) -> ControlFlow<()> + Send + Sync {
+    let seen = AtomicUsize::new(0);
+    move |_| match seen.fetch_add(1, Ordering::Relaxed) + 1 {
+        page if page < pages => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
+    }
+}
+
+#[test]
+fn a_rebuild_told_to_stop_stops_after_that_page_and_can_be_begun_again() {
+    let (_dir, db) = temporary(10);
+    clear(&db, KEY_INDEX);
+    let stopping = |pages| db.indexes().page_size(3).on_progress(stop_after(pages));
+    let report = stopping(2).rebuild_key_index().unwrap();
+    assert_eq!(report, IndexReport { entities: 6, missing: 6, cancelled: true, ..IndexReport::default() });
+    assert!(report.is_cancelled() && !report.is_partial());
+    assert_eq!(db.indexes().verify().unwrap(), IndexReport { entities: 10, missing: 4, ..IndexReport::default() });
+    assert_eq!(db.indexes().rebuild_key_index().unwrap().missing, 4);
+    assert!(db.indexes().verify().unwrap().is_clean());
+}
+
+#[test]
+fn wherever_a_rebuild_is_stopped_no_right_entry_is_lost() {
+    let (_dir, db) = temporary(10);
+    for pages in 1.. {
+        let report = db.indexes().page_size(3).on_progress(stop_after(pages)).rebuild_all().unwrap();
+        assert!(db.indexes().verify().unwrap().is_clean(), "stopped after {pages} pages");
+        if !report.cancelled {
+            // Entities and entries, four pages each, of the key index and of the field indexes.
+            assert_eq!(pages, 17);
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_verification_told_to_stop_vouches_for_nothing() {
+    let (_dir, db) = temporary(10);
+    let report = db.indexes().page_size(3).on_progress(stop_after(1)).verify().unwrap();
+    assert_eq!(report, IndexReport { entities: 3, cancelled: true, ..IndexReport::default() });
+    assert!(!report.is_clean());
 }
 
 #[test]

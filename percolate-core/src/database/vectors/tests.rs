@@ -146,7 +146,7 @@ fn a_saved_index_is_used_and_a_stale_or_damaged_one_is_not() {
     let db = reopen(db);
     assert!(!from_file(&db));
     assert_eq!(db.load_index("crates").unwrap(), 3);
-    assert_eq!(db.indexes().rebuild_hnsw_index().unwrap(), 3);
+    assert_eq!(db.indexes().rebuild_hnsw_index().unwrap().entities, 3);
 }
 
 /// Works, but for texts that say `fail`.
