@@ -1,17 +1,23 @@
 //! The vector index on `usearch`: a navigable small world graph. Approximate, and fast however many vectors there are.
 //!
 //! usearch names vectors by 64-bit labels; the index keeps which label stands for which entity. A replaced vector
-//! takes a new label, so that the graph never holds two for one entity.
+//! takes a new label, so that the graph never holds two for one entity. A search that asked the graph for more than it
+//! can reach (a node may lose the last edge that leads to it) compares with every vector instead.
 //!
 //! As bytes: kind 2; the number of vectors (u64, big-endian); for each its label (u64, big-endian) and id (16 bytes);
 //! then the graph as usearch writes it.
 
-use std::collections::HashMap;
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Condvar, Mutex, PoisonError};
 
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 use uuid::Uuid;
 
-use super::vectors::{Neighbour, VectorError, VectorIndex, check_dimensions, has_direction};
+use super::vectors::{Neighbour, VectorError, VectorIndex, check_dimensions, distance, has_direction};
 
 const KIND: u8 = 2;
 const HEAD: usize = 9;
@@ -21,15 +27,17 @@ const FIRST_CAPACITY: usize = 256;
 
 pub(crate) struct Hnsw {
     graph: Index,
-    labels: HashMap<Uuid, u64>,
+    labels: BTreeMap<Uuid, u64>,
     ids: HashMap<u64, Uuid>,
     next: u64,
+    contexts: Contexts,
 }
 
 impl Hnsw {
     pub(crate) fn new(dimensions: usize) -> Result<Self, VectorError> {
         let graph = Index::new(&options(dimensions)).map_err(failed)?;
-        Ok(Self { graph, labels: HashMap::new(), ids: HashMap::new(), next: 0 })
+        let contexts = Contexts::new();
+        Ok(Self { graph, labels: BTreeMap::new(), ids: HashMap::new(), next: 0, contexts })
     }
 
     pub(crate) fn from_bytes(dimensions: usize, bytes: &[u8]) -> Result<Self, VectorError> {
@@ -51,6 +59,8 @@ impl Hnsw {
         if index.graph.dimensions() != dimensions || index.graph.size() != index.ids.len() {
             return Err(malformed("its parts disagree"));
         }
+        // A graph that was read has the contexts of usearch's own choice.
+        index.reserve(index.graph.capacity())?;
         Ok(index)
     }
 
@@ -64,8 +74,57 @@ impl Hnsw {
         if self.graph.size() < self.graph.capacity() {
             return Ok(());
         }
-        let capacity = (self.graph.capacity() * 2).max(FIRST_CAPACITY);
-        self.graph.reserve(capacity).map_err(failed)
+        self.reserve((self.graph.capacity() * 2).max(FIRST_CAPACITY))
+    }
+
+    fn reserve(&self, capacity: usize) -> Result<(), VectorError> {
+        self.graph.reserve_capacity_and_threads(capacity, self.contexts.count).map_err(failed)
+    }
+
+    /// Compares with every vector that `keep` accepts.
+    fn search_all(&self, query: &[f32], k: usize, keep: &dyn Fn(Uuid) -> bool) -> Result<Vec<Neighbour>, VectorError> {
+        let mut vector = vec![0.0; query.len()];
+        let mut found = Vec::new();
+        for (id, label) in self.labels.iter().filter(|(id, _)| keep(**id)) {
+            if self.graph.get(*label, &mut vector).map_err(failed)? == 1 {
+                found.push(Neighbour { id: *id, distance: distance(query, &vector) });
+            }
+        }
+        found.sort_by(|left, right| left.distance.total_cmp(&right.distance));
+        found.truncate(k);
+        Ok(found)
+    }
+}
+
+/// The contexts that searches of the graph need. usearch has as many as were reserved, and a search that finds none
+/// free fails; here it waits.
+struct Contexts {
+    count: usize,
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Contexts {
+    /// As many as searches can make use of at once: they do nothing but compute.
+    fn new() -> Self {
+        let count = std::thread::available_parallelism().map_or(4, std::num::NonZeroUsize::get).clamp(4, 64);
+        Self { count, free: Mutex::new(count), freed: Condvar::new() }
+    }
+
+    fn take(&self) -> impl Drop + '_ {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        Context(self)
+    }
+}
+
+struct Context<'a>(&'a Contexts);
+
+impl Drop for Context<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
     }
 }
 
@@ -97,8 +156,27 @@ impl VectorIndex for Hnsw {
         if k == 0 || !has_direction(query) {
             return Ok(Vec::new());
         }
-        let keep = |label: u64| self.ids.get(&label).is_some_and(|id| keep(*id));
-        let found = self.graph.filtered_search(query, k, keep).map_err(failed)?;
+        let (asked, panic) = (Cell::new(0), RefCell::new(None::<Box<dyn Any + Send>>));
+        let keep_label = |label: u64| {
+            asked.set(asked.get() + 1);
+            let Some(id) = self.ids.get(&label).filter(|_| panic.borrow().is_none()) else { return false };
+            // A panic must not unwind through usearch: it goes on behind it.
+            catch_unwind(AssertUnwindSafe(|| keep(*id))).unwrap_or_else(|cause| {
+                *panic.borrow_mut() = Some(cause);
+                false
+            })
+        };
+        let context = self.contexts.take();
+        let found = self.graph.filtered_search(query, k, keep_label);
+        drop(context);
+        if let Some(cause) = panic.into_inner() {
+            resume_unwind(cause);
+        }
+        let found = found.map_err(failed)?;
+        // A search that finds too few has asked about every vector that it could reach.
+        if found.keys.len() < k && asked.get() < self.ids.len() {
+            return self.search_all(query, k, keep);
+        }
         let neighbour = |(label, distance): (&u64, &f32)| {
             Some(Neighbour { id: *self.ids.get(label)?, distance: distance.max(0.0) })
         };
@@ -107,6 +185,19 @@ impl VectorIndex for Hnsw {
 
     fn len(&self) -> usize {
         self.ids.len()
+    }
+
+    fn ids_after(&self, after: Option<Uuid>, limit: usize) -> Vec<Uuid> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.labels.range((from, Bound::Unbounded)).map(|(id, _)| *id).take(limit).collect()
+    }
+
+    fn holds(&self, id: Uuid, vector: &[f32]) -> bool {
+        let mut held = vec![0.0; self.graph.dimensions()];
+        match self.labels.get(&id) {
+            Some(label) => matches!(self.graph.get(*label, &mut held), Ok(1)) && held == vector,
+            None => !has_direction(vector),
+        }
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>, VectorError> {
@@ -147,6 +238,9 @@ fn failed(error: impl std::error::Error + Send + Sync + 'static) -> VectorError 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
     use super::super::vectors::{Exact, contract};
     use super::*;
 
@@ -166,42 +260,119 @@ mod tests {
         }
     }
 
-    #[test]
-    fn ten_nearest_of_two_thousand_are_found_as_comparing_all_finds_them() {
-        let mut seed = 7_u64;
-        let mut number = || {
+    /// Numbers between -1 and 1, the same ones every time.
+    fn random(mut seed: u64) -> impl FnMut() -> Vec<f32> {
+        let mut number = move || {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             f32::from((seed >> 48) as i16) / 32_768.0
         };
-        let mut vector = || (0..32).map(|_| number()).collect::<Vec<_>>();
-        let (mut graph, mut exact) = (Hnsw::new(32).unwrap(), Exact::new(32));
-        for id in 0..2000 {
-            let vector = vector();
-            graph.set(Uuid::from_u128(id), &vector).unwrap();
-            exact.set(Uuid::from_u128(id), &vector).unwrap();
-        }
-        let mut right = 0;
-        for _ in 0..50 {
-            let query = vector();
-            let ids = |found: Vec<Neighbour>| found.into_iter().map(|neighbour| neighbour.id).collect::<Vec<_>>();
-            let truth = ids(exact.search(&query, 10, &|_| true).unwrap());
-            right += ids(graph.search(&query, 10, &|_| true).unwrap()).iter().filter(|id| truth.contains(id)).count();
-        }
-        assert!(right >= 475, "recall is {right} of 500");
+        move || (0..16).map(|_| number()).collect()
     }
 
-    /// Lines of prose from the READMEs of the packages that cargo has unpacked on this machine, each once.
+    /// The same vectors in a graph and in the index that compares with all.
+    struct Both {
+        graph: Hnsw,
+        exact: Exact,
+    }
+
+    impl Both {
+        fn new(vectors: u128, mut vector: impl FnMut() -> Vec<f32>) -> Self {
+            let dimensions = vector().len();
+            let mut both = Self { graph: Hnsw::new(dimensions).unwrap(), exact: Exact::new(dimensions) };
+            (0..vectors).for_each(|id| both.set(id, &vector()));
+            both
+        }
+
+        fn set(&mut self, id: u128, vector: &[f32]) {
+            self.graph.set(Uuid::from_u128(id), vector).unwrap();
+            self.exact.set(Uuid::from_u128(id), vector).unwrap();
+        }
+
+        fn remove(&mut self, id: u128) {
+            self.graph.remove(Uuid::from_u128(id)).unwrap();
+            self.exact.remove(Uuid::from_u128(id)).unwrap();
+        }
+
+        /// How many in a hundred of the `k` nearest the graph finds.
+        fn recall(&self, queries: usize, k: usize, mut query: impl FnMut() -> Vec<f32>) -> usize {
+            let (mut right, mut wanted) = (0, 0);
+            for _ in 0..queries {
+                let query = query();
+                let truth = self.exact.search(&query, k, &|_| true).unwrap();
+                let found = self.graph.search(&query, k, &|_| true).unwrap();
+                assert_eq!(found.len(), k.min(self.exact.len()));
+                // Vectors at the same distance are as good as each other.
+                let limit = truth.last().map_or(0.0, |last| last.distance) + 1e-5;
+                wanted += truth.len();
+                right += found.iter().filter(|neighbour| neighbour.distance <= limit).count();
+            }
+            right * 100 / wanted
+        }
+    }
+
+    #[test]
+    fn a_filter_that_keeps_one_in_a_thousand_loses_none_of_them() {
+        let both = Both::new(10_000, random(1));
+        let kept = |id: Uuid| id.as_u128() % 1000 == 3;
+        let mut query = random(2);
+        for k in [5, 10, 500] {
+            let query = query();
+            let found = both.graph.search(&query, k, &kept).unwrap();
+            let ids = |found: Vec<Neighbour>| found.into_iter().map(|neighbour| neighbour.id).collect::<Vec<_>>();
+            assert_eq!(ids(found), ids(both.exact.search(&query, k, &kept).unwrap()), "k = {k}");
+        }
+    }
+
+    #[test]
+    fn as_many_are_found_as_are_asked_for() {
+        let both = Both::new(3_000, random(3));
+        assert!(both.recall(10, 500, random(4)) >= 95);
+        let third = |id: Uuid| id.as_u128() % 3 == 0;
+        assert_eq!(both.graph.search(&random(5)(), 700, &third).unwrap().len(), 700);
+        assert_eq!(both.graph.search(&random(6)(), 5_000, &|_| true).unwrap().len(), 3_000);
+    }
+
+    #[test]
+    fn what_remains_is_found_after_most_was_removed() {
+        let mut both = Both::new(3_000, random(7));
+        (0..3_000).filter(|id| id % 10 != 0).for_each(|id| both.remove(id));
+        assert!(both.recall(20, 10, random(8)) >= 95);
+        assert!(both.recall(1, 300, random(9)) == 100);
+        let restored = Hnsw::from_bytes(16, &both.graph.to_bytes().unwrap()).unwrap();
+        let both = Both { graph: restored, ..both };
+        assert!(both.recall(20, 10, random(8)) >= 95);
+    }
+
+    #[test]
+    fn replacing_every_vector_again_and_again_leaves_them_findable() {
+        let mut both = Both::new(1_000, random(10));
+        let mut vector = random(11);
+        for _ in 0..5 {
+            (0..1_000).for_each(|id| both.set(id, &vector()));
+        }
+        let recall = both.recall(50, 10, random(12));
+        assert!(recall >= 95, "recall is {recall} in a hundred");
+        assert_eq!(both.recall(1, 1_000, random(13)), 100);
+        assert!(both.graph.graph.capacity() <= 4_096, "removed places are used again");
+    }
+
+    /// Sentences of real prose, each once: from the documents and the doc comments of the packages that cargo has
+    /// unpacked on this machine. Those that this crate is built from are enough.
     fn texts(most: usize) -> Vec<String> {
-        let home = std::env::var_os("CARGO_HOME").map(std::path::PathBuf::from);
+        let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
         let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).unwrap_or_default();
-        let folders = |path: std::path::PathBuf| std::fs::read_dir(path).into_iter().flatten().flatten();
         let mut packages: Vec<_> =
-            folders(home.join("registry/src")).flat_map(|source| folders(source.path())).collect();
-        packages.sort_by_key(std::fs::DirEntry::file_name);
-        let mut texts = std::collections::BTreeSet::new();
+            folder(&home.join("registry/src")).iter().flat_map(|source| folder(source)).collect();
+        packages.sort();
+        let mut texts = BTreeSet::new();
         for package in packages {
-            let readme = std::fs::read_to_string(package.path().join("README.md")).unwrap_or_default();
-            texts.extend(readme.lines().filter(|line| line.split_whitespace().count() > 7).map(str::to_owned));
+            for file in folder(&package).into_iter().chain(folder(&package.join("src"))) {
+                let prose = std::fs::read_to_string(&file).unwrap_or_default();
+                let is_code = file.extension().is_some_and(|extension| extension == "rs");
+                let lines = prose.lines().filter_map(|line| if is_code { doc(line) } else { Some(line) });
+                // From many files, so that no author's words are most of them.
+                texts.extend(lines.filter(|line| is_prose(line)).take(most / 200).map(str::to_owned));
+            }
             if texts.len() >= most {
                 break;
             }
@@ -209,29 +380,44 @@ mod tests {
         texts.into_iter().take(most).collect()
     }
 
+    fn folder(path: &Path) -> Vec<PathBuf> {
+        let wanted = |path: &PathBuf| {
+            path.extension().is_none_or(|extension| extension == "md" || extension == "rs") || path.is_dir()
+        };
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        let mut paths: Vec<_> = entries.map(|entry| entry.path()).filter(wanted).collect();
+        paths.sort();
+        paths
+    }
+
+    fn doc(line: &str) -> Option<&str> {
+        let line = line.trim_start();
+        line.strip_prefix("///").or_else(|| line.strip_prefix("//!"))
+    }
+
+    fn is_prose(line: &str) -> bool {
+        line.split_whitespace()
+            .filter(|word| word.chars().all(|letter| letter.is_alphabetic() || letter == ','))
+            .count()
+            > 6
+    }
+
     #[test]
-    fn ten_nearest_real_texts_are_found_as_comparing_all_finds_them() {
-        const QUERIES: usize = 100;
-        let texts = texts(10_000);
+    fn ten_nearest_of_ten_thousand_real_texts_are_found_as_comparing_all_finds_them() {
+        const TEXTS: usize = 10_000;
+        let texts = texts(TEXTS);
+        assert_eq!(texts.len(), TEXTS, "cargo's registry has too few packages unpacked to measure with");
         let embeddings = crate::embeddings::OfflineEmbeddings::new();
-        let (mut graph, mut exact) = (Hnsw::new(384).unwrap(), Exact::new(384));
-        for (id, text) in (0..).zip(&texts) {
-            let vector = embeddings.vector(text);
-            graph.set(Uuid::from_u128(id), &vector).unwrap();
-            exact.set(Uuid::from_u128(id), &vector).unwrap();
-        }
-        let (mut right, mut wanted) = (0, 0);
-        for text in texts.iter().step_by((texts.len() / QUERIES).max(1)) {
-            // Part of a text, as somebody would ask for it.
+        let mut vectors = texts.iter().map(|text| embeddings.vector(text));
+        // The first one only tells its dimensions.
+        let mut first = Some(embeddings.vector(&texts[0]));
+        let both = Both::new(TEXTS as u128, || first.take().or_else(|| vectors.next()).unwrap());
+        // Every other word of a text, as somebody would ask for it.
+        let mut queries = texts.iter().step_by(TEXTS / 100).map(|text| {
             let words: Vec<_> = text.split_whitespace().skip(1).step_by(2).collect();
-            let query = embeddings.vector(&words.join(" "));
-            let truth = exact.search(&query, 10, &|_| true).unwrap();
-            let found = graph.search(&query, 10, &|_| true).unwrap();
-            // Texts at the same distance are as good as each other.
-            let Some(limit) = truth.last().map(|last| last.distance + 1e-5) else { continue };
-            wanted += truth.len();
-            right += found.iter().filter(|neighbour| neighbour.distance <= limit).count();
-        }
-        assert!(right * 100 >= wanted * 95, "recall is {right} of {wanted} among {} texts", texts.len());
+            embeddings.vector(&words.join(" "))
+        });
+        let recall = both.recall(100, 10, || queries.next().unwrap());
+        assert!(recall >= 95, "recall is {recall} in a hundred");
     }
 }

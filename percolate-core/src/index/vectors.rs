@@ -8,6 +8,8 @@ use std::borrow::Cow;
 #[cfg(any(not(feature = "hnsw"), test))]
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+#[cfg(any(not(feature = "hnsw"), test))]
+use std::ops::Bound;
 
 use uuid::Uuid;
 
@@ -72,6 +74,12 @@ pub(crate) trait VectorIndex: Debug + Send + Sync {
 
     /// The number of vectors.
     fn len(&self) -> usize;
+
+    /// At most `limit` of the entities that have a vector, in the order of their ids, beginning after `after`.
+    fn ids_after(&self, after: Option<Uuid>, limit: usize) -> Vec<Uuid>;
+
+    /// Whether the index has this vector for an entity. One without direction it has by having none.
+    fn holds(&self, id: Uuid, vector: &[f32]) -> bool;
 
     /// Everything needed to make the index again.
     fn to_bytes(&self) -> Result<Vec<u8>, VectorError>;
@@ -169,6 +177,15 @@ impl VectorIndex for Exact {
         self.vectors.len()
     }
 
+    fn ids_after(&self, after: Option<Uuid>, limit: usize) -> Vec<Uuid> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.vectors.range((from, Bound::Unbounded)).map(|(id, _)| *id).take(limit).collect()
+    }
+
+    fn holds(&self, id: Uuid, vector: &[f32]) -> bool {
+        self.vectors.get(&id).map_or(!has_direction(vector), |held| held == vector)
+    }
+
     fn to_bytes(&self) -> Result<Vec<u8>, VectorError> {
         let mut bytes = vec![Self::KIND];
         for (id, vector) in &self.vectors {
@@ -180,8 +197,7 @@ impl VectorIndex for Exact {
 }
 
 /// Cosine distance of two vectors that have a direction.
-#[cfg(any(not(feature = "hnsw"), test))]
-fn distance(left: &[f32], right: &[f32]) -> f32 {
+pub(crate) fn distance(left: &[f32], right: &[f32]) -> f32 {
     let (mut product, mut left_square, mut right_square) = (0.0, 0.0, 0.0);
     for (left, right) in left.iter().zip(right) {
         product += left * right;
@@ -212,6 +228,9 @@ pub(crate) mod contract {
         finds_nearest_first(empty(2));
         replaces_and_removes(empty(2));
         gives_only_what_is_kept_and_as_many_as_asked(empty(2));
+        tells_what_it_holds(empty(2));
+        a_filter_may_panic(empty(2));
+        serves_many_threads_at_once(empty(2));
         refuses_other_dimensions(empty(2));
         comes_back_from_its_bytes(empty(2), from);
     }
@@ -257,6 +276,49 @@ pub(crate) mod contract {
         assert_eq!(index.search(&[1.0, 0.0], 300, &|_| true).unwrap().len(), 300);
         let found = index.search(&[1.0, 0.0], 4, &|id| id.as_u128() % 50 == 0).unwrap();
         assert_eq!(ids(&found), [50, 100, 150, 200]);
+        assert!(index.search(&[1.0, 0.0], 4, &|_| false).unwrap().is_empty());
+        assert_eq!(index.search(&[1.0, 0.0], usize::MAX, &|id| id.as_u128() != 7).unwrap().len(), 299);
+    }
+
+    fn tells_what_it_holds(mut index: Box<dyn VectorIndex>) {
+        arc(&mut *index, 5);
+        let numbers = |after: Option<u128>, limit| {
+            index.ids_after(after.map(id), limit).into_iter().map(|id| id.as_u128()).collect::<Vec<_>>()
+        };
+        assert_eq!((numbers(None, 2), numbers(Some(2), 9)), (vec![1, 2], vec![3, 4, 5]));
+        let angle = 1.0_f32 / 5.0;
+        assert!(index.holds(id(1), &[angle.cos(), angle.sin()]));
+        assert!(!index.holds(id(2), &[angle.cos(), angle.sin()]));
+        assert!(!index.holds(id(6), &[1.0, 0.0]) && index.holds(id(6), &[0.0, 0.0]));
+    }
+
+    fn a_filter_may_panic(mut index: Box<dyn VectorIndex>) {
+        arc(&mut *index, 300);
+        let searched = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            index.search(&[1.0, 0.0], 4, &|_| panic!("on purpose"))
+        }));
+        assert_eq!(searched.unwrap_err().downcast_ref(), Some(&"on purpose"));
+        assert_eq!(index.search(&[1.0, 0.0], 4, &|_| true).unwrap().len(), 4);
+    }
+
+    fn serves_many_threads_at_once(mut index: Box<dyn VectorIndex>) {
+        arc(&mut *index, 300);
+        let index = &*index;
+        let together = std::sync::Barrier::new(32);
+        std::thread::scope(|threads| {
+            for _ in 0..32 {
+                threads.spawn(|| {
+                    together.wait();
+                    for _ in 0..20 {
+                        let slow = |_| {
+                            std::thread::yield_now();
+                            true
+                        };
+                        assert_eq!(ids(&index.search(&[1.0, 0.0], 3, &slow).unwrap()), [1, 2, 3]);
+                    }
+                });
+            }
+        });
     }
 
     fn refuses_other_dimensions(mut index: Box<dyn VectorIndex>) {
