@@ -289,10 +289,10 @@ fn embedding_and_searching() {
             | db.response.returned_rows = 1
             get meta [client]
               | db.response.returned_rows = 1
-            get meta [client]
-              | db.response.returned_rows = 1
             scan embeddings [client]
               | db.response.returned_rows = 2
+            get meta [client]
+              | db.response.returned_rows = 1
             multi_get entities [client]
               | db.response.returned_rows = 1
         "#,
@@ -328,10 +328,10 @@ fn vector_indexes_are_built_saved_and_loaded_by_jobs() {
           index.build hnsw [internal]
             | job.batch_size = 2
             | job.status = "success"
-            get meta [client]
-              | db.response.returned_rows = 1
             scan embeddings [client]
               | db.response.returned_rows = 2
+            get meta [client]
+              | db.response.returned_rows = 1
           index.save articles [internal]
             | job.batch_size = 2
             | job.status = "success"
@@ -384,10 +384,10 @@ fn a_task_that_is_waited_for_is_a_child() {
             | job.status = "success"
             get meta [client]
               | db.response.returned_rows = 1
-            get meta [client]
-              | db.response.returned_rows = 1
             scan embeddings [client]
               | db.response.returned_rows = 2
+            get meta [client]
+              | db.response.returned_rows = 1
           index.load articles [internal]
             | job.batch_size = 2
             | job.status = "success"

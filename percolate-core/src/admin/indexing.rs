@@ -24,13 +24,13 @@ const PAGE: usize = 512;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IndexReport {
-    /// Entities looked at.
+    /// Entities looked at; for [`rebuild_hnsw_index`](IndexManager::rebuild_hnsw_index), stored vectors.
     pub entities: usize,
     /// Entries that were missing or wrong: written by a rebuild, only counted by a verification.
     pub missing: usize,
     /// Entries that belong to no entity: removed by a rebuild, only counted by a verification.
     pub stale: usize,
-    /// Entities that could not be read, and so have no entries.
+    /// Entities that could not be read, and so have no entries; vectors of another length than the provider's.
     pub failed: usize,
     /// Whether [`on_progress`](IndexManager::on_progress) ended the work before its end. The numbers are of what was
     /// done until then.
@@ -151,12 +151,17 @@ impl IndexManager {
     }
 
     /// Makes the vector indexes of every table anew from the stored vectors, which the report counts as `entities`.
+    ///
+    /// Each is made beside the old one, which is searched and kept in step until the new one takes its place; both are
+    /// in memory until then, and where the work ends before, the old one stays. An index is made whole: nothing is
+    /// counted as missing or stale.
     #[background_job(index.build, target = "hnsw", batch_size = |report| report.entities)]
     pub fn rebuild_hnsw_index(&self) -> Result<IndexReport, Error> {
-        self.database.rebuild_vector_indexes(|done| self.tell(done))
+        self.database.rebuild_vector_indexes(self.page, &|done| self.tell(done))
     }
 
-    /// Makes the key index and all field indexes anew.
+    /// Makes every index anew: the key index, all field indexes, and all vector indexes (without counting their vectors
+    /// as entities).
     #[background_job("index.rebuild", target = "all", batch_size = |report| report.entities)]
     pub fn rebuild_all(&self) -> Result<IndexReport, Error> {
         let mut report = self.rebuild_key_index()?;
@@ -166,10 +171,14 @@ impl IndexManager {
             }
             report.add(self.rebuild_field_indexes(&table)?);
         }
+        if !report.cancelled {
+            report.add(IndexReport { entities: 0, ..self.rebuild_hnsw_index()? });
+        }
         Ok(report)
     }
 
-    /// Counts what disagrees between the entities and the indexes, and changes nothing.
+    /// Counts what disagrees between the entities and the indexes, and between stored vectors and the indexes that
+    /// searches use, which it brings into memory as a search does. Changes nothing.
     #[background_job("index.verify", target = "all", batch_size = |report| report.entities)]
     pub fn verify(&self) -> Result<IndexReport, Error> {
         let mut report = self.work(&Work::keys(self.database.tenant()), Mode::Count)?;
@@ -179,6 +188,9 @@ impl IndexManager {
             }
             let fields = self.work(&Work::fields(self.database.tenant(), &table), Mode::Count)?;
             report.add(IndexReport { entities: 0, failed: 0, ..fields });
+            if !report.cancelled {
+                report.add(self.database.verify_vector_indexes(&table, self.page, &|done| self.tell(done))?);
+            }
         }
         Ok(report)
     }

@@ -1,16 +1,19 @@
 //! Search by meaning: making the vectors of entities, keeping the vector indexes in step with the store, searching.
 //!
-//! Vectors are stored in `embeddings`; an index in memory follows from them. Whoever changes stored vectors holds the
-//! index's lock from before the commit until the index has changed too, and records a new generation in the same
-//! batch, so that an index file written earlier is known to be stale.
+//! Vectors are stored in `embeddings`; an index in memory ([`slot`]) follows from them. Whoever changes stored vectors
+//! holds the index's lock from before the commit until the index has changed too, and records a new generation in the
+//! same batch, so that an index file written earlier is known to be stale.
 
-use std::collections::HashMap;
+mod slot;
+
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 use uuid::Uuid;
 
+use self::slot::{Reading, Slot, Source};
 use super::{Database, Error};
 use crate::admin::IndexReport;
 use crate::embeddings::BatchEmbedder;
@@ -26,7 +29,8 @@ use crate::{background_job, db_op, db_ops};
 /// How many entities are embedded, or marked, in one go.
 const PAGE: usize = 256;
 
-/// Decides which entities a search may find.
+/// Decides which entities a search may find. It is asked in the middle of the search, while indexes are held: it must
+/// neither search nor delete, nor make vectors.
 pub type SearchFilter<'a> = dyn Fn(&Entity) -> bool + Sync + 'a;
 
 /// An entity that a search found.
@@ -64,21 +68,13 @@ impl JobStatus for EmbeddingReport {
 /// The vector indexes that are in memory.
 #[derive(Debug, Default)]
 pub(super) struct VectorIndexes {
-    slots: Mutex<HashMap<Vec<u8>, Slot>>,
-}
-
-type Slot = Arc<RwLock<Option<Loaded>>>;
-
-#[derive(Debug)]
-pub(super) struct Loaded {
-    index: Box<dyn VectorIndex>,
-    generation: Uuid,
+    slots: Mutex<HashMap<Vec<u8>, Arc<Slot>>>,
 }
 
 /// An embedded field of a table, and its index.
 struct Field {
     name: String,
-    slot: Slot,
+    slot: Arc<Slot>,
 }
 
 /// Makes, saves and loads what searches need.
@@ -94,8 +90,8 @@ impl Database {
     }
 
     pub(super) async fn generate_embeddings_now(&self, table: &str) -> Result<EmbeddingReport, Error> {
-        let schema = self.schema(table)?;
         let mut report = EmbeddingReport::default();
+        let mut schema = self.schema(table)?;
         let mut page = self.pending_page(table, None)?;
         while let Some((last, _)) = page.last() {
             let last = *last;
@@ -107,6 +103,7 @@ impl Database {
             if page.len() < PAGE {
                 break;
             }
+            schema = self.schema(table)?;
             page = self.pending_page(table, Some(last))?;
         }
         Ok(report)
@@ -122,11 +119,15 @@ impl Database {
     pub(super) fn save_index_now(&self, table: &str) -> Result<usize, Error> {
         let mut vectors = 0;
         for field in self.embedded_fields(&*self.schema(table)?) {
-            let loaded = self.loaded(table, &field)?;
-            let Some(loaded) = loaded.as_ref() else { continue };
-            let path = saved::path(self.storage().path(), &self.index_name(table, &field.name));
-            saved::write(&path, loaded.generation, &loaded.index.to_bytes()?)?;
+            let _saving = field.slot.save();
+            let reading = self.loaded(table, &field)?;
+            let Some(loaded) = reading.loaded() else { continue };
+            let (generation, bytes) = (loaded.generation, loaded.index.to_bytes()?);
             vectors += loaded.index.len();
+            // Changes need not wait for the disk: a file that they overtake is stale, and known to be.
+            drop(reading);
+            let path = saved::path(self.storage().path(), &self.index_name(table, &field.name));
+            saved::write(&path, generation, &bytes)?;
         }
         Ok(vectors)
     }
@@ -141,7 +142,7 @@ impl Database {
     pub(super) fn load_index_now(&self, table: &str) -> Result<usize, Error> {
         let mut vectors = 0;
         for field in self.embedded_fields(&*self.schema(table)?) {
-            vectors += self.loaded(table, &field)?.as_ref().map_or(0, |loaded| loaded.index.len());
+            vectors += self.loaded(table, &field)?.loaded().map_or(0, |loaded| loaded.index.len());
         }
         Ok(vectors)
     }
@@ -221,17 +222,69 @@ impl Database {
         Ok(marked)
     }
 
-    /// Makes the vector indexes of every table from the stored vectors.
-    pub(crate) fn rebuild_vector_indexes(&self, tell: impl Fn(usize) -> ControlFlow<()>) -> Result<IndexReport, Error> {
+    /// Makes the vector indexes of every table from the stored vectors, read `page` at a time, beside live reads and
+    /// writes: each new index takes the place of the old one when it is whole.
+    pub(crate) fn rebuild_vector_indexes(
+        &self,
+        page: usize,
+        tell: &dyn Fn(usize) -> ControlFlow<()>,
+    ) -> Result<IndexReport, Error> {
         let mut report = IndexReport::default();
         for table in self.tables() {
             for field in self.embedded_fields(&*self.schema(&table)?) {
-                let mut slot = write_lock(&field.slot);
-                let loaded = self.load_from_store(&table, &field.name)?;
-                report.entities += loaded.index.len();
-                *slot = Some(loaded);
-                drop(slot);
-                if tell(report.entities).is_break() {
+                let before = report;
+                let stored = Stored { database: self, table: &table, field: &field.name, page };
+                let mut rebuild = Rebuild { stored, tell, before, report };
+                let made = field.slot.make(&mut rebuild);
+                report = rebuild.report;
+                match made {
+                    Ok(()) => {}
+                    Err(Stopped::Cancelled) => return Ok(IndexReport { cancelled: true, ..report }),
+                    Err(Stopped::Failed(error)) => return Err(error),
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    /// Compares the vector indexes of a table, as searches use them, with the stored vectors.
+    pub(crate) fn verify_vector_indexes(
+        &self,
+        table: &str,
+        page: usize,
+        tell: &dyn Fn(usize) -> ControlFlow<()>,
+    ) -> Result<IndexReport, Error> {
+        let mut report = IndexReport::default();
+        let mut done = 0;
+        for field in self.embedded_fields(&*self.schema(table)?) {
+            let mut stored = Stored { database: self, table, field: &field.name, page };
+            let (mut last, mut ended) = (None, false);
+            while !ended {
+                // Vectors change under the lock of their index only: what is read here is what it must hold.
+                let reading = self.loaded(table, &field)?;
+                let vectors = stored.next_page(&mut last)?;
+                let Some(loaded) = reading.loaded() else { continue };
+                for (id, vector) in &vectors {
+                    match vectors::check_dimensions(self.dimensions(), vector) {
+                        Ok(()) => report.missing += usize::from(!loaded.index.holds(*id, vector)),
+                        Err(_) => report.failed += 1,
+                    }
+                }
+                drop(reading);
+                (ended, done) = (vectors.len() < page, done + vectors.len());
+                if tell(done).is_break() {
+                    return Ok(IndexReport { cancelled: true, ..report });
+                }
+            }
+            (last, ended) = (None, false);
+            while !ended {
+                let reading = self.loaded(table, &field)?;
+                let Some(loaded) = reading.loaded() else { continue };
+                let ids = loaded.index.ids_after(last, page);
+                report.stale += stored.vectors(&ids)?.iter().filter(|vector| vector.is_none()).count();
+                drop(reading);
+                (last, ended, done) = (ids.last().copied(), ids.len() < page, done + ids.len());
+                if tell(done).is_break() {
                     return Ok(IndexReport { cancelled: true, ..report });
                 }
             }
@@ -247,7 +300,8 @@ impl Database {
         id: Uuid,
     ) -> Result<(), Error> {
         let fields = self.embedded_fields(schema);
-        let mut slots: Vec<_> = fields.iter().map(|field| write_lock(&field.slot)).collect();
+        let mut slots: Vec<_> = fields.iter().map(|field| field.slot.change()).collect();
+        slots.iter_mut().for_each(|slot| slot.note([id]));
         let generation = Uuid::now_v7();
         if !fields.is_empty() {
             batch.delete(PENDING_EMBEDDINGS, keys::entity_key(&self.tenant, schema.table(), id))?;
@@ -258,7 +312,7 @@ impl Database {
         }
         batch.commit()?;
         for slot in &mut slots {
-            change(slot, generation, |index| index.remove(id));
+            slot.apply(generation, |index| index.remove(id));
         }
         Ok(())
     }
@@ -280,17 +334,22 @@ impl Database {
     /// Stores the vectors of entities that still have the texts they were made from. Gives the number of those.
     fn store_vectors(
         &self,
-        schema: &Schema,
+        schema: &Arc<Schema>,
         page: &[(Uuid, Option<Record>)],
         vectors: Vec<Option<Vec<f32>>>,
     ) -> Result<usize, Error> {
         let _steady = self.steady();
         let table = schema.table();
+        if !Arc::ptr_eq(schema, &self.schema(table)?) {
+            // The vectors may be of fields that are embedded no longer.
+            return Ok(0);
+        }
         let ids: Vec<Uuid> = page.iter().map(|(id, _)| *id).collect();
         let _locks = self.lock_all(&ids);
         let now = self.records(table, &ids)?;
         let fields = self.embedded_fields(schema);
-        let mut slots: Vec<_> = fields.iter().map(|field| write_lock(&field.slot)).collect();
+        let mut slots: Vec<_> = fields.iter().map(|field| field.slot.change()).collect();
+        slots.iter_mut().for_each(|slot| slot.note(ids.iter().copied()));
         let generation = Uuid::now_v7();
         let mut vectors = vectors.into_iter();
         let mut batch = self.storage().batch();
@@ -327,7 +386,7 @@ impl Database {
         batch.commit()?;
         for (position, slot) in slots.iter_mut().enumerate() {
             let mine = changes.iter().filter(|(field, ..)| *field == position);
-            change(slot, generation, |index| {
+            slot.apply(generation, |index| {
                 mine.clone().try_for_each(|(_, id, vector)| match vector {
                     Some(vector) => index.set(*id, vector),
                     None => index.remove(*id),
@@ -351,20 +410,15 @@ impl Database {
         };
         let mut found: Vec<Neighbour> = Vec::new();
         for field in self.embedded_fields(schema) {
-            let loaded = self.loaded(table, &field)?;
-            if let Some(loaded) = loaded.as_ref() {
+            if let Some(loaded) = self.loaded(table, &field)?.loaded() {
                 found.extend(loaded.index.search(vector, k, &keep)?);
             }
         }
         found.sort_by(|left, right| left.distance.total_cmp(&right.distance));
-        let mut ids: Vec<Uuid> = Vec::new();
-        found.retain(|neighbour| {
-            let new = !ids.contains(&neighbour.id) && ids.len() < k;
-            if new {
-                ids.push(neighbour.id);
-            }
-            new
-        });
+        let mut seen = HashSet::new();
+        found.retain(|neighbour| seen.insert(neighbour.id));
+        found.truncate(k);
+        let ids: Vec<Uuid> = found.iter().map(|neighbour| neighbour.id).collect();
         let records = self.records(table, &ids)?;
         let hit = |(neighbour, record): (Neighbour, Option<Record>)| {
             let record = record.filter(|record| !record.deleted)?;
@@ -380,44 +434,15 @@ impl Database {
     }
 
     /// The index of a field, brought into memory if it is not there.
-    fn loaded<'a>(&self, table: &str, field: &'a Field) -> Result<RwLockReadGuard<'a, Option<Loaded>>, Error> {
-        let slot = field.slot.read().unwrap_or_else(PoisonError::into_inner);
-        if slot.is_some() {
-            return Ok(slot);
+    fn loaded<'a>(&self, table: &str, field: &'a Field) -> Result<Reading<'a>, Error> {
+        loop {
+            let reading = field.slot.read();
+            if reading.loaded().is_some() {
+                return Ok(reading);
+            }
+            drop(reading);
+            field.slot.load(&mut Stored { database: self, table, field: &field.name, page: PAGE })?;
         }
-        drop(slot);
-        let mut slot = write_lock(&field.slot);
-        if slot.is_none() {
-            *slot = Some(self.load(table, &field.name)?);
-        }
-        drop(slot);
-        Ok(field.slot.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn load(&self, table: &str, field: &str) -> Result<Loaded, Error> {
-        match self.load_from_file(table, field)? {
-            Some(loaded) => Ok(loaded),
-            None => self.load_from_store(table, field),
-        }
-    }
-
-    fn load_from_file(&self, table: &str, field: &str) -> Result<Option<Loaded>, Error> {
-        let Some(generation) = self.generation(table, field)? else { return Ok(None) };
-        let path = saved::path(self.storage().path(), &self.index_name(table, field));
-        let payload = saved::read(&path, generation);
-        let index = payload.and_then(|payload| vectors::from_bytes(self.dimensions(), &payload).ok());
-        Ok(index.map(|index| Loaded { index, generation }))
-    }
-
-    fn load_from_store(&self, table: &str, field: &str) -> Result<Loaded, Error> {
-        let generation = self.generation(table, field)?.unwrap_or_else(Uuid::nil);
-        let mut index = vectors::empty(self.dimensions())?;
-        let range = ScanRange::prefix(keys::field_prefix(&self.tenant, table, field));
-        for entry in self.storage().scan(EMBEDDINGS, range)? {
-            let (key, vector) = entry?;
-            index.set(keys::parse_embedding_key(&key)?, &vectors::vector_from_bytes(&vector))?;
-        }
-        Ok(Loaded { index, generation })
     }
 
     fn generation(&self, table: &str, field: &str) -> Result<Option<Uuid>, Error> {
@@ -452,31 +477,129 @@ impl Database {
     }
 }
 
-fn write_lock(slot: &Slot) -> RwLockWriteGuard<'_, Option<Loaded>> {
-    let mut guard = slot.write().unwrap_or_else(|poisoned| {
-        // A panic may have left an index half changed: the stored vectors make it anew.
-        let mut guard = poisoned.into_inner();
-        *guard = None;
-        guard
-    });
-    if slot.is_poisoned() {
-        *guard = None;
-        slot.clear_poison();
-    }
-    guard
+/// The stored vectors of one field, as an index is brought into memory: from its file where that is whole and up to
+/// date, else from the store.
+struct Stored<'a> {
+    database: &'a Database,
+    table: &'a str,
+    field: &'a str,
+    page: usize,
 }
 
-/// Brings an index in memory to a new generation. One that fails is forgotten, and made anew when next needed.
-fn change(
-    slot: &mut Option<Loaded>,
-    generation: Uuid,
-    apply: impl FnOnce(&mut dyn VectorIndex) -> Result<(), VectorError>,
-) {
-    if let Some(loaded) = slot {
-        loaded.generation = generation;
-        if apply(&mut *loaded.index).is_err() {
-            *slot = None;
+impl Stored<'_> {
+    fn from_file(&self) -> Result<Option<Box<dyn VectorIndex>>, Error> {
+        let database = self.database;
+        let Some(generation) = database.generation(self.table, self.field)? else { return Ok(None) };
+        let path = saved::path(database.storage().path(), &database.index_name(self.table, self.field));
+        let payload = saved::read(&path, generation);
+        Ok(payload.and_then(|payload| vectors::from_bytes(database.dimensions(), &payload).ok()))
+    }
+
+    /// The stored vectors after `last`, which becomes the last of them. A new scan for each page, so that none holds
+    /// back compaction for as long as an index takes to make.
+    fn next_page(&self, last: &mut Option<Uuid>) -> Result<Vec<(Uuid, Vec<f32>)>, Error> {
+        let (tenant, storage) = (&self.database.tenant, self.database.storage());
+        let all = ScanRange::prefix(keys::field_prefix(tenant, self.table, self.field));
+        let range = match last {
+            Some(id) => all.after(keys::embedding_key(tenant, self.table, self.field, *id)),
+            None => all,
+        };
+        let vector = |entry: Result<(Box<[u8]>, Box<[u8]>), _>| {
+            let (key, vector) = entry.map_err(Error::from)?;
+            Ok((keys::parse_embedding_key(&key)?, vectors::vector_from_bytes(&vector)))
+        };
+        let page = storage.scan(EMBEDDINGS, range)?.take(self.page).map(vector).collect::<Result<Vec<_>, Error>>()?;
+        *last = page.last().map(|(id, _)| *id);
+        Ok(page)
+    }
+}
+
+impl Source for Stored<'_> {
+    type Error = Error;
+
+    fn load(&mut self) -> Result<Box<dyn VectorIndex>, Error> {
+        if let Some(index) = self.from_file()? {
+            return Ok(index);
         }
+        let mut index = vectors::empty(self.database.dimensions())?;
+        let mut last = None;
+        loop {
+            let page = self.next_page(&mut last)?;
+            for (id, vector) in &page {
+                index.set(*id, vector)?;
+            }
+            if page.len() < self.page {
+                return Ok(index);
+            }
+        }
+    }
+
+    fn vectors(&mut self, ids: &[Uuid]) -> Result<Vec<Option<Vec<f32>>>, Error> {
+        let key = |id: &Uuid| keys::embedding_key(&self.database.tenant, self.table, self.field, *id);
+        let stored = self.database.storage().multi_get(EMBEDDINGS, &ids.iter().map(key).collect::<Vec<_>>())?;
+        Ok(stored.into_iter().map(|vector| vector.as_deref().map(vectors::vector_from_bytes)).collect())
+    }
+
+    fn generation(&mut self) -> Result<Uuid, Error> {
+        Ok(self.database.generation(self.table, self.field)?.unwrap_or_else(Uuid::nil))
+    }
+}
+
+/// The stored vectors of one field, as an index is made anew: told page by page, and without those that it cannot take.
+struct Rebuild<'a> {
+    stored: Stored<'a>,
+    tell: &'a dyn Fn(usize) -> ControlFlow<()>,
+    /// What was done for the fields before.
+    before: IndexReport,
+    report: IndexReport,
+}
+
+/// Why an index was not made.
+enum Stopped {
+    Cancelled,
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for Stopped {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Source for Rebuild<'_> {
+    type Error = Stopped;
+
+    fn load(&mut self) -> Result<Box<dyn VectorIndex>, Stopped> {
+        self.report = self.before;
+        let dimensions = self.stored.database.dimensions();
+        let mut index = vectors::empty(dimensions)?;
+        let mut last = None;
+        loop {
+            let page = self.stored.next_page(&mut last)?;
+            for (id, vector) in &page {
+                match index.set(*id, vector) {
+                    Err(VectorError::WrongDimensions { .. }) => self.report.failed += 1,
+                    done => done?,
+                }
+            }
+            self.report.entities += page.len();
+            if !page.is_empty() && (self.tell)(self.report.entities).is_break() {
+                return Err(Stopped::Cancelled);
+            }
+            if page.len() < self.stored.page {
+                return Ok(index);
+            }
+        }
+    }
+
+    fn vectors(&mut self, ids: &[Uuid]) -> Result<Vec<Option<Vec<f32>>>, Stopped> {
+        let dimensions = self.stored.database.dimensions();
+        let stored = self.stored.vectors(ids)?.into_iter();
+        Ok(stored.map(|vector| vector.filter(|vector| vector.len() == dimensions)).collect())
+    }
+
+    fn generation(&mut self) -> Result<Uuid, Stopped> {
+        Ok(self.stored.generation()?)
     }
 }
 

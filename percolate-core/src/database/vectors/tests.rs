@@ -48,6 +48,10 @@ fn id_of(db: &Database, name: &str) -> Uuid {
     db.lookup("crates", name).unwrap().unwrap().id
 }
 
+fn stored(db: &Database) -> Stored<'_> {
+    Stored { database: db, table: "crates", field: "about", page: PAGE }
+}
+
 fn index_files(db: &Database) -> Vec<PathBuf> {
     let dir = db.storage().path().join("vectors");
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
@@ -125,7 +129,7 @@ fn a_saved_index_is_used_and_a_stale_or_damaged_one_is_not() {
         drop(db);
         Database::open(dir.path()).unwrap()
     };
-    let from_file = |db: &Database| db.load_from_file("crates", "about").unwrap().is_some();
+    let from_file = |db: &Database| stored(db).from_file().unwrap().is_some();
     let db = reopen(db);
     assert!(from_file(&db));
     assert_eq!(found(&db, "key value store", 1), [0]);
@@ -234,6 +238,167 @@ fn searches_beside_changes_find_what_is_there_in_the_end() {
     let mut names = found(&db, "anything", 99);
     names.sort_unstable();
     assert_eq!(names, [0, 1, 2, 3, 10, 11, 12]);
-    let stored = db.load_from_store("crates", "about").unwrap().index.len();
-    assert_eq!(stored, 7);
+    assert_eq!(stored(&db).next_page(&mut None).unwrap().len(), 7);
+}
+
+fn clean(db: &Database) {
+    let report = db.indexes().verify().unwrap();
+    assert!(report.is_clean(), "{report:?}");
+}
+
+/// Does `work` after each page of a rebuild, by the thread that rebuilds.
+fn rebuild_and(db: &Database, work: impl Fn(usize) + Send + Sync + 'static) -> IndexReport {
+    let manager = db.indexes().page_size(1).on_progress(move |progress| {
+        work(progress.done);
+        ControlFlow::Continue(())
+    });
+    manager.rebuild_hnsw_index().unwrap()
+}
+
+#[test]
+fn searches_and_writes_go_on_while_an_index_is_made_anew() {
+    let (_dir, db) = temporary();
+    embed(&db);
+    let inside = db.clone();
+    let report = rebuild_and(&db, move |done| {
+        assert_eq!(found(&inside, "key value store", 1), [0], "the old index is searched");
+        if done == 2 {
+            inside.update("crates", id_of(&inside, "1"), &json!({ "about": "compressing archives" })).unwrap();
+            inside.delete("crates", id_of(&inside, "3")).unwrap();
+            let many: Vec<_> = (10..200).map(|name| json!({ "name": name, "about": format!("word{name}") })).collect();
+            inside.insert_batch("crates", &many).unwrap();
+            embed(&inside);
+            assert_eq!(found(&inside, "compressing archives", 1), [1], "and kept in step");
+        }
+    });
+    assert_eq!(report.failed, 0);
+    clean(&db);
+    assert_eq!(found(&db, "compressing archives", 1), [1]);
+    assert_eq!(found(&db, "word150", 1), [150]);
+    assert_eq!(found(&db, "anything", 999).len(), 193);
+}
+
+#[test]
+fn an_index_may_be_searched_for_the_first_time_while_it_is_made() {
+    let (dir, db) = temporary();
+    embed(&db);
+    drop(db);
+    let db = Database::open(dir.path()).unwrap();
+    let inside = db.clone();
+    rebuild_and(&db, move |_| assert_eq!(found(&inside, "key value store", 1), [0]));
+    clean(&db);
+}
+
+#[test]
+fn a_rebuild_told_to_stop_leaves_the_old_index() {
+    let (_dir, db) = temporary();
+    embed(&db);
+    let stopping = db.indexes().page_size(2).on_progress(|_| ControlFlow::Break(()));
+    let report = stopping.rebuild_hnsw_index().unwrap();
+    assert_eq!((report.entities, report.cancelled), (2, true));
+    assert_eq!(found(&db, "anything", 9).len(), 4);
+    db.delete("crates", id_of(&db, "3")).unwrap();
+    clean(&db);
+}
+
+#[test]
+fn rebuilding_beside_writers_leaves_an_index_that_agrees() {
+    let (_dir, db) = temporary();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        for thread in 0..2_u64 {
+            let (db, stop) = (&db, &stop);
+            threads.spawn(move || {
+                for round in (0_u64..).take_while(|_| !stop.load(Ordering::Relaxed)) {
+                    let name = 10 + thread * 1000 + round % 40;
+                    let id = db.upsert("crates", &json!({ "name": name, "about": format!("round {round}") })).unwrap();
+                    if round % 3 != 2 {
+                        embed(db);
+                    }
+                    if round % 5 == 0 {
+                        db.delete("crates", id).unwrap();
+                    }
+                }
+            });
+        }
+        for _ in 0..8 {
+            db.indexes().page_size(8).rebuild_all().unwrap();
+            clean(&db);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    embed(&db);
+    clean(&db);
+    assert_eq!(found(&db, "anything", 999).len(), db.count("crates").unwrap());
+}
+
+#[test]
+fn a_verification_counts_what_an_index_lacks_and_what_it_has_in_excess() {
+    let (_dir, db) = temporary();
+    embed(&db);
+    clean(&db);
+    let field = db.embedded_fields(&db.schema("crates").unwrap()).remove(0);
+    let generation = Uuid::now_v7();
+    field.slot.change().apply(generation, |index| {
+        index.remove(id_of(&db, "0"))?;
+        index.set(id_of(&db, "1"), &vec![1.0; db.dimensions()])?;
+        index.set(Uuid::from_u128(7), &vec![1.0; db.dimensions()])
+    });
+    let report = db.indexes().page_size(3).verify().unwrap();
+    assert_eq!((report.missing, report.stale, report.failed), (2, 1, 0));
+    db.indexes().rebuild_hnsw_index().unwrap();
+    clean(&db);
+}
+
+#[test]
+fn a_vector_of_another_length_fails_by_itself_in_a_rebuild() {
+    let (_dir, db) = temporary();
+    embed(&db);
+    let key = keys::embedding_key("default", "crates", "about", id_of(&db, "0"));
+    db.storage().put(EMBEDDINGS, key, [0; 12]).unwrap();
+    let report = db.indexes().rebuild_hnsw_index().unwrap();
+    assert_eq!((report.entities, report.failed), (4, 1));
+    assert!(report.is_partial());
+    assert_eq!(found(&db, "anything", 9).len(), 3);
+    assert_eq!(db.indexes().verify().unwrap().failed, 1);
+}
+
+#[test]
+fn an_index_that_a_panic_left_half_changed_is_made_anew() {
+    let (_dir, db) = temporary();
+    embed(&db);
+    db.load_index("crates").unwrap();
+    let field = db.embedded_fields(&db.schema("crates").unwrap()).remove(0);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        field.slot.change().apply(Uuid::now_v7(), |index| {
+            index.remove(id_of(&db, "0"))?;
+            panic!("half way");
+        });
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(found(&db, "key value store", 1), [0]);
+    clean(&db);
+}
+
+#[test]
+fn saving_beside_writers_and_each_other_leaves_files_that_are_whole_or_stale() {
+    let (dir, db) = temporary();
+    embed(&db);
+    std::thread::scope(|threads| {
+        for thread in 0..3_u64 {
+            let db = &db;
+            threads.spawn(move || {
+                for round in 0..10 {
+                    db.upsert("crates", &json!({ "name": 10 + thread, "about": format!("round {round}") })).unwrap();
+                    embed(db);
+                    db.save_index("crates").unwrap();
+                }
+            });
+        }
+    });
+    db.save_index("crates").unwrap();
+    drop(db);
+    let db = Database::open(dir.path()).unwrap();
+    assert!(stored(&db).from_file().unwrap().is_some());
+    clean(&db);
 }
