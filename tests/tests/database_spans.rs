@@ -423,6 +423,36 @@ fn a_task_that_nobody_waits_for_is_a_trace_with_a_link_to_its_submitter() {
 }
 
 #[test]
+fn a_workers_queue_is_measured() {
+    let capture = Capture::new();
+    let (_dir, db) = library();
+    let queue = [("job.queue.name", "chores")];
+    let length = || capture.metrics().sum("job.queue.length", &queue);
+    let waits = || capture.metrics().count("job.queue.wait", &queue);
+    capture.run(|| {
+        wait(async {
+            let worker = BackgroundWorker::new(db, WorkerOptions::new().name("chores")).unwrap();
+            // On a runtime of one thread no job is taken before the first `.await`.
+            let handles = [(); 3].map(|()| worker.submit(Task::FlushWal).unwrap());
+            assert!((length() - 3.0).abs() < f64::EPSILON);
+            for handle in handles {
+                handle.await.unwrap();
+            }
+            worker.submit_and_wait(Task::FlushWal).await.unwrap();
+            assert!(length().abs() < f64::EPSILON);
+            assert_eq!(waits(), 4);
+            let abandoned = worker.submit(Task::FlushWal).unwrap();
+            drop(worker);
+            abandoned.await.unwrap_err();
+        });
+    });
+    assert!(length().abs() < f64::EPSILON);
+    assert_eq!(waits(), 4, "nobody took the last one");
+    assert!(capture.metrics().sum("job.queue.wait", &queue) > 0.0);
+    capture.report().assert_clean();
+}
+
+#[test]
 fn data_is_in_no_span_and_no_metric() {
     for capture in [Capture::new(), Capture::builder().compact_records().build()] {
         let (_dir, db) = library();

@@ -64,6 +64,8 @@ pub const JOB_ATTEMPT: &str = "job.attempt";
 pub const JOB_DURATION_MS: &str = "job.duration_ms";
 /// Outcome of the run: `success`, `partial`, `failed` or `cancelled`. String.
 pub const JOB_STATUS: &str = "job.status";
+/// The queue in which jobs wait, one of few. String, on metrics only.
+pub const JOB_QUEUE_NAME: &str = "job.queue.name";
 
 /// Blocks read from files during the call. Int.
 pub const ROCKSDB_BLOCK_READS: &str = "rocksdb.block.reads";
@@ -90,6 +92,10 @@ pub const METRIC_DB_RETURNED_ROWS: &str = "db.client.response.returned_rows";
 pub const METRIC_JOB_DURATION: &str = "job.duration";
 /// Up-down counter of running jobs.
 pub const METRIC_JOB_ACTIVE: &str = "job.active";
+/// Up-down counter of waiting jobs.
+pub const METRIC_QUEUE_LENGTH: &str = "job.queue.length";
+/// Histogram of how long jobs waited, in seconds.
+pub const METRIC_QUEUE_WAIT: &str = "job.queue.wait";
 
 /// Counter of unsampled calls that were slow or failed.
 pub const METRIC_UNSAMPLED: &str = "percolate.call.unsampled";
@@ -322,6 +328,7 @@ pub const ATTRIBUTES: &[AttributeDef] = &[
     own(JOB_BATCH_SIZE, Int, "Number of items processed by one run.", "1000"),
     own(JOB_ATTEMPT, Int, "Number of the attempt, counted from 1; absent on a first one.", "2"),
     own(JOB_DURATION_MS, Int, "Duration of one run in milliseconds, beside the span's own times.", "12"),
+    own(JOB_QUEUE_NAME, String, "The queue in which jobs wait, one of few.", "background"),
     own(ROCKSDB_BLOCK_READS, Int, "Blocks read from files during the call.", "12"),
     own(ROCKSDB_BLOCK_READ_BYTES, Int, "Bytes of blocks read from files during the call.", "12"),
     own(ROCKSDB_BLOCK_READ_NANOS, Int, "Time spent reading blocks from files during the call, in nanoseconds.", "12"),
@@ -555,6 +562,24 @@ pub const METRICS: &[MetricDef] = &[
         source: Source::Percolate,
         brief: "Background jobs running now.",
         attributes: &[late(JOB_TYPE, Required)],
+    },
+    MetricDef {
+        name: METRIC_QUEUE_LENGTH,
+        instrument: "updowncounter",
+        unit: "{job}",
+        stability: Development,
+        source: Source::Percolate,
+        brief: "Background jobs that wait in a queue now.",
+        attributes: &[late(JOB_QUEUE_NAME, Required)],
+    },
+    MetricDef {
+        name: METRIC_QUEUE_WAIT,
+        instrument: "histogram",
+        unit: "s",
+        stability: Development,
+        source: Source::Percolate,
+        brief: "Time that background jobs waited in a queue before they were run.",
+        attributes: &[late(JOB_QUEUE_NAME, Required)],
     },
     MetricDef {
         name: METRIC_UNSAMPLED,

@@ -72,6 +72,8 @@ pub(crate) struct Instruments {
     db_rows: Histogram<u64>,
     job_duration: Histogram<f64>,
     job_active: UpDownCounter<i64>,
+    queue_length: UpDownCounter<i64>,
+    queue_wait: Histogram<f64>,
     unsampled: Counter<u64>,
 }
 
@@ -121,6 +123,17 @@ impl Instruments {
                 .i64_up_down_counter(names::METRIC_JOB_ACTIVE)
                 .with_unit("{job}")
                 .with_description("Background jobs running now.")
+                .build(),
+            queue_length: meter
+                .i64_up_down_counter(names::METRIC_QUEUE_LENGTH)
+                .with_unit("{job}")
+                .with_description("Background jobs that wait in a queue now.")
+                .build(),
+            queue_wait: meter
+                .f64_histogram(names::METRIC_QUEUE_WAIT)
+                .with_unit("s")
+                .with_description("Time that background jobs waited in a queue before they were run.")
+                .with_boundaries(bounds.to_vec())
                 .build(),
             unsampled: meter
                 .u64_counter(names::METRIC_UNSAMPLED)
@@ -305,6 +318,21 @@ impl Registry {
     pub(crate) fn job_active(&self, site: &'static Site, change: i64) {
         if let Some(instruments) = &self.instruments {
             instruments.job_active.add(change, &[KeyValue::new(names::JOB_TYPE, site.def.name)]);
+        }
+    }
+
+    /// Counts a job into a queue or out of it.
+    pub(crate) fn queue_length(&self, queue: &Arc<str>, change: i64) {
+        if let Some(instruments) = &self.instruments {
+            instruments.queue_length.add(change, &[KeyValue::new(names::JOB_QUEUE_NAME, Arc::clone(queue))]);
+        }
+    }
+
+    /// Measures how long a job waited in a queue.
+    pub(crate) fn queue_wait(&self, queue: &Arc<str>, waited: Duration) {
+        if let Some(instruments) = &self.instruments {
+            let queue = KeyValue::new(names::JOB_QUEUE_NAME, Arc::clone(queue));
+            instruments.queue_wait.record(waited.as_secs_f64(), &[queue]);
         }
     }
 

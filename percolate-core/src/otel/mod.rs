@@ -15,6 +15,7 @@ pub(crate) mod outcome;
 mod pipeline;
 mod probe;
 pub mod query_text;
+mod queue;
 mod record;
 pub mod runtime;
 pub(crate) mod site;
@@ -39,5 +40,6 @@ pub use pipeline::{
     Telemetry, TelemetryBuilder, TelemetryError, TelemetryGuard, TelemetryLayer, TelemetryStatus,
 };
 pub use probe::{Probe, set_probe};
+pub use queue::QueueWait;
 pub use runtime::Sampler;
 pub use unsampled::MAX_EVENTS_PER_SECOND;

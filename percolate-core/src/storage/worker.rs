@@ -2,20 +2,24 @@
 //! is its [`TaskRunner`]'s affair (`database`); this file knows queues, retries, panics and the end.
 //!
 //! Work runs in the context of whoever handed it in: as a child of the span that waits for it, else as a new trace
-//! with a link. A job that panics fails by itself and takes nothing with it.
+//! with a link. A job that panics fails by itself and takes nothing with it. How many wait and for how long is measured
+//! ([`QueueWait`]), and so is each run, where it is annotated.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::sync::{Notify, Semaphore, TryAcquireError, oneshot};
 use tokio::task::JoinSet;
 
-use crate::otel::Carry;
+use crate::otel::{Carry, QueueWait};
+
+/// How long jobs that a shutdown abandons have to come to an end.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// What a background worker can be asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -113,6 +117,8 @@ pub enum JobError {
 #[must_use]
 #[non_exhaustive]
 pub struct WorkerOptions {
+    /// What the worker's queue is called in metrics, as `job.queue.name`. Default: `background`.
+    pub name: Arc<str>,
     /// How many jobs may wait. Default: 256.
     pub capacity: usize,
     /// How many jobs run at once. Default: 2.
@@ -125,7 +131,7 @@ pub struct WorkerOptions {
 
 impl Default for WorkerOptions {
     fn default() -> Self {
-        Self { capacity: 256, workers: 2, attempts: 3, backoff: Duration::from_millis(100) }
+        Self { name: "background".into(), capacity: 256, workers: 2, attempts: 3, backoff: Duration::from_millis(100) }
     }
 }
 
@@ -133,6 +139,12 @@ impl WorkerOptions {
     /// The defaults.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Sets [`name`](Self::name).
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = name.into();
+        self
     }
 
     /// Sets [`capacity`](Self::capacity).
@@ -236,6 +248,7 @@ struct State {
 
 struct Queued {
     job: Pin<Box<dyn Future<Output = ()> + Send>>,
+    wait: QueueWait,
     _room: tokio::sync::OwnedSemaphorePermit,
 }
 
@@ -292,8 +305,9 @@ impl BackgroundWorker {
     /// [`JobError`]: why the task did not succeed.
     pub async fn submit_and_wait(&self, task: Task) -> Result<(), JobError> {
         let attempt = self.attempts_at(task, Relation::Child);
+        let since = Instant::now();
         let room = Arc::clone(&self.shared.room).acquire_owned().await.map_err(|_| SubmitError::ShutDown)?;
-        self.shared.enqueue(room, attempt)?.await
+        self.shared.enqueue(room, since, attempt)?.await
     }
 
     /// Hands in a job of any kind. `attempt` makes the future of one attempt, counted from 1; annotate what it runs
@@ -307,7 +321,7 @@ impl BackgroundWorker {
         F: FnMut(u32) -> TaskFuture + Send + 'static,
     {
         match Arc::clone(&self.shared.room).try_acquire_owned() {
-            Ok(room) => self.shared.enqueue(room, attempt),
+            Ok(room) => self.shared.enqueue(room, Instant::now(), attempt),
             Err(TryAcquireError::Closed) => Err(SubmitError::ShutDown),
             Err(TryAcquireError::NoPermits) => {
                 self.shared.state().status.refused += 1;
@@ -342,8 +356,9 @@ impl BackgroundWorker {
         let drained = tokio::time::timeout(deadline, async { while workers.join_next().await.is_some() {} }).await;
         let after = self.status();
         if drained.is_err() {
-            workers.shutdown().await;
-            self.shared.state().queue.clear();
+            // A job that does not come to an `.await` must not hold up whoever set the deadline.
+            _ = tokio::time::timeout(GRACE, workers.shutdown()).await;
+            self.shared.clear();
         }
         let done = |status: &WorkerStatus| status.succeeded + status.failed;
         Drained { finished: done(&after) - done(&before), abandoned: after.queued + after.running }
@@ -359,7 +374,7 @@ impl Drop for BackgroundWorker {
     fn drop(&mut self) {
         self.shared.end();
         // Dropping the set of workers stops them; what they had not begun must go too, so that its handles learn it.
-        self.shared.state().queue.clear();
+        self.shared.clear();
     }
 }
 
@@ -383,6 +398,7 @@ impl Shared {
     fn enqueue<F>(
         self: &Arc<Self>,
         room: tokio::sync::OwnedSemaphorePermit,
+        since: Instant,
         attempt: F,
     ) -> Result<JobHandle, SubmitError>
     where
@@ -397,11 +413,13 @@ impl Shared {
             // Nobody may be waiting.
             let _ = tell.send(result);
         };
+        let job = Box::pin(job.carry());
+        let wait = QueueWait::begun(Arc::clone(&self.options.name), since);
         let mut state = self.state();
         if state.ending {
             return Err(SubmitError::ShutDown);
         }
-        state.queue.push_back(Queued { job: Box::pin(job.carry()), _room: room });
+        state.queue.push_back(Queued { job, wait, _room: room });
         drop(state);
         self.work.notify_one();
         Ok(JobHandle { done })
@@ -430,8 +448,9 @@ impl Shared {
         loop {
             let more = self.work.notified();
             match self.take() {
-                Some(Queued { job, _room: room }) => {
+                Some(Queued { job, wait, _room: room }) => {
                     drop(room);
+                    wait.end();
                     let running = Running::begin(&self);
                     job.await;
                     drop(running);
@@ -457,6 +476,13 @@ impl Shared {
     fn count(&self, succeeded: bool) {
         let mut state = self.state();
         *if succeeded { &mut state.status.succeeded } else { &mut state.status.failed } += 1;
+    }
+
+    /// Abandons what waits.
+    fn clear(&self) {
+        let abandoned = std::mem::take(&mut self.state().queue);
+        // Dropping a job may run code of its own, which may ask for the status.
+        drop(abandoned);
     }
 
     fn end(&self) {

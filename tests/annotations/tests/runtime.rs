@@ -12,7 +12,7 @@ use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 use opentelemetry_sdk::trace::SpanProcessor;
 use percolate_core::otel::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig, Sampler};
 use percolate_core::otel::testing::{Capture, Instrument};
-use percolate_core::otel::{ADVISED_BOUNDS, ConventionLayer, STORAGE_BOUNDS};
+use percolate_core::otel::{ADVISED_BOUNDS, ConventionLayer, QueueWait, STORAGE_BOUNDS};
 use percolate_core::{background_job, db_op};
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -212,6 +212,7 @@ fn instruments_have_the_names_units_and_bounds_of_the_conventions() {
     capture.run(|| {
         get("articles", true);
         build("hnsw", || ());
+        QueueWait::begin("reports").end();
     });
     let metrics = capture.metrics();
     for (name, unit, instrument) in [
@@ -219,6 +220,8 @@ fn instruments_have_the_names_units_and_bounds_of_the_conventions() {
         ("db.client.response.returned_rows", "{row}", Instrument::Histogram),
         ("job.duration", "s", Instrument::Histogram),
         ("job.active", "{job}", Instrument::UpDownCounter),
+        ("job.queue.length", "{job}", Instrument::UpDownCounter),
+        ("job.queue.wait", "s", Instrument::Histogram),
     ] {
         let metric = metrics.metric(name);
         assert_eq!((metric.unit(), metric.instrument(), metric.scope()), (unit, instrument, "percolate"), "{name}");
@@ -233,6 +236,20 @@ fn running_jobs_are_counted_while_they_run() {
     let active = || capture.metrics().sum("job.active", &[("job.type", "index.build")]);
     capture.run(|| build("hnsw", || assert!((active() - 1.0).abs() < f64::EPSILON)));
     assert!(active().abs() < f64::EPSILON);
+}
+
+#[test]
+fn a_job_counts_in_its_queue_until_it_is_taken_or_dropped() {
+    let capture = Capture::new();
+    let queue = [("job.queue.name", "reports")];
+    let length = || capture.metrics().sum("job.queue.length", &queue);
+    let (taken, dropped) = capture.run(|| (QueueWait::begin("reports"), QueueWait::begin("reports")));
+    assert!((length() - 2.0).abs() < f64::EPSILON);
+    // Elsewhere, where nothing is captured: a queue reports to where it began.
+    taken.end();
+    drop(dropped);
+    assert!(length().abs() < f64::EPSILON);
+    assert_eq!(capture.metrics().count("job.queue.wait", &queue), 1);
 }
 
 /// What the events of unsampled calls say.

@@ -132,6 +132,29 @@ fn what_is_not_done_by_the_deadline_is_abandoned() {
 }
 
 #[test]
+fn a_job_that_blocks_does_not_hold_up_the_deadline() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    runtime.block_on(async {
+        let worker = worker(WorkerOptions::new().workers(1));
+        let blocking = worker.submit_job(move |_| {
+            _ = gate.lock().unwrap().recv();
+            Box::pin(async { Ok(()) })
+        });
+        let blocking = blocking.unwrap();
+        while worker.status().running == 0 {
+            tokio::task::yield_now().await;
+        }
+        let drained = worker.shutdown(Duration::from_millis(10)).await;
+        assert_eq!(drained, Drained { finished: 0, abandoned: 1 });
+        // Still blocked, or this would never be sent.
+        open.send(()).unwrap();
+        assert!(!matches!(blocking.await, Err(JobError::Submit(_))));
+    });
+}
+
+#[test]
 fn dropping_a_worker_abandons_its_jobs() {
     test(async {
         let worker = worker(WorkerOptions::new().workers(1));
