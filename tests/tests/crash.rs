@@ -1,12 +1,13 @@
 //! A process that writes is killed at random moments, many times over one database. After each kill: every write that
-//! was acknowledged is there, every batch is there whole or not at all, the indexes agree with the entities, and a
-//! vector index from a file holds what the store holds.
+//! was acknowledged is there, every batch is there whole or not at all, the indexes agree with the entities, and the
+//! vector index, from its file where that is whole, holds what the store holds.
 //!
 //! The process is this test program itself, asked to run [`child`] alone.
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -71,6 +72,10 @@ fn child() {
             3 => assert!(db.save_index("articles").unwrap() < usize::MAX),
             4 => db.storage().flush().unwrap(),
             5 => db.storage().compact("entities").unwrap(),
+            6 => {
+                let stopping = db.indexes().page_size(8).on_progress(|_| ControlFlow::Break(()));
+                assert!(stopping.rebuild_all().unwrap().cancelled);
+            }
             _ => {}
         }
     }

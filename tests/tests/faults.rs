@@ -1,16 +1,22 @@
 //! A disk that takes no more, in the middle of writing: the failed write is a typed error, the handle refuses what would
-//! follow it, and after reopening everything acknowledged is there.
+//! follow it, and after reopening everything acknowledged is there. And a directory that may be read only.
 //!
-//! The limit is put on a process of its own, which is this test program asked to run [`child`] alone.
+//! The limit is put on a process of its own, which is this test program asked to run one of the ignored tests alone. A
+//! process without rights is made the same way where the tests run as root, to whom permissions mean nothing.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
+use std::fs::{self, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
 use percolate_core::otel::ErrorType;
-use percolate_core::storage::{Storage, StorageOptions, WriteError};
+use percolate_core::storage::{OpenError, Storage, StorageOptions, WriteError};
+use percolate_core::{Database, DatabaseOptions, Error, VectorError};
+use serde_json::json;
 
 const DIRECTORY: &str = "PERCOLATE_FAULT_DIRECTORY";
 
@@ -35,20 +41,28 @@ fn child() {
     writeln!(std::io::stdout(), "wrote {written}").unwrap();
 }
 
+/// Runs one of the ignored tests in a process whose files may grow to 512 KiB: the signal that would end it is ignored, so
+/// that writing fails instead. Gives what it said.
+fn limited(test: &str, directory: &Path) -> String {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 1024; exec \"$0\" \"$@\""]).arg(std::env::current_exe().unwrap());
+    run(&mut shell, test, directory)
+}
+
+fn run(command: &mut Command, test: &str, directory: &Path) -> String {
+    let command = command.args([test, "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
+    let output = command.env(DIRECTORY, directory).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("1 passed"), "{said}");
+    said
+}
+
 #[test]
 fn a_disk_that_takes_no_more_costs_the_failed_write_only() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
-    let output = Command::new("sh")
-        // Files may grow to 512 KiB; the signal that would end the process is ignored, so that writing fails instead.
-        .args(["-c", "trap '' XFSZ; ulimit -f 1024; exec \"$0\" \"$@\""])
-        .arg(std::env::current_exe().unwrap())
-        .args(["child", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
-        .env(DIRECTORY, directory.path())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    let said = limited("child", directory.path());
     let written = said.split_once("wrote ").unwrap().1.split_whitespace().next().unwrap().parse::<u32>().unwrap();
     assert!(written > 10);
     let storage = open(directory.path());
@@ -56,4 +70,134 @@ fn a_disk_that_takes_no_more_costs_the_failed_write_only() {
         assert!(storage.get("articles", n.to_be_bytes()).unwrap().is_some(), "write {n} of {written}");
     }
     storage.put("articles", b"after", b"").unwrap();
+}
+
+/// A database whose vector index, saved, is longer than a limited process may write.
+fn library(path: &Path, entities: usize) -> Database {
+    let db = Database::open(path).unwrap();
+    db.register_schema("articles", &json!({ "key_field": "slug", "embedding_fields": ["body"] })).unwrap();
+    let article = |n| json!({ "slug": n, "body": format!("about {n}") });
+    db.insert_batch("articles", &(0..entities).map(article).collect::<Vec<_>>()).unwrap();
+    wait(db.generate_embeddings("articles")).unwrap();
+    db.storage().flush().unwrap();
+    db
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// Saves an index that is too long. Does nothing unless the parent started it.
+#[test]
+#[ignore = "started by the test below"]
+fn saver() {
+    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
+    let db = Database::open(directory).unwrap();
+    let error = db.save_index("articles").unwrap_err();
+    assert!(matches!(error, Error::Vector(VectorError::Save { .. })), "{error:?}");
+    assert_eq!(error.error_type(), "VectorSave");
+    // The store is as good as before.
+    db.insert("articles", &json!({ "slug": "after" })).unwrap();
+    assert_eq!(wait(db.search("articles", "about 7", 3, None)).unwrap().len(), 3);
+}
+
+#[test]
+fn an_index_that_the_disk_does_not_take_leaves_the_file_of_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = library(directory.path(), 400);
+    assert_eq!(db.save_index("articles").unwrap(), 400);
+    let files = || {
+        let mut files: Vec<_> = fs::read_dir(directory.path().join("vectors")).unwrap().map(Result::unwrap).collect();
+        files.retain(|file| file.path().extension().is_some_and(|extension| extension == "vec"));
+        files.iter().map(|file| fs::read(file.path()).unwrap()).collect::<Vec<_>>()
+    };
+    let before = files();
+    assert!(before.len() == 1 && before[0].len() > 512 << 10);
+    drop(db);
+    limited("saver", directory.path());
+    assert!(files() == before, "the file of before is as it was");
+    let db = Database::open(directory.path()).unwrap();
+    assert_eq!(db.load_index("articles").unwrap(), 400);
+    assert!(db.indexes().verify().unwrap().is_clean());
+}
+
+/// Takes the right to write away from a directory and what it holds, and gives it back at the end.
+struct ReadOnly<'a>(&'a Path);
+
+impl<'a> ReadOnly<'a> {
+    fn new(path: &'a Path) -> Self {
+        permit(path, 0o555, 0o444);
+        Self(path)
+    }
+}
+
+impl Drop for ReadOnly<'_> {
+    fn drop(&mut self) {
+        permit(self.0, 0o755, 0o644);
+    }
+}
+
+fn permit(path: &Path, directories: u32, files: u32) {
+    // From the outside to the inside: who may not enter a directory may not change what is in it.
+    let mode = if path.is_dir() { directories } else { files };
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    for entry in fs::read_dir(path).into_iter().flatten() {
+        permit(&entry.unwrap().path(), directories, files);
+    }
+}
+
+/// Tries everything in directories that may be read only. Does nothing unless the parent started it.
+#[test]
+#[ignore = "started by the test below"]
+fn reader() {
+    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
+    let directory = Path::new(&directory);
+    let denied = |path: &Path| {
+        let error = Database::open(path).unwrap_err();
+        assert!(matches!(error, Error::Open(OpenError::Denied { .. })), "{error:?}");
+        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+    };
+    denied(&directory.join("db"));
+    denied(&directory.join("empty"));
+    denied(&directory.join("empty/none/below"));
+    let read_only = DatabaseOptions::new().storage(StorageOptions::new().read_only(true));
+    let db = Database::open_with(directory.join("db"), read_only).unwrap();
+    assert_eq!(db.count("articles").unwrap(), 20);
+    assert_eq!(wait(db.search("articles", "about 7", 3, None)).unwrap().len(), 3);
+    assert!(db.indexes().verify().unwrap().is_clean());
+    for error in [
+        db.insert("articles", &json!({ "slug": "new" })).map(drop).unwrap_err(),
+        db.save_index("articles").map(drop).unwrap_err(),
+        db.register_schema("others", &json!({})).unwrap_err(),
+    ] {
+        assert!(matches!(error, Error::Write(WriteError::ReadOnly)), "{error:?}");
+    }
+}
+
+#[test]
+fn a_directory_that_may_be_read_only_is_refused_by_name_or_read() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    let (db, empty) = (directory.path().join("db"), directory.path().join("empty"));
+    drop(library(&db, 20));
+    fs::create_dir(&empty).unwrap();
+    let _read_only = (ReadOnly::new(&db), ReadOnly::new(&empty));
+    let mut command = if fs::write(empty.join("probe"), b"").is_ok() {
+        fs::remove_file(empty.join("probe")).unwrap();
+        // The program may lie where nobody else may look; a process may always start what it runs itself.
+        let mut command = Command::new("/proc/self/exe");
+        command.gid(65_534).uid(65_534).current_dir("/");
+        command
+    } else {
+        Command::new(std::env::current_exe().unwrap())
+    };
+    run(&mut command, "reader", directory.path());
+}
+
+#[test]
+fn folders_that_are_missing_above_a_database_are_made() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("some/where/below");
+    drop(library(&path, 1));
+    assert_eq!(Database::open(path).unwrap().count("articles").unwrap(), 1);
 }

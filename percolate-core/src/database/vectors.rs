@@ -23,7 +23,7 @@ use crate::otel::{JobStatus, Rows};
 use crate::schema::Schema;
 use crate::schema::entity::{Entity, Record};
 use crate::storage::column_families::{EMBEDDINGS, ENTITIES, META, PENDING_EMBEDDINGS};
-use crate::storage::{BatchWriter, ScanRange, keys};
+use crate::storage::{BatchWriter, ScanRange, WriteError, keys};
 use crate::{background_job, db_op, db_ops};
 
 /// How many entities are embedded, or marked, in one go.
@@ -117,6 +117,9 @@ impl Database {
     }
 
     pub(super) fn save_index_now(&self, table: &str) -> Result<usize, Error> {
+        if self.storage().is_read_only() {
+            return Err(WriteError::ReadOnly.into());
+        }
         let mut vectors = 0;
         for field in self.embedded_fields(&*self.schema(table)?) {
             let _saving = field.slot.save();
