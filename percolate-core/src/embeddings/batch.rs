@@ -1,4 +1,5 @@
-//! Embedding many texts: in requests of a bounded size, a bounded number at a time, with the results in order.
+//! Embedding many texts: in requests of a bounded size, a bounded number at a time, with the results in order. Where a
+//! provider refuses the texts of a request, smaller requests find out which: one text costs no other its vector.
 
 use std::sync::Arc;
 
@@ -7,6 +8,9 @@ use futures_util::stream::{self, StreamExt};
 use super::provider::{EmbeddingError, EmbeddingProvider};
 use crate::background_job;
 use crate::otel::JobStatus;
+
+/// How many texts are refused one by one before the rest of their request is taken to be refused too.
+const REFUSALS: usize = 3;
 
 /// Splits texts into requests to a provider.
 ///
@@ -55,9 +59,10 @@ impl JobStatus for EmbeddedBatch {
 }
 
 impl BatchEmbedder {
-    /// Requests of 64 texts, 4 at a time.
+    /// Requests of as many texts, and as many at a time, as the provider allows.
     pub fn new(provider: Arc<dyn EmbeddingProvider>) -> Self {
-        Self { provider, request_size: 64, concurrency: 4 }
+        let (texts, requests) = (provider.request_size(), provider.concurrency());
+        Self { provider, request_size: 1, concurrency: 1 }.request_size(texts).concurrency(requests)
     }
 
     /// The most texts in one request.
@@ -77,24 +82,25 @@ impl BatchEmbedder {
         &self.provider
     }
 
-    /// Embeds `texts`. Requests that fail leave gaps; the others count.
+    /// Embeds `texts`. Requests that fail leave gaps; the others count. One that the provider refuses because of its
+    /// texts is sent again in halves, so that only the texts it will not take are without a vector.
     ///
     /// # Errors
     ///
     /// The first failure, when every request failed.
     #[background_job(embedding.generate, target = "batch", batch_size = texts.len())]
     pub async fn embed_batch(&self, texts: &[String]) -> Result<EmbeddedBatch, EmbeddingError> {
-        let requests = texts.chunks(self.request_size).map(|texts| self.request(texts)).collect::<Vec<_>>();
+        let requests = texts.chunks(self.request_size).map(|texts| self.request_in_parts(texts)).collect::<Vec<_>>();
         let mut answers = stream::iter(requests).buffered(self.concurrency);
         let mut batch = EmbeddedBatch::default();
-        let mut sizes = texts.chunks(self.request_size).map(<[String]>::len);
-        while let Some(answer) = answers.next().await {
-            let size = sizes.next().unwrap_or_default();
-            match answer {
-                Ok(vectors) => batch.vectors.extend(vectors.into_iter().map(Some)),
-                Err(error) => {
-                    batch.vectors.extend(std::iter::repeat_n(None, size));
-                    batch.failures.push(error);
+        while let Some(parts) = answers.next().await {
+            for (size, answer) in parts {
+                match answer {
+                    Ok(vectors) => batch.vectors.extend(vectors.into_iter().map(Some)),
+                    Err(error) => {
+                        batch.vectors.extend(std::iter::repeat_n(None, size));
+                        batch.failures.push(error);
+                    }
                 }
             }
         }
@@ -108,6 +114,26 @@ impl BatchEmbedder {
     pub(crate) async fn embed_one(&self, text: &str) -> Result<Vec<f32>, EmbeddingError> {
         let vectors = self.request(&[text.to_owned()]).await?;
         Ok(vectors.into_iter().next().unwrap_or_default())
+    }
+
+    /// One request, or halves of it where the provider refuses its texts: how many texts each had, and the answer.
+    async fn request_in_parts(&self, texts: &[String]) -> Vec<(usize, Result<Vec<Vec<f32>>, EmbeddingError>)> {
+        let mut waiting = vec![texts];
+        let mut answers = Vec::new();
+        let (mut taken, mut refused) = (false, 0);
+        while let Some(texts) = waiting.pop() {
+            let answer = self.request(texts).await;
+            let is_refused = answer.as_ref().is_err_and(EmbeddingError::is_about_texts);
+            taken |= answer.is_ok();
+            refused += usize::from(is_refused && texts.len() == 1);
+            if is_refused && texts.len() > 1 && (taken || refused < REFUSALS) {
+                let (first, second) = texts.split_at(texts.len() / 2);
+                waiting.extend([second, first]);
+            } else {
+                answers.push((texts.len(), answer));
+            }
+        }
+        answers
     }
 
     async fn request(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
@@ -125,7 +151,8 @@ impl BatchEmbedder {
         let dimensions = self.provider.dimensions();
         match vectors.iter().find(|vector| vector.len() != dimensions) {
             Some(vector) => Err(wrong(format!("{dimensions} dimensions"), format!("{}", vector.len()))),
-            None => Ok(()),
+            None if vectors.iter().flatten().all(|number| number.is_finite()) => Ok(()),
+            None => Err(wrong("finite numbers".to_owned(), "others".to_owned())),
         }
     }
 }
@@ -202,6 +229,83 @@ mod tests {
         let embedder = BatchEmbedder::new(Arc::new(Numbers::default()));
         assert!(embed(&["x"], &embedder).is_err());
         assert_eq!(embed(&[], &embedder).unwrap().vectors.len(), 0);
+    }
+
+    /// Refuses requests with a text that is too long for it, as endpoints do, and counts requests.
+    #[derive(Debug, Default)]
+    struct Narrow {
+        requests: AtomicUsize,
+    }
+
+    impl EmbeddingProvider for Narrow {
+        fn name(&self) -> &'static str {
+            "narrow"
+        }
+
+        fn dimensions(&self) -> usize {
+            1
+        }
+
+        fn request_size(&self) -> usize {
+            16
+        }
+
+        fn embed<'a>(&'a self, texts: &'a [String]) -> EmbeddingFuture<'a> {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            let refused = EmbeddingError::Provider {
+                provider: "narrow".to_owned(),
+                kind: "400".into(),
+                source: "too long".to_owned().into(),
+            };
+            #[expect(clippy::cast_precision_loss, reason = "texts here are short")]
+            let vectors = texts.iter().map(|text| vec![text.len() as f32]).collect();
+            let is_long = texts.iter().any(|text| text.len() > 3);
+            Box::pin(std::future::ready(if is_long { Err(refused) } else { Ok(vectors) }))
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_refused_costs_no_other_its_vector() {
+        let provider = Arc::new(Narrow::default());
+        let mut texts = ["ab"; 40];
+        (texts[5], texts[20], texts[21]) = ("long", "long", "long");
+        let batch = embed(&texts, &BatchEmbedder::new(provider.clone())).unwrap();
+        let gaps: Vec<usize> = (0..40).filter(|n| batch.vectors[*n].is_none()).collect();
+        assert_eq!((batch.vectors.len(), gaps), (40, vec![5, 20, 21]));
+        assert_eq!(batch.failures.len(), 3);
+        assert!(provider.requests.load(Ordering::Relaxed) < 24);
+    }
+
+    #[test]
+    fn a_provider_that_takes_nothing_is_not_asked_about_every_text() {
+        let provider = Arc::new(Narrow::default());
+        let error = embed(&["long"; 16], &BatchEmbedder::new(provider.clone())).unwrap_err();
+        assert!(error.is_about_texts());
+        // 16, 8, 4, 2, 1, 1, 2, 1, and what is left of each.
+        assert!(provider.requests.load(Ordering::Relaxed) < 12);
+    }
+
+    #[derive(Debug)]
+    struct Infinite;
+
+    impl EmbeddingProvider for Infinite {
+        fn name(&self) -> &'static str {
+            "infinite"
+        }
+
+        fn dimensions(&self) -> usize {
+            1
+        }
+
+        fn embed<'a>(&'a self, texts: &'a [String]) -> EmbeddingFuture<'a> {
+            Box::pin(async move { Ok(texts.iter().map(|_| vec![f32::NAN]).collect()) })
+        }
+    }
+
+    #[test]
+    fn vectors_that_cannot_be_compared_are_refused() {
+        let error = embed(&["1"], &BatchEmbedder::new(Arc::new(Infinite))).unwrap_err();
+        assert!(matches!(error, EmbeddingError::WrongShape { .. }), "{error:?}");
     }
 
     #[derive(Debug)]

@@ -41,6 +41,10 @@ pub struct HttpEmbeddingsOptions {
     pub dimensions: usize,
     /// Asks the endpoint for vectors of that length; some models can give several. Default: no.
     pub request_dimensions: bool,
+    /// The most texts in one request; endpoints have their own limits. Default: 64.
+    pub request_size: usize,
+    /// The most requests under way at once. Default: 4.
+    pub concurrency: usize,
     /// Sent as a bearer token. Default: none.
     pub api_key: Option<String>,
     /// How long one attempt may take. Default: 30 s.
@@ -60,6 +64,8 @@ impl HttpEmbeddingsOptions {
             model: model.into(),
             dimensions,
             request_dimensions: false,
+            request_size: 64,
+            concurrency: 4,
             api_key: None,
             timeout: Duration::from_secs(30),
             attempts: 4,
@@ -70,6 +76,18 @@ impl HttpEmbeddingsOptions {
     /// Sets [`request_dimensions`](Self::request_dimensions).
     pub fn request_dimensions(mut self, request: bool) -> Self {
         self.request_dimensions = request;
+        self
+    }
+
+    /// Sets [`request_size`](Self::request_size).
+    pub fn request_size(mut self, texts: usize) -> Self {
+        self.request_size = texts.max(1);
+        self
+    }
+
+    /// Sets [`concurrency`](Self::concurrency).
+    pub fn concurrency(mut self, requests: usize) -> Self {
+        self.concurrency = requests.max(1);
         self
     }
 
@@ -165,7 +183,7 @@ impl HttpEmbeddings {
                 Err(Refusal { error, again: Again::Never }) => return Err(error),
                 Err(Refusal { again: Again::After(asked), .. }) => {
                     tokio::time::sleep(asked.unwrap_or(wait).min(LONGEST_WAIT)).await;
-                    wait *= 2;
+                    wait = wait.saturating_mul(2);
                 }
             }
         }
@@ -241,6 +259,14 @@ impl EmbeddingProvider for HttpEmbeddings {
 
     fn dimensions(&self) -> usize {
         self.options.dimensions
+    }
+
+    fn request_size(&self) -> usize {
+        self.options.request_size
+    }
+
+    fn concurrency(&self) -> usize {
+        self.options.concurrency
     }
 
     fn embed<'a>(&'a self, texts: &'a [String]) -> EmbeddingFuture<'a> {

@@ -17,6 +17,16 @@ pub trait EmbeddingProvider: Debug + Send + Sync {
     /// The length of every vector.
     fn dimensions(&self) -> usize;
 
+    /// The most texts that one request may hold. Default: 64.
+    fn request_size(&self) -> usize {
+        64
+    }
+
+    /// The most requests that may be under way at once. Default: 4.
+    fn concurrency(&self) -> usize {
+        4
+    }
+
     /// Embeds `texts`: one vector each, in their order.
     fn embed<'a>(&'a self, texts: &'a [String]) -> EmbeddingFuture<'a>;
 }
@@ -42,12 +52,20 @@ pub enum EmbeddingError {
     Provider {
         /// The provider's name.
         provider: String,
-        /// A low-cardinality word for what happened: `timeout`, `rate_limited`, an HTTP status.
+        /// A low-cardinality word for what happened: `timeout`, `rate_limited`, an HTTP status. `400`, `413` and
+        /// `422` say that something is wrong with the texts: they are tried in smaller requests.
         kind: Cow<'static, str>,
         /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl EmbeddingError {
+    /// Whether other texts might be taken.
+    pub(super) fn is_about_texts(&self) -> bool {
+        matches!(self, Self::Provider { kind, .. } if matches!(kind.as_ref(), "400" | "413" | "422"))
+    }
 }
 
 impl ErrorType for EmbeddingError {

@@ -437,7 +437,7 @@ impl Shared {
                 }
                 Err(_) => tokio::time::sleep(wait).await,
             }
-            wait *= 2;
+            wait = wait.saturating_mul(2);
             number += 1;
             self.state().status.retried += 1;
         }
