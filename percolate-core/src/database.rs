@@ -130,7 +130,8 @@ impl Database {
     }
 
     /// Registers the schema of a table, or changes it. A change of the indexed fields rebuilds the table's field
-    /// indexes before this returns; one of the embedded fields marks its entities for embedding.
+    /// indexes before this returns; one of the embedded fields removes the vectors of those that are embedded no longer
+    /// and marks its entities for embedding.
     ///
     /// # Errors
     ///
@@ -431,6 +432,7 @@ impl Database {
     fn finish_schema_change(&self, table: &str, embed_anew: bool) -> Result<(), Error> {
         self.indexes().rebuild_field_indexes(table)?;
         if embed_anew {
+            self.forget_unembedded(table)?;
             self.embed_anew(table)?;
         }
         Ok(self.storage().delete(META, keys::unfinished_key(&self.tenant, table))?)

@@ -225,6 +225,38 @@ impl Database {
         Ok(marked)
     }
 
+    /// Removes the vectors of fields that are embedded no longer, and what was made of them.
+    pub(super) fn forget_unembedded(&self, table: &str) -> Result<(), Error> {
+        let schema = self.schema(table)?;
+        let all = ScanRange::prefix(keys::table_prefix(&self.tenant, table));
+        let mut rest = all.clone();
+        while let Some(entry) = self.storage().scan(EMBEDDINGS, rest)?.next() {
+            let field = keys::parse_embedding_field(&entry?.0)?;
+            if !schema.embedding_fields().contains(&field) {
+                self.forget_vectors(table, &self.field(table, &field))?;
+            }
+            rest = all.clone().after_prefix(keys::field_prefix(&self.tenant, table, &field));
+        }
+        Ok(())
+    }
+
+    fn forget_vectors(&self, table: &str, field: &Field) -> Result<(), Error> {
+        let mut slot = field.slot.change();
+        slot.forget();
+        let range = ScanRange::prefix(keys::field_prefix(&self.tenant, table, &field.name));
+        let mut batch = self.storage().batch();
+        for entry in self.storage().scan(EMBEDDINGS, range)? {
+            batch.delete(EMBEDDINGS, entry?.0)?;
+            if batch.len() == PAGE {
+                std::mem::replace(&mut batch, self.storage().batch()).commit()?;
+            }
+        }
+        // Without a generation no file counts.
+        batch.delete(META, self.generation_key(table, &field.name))?;
+        batch.commit()?;
+        Ok(saved::remove(&saved::path(self.storage().path(), &self.index_name(table, &field.name)))?)
+    }
+
     /// Makes the vector indexes of every table from the stored vectors, read `page` at a time, beside live reads and
     /// writes: each new index takes the place of the old one when it is whole.
     pub(crate) fn rebuild_vector_indexes(
@@ -463,12 +495,13 @@ impl Database {
     }
 
     fn embedded_fields(&self, schema: &Schema) -> Vec<Field> {
+        schema.embedding_fields().iter().map(|name| self.field(schema.table(), name)).collect()
+    }
+
+    fn field(&self, table: &str, name: &str) -> Field {
         let mut slots = self.core.vectors.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let field = |name: &String| Field {
-            name: name.clone(),
-            slot: Arc::clone(slots.entry(self.index_name(schema.table(), name)).or_default()),
-        };
-        schema.embedding_fields().iter().map(field).collect()
+        let slot = Arc::clone(slots.entry(self.index_name(table, name)).or_default());
+        Field { name: name.to_owned(), slot }
     }
 
     fn embedder(&self) -> &BatchEmbedder {

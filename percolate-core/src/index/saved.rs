@@ -29,6 +29,16 @@ pub(crate) fn write(path: &Path, generation: Uuid, payload: &[u8]) -> Result<(),
     write_atomically(path, &frame(generation, payload)).map_err(failed)
 }
 
+/// Removes the file of an index, if there is one.
+pub(crate) fn remove(path: &Path) -> Result<(), VectorError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(VectorError::Save { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The payload of a file that is whole and of that generation.
 pub(crate) fn read(path: &Path, generation: Uuid) -> Option<Vec<u8>> {
     let bytes = fs::read(path).ok()?;

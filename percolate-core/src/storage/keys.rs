@@ -252,6 +252,14 @@ pub fn parse_embedding_key(key: &[u8]) -> Result<Uuid, MalformedKey> {
     Ok(id)
 }
 
+/// The field in a key of `embeddings`.
+pub fn parse_embedding_field(key: &[u8]) -> Result<String, MalformedKey> {
+    let mut reader = KeyReader::new(key)?;
+    reader.bytes()?;
+    reader.bytes()?;
+    reader.text()
+}
+
 /// Key in `meta` of the generation of a field's vectors.
 pub fn generation_key(tenant: &str, table: &str, field: &str) -> Vec<u8> {
     KeyBuilder::new().text("vectors").text(tenant).text(table).text(field).build()

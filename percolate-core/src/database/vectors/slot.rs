@@ -132,6 +132,12 @@ impl Changing<'_> {
         }
     }
 
+    /// Forgets the index, and has those that are being made begun again.
+    pub(super) fn forget(&mut self) {
+        self.0.loaded = None;
+        self.0.notes.clear();
+    }
+
     /// Brings the index to a new generation. One that fails is forgotten, and made anew when next needed.
     pub(super) fn apply(
         &mut self,

@@ -402,3 +402,27 @@ fn saving_beside_writers_and_each_other_leaves_files_that_are_whole_or_stale() {
     assert!(stored(&db).from_file().unwrap().is_some());
     clean(&db);
 }
+
+#[test]
+fn a_field_that_is_embedded_no_longer_leaves_no_vectors_behind() {
+    let (_dir, db) = temporary();
+    db.upsert("crates", &json!({ "name": 0, "about": TEXTS[0], "title": "a sled of snow" })).unwrap();
+    embed(&db);
+    assert_eq!(found(&db, "snow sled", 1), [0]);
+    db.save_index("crates").unwrap();
+    let vectors = || db.storage().scan(EMBEDDINGS, ScanRange::all()).unwrap().count();
+    assert_eq!((vectors(), index_files(&db).len()), (5, 2));
+    let register = |fields: &[&str]| {
+        db.register_schema("crates", &json!({ "key_field": "name", "embedding_fields": fields })).unwrap();
+    };
+    register(&["about"]);
+    assert_eq!((vectors(), index_files(&db).len()), (4, 1));
+    clean(&db);
+    // Embedded again, it begins with nothing.
+    register(&["about", "title"]);
+    db.upsert("crates", &json!({ "name": 0, "about": TEXTS[0] })).unwrap();
+    clean(&db);
+    embed(&db);
+    assert_eq!((vectors(), found(&db, "anything", 9).len()), (4, 4));
+    clean(&db);
+}
