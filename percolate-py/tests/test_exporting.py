@@ -4,21 +4,60 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import grpc
 import pytest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
+    MetricsServiceServicer,
+    add_MetricsServiceServicer_to_server,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
+    TraceServiceServicer,
+    add_TraceServiceServicer_to_server,
+)
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from test_telemetry import run
 
 
-class Collector:
-    """An OTLP/HTTP receiver."""
+class Received:
+    """What came in over OTLP."""
 
     def __init__(self) -> None:
-        self.spans: dict[str, object] = {}
+        self.spans: dict[str, Span] = {}
         self.metrics: set[str] = set()
+
+    def take_spans(self, request: ExportTraceServiceRequest) -> None:
+        for resource in request.resource_spans:
+            for scope in resource.scope_spans:
+                self.spans.update({span.name: span for span in scope.spans})
+
+    def take_metrics(self, request: ExportMetricsServiceRequest) -> None:
+        for resource in request.resource_metrics:
+            for scope in resource.scope_metrics:
+                self.metrics.update(metric.name for metric in scope.metrics)
+
+    def close(self) -> None:
+        """Receives nothing more."""
+
+
+class Collector(Received):
+    """An OTLP receiver over HTTP."""
+
+    protocol = "http/protobuf"
+
+    def __init__(self) -> None:
+        super().__init__()
         collector = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -39,13 +78,9 @@ class Collector:
 
     def take(self, path: str, body: bytes) -> None:
         if path == "/v1/traces":
-            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                for scope in resource.scope_spans:
-                    self.spans.update({span.name: span for span in scope.spans})
+            self.take_spans(ExportTraceServiceRequest.FromString(body))
         elif path == "/v1/metrics":
-            for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
-                for scope in resource.scope_metrics:
-                    self.metrics.update(metric.name for metric in scope.metrics)
+            self.take_metrics(ExportMetricsServiceRequest.FromString(body))
 
     def close(self) -> None:
         self.server.shutdown()
@@ -53,9 +88,38 @@ class Collector:
         self.server.server_close()
 
 
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    collector = Collector()
+class GrpcCollector(Received):
+    """An OTLP receiver over gRPC."""
+
+    protocol = "grpc"
+
+    def __init__(self) -> None:
+        super().__init__()
+        collector = self
+
+        class Traces(TraceServiceServicer):
+            def Export(self, request: ExportTraceServiceRequest, context: object) -> ExportTraceServiceResponse:
+                collector.take_spans(request)
+                return ExportTraceServiceResponse()
+
+        class Metrics(MetricsServiceServicer):
+            def Export(self, request: ExportMetricsServiceRequest, context: object) -> ExportMetricsServiceResponse:
+                collector.take_metrics(request)
+                return ExportMetricsServiceResponse()
+
+        self.server = grpc.server(ThreadPoolExecutor(2))
+        add_TraceServiceServicer_to_server(Traces(), self.server)
+        add_MetricsServiceServicer_to_server(Metrics(), self.server)
+        self.url = f"http://127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
+        self.server.start()
+
+    def close(self) -> None:
+        self.server.stop(grace=None).wait()
+
+
+@pytest.fixture(params=[Collector, GrpcCollector], ids=["http", "grpc"])
+def collector(request: pytest.FixtureRequest) -> Iterator[Collector | GrpcCollector]:
+    collector = request.param()
     yield collector
     collector.close()
 
@@ -74,17 +138,17 @@ SCRIPT = """
 """
 
 
-def test_rust_exports_over_otlp_as_the_environment_says(tmp_path: Path, collector: Collector) -> None:
+def test_rust_exports_over_otlp_as_the_environment_says(tmp_path: Path, collector: Collector | GrpcCollector) -> None:
     run(
         SCRIPT,
         tmp_path / "db",
         "otlp",
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
-        OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
+        OTEL_EXPORTER_OTLP_PROTOCOL=collector.protocol,
     )
     span = collector.spans["put resources"]
-    assert span.parent_span_id.hex() == "b7ad6b7169203331"  # type: ignore[attr-defined]
-    assert span.trace_id.hex() == "0af7651916cd43dd8448eb211c80319c"  # type: ignore[attr-defined]
+    assert span.parent_span_id.hex() == "b7ad6b7169203331"
+    assert span.trace_id.hex() == "0af7651916cd43dd8448eb211c80319c"
     assert "db.client.operation.duration" in collector.metrics
 
 
@@ -103,7 +167,7 @@ def test_the_console_shows_a_tree(tmp_path: Path) -> None:
     assert "put resources" in done.stderr
 
 
-def test_a_prefork_worker_exports_over_otlp_by_itself(tmp_path: Path, collector: Collector) -> None:
+def test_a_prefork_worker_exports_over_otlp_by_itself(tmp_path: Path, collector: Collector | GrpcCollector) -> None:
     script = """
     import os, sys, percolate_rocks
     assert percolate_rocks.configure("otlp")
@@ -120,6 +184,6 @@ def test_a_prefork_worker_exports_over_otlp_by_itself(tmp_path: Path, collector:
         script,
         tmp_path / "db",
         OTEL_EXPORTER_OTLP_ENDPOINT=collector.url,
-        OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
+        OTEL_EXPORTER_OTLP_PROTOCOL=collector.protocol,
     )
     assert "put resources" in collector.spans
