@@ -42,5 +42,5 @@ echo "oldest SDK: $("$OLDEST/bin/python" -c 'import opentelemetry.sdk.version as
 (
     cd percolate-py
     "$OLDEST/bin/python" -m pytest --quiet -W "ignore:pkg_resources is deprecated" \
-        tests/test_propagation.py tests/test_telemetry.py
+        tests/test_propagation.py tests/test_telemetry.py tests/test_baggage.py
 )

@@ -1,6 +1,7 @@
 //! Python code that Rust calls, and Rust work that Python waits for.
 //!
-//! A Python callable runs with the current Rust span as its current Python context, so that its spans are children.
+//! A Python callable runs with the current Rust span as its current Python context, so that its spans are children,
+//! and with the baggage of whoever called Rust.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,26 +12,64 @@ use std::time::Duration;
 use percolate_core::otel::carry;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use tokio::sync::Notify;
 
-use crate::context::{Parent, current_ids};
+use crate::context::{Parent, surroundings};
 use crate::json::to_python;
 
 /// How long Ctrl-C waits at most for an answer.
 const SIGNALS: Duration = Duration::from_millis(50);
 
+/// Tells work on another thread that nobody waits for it any more.
+#[derive(Clone, Default)]
+pub(crate) struct Stop(Arc<Stopping>);
+
+#[derive(Default)]
+struct Stopping {
+    asked: AtomicBool,
+    wake: Notify,
+}
+
+impl Stop {
+    fn ask(&self) {
+        self.0.asked.store(true, Ordering::Relaxed);
+        self.0.wake.notify_one();
+    }
+
+    /// For work that goes step by step: whether to take the next one.
+    pub(crate) fn flow(&self) -> ControlFlow<()> {
+        if self.0.asked.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// For work that waits: runs a future to its end on this thread, or drops it when it is to stop.
+    ///
+    /// # Errors
+    /// There can be no runtime, or the future was dropped.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> std::io::Result<T> {
+        block_on(async {
+            tokio::select! {
+                done = future => Ok(done),
+                () = self.0.wake.notified() => Err(std::io::Error::from(std::io::ErrorKind::Interrupted)),
+            }
+        })?
+    }
+}
+
 /// Runs `work` on a thread of its own, inside the parent's context, and waits with the interpreter released.
 ///
 /// # Errors
-/// What a signal handler raises, at once; the work goes on. `RuntimeError` when the work panicked.
+/// What a signal handler raises, at once; the work is asked to stop. `RuntimeError` when the work panicked.
 pub(crate) fn wait_for<T: Send + 'static>(
     py: Python<'_>,
     parent: Option<Parent>,
-    work: impl FnOnce() -> T + Send + 'static,
+    work: impl FnOnce(&Stop) -> T + Send + 'static,
 ) -> PyResult<T> {
     let (done, mut wait) = mpsc::sync_channel(1);
+    let stop = Stop::default();
     {
         let _attached = parent.map(Parent::attach);
-        let work = carry(move || _ = done.send(work()));
+        let stop = stop.clone();
+        let work = carry(move || _ = done.send(work(&stop)));
         std::thread::Builder::new().name("percolate-work".into()).spawn(work)?;
     }
     loop {
@@ -41,7 +80,7 @@ pub(crate) fn wait_for<T: Send + 'static>(
         wait = back;
         match received {
             Ok(value) => return Ok(value),
-            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(RecvTimeoutError::Timeout) => py.check_signals().inspect_err(|_| stop.ask())?,
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(PyRuntimeError::new_err("the work panicked; its message is on standard error"));
             }
@@ -51,10 +90,10 @@ pub(crate) fn wait_for<T: Send + 'static>(
 
 /// Calls a Python function inside the current Rust span.
 pub(crate) fn call_in_span(py: Python<'_>, function: &Py<PyAny>, argument: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-    match current_ids().filter(|_| crate::current::is_available(py)) {
-        Some(ids) => Ok(py
+    match surroundings().filter(|_| crate::current::is_available(py)) {
+        Some(around) => Ok(py
             .import("percolate_rocks._callback")?
-            .call_method1("call_in_span", (function.bind(py), argument, ids))?
+            .call_method1("call_in_span", (function.bind(py), argument, around))?
             .unbind()),
         None => function.call1(py, (argument,)),
     }
@@ -64,6 +103,24 @@ pub(crate) fn call_in_span(py: Python<'_>, function: &Py<PyAny>, argument: &Boun
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
     // A runtime of this call alone: one that is shared would lose its threads in a fork.
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future))
+}
+
+/// Runs a future to its end on this thread, and lets Python's signal handlers run meanwhile. To be called with the
+/// interpreter released.
+///
+/// # Errors
+/// What a signal handler raises; the future is dropped then. There can be no runtime.
+pub(crate) fn block_on_attentively<T>(future: impl Future<Output = T>) -> PyResult<T> {
+    block_on(async {
+        let mut future = std::pin::pin!(future);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut future => return Ok(done),
+                () = tokio::time::sleep(SIGNALS) => Python::attach(|py| py.check_signals())?,
+            }
+        }
+    })?
 }
 
 /// A Python callable that Rust calls again and again: told how far a job has come, or asked what a search may find.

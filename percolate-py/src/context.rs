@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 
 use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::TraceContextExt as _;
 use percolate_core::otel::TraceContext;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -206,7 +208,7 @@ pub(crate) fn parent(py: Python<'_>, given: Option<TraceArgument>) -> PyResult<O
     match given {
         Some(TraceArgument(context)) => {
             crate::telemetry::ready(py, || context.parent().is_some_and(|parent| parent.is_sampled()))?;
-            Ok(Some(Parent(context.to_context())))
+            Ok(Some(Parent(current::with_baggage(py, context.to_context())?)))
         }
         None => current::parent(py),
     }
@@ -234,20 +236,33 @@ pub(crate) fn traced<T: Send>(py: Python<'_>, parent: Option<Parent>, work: impl
 /// Trace id, span id, flags, whether remote, and the entries of the trace state.
 pub(crate) type SpanIds = (u128, u64, u8, bool, Vec<(String, String)>);
 
-/// The current Rust span, for Python code that Rust calls: `None` when there is no span.
-pub(crate) fn current_ids() -> Option<SpanIds> {
-    use opentelemetry::trace::TraceContextExt as _;
+/// The current Rust span and the baggage, for Python code that Rust calls.
+#[derive(Debug, IntoPyObject)]
+pub(crate) struct Surroundings {
+    span: Option<SpanIds>,
+    baggage: Vec<(String, String)>,
+}
+
+/// What Python code that Rust calls has around it; `None` when there is neither a span nor baggage.
+pub(crate) fn surroundings() -> Option<Surroundings> {
     Context::map_current(|cx| {
-        let span = cx.span();
-        let span = span.span_context();
-        span.is_valid().then(|| {
-            (
-                u128::from_be_bytes(span.trace_id().to_bytes()),
-                u64::from_be_bytes(span.span_id().to_bytes()),
-                span.trace_flags().to_u8(),
-                span.is_remote(),
-                current::state_pairs(span.trace_state()),
-            )
-        })
+        let baggage = cx.baggage().iter();
+        let baggage = baggage.map(|(name, (value, _))| (name.to_string(), value.to_string())).collect();
+        let found = Surroundings { span: ids_of(cx), baggage };
+        (found.span.is_some() || !found.baggage.is_empty()).then_some(found)
+    })
+}
+
+fn ids_of(context: &Context) -> Option<SpanIds> {
+    let span = context.span();
+    let span = span.span_context();
+    span.is_valid().then(|| {
+        (
+            u128::from_be_bytes(span.trace_id().to_bytes()),
+            u64::from_be_bytes(span.span_id().to_bytes()),
+            span.trace_flags().to_u8(),
+            span.is_remote(),
+            current::state_pairs(span.trace_state()),
+        )
     })
 }

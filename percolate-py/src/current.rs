@@ -1,16 +1,18 @@
 //! The current Python span, read without building strings: one call of a bound method and a look into a dict when
-//! there is none; ids as integers, straight into an OpenTelemetry `Context`, when there is one.
+//! there is none; ids as integers, straight into an OpenTelemetry `Context`, when there is one. Python's baggage, if
+//! there is any, becomes the baggage of that context.
 //!
 //! `opentelemetry-api` is looked for once. Where it is not installed there is nothing to read, and no cost.
 
 use opentelemetry::Context;
+use opentelemetry::baggage::{Baggage, BaggageExt as _};
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use percolate_core::otel::TraceContext;
 use pyo3::exceptions::{PyException, PyImportError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyMapping, PyTuple};
 
 use crate::context::Parent;
 
@@ -20,6 +22,7 @@ struct Api {
     current: Py<PyAny>,
     span_key: Py<PyAny>,
     suppress_key: Py<PyAny>,
+    baggage_key: Py<PyAny>,
 }
 
 static API: PyOnceLock<Option<Api>> = PyOnceLock::new();
@@ -47,11 +50,18 @@ impl Api {
             Err(_) => module.getattr("get_current")?,
         };
         let suppress_key = module.getattr("_SUPPRESS_INSTRUMENTATION_KEY").unwrap_or_else(|_| py.None().into_bound(py));
-        Ok(Some(Self { current: current.unbind(), span_key: span_key.unbind(), suppress_key: suppress_key.unbind() }))
+        let baggage_key = py.import("opentelemetry.baggage").and_then(|baggage| baggage.getattr("_BAGGAGE_KEY"));
+        let baggage_key = baggage_key.unwrap_or_else(|_| py.None().into_bound(py));
+        Ok(Some(Self {
+            current: current.unbind(),
+            span_key: span_key.unbind(),
+            suppress_key: suppress_key.unbind(),
+            baggage_key: baggage_key.unbind(),
+        }))
     }
 }
 
-/// The current Python span as parent for Rust spans; `None` when nothing is being traced.
+/// The current Python span as parent for Rust spans, with the current baggage; `None` when there is neither.
 pub(crate) fn parent(py: Python<'_>) -> PyResult<Option<Parent>> {
     match read(py) {
         // A span that cannot be read is no reason to fail the call; Ctrl-C is.
@@ -60,26 +70,60 @@ pub(crate) fn parent(py: Python<'_>) -> PyResult<Option<Parent>> {
     }
 }
 
+/// A context with the current Python baggage in place of its own.
+pub(crate) fn with_baggage(py: Python<'_>, context: Context) -> PyResult<Context> {
+    let read = || -> PyResult<Option<Baggage>> {
+        let Some(api) = api(py)? else { return Ok(None) };
+        let values = api.current.bind(py).call0()?;
+        values.cast::<PyDict>().map_or(Ok(None), |values| baggage(api, values))
+    };
+    match read() {
+        Ok(Some(baggage)) => Ok(context.with_baggage(baggage)),
+        Err(error) if !error.is_instance_of::<PyException>(py) => Err(error),
+        _ => Ok(context),
+    }
+}
+
 fn read(py: Python<'_>) -> PyResult<Option<Parent>> {
     let Some(api) = api(py)? else { return Ok(None) };
     crate::telemetry::ready_without_parent(py)?;
-    let context = api.current.bind(py).call0()?;
-    let Ok(context) = context.cast::<PyDict>() else { return Ok(None) };
-    if context.is_empty() {
+    let values = api.current.bind(py).call0()?;
+    let Ok(values) = values.cast::<PyDict>() else { return Ok(None) };
+    if values.is_empty() {
         return Ok(None);
     }
-    if context.get_item(&api.suppress_key)?.is_some_and(|value| value.is_truthy().unwrap_or(false)) {
+    if values.get_item(&api.suppress_key)?.is_some_and(|value| value.is_truthy().unwrap_or(false)) {
         return Ok(Some(Parent(Context::map_current(Context::with_telemetry_suppressed))));
     }
-    let Some(span) = context.get_item(&api.span_key)? else { return Ok(None) };
-    let span_context = match span.getattr(intern!(py, "_context")) {
+    let span = current_span(api, values)?;
+    if let Some(span) = &span {
+        crate::telemetry::ready(py, || span.flags.is_sampled())?;
+    }
+    let context = span.map(|span| span.into_context(py)).transpose()?;
+    Ok(match baggage(api, values)? {
+        Some(baggage) => Some(Parent(context.unwrap_or_else(Context::current).with_baggage(baggage))),
+        None => context.map(Parent),
+    })
+}
+
+fn current_span<'py>(api: &Api, values: &Bound<'py, PyDict>) -> PyResult<Option<Read<'py>>> {
+    let Some(span) = values.get_item(&api.span_key)? else { return Ok(None) };
+    let span_context = match span.getattr(intern!(span.py(), "_context")) {
         Ok(span_context) => span_context,
-        Err(_) => span.call_method0(intern!(py, "get_span_context"))?,
+        Err(_) => span.call_method0(intern!(span.py(), "get_span_context"))?,
     };
-    let Ok(parts) = span_context.cast::<PyTuple>() else { return Ok(None) };
-    let Some(span) = Read::from(parts)? else { return Ok(None) };
-    crate::telemetry::ready(py, || span.flags.is_sampled())?;
-    span.into_context(py).map(|context| Some(Parent(context)))
+    span_context.cast::<PyTuple>().map_or(Ok(None), Read::from)
+}
+
+/// Python's baggage within the bounds of the Rust SDK's type, which drops what goes beyond; `None` if there is none.
+fn baggage(api: &Api, values: &Bound<'_, PyDict>) -> PyResult<Option<Baggage>> {
+    let Some(members) = values.get_item(&api.baggage_key)? else { return Ok(None) };
+    let Ok(members) = members.cast::<PyMapping>() else { return Ok(None) };
+    let mut baggage = Baggage::new();
+    for (name, value) in members.items()?.extract::<Vec<(String, Bound<'_, PyAny>)>>()? {
+        baggage.insert(name, value.str()?.to_string());
+    }
+    Ok((!baggage.is_empty()).then_some(baggage))
 }
 
 /// A Python `SpanContext`, which is a tuple of ids, is_remote, flags, state and is_valid.

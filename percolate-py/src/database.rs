@@ -11,21 +11,22 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use percolate_core::admin::{IndexManager, IndexReport};
 use percolate_core::schema::entity::Entity;
 use percolate_core::storage::{ServerAddress, StorageOptions};
-use percolate_core::{Database, DatabaseOptions, Error, SearchFilter};
+use percolate_core::{Database, DatabaseOptions, Error, Hit, SearchFilter};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use serde_json::Value;
 
-use crate::callback::{Callback, block_on, wait_for};
+use crate::callback::{Callback, Stop, block_on_attentively, wait_for};
 use crate::context::{Parent, TraceArgument, parent, traced};
-use crate::embeddings::PythonEmbeddings;
+use crate::embeddings::provider_of;
 use crate::errors::{ClosedError, ForkedError, raised};
 use crate::json::{to_json, to_python};
 use crate::telemetry::forks;
-use crate::worker::{Job, Worker, refused, task_of};
+use crate::worker::{Job, Worker, refused, status_dict, task_of};
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyDatabase>()?;
@@ -111,8 +112,8 @@ impl Drop for Handle {
 ///     read_only: Refuse writes; several processes may read at once.
 ///     sync: Wait for the disk on every write.
 ///     server_address: What `server.address` says: `"path"`, `"omit"`, or any other text as it is.
-///     embedder: Who turns text into vectors: an object with `name`, `dimensions` and `embed(texts)`. By default an
-///         offline one, which needs no model.
+///     embedder: Who turns text into vectors: `HttpEmbeddings`, or any object with `name`, `dimensions` and
+///         `embed(texts)`. By default an offline one, which needs no model.
 ///
 /// Raises:
 ///     OpenError: The directory cannot be opened: `MissingError`, `LockedError`, `FormatError` say why.
@@ -208,7 +209,7 @@ impl PyDatabase {
         refuse_after_fork(&path)?;
         let mut options = DatabaseOptions::new().tenant(tenant).storage(storage);
         if let Some(embedder) = embedder {
-            options = options.provider(Arc::new(PythonEmbeddings::new(embedder)?));
+            options = options.provider(provider_of(embedder)?);
         }
         py.import("percolate_rocks._telemetry")?.call_method0("_opened")?;
         let parent = parent(py, None)?;
@@ -517,7 +518,7 @@ impl PyDatabase {
 
     // ---- search ----
 
-    /// Makes the vectors of the entities of a table that wait for them. Ctrl-C stops waiting for it.
+    /// Makes the vectors of the entities of a table that wait for them. Ctrl-C ends it; what is done by then stays.
     ///
     /// Returns:
     ///     How many entities were `embedded`, and how many are `waiting` for another try.
@@ -531,8 +532,9 @@ impl PyDatabase {
         table: String,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let report =
-            self.long_work(py, trace_context, move |database| Ok(block_on(database.generate_embeddings(&table))))?;
+        let report = self.long_work(py, trace_context, move |database, stop| {
+            Ok(stop.block_on(database.generate_embeddings(&table)))
+        })?;
         let report = report?.map_err(|error| raised(py, &error))?;
         let dict = PyDict::new(py);
         dict.set_item("embedded", report.embedded)?;
@@ -557,6 +559,7 @@ impl PyDatabase {
     ///
     /// Raises:
     ///     EmbeddingError: The embedder failed; an exception raised in it is the cause.
+    ///     KeyboardInterrupt: At once; the search is over.
     #[pyo3(signature = (table, text, limit = 10, *, r#where = None, trace_context = None))]
     fn search<'py>(
         &self,
@@ -567,21 +570,28 @@ impl PyDatabase {
         r#where: Option<Py<PyAny>>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let condition = r#where.map(Callback::new);
-        let filter = condition.clone().map(|filter| move |entity: &Entity| filter.approves(&entity.to_json()));
-        let hits = self.work(py, trace_context, |database| {
-            let filter = filter.as_ref().map(|filter| filter as &SearchFilter<'_>);
-            Ok(block_on(database.search(table, text, limit, filter)))
-        })?;
-        let hits = hits?.map_err(|error| raised(py, &error))?;
-        if let Some(error) = condition.and_then(|condition| condition.take_error()) {
-            return Err(error);
-        }
-        let list = PyList::empty(py);
-        for hit in hits {
-            list.append((to_python(py, &hit.entity.to_json())?, hit.distance))?;
-        }
-        Ok(list)
+        self.hits(py, r#where, trace_context, |database, filter| {
+            block_on_attentively(database.search(table, text, limit, filter))
+        })
+    }
+
+    /// As `search`, nearest to a vector of the embedder's making.
+    ///
+    /// Raises:
+    ///     EmbeddingError: The vector is not as long as the embedder's.
+    #[pyo3(signature = (table, vector, limit = 10, *, r#where = None, trace_context = None))]
+    fn search_vector<'py>(
+        &self,
+        py: Python<'py>,
+        table: &str,
+        vector: Vec<f32>,
+        limit: usize,
+        r#where: Option<Py<PyAny>>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        self.hits(py, r#where, trace_context, |database, filter| {
+            Ok(database.search_vector(table, &vector, limit, filter))
+        })
     }
 
     // ---- resources ----
@@ -623,20 +633,25 @@ impl PyDatabase {
     /// Closing the database waits for what was handed in, up to ten seconds.
     ///
     /// Args:
-    ///     task: `"generate_embeddings"`, `"save_index"` or `"load_index"` of a table, or `"flush_wal"`.
-    ///     table: The table.
+    ///     task: `"generate_embeddings"`, `"save_index"` or `"load_index"` of a table, `"compact"` of a column family
+    ///         (one of `column_families`), or `"flush_wal"`.
+    ///     target: The table or the column family.
+    ///
+    /// Returns:
+    ///     A `Job`, to wait for or not.
     ///
     /// Raises:
     ///     JobError: As many jobs wait as may wait.
-    #[pyo3(signature = (task, table = None, *, trace_context = None))]
+    ///     TypeError, ValueError: There is no such task, or it lacks its target.
+    #[pyo3(signature = (task, target = None, *, trace_context = None))]
     fn submit(
         &self,
         py: Python<'_>,
         task: &str,
-        table: Option<String>,
+        target: Option<String>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Job> {
-        let task = task_of(task, table)?;
+        let task = task_of(task, target)?;
         let parent = parent(py, trace_context)?;
         let handle = self.handle()?;
         let Some(database) = &handle.database else { return Err(ClosedError::new_err("the database was closed")) };
@@ -653,6 +668,26 @@ impl PyDatabase {
         }
     }
 
+    /// How the tasks handed in with `submit` are getting on.
+    ///
+    /// Returns:
+    ///     The numbers of jobs that are `queued` and `running`, that `succeeded` and `failed`, of attempts that were
+    ///     `retried`, and of jobs `refused` because too many waited. All are 0 before the first task.
+    fn background_status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let handle = self.handle()?;
+        let status = py.detach(|| handle.worker().as_ref().map(Worker::status));
+        status_dict(py, status.unwrap_or_default())
+    }
+
+    /// The names of the column families that the database keeps its data in, sorted: what can be compacted.
+    fn column_families(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.work(py, None, |database| {
+            let mut families = database.storage().column_families();
+            families.sort();
+            Ok(families)
+        })
+    }
+
     /// Makes the key index and the field indexes anew, of all tables or of one, beside live reads and writes.
     ///
     /// Args:
@@ -664,7 +699,7 @@ impl PyDatabase {
     ///     What was found: `entities`, `missing`, `stale`, `failed`.
     ///
     /// Raises:
-    ///     KeyboardInterrupt: At once; the rebuild itself goes on to its end on its own thread.
+    ///     KeyboardInterrupt: At once. The rebuild ends after the page it is at; what is corrected by then stays so.
     #[pyo3(signature = (table = None, *, on_progress = None, trace_context = None))]
     fn rebuild_indexes<'py>(
         &self,
@@ -673,22 +708,23 @@ impl PyDatabase {
         on_progress: Option<Py<PyAny>>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let progress = on_progress.map(Callback::new);
-        let mine = progress.clone();
-        let report = self.long_work(py, trace_context, move |database| {
-            let mut indexes = database.indexes();
-            if let Some(progress) = mine {
-                indexes = indexes.on_progress(move |made| progress.tell(made.done));
-            }
-            match table {
-                Some(table) => indexes.rebuild_field_indexes(&table),
-                None => indexes.rebuild_all(),
-            }
-        })?;
-        if let Some(error) = progress.and_then(|progress| progress.take_error()) {
-            return Err(error);
-        }
-        report_dict(py, &report)
+        self.rebuild(py, on_progress, trace_context, move |indexes| match &table {
+            Some(table) => indexes.rebuild_field_indexes(table),
+            None => indexes.rebuild_all(),
+        })
+    }
+
+    /// Makes the vector indexes of all tables anew from the stored vectors, which the result counts as `entities`.
+    ///
+    /// `on_progress` and Ctrl-C are as for `rebuild_indexes`.
+    #[pyo3(signature = (*, on_progress = None, trace_context = None))]
+    fn rebuild_vector_indexes<'py>(
+        &self,
+        py: Python<'py>,
+        on_progress: Option<Py<PyAny>>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        self.rebuild(py, on_progress, trace_context, IndexManager::rebuild_hnsw_index)
     }
 
     /// Counts what disagrees between the entities and the indexes, and changes nothing.
@@ -698,7 +734,10 @@ impl PyDatabase {
         py: Python<'py>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let report = self.long_work(py, trace_context, |database| database.indexes().verify())?;
+        let report = self.long_work(py, trace_context, |database, stop| {
+            let stop = stop.clone();
+            database.indexes().on_progress(move |_| stop.flow()).verify()
+        })?;
         report_dict(py, &report)
     }
 
@@ -708,11 +747,14 @@ impl PyDatabase {
         self.work(py, trace_context, |database| Ok(database.storage().flush()?))
     }
 
-    /// Compacts every column family. Ctrl-C stops waiting for it.
+    /// Compacts every column family. Ctrl-C is answered at once; the family at work is compacted to its end.
     #[pyo3(signature = (*, trace_context = None))]
     fn compact(&self, py: Python<'_>, trace_context: Option<TraceArgument>) -> PyResult<()> {
-        self.long_work(py, trace_context, |database| {
+        self.long_work(py, trace_context, |database, stop| {
             for family in database.storage().column_families() {
+                if stop.flow().is_break() {
+                    break;
+                }
                 database.storage().compact(&family)?;
             }
             Ok(())
@@ -722,21 +764,68 @@ impl PyDatabase {
     /// Makes a copy of the database, as it is now, in a new directory.
     #[pyo3(signature = (path, *, trace_context = None))]
     fn checkpoint(&self, py: Python<'_>, path: PathBuf, trace_context: Option<TraceArgument>) -> PyResult<()> {
-        self.long_work(py, trace_context, move |database| Ok(database.storage().checkpoint(path)?))
+        self.long_work(py, trace_context, move |database, _| Ok(database.storage().checkpoint(path)?))
     }
 }
 
 impl PyDatabase {
-    /// Works on another thread and waits for it, so that Ctrl-C is answered at once.
+    /// What a search finds, with a Python function as its condition.
+    fn hits<'py>(
+        &self,
+        py: Python<'py>,
+        condition: Option<Py<PyAny>>,
+        trace_context: Option<TraceArgument>,
+        search: impl FnOnce(&Database, Option<&SearchFilter<'_>>) -> PyResult<Result<Vec<Hit>, Error>> + Send,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let condition = condition.map(Callback::new);
+        let filter = condition.clone().map(|filter| move |entity: &Entity| filter.approves(&entity.to_json()));
+        let hits = self.work(py, trace_context, |database| {
+            Ok(search(database, filter.as_ref().map(|filter| filter as &SearchFilter<'_>)))
+        })?;
+        let hits = hits?.map_err(|error| raised(py, &error))?;
+        if let Some(error) = condition.and_then(|condition| condition.take_error()) {
+            return Err(error);
+        }
+        let list = PyList::empty(py);
+        for hit in hits {
+            list.append((to_python(py, &hit.entity.to_json())?, hit.distance))?;
+        }
+        Ok(list)
+    }
+
+    /// Rebuilds until it is done, `on_progress` raises, or Ctrl-C comes.
+    fn rebuild<'py>(
+        &self,
+        py: Python<'py>,
+        on_progress: Option<Py<PyAny>>,
+        trace_context: Option<TraceArgument>,
+        rebuild: impl FnOnce(&IndexManager) -> Result<IndexReport, Error> + Send + 'static,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let progress = on_progress.map(Callback::new);
+        let mine = progress.clone();
+        let report = self.long_work(py, trace_context, move |database, stop| {
+            let stop = stop.clone();
+            rebuild(&database.indexes().on_progress(move |made| match &mine {
+                Some(progress) if stop.flow().is_continue() => progress.tell(made.done),
+                _ => stop.flow(),
+            }))
+        })?;
+        if let Some(error) = progress.and_then(|progress| progress.take_error()) {
+            return Err(error);
+        }
+        report_dict(py, &report)
+    }
+
+    /// Works on another thread and waits for it, so that Ctrl-C is answered at once. Work that can, stops then.
     fn long_work<T: Send + 'static>(
         &self,
         py: Python<'_>,
         trace_context: Option<TraceArgument>,
-        work: impl FnOnce(&Database) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&Database, &Stop) -> Result<T, Error> + Send + 'static,
     ) -> PyResult<T> {
         let parent = parent(py, trace_context)?;
         let handle = self.handle()?;
-        let work = move || handle.database.as_ref().map(work);
+        let work = move |stop: &Stop| handle.database.as_ref().map(|database| work(database, stop));
         match wait_for(py, parent, work)? {
             Some(done) => done.map_err(|error| raised(py, &error)),
             None => Err(ClosedError::new_err("the database was closed")),
@@ -744,7 +833,7 @@ impl PyDatabase {
     }
 }
 
-fn report_dict<'py>(py: Python<'py>, report: &percolate_core::admin::IndexReport) -> PyResult<Bound<'py, PyDict>> {
+fn report_dict<'py>(py: Python<'py>, report: &IndexReport) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("entities", report.entities)?;
     dict.set_item("missing", report.missing)?;

@@ -1,16 +1,132 @@
-//! Embeddings made in Python: any object with `name`, `dimensions` and `embed(texts)`.
+//! Embeddings made in Python (any object with `name`, `dimensions` and `embed(texts)`), and Rust's HTTP client for those
+//! made elsewhere as such an object.
 //!
-//! `embed` runs inside the Rust span that asks for it, so that spans it makes are children. An exception in it ends the
+//! A Python `embed` runs inside the Rust span that asks for it, so that spans it makes are children. An exception in it ends the
 //! operation, and comes back as the cause of what the operation raises.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::Duration;
 
-use percolate_core::embeddings::{EmbeddingError, EmbeddingFuture, EmbeddingProvider};
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use percolate_core::Error;
+use percolate_core::embeddings::{
+    EmbeddingError, EmbeddingFuture, EmbeddingProvider, HttpEmbeddings, HttpEmbeddingsOptions,
+};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::callback::call_in_span;
+use crate::callback::{block_on, call_in_span};
+use crate::context::{parent, traced};
+use crate::errors::raised;
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyHttpEmbeddings>()
+}
+
+/// The provider that an `embedder` argument stands for.
+pub(crate) fn provider_of(embedder: &Bound<'_, PyAny>) -> PyResult<Arc<dyn EmbeddingProvider>> {
+    match embedder.cast::<PyHttpEmbeddings>() {
+        Ok(http) => Ok(Arc::clone(&http.get().provider) as _),
+        Err(_) => Ok(Arc::new(PythonEmbeddings::new(embedder)?)),
+    }
+}
+
+/// Embeddings from any endpoint that speaks the OpenAI protocol, asked from Rust with the interpreter released.
+///
+/// An `embedder` for `Database`. What may pass (too many requests, server errors, timeouts, lost connections) is tried
+/// again; any other refusal is an `EmbeddingError`. Requests carry the trace context.
+///
+/// Args:
+///     endpoint: Where to post, e.g. `https://api.openai.com/v1/embeddings`.
+///     model: The model to ask for.
+///     dimensions: The length of its vectors.
+///     api_key: Sent as a bearer token.
+///     request_dimensions: Ask the endpoint for vectors of that length; some models can give several.
+///     timeout: Seconds that one attempt may take.
+///     attempts: How often a request is sent at most.
+///     send_baggage: Send the current baggage too. By default as the application's own propagator does.
+///
+/// Raises:
+///     EmbeddingError: The endpoint is no URL, or the key cannot be sent in a header.
+///     ValueError: `timeout` is no number of seconds.
+///
+/// Examples:
+///     >>> HttpEmbeddings("http://localhost:8080/v1/embeddings", "minilm", 384).dimensions
+///     384
+#[pyclass(name = "HttpEmbeddings", module = "percolate_rocks", frozen)]
+pub(crate) struct PyHttpEmbeddings {
+    provider: Arc<HttpEmbeddings>,
+}
+
+#[pymethods]
+impl PyHttpEmbeddings {
+    #[new]
+    #[pyo3(signature = (
+        endpoint, model, dimensions, *, api_key = None, request_dimensions = false, timeout = 30.0, attempts = 4,
+        send_baggage = None,
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "keywords of the Python constructor")]
+    fn new(
+        py: Python<'_>,
+        endpoint: &str,
+        model: &str,
+        dimensions: usize,
+        api_key: Option<&str>,
+        request_dimensions: bool,
+        timeout: f64,
+        attempts: u32,
+        send_baggage: Option<bool>,
+    ) -> PyResult<Self> {
+        let timeout = Duration::try_from_secs_f64(timeout)
+            .map_err(|_| PyValueError::new_err(format!("timeout must be a number of seconds from 0, not {timeout}")))?;
+        let mut options = HttpEmbeddingsOptions::new(endpoint, model, dimensions)
+            .request_dimensions(request_dimensions)
+            .timeout(timeout)
+            .attempts(attempts)
+            .send_baggage(send_baggage.unwrap_or_else(|| propagates_baggage(py)));
+        if let Some(key) = api_key {
+            options = options.api_key(key);
+        }
+        let provider = py.detach(|| HttpEmbeddings::new(options)).map_err(|error| raised(py, &Error::from(error)))?;
+        Ok(Self { provider: Arc::new(provider) })
+    }
+
+    /// The model.
+    #[getter]
+    fn name(&self) -> &str {
+        self.provider.name()
+    }
+
+    /// The length of its vectors.
+    #[getter]
+    fn dimensions(&self) -> usize {
+        self.provider.dimensions()
+    }
+
+    /// One vector for each text, in their order.
+    ///
+    /// Raises:
+    ///     EmbeddingError: The endpoint gave none.
+    fn embed(&self, py: Python<'_>, texts: Vec<String>) -> PyResult<Vec<Vec<f32>>> {
+        let parent = parent(py, None)?;
+        let embedded = traced(py, parent, || block_on(self.provider.embed(&texts)))?;
+        embedded.map_err(|error| raised(py, &Error::from(error)))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("HttpEmbeddings(model={:?}, dimensions={})", self.name(), self.dimensions())
+    }
+}
+
+/// Whether the application's own outgoing calls carry baggage.
+fn propagates_baggage(py: Python<'_>) -> bool {
+    let fields = py
+        .import("opentelemetry.propagate")
+        .and_then(|propagate| propagate.call_method0("get_global_textmap"))
+        .and_then(|propagator| propagator.getattr("fields"));
+    fields.and_then(|fields| fields.contains("baggage")).unwrap_or(false)
+}
 
 /// An embedding provider written in Python.
 pub(crate) struct PythonEmbeddings {

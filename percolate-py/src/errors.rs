@@ -51,8 +51,12 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-/// The exception for a failure of the database, with its causes.
+/// The exception for a failure of the database, with its causes. Ctrl-C and `SystemExit`, raised in Python code that
+/// Rust called, are not failures of the database: they come back as they are.
 pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
+    if let Some(ending) = raised_in_python(error).filter(|error| !error.is_instance_of::<PyException>(py)) {
+        return ending.clone_ref(py);
+    }
     let exception = exception_of(error);
     let described = exception.value(py);
     let status_code = error.status_code();
@@ -88,6 +92,12 @@ fn exception_of(error: &Error) -> PyErr {
         Error::Embedding(_) => EmbeddingError::new_err(text),
         _ => PercolateError::new_err(text),
     }
+}
+
+/// The Python exception that an error comes from.
+fn raised_in_python<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a PyErr> {
+    let source = error.source()?;
+    source.downcast_ref().or_else(|| raised_in_python(source))
 }
 
 /// The cause of an error, with its own causes. Exceptions raised in Python come back as themselves.

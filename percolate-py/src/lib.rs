@@ -30,6 +30,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     context::register(module)?;
     database::register(module)?;
+    embeddings::register(module)?;
     telemetry::register(module)?;
     worker::register(module)?;
     Ok(())

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import percolate_rocks
 from percolate_rocks import Database
+from percolate_rocks._pytest_plugin import CapturedSpans
 
 JSON = st.recursive(
     st.none()
@@ -154,6 +155,23 @@ def test_an_exception_in_on_progress_is_raised_with_its_traceback(db: Database) 
     with pytest.raises(LookupError, match="from Python") as caught:
         db.rebuild_indexes(on_progress=fail)
     assert "fail" in [entry.name for entry in caught.traceback]
+
+
+def test_an_exception_in_on_progress_ends_the_rebuild(db: Database, percolate_spans: CapturedSpans) -> None:
+    db.insert_many("articles", [{"slug": str(n)} for n in range(600)])
+    told: list[int] = []
+
+    def stop(done: int) -> None:
+        told.append(done)
+        raise LookupError("enough")
+
+    with pytest.raises(LookupError, match="enough"):
+        db.rebuild_indexes(on_progress=stop)
+    assert told == [512]
+    (job,) = percolate_spans.finished("index.rebuild all")
+    assert job.attributes is not None
+    assert (job.attributes["job.status"], "error.type" in job.attributes) == ("cancelled", False)
+    assert db.rebuild_indexes()["entities"] > 600
 
 
 def test_errors_are_a_tree_that_names_the_kind(db: Database, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
 from importlib.metadata import version
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import percolate_rocks
-from percolate_rocks import Database, _percolate_rocks
+from percolate_rocks import AsyncDatabase, Database, _percolate_rocks
 from percolate_rocks._pytest_plugin import CapturedSpans
 
 MODULES = [f"percolate_rocks.{module.name}" for module in pkgutil.iter_modules(percolate_rocks.__path__)]
@@ -24,6 +25,17 @@ def test_all_names_what_exists_and_everything_public() -> None:
         assert getattr(percolate_rocks, name) is not None
     native = {name for name in dir(_percolate_rocks) if not name.startswith("_")}
     assert native - set(percolate_rocks.__all__) == {"EntityIterator"}
+
+
+def test_the_asynchronous_database_has_every_method_of_the_synchronous_one() -> None:
+    def public(thing: type) -> set[str]:
+        return {name for name in dir(thing) if not name.startswith("_")}
+
+    assert public(Database) - public(AsyncDatabase) == {"path", "tenant", "namespace"}
+    assert public(AsyncDatabase) - public(Database) == {"database", "open"}
+    for name in sorted(public(Database) & public(AsyncDatabase) - {"closed", "find"}):
+        ours, theirs = (inspect.signature(getattr(thing, name)) for thing in (AsyncDatabase, Database))
+        assert list(ours.parameters) == list(theirs.parameters), name
 
 
 def test_the_version_is_that_of_the_distribution() -> None:

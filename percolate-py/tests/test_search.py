@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import percolate_rocks
-from percolate_rocks import Database
+from percolate_rocks import AsyncDatabase, Database
 from percolate_rocks._pytest_plugin import CapturedSpans
 
 SCHEMA = {"key_field": "slug", "embedding_fields": ["body"]}
@@ -134,6 +136,102 @@ def test_a_job_that_fails_says_why(tmp_path: Path) -> None:
         assert isinstance(caught.value.__cause__, percolate_rocks.PercolateError)
         with pytest.raises(TypeError, match="needs a table"):
             db.submit("save_index")
+        with pytest.raises(TypeError, match="needs a column family"):
+            db.submit("compact")
+        with pytest.raises(TypeError, match="takes no second argument"):
+            db.submit("flush_wal", "articles")
         with pytest.raises(ValueError, match="unknown task"):
             db.submit("compress")  # type: ignore[arg-type]
-        db.submit("flush_wal")
+        assert db.background_status()["failed"] == 1
+        assert db.background_status()["retried"] == 2
+
+
+def test_every_task_can_be_handed_in_and_followed(tmp_path: Path, percolate_spans: CapturedSpans) -> None:
+    with filled(tmp_path / "db") as db:
+        assert db.background_status() == {
+            "queued": 0, "running": 0, "succeeded": 0, "failed": 0, "retried": 0, "refused": 0
+        }  # fmt: skip
+        assert "entities" in db.column_families()
+        with percolate_spans.tracer().start_as_current_span("request") as request:
+            jobs = [
+                db.submit("generate_embeddings", "articles"),
+                db.submit("compact", "entities"),
+                db.submit("flush_wal"),
+            ]
+            assert all(job.wait(30) for job in jobs)
+            jobs += [db.submit("save_index", "articles")]
+            assert jobs[-1].wait(30)
+            jobs += [db.submit("load_index", target="articles")]
+            assert jobs[-1].wait(30)
+        assert [(job.task, job.target, job.status) for job in jobs] == [
+            ("generate_embeddings", "articles", "succeeded"),
+            ("compact", "entities", "succeeded"),
+            ("flush_wal", None, "succeeded"),
+            ("save_index", "articles", "succeeded"),
+            ("load_index", "articles", "succeeded"),
+        ]
+        assert repr(jobs[1]) == "<Job compact entities: succeeded>"
+        status = db.background_status()
+        assert (status["succeeded"], status["failed"], status["queued"], status["running"]) == (5, 0, 0, 0)
+        failing = db.submit("compact", "nothing")
+        with pytest.raises(percolate_rocks.JobError):
+            failing.wait(30)
+        assert failing.status == "failed"
+    (compaction,) = percolate_spans.finished("db.compact entities")
+    assert [link.context.span_id for link in compaction.links] == [request.get_span_context().span_id]
+
+
+def test_a_job_of_a_database_that_is_gone_was_abandoned(tmp_path: Path) -> None:
+    class Slow(Letters):
+        def embed(self, texts: list[str]) -> Iterator[list[float]]:
+            time.sleep(1)
+            return super().embed(texts)
+
+    db = filled(tmp_path / "db", Slow())
+    db.submit("generate_embeddings", "articles")
+    jobs = [db.submit("flush_wal") for _ in range(50)]
+    del db
+    ended = 0
+    for job in jobs:
+        try:
+            assert job.wait(20), "a job that was dropped never ends"
+            ended += 1
+        except percolate_rocks.JobError as error:
+            assert "shut down before the job was done" in str(error)
+            ended += 1
+    assert ended == len(jobs)
+
+
+async def test_a_job_is_awaited_without_a_thread(tmp_path: Path) -> None:
+    class Slow(Letters):
+        def embed(self, texts: list[str]) -> Iterator[list[float]]:
+            time.sleep(0.5)
+            return super().embed(texts)
+
+    async with AsyncDatabase(filled(tmp_path / "db", Slow()), threads=1) as db:
+        job = await db.submit("generate_embeddings", "articles")
+        assert (job.task, job.target, job.status, job.done) == ("generate_embeddings", "articles", "pending", False)
+        waiting = asyncio.gather(*(job.wait() for _ in range(20)))
+        assert await job.wait(timeout=0.01) is False
+        assert await db.count("articles") == 2
+        assert await waiting == [True] * 20
+        assert await job is True
+        assert repr(job) == "<AsyncJob generate_embeddings articles: succeeded>"
+        with pytest.raises(percolate_rocks.JobError):
+            await (await db.submit("compact", "nothing"))
+        assert (await db.background_status())["succeeded"] == 1
+
+
+def test_a_vector_of_ones_own_is_searched_for(tmp_path: Path) -> None:
+    embedder = Letters()
+    with filled(tmp_path / "db", embedder) as db:
+        db.generate_embeddings("articles")
+        (vector,) = embedder.embed([BODIES["client"]])
+        (entity, distance), *_ = db.search_vector("articles", vector, 1)
+        assert (entity["slug"], round(distance, 3)) == ("client", 0.0)
+        assert db.search_vector("articles", vector, where=lambda entity: False) == []
+        with pytest.raises(percolate_rocks.PercolateError, match="dimensions"):
+            db.search_vector("articles", [1.0])
+        report = db.rebuild_vector_indexes()
+        assert (report["entities"], report["failed"]) == (2, 0)
+        assert len(db.search_vector("articles", vector)) == 2

@@ -389,20 +389,87 @@ def test_a_sub_interpreter_is_refused_by_the_import(first: str) -> None:
     assert "refused" in run(script, first)
 
 
-def test_ctrl_c_is_answered_during_long_work(tmp_path: Path) -> None:
-    script = """
-    import os, signal, sys, threading, time
-    from percolate_rocks import Database
+INTERRUPTED = APP + """
+    import os, signal, threading, time
+    import percolate_rocks
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    spans = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    trace.set_tracer_provider(provider)
+
+    def after(seconds):
+        threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+        return time.monotonic()
+
+    def status_of(name):
+        percolate_rocks.force_flush()
+        return [span.attributes.get("job.status") for span in spans.get_finished_spans() if span.name == name]
+"""
+
+
+def test_ctrl_c_ends_a_rebuild(tmp_path: Path) -> None:
+    script = INTERRUPTED + """
     db = Database(sys.argv[1])
     db.register_schema("t", {})
-    db.insert("t", {})
+    db.insert_many("t", [{} for _ in range(600)])
+    told = []
     def slow(done):
-        time.sleep(5)
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-    started = time.monotonic()
+        told.append(done)
+        time.sleep(0.7)
+    started = after(0.3)
     try:
         db.rebuild_indexes(on_progress=slow)
     except KeyboardInterrupt:
-        print("interrupted", time.monotonic() - started < 4)
+        print("interrupted", time.monotonic() - started < 0.6)
+    time.sleep(1.5)
+    print("told", told, status_of("index.rebuild all"))
     """
-    assert "interrupted True" in run(script, tmp_path / "db")
+    printed = run(script, tmp_path / "db")
+    assert "interrupted True" in printed
+    assert "told [512] ['cancelled']" in printed
+
+
+def test_ctrl_c_ends_embedding_and_is_no_embedding_error(tmp_path: Path) -> None:
+    script = INTERRUPTED + """
+    import socket
+    from percolate_rocks import HttpEmbeddings
+    silent = socket.create_server(("127.0.0.1", 0))
+    endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+    db = Database(sys.argv[1], embedder=HttpEmbeddings(endpoint, "model", 2))
+    db.register_schema("t", {"embedding_fields": ["body"]})
+    db.insert("t", {"body": "x"})
+    started = after(0.3)
+    try:
+        db.generate_embeddings("t")
+    except KeyboardInterrupt:
+        print("interrupted", time.monotonic() - started < 3)
+    time.sleep(0.3)
+    print("status", status_of("embedding.generate t"))
+    started = after(0.3)
+    try:
+        db.search("t", "x")
+    except KeyboardInterrupt:
+        print("search interrupted", time.monotonic() - started < 3)
+
+    class Slow:
+        name, dimensions = "slow", 2
+        def embed(self, texts):
+            time.sleep(10)
+    db.close()
+    db = Database(sys.argv[1], embedder=Slow())
+    started = after(0.3)
+    try:
+        db.search("t", "x")
+    except KeyboardInterrupt:
+        print("python interrupted", time.monotonic() - started < 3)
+    """
+    printed = run(script, tmp_path / "db")
+    assert printed.splitlines() == [
+        "interrupted True",
+        "status ['cancelled']",
+        "search interrupted True",
+        "python interrupted True",
+    ]

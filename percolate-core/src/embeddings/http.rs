@@ -2,7 +2,8 @@
 //! `{"data": [{"index", "embedding"}]}`.
 //!
 //! A request that may succeed later (too many requests, server errors, timeouts, lost connections) is sent again after
-//! a wait; any other refusal is final. Requests carry the trace context. Errors hold neither texts nor answers.
+//! a wait; any other refusal is final. Requests carry the trace context, and baggage where that was asked for. Errors
+//! hold neither texts nor answers.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,7 +21,9 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
 use super::provider::{EmbeddingError, EmbeddingFuture, EmbeddingProvider};
-use crate::otel::inject;
+use crate::otel::{TraceContext, inject};
+
+const BAGGAGE: &str = "baggage";
 
 /// What an endpoint may answer at most: a thousand vectors of 4096 numbers, generously written.
 const LONGEST_ANSWER: usize = 128 << 20;
@@ -47,6 +50,8 @@ pub struct HttpEmbeddingsOptions {
     pub concurrency: usize,
     /// Sent as a bearer token. Default: none.
     pub api_key: Option<String>,
+    /// Sends the current baggage along too: what callers wrote, to whoever runs the endpoint. Default: no.
+    pub send_baggage: bool,
     /// How long one attempt may take. Default: 30 s.
     pub timeout: Duration,
     /// How often a request is sent at most. Default: 4.
@@ -67,6 +72,7 @@ impl HttpEmbeddingsOptions {
             request_size: 64,
             concurrency: 4,
             api_key: None,
+            send_baggage: false,
             timeout: Duration::from_secs(30),
             attempts: 4,
             backoff: Duration::from_millis(250),
@@ -94,6 +100,12 @@ impl HttpEmbeddingsOptions {
     /// Sets [`api_key`](Self::api_key).
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.api_key = Some(key.into());
+        self
+    }
+
+    /// Sets [`send_baggage`](Self::send_baggage).
+    pub fn send_baggage(mut self, send: bool) -> Self {
+        self.send_baggage = send;
         self
     }
 
@@ -207,6 +219,9 @@ impl HttpEmbeddings {
             *request.uri_mut() = self.endpoint.clone();
             *request.headers_mut() = self.headers.clone();
             inject(request.headers_mut());
+            if let Some(baggage) = baggage().filter(|_| self.options.send_baggage) {
+                request.headers_mut().insert(BAGGAGE, baggage);
+            }
             let (head, body) = self.client.request(request).await?.into_parts();
             let body = Limited::new(body, LONGEST_ANSWER).collect().await?.to_bytes();
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>((head, body))
@@ -278,6 +293,12 @@ impl fmt::Debug for HttpEmbeddings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("HttpEmbeddings").field("options", &self.options).finish_non_exhaustive()
     }
+}
+
+/// The current baggage as a header.
+fn baggage() -> Option<HeaderValue> {
+    let context = TraceContext::current_with_baggage()?;
+    HeaderValue::from_str(context.headers.get(BAGGAGE)?).ok()
 }
 
 fn failure(

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._async import AsyncDatabase
+from ._async import AsyncDatabase, AsyncJob
 from ._embedder import Embedder
 from ._percolate_rocks import (
     ClosedError,
@@ -26,6 +26,7 @@ from ._percolate_rocks import (
     ExistsError,
     ForkedError,
     FormatError,
+    HttpEmbeddings,
     Job,
     JobError,
     LockedError,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncDatabase",
+    "AsyncJob",
     "ClosedError",
     "CorruptionError",
     "Database",
@@ -63,6 +65,7 @@ __all__ = [
     "ExistsError",
     "ForkedError",
     "FormatError",
+    "HttpEmbeddings",
     "Job",
     "JobError",
     "LockedError",

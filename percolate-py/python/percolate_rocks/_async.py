@@ -7,9 +7,10 @@ children of the Python span that awaits. Cancelling an await stops the waiting; 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, TypeVar
@@ -22,6 +23,56 @@ T = TypeVar("T")
 Trace = TraceContext | Mapping[str, str] | None
 
 _END = object()
+
+
+class AsyncJob:
+    """A `Job` whose end is awaited: `await job`, or `await job.wait(timeout)`. No thread waits meanwhile."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    @property
+    def task(self) -> str:
+        """The task, as it was named to `submit`."""
+        return self._job.task
+
+    @property
+    def target(self) -> str | None:
+        """The table or the column family that was named to `submit`."""
+        return self._job.target
+
+    @property
+    def status(self) -> Literal["pending", "succeeded", "failed"]:
+        """As `Job.status`."""
+        return self._job.status
+
+    @property
+    def done(self) -> bool:
+        """Whether the job has ended, well or not."""
+        return self._job.done
+
+    async def wait(self, timeout: float | None = None) -> bool:
+        """As `Job.wait`."""
+        loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+
+        def tell() -> None:
+            # A loop that was closed meanwhile has nobody waiting.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(ended.set)
+
+        self._job._when_done(tell)
+        try:
+            await asyncio.wait_for(ended.wait(), timeout)
+        except asyncio.TimeoutError:
+            return False
+        return self._job.wait(0)
+
+    def __await__(self) -> Generator[Any, None, bool]:
+        return self.wait().__await__()
+
+    def __repr__(self) -> str:
+        return repr(self._job).replace("<Job", "<AsyncJob", 1)
 
 
 class AsyncDatabase:
@@ -46,6 +97,7 @@ class AsyncDatabase:
 
     def __init__(self, database: Database, *, threads: int | None = None) -> None:
         self._database = database
+        self._threads = threads
         self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="percolate-async")
 
     @classmethod
@@ -58,6 +110,15 @@ class AsyncDatabase:
     def database(self) -> Database:
         """The database underneath."""
         return self._database
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._database.closed
+
+    def for_tenant(self, tenant: str) -> AsyncDatabase:
+        """As `Database.for_tenant`. It has threads of its own, and is to be closed too."""
+        return AsyncDatabase(self._database.for_tenant(tenant), threads=self._threads)
 
     async def close(self) -> None:
         """Waits for calls that are at work, and closes the database."""
@@ -80,6 +141,18 @@ class AsyncDatabase:
     async def register_schema(self, table: str, schema: Mapping[str, Any], *, trace_context: Trace = None) -> None:
         """As `Database.register_schema`."""
         await self._run(self._database.register_schema, table, schema, trace_context=trace_context)
+
+    async def schema(self, table: str) -> dict[str, Any]:
+        """As `Database.schema`."""
+        return await self._run(self._database.schema, table)
+
+    async def tables(self) -> list[str]:
+        """As `Database.tables`."""
+        return await self._run(self._database.tables)
+
+    async def column_families(self) -> list[str]:
+        """As `Database.column_families`."""
+        return await self._run(self._database.column_families)
 
     async def insert(self, table: str, data: Mapping[str, Any], *, trace_context: Trace = None) -> str:
         """As `Database.insert`."""
@@ -147,6 +220,10 @@ class AsyncDatabase:
         """As `Database.generate_embeddings`. The embedder is called on another thread."""
         return await self._run(self._database.generate_embeddings, table, trace_context=trace_context)
 
+    async def embed_anew(self, table: str, *, trace_context: Trace = None) -> int:
+        """As `Database.embed_anew`."""
+        return await self._run(self._database.embed_anew, table, trace_context=trace_context)
+
     async def search(
         self,
         table: str,
@@ -158,6 +235,20 @@ class AsyncDatabase:
     ) -> list[tuple[dict[str, Any], float]]:
         """As `Database.search`."""
         return await self._run(self._database.search, table, text, limit, where=where, trace_context=trace_context)
+
+    async def search_vector(
+        self,
+        table: str,
+        vector: Sequence[float],
+        limit: int = 10,
+        *,
+        where: Callable[[dict[str, Any]], object] | None = None,
+        trace_context: Trace = None,
+    ) -> list[tuple[dict[str, Any], float]]:
+        """As `Database.search_vector`."""
+        return await self._run(
+            self._database.search_vector, table, vector, limit, where=where, trace_context=trace_context
+        )
 
     async def store_resource(self, resource_id: str, data: bytes, *, trace_context: Trace = None) -> None:
         """As `Database.store_resource`."""
@@ -173,13 +264,17 @@ class AsyncDatabase:
 
     async def submit(
         self,
-        task: Literal["generate_embeddings", "save_index", "load_index", "flush_wal"],
-        table: str | None = None,
+        task: Literal["generate_embeddings", "save_index", "load_index", "compact", "flush_wal"],
+        target: str | None = None,
         *,
         trace_context: Trace = None,
-    ) -> Job:
+    ) -> AsyncJob:
         """As `Database.submit`: returns as soon as the task is handed in."""
-        return await self._run(self._database.submit, task, table, trace_context=trace_context)
+        return AsyncJob(await self._run(self._database.submit, task, target, trace_context=trace_context))
+
+    async def background_status(self) -> dict[str, int]:
+        """As `Database.background_status`."""
+        return await self._run(self._database.background_status)
 
     async def rebuild_indexes(
         self,
@@ -191,6 +286,14 @@ class AsyncDatabase:
         """As `Database.rebuild_indexes`. `on_progress` is called on another thread."""
         return await self._run(
             self._database.rebuild_indexes, table, on_progress=on_progress, trace_context=trace_context
+        )
+
+    async def rebuild_vector_indexes(
+        self, *, on_progress: Callable[[int], object] | None = None, trace_context: Trace = None
+    ) -> dict[str, int]:
+        """As `Database.rebuild_vector_indexes`. `on_progress` is called on another thread."""
+        return await self._run(
+            self._database.rebuild_vector_indexes, on_progress=on_progress, trace_context=trace_context
         )
 
     async def verify_indexes(self, *, trace_context: Trace = None) -> dict[str, int]:

@@ -1,24 +1,34 @@
-"""Python functions that Rust calls: their spans become children of the Rust span."""
+"""Python functions that Rust calls: their spans become children of the Rust span, and they see the caller's baggage."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict
 
-from opentelemetry import context, trace
+from opentelemetry import baggage, context, trace
 
 
-def call_in_span(
-    function: Callable[[Any], Any],
-    argument: Any,
-    ids: tuple[int, int, int, bool, list[tuple[str, str]]],
-) -> Any:
-    """Calls a function with a Rust span as the current one."""
-    trace_id, span_id, flags, is_remote, state = ids
-    span_context = trace.SpanContext(
-        trace_id, span_id, is_remote, trace.TraceFlags(flags), trace.TraceState(state) if state else None
-    )
-    token = context.attach(trace.set_span_in_context(trace.NonRecordingSpan(span_context)))
+class Surroundings(TypedDict):
+    """What is current in Rust."""
+
+    span: tuple[int, int, int, bool, list[tuple[str, str]]] | None
+    baggage: list[tuple[str, str]]
+
+
+def call_in_span(function: Callable[[Any], Any], argument: Any, around: Surroundings) -> Any:
+    """Calls a function with what is current in Rust as its current context."""
+    current = context.get_current()
+    if around["span"] is not None:
+        trace_id, span_id, flags, is_remote, state = around["span"]
+        span_context = trace.SpanContext(
+            trace_id, span_id, is_remote, trace.TraceFlags(flags), trace.TraceState(state) if state else None
+        )
+        current = trace.set_span_in_context(trace.NonRecordingSpan(span_context), current)
+    # On the caller's own thread its baggage is there already, with values of any type.
+    if not baggage.get_all(current):
+        for name, value in around["baggage"]:
+            current = baggage.set_baggage(name, value, current)
+    token = context.attach(current)
     try:
         return function(argument)
     finally:

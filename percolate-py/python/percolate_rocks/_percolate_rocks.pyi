@@ -68,10 +68,38 @@ class TraceContext:
     def __hash__(self) -> int: ...
 
 @final
+class HttpEmbeddings:
+    def __new__(
+        cls,
+        endpoint: str,
+        model: str,
+        dimensions: int,
+        *,
+        api_key: str | None = None,
+        request_dimensions: bool = False,
+        timeout: float = 30.0,
+        attempts: int = 4,
+        send_baggage: bool | None = None,
+    ) -> Self: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def dimensions(self) -> int: ...
+    def embed(self, texts: Sequence[str]) -> list[list[float]]: ...
+
+@final
 class Job:
+    @property
+    def task(self) -> str: ...
+    @property
+    def target(self) -> str | None: ...
+    @property
+    def status(self) -> Literal["pending", "succeeded", "failed"]: ...
     @property
     def done(self) -> bool: ...
     def wait(self, timeout: float | None = None) -> bool: ...
+    # For `AsyncJob` alone.
+    def _when_done(self, function: Callable[[], object]) -> None: ...
 
 @final
 class EntityIterator:
@@ -151,22 +179,36 @@ class Database:
         where: Callable[[dict[str, Any]], object] | None = None,
         trace_context: _Trace = None,
     ) -> list[tuple[dict[str, Any], float]]: ...
+    def search_vector(
+        self,
+        table: str,
+        vector: Sequence[float],
+        limit: int = 10,
+        *,
+        where: Callable[[dict[str, Any]], object] | None = None,
+        trace_context: _Trace = None,
+    ) -> list[tuple[dict[str, Any], float]]: ...
     def store_resource(self, resource_id: str, data: bytes, *, trace_context: _Trace = None) -> None: ...
     def load_resource(self, resource_id: str, *, trace_context: _Trace = None) -> bytes | None: ...
     def delete_resource(self, resource_id: str, *, trace_context: _Trace = None) -> None: ...
     def submit(
         self,
-        task: Literal["generate_embeddings", "save_index", "load_index", "flush_wal"],
-        table: str | None = None,
+        task: Literal["generate_embeddings", "save_index", "load_index", "compact", "flush_wal"],
+        target: str | None = None,
         *,
         trace_context: _Trace = None,
     ) -> Job: ...
+    def background_status(self) -> dict[str, int]: ...
+    def column_families(self) -> list[str]: ...
     def rebuild_indexes(
         self,
         table: str | None = None,
         *,
         on_progress: Callable[[int], object] | None = None,
         trace_context: _Trace = None,
+    ) -> dict[str, int]: ...
+    def rebuild_vector_indexes(
+        self, *, on_progress: Callable[[int], object] | None = None, trace_context: _Trace = None
     ) -> dict[str, int]: ...
     def verify_indexes(self, *, trace_context: _Trace = None) -> dict[str, int]: ...
     def flush(self, *, trace_context: _Trace = None) -> None: ...

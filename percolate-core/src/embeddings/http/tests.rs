@@ -58,6 +58,13 @@ fn vectors() -> String {
 
 /// Embeds two texts; the result, and what the endpoint was asked.
 fn embed(answers: Vec<String>) -> (Result<Vec<Vec<f32>>, EmbeddingError>, Vec<String>) {
+    embed_with(answers, |options| options)
+}
+
+fn embed_with(
+    answers: Vec<String>,
+    more: impl FnOnce(HttpEmbeddingsOptions) -> HttpEmbeddingsOptions,
+) -> (Result<Vec<Vec<f32>>, EmbeddingError>, Vec<String>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (address, asked) = endpoint(answers).await;
@@ -66,7 +73,7 @@ fn embed(answers: Vec<String>) -> (Result<Vec<Vec<f32>>, EmbeddingError>, Vec<St
             .attempts(3)
             .timeout(Duration::from_millis(500))
             .backoff(Duration::from_millis(1));
-        let provider = HttpEmbeddings::new(options).unwrap();
+        let provider = HttpEmbeddings::new(more(options)).unwrap();
         let result = provider.embed(&["one".to_owned(), "two".to_owned()]).await;
         let asked = asked.lock().unwrap().clone();
         (result, asked)
@@ -93,6 +100,16 @@ fn requests_carry_the_trace_context() {
     let _guard = attach_trace_context(PARENT.parse().ok());
     let (_, asked) = embed(vec![vectors()]);
     assert!(asked[0].to_lowercase().contains(&format!("traceparent: {PARENT}")), "{}", asked[0]);
+}
+
+#[test]
+fn baggage_stays_at_home_unless_it_is_asked_for() {
+    let headers = [("baggage", "tenant=acme")];
+    let _guard = attach_trace_context(Some(TraceContext::from_headers_with_baggage(headers)));
+    let (_, asked) = embed(vec![vectors()]);
+    assert!(!asked[0].to_lowercase().contains("baggage"), "{}", asked[0]);
+    let (_, asked) = embed_with(vec![vectors()], |options| options.send_baggage(true));
+    assert!(asked[0].to_lowercase().contains("baggage: tenant=acme"), "{}", asked[0]);
 }
 
 #[test]
