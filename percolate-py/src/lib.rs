@@ -16,6 +16,7 @@ mod metrics;
 mod sampler;
 mod spans;
 mod telemetry;
+mod views;
 mod worker;
 
 use pyo3::exceptions::PyImportError;

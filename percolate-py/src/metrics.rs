@@ -1,14 +1,15 @@
 //! Rust metrics for the readers of the Python application's meter provider.
 //!
 //! The Rust SDK aggregates, one pipeline per Python reader with that reader's temporality; a Python reader that
-//! collects takes what was aggregated. Histograms arrive whole, with their own bounds and exact counts.
+//! collects takes what was aggregated. Histograms arrive whole, with their own bounds and exact counts. What the
+//! application's views want of them is in `views`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, ExponentialBucket, MetricData, ResourceMetrics};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 use percolate_core::otel::runtime::MeterProviderHandle;
@@ -16,6 +17,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::spans::{attributes, nanoseconds};
+use crate::views::{self, Aggregating, View};
 
 /// Pipelines collect when a Python reader asks; by themselves practically never.
 const NEVER: Duration = Duration::from_hours(24 * 365);
@@ -27,14 +29,26 @@ const WAITING: usize = 64;
 pub(crate) struct Meters {
     provider: SdkMeterProvider,
     readers: Vec<Arc<Store>>,
+    refused_views: Vec<String>,
+}
+
+/// What `percolate_rocks._bridge` says of the Python meter provider.
+#[derive(Debug, FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct MeterSettings {
+    /// One per reader: `delta` or `cumulative`.
+    temporalities: Vec<String>,
+    views: Vec<View>,
+    /// How the readers want histograms.
+    histograms: Aggregating,
 }
 
 impl Meters {
-    /// One pipeline per temporality: `delta` or `cumulative`.
-    pub(crate) fn start(temporalities: &[String]) -> PyResult<Self> {
-        let mut builder = SdkMeterProvider::builder();
+    /// One pipeline per reader.
+    pub(crate) fn start(settings: MeterSettings) -> PyResult<Self> {
+        let (mut builder, refused_views) = views::add(SdkMeterProvider::builder(), settings.views, settings.histograms);
         let mut readers = Vec::new();
-        for name in temporalities {
+        for name in &settings.temporalities {
             let temporality = match name.as_str() {
                 "delta" => Temporality::Delta,
                 "cumulative" => Temporality::Cumulative,
@@ -44,7 +58,12 @@ impl Meters {
             readers.push(Arc::clone(&store));
             builder = builder.with_reader(PeriodicReader::builder(Exporter(store)).with_interval(NEVER).build());
         }
-        Ok(Self { provider: builder.build(), readers })
+        Ok(Self { provider: builder.build(), readers, refused_views })
+    }
+
+    /// The views that the Rust SDK did not take, in words.
+    pub(crate) fn refused_views(&self) -> &[String] {
+        &self.refused_views
     }
 
     pub(crate) fn provider(&self) -> MeterProviderHandle {
@@ -87,10 +106,9 @@ impl PushMetricExporter for Exporter {
             let version = scope.scope().version().map(str::to_owned);
             let schema_url = scope.scope().schema_url().map(str::to_owned);
             let scope_names = (name, version, schema_url);
-            scope.metrics().filter_map(move |metric| {
-                let data = Data::copy(metric.data())?;
+            scope.metrics().map(move |metric| {
                 let names = (metric.name().to_owned(), metric.description().to_owned(), metric.unit().to_owned());
-                Some(Metric { scope: scope_names.clone(), names, data })
+                Metric { scope: scope_names.clone(), names, data: Data::copy(metric.data()) }
             })
         });
         let copied: Vec<_> = copied.collect();
@@ -131,6 +149,7 @@ enum Data {
     Sum { monotonic: bool, delta: bool, times: (u64, u64), points: Vec<(Vec<KeyValue>, Number)> },
     Gauge { times: (u64, u64), points: Vec<(Vec<KeyValue>, Number)> },
     Histogram { delta: bool, times: (u64, u64), points: Vec<HistogramPoint> },
+    Exponential { delta: bool, times: (u64, u64), points: Vec<ExponentialPoint> },
 }
 
 #[derive(Debug)]
@@ -142,6 +161,26 @@ struct HistogramPoint {
     buckets: Vec<u64>,
     min: Option<Number>,
     max: Option<Number>,
+}
+
+#[derive(Debug)]
+struct ExponentialPoint {
+    attributes: Vec<KeyValue>,
+    count: u64,
+    sum: Number,
+    scale: i8,
+    zero_count: u64,
+    positive: Buckets,
+    negative: Buckets,
+    min: Option<Number>,
+    max: Option<Number>,
+}
+
+/// The index of the first bucket, and the counts from there on.
+type Buckets = (i32, Vec<u64>);
+
+fn buckets(buckets: &ExponentialBucket) -> Buckets {
+    (buckets.offset(), buckets.counts().collect())
 }
 
 #[derive(Debug, Clone, Copy, IntoPyObject)]
@@ -177,7 +216,7 @@ fn span_of(start: Option<SystemTime>, end: SystemTime) -> (u64, u64) {
 }
 
 impl Data {
-    fn copy(data: &AggregatedMetrics) -> Option<Self> {
+    fn copy(data: &AggregatedMetrics) -> Self {
         match data {
             AggregatedMetrics::F64(data) => Self::copy_of(data),
             AggregatedMetrics::U64(data) => Self::copy_of(data),
@@ -185,9 +224,8 @@ impl Data {
         }
     }
 
-    /// `None` for exponential histograms, which percolate's instruments do not use here.
-    fn copy_of<T: Copy + Into<Number>>(data: &MetricData<T>) -> Option<Self> {
-        Some(match data {
+    fn copy_of<T: Copy + Into<Number>>(data: &MetricData<T>) -> Self {
+        match data {
             MetricData::Sum(sum) => Self::Sum {
                 monotonic: sum.is_monotonic(),
                 delta: sum.temporality() == Temporality::Delta,
@@ -214,8 +252,25 @@ impl Data {
                     })
                     .collect(),
             },
-            MetricData::ExponentialHistogram(_) => return None,
-        })
+            MetricData::ExponentialHistogram(histogram) => Self::Exponential {
+                delta: histogram.temporality() == Temporality::Delta,
+                times: span_of(Some(histogram.start_time()), histogram.time()),
+                points: histogram
+                    .data_points()
+                    .map(|point| ExponentialPoint {
+                        attributes: point.attributes().cloned().collect(),
+                        count: point.count() as u64,
+                        sum: point.sum().into(),
+                        scale: point.scale(),
+                        zero_count: point.zero_count(),
+                        positive: buckets(point.positive_bucket()),
+                        negative: buckets(point.negative_bucket()),
+                        min: point.min().map(Into::into),
+                        max: point.max().map(Into::into),
+                    })
+                    .collect(),
+            },
+        }
     }
 
     fn into_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
@@ -233,6 +288,16 @@ impl Data {
                     .map(|p| Ok((attributes(py, &p.attributes)?, p.count, p.sum, p.bounds, p.buckets, p.min, p.max)))
                     .collect::<PyResult<Vec<_>>>()?;
                 ("histogram", delta, times, points, false).into_pyobject(py)?
+            }
+            Self::Exponential { delta, times, points } => {
+                let points = points
+                    .into_iter()
+                    .map(|p| {
+                        let buckets = (p.scale, p.zero_count, p.positive, p.negative);
+                        Ok((attributes(py, &p.attributes)?, p.count, p.sum, buckets, p.min, p.max))
+                    })
+                    .collect::<PyResult<Vec<_>>>()?;
+                ("exponential", delta, times, points, false).into_pyobject(py)?
             }
         };
         Ok(object.into_any().unbind())

@@ -14,7 +14,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::metrics::Meters;
+use crate::metrics::{MeterSettings, Meters};
 use crate::sampler::PythonSampler;
 use crate::spans::Bridge;
 
@@ -96,7 +96,7 @@ fn _set_automatic(on: bool, at_once: bool) {
     AUTOMATIC.store(if on { when } else { OFF }, Ordering::Relaxed);
 }
 
-/// Delivers spans to `deliver` and, when `temporalities` names one per reader, metrics to `_collect`.
+/// Delivers spans to `deliver` and, when `meters` says how, metrics to `_collect`.
 ///
 /// `sampler` is a name with an argument, as in `("parent", ("ratio", 0.1))`, or a Python sampler.
 #[pyfunction]
@@ -105,13 +105,13 @@ fn _install_python(
     py: Python<'_>,
     deliver: Py<PyAny>,
     sampler: &Bound<'_, PyAny>,
-    temporalities: Vec<String>,
+    meters: Option<MeterSettings>,
 ) -> PyResult<()> {
     let sampler = read_sampler(sampler)?;
     py.detach(|| {
         let mut slot = installed();
         refuse_second(slot.as_ref())?;
-        let meters = if temporalities.is_empty() { None } else { Some(Meters::start(&temporalities)?) };
+        let meters = meters.map(Meters::start).transpose()?;
         let bridge = Bridge::start(deliver)?;
         let runtime = Runtime::build(RuntimeConfig {
             meter_provider: meters.as_ref().map(Meters::provider),
@@ -236,6 +236,7 @@ fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
             export = "python";
             metrics = pipeline.meters.is_some();
             counts = (delivered, dropped + pipeline.runtime.dropped_spans(), failed);
+            warnings = pipeline.meters.map(|meters| meters.refused_views().to_vec()).unwrap_or_default();
         }
         Some(Installed::Rust(guard)) => {
             let rust = guard.status();

@@ -6,16 +6,30 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.metrics import Counter as CounterInstrument
+from opentelemetry.sdk.metrics import Histogram as HistogramInstrument
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
+    ExponentialHistogram,
     Histogram,
     HistogramDataPoint,
     InMemoryMetricReader,
+    Metric,
     MetricsData,
+    Sum,
+)
+from opentelemetry.sdk.metrics.view import (
+    DropAggregation,
+    ExplicitBucketHistogramAggregation,
+    ExponentialBucketHistogramAggregation,
+    SumAggregation,
+    View,
 )
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
@@ -49,8 +63,6 @@ def durations(data: MetricsData | None) -> tuple[Histogram, list[HistogramDataPo
 
 @pytest.mark.parametrize("temporality", [AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA])
 def test_python_readers_collect_rust_histograms(db: Database, temporality: AggregationTemporality) -> None:
-    from opentelemetry.sdk.metrics import Histogram as HistogramInstrument
-
     reader = InMemoryMetricReader(preferred_temporality={HistogramInstrument: temporality})
     meters = MeterProvider([reader], shutdown_on_exit=False)
     tracers = TracerProvider(shutdown_on_exit=False)
@@ -96,6 +108,145 @@ def test_metrics_are_exact_when_nothing_is_sampled(db: Database) -> None:
         percolate_rocks.shutdown()
         meters.shutdown()
         tracers.shutdown()
+
+
+def metrics_of(data: MetricsData | None) -> dict[str, Metric]:
+    """All metrics by name."""
+    assert data is not None
+    return {m.name: m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics}
+
+
+@contextmanager
+def collecting(
+    views: Sequence[View] = (), *readers: InMemoryMetricReader
+) -> Iterator[InMemoryMetricReader]:
+    """A reader of a private provider with these views, which percolate delivers to."""
+    readers = readers or (InMemoryMetricReader(),)
+    meters = MeterProvider(readers, views=views, shutdown_on_exit=False)
+    tracers = TracerProvider(shutdown_on_exit=False)
+    assert percolate_rocks.configure(tracer_provider=tracers, meter_provider=meters)
+    try:
+        yield readers[0]
+    finally:
+        percolate_rocks.shutdown()
+        meters.shutdown()
+        tracers.shutdown()
+
+
+DURATION = "db.client.operation.duration"
+
+
+def test_a_view_gives_histograms_other_buckets_another_name_and_fewer_attributes(db: Database) -> None:
+    view = View(
+        instrument_type=HistogramInstrument,
+        instrument_name=DURATION,
+        instrument_unit="s",
+        name="rocksdb.duration",
+        description="of mine",
+        attribute_keys={"db.operation.name"},
+        aggregation=ExplicitBucketHistogramAggregation([0.5, 1.0]),
+    )
+    with collecting([view]) as reader:
+        db.load_resource("r")
+        db.store_resource("r", b"x")
+        db.load_resource("r")
+        db.register_schema("more", {})
+        found = metrics_of(reader.get_metrics_data())
+    assert DURATION not in found
+    metric = found["rocksdb.duration"]
+    assert metric.description == "of mine"
+    assert metric.unit == "s"
+    points = {point.attributes["db.operation.name"]: point for point in metric.data.data_points if point.attributes}
+    assert {tuple(point.attributes or ()) for point in metric.data.data_points} == {("db.operation.name",)}
+    get = points["get"]
+    assert isinstance(get, HistogramDataPoint)
+    assert list(get.explicit_bounds) == [0.5, 1.0]
+    assert (get.count, list(get.bucket_counts)) == (2, [2, 0, 0])
+
+
+@pytest.mark.parametrize("pattern", ["db.client.*", "*", "db.client.operation.duratio?", "DB.client.operation.duration"])
+def test_a_view_can_drop_what_its_pattern_matches(db: Database, pattern: str) -> None:
+    with collecting([View(instrument_name=pattern, aggregation=DropAggregation())]) as reader:
+        db.load_resource("r")
+        data = reader.get_metrics_data()
+    assert data is None or DURATION not in metrics_of(data)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        View(instrument_name="http.*", aggregation=DropAggregation()),
+        View(instrument_name="db.client.operation.duration?", aggregation=DropAggregation()),
+        View(meter_name="app", aggregation=DropAggregation()),
+        View(meter_version="0", meter_name="percolate", aggregation=DropAggregation()),
+        View(instrument_type=CounterInstrument, aggregation=DropAggregation()),
+        View(instrument_unit="ms", aggregation=DropAggregation()),
+    ],
+)
+def test_a_view_of_something_else_changes_nothing(db: Database, other: View) -> None:
+    with collecting([other]) as reader:
+        db.load_resource("r")
+        _, (point,) = durations(reader.get_metrics_data())
+    assert len(point.explicit_bounds) == 22
+
+
+def test_two_views_of_one_instrument_are_two_streams(db: Database) -> None:
+    views = [
+        View(instrument_name=DURATION, name="calls", aggregation=SumAggregation(), attribute_keys=set()),
+        View(instrument_name=DURATION),
+    ]
+    with collecting(views) as reader:
+        db.load_resource("r")
+        found = metrics_of(reader.get_metrics_data())
+    assert isinstance(found["calls"].data, Sum)
+    assert isinstance(found[DURATION].data, Histogram)
+
+
+@pytest.mark.parametrize("way", ["view", "reader"])
+@pytest.mark.parametrize("temporality", [AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA])
+def test_exponential_histograms_arrive_whole(db: Database, way: str, temporality: AggregationTemporality) -> None:
+    aggregation = ExponentialBucketHistogramAggregation(max_size=80)
+    reader = InMemoryMetricReader(
+        preferred_temporality={HistogramInstrument: temporality},
+        preferred_aggregation={HistogramInstrument: aggregation} if way == "reader" else None,
+    )
+    views = [View(instrument_name=DURATION, aggregation=aggregation)] if way == "view" else []
+    with collecting(views, reader):
+        for _ in range(10):
+            db.load_resource("r")
+        metric = metrics_of(reader.get_metrics_data())[DURATION]
+    assert isinstance(metric.data, ExponentialHistogram)
+    assert metric.data.aggregation_temporality is temporality
+    (point,) = metric.data.data_points
+    assert point.attributes is not None
+    assert point.attributes["db.operation.name"] == "get"
+    assert point.count == 10 == point.zero_count + sum(point.positive.bucket_counts)
+    assert 0 < len(point.positive.bucket_counts) <= 80
+    assert 0 < point.min <= point.max <= point.sum < 60
+    base = 2 ** 2**-point.scale
+    assert base**point.positive.offset < point.min <= base ** (point.positive.offset + 1) * 1.000001
+    assert sum(point.negative.bucket_counts) == 0
+
+
+def test_readers_that_want_different_histograms_get_explicit_buckets(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    exponential = InMemoryMetricReader(
+        preferred_aggregation={HistogramInstrument: ExponentialBucketHistogramAggregation()}
+    )
+    with collecting([], exponential, InMemoryMetricReader()):
+        db.load_resource("r")
+        assert isinstance(metrics_of(exponential.get_metrics_data())[DURATION].data, Histogram)
+    assert "want different histograms" in caplog.text
+
+
+def test_a_view_that_cannot_be_applied_is_reported(db: Database) -> None:
+    view = View(instrument_name=DURATION, aggregation=ExplicitBucketHistogramAggregation([2.0, 1.0]))
+    with collecting([view]) as reader:
+        db.load_resource("r")
+        durations(reader.get_metrics_data())
+        (warning,) = percolate_rocks.status()["warnings"]
+    assert warning.startswith(f'a View of "{DURATION}" is not applied: ')
 
 
 class OnlyGets(Sampler):

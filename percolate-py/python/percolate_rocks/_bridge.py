@@ -177,7 +177,6 @@ class MetricsBridge:
         self.provider = provider
         self._readers = readers
         self._before: list[Callable[..., Any]] = []
-        self.temporalities = [_temporality(reader) for reader in readers]
 
     @classmethod
     def to(cls, provider: Any) -> MetricsBridge | None:
@@ -191,6 +190,19 @@ class MetricsBridge:
             readers = getattr(getattr(provider, "_sdk_config", None), "metric_readers", None)
         usable = [reader for reader in readers or () if getattr(reader, "_collect", None) is not None]
         return cls(provider, usable) if usable else None
+
+    def settings(self) -> dict[str, Any]:
+        """What the native side has to know of the provider's readers and views."""
+        views = getattr(getattr(self.provider, "_sdk_config", None), "views", ())
+        wanted = [_aggregation(_chosen(reader, "_instrument_class_aggregation")) for reader in self._readers]
+        if any(each != wanted[0] for each in wanted):
+            logger.warning("the readers of the MeterProvider want different histograms: Rust metrics have their own")
+            wanted = [_aggregation(None)]
+        return {
+            "temporalities": [_temporality(reader) for reader in self._readers],
+            "views": [_view(view) for view in views],
+            "histograms": wanted[0],
+        }
 
     def attach(self) -> None:
         """Puts our collection behind each reader's own."""
@@ -217,13 +229,68 @@ def _collecting(before: Callable[..., Any], index: int, provider: Any) -> Callab
     return collect
 
 
+def _chosen(reader: Any, choice: str) -> Any:
+    """What a reader wants of histograms. The keys are the SDK's own classes, which have no public name."""
+    chosen = getattr(reader, choice, {})
+    return next((what for kind, what in chosen.items() if kind.__name__.endswith("Histogram")), None)
+
+
 def _temporality(reader: Any) -> str:
     from opentelemetry.sdk.metrics.export import AggregationTemporality
 
-    # Its keys are the SDK's own instrument classes, which have no public name.
-    chosen = getattr(reader, "_instrument_class_temporality", {})
-    histograms = [temporality for kind, temporality in chosen.items() if kind.__name__.endswith("Histogram")]
-    return "delta" if AggregationTemporality.DELTA in histograms else "cumulative"
+    delta = _chosen(reader, "_instrument_class_temporality") is AggregationTemporality.DELTA
+    return "delta" if delta else "cumulative"
+
+
+def _view(view: Any) -> dict[str, Any]:
+    """A view of the SDK, whose parts have no public names, as the native side understands it."""
+    from opentelemetry.sdk import metrics
+
+    kinds = {
+        "counter": metrics.Counter,
+        "up_down_counter": metrics.UpDownCounter,
+        "histogram": metrics.Histogram,
+        "observable_counter": metrics.ObservableCounter,
+        "observable_up_down_counter": metrics.ObservableUpDownCounter,
+        "observable_gauge": metrics.ObservableGauge,
+    }
+    wanted = getattr(view, "_instrument_type", None)
+    pattern = getattr(view, "_instrument_name", None)
+    attributes = getattr(view, "_attribute_keys", None)
+    return {
+        "kinds": [name for name, kind in kinds.items() if wanted is None or issubclass(kind, wanted)],
+        "instrument": pattern.lower() if pattern is not None else None,
+        "unit": getattr(view, "_instrument_unit", None),
+        "meter": getattr(view, "_meter_name", None),
+        "version": getattr(view, "_meter_version", None),
+        "schema_url": getattr(view, "_meter_schema_url", None),
+        "name": getattr(view, "_name", None),
+        "description": getattr(view, "_description", None),
+        "attributes": list(attributes) if attributes is not None else None,
+        "limit": getattr(view, "_aggregation_cardinality_limit", None),
+        "aggregation": _aggregation(getattr(view, "_aggregation", None)),
+    }
+
+
+def _aggregation(aggregation: Any) -> dict[str, Any]:
+    """An aggregation of the SDK, or the default one, as the native side understands it."""
+    from opentelemetry.sdk.metrics import view
+
+    kinds = {
+        view.DropAggregation: "drop",
+        view.SumAggregation: "sum",
+        view.LastValueAggregation: "last_value",
+        view.ExplicitBucketHistogramAggregation: "explicit",
+        view.ExponentialBucketHistogramAggregation: "exponential",
+    }
+    bounds = getattr(aggregation, "_boundaries", None)
+    return {
+        "kind": kinds.get(type(aggregation), "default"),
+        "bounds": [float(bound) for bound in bounds] if bounds is not None else None,
+        "max_size": getattr(aggregation, "_max_size", 160),
+        "max_scale": getattr(aggregation, "_max_scale", 20),
+        "record_min_max": getattr(aggregation, "_record_min_max", True),
+    }
 
 
 def _with_ours(data: Any, ours: list[Any], provider: Any) -> Any:
@@ -253,6 +320,9 @@ def _with_ours(data: Any, ours: list[Any], provider: Any) -> Any:
 def _metric(name: str, description: str, unit: str, parts: tuple[Any, ...]) -> Any:
     from opentelemetry.sdk.metrics.export import (
         AggregationTemporality,
+        Buckets,
+        ExponentialHistogram,
+        ExponentialHistogramDataPoint,
         Gauge,
         Histogram,
         HistogramDataPoint,
@@ -279,6 +349,27 @@ def _metric(name: str, description: str, unit: str, parts: tuple[Any, ...]) -> A
                     max=largest,
                 )
                 for attributes, count, total, bounds, buckets, smallest, largest in points
+            ],
+            aggregation_temporality=temporality,
+        )
+    elif kind == "exponential":
+        data = ExponentialHistogram(
+            data_points=[
+                ExponentialHistogramDataPoint(
+                    attributes=attributes,
+                    start_time_unix_nano=start,
+                    time_unix_nano=end,
+                    count=count,
+                    sum=total,
+                    scale=scale,
+                    zero_count=zeros,
+                    positive=Buckets(*positive),
+                    negative=Buckets(*negative),
+                    flags=0,
+                    min=smallest,
+                    max=largest,
+                )
+                for attributes, count, total, (scale, zeros, positive, negative), smallest, largest in points
             ],
             aggregation_temporality=temporality,
         )

@@ -44,7 +44,7 @@ class Status(TypedDict):
     spans_dropped: int
     #: Batches (or, exported from Rust, spans) that the receiver failed to take.
     failed_batches: int
-    #: Variables that were not used as they stand.
+    #: Variables and metric Views that were not used as they stand.
     warnings: list[str]
     #: The process this is about: after a fork, the child has its own.
     pid: int
@@ -275,8 +275,7 @@ def _install(tracer_provider: Any, meter_provider: Any) -> bool:
         return False
     spans = SpanBridge(tracer_provider)
     metrics = None if meter_provider is False else MetricsBridge.to(meter_provider)
-    temporalities = metrics.temporalities if metrics is not None else []
-    _native._install_python(spans.deliver, spans.sampler(), temporalities)
+    _native._install_python(spans.deliver, spans.sampler(), metrics.settings() if metrics is not None else None)
     spans.attach()
     if metrics is not None:
         metrics.attach()

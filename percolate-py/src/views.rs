@@ -1,0 +1,162 @@
+//! Views of the Python application's meter provider, applied where Rust metrics are aggregated.
+//!
+//! `percolate_rocks._bridge` reads a view; this file matches instruments as the Python SDK does (names and units by
+//! pattern, everything else exactly) and answers in the Rust SDK's terms.
+
+use opentelemetry::Key;
+use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, MeterProviderBuilder, Stream};
+use pyo3::prelude::*;
+
+/// A view as Python hands it over.
+#[derive(Debug, Clone, FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct View {
+    /// The kinds of instruments it is for.
+    kinds: Vec<String>,
+    /// Patterns with `*` and `?`, and exact texts; `None` for any.
+    instrument: Option<String>,
+    unit: Option<String>,
+    meter: Option<String>,
+    version: Option<String>,
+    schema_url: Option<String>,
+    /// What the stream is called instead.
+    name: Option<String>,
+    description: Option<String>,
+    /// The attributes that stay; all of them for `None`.
+    attributes: Option<Vec<String>>,
+    limit: Option<usize>,
+    aggregation: Aggregating,
+}
+
+/// An aggregation as Python hands it over.
+#[derive(Debug, Clone, FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Aggregating {
+    /// `default`, `drop`, `sum`, `last_value`, `explicit` or `exponential`.
+    kind: String,
+    bounds: Option<Vec<f64>>,
+    max_size: u32,
+    max_scale: i8,
+    record_min_max: bool,
+}
+
+impl Aggregating {
+    /// `None` for what the instrument itself wants.
+    fn aggregation(&self) -> Option<Aggregation> {
+        let record_min_max = self.record_min_max;
+        Some(match self.kind.as_str() {
+            "drop" => Aggregation::Drop,
+            "sum" => Aggregation::Sum,
+            "last_value" => Aggregation::LastValue,
+            "explicit" => Aggregation::ExplicitBucketHistogram { boundaries: self.bounds.clone()?, record_min_max },
+            "exponential" => Aggregation::Base2ExponentialHistogram {
+                max_size: self.max_size,
+                max_scale: self.max_scale,
+                record_min_max,
+            },
+            _ => return None,
+        })
+    }
+}
+
+/// Adds the views to a provider. `histograms` is what its readers want of histograms that no view is for.
+///
+/// Gives, in words, the views that the SDK refuses; they match nothing.
+pub(crate) fn add(
+    mut builder: MeterProviderBuilder,
+    views: Vec<View>,
+    histograms: Aggregating,
+) -> (MeterProviderBuilder, Vec<String>) {
+    let mut refused = Vec::new();
+    let mut usable = Vec::new();
+    for view in views {
+        match view.stream(&histograms) {
+            Ok(_) => usable.push(view),
+            Err(error) => refused.push(format!("a View of {:?} is not applied: {error}", view.subject())),
+        }
+    }
+    for view in usable.clone() {
+        let histograms = histograms.clone();
+        builder = builder
+            .with_view(move |instrument| view.matches(instrument).then(|| view.stream(&histograms).ok()).flatten());
+    }
+    if let Some(aggregation) = histograms.aggregation() {
+        builder = builder.with_view(move |instrument: &Instrument| {
+            let is_free =
+                instrument.kind() == InstrumentKind::Histogram && !usable.iter().any(|view| view.matches(instrument));
+            let stream = || Stream::builder().with_aggregation(aggregation.clone()).build().ok();
+            is_free.then(stream).flatten()
+        });
+    }
+    (builder, refused)
+}
+
+impl View {
+    fn matches(&self, instrument: &Instrument) -> bool {
+        let scope = instrument.scope();
+        let is = |wanted: &Option<String>, found: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| found.unwrap_or_default() == wanted)
+        };
+        let fits = |pattern: &Option<String>, text: &str| {
+            pattern.as_deref().is_none_or(|pattern| is_like(pattern.as_bytes(), text.as_bytes()))
+        };
+        let name = instrument.name().to_ascii_lowercase();
+        self.kinds.iter().any(|kind| kind == name_of(instrument.kind()))
+            && fits(&self.instrument, &name)
+            && fits(&self.unit, instrument.unit())
+            && is(&self.meter, Some(scope.name()))
+            && is(&self.version, scope.version())
+            && is(&self.schema_url, scope.schema_url())
+    }
+
+    fn stream(&self, histograms: &Aggregating) -> Result<Stream, Box<dyn std::error::Error>> {
+        let mut stream = Stream::builder();
+        if let Some(name) = &self.name {
+            stream = stream.with_name(name.clone());
+        }
+        if let Some(description) = &self.description {
+            stream = stream.with_description(description.clone());
+        }
+        if let Some(attributes) = &self.attributes {
+            stream = stream.with_allowed_attribute_keys(attributes.iter().cloned().map(Key::from));
+        }
+        if let Some(limit) = self.limit {
+            stream = stream.with_cardinality_limit(limit);
+        }
+        let is_histogram = self.kinds.iter().any(|kind| kind == name_of(InstrumentKind::Histogram));
+        let inherited = || histograms.aggregation().filter(|_| is_histogram && self.aggregation.kind == "default");
+        if let Some(aggregation) = self.aggregation.aggregation().or_else(inherited) {
+            stream = stream.with_aggregation(aggregation);
+        }
+        stream.build()
+    }
+
+    /// What the view is about, for a message.
+    fn subject(&self) -> &str {
+        let named = self.instrument.as_deref().or(self.unit.as_deref()).or(self.meter.as_deref());
+        named.unwrap_or("some instruments")
+    }
+}
+
+fn name_of(kind: InstrumentKind) -> &'static str {
+    match kind {
+        InstrumentKind::Counter => "counter",
+        InstrumentKind::UpDownCounter => "up_down_counter",
+        InstrumentKind::Histogram => "histogram",
+        InstrumentKind::Gauge => "gauge",
+        InstrumentKind::ObservableCounter => "observable_counter",
+        InstrumentKind::ObservableUpDownCounter => "observable_up_down_counter",
+        InstrumentKind::ObservableGauge => "observable_gauge",
+    }
+}
+
+/// Whether `text` is like `pattern`, in which `*` stands for any number of bytes and `?` for one.
+fn is_like(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern, text) {
+        ([], []) => true,
+        ([b'*', rest @ ..], _) => is_like(rest, text) || (!text.is_empty() && is_like(pattern, &text[1..])),
+        ([b'?', rest @ ..], [_, text @ ..]) => is_like(rest, text),
+        ([first, rest @ ..], [found, text @ ..]) => first == found && is_like(rest, text),
+        _ => false,
+    }
+}
