@@ -21,6 +21,8 @@ use crate::embeddings::BatchEmbedder;
 use crate::index::{self, Indexed};
 use crate::schema::entity::{Entity, Record, Timestamp, field_value};
 use crate::schema::{EntityError, Schema, SchemaError};
+#[cfg(feature = "sql")]
+use crate::storage::Snapshot;
 use crate::storage::column_families::{
     DATABASE, ENTITIES, FIELD_INDEX, KEY_INDEX, META, PENDING_EMBEDDINGS, RESOURCES, SCHEMAS,
 };
@@ -78,6 +80,8 @@ struct Core {
     locks: [Mutex<()>; LOCKS],
     embedder: BatchEmbedder,
     vectors: VectorIndexes,
+    #[cfg(feature = "sql")]
+    engine: crate::query::Engine,
 }
 
 impl Database {
@@ -100,6 +104,8 @@ impl Database {
             locks: std::array::from_fn(|_| Mutex::new(())),
             embedder: BatchEmbedder::new(options.provider),
             vectors: VectorIndexes::default(),
+            #[cfg(feature = "sql")]
+            engine: crate::query::Engine::new(options.query_memory_limit),
         };
         let database = Self { core: Arc::new(core), tenant: options.tenant.into() };
         if !database.storage().is_read_only() {
@@ -523,6 +529,20 @@ impl Database {
             return Vec::new();
         }
         index::entries(Indexed { tenant: &self.tenant, schema, id, data: &record.data })
+    }
+
+    /// The store and the tables as they are at one moment: a schema that changes is either in both or in neither.
+    #[cfg(feature = "sql")]
+    pub(crate) fn snapshot(&self) -> (Snapshot<'_>, BTreeMap<String, Arc<Schema>>) {
+        let _steady = self.steady();
+        let schemas = self.core.schemas.read().unwrap_or_else(PoisonError::into_inner);
+        let mine = schemas.iter().filter(|((tenant, _), _)| *tenant == self.tenant);
+        (self.storage().snapshot(), mine.map(|((_, table), schema)| (table.clone(), Arc::clone(schema))).collect())
+    }
+
+    #[cfg(feature = "sql")]
+    pub(crate) fn engine(&self) -> &crate::query::Engine {
+        &self.core.engine
     }
 
     /// Keeps schemas as they are until the guard is dropped.

@@ -17,6 +17,8 @@ mod index;
 pub mod otel;
 #[doc(hidden)]
 pub mod private;
+#[cfg(feature = "sql")]
+pub mod query;
 #[cfg(feature = "store")]
 pub mod schema;
 #[cfg(feature = "store")]

@@ -87,6 +87,10 @@ pub enum Error {
     /// A vector index failed.
     #[error(transparent)]
     Vector(#[from] VectorError),
+    /// A query was refused, or failed.
+    #[cfg(feature = "sql")]
+    #[error(transparent)]
+    Query(#[from] crate::query::QueryError),
 }
 
 /// Prints the tables there are.
@@ -120,6 +124,8 @@ impl ErrorType for Error {
             Self::ShuttingDown => Cow::Borrowed("ShuttingDown"),
             Self::Embedding(error) => error.error_type(),
             Self::Vector(error) => error.error_type(),
+            #[cfg(feature = "sql")]
+            Self::Query(error) => error.error_type(),
         }
     }
 

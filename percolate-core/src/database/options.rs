@@ -17,6 +17,10 @@ pub struct DatabaseOptions {
     /// Who turns text into vectors. Default: [`OfflineEmbeddings`], which needs nobody else. After a change call
     /// [`Database::embed_anew`](crate::Database::embed_anew): vectors of different providers cannot be compared.
     pub provider: Arc<dyn EmbeddingProvider>,
+    /// Bytes that all queries together may hold at a time: what they sort, group and join, and their results until
+    /// they are returned. A query that needs more fails. Default: 256 MiB.
+    #[cfg(feature = "sql")]
+    pub query_memory_limit: usize,
 }
 
 impl Default for DatabaseOptions {
@@ -25,6 +29,8 @@ impl Default for DatabaseOptions {
             tenant: "default".to_owned(),
             storage: StorageOptions::new(),
             provider: Arc::new(OfflineEmbeddings::new()),
+            #[cfg(feature = "sql")]
+            query_memory_limit: 256 << 20,
         }
     }
 }
@@ -52,6 +58,13 @@ impl DatabaseOptions {
     /// Sets [`provider`](Self::provider).
     pub fn provider(mut self, provider: Arc<dyn EmbeddingProvider>) -> Self {
         self.provider = provider;
+        self
+    }
+
+    /// Sets [`query_memory_limit`](Self::query_memory_limit).
+    #[cfg(feature = "sql")]
+    pub fn query_memory_limit(mut self, bytes: usize) -> Self {
+        self.query_memory_limit = bytes;
         self
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Bound;
 
 use super::{IndexEntry, Indexed};
 use crate::schema::entity::field_value;
-use crate::storage::keys::{self, FieldValue};
+use crate::storage::keys::{self, FieldValue, ValueRange};
 use crate::storage::{ScanRange, column_families};
 
 /// The entries of an entity, one for each indexed field.
@@ -38,4 +38,10 @@ pub(crate) fn range(
         Bound::Excluded(value) => from_lower.before(of(value)),
         Bound::Unbounded => from_lower,
     }
+}
+
+/// Which entries hold a value that belongs to `values`.
+pub(crate) fn value_range(tenant: &str, table: &str, field: &str, values: &ValueRange) -> ScanRange {
+    let (first, end) = values.field_index_keys(tenant, table, field);
+    ScanRange::all().from(first).before(end)
 }

@@ -9,6 +9,10 @@ use std::iter::Peekable;
 use sqlparser::dialect::GenericDialect;
 use sqlparser::tokenizer::{Token, Tokenizer, Word};
 
+/// The dialect that queries are read in, here and where they are run: what is a literal to one is one to the other.
+/// Double quotes are for names.
+pub(crate) static DIALECT: GenericDialect = GenericDialect {};
+
 /// The longest summary, in characters, as the conventions ask.
 pub const MAX_SUMMARY: usize = 255;
 
@@ -26,7 +30,7 @@ pub const MAX_SUMMARY: usize = 255;
 /// ```
 pub fn sanitize(query: &str) -> String {
     let mut tokens = Vec::new();
-    let is_whole = Tokenizer::new(&GenericDialect {}, query).tokenize_with_location_into_buf(&mut tokens).is_ok();
+    let is_whole = Tokenizer::new(&DIALECT, query).tokenize_with_location_into_buf(&mut tokens).is_ok();
     let mut text = String::with_capacity(query.len());
     let mut needs_space = false;
     let mut tokens = tokens.into_iter().map(|token| token.token).peekable();
@@ -106,11 +110,11 @@ fn push(text: &mut String, token: &Token) {
     _ = write!(text, "{token}");
 }
 
-fn is_keyword(token: &Token, keyword: &str) -> bool {
+pub(crate) fn is_keyword(token: &Token, keyword: &str) -> bool {
     matches!(token, Token::Word(Word { value, quote_style: None, .. }) if value.eq_ignore_ascii_case(keyword))
 }
 
-fn is_literal(token: &Token) -> bool {
+pub(crate) fn is_literal(token: &Token) -> bool {
     match token {
         Token::Word(_) => is_keyword(token, "TRUE") || is_keyword(token, "FALSE"),
         // Numbers, and every kind of quoted string; not placeholders.
@@ -148,7 +152,7 @@ fn is_literal(token: &Token) -> bool {
 pub fn summarize(query: &str) -> String {
     let mut tokens = Vec::new();
     // What was read before a mistake is summarised.
-    _ = Tokenizer::new(&GenericDialect {}, query).tokenize_with_location_into_buf(&mut tokens);
+    _ = Tokenizer::new(&DIALECT, query).tokenize_with_location_into_buf(&mut tokens);
     let mut tokens =
         tokens.into_iter().map(|token| token.token).filter(|token| !matches!(token, Token::Whitespace(_))).peekable();
     let mut summary = Summary::default();

@@ -120,6 +120,35 @@ pub(crate) struct Record {
 #[error("a stored entity is malformed ({0}); the database is damaged, restore it from a backup")]
 pub struct MalformedRecord(&'static str);
 
+impl MalformedRecord {
+    pub(crate) const NOT_JSON: Self = Self("its data is not JSON");
+}
+
+/// A stored record whose data is not read yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RecordParts<'a> {
+    pub(crate) deleted: bool,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    /// JSON.
+    pub(crate) data: &'a [u8],
+}
+
+impl<'a> RecordParts<'a> {
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, MalformedRecord> {
+        let (header, data) = bytes.split_first_chunk::<HEADER>().ok_or(MalformedRecord("too short"))?;
+        let &[version, flags, ref times @ ..] = header;
+        if version != RECORD_VERSION {
+            return Err(MalformedRecord("unknown record version"));
+        }
+        let time = |at: usize| {
+            let bytes = times.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
+            Timestamp::from_micros(i64::from_be_bytes(bytes))
+        };
+        Ok(Self { deleted: flags & FLAG_DELETED != 0, created_at: time(0), updated_at: time(8), data })
+    }
+}
+
 impl Record {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER + 128);
@@ -131,17 +160,9 @@ impl Record {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, MalformedRecord> {
-        let (header, data) = bytes.split_first_chunk::<HEADER>().ok_or(MalformedRecord("too short"))?;
-        let &[version, flags, ref times @ ..] = header;
-        if version != RECORD_VERSION {
-            return Err(MalformedRecord("unknown record version"));
-        }
-        let time = |at: usize| {
-            let bytes = times.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
-            Timestamp::from_micros(i64::from_be_bytes(bytes))
-        };
-        let data = serde_json::from_slice(data).map_err(|_| MalformedRecord("its data is not JSON"))?;
-        Ok(Self { deleted: flags & FLAG_DELETED != 0, created_at: time(0), updated_at: time(8), data })
+        let RecordParts { deleted, created_at, updated_at, data } = RecordParts::read(bytes)?;
+        let data = serde_json::from_slice(data).map_err(|_| MalformedRecord::NOT_JSON)?;
+        Ok(Self { deleted, created_at, updated_at, data })
     }
 
     pub(crate) fn into_entity(self, id: Uuid) -> Entity {

@@ -131,22 +131,13 @@ impl Storage {
     /// The value under `key`, `None` when there is none.
     #[db_op(get, cf, leaf)]
     pub fn get(&self, cf: &str, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, ReadError> {
-        let family = self.family(cf)?;
-        let value =
-            self.inner.db.get_pinned_cf_opt(&family, key, &self.inner.reads).map_err(|error| read(cf, error))?;
-        Ok(value.map(|value| value.to_vec()))
+        self.get_with(cf, key.as_ref(), &self.inner.reads)
     }
 
     /// The values under `keys`, in the order of the keys.
     #[db_op(multi_get, cf, rows = |values| values.iter().flatten().count(), leaf)]
     pub fn multi_get<K: AsRef<[u8]>>(&self, cf: &str, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
-        let family = self.family(cf)?;
-        let keys = keys.iter().map(AsRef::as_ref);
-        let values = self.inner.db.batched_multi_get_cf_opt(&family, keys, false, &self.inner.reads);
-        values
-            .into_iter()
-            .map(|value| Ok(value.map_err(|error| read(cf, error))?.map(|value| value.to_vec())))
-            .collect()
+        self.multi_get_with(cf, keys, &self.inner.reads)
     }
 
     /// Walks over the keys of `range` and their values, reading as the iterator is asked.
@@ -158,8 +149,7 @@ impl Storage {
         cf: &str,
         range: ScanRange,
     ) -> Result<impl Iterator<Item = Result<Entry, ReadError>> + use<'db>, ReadError> {
-        let family = self.family(cf)?;
-        Ok(Scan::new(&self.inner.db, &family, cf, range))
+        self.scan_with(cf, range, ReadOptions::default())
     }
 
     /// Writes `value` under `key`, in place of what was there.
@@ -243,6 +233,36 @@ impl Storage {
 }
 
 impl Storage {
+    pub(super) fn rocks(&self) -> &Rocks {
+        &self.inner.db
+    }
+
+    pub(super) fn get_with(&self, cf: &str, key: &[u8], reads: &ReadOptions) -> Result<Option<Vec<u8>>, ReadError> {
+        let family = self.family(cf)?;
+        let value = self.inner.db.get_pinned_cf_opt(&family, key, reads).map_err(|error| read(cf, error))?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    pub(super) fn multi_get_with<K: AsRef<[u8]>>(
+        &self,
+        cf: &str,
+        keys: &[K],
+        reads: &ReadOptions,
+    ) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
+        let family = self.family(cf)?;
+        let keys = keys.iter().map(AsRef::as_ref);
+        let values = self.inner.db.batched_multi_get_cf_opt(&family, keys, false, reads);
+        values
+            .into_iter()
+            .map(|value| Ok(value.map_err(|error| read(cf, error))?.map(|value| value.to_vec())))
+            .collect()
+    }
+
+    pub(super) fn scan_with(&self, cf: &str, range: ScanRange, reads: ReadOptions) -> Result<Scan<'_>, ReadError> {
+        let family = self.family(cf)?;
+        Ok(Scan::new(&self.inner.db, &family, cf, range, reads))
+    }
+
     pub(super) fn family(&self, name: &str) -> Result<Arc<BoundColumnFamily<'_>>, UnknownColumnFamily> {
         let unknown = || UnknownColumnFamily { name: name.to_owned(), known: self.column_families() };
         self.inner.db.cf_handle(name).ok_or_else(unknown)

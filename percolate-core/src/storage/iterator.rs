@@ -103,8 +103,8 @@ impl ScanRange {
         matches!((&self.lower, &self.upper), (Some(lower), Some(upper)) if lower >= upper)
     }
 
-    fn into_read_options(self) -> ReadOptions {
-        let mut options = ReadOptions::default();
+    /// Narrows `options` to the range.
+    fn bound(self, mut options: ReadOptions) -> ReadOptions {
         if let Some(lower) = self.lower {
             options.set_iterate_lower_bound(lower);
         }
@@ -152,10 +152,11 @@ impl<'db> Scan<'db> {
         family: &impl rocksdb::AsColumnFamilyRef,
         column_family: &str,
         range: ScanRange,
+        reads: ReadOptions,
     ) -> Self {
         let state = if range.is_empty() { State::Ended } else { State::NotStarted };
         let reverse = range.reverse;
-        let raw = db.raw_iterator_cf_opt(family, range.into_read_options());
+        let raw = db.raw_iterator_cf_opt(family, range.bound(reads));
         Self { raw, column_family: column_family.to_owned(), reverse, state }
     }
 

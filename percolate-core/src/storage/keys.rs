@@ -49,6 +49,169 @@ pub enum FieldValue {
     Text(String),
 }
 
+/// A run of values in index order, kept as the bytes that indexes order by: the first that belongs to it, and the
+/// first that no longer does.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ValueRange {
+    lower: Vec<u8>,
+    upper: Vec<u8>,
+}
+
+impl ValueRange {
+    /// Every value but null.
+    pub fn present() -> Self {
+        Self { lower: vec![FALSE], upper: vec![u8::MAX] }
+    }
+
+    /// False and true.
+    pub fn booleans() -> Self {
+        Self { lower: vec![FALSE], upper: vec![TRUE + 1] }
+    }
+
+    /// Every number.
+    pub fn numbers() -> Self {
+        Self { lower: vec![NUMBER], upper: vec![NUMBER + 1] }
+    }
+
+    /// Every text.
+    pub fn texts() -> Self {
+        Self { lower: vec![TEXT], upper: vec![TEXT + 1] }
+    }
+
+    /// One value.
+    pub fn at(value: &FieldValue) -> Self {
+        Self { lower: value_bytes(value), upper: after_value(value) }
+    }
+
+    /// Leaves out what comes before `value`.
+    #[must_use]
+    pub fn from(self, value: &FieldValue) -> Self {
+        Self { lower: self.lower.max(value_bytes(value)), ..self }
+    }
+
+    /// Leaves out `value` and what comes before it.
+    #[must_use]
+    pub fn after(self, value: &FieldValue) -> Self {
+        Self { lower: self.lower.max(after_value(value)), ..self }
+    }
+
+    /// Leaves out `value` and what comes after it.
+    #[must_use]
+    pub fn before(self, value: &FieldValue) -> Self {
+        Self { upper: self.upper.min(value_bytes(value)), ..self }
+    }
+
+    /// Leaves out what comes after `value`.
+    #[must_use]
+    pub fn through(self, value: &FieldValue) -> Self {
+        Self { upper: self.upper.min(after_value(value)), ..self }
+    }
+
+    /// What belongs to both.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self { lower: (&self.lower).max(&other.lower).clone(), upper: (&self.upper).min(&other.upper).clone() }
+    }
+
+    /// One range of both, where `later`, which does not begin before this one, begins within or right after it.
+    pub fn joined(&self, later: &Self) -> Option<Self> {
+        let meet = later.lower <= self.upper;
+        meet.then(|| Self { lower: self.lower.clone(), upper: (&self.upper).max(&later.upper).clone() })
+    }
+
+    /// For a range of numbers, those that round to the same floats.
+    #[must_use]
+    pub fn rounded(&self) -> Self {
+        const FLOAT: usize = 9;
+        let mut rounded = self.clone();
+        rounded.lower.truncate(FLOAT);
+        if rounded.upper.len() > FLOAT {
+            rounded.upper.truncate(FLOAT);
+            increment(&mut rounded.upper);
+        }
+        rounded
+    }
+
+    /// Whether it leaves out something at the beginning of `all`.
+    pub fn starts_after(&self, all: &Self) -> bool {
+        self.lower > all.lower
+    }
+
+    /// Whether it leaves out something at the end of `all`.
+    pub fn ends_before(&self, all: &Self) -> bool {
+        self.upper < all.upper
+    }
+
+    /// Whether no value belongs to it.
+    pub fn is_empty(&self) -> bool {
+        self.lower >= self.upper
+    }
+
+    /// Whether `value` belongs to it.
+    pub fn contains(&self, value: &FieldValue) -> bool {
+        let bytes = value_bytes(value);
+        self.lower <= bytes && bytes < self.upper
+    }
+
+    /// The one value that belongs to it, where it was made [`at`](Self::at) one.
+    pub fn single(&self) -> Option<FieldValue> {
+        let value = self.first()?;
+        (*self == Self::at(&value)).then_some(value)
+    }
+
+    /// The value at which it begins. That of a range that begins [`after`](Self::after) a whole number is the next
+    /// one; after a text, the text itself.
+    pub fn first(&self) -> Option<FieldValue> {
+        bound_value(&self.lower)
+    }
+
+    /// The value at which it ends, itself not included; that of a range [`through`](Self::through) a text is the text.
+    pub fn end(&self) -> Option<FieldValue> {
+        bound_value(&self.upper)
+    }
+
+    /// The entries of a field in `field_index` whose value belongs to it: the first key, and the first key after.
+    pub fn field_index_keys(&self, tenant: &str, table: &str, field: &str) -> (Vec<u8>, Vec<u8>) {
+        let prefix = field_prefix(tenant, table, field);
+        ([&prefix, &self.lower[..]].concat(), [&prefix, &self.upper[..]].concat())
+    }
+}
+
+fn value_bytes(value: &FieldValue) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    push_value(&mut bytes, value);
+    bytes
+}
+
+fn bound_value(bound: &[u8]) -> Option<FieldValue> {
+    let mut bound = bound.to_vec();
+    if let [TEXT, .., 0, last] = &mut bound[..]
+        && *last == END + 1
+    {
+        *last = END;
+    }
+    let mut reader = KeyReader { rest: &bound };
+    let value = reader.value().ok()?;
+    reader.finish().ok().map(|()| value)
+}
+
+/// The first bytes after those of every key that goes on from `value`: none is the beginning of another.
+fn after_value(value: &FieldValue) -> Vec<u8> {
+    let mut bytes = value_bytes(value);
+    increment(&mut bytes);
+    bytes
+}
+
+/// Makes of some bytes the first that come after all that begin with them. Bytes of values are never all `FF`.
+fn increment(bytes: &mut Vec<u8>) {
+    while bytes.last() == Some(&u8::MAX) {
+        bytes.pop();
+    }
+    if let Some(last) = bytes.last_mut() {
+        *last += 1;
+    }
+}
+
 /// Builds a key part by part. Also builds the beginnings of keys that scans want.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
@@ -457,6 +620,19 @@ mod tests {
         fn values_sort_by_meaning(left in values(), right in values()) {
             let key = |value: &FieldValue| KeyBuilder::new().value(value).build();
             prop_assert_eq!(key(&left).cmp(&key(&right)), compare(&left, &right));
+        }
+
+        #[test]
+        fn a_range_of_values_holds_what_lies_within_its_bounds(value in values(), lower in values(), upper in values()) {
+            let order = |bound| compare(&value, bound);
+            let all = || ValueRange { lower: vec![0], upper: vec![u8::MAX] };
+            prop_assert_eq!(ValueRange::at(&lower).contains(&value), order(&lower) == Ordering::Equal);
+            prop_assert_eq!(all().from(&lower).before(&upper).contains(&value), order(&lower).is_ge() && order(&upper).is_lt());
+            prop_assert_eq!(all().after(&lower).through(&upper).contains(&value), order(&lower).is_gt() && order(&upper).is_le());
+            prop_assert_eq!(ValueRange::present().contains(&value), value != FieldValue::Null);
+            prop_assert_eq!(ValueRange::at(&value).single(), Some(value.clone()));
+            prop_assert_eq!(all().from(&value).first(), Some(value.clone()));
+            prop_assert_eq!(all().before(&value).end(), Some(value));
         }
 
         #[test]

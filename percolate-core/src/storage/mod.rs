@@ -13,6 +13,7 @@ pub mod keys;
 mod metrics;
 mod options;
 mod perf;
+mod snapshot;
 mod worker;
 
 /// `db.system.name` of this room's calls.
@@ -25,6 +26,7 @@ pub use self::error::{
 };
 pub use self::iterator::{Entry, Scan, ScanRange};
 pub use self::options::{ServerAddress, StorageOptions};
+pub use self::snapshot::Snapshot;
 pub use self::worker::{
     BackgroundWorker, Drained, JobError, JobFailure, JobHandle, Relation, SubmitError, Task, TaskFuture, TaskRunner,
     WorkerOptions, WorkerStatus,

@@ -1,0 +1,170 @@
+//! How the rows of a table are found: by their ids, their keys, through a field index, or one after the other.
+//!
+//! What is found may be more than what the query asks for, never less: rows are held against every restriction
+//! when they are read.
+
+use std::fmt;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::columns::{Column, Kind, Source};
+use super::filters::{Extent, Restriction};
+use crate::schema::Schema;
+use crate::schema::entity::{Timestamp, field_value};
+use crate::storage::keys::{FieldValue, ValueRange};
+
+/// Microseconds.
+const DAY: i64 = 86_400_000_000;
+
+/// A way to the rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Access {
+    /// By id.
+    Ids(Vec<Uuid>),
+    /// Through the key index.
+    Keys(Vec<String>),
+    /// Through the index of a field.
+    Field { field: String, ranges: Vec<ValueRange> },
+    /// All of a table, or those whose ids lie within the bounds, both included.
+    Scan { first: Option<Uuid>, last: Option<Uuid> },
+}
+
+impl Access {
+    pub(super) const SCAN: Self = Self::Scan { first: None, last: None };
+
+    /// The way that promises the fewest rows.
+    pub(super) fn choose(schema: &Schema, columns: &[Column], restrictions: &[Restriction]) -> Self {
+        let ways = restrictions.iter().filter_map(|restriction| {
+            let column = &columns[restriction.column];
+            let extent = restriction.extent(&column.kind);
+            if extent == Extent::Everything {
+                return None;
+            }
+            let way = match &column.source {
+                Source::Id => by_id(restriction),
+                Source::Field(field) => by_key(schema, field, restriction).or_else(|| {
+                    let indexed = schema.indexed_fields().contains(field);
+                    let ranges = indexed.then(|| index_ranges(&column.kind, restriction)).flatten()?;
+                    Some(Self::Field { field: field.clone(), ranges })
+                }),
+                Source::CreatedAt | Source::UpdatedAt | Source::Data => None,
+            }?;
+            Some((way.cost(extent), way))
+        });
+        ways.min_by_key(|(cost, _)| *cost).map_or(Self::SCAN, |(_, way)| way)
+    }
+
+    /// Fewer rows first, as far as can be told without counting them.
+    fn cost(&self, extent: Extent) -> (u8, usize) {
+        match (self, extent) {
+            (Self::Ids(ids), _) => (0, ids.len()),
+            (Self::Keys(keys), _) => (1, keys.len()),
+            (_, Extent::Values(count)) => (2, count),
+            (_, Extent::Between) => (3, 0),
+            (_, Extent::OneSided) => (4, 0),
+            (_, Extent::Everything) => (5, 0),
+        }
+    }
+}
+
+impl fmt::Display for Access {
+    /// For `EXPLAIN`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ids(ids) => write!(formatter, "by id, {}", counted(ids.len(), "id")),
+            Self::Keys(keys) => write!(formatter, "by key, {}", counted(keys.len(), "key")),
+            Self::Field { field, ranges } => write!(formatter, "index of {field}, {}", counted(ranges.len(), "range")),
+            Self::Scan { first: None, last: None } => formatter.write_str("all rows"),
+            Self::Scan { .. } => formatter.write_str("a range of ids"),
+        }
+    }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Ids are compared as text, so only text that is written as ids are can name one.
+fn by_id(restriction: &Restriction) -> Option<Access> {
+    let id = |value: &FieldValue| match value {
+        FieldValue::Text(text) => Uuid::try_parse(text).ok().filter(|id| id.to_string() == *text),
+        _ => None,
+    };
+    if let Some(values) = restriction.values() {
+        return Some(Access::Ids(values.iter().filter_map(id).collect()));
+    }
+    let first = restriction.ranges.first().and_then(ValueRange::first).as_ref().and_then(id);
+    let last = restriction.ranges.last().and_then(ValueRange::end).as_ref().and_then(id);
+    (first.is_some() || last.is_some()).then_some(Access::Scan { first, last })
+}
+
+fn by_key(schema: &Schema, field: &str, restriction: &Restriction) -> Option<Access> {
+    if schema.key_field() != Some(field) {
+        return None;
+    }
+    // As `Schema::key_of` writes them. No entity has another key.
+    let key = |value: FieldValue| match value {
+        FieldValue::Text(text) => Some(text),
+        FieldValue::Integer(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let keys = restriction.values()?.into_iter().map(key).collect::<Option<_>>()?;
+    Some(Access::Keys(keys))
+}
+
+/// The index entries of all rows whose column has an allowed value; `None` when the index cannot tell.
+///
+/// Null in a column may stand for a value that its type cannot hold, and lists and objects are in no index. So only
+/// the index of a field that is shown whatever it holds finds nulls.
+fn index_ranges(kind: &Kind, restriction: &Restriction) -> Option<Vec<ValueRange>> {
+    if *kind == Kind::Json {
+        return restriction.values()?.iter().map(entries_shown_as).collect::<Option<Vec<_>>>().map(|all| all.concat());
+    }
+    if restriction.allows(&FieldValue::Null) {
+        return None;
+    }
+    let ranges = restriction.ranges.iter();
+    Some(match kind {
+        Kind::Float => ranges.map(ValueRange::rounded).collect(),
+        Kind::Date => ranges.map(|range| texts_of_days(range, |day| day, 0)).collect(),
+        Kind::Timestamp => ranges.map(|range| texts_of_days(range, |micros| micros.div_euclid(DAY), 1)).collect(),
+        _ => ranges.cloned().collect(),
+    })
+}
+
+/// The entries of the values that a column of anything shows as `shown`: the string, and what it is as JSON.
+fn entries_shown_as(shown: &FieldValue) -> Option<Vec<ValueRange>> {
+    let FieldValue::Text(text) = shown else { return Some(vec![ValueRange::at(shown)]) };
+    let mut entries = vec![ValueRange::at(shown)];
+    match serde_json::from_str::<Value>(text) {
+        Ok(Value::Array(_) | Value::Object(_)) => return None,
+        Ok(value @ (Value::Bool(_) | Value::Number(_))) => {
+            entries.extend(field_value(Some(&value)).as_ref().map(ValueRange::at));
+        }
+        Ok(Value::Null | Value::String(_)) | Err(_) => {}
+    }
+    Some(entries)
+}
+
+/// Texts that begin with the days of a range of dates or times, and with as many days around them as offsets from
+/// UTC can move a time.
+fn texts_of_days(range: &ValueRange, day: impl Fn(i64) -> i64, around: i64) -> ValueRange {
+    let text = |bound: Option<FieldValue>, days: i64| match bound {
+        Some(FieldValue::Integer(bound)) => {
+            let moment = day(bound).checked_add(days)?.checked_mul(DAY)?;
+            let text = Timestamp::from_micros(moment).to_string();
+            // Years of other than four digits do not sort as text.
+            (text.len() == "1970-01-01T00:00:00.000000Z".len()).then(|| FieldValue::Text(text[..10].to_owned()))
+        }
+        _ => None,
+    };
+    let mut texts = ValueRange::texts();
+    if let Some(first) = text(range.first(), -around) {
+        texts = texts.from(&first);
+    }
+    if let Some(end) = text(range.end(), around + i64::from(around > 0)) {
+        texts = texts.before(&end);
+    }
+    texts
+}

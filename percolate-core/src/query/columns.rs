@@ -1,0 +1,257 @@
+//! The columns of a table, from its JSON Schema as written by hand or by Pydantic.
+//!
+//! A column has a type only where the schema leaves no choice; everything else is text, as PostgreSQL's `->>` gives
+//! it: strings as they are, any other value as JSON. The types are listed in `docs/sql.md`.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema, SchemaRef, TimeUnit};
+use serde_json::{Map, Value};
+
+use crate::schema::Schema;
+
+/// How many references from one place in a schema to another are followed.
+const MAX_DEPTH: usize = 16;
+
+/// What the values of a column are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Strings.
+    Text,
+    /// Anything: strings as they are, other values as JSON.
+    Json,
+    Integer,
+    Float,
+    Boolean,
+    /// Text of the form `2026-11-22`.
+    Date,
+    /// Text as RFC 3339 has it.
+    Timestamp,
+    /// Lists of one kind of scalars.
+    List(Box<Kind>),
+}
+
+/// Where the values of a column come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    Id,
+    CreatedAt,
+    UpdatedAt,
+    /// A field of the data.
+    Field(String),
+    /// The data as a whole.
+    Data,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) source: Source,
+    pub(super) kind: Kind,
+}
+
+/// The columns of `schema`: the id, its properties, the times of creation and change.
+///
+/// A property takes the name it has; a system column of that name gets an underscore before it. A schema without
+/// properties gives the fields it names elsewhere, and the data as a whole.
+pub(super) fn columns_of(schema: &Schema) -> Vec<Column> {
+    let properties = schema.source().get("properties").and_then(Value::as_object);
+    let fields: Vec<(&str, Kind)> = match properties {
+        Some(properties) => properties.iter().map(|(name, node)| (name.as_str(), kind_of(node, schema))).collect(),
+        None => named_fields(schema).into_iter().map(|name| (name, Kind::Json)).collect(),
+    };
+    let system = |name: &str, source, kind| {
+        let mut name = name.to_owned();
+        while fields.iter().any(|(field, _)| *field == name) {
+            name.insert(0, '_');
+        }
+        Column { name, source, kind }
+    };
+    let mut columns = vec![system("id", Source::Id, Kind::Text)];
+    columns.extend(fields.iter().map(|(name, kind)| Column {
+        name: (*name).to_owned(),
+        source: Source::Field((*name).to_owned()),
+        kind: kind.clone(),
+    }));
+    if properties.is_none() {
+        columns.push(system("data", Source::Data, Kind::Json));
+    }
+    columns.push(system("created_at", Source::CreatedAt, Kind::Timestamp));
+    columns.push(system("updated_at", Source::UpdatedAt, Kind::Timestamp));
+    columns
+}
+
+/// The Arrow schema of some columns. Data may be older than the schema, so any field may be null.
+pub(super) fn arrow_schema<'a>(columns: impl IntoIterator<Item = &'a Column>) -> SchemaRef {
+    let field =
+        |column: &Column| Field::new(&column.name, column.kind.data_type(), matches!(column.source, Source::Field(_)));
+    Arc::new(ArrowSchema::new(columns.into_iter().map(field).collect::<Vec<_>>()))
+}
+
+impl Kind {
+    pub(super) fn data_type(&self) -> DataType {
+        match self {
+            Self::Text | Self::Json => DataType::Utf8,
+            Self::Integer => DataType::Int64,
+            Self::Float => DataType::Float64,
+            Self::Boolean => DataType::Boolean,
+            Self::Date => DataType::Date32,
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::List(kind) => DataType::new_list(kind.data_type(), true),
+        }
+    }
+
+    fn is_scalar(&self) -> bool {
+        !matches!(self, Self::Json | Self::List(_))
+    }
+}
+
+fn named_fields(schema: &Schema) -> Vec<&str> {
+    let lists = [schema.indexed_fields(), schema.embedding_fields()];
+    let mut fields: Vec<&str> = lists.into_iter().flatten().map(String::as_str).chain(schema.key_field()).collect();
+    fields.sort_unstable();
+    fields.dedup();
+    fields
+}
+
+fn kind_of(node: &Value, schema: &Schema) -> Kind {
+    node_kind(node, schema.source(), 0).unwrap_or(Kind::Json)
+}
+
+/// `None` for a node that allows null alone.
+fn node_kind(node: &Value, root: &Value, depth: usize) -> Option<Kind> {
+    let Some(node) = node.as_object().filter(|_| depth < MAX_DEPTH) else { return Some(Kind::Json) };
+    if let Some(target) = node.get("$ref").and_then(Value::as_str) {
+        let target = target.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
+        return target.map_or(Some(Kind::Json), |target| node_kind(target, root, depth + 1));
+    }
+    for (word, alone) in [("anyOf", false), ("oneOf", false), ("allOf", true)] {
+        if let Some(Value::Array(choices)) = node.get(word) {
+            return match choices.len() {
+                2.. if alone => Some(Kind::Json),
+                _ => unite(choices.iter().map(|choice| node_kind(choice, root, depth + 1))),
+            };
+        }
+    }
+    match node.get("type") {
+        Some(Value::String(name)) => typed(name, node, root, depth),
+        Some(Value::Array(names)) => {
+            unite(names.iter().map(|name| typed(name.as_str().unwrap_or_default(), node, root, depth)))
+        }
+        _ => match (node.get("const"), node.get("enum")) {
+            (Some(value), _) => value_kind(value),
+            (_, Some(Value::Array(values))) => unite(values.iter().map(value_kind)),
+            _ => Some(Kind::Json),
+        },
+    }
+}
+
+fn typed(name: &str, node: &Map<String, Value>, root: &Value, depth: usize) -> Option<Kind> {
+    Some(match name {
+        "null" => return None,
+        "string" => match node.get("format").and_then(Value::as_str) {
+            Some("date-time") => Kind::Timestamp,
+            Some("date") => Kind::Date,
+            _ => Kind::Text,
+        },
+        "integer" => Kind::Integer,
+        "number" => Kind::Float,
+        "boolean" => Kind::Boolean,
+        "array" => match node.get("items").and_then(|items| node_kind(items, root, depth + 1)) {
+            Some(kind) if kind.is_scalar() && !node.contains_key("prefixItems") => Kind::List(Box::new(kind)),
+            _ => Kind::Json,
+        },
+        _ => Kind::Json,
+    })
+}
+
+fn value_kind(value: &Value) -> Option<Kind> {
+    Some(match value {
+        Value::Null => return None,
+        Value::Bool(_) => Kind::Boolean,
+        Value::Number(number) if number.is_f64() => Kind::Float,
+        Value::Number(_) => Kind::Integer,
+        Value::String(_) => Kind::Text,
+        Value::Array(_) | Value::Object(_) => Kind::Json,
+    })
+}
+
+/// The one kind that holds what all choices allow.
+fn unite(choices: impl Iterator<Item = Option<Kind>>) -> Option<Kind> {
+    choices.flatten().reduce(|left, right| match (left, right) {
+        (left, right) if left == right => left,
+        (Kind::Integer, Kind::Float) | (Kind::Float, Kind::Integer) => Kind::Float,
+        _ => Kind::Json,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn columns(source: Value) -> Vec<(String, Kind)> {
+        let columns = columns_of(&Schema::parse("t", source).unwrap());
+        columns.into_iter().map(|column| (column.name, column.kind)).collect()
+    }
+
+    fn kind(property: Value) -> Kind {
+        columns(json!({ "properties": { "field": property } }))[1].1.clone()
+    }
+
+    #[test]
+    fn a_type_is_taken_where_the_schema_leaves_no_choice() {
+        assert_eq!(kind(json!({ "type": "string", "format": "uri" })), Kind::Text);
+        assert_eq!(kind(json!({ "type": "integer" })), Kind::Integer);
+        assert_eq!(kind(json!({ "type": ["null", "number"] })), Kind::Float);
+        assert_eq!(kind(json!({ "type": ["integer", "number"] })), Kind::Float);
+        assert_eq!(kind(json!({ "type": "boolean" })), Kind::Boolean);
+        assert_eq!(kind(json!({ "type": "string", "format": "date" })), Kind::Date);
+        assert_eq!(kind(json!({ "enum": ["a", "b", null] })), Kind::Text);
+        assert_eq!(kind(json!({ "const": 1 })), Kind::Integer);
+        for any in [json!(true), json!({}), json!({ "type": "object" }), json!({ "type": ["string", "integer"] })] {
+            assert_eq!(kind(any), Kind::Json);
+        }
+    }
+
+    #[test]
+    fn lists_of_scalars_are_lists_and_others_are_json() {
+        let list = |items: Value| kind(json!({ "type": "array", "items": items }));
+        assert_eq!(list(json!({ "type": "string" })), Kind::List(Box::new(Kind::Text)));
+        assert_eq!(list(json!({ "type": "object" })), Kind::Json);
+        assert_eq!(list(json!({ "type": "array", "items": { "type": "string" } })), Kind::Json);
+        assert_eq!(kind(json!({ "type": "array" })), Kind::Json);
+    }
+
+    #[test]
+    fn what_pydantic_writes_is_resolved() {
+        let columns = columns(json!({
+            "$defs": {
+                "Colour": { "enum": ["red", "green"], "title": "Colour", "type": "string" },
+                "Author": { "properties": { "name": { "type": "string" } }, "type": "object" },
+                "Node": { "anyOf": [{ "$ref": "#/$defs/Node" }, { "type": "null" }] },
+            },
+            "properties": {
+                "author": { "$ref": "#/$defs/Author" },
+                "colour": { "allOf": [{ "$ref": "#/$defs/Colour" }], "default": "red" },
+                "due": { "anyOf": [{ "format": "date-time", "type": "string" }, { "type": "null" }], "default": null },
+                "endless": { "$ref": "#/$defs/Node" },
+                "year": { "anyOf": [{ "type": "integer" }, { "type": "null" }], "default": null },
+            },
+        }));
+        let kinds: Vec<_> = columns.into_iter().map(|(_, kind)| kind).collect();
+        let (text, json, time) = (Kind::Text, Kind::Json, Kind::Timestamp);
+        let expected = [text.clone(), json.clone(), text, time.clone(), json, Kind::Integer, time.clone(), time];
+        assert_eq!(kinds, expected);
+    }
+
+    #[test]
+    fn a_property_keeps_its_name_and_the_system_column_gets_another() {
+        let names = |source| columns(source).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let source = json!({ "properties": { "id": {}, "_id": {}, "created_at": {} } });
+        assert_eq!(names(source), ["__id", "_id", "created_at", "id", "_created_at", "updated_at"]);
+        let bare = json!({ "key_field": "slug", "indexed_fields": ["year", "data"] });
+        assert_eq!(names(bare), ["id", "data", "slug", "year", "_data", "created_at", "updated_at"]);
+    }
+}

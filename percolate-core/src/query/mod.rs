@@ -1,0 +1,170 @@
+//! SQL over entities: [`Database::query`]. DataFusion plans and computes; this room gives it tables and rows.
+//!
+//! A query goes through the files in this order: `statement` reads its text and refuses what does not read,
+//! `session` sets DataFusion up, `table` offers the tables, with `columns` from their schemas; `filters` finds the
+//! conditions that the store can answer and `access` the way to the rows; `reader` reads them, all at one moment,
+//! and `rows` makes Arrow of them by `values`. `result` is what comes out, `error` what goes wrong.
+
+mod access;
+mod columns;
+mod error;
+mod filters;
+mod reader;
+mod result;
+mod rows;
+mod session;
+mod statement;
+mod table;
+mod values;
+
+use datafusion::common::ParamValues;
+use datafusion::common::ScalarValue;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SessionState;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
+use futures_util::StreamExt as _;
+use serde_json::Value;
+
+pub use datafusion::arrow;
+
+pub use self::error::QueryError;
+use self::error::Translator;
+use self::reader::{Reader, Requests, Tables};
+pub use self::result::QueryResult;
+pub(crate) use self::session::Engine;
+use self::statement::{Statement, parameters};
+use crate::database::{Database, Error};
+use crate::otel::query_text;
+use crate::{db_op, db_ops};
+
+/// SQL.
+#[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
+impl Database {
+    /// Runs a SELECT over the tables of this tenant.
+    ///
+    /// Every registered table is there, with typed columns from its schema and the system columns `id`, `created_at`
+    /// and `updated_at`; everything that DataFusion's SQL can do with them works. All of the query sees the
+    /// database as it was at one moment. Statements that write are refused. Names are read in lower case unless they
+    /// stand in double quotes.
+    ///
+    /// Dropping the future ends the query.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownTable`]; [`QueryError`] for everything else that can be wrong with a query.
+    pub async fn query(&self, sql: &str) -> Result<QueryResult, Error> {
+        self.query_with(sql, &[]).await
+    }
+
+    /// As [`query`](Self::query), with values for the placeholders `$1`, `$2`, … of the text.
+    ///
+    /// ```
+    /// use percolate_core::Database;
+    /// use serde_json::json;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Database::open(dir.path())?;
+    /// db.register_schema("articles", &json!({ "properties": { "title": { "type": "string" } } }))?;
+    /// db.insert("articles", &json!({ "title": "it's" }))?;
+    /// let found = db.query_with("SELECT count(*) AS n FROM articles WHERE title = $1", &[json!("it's")]).await?;
+    /// assert_eq!(found.to_json(), [json!({ "n": 1 })]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[db_op(query, query_text = query_text::sanitize(sql), query_summary = summary(sql))]
+    pub async fn query_with(&self, sql: &str, parameters: &[Value]) -> Result<QueryResult, Error> {
+        let mut statement = Statement::parse(sql)?;
+        parameters.iter().filter_map(Value::as_str).for_each(|value| statement.words.add_value(value));
+        let parameters = self::parameters(parameters)?;
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(QueryError::NoRuntime.into());
+        }
+        let (reader, tables) = Reader::start(self).await?;
+        let result = run(self.engine(), tables, reader.requests(), statement, parameters).await;
+        reader.end().await?;
+        result
+    }
+}
+
+/// The summary, which names the span; a text that cannot be summarised is a query.
+fn summary(sql: &str) -> String {
+    let summary = query_text::summarize(sql);
+    if summary.is_empty() { "query".to_owned() } else { summary }
+}
+
+async fn run(
+    engine: &Engine,
+    tables: Tables,
+    requests: Requests,
+    statement: Statement,
+    parameters: Vec<ScalarValue>,
+) -> Result<QueryResult, Error> {
+    let Statement { inner, words } = statement;
+    let translator = Translator { words: &words, memory_limit: engine.memory_limit() };
+    let failed = |error| translator.error(error);
+    let known: Vec<String> = tables.keys().cloned().collect();
+    let session = engine.session(tables, requests).map_err(failed)?;
+    let named = session.resolve_table_references(&inner).unwrap_or_default();
+    let plan = session.statement_to_plan(inner).await.map_err(|error| {
+        let unknown = named.into_iter().find(|table| !exists(&session, table));
+        unknown.map_or_else(|| failed(error), |table| Error::UnknownTable { table: table.to_string(), known })
+    })?;
+    let plan = with_parameters(plan, parameters, failed)?;
+    collect(&session, &plan).await.map_err(failed)
+}
+
+fn exists(session: &SessionState, table: &datafusion::common::TableReference) -> bool {
+    let is_function = session.table_functions().contains_key(table.table());
+    is_function || session.schema_for_ref(table.clone()).is_ok_and(|schema| schema.table_exist(table.table()))
+}
+
+/// Puts the parameters in, and makes sure that the plan only reads.
+fn with_parameters(
+    plan: LogicalPlan,
+    parameters: Vec<ScalarValue>,
+    failed: impl Fn(DataFusionError) -> Error,
+) -> Result<LogicalPlan, Error> {
+    let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    reads.verify_plan(&plan).map_err(&failed)?;
+    let names = plan.get_parameter_names().map_err(&failed)?;
+    let positions = names.iter().filter_map(|name| name.strip_prefix('$')?.parse::<usize>().ok());
+    let (wanted, given) = (positions.max().unwrap_or(0), parameters.len());
+    if wanted > given {
+        return Err(
+            QueryError::Parameter { position: given + 1, reason: "the query has it, but no value was given" }.into()
+        );
+    }
+    if wanted < given {
+        return Err(QueryError::Parameter {
+            position: wanted + 1,
+            reason: "a value was given, but the query does not have it",
+        }
+        .into());
+    }
+    if parameters.is_empty() { Ok(plan) } else { plan.with_param_values(ParamValues::from(parameters)).map_err(failed) }
+}
+
+/// Runs a plan. What it gives counts against the memory that queries may hold, as long as the query runs.
+async fn collect(session: &SessionState, plan: &LogicalPlan) -> Result<QueryResult, DataFusionError> {
+    let plan = session.create_physical_plan(plan).await?;
+    let schema = plan.schema();
+    let held = MemoryConsumer::new("result").register(&session.runtime_env().memory_pool);
+    let mut batches = Vec::new();
+    let mut stream = execute_stream(plan, session.task_ctx())?;
+    while let Some(batch) = stream.next().await {
+        let batch = batch?;
+        held.try_grow(batch.get_array_memory_size())?;
+        if batch.num_rows() > 0 {
+            batches.push(batch);
+        }
+    }
+    Ok(QueryResult::new(schema, batches))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,290 @@
+//! The thread that reads for one query.
+//!
+//! RocksDB's reads block, and all readings of a query belong to one moment. So each query has one thread of tokio's
+//! blocking pool, which holds a snapshot of the store, makes pages of rows as they are asked for, and ends when nobody
+//! is left to ask. It works in the context of the query: what it reads shows as the query's children, wherever
+//! DataFusion asks from.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::error::DataFusionError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::access::Access;
+use super::rows::{BatchBuilder, RowReader};
+use crate::database::{Database, Error};
+use crate::index;
+use crate::otel::carry;
+use crate::schema::Schema;
+use crate::storage::column_families::{ENTITIES, FIELD_INDEX, KEY_INDEX, META};
+use crate::storage::{Entry, ReadError, ScanRange, Snapshot, keys};
+
+/// Rows in the first page of a scan: a query that wants few should not wait for many. Each page is
+/// [`GROWTH`] times the one before, up to [`MAX_PAGE`].
+const FIRST_PAGE: usize = 64;
+const GROWTH: usize = 4;
+const MAX_PAGE: usize = 8192;
+/// A page ends early when it was made from this many bytes.
+const MAX_PAGE_BYTES: usize = 4 << 20;
+/// Entities that are fetched in one go by their ids.
+const FETCH: usize = 256;
+
+/// The tables of a tenant at one moment.
+pub(super) type Tables = BTreeMap<String, Arc<Schema>>;
+
+/// What to read of a table.
+#[derive(Debug, Clone)]
+pub(super) struct ScanSpec {
+    pub(super) table: String,
+    pub(super) access: Access,
+    pub(super) rows: Arc<RowReader>,
+    pub(super) limit: Option<usize>,
+}
+
+enum Request {
+    Page { scan: u64, spec: Arc<ScanSpec>, reply: oneshot::Sender<Page> },
+    Close { scan: u64 },
+}
+
+/// `None` after the last one.
+type Page = Result<Option<RecordBatch>, DataFusionError>;
+
+/// The reading thread of a query.
+pub(super) struct Reader {
+    requests: Requests,
+    thread: JoinHandle<()>,
+}
+
+/// What asks the thread for rows.
+#[derive(Debug, Clone)]
+pub(super) struct Requests {
+    sender: mpsc::UnboundedSender<Request>,
+    scans: Arc<AtomicU64>,
+}
+
+impl Reader {
+    /// Starts the thread in the current context; gives the tables as they are at the moment of its snapshot.
+    pub(super) async fn start(database: &Database) -> Result<(Self, Tables), Error> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let (opened, tables) = oneshot::channel();
+        let database = database.clone();
+        let thread = tokio::task::spawn_blocking(carry(move || serve(&database, opened, receiver)));
+        let requests = Requests { sender, scans: Arc::default() };
+        let reader = Self { requests, thread };
+        match tables.await {
+            Ok(tables) => Ok((reader, tables)),
+            Err(_) => Err(reader.end().await.err().unwrap_or(Error::ShuttingDown)),
+        }
+    }
+
+    pub(super) fn requests(&self) -> Requests {
+        self.requests.clone()
+    }
+
+    /// Waits until the thread has ended, which it does once all [`Requests`] are gone.
+    pub(super) async fn end(self) -> Result<(), Error> {
+        drop(self.requests);
+        match self.thread.await {
+            Ok(()) => Ok(()),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Error::ShuttingDown),
+            },
+        }
+    }
+}
+
+impl Requests {
+    /// A new scan. Nothing is read before its first page is asked for.
+    pub(super) fn open(&self, spec: Arc<ScanSpec>) -> OpenScan {
+        OpenScan { requests: self.clone(), scan: self.scans.fetch_add(1, Ordering::Relaxed), spec }
+    }
+}
+
+/// A scan that somebody holds.
+pub(super) struct OpenScan {
+    requests: Requests,
+    scan: u64,
+    spec: Arc<ScanSpec>,
+}
+
+impl OpenScan {
+    pub(super) async fn next_page(&self) -> Page {
+        let gone = || DataFusionError::External(Box::new(Error::ShuttingDown));
+        let (reply, page) = oneshot::channel();
+        let request = Request::Page { scan: self.scan, spec: Arc::clone(&self.spec), reply };
+        self.requests.sender.send(request).map_err(|_| gone())?;
+        page.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+impl Drop for OpenScan {
+    fn drop(&mut self) {
+        // Fails where the thread has ended already, and every scan with it.
+        _ = self.requests.sender.send(Request::Close { scan: self.scan });
+    }
+}
+
+fn serve(database: &Database, opened: oneshot::Sender<Tables>, mut requests: mpsc::UnboundedReceiver<Request>) {
+    let (snapshot, tables) = database.snapshot();
+    if opened.send(tables).is_err() {
+        return;
+    }
+    let mut walks: HashMap<u64, Walk<'_>> = HashMap::new();
+    while let Some(request) = requests.blocking_recv() {
+        match request {
+            Request::Page { scan, spec, reply } => {
+                let page = match walks.remove(&scan).map_or_else(|| Walk::begin(database, &snapshot, spec), Ok) {
+                    Ok(mut walk) => {
+                        let page = walk.page(&reply);
+                        walks.insert(scan, walk);
+                        page
+                    }
+                    Err(error) => Err(DataFusionError::External(Box::new(error))),
+                };
+                // Nobody may be waiting any more.
+                _ = reply.send(page);
+            }
+            Request::Close { scan } => drop(walks.remove(&scan)),
+        }
+    }
+}
+
+/// A scan under way.
+struct Walk<'s> {
+    tenant: &'s str,
+    snapshot: &'s Snapshot<'s>,
+    spec: Arc<ScanSpec>,
+    found: Found<'s>,
+    /// Rows it may still give.
+    left: usize,
+    page: usize,
+}
+
+/// Where the rows come from.
+enum Found<'s> {
+    Entities(Entries<'s>),
+    Ids(Box<dyn Iterator<Item = Result<Uuid, Error>> + 's>),
+}
+
+type Entries<'s> = Box<dyn Iterator<Item = Result<Entry, ReadError>> + 's>;
+
+impl<'s> Walk<'s> {
+    fn begin(database: &'s Database, snapshot: &'s Snapshot<'s>, spec: Arc<ScanSpec>) -> Result<Self, Error> {
+        let (tenant, left) = (database.tenant(), spec.limit.unwrap_or(usize::MAX));
+        let found = Found::begin(tenant, snapshot, &spec)?;
+        Ok(Self { tenant, snapshot, spec, found, left, page: FIRST_PAGE })
+    }
+
+    /// The next rows.
+    fn page(&mut self, reply: &oneshot::Sender<Page>) -> Page {
+        let rows = Arc::clone(&self.spec.rows);
+        let mut batch = rows.batch();
+        let target = self.page.min(self.left);
+        self.fill(&mut batch, target, reply).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        self.page = (self.page * GROWTH).min(MAX_PAGE);
+        self.left -= batch.rows();
+        if batch.rows() == 0 { Ok(None) } else { Ok(Some(batch.finish()?)) }
+    }
+
+    /// Adds rows until there are `target`, or none left, or nobody who waits for them.
+    fn fill(
+        &mut self,
+        batch: &mut BatchBuilder<'_>,
+        target: usize,
+        reply: &oneshot::Sender<Page>,
+    ) -> Result<(), Error> {
+        let mut bytes = 0;
+        let is_full = |batch: &BatchBuilder<'_>, bytes| {
+            batch.rows() >= target || (bytes > MAX_PAGE_BYTES && batch.rows() > 0) || reply.is_closed()
+        };
+        while !is_full(batch, bytes) {
+            match &mut self.found {
+                Found::Entities(entries) => {
+                    let Some(entry) = entries.next() else { break };
+                    let (key, value) = entry?;
+                    bytes += value.len();
+                    batch.push(keys::parse_entity_key(&key)?.2, &value)?;
+                }
+                Found::Ids(ids) => {
+                    let wanted = (target - batch.rows()).min(FETCH);
+                    let ids = ids.take(wanted).collect::<Result<Vec<_>, _>>()?;
+                    if ids.is_empty() {
+                        break;
+                    }
+                    let key = |id: &Uuid| keys::entity_key(self.tenant, &self.spec.table, *id);
+                    let records = fetch(self.snapshot, ENTITIES, &ids.iter().map(key).collect::<Vec<_>>())?;
+                    for (id, record) in ids.into_iter().zip(records) {
+                        let Some(record) = record else { continue };
+                        bytes += record.len();
+                        batch.push(id, &record)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'s> Found<'s> {
+    fn begin(tenant: &'s str, snapshot: &'s Snapshot<'s>, spec: &ScanSpec) -> Result<Self, Error> {
+        let table = &spec.table;
+        match &spec.access {
+            Access::Ids(ids) => Ok(Self::Ids(Box::new(ids.clone().into_iter().map(Ok)))),
+            Access::Keys(wanted) => {
+                let wanted: Vec<_> = wanted.iter().map(|key| keys::key_index_key(tenant, table, key)).collect();
+                let mut ids = Vec::with_capacity(wanted.len());
+                for wanted in wanted.chunks(FETCH) {
+                    let owners = fetch(snapshot, KEY_INDEX, wanted)?;
+                    ids.extend(owners.iter().flatten().filter_map(|owner| index::keys::owner(owner)).map(Ok));
+                }
+                Ok(Self::Ids(Box::new(ids.into_iter())))
+            }
+            // While a changed schema is being followed, the index does not know every entity.
+            Access::Field { .. } if snapshot.get(META, keys::unfinished_key(tenant, table))?.is_some() => {
+                Self::all(tenant, snapshot, table, None, None)
+            }
+            Access::Field { field, ranges } => {
+                let ranges: Vec<_> =
+                    ranges.iter().map(|range| index::fields::value_range(tenant, table, field, range)).collect();
+                let id = |entry: Result<Entry, ReadError>| Ok(keys::parse_field_index_key(&entry?.0)?.1);
+                let ids = ranges.into_iter().flat_map(move |range| match snapshot.scan(FIELD_INDEX, range) {
+                    Ok(entries) => Box::new(entries.map(id)) as Box<dyn Iterator<Item = Result<Uuid, Error>>>,
+                    Err(error) => Box::new(std::iter::once(Err(error.into()))),
+                });
+                Ok(Self::Ids(Box::new(ids)))
+            }
+            Access::Scan { first, last } => Self::all(tenant, snapshot, table, *first, *last),
+        }
+    }
+
+    fn all(
+        tenant: &str,
+        snapshot: &'s Snapshot<'s>,
+        table: &str,
+        first: Option<Uuid>,
+        last: Option<Uuid>,
+    ) -> Result<Self, Error> {
+        let mut range = ScanRange::prefix(keys::table_prefix(tenant, table));
+        if let Some(first) = first {
+            range = range.from(keys::entity_key(tenant, table, first));
+        }
+        if let Some(last) = last {
+            range = range.through(keys::entity_key(tenant, table, last));
+        }
+        Ok(Self::Entities(Box::new(snapshot.scan(ENTITIES, range)?)))
+    }
+}
+
+/// The values under some keys.
+fn fetch(snapshot: &Snapshot<'_>, family: &str, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
+    match keys {
+        [key] => Ok(vec![snapshot.get(family, key)?]),
+        keys => snapshot.multi_get(family, keys),
+    }
+}

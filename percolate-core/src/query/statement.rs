@@ -1,0 +1,230 @@
+//! Reading the text of a query, and refusing what does more than read the tables.
+
+use datafusion::common::ScalarValue;
+use datafusion::error::DataFusionError;
+use datafusion::sql::parser::{DFParserBuilder, Statement as AnyStatement};
+use datafusion::sql::sqlparser::ast::{Query, SetExpr, Statement as SqlStatement};
+use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
+use serde_json::Value;
+
+use super::error::{QueryError, Words, scrub};
+use crate::otel::query_text::{DIALECT, is_keyword, is_literal};
+
+/// Operators in one query. Chains of them become trees as deep as they are long.
+const MAX_OPERATORS: usize = 1000;
+/// Parentheses and subqueries within each other.
+const MAX_NESTING: usize = 50;
+
+/// A statement that reads.
+#[derive(Debug)]
+pub(super) struct Statement {
+    pub(super) inner: AnyStatement,
+    pub(super) words: Words,
+}
+
+impl Statement {
+    pub(super) fn parse(sql: &str) -> Result<Self, QueryError> {
+        let mut tokens = Vec::new();
+        if let Err(error) = Tokenizer::new(&DIALECT, sql).tokenize_with_location_into_buf(&mut tokens) {
+            let reason = scrub(&error.message, &Words::default());
+            return Err(QueryError::Syntax { place: place(error.location), reason });
+        }
+        tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
+        let Some(verb) = tokens.iter().find_map(word).map(str::to_ascii_uppercase) else {
+            let reason = || "expected a statement".to_owned();
+            return Err(match tokens.iter().find(|token| token.token != Token::SemiColon) {
+                Some(token) => QueryError::Syntax { place: place(token.span.start), reason: reason() },
+                None => QueryError::Empty,
+            });
+        };
+        let words = words_of(&tokens);
+        check_size(&tokens)?;
+        refuse_files(&tokens)?;
+        let parser = DFParserBuilder::new(sql).with_dialect(&DIALECT).with_recursion_limit(MAX_NESTING).build();
+        let mut statements =
+            parser.and_then(|mut parser| parser.parse_statements()).map_err(|error| syntax(&error, &tokens, &words))?;
+        if statements.len() > 1 {
+            return Err(QueryError::SeveralStatements { count: statements.len() });
+        }
+        let inner = statements.pop_front().ok_or(QueryError::Empty)?;
+        judge(&inner, &verb)?;
+        Ok(Self { inner, words })
+    }
+}
+
+/// Values for the placeholders `$1`, `$2`, ….
+pub(super) fn parameters(values: &[Value]) -> Result<Vec<ScalarValue>, QueryError> {
+    let scalar = |(at, value): (usize, &Value)| {
+        Ok(match value {
+            Value::Null => ScalarValue::Null,
+            Value::Bool(value) => (*value).into(),
+            Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+                (Some(number), ..) => number.into(),
+                (_, Some(number), _) => number.into(),
+                (.., number) => ScalarValue::Float64(number),
+            },
+            Value::String(text) => text.as_str().into(),
+            Value::Array(_) | Value::Object(_) => {
+                let reason = "a list or an object cannot be one; give each value a placeholder of its own";
+                return Err(QueryError::Parameter { position: at + 1, reason });
+            }
+        })
+    };
+    values.iter().enumerate().map(scalar).collect()
+}
+
+fn word(token: &TokenWithSpan) -> Option<&str> {
+    match &token.token {
+        Token::Word(word) => Some(&word.value),
+        _ => None,
+    }
+}
+
+fn words_of(tokens: &[TokenWithSpan]) -> Words {
+    let mut words = Words::default();
+    for token in tokens {
+        match &token.token {
+            Token::Word(word) => _ = words.names.insert(word.value.to_lowercase()),
+            token if is_literal(token) => words.add_value(&token.to_string()),
+            _ => {}
+        }
+    }
+    words
+}
+
+fn place(location: Location) -> Option<(u64, u64)> {
+    (location.line > 0).then_some((location.line, location.column))
+}
+
+fn check_size(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
+    let operators = tokens.iter().filter(|token| is_operator(&token.token)).count();
+    if operators > MAX_OPERATORS {
+        let reason = format!("{operators} operators, {MAX_OPERATORS} are allowed; `IN (…)` takes a list of any length");
+        return Err(QueryError::TooLarge { reason });
+    }
+    Ok(())
+}
+
+fn is_operator(token: &Token) -> bool {
+    const WORDS: [&str; 12] =
+        ["AND", "OR", "NOT", "IS", "LIKE", "ILIKE", "BETWEEN", "UNION", "EXCEPT", "INTERSECT", "JOIN", "COLLATE"];
+    match token {
+        Token::Word(_) => WORDS.iter().any(|word| is_keyword(token, word)),
+        Token::Comma | Token::Period | Token::LParen | Token::RParen | Token::SemiColon | Token::EOF => false,
+        Token::Placeholder(_) => false,
+        token => !is_literal(token),
+    }
+}
+
+/// `FROM 'file.csv'` is how DataFusion's own shell reads files.
+fn refuse_files(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
+    let names_file = |pair: &[TokenWithSpan]| {
+        (is_keyword(&pair[0].token, "FROM") || is_keyword(&pair[0].token, "JOIN"))
+            && matches!(pair[1].token, Token::SingleQuotedString(_))
+    };
+    match tokens.windows(2).find(|pair| names_file(pair)) {
+        // `SUBSTRING(a FROM 'b')` and the like are within parentheses.
+        Some(pair) if !within_function(tokens, &pair[0]) => Err(QueryError::Refused {
+            statement: "reading a file".to_owned(),
+            instead: "Name a table; names with unusual letters stand in double quotes",
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the nearest open parenthesis before `token` belongs to a function.
+fn within_function(tokens: &[TokenWithSpan], token: &TokenWithSpan) -> bool {
+    let before = tokens.iter().position(|other| other == token).unwrap_or_default();
+    let mut closed = 0_usize;
+    for (at, token) in tokens[..before].iter().enumerate().rev() {
+        match token.token {
+            Token::RParen => closed += 1,
+            Token::LParen if closed > 0 => closed -= 1,
+            Token::LParen => {
+                return at > 0 && word(&tokens[at - 1]).is_some() && word(&tokens[at + 1]) != Some("SELECT");
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Lets through what reads: queries, their explanation, and what lists tables and columns.
+fn judge(statement: &AnyStatement, verb: &str) -> Result<(), QueryError> {
+    match statement {
+        AnyStatement::Statement(statement) => match &**statement {
+            SqlStatement::Query(query) => judge_query(query),
+            SqlStatement::ShowTables { .. } | SqlStatement::ShowColumns { .. } | SqlStatement::ExplainTable { .. } => {
+                Ok(())
+            }
+            _ => Err(refused(verb)),
+        },
+        AnyStatement::Explain(explained) => match &*explained.statement {
+            AnyStatement::Statement(inner) => match &**inner {
+                SqlStatement::Query(query) => judge_query(query),
+                _ => Err(refused("EXPLAIN of a statement that does not read")),
+            },
+            _ => Err(refused("EXPLAIN of a statement that does not read")),
+        },
+        _ => Err(refused(verb)),
+    }
+}
+
+fn judge_query(query: &Query) -> Result<(), QueryError> {
+    match &*query.body {
+        SetExpr::Insert(_) => Err(refused("INSERT")),
+        SetExpr::Update(_) => Err(refused("UPDATE")),
+        SetExpr::Delete(_) => Err(refused("DELETE")),
+        SetExpr::Merge(_) => Err(refused("MERGE")),
+        SetExpr::Select(select) if select.into.is_some() => Err(refused("SELECT INTO")),
+        _ => Ok(()),
+    }
+}
+
+fn refused(statement: &str) -> QueryError {
+    let instead = match statement {
+        "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "REPLACE" | "TRUNCATE" => {
+            "Use `insert`, `upsert`, `update` or `delete` of the database"
+        }
+        "CREATE" | "ALTER" | "DROP" => "Tables come from `register_schema`",
+        "PREPARE" | "EXECUTE" | "DEALLOCATE" => "Give the values to `query_with`",
+        _ => "Write a SELECT",
+    };
+    QueryError::Refused { statement: statement.to_owned(), instead }
+}
+
+/// What the parser said, with the token it stumbled over by its kind where it is a literal.
+fn syntax(error: &DataFusionError, tokens: &[TokenWithSpan], words: &Words) -> QueryError {
+    let message = match error.find_root() {
+        DataFusionError::SQL(error, _) => match &**error {
+            ParserError::RecursionLimitExceeded => {
+                let reason = format!("nested deeper than {MAX_NESTING} levels");
+                return QueryError::TooLarge { reason };
+            }
+            ParserError::ParserError(message) | ParserError::TokenizerError(message) => message.clone(),
+        },
+        error => error.to_string(),
+    };
+    let (message, at) = match message.rsplit_once(" at Line: ") {
+        Some((message, at)) => (message, at.split_once(", Column: ")),
+        None => (&*message, None),
+    };
+    let place = at.and_then(|(line, column)| Some((line.parse().ok()?, column.parse().ok()?)));
+    let reason = match message.split_once(", found: ") {
+        Some((expected, _)) => {
+            let expected = expected.strip_prefix("Expected: ").unwrap_or(expected);
+            let found = tokens.iter().find(|token| Some((token.span.start.line, token.span.start.column)) == place);
+            format!("expected {}, found {}", scrub(expected, words), found.map_or("the end".to_owned(), described))
+        }
+        None => scrub(message, words),
+    };
+    QueryError::Syntax { place, reason }
+}
+
+fn described(token: &TokenWithSpan) -> String {
+    match &token.token {
+        token if is_literal(token) => "a literal".to_owned(),
+        token => format!("`{token}`"),
+    }
+}

@@ -1,0 +1,697 @@
+//! Queries: what they give, how many rows they read for it, and what is refused.
+
+use std::sync::Arc;
+
+use datafusion::datasource::MemTable;
+use datafusion::prelude::SessionContext;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::DatabaseOptions;
+use crate::otel::testing::{Capture, CapturedSpan};
+use crate::storage::column_families::META;
+use crate::storage::keys;
+
+fn temporary() -> (tempfile::TempDir, Database) {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open(dir.path()).unwrap();
+    (dir, db)
+}
+
+/// A hundred articles of the years 2000 to 2009 by four authors; every tenth has no year.
+fn library() -> (tempfile::TempDir, Database) {
+    let (dir, db) = temporary();
+    let articles = json!({
+        "properties": {
+            "slug": { "type": "string" },
+            "year": { "type": ["integer", "null"] },
+            "author": { "type": "string" },
+            "score": { "type": "number" },
+            "open": { "type": "boolean" },
+            "tags": { "type": "array", "items": { "type": "string" } },
+            "extra": { "type": "object" },
+            "seen": { "type": "string", "format": "date-time" },
+            "day": { "type": "string", "format": "date" },
+        },
+        "key_field": "slug",
+        "indexed_fields": ["year", "author", "score", "open", "seen", "day"],
+    });
+    db.register_schema("articles", &articles).unwrap();
+    let authors =
+        json!({ "properties": { "name": { "type": "string" }, "born": { "type": "integer" } }, "key_field": "name" });
+    db.register_schema("authors", &authors).unwrap();
+    let article = |n: i64| {
+        json!({
+            "slug": format!("article-{n:02}"),
+            "year": (n % 10 != 9).then_some(2000 + n % 10),
+            "author": (["ada", "bob", "cyd", "dee"][usize::try_from(n % 4).unwrap()]),
+            "score": f64::from(i32::try_from(n).unwrap()) / 4.0,
+            "open": n % 2 == 0,
+            "tags": [format!("t{}", n % 3), "all"],
+            "extra": { "n": n },
+            "seen": format!("2026-01-{:02}T12:00:00Z", 1 + n % 28),
+            "day": format!("2026-01-{:02}", 1 + n % 28),
+        })
+    };
+    db.insert_batch("articles", &(0..100).map(article).collect::<Vec<_>>()).unwrap();
+    let people = [("ada", 1950), ("bob", 1960), ("cyd", 1970)];
+    db.insert_batch("authors", &people.map(|(name, born)| json!({ "name": name, "born": born }))).unwrap();
+    (dir, db)
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+fn rows(db: &Database, sql: &str) -> Vec<Vec<Value>> {
+    wait(db.query(sql)).unwrap_or_else(|error| panic!("{sql}: {error}")).rows().collect()
+}
+
+fn refusal(db: &Database, sql: &str) -> Error {
+    match wait(db.query(sql)) {
+        Ok(result) => panic!("{sql} gave {:?}", result.to_json()),
+        Err(error) => error,
+    }
+}
+
+/// What a query read: for each of the store's operations its name and the rows it gave.
+fn reads(db: &Database, sql: &str) -> Vec<(String, i64)> {
+    let capture = Capture::new();
+    capture.run(|| rows(db, sql));
+    let spans = capture.spans();
+    let store =
+        spans.iter().filter(|span| ["entities", "field_index", "key_index"].iter().any(|cf| span.name().ends_with(cf)));
+    store.map(|span| (span.name().to_owned(), returned(span))).collect()
+}
+
+fn returned(span: &CapturedSpan) -> i64 {
+    match span.attribute("db.response.returned_rows") {
+        Some(opentelemetry::Value::I64(rows)) => *rows,
+        other => panic!("{} returned {other:?}", span.name()),
+    }
+}
+
+#[test]
+fn a_query_gives_typed_columns() {
+    let (_dir, db) = library();
+    let result = wait(db.query("SELECT * FROM articles WHERE slug = 'article-07'")).unwrap();
+    assert_eq!(
+        result.columns(),
+        ["id", "author", "day", "extra", "open", "score", "seen", "slug", "tags", "year", "created_at", "updated_at"]
+    );
+    let row = &result.to_json()[0];
+    assert_eq!(row["year"], 2007);
+    assert_eq!(row["score"], 1.75);
+    assert_eq!(row["open"], false);
+    assert_eq!(row["tags"], json!(["t1", "all"]));
+    assert_eq!(row["extra"], "{\"n\":7}");
+    assert_eq!(row["seen"], "2026-01-08T12:00:00Z");
+    assert_eq!(row["day"], "2026-01-08");
+    let entity = db.lookup("articles", "article-07").unwrap().unwrap();
+    assert_eq!(row["id"], entity.id.to_string());
+    assert_eq!(row["created_at"], entity.created_at.to_string());
+}
+
+#[test]
+fn a_query_reads_only_the_rows_that_an_index_finds() {
+    let (_dir, db) = library();
+    let id = db.lookup("articles", "article-07").unwrap().unwrap().id;
+    let other = db.lookup("articles", "article-08").unwrap().unwrap().id;
+    let scan = |index: i64, entities: &[i64]| {
+        let scan = std::iter::once(("scan field_index".to_owned(), index));
+        scan.chain(entities.iter().map(|rows| ("multi_get entities".to_owned(), *rows))).collect::<Vec<_>>()
+    };
+    let one = |name: &str, rows| (name.to_owned(), rows);
+    let cases = [
+        // Everything.
+        ("SELECT count(*) FROM articles".to_owned(), vec![one("scan entities", 100)]),
+        ("SELECT slug FROM articles WHERE author LIKE '%a'".to_owned(), vec![one("scan entities", 100)]),
+        ("SELECT slug FROM articles WHERE year IS NOT NULL".to_owned(), vec![one("scan entities", 100)]),
+        // By id.
+        (format!("SELECT slug FROM articles WHERE id = '{id}'"), vec![one("get entities", 1)]),
+        (format!("SELECT slug FROM articles WHERE id IN ('{id}', '{other}', 'x')"), vec![one("multi_get entities", 2)]),
+        (format!("SELECT slug FROM articles WHERE id = '{}'", id.to_string().to_uppercase()), vec![]),
+        (format!("SELECT slug FROM articles WHERE id >= '{id}' AND id <= '{id}'"), vec![one("get entities", 1)]),
+        // By key.
+        (
+            "SELECT year FROM articles WHERE slug = 'article-07'".to_owned(),
+            vec![one("get key_index", 1), one("get entities", 1)],
+        ),
+        (
+            "SELECT year FROM articles WHERE slug IN ('article-07', 'article-08', 'none')".to_owned(),
+            vec![one("multi_get key_index", 2), one("multi_get entities", 2)],
+        ),
+        // Through an index.
+        ("SELECT slug FROM articles WHERE year = 2003".to_owned(), scan(10, &[10])),
+        ("SELECT slug FROM articles WHERE 2006 < year".to_owned(), scan(20, &[20])),
+        ("SELECT slug FROM articles WHERE year >= 2003 AND year < 2005".to_owned(), scan(20, &[20])),
+        ("SELECT slug FROM articles WHERE year BETWEEN 2003 AND 2004".to_owned(), scan(20, &[20])),
+        (
+            "SELECT slug FROM articles WHERE year IN (2003, 2005)".to_owned(),
+            vec![one("scan field_index", 10), one("scan field_index", 10), one("multi_get entities", 20)],
+        ),
+        (
+            "SELECT slug FROM articles WHERE year = 2003 OR year = 2005".to_owned(),
+            vec![one("scan field_index", 10), one("scan field_index", 10), one("multi_get entities", 20)],
+        ),
+        ("SELECT slug FROM articles WHERE author = 'ada' AND year > 2003".to_owned(), scan(25, &[25])),
+        ("SELECT slug FROM articles WHERE score = 1.75".to_owned(), scan(1, &[])),
+        ("SELECT slug FROM articles WHERE score BETWEEN 1 AND 2".to_owned(), scan(5, &[5])),
+        ("SELECT slug FROM articles WHERE day = '2026-01-28'".to_owned(), scan(3, &[3])),
+        ("SELECT slug FROM articles WHERE year > 2003 AND year < 2003".to_owned(), vec![]),
+        // Through an index and no further than asked.
+        ("SELECT slug FROM articles WHERE year = 2003 LIMIT 2".to_owned(), scan(2, &[2])),
+        ("SELECT slug FROM articles WHERE author = 'bob' LIMIT 3".to_owned(), scan(3, &[3])),
+        ("SELECT slug FROM articles LIMIT 7".to_owned(), vec![one("scan entities", 7)]),
+        ("SELECT slug FROM articles LIMIT 3 OFFSET 4".to_owned(), vec![one("scan entities", 7)]),
+    ];
+    for (sql, expected) in cases {
+        let mut read = reads(&db, &sql);
+        // One entity is a get.
+        for (name, rows) in &mut read {
+            if name == "get entities" && *rows == 1 && expected.iter().all(|(name, _)| name != "get entities") {
+                "get entities (one found)".clone_into(name);
+            }
+        }
+        read.retain(|(name, _)| name != "get entities (one found)");
+        read.sort_by(|left, right| right.0.cmp(&left.0));
+        let mut expected = expected;
+        expected.sort_by(|left, right| right.0.cmp(&left.0));
+        assert_eq!(read, expected, "{sql}");
+    }
+}
+
+#[test]
+fn everything_else_is_left_to_datafusion_and_works() {
+    let (_dir, db) = library();
+    let cases = [
+        ("SELECT count(*), min(year), max(score) FROM articles", json!([[100, 2000, 24.75]])),
+        (
+            "SELECT author, count(*) AS n FROM articles GROUP BY author HAVING count(*) > 1 ORDER BY author DESC LIMIT 2",
+            json!([["dee", 25], ["cyd", 25]]),
+        ),
+        (
+            "SELECT a.slug, p.born FROM articles a JOIN authors p ON p.name = a.author WHERE a.year = 2001 \
+             ORDER BY a.slug LIMIT 2",
+            json!([["article-01", 1960], ["article-21", 1960]]),
+        ),
+        (
+            "SELECT count(*) FROM articles a LEFT JOIN authors p ON p.name = a.author WHERE p.name IS NULL",
+            json!([[25]]),
+        ),
+        ("SELECT slug FROM articles ORDER BY score DESC LIMIT 1 OFFSET 1", json!([["article-98"]])),
+        ("SELECT count(*) FROM articles WHERE slug LIKE '%-1_'", json!([[10]])),
+        ("SELECT count(*) FROM articles WHERE year NOT BETWEEN 2001 AND 2008", json!([[10]])),
+        ("SELECT count(*) FROM articles WHERE year NOT IN (2001, 2002)", json!([[70]])),
+        ("SELECT count(*) FROM articles WHERE year IS NULL", json!([[10]])),
+        ("SELECT count(*) FROM articles WHERE open", json!([[50]])),
+        ("SELECT count(*) FROM articles WHERE NOT open AND year <> 2001", json!([[30]])),
+        (
+            "WITH late AS (SELECT * FROM articles WHERE year >= 2007) SELECT count(*), count(DISTINCT year) FROM late",
+            json!([[20, 2]]),
+        ),
+        (
+            "SELECT name FROM authors WHERE name NOT IN (SELECT author FROM articles WHERE year = 2001) ORDER BY 1",
+            json!([["ada"], ["cyd"]]),
+        ),
+        ("SELECT (SELECT max(born) FROM authors) - born AS d FROM authors ORDER BY d", json!([[0], [10], [20]])),
+        (
+            "SELECT name, rank() OVER (ORDER BY born DESC) AS place FROM authors ORDER BY place",
+            json!([["cyd", 1], ["bob", 2], ["ada", 3]]),
+        ),
+        (
+            "SELECT name FROM authors UNION SELECT author FROM articles ORDER BY 1",
+            json!([["ada"], ["bob"], ["cyd"], ["dee"]]),
+        ),
+        ("SELECT count(*) FROM articles WHERE array_has(tags, 't1')", json!([[33]])),
+        ("SELECT upper(name) || '!' FROM authors WHERE born / 10 = 195", json!([["ADA!"]])),
+        ("SELECT date_trunc('month', seen), count(*) FROM articles GROUP BY 1", json!([["2026-01-01T00:00:00Z", 100]])),
+        (
+            "SELECT count(*) FROM articles WHERE seen >= '2026-01-20T13:00:00+01:00' AND seen < '2026-01-22'",
+            json!([[6]]),
+        ),
+        ("SELECT day + INTERVAL '1' DAY FROM articles WHERE slug = 'article-00'", json!([["2026-01-02"]])),
+        ("SELECT count(*) FROM articles WHERE created_at <= now() AND updated_at >= created_at", json!([[100]])),
+        (
+            "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 4) SELECT sum(i) FROM n",
+            json!([[10]]),
+        ),
+        ("VALUES (1, 'a')", json!([[1, "a"]])),
+        ("SELECT 1 AS a, NULL AS b, 2.5 AS c, DATE '2026-01-02' AS d", json!([[1, null, 2.5, "2026-01-02"]])),
+        ("SELECT named_struct('a', 1, 'b', [1.5, 2])", json!([[{ "a": 1, "b": [1.5, 2.0] }]])),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(json!(rows(&db, sql)), expected, "{sql}");
+    }
+}
+
+#[test]
+fn tables_and_columns_can_be_listed_and_plans_explained() {
+    let (_dir, db) = library();
+    let tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1";
+    assert_eq!(json!(rows(&db, tables)), json!([["articles"], ["authors"]]));
+    let shown = rows(&db, "SHOW TABLES");
+    assert!(shown.iter().any(|row| row.contains(&json!("articles"))), "{shown:?}");
+    assert_eq!(rows(&db, "DESCRIBE authors")[1], [json!("born"), json!("Int64"), json!("YES")]);
+    let plan = json!(rows(&db, "EXPLAIN SELECT slug FROM articles WHERE year = 2003 LIMIT 2")).to_string();
+    assert!(plan.contains("EntityScan: articles, index of year, 1 range, limit 2"), "{plan}");
+}
+
+#[test]
+fn what_does_more_than_read_is_refused() {
+    let (dir, db) = library();
+    let file = dir.path().join("x.csv");
+    std::fs::write(&file, "a,b\n1,2\n").unwrap();
+    let file = file.display();
+    let refused = [
+        "INSERT INTO articles (slug) VALUES ('x')".to_owned(),
+        "UPDATE articles SET year = 1".to_owned(),
+        "DELETE FROM articles".to_owned(),
+        "TRUNCATE TABLE articles".to_owned(),
+        "CREATE TABLE t AS SELECT * FROM articles".to_owned(),
+        "CREATE VIEW v AS SELECT 1".to_owned(),
+        "CREATE SCHEMA s".to_owned(),
+        "CREATE DATABASE d".to_owned(),
+        "DROP TABLE articles".to_owned(),
+        "ALTER TABLE articles ADD COLUMN x INT".to_owned(),
+        format!("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '{file}'"),
+        format!("COPY (SELECT * FROM articles) TO '{file}.out'"),
+        format!("SELECT * FROM '{file}'"),
+        format!("SELECT * FROM authors JOIN '{file}' ON 1 = 1"),
+        "SET datafusion.execution.batch_size = 1".to_owned(),
+        "RESET datafusion.execution.batch_size".to_owned(),
+        "SHOW ALL".to_owned(),
+        "PREPARE p AS SELECT 1".to_owned(),
+        "EXECUTE p".to_owned(),
+        "BEGIN".to_owned(),
+        "COMMIT".to_owned(),
+        "USE percolate".to_owned(),
+        "GRANT SELECT ON articles TO bob".to_owned(),
+        "EXPLAIN ANALYZE INSERT INTO articles (slug) VALUES ('x')".to_owned(),
+        "EXPLAIN EXPLAIN DELETE FROM articles".to_owned(),
+        "WITH x AS (SELECT 1) INSERT INTO articles (slug) SELECT 'x'".to_owned(),
+        "SELECT * INTO t FROM articles".to_owned(),
+    ];
+    for sql in refused {
+        let error = refusal(&db, &sql);
+        assert!(matches!(error, Error::Query(QueryError::Refused { .. })), "{sql}: {error:?}");
+        assert!(error.to_string().contains("is refused"), "{error}");
+    }
+    let text = refusal(&db, "INSERT INTO articles (slug) VALUES ('x')").to_string();
+    assert_eq!(
+        text,
+        "INSERT is refused: SQL only reads here. Use `insert`, `upsert`, `update` or `delete` of the database"
+    );
+    assert_eq!(rows(&db, "SELECT count(*) FROM articles"), [[json!(100)]]);
+    // No table of files exists under any name either.
+    let error = refusal(&db, &format!("SELECT * FROM \"{file}\""));
+    assert!(matches!(error, Error::UnknownTable { .. }), "{error:?}");
+}
+
+#[test]
+fn a_mistake_is_answered_with_what_to_do() {
+    let (_dir, db) = library();
+    db.register_schema("People", &json!({ "properties": { "firstName": { "type": "string" } } })).unwrap();
+    let cases = [
+        ("", "the query is empty; write a SELECT"),
+        (" ; -- nothing", "the query is empty; write a SELECT"),
+        ("SELECT 1; SELECT 2", "the query holds 2 statements; run them one by one"),
+        (
+            "SELECT * FROM artcles",
+            "there is no table `artcles`; there are `People`, `articles`, `authors`. Register its schema with \
+             `register_schema` first",
+        ),
+        (
+            "SELECT * FROM other.articles",
+            "there is no table `other.articles`; there are `People`, `articles`, `authors`. Register its schema with \
+             `register_schema` first",
+        ),
+        (
+            "SELECT nam FROM authors",
+            "there is no column `nam`; there are `authors.id`, `authors.born`, `authors.name`, `authors.created_at`, \
+             `authors.updated_at`",
+        ),
+        (
+            "SELECT firstName FROM \"People\"",
+            "there is no column `firstname`; write `\"firstName\"`: names with capital letters need double quotes",
+        ),
+        ("SELECT FROM\n authors WHERE", "syntax error: expected an expression, found the end"),
+        (
+            "SELECT * FROM authors\n WHERE name == == 1",
+            "syntax error at line 2, column 16: expected an expression, found `==`",
+        ),
+        (
+            "SELECT * FROM authors WHERE a b 'secret'",
+            "syntax error at line 1, column 31: expected end of statement, found `b`",
+        ),
+        (
+            "SELECT * FROM authors LIMIT 1 'secret'",
+            "syntax error at line 1, column 31: expected end of statement, found a literal",
+        ),
+        ("SELECT 'secret", "syntax error at line 1, column 8: Unterminated string literal"),
+        ("'secret'", "syntax error at line 1, column 1: expected a statement"),
+        ("SELECT $2 FROM authors WHERE name = $1", "parameter $1: the query has it, but no value was given"),
+    ];
+    for (sql, expected) in cases {
+        assert_eq!(refusal(&db, sql).to_string(), expected, "{sql}");
+    }
+    let invalid = [
+        "SELECT nonsense(1)",
+        "SELECT name FROM authors GROUP BY born",
+        "SELECT sum(name) FROM authors",
+        "SELECT born FROM authors WHERE born = 'secret'",
+        "SELECT id FROM articles, authors",
+        "SELECT ? FROM authors",
+    ];
+    for sql in invalid {
+        let error = refusal(&db, sql);
+        assert!(
+            matches!(error, Error::Query(QueryError::Invalid { .. } | QueryError::Failed { .. })),
+            "{sql}: {error:?}"
+        );
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+}
+
+#[test]
+fn an_error_tells_no_value_of_the_data_or_the_query() {
+    let (_dir, db) = library();
+    db.insert("authors", &json!({ "name": "secret 12345", "born": 98765 })).unwrap();
+    let failing = [
+        "SELECT CAST(name AS BIGINT) FROM authors",
+        "SELECT CAST(name AS DATE) FROM authors",
+        "SELECT CAST(born AS TINYINT) FROM authors",
+        "SELECT born / (born - 98765) FROM authors",
+        "SELECT * FROM authors WHERE created_at > 'secret 12345'",
+        "SELECT arrow_cast(name, 'secret 12345') FROM authors",
+        "SELECT to_timestamp(name) FROM authors",
+        "SELECT substr('secret 12345', 'secret 12345')",
+        "SELECT * FROM authors WHERE name 'secret 12345'",
+        "SELECT * FROM authors ORDER BY 98765",
+        "SELECT * FROM generate_series('secret 12345')",
+        "SELECT E'secret 12345\\",
+    ];
+    for sql in failing {
+        let text = refusal(&db, sql).to_string();
+        assert!(!text.contains("secret") && !text.contains("12345") && !text.contains("98765"), "{sql}: {text}");
+    }
+}
+
+#[test]
+fn parameters_are_values_and_never_text_of_the_query() {
+    let (_dir, db) = library();
+    let ask = |sql: &str, values: &[Value]| {
+        wait(db.query_with(sql, values)).map(|result| json!(result.rows().collect::<Vec<_>>()))
+    };
+    let sql = "SELECT slug FROM articles WHERE year = $1 AND author = $2 AND score > $3 AND open = $4 AND seen < $5 ORDER BY 1";
+    let values = [json!(2001), json!("bob"), json!(10), json!(false), json!("2026-02-01")];
+    assert_eq!(ask(sql, &values).unwrap(), json!([["article-41"], ["article-61"], ["article-81"]]));
+    let injection = [json!("' OR '1' = '1")];
+    assert_eq!(ask("SELECT count(*) FROM authors WHERE name = $1", &injection).unwrap(), json!([[0]]));
+    assert_eq!(ask("SELECT $1 IS NULL, $1 + 1", &[json!(1)]).unwrap(), json!([[false, 2]]));
+    let position = |values: &[Value]| match ask("SELECT $1, $2", values).unwrap_err() {
+        Error::Query(QueryError::Parameter { position, .. }) => position,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(position(&[json!(1)]), 2);
+    assert_eq!(position(&[json!(1), json!(2), json!(3)]), 3);
+    assert_eq!(position(&[json!(1), json!([2])]), 2);
+}
+
+#[test]
+fn parameters_find_their_index_too() {
+    let (_dir, db) = library();
+    let capture = Capture::new();
+    let sql = "SELECT slug FROM articles WHERE year = $1";
+    capture.run(|| wait(db.query_with(sql, &[json!(2003)]))).unwrap();
+    assert_eq!(returned(capture.spans().span("scan field_index")), 10);
+}
+
+#[test]
+fn a_value_that_does_not_fit_its_column_is_null_there_and_its_row_stays() {
+    let (_dir, db) = temporary();
+    db.register_schema("t", &json!({ "indexed_fields": ["a", "n"] })).unwrap();
+    for (n, a) in [json!(1), json!(2.0), json!(2.5), json!("three"), json!([4]), json!(u64::MAX)].iter().enumerate() {
+        db.insert("t", &json!({ "n": n, "a": a })).unwrap();
+    }
+    let typed = json!({
+        "properties": { "a": { "type": "integer" }, "n": { "type": "integer" } },
+        "indexed_fields": ["a", "n"],
+    });
+    assert_eq!(json!(rows(&db, "SELECT a, data FROM t WHERE a = '2.5'")), json!([["2.5", "{\"a\":2.5,\"n\":2}"]]));
+    db.register_schema("t", &typed).unwrap();
+    let all = json!(rows(&db, "SELECT n, a FROM t ORDER BY n"));
+    assert_eq!(all, json!([[0, 1], [1, 2], [2, null], [3, null], [4, null], [5, null]]));
+    assert_eq!(json!(rows(&db, "SELECT n FROM t WHERE a IS NULL ORDER BY n")), json!([[2], [3], [4], [5]]));
+    assert_eq!(json!(rows(&db, "SELECT n FROM t WHERE a = 2")), json!([[1]]));
+    assert_eq!(json!(rows(&db, "SELECT n FROM t WHERE a >= 2")), json!([[1]]));
+}
+
+#[test]
+fn a_table_without_properties_has_the_fields_it_names_and_its_data() {
+    let (_dir, db) = temporary();
+    db.register_schema("notes", &json!({ "key_field": "name", "indexed_fields": ["size"] })).unwrap();
+    for (name, size) in [("a", json!(1)), ("b", json!("1")), ("c", json!(null)), ("d", json!([1])), ("e", json!({}))] {
+        db.insert("notes", &json!({ "name": name, "size": size })).unwrap();
+    }
+    let result = wait(db.query("SELECT * FROM notes WHERE name = 'a'")).unwrap();
+    assert_eq!(result.columns(), ["id", "name", "size", "data", "created_at", "updated_at"]);
+    assert_eq!(result.to_json()[0]["data"], "{\"name\":\"a\",\"size\":1}");
+    let names = |condition: &str| json!(rows(&db, &format!("SELECT name FROM notes WHERE {condition} ORDER BY 1")));
+    assert_eq!(names("size = '1'"), json!([["a"], ["b"]]));
+    assert_eq!(names("size = '[1]'"), json!([["d"]]));
+    assert_eq!(names("size IS NULL"), json!([["c"]]));
+    assert_eq!(names("size > '1'"), json!([["d"], ["e"]]));
+    // Both the string and the number are in the index, and so is null.
+    assert_eq!(
+        reads(&db, "SELECT name FROM notes WHERE size IS NULL"),
+        [("scan field_index".to_owned(), 1), ("get entities".to_owned(), 1)]
+    );
+}
+
+#[test]
+fn a_property_named_like_a_system_column_wins() {
+    let (_dir, db) = temporary();
+    let schema = json!({ "properties": { "id": { "type": "integer" } }, "key_field": "id" });
+    db.register_schema("t", &schema).unwrap();
+    let id = db.insert("t", &json!({ "id": 7 })).unwrap();
+    assert_eq!(json!(rows(&db, "SELECT id, _id FROM t WHERE id = 7")), json!([[7, id.to_string()]]));
+    assert_eq!(json!(rows(&db, &format!("SELECT id FROM t WHERE _id = '{id}'"))), json!([[7]]));
+}
+
+#[test]
+fn tenants_see_their_own_tables_only() {
+    let (_dir, db) = library();
+    let other = db.for_tenant("other");
+    assert!(matches!(refusal(&other, "SELECT * FROM articles"), Error::UnknownTable { known, .. } if known.is_empty()));
+    other.register_schema("articles", &json!({ "properties": { "x": { "type": "integer" } } })).unwrap();
+    other.insert("articles", &json!({ "x": 1 })).unwrap();
+    assert_eq!(json!(rows(&other, "SELECT x FROM articles")), json!([[1]]));
+    assert_eq!(json!(rows(&db, "SELECT count(*) FROM articles")), json!([[100]]));
+}
+
+#[test]
+fn an_index_that_is_being_made_is_not_trusted() {
+    let (_dir, db) = library();
+    let year = |db: &Database| json!(rows(db, "SELECT count(*) FROM articles WHERE year = 2001"));
+    // What a reader finds while a change of the schema is being followed.
+    let entries = db.storage().scan("field_index", crate::storage::ScanRange::all()).unwrap();
+    let entries: Vec<_> = entries.map(|entry| entry.unwrap().0).collect();
+    let mut batch = db.storage().batch();
+    batch.put(META, keys::unfinished_key("default", "articles"), [0]).unwrap();
+    for key in entries {
+        batch.delete("field_index", key).unwrap();
+    }
+    batch.commit().unwrap();
+    assert_eq!(year(&db), json!([[10]]));
+    db.storage().delete(META, keys::unfinished_key("default", "articles")).unwrap();
+    assert_eq!(year(&db), json!([[0]]), "and is trusted afterwards");
+}
+
+#[test]
+fn a_query_sees_each_batch_as_a_whole() {
+    let (_dir, db) = temporary();
+    let schema = json!({ "properties": { "k": { "type": "string" }, "n": { "type": "integer" } }, "key_field": "k", "indexed_fields": ["n"] });
+    for table in ["left", "right"] {
+        db.register_schema(table, &schema).unwrap();
+    }
+    let write = |round: i64| {
+        let mut batch: Vec<_> = (0..20).map(|k| json!({ "k": k.to_string(), "n": round })).collect();
+        batch.reverse();
+        for (k, data) in batch.iter().enumerate() {
+            // One entity after the other: the table as a whole changes step by step, each entity at once.
+            db.upsert(if k % 2 == 0 { "left" } else { "right" }, data).unwrap();
+        }
+    };
+    write(0);
+    std::thread::scope(|threads| {
+        let writer = threads.spawn(|| (1..40).for_each(write));
+        while !writer.is_finished() {
+            // Every entity is in the index exactly once, whichever value it has, and the join sees one moment.
+            let found = json!(rows(&db, "SELECT count(*) FROM \"left\" WHERE n >= 0"));
+            assert_eq!(found, json!([[10]]));
+            let twice = "SELECT (SELECT sum(n) FROM \"left\") = (SELECT sum(n) FROM \"left\" WHERE n >= 0)";
+            assert_eq!(json!(rows(&db, twice)), json!([[true]]));
+        }
+    });
+}
+
+#[test]
+fn a_query_that_needs_too_much_memory_fails_and_the_next_one_works() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open_with(dir.path(), DatabaseOptions::new().query_memory_limit(1 << 20)).unwrap();
+    for hungry in [
+        "SELECT * FROM generate_series(1, 1000000)",
+        "SELECT value FROM generate_series(1, 1000000) ORDER BY value DESC LIMIT 500000",
+        "SELECT value, count(*) FROM generate_series(1, 1000000) GROUP BY value",
+    ] {
+        let error = refusal(&db, hungry);
+        assert!(matches!(error, Error::Query(QueryError::Memory { limit: 1_048_576 })), "{hungry}: {error:?}");
+    }
+    assert_eq!(json!(rows(&db, "SELECT sum(value) FROM generate_series(1, 1000000)")), json!([[500_000_500_000_i64]]));
+}
+
+#[test]
+fn a_query_wants_a_runtime() {
+    let (_dir, db) = library();
+    let error = futures_executor(db.query("SELECT 1")).unwrap_err();
+    assert!(matches!(error, Error::Query(QueryError::NoRuntime)), "{error:?}");
+}
+
+/// Polls once; enough for what fails at once.
+fn futures_executor<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(value) => value,
+        std::task::Poll::Pending => panic!("it waits"),
+    }
+}
+
+#[test]
+fn a_dropped_query_ends_and_its_span_says_cancelled() {
+    let (_dir, db) = library();
+    for capture in [Capture::new(), Capture::builder().compact_records().build()] {
+        capture.run(|| {
+            wait(async {
+                let endless = "SELECT count(*) FROM generate_series(1, 1000000000000), articles";
+                let limit = std::time::Duration::from_millis(100);
+                assert!(tokio::time::timeout(limit, db.query(endless)).await.is_err());
+            });
+        });
+        let spans = capture.spans();
+        let query = spans.span("SELECT generate_series");
+        assert_eq!(query.attribute("error.type"), Some(&"cancelled".into()));
+    }
+}
+
+#[test]
+fn queries_run_side_by_side_on_one_thread() {
+    let (_dir, db) = library();
+    wait(async {
+        let sql = "SELECT count(*) FROM articles a JOIN articles b ON a.year = b.year ORDER BY 1";
+        let queries = (0..20).map(|_| db.query(sql));
+        for result in futures_util::future::join_all(queries).await {
+            assert_eq!(result.unwrap().to_json().len(), 1);
+        }
+    });
+}
+
+/// Data for a table whose columns are in no, or in every, index.
+fn entity() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![Just(json!(null)), "[ab]{0,2}".prop_map(|text| json!(text))];
+    let integer = prop_oneof![Just(json!(null)), (-3_i64..4).prop_map(|n| json!(n)), Just(json!(2.0))];
+    let float = prop_oneof![
+        Just(json!(null)),
+        (-8_i32..8).prop_map(|n| json!(f64::from(n) / 2.0)),
+        (-3..4).prop_map(|n| json!(n))
+    ];
+    let flag = prop_oneof![Just(json!(null)), any::<bool>().prop_map(|flag| json!(flag))];
+    let day = prop_oneof![Just(json!(null)), Just(json!("soon")), (1..5).prop_map(|n| json!(format!("2026-01-0{n}")))];
+    let time = prop_oneof![
+        Just(json!(null)),
+        Just(json!("soon")),
+        (1..5, 0..24, -12..13)
+            .prop_map(|(day, hour, offset)| json!(format!("2026-01-0{day}T{hour:02}:00:00{offset:+03}:00"))),
+    ];
+    let any = prop_oneof![
+        Just(json!(null)),
+        Just(json!(1)),
+        Just(json!(1.0)),
+        Just(json!("1")),
+        Just(json!([1])),
+        Just(json!("a")),
+        Just(json!(true))
+    ];
+    (text, integer, float, flag, day, time, any).prop_map(|(text, integer, float, flag, day, time, any)| {
+        json!({ "label": text, "whole": integer, "ratio": float, "flag": flag, "due": day, "seen": time, "mixed": any })
+    })
+}
+
+fn condition() -> impl Strategy<Value = String> {
+    let compare = || prop_oneof![Just("="), Just("<>"), Just("<"), Just("<="), Just(">"), Just(">=")];
+    let value = prop_oneof![
+        "'[ab]{0,2}'".prop_map(|value| ("label", value)),
+        (-4_i64..5).prop_map(|n| ("whole", n.to_string())),
+        (-8_i32..8).prop_map(|n| ("ratio", format!("{:.1}", f64::from(n) / 2.0))),
+        any::<bool>().prop_map(|flag| ("flag", flag.to_string())),
+        (1..5).prop_map(|n| ("due", format!("DATE '2026-01-0{n}'"))),
+        (1..5, 0..24).prop_map(|(day, hour)| ("seen", format!("TIMESTAMP '2026-01-0{day}T{hour:02}:00:00Z'"))),
+        prop_oneof![Just("'1'"), Just("'1.0'"), Just("'a'"), Just("'[1]'"), Just("'true'")]
+            .prop_map(|value| ("mixed", value.to_owned())),
+    ];
+    let simple = (compare(), value.clone()).prop_map(|(op, (column, value))| format!("{column} {op} {value}"));
+    let nulls = (value.clone(), any::<bool>())
+        .prop_map(|((column, _), not)| format!("{column} IS {}NULL", if not { "NOT " } else { "" }));
+    let list = (value.clone(), value, any::<bool>()).prop_map(|((column, value), (other, second), null)| {
+        let second = if other == column { second } else { value.clone() };
+        format!("{column} IN ({value}, {second}{})", if null { ", NULL" } else { "" })
+    });
+    let leaf = prop_oneof![4 => simple, 1 => nulls, 1 => list, 1 => Just("flag".to_owned())];
+    leaf.prop_recursive(3, 8, 2, |inner| {
+        (inner.clone(), prop_oneof![Just("AND"), Just("OR")], inner, any::<bool>())
+            .prop_map(|(left, op, right, not)| format!("{}({left} {op} {right})", if not { "NOT " } else { "" }))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn indexes_change_no_answer(entities in prop::collection::vec(entity(), 0..25), conditions in prop::collection::vec(condition(), 10)) {
+        let (_dir, db) = temporary();
+        let fields = ["due", "flag", "label", "mixed", "ratio", "seen", "whole"];
+        let schema = |indexed: &[&str]| json!({
+            "properties": {
+                "label": { "type": ["string", "null"] },
+                "whole": { "type": ["integer", "null"] },
+                "ratio": { "type": ["number", "null"] },
+                "flag": { "type": ["boolean", "null"] },
+                "due": { "type": ["string", "null"], "format": "date" },
+                "seen": { "type": ["string", "null"], "format": "date-time" },
+                "mixed": {},
+                "n": { "type": "integer" },
+            },
+            "indexed_fields": indexed,
+        });
+        db.register_schema("indexed", &schema(&fields)).unwrap();
+        db.register_schema("plain", &schema(&[])).unwrap();
+        for (n, mut entity) in entities.into_iter().enumerate() {
+            entity["n"] = json!(n);
+            db.insert("indexed", &entity).unwrap();
+            db.insert("plain", &entity).unwrap();
+        }
+        // DataFusion alone, over the same rows.
+        let everything = wait(db.query("SELECT * FROM plain")).unwrap();
+        let table = MemTable::try_new(Arc::clone(everything.schema()), vec![everything.batches().to_vec()]).unwrap();
+        let reference = SessionContext::new();
+        reference.register_table("t", Arc::new(table)).unwrap();
+        for condition in conditions {
+            let sql = |table: &str| format!("SELECT n FROM {table} WHERE {condition} ORDER BY n");
+            let expected = wait(async { reference.sql(&sql("t")).await.unwrap().collect().await.unwrap() });
+            let expected: Vec<_> = QueryResult::new(expected.first().map_or_else(|| Arc::clone(everything.schema()), |batch| batch.schema()), expected).rows().collect();
+            prop_assert_eq!(&rows(&db, &sql("indexed")), &expected, "with indexes: {}", condition);
+            prop_assert_eq!(&rows(&db, &sql("plain")), &expected, "without: {}", condition);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The store as it was at one moment, for readings that belong together.
+
+use rocksdb::{ReadOptions, SnapshotWithThreadMode};
+
+use super::db::{Rocks, Storage};
+use super::error::ReadError;
+use super::iterator::{Entry, ScanRange};
+use crate::{db_op, db_ops};
+
+/// The store as it was at one moment. Whatever is written later, no reading through it sees it.
+///
+/// It keeps overwritten and removed values from being cleared away: drop it when the reading is done.
+///
+/// ```
+/// use percolate_core::storage::{Storage, StorageOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// let storage = Storage::open(dir.path(), StorageOptions::new().column_family("articles"))?;
+/// let before = storage.snapshot();
+/// storage.put("articles", b"percolate", b"a way through")?;
+/// assert_eq!(before.get("articles", b"percolate")?, None);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Snapshot<'db> {
+    storage: &'db Storage,
+    moment: SnapshotWithThreadMode<'db, Rocks>,
+}
+
+impl Storage {
+    /// The store as it is now.
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot { storage: self, moment: self.rocks().snapshot() }
+    }
+}
+
+/// Every operation.
+#[db_ops(namespace = self.storage.namespace(), server_address = self.storage.server_address())]
+impl Snapshot<'_> {
+    /// As [`Storage::get`].
+    #[db_op(get, cf, leaf)]
+    pub fn get(&self, cf: &str, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, ReadError> {
+        self.storage.get_with(cf, key.as_ref(), &self.reads())
+    }
+
+    /// As [`Storage::multi_get`].
+    #[db_op(multi_get, cf, rows = |values| values.iter().flatten().count(), leaf)]
+    pub fn multi_get<K: AsRef<[u8]>>(&self, cf: &str, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
+        self.storage.multi_get_with(cf, keys, &self.reads())
+    }
+
+    /// As [`Storage::scan`].
+    #[db_op(scan, cf, rows = stream, leaf)]
+    pub fn scan<'s>(
+        &'s self,
+        cf: &str,
+        range: ScanRange,
+    ) -> Result<impl Iterator<Item = Result<Entry, ReadError>> + use<'s>, ReadError> {
+        self.storage.scan_with(cf, range, self.reads())
+    }
+}
+
+impl Snapshot<'_> {
+    fn reads(&self) -> ReadOptions {
+        let mut reads = ReadOptions::default();
+        reads.set_snapshot(&self.moment);
+        reads
+    }
+}
+
+impl std::fmt::Debug for Snapshot<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Snapshot").field("storage", self.storage).finish_non_exhaustive()
+    }
+}
