@@ -328,6 +328,16 @@ fn vector_indexes_are_built_saved_and_loaded_by_jobs() {
           index.build hnsw [internal]
             | job.batch_size = 2
             | job.status = "success"
+            scan entities [client]
+              | db.response.returned_rows = 2
+            multi_get entities [client]
+              | db.response.returned_rows = 2
+            multi_get embeddings [client]
+              | db.response.returned_rows = 2
+            scan embeddings [client]
+              | db.response.returned_rows = 2
+            multi_get entities [client]
+              | db.response.returned_rows = 2
             scan embeddings [client]
               | db.response.returned_rows = 2
             get meta [client]

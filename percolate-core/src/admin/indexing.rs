@@ -66,7 +66,7 @@ impl JobStatus for IndexReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Entities and entries looked at so far.
+    /// Entities and entries looked at so far. Begins anew with each index, where several are rebuilt.
     pub done: usize,
 }
 
@@ -92,7 +92,7 @@ type OnProgress = Arc<dyn Fn(Progress) -> ControlFlow<()> + Send + Sync>;
 #[derive(Clone)]
 #[must_use]
 pub struct IndexManager {
-    database: Database,
+    pub(super) database: Database,
     page: usize,
     on_progress: Option<OnProgress>,
 }
@@ -153,11 +153,21 @@ impl IndexManager {
     /// Makes the vector indexes of every table anew from the stored vectors, which the report counts as `entities`.
     ///
     /// Each is made beside the old one, which is searched and kept in step until the new one takes its place; both are
-    /// in memory until then, and where the work ends before, the old one stays. An index is made whole: nothing is
-    /// counted as missing or stale.
+    /// in memory until then, and where the work ends before, the old one stays. Texts whose vector is `missing`, and
+    /// vectors that are `stale` because their text is gone, are marked for the next
+    /// [`generate_embeddings`](Database::generate_embeddings).
     #[background_job(index.build, target = "hnsw", batch_size = |report| report.entities)]
     pub fn rebuild_hnsw_index(&self) -> Result<IndexReport, Error> {
-        self.database.rebuild_vector_indexes(self.page, &|done| self.tell(done))
+        let mut report = IndexReport::default();
+        for table in self.database.tables() {
+            if !report.cancelled {
+                report.add(self.compare_embeddings(&table, Mode::Correct)?);
+            }
+        }
+        if !report.cancelled {
+            report.add(self.database.rebuild_vector_indexes(self.page, &|done| self.tell(done))?);
+        }
+        Ok(report)
     }
 
     /// Makes every index anew: the key index, all field indexes, and all vector indexes (without counting their vectors
@@ -177,8 +187,9 @@ impl IndexManager {
         Ok(report)
     }
 
-    /// Counts what disagrees between the entities and the indexes, and between stored vectors and the indexes that
-    /// searches use, which it brings into memory as a search does. Changes nothing.
+    /// Counts what disagrees between the entities and the indexes, between texts and their vectors (one that waits for
+    /// its vector does not disagree), and between vectors and the indexes that searches use, which it brings into memory
+    /// as a search does. Changes nothing.
     #[background_job("index.verify", target = "all", batch_size = |report| report.entities)]
     pub fn verify(&self) -> Result<IndexReport, Error> {
         let mut report = self.work(&Work::keys(self.database.tenant()), Mode::Count)?;
@@ -188,6 +199,9 @@ impl IndexManager {
             }
             let fields = self.work(&Work::fields(self.database.tenant(), &table), Mode::Count)?;
             report.add(IndexReport { entities: 0, failed: 0, ..fields });
+            if !report.cancelled {
+                report.add(self.compare_embeddings(&table, Mode::Count)?);
+            }
             if !report.cancelled {
                 report.add(self.database.verify_vector_indexes(&table, self.page, &|done| self.tell(done))?);
             }
@@ -215,7 +229,7 @@ impl IndexManager {
 
     /// Gives the keys and values of `range`, a page at a time. A new scan for each page, so that none holds back
     /// compaction for as long as a rebuild may take.
-    fn each_page(
+    pub(super) fn each_page(
         &self,
         family: &str,
         range: &ScanRange,
@@ -281,7 +295,10 @@ impl IndexManager {
         Ok(stale)
     }
 
-    fn lock_and_read(&self, owners: &[Owner]) -> Result<(impl Sized + use<'_>, Vec<Option<Vec<u8>>>), Error> {
+    pub(super) fn lock_and_read(
+        &self,
+        owners: &[Owner],
+    ) -> Result<(impl Sized + use<'_>, Vec<Option<Vec<u8>>>), Error> {
         let ids: Vec<_> = owners.iter().map(|owner| owner.id).collect();
         let locks = self.database.lock_all(&ids);
         let keys: Vec<_> =
@@ -301,7 +318,7 @@ impl IndexManager {
         Some((work.entries)(Indexed { tenant, schema: &schema, id: owner.id, data: &record.data }))
     }
 
-    fn tell(&self, done: usize) -> ControlFlow<()> {
+    pub(super) fn tell(&self, done: usize) -> ControlFlow<()> {
         match &self.on_progress {
             Some(report) => report(Progress { done }),
             None => ControlFlow::Continue(()),
@@ -315,23 +332,23 @@ impl std::fmt::Debug for IndexManager {
     }
 }
 
-type Row = (Box<[u8]>, Box<[u8]>);
+pub(super) type Row = (Box<[u8]>, Box<[u8]>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     Correct,
     Count,
 }
 
 /// The entity that an index entry belongs to.
 #[derive(Debug, Clone)]
-struct Owner {
-    table: String,
-    id: Uuid,
+pub(super) struct Owner {
+    pub(super) table: String,
+    pub(super) id: Uuid,
 }
 
 impl Owner {
-    fn of_entity(key: &[u8]) -> Result<Self, keys::MalformedKey> {
+    pub(super) fn of_entity(key: &[u8]) -> Result<Self, keys::MalformedKey> {
         let (_, table, id) = keys::parse_entity_key(key)?;
         Ok(Self { table, id })
     }
@@ -378,7 +395,7 @@ impl Work {
     }
 }
 
-fn commit(batch: BatchWriter<'_>, mode: Mode) -> Result<(), WriteError> {
+pub(super) fn commit(batch: BatchWriter<'_>, mode: Mode) -> Result<(), WriteError> {
     if mode == Mode::Correct && !batch.is_empty() {
         batch.commit()?;
     }

@@ -10,7 +10,6 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::Value;
 use uuid::Uuid;
 
 use self::slot::{Reading, Slot, Source};
@@ -23,7 +22,7 @@ use crate::otel::{JobStatus, Rows};
 use crate::schema::Schema;
 use crate::schema::entity::{Entity, Record};
 use crate::storage::column_families::{EMBEDDINGS, ENTITIES, META, PENDING_EMBEDDINGS};
-use crate::storage::{BatchWriter, ScanRange, WriteError, keys};
+use crate::storage::{BatchWriter, Entry, ReadError, ScanRange, WriteError, keys};
 use crate::{background_job, db_op, db_ops};
 
 /// How many entities are embedded, or marked, in one go.
@@ -336,7 +335,9 @@ impl Database {
     ) -> Result<(), Error> {
         let fields = self.embedded_fields(schema);
         let mut slots: Vec<_> = fields.iter().map(|field| field.slot.change()).collect();
-        slots.iter_mut().for_each(|slot| slot.note([id]));
+        for slot in &mut slots {
+            slot.note([id]);
+        }
         let generation = Uuid::now_v7();
         if !fields.is_empty() {
             batch.delete(PENDING_EMBEDDINGS, keys::entity_key(&self.tenant, schema.table(), id))?;
@@ -384,7 +385,9 @@ impl Database {
         let now = self.records(table, &ids)?;
         let fields = self.embedded_fields(schema);
         let mut slots: Vec<_> = fields.iter().map(|field| field.slot.change()).collect();
-        slots.iter_mut().for_each(|slot| slot.note(ids.iter().copied()));
+        for slot in &mut slots {
+            slot.note(ids.iter().copied());
+        }
         let generation = Uuid::now_v7();
         let mut vectors = vectors.into_iter();
         let mut batch = self.storage().batch();
@@ -523,7 +526,7 @@ struct Stored<'a> {
 }
 
 impl Stored<'_> {
-    fn from_file(&self) -> Result<Option<Box<dyn VectorIndex>>, Error> {
+    fn saved(&self) -> Result<Option<Box<dyn VectorIndex>>, Error> {
         let database = self.database;
         let Some(generation) = database.generation(self.table, self.field)? else { return Ok(None) };
         let path = saved::path(database.storage().path(), &database.index_name(self.table, self.field));
@@ -540,7 +543,7 @@ impl Stored<'_> {
             Some(id) => all.after(keys::embedding_key(tenant, self.table, self.field, *id)),
             None => all,
         };
-        let vector = |entry: Result<(Box<[u8]>, Box<[u8]>), _>| {
+        let vector = |entry: Result<Entry, ReadError>| {
             let (key, vector) = entry.map_err(Error::from)?;
             Ok((keys::parse_embedding_key(&key)?, vectors::vector_from_bytes(&vector)))
         };
@@ -554,7 +557,7 @@ impl Source for Stored<'_> {
     type Error = Error;
 
     fn load(&mut self) -> Result<Box<dyn VectorIndex>, Error> {
-        if let Some(index) = self.from_file()? {
+        if let Some(index) = self.saved()? {
             return Ok(index);
         }
         let mut index = vectors::empty(self.database.dimensions())?;
@@ -649,7 +652,7 @@ fn texts_of(schema: &Schema, page: &[(Uuid, Option<Record>)]) -> Vec<String> {
 
 /// The text of a field; `None` where there is none to embed.
 fn text_of<'a>(record: Option<&'a Record>, field: &str) -> Option<&'a str> {
-    record?.data.get(field).and_then(Value::as_str).filter(|text| !text.trim().is_empty())
+    record?.text_to_embed(field)
 }
 
 #[cfg(test)]

@@ -327,7 +327,7 @@ mod tests {
     fn as_many_are_found_as_are_asked_for() {
         let both = Both::new(3_000, random(3));
         assert!(both.recall(10, 500, random(4)) >= 95);
-        let third = |id: Uuid| id.as_u128() % 3 == 0;
+        let third = |id: Uuid| id.as_u128().is_multiple_of(3);
         assert_eq!(both.graph.search(&random(5)(), 700, &third).unwrap().len(), 700);
         assert_eq!(both.graph.search(&random(6)(), 5_000, &|_| true).unwrap().len(), 3_000);
     }

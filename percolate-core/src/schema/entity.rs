@@ -150,6 +150,11 @@ impl<'a> RecordParts<'a> {
 }
 
 impl Record {
+    /// The text of a field; `None` where there is none to embed.
+    pub(crate) fn text_to_embed(&self, field: &str) -> Option<&str> {
+        self.data.get(field).and_then(Value::as_str).filter(|text| !text.trim().is_empty())
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(HEADER + 128);
         bytes.extend([RECORD_VERSION, if self.deleted { FLAG_DELETED } else { 0 }]);

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::json;
 
@@ -129,7 +129,7 @@ fn a_saved_index_is_used_and_a_stale_or_damaged_one_is_not() {
         drop(db);
         Database::open(dir.path()).unwrap()
     };
-    let from_file = |db: &Database| stored(db).from_file().unwrap().is_some();
+    let from_file = |db: &Database| stored(db).saved().unwrap().is_some();
     let db = reopen(db);
     assert!(from_file(&db));
     assert_eq!(found(&db, "key value store", 1), [0]);
@@ -246,12 +246,11 @@ fn clean(db: &Database) {
     assert!(report.is_clean(), "{report:?}");
 }
 
-/// Does `work` after each page of a rebuild, by the thread that rebuilds.
-fn rebuild_and(db: &Database, work: impl Fn(usize) + Send + Sync + 'static) -> IndexReport {
-    let manager = db.indexes().page_size(1).on_progress(move |progress| {
-        work(progress.done);
-        ControlFlow::Continue(())
-    });
+/// Does `work` after each page of a rebuild, by the thread that rebuilds. It is told how many pages were done before:
+/// four of entities, four of stored vectors, and then those that the new index is made of.
+fn rebuild_and(db: &Database, work: impl Fn(usize) -> ControlFlow<()> + Send + Sync + 'static) -> IndexReport {
+    let pages = AtomicUsize::new(0);
+    let manager = db.indexes().page_size(1).on_progress(move |_| work(pages.fetch_add(1, Ordering::Relaxed)));
     manager.rebuild_hnsw_index().unwrap()
 }
 
@@ -260,9 +259,9 @@ fn searches_and_writes_go_on_while_an_index_is_made_anew() {
     let (_dir, db) = temporary();
     embed(&db);
     let inside = db.clone();
-    let report = rebuild_and(&db, move |done| {
+    let report = rebuild_and(&db, move |pages| {
         assert_eq!(found(&inside, "key value store", 1), [0], "the old index is searched");
-        if done == 2 {
+        if pages == 9 {
             inside.update("crates", id_of(&inside, "1"), &json!({ "about": "compressing archives" })).unwrap();
             inside.delete("crates", id_of(&inside, "3")).unwrap();
             let many: Vec<_> = (10..200).map(|name| json!({ "name": name, "about": format!("word{name}") })).collect();
@@ -270,6 +269,7 @@ fn searches_and_writes_go_on_while_an_index_is_made_anew() {
             embed(&inside);
             assert_eq!(found(&inside, "compressing archives", 1), [1], "and kept in step");
         }
+        ControlFlow::Continue(())
     });
     assert_eq!(report.failed, 0);
     clean(&db);
@@ -285,7 +285,12 @@ fn an_index_may_be_searched_for_the_first_time_while_it_is_made() {
     drop(db);
     let db = Database::open(dir.path()).unwrap();
     let inside = db.clone();
-    rebuild_and(&db, move |_| assert_eq!(found(&inside, "key value store", 1), [0]));
+    rebuild_and(&db, move |pages| {
+        if pages == 9 {
+            assert_eq!(found(&inside, "key value store", 1), [0]);
+        }
+        ControlFlow::Continue(())
+    });
     clean(&db);
 }
 
@@ -293,8 +298,8 @@ fn an_index_may_be_searched_for_the_first_time_while_it_is_made() {
 fn a_rebuild_told_to_stop_leaves_the_old_index() {
     let (_dir, db) = temporary();
     embed(&db);
-    let stopping = db.indexes().page_size(2).on_progress(|_| ControlFlow::Break(()));
-    let report = stopping.rebuild_hnsw_index().unwrap();
+    let stopping = |pages| if pages < 9 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+    let report = rebuild_and(&db, stopping);
     assert_eq!((report.entities, report.cancelled), (2, true));
     assert_eq!(found(&db, "anything", 9).len(), 4);
     db.delete("crates", id_of(&db, "3")).unwrap();
@@ -399,7 +404,7 @@ fn saving_beside_writers_and_each_other_leaves_files_that_are_whole_or_stale() {
     db.save_index("crates").unwrap();
     drop(db);
     let db = Database::open(dir.path()).unwrap();
-    assert!(stored(&db).from_file().unwrap().is_some());
+    assert!(stored(&db).saved().unwrap().is_some());
     clean(&db);
 }
 
@@ -425,4 +430,33 @@ fn a_field_that_is_embedded_no_longer_leaves_no_vectors_behind() {
     embed(&db);
     assert_eq!((vectors(), found(&db, "anything", 9).len()), (4, 4));
     clean(&db);
+}
+
+#[test]
+fn a_text_without_a_vector_and_a_vector_without_a_text_are_found_and_put_right() {
+    let (_dir, db) = temporary();
+    embed(&db);
+    let key = |id| keys::embedding_key("default", "crates", "about", id);
+    let vector = vectors::vector_to_bytes(&vec![1.0; db.dimensions()]);
+    db.storage().delete(EMBEDDINGS, key(id_of(&db, "0"))).unwrap();
+    db.storage().put(EMBEDDINGS, key(Uuid::from_u128(7)), &vector).unwrap();
+    let report = db.indexes().page_size(2).verify().unwrap();
+    assert_eq!((report.missing, report.stale, report.failed), (1, 1, 0));
+    let report = db.indexes().page_size(2).rebuild_hnsw_index().unwrap();
+    assert_eq!((report.entities, report.missing, report.stale), (4, 1, 1));
+    clean(&db);
+    assert_eq!(embed(&db), EmbeddingReport { embedded: 2, waiting: 0 });
+    clean(&db);
+    assert_eq!(db.storage().scan(EMBEDDINGS, ScanRange::all()).unwrap().count(), 4);
+    assert_eq!(found(&db, "key value store", 1), [0]);
+}
+
+#[test]
+fn an_entity_that_cannot_be_read_is_not_marked_for_embedding() {
+    let (_dir, db) = temporary();
+    embed(&db);
+    let id = id_of(&db, "0");
+    db.storage().put(ENTITIES, keys::entity_key("default", "crates", id), b"garbage").unwrap();
+    assert_eq!(db.indexes().rebuild_hnsw_index().unwrap().stale, 0);
+    assert_eq!(embed(&db), EmbeddingReport::default());
 }

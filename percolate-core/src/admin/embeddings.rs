@@ -1,0 +1,104 @@
+//! Comparing stored vectors with the texts they are made of. What disagrees is put right by marking its entity for
+//! embedding; making vectors is the business of [`Database::generate_embeddings`](crate::Database::generate_embeddings).
+//!
+//! A text that waits for its vector does not disagree. An entity that cannot be read is left alone.
+
+use uuid::Uuid;
+
+use super::indexing::{IndexManager, IndexReport, Mode, Owner, Row, commit};
+use crate::database::Error;
+use crate::schema::entity::Record;
+use crate::storage::column_families::{EMBEDDINGS, ENTITIES, PENDING_EMBEDDINGS};
+use crate::storage::{ScanRange, keys};
+
+impl IndexManager {
+    /// Counts the texts of a table without a vector as missing, the vectors without a text as stale.
+    pub(super) fn compare_embeddings(&self, table: &str, mode: Mode) -> Result<IndexReport, Error> {
+        let mut report = IndexReport::default();
+        if self.database.schema(table)?.embedding_fields().is_empty() {
+            return Ok(report);
+        }
+        let all = ScanRange::prefix(keys::table_prefix(self.database.tenant(), table));
+        let mut done = 0;
+        let mut flow = self.each_page(ENTITIES, &all, |page| {
+            done += page.len();
+            report.missing += self.mark_texts(table, mode, page)?;
+            Ok(self.tell(done))
+        })?;
+        if flow.is_continue() {
+            flow = self.each_page(EMBEDDINGS, &all, |page| {
+                done += page.len();
+                report.stale += self.mark_vectors(table, mode, page)?;
+                Ok(self.tell(done))
+            })?;
+        }
+        Ok(IndexReport { cancelled: flow.is_break(), ..report })
+    }
+
+    fn mark_texts(&self, table: &str, mode: Mode, page: &[Row]) -> Result<usize, Error> {
+        let schema = self.database.schema(table)?;
+        let owners = page.iter().map(|(key, _)| Ok(Owner::of_entity(key)?)).collect::<Result<Vec<_>, Error>>()?;
+        let (_locks, states) = self.lock_and_read(&owners)?;
+        let mut texts = Vec::new();
+        for (owner, state) in owners.iter().zip(&states) {
+            let fields = schema.embedding_fields().iter().filter(|field| has_text(state.as_ref(), field) == Some(true));
+            texts.extend(fields.map(|field| (owner.id, self.embedding_key(table, field, owner.id))));
+        }
+        let vectors = self.are_stored(&texts)?;
+        let without = texts.iter().zip(vectors).filter(|(_, stored)| !stored);
+        self.mark(table, mode, without.map(|((id, _), _)| *id))
+    }
+
+    fn mark_vectors(&self, table: &str, mode: Mode, page: &[Row]) -> Result<usize, Error> {
+        let owner = |(key, _): &Row| Ok(Owner { table: table.to_owned(), id: keys::parse_embedding_key(key)? });
+        let owners = page.iter().map(owner).collect::<Result<Vec<_>, Error>>()?;
+        let (_locks, states) = self.lock_and_read(&owners)?;
+        let mut stale = Vec::new();
+        for ((key, _), (owner, state)) in page.iter().zip(owners.iter().zip(&states)) {
+            if has_text(state.as_ref(), &keys::parse_embedding_field(key)?) == Some(false) {
+                stale.push((owner.id, key.to_vec()));
+            }
+        }
+        // An entity that was deleted since the page was read took its vectors with it.
+        let vectors = self.are_stored(&stale)?;
+        let left = stale.iter().zip(vectors).filter(|(_, stored)| *stored);
+        self.mark(table, mode, left.map(|((id, _), _)| *id))
+    }
+
+    /// Marks entities, whose locks are held, for embedding. Gives the number of those that did not wait for it already.
+    fn mark(&self, table: &str, mode: Mode, ids: impl Iterator<Item = Uuid>) -> Result<usize, Error> {
+        let keys: Vec<_> = ids.map(|id| keys::entity_key(self.database.tenant(), table, id)).collect();
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let marks = self.database.storage().multi_get(PENDING_EMBEDDINGS, &keys)?;
+        let mut batch = self.database.storage().batch();
+        for (key, _) in keys.iter().zip(marks).filter(|(_, mark)| mark.is_none()) {
+            batch.put(PENDING_EMBEDDINGS, key, [])?;
+        }
+        let unmarked = batch.len();
+        commit(batch, mode)?;
+        Ok(unmarked)
+    }
+
+    fn embedding_key(&self, table: &str, field: &str, id: Uuid) -> Vec<u8> {
+        keys::embedding_key(self.database.tenant(), table, field, id)
+    }
+
+    /// Which of these keys of `embeddings` are there.
+    fn are_stored(&self, keys: &[(Uuid, Vec<u8>)]) -> Result<Vec<bool>, Error> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<_> = keys.iter().map(|(_, key)| key).collect();
+        let vectors = self.database.storage().multi_get(EMBEDDINGS, &keys)?;
+        Ok(vectors.iter().map(Option::is_some).collect())
+    }
+}
+
+/// Whether an entity has a text in a field; `None` when it cannot be read.
+fn has_text(stored: Option<&Vec<u8>>, field: &str) -> Option<bool> {
+    let Some(stored) = stored else { return Some(false) };
+    let record = Record::decode(stored).ok()?;
+    Some(!record.deleted && record.text_to_embed(field).is_some())
+}
