@@ -58,7 +58,7 @@ impl<'db> BatchWriter<'db> {
     ///
     /// [`WriteError::UnknownColumnFamily`]; the batch stays as it was.
     pub fn put(&mut self, cf: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), WriteError> {
-        self.writes.put_cf(&self.storage.family(cf)?, key, value);
+        self.writes.put_cf(&*self.storage.family(cf)?, key, value);
         self.note(cf, Only::Put);
         Ok(())
     }
@@ -69,7 +69,7 @@ impl<'db> BatchWriter<'db> {
     ///
     /// [`WriteError::UnknownColumnFamily`]; the batch stays as it was.
     pub fn delete(&mut self, cf: &str, key: impl AsRef<[u8]>) -> Result<(), WriteError> {
-        self.writes.delete_cf(&self.storage.family(cf)?, key);
+        self.writes.delete_cf(&*self.storage.family(cf)?, key);
         self.note(cf, Only::Delete);
         Ok(())
     }

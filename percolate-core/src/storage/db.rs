@@ -10,13 +10,13 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    BoundColumnFamily, Cache, ColumnFamilyDescriptor, DBWithThreadMode, FlushOptions, MultiThreaded, ReadOptions,
-    WriteBatch, WriteOptions,
+    Cache, ColumnFamilyDescriptor, DBWithThreadMode, FlushOptions, MultiThreaded, ReadOptions, WriteBatch, WriteOptions,
 };
 
 use super::batch::BatchWriter;
 use super::column_families::{self, DEFAULT, FORMAT_KEY, FORMAT_VERSION, META};
 use super::error::{MaintenanceError, OpenError, ReadError, StatusCode, StorageError, UnknownColumnFamily, WriteError};
+use super::families::{Family, Opened};
 use super::iterator::{Entry, Scan, ScanRange};
 use super::options::{ServerAddress, StorageOptions};
 use super::perf;
@@ -47,7 +47,7 @@ pub struct Storage {
 }
 
 pub(super) struct Inner {
-    db: Rocks,
+    db: Opened,
     path: PathBuf,
     namespace: String,
     server_address: Option<String>,
@@ -123,6 +123,13 @@ impl Storage {
     pub fn is_read_only(&self) -> bool {
         self.inner.read_only
     }
+
+    /// RocksDB's own handle, of the version of the `rocksdb` crate that this one uses: no part of what semantic
+    /// versioning covers. What is done with it is not observed, and a write that fails does not poison the store.
+    #[cfg(feature = "unstable-rocksdb")]
+    pub fn rocksdb(&self) -> &DBWithThreadMode<MultiThreaded> {
+        &self.inner.db
+    }
 }
 
 /// Every operation.
@@ -157,7 +164,7 @@ impl Storage {
     pub fn put(&self, cf: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), WriteError> {
         let family = self.family(cf)?;
         self.check_writable()?;
-        self.after_write(self.inner.db.put_cf_opt(&family, key, value, &self.inner.writes))
+        self.after_write(self.inner.db.put_cf_opt(&*family, key, value, &self.inner.writes))
     }
 
     /// Removes `key`. Removing what is not there is no error.
@@ -165,7 +172,7 @@ impl Storage {
     pub fn delete(&self, cf: &str, key: impl AsRef<[u8]>) -> Result<(), WriteError> {
         let family = self.family(cf)?;
         self.check_writable()?;
-        self.after_write(self.inner.db.delete_cf_opt(&family, key, &self.inner.writes))
+        self.after_write(self.inner.db.delete_cf_opt(&*family, key, &self.inner.writes))
     }
 
     /// Removes the keys from `start` up to, but without, `end`, in one write.
@@ -174,7 +181,7 @@ impl Storage {
         let family = self.family(cf)?;
         self.check_writable()?;
         let (start, end) = (start.as_ref(), end.as_ref());
-        self.after_write(self.inner.db.delete_range_cf_opt(&family, start, end, &self.inner.writes))
+        self.after_write(self.inner.db.delete_range_cf_opt(&*family, start, end, &self.inner.writes))
     }
 
     /// Moves what is held in memory into files, for every column family.
@@ -182,8 +189,8 @@ impl Storage {
     pub fn flush(&self) -> Result<(), MaintenanceError> {
         self.check_maintainable("flush")?;
         let names = self.column_families();
-        let families: Vec<_> = names.iter().filter_map(|name| self.inner.db.cf_handle(name)).collect();
-        let families: Vec<_> = families.iter().collect();
+        let families: Vec<_> = names.iter().filter_map(|name| self.inner.db.family(name)).collect();
+        let families: Vec<_> = families.iter().map(AsRef::as_ref).collect();
         let result = self.inner.db.flush_cfs_opt(&families, &FlushOptions::default());
         result.map_err(|error| maintenance("flush", error))
     }
@@ -200,7 +207,7 @@ impl Storage {
     pub fn compact(&self, cf: &str) -> Result<(), MaintenanceError> {
         let family = self.family(cf)?;
         self.check_maintainable("compact")?;
-        self.inner.db.compact_range_cf(&family, None::<&[u8]>, None::<&[u8]>);
+        self.inner.db.compact_range_cf(&*family, None::<&[u8]>, None::<&[u8]>);
         Ok(())
     }
 
@@ -239,7 +246,7 @@ impl Storage {
 
     pub(super) fn get_with(&self, cf: &str, key: &[u8], reads: &ReadOptions) -> Result<Option<Vec<u8>>, ReadError> {
         let family = self.family(cf)?;
-        let value = self.inner.db.get_pinned_cf_opt(&family, key, reads).map_err(|error| read(cf, error))?;
+        let value = self.inner.db.get_pinned_cf_opt(&*family, key, reads).map_err(|error| read(cf, error))?;
         Ok(value.map(|value| value.to_vec()))
     }
 
@@ -251,7 +258,7 @@ impl Storage {
     ) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
         let family = self.family(cf)?;
         let keys = keys.iter().map(AsRef::as_ref);
-        let values = self.inner.db.batched_multi_get_cf_opt(&family, keys, false, reads);
+        let values = self.inner.db.batched_multi_get_cf_opt(&*family, keys, false, reads);
         values
             .into_iter()
             .map(|value| Ok(value.map_err(|error| read(cf, error))?.map(|value| value.to_vec())))
@@ -260,12 +267,12 @@ impl Storage {
 
     pub(super) fn scan_with(&self, cf: &str, range: ScanRange, reads: ReadOptions) -> Result<Scan<'_>, ReadError> {
         let family = self.family(cf)?;
-        Ok(Scan::new(&self.inner.db, &family, cf, range, reads))
+        Ok(Scan::new(&self.inner.db, &*family, cf, range, reads))
     }
 
-    pub(super) fn family(&self, name: &str) -> Result<Arc<BoundColumnFamily<'_>>, UnknownColumnFamily> {
+    pub(super) fn family(&self, name: &str) -> Result<Family<'_>, UnknownColumnFamily> {
         let unknown = || UnknownColumnFamily { name: name.to_owned(), known: self.column_families() };
-        self.inner.db.cf_handle(name).ok_or_else(unknown)
+        self.inner.db.family(name).ok_or_else(unknown)
     }
 
     pub(super) fn write(&self, batch: WriteBatch) -> Result<(), WriteError> {
@@ -298,8 +305,8 @@ impl Storage {
         let path = || path.to_owned();
         let db = &self.inner.db;
         let failed = |error| OpenError::from_storage(path(), StorageError::from(error));
-        let Some(meta) = db.cf_handle(META) else { return Err(OpenError::Foreign { path: path() }) };
-        let recorded = db.get_cf(&meta, FORMAT_KEY).map_err(failed)?;
+        let Some(meta) = db.family(META) else { return Err(OpenError::Foreign { path: path() }) };
+        let recorded = db.get_cf(&*meta, FORMAT_KEY).map_err(failed)?;
         match recorded.map(|bytes| <[u8; 4]>::try_from(bytes.as_slice()).map(u32::from_be_bytes)) {
             Some(Ok(found)) if found > FORMAT_VERSION => {
                 Err(OpenError::NewerFormat { path: path(), found, supported: FORMAT_VERSION })
@@ -307,7 +314,7 @@ impl Storage {
             Some(Ok(_)) => Ok(()),
             Some(Err(_)) => Err(OpenError::Foreign { path: path() }),
             None if self.inner.read_only || db.latest_sequence_number() > 0 => Err(OpenError::Foreign { path: path() }),
-            None => db.put_cf_opt(&meta, FORMAT_KEY, FORMAT_VERSION.to_be_bytes(), &self.inner.writes).map_err(failed),
+            None => db.put_cf_opt(&*meta, FORMAT_KEY, FORMAT_VERSION.to_be_bytes(), &self.inner.writes).map_err(failed),
         }
     }
 }
@@ -326,15 +333,15 @@ impl std::fmt::Debug for Storage {
 impl Inner {
     /// A number that RocksDB keeps of a column family.
     pub(super) fn property(&self, family: &str, name: &rocksdb::properties::PropName) -> Option<u64> {
-        let family = self.db.cf_handle(family)?;
-        self.db.property_int_value_cf(&family, name).ok().flatten()
+        let family = self.db.family(family)?;
+        self.db.property_int_value_cf(&*family, name).ok().flatten()
     }
 
     fn new(db: Rocks, path: &Path, families: Vec<String>, cache: Cache, options: &StorageOptions) -> Self {
         let mut writes = WriteOptions::default();
         writes.set_sync(options.sync);
         Self {
-            db,
+            db: Opened::new(db, &families),
             path: path.to_owned(),
             namespace: options.namespace.clone().unwrap_or_else(|| name_of(path)),
             server_address: match &options.server_address {

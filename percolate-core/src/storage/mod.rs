@@ -8,6 +8,7 @@ mod batch;
 pub mod column_families;
 mod db;
 mod error;
+mod families;
 mod iterator;
 pub mod keys;
 mod metrics;
