@@ -8,6 +8,7 @@ mod options;
 mod tasks;
 mod vectors;
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
@@ -19,7 +20,7 @@ use uuid::Uuid;
 use crate::admin::IndexManager;
 use crate::embeddings::BatchEmbedder;
 use crate::index::{self, Indexed};
-use crate::schema::entity::{Entity, Record, Timestamp, field_value};
+use crate::schema::entity::{Entity, Record, RecordParts, Timestamp, field_value};
 use crate::schema::{EntityError, Schema, SchemaError};
 #[cfg(feature = "sql")]
 use crate::storage::Snapshot;
@@ -67,8 +68,8 @@ pub struct Database {
     tenant: Arc<str>,
 }
 
-/// By tenant and table.
-type Schemas = BTreeMap<(Arc<str>, String), Arc<Schema>>;
+/// By tenant, and then by table.
+type Schemas = BTreeMap<Arc<str>, BTreeMap<String, Arc<Schema>>>;
 
 #[derive(Debug)]
 struct Core {
@@ -160,8 +161,9 @@ impl Database {
             batch.put(META, keys::unfinished_key(&self.tenant, table), [u8::from(embed_anew)])?;
         }
         batch.commit()?;
-        let slot = (Arc::clone(&self.tenant), table.to_owned());
-        self.core.schemas.write().unwrap_or_else(PoisonError::into_inner).insert(slot, schema);
+        let mut schemas = self.core.schemas.write().unwrap_or_else(PoisonError::into_inner);
+        schemas.entry(Arc::clone(&self.tenant)).or_default().insert(table.to_owned(), schema);
+        drop(schemas);
         drop(changing);
         if reindex || embed_anew {
             self.finish_schema_change(table, embed_anew)?;
@@ -181,7 +183,7 @@ impl Database {
     /// The tables with a registered schema, sorted.
     pub fn tables(&self) -> Vec<String> {
         let schemas = self.core.schemas.read().unwrap_or_else(PoisonError::into_inner);
-        schemas.keys().filter(|(tenant, _)| *tenant == self.tenant).map(|(_, table)| table.clone()).collect()
+        schemas.get(&self.tenant).into_iter().flatten().map(|(table, _)| table.clone()).collect()
     }
 }
 
@@ -262,7 +264,8 @@ impl Database {
         }
         let record = data_record(&data, Some(&old));
         self.write(&schema, id, Some(&old), &record)?;
-        Ok(record.into_entity(id))
+        let Record { created_at, updated_at, .. } = record;
+        Ok(Entity { id, created_at, updated_at, data })
     }
 
     /// The entity with this id.
@@ -372,9 +375,8 @@ impl Database {
     pub fn count(&self, table: &str) -> Result<usize, Error> {
         self.schema(table)?;
         let mut count = 0;
-        for entity in self.scan_after(table, None)? {
-            entity?;
-            count += 1;
+        for entry in self.storage().scan(ENTITIES, ScanRange::prefix(keys::table_prefix(&self.tenant, table)))? {
+            count += usize::from(!RecordParts::read(&entry?.1)?.deleted);
         }
         Ok(count)
     }
@@ -387,7 +389,8 @@ impl Database {
         let schema = self.schema(table)?;
         let _lock = self.lock(id);
         let Some(old) = self.record(table, id)?.filter(|old| !old.deleted) else { return Ok(false) };
-        let record = Record { deleted: true, updated_at: Timestamp::now(), ..old.clone() };
+        let (created_at, updated_at) = (old.created_at, Timestamp::now());
+        let record = Record { deleted: true, created_at, updated_at, data: &old.data };
         let mut batch = self.storage().batch();
         self.add_to_batch(&mut batch, &schema, id, Some(&old), &record)?;
         self.commit_without_vectors(batch, &schema, id)?;
@@ -455,8 +458,7 @@ impl Database {
     }
 
     fn find_schema(&self, table: &str) -> Option<Arc<Schema>> {
-        let slot = (Arc::clone(&self.tenant), table.to_owned());
-        self.core.schemas.read().unwrap_or_else(PoisonError::into_inner).get(&slot).cloned()
+        self.core.schemas.read().unwrap_or_else(PoisonError::into_inner).get(&self.tenant)?.get(table).cloned()
     }
 
     fn holds_records(&self, table: &str) -> Result<bool, Error> {
@@ -498,7 +500,7 @@ impl Database {
         Ok(EntityScan { entries: Box::new(self.storage().scan(ENTITIES, range)?), ended: false })
     }
 
-    fn write(&self, schema: &Schema, id: Uuid, old: Option<&Record>, new: &Record) -> Result<(), Error> {
+    fn write(&self, schema: &Schema, id: Uuid, old: Option<&Record>, new: &Record<&Value>) -> Result<(), Error> {
         let mut batch = self.storage().batch();
         self.add_to_batch(&mut batch, schema, id, old, new)?;
         batch.commit()?;
@@ -512,7 +514,7 @@ impl Database {
         schema: &Schema,
         id: Uuid,
         old: Option<&Record>,
-        new: &Record,
+        new: &Record<&Value>,
     ) -> Result<(), Error> {
         batch.put(ENTITIES, keys::entity_key(&self.tenant, schema.table(), id), new.encode())?;
         let before = old.map(|old| self.entries(schema, id, old)).unwrap_or_default();
@@ -524,11 +526,11 @@ impl Database {
     }
 
     /// The index entries of a record; a deleted one has none.
-    fn entries(&self, schema: &Schema, id: Uuid, record: &Record) -> Vec<index::IndexEntry> {
+    fn entries(&self, schema: &Schema, id: Uuid, record: &Record<impl Borrow<Value>>) -> Vec<index::IndexEntry> {
         if record.deleted {
             return Vec::new();
         }
-        index::entries(Indexed { tenant: &self.tenant, schema, id, data: &record.data })
+        index::entries(Indexed { tenant: &self.tenant, schema, id, data: record.data.borrow() })
     }
 
     /// The store and the tables as they are at one moment: a schema that changes is either in both or in neither.
@@ -536,8 +538,8 @@ impl Database {
     pub(crate) fn snapshot(&self) -> (Snapshot<'_>, BTreeMap<String, Arc<Schema>>) {
         let _steady = self.steady();
         let schemas = self.core.schemas.read().unwrap_or_else(PoisonError::into_inner);
-        let mine = schemas.iter().filter(|((tenant, _), _)| *tenant == self.tenant);
-        (self.storage().snapshot(), mine.map(|((_, table), schema)| (table.clone(), Arc::clone(schema))).collect())
+        let mine = schemas.get(&self.tenant).into_iter().flatten();
+        (self.storage().snapshot(), mine.map(|(table, schema)| (table.clone(), Arc::clone(schema))).collect())
     }
 
     #[cfg(feature = "sql")]
@@ -622,10 +624,10 @@ fn refuse_live(schema: &Schema, id: Uuid, old: Option<&Record>) -> Result<(), Er
 }
 
 /// The record of new data. An entity that replaces a live one keeps the time of its creation.
-fn data_record(data: &Value, old: Option<&Record>) -> Record {
+fn data_record<'a>(data: &'a Value, old: Option<&Record>) -> Record<&'a Value> {
     let now = Timestamp::now();
     let created_at = old.filter(|old| !old.deleted).map_or(now, |old| old.created_at);
-    Record { deleted: false, created_at, updated_at: now, data: data.clone() }
+    Record { deleted: false, created_at, updated_at: now, data }
 }
 
 fn merged(data: &Value, changes: &Map<String, Value>) -> Value {
@@ -640,7 +642,7 @@ fn merged(data: &Value, changes: &Map<String, Value>) -> Value {
 }
 
 /// Whether an embedded text differs from what it was.
-fn embeds_anew(schema: &Schema, old: Option<&Record>, new: &Record) -> bool {
+fn embeds_anew(schema: &Schema, old: Option<&Record>, new: &Record<&Value>) -> bool {
     let old = old.filter(|old| !old.deleted);
     schema.embedding_fields().iter().any(|field| old.is_none_or(|old| old.data.get(field) != new.data.get(field)))
 }
@@ -660,7 +662,7 @@ fn transpose<T>(bound: Bound<Option<T>>) -> Option<Bound<T>> {
 }
 
 fn load_schemas(storage: &Storage) -> Result<Schemas, Error> {
-    let mut schemas = BTreeMap::new();
+    let mut schemas = Schemas::new();
     for entry in storage.scan(SCHEMAS, ScanRange::all())? {
         let (key, source) = entry?;
         let (tenant, table) = keys::parse_schema_key(&key)?;
@@ -668,7 +670,7 @@ fn load_schemas(storage: &Storage) -> Result<Schemas, Error> {
             |error: serde_json::Error| SchemaError::Invalid { table: table.clone(), reason: error.to_string() };
         let source = serde_json::from_slice(&source).map_err(invalid)?;
         let schema = Schema::parse(&table, source)?;
-        schemas.insert((tenant.into(), table), Arc::new(schema));
+        schemas.entry(tenant.into()).or_default().insert(table, Arc::new(schema));
     }
     Ok(schemas)
 }

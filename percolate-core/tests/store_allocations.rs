@@ -1,10 +1,13 @@
-//! What the store allocates, with nothing installed: a read its value and no more, a write nothing. The allocator of
-//! this binary counts by thread.
+//! What the database allocates, with nothing installed: a read its value and no more, an insert no copy of its data,
+//! the offline embeddings nothing for the pieces of a word. The allocator of this binary counts by thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use percolate_core::Database;
+use percolate_core::embeddings::OfflineEmbeddings;
 use percolate_core::storage::{Storage, StorageOptions};
+use serde_json::{Value, json};
 
 struct Counting;
 
@@ -56,4 +59,42 @@ fn a_write_allocates_nothing_here() {
     let dir = tempfile::tempdir().unwrap();
     let storage = Storage::open(dir.path(), StorageOptions::new().column_family("articles")).unwrap();
     assert_eq!(allocations(|| storage.put("articles", "percolate", "a way through").unwrap()), 0);
+}
+
+#[test]
+fn an_insert_makes_no_copy_of_its_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open(dir.path()).unwrap();
+    let schema =
+        json!({ "properties": { "slug": { "type": "string" } }, "key_field": "slug", "indexed_fields": ["slug"] });
+    db.register_schema("articles", &schema).unwrap();
+    let inserting = |tags: usize| {
+        let entity = |slug: usize| json!({ "slug": slug.to_string(), "tags": vec!["a tag"; tags] });
+        let entities: Vec<Value> = (0..11).map(|number| entity(tags * 100 + number)).collect();
+        let mut entities = entities.iter();
+        allocations(|| db.insert("articles", entities.next().unwrap()).unwrap())
+    };
+    let (few, many) = (inserting(1), inserting(1000));
+    assert!(few < 60, "{few} for a small one");
+    assert!(many < few + 20, "{few} for a small one, {many} for one with a thousand parts");
+}
+
+#[test]
+fn counting_allocates_for_each_entity_what_reading_it_takes_and_not_its_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open(dir.path()).unwrap();
+    db.register_schema("articles", &json!({})).unwrap();
+    for _ in 0..10 {
+        db.insert("articles", &json!({ "tags": vec!["a tag"; 100] })).unwrap();
+    }
+    let counting = allocations(|| assert_eq!(db.count("articles").unwrap(), 10));
+    assert!(counting < 50, "{counting} for ten entities of a hundred parts each");
+}
+
+#[test]
+fn embedding_a_word_allocates_the_same_however_long_it_is() {
+    let embeddings = OfflineEmbeddings::new();
+    let (short, long) = ("way ".repeat(20), "thoroughgoingness ".repeat(20));
+    let counted = allocations(|| embeddings.vector(&long));
+    assert!(counted <= allocations(|| embeddings.vector(&short)) + 2, "{counted}");
 }

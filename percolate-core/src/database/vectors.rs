@@ -20,7 +20,7 @@ use crate::index::saved;
 use crate::index::vectors::{self, Neighbour, VectorError, VectorIndex};
 use crate::otel::{JobStatus, Rows};
 use crate::schema::Schema;
-use crate::schema::entity::{Entity, Record};
+use crate::schema::entity::{Entity, Record, RecordParts};
 use crate::storage::column_families::{EMBEDDINGS, ENTITIES, META, PENDING_EMBEDDINGS};
 use crate::storage::{BatchWriter, Entry, ReadError, ScanRange, WriteError, keys};
 use crate::{background_job, db_op, db_ops};
@@ -209,7 +209,7 @@ impl Database {
         let mut batch = self.storage().batch();
         for entry in self.storage().scan(ENTITIES, range)? {
             let (key, value) = entry?;
-            if Record::decode(&value)?.deleted {
+            if RecordParts::read(&value)?.deleted {
                 continue;
             }
             batch.put(PENDING_EMBEDDINGS, key, [])?;

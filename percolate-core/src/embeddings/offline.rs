@@ -39,13 +39,18 @@ impl OfflineEmbeddings {
     /// ```
     pub fn vector(&self, text: &str) -> Vec<f32> {
         let mut vector = vec![0.0; self.dimensions];
+        let mut marked = Vec::new();
         for word in text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()) {
             let word = word.to_lowercase();
             self.add(&mut vector, b'w', word.as_bytes(), WORD);
-            let marked: Vec<char> = std::iter::once('^').chain(word.chars()).chain(['$']).collect();
+            marked.clear();
+            marked.extend(std::iter::once('^').chain(word.chars()).chain(['$']));
             for piece in marked.windows(PIECE_LENGTH) {
-                let piece: String = piece.iter().collect();
-                self.add(&mut vector, b'p', piece.as_bytes(), PIECE);
+                let (mut bytes, mut length) = ([0; PIECE_LENGTH * 4], 0);
+                for letter in piece {
+                    length += letter.encode_utf8(&mut bytes[length..]).len();
+                }
+                self.add(&mut vector, b'p', &bytes[..length], PIECE);
             }
         }
         dampen(&mut vector);

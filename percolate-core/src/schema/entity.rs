@@ -10,6 +10,7 @@
 //! | 8 | updated at, likewise |
 //! | rest | the data, a JSON object in UTF-8 |
 
+use std::borrow::Borrow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
@@ -20,6 +21,8 @@ use crate::storage::keys::FieldValue;
 const RECORD_VERSION: u8 = 1;
 const FLAG_DELETED: u8 = 1;
 const HEADER: usize = 18;
+/// Room for the text of an entity of common size.
+const ROOM: usize = 512;
 
 /// A moment, to the microsecond, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,13 +109,13 @@ impl Entity {
     }
 }
 
-/// What is stored of an entity: the entity and whether it is deleted.
+/// What is stored of an entity: the entity and whether it is deleted. One that is to be written borrows its data.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Record {
+pub(crate) struct Record<Data = Value> {
     pub(crate) deleted: bool,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
-    pub(crate) data: Value,
+    pub(crate) data: Data,
 }
 
 /// Stored bytes are not an entity record.
@@ -149,19 +152,21 @@ impl<'a> RecordParts<'a> {
     }
 }
 
+impl<Data: Borrow<Value>> Record<Data> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(HEADER + ROOM);
+        bytes.extend([RECORD_VERSION, if self.deleted { FLAG_DELETED } else { 0 }]);
+        bytes.extend(self.created_at.as_micros().to_be_bytes());
+        bytes.extend(self.updated_at.as_micros().to_be_bytes());
+        serde_json::to_writer(&mut bytes, self.data.borrow()).expect("memory takes whatever is written");
+        bytes
+    }
+}
+
 impl Record {
     /// The text of a field; `None` where there is none to embed.
     pub(crate) fn text_to_embed(&self, field: &str) -> Option<&str> {
         self.data.get(field).and_then(Value::as_str).filter(|text| !text.trim().is_empty())
-    }
-
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(HEADER + 128);
-        bytes.extend([RECORD_VERSION, if self.deleted { FLAG_DELETED } else { 0 }]);
-        bytes.extend(self.created_at.as_micros().to_be_bytes());
-        bytes.extend(self.updated_at.as_micros().to_be_bytes());
-        bytes.extend(self.data.to_string().into_bytes());
-        bytes
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, MalformedRecord> {

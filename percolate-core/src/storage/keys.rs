@@ -20,6 +20,8 @@ pub const KEY_VERSION: u8 = 1;
 const ESCAPED: u8 = 0xff;
 const END: u8 = 0x01;
 const ID_LENGTH: usize = 16;
+/// What a key with an id and a few names has room in.
+const USUAL_LENGTH: usize = 96;
 
 const NULL: u8 = 0x10;
 const FALSE: u8 = 0x20;
@@ -222,7 +224,9 @@ pub struct KeyBuilder {
 impl KeyBuilder {
     /// A key with no part yet.
     pub fn new() -> Self {
-        Self { bytes: vec![KEY_VERSION] }
+        let mut bytes = Vec::with_capacity(USUAL_LENGTH);
+        bytes.push(KEY_VERSION);
+        Self { bytes }
     }
 
     /// Adds text or bytes of any length and content.
