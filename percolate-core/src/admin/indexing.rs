@@ -279,14 +279,24 @@ impl IndexManager {
         let known: Vec<Owner> = owners.iter().flatten().cloned().collect();
         let (_locks, states) = self.lock_and_read(&known)?;
         let mut states = states.iter();
-        let mut batch = self.database.storage().batch();
-        for ((key, value), owner) in page.iter().zip(&owners) {
+        let mut unwanted = Vec::new();
+        for (row, owner) in page.iter().zip(&owners) {
             // States were read for the owners that are known, in order.
             let wanted = match owner {
                 Some(owner) => self.wanted(work, owner, states.next().and_then(Option::as_ref)).unwrap_or_default(),
                 None => Vec::new(),
             };
+            let (key, value) = row;
             if !wanted.iter().any(|entry| *entry.key == **key && *entry.value == **value) {
+                unwanted.push(row);
+            }
+        }
+        // A writer may have removed an entry after the page was read and before its entity was locked.
+        let keys: Vec<_> = unwanted.iter().map(|(key, _)| key).collect();
+        let found = self.database.storage().multi_get(work.family, &keys)?;
+        let mut batch = self.database.storage().batch();
+        for ((key, value), found) in unwanted.into_iter().zip(found) {
+            if found.as_deref() == Some(value) {
                 batch.delete(work.family, key)?;
             }
         }

@@ -306,6 +306,15 @@ fn a_rebuild_told_to_stop_leaves_the_old_index() {
     clean(&db);
 }
 
+/// Ends the writers of a test, also of one that fails.
+struct StopsWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for StopsWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn rebuilding_beside_writers_leaves_an_index_that_agrees() {
     let (_dir, db) = temporary();
@@ -326,11 +335,11 @@ fn rebuilding_beside_writers_leaves_an_index_that_agrees() {
                 }
             });
         }
+        let _stop = StopsWhenDropped(&stop);
         for _ in 0..8 {
             db.indexes().page_size(8).rebuild_all().unwrap();
             clean(&db);
         }
-        stop.store(true, Ordering::Relaxed);
     });
     embed(&db);
     clean(&db);
