@@ -17,7 +17,7 @@ use super::{Database, Error};
 use crate::admin::IndexReport;
 use crate::embeddings::BatchEmbedder;
 use crate::index::saved;
-use crate::index::vectors::{self, Neighbour, VectorError, VectorIndex};
+use crate::index::vectors::{self, Keep, Neighbour, VectorError, VectorIndex};
 use crate::otel::{JobStatus, Rows};
 use crate::schema::Schema;
 use crate::schema::entity::{Entity, Record, RecordParts};
@@ -442,14 +442,12 @@ impl Database {
         filter: Option<&SearchFilter<'_>>,
     ) -> Result<Vec<Hit>, Error> {
         let table = schema.table();
-        let keep = |id: Uuid| match filter {
-            None => true,
-            Some(filter) => self.get_quietly(table, id).is_some_and(|entity| filter(&entity)),
-        };
+        let keep = |id| filter.is_some_and(|filter| self.get_quietly(table, id).is_some_and(|entity| filter(&entity)));
+        let keep = filter.map(|_| &keep as Keep<'_>);
         let mut found: Vec<Neighbour> = Vec::new();
         for field in self.embedded_fields(schema) {
             if let Some(loaded) = self.loaded(table, &field)?.loaded() {
-                found.extend(loaded.index.search(vector, k, &keep)?);
+                found.extend(loaded.index.search(vector, k, keep)?);
             }
         }
         found.sort_by(|left, right| left.distance.total_cmp(&right.distance));

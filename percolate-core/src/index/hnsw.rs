@@ -14,10 +14,11 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use usearch::ffi::Matches;
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 use uuid::Uuid;
 
-use super::vectors::{Neighbour, VectorError, VectorIndex, check_dimensions, distance, has_direction};
+use super::vectors::{Keep, Neighbour, VectorError, VectorIndex, check_dimensions, distance, has_direction};
 
 const KIND: u8 = 2;
 const HEAD: usize = 9;
@@ -81,11 +82,32 @@ impl Hnsw {
         self.graph.reserve_capacity_and_threads(capacity, self.contexts.count).map_err(failed)
     }
 
-    /// Compares with every vector that `keep` accepts.
-    fn search_all(&self, query: &[f32], k: usize, keep: &dyn Fn(Uuid) -> bool) -> Result<Vec<Neighbour>, VectorError> {
+    /// Walks the graph until `k` vectors are kept. Gives also how many were asked about, each once.
+    fn search_kept(&self, query: &[f32], k: usize, keep: Keep<'_>) -> Result<(Matches, usize), VectorError> {
+        let (asked, panic) = (Cell::new(0), RefCell::new(None::<Box<dyn Any + Send>>));
+        let keep_label = |label: u64| {
+            asked.set(asked.get() + 1);
+            let Some(id) = self.ids.get(&label).filter(|_| panic.borrow().is_none()) else { return false };
+            // A panic must not unwind through usearch: it goes on behind it.
+            catch_unwind(AssertUnwindSafe(|| keep(*id))).unwrap_or_else(|cause| {
+                *panic.borrow_mut() = Some(cause);
+                false
+            })
+        };
+        let context = self.contexts.take();
+        let found = self.graph.filtered_search(query, k, keep_label);
+        drop(context);
+        if let Some(cause) = panic.into_inner() {
+            resume_unwind(cause);
+        }
+        Ok((found.map_err(failed)?, asked.get()))
+    }
+
+    /// Compares with every vector, or with those that `keep` accepts.
+    fn search_all(&self, query: &[f32], k: usize, keep: Option<Keep<'_>>) -> Result<Vec<Neighbour>, VectorError> {
         let mut vector = vec![0.0; query.len()];
         let mut found = Vec::new();
-        for (id, label) in self.labels.iter().filter(|(id, _)| keep(**id)) {
+        for (id, label) in self.labels.iter().filter(|(id, _)| keep.is_none_or(|keep| keep(**id))) {
             if self.graph.get(*label, &mut vector).map_err(failed)? == 1 {
                 found.push(Neighbour { id: *id, distance: distance(query, &vector) });
             }
@@ -150,31 +172,21 @@ impl VectorIndex for Hnsw {
         Ok(())
     }
 
-    fn search(&self, query: &[f32], k: usize, keep: &dyn Fn(Uuid) -> bool) -> Result<Vec<Neighbour>, VectorError> {
+    fn search(&self, query: &[f32], k: usize, keep: Option<Keep<'_>>) -> Result<Vec<Neighbour>, VectorError> {
         check_dimensions(self.graph.dimensions(), query)?;
         let k = k.min(self.ids.len());
         if k == 0 || !has_direction(query) {
             return Ok(Vec::new());
         }
-        let (asked, panic) = (Cell::new(0), RefCell::new(None::<Box<dyn Any + Send>>));
-        let keep_label = |label: u64| {
-            asked.set(asked.get() + 1);
-            let Some(id) = self.ids.get(&label).filter(|_| panic.borrow().is_none()) else { return false };
-            // A panic must not unwind through usearch: it goes on behind it.
-            catch_unwind(AssertUnwindSafe(|| keep(*id))).unwrap_or_else(|cause| {
-                *panic.borrow_mut() = Some(cause);
-                false
-            })
+        let (found, reached) = match keep {
+            None => {
+                let _context = self.contexts.take();
+                (self.graph.search(query, k).map_err(failed)?, 0)
+            }
+            Some(keep) => self.search_kept(query, k, keep)?,
         };
-        let context = self.contexts.take();
-        let found = self.graph.filtered_search(query, k, keep_label);
-        drop(context);
-        if let Some(cause) = panic.into_inner() {
-            resume_unwind(cause);
-        }
-        let found = found.map_err(failed)?;
-        // A search that finds too few has asked about every vector that it could reach.
-        if found.keys.len() < k && asked.get() < self.ids.len() {
+        // A search that finds too few has come by every vector that it could reach.
+        if found.keys.len() < k && reached < self.ids.len() {
             return self.search_all(query, k, keep);
         }
         let neighbour = |(label, distance): (&u64, &f32)| {
@@ -298,8 +310,8 @@ mod tests {
             let (mut right, mut wanted) = (0, 0);
             for _ in 0..queries {
                 let query = query();
-                let truth = self.exact.search(&query, k, &|_| true).unwrap();
-                let found = self.graph.search(&query, k, &|_| true).unwrap();
+                let truth = self.exact.search(&query, k, None).unwrap();
+                let found = self.graph.search(&query, k, None).unwrap();
                 assert_eq!(found.len(), k.min(self.exact.len()));
                 // Vectors at the same distance are as good as each other.
                 let limit = truth.last().map_or(0.0, |last| last.distance) + 1e-5;
@@ -317,9 +329,9 @@ mod tests {
         let mut query = random(2);
         for k in [5, 10, 500] {
             let query = query();
-            let found = both.graph.search(&query, k, &kept).unwrap();
+            let found = both.graph.search(&query, k, Some(&kept)).unwrap();
             let ids = |found: Vec<Neighbour>| found.into_iter().map(|neighbour| neighbour.id).collect::<Vec<_>>();
-            assert_eq!(ids(found), ids(both.exact.search(&query, k, &kept).unwrap()), "k = {k}");
+            assert_eq!(ids(found), ids(both.exact.search(&query, k, Some(&kept)).unwrap()), "k = {k}");
         }
     }
 
@@ -328,8 +340,8 @@ mod tests {
         let both = Both::new(3_000, random(3));
         assert!(both.recall(10, 500, random(4)) >= 95);
         let third = |id: Uuid| id.as_u128().is_multiple_of(3);
-        assert_eq!(both.graph.search(&random(5)(), 700, &third).unwrap().len(), 700);
-        assert_eq!(both.graph.search(&random(6)(), 5_000, &|_| true).unwrap().len(), 3_000);
+        assert_eq!(both.graph.search(&random(5)(), 700, Some(&third)).unwrap().len(), 700);
+        assert_eq!(both.graph.search(&random(6)(), 5_000, None).unwrap().len(), 3_000);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Vector indexes: which entities have the vectors nearest to a given one. What an index must do ([`VectorIndex`]),
 //! and the one that compares with every vector ([`Exact`]); `hnsw` holds the one that does not have to.
 //!
-//! Distance is cosine distance, 0 for the same direction and 2 for the opposite one. Vectors of length zero have no
-//! direction and are in no index.
+//! Distance is cosine distance, 0 for the same direction and 2 for the opposite one. Vectors of length zero, and those
+//! with a number that is not finite, have no direction and are in no index.
 
 use std::borrow::Cow;
 #[cfg(any(not(feature = "hnsw"), test))]
@@ -61,6 +61,9 @@ pub(crate) struct Neighbour {
     pub(crate) distance: f32,
 }
 
+/// Decides which entities a search may find.
+pub(crate) type Keep<'a> = &'a dyn Fn(Uuid) -> bool;
+
 /// Finds near vectors.
 pub(crate) trait VectorIndex: Debug + Send + Sync {
     /// Adds the vector of an entity, or replaces it. One without direction is removed.
@@ -69,8 +72,8 @@ pub(crate) trait VectorIndex: Debug + Send + Sync {
     /// Removes the vector of an entity. Removing what is not there is no error.
     fn remove(&mut self, id: Uuid) -> Result<(), VectorError>;
 
-    /// At most `k` of the entities that `keep` accepts, nearest first.
-    fn search(&self, query: &[f32], k: usize, keep: &dyn Fn(Uuid) -> bool) -> Result<Vec<Neighbour>, VectorError>;
+    /// At most `k` of the entities, or of those that `keep` accepts, nearest first.
+    fn search(&self, query: &[f32], k: usize, keep: Option<Keep<'_>>) -> Result<Vec<Neighbour>, VectorError>;
 
     /// The number of vectors.
     fn len(&self) -> usize;
@@ -110,8 +113,9 @@ pub(crate) fn check_dimensions(expected: usize, vector: &[f32]) -> Result<(), Ve
     }
 }
 
+/// Whether a vector can be compared.
 pub(crate) fn has_direction(vector: &[f32]) -> bool {
-    vector.iter().any(|number| *number != 0.0)
+    vector.iter().any(|number| *number != 0.0) && vector.iter().all(|number| number.is_finite())
 }
 
 /// Compares with every vector: exact, and as slow as there are vectors. With the graph, it is the yardstick of tests.
@@ -163,9 +167,12 @@ impl VectorIndex for Exact {
         Ok(())
     }
 
-    fn search(&self, query: &[f32], k: usize, keep: &dyn Fn(Uuid) -> bool) -> Result<Vec<Neighbour>, VectorError> {
+    fn search(&self, query: &[f32], k: usize, keep: Option<Keep<'_>>) -> Result<Vec<Neighbour>, VectorError> {
         check_dimensions(self.dimensions, query)?;
-        let kept = self.vectors.iter().filter(|(id, _)| keep(**id));
+        if !has_direction(query) {
+            return Ok(Vec::new());
+        }
+        let kept = self.vectors.iter().filter(|(id, _)| keep.is_none_or(|keep| keep(**id)));
         let mut found: Vec<_> =
             kept.map(|(id, vector)| Neighbour { id: *id, distance: distance(query, vector) }).collect();
         found.sort_by(|left, right| left.distance.total_cmp(&right.distance));
@@ -252,10 +259,11 @@ pub(crate) mod contract {
     }
 
     fn finds_nearest_first(mut index: Box<dyn VectorIndex>) {
-        assert!(index.search(&[1.0, 0.0], 5, &|_| true).unwrap().is_empty());
+        assert!(index.search(&[1.0, 0.0], 5, None).unwrap().is_empty());
         arc(&mut *index, 9);
-        let found = index.search(&[1.0, 0.0], 3, &|_| true).unwrap();
+        let found = index.search(&[1.0, 0.0], 3, None).unwrap();
         assert_eq!(ids(&found), [1, 2, 3]);
+        assert!(index.search(&[f32::NAN, 0.0], 3, None).unwrap().is_empty());
         assert!(found[0].distance >= 0.0 && found[0].distance < found[1].distance);
     }
 
@@ -263,21 +271,22 @@ pub(crate) mod contract {
         arc(&mut *index, 3);
         index.set(id(1), &[-1.0, 0.0]).unwrap();
         assert_eq!(index.len(), 3);
-        assert_eq!(ids(&index.search(&[1.0, 0.0], 9, &|_| true).unwrap()), [2, 3, 1]);
+        assert_eq!(ids(&index.search(&[1.0, 0.0], 9, None).unwrap()), [2, 3, 1]);
         index.remove(id(2)).unwrap();
         index.remove(id(77)).unwrap();
         index.set(id(3), &[0.0, 0.0]).unwrap();
-        assert_eq!(ids(&index.search(&[1.0, 0.0], 9, &|_| true).unwrap()), [1]);
+        index.set(id(4), &[f32::INFINITY, 0.0]).unwrap();
+        assert_eq!(ids(&index.search(&[1.0, 0.0], 9, None).unwrap()), [1]);
         assert_eq!(index.len(), 1);
     }
 
     fn gives_only_what_is_kept_and_as_many_as_asked(mut index: Box<dyn VectorIndex>) {
         arc(&mut *index, 300);
-        assert_eq!(index.search(&[1.0, 0.0], 300, &|_| true).unwrap().len(), 300);
-        let found = index.search(&[1.0, 0.0], 4, &|id| id.as_u128() % 50 == 0).unwrap();
+        assert_eq!(index.search(&[1.0, 0.0], 300, None).unwrap().len(), 300);
+        let found = index.search(&[1.0, 0.0], 4, Some(&|id| id.as_u128().is_multiple_of(50))).unwrap();
         assert_eq!(ids(&found), [50, 100, 150, 200]);
-        assert!(index.search(&[1.0, 0.0], 4, &|_| false).unwrap().is_empty());
-        assert_eq!(index.search(&[1.0, 0.0], usize::MAX, &|id| id.as_u128() != 7).unwrap().len(), 299);
+        assert!(index.search(&[1.0, 0.0], 4, Some(&|_| false)).unwrap().is_empty());
+        assert_eq!(index.search(&[1.0, 0.0], usize::MAX, Some(&|id| id.as_u128() != 7)).unwrap().len(), 299);
     }
 
     fn tells_what_it_holds(mut index: Box<dyn VectorIndex>) {
@@ -295,10 +304,10 @@ pub(crate) mod contract {
     fn a_filter_may_panic(mut index: Box<dyn VectorIndex>) {
         arc(&mut *index, 300);
         let searched = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            index.search(&[1.0, 0.0], 4, &|_| panic!("on purpose"))
+            index.search(&[1.0, 0.0], 4, Some(&|_| panic!("on purpose")))
         }));
         assert_eq!(searched.unwrap_err().downcast_ref(), Some(&"on purpose"));
-        assert_eq!(index.search(&[1.0, 0.0], 4, &|_| true).unwrap().len(), 4);
+        assert_eq!(index.search(&[1.0, 0.0], 4, None).unwrap().len(), 4);
     }
 
     fn serves_many_threads_at_once(mut index: Box<dyn VectorIndex>) {
@@ -314,7 +323,7 @@ pub(crate) mod contract {
                             std::thread::yield_now();
                             true
                         };
-                        assert_eq!(ids(&index.search(&[1.0, 0.0], 3, &slow).unwrap()), [1, 2, 3]);
+                        assert_eq!(ids(&index.search(&[1.0, 0.0], 3, Some(&slow)).unwrap()), [1, 2, 3]);
                     }
                 });
             }
@@ -324,7 +333,7 @@ pub(crate) mod contract {
     fn refuses_other_dimensions(mut index: Box<dyn VectorIndex>) {
         let wrong = |result| matches!(result, Err(VectorError::WrongDimensions { expected: 2, found: 3 }));
         assert!(wrong(index.set(id(1), &[1.0; 3])));
-        assert!(wrong(index.search(&[1.0; 3], 1, &|_| true).map(drop)));
+        assert!(wrong(index.search(&[1.0; 3], 1, None).map(drop)));
     }
 
     fn comes_back_from_its_bytes(mut index: Box<dyn VectorIndex>, from: impl Fn(usize, &[u8]) -> Box<dyn VectorIndex>) {
@@ -332,9 +341,9 @@ pub(crate) mod contract {
         index.remove(id(1)).unwrap();
         let mut again = from(2, &index.to_bytes().unwrap());
         assert_eq!(again.len(), 19);
-        assert_eq!(ids(&again.search(&[1.0, 0.0], 2, &|_| true).unwrap()), [2, 3]);
+        assert_eq!(ids(&again.search(&[1.0, 0.0], 2, None).unwrap()), [2, 3]);
         again.set(id(1), &[1.0, 0.0]).unwrap();
-        assert_eq!(ids(&again.search(&[1.0, 0.0], 1, &|_| true).unwrap()), [1]);
+        assert_eq!(ids(&again.search(&[1.0, 0.0], 1, None).unwrap()), [1]);
     }
 
     #[test]
