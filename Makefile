@@ -28,7 +28,7 @@ setup:
 
 demo:
 	@scripts/setup.sh rust
-	@cargo build --package percolate-examples --bin quickstart
+	@cargo build --workspace --bin quickstart
 	@"$(TARGET)/debug/quickstart"
 
 test: test-rust test-wheel

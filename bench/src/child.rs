@@ -11,7 +11,7 @@ use std::sync::Barrier;
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
+use cpu_time::ThreadTime;
 use serde::{Deserialize, Serialize};
 
 use crate::Failed;
@@ -38,12 +38,6 @@ pub(crate) struct Cost {
 pub(crate) struct Pair {
     pub(crate) bare: Cost,
     pub(crate) setting: Cost,
-}
-
-/// A clock of this thread or process, in nanoseconds.
-pub(crate) fn cpu_ns(clock: ClockId) -> u64 {
-    let now = clock_gettime(clock);
-    u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
 /// `child SETTING WORKLOAD`: answers each line `CALLS PIECE THREADS` with a [`Pair`].
@@ -169,14 +163,12 @@ impl<B: Body> Measured<'_, B> {
     fn piece(&self, function: Function<B>, around: Around, calls: usize) -> Result<Cost, Failed> {
         let mut failed = None;
         let mut run = |turns| failed = repeat(self.body, function, turns).err().or(failed.take());
-        let (cpu, wall) = (cpu_ns(ClockId::ThreadCPUTime), Instant::now());
+        let (cpu, wall) = (ThreadTime::try_now()?, Instant::now());
         around.run(calls, &mut run);
-        let wall = wall.elapsed().as_secs_f64() * 1e9;
-        let cpu = cpu_ns(ClockId::ThreadCPUTime) - cpu;
-        #[expect(clippy::cast_precision_loss, reason = "nanoseconds of milliseconds")]
-        let each = |nanos: f64| nanos / calls as f64;
-        #[expect(clippy::cast_precision_loss, reason = "nanoseconds of milliseconds")]
-        let cost = Cost { wall: each(wall), cpu: each(cpu as f64) };
+        let (wall, cpu) = (wall.elapsed(), cpu.try_elapsed()?);
+        #[expect(clippy::cast_precision_loss, reason = "some thousand calls")]
+        let each = |taken: Duration| taken.as_secs_f64() * 1e9 / calls as f64;
+        let cost = Cost { wall: each(wall), cpu: each(cpu) };
         failed.map_or(Ok(cost), |error| Err(error.into()))
     }
 }

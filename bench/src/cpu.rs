@@ -9,17 +9,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use cpu_time::ProcessTime;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_sdk::trace::Sampler as SdkSampler;
 use percolate_core::otel::runtime::RuntimeConfig;
-use rustix::time::ClockId;
 use tonic::{Request, Response, Status};
 
 use crate::bodies::Empty;
 use crate::calls::Way;
-use crate::child::cpu_ns;
 use crate::export::batched;
 use crate::report::{Report, rounded};
 use crate::rounds::median;
@@ -79,17 +78,17 @@ pub(crate) fn send(args: &[String]) -> Result<(), Failed> {
         lean => flush_of(tracing_otel_to(always, processor, lean == "instrument_otel")?),
     };
     let function = way.get::<Empty>();
-    let before = cpu_ns(ClockId::ProcessCPUTime);
+    let before = ProcessTime::try_now()?;
     for _ in 0..count / BURST {
         for turn in 0..usize::try_from(BURST)? {
             std::hint::black_box(function(&Empty, "articles", turn)?);
         }
         flush()?;
     }
-    let spent = cpu_ns(ClockId::ProcessCPUTime) - before;
+    let spent = before.try_elapsed()?;
     drop(inside);
-    #[expect(clippy::cast_precision_loss, reason = "nanoseconds of a few seconds")]
-    let seconds = spent as f64 / count as f64 / 1000.0;
+    #[expect(clippy::cast_precision_loss, reason = "some hundred thousand spans")]
+    let seconds = spent.as_secs_f64() * 1e6 / count as f64;
     writeln!(io::stdout(), "{seconds}")?;
     Ok(())
 }
