@@ -41,7 +41,9 @@ fn observe(body: impl Fn(&Database), expected: &str) {
     }
 }
 
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 8] = [
+    "db.query.summary",
+    "db.query.text",
     "db.response.returned_rows",
     "db.response.affected_rows",
     "db.operation.batch.size",
@@ -210,6 +212,151 @@ fn reads_and_writes_of_one_entity() {
               | db.operation.batch.size = 4
               | db.response.affected_rows = 4
         ",
+    );
+}
+
+#[test]
+fn a_query_is_named_by_its_summary_and_its_reads_are_its_children() {
+    observe(
+        |db| {
+            wait(async {
+                db.query("SELECT slug FROM articles WHERE year = 1957 AND body LIKE 'the%'").await.unwrap();
+                db.query("SELECT count(*) FROM articles").await.unwrap();
+                db.query_with("SELECT year FROM articles WHERE slug IN ($1, 'two')", &[json!("one")]).await.unwrap();
+                db.query("SELECT 1").await.unwrap();
+            });
+        },
+        r#"
+        request [internal]
+          SELECT articles [client]
+            | db.query.summary = "SELECT articles"
+            | db.query.text = "SELECT slug FROM articles WHERE year = ? AND body LIKE ?"
+            | db.response.returned_rows = 1
+            get meta [client]
+              | db.response.returned_rows = 0
+            scan field_index [client]
+              | db.response.returned_rows = 1
+            get entities [client]
+              | db.response.returned_rows = 1
+          SELECT articles [client]
+            | db.query.summary = "SELECT articles"
+            | db.query.text = "SELECT count(*) FROM articles"
+            | db.response.returned_rows = 1
+            scan entities [client]
+              | db.response.returned_rows = 2
+          SELECT articles [client]
+            | db.query.summary = "SELECT articles"
+            | db.query.text = "SELECT year FROM articles WHERE slug IN ($1, ?)"
+            | db.response.returned_rows = 2
+            multi_get key_index [client]
+              | db.response.returned_rows = 2
+            multi_get entities [client]
+              | db.response.returned_rows = 2
+          SELECT [client]
+            | db.query.summary = "SELECT"
+            | db.query.text = "SELECT ?"
+            | db.response.returned_rows = 1
+        "#,
+    );
+}
+
+#[test]
+fn the_reads_of_a_join_are_children_of_the_query_on_any_runtime() {
+    let threads = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    observe(
+        |db| {
+            let sql =
+                "SELECT a.slug FROM articles a JOIN articles b ON a.year = b.year UNION ALL SELECT slug FROM articles";
+            assert_eq!(threads().block_on(db.query(sql)).unwrap().num_rows(), 4);
+        },
+        r#"
+        request [internal]
+          SELECT articles articles SELECT articles [client]
+            | db.query.summary = "SELECT articles articles SELECT articles"
+            | db.query.text = "SELECT a.slug FROM articles a JOIN articles b ON a.year = b.year UNION ALL SELECT slug FROM articles"
+            | db.response.returned_rows = 4
+            scan entities [client]
+              | db.response.returned_rows = 2
+            scan entities [client]
+              | db.response.returned_rows = 2
+            scan entities [client]
+              | db.response.returned_rows = 2
+        "#,
+    );
+}
+
+#[test]
+fn a_query_that_fails_says_how() {
+    observe(
+        |db| {
+            for sql in [
+                "",
+                "SELECT 'secret",
+                "DELETE FROM articles WHERE slug = 'secret'",
+                "SELECT * FROM artcles",
+                "SELECT slgu FROM articles",
+                "SELECT CAST(slug AS INT) FROM articles",
+            ] {
+                wait(db.query(sql)).unwrap_err();
+            }
+            wait(db.query_with("SELECT $1", &[])).unwrap_err();
+        },
+        r#"
+        request [internal]
+          query [client, error]
+            | db.query.summary = "query"
+            | db.query.text = ""
+            | error.type = "QueryEmpty"
+          SELECT [client, error]
+            | db.query.summary = "SELECT"
+            | db.query.text = "SELECT ?"
+            | error.type = "QuerySyntax"
+          DELETE articles [client, error]
+            | db.query.summary = "DELETE articles"
+            | db.query.text = "DELETE FROM articles WHERE slug = ?"
+            | error.type = "QueryRefused"
+          SELECT artcles [client, error]
+            | db.query.summary = "SELECT artcles"
+            | db.query.text = "SELECT * FROM artcles"
+            | error.type = "UnknownTable"
+          SELECT articles [client, error]
+            | db.query.summary = "SELECT articles"
+            | db.query.text = "SELECT slgu FROM articles"
+            | error.type = "QueryUnknownColumn"
+          SELECT articles [client, error]
+            | db.query.summary = "SELECT articles"
+            | db.query.text = "SELECT CAST(slug AS INT) FROM articles"
+            | error.type = "QueryFailed"
+            scan entities [client]
+              | db.response.returned_rows = 2
+          SELECT [client, error]
+            | db.query.summary = "SELECT"
+            | db.query.text = "SELECT $1"
+            | error.type = "QueryParameter"
+        "#,
+    );
+}
+
+#[test]
+fn a_dropped_query_is_cancelled_and_leaves_no_reader_behind() {
+    observe(
+        |db| {
+            wait(async {
+                let endless = "SELECT count(*) FROM articles, generate_series(1, 1000000000000)";
+                let timeout = tokio::time::timeout(Duration::from_millis(50), db.query(endless)).await;
+                assert!(timeout.is_err());
+            });
+            // The runtime has waited for its threads.
+        },
+        r#"
+        request [internal]
+          SELECT articles generate_series [client, error]
+            | db.query.summary = "SELECT articles generate_series"
+            | db.query.text = "SELECT count(*) FROM articles, generate_series(?, ?)"
+            | error.type = "cancelled"
+            scan entities [client]
+              | db.response.returned_rows = 2
+        "#,
     );
 }
 
@@ -475,6 +622,12 @@ fn data_is_in_no_span_and_no_metric() {
             wait(db.generate_embeddings("articles")).unwrap();
             wait(db.search("articles", "secret", 3, None)).unwrap();
             db.indexes().rebuild_all().unwrap();
+            wait(db.query("SELECT * FROM articles WHERE slug = 'secret' AND year < 2 AND body LIKE '%secret%'"))
+                .unwrap();
+            wait(db.query_with("SELECT * FROM articles WHERE slug = $1", &[json!("secret")])).unwrap();
+            wait(db.query("SELECT slug, 'secret' || slug FROM articles ORDER BY 2")).unwrap();
+            wait(db.query("SELECT CAST(slug AS INT) FROM articles WHERE slug = 'secret'")).unwrap_err();
+            wait(db.query("SELECT * FROM articles WHERE 'secret' 5 'secret")).unwrap_err();
             db.purge("articles", id).unwrap();
         });
         let spans: Vec<_> = capture.spans().iter().map(|span| format!("{:?}", span.data())).collect();

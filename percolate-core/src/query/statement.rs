@@ -13,8 +13,11 @@ use crate::otel::query_text::{DIALECT, is_keyword, is_literal};
 
 /// Operators in one query. Chains of them become trees as deep as they are long.
 const MAX_OPERATORS: usize = 1000;
-/// Parentheses and subqueries within each other.
-const MAX_NESTING: usize = 50;
+/// Brackets and `CASE` within each other. The parser tries some of them in two ways, so that each level may double the
+/// time it takes to find a mistake.
+const MAX_NESTING: usize = 16;
+/// What the parser counts: steps of its own, several for each level.
+const MAX_RECURSION: usize = 100;
 
 /// A statement that reads.
 #[derive(Debug)]
@@ -41,7 +44,7 @@ impl Statement {
         let words = words_of(&tokens);
         check_size(&tokens)?;
         refuse_files(&tokens)?;
-        let parser = DFParserBuilder::new(sql).with_dialect(&DIALECT).with_recursion_limit(MAX_NESTING).build();
+        let parser = DFParserBuilder::new(sql).with_dialect(&DIALECT).with_recursion_limit(MAX_RECURSION).build();
         let mut statements =
             parser.and_then(|mut parser| parser.parse_statements()).map_err(|error| syntax(&error, &tokens, &words))?;
         if statements.len() > 1 {
@@ -103,7 +106,24 @@ fn check_size(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
         let reason = format!("{operators} operators, {MAX_OPERATORS} are allowed; `IN (…)` takes a list of any length");
         return Err(QueryError::TooLarge { reason });
     }
-    Ok(())
+    let (mut open, mut deepest) = (0_usize, 0_usize);
+    for TokenWithSpan { token, .. } in tokens {
+        match token {
+            Token::LParen | Token::LBracket | Token::LBrace => open += 1,
+            Token::RParen | Token::RBracket | Token::RBrace => open = open.saturating_sub(1),
+            token if is_keyword(token, "CASE") => open += 1,
+            token if is_keyword(token, "END") => open = open.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(open);
+    }
+    if deepest > MAX_NESTING { Err(too_deep()) } else { Ok(()) }
+}
+
+fn too_deep() -> QueryError {
+    let reason =
+        format!("brackets or `CASE` are nested deeper than {MAX_NESTING} levels; name parts of it with `WITH`");
+    QueryError::TooLarge { reason }
 }
 
 fn is_operator(token: &Token) -> bool {
@@ -198,10 +218,7 @@ fn refused(statement: &str) -> QueryError {
 fn syntax(error: &DataFusionError, tokens: &[TokenWithSpan], words: &Words) -> QueryError {
     let message = match error.find_root() {
         DataFusionError::SQL(error, _) => match &**error {
-            ParserError::RecursionLimitExceeded => {
-                let reason = format!("nested deeper than {MAX_NESTING} levels");
-                return QueryError::TooLarge { reason };
-            }
+            ParserError::RecursionLimitExceeded => return too_deep(),
             ParserError::ParserError(message) | ParserError::TokenizerError(message) => message.clone(),
         },
         error => error.to_string(),

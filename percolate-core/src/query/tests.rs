@@ -553,6 +553,39 @@ fn a_query_that_needs_too_much_memory_fails_and_the_next_one_works() {
 }
 
 #[test]
+fn a_query_nested_or_chained_beyond_measure_is_refused() {
+    let (_dir, db) = library();
+    let nested = |levels: usize| format!("SELECT {}1{}", "(".repeat(levels), ")".repeat(levels));
+    let subqueries = |levels: usize| format!("{}SELECT 1{}", "SELECT * FROM (".repeat(levels), ")".repeat(levels));
+    let chain = |length: usize| format!("SELECT slug FROM articles WHERE {}", vec!["year = 1"; length].join(" OR "));
+    let sums = |length: usize| format!("SELECT {}", vec!["born"; length].join(" + ") + " FROM authors");
+    let unions = |length: usize| vec!["SELECT 1"; length].join(" UNION ALL ");
+    for (sql, what) in [
+        (nested(100_000), "nested"),
+        (subqueries(10_000), "subqueries"),
+        (chain(100_000), "chain"),
+        (sums(100_000), "sums"),
+        (unions(10_000), "unions"),
+        (format!("SELECT {}1", "- ".repeat(100_000)), "signs"),
+        (format!("SELECT {}true", "NOT ".repeat(100_000)), "negations"),
+        (format!("SELECT {}1{}", "[".repeat(100_000), "]".repeat(100_000)), "lists"),
+        (format!("SELECT {}1 END", "CASE WHEN true THEN ".repeat(100_000)), "cases"),
+    ] {
+        let error = refusal(&db, &sql);
+        assert!(
+            matches!(error, Error::Query(QueryError::TooLarge { .. } | QueryError::Syntax { .. })),
+            "{what}: {error:?}"
+        );
+    }
+    // What is allowed runs, on the small stack of a thread of tokio.
+    for sql in [nested(16), subqueries(16), chain(450), sums(900), unions(200)] {
+        rows(&db, &sql);
+    }
+    let list = (0..20_000).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
+    assert_eq!(json!(rows(&db, &format!("SELECT count(*) FROM articles WHERE year IN ({list})"))), json!([[90]]));
+}
+
+#[test]
 fn a_query_wants_a_runtime() {
     let (_dir, db) = library();
     let error = futures_executor(db.query("SELECT 1")).unwrap_err();
