@@ -17,14 +17,17 @@ mod statement;
 mod table;
 mod values;
 
-use datafusion::common::ParamValues;
-use datafusion::common::ScalarValue;
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode as _};
+use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
@@ -149,9 +152,19 @@ fn with_parameters(
     if parameters.is_empty() { Ok(plan) } else { plan.with_param_values(ParamValues::from(parameters)).map_err(failed) }
 }
 
+/// Lets a plan give way between the batches of its joins. DataFusion sees to that where batches are read; a join may
+/// compute for minutes after it has read everything, and the future could not be dropped meanwhile.
+fn giving_way(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    let wrapped = plan.transform_up(|node| match node.children().len() {
+        0 | 1 => Ok(Transformed::no(node)),
+        _ => Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>)),
+    });
+    wrapped.map(|wrapped| wrapped.data)
+}
+
 /// Runs a plan. What it gives counts against the memory that queries may hold, as long as the query runs.
 async fn collect(session: &SessionState, plan: &LogicalPlan) -> Result<QueryResult, DataFusionError> {
-    let plan = session.create_physical_plan(plan).await?;
+    let plan = giving_way(session.create_physical_plan(plan).await?)?;
     let schema = plan.schema();
     let held = MemoryConsumer::new("result").register(&session.runtime_env().memory_pool);
     let mut batches = Vec::new();
