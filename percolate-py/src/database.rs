@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use percolate_core::admin::{IndexManager, IndexReport};
+use percolate_core::query::QueryResult;
 use percolate_core::schema::entity::Entity;
 use percolate_core::storage::{ServerAddress, StorageOptions};
 use percolate_core::{Database, DatabaseOptions, Error, Hit, SearchFilter};
@@ -25,6 +26,7 @@ use crate::context::{Parent, TraceArgument, parent, traced};
 use crate::embeddings::provider_of;
 use crate::errors::{ClosedError, ForkedError, raised};
 use crate::json::{to_json, to_python};
+use crate::query::{self, PyQueryResult};
 use crate::telemetry::forks;
 use crate::worker::{Job, Worker, refused, status_dict, task_of};
 
@@ -112,6 +114,7 @@ impl Drop for Handle {
 ///     read_only: Refuse writes; several processes may read at once.
 ///     sync: Wait for the disk on every write.
 ///     server_address: What `server.address` says: `"path"`, `"omit"`, or any other text as it is.
+///     query_memory_limit: How many bytes a query may hold at a time; what needs more fails.
 ///     embedder: Who turns text into vectors: `HttpEmbeddings`, or any object with `name`, `dimensions` and
 ///         `embed(texts)`. By default an offline one, which needs no model.
 ///
@@ -179,7 +182,7 @@ impl PyDatabase {
     #[new]
     #[pyo3(signature = (
         path, *, tenant = "default", namespace = None, create_if_missing = true, read_only = false,
-        sync = false, server_address = "path", embedder = None,
+        sync = false, server_address = "path", query_memory_limit = None, embedder = None,
     ))]
     #[expect(clippy::too_many_arguments, reason = "keywords of the Python constructor")]
     fn new(
@@ -191,6 +194,7 @@ impl PyDatabase {
         read_only: bool,
         sync: bool,
         server_address: &str,
+        query_memory_limit: Option<usize>,
         embedder: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let address = match server_address {
@@ -208,6 +212,9 @@ impl PyDatabase {
         }
         refuse_after_fork(&path)?;
         let mut options = DatabaseOptions::new().tenant(tenant).storage(storage);
+        if let Some(bytes) = query_memory_limit {
+            options = options.query_memory_limit(bytes);
+        }
         if let Some(embedder) = embedder {
             options = options.provider(provider_of(embedder)?);
         }
@@ -594,6 +601,59 @@ impl PyDatabase {
         })
     }
 
+    // ---- SQL ----
+
+    /// Runs a SELECT over the tables of this tenant and gives its rows.
+    ///
+    /// Every table is there with the columns of its schema, and with `id`, `created_at` and `updated_at`. All of the
+    /// query sees the database as it was at one moment. Names are read in lower case unless they stand in double quotes.
+    ///
+    /// Args:
+    ///     sql: The query. `$1`, `$2` and so on stand for values.
+    ///     params: Those values, in order: what JSON can hold, dates and datetimes.
+    ///
+    /// Returns:
+    ///     A dict for each row, in the order of the columns: with `int`, `float`, `str`, `bool`, `None`, `datetime` (in
+    ///     UTC), `date` and lists of these.
+    ///
+    /// Raises:
+    ///     UnknownTableError: There is no such table.
+    ///     QueryError: Anything else is wrong with the query; `error_type` says what.
+    ///     ValueError: Two columns have one name.
+    ///     KeyboardInterrupt: At once; the query is over.
+    ///
+    /// Examples:
+    ///     >>> with Database(tmp_path / "sql") as db:
+    ///     ...     db.register_schema("articles", {"properties": {"year": {"type": "integer"}}})
+    ///     ...     ids = db.insert_many("articles", [{"year": 1957}, {"year": 1958}, {"year": 1957}])
+    ///     ...     db.query("SELECT year, count(*) AS n FROM articles WHERE year < $1 GROUP BY year", [1958])
+    ///     [{'year': 1957, 'n': 2}]
+    #[pyo3(signature = (sql, params = None, *, trace_context = None))]
+    fn query<'py>(
+        &self,
+        py: Python<'py>,
+        sql: String,
+        params: Option<&Bound<'py, PyAny>>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        query::dicts(py, &self.result(py, sql, params, trace_context)?)
+    }
+
+    /// As `query`, with the rows as Arrow, for pandas, polars, pyarrow and every other library that takes it.
+    ///
+    /// Returns:
+    ///     A `QueryResult`.
+    #[pyo3(signature = (sql, params = None, *, trace_context = None))]
+    fn query_arrow<'py>(
+        &self,
+        py: Python<'py>,
+        sql: String,
+        params: Option<&Bound<'py, PyAny>>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<PyQueryResult> {
+        self.result(py, sql, params, trace_context).map(PyQueryResult::new)
+    }
+
     // ---- resources ----
 
     /// Stores bytes under an id, in place of what was there.
@@ -791,6 +851,21 @@ impl PyDatabase {
             list.append((to_python(py, &hit.entity.to_json())?, hit.distance))?;
         }
         Ok(list)
+    }
+
+    /// What a query finds.
+    fn result(
+        &self,
+        py: Python<'_>,
+        sql: String,
+        params: Option<&Bound<'_, PyAny>>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<QueryResult> {
+        let params = query::parameters(params)?;
+        let result = self.long_work(py, trace_context, move |database, stop| {
+            Ok(stop.block_on(database.query_with(&sql, &params)))
+        })?;
+        result?.map_err(|error| raised(py, &error))
     }
 
     /// Rebuilds until it is done, `on_progress` raises, or Ctrl-C comes.

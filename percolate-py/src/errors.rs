@@ -32,6 +32,7 @@ create_exception!(percolate_rocks, UnknownTableError, PercolateError, "No schema
 create_exception!(percolate_rocks, NotIndexedError, PercolateError, "The field is not indexed.");
 create_exception!(percolate_rocks, CorruptionError, PercolateError, "What is stored is damaged.");
 create_exception!(percolate_rocks, EmbeddingError, PercolateError, "Text could not be embedded.");
+create_exception!(percolate_rocks, QueryError, PercolateError, "A query was refused, or failed.");
 create_exception!(percolate_rocks, JobError, PercolateError, "A background job was not taken, or did not succeed.");
 create_exception!(percolate_rocks, ClosedError, PercolateError, "The database is closed.");
 create_exception!(percolate_rocks, ForkedError, PercolateError, "The database was opened before a fork.");
@@ -46,7 +47,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_all!(module:
         PercolateError, OpenError, MissingError, LockedError, FormatError, ReadError, WriteError, ReadOnlyError,
         DiskFullError, PoisonedError, MaintenanceError, SchemaError, EntityError, ExistsError, NotFoundError,
-        UnknownTableError, NotIndexedError, CorruptionError, EmbeddingError, JobError, ClosedError, ForkedError,
+        UnknownTableError, NotIndexedError, CorruptionError, EmbeddingError, QueryError, JobError, ClosedError, ForkedError,
     );
     Ok(())
 }
@@ -89,6 +90,7 @@ fn exception_of(error: &Error) -> PyErr {
         Error::UnknownTable { .. } => UnknownTableError::new_err(text),
         Error::NotIndexed { .. } => NotIndexedError::new_err(text),
         Error::MalformedRecord(_) | Error::MalformedKey(_) => CorruptionError::new_err(text),
+        Error::Query(_) => QueryError::new_err(text),
         Error::Embedding(_) => EmbeddingError::new_err(text),
         _ => PercolateError::new_err(text),
     }

@@ -13,6 +13,7 @@ mod errors;
 mod exit;
 mod json;
 mod metrics;
+mod query;
 mod sampler;
 mod spans;
 mod telemetry;
@@ -32,6 +33,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     context::register(module)?;
     database::register(module)?;
     embeddings::register(module)?;
+    query::register(module)?;
     telemetry::register(module)?;
     worker::register(module)?;
     Ok(())

@@ -1,13 +1,15 @@
 """What users write, checked by mypy --strict and never run: the stub is the contract."""
 
 import asyncio
+from datetime import date
 from pathlib import Path
+from typing import Any, Literal
 from uuid import UUID
 
 from typing_extensions import assert_type
 
 import percolate_rocks
-from percolate_rocks import AsyncDatabase, Database, ExistsError, TraceContext
+from percolate_rocks import AsyncDatabase, AsyncJob, Database, ExistsError, HttpEmbeddings, Job, QueryResult, TraceContext
 
 
 def synchronous(path: Path) -> None:
@@ -26,6 +28,15 @@ def synchronous(path: Path) -> None:
         except ExistsError as error:
             assert_type(error.error_type, str)
             assert_type(error.status_code, str | None)
+        for row in db.query("SELECT slug FROM articles WHERE seen < $1 AND year = $2", [date(2020, 1, 1), 1957]):
+            assert_type(row, dict[str, Any])
+        result = assert_type(db.query_arrow("SELECT * FROM articles", ("a", None)), QueryResult)
+        print(result.column_names[0], len(result), result.to_dicts()[0]["slug"])
+        job = assert_type(db.submit("compact", "entities"), Job)
+        assert_type(job.status, Literal["pending", "succeeded", "failed"])
+        assert_type(job.wait(timeout=1), bool)
+        db.rebuild_vector_indexes(on_progress=print)
+    Database(path, embedder=HttpEmbeddings("http://localhost/", "model", 384), query_memory_limit=1 << 30).close()
     assert_type(percolate_rocks.force_flush(timeout=1.0), bool)
     assert_type(percolate_rocks.status()["spans_dropped"], int)
     percolate_rocks.configure("console")
@@ -34,6 +45,9 @@ def synchronous(path: Path) -> None:
 async def asynchronous(path: str) -> None:
     async with await AsyncDatabase.open(path, tenant="t") as db:
         assert_type(await db.insert("articles", {"slug": "a"}), str)
+        assert_type(await db.query("SELECT 1", [1]), list[dict[str, Any]])
+        job = assert_type(await db.submit("flush_wal"), AsyncJob)
+        assert_type(await job, bool)
         async for entity in db.scan("articles"):
             print(entity["id"])
 

@@ -12,14 +12,16 @@ import contextvars
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, TypeVar
 from uuid import UUID
 
-from ._percolate_rocks import Database, Job, TraceContext
+from ._percolate_rocks import Database, Job, QueryResult, TraceContext
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Param = str | int | float | bool | date | None
 Trace = TraceContext | Mapping[str, str] | None
 
 _END = object()
@@ -249,6 +251,18 @@ class AsyncDatabase:
         return await self._run(
             self._database.search_vector, table, vector, limit, where=where, trace_context=trace_context
         )
+
+    async def query(
+        self, sql: str, params: Iterable[Param] | None = None, *, trace_context: Trace = None
+    ) -> list[dict[str, Any]]:
+        """As `Database.query`."""
+        return await self._run(self._database.query, sql, params, trace_context=trace_context)
+
+    async def query_arrow(
+        self, sql: str, params: Iterable[Param] | None = None, *, trace_context: Trace = None
+    ) -> QueryResult:
+        """As `Database.query_arrow`."""
+        return await self._run(self._database.query_arrow, sql, params, trace_context=trace_context)
 
     async def store_resource(self, resource_id: str, data: bytes, *, trace_context: Trace = None) -> None:
         """As `Database.store_resource`."""

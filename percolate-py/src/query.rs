@@ -1,0 +1,280 @@
+//! What SQL gives, as Python values and as Arrow.
+//!
+//! Arrow leaves by the PyCapsule interface: buffers are shared, and nothing of a row passes through Python. Values of
+//! types that Python has no type for are their text.
+
+use std::sync::Arc;
+
+use percolate_core::query::QueryResult;
+use percolate_core::query::arrow::array::timezone::Tz;
+use percolate_core::query::arrow::array::types::{
+    Date32Type, Date64Type, DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType,
+    DurationSecondType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
+    UInt64Type,
+};
+use percolate_core::query::arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch, StructArray};
+use percolate_core::query::arrow::compute::cast;
+use percolate_core::query::arrow::datatypes::{ArrowTemporalType, DataType, Field, TimeUnit};
+use percolate_core::query::arrow::util::display::array_value_to_string;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyCapsule, PyDict, PyList, PyMapping, PyString};
+use pyo3_arrow::ffi::{ArrayIterator, to_schema_pycapsule, to_stream_pycapsule};
+use serde_json::Value;
+
+use crate::json::to_json;
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyQueryResult>()
+}
+
+/// The rows that `Database.query_arrow` found, as Arrow.
+///
+/// Any library that knows Arrow's PyCapsule interface takes it as it is, and shares its memory:
+/// `pandas.DataFrame.from_arrow(result)`, `polars.DataFrame(result)`, `pyarrow.table(result)`. It can be read again
+/// and again, and does not need the database.
+///
+/// Examples:
+///     >>> with Database(tmp_path / "arrow") as db:
+///     ...     db.register_schema("articles", {"properties": {"year": {"type": "integer"}}})
+///     ...     id = db.insert("articles", {"year": 1957})
+///     ...     result = db.query_arrow("SELECT year FROM articles")
+///     >>> result.column_names, len(result), result.to_dicts()
+///     (['year'], 1, [{'year': 1957}])
+#[pyclass(name = "QueryResult", module = "percolate_rocks", frozen)]
+pub(crate) struct PyQueryResult(QueryResult);
+
+impl PyQueryResult {
+    pub(crate) fn new(result: QueryResult) -> Self {
+        Self(result)
+    }
+
+    /// A batch as a column of structures, which is how Arrow's streams hold tables.
+    fn field(&self) -> Field {
+        let schema = self.0.schema();
+        Field::new_struct("", schema.fields().clone(), false).with_metadata(schema.metadata().clone())
+    }
+}
+
+#[pymethods]
+impl PyQueryResult {
+    /// The names of the columns, in order. Two may have one name.
+    #[getter]
+    fn column_names(&self) -> Vec<&str> {
+        self.0.columns()
+    }
+
+    /// How many rows there are.
+    #[getter]
+    fn num_rows(&self) -> usize {
+        self.0.num_rows()
+    }
+
+    /// The rows as `Database.query` gives them.
+    ///
+    /// Raises:
+    ///     ValueError: Two columns have one name.
+    fn to_dicts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        dicts(py, &self.0)
+    }
+
+    fn __len__(&self) -> usize {
+        self.0.num_rows()
+    }
+
+    fn __repr__(&self) -> String {
+        let columns = self.0.schema().fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type()));
+        format!("<QueryResult of {} rows: {}>", self.0.num_rows(), columns.collect::<Vec<_>>().join(", "))
+    }
+
+    /// The schema, by Arrow's PyCapsule interface.
+    fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
+        Ok(to_schema_pycapsule(py, self.0.schema().as_ref())?)
+    }
+
+    /// The rows, by Arrow's PyCapsule interface.
+    #[pyo3(signature = (requested_schema = None))]
+    fn __arrow_c_stream__<'py>(
+        &self,
+        py: Python<'py>,
+        requested_schema: Option<Bound<'py, PyCapsule>>,
+    ) -> PyResult<Bound<'py, PyCapsule>> {
+        let batches = self.0.batches().to_vec().into_iter();
+        let structures = batches.map(|batch| Ok(Arc::new(StructArray::from(batch)) as ArrayRef));
+        let stream = Box::new(ArrayIterator::new(structures, Arc::new(self.field())));
+        Ok(to_stream_pycapsule(py, stream, requested_schema)?)
+    }
+}
+
+/// The `params` of a query: a sequence of what JSON can hold, of dates and of times.
+pub(crate) fn parameters(params: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Value>> {
+    let Some(params) = params else { return Ok(Vec::new()) };
+    let refused = || {
+        let type_name = params.get_type().name().map_or_else(|_| "an object".to_owned(), |name| name.to_string());
+        PyTypeError::new_err(format!("params must be a list of the values of $1, $2 and so on, not {type_name}"))
+    };
+    let is_text = params.is_instance_of::<PyString>() || params.is_instance_of::<PyBytes>();
+    if is_text || params.cast::<PyMapping>().is_ok() {
+        return Err(refused());
+    }
+    params.try_iter().map_err(|_| refused())?.map(|value| parameter(&value?)).collect()
+}
+
+/// Dates and times are compared as their text, which SQL reads as what it is compared with.
+fn parameter(value: &Bound<'_, PyAny>) -> PyResult<Value> {
+    match value.call_method0(intern!(value.py(), "isoformat")) {
+        Ok(text) => Ok(Value::String(text.extract()?)),
+        Err(_) => to_json(value),
+    }
+}
+
+/// The rows as dicts in the order of the columns.
+pub(crate) fn dicts<'py>(py: Python<'py>, result: &QueryResult) -> PyResult<Bound<'py, PyList>> {
+    let names = result.columns();
+    if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+        return Err(PyValueError::new_err(format!(
+            "two columns are called {:?}, and a dict can hold one; name them apart with AS, or use query_arrow",
+            twice.1
+        )));
+    }
+    let names: Vec<_> = names.iter().map(|name| PyString::new(py, name)).collect();
+    let rows = PyList::empty(py);
+    for batch in result.batches() {
+        add_rows(&rows, &names, batch)?;
+    }
+    Ok(rows)
+}
+
+fn add_rows(rows: &Bound<'_, PyList>, names: &[Bound<'_, PyString>], batch: &RecordBatch) -> PyResult<()> {
+    let py = rows.py();
+    for at in 0..batch.num_rows() {
+        let row = PyDict::new(py);
+        for (name, column) in names.iter().zip(batch.columns()) {
+            row.set_item(name, value(py, column, at)?)?;
+        }
+        rows.append(row)?;
+    }
+    Ok(())
+}
+
+fn value<'py>(py: Python<'py>, column: &dyn Array, at: usize) -> PyResult<Bound<'py, PyAny>> {
+    macro_rules! number {
+        ($kind:ty) => {
+            column.as_primitive::<$kind>().value(at).into_pyobject(py)?.into_any()
+        };
+    }
+    if column.is_null(at) || column.data_type() == &DataType::Null {
+        return Ok(py.None().into_bound(py));
+    }
+    Ok(match column.data_type() {
+        DataType::Boolean => column.as_boolean().value(at).into_pyobject(py)?.to_owned().into_any(),
+        DataType::Int8 => number!(Int8Type),
+        DataType::Int16 => number!(Int16Type),
+        DataType::Int32 => number!(Int32Type),
+        DataType::Int64 => number!(Int64Type),
+        DataType::UInt8 => number!(UInt8Type),
+        DataType::UInt16 => number!(UInt16Type),
+        DataType::UInt32 => number!(UInt32Type),
+        DataType::UInt64 => number!(UInt64Type),
+        DataType::Float16 => f32::from(column.as_primitive::<Float16Type>().value(at)).into_pyobject(py)?.into_any(),
+        DataType::Float32 => number!(Float32Type),
+        DataType::Float64 => number!(Float64Type),
+        DataType::Utf8 => column.as_string::<i32>().value(at).into_pyobject(py)?.into_any(),
+        DataType::LargeUtf8 => column.as_string::<i64>().value(at).into_pyobject(py)?.into_any(),
+        DataType::Utf8View => column.as_string_view().value(at).into_pyobject(py)?.into_any(),
+        DataType::Binary => PyBytes::new(py, column.as_binary::<i32>().value(at)).into_any(),
+        DataType::LargeBinary => PyBytes::new(py, column.as_binary::<i64>().value(at)).into_any(),
+        DataType::BinaryView => PyBytes::new(py, column.as_binary_view().value(at)).into_any(),
+        DataType::List(_) => list(py, &column.as_list::<i32>().value(at))?,
+        DataType::LargeList(_) => list(py, &column.as_list::<i64>().value(at))?,
+        DataType::FixedSizeList(..) => list(py, &column.as_fixed_size_list().value(at))?,
+        DataType::Struct(fields) => {
+            let dict = PyDict::new(py);
+            for (field, column) in fields.iter().zip(column.as_struct().columns()) {
+                dict.set_item(field.name(), value(py, column, at)?)?;
+            }
+            dict.into_any()
+        }
+        DataType::Dictionary(_, values) => value(py, &cast(&column.slice(at, 1), values).map_err(failed)?, 0)?,
+        DataType::Decimal128(..) | DataType::Decimal256(..) => {
+            py.import("decimal")?.getattr("Decimal")?.call1((text(column, at)?,))?
+        }
+        _ => match temporal(py, column, at)? {
+            Some(value) => value,
+            None => text(column, at)?.into_pyobject(py)?.into_any(),
+        },
+    })
+}
+
+fn list<'py>(py: Python<'py>, items: &ArrayRef) -> PyResult<Bound<'py, PyAny>> {
+    let list = PyList::empty(py);
+    for at in 0..items.len() {
+        list.append(value(py, items, at)?)?;
+    }
+    Ok(list.into_any())
+}
+
+/// Dates, times, moments and durations; `None` for anything else, and for what Python's types are too small for.
+fn temporal<'py>(py: Python<'py>, column: &dyn Array, at: usize) -> PyResult<Option<Bound<'py, PyAny>>> {
+    macro_rules! read {
+        ($read:ident, $kind:ty) => {
+            match column.as_primitive::<$kind>().$read(at) {
+                Some(value) => value.into_pyobject(py).ok().map(Bound::into_any),
+                None => None,
+            }
+        };
+    }
+    Ok(match column.data_type() {
+        DataType::Date32 => read!(value_as_date, Date32Type),
+        DataType::Date64 => read!(value_as_date, Date64Type),
+        DataType::Time32(TimeUnit::Second) => read!(value_as_time, Time32SecondType),
+        DataType::Time32(_) => read!(value_as_time, Time32MillisecondType),
+        DataType::Time64(TimeUnit::Microsecond) => read!(value_as_time, Time64MicrosecondType),
+        DataType::Time64(_) => read!(value_as_time, Time64NanosecondType),
+        DataType::Duration(TimeUnit::Second) => read!(value_as_duration, DurationSecondType),
+        DataType::Duration(TimeUnit::Millisecond) => read!(value_as_duration, DurationMillisecondType),
+        DataType::Duration(TimeUnit::Microsecond) => read!(value_as_duration, DurationMicrosecondType),
+        DataType::Duration(TimeUnit::Nanosecond) => read!(value_as_duration, DurationNanosecondType),
+        DataType::Timestamp(TimeUnit::Second, zone) => moment::<TimestampSecondType>(py, column, at, zone.as_deref()),
+        DataType::Timestamp(TimeUnit::Millisecond, zone) => {
+            moment::<TimestampMillisecondType>(py, column, at, zone.as_deref())
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+            moment::<TimestampMicrosecondType>(py, column, at, zone.as_deref())
+        }
+        DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
+            moment::<TimestampNanosecondType>(py, column, at, zone.as_deref())
+        }
+        _ => None,
+    })
+}
+
+/// A `datetime`: with the zone's offset where the column has a zone.
+fn moment<'py, T: ArrowTemporalType>(
+    py: Python<'py>,
+    column: &dyn Array,
+    at: usize,
+    zone: Option<&str>,
+) -> Option<Bound<'py, PyAny>>
+where
+    i64: From<T::Native>,
+{
+    let column = column.as_primitive::<T>();
+    let made = match zone {
+        None => column.value_as_datetime(at)?.into_pyobject(py),
+        Some("UTC") => column.value_as_datetime(at)?.and_utc().into_pyobject(py),
+        Some(zone) => column.value_as_datetime_with_tz(at, zone.parse::<Tz>().ok()?)?.fixed_offset().into_pyobject(py),
+    };
+    made.ok().map(Bound::into_any)
+}
+
+fn text(column: &dyn Array, at: usize) -> PyResult<String> {
+    array_value_to_string(column, at).map_err(failed)
+}
+
+fn failed(error: impl std::fmt::Display) -> PyErr {
+    PyValueError::new_err(format!("a value of the result cannot be shown: {error}"))
+}
