@@ -3,6 +3,7 @@
 //! Arrow leaves by the PyCapsule interface: buffers are shared, and nothing of a row passes through Python. Values of
 //! types that Python has no type for are their text.
 
+use std::ffi::CStr;
 use std::sync::Arc;
 
 use percolate_core::query::QueryResult;
@@ -14,15 +15,19 @@ use percolate_core::query::arrow::array::types::{
     TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
     UInt64Type,
 };
-use percolate_core::query::arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch, StructArray};
-use percolate_core::query::arrow::compute::cast;
-use percolate_core::query::arrow::datatypes::{ArrowTemporalType, DataType, Field, TimeUnit};
+use percolate_core::query::arrow::array::{
+    Array, ArrayRef, AsArray as _, RecordBatch, RecordBatchIterator, RecordBatchOptions,
+};
+use percolate_core::query::arrow::compute::{can_cast_types, cast};
+use percolate_core::query::arrow::datatypes::{ArrowTemporalType, DataType, Schema, SchemaRef, TimeUnit};
+use percolate_core::query::arrow::error::ArrowError;
+use percolate_core::query::arrow::ffi::FFI_ArrowSchema;
+use percolate_core::query::arrow::ffi_stream::FFI_ArrowArrayStream;
 use percolate_core::query::arrow::util::display::array_value_to_string;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyDict, PyList, PyMapping, PyString};
-use pyo3_arrow::ffi::{ArrayIterator, to_schema_pycapsule, to_stream_pycapsule};
 use serde_json::Value;
 
 use crate::json::to_json;
@@ -52,10 +57,15 @@ impl PyQueryResult {
         Self(result)
     }
 
-    /// A batch as a column of structures, which is how Arrow's streams hold tables.
-    fn field(&self) -> Field {
-        let schema = self.0.schema();
-        Field::new_struct("", schema.fields().clone(), false).with_metadata(schema.metadata().clone())
+    /// The types that a reader asked for, where the columns can be had in them; else the columns' own.
+    fn types(&self, requested: Option<Schema>) -> SchemaRef {
+        let own = self.0.schema();
+        let fits = |requested: &Schema| {
+            let fields = requested.fields().iter().zip(own.fields());
+            requested.fields().len() == own.fields().len()
+                && fields.into_iter().all(|(to, from)| can_cast_types(from.data_type(), to.data_type()))
+        };
+        requested.filter(fits).map_or_else(|| Arc::clone(own), Arc::new)
     }
 }
 
@@ -92,7 +102,8 @@ impl PyQueryResult {
 
     /// The schema, by Arrow's PyCapsule interface.
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
-        Ok(to_schema_pycapsule(py, self.0.schema().as_ref())?)
+        let schema = FFI_ArrowSchema::try_from(self.0.schema().as_ref()).map_err(failed)?;
+        PyCapsule::new_with_value(py, schema, SCHEMA)
     }
 
     /// The rows, by Arrow's PyCapsule interface.
@@ -102,11 +113,34 @@ impl PyQueryResult {
         py: Python<'py>,
         requested_schema: Option<Bound<'py, PyCapsule>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
-        let batches = self.0.batches().to_vec().into_iter();
-        let structures = batches.map(|batch| Ok(Arc::new(StructArray::from(batch)) as ArrayRef));
-        let stream = Box::new(ArrayIterator::new(structures, Arc::new(self.field())));
-        Ok(to_stream_pycapsule(py, stream, requested_schema)?)
+        let schema = self.types(requested_schema.map(|capsule| schema_in(&capsule)).transpose()?);
+        let to = Arc::clone(&schema);
+        let batches = self.0.batches().to_vec().into_iter().map(move |batch| converted(&batch, &to));
+        let stream = FFI_ArrowArrayStream::new(Box::new(RecordBatchIterator::new(batches, schema)));
+        PyCapsule::new_with_value(py, stream, STREAM)
     }
+}
+
+/// The names by which the interface knows its capsules.
+const SCHEMA: &CStr = c"arrow_schema";
+const STREAM: &CStr = c"arrow_array_stream";
+
+/// The schema that a reader asks for.
+fn schema_in(capsule: &Bound<'_, PyCapsule>) -> PyResult<Schema> {
+    let pointer = capsule.pointer_checked(Some(SCHEMA))?.cast::<FFI_ArrowSchema>();
+    // SAFETY: a capsule of this name holds a schema of Arrow's C data interface, and keeps it as long as it lives itself;
+    // `capsule` keeps it alive for this borrow.
+    #[expect(unsafe_code, reason = "the C data interface has no other way in")]
+    let schema = unsafe { pointer.as_ref() };
+    Schema::try_from(schema).map_err(failed)
+}
+
+/// A batch in the types of `schema`; its own memory where those are its own.
+fn converted(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| cast(column, field.data_type())).collect::<Result<_, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
 }
 
 /// The `params` of a query: a sequence of what JSON can hold, of dates and of times.
