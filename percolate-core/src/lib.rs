@@ -28,6 +28,8 @@ pub mod storage;
 pub use database::{Database, DatabaseOptions, EmbeddingReport, Error, Hit, SearchFilter};
 #[cfg(feature = "store")]
 pub use index::vectors::VectorError;
+#[cfg(feature = "store")]
+pub use schema::entity::Entity;
 
 #[cfg(feature = "testing")]
 pub use otel::testing;

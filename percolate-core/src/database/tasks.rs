@@ -100,7 +100,7 @@ impl Database {
     }
 
     /// Does what waits for the disk where it holds nobody up, in the same context.
-    async fn blocking<T: Send + 'static>(
+    pub(super) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {

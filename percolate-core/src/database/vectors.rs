@@ -184,6 +184,7 @@ impl Database {
     ) -> Result<Vec<Hit>, Error> {
         let schema = self.schema(table)?;
         let vector = self.embedder().embed_one(text).await?;
+        self.bring_into_memory(&schema).await?;
         self.nearest(&schema, &vector, k, filter)
     }
 
@@ -467,6 +468,16 @@ impl Database {
     fn get_quietly(&self, table: &str, id: Uuid) -> Option<Entity> {
         let record = self.record(table, id).ok().flatten()?;
         (!record.deleted).then(|| record.into_entity(id))
+    }
+
+    /// Brings the indexes of a table into memory where it holds no other task up: one that has to be made takes long.
+    async fn bring_into_memory(&self, schema: &Schema) -> Result<(), Error> {
+        let is_loaded = |field: &Field| field.slot.read().loaded().is_some();
+        if self.embedded_fields(schema).iter().all(is_loaded) || tokio::runtime::Handle::try_current().is_err() {
+            return Ok(());
+        }
+        let table = schema.table().to_owned();
+        self.blocking(move |database| database.load_index_now(&table).map(drop)).await
     }
 
     /// The index of a field, brought into memory if it is not there.

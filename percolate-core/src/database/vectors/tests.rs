@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use futures_util::FutureExt as _;
 use serde_json::json;
 
 use super::*;
@@ -468,4 +469,20 @@ fn an_entity_that_cannot_be_read_is_not_marked_for_embedding() {
     db.storage().put(ENTITIES, keys::entity_key("default", "crates", id), b"garbage").unwrap();
     assert_eq!(db.indexes().rebuild_hnsw_index().unwrap().stale, 0);
     assert_eq!(embed(&db), EmbeddingReport::default());
+}
+
+#[test]
+fn a_search_needs_no_tokio_runtime_and_inside_one_holds_no_task_up_while_it_loads() {
+    let (dir, db) = temporary();
+    embed(&db);
+    let hits = db.search("crates", "key value store", 1, None).now_or_never();
+    assert_eq!(hits.unwrap().unwrap().len(), 1);
+    drop(db);
+    let db = Database::open(dir.path()).unwrap();
+    wait(async {
+        let search = db.search("crates", "key value store", 1, None);
+        let mut search = std::pin::pin!(search);
+        assert!(search.as_mut().now_or_never().is_none(), "the index is loaded elsewhere");
+        assert_eq!(search.await.unwrap().len(), 1);
+    });
 }
