@@ -291,6 +291,9 @@ impl IndexManager {
                 unwanted.push(row);
             }
         }
+        if unwanted.is_empty() {
+            return Ok(0);
+        }
         // A writer may have removed an entry after the page was read and before its entity was locked.
         let keys: Vec<_> = unwanted.iter().map(|(key, _)| key).collect();
         let found = self.database.storage().multi_get(work.family, &keys)?;
