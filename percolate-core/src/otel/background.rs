@@ -3,71 +3,35 @@
 
 use super::conventions as names;
 use super::metrics::Names;
+use super::named_sites::named_sites;
 use super::operation::span_by_hand;
-use super::site::{Site, attr};
+use super::site::attr;
 
-/// Job types known by name, and any other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum BackgroundJobType {
-    /// Builds an index.
-    IndexBuild,
-    /// Writes an index to disk.
-    IndexSave,
-    /// Reads an index from disk.
-    IndexLoad,
-    /// Rebuilds the field indexes of a schema.
-    IndexFieldRebuild,
-    /// Rebuilds the key index.
-    IndexKeyRebuild,
-    /// Computes embeddings.
-    EmbeddingGenerate,
-    /// Writes the log to disk.
-    WalFlush,
-    /// Compacts a column family.
-    DbCompact,
+named_sites! {
+    /// Job types known by name, and any other.
+    pub enum BackgroundJobType: job {
+        /// Builds an index.
+        IndexBuild = "index.build",
+        /// Writes an index to disk.
+        IndexSave = "index.save",
+        /// Reads an index from disk.
+        IndexLoad = "index.load",
+        /// Rebuilds the field indexes of a schema.
+        IndexFieldRebuild = "index.field.rebuild",
+        /// Rebuilds the key index.
+        IndexKeyRebuild = "index.key.rebuild",
+        /// Computes embeddings.
+        EmbeddingGenerate = "embedding.generate",
+        /// Writes the log to disk.
+        WalFlush = "wal.flush",
+        /// Compacts a column family.
+        DbCompact = "db.compact",
+    }
     /// Another job; dotted words in lower snake case.
-    Other(&'static str),
-}
-
-macro_rules! job_types {
-    ($($variant:ident = $name:literal),* $(,)?) => {
-        impl BackgroundJobType {
-            /// The value of `job.type`.
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                    Self::Other(name) => name,
-                }
-            }
-
-            fn site(self) -> &'static Site {
-                match self {
-                    $(Self::$variant => {
-                        crate::__private::site!(SITE, job, INFO, BY_HAND, [], { name: $name, by_hand: true });
-                        &SITE
-                    })*
-                    Self::Other(_) => {
-                        crate::__private::site!(SITE, job, INFO, BY_HAND, [], { name: "job", by_hand: true });
-                        &SITE
-                    }
-                }
-            }
-        }
-    };
-}
-
-const BY_HAND: u32 = attr::JOB_TARGET | attr::JOB_BATCH_SIZE;
-
-job_types! {
-    IndexBuild = "index.build",
-    IndexSave = "index.save",
-    IndexLoad = "index.load",
-    IndexFieldRebuild = "index.field.rebuild",
-    IndexKeyRebuild = "index.key.rebuild",
-    EmbeddingGenerate = "embedding.generate",
-    WalFlush = "wal.flush",
-    DbCompact = "db.compact",
+    Other = "job";
+    /// The value of `job.type`.
+    as_str;
+    attributes = attr::JOB_TARGET | attr::JOB_BATCH_SIZE;
 }
 
 /// A span for one run of a background job, named `{job type} {target}`.

@@ -4,97 +4,55 @@
 
 use super::conventions as names;
 use super::metrics::Names;
+use super::named_sites::named_sites;
 use super::operation::span_by_hand;
 use super::query_text;
-use super::site::{Site, attr};
+use super::site::attr;
 
-/// Operations known by name, and any other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DbOperation {
-    /// Reads one key.
-    Get,
-    /// Writes one key.
-    Put,
-    /// Removes one key.
-    Delete,
-    /// Reads keys in order.
-    Scan,
-    /// Writes several keys at once.
-    BatchWrite,
-    /// Reads several keys at once.
-    MultiGet,
-    /// Merges an operand into one key.
-    Merge,
-    /// Removes a range of keys.
-    DeleteRange,
-    /// Runs a query.
-    Query,
-    /// Searches an index.
-    Search,
-    /// Writes memory tables to disk.
-    Flush,
-    /// Writes the log to disk.
-    FlushWal,
-    /// Compacts files.
-    Compact,
-    /// Makes a checkpoint.
-    Checkpoint,
+named_sites! {
+    /// Operations known by name, and any other.
+    pub enum DbOperation: db {
+        /// Reads one key.
+        Get = "get",
+        /// Writes one key.
+        Put = "put",
+        /// Removes one key.
+        Delete = "delete",
+        /// Reads keys in order.
+        Scan = "scan",
+        /// Writes several keys at once.
+        BatchWrite = "batch_write",
+        /// Reads several keys at once.
+        MultiGet = "multi_get",
+        /// Merges an operand into one key.
+        Merge = "merge",
+        /// Removes a range of keys.
+        DeleteRange = "delete_range",
+        /// Runs a query.
+        Query = "query",
+        /// Searches an index.
+        Search = "search",
+        /// Writes memory tables to disk.
+        Flush = "flush",
+        /// Writes the log to disk.
+        FlushWal = "flush_wal",
+        /// Compacts files.
+        Compact = "compact",
+        /// Makes a checkpoint.
+        Checkpoint = "checkpoint",
+    }
     /// Another operation; a low-cardinality word.
-    Other(&'static str),
-}
-
-macro_rules! operations {
-    ($($variant:ident = $name:literal),* $(,)?) => {
-        impl DbOperation {
-            /// The value of `db.operation.name`.
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                    Self::Other(name) => name,
-                }
-            }
-
-            fn site(self) -> &'static Site {
-                match self {
-                    $(Self::$variant => {
-                        crate::__private::site!(SITE, db, INFO, BY_HAND, [], { name: $name, by_hand: true });
-                        &SITE
-                    })*
-                    Self::Other(_) => {
-                        crate::__private::site!(SITE, db, INFO, BY_HAND, [], { name: "db", by_hand: true });
-                        &SITE
-                    }
-                }
-            }
-        }
-    };
-}
-
-const BY_HAND: u32 = attr::COLLECTION
-    | attr::NAMESPACE
-    | attr::SERVER_ADDRESS
-    | attr::BATCH_SIZE
-    | attr::QUERY_TEXT
-    | attr::QUERY_SUMMARY
-    | attr::RETURNED_ROWS
-    | attr::AFFECTED_ROWS;
-
-operations! {
-    Get = "get",
-    Put = "put",
-    Delete = "delete",
-    Scan = "scan",
-    BatchWrite = "batch_write",
-    MultiGet = "multi_get",
-    Merge = "merge",
-    DeleteRange = "delete_range",
-    Query = "query",
-    Search = "search",
-    Flush = "flush",
-    FlushWal = "flush_wal",
-    Compact = "compact",
-    Checkpoint = "checkpoint",
+    Other = "db";
+    /// The value of `db.operation.name`.
+    as_str;
+    attributes = attr::COLLECTION
+        | attr::NAMESPACE
+        | attr::SERVER_ADDRESS
+        | attr::BATCH_SIZE
+        | attr::QUERY_TEXT
+        | attr::QUERY_SUMMARY
+        | attr::RETURNED_ROWS
+        | attr::AFFECTED_ROWS;
 }
 
 /// A span for one database operation, named `{operation} {collection}`.

@@ -10,6 +10,7 @@ pub mod conventions;
 mod db;
 pub mod layer;
 pub(crate) mod metrics;
+mod named_sites;
 pub(crate) mod operation;
 pub(crate) mod outcome;
 mod pipeline;

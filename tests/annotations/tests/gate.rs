@@ -4,16 +4,15 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Context, ContextGuard};
-use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use opentelemetry_sdk::trace::SpanData;
 use percolate_core::otel::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig, Sampler};
-use percolate_core::otel::testing::Capture;
+use percolate_core::otel::testing::{Capture, FinishedSpans};
 use percolate_core::otel::{Carry as _, carry};
 use percolate_core::{background_job, db_op};
 
@@ -54,45 +53,29 @@ fn allocations(call: impl Fn()) -> u64 {
     ALLOCATIONS.get() - before
 }
 
-#[derive(Debug, Default, Clone)]
-struct Kept(Arc<Mutex<Vec<SpanData>>>);
-
-impl SpanProcessor for Kept {
-    fn on_start(&self, _: &mut Span, _: &Context) {}
-    fn on_end(&self, span: SpanData) {
-        self.0.lock().expect("no test panics here").push(span);
-    }
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-}
-
 /// A runtime of its own, scoped to the test's thread, with metrics and spans.
 struct Scoped {
-    kept: Kept,
+    spans: FinishedSpans,
     runtime: &'static Runtime,
     _scope: runtime::ScopeGuard,
 }
 
 fn scoped(sampler: Sampler) -> Scoped {
-    let kept = Kept::default();
+    let spans = FinishedSpans::default();
     let runtime = Runtime::build(RuntimeConfig {
         meter_provider: Some(MeterProviderHandle::new(SdkMeterProvider::builder().build())),
         sampler,
-        span_processors: vec![Arc::new(kept.clone())],
+        span_processors: vec![Arc::new(spans.clone())],
         ..RuntimeConfig::default()
     })
     .expect("threads start");
-    Scoped { kept, runtime, _scope: runtime::scope(Some(runtime)) }
+    Scoped { spans, runtime, _scope: runtime::scope(Some(runtime)) }
 }
 
 impl Scoped {
     fn spans(&self) -> Vec<SpanData> {
         assert!(self.runtime.flush(Duration::from_secs(10)), "the flush comes to an end");
-        self.kept.0.lock().expect("no test panics here").clone()
+        self.spans.get()
     }
 
     fn names(&self) -> Vec<String> {
@@ -317,7 +300,7 @@ fn an_idle_threads_records_are_handed_over_in_time() {
     let scoped = scoped(Sampler::default());
     get("articles", true);
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
-    while scoped.kept.0.lock().expect("no test panics here").is_empty() {
+    while scoped.spans.get().is_empty() {
         assert!(std::time::Instant::now() < deadline, "nobody fetched the record");
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -9,9 +9,8 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
-use opentelemetry_sdk::trace::SpanProcessor;
 use percolate_core::otel::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig, Sampler};
-use percolate_core::otel::testing::{Capture, Instrument};
+use percolate_core::otel::testing::{Capture, FinishedSpans, Instrument};
 use percolate_core::otel::{ADVISED_BOUNDS, ConventionLayer, QueueWait, STORAGE_BOUNDS};
 use percolate_core::{background_job, db_op};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -272,28 +271,12 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Events {
     }
 }
 
-#[derive(Debug, Default, Clone)]
-struct Kept(Arc<Mutex<Vec<opentelemetry_sdk::trace::SpanData>>>);
-
-impl SpanProcessor for Kept {
-    fn on_start(&self, _: &mut opentelemetry_sdk::trace::Span, _: &opentelemetry::Context) {}
-    fn on_end(&self, span: opentelemetry_sdk::trace::SpanData) {
-        self.0.lock().expect("no test panics here").push(span);
-    }
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-}
-
 #[test]
 fn unsampled_calls_that_are_slow_or_fail_are_visible_and_fast_ones_are_not() {
-    let (events, kept) = (Events::default(), Kept::default());
+    let (events, finished) = (Events::default(), FinishedSpans::default());
     let runtime = Runtime::build(RuntimeConfig {
         sampler: Sampler::AlwaysOff,
-        span_processors: vec![Arc::new(kept.clone())],
+        span_processors: vec![Arc::new(finished.clone())],
         export_reported_roots: true,
         ..RuntimeConfig::default()
     })
@@ -312,7 +295,7 @@ fn unsampled_calls_that_are_slow_or_fail_are_visible_and_fast_ones_are_not() {
     assert!(said[0].contains(r#"db.operation.name="get""#) && said[0].contains(r#"percolate.reason="slow""#));
     assert!(said[1].contains(r#"percolate.reason="failed""#) && said[1].contains("error.type="), "{}", said[1]);
     assert!(runtime.flush(Duration::from_secs(10)));
-    let spans = kept.0.lock().expect("no test panics here");
+    let spans = finished.get();
     let slow = spans.iter().find(|span| span.name == "get articles").expect("the slow root is exported");
     assert!(slow.end_time.duration_since(slow.start_time).expect("in order") >= Duration::from_millis(2));
     assert!(said[0].contains(&slow.span_context.trace_id().to_string()), "the event names the span's trace");

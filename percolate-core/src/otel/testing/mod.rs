@@ -5,22 +5,22 @@
 //! part by running inside a clone of the capture.
 
 mod diff;
+mod finished;
 mod metrics;
 mod spans;
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 pub use opentelemetry::trace::SpanKind;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 pub use opentelemetry_sdk::trace::Sampler;
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SimpleSpanProcessor, SpanData, SpanExporter};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use pin_project_lite::pin_project;
 use tracing::Dispatch;
 use tracing_subscriber::Layer as _;
@@ -31,6 +31,7 @@ use super::conventions::{DB_TARGET, JOB_TARGET};
 use super::layer::{ConventionLayer, Profile, Report};
 use super::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig};
 
+pub use finished::FinishedSpans;
 pub use metrics::{CapturedMetric, Instrument, Metrics, Point};
 pub use spans::{ABSENT, CapturedSpan, ExpectedSpan, ExpectedValue, Spans};
 
@@ -60,7 +61,7 @@ struct Inner {
     dispatch: Dispatch,
     tracers: SdkTracerProvider,
     meters: SdkMeterProvider,
-    spans: SpanStore,
+    spans: FinishedSpans,
     metrics: metrics::MetricStore,
     runtime: &'static Runtime,
     conventions: ConventionLayer,
@@ -116,7 +117,7 @@ impl Capture {
     /// When spans do not come out of percolate's background thread within ten seconds.
     pub fn spans(&self) -> Spans {
         self.flush();
-        Spans::new(self.inner.spans.lock().clone())
+        Spans::new(self.inner.spans.get())
     }
 
     /// Everything measured so far.
@@ -134,7 +135,7 @@ impl Capture {
     /// Forgets the spans captured so far. Metrics are cumulative and stay.
     pub fn clear_spans(&self) {
         self.flush();
-        self.inner.spans.lock().clear();
+        self.inner.spans.clear();
     }
 
     fn flush(&self) {
@@ -209,7 +210,7 @@ impl Default for Capture {
 
 impl fmt::Debug for Capture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Capture").field("spans", &self.inner.spans.lock().len()).finish_non_exhaustive()
+        f.debug_struct("Capture").field("spans", &self.inner.spans.get().len()).finish_non_exhaustive()
     }
 }
 
@@ -251,9 +252,9 @@ impl CaptureBuilder {
         let conventions = self
             .conventions
             .unwrap_or_else(|| ConventionLayer::builder().profile(Profile::from_env_or(Profile::Collect)).build());
-        let (spans, metrics) = (SpanStore::default(), metrics::MetricStore::new(conventions.clone()));
+        let (spans, metrics) = (FinishedSpans::default(), metrics::MetricStore::new(conventions.clone()));
         let tracers =
-            SdkTracerProvider::builder().with_sampler(self.sampler.clone()).with_simple_exporter(spans.clone()).build();
+            SdkTracerProvider::builder().with_sampler(self.sampler.clone()).with_span_processor(spans.clone()).build();
         // Collection happens when a test asks; the period is only there because the reader wants one.
         let reader = PeriodicReader::builder(metrics.clone()).with_interval(Duration::from_hours(1)).build();
         let meters = SdkMeterProvider::builder().with_reader(reader).build();
@@ -262,7 +263,7 @@ impl CaptureBuilder {
             ..RuntimeConfig::default()
         };
         if self.records {
-            config.span_processors = vec![Arc::new(SimpleSpanProcessor::new(spans.clone()))];
+            config.span_processors = vec![Arc::new(spans.clone())];
             config.sampler = runtime::Sampler::ParentBased(Box::new(runtime::Sampler::Custom(Box::new(self.sampler))));
         }
         let runtime = Runtime::build(config).expect("the thread that converts records should start");
@@ -310,23 +311,6 @@ impl<F: Future> Future for InCapture<F> {
         let this = self.project();
         let _entered = this.capture.enter();
         this.future.poll(cx)
-    }
-}
-
-/// Finished spans as they were exported.
-#[derive(Debug, Clone, Default)]
-struct SpanStore(Arc<Mutex<Vec<SpanData>>>);
-
-impl SpanStore {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<SpanData>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl SpanExporter for SpanStore {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        self.lock().extend(batch);
-        Ok(())
     }
 }
 
