@@ -748,7 +748,7 @@ impl PyDatabase {
         })
     }
 
-    /// Makes the key index and the field indexes anew, of all tables or of one, beside live reads and writes.
+    /// Makes every index anew, or the field indexes of one table, beside live reads and writes.
     ///
     /// Args:
     ///     table: Only the field indexes of this table.
