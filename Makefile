@@ -21,7 +21,7 @@ help:
 	@echo "make setup   check the machine and install what is missing: libclang, a C++ compiler, .venv"
 	@echo "make clean   delete $(TARGET) and .venv; the next build compiles RocksDB again"
 	@echo
-	@echo "The first build in a fresh clone compiles RocksDB: about ten minutes on 2 cores."
+	@echo "The first build in a fresh clone compiles RocksDB and DataFusion: about twenty minutes on 2 cores."
 
 setup:
 	@scripts/setup.sh
@@ -67,7 +67,7 @@ doc:
 
 bench:
 	@scripts/setup.sh rust
-	@echo "==> the first time builds RocksDB once more, optimised (10-15 minutes); then some minutes on an idle machine"
+	@echo "==> the first time builds RocksDB and DataFusion once more, optimised (25 minutes); then some minutes on an idle machine"
 	cargo run --release --package percolate-bench --features store,fastrace,autometrics
 	@scripts/setup.sh python
 	@echo "==> capturing the current Python span (a minute)"

@@ -118,7 +118,7 @@ need_libclang() {
 
 announce_first_build() {
     ! compgen -G "${CARGO_TARGET_DIR:-target}/*/build/librocksdb-sys-*/out/librocksdb.a" >/dev/null || return 0
-    say "this is the first build here: RocksDB is compiled from source, about ten minutes on 2 cores, once"
+    say "this is the first build here: RocksDB and DataFusion are compiled, about twenty minutes on 2 cores, once"
 }
 
 setup_rust() {
