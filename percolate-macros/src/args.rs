@@ -70,6 +70,10 @@ pub(crate) enum Target {
 
 /// `rows = …`
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "how large depends on the features of `proc-macro2`; there are never many"
+)]
 pub(crate) enum Rows {
     /// `stream`: of this token.
     Stream(Ident),
