@@ -20,7 +20,17 @@ pub(crate) struct Catalogue {
 impl Catalogue {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let database = Database::open(path)?;
-        database.register_schema(PACKAGES, &json!({ "key_field": "id", "indexed_fields": ["name", "license"] }))?;
+        let text = json!({ "type": "string" });
+        let texts = json!({ "type": "array", "items": text });
+        let schema = json!({
+            "properties": {
+                "id": text, "name": text, "version": text, "license": text, "description": text,
+                "keywords": texts, "categories": texts,
+            },
+            "key_field": "id",
+            "indexed_fields": ["name", "license"],
+        });
+        database.register_schema(PACKAGES, &schema)?;
         Ok(Self { database })
     }
 
@@ -41,6 +51,12 @@ impl Catalogue {
     pub(crate) fn starting_with(&self, prefix: &str) -> Result<Vec<Package>> {
         let found = self.database.find(PACKAGES, "name", prefix..format!("{prefix}\u{10ffff}").as_str())?;
         Ok(found.into_iter().map(|entity| serde_json::from_value(entity.data)).collect::<Result<_, _>>()?)
+    }
+
+    /// How many names stand for several versions. The query is annotated already.
+    pub(crate) async fn in_several_versions(&self) -> Result<usize> {
+        let sql = "SELECT name FROM packages GROUP BY name HAVING count(*) > 1";
+        Ok(self.database.query(sql).await?.num_rows())
     }
 
     #[db_op(delete, "packages", affected_rows = ids.len())]

@@ -70,7 +70,7 @@ fn starting_with(&self, prefix: &str) -> Result<Vec<Package>> { ... }
 fn import(&self, packages: &[Package]) -> Result<()> { ... }
 "#;
 
-/// What the program is about: store, look up, search, remove, rebuild an index.
+/// What the program is about: store, look up, search, query, remove, rebuild an index.
 fn tour(store: &Path, found: &Manifests) -> Result<()> {
     let catalogue = Catalogue::open(store)?;
     catalogue.import(&found.packages)?;
@@ -87,7 +87,12 @@ fn tour(store: &Path, found: &Manifests) -> Result<()> {
     assert!(matching.iter().all(|package| package.name.starts_with("tracing")));
     line("found", matching.len(), "packages whose name begins with `tracing`");
 
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let several = runtime.block_on(catalogue.in_several_versions())?;
+    line("counted", several, "names of packages that are there in several versions, in SQL");
+
     let superseded = found.superseded();
+    assert!(several <= superseded.len());
     catalogue.remove(&superseded)?;
     line("removed", superseded.len(), "packages that a newer version stands beside");
 

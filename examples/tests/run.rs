@@ -43,10 +43,20 @@ fn registry(packages: &[(&str, &str)]) -> tempfile::TempDir {
 fn quickstart_shows_a_trace_a_table_and_what_the_conventions_say() {
     let registry = registry(&[("tracing", "0.1.0"), ("tracing-core", "0.1.0"), ("rand", "0.9.5"), ("rand", "0.10.4")]);
     let printed = run(env!("CARGO_BIN_EXE_quickstart"), &[registry.path()], &[]);
-    assert_shows(&printed, &["stored        4 packages", "found         2 packages", "removed       1 packages"]);
     assert_shows(
         &printed,
-        &["quickstart", "├─ catalogue.import registry", "│  │  ├─ get entities", "└─ index.key.rebuild all"],
+        &["stored        4 packages", "found         2 packages", "counted       1 names", "removed       1 packages"],
+    );
+    assert_shows(
+        &printed,
+        &[
+            "quickstart",
+            "├─ catalogue.import registry",
+            "│  │  ├─ get entities",
+            "├─ SELECT packages",
+            "│  └─ scan entities",
+            "└─ index.key.rebuild all",
+        ],
     );
     assert_shows(
         &printed,

@@ -14,3 +14,8 @@ mod pipeline {}
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 mod readme {}
+
+/// The code on the page about SQL.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/sql.md")]
+mod sql {}

@@ -9,7 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::columns::{Column, Kind, Source};
-use super::filters::{Extent, Restriction};
+use super::filters::{Extent, Restriction, tidy};
 use crate::schema::Schema;
 use crate::schema::entity::{Timestamp, field_value};
 use crate::storage::keys::{FieldValue, ValueRange};
@@ -24,7 +24,7 @@ pub(super) enum Access {
     Ids(Vec<Uuid>),
     /// Through the key index.
     Keys(Vec<String>),
-    /// Through the index of a field.
+    /// Through the index of a field. The ranges are sorted and do not overlap.
     Field { field: String, ranges: Vec<ValueRange> },
     /// All of a table, or those whose ids lie within the bounds, both included.
     Scan { first: Option<Uuid>, last: Option<Uuid> },
@@ -119,18 +119,19 @@ fn by_key(schema: &Schema, field: &str, restriction: &Restriction) -> Option<Acc
 /// the index of a field that is shown whatever it holds finds nulls.
 fn index_ranges(kind: &Kind, restriction: &Restriction) -> Option<Vec<ValueRange>> {
     if *kind == Kind::Json {
-        return restriction.values()?.iter().map(entries_shown_as).collect::<Option<Vec<_>>>().map(|all| all.concat());
+        let entries = restriction.values()?.iter().map(entries_shown_as).collect::<Option<Vec<_>>>()?;
+        return Some(tidy(entries.concat()));
     }
     if restriction.allows(&FieldValue::Null) {
         return None;
     }
     let ranges = restriction.ranges.iter();
-    Some(match kind {
+    Some(tidy(match kind {
         Kind::Float => ranges.map(ValueRange::rounded).collect(),
         Kind::Date => ranges.map(|range| texts_of_days(range, |day| day, 0)).collect(),
         Kind::Timestamp => ranges.map(|range| texts_of_days(range, |micros| micros.div_euclid(DAY), 1)).collect(),
         _ => ranges.cloned().collect(),
-    })
+    }))
 }
 
 /// The entries of the values that a column of anything shows as `shown`: the string, and what it is as JSON.

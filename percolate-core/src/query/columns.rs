@@ -196,32 +196,32 @@ mod tests {
         columns.into_iter().map(|column| (column.name, column.kind)).collect()
     }
 
-    fn kind(property: Value) -> Kind {
+    fn kind(property: &Value) -> Kind {
         columns(json!({ "properties": { "field": property } }))[1].1.clone()
     }
 
     #[test]
     fn a_type_is_taken_where_the_schema_leaves_no_choice() {
-        assert_eq!(kind(json!({ "type": "string", "format": "uri" })), Kind::Text);
-        assert_eq!(kind(json!({ "type": "integer" })), Kind::Integer);
-        assert_eq!(kind(json!({ "type": ["null", "number"] })), Kind::Float);
-        assert_eq!(kind(json!({ "type": ["integer", "number"] })), Kind::Float);
-        assert_eq!(kind(json!({ "type": "boolean" })), Kind::Boolean);
-        assert_eq!(kind(json!({ "type": "string", "format": "date" })), Kind::Date);
-        assert_eq!(kind(json!({ "enum": ["a", "b", null] })), Kind::Text);
-        assert_eq!(kind(json!({ "const": 1 })), Kind::Integer);
+        assert_eq!(kind(&json!({ "type": "string", "format": "uri" })), Kind::Text);
+        assert_eq!(kind(&json!({ "type": "integer" })), Kind::Integer);
+        assert_eq!(kind(&json!({ "type": ["null", "number"] })), Kind::Float);
+        assert_eq!(kind(&json!({ "type": ["integer", "number"] })), Kind::Float);
+        assert_eq!(kind(&json!({ "type": "boolean" })), Kind::Boolean);
+        assert_eq!(kind(&json!({ "type": "string", "format": "date" })), Kind::Date);
+        assert_eq!(kind(&json!({ "enum": ["a", "b", null] })), Kind::Text);
+        assert_eq!(kind(&json!({ "const": 1 })), Kind::Integer);
         for any in [json!(true), json!({}), json!({ "type": "object" }), json!({ "type": ["string", "integer"] })] {
-            assert_eq!(kind(any), Kind::Json);
+            assert_eq!(kind(&any), Kind::Json);
         }
     }
 
     #[test]
     fn lists_of_scalars_are_lists_and_others_are_json() {
-        let list = |items: Value| kind(json!({ "type": "array", "items": items }));
+        let list = |items: Value| kind(&json!({ "type": "array", "items": items }));
         assert_eq!(list(json!({ "type": "string" })), Kind::List(Box::new(Kind::Text)));
         assert_eq!(list(json!({ "type": "object" })), Kind::Json);
         assert_eq!(list(json!({ "type": "array", "items": { "type": "string" } })), Kind::Json);
-        assert_eq!(kind(json!({ "type": "array" })), Kind::Json);
+        assert_eq!(kind(&json!({ "type": "array" })), Kind::Json);
     }
 
     #[test]

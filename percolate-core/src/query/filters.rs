@@ -35,12 +35,12 @@ pub(super) enum Extent {
 impl Restriction {
     /// What a condition says of a column, if it says nothing else.
     pub(super) fn of(condition: &Expr, columns: &[Column]) -> Option<Self> {
-        match condition {
+        Some(match condition {
             Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
-                Self::both(left, right, columns, Self::and)
+                Self::both(left, right, columns, Self::and)?
             }
             Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
-                Self::both(left, right, columns, Self::or)
+                Self::both(left, right, columns, Self::or)?
             }
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
                 let (column, op, value) = match (column_of(left, columns), column_of(right, columns)) {
@@ -65,10 +65,10 @@ impl Restriction {
             }
             Expr::IsNull(expr) => Self::new(column_of(expr, columns)?, vec![ValueRange::at(&FieldValue::Null)]),
             Expr::IsNotNull(expr) => Self::new(column_of(expr, columns)?, vec![ValueRange::present()]),
-            Expr::Column(_) => Self::flag(condition, true, columns),
-            Expr::Not(expr) => Self::flag(expr, false, columns),
-            _ => None,
-        }
+            Expr::Column(_) => Self::flag(condition, true, columns)?,
+            Expr::Not(expr) => Self::flag(expr, false, columns)?,
+            _ => return None,
+        })
     }
 
     /// Everything that several conditions say, one restriction for each column.
@@ -85,7 +85,7 @@ impl Restriction {
 
     /// Whether the column may have this value.
     pub(super) fn allows(&self, value: &FieldValue) -> bool {
-        self.ranges.iter().any(|range| range.contains(value))
+        ValueRange::any_contains(&self.ranges, value)
     }
 
     /// The values, where only some single ones are allowed.
@@ -106,14 +106,14 @@ impl Restriction {
         }
     }
 
-    fn new(column: usize, ranges: Vec<ValueRange>) -> Option<Self> {
-        Some(Self { column, ranges: tidy(ranges) })
+    fn new(column: usize, ranges: Vec<ValueRange>) -> Self {
+        Self { column, ranges: tidy(ranges) }
     }
 
     /// A column of truth values that stands alone.
     fn flag(expr: &Expr, wanted: bool, columns: &[Column]) -> Option<Self> {
         let column = column_of(expr, columns).filter(|&column| columns[column].kind == Kind::Boolean)?;
-        Self::new(column, vec![ValueRange::at(&FieldValue::Bool(wanted))])
+        Some(Self::new(column, vec![ValueRange::at(&FieldValue::Bool(wanted))]))
     }
 
     fn both(
@@ -176,7 +176,7 @@ fn is_null(expr: &Expr) -> bool {
 }
 
 /// Sorts ranges, and makes one of those that meet.
-fn tidy(mut ranges: Vec<ValueRange>) -> Vec<ValueRange> {
+pub(super) fn tidy(mut ranges: Vec<ValueRange>) -> Vec<ValueRange> {
     ranges.retain(|range| !range.is_empty());
     ranges.sort_unstable();
     let mut tidied: Vec<ValueRange> = Vec::with_capacity(ranges.len());

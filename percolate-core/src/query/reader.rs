@@ -22,6 +22,7 @@ use crate::index;
 use crate::otel::carry;
 use crate::schema::Schema;
 use crate::storage::column_families::{ENTITIES, FIELD_INDEX, KEY_INDEX, META};
+use crate::storage::keys::ValueRange;
 use crate::storage::{Entry, ReadError, ScanRange, Snapshot, keys};
 
 /// Rows in the first page of a scan: a query that wants few should not wait for many. Each page is
@@ -31,6 +32,8 @@ const GROWTH: usize = 4;
 const MAX_PAGE: usize = 8192;
 /// A page ends early when it was made from this many bytes.
 const MAX_PAGE_BYTES: usize = 4 << 20;
+/// Ranges of an index that are looked up one by one. More are found on one walk from the first to the last.
+const MAX_RANGES: usize = 64;
 /// Entities that are fetched in one go by their ids.
 const FETCH: usize = 256;
 
@@ -250,14 +253,22 @@ impl<'s> Found<'s> {
                 Self::all(tenant, snapshot, table, None, None)
             }
             Access::Field { field, ranges } => {
-                let ranges: Vec<_> =
-                    ranges.iter().map(|range| index::fields::value_range(tenant, table, field, range)).collect();
-                let id = |entry: Result<Entry, ReadError>| Ok(keys::parse_field_index_key(&entry?.0)?.1);
-                let ids = ranges.into_iter().flat_map(move |range| match snapshot.scan(FIELD_INDEX, range) {
-                    Ok(entries) => Box::new(entries.map(id)) as Box<dyn Iterator<Item = Result<Uuid, Error>>>,
-                    Err(error) => Box::new(std::iter::once(Err(error.into()))),
+                let walks = match &ranges[..] {
+                    [first, .., last] if ranges.len() > MAX_RANGES => vec![first.to(last)],
+                    ranges => ranges.to_vec(),
+                };
+                let walks: Vec<_> =
+                    walks.iter().map(|range| index::fields::value_range(tenant, table, field, range)).collect();
+                let wanted = ranges.clone();
+                let id = move |entry: Result<Entry, ReadError>| {
+                    let (value, id) = keys::parse_field_index_key(&entry?.0)?;
+                    Ok(ValueRange::any_contains(&wanted, &value).then_some(id))
+                };
+                let entries = walks.into_iter().flat_map(move |walk| match snapshot.scan(FIELD_INDEX, walk) {
+                    Ok(entries) => Box::new(entries) as Entries<'s>,
+                    Err(error) => Box::new(std::iter::once(Err(error))),
                 });
-                Ok(Self::Ids(Box::new(ids)))
+                Ok(Self::Ids(Box::new(entries.map(id).filter_map(Result::transpose))))
             }
             Access::Scan { first, last } => Self::all(tenant, snapshot, table, *first, *last),
         }

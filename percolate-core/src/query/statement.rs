@@ -131,8 +131,9 @@ fn is_operator(token: &Token) -> bool {
         ["AND", "OR", "NOT", "IS", "LIKE", "ILIKE", "BETWEEN", "UNION", "EXCEPT", "INTERSECT", "JOIN", "COLLATE"];
     match token {
         Token::Word(_) => WORDS.iter().any(|word| is_keyword(token, word)),
-        Token::Comma | Token::Period | Token::LParen | Token::RParen | Token::SemiColon | Token::EOF => false,
-        Token::Placeholder(_) => false,
+        Token::Comma | Token::Period | Token::LParen | Token::RParen | Token::SemiColon | Token::Placeholder(_) => {
+            false
+        }
         token => !is_literal(token),
     }
 }

@@ -4,13 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use datafusion::arrow::compute::SortOptions;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
@@ -18,7 +20,7 @@ use datafusion::physical_plan::{
 };
 
 use super::access::Access;
-use super::columns::{Column, arrow_schema, columns_of};
+use super::columns::{Column as TableColumn, Source, arrow_schema, columns_of};
 use super::filters::Restriction;
 use super::reader::{Requests, ScanSpec};
 use super::rows::RowReader;
@@ -28,7 +30,7 @@ use crate::schema::Schema;
 #[derive(Debug)]
 pub(super) struct EntityTable {
     schema: Arc<Schema>,
-    columns: Vec<Column>,
+    columns: Vec<TableColumn>,
     arrow: SchemaRef,
     requests: Requests,
 }
@@ -38,6 +40,22 @@ impl EntityTable {
         let columns = columns_of(&schema);
         let arrow = arrow_schema(&columns);
         Self { schema, columns, arrow, requests }
+    }
+
+    /// What a scan that gives `shown` promises of its rows. A walk over the table meets its ids in order.
+    fn properties(&self, shown: SchemaRef, access: &Access) -> PlanProperties {
+        let id = self.columns.iter().find(|column| column.source == Source::Id);
+        let id = id.and_then(|id| Column::new_with_schema(&id.name, &shown).ok());
+        let ordered = id.filter(|_| matches!(access, Access::Scan { .. }));
+        let ordering = ordered.map(|id| [PhysicalSortExpr::new(Arc::new(id), SortOptions::default())]);
+        PlanProperties::new(
+            EquivalenceProperties::new_with_orderings(shown, ordering),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        )
+        // Each page is waited for.
+        .with_scheduling_type(SchedulingType::Cooperative)
     }
 }
 
@@ -72,7 +90,7 @@ impl TableProvider for EntityTable {
         let arrow = arrow_schema(projection.iter().map(|&at| &self.columns[at]));
         let rows = RowReader::new(Arc::clone(&arrow), &self.columns, projection, restrictions);
         let spec = ScanSpec { table: self.schema.table().to_owned(), access, rows: Arc::new(rows), limit };
-        Ok(Arc::new(EntityScan::new(arrow, spec, self.requests.clone())))
+        Ok(Arc::new(EntityScan::new(self.properties(arrow, &spec.access), spec, self.requests.clone())))
     }
 }
 
@@ -85,15 +103,7 @@ struct EntityScan {
 }
 
 impl EntityScan {
-    fn new(schema: SchemaRef, spec: ScanSpec, requests: Requests) -> Self {
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        )
-        // Each page is waited for.
-        .with_scheduling_type(SchedulingType::Cooperative);
+    fn new(properties: PlanProperties, spec: ScanSpec, requests: Requests) -> Self {
         Self { spec: Arc::new(spec), requests, properties: Arc::new(properties) }
     }
 }

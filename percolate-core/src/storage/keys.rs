@@ -149,10 +149,17 @@ impl ValueRange {
         self.lower >= self.upper
     }
 
-    /// Whether `value` belongs to it.
-    pub fn contains(&self, value: &FieldValue) -> bool {
+    /// Whether `value` belongs to one of some ranges, which are sorted and do not overlap.
+    pub fn any_contains(ranges: &[Self], value: &FieldValue) -> bool {
         let bytes = value_bytes(value);
-        self.lower <= bytes && bytes < self.upper
+        let next = ranges.partition_point(|range| range.upper <= bytes);
+        ranges.get(next).is_some_and(|range| range.lower <= bytes)
+    }
+
+    /// From the beginning of this one to the end of `last`.
+    #[must_use]
+    pub fn to(&self, last: &Self) -> Self {
+        Self { lower: self.lower.clone(), upper: last.upper.clone() }
     }
 
     /// The one value that belongs to it, where it was made [`at`](Self::at) one.
@@ -630,10 +637,11 @@ mod tests {
         fn a_range_of_values_holds_what_lies_within_its_bounds(value in values(), lower in values(), upper in values()) {
             let order = |bound| compare(&value, bound);
             let all = || ValueRange { lower: vec![0], upper: vec![u8::MAX] };
-            prop_assert_eq!(ValueRange::at(&lower).contains(&value), order(&lower) == Ordering::Equal);
-            prop_assert_eq!(all().from(&lower).before(&upper).contains(&value), order(&lower).is_ge() && order(&upper).is_lt());
-            prop_assert_eq!(all().after(&lower).through(&upper).contains(&value), order(&lower).is_gt() && order(&upper).is_le());
-            prop_assert_eq!(ValueRange::present().contains(&value), value != FieldValue::Null);
+            let contains = |range: ValueRange| ValueRange::any_contains(&[range], &value);
+            prop_assert_eq!(contains(ValueRange::at(&lower)), order(&lower) == Ordering::Equal);
+            prop_assert_eq!(contains(all().from(&lower).before(&upper)), order(&lower).is_ge() && order(&upper).is_lt());
+            prop_assert_eq!(contains(all().after(&lower).through(&upper)), order(&lower).is_gt() && order(&upper).is_le());
+            prop_assert_eq!(contains(ValueRange::present()), value != FieldValue::Null);
             prop_assert_eq!(ValueRange::at(&value).single(), Some(value.clone()));
             prop_assert_eq!(all().from(&value).first(), Some(value.clone()));
             prop_assert_eq!(all().before(&value).end(), Some(value));
