@@ -6,12 +6,17 @@ Nothing here mentions percolate's telemetry. The application sets up its own `Tr
 opens a span for each request, and what the database does inside it appears below that span.
 
 With `OTEL_EXPORTER_OTLP_ENDPOINT` set, spans go there, else to standard output. `ARTICLES_PATH` is the database's
-directory. `EMBEDDING_MODEL`, with `sentence-transformers` installed, names a model for searching by meaning; without
-it, the database's own offline embeddings serve.
+directory. Articles are searched by meaning with
+
+- the embedder that `EMBEDDER=module:name` names: an object with `name`, `dimensions` and `embed(texts)`, or what makes one;
+- else the model that `EMBEDDING_MODEL` names, a name or a directory, if `sentence-transformers` is installed;
+- else the database's own offline embeddings, which know words and not their meaning.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -70,8 +75,15 @@ class SentenceEmbedder:
 
 
 def embedder() -> Embedder | None:
-    """The model that the environment names, or none."""
+    """The embedder that the environment names, or none."""
+    if named := os.environ.get("EMBEDDER"):
+        module, _, name = named.partition(":")
+        found: Any = getattr(importlib.import_module(module), name)
+        made: Embedder = found() if callable(found) else found
+        return made
     model = os.environ.get("EMBEDDING_MODEL")
+    if model and importlib.util.find_spec("sentence_transformers") is None:
+        raise RuntimeError("EMBEDDING_MODEL is set: pip install sentence-transformers, or unset it")
     return SentenceEmbedder(model) if model else None
 
 

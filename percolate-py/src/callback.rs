@@ -105,6 +105,13 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T>
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future))
 }
 
+fn handle_signals() -> PyResult<()> {
+    Python::attach(|py| {
+        py.check_signals()?;
+        Ok(())
+    })
+}
+
 /// Runs a future to its end on this thread, and lets Python's signal handlers run meanwhile. To be called with the
 /// interpreter released.
 ///
@@ -117,7 +124,7 @@ pub(crate) fn block_on_attentively<T>(future: impl Future<Output = T>) -> PyResu
             tokio::select! {
                 biased;
                 done = &mut future => return Ok(done),
-                () = tokio::time::sleep(SIGNALS) => Python::attach(|py| py.check_signals())?,
+                () = tokio::time::sleep(SIGNALS) => handle_signals()?,
             }
         }
     })?

@@ -711,7 +711,7 @@ impl PyDatabase {
         target: Option<String>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Job> {
-        let task = task_of(task, target)?;
+        let task = task_of(task, target.as_deref())?;
         let parent = parent(py, trace_context)?;
         let handle = self.handle()?;
         let Some(database) = &handle.database else { return Err(ClosedError::new_err("the database was closed")) };

@@ -108,6 +108,7 @@ impl PyHttpEmbeddings {
     ///
     /// Raises:
     ///     EmbeddingError: The endpoint gave none.
+    #[expect(clippy::needless_pass_by_value, reason = "pyo3 gives arguments by value")]
     fn embed(&self, py: Python<'_>, texts: Vec<String>) -> PyResult<Vec<Vec<f32>>> {
         let parent = parent(py, None)?;
         let embedded = traced(py, parent, || block_on(self.provider.embed(&texts)))?;

@@ -24,7 +24,8 @@ use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
 /// The native part of `percolate_rocks`.
-#[pymodule]
+// On a free-threaded interpreter, where nothing of this was tried, importing it switches the GIL on.
+#[pymodule(gil_used = true)]
 #[pyo3(name = "_percolate_rocks")]
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     refuse_sub_interpreter(module.py())?;

@@ -46,7 +46,8 @@ pub(crate) struct MeterSettings {
 impl Meters {
     /// One pipeline per reader.
     pub(crate) fn start(settings: MeterSettings) -> PyResult<Self> {
-        let (mut builder, refused_views) = views::add(SdkMeterProvider::builder(), settings.views, settings.histograms);
+        let (mut builder, refused_views) =
+            views::add(SdkMeterProvider::builder(), settings.views, &settings.histograms);
         let mut readers = Vec::new();
         for name in &settings.temporalities {
             let temporality = match name.as_str() {

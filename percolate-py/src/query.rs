@@ -236,7 +236,7 @@ fn value<'py>(py: Python<'py>, column: &dyn Array, at: usize) -> PyResult<Bound<
         DataType::Decimal128(..) | DataType::Decimal256(..) => {
             py.import("decimal")?.getattr("Decimal")?.call1((text(column, at)?,))?
         }
-        _ => match temporal(py, column, at)? {
+        _ => match temporal(py, column, at) {
             Some(value) => value,
             None => text(column, at)?.into_pyobject(py)?.into_any(),
         },
@@ -252,7 +252,7 @@ fn list<'py>(py: Python<'py>, items: &ArrayRef) -> PyResult<Bound<'py, PyAny>> {
 }
 
 /// Dates, times, moments and durations; `None` for anything else, and for what Python's types are too small for.
-fn temporal<'py>(py: Python<'py>, column: &dyn Array, at: usize) -> PyResult<Option<Bound<'py, PyAny>>> {
+fn temporal<'py>(py: Python<'py>, column: &dyn Array, at: usize) -> Option<Bound<'py, PyAny>> {
     macro_rules! read {
         ($read:ident, $kind:ty) => {
             match column.as_primitive::<$kind>().$read(at) {
@@ -261,7 +261,7 @@ fn temporal<'py>(py: Python<'py>, column: &dyn Array, at: usize) -> PyResult<Opt
             }
         };
     }
-    Ok(match column.data_type() {
+    match column.data_type() {
         DataType::Date32 => read!(value_as_date, Date32Type),
         DataType::Date64 => read!(value_as_date, Date64Type),
         DataType::Time32(TimeUnit::Second) => read!(value_as_time, Time32SecondType),
@@ -283,7 +283,7 @@ fn temporal<'py>(py: Python<'py>, column: &dyn Array, at: usize) -> PyResult<Opt
             moment::<TimestampNanosecondType>(py, column, at, zone.as_deref())
         }
         _ => None,
-    })
+    }
 }
 
 /// A `datetime`: with the zone's offset where the column has a zone.

@@ -100,7 +100,6 @@ fn _set_automatic(on: bool, at_once: bool) {
 ///
 /// `sampler` is a name with an argument, as in `("parent", ("ratio", 0.1))`, or a Python sampler.
 #[pyfunction]
-#[expect(clippy::needless_pass_by_value, reason = "pyo3 gives arguments by value")]
 fn _install_python(
     py: Python<'_>,
     deliver: Py<PyAny>,

@@ -65,12 +65,12 @@ impl Aggregating {
 pub(crate) fn add(
     mut builder: MeterProviderBuilder,
     views: Vec<View>,
-    histograms: Aggregating,
+    histograms: &Aggregating,
 ) -> (MeterProviderBuilder, Vec<String>) {
     let mut refused = Vec::new();
     let mut usable = Vec::new();
     for view in views {
-        match view.stream(&histograms) {
+        match view.stream(histograms) {
             Ok(_) => usable.push(view),
             Err(error) => refused.push(format!("a View of {:?} is not applied: {error}", view.subject())),
         }

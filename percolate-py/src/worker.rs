@@ -73,10 +73,10 @@ impl Worker {
 }
 
 /// The task that Python names.
-pub(crate) fn task_of(name: &str, target: Option<String>) -> PyResult<Task> {
+pub(crate) fn task_of(name: &str, target: Option<&str>) -> PyResult<Task> {
     let of = |what: &str| {
         let missing = || PyTypeError::new_err(format!("the task {name:?} needs a {what} as second argument"));
-        target.clone().ok_or_else(missing)
+        target.map(str::to_owned).ok_or_else(missing)
     };
     let task = match name {
         "generate_embeddings" => Task::GenerateEmbeddings { table: of("table")? },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -46,16 +48,18 @@ def spans() -> Iterator[AllSpans]:
     collector.close()
 
 
-@pytest.fixture(scope="module")
-def service(spans: AllSpans, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@contextmanager
+def serving(spans: AllSpans, articles: Path, **variables: str) -> Iterator[str]:
+    """The example under uvicorn, and its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {
         **os.environ,
-        "ARTICLES_PATH": str(tmp_path_factory.mktemp("articles") / "db"),
+        "ARTICLES_PATH": str(articles),
         "OTEL_EXPORTER_OTLP_ENDPOINT": spans.url,
         "OTEL_BSP_SCHEDULE_DELAY": "100",
+        **variables,
     }
     server = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", "--factory", "app:create_app", "--port", str(port), "--log-level", "warning"],
@@ -63,16 +67,25 @@ def service(spans: AllSpans, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         env=environment,
     )
     address = f"http://127.0.0.1:{port}"
-    for _ in range(300):
+    for _ in range(600):
         try:
             httpx.get(f"{address}/docs")
             break
         except httpx.TransportError:
             assert server.poll() is None
             time.sleep(0.1)
-    yield address
-    server.terminate()
-    assert server.wait(timeout=20) in (0, -15)
+    try:
+        yield address
+    finally:
+        server.terminate()
+        code = server.wait(timeout=20)
+    assert code in (0, -15)
+
+
+@pytest.fixture(scope="module")
+def service(spans: AllSpans, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(spans, tmp_path_factory.mktemp("articles") / "db") as address:
+        yield address
 
 
 def finished(spans: AllSpans, trace_id: str, wanted: set[str]) -> dict[str, Span]:
@@ -125,6 +138,51 @@ def test_reading_is_traced_down_to_the_store(service: str, spans: AllSpans, path
     while len(found) < 4 and time.monotonic() < deadline:
         found = finished(spans, trace_id, {request})
     assert any(span.kind == Span.SPAN_KIND_CLIENT for span in found.values()), sorted(found)
+
+
+TOPICS = """
+from opentelemetry import trace
+
+class Topics:
+    name, dimensions = "topics", 2
+
+    def embed(self, texts):
+        with trace.get_tracer("model").start_as_current_span("model"):
+            sea = ("ship", "vessel", "harbour", "port")
+            return [[1.0, 0.0] if any(word in text for word in sea) else [0.0, 1.0] for text in texts]
+"""
+
+
+def test_the_embedder_that_the_environment_names_is_used_inside_the_trace(spans: AllSpans, tmp_path: Path) -> None:
+    tmp_path.joinpath("topics.py").write_text(TOPICS)
+    with serving(spans, tmp_path / "db", EMBEDDER="topics:Topics", PYTHONPATH=str(tmp_path)) as service:
+        add, search = (f"{number:032x}" for number in (0xADD, 0x5EA))
+        ask(service, "POST", "/articles", add, slug="bread", body="flour, water and time")
+        ask(service, "POST", "/articles", add, slug="ships", body="a ship enters the harbour")
+        found = ask(service, "GET", "/search?q=vessel+in+port", search).json()
+        assert [article["slug"] for article in found] == ["ships", "bread"]
+        assert found[0]["distance"] < 0.01 < found[1]["distance"]
+        made = finished(spans, search, {"GET /search", "search articles", "model"})
+    assert made["model"].parent_span_id == made["search articles"].span_id
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("sentence_transformers") is None or not os.environ.get("EMBEDDING_MODEL"),
+    reason="needs sentence-transformers, and EMBEDDING_MODEL to name a model or its directory",
+)
+def test_a_sentence_model_finds_what_is_said_in_other_words(spans: AllSpans, tmp_path: Path) -> None:
+    said = {
+        "cat": "The cat is asleep on the sofa.",
+        "bank": "She put her savings into an account.",
+        "rain": "It will be wet all weekend.",
+    }
+    asked = {"a pet taking a nap": "cat", "depositing money": "bank", "the forecast says rain": "rain"}
+    with serving(spans, tmp_path / "db") as service:
+        for slug, body in said.items():
+            ask(service, "POST", "/articles", TRACE, slug=slug, body=body)
+        for question, slug in asked.items():
+            found = ask(service, "GET", f"/search?q={question.replace(' ', '+')}", TRACE).json()
+            assert found[0]["slug"] == slug, question
 
 
 class Receiver(HTTPServer):
