@@ -99,11 +99,14 @@ impl Database {
         self.blocking(move |database| Ok(database.storage().compact(&cf)?)).await
     }
 
-    /// Does what waits for the disk where it holds nobody up, in the same context.
+    /// Does what waits for the disk where it holds nobody up, in the same context; here, where there is no tokio.
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return work(self);
+        }
         let database = self.clone();
         match tokio::task::spawn_blocking(carry(move || work(&database))).await {
             Ok(result) => result,

@@ -93,13 +93,14 @@ impl Database {
         let mut schema = self.schema(table)?;
         let mut page = self.pending_page(table, None)?;
         while let Some((last, _)) = page.last() {
-            let last = *last;
+            let (last, marked) = (*last, page.len());
             let texts = texts_of(&schema, &page);
             let vectors = self.embedder().embed_batch(&texts).await?.vectors;
-            let embedded = self.store_vectors(&schema, &page, vectors)?;
+            let store = move |database: &Self| database.store_vectors(&schema, &page, vectors);
+            let embedded = self.blocking(store).await?;
             report.embedded += embedded;
-            report.waiting += page.len() - embedded;
-            if page.len() < PAGE {
+            report.waiting += marked - embedded;
+            if marked < PAGE {
                 break;
             }
             schema = self.schema(table)?;
@@ -473,7 +474,7 @@ impl Database {
     /// Brings the indexes of a table into memory where it holds no other task up: one that has to be made takes long.
     async fn bring_into_memory(&self, schema: &Schema) -> Result<(), Error> {
         let is_loaded = |field: &Field| field.slot.read().loaded().is_some();
-        if self.embedded_fields(schema).iter().all(is_loaded) || tokio::runtime::Handle::try_current().is_err() {
+        if self.embedded_fields(schema).iter().all(is_loaded) {
             return Ok(());
         }
         let table = schema.table().to_owned();
