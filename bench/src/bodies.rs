@@ -7,12 +7,10 @@ use std::hint::black_box;
 #[cfg(feature = "store")]
 pub(crate) use store::{Batch, Get, Put, Scan, Store};
 
+use crate::Failed;
+
 /// How a body fails.
-#[cfg(feature = "store")]
-pub(crate) type Failure = rocksdb::Error;
-/// How a body fails.
-#[cfg(not(feature = "store"))]
-pub(crate) type Failure = std::fmt::Error;
+pub(crate) type Failure = Failed;
 
 /// The function that is instrumented.
 pub(crate) trait Body: Sync {
@@ -22,17 +20,50 @@ pub(crate) trait Body: Sync {
     fn run(&self, turn: usize) -> Result<Self::Out, Failure>;
 }
 
+/// Which settings a workload is measured with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compared {
+    /// All of them.
+    All,
+    /// Those of percolate.
+    #[cfg(feature = "store")]
+    Percolate,
+    /// The store as it comes, measured, and sampled.
+    #[cfg(feature = "store")]
+    Store,
+}
+
+impl Compared {
+    /// Whether a setting is among them.
+    pub(crate) fn has(self, setting: &str) -> bool {
+        match self {
+            Self::All => true,
+            #[cfg(feature = "store")]
+            Self::Percolate => setting == "bare" || setting.starts_with("percolate"),
+            #[cfg(feature = "store")]
+            Self::Store => [
+                "bare",
+                "percolate_nothing_installed",
+                "percolate_unsampled_parent",
+                "percolate_1pct",
+                "percolate_100pct",
+            ]
+            .contains(&setting),
+        }
+    }
+}
+
 /// One thing to call, and how often at a time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Workload {
-    /// `empty`, `get`, `put`, `scan`, `batch`.
+    /// `empty`, `get`, `put`, `scan`, `batch`; `storage_get` and so on.
     pub(crate) name: &'static str,
     /// Calls of one round: fewer than any setting's queues hold.
     pub(crate) calls: usize,
     /// Calls of a piece, between two readings of the clock.
     pub(crate) piece: usize,
-    /// Whether all settings run, or those of percolate alone.
-    pub(crate) all_settings: bool,
+    /// Which settings run.
+    pub(crate) compared: Compared,
 }
 
 impl Workload {
@@ -44,15 +75,15 @@ impl Workload {
 }
 
 /// The body that does nothing.
-pub(crate) const EMPTY: Workload = Workload { name: "empty", calls: 20_000, piece: 1_000, all_settings: true };
+pub(crate) const EMPTY: Workload = Workload { name: "empty", calls: 20_000, piece: 1_000, compared: Compared::All };
 
 /// Calls of RocksDB.
 #[cfg(feature = "store")]
 pub(crate) const STORE: [Workload; 4] = [
-    Workload { name: "get", calls: 20_000, piece: 1_000, all_settings: true },
-    Workload { name: "put", calls: 20_000, piece: 1_000, all_settings: false },
-    Workload { name: "scan", calls: 2_000, piece: 100, all_settings: false },
-    Workload { name: "batch", calls: 400, piece: 20, all_settings: false },
+    Workload { name: "get", calls: 20_000, piece: 1_000, compared: Compared::All },
+    Workload { name: "put", calls: 20_000, piece: 1_000, compared: Compared::Percolate },
+    Workload { name: "scan", calls: 2_000, piece: 100, compared: Compared::Percolate },
+    Workload { name: "batch", calls: 400, piece: 20, compared: Compared::Percolate },
 ];
 /// Calls of RocksDB: none without it.
 #[cfg(not(feature = "store"))]
@@ -149,7 +180,7 @@ mod store {
         type Out = ();
 
         fn run(&self, turn: usize) -> Result<(), Failure> {
-            self.0.db.put(self.0.key(turn), VALUE)
+            Ok(self.0.db.put(self.0.key(turn), VALUE)?)
         }
     }
 
@@ -182,7 +213,7 @@ mod store {
             for number in 0..ROWS {
                 batch.put(self.0.key(turn + number), VALUE);
             }
-            self.0.db.write(batch)
+            Ok(self.0.db.write(batch)?)
         }
     }
 }

@@ -22,7 +22,8 @@ use crate::settings::{self, Around, Installed, Setting, Spans};
 
 /// Calls before the counted ones.
 const WARM_UP: usize = 1_000;
-const COLLECTION: &str = "articles";
+/// The collection that calls are about.
+pub(crate) const COLLECTION: &str = "articles";
 
 /// What one call costs in nanoseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -45,6 +46,10 @@ pub(crate) fn serve(args: &[String]) -> Result<(), Failed> {
     let [setting, workload] = args else { return Err("`child` wants a setting and a workload".into()) };
     let setting = settings::named(setting)?;
     #[cfg(feature = "store")]
+    if let Some(operation) = workload.strip_prefix(crate::storage::PREFIX) {
+        return crate::storage::serve(&setting, operation);
+    }
+    #[cfg(feature = "store")]
     if workload != "empty" {
         use crate::bodies::{Batch, Get, Put, Scan, Store};
         use crate::calls::{Way, percolate_batch, percolate_put, percolate_scan};
@@ -64,9 +69,10 @@ pub(crate) fn serve(args: &[String]) -> Result<(), Failed> {
     answer(&setting, &Empty, setting.way.get())
 }
 
-type Function<B> = fn(&B, &str, usize) -> Result<<B as Body>::Out, Failure>;
+pub(crate) type Function<B> = fn(&B, &str, usize) -> Result<<B as Body>::Out, Failure>;
 
-fn answer<B: Body>(setting: &Setting, body: &B, function: Function<B>) -> Result<(), Failed> {
+/// Measures what standard input asks for.
+pub(crate) fn answer<B: Body>(setting: &Setting, body: &B, function: Function<B>) -> Result<(), Failed> {
     let measured = Measured { setting, installed: setting.install()?, body, function };
     for line in io::stdin().lock().lines() {
         let line = line?;
@@ -161,16 +167,23 @@ impl<B: Body> Measured<'_, B> {
     }
 
     fn piece(&self, function: Function<B>, around: Around, calls: usize) -> Result<Cost, Failed> {
-        let mut failed = None;
-        let mut run = |turns| failed = repeat(self.body, function, turns).err().or(failed.take());
-        let (cpu, wall) = (ThreadTime::try_now()?, Instant::now());
-        around.run(calls, &mut run);
-        let (wall, cpu) = (wall.elapsed(), cpu.try_elapsed()?);
-        #[expect(clippy::cast_precision_loss, reason = "some thousand calls")]
-        let each = |taken: Duration| taken.as_secs_f64() * 1e9 / calls as f64;
-        let cost = Cost { wall: each(wall), cpu: each(cpu) };
-        failed.map_or(Ok(cost), |error| Err(error.into()))
+        timed(calls, || {
+            let mut failed = None;
+            let mut run = |turns| failed = repeat(self.body, function, turns).err().or(failed.take());
+            around.run(calls, &mut run);
+            failed.map_or(Ok(()), Err)
+        })
     }
+}
+
+/// What each of the `calls` calls costs that `run` makes.
+pub(crate) fn timed(calls: usize, run: impl FnOnce() -> Result<(), Failed>) -> Result<Cost, Failed> {
+    let (cpu, wall) = (ThreadTime::try_now()?, Instant::now());
+    run()?;
+    let (wall, cpu) = (wall.elapsed(), cpu.try_elapsed()?);
+    #[expect(clippy::cast_precision_loss, reason = "some thousand calls")]
+    let each = |taken: Duration| taken.as_secs_f64() * 1e9 / calls as f64;
+    Ok(Cost { wall: each(wall), cpu: each(cpu) })
 }
 
 /// Nothing was lost, and nothing was recorded that should not be.
@@ -198,7 +211,7 @@ pub(crate) fn count(args: &[String]) -> Result<(), Failed> {
     setting.around.run(WARM_UP, &mut calls);
     counted(setting, count.parse()?, &mut calls);
     installed.flush()?;
-    failed.map_or(Ok(()), |error| Err(error.into()))
+    failed.map_or(Ok(()), Err)
 }
 
 /// What the tool counts: named to it.

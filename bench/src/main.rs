@@ -3,17 +3,30 @@
 //! Every setting runs in a process of its own, so that each installs what it needs globally, as programs do. The
 //! parent (`rounds.rs`) lets all of them run one after another, round by round, in an order shuffled for each round,
 //! and compares medians. What is installed is in `settings.rs`, one call written in each way in `calls.rs`, what is
-//! called in `bodies.rs`. `docs/benchmarks.md` says how to read the result.
+//! called in `bodies.rs`. The database beside what it stands on is in `storage.rs`, `insert.rs`, `search.rs` and
+//! `entities.rs`, on what `declarations.rs` reads. `docs/benchmarks.md` says how to read the result.
 
 mod bodies;
 mod calls;
 mod child;
 mod cpu;
+#[cfg(feature = "store")]
+mod declarations;
+#[cfg(feature = "store")]
+mod entities;
 mod export;
+#[cfg(feature = "store")]
+mod insert;
 mod instructions;
 mod report;
 mod rounds;
+#[cfg(feature = "store")]
+mod search;
 mod settings;
+#[cfg(feature = "store")]
+mod side_by_side;
+#[cfg(feature = "store")]
+mod storage;
 
 use std::error::Error;
 use std::io::{self, Write as _};
@@ -27,6 +40,11 @@ percolate-bench [PART..] [--rounds N] [--restarts N] [--only NAME,..]
 Parts, all of them when none is named:
   empty          an empty body: what the instrumentation alone costs, in nanoseconds
   store          calls of RocksDB (feature `store`), or one of them: get, put, scan, batch
+  storage        `Storage` beside RocksDB alone (feature `store`, as all that follow), or one operation: storage_get,
+                 storage_put, storage_scan, storage_batch, storage_multi_get
+  insert         `Database::insert` beside its parts
+  search         `Database::search` beside usearch alone, among ten and a hundred thousand texts
+  entities       a hundred thousand entities: loading, memory, opening again, rebuilding
   instructions   instructions of one call on an empty body (needs valgrind)
   cpu            CPU of the whole process for a million spans, through to a local OTLP receiver
 
@@ -36,6 +54,26 @@ Parts, all of them when none is named:
 
 Writes target/bench/overhead.json.
 ";
+
+const PARTS: [&str; 17] = [
+    "empty",
+    "store",
+    "get",
+    "put",
+    "scan",
+    "batch",
+    "storage",
+    "storage_get",
+    "storage_put",
+    "storage_scan",
+    "storage_batch",
+    "storage_multi_get",
+    "insert",
+    "search",
+    "entities",
+    "instructions",
+    "cpu",
+];
 
 /// What to measure, and how long.
 #[derive(Debug)]
@@ -55,7 +93,7 @@ impl Plan {
                 "--rounds" => plan.rounds = value()?.parse()?,
                 "--restarts" => plan.restarts = value()?.parse()?,
                 "--only" => plan.only = value()?.split(',').map(str::to_owned).collect(),
-                "empty" | "store" | "get" | "put" | "scan" | "batch" | "instructions" | "cpu" => plan.parts.push(arg),
+                part if PARTS.contains(&part) => plan.parts.push(arg),
                 _ => return Err(format!("unknown argument `{arg}`\n\n{HELP}").into()),
             }
         }
@@ -78,6 +116,8 @@ fn main() -> Result<(), Failed> {
         Some("count") => return child::count(&args.skip(1).collect::<Vec<_>>()),
         Some("spans") => return cpu::send(&args.skip(1).collect::<Vec<_>>()),
         Some("receiver") => return cpu::receive(),
+        #[cfg(feature = "store")]
+        Some("entities-child") => return entities::serve(&args.skip(1).collect::<Vec<_>>()),
         Some("help" | "--help" | "-h") => {
             io::stdout().write_all(HELP.as_bytes())?;
             return Ok(());
@@ -94,6 +134,8 @@ fn main() -> Result<(), Failed> {
             rounds::measure(&plan, workload, &mut report)?;
         }
     }
+    #[cfg(feature = "store")]
+    of_the_database(&plan, &mut report)?;
     if plan.has("instructions") {
         instructions::measure(&plan, &mut report)?;
     }
@@ -101,4 +143,24 @@ fn main() -> Result<(), Failed> {
         cpu::measure(&plan, &mut report)?;
     }
     report.write()
+}
+
+/// The parts that are about the database.
+#[cfg(feature = "store")]
+fn of_the_database(plan: &Plan, report: &mut report::Report) -> Result<(), Failed> {
+    for workload in storage::WORKLOADS {
+        if plan.has("storage") || plan.has(workload.name) {
+            rounds::measure(plan, workload, report)?;
+        }
+    }
+    if plan.has("insert") {
+        insert::measure(plan, report)?;
+    }
+    if plan.has("search") {
+        search::measure(plan, report)?;
+    }
+    if plan.has("entities") {
+        entities::measure(report)?;
+    }
+    Ok(())
 }

@@ -60,6 +60,9 @@ pub(crate) struct Report {
     /// Seconds of CPU of the whole process for a million spans, through to a local OTLP receiver.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) cpu_seconds_per_million_spans: BTreeMap<String, f64>,
+    /// A hundred thousand real entities; each name ends with its unit.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) entities: BTreeMap<String, f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -91,6 +94,7 @@ impl Report {
             settings: BTreeMap::new(),
             instructions: BTreeMap::new(),
             cpu_seconds_per_million_spans: BTreeMap::new(),
+            entities: BTreeMap::new(),
         }
     }
 

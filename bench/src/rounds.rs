@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::bodies::Workload;
+use crate::bodies::{Compared, Workload};
 use crate::child::Pair;
 use crate::report::{Report, Row};
 use crate::settings::{self, Setting};
@@ -64,12 +64,9 @@ pub(crate) fn median(values: &[f64]) -> f64 {
 pub(crate) fn measure(plan: &Plan, workload: Workload, report: &mut Report) -> Result<(), Failed> {
     let chosen: Vec<Setting> = settings::all()
         .into_iter()
-        .filter(|setting| plan.wants(setting.name))
-        .filter(|setting| {
-            workload.all_settings || ["bare", "percolate"].iter().any(|name| setting.name.starts_with(name))
-        })
+        .filter(|setting| plan.wants(setting.name) && workload.compared.has(setting.name))
         .collect();
-    let threads: &[usize] = if workload.all_settings { &[1, 2] } else { &[1] };
+    let threads: &[usize] = if workload.compared == Compared::All { &[1, 2] } else { &[1] };
     let mut measured: BTreeMap<(usize, &'static str), Vec<Pair>> = BTreeMap::new();
     let mut order = Order(0x9e37_79b9_7f4a_7c15);
     for restart in 1..=plan.restarts {
