@@ -460,6 +460,22 @@ impl Live {
         self.series.site
     }
 
+    /// Whether what runs between [`Live::enter`] and [`Live::exit`] can tell.
+    fn changes_its_thread(&self) -> bool {
+        let site = self.site();
+        let enters = match &self.mode {
+            Mode::Plain => false,
+            // What makes no spans need not know that none would be recorded.
+            Mode::UnsampledRoot(_) => !site.def.leaf,
+            Mode::Recorded(Recorded { more, .. }) => {
+                !site.def.leaf
+                    || more.as_ref().is_some_and(|more| more.span.is_some())
+                    || probe_of(site.def.system).is_some()
+            }
+        };
+        enters || !site.def.custom.is_empty()
+    }
+
     /// Makes this call the current one on this thread. `again` tells whether that happens more than once.
     fn enter(&mut self, inside: &mut Inside, again: bool) {
         let site = self.site();
@@ -610,6 +626,11 @@ impl Call {
     /// Whether something listens, so that the outcome matters.
     pub fn is_live(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Whether what runs inside the call's scope can tell.
+    pub(crate) fn changes_its_thread(&self) -> bool {
+        self.0.as_ref().is_some_and(Live::changes_its_thread)
     }
 
     /// Ends the call with what its value says.

@@ -30,7 +30,7 @@ impl<I, F> Counted<I, F> {
         I: Iterator,
         F: FnMut(&I::Item) -> Option<ErrorInfo>,
     {
-        Self { rows, run: Run { call: Some(call), failure, seen: 0, error: None } }
+        Self { rows, run: Run::new(call, failure) }
     }
 
     /// Counts the rows of a stream; `failure` says whether an item is an error.
@@ -39,15 +39,17 @@ impl<I, F> Counted<I, F> {
         I: Stream,
         F: FnMut(&I::Item) -> Option<ErrorInfo>,
     {
-        Self { rows, run: Run { call: Some(call), failure, seen: 0, error: None } }
+        Self { rows, run: Run::new(call, failure) }
     }
 }
 
 /// The call, and what it has seen.
 #[derive(Debug)]
 struct Run<F> {
-    /// `None` once it has ended.
+    /// `None` once it has ended, and where nothing listens.
     call: Option<Call>,
+    /// Whether a step inside the call differs from one outside. Many rows share the answer.
+    is_entered: bool,
     failure: F,
     seen: i64,
     /// The first error.
@@ -55,8 +57,17 @@ struct Run<F> {
 }
 
 impl<F> Run<F> {
+    fn new(call: Call, failure: F) -> Self {
+        let (is_entered, call) = (call.changes_its_thread(), call.is_live().then_some(call));
+        Self { call, is_entered, failure, seen: 0, error: None }
+    }
+
     /// One step of the iterator or stream, inside the call.
+    #[inline]
     fn inside<T>(&mut self, step: impl FnOnce() -> T) -> T {
+        if !self.is_entered {
+            return step();
+        }
         let scope = self.call.as_mut().map(Call::scope);
         let stepped = step();
         drop(scope);
@@ -64,11 +75,13 @@ impl<F> Run<F> {
     }
 
     /// What a step gave; `None` is the end.
+    #[inline]
     fn saw<T>(&mut self, item: Option<&T>)
     where
         F: FnMut(&T) -> Option<ErrorInfo>,
     {
         match item {
+            _ if self.call.is_none() => {}
             None => self.end(),
             Some(item) => match (self.failure)(item) {
                 None => self.seen += 1,
@@ -99,6 +112,7 @@ impl<F> Drop for Run<F> {
 impl<I: Iterator, F: FnMut(&I::Item) -> Option<ErrorInfo>> Iterator for Counted<I, F> {
     type Item = I::Item;
 
+    #[inline]
     fn next(&mut self) -> Option<I::Item> {
         let item = self.run.inside(|| self.rows.next());
         self.run.saw(item.as_ref());
