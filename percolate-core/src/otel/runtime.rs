@@ -321,8 +321,21 @@ impl Identity {
 
 // ---- which runtime is current ----
 
-static INSTALLED: AtomicPtr<Runtime> = AtomicPtr::new(std::ptr::null_mut());
-static SCOPES: AtomicUsize = AtomicUsize::new(0);
+/// What every call looks at, together: the more of it lies apart, the more has to come from memory.
+#[repr(align(64))]
+struct Listening {
+    installed: AtomicPtr<Runtime>,
+    /// Scopes that are open on any thread.
+    scopes: AtomicUsize,
+    /// The runtime of foreign set-ups, once a global meter provider was set.
+    ambient: OnceLock<Box<Runtime>>,
+}
+
+static LISTENING: Listening = Listening {
+    installed: AtomicPtr::new(std::ptr::null_mut()),
+    scopes: AtomicUsize::new(0),
+    ambient: OnceLock::new(),
+};
 
 thread_local! {
     static SCOPED: Cell<Option<&'static Runtime>> = const { Cell::new(None) };
@@ -342,7 +355,8 @@ pub struct AlreadyInstalled;
 /// # Errors
 /// [`AlreadyInstalled`] when there is one.
 pub fn install(runtime: &'static Runtime) -> Result<(), AlreadyInstalled> {
-    INSTALLED
+    LISTENING
+        .installed
         .compare_exchange(
             std::ptr::null_mut(),
             std::ptr::from_ref(runtime).cast_mut(),
@@ -355,7 +369,7 @@ pub fn install(runtime: &'static Runtime) -> Result<(), AlreadyInstalled> {
 
 /// Removes the process's runtime, if it is this one. Calls that are under way still report to it.
 pub fn uninstall(runtime: &'static Runtime) {
-    _ = INSTALLED.compare_exchange(
+    _ = LISTENING.installed.compare_exchange(
         std::ptr::from_ref(runtime).cast_mut(),
         std::ptr::null_mut(),
         Ordering::AcqRel,
@@ -366,13 +380,13 @@ pub fn uninstall(runtime: &'static Runtime) {
 /// Makes `runtime` this thread's own until the guard is dropped. For tests: nothing global is touched.
 #[must_use = "the scope ends when the guard is dropped"]
 pub fn scope(runtime: Option<&'static Runtime>) -> ScopeGuard {
-    SCOPES.fetch_add(1, Ordering::Relaxed);
+    LISTENING.scopes.fetch_add(1, Ordering::Relaxed);
     ScopeGuard { before: SCOPED.replace(runtime), not_send: std::marker::PhantomData }
 }
 
 /// The runtime scoped to this thread, for carrying it into another one.
 pub fn scoped() -> Option<&'static Runtime> {
-    if SCOPES.load(Ordering::Relaxed) == 0 { None } else { SCOPED.get() }
+    if LISTENING.scopes.load(Ordering::Relaxed) == 0 { None } else { SCOPED.get() }
 }
 
 /// Ends a [`scope`] when dropped.
@@ -385,7 +399,7 @@ pub struct ScopeGuard {
 impl Drop for ScopeGuard {
     fn drop(&mut self) {
         SCOPED.set(self.before);
-        SCOPES.fetch_sub(1, Ordering::Relaxed);
+        LISTENING.scopes.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -395,7 +409,7 @@ pub(crate) fn current() -> Option<&'static Runtime> {
     if let Some(runtime) = scoped() {
         return Some(runtime);
     }
-    let installed = INSTALLED.load(Ordering::Acquire);
+    let installed = LISTENING.installed.load(Ordering::Acquire);
     if !installed.is_null() {
         // SAFETY: only `install` stores a pointer, made from a `&'static Runtime`.
         #[expect(unsafe_code, reason = "an atomic reference without a lock on the way of every call")]
@@ -419,8 +433,7 @@ pub(crate) fn is_refused() -> bool {
 
 /// The runtime of foreign set-ups, once a global meter provider was set.
 fn ambient() -> Option<&'static Runtime> {
-    static AMBIENT: OnceLock<Runtime> = OnceLock::new();
-    if let Some(runtime) = AMBIENT.get() {
+    if let Some(runtime) = LISTENING.ambient.get() {
         return Some(runtime);
     }
     let calls = AMBIENT_CALLS.get();
@@ -433,12 +446,14 @@ fn ambient() -> Option<&'static Runtime> {
     if size_of_val(&*provider) == 0 {
         return None;
     }
-    Some(AMBIENT.get_or_init(|| Runtime {
-        registry: Registry::new(Some(Instruments::new(provider.as_ref(), &[], None))),
-        recorder: None,
-        sampler: None,
-        returned_rows: true,
-        reports: Reports::new(None, false, false),
+    Some(LISTENING.ambient.get_or_init(|| {
+        Box::new(Runtime {
+            registry: Registry::new(Some(Instruments::new(provider.as_ref(), &[], None))),
+            recorder: None,
+            sampler: None,
+            returned_rows: true,
+            reports: Reports::new(None, false, false),
+        })
     }))
 }
 

@@ -216,10 +216,13 @@ impl Site {
         Self { def, metadata, callsite: DefaultCallsite::new(metadata) }
     }
 
-    /// Whether some `tracing` layer may want this call's span.
+    /// Whether some `tracing` layer may want this call's span. Where there is no layer at all, neither the site nor its
+    /// metadata are looked at: they would have to come from memory.
     #[inline]
     pub(crate) fn is_watched(&'static self) -> bool {
-        *self.metadata.level() <= tracing_core::LevelFilter::current()
+        let most = tracing_core::LevelFilter::current();
+        most != tracing_core::LevelFilter::OFF
+            && *self.metadata.level() <= most
             && !self.callsite.interest().is_never()
             && has_subscriber()
     }
