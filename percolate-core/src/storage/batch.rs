@@ -1,9 +1,13 @@
 //! Several writes as one: all of them happen, or none.
 
-use rocksdb::WriteBatch;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use rocksdb::{BoundColumnFamily, WriteBatch};
 
 use super::db::Storage;
-use super::error::WriteError;
+use super::error::{UnknownColumnFamily, WriteError};
+use super::families::Family;
 use crate::{db_op, db_ops};
 
 /// Collects writes and commits them together. Nothing reaches the store before [`commit`](Self::commit); dropping
@@ -28,16 +32,39 @@ use crate::{db_op, db_ops};
 pub struct BatchWriter<'db> {
     storage: &'db Storage,
     writes: WriteBatch,
-    families: Families,
+    families: Families<'db>,
     /// What the batch holds when it holds exactly one write.
     only: Only,
 }
 
-/// The column families a batch touches, as far as telemetry asks.
-enum Families {
+/// The column families a batch touches, as far as telemetry asks. A single one is found once.
+enum Families<'db> {
     None,
-    One(String),
+    One(String, Family<'db>),
     Several,
+}
+
+impl<'db> Families<'db> {
+    /// The family `name`, of which a write is added.
+    fn find(
+        &mut self,
+        storage: &'db Storage,
+        name: &str,
+    ) -> Result<Cow<'_, Arc<BoundColumnFamily<'db>>>, UnknownColumnFamily> {
+        let is_known = matches!(self, Self::One(known, _) if known == name);
+        if !is_known {
+            let found = storage.family(name)?;
+            if !matches!(self, Self::None) {
+                *self = Self::Several;
+                return Ok(found);
+            }
+            *self = Self::One(name.to_owned(), found);
+        }
+        match self {
+            Self::One(_, family) => Ok(Cow::Borrowed(&**family)),
+            Self::None | Self::Several => storage.family(name),
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -58,8 +85,8 @@ impl<'db> BatchWriter<'db> {
     ///
     /// [`WriteError::UnknownColumnFamily`]; the batch stays as it was.
     pub fn put(&mut self, cf: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), WriteError> {
-        self.writes.put_cf(&*self.storage.family(cf)?, key, value);
-        self.note(cf, Only::Put);
+        self.writes.put_cf(&*self.families.find(self.storage, cf)?, key, value);
+        self.only = Only::Put;
         Ok(())
     }
 
@@ -69,8 +96,8 @@ impl<'db> BatchWriter<'db> {
     ///
     /// [`WriteError::UnknownColumnFamily`]; the batch stays as it was.
     pub fn delete(&mut self, cf: &str, key: impl AsRef<[u8]>) -> Result<(), WriteError> {
-        self.writes.delete_cf(&*self.storage.family(cf)?, key);
-        self.note(cf, Only::Delete);
+        self.writes.delete_cf(&*self.families.find(self.storage, cf)?, key);
+        self.only = Only::Delete;
         Ok(())
     }
 
@@ -128,17 +155,8 @@ impl BatchWriter<'_> {
     /// The column family, when all writes have the same one.
     fn single_cf(&self) -> Option<&str> {
         match &self.families {
-            Families::One(name) => Some(name),
+            Families::One(name, _) => Some(name),
             Families::None | Families::Several => None,
-        }
-    }
-
-    fn note(&mut self, cf: &str, kind: Only) {
-        self.only = kind;
-        match &self.families {
-            Families::None => self.families = Families::One(cf.to_owned()),
-            Families::One(name) if name != cf => self.families = Families::Several,
-            Families::One(_) | Families::Several => {}
         }
     }
 }

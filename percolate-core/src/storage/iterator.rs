@@ -160,6 +160,7 @@ impl<'db> Scan<'db> {
         Self { raw, column_family: column_family.to_owned(), reverse, state }
     }
 
+    #[inline]
     fn advance(&mut self) {
         match (self.state, self.reverse) {
             (State::NotStarted, false) => self.raw.seek_to_first(),
@@ -171,6 +172,7 @@ impl<'db> Scan<'db> {
         self.state = State::Walking;
     }
 
+    #[cold]
     fn end(&mut self) -> Option<Result<Entry, ReadError>> {
         self.state = State::Ended;
         let source = StorageError::from(self.raw.status().err()?);
@@ -181,6 +183,7 @@ impl<'db> Scan<'db> {
 impl Iterator for Scan<'_> {
     type Item = Result<Entry, ReadError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.state == State::Ended {
             return None;
