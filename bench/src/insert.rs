@@ -88,7 +88,7 @@ impl<'a> Inserts<'a> {
         let rocksdb = self.db.storage().rocksdb();
         let before = rocksdb.latest_sequence_number();
         let cost = timed(PIECE, || insert(entities))?;
-        let writes = rocksdb.get_updates_since(before + 1)?.map(|write| Ok(write?.1));
+        let writes = rocksdb.get_updates_since(before)?.map(|write| Ok(write?.1));
         let writes = writes.collect::<Result<Vec<_>, Failed>>()?;
         if writes.len() != expected {
             return Err(format!("{expected} writes were made, and the log has {}", writes.len()).into());

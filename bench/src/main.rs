@@ -3,8 +3,8 @@
 //! Every setting runs in a process of its own, so that each installs what it needs globally, as programs do. The
 //! parent (`rounds.rs`) lets all of them run one after another, round by round, in an order shuffled for each round,
 //! and compares medians. What is installed is in `settings.rs`, one call written in each way in `calls.rs`, what is
-//! called in `bodies.rs`. The database beside what it stands on is in `storage.rs`, `insert.rs`, `search.rs` and
-//! `entities.rs`, on what `declarations.rs` reads. `docs/benchmarks.md` says how to read the result.
+//! called in `bodies.rs`. The database beside what it stands on is in `storage.rs`, `insert.rs`, `search.rs`,
+//! `sql.rs` and `entities.rs`, on what `declarations.rs` reads. `docs/benchmarks.md` says how to read the result.
 
 mod bodies;
 mod calls;
@@ -25,6 +25,8 @@ mod search;
 mod settings;
 #[cfg(feature = "store")]
 mod side_by_side;
+#[cfg(feature = "sql")]
+mod sql;
 #[cfg(feature = "store")]
 mod storage;
 
@@ -44,6 +46,7 @@ Parts, all of them when none is named:
                  storage_put, storage_scan, storage_batch, storage_multi_get
   insert         `Database::insert` beside its parts
   search         `Database::search` beside usearch alone, among ten and a hundred thousand texts
+  sql            one question through SQL, by an index and by reading everything (feature `sql`)
   entities       a hundred thousand entities: loading, memory, opening again, rebuilding
   instructions   instructions of one call on an empty body (needs valgrind)
   cpu            CPU of the whole process for a million spans, through to a local OTLP receiver
@@ -55,7 +58,7 @@ Parts, all of them when none is named:
 Writes target/bench/overhead.json.
 ";
 
-const PARTS: [&str; 17] = [
+const PARTS: [&str; 18] = [
     "empty",
     "store",
     "get",
@@ -70,6 +73,7 @@ const PARTS: [&str; 17] = [
     "storage_multi_get",
     "insert",
     "search",
+    "sql",
     "entities",
     "instructions",
     "cpu",
@@ -158,6 +162,10 @@ fn of_the_database(plan: &Plan, report: &mut report::Report) -> Result<(), Faile
     }
     if plan.has("search") {
         search::measure(plan, report)?;
+    }
+    #[cfg(feature = "sql")]
+    if plan.has("sql") {
+        sql::measure(plan, report)?;
     }
     if plan.has("entities") {
         entities::measure(report)?;
