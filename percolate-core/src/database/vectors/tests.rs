@@ -478,11 +478,18 @@ fn a_search_needs_no_tokio_runtime_and_inside_one_holds_no_task_up_while_it_load
     let hits = db.search("crates", "key value store", 1, None).now_or_never();
     assert_eq!(hits.unwrap().unwrap().len(), 1);
     drop(db);
-    let db = Database::open(dir.path()).unwrap();
-    wait(async {
-        let search = db.search("crates", "key value store", 1, None);
-        let mut search = std::pin::pin!(search);
-        assert!(search.as_mut().now_or_never().is_none(), "the index is loaded elsewhere");
-        assert_eq!(search.await.unwrap().len(), 1);
-    });
+    // A thread elsewhere may be done before the first poll is. It is not each time.
+    let waited = || {
+        let db = Database::open(dir.path()).unwrap();
+        wait(async {
+            let search = db.search("crates", "key value store", 1, None);
+            let mut search = std::pin::pin!(search);
+            let at_once = search.as_mut().now_or_never();
+            let waited = at_once.is_none();
+            let hits = if let Some(hits) = at_once { hits } else { search.await };
+            assert_eq!(hits.unwrap().len(), 1);
+            waited
+        })
+    };
+    assert!((0..100).any(|_| waited()), "the index is loaded where it holds up others");
 }
