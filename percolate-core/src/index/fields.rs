@@ -6,7 +6,9 @@ use std::ops::Bound;
 
 use super::{IndexEntry, Indexed};
 use crate::schema::entity::field_value;
-use crate::storage::keys::{self, FieldValue, ValueRange};
+#[cfg(feature = "sql")]
+use crate::storage::keys::ValueRange;
+use crate::storage::keys::{self, FieldValue};
 use crate::storage::{ScanRange, column_families};
 
 /// The entries of an entity, one for each indexed field.
@@ -41,6 +43,7 @@ pub(crate) fn range(
 }
 
 /// Which entries hold a value that belongs to `values`.
+#[cfg(feature = "sql")]
 pub(crate) fn value_range(tenant: &str, table: &str, field: &str, values: &ValueRange) -> ScanRange {
     let (first, end) = values.field_index_keys(tenant, table, field);
     ScanRange::all().from(first).before(end)

@@ -85,8 +85,8 @@ pub enum QueryError {
     },
     /// Queries may not hold that much at a time.
     #[error(
-        "the query needs more memory than the {limit} bytes that queries may hold; ask for fewer rows or columns, or raise \
-         `query_memory_limit`"
+        "the query needs more memory than the {limit} bytes that queries may hold; ask for fewer rows or columns, or \
+         raise `query_memory_limit`"
     )]
     Memory {
         /// The limit.

@@ -133,7 +133,7 @@ fn with_parameters(
     failed: impl Fn(DataFusionError) -> Error,
 ) -> Result<LogicalPlan, Error> {
     let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    reads.verify_plan(&plan).map_err(&failed)?;
+    reads.verify_plan(&plan).map_err(|_| statement::refused("a part of the query that does not read"))?;
     let names = plan.get_parameter_names().map_err(&failed)?;
     let positions = names.iter().filter_map(|name| name.strip_prefix('$')?.parse::<usize>().ok());
     let (wanted, given) = (positions.max().unwrap_or(0), parameters.len());

@@ -194,6 +194,7 @@ fn judge(statement: &AnyStatement, verb: &str) -> Result<(), QueryError> {
 
 fn judge_query(query: &Query) -> Result<(), QueryError> {
     match &*query.body {
+        SetExpr::Query(query) => judge_query(query),
         SetExpr::Insert(_) => Err(refused("INSERT")),
         SetExpr::Update(_) => Err(refused("UPDATE")),
         SetExpr::Delete(_) => Err(refused("DELETE")),
@@ -203,7 +204,7 @@ fn judge_query(query: &Query) -> Result<(), QueryError> {
     }
 }
 
-fn refused(statement: &str) -> QueryError {
+pub(super) fn refused(statement: &str) -> QueryError {
     let instead = match statement {
         "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "REPLACE" | "TRUNCATE" => {
             "Use `insert`, `upsert`, `update` or `delete` of the database"
