@@ -371,6 +371,7 @@ fn check_directory(path: &Path, options: &StorageOptions) -> Result<bool, OpenEr
     match fs::metadata(path) {
         Ok(found) if !found.is_dir() => Err(OpenError::NotADirectory { path: path.to_owned() }),
         Ok(_) if path.join("CURRENT").exists() => Ok(true),
+        Ok(_) if holds_data(path) => Err(OpenError::Incomplete { path: path.to_owned() }),
         Ok(_) if options.create_if_missing && !options.read_only => Ok(false),
         Ok(_) => Err(missing()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -385,6 +386,12 @@ fn check_directory(path: &Path, options: &StorageOptions) -> Result<bool, OpenEr
         }
         Err(error) => Err(OpenError::Denied { path: path.to_owned(), source: Box::new(error) }),
     }
+}
+
+/// Whether tables or logs of RocksDB lie in a directory.
+fn holds_data(path: &Path) -> bool {
+    let is_data = |file: &Path| file.extension().is_some_and(|extension| extension == "sst" || extension == "log");
+    fs::read_dir(path).into_iter().flatten().flatten().any(|entry| is_data(&entry.path()))
 }
 
 fn list_families(path: &Path) -> Result<Vec<String>, OpenError> {

@@ -230,6 +230,16 @@ pub enum OpenError {
         /// What RocksDB said.
         source: StorageError,
     },
+    /// Data of a database are there without the file that says which of them count, as after an incomplete copy. Making
+    /// a database there would remove them.
+    #[error(
+        "the database at {} lacks its file `CURRENT`; copy it whole, or restore it from a backup or a checkpoint",
+        path.display()
+    )]
+    Incomplete {
+        /// The path given.
+        path: PathBuf,
+    },
     /// The directory holds a RocksDB database that was not made by percolate.
     #[error("the database at {} holds data but no percolate format version; it was made by something else", path.display())]
     Foreign {
@@ -291,6 +301,7 @@ impl ErrorType for OpenError {
             Self::Missing { .. } => "Missing",
             Self::Locked { .. } => "Locked",
             Self::Denied { .. } => "Denied",
+            Self::Incomplete { .. } => "Incomplete",
             Self::Foreign { .. } => "Foreign",
             Self::NewerFormat { .. } => "NewerFormat",
             Self::Corrupt { source, .. } | Self::DiskFull { source, .. } | Self::Storage { source, .. } => {

@@ -166,6 +166,20 @@ fn a_damaged_database_is_reported_as_such() {
 }
 
 #[test]
+fn a_database_without_its_list_of_files_is_refused_and_left_as_it_is() {
+    let (dir, storage) = temporary();
+    storage.put("a", b"key", b"value").unwrap();
+    storage.flush().unwrap();
+    drop(storage);
+    let (current, aside) = (dir.path().join("CURRENT"), dir.path().join("aside"));
+    fs::rename(&current, &aside).unwrap();
+    let error = Storage::open(dir.path(), StorageOptions::new()).unwrap_err();
+    assert!(matches!(error, OpenError::Incomplete { .. }), "{error:?}");
+    fs::rename(&aside, &current).unwrap();
+    assert_eq!(open(dir.path()).get("a", b"key").unwrap().unwrap(), b"value");
+}
+
+#[test]
 fn damage_inside_the_log_is_an_error_and_not_a_silent_loss() {
     let (dir, storage) = temporary();
     for key in 0..100_u8 {
