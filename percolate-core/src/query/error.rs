@@ -135,7 +135,8 @@ impl fmt::Display for Columns<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |column: &str| column.rsplit('.').next().unwrap_or_default().to_owned();
         let wanted = name(self.column);
-        if let Some(same) = self.known.iter().map(|known| name(known)).find(|known| known.to_lowercase() == wanted) {
+        let is_same = |known: &String| *known != wanted && known.to_lowercase() == wanted;
+        if let Some(same) = self.known.iter().map(|known| name(known)).find(is_same) {
             return write!(formatter, "write `\"{same}\"`: names with capital letters need double quotes");
         }
         match self.known {

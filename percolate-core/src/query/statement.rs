@@ -43,6 +43,7 @@ impl Statement {
         };
         let words = words_of(&tokens);
         check_size(&tokens)?;
+        refuse_samples(&tokens)?;
         refuse_files(&tokens)?;
         let parser = DFParserBuilder::new(sql).with_dialect(&DIALECT).with_recursion_limit(MAX_RECURSION).build();
         let mut statements =
@@ -138,6 +139,14 @@ fn is_operator(token: &Token) -> bool {
     }
 }
 
+/// DataFusion passes over `TABLESAMPLE`, and gives every row.
+fn refuse_samples(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
+    if tokens.iter().any(|token| is_keyword(&token.token, "TABLESAMPLE")) {
+        return Err(QueryError::Unsupported { reason: "TABLESAMPLE; use `ORDER BY random() LIMIT`".to_owned() });
+    }
+    Ok(())
+}
+
 /// `FROM 'file.csv'` is how DataFusion's own shell reads files.
 fn refuse_files(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
     let names_file = |pair: &[TokenWithSpan]| {
@@ -200,6 +209,7 @@ fn judge_query(query: &Query) -> Result<(), QueryError> {
         SetExpr::Delete(_) => Err(refused("DELETE")),
         SetExpr::Merge(_) => Err(refused("MERGE")),
         SetExpr::Select(select) if select.into.is_some() => Err(refused("SELECT INTO")),
+        _ if !query.locks.is_empty() => Err(refused("SELECT FOR UPDATE")),
         _ => Ok(()),
     }
 }

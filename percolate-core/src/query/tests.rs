@@ -321,6 +321,7 @@ fn what_does_more_than_read_is_refused() {
         "WITH x AS (SELECT 1) INSERT INTO articles (slug) SELECT 'x'".to_owned(),
         "SELECT * INTO t FROM articles".to_owned(),
         "(INSERT INTO articles (slug) VALUES ('x'))".to_owned(),
+        "SELECT * FROM articles FOR UPDATE".to_owned(),
     ];
     for sql in refused {
         let error = refusal(&db, &sql);
@@ -364,6 +365,14 @@ fn a_mistake_is_answered_with_what_to_do() {
         (
             "SELECT firstName FROM \"People\"",
             "there is no column `firstname`; write `\"firstName\"`: names with capital letters need double quotes",
+        ),
+        (
+            "SELECT \"People\".id FROM \"People\" p",
+            "there is no column `People.id`; there are `p.id`, `p.firstName`, `p.created_at`, `p.updated_at`",
+        ),
+        (
+            "SELECT * FROM authors TABLESAMPLE (10)",
+            "the query asks for what is not supported: TABLESAMPLE; use `ORDER BY random() LIMIT`",
         ),
         (
             "DESCRIBE artcles",
