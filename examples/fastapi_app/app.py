@@ -125,6 +125,11 @@ def create_app() -> FastAPI:
     async def list_of_years(since: int, until: int) -> list[dict[str, Any]]:
         return await db().find("articles", "year", ge=since, le=until)
 
+    @app.get("/years")
+    async def years(most: int = 10) -> list[dict[str, Any]]:
+        counted = "SELECT year, count(*) AS articles FROM articles GROUP BY year ORDER BY articles DESC, year LIMIT $1"
+        return await db().query(counted, [most])
+
     @app.get("/search")
     async def search(q: str) -> list[dict[str, Any]]:
         hits = await db().search("articles", q, 5)

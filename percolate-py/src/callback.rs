@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use percolate_core::otel::carry;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use tokio::sync::Notify;
 
@@ -142,8 +142,16 @@ struct Called {
 }
 
 impl Callback {
-    pub(crate) fn new(function: Py<PyAny>) -> Self {
-        Self(Arc::new(Called { function, error: Mutex::new(None), failed: AtomicBool::new(false) }))
+    /// `name` is the argument that it was given as.
+    ///
+    /// # Errors
+    /// `TypeError` for what cannot be called.
+    pub(crate) fn new(py: Python<'_>, name: &str, function: Py<PyAny>) -> PyResult<Self> {
+        if !function.bind(py).is_callable() {
+            let type_name = function.bind(py).get_type().name()?;
+            return Err(PyTypeError::new_err(format!("{name} must be a function, not {type_name}")));
+        }
+        Ok(Self(Arc::new(Called { function, error: Mutex::new(None), failed: AtomicBool::new(false) })))
     }
 
     /// Tells it how much is done; `Break` once it has failed.

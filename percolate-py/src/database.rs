@@ -210,6 +210,9 @@ impl PyDatabase {
         if let Some(namespace) = namespace {
             storage = storage.namespace(namespace);
         }
+        if path.as_os_str().is_empty() {
+            return Err(PyValueError::new_err("the path of a database is empty; give it a directory"));
+        }
         refuse_after_fork(&path)?;
         let mut options = DatabaseOptions::new().tenant(tenant).storage(storage);
         if let Some(bytes) = query_memory_limit {
@@ -837,7 +840,7 @@ impl PyDatabase {
         trace_context: Option<TraceArgument>,
         search: impl FnOnce(&Database, Option<&SearchFilter<'_>>) -> PyResult<Result<Vec<Hit>, Error>> + Send,
     ) -> PyResult<Bound<'py, PyList>> {
-        let condition = condition.map(Callback::new);
+        let condition = condition.map(|function| Callback::new(py, "where", function)).transpose()?;
         let filter = condition.clone().map(|filter| move |entity: &Entity| filter.approves(&entity.to_json()));
         let hits = self.work(py, trace_context, |database| {
             Ok(search(database, filter.as_ref().map(|filter| filter as &SearchFilter<'_>)))
@@ -876,7 +879,7 @@ impl PyDatabase {
         trace_context: Option<TraceArgument>,
         rebuild: impl FnOnce(&IndexManager) -> Result<IndexReport, Error> + Send + 'static,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let progress = on_progress.map(Callback::new);
+        let progress = on_progress.map(|function| Callback::new(py, "on_progress", function)).transpose()?;
         let mine = progress.clone();
         let report = self.long_work(py, trace_context, move |database, stop| {
             let stop = stop.clone();

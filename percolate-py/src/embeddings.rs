@@ -49,7 +49,7 @@ pub(crate) fn provider_of(embedder: &Bound<'_, PyAny>) -> PyResult<Arc<dyn Embed
 ///
 /// Raises:
 ///     EmbeddingError: The endpoint is no URL, or the key cannot be sent in a header.
-///     ValueError: `timeout` is no number of seconds.
+///     ValueError: `timeout` is no number of seconds, or `dimensions` is 0.
 ///
 /// Examples:
 ///     >>> HttpEmbeddings("http://localhost:8080/v1/embeddings", "minilm", 384).dimensions
@@ -78,6 +78,9 @@ impl PyHttpEmbeddings {
         attempts: u32,
         send_baggage: Option<bool>,
     ) -> PyResult<Self> {
+        if dimensions == 0 {
+            return Err(PyValueError::new_err("dimensions must be a positive int, not 0"));
+        }
         let timeout = Duration::try_from_secs_f64(timeout)
             .map_err(|_| PyValueError::new_err(format!("timeout must be a number of seconds from 0, not {timeout}")))?;
         let mut options = HttpEmbeddingsOptions::new(endpoint, model, dimensions)

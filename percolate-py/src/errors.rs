@@ -39,7 +39,13 @@ create_exception!(percolate_rocks, ForkedError, PercolateError, "The database wa
 
 macro_rules! add_all {
     ($module:ident: $($name:ident),* $(,)?) => {
-        $($module.add(stringify!($name), $module.py().get_type::<$name>())?;)*
+        $(
+            let exception = $module.py().get_type::<$name>();
+            // What telemetry says where nothing more is known; `raised` says more.
+            exception.setattr("error_type", stringify!($name).trim_end_matches("Error"))?;
+            $module.add(stringify!($name), exception)?;
+        )*
+        $module.py().get_type::<PercolateError>().setattr("status_code", $module.py().None())?;
     };
 }
 
@@ -107,6 +113,9 @@ pub(crate) fn cause_of(py: Python<'_>, error: &dyn StdError) -> Option<PyErr> {
     let source = error.source()?;
     if let Some(python) = source.downcast_ref::<PyErr>() {
         return Some(python.clone_ref(py));
+    }
+    if let Some(error) = source.downcast_ref::<Error>() {
+        return Some(raised(py, error));
     }
     let cause = PercolateError::new_err(source.to_string());
     cause.set_cause(py, cause_of(py, source));

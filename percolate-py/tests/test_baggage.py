@@ -167,8 +167,12 @@ def test_a_refusal_of_the_endpoint_is_an_embedding_error(endpoint: Endpoint) -> 
     with pytest.raises(percolate_rocks.EmbeddingError) as caught:
         HttpEmbeddings(endpoint.url, "model-1", 2).embed(["one"])
     assert caught.value.error_type == "400"
-    with pytest.raises(percolate_rocks.EmbeddingError):
-        HttpEmbeddings("not a url", "model-1", 2)
+    for wrong in ("not a url", "localhost:8080"):
+        with pytest.raises(percolate_rocks.EmbeddingError) as caught:
+            HttpEmbeddings(wrong, "model-1", 2)
+        assert caught.value.error_type == "configuration"
+    with pytest.raises(ValueError, match="dimensions"):
+        HttpEmbeddings(endpoint.url, "model-1", 0)
     with pytest.raises(ValueError, match="timeout"):
         HttpEmbeddings(endpoint.url, "model-1", 2, timeout=-1)
 

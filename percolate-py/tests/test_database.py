@@ -198,6 +198,18 @@ def test_errors_are_a_tree_that_names_the_kind(db: Database, tmp_path: Path) -> 
         Database(tmp_path / "file")
 
 
+def test_every_error_has_a_type_and_a_status() -> None:
+    kinds = [kind for kind in vars(percolate_rocks).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert len(kinds) >= 20
+    for kind in kinds:
+        assert (kind("x").error_type, kind("x").status_code) == (kind.__name__.removesuffix("Error"), None)
+
+
+def test_a_database_without_a_path_is_refused() -> None:
+    with pytest.raises(ValueError, match="give it a directory"):
+        Database("")
+
+
 def test_errors_can_be_pickled() -> None:
     error = pickle.loads(pickle.dumps(percolate_rocks.ExistsError("x")))
     assert type(error) is percolate_rocks.ExistsError

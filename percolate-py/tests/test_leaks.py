@@ -71,6 +71,27 @@ def test_a_hundred_thousand_calls_leave_nothing_behind(db: Database, kind: str) 
         provider.shutdown()
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads its own memory from /proc")
+def test_thousands_of_queries_leave_nothing_behind(db: Database) -> None:
+    db.insert_many("articles", [{"slug": str(n), "year": n} for n in range(500)])
+
+    def many(queries: int) -> None:
+        for _ in range(queries):
+            result = db.query_arrow("SELECT year, count(*) AS n FROM articles WHERE year > $1 GROUP BY year", [250])
+            result.__arrow_c_stream__()
+            assert len(result.to_dicts()) == 249
+            with pytest.raises(percolate_rocks.QueryError):
+                db.query("SELECT nothing FROM articles")
+        gc.collect()
+
+    many(500)
+    memory, objects = resident(), len(gc.get_objects())
+    many(1500)
+    assert len(gc.get_objects()) - objects < 200
+    # One result of 500 rows that stayed with each query would be fifteen times this.
+    assert resident() - memory < GROWTH
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts its threads in /proc")
 def test_configuring_again_and_again_leaves_no_threads_behind(db: Database) -> None:
     def threads() -> int:

@@ -59,6 +59,10 @@ def test_an_exception_in_where_is_raised(tmp_path: Path) -> None:
         db.generate_embeddings("articles")
         with pytest.raises(KeyError, match="nothing"):
             db.search("articles", "x", where=lambda entity: entity["nothing"])
+        with pytest.raises(TypeError, match="where must be a function, not str"):
+            db.search("articles", "x", where="slug")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="on_progress must be a function, not int"):
+            db.rebuild_indexes(on_progress=5)  # type: ignore[arg-type]
 
 
 def test_an_embedder_in_python_works_inside_the_rust_span(tmp_path: Path, percolate_spans: CapturedSpans) -> None:
@@ -142,8 +146,12 @@ def test_a_job_that_fails_says_why(tmp_path: Path) -> None:
             db.submit("flush_wal", "articles")
         with pytest.raises(ValueError, match="unknown task"):
             db.submit("compress")  # type: ignore[arg-type]
-        assert db.background_status()["failed"] == 1
-        assert db.background_status()["retried"] == 2
+        with pytest.raises(percolate_rocks.JobError) as unknown:
+            db.submit("save_index", "nothing").wait()
+        assert isinstance(unknown.value.__cause__, percolate_rocks.UnknownTableError)
+        assert unknown.value.__cause__.error_type == "UnknownTable"
+        assert db.background_status()["failed"] == 2
+        assert db.background_status()["retried"] == 4
 
 
 def test_every_task_can_be_handed_in_and_followed(tmp_path: Path, percolate_spans: CapturedSpans) -> None:

@@ -158,6 +158,9 @@ impl HttpEmbeddings {
     pub fn new(options: HttpEmbeddingsOptions) -> Result<Self, EmbeddingError> {
         let wrong = |source: Box<dyn std::error::Error + Send + Sync>| failure(&options.model, "configuration", source);
         let endpoint: Uri = options.endpoint.parse().map_err(|error| wrong(Box::new(error)))?;
+        if !matches!(endpoint.scheme_str(), Some("http" | "https")) {
+            return Err(wrong("the endpoint must begin with http:// or https://".into()));
+        }
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(key) = &options.api_key {

@@ -147,11 +147,11 @@ def force_flush(timeout: float = 30.0) -> bool:
         >>> percolate_rocks.force_flush(timeout=5)
         True
     """
-    deadline = time.monotonic() + timeout
+    started = time.monotonic()
     flushed: bool = _native._force_flush(timeout)
     spans = _state.spans
     if spans is not None:
-        left = max(0.0, deadline - time.monotonic())
+        left = max(0.0, started + timeout - time.monotonic())
         flushed = spans.flush_processors(left) and flushed
     return flushed
 

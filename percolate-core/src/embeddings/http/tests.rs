@@ -164,5 +164,8 @@ fn the_key_is_in_no_debug_output() {
     let options = HttpEmbeddingsOptions::new("http://localhost/", "model-1", 2).api_key("the-key");
     let provider = HttpEmbeddings::new(options.clone()).unwrap();
     assert!(!format!("{options:?} {provider:?}").contains("the-key"));
-    assert!(HttpEmbeddings::new(HttpEmbeddingsOptions::new("not a url", "m", 1)).is_err());
+    for wrong in ["not a url", "localhost:8080", "/v1/embeddings", "ftp://localhost/"] {
+        let error = HttpEmbeddings::new(HttpEmbeddingsOptions::new(wrong, "m", 1)).unwrap_err();
+        assert_eq!(kind(&error), "configuration", "{wrong}");
+    }
 }
