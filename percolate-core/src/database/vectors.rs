@@ -17,7 +17,7 @@ use super::{Database, Error};
 use crate::admin::IndexReport;
 use crate::embeddings::BatchEmbedder;
 use crate::index::saved;
-use crate::index::vectors::{self, Keep, Neighbour, VectorError, VectorIndex};
+use crate::index::vectors::{self, Neighbour, VectorError, VectorIndex};
 use crate::otel::{JobStatus, Rows};
 use crate::schema::Schema;
 use crate::schema::entity::{Entity, Record, RecordParts};
@@ -28,8 +28,8 @@ use crate::{background_job, db_op, db_ops};
 /// How many entities are embedded, or marked, in one go.
 const PAGE: usize = 256;
 
-/// Decides which entities a search may find. It is asked in the middle of the search, while indexes are held: it must
-/// neither search nor delete, nor make vectors.
+/// Decides which entities a search may find. It is asked about the nearest first, and no more often than is needed to
+/// find as many as are wanted.
 pub type SearchFilter<'a> = dyn Fn(&Entity) -> bool + Sync + 'a;
 
 /// An entity that a search found.
@@ -444,31 +444,61 @@ impl Database {
         filter: Option<&SearchFilter<'_>>,
     ) -> Result<Vec<Hit>, Error> {
         let table = schema.table();
-        let keep = |id| filter.is_some_and(|filter| self.get_quietly(table, id).is_some_and(|entity| filter(&entity)));
-        let keep = filter.map(|_| &keep as Keep<'_>);
         let mut found: Vec<Neighbour> = Vec::new();
         for field in self.embedded_fields(schema) {
-            if let Some(loaded) = self.loaded(table, &field)?.loaded() {
-                found.extend(loaded.index.search(vector, k, keep)?);
-            }
+            found.extend(match filter {
+                None => self.nearest_in(table, &field, vector, k)?,
+                Some(filter) => self.nearest_kept(table, &field, vector, k, filter)?,
+            });
         }
-        found.sort_by(|left, right| left.distance.total_cmp(&right.distance));
-        let mut seen = HashSet::new();
-        found.retain(|neighbour| seen.insert(neighbour.id));
-        found.truncate(k);
+        let found = nearest_of(found, k);
         let ids: Vec<Uuid> = found.iter().map(|neighbour| neighbour.id).collect();
-        let records = self.records(table, &ids)?;
         let hit = |(neighbour, record): (Neighbour, Option<Record>)| {
             let record = record.filter(|record| !record.deleted)?;
             Some(Hit { entity: record.into_entity(neighbour.id), distance: neighbour.distance })
         };
-        Ok(found.into_iter().zip(records).filter_map(hit).collect())
+        Ok(found.into_iter().zip(self.records(table, &ids)?).filter_map(hit).collect())
     }
 
-    /// What a filter looks at. An entity that cannot be read is not kept; reading the hits reports the failure.
-    fn get_quietly(&self, table: &str, id: Uuid) -> Option<Entity> {
-        let record = self.record(table, id).ok().flatten()?;
-        (!record.deleted).then(|| record.into_entity(id))
+    fn nearest_in(&self, table: &str, field: &Field, vector: &[f32], k: usize) -> Result<Vec<Neighbour>, Error> {
+        let reading = self.loaded(table, field)?;
+        Ok(reading.loaded().map(|loaded| loaded.index.search(vector, k)).transpose()?.unwrap_or_default())
+    }
+
+    /// The nearest vectors of a field whose entities the filter keeps: asked for more and more of the nearest, until
+    /// enough are kept or there are no more. The filter is asked about the nearest first, and no index is held meanwhile.
+    fn nearest_kept(
+        &self,
+        table: &str,
+        field: &Field,
+        vector: &[f32],
+        k: usize,
+        filter: &SearchFilter<'_>,
+    ) -> Result<Vec<Neighbour>, Error> {
+        let (mut seen, mut kept) = (HashSet::new(), Vec::new());
+        let mut wanted = k.saturating_mul(4).max(64);
+        while kept.len() < k {
+            let mut found = self.nearest_in(table, field, vector, wanted)?;
+            let is_last = found.len() < wanted;
+            found.retain(|neighbour| seen.insert(neighbour.id));
+            for page in found.chunks(PAGE) {
+                let ids: Vec<Uuid> = page.iter().map(|neighbour| neighbour.id).collect();
+                for (neighbour, record) in page.iter().zip(self.records(table, &ids)?) {
+                    let entity = record.filter(|record| !record.deleted).map(|record| record.into_entity(neighbour.id));
+                    if kept.len() < k && entity.is_some_and(|entity| filter(&entity)) {
+                        kept.push(*neighbour);
+                    }
+                }
+                if kept.len() == k {
+                    break;
+                }
+            }
+            if is_last {
+                break;
+            }
+            wanted = wanted.saturating_mul(4);
+        }
+        Ok(kept)
     }
 
     /// Brings the indexes of a table into memory where it holds no other task up: one that has to be made takes long.
@@ -650,6 +680,15 @@ impl Source for Rebuild<'_> {
     fn generation(&mut self) -> Result<Uuid, Stopped> {
         Ok(self.stored.generation()?)
     }
+}
+
+/// The `k` nearest, nearest first, each entity once.
+fn nearest_of(mut found: Vec<Neighbour>, k: usize) -> Vec<Neighbour> {
+    found.sort_by(|left, right| left.distance.total_cmp(&right.distance));
+    let mut seen = HashSet::new();
+    found.retain(|neighbour| seen.insert(neighbour.id));
+    found.truncate(k);
+    found
 }
 
 /// The texts to embed, in the order of entities and, for each, of fields.

@@ -7,18 +7,14 @@
 //! As bytes: kind 2; the number of vectors (u64, big-endian); for each its label (u64, big-endian) and id (16 bytes);
 //! then the graph as usearch writes it.
 
-use std::any::Any;
-use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use usearch::ffi::Matches;
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 use uuid::Uuid;
 
-use super::vectors::{Keep, Neighbour, VectorError, VectorIndex, check_dimensions, distance, has_direction};
+use super::vectors::{Neighbour, VectorError, VectorIndex, check_dimensions, has_direction};
 
 const KIND: u8 = 2;
 const HEAD: usize = 9;
@@ -81,41 +77,6 @@ impl Hnsw {
     fn reserve(&self, capacity: usize) -> Result<(), VectorError> {
         self.graph.reserve_capacity_and_threads(capacity, self.contexts.count).map_err(failed)
     }
-
-    /// Walks the graph until `k` vectors are kept. Gives also how many were asked about, each once.
-    fn search_kept(&self, query: &[f32], k: usize, keep: Keep<'_>) -> Result<(Matches, usize), VectorError> {
-        let (asked, panic) = (Cell::new(0), RefCell::new(None::<Box<dyn Any + Send>>));
-        let keep_label = |label: u64| {
-            asked.set(asked.get() + 1);
-            let Some(id) = self.ids.get(&label).filter(|_| panic.borrow().is_none()) else { return false };
-            // A panic must not unwind through usearch: it goes on behind it.
-            catch_unwind(AssertUnwindSafe(|| keep(*id))).unwrap_or_else(|cause| {
-                *panic.borrow_mut() = Some(cause);
-                false
-            })
-        };
-        let context = self.contexts.take();
-        let found = self.graph.filtered_search(query, k, keep_label);
-        drop(context);
-        if let Some(cause) = panic.into_inner() {
-            resume_unwind(cause);
-        }
-        Ok((found.map_err(failed)?, asked.get()))
-    }
-
-    /// Compares with every vector, or with those that `keep` accepts.
-    fn search_all(&self, query: &[f32], k: usize, keep: Option<Keep<'_>>) -> Result<Vec<Neighbour>, VectorError> {
-        let mut vector = vec![0.0; query.len()];
-        let mut found = Vec::new();
-        for (id, label) in self.labels.iter().filter(|(id, _)| keep.is_none_or(|keep| keep(**id))) {
-            if self.graph.get(*label, &mut vector).map_err(failed)? == 1 {
-                found.push(Neighbour { id: *id, distance: distance(query, &vector) });
-            }
-        }
-        found.sort_by(|left, right| left.distance.total_cmp(&right.distance));
-        found.truncate(k);
-        Ok(found)
-    }
 }
 
 /// The contexts that searches of the graph need. usearch has as many as were reserved, and a search that finds none
@@ -172,22 +133,16 @@ impl VectorIndex for Hnsw {
         Ok(())
     }
 
-    fn search(&self, query: &[f32], k: usize, keep: Option<Keep<'_>>) -> Result<Vec<Neighbour>, VectorError> {
+    fn search(&self, query: &[f32], k: usize) -> Result<Vec<Neighbour>, VectorError> {
         check_dimensions(self.graph.dimensions(), query)?;
         let k = k.min(self.ids.len());
         if k == 0 || !has_direction(query) {
             return Ok(Vec::new());
         }
-        let (found, reached) = match keep {
-            None => {
-                let _context = self.contexts.take();
-                (self.graph.search(query, k).map_err(failed)?, 0)
-            }
-            Some(keep) => self.search_kept(query, k, keep)?,
-        };
-        // A search that finds too few has come by every vector that it could reach.
-        if found.keys.len() < k && reached < self.ids.len() {
-            return self.search_all(query, k, keep);
+        let _context = self.contexts.take();
+        let mut found = self.graph.search(query, k).map_err(failed)?;
+        if found.keys.len() < k {
+            found = self.graph.exact_search(query, k).map_err(failed)?;
         }
         let neighbour = |(label, distance): (&u64, &f32)| {
             Some(Neighbour { id: *self.ids.get(label)?, distance: distance.max(0.0) })
@@ -310,8 +265,8 @@ mod tests {
             let (mut right, mut wanted) = (0, 0);
             for _ in 0..queries {
                 let query = query();
-                let truth = self.exact.search(&query, k, None).unwrap();
-                let found = self.graph.search(&query, k, None).unwrap();
+                let truth = self.exact.search(&query, k).unwrap();
+                let found = self.graph.search(&query, k).unwrap();
                 assert_eq!(found.len(), k.min(self.exact.len()));
                 // Vectors at the same distance are as good as each other.
                 let limit = truth.last().map_or(0.0, |last| last.distance) + 1e-5;
@@ -323,25 +278,10 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_keeps_one_in_a_thousand_loses_none_of_them() {
-        let both = Both::new(10_000, random(1));
-        let kept = |id: Uuid| id.as_u128() % 1000 == 3;
-        let mut query = random(2);
-        for k in [5, 10, 500] {
-            let query = query();
-            let found = both.graph.search(&query, k, Some(&kept)).unwrap();
-            let ids = |found: Vec<Neighbour>| found.into_iter().map(|neighbour| neighbour.id).collect::<Vec<_>>();
-            assert_eq!(ids(found), ids(both.exact.search(&query, k, Some(&kept)).unwrap()), "k = {k}");
-        }
-    }
-
-    #[test]
     fn as_many_are_found_as_are_asked_for() {
         let both = Both::new(3_000, random(3));
         assert!(both.recall(10, 500, random(4)) >= 95);
-        let third = |id: Uuid| id.as_u128().is_multiple_of(3);
-        assert_eq!(both.graph.search(&random(5)(), 700, Some(&third)).unwrap().len(), 700);
-        assert_eq!(both.graph.search(&random(6)(), 5_000, None).unwrap().len(), 3_000);
+        assert_eq!(both.graph.search(&random(6)(), 5_000).unwrap().len(), 3_000);
     }
 
     #[test]

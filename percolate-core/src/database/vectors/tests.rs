@@ -493,3 +493,58 @@ fn a_search_needs_no_tokio_runtime_and_inside_one_holds_no_task_up_while_it_load
     };
     assert!((0..100).any(|_| waited()), "the index is loaded where it holds up others");
 }
+
+/// A thousand entities in ten groups, one of them of two.
+fn groups() -> (tempfile::TempDir, Database) {
+    let (dir, db) = temporary();
+    let group = |name| if name % 500 == 7 { 0 } else { 1 + name % 9 };
+    let entity = |name: u64| json!({ "name": name, "about": format!("word{name} of many"), "group": group(name) });
+    db.insert_batch("crates", &(10..1010).map(entity).collect::<Vec<_>>()).unwrap();
+    embed(&db);
+    (dir, db)
+}
+
+#[test]
+fn a_filter_that_keeps_few_finds_all_of_them_and_one_that_keeps_many_is_asked_about_few() {
+    let (_dir, db) = groups();
+    let asked = AtomicUsize::new(0);
+    let search = |k, group: u64| {
+        asked.store(0, Ordering::Relaxed);
+        let filter = |entity: &Entity| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            entity.data["group"] == group
+        };
+        let hits = wait(db.search("crates", "word507 of many", k, Some(&filter))).unwrap();
+        assert!(hits.windows(2).all(|pair| pair[0].distance <= pair[1].distance));
+        hits.iter().map(|hit| hit.entity.data["name"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(search(5, 0), [507, 1007]);
+    assert_eq!(asked.load(Ordering::Relaxed), 1004, "each once");
+    assert_eq!(search(100, 3).len(), 100);
+    assert_eq!(search(500, 3).len(), 111);
+    assert_eq!(search(3, 4).len(), 3);
+    assert!(asked.load(Ordering::Relaxed) < 300);
+    assert!(search(0, 4).is_empty());
+}
+
+#[test]
+fn a_filter_may_use_the_database_and_may_panic() {
+    let (_dir, db) = groups();
+    let filter = |entity: &Entity| {
+        if entity.data["name"] == 12 {
+            db.delete("crates", entity.id).unwrap();
+        }
+        !found(&db, "store", 1).is_empty()
+    };
+    assert_eq!(wait(async { db.search("crates", "word12", 1, None).await }).unwrap()[0].entity.data["name"], 12);
+    let vector = OfflineEmbeddings::new().vector("word12 of many");
+    db.search_vector("crates", &vector, 5, Some(&filter)).unwrap();
+    assert!(!found(&db, "word12 of many", 5).contains(&12));
+    let panics = |_: &Entity| panic!("on purpose");
+    let searched = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        db.search_vector("crates", &vector, 5, Some(&panics))
+    }));
+    assert!(searched.is_err());
+    assert_eq!(found(&db, "word507 of many", 1), [507]);
+    clean(&db);
+}
