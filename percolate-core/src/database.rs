@@ -154,11 +154,14 @@ impl Database {
             return Err(SchemaError::KeyFieldChanged { table: table.to_owned() }.into());
         }
         let reindex = old.as_ref().is_some_and(|old| old.indexed_fields() != schema.indexed_fields());
-        let embed_anew = old.is_some_and(|old| old.embedding_fields() != schema.embedding_fields());
+        let embed_anew = old.as_ref().is_some_and(|old| old.embedding_fields() != schema.embedding_fields());
         let mut batch = self.storage().batch();
         batch.put(SCHEMAS, keys::schema_key(&self.tenant, table), schema.source().to_string())?;
         if reindex || embed_anew {
             batch.put(META, keys::unfinished_key(&self.tenant, table), [u8::from(embed_anew)])?;
+        }
+        if old.is_some_and(|old| !schema.has_rules_of(&old)) {
+            batch.put(META, keys::changed_rules_key(&self.tenant, table), [])?;
         }
         batch.commit()?;
         let mut schemas = self.core.schemas.write().unwrap_or_else(PoisonError::into_inner);

@@ -25,7 +25,12 @@ pub(super) enum Access {
     /// Through the key index.
     Keys(Vec<String>),
     /// Through the index of a field. The ranges are sorted and do not overlap.
-    Field { field: String, ranges: Vec<ValueRange> },
+    Field {
+        field: String,
+        ranges: Vec<ValueRange>,
+        /// Whether rows would be missed that hold what the schema forbids.
+        trusts_rules: bool,
+    },
     /// All of a table, or those whose ids lie within the bounds, both included.
     Scan { first: Option<Uuid>, last: Option<Uuid> },
 }
@@ -46,7 +51,8 @@ impl Access {
                 Source::Field(field) => by_key(schema, field, restriction).or_else(|| {
                     let indexed = schema.indexed_fields().contains(field);
                     let ranges = indexed.then(|| index_ranges(&column.kind, restriction)).flatten()?;
-                    Some(Self::Field { field: field.clone(), ranges })
+                    let trusts_rules = column.kind != Kind::Json && restriction.allows(&FieldValue::Null);
+                    Some(Self::Field { field: field.clone(), ranges, trusts_rules })
                 }),
                 Source::CreatedAt | Source::UpdatedAt | Source::Data => None,
             }?;
@@ -74,7 +80,9 @@ impl fmt::Display for Access {
         match self {
             Self::Ids(ids) => write!(formatter, "by id, {}", counted(ids.len(), "id")),
             Self::Keys(keys) => write!(formatter, "by key, {}", counted(keys.len(), "key")),
-            Self::Field { field, ranges } => write!(formatter, "index of {field}, {}", counted(ranges.len(), "range")),
+            Self::Field { field, ranges, .. } => {
+                write!(formatter, "index of {field}, {}", counted(ranges.len(), "range"))
+            }
             Self::Scan { first: None, last: None } => formatter.write_str("all rows"),
             Self::Scan { .. } => formatter.write_str("a range of ids"),
         }
@@ -114,24 +122,36 @@ fn by_key(schema: &Schema, field: &str, restriction: &Restriction) -> Option<Acc
 }
 
 /// The index entries of all rows whose column has an allowed value; `None` when the index cannot tell.
-///
-/// Null in a column may stand for a value that its type cannot hold, and lists and objects are in no index. So only
-/// the index of a field that is shown whatever it holds finds nulls.
 fn index_ranges(kind: &Kind, restriction: &Restriction) -> Option<Vec<ValueRange>> {
     if *kind == Kind::Json {
         let entries = restriction.values()?.iter().map(entries_shown_as).collect::<Option<Vec<_>>>()?;
         return Some(tidy(entries.concat()));
     }
-    if restriction.allows(&FieldValue::Null) {
-        return None;
+    let mut entries = if restriction.allows(&FieldValue::Null) { entries_shown_as_null(kind)? } else { Vec::new() };
+    let present = restriction.ranges.iter().map(|range| range.and(&ValueRange::present()));
+    let present = present.filter(|range| !range.is_empty());
+    entries.extend::<Vec<_>>(match kind {
+        Kind::Float => present.map(|range| range.rounded()).collect(),
+        Kind::Date => present.map(|range| texts_of_days(&range, |day| day, 0)).collect(),
+        Kind::Timestamp => present.map(|range| texts_of_days(&range, |micros| micros.div_euclid(DAY), 1)).collect(),
+        _ => present.collect(),
+    });
+    Some(tidy(entries))
+}
+
+/// The entries of what a column shows as null: null, and what the schema allows but the type cannot hold. Where the
+/// schema has always had these rules there is nothing else, and no list or object, which are in no index.
+fn entries_shown_as_null(kind: &Kind) -> Option<Vec<ValueRange>> {
+    let null = ValueRange::at(&FieldValue::Null);
+    match kind {
+        Kind::Text | Kind::Boolean | Kind::Float => Some(vec![null]),
+        Kind::Integer => {
+            let below = ValueRange::numbers().before(&FieldValue::Integer(i64::MIN));
+            Some(vec![null, below, ValueRange::numbers().after(&FieldValue::Integer(i64::MAX))])
+        }
+        // Any text may be there.
+        Kind::Date | Kind::Timestamp | Kind::Json | Kind::List(_) => None,
     }
-    let ranges = restriction.ranges.iter();
-    Some(tidy(match kind {
-        Kind::Float => ranges.map(ValueRange::rounded).collect(),
-        Kind::Date => ranges.map(|range| texts_of_days(range, |day| day, 0)).collect(),
-        Kind::Timestamp => ranges.map(|range| texts_of_days(range, |micros| micros.div_euclid(DAY), 1)).collect(),
-        _ => ranges.cloned().collect(),
-    }))
 }
 
 /// The entries of the values that a column of anything shows as `shown`: the string, and what it is as JSON.

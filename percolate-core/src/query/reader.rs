@@ -252,7 +252,12 @@ impl<'s> Found<'s> {
             Access::Field { .. } if snapshot.get(META, keys::unfinished_key(tenant, table))?.is_some() => {
                 Self::all(tenant, snapshot, table, None, None)
             }
-            Access::Field { field, ranges } => {
+            Access::Field { trusts_rules: true, .. }
+                if snapshot.get(META, keys::changed_rules_key(tenant, table))?.is_some() =>
+            {
+                Self::all(tenant, snapshot, table, None, None)
+            }
+            Access::Field { field, ranges, .. } => {
                 let walks = match &ranges[..] {
                     [first, .., last] if ranges.len() > MAX_RANGES => vec![first.to(last)],
                     ranges => ranges.to_vec(),

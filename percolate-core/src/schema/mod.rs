@@ -187,6 +187,16 @@ impl Schema {
         &self.embedding_fields
     }
 
+    /// Whether this schema judges entities as `other` does: nothing but percolate's own words differs.
+    pub(crate) fn has_rules_of(&self, other: &Self) -> bool {
+        let rules = |schema: &Self| {
+            let mut rules = schema.source.as_object().cloned().unwrap_or_default();
+            rules.retain(|word, _| ![KEY_FIELD, INDEXED_FIELDS, EMBEDDING_FIELDS].contains(&word.as_str()));
+            rules
+        };
+        rules(self) == rules(other)
+    }
+
     /// Judges data against the schema.
     pub fn check(&self, data: &Value) -> Result<(), EntityError> {
         if !data.is_object() {

@@ -6,6 +6,7 @@
 //! | `meta` | the word `format` | format version, u32, big-endian |
 //! | `meta` | `vectors`, tenant, table, field | generation of the field's vectors, 16 bytes |
 //! | `meta` | `unfinished`, tenant, table | entities do not all follow a changed schema yet; 1 byte, 1 if they are embedded anew |
+//! | `meta` | `changed_rules`, tenant, table | the table may hold entities that its schema forbids; empty |
 //! | `schemas` | tenant, table | the registered schema, JSON |
 //! | `entities` | tenant, table, id | entity record (see `schema::entity`) |
 //! | `key_index` | tenant, table, key | id, 16 bytes |

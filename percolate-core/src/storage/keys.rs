@@ -444,6 +444,11 @@ pub fn unfinished_key(tenant: &str, table: &str) -> Vec<u8> {
     KeyBuilder::new().text("unfinished").text(tenant).text(table).build()
 }
 
+/// Key in `meta` of a table whose rules have changed since its first schema: it may hold what its schema forbids.
+pub fn changed_rules_key(tenant: &str, table: &str) -> Vec<u8> {
+    KeyBuilder::new().text("changed_rules").text(tenant).text(table).build()
+}
+
 /// The beginning of every [`unfinished_key`].
 pub fn unfinished_prefix() -> Vec<u8> {
     KeyBuilder::new().text("unfinished").build()
