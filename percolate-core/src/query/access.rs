@@ -48,7 +48,7 @@ impl Access {
             }
             let way = match &column.source {
                 Source::Id => by_id(restriction),
-                Source::Field(field) => by_key(schema, field, restriction).or_else(|| {
+                Source::Field(field) => by_key(schema, field, &column.kind, restriction).or_else(|| {
                     let indexed = schema.indexed_fields().contains(field);
                     let ranges = indexed.then(|| index_ranges(&column.kind, restriction)).flatten()?;
                     let trusts_rules = column.kind != Kind::Json && restriction.allows(&FieldValue::Null);
@@ -107,8 +107,9 @@ fn by_id(restriction: &Restriction) -> Option<Access> {
     (first.is_some() || last.is_some()).then_some(Access::Scan { first, last })
 }
 
-fn by_key(schema: &Schema, field: &str, restriction: &Restriction) -> Option<Access> {
-    if schema.key_field() != Some(field) {
+fn by_key(schema: &Schema, field: &str, kind: &Kind, restriction: &Restriction) -> Option<Access> {
+    let shows_keys = matches!(kind, Kind::Text | Kind::Json | Kind::Integer | Kind::Float);
+    if schema.key_field() != Some(field) || !shows_keys {
         return None;
     }
     // As `Schema::key_of` writes them. No entity has another key.

@@ -552,6 +552,31 @@ fn a_property_named_like_a_system_column_wins() {
 }
 
 #[test]
+fn a_key_of_any_type_is_found() {
+    let (_dir, db) = temporary();
+    let cases = [
+        (json!({ "type": "string" }), json!("7"), "'7'"),
+        (json!({ "type": "integer" }), json!(7), "7"),
+        (json!({ "type": "number" }), json!(7), "7"),
+        (json!({ "type": "string", "format": "date" }), json!("2026-01-07"), "'2026-01-07'"),
+        (
+            json!({ "type": "string", "format": "date-time" }),
+            json!("2026-01-07T00:00:00Z"),
+            "'2026-01-07T01:00:00+01:00'",
+        ),
+        (json!({}), json!(7), "'7'"),
+        (json!({}), json!("7"), "'7'"),
+    ];
+    for (n, (rules, key, constant)) in cases.into_iter().enumerate() {
+        let table = format!("t{n}");
+        db.register_schema(&table, &json!({ "properties": { "k": rules }, "key_field": "k" })).unwrap();
+        db.insert(&table, &json!({ "k": key })).unwrap();
+        let sql = format!("SELECT count(*) FROM {table} WHERE k = {constant}");
+        assert_eq!(json!(rows(&db, &sql)), json!([[1]]), "{rules}");
+    }
+}
+
+#[test]
 fn tenants_see_their_own_tables_only() {
     let (_dir, db) = library();
     let other = db.for_tenant("other");
