@@ -8,8 +8,8 @@ use futures_util::FutureExt as _;
 use serde_json::json;
 
 use super::*;
-use crate::DatabaseOptions;
 use crate::embeddings::{EmbeddingError, EmbeddingFuture, EmbeddingProvider, OfflineEmbeddings};
+use crate::{DatabaseOptions, VectorError};
 
 const TEXTS: [&str; 4] = [
     "an embedded store of keys and values",
