@@ -19,6 +19,7 @@ mod values;
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::{Array as _, RecordBatch};
 use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::error::DataFusionError;
@@ -171,12 +172,18 @@ async fn collect(session: &SessionState, plan: &LogicalPlan) -> Result<QueryResu
     let mut stream = execute_stream(plan, session.task_ctx())?;
     while let Some(batch) = stream.next().await {
         let batch = batch?;
-        held.try_grow(batch.get_array_memory_size())?;
+        held.try_grow(size_of(&batch)?)?;
         if batch.num_rows() > 0 {
             batches.push(batch);
         }
     }
     Ok(QueryResult::new(schema, batches))
+}
+
+/// The bytes of a batch's own rows: several batches may be parts of the same buffers.
+fn size_of(batch: &RecordBatch) -> Result<usize, DataFusionError> {
+    let sizes = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size());
+    Ok(sizes.sum::<Result<usize, _>>()?)
 }
 
 #[cfg(test)]

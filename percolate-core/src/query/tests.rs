@@ -664,6 +664,14 @@ fn a_query_that_needs_too_much_memory_fails_and_the_next_one_works() {
 }
 
 #[test]
+fn a_result_counts_by_its_own_rows() {
+    let (_dir, db) = temporary();
+    // DataFusion gives the groups as parts of one batch, which weighs 10 MB and not that for each of 74 parts.
+    let sql = "SELECT value, count(*) FROM generate_series(1, 600000) GROUP BY value";
+    assert_eq!(wait(db.query(sql)).unwrap().num_rows(), 600_000);
+}
+
+#[test]
 fn a_query_nested_or_chained_beyond_measure_is_refused() {
     let (_dir, db) = library();
     let nested = |levels: usize| format!("SELECT {}1{}", "(".repeat(levels), ")".repeat(levels));
