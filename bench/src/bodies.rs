@@ -35,6 +35,7 @@ pub(crate) enum Compared {
 
 impl Compared {
     /// Whether a setting is among them.
+    #[cfg_attr(not(feature = "store"), expect(unused_variables, reason = "without a store all are compared"))]
     pub(crate) fn has(self, setting: &str) -> bool {
         match self {
             Self::All => true,
