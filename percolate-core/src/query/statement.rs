@@ -1,9 +1,11 @@
 //! Reading the text of a query, and refusing what does more than read the tables.
 
+use std::ops::ControlFlow;
+
 use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement as AnyStatement};
-use datafusion::sql::sqlparser::ast::{Query, SetExpr, Statement as SqlStatement};
+use datafusion::sql::sqlparser::ast::{Query, SetExpr, Statement as SqlStatement, visit_relations};
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 use serde_json::Value;
@@ -13,6 +15,10 @@ use crate::otel::query_text::{DIALECT, is_keyword, is_literal};
 
 /// Operators in one query. Chains of them become trees as deep as they are long.
 const MAX_OPERATORS: usize = 1000;
+/// Queries in one text: those of `WITH` may stand upon each other.
+const MAX_SELECTS: usize = 100;
+/// Tables in one text, each as often as it is named. Planning a join takes much more time with each.
+const MAX_TABLES: usize = 64;
 /// Brackets and `CASE` within each other. The parser tries some of them in two ways, so that each level may double the
 /// time it takes to find a mistake.
 const MAX_NESTING: usize = 16;
@@ -53,6 +59,7 @@ impl Statement {
         }
         let inner = statements.pop_front().ok_or(QueryError::Empty)?;
         judge(&inner, &verb)?;
+        check_tables(&inner)?;
         Ok(Self { inner, words })
     }
 }
@@ -101,7 +108,35 @@ fn place(location: Location) -> Option<(u64, u64)> {
     (location.line > 0).then_some((location.line, location.column))
 }
 
+fn check_tables(statement: &AnyStatement) -> Result<(), QueryError> {
+    let tables = match statement {
+        AnyStatement::Statement(statement) => count_tables(statement),
+        AnyStatement::Explain(explained) => return check_tables(&explained.statement),
+        _ => 0,
+    };
+    if tables > MAX_TABLES {
+        let reason = format!("it names tables {tables} times, {MAX_TABLES} are allowed");
+        return Err(QueryError::TooLarge { reason });
+    }
+    Ok(())
+}
+
+fn count_tables(statement: &SqlStatement) -> usize {
+    let mut tables = 0;
+    // It never breaks off.
+    _ = visit_relations(statement, |_| {
+        tables += 1;
+        ControlFlow::<()>::Continue(())
+    });
+    tables
+}
+
 fn check_size(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
+    let selects = tokens.iter().filter(|token| is_keyword(&token.token, "SELECT")).count();
+    if selects > MAX_SELECTS {
+        let reason = format!("{selects} queries within it, {MAX_SELECTS} are allowed");
+        return Err(QueryError::TooLarge { reason });
+    }
     let operators = tokens.iter().filter(|token| is_operator(&token.token)).count();
     if operators > MAX_OPERATORS {
         let reason = format!("{operators} operators, {MAX_OPERATORS} are allowed; `IN (…)` takes a list of any length");

@@ -680,7 +680,22 @@ fn a_query_nested_or_chained_beyond_measure_is_refused() {
     let chain = |length: usize| format!("SELECT slug FROM articles WHERE {}", vec!["year = 1"; length].join(" OR "));
     let sums = |length: usize| format!("SELECT {}", vec!["born"; length].join(" + ") + " FROM authors");
     let unions = |length: usize| vec!["SELECT 1"; length].join(" UNION ALL ");
+    let ctes = |length: usize| {
+        let each = (1..length).map(|n| format!(", a{n} AS (SELECT x FROM a{})", n - 1)).collect::<String>();
+        format!("WITH a0 AS (SELECT 1 AS x){each} SELECT x FROM a{}", length - 1)
+    };
+    let joins = |length: usize| {
+        let each = (1..length).map(|n| format!(" JOIN authors a{n} ON a{n}.id = a0.id")).collect::<String>();
+        format!("SELECT count(*) FROM authors a0{each}")
+    };
+    let tables = |length: usize| {
+        let each = (0..length).map(|n| format!("authors a{n}")).collect::<Vec<_>>().join(", ");
+        format!("SELECT 1 FROM {each} LIMIT 1")
+    };
     for (sql, what) in [
+        (ctes(900), "queries upon each other"),
+        (joins(900), "joins"),
+        (tables(10_000), "tables"),
         (nested(100_000), "nested"),
         (subqueries(10_000), "subqueries"),
         (chain(100_000), "chain"),
@@ -698,7 +713,8 @@ fn a_query_nested_or_chained_beyond_measure_is_refused() {
         );
     }
     // What is allowed runs, on the small stack of a thread of tokio.
-    for sql in [nested(16), subqueries(16), chain(450), sums(900), unions(200)] {
+    assert!(matches!(refusal(&db, &tables(65)), Error::Query(QueryError::TooLarge { .. })));
+    for sql in [nested(16), subqueries(16), chain(450), sums(900), unions(100), ctes(64), joins(40), tables(64)] {
         rows(&db, &sql);
     }
     let list = (0..20_000).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
