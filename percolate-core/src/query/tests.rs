@@ -681,11 +681,11 @@ fn a_query_nested_or_chained_beyond_measure_is_refused() {
     let sums = |length: usize| format!("SELECT {}", vec!["born"; length].join(" + ") + " FROM authors");
     let unions = |length: usize| vec!["SELECT 1"; length].join(" UNION ALL ");
     let ctes = |length: usize| {
-        let each = (1..length).map(|n| format!(", a{n} AS (SELECT x FROM a{})", n - 1)).collect::<String>();
+        let each = (1..length).map(|n| format!(", a{n} AS (SELECT x FROM a{})", n - 1)).collect::<Vec<_>>().concat();
         format!("WITH a0 AS (SELECT 1 AS x){each} SELECT x FROM a{}", length - 1)
     };
     let joins = |length: usize| {
-        let each = (1..length).map(|n| format!(" JOIN authors a{n} ON a{n}.id = a0.id")).collect::<String>();
+        let each = (1..length).map(|n| format!(" JOIN authors a{n} ON a{n}.id = a0.id")).collect::<Vec<_>>().concat();
         format!("SELECT count(*) FROM authors a0{each}")
     };
     let tables = |length: usize| {
