@@ -15,7 +15,7 @@ help:
 	@echo "make test    every test: Rust, doctests, compile errors, examples, the wheel (a few minutes)"
 	@echo "make lint    format check, clippy and documentation, warnings denied (about a minute)"
 	@echo "make wheel   build the Python wheel into $(TARGET)/wheels (a minute)"
-	@echo "make bench   run the benchmarks (minutes; the first time builds RocksDB once more, optimised)"
+	@echo "make bench   run the benchmarks (a quarter of an hour; the first time builds RocksDB once more, optimised)"
 	@echo "make fmt     format the Rust code"
 	@echo "make doc     build the documentation into $(TARGET)/doc"
 	@echo "make setup   check the machine and install what is missing: libclang, a C++ compiler, .venv"
@@ -68,7 +68,7 @@ doc:
 bench:
 	@scripts/setup.sh rust
 	@echo "==> the first time builds RocksDB and DataFusion once more, optimised (25 minutes); then some minutes on an idle machine"
-	cargo run --release --package percolate-bench --features store,fastrace,autometrics
+	cargo run --release --package percolate-bench --features store,sql,fastrace,autometrics
 	@scripts/setup.sh python
 	@echo "==> capturing the current Python span (a minute)"
 	scripts/bench-wheel.sh

@@ -37,13 +37,19 @@ fn among(entities: &[Value], plan: &Plan, tokio: &Runtime, report: &mut Report) 
     let dir = tempfile::tempdir()?;
     let db = Database::open(dir.path())?;
     db.register_schema(TABLE, &declarations::schema())?;
-    entities.chunks(1000).try_for_each(|entities| db.insert_batch(TABLE, entities).map(drop))?;
+    let mut ids = Vec::with_capacity(size);
+    for entities in entities.chunks(1000) {
+        ids.extend(db.insert_batch(TABLE, entities)?);
+    }
     let EmbeddingReport { embedded, waiting, .. } = tokio.block_on(db.generate_embeddings(TABLE))?;
     if (embedded, waiting) != (size, 0) {
         return Err(format!("{embedded} of {size} texts were embedded").into());
     }
     let embeddings = OfflineEmbeddings::new();
-    let vectors: Vec<_> = entities.iter().map(|entity| embeddings.vector(text(entity))).collect();
+    let mut vectors: Vec<_> =
+        ids.into_iter().zip(entities).map(|(id, entity)| (id, embeddings.vector(text(entity)))).collect();
+    // In the order of the store: where neighbours lie in memory is part of what a search costs.
+    vectors.sort_by_key(|(id, _)| *id);
     let building = Instant::now();
     let alone = graph(&vectors)?;
     let alone_took = building.elapsed();
@@ -85,9 +91,9 @@ fn among(entities: &[Value], plan: &Plan, tokio: &Runtime, report: &mut Report) 
 }
 
 /// As percolate's own index makes it.
-fn graph(vectors: &[Vec<f32>]) -> Result<Index, Failed> {
+fn graph(vectors: &[(Uuid, Vec<f32>)]) -> Result<Index, Failed> {
     let graph = Index::new(&IndexOptions {
-        dimensions: vectors.first().map_or(0, Vec::len),
+        dimensions: vectors.first().map_or(0, |(_, vector)| vector.len()),
         metric: MetricKind::Cos,
         quantization: ScalarKind::F32,
         connectivity: 16,
@@ -96,7 +102,7 @@ fn graph(vectors: &[Vec<f32>]) -> Result<Index, Failed> {
         multi: false,
     })?;
     graph.reserve(vectors.len())?;
-    for (label, vector) in (0..).zip(vectors) {
+    for (label, (_, vector)) in (0..).zip(vectors) {
         graph.add(label, vector)?;
     }
     Ok(graph)
