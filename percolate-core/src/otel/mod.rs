@@ -17,6 +17,7 @@ mod pipeline;
 mod probe;
 pub mod query_text;
 mod queue;
+mod quiet;
 mod record;
 pub mod runtime;
 pub(crate) mod site;

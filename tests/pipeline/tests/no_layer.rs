@@ -1,12 +1,16 @@
-//! A subscriber without percolate's layer is told so, once; percolate's own calls are exported all the same. One test:
-//! it owns what is global here.
+//! A subscriber without percolate's layer is told so, once; percolate's own calls are exported all the same, and other
+//! people's events cost what they cost before. One test: it owns what is global here.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use percolate_core::db_op;
 use percolate_core::otel::{Environment, Telemetry};
+use tracing::subscriber::Interest;
+use tracing::{Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::prelude::*;
 
 #[db_op(get, cf)]
@@ -33,17 +37,38 @@ impl Write for Written {
     }
 }
 
+/// Wants every event once and for all, and counts how often it is asked again.
+#[derive(Clone, Default)]
+struct Asked(Arc<AtomicUsize>);
+
+impl<S: Subscriber> Layer<S> for Asked {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::always()
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        self.0.fetch_add(usize::from(metadata.target() == "somebody"), Ordering::Relaxed);
+        true
+    }
+}
+
 #[test]
 fn a_subscriber_without_our_layer_is_told_once() {
     let messages = Written::default();
     let for_fmt = messages.clone();
     let fmt = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || for_fmt.clone());
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(fmt)).expect("nobody else is here");
+    let asked = Asked::default();
+    let subscriber = tracing_subscriber::registry().with(fmt).with(asked.clone());
+    tracing::subscriber::set_global_default(subscriber).expect("nobody else is here");
     let written = Written::default();
     let guard = Telemetry::builder().environment(Environment::empty()).console_writer(written.clone()).install();
     let guard = guard.expect("it is the first");
     tracing::info_span!("request").in_scope(|| get("articles"));
     guard.force_flush(Duration::from_secs(20)).expect("the console takes everything");
+    for _ in 0..10 {
+        tracing::info!(target: "somebody", "event");
+    }
+    assert_eq!(asked.0.load(Ordering::Relaxed), 0, "a second dispatcher makes `tracing` ask for every event");
     guard.shutdown(Duration::from_secs(20)).expect("the console takes everything");
     assert!(!guard.status().layer_in_subscriber);
     assert_eq!(messages.text().matches("Telemetry::layer()").count(), 1, "{}", messages.text());

@@ -9,6 +9,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use crate::otel::quiet::quiet;
+
 /// How often a waiting thread looks whether the pipeline is closing meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -65,12 +67,6 @@ impl Driver {
             thread::park_timeout(left.min(LOOK));
         }
     }
-}
-
-/// While it lives, what this thread does makes no telemetry: exporting must not cause more to export.
-pub(super) fn quiet() -> (opentelemetry::ContextGuard, tracing::subscriber::DefaultGuard) {
-    let suppressed = opentelemetry::Context::enter_telemetry_suppressed_scope();
-    (suppressed, tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default()))
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use opentelemetry::Context;
 use opentelemetry_sdk::trace::SpanProcessor;
 
 use super::Record;
 use super::convert::Converter;
+use crate::otel::quiet::quiet;
 
 /// Records in one buffer before it is handed over.
 const BLOCK: usize = 512;
@@ -159,8 +159,7 @@ impl Recorder {
 
 fn convert_until_closed(todo: &Receiver<Work>, shared: &Weak<Shared>, processors: &[Arc<dyn SpanProcessor>]) {
     // What processors and exporters do here must not be instrumented in turn.
-    let _suppressed = Context::enter_telemetry_suppressed_scope();
-    let _silent = tracing::subscriber::set_default(tracing::subscriber::NoSubscriber::default());
+    let _quiet = quiet();
     let mut converter = Converter::new();
     let mut next_round = Instant::now() + IDLE;
     let mut has_worked = false;

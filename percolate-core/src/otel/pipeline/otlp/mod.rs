@@ -22,9 +22,9 @@ use tonic::transport::{Channel, Endpoint};
 
 use self::http::HttpTransport;
 pub(super) use self::timed::{TimedLogs, TimedMetrics, batched_logs};
-use super::drive::quiet;
 use super::error::TelemetryError;
 use super::settings::{OtlpCompression, OtlpProtocol, OtlpSettings};
+use crate::otel::quiet::quiet;
 
 /// The thread `percolate-otlp`. It ends when this is dropped.
 #[derive(Debug)]
