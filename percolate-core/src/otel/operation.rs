@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::num::NonZeroU128;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
@@ -669,7 +670,8 @@ impl Drop for CallScope<'_> {
 #[derive(Debug)]
 pub struct SyncCall {
     live: Option<Live>,
-    inside: Inside,
+    /// [`Live::exit`] takes everything out of it, so that dropping a call that nobody listened to is one look at `live`.
+    inside: ManuallyDrop<Inside>,
 }
 
 /// Starts and enters a call, in its place: a call that nothing listens to is a few instructions.
@@ -687,7 +689,8 @@ impl SyncCall {
     /// The place of a call that has not started.
     #[inline]
     pub const fn idle() -> Self {
-        Self { live: None, inside: Inside { context: None, unsampled: None, outer: None, probe: None } }
+        let inside = Inside { context: None, unsampled: None, outer: None, probe: None };
+        Self { live: None, inside: ManuallyDrop::new(inside) }
     }
 
     /// Whether something listens, so that the outcome matters.
@@ -714,11 +717,21 @@ impl SyncCall {
     }
 }
 
-impl Drop for SyncCall {
-    fn drop(&mut self) {
+impl SyncCall {
+    #[cold]
+    fn abandon(&mut self) {
         if let Some(live) = &mut self.live {
             live.exit(&mut self.inside);
             live.abandon();
+        }
+    }
+}
+
+impl Drop for SyncCall {
+    #[inline]
+    fn drop(&mut self) {
+        if self.live.is_some() {
+            self.abandon();
         }
     }
 }
