@@ -1,8 +1,7 @@
 //! What the checking Layer allocates: one record for a checked span, nothing for others, nothing for calls that are
 //! not sampled. The allocator of this binary counts, so it has one test per thread and nothing else.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
@@ -13,40 +12,12 @@ use tracing::field::Empty;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry;
 
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; counting touches a thread-local without a destructor.
-#[expect(unsafe_code, reason = "counting allocations takes an allocator")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 fn allocations(times: u64, mut body: impl FnMut()) -> u64 {
     // Call sites, thread-locals and slots of the registry come with the first spans.
     for _ in 0..100 {
         body();
     }
-    let before = COUNT.get();
-    for _ in 0..times {
-        body();
-    }
-    COUNT.get() - before
+    counting::counted(|| (0..times).for_each(|_| body())).0
 }
 
 fn checked() {

@@ -1,48 +1,19 @@
 //! What the database allocates, with nothing installed: a read its value and no more, an insert no copy of its data,
 //! the offline embeddings nothing for the pieces of a word. The allocator of this binary counts by thread.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+mod counting;
 
 use percolate_core::Database;
 use percolate_core::embeddings::OfflineEmbeddings;
 use percolate_core::storage::{Storage, StorageOptions};
 use serde_json::{Value, json};
 
-struct Counting;
-
-thread_local! {
-    static COUNT: Cell<u64> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; counting touches a thread-local without a destructor.
-#[expect(unsafe_code, reason = "counting allocations takes an allocator")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// Allocations of one more `body`, once everything that is made but once was made.
 fn allocations<T>(mut body: impl FnMut() -> T) -> u64 {
     for _ in 0..10 {
         drop(body());
     }
-    let before = COUNT.get();
-    let value = body();
-    let counted = COUNT.get() - before;
-    drop(value);
-    counted
+    counting::counted(body).0
 }
 
 #[test]
