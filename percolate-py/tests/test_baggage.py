@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from local_http import LocalServer
 from opentelemetry import baggage, context, propagate, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.propagators.composite import CompositePropagator
@@ -108,41 +107,24 @@ def test_what_cannot_be_a_member_is_left_behind_and_fails_nothing(tmp_path: Path
             assert db.count("articles") == 1
 
 
-class Endpoint(HTTPServer):
-    """Answers like an embeddings endpoint and keeps the headers it was asked with."""
+class Endpoint(LocalServer):
+    """Answers like an embeddings endpoint."""
 
     def __init__(self) -> None:
-        self.received: list[dict[str, str]] = []
         self.status = 200
-        endpoint = self
+        super().__init__(self.answer)
+        self.url += "/v1/embeddings"
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                endpoint.received.append({key.lower(): value for key, value in self.headers.items()})
-                vectors = [{"index": n, "embedding": [1.0, float(n)]} for n, _ in enumerate(asked["input"])]
-                body = json.dumps({"data": vectors}).encode()
-                self.send_response(endpoint.status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}/v1/embeddings"
+    def answer(self, _: str, asked: bytes) -> tuple[int, bytes]:
+        vectors = [{"index": n, "embedding": [1.0, float(n)]} for n, _ in enumerate(json.loads(asked)["input"])]
+        return self.status, json.dumps({"data": vectors}).encode()
 
 
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
     endpoint = Endpoint()
-    thread = threading.Thread(target=endpoint.serve_forever)
-    thread.start()
     yield endpoint
-    endpoint.shutdown()
-    thread.join()
-    endpoint.server_close()
+    endpoint.close()
 
 
 def test_embeddings_over_http_are_part_of_the_trace(

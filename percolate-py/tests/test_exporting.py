@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import grpc
 import pytest
+from local_http import LocalServer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
@@ -58,23 +57,12 @@ class Collector(Received):
 
     def __init__(self) -> None:
         super().__init__()
-        collector = self
+        self.server = LocalServer(self.answer)
+        self.url = self.server.url
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                collector.take(self.path, body)
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+    def answer(self, path: str, body: bytes) -> tuple[int, bytes]:
+        self.take(path, body)
+        return 200, b""
 
     def take(self, path: str, body: bytes) -> None:
         if path == "/v1/traces":
@@ -83,9 +71,7 @@ class Collector(Received):
             self.take_metrics(ExportMetricsServiceRequest.FromString(body))
 
     def close(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+        self.server.close()
 
 
 class GrpcCollector(Received):

@@ -9,15 +9,14 @@ import re
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
+from local_http import LocalServer
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from test_exporting import Collector
 
@@ -190,36 +189,12 @@ def test_a_sentence_model_finds_what_is_said_in_other_words(spans: AllSpans, tmp
             assert found[0]["slug"] == slug, question
 
 
-class Receiver(HTTPServer):
-    """What the trace-context test service calls."""
-
-    def __init__(self) -> None:
-        self.received: list[dict[str, str]] = []
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.received.append({key.lower(): value for key, value in self.headers.items()})
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-
-
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    thread = threading.Thread(target=receiver.serve_forever)
-    thread.start()
+def receiver() -> Iterator[LocalServer]:
+    """What the trace-context test service calls."""
+    receiver = LocalServer(lambda path, body: (200, b""))
     yield receiver
-    receiver.shutdown()
-    thread.join()
-    receiver.server_close()
+    receiver.close()
 
 
 PARENT = f"00-{TRACE}-{CALLER}-01"
@@ -240,9 +215,9 @@ PARENT = f"00-{TRACE}-{CALLER}-01"
     ],
 )
 def test_the_trace_context_service_passes_on_what_is_valid_and_restarts_otherwise(
-    service: str, receiver: Receiver, headers: list[tuple[str, str]], continues: bool, state: str | None
+    service: str, receiver: LocalServer, headers: list[tuple[str, str]], continues: bool, state: str | None
 ) -> None:
-    step = {"url": f"http://127.0.0.1:{receiver.server_port}/", "arguments": []}
+    step = {"url": f"{receiver.url}/", "arguments": []}
     assert httpx.post(f"{service}/w3c", headers=headers, json=[step, step]).is_success
     assert len(receiver.received) == 2
     for received in receiver.received:
