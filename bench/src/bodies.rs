@@ -35,7 +35,10 @@ pub(crate) enum Compared {
 
 impl Compared {
     /// Whether a setting is among them.
-    #[cfg_attr(not(feature = "store"), expect(unused_variables, reason = "without a store all are compared"))]
+    #[cfg_attr(
+        not(feature = "store"),
+        expect(unused_variables, reason = "without a store all are compared")
+    )]
     pub(crate) fn has(self, setting: &str) -> bool {
         match self {
             Self::All => true,
@@ -71,20 +74,49 @@ impl Workload {
     /// The settings' names in the result: bare for the `get`, with a prefix for the others.
     pub(crate) fn key(&self, threads: usize, setting: &str) -> String {
         let threads = if threads == 2 { "two_threads_" } else { "" };
-        if self.name == "get" { format!("{threads}{setting}") } else { format!("{threads}{}_{setting}", self.name) }
+        if self.name == "get" {
+            format!("{threads}{setting}")
+        } else {
+            format!("{threads}{}_{setting}", self.name)
+        }
     }
 }
 
 /// The body that does nothing.
-pub(crate) const EMPTY: Workload = Workload { name: "empty", calls: 20_000, piece: 1_000, compared: Compared::All };
+pub(crate) const EMPTY: Workload = Workload {
+    name: "empty",
+    calls: 20_000,
+    piece: 1_000,
+    compared: Compared::All,
+};
 
 /// Calls of RocksDB.
 #[cfg(feature = "store")]
 pub(crate) const STORE: [Workload; 4] = [
-    Workload { name: "get", calls: 20_000, piece: 1_000, compared: Compared::All },
-    Workload { name: "put", calls: 20_000, piece: 1_000, compared: Compared::Percolate },
-    Workload { name: "scan", calls: 2_000, piece: 100, compared: Compared::Percolate },
-    Workload { name: "batch", calls: 400, piece: 20, compared: Compared::Percolate },
+    Workload {
+        name: "get",
+        calls: 20_000,
+        piece: 1_000,
+        compared: Compared::All,
+    },
+    Workload {
+        name: "put",
+        calls: 20_000,
+        piece: 1_000,
+        compared: Compared::Percolate,
+    },
+    Workload {
+        name: "scan",
+        calls: 2_000,
+        piece: 100,
+        compared: Compared::Percolate,
+    },
+    Workload {
+        name: "batch",
+        calls: 400,
+        piece: 20,
+        compared: Compared::Percolate,
+    },
 ];
 /// Calls of RocksDB: none without it.
 #[cfg(not(feature = "store"))]
@@ -111,7 +143,10 @@ impl Body for Empty {
 mod store {
     use std::hint::black_box;
 
-    use rocksdb::{BlockBasedOptions, Cache, DBWithThreadMode, IteratorMode, MultiThreaded, Options, WriteBatch};
+    use rocksdb::{
+        BlockBasedOptions, Cache, DBWithThreadMode, IteratorMode, MultiThreaded, Options,
+        WriteBatch,
+    };
     use tempfile::TempDir;
 
     use super::{Body, Failure, ROWS};
@@ -142,7 +177,11 @@ mod store {
             }
             db.flush()?;
             db.compact_range(None::<&[u8]>, None::<&[u8]>);
-            let store = Self { db, keys, _dir: dir };
+            let store = Self {
+                db,
+                keys,
+                _dir: dir,
+            };
             for turn in 0..KEYS {
                 black_box(Get(&store).run(turn)?);
             }
@@ -170,7 +209,11 @@ mod store {
         type Out = Option<Vec<u8>>;
 
         fn run(&self, turn: usize) -> Result<Self::Out, Failure> {
-            Ok(self.0.db.get_pinned(self.0.key(turn))?.map(|value| value.to_vec()))
+            Ok(self
+                .0
+                .db
+                .get_pinned(self.0.key(turn))?
+                .map(|value| value.to_vec()))
         }
     }
 
@@ -192,8 +235,10 @@ mod store {
         type Out = usize;
 
         fn run(&self, turn: usize) -> Result<usize, Failure> {
-            let from =
-                IteratorMode::From(&self.0.keys[turn.wrapping_mul(7919) % (KEYS - ROWS)], rocksdb::Direction::Forward);
+            let from = IteratorMode::From(
+                &self.0.keys[turn.wrapping_mul(7919) % (KEYS - ROWS)],
+                rocksdb::Direction::Forward,
+            );
             let mut rows = 0;
             for row in self.0.db.iterator(from).take(ROWS) {
                 black_box(row?);

@@ -63,13 +63,21 @@ const NAMESPACE: &str = "demo";
 
 #[inline(never)]
 #[db_op(get, collection, namespace = NAMESPACE)]
-fn percolate_get<B: Body<Out = Found>>(body: &B, collection: &str, turn: usize) -> Result<Found, Failure> {
+fn percolate_get<B: Body<Out = Found>>(
+    body: &B,
+    collection: &str,
+    turn: usize,
+) -> Result<Found, Failure> {
     body.run(turn)
 }
 
 #[inline(never)]
 #[db_op(get, collection, namespace = NAMESPACE, leaf)]
-fn percolate_leaf<B: Body<Out = Found>>(body: &B, collection: &str, turn: usize) -> Result<Found, Failure> {
+fn percolate_leaf<B: Body<Out = Found>>(
+    body: &B,
+    collection: &str,
+    turn: usize,
+) -> Result<Found, Failure> {
     body.run(turn)
 }
 
@@ -87,7 +95,11 @@ fn percolate_leaf<B: Body<Out = Found>>(body: &B, collection: &str, turn: usize)
         db.response.returned_rows = tracing::field::Empty,
     )
 )]
-fn instrument<B: Body<Out = Found>>(body: &B, collection: &str, turn: usize) -> Result<Found, Failure> {
+fn instrument<B: Body<Out = Found>>(
+    body: &B,
+    collection: &str,
+    turn: usize,
+) -> Result<Found, Failure> {
     let out = body.run(turn);
     if let Ok(found) = &out {
         tracing::Span::current().record("db.response.returned_rows", i64::from(found.is_some()));
@@ -114,14 +126,21 @@ fn sdk<B: Body<Out = Found>>(body: &B, collection: &str, turn: usize) -> Result<
         .start(tracer);
     let out = body.run(turn);
     if let Ok(found) = &out {
-        span.set_attribute(KeyValue::new("db.response.returned_rows", i64::from(found.is_some())));
+        span.set_attribute(KeyValue::new(
+            "db.response.returned_rows",
+            i64::from(found.is_some()),
+        ));
     }
     span.end();
     out
 }
 
 #[inline(never)]
-fn sdk_full<B: Body<Out = Found>>(body: &B, collection: &str, turn: usize) -> Result<Found, Failure> {
+fn sdk_full<B: Body<Out = Found>>(
+    body: &B,
+    collection: &str,
+    turn: usize,
+) -> Result<Found, Failure> {
     let tracer = settings::tracer();
     let started = std::time::Instant::now();
     let span = tracer
@@ -135,7 +154,10 @@ fn sdk_full<B: Body<Out = Found>>(body: &B, collection: &str, turn: usize) -> Re
     drop(current);
     let span = context.span();
     if let Ok(found) = &out {
-        span.set_attribute(KeyValue::new("db.response.returned_rows", i64::from(found.is_some())));
+        span.set_attribute(KeyValue::new(
+            "db.response.returned_rows",
+            i64::from(found.is_some()),
+        ));
     }
     span.end();
     settings::histogram().record(started.elapsed().as_secs_f64(), &attributes(collection));
@@ -144,20 +166,32 @@ fn sdk_full<B: Body<Out = Found>>(body: &B, collection: &str, turn: usize) -> Re
 
 #[cfg(feature = "fastrace")]
 #[inline(never)]
-fn fastrace<B: Body<Out = Found>>(body: &B, collection: &str, turn: usize) -> Result<Found, Failure> {
+fn fastrace<B: Body<Out = Found>>(
+    body: &B,
+    collection: &str,
+    turn: usize,
+) -> Result<Found, Failure> {
     use ::fastrace::local::LocalSpan;
 
     let _span = LocalSpan::enter_with_local_parent("get").with_properties(|| {
         [
             ("db.system.name", "rocksdb".into()),
             ("db.operation.name", "get".into()),
-            ("db.collection.name", std::borrow::Cow::Owned(collection.to_owned())),
+            (
+                "db.collection.name",
+                std::borrow::Cow::Owned(collection.to_owned()),
+            ),
             ("db.namespace", NAMESPACE.into()),
         ]
     });
     let out = body.run(turn);
     if let Ok(found) = &out {
-        LocalSpan::add_property(|| ("db.response.returned_rows", if found.is_some() { "1" } else { "0" }));
+        LocalSpan::add_property(|| {
+            (
+                "db.response.returned_rows",
+                if found.is_some() { "1" } else { "0" },
+            )
+        });
     }
     out
 }
@@ -165,7 +199,11 @@ fn fastrace<B: Body<Out = Found>>(body: &B, collection: &str, turn: usize) -> Re
 #[cfg(feature = "autometrics")]
 #[inline(never)]
 #[::autometrics::autometrics]
-fn autometrics<B: Body<Out = Found>>(body: &B, _collection: &str, turn: usize) -> Result<Found, Failure> {
+fn autometrics<B: Body<Out = Found>>(
+    body: &B,
+    _collection: &str,
+    turn: usize,
+) -> Result<Found, Failure> {
     body.run(turn)
 }
 
@@ -181,7 +219,11 @@ mod of_the_store {
 
     #[inline(never)]
     #[db_op(put, collection, namespace = NAMESPACE)]
-    pub(crate) fn percolate_put<B: Body<Out = ()>>(body: &B, collection: &str, turn: usize) -> Result<(), Failure> {
+    pub(crate) fn percolate_put<B: Body<Out = ()>>(
+        body: &B,
+        collection: &str,
+        turn: usize,
+    ) -> Result<(), Failure> {
         body.run(turn)
     }
 
@@ -197,7 +239,11 @@ mod of_the_store {
 
     #[inline(never)]
     #[db_op(batch_write, collection, namespace = NAMESPACE, batch_size = ROWS, affected_rows = ROWS)]
-    pub(crate) fn percolate_batch<B: Body<Out = ()>>(body: &B, collection: &str, turn: usize) -> Result<(), Failure> {
+    pub(crate) fn percolate_batch<B: Body<Out = ()>>(
+        body: &B,
+        collection: &str,
+        turn: usize,
+    ) -> Result<(), Failure> {
         body.run(turn)
     }
 }

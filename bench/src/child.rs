@@ -43,7 +43,9 @@ pub(crate) struct Pair {
 
 /// `child SETTING WORKLOAD`: answers each line `CALLS PIECE THREADS` with a [`Pair`].
 pub(crate) fn serve(args: &[String]) -> Result<(), Failed> {
-    let [setting, workload] = args else { return Err("`child` wants a setting and a workload".into()) };
+    let [setting, workload] = args else {
+        return Err("`child` wants a setting and a workload".into());
+    };
     let setting = settings::named(setting)?;
     #[cfg(feature = "store")]
     if let Some(operation) = workload.strip_prefix(crate::storage::PREFIX) {
@@ -57,14 +59,29 @@ pub(crate) fn serve(args: &[String]) -> Result<(), Failed> {
         let is_bare = setting.way == Way::Bare;
         return match workload.as_str() {
             "get" => answer(&setting, &Get(&store), setting.way.get()),
-            "put" => answer(&setting, &Put(&store), if is_bare { bare } else { percolate_put }),
-            "scan" => answer(&setting, &Scan(&store), if is_bare { bare } else { percolate_scan }),
-            "batch" => answer(&setting, &Batch(&store), if is_bare { bare } else { percolate_batch }),
+            "put" => answer(
+                &setting,
+                &Put(&store),
+                if is_bare { bare } else { percolate_put },
+            ),
+            "scan" => answer(
+                &setting,
+                &Scan(&store),
+                if is_bare { bare } else { percolate_scan },
+            ),
+            "batch" => answer(
+                &setting,
+                &Batch(&store),
+                if is_bare { bare } else { percolate_batch },
+            ),
             _ => Err(format!("no workload is called `{workload}`").into()),
         };
     }
     if workload != "empty" {
-        return Err(format!("no workload is called `{workload}`; the feature `store` adds RocksDB's").into());
+        return Err(format!(
+            "no workload is called `{workload}`; the feature `store` adds RocksDB's"
+        )
+        .into());
     }
     answer(&setting, &Empty, setting.way.get())
 }
@@ -72,12 +89,23 @@ pub(crate) fn serve(args: &[String]) -> Result<(), Failed> {
 pub(crate) type Function<B> = fn(&B, &str, usize) -> Result<<B as Body>::Out, Failure>;
 
 /// Measures what standard input asks for.
-pub(crate) fn answer<B: Body>(setting: &Setting, body: &B, function: Function<B>) -> Result<(), Failed> {
-    let measured = Measured { setting, installed: setting.install()?, body, function };
+pub(crate) fn answer<B: Body>(
+    setting: &Setting,
+    body: &B,
+    function: Function<B>,
+) -> Result<(), Failed> {
+    let measured = Measured {
+        setting,
+        installed: setting.install()?,
+        body,
+        function,
+    };
     for line in io::stdin().lock().lines() {
         let line = line?;
         let order: Vec<usize> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
-        let [calls, piece, threads] = order[..] else { return Err("a line is `CALLS PIECE THREADS`".into()) };
+        let [calls, piece, threads] = order[..] else {
+            return Err("a line is `CALLS PIECE THREADS`".into());
+        };
         let pair = measured.round(calls / threads, piece, threads)?;
         let mut out = io::stdout().lock();
         serde_json::to_writer(&mut out, &pair)?;
@@ -111,7 +139,10 @@ struct Pieces {
 
 impl Pieces {
     fn median(&self) -> Cost {
-        Cost { wall: median(&self.wall), cpu: median(&self.cpu) }
+        Cost {
+            wall: median(&self.wall),
+            cpu: median(&self.cpu),
+        }
     }
 
     fn extend(&mut self, other: Self) {
@@ -136,8 +167,11 @@ impl<B: Body> Measured<'_, B> {
         } else {
             std::thread::scope(|scope| {
                 let running: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-                let join =
-                    |thread: ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|_| Err("a thread panicked".into()));
+                let join = |thread: ScopedJoinHandle<'_, _>| {
+                    thread
+                        .join()
+                        .unwrap_or_else(|_| Err("a thread panicked".into()))
+                };
                 running.into_iter().map(join).collect()
             })
         };
@@ -147,8 +181,15 @@ impl<B: Body> Measured<'_, B> {
             setting.extend(of_setting);
         }
         self.installed.flush()?;
-        check(self.setting, self.installed.spans.count() - before, (calls / piece + 1) * piece * threads)?;
-        Ok(Pair { bare: bare.median(), setting: setting.median() })
+        check(
+            self.setting,
+            self.installed.spans.count() - before,
+            (calls / piece + 1) * piece * threads,
+        )?;
+        Ok(Pair {
+            bare: bare.median(),
+            setting: setting.median(),
+        })
     }
 
     fn pieces(&self, count: usize, piece: usize) -> Result<(Pieces, Pieces), Failed> {
@@ -169,7 +210,8 @@ impl<B: Body> Measured<'_, B> {
     fn piece(&self, function: Function<B>, around: Around, calls: usize) -> Result<Cost, Failed> {
         timed(calls, || {
             let mut failed = None;
-            let mut run = |turns| failed = repeat(self.body, function, turns).err().or(failed.take());
+            let mut run =
+                |turns| failed = repeat(self.body, function, turns).err().or(failed.take());
             around.run(calls, &mut run);
             failed.map_or(Ok(()), Err)
         })
@@ -177,13 +219,19 @@ impl<B: Body> Measured<'_, B> {
 }
 
 /// What each of the `calls` calls costs that `run` makes.
-pub(crate) fn timed(calls: usize, run: impl FnOnce() -> Result<(), Failed>) -> Result<Cost, Failed> {
+pub(crate) fn timed(
+    calls: usize,
+    run: impl FnOnce() -> Result<(), Failed>,
+) -> Result<Cost, Failed> {
     let (cpu, wall) = (ThreadTime::try_now()?, Instant::now());
     run()?;
     let (wall, cpu) = (wall.elapsed(), cpu.try_elapsed()?);
     #[expect(clippy::cast_precision_loss, reason = "some thousand calls")]
     let each = |taken: Duration| taken.as_secs_f64() * 1e9 / calls as f64;
-    Ok(Cost { wall: each(wall), cpu: each(cpu) })
+    Ok(Cost {
+        wall: each(wall),
+        cpu: each(cpu),
+    })
 }
 
 /// Nothing was lost, and nothing was recorded that should not be.
@@ -194,17 +242,27 @@ fn check(setting: &Setting, spans: u64, calls: usize) -> Result<(), Failed> {
         Spans::OnePercent => spans < calls / 25 + 20,
         Spans::All => spans == calls,
     };
-    if is_right { Ok(()) } else { Err(format!("`{}` left {spans} spans of {calls} calls", setting.name).into()) }
+    if is_right {
+        Ok(())
+    } else {
+        Err(format!("`{}` left {spans} spans of {calls} calls", setting.name).into())
+    }
 }
 
 /// `count SETTING CALLS`: makes that many calls with an empty body, for a tool that counts instructions.
 pub(crate) fn count(args: &[String]) -> Result<(), Failed> {
-    let [setting, count] = args else { return Err("`count` wants a setting and a number of calls".into()) };
+    let [setting, count] = args else {
+        return Err("`count` wants a setting and a number of calls".into());
+    };
     let setting = settings::named(setting)?;
     let installed = setting.install()?;
     let mut failed = None;
     // Without this crate's clocks: how they are found in the process is not for valgrind.
-    let mut calls = |turns| failed = repeat(&Empty, setting.way.get(), turns).err().or(failed.take());
+    let mut calls = |turns| {
+        failed = repeat(&Empty, setting.way.get(), turns)
+            .err()
+            .or(failed.take())
+    };
     setting.around.run(WARM_UP, &mut calls);
     // Clocks that are calibrated over the first calls.
     std::thread::sleep(Duration::from_millis(100));

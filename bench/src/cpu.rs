@@ -11,8 +11,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cpu_time::ProcessTime;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_sdk::trace::Sampler as SdkSampler;
 use percolate_core::otel::runtime::RuntimeConfig;
 use tonic::{Request, Response, Status};
@@ -57,25 +61,45 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
     for (name, _) in SENDERS {
         let seconds = rounded(median(&found[name]), 1000.0);
         lines.push(format!("{name:<44} {seconds:>8.3} s"));
-        report.cpu_seconds_per_million_spans.insert(name.to_owned(), seconds);
+        report
+            .cpu_seconds_per_million_spans
+            .insert(name.to_owned(), seconds);
     }
-    report.print("CPU of the process for a million spans, through to a local OTLP receiver", &lines)
+    report.print(
+        "CPU of the process for a million spans, through to a local OTLP receiver",
+        &lines,
+    )
 }
 
 /// `spans SETTING ENDPOINT COUNT`: sends, and prints the seconds of CPU a million would take.
 pub(crate) fn send(args: &[String]) -> Result<(), Failed> {
-    let [name, endpoint, count] = args else { return Err("`spans` wants a setting, an endpoint and a count".into()) };
+    let [name, endpoint, count] = args else {
+        return Err("`spans` wants a setting, an endpoint and a count".into());
+    };
     let count: u64 = count.parse()?;
-    let (_, way) = SENDERS.iter().find(|(known, _)| known == name).ok_or("no such sender")?;
-    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let (_, way) = SENDERS
+        .iter()
+        .find(|(known, _)| known == name)
+        .ok_or("no such sender")?;
+    let tokio = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     let inside = tokio.enter();
-    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+    let exporter = SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .build()?;
     let processor = batched(exporter);
     let always = SdkSampler::AlwaysOn;
     let flush: Flush = match name.as_str() {
         "percolate" => percolate_to(RuntimeConfig::default(), Arc::new(processor))?,
         "otel_sdk" => flush_of(sdk_to(always, processor)),
-        lean => flush_of(tracing_otel_to(always, processor, lean == "instrument_otel")?),
+        lean => flush_of(tracing_otel_to(
+            always,
+            processor,
+            lean == "instrument_otel",
+        )?),
     };
     let function = way.get::<Empty>();
     let before = ProcessTime::try_now()?;
@@ -114,12 +138,19 @@ impl Receiver {
         let mut answers = BufReader::new(child.stdout.take().ok_or("a process has an output")?);
         let mut endpoint = String::new();
         answers.read_line(&mut endpoint)?;
-        Ok(Self { child, endpoint: endpoint.trim().to_owned(), answers })
+        Ok(Self {
+            child,
+            endpoint: endpoint.trim().to_owned(),
+            answers,
+        })
     }
 
     /// The number of spans that arrived since this was last asked.
     fn taken(&mut self) -> Result<u64, Failed> {
-        writeln!(self.child.stdin.as_mut().ok_or("a process has an input")?, "count")?;
+        writeln!(
+            self.child.stdin.as_mut().ok_or("a process has an input")?,
+            "count"
+        )?;
         let mut count = String::new();
         self.answers.read_line(&mut count)?;
         Ok(count.trim().parse()?)
@@ -143,8 +174,12 @@ impl TraceService for Counter {
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let resources = &request.get_ref().resource_spans;
-        let spans = resources.iter().flat_map(|resource| &resource.scope_spans).map(|scope| scope.spans.len());
-        self.0.fetch_add(spans.sum::<usize>() as u64, Ordering::AcqRel);
+        let spans = resources
+            .iter()
+            .flat_map(|resource| &resource.scope_spans)
+            .map(|scope| scope.spans.len());
+        self.0
+            .fetch_add(spans.sum::<usize>() as u64, Ordering::AcqRel);
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
@@ -153,12 +188,16 @@ impl TraceService for Counter {
 pub(crate) fn receive() -> Result<(), Failed> {
     let counter = Counter::default();
     let service = TraceServiceServer::new(counter.clone());
-    let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let tokio = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     let listener = tokio.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
     writeln!(io::stdout(), "http://{}", listener.local_addr()?)?;
     io::stdout().flush()?;
     let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
-    let serving = tokio.spawn(tonic::transport::Server::builder().serve_with_incoming(service, incoming));
+    let serving =
+        tokio.spawn(tonic::transport::Server::builder().serve_with_incoming(service, incoming));
     for _ in io::stdin().lock().lines() {
         writeln!(io::stdout(), "{}", counter.0.swap(0, Ordering::AcqRel))?;
     }

@@ -35,7 +35,9 @@ pub(crate) fn schema() -> Value {
 }
 
 /// The words that begin a declaration, and what a field or a variant is called here.
-const KINDS: [&str; 10] = ["fn", "struct", "enum", "trait", "type", "const", "static", "mod", "union", MEMBER];
+const KINDS: [&str; 10] = [
+    "fn", "struct", "enum", "trait", "type", "const", "static", "mod", "union", MEMBER,
+];
 const MEMBER: &str = "member";
 
 /// At most `most` of them.
@@ -49,11 +51,16 @@ pub(crate) fn read(most: usize) -> Result<Vec<Value>, Failed> {
 }
 
 /// Gives at most `most` of them, one by one, in an order that is the same every time.
-pub(crate) fn each(most: usize, take: &mut dyn FnMut(Value) -> Result<(), Failed>) -> Result<(), Failed> {
+pub(crate) fn each(
+    most: usize,
+    take: &mut dyn FnMut(Value) -> Result<(), Failed>,
+) -> Result<(), Failed> {
     let mut left = most;
     for package in packages()? {
         for file in sources(&package) {
-            let Ok(text) = fs::read_to_string(&file) else { continue };
+            let Ok(text) = fs::read_to_string(&file) else {
+                continue;
+            };
             let of = Origin::new(&package, &file);
             for declaration in declarations(&of, &text) {
                 if left == 0 {
@@ -72,24 +79,46 @@ pub(crate) fn each(most: usize, take: &mut dyn FnMut(Value) -> Result<(), Failed
 
 /// The folders of all unpacked packages, sorted by their names.
 fn packages() -> Result<Vec<PathBuf>, Failed> {
-    let home = env::var_os("CARGO_HOME").map(PathBuf::from).filter(|home| !home.as_os_str().is_empty());
-    let home = home.or_else(|| Some(env::home_dir()?.join(".cargo"))).ok_or("there is no home folder")?;
-    let mut packages: Vec<_> = entries(&home.join("registry/src")).iter().flat_map(|source| entries(source)).collect();
+    let home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .filter(|home| !home.as_os_str().is_empty());
+    let home = home
+        .or_else(|| Some(env::home_dir()?.join(".cargo")))
+        .ok_or("there is no home folder")?;
+    let mut packages: Vec<_> = entries(&home.join("registry/src"))
+        .iter()
+        .flat_map(|source| entries(source))
+        .collect();
     packages.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
     Ok(packages)
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut entries: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut entries: Vec<_> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     entries.sort();
     entries
 }
 
 /// The Rust sources below a folder.
 fn sources(folder: &Path) -> Vec<PathBuf> {
-    let below = |path: PathBuf| if path.is_dir() { sources(&path) } else { vec![path] };
+    let below = |path: PathBuf| {
+        if path.is_dir() {
+            sources(&path)
+        } else {
+            vec![path]
+        }
+    };
     let is_source = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
-    entries(folder).into_iter().flat_map(below).filter(is_source).collect()
+    entries(folder)
+        .into_iter()
+        .flat_map(below)
+        .filter(is_source)
+        .collect()
 }
 
 /// Where declarations are.
@@ -102,13 +131,29 @@ struct Origin {
 
 impl Origin {
     fn new(package: &Path, file: &Path) -> Self {
-        let folder = package.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = package
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         // The version begins at the first dash that a digit follows.
-        let dash = folder.match_indices('-').find(|(at, _)| folder[at + 1..].starts_with(|c: char| c.is_ascii_digit()));
-        let (package_name, version) = dash.map_or((&*folder, ""), |(at, _)| (&folder[..at], &folder[at + 1..]));
+        let dash = folder
+            .match_indices('-')
+            .find(|(at, _)| folder[at + 1..].starts_with(|c: char| c.is_ascii_digit()));
+        let (package_name, version) =
+            dash.map_or((&*folder, ""), |(at, _)| (&folder[..at], &folder[at + 1..]));
         let (package_name, version) = (package_name.to_owned(), version.to_owned());
-        let file = file.strip_prefix(package).unwrap_or(file).to_string_lossy().into_owned();
-        Self { folder, package: package_name, version, file }
+        let file = file
+            .strip_prefix(package)
+            .unwrap_or(file)
+            .to_string_lossy()
+            .into_owned();
+        Self {
+            folder,
+            package: package_name,
+            version,
+            file,
+        }
     }
 }
 
@@ -144,7 +189,12 @@ fn declared(code: &str) -> Option<(&'static str, &str)> {
         let (next, _) = split_name(after.trim_start());
         match word {
             "" => return None,
-            "pub" => rest = after.split_once(')').filter(|_| after.starts_with('(')).map_or(after, |(_, rest)| rest),
+            "pub" => {
+                rest = after
+                    .split_once(')')
+                    .filter(|_| after.starts_with('('))
+                    .map_or(after, |(_, rest)| rest)
+            }
             "async" | "unsafe" | "extern" => rest = after.trim_start().trim_start_matches("\"C\""),
             "const" if ["fn", "unsafe", "async", "extern"].contains(&next) => rest = after,
             _ => match KINDS.into_iter().find(|kind| *kind == word) {
@@ -158,7 +208,10 @@ fn declared(code: &str) -> Option<(&'static str, &str)> {
 
 /// The name that a text begins with, and what follows it.
 fn split_name(text: &str) -> (&str, &str) {
-    text.split_at(text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len()))
+    text.split_at(
+        text.find(|c: char| !c.is_alphanumeric() && c != '_')
+            .unwrap_or(text.len()),
+    )
 }
 
 /// Whether this can follow the name of a field or a variant.

@@ -27,13 +27,22 @@ pub(crate) fn measure(report: &mut Report) -> Result<(), Failed> {
     let dir = tempfile::tempdir()?;
     let mut figures = child("load", dir.path())?;
     figures.extend(child("reopen", dir.path())?);
-    let lines: Vec<_> = figures.iter().map(|(name, figure)| format!("{name:<44} {figure:>12}")).collect();
+    let lines: Vec<_> = figures
+        .iter()
+        .map(|(name, figure)| format!("{name:<44} {figure:>12}"))
+        .collect();
     report.entities.extend(figures);
-    report.print("real entities, each figure taken once; the operating system has the files in memory", &lines)
+    report.print(
+        "real entities, each figure taken once; the operating system has the files in memory",
+        &lines,
+    )
 }
 
 fn child(step: &str, dir: &Path) -> Result<Figures, Failed> {
-    let out = Command::new(std::env::current_exe()?).args(["entities-child", step]).arg(dir).output()?;
+    let out = Command::new(std::env::current_exe()?)
+        .args(["entities-child", step])
+        .arg(dir)
+        .output()?;
     if !out.status.success() {
         return Err(format!("`{step}` failed: {}", String::from_utf8_lossy(&out.stderr)).into());
     }
@@ -42,7 +51,9 @@ fn child(step: &str, dir: &Path) -> Result<Figures, Failed> {
 
 /// `entities-child STEP FOLDER`: answers with the figures.
 pub(crate) fn serve(args: &[String]) -> Result<(), Failed> {
-    let [step, dir] = args else { return Err("`entities-child` wants a step and a folder".into()) };
+    let [step, dir] = args else {
+        return Err("`entities-child` wants a step and a folder".into());
+    };
     let figures = match step.as_str() {
         "load" => load(Path::new(dir))?,
         "reopen" => reopen(Path::new(dir))?,
@@ -67,7 +78,11 @@ fn load(dir: &Path) -> Result<Figures, Failed> {
     declarations::each(MOST, &mut |entity| {
         bytes += entity.to_string().len();
         batch.push(entity);
-        if batch.len() == BATCH { insert(mem::replace(&mut batch, Vec::with_capacity(BATCH))) } else { Ok(()) }
+        if batch.len() == BATCH {
+            insert(mem::replace(&mut batch, Vec::with_capacity(BATCH)))
+        } else {
+            Ok(())
+        }
     })?;
     insert(batch)?;
     note(&mut figures, "entities", f64::from(entities));
@@ -80,16 +95,26 @@ fn load(dir: &Path) -> Result<Figures, Failed> {
         return Err(format!("{entities} entities went in, and {counted} are there").into());
     }
     let tokio = tokio::runtime::Builder::new_current_thread().build()?;
-    taking(&mut figures, "embed", || Ok(tokio.block_on(db.generate_embeddings(TABLE))?))?;
+    taking(&mut figures, "embed", || {
+        Ok(tokio.block_on(db.generate_embeddings(TABLE))?)
+    })?;
     let indexes = db.indexes();
-    taking(&mut figures, "rebuild_key_index", || Ok(indexes.rebuild_key_index()?))?;
-    taking(&mut figures, "rebuild_field_indexes", || Ok(indexes.rebuild_field_indexes(TABLE)?))?;
-    taking(&mut figures, "rebuild_vector_index", || Ok(indexes.rebuild_hnsw_index()?))?;
+    taking(&mut figures, "rebuild_key_index", || {
+        Ok(indexes.rebuild_key_index()?)
+    })?;
+    taking(&mut figures, "rebuild_field_indexes", || {
+        Ok(indexes.rebuild_field_indexes(TABLE)?)
+    })?;
+    taking(&mut figures, "rebuild_vector_index", || {
+        Ok(indexes.rebuild_hnsw_index()?)
+    })?;
     let report = taking(&mut figures, "verify", || Ok(indexes.verify()?))?;
     if !report.is_clean() {
         return Err(format!("the indexes disagree with the entities: {report:?}").into());
     }
-    taking(&mut figures, "save_vector_index", || Ok(db.save_index(TABLE)?))?;
+    taking(&mut figures, "save_vector_index", || {
+        Ok(db.save_index(TABLE)?)
+    })?;
     note(&mut figures, "all_rss_mib", rss());
     note(&mut figures, "files_mib", mib(size(dir)));
     db.close()?;
@@ -101,17 +126,31 @@ fn reopen(dir: &Path) -> Result<Figures, Failed> {
     let db = taking(&mut figures, "reopen", || Ok(Database::open(dir)?))?;
     note(&mut figures, "reopen_rss_mib", rss());
     taking(&mut figures, "reopen_count", || Ok(db.count(TABLE)?))?;
-    taking(&mut figures, "reopen_load_vector_index", || Ok(db.load_index(TABLE)?))?;
+    taking(&mut figures, "reopen_load_vector_index", || {
+        Ok(db.load_index(TABLE)?)
+    })?;
     note(&mut figures, "reopen_with_vectors_rss_mib", rss());
     Ok(figures)
 }
 
 /// How long it takes by the clock, and how much CPU of the process, RocksDB's threads included.
-fn taking<T>(figures: &mut Figures, name: &str, run: impl FnOnce() -> Result<T, Failed>) -> Result<T, Failed> {
+fn taking<T>(
+    figures: &mut Figures,
+    name: &str,
+    run: impl FnOnce() -> Result<T, Failed>,
+) -> Result<T, Failed> {
     let (cpu, started) = (ProcessTime::try_now()?, Instant::now());
     let done = run()?;
-    note(figures, &format!("{name}_s"), started.elapsed().as_secs_f64());
-    note(figures, &format!("{name}_cpu_s"), cpu.try_elapsed()?.as_secs_f64());
+    note(
+        figures,
+        &format!("{name}_s"),
+        started.elapsed().as_secs_f64(),
+    );
+    note(
+        figures,
+        &format!("{name}_cpu_s"),
+        cpu.try_elapsed()?.as_secs_f64(),
+    );
     writeln!(io::stderr(), "  {name}")?;
     Ok(done)
 }
@@ -123,7 +162,13 @@ fn note(figures: &mut Figures, name: &str, figure: f64) {
 /// Memory of this process that is in RAM; 0 where the system does not say.
 fn rss() -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
+    let kib = status.lines().find_map(|line| {
+        line.strip_prefix("VmRSS:")?
+            .trim()
+            .strip_suffix(" kB")?
+            .parse()
+            .ok()
+    });
     mib(kib.unwrap_or(0_u64) * 1024)
 }
 
@@ -136,10 +181,12 @@ fn mib(bytes: u64) -> f64 {
 fn size(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
-        .map(
-            |entry| {
-                if entry.path().is_dir() { size(&entry.path()) } else { entry.metadata().map_or(0, |file| file.len()) }
-            },
-        )
+        .map(|entry| {
+            if entry.path().is_dir() {
+                size(&entry.path())
+            } else {
+                entry.metadata().map_or(0, |file| file.len())
+            }
+        })
         .sum()
 }

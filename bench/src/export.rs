@@ -37,8 +37,12 @@ impl SpanExporter for Counted {
 
 /// The SDK's batch processor with a queue that holds a whole batch of calls.
 pub(crate) fn batched(exporter: impl SpanExporter + 'static) -> BatchSpanProcessor {
-    let config = BatchConfigBuilder::default().with_max_queue_size(QUEUE).build();
-    BatchSpanProcessor::builder(exporter).with_batch_config(config).build()
+    let config = BatchConfigBuilder::default()
+        .with_max_queue_size(QUEUE)
+        .build();
+    BatchSpanProcessor::builder(exporter)
+        .with_batch_config(config)
+        .build()
 }
 
 struct DropMetrics;
@@ -63,5 +67,7 @@ impl PushMetricExporter for DropMetrics {
 
 /// A meter provider that aggregates, and whose exporter drops.
 pub(crate) fn meters() -> SdkMeterProvider {
-    SdkMeterProvider::builder().with_reader(PeriodicReader::builder(DropMetrics).build()).build()
+    SdkMeterProvider::builder()
+        .with_reader(PeriodicReader::builder(DropMetrics).build())
+        .build()
 }

@@ -23,7 +23,9 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
     report.progress("insert")?;
     // A round takes a piece for single inserts and one for a batch; the first two rounds are not counted.
     let entities = declarations::read((plan.rounds * plan.restarts + 2) * PIECE * 2)?;
-    let rounds = (entities.len() / PIECE / 2).checked_sub(2).ok_or("too few entities were found")?;
+    let rounds = (entities.len() / PIECE / 2)
+        .checked_sub(2)
+        .ok_or("too few entities were found")?;
     let dir = tempfile::tempdir()?;
     let db = Database::open(dir.path())?;
     db.register_schema(TABLE, &declarations::schema())?;
@@ -31,18 +33,30 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
     let inserts = Inserts::new(&db, &entities);
     inserts.one_by_one()?;
     inserts.at_once()?;
-    let each =
-        |what: &dyn Fn(&Value) -> Result<(), Failed>| timed(PIECE, || entities[..PIECE].iter().try_for_each(what));
+    let each = |what: &dyn Fn(&Value) -> Result<(), Failed>| {
+        timed(PIECE, || entities[..PIECE].iter().try_for_each(what))
+    };
     let contestants = vec![
         Contestant::new("insert_bare_writes", || inserts.again(&inserts.single)),
         Contestant::new("insert", || inserts.one_by_one()),
-        Contestant::new("insert_checking", || each(&|entity| Ok(schema.check(black_box(entity))?))),
-        Contestant::new("insert_encoding", || each(&|entity| Ok(drop(black_box(serde_json::to_vec(entity)?))))),
-        Contestant::new("insert_reading", || each(&|_| Ok(drop(db.get(TABLE, black_box(uuid::Uuid::now_v7()))?)))),
+        Contestant::new("insert_checking", || {
+            each(&|entity| Ok(schema.check(black_box(entity))?))
+        }),
+        Contestant::new("insert_encoding", || {
+            each(&|entity| Ok(drop(black_box(serde_json::to_vec(entity)?))))
+        }),
+        Contestant::new("insert_reading", || {
+            each(&|_| Ok(drop(db.get(TABLE, black_box(uuid::Uuid::now_v7()))?)))
+        }),
         Contestant::new("insert_batch_bare_write", || inserts.again(&inserts.whole)),
         Contestant::new("insert_batch", || inserts.at_once()),
     ];
-    side_by_side::measure("insert of an entity; the last two: of a hundred at once, each", rounds, contestants, report)
+    side_by_side::measure(
+        "insert of an entity; the last two: of a hundred at once, each",
+        rounds,
+        contestants,
+        report,
+    )
 }
 
 /// Inserts new entities into a table, and knows what was written.
@@ -69,12 +83,16 @@ impl<'a> Inserts<'a> {
 
     fn one_by_one(&self) -> Result<Cost, Failed> {
         self.noting(&self.single, PIECE, |entities| {
-            entities.iter().try_for_each(|entity| Ok(self.db.insert(TABLE, entity).map(drop)?))
+            entities
+                .iter()
+                .try_for_each(|entity| Ok(self.db.insert(TABLE, entity).map(drop)?))
         })
     }
 
     fn at_once(&self) -> Result<Cost, Failed> {
-        self.noting(&self.whole, 1, |entities| Ok(self.db.insert_batch(TABLE, entities).map(drop)?))
+        self.noting(&self.whole, 1, |entities| {
+            Ok(self.db.insert_batch(TABLE, entities).map(drop)?)
+        })
     }
 
     /// Inserts the next piece, and notes in `written` the writes that made.
@@ -84,14 +102,22 @@ impl<'a> Inserts<'a> {
         expected: usize,
         insert: impl FnOnce(&[Value]) -> Result<(), Failed>,
     ) -> Result<Cost, Failed> {
-        let entities = self.pieces.borrow_mut().next().ok_or("there is a piece for each round")?;
+        let entities = self
+            .pieces
+            .borrow_mut()
+            .next()
+            .ok_or("there is a piece for each round")?;
         let rocksdb = self.db.storage().rocksdb();
         let before = rocksdb.latest_sequence_number();
         let cost = timed(PIECE, || insert(entities))?;
         let writes = rocksdb.get_updates_since(before)?.map(|write| Ok(write?.1));
         let writes = writes.collect::<Result<Vec<_>, Failed>>()?;
         if writes.len() != expected {
-            return Err(format!("{expected} writes were made, and the log has {}", writes.len()).into());
+            return Err(format!(
+                "{expected} writes were made, and the log has {}",
+                writes.len()
+            )
+            .into());
         }
         written.replace(writes);
         Ok(cost)
@@ -101,6 +127,10 @@ impl<'a> Inserts<'a> {
     fn again(&self, written: &RefCell<Vec<WriteBatch>>) -> Result<Cost, Failed> {
         let writes = written.take();
         let rocksdb = self.db.storage().rocksdb();
-        timed(PIECE, || writes.into_iter().try_for_each(|write| Ok(rocksdb.write_opt(write, &self.writes)?)))
+        timed(PIECE, || {
+            writes
+                .into_iter()
+                .try_for_each(|write| Ok(rocksdb.write_opt(write, &self.writes)?))
+        })
     }
 }

@@ -90,9 +90,17 @@ struct Plan {
 
 impl Plan {
     fn from_args(mut args: impl Iterator<Item = String>) -> Result<Self, Failed> {
-        let mut plan = Self { parts: Vec::new(), rounds: 10, restarts: 3, only: Vec::new() };
+        let mut plan = Self {
+            parts: Vec::new(),
+            rounds: 10,
+            restarts: 3,
+            only: Vec::new(),
+        };
         while let Some(arg) = args.next() {
-            let mut value = || args.next().ok_or_else(|| format!("`{arg}` wants a value\n\n{HELP}"));
+            let mut value = || {
+                args.next()
+                    .ok_or_else(|| format!("`{arg}` wants a value\n\n{HELP}"))
+            };
             match arg.as_str() {
                 "--rounds" => plan.rounds = value()?.parse()?,
                 "--restarts" => plan.restarts = value()?.parse()?,
@@ -109,7 +117,9 @@ impl Plan {
     }
 
     fn wants(&self, setting: &str) -> bool {
-        self.only.is_empty() || setting == "bare" || self.only.iter().any(|wanted| wanted == setting)
+        self.only.is_empty()
+            || setting == "bare"
+            || self.only.iter().any(|wanted| wanted == setting)
     }
 }
 

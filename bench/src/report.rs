@@ -32,7 +32,8 @@ impl Row {
     pub(crate) fn new(pairs: &[Pair]) -> Self {
         let of = |pick: fn(&Pair) -> f64| median(&pairs.iter().map(pick).collect::<Vec<_>>());
         let ratios = || pairs.iter().map(|pair| pair.setting.wall / pair.bare.wall);
-        let (median_ns, cpu_median_ns) = (of(|pair| pair.setting.wall), of(|pair| pair.setting.cpu));
+        let (median_ns, cpu_median_ns) =
+            (of(|pair| pair.setting.wall), of(|pair| pair.setting.cpu));
         Self {
             median_ns: rounded(median_ns, 10.0),
             ratio: rounded(median_ns / of(|pair| pair.bare.wall), 1000.0),
@@ -76,7 +77,9 @@ struct Machine {
 impl Machine {
     fn this() -> Self {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let processor = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        let processor = info
+            .lines()
+            .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         Self {
             processor: processor.map_or("unknown", |(_, name)| name).to_owned(),
@@ -117,7 +120,12 @@ impl Report {
             writeln!(
                 out,
                 "{name:<52} {:>10.1} {:>8.3} {:>8.3}..{:>7.3} {:>10.1} {:>9.3}",
-                row.median_ns, row.ratio, row.ratio_min, row.ratio_max, row.cpu_median_ns, row.cpu_ratio
+                row.median_ns,
+                row.ratio,
+                row.ratio_min,
+                row.ratio_max,
+                row.cpu_median_ns,
+                row.cpu_ratio
             )?;
             self.settings.insert(name, row);
         }
@@ -137,8 +145,10 @@ impl Report {
 
     /// Writes `target/bench/overhead.json`.
     pub(crate) fn write(&self) -> Result<(), Failed> {
-        let target = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")), PathBuf::from);
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
+            || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target")),
+            PathBuf::from,
+        );
         let folder = target.join("bench");
         fs::create_dir_all(&folder)?;
         let path = folder.join("overhead.json");

@@ -27,7 +27,12 @@ impl Process {
             .spawn()?;
         let orders = child.stdin.take();
         let answers = BufReader::new(child.stdout.take().ok_or("a process has an output")?);
-        Ok(Self { setting, child, orders, answers })
+        Ok(Self {
+            setting,
+            child,
+            orders,
+            answers,
+        })
     }
 
     fn run(&mut self, workload: Workload, threads: usize) -> Result<Pair, Failed> {
@@ -66,13 +71,22 @@ pub(crate) fn measure(plan: &Plan, workload: Workload, report: &mut Report) -> R
         .into_iter()
         .filter(|setting| plan.wants(setting.name) && workload.compared.has(setting.name))
         .collect();
-    let threads: &[usize] = if workload.compared == Compared::All { &[1, 2] } else { &[1] };
+    let threads: &[usize] = if workload.compared == Compared::All {
+        &[1, 2]
+    } else {
+        &[1]
+    };
     let mut measured: BTreeMap<(usize, &'static str), Vec<Pair>> = BTreeMap::new();
     let mut order = Order(0x9e37_79b9_7f4a_7c15);
     for restart in 1..=plan.restarts {
-        report.progress(&format!("{}: {restart} of {}", workload.name, plan.restarts))?;
-        let mut processes =
-            chosen.iter().map(|setting| Process::start(*setting, workload)).collect::<Result<Vec<_>, _>>()?;
+        report.progress(&format!(
+            "{}: {restart} of {}",
+            workload.name, plan.restarts
+        ))?;
+        let mut processes = chosen
+            .iter()
+            .map(|setting| Process::start(*setting, workload))
+            .collect::<Result<Vec<_>, _>>()?;
         for process in &mut processes {
             process.run(workload, 1)?;
         }
@@ -81,7 +95,10 @@ pub(crate) fn measure(plan: &Plan, workload: Workload, report: &mut Report) -> R
                 order.shuffle(&mut processes);
                 for process in &mut processes {
                     let pair = process.run(workload, *threads)?;
-                    measured.entry((*threads, process.setting.name)).or_default().push(pair);
+                    measured
+                        .entry((*threads, process.setting.name))
+                        .or_default()
+                        .push(pair);
                 }
             }
         }
@@ -93,7 +110,10 @@ pub(crate) fn measure(plan: &Plan, workload: Workload, report: &mut Report) -> R
         });
         let title = match threads {
             1 => format!("{}, one thread", workload.name),
-            _ => format!("{}, {threads} threads at once, each call by its own thread's clocks", workload.name),
+            _ => format!(
+                "{}, {threads} threads at once, each call by its own thread's clocks",
+                workload.name
+            ),
         };
         report.add(&title, rows.collect())?;
     }

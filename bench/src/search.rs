@@ -28,10 +28,17 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
     let mut sizes = SIZES.map(|size| size.min(entities.len())).to_vec();
     sizes.dedup();
     let tokio = tokio::runtime::Builder::new_current_thread().build()?;
-    sizes.iter().try_for_each(|size| among(&entities[..*size], plan, &tokio, report))
+    sizes
+        .iter()
+        .try_for_each(|size| among(&entities[..*size], plan, &tokio, report))
 }
 
-fn among(entities: &[Value], plan: &Plan, tokio: &Runtime, report: &mut Report) -> Result<(), Failed> {
+fn among(
+    entities: &[Value],
+    plan: &Plan,
+    tokio: &Runtime,
+    report: &mut Report,
+) -> Result<(), Failed> {
     let size = entities.len();
     report.progress(&format!("search among {size}"))?;
     let dir = tempfile::tempdir()?;
@@ -41,13 +48,18 @@ fn among(entities: &[Value], plan: &Plan, tokio: &Runtime, report: &mut Report) 
     for entities in entities.chunks(1000) {
         ids.extend(db.insert_batch(TABLE, entities)?);
     }
-    let EmbeddingReport { embedded, waiting, .. } = tokio.block_on(db.generate_embeddings(TABLE))?;
+    let EmbeddingReport {
+        embedded, waiting, ..
+    } = tokio.block_on(db.generate_embeddings(TABLE))?;
     if (embedded, waiting) != (size, 0) {
         return Err(format!("{embedded} of {size} texts were embedded").into());
     }
     let embeddings = OfflineEmbeddings::new();
-    let mut vectors: Vec<_> =
-        ids.into_iter().zip(entities).map(|(id, entity)| (id, embeddings.vector(text(entity)))).collect();
+    let mut vectors: Vec<_> = ids
+        .into_iter()
+        .zip(entities)
+        .map(|(id, entity)| (id, embeddings.vector(text(entity))))
+        .collect();
     // In the order of the store: where neighbours lie in memory is part of what a search costs.
     vectors.sort_by_key(|(id, _)| *id);
     let building = Instant::now();
@@ -57,35 +69,79 @@ fn among(entities: &[Value], plan: &Plan, tokio: &Runtime, report: &mut Report) 
     db.load_index(TABLE)?;
     let ours_took = building.elapsed();
 
-    let questions: Vec<String> = entities.iter().step_by((size / PIECE).max(1)).map(question).take(PIECE).collect();
-    let asked: Vec<_> = questions.iter().map(|question| embeddings.vector(question)).collect();
+    let questions: Vec<String> = entities
+        .iter()
+        .step_by((size / PIECE).max(1))
+        .map(question)
+        .take(PIECE)
+        .collect();
+    let asked: Vec<_> = questions
+        .iter()
+        .map(|question| embeddings.vector(question))
+        .collect();
     let hits: Vec<Vec<Uuid>> = asked
         .iter()
-        .map(|vector| Ok(db.search_vector(TABLE, vector, K, None)?.iter().map(|hit| hit.entity.id).collect()))
+        .map(|vector| {
+            Ok(db
+                .search_vector(TABLE, vector, K, None)?
+                .iter()
+                .map(|hit| hit.entity.id)
+                .collect())
+        })
         .collect::<Result<_, Failed>>()?;
     let ask = |one: &dyn Fn(usize) -> Result<(), Failed>| -> Result<Cost, Failed> {
         timed(PIECE, || (0..questions.len()).try_for_each(one))
     };
     let name = |what: &str| format!("search_{size}_{what}");
     let contestants = vec![
-        Contestant::new(name("usearch"), || ask(&|at| Ok(drop(black_box(alone.search(&asked[at], K)?))))),
+        Contestant::new(name("usearch"), || {
+            ask(&|at| Ok(drop(black_box(alone.search(&asked[at], K)?))))
+        }),
         Contestant::new(name("vector"), || {
-            ask(&|at| Ok(drop(black_box(db.search_vector(TABLE, &asked[at], K, None)?))))
+            ask(&|at| {
+                Ok(drop(black_box(
+                    db.search_vector(TABLE, &asked[at], K, None)?,
+                )))
+            })
         }),
         Contestant::new(name("text"), || {
-            ask(&|at| Ok(drop(black_box(tokio.block_on(db.search(TABLE, &questions[at], K, None))?))))
+            ask(&|at| {
+                Ok(drop(black_box(tokio.block_on(db.search(
+                    TABLE,
+                    &questions[at],
+                    K,
+                    None,
+                ))?)))
+            })
         }),
         Contestant::new(name("embedding"), || {
-            ask(&|at| Ok(drop(black_box(embeddings.vector(black_box(&questions[at]))))))
+            ask(&|at| {
+                Ok(drop(black_box(
+                    embeddings.vector(black_box(&questions[at])),
+                )))
+            })
         }),
-        Contestant::new(name("reading"), || ask(&|at| Ok(drop(black_box(db.get_batch(TABLE, &hits[at])?))))),
+        Contestant::new(name("reading"), || {
+            ask(&|at| Ok(drop(black_box(db.get_batch(TABLE, &hits[at])?))))
+        }),
     ];
-    side_by_side::measure(&format!("search, {K} of {size}"), plan.rounds * plan.restarts, contestants, report)?;
+    side_by_side::measure(
+        &format!("search, {K} of {size}"),
+        plan.rounds * plan.restarts,
+        contestants,
+        report,
+    )?;
     report.print(
         &format!("building the graph of {size} vectors"),
         &[
-            format!("usearch alone, one thread            {:>8.1} s", alone_took.as_secs_f64()),
-            format!("Database::load_index, from the store {:>8.1} s", ours_took.as_secs_f64()),
+            format!(
+                "usearch alone, one thread            {:>8.1} s",
+                alone_took.as_secs_f64()
+            ),
+            format!(
+                "Database::load_index, from the store {:>8.1} s",
+                ours_took.as_secs_f64()
+            ),
         ],
     )
 }
@@ -114,5 +170,9 @@ fn text(entity: &Value) -> &str {
 
 /// Every other word of a text, as somebody would ask for it.
 fn question(entity: &Value) -> String {
-    text(entity).split_whitespace().step_by(2).collect::<Vec<_>>().join(" ")
+    text(entity)
+        .split_whitespace()
+        .step_by(2)
+        .collect::<Vec<_>>()
+        .join(" ")
 }

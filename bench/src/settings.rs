@@ -9,7 +9,9 @@ use opentelemetry::trace::{
     SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, TracerProvider as _,
 };
 use opentelemetry::{Context, global};
-use opentelemetry_sdk::trace::{Sampler as SdkSampler, SdkTracer, SdkTracerProvider, SpanProcessor};
+use opentelemetry_sdk::trace::{
+    Sampler as SdkSampler, SdkTracer, SdkTracerProvider, SpanProcessor,
+};
 use percolate_core::otel::ConventionLayer;
 use percolate_core::otel::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig, Sampler};
 use tracing_subscriber::filter::LevelFilter;
@@ -65,7 +67,10 @@ pub(crate) struct Installed {
 
 impl Installed {
     fn nothing() -> Self {
-        Self { spans: Counted::default(), flush: Box::new(|| Ok(())) }
+        Self {
+            spans: Counted::default(),
+            flush: Box::new(|| Ok(())),
+        }
     }
 
     /// Waits until every span made so far was exported.
@@ -76,34 +81,116 @@ impl Installed {
 
 /// All settings, in the order of the table.
 pub(crate) fn all() -> Vec<Setting> {
-    let setting = |name, way, install, spans| Setting { name, way, install, around: Around::Nothing, spans };
+    let setting = |name, way, install, spans| Setting {
+        name,
+        way,
+        install,
+        around: Around::Nothing,
+        spans,
+    };
     let unsampled = Around::Parent(TraceFlags::default());
     let sampled = Around::Parent(TraceFlags::SAMPLED);
     vec![
         setting("bare", Way::Bare, nothing, Spans::None),
-        setting("percolate_nothing_installed", Way::Percolate, nothing, Spans::None),
-        Setting { around: unsampled, ..setting("percolate_unsampled_parent", Way::Percolate, percolate, Spans::None) },
+        setting(
+            "percolate_nothing_installed",
+            Way::Percolate,
+            nothing,
+            Spans::None,
+        ),
         Setting {
             around: unsampled,
-            ..setting("percolate_unsampled_parent_no_rows", Way::Percolate, percolate_without_rows, Spans::None)
+            ..setting(
+                "percolate_unsampled_parent",
+                Way::Percolate,
+                percolate,
+                Spans::None,
+            )
         },
-        setting("percolate_1pct", Way::Percolate, percolate_1pct, Spans::OnePercent),
+        Setting {
+            around: unsampled,
+            ..setting(
+                "percolate_unsampled_parent_no_rows",
+                Way::Percolate,
+                percolate_without_rows,
+                Spans::None,
+            )
+        },
+        setting(
+            "percolate_1pct",
+            Way::Percolate,
+            percolate_1pct,
+            Spans::OnePercent,
+        ),
         setting("percolate_100pct", Way::Percolate, percolate, Spans::All),
-        Setting { around: sampled, ..setting("percolate_100pct_in_parent", Way::Percolate, percolate, Spans::All) },
-        setting("percolate_100pct_leaf", Way::PercolateLeaf, percolate, Spans::All),
-        setting("percolate_100pct_with_layer", Way::Percolate, percolate_with_layer, Spans::All),
-        setting("percolate_foreign_setup_100pct", Way::Percolate, foreign_setup, Spans::All),
-        setting("instrument_nothing_installed", Way::Instrument, nothing, Spans::None),
-        setting("instrument_otel_1pct", Way::Instrument, tracing_otel_1pct, Spans::OnePercent),
-        setting("instrument_otel_100pct", Way::Instrument, tracing_otel, Spans::All),
-        setting("instrument_otel_100pct_lean", Way::Instrument, tracing_otel_lean, Spans::All),
+        Setting {
+            around: sampled,
+            ..setting(
+                "percolate_100pct_in_parent",
+                Way::Percolate,
+                percolate,
+                Spans::All,
+            )
+        },
+        setting(
+            "percolate_100pct_leaf",
+            Way::PercolateLeaf,
+            percolate,
+            Spans::All,
+        ),
+        setting(
+            "percolate_100pct_with_layer",
+            Way::Percolate,
+            percolate_with_layer,
+            Spans::All,
+        ),
+        setting(
+            "percolate_foreign_setup_100pct",
+            Way::Percolate,
+            foreign_setup,
+            Spans::All,
+        ),
+        setting(
+            "instrument_nothing_installed",
+            Way::Instrument,
+            nothing,
+            Spans::None,
+        ),
+        setting(
+            "instrument_otel_1pct",
+            Way::Instrument,
+            tracing_otel_1pct,
+            Spans::OnePercent,
+        ),
+        setting(
+            "instrument_otel_100pct",
+            Way::Instrument,
+            tracing_otel,
+            Spans::All,
+        ),
+        setting(
+            "instrument_otel_100pct_lean",
+            Way::Instrument,
+            tracing_otel_lean,
+            Spans::All,
+        ),
         setting("otel_sdk_1pct", Way::Sdk, sdk_1pct, Spans::OnePercent),
         setting("otel_sdk_100pct", Way::Sdk, sdk, Spans::All),
-        setting("otel_sdk_100pct_context_metric", Way::SdkFull, sdk, Spans::All),
+        setting(
+            "otel_sdk_100pct_context_metric",
+            Way::SdkFull,
+            sdk,
+            Spans::All,
+        ),
         #[cfg(feature = "fastrace")]
         Setting {
             around: Around::FastraceRoot,
-            ..setting("fastrace_100pct", Way::Fastrace, of_fastrace::fastrace, Spans::All)
+            ..setting(
+                "fastrace_100pct",
+                Way::Fastrace,
+                of_fastrace::fastrace,
+                Spans::All,
+            )
         },
         #[cfg(feature = "autometrics")]
         setting("autometrics", Way::Autometrics, nothing, Spans::None),
@@ -130,15 +217,21 @@ impl Around {
         match self {
             Self::Nothing => calls(0..count),
             Self::Parent(flags) => {
-                let parent =
-                    SpanContext::new(TraceId::from(7_u128), SpanId::from(9_u64), flags, true, TraceState::default());
+                let parent = SpanContext::new(
+                    TraceId::from(7_u128),
+                    SpanId::from(9_u64),
+                    flags,
+                    true,
+                    TraceState::default(),
+                );
                 let _current = Context::current().with_remote_span_context(parent).attach();
                 calls(0..count);
             }
             #[cfg(feature = "fastrace")]
             Self::FastraceRoot => {
                 for start in (0..count).step_by(100) {
-                    let root = fastrace::Span::root("request", fastrace::prelude::SpanContext::random());
+                    let root =
+                        fastrace::Span::root("request", fastrace::prelude::SpanContext::random());
                     let _current = root.set_local_parent();
                     calls(start..count.min(start + 100));
                 }
@@ -164,20 +257,32 @@ fn percolate_1pct() -> Result<Installed, Failed> {
 
 fn percolate_sampling(sampler: Sampler) -> Result<Installed, Failed> {
     let spans = Counted::default();
-    let flush = percolate_to(RuntimeConfig { sampler, ..RuntimeConfig::default() }, Arc::new(batched(spans.clone())))?;
+    let flush = percolate_to(
+        RuntimeConfig {
+            sampler,
+            ..RuntimeConfig::default()
+        },
+        Arc::new(batched(spans.clone())),
+    )?;
     Ok(Installed { spans, flush })
 }
 
 /// The duration is the only histogram.
 fn percolate_without_rows() -> Result<Installed, Failed> {
     let spans = Counted::default();
-    let config = RuntimeConfig { returned_rows: false, ..RuntimeConfig::default() };
+    let config = RuntimeConfig {
+        returned_rows: false,
+        ..RuntimeConfig::default()
+    };
     let flush = percolate_to(config, Arc::new(batched(spans.clone())))?;
     Ok(Installed { spans, flush })
 }
 
 /// Installs percolate's runtime with exact metrics; gives its flush.
-pub(crate) fn percolate_to(config: RuntimeConfig, processor: Arc<dyn SpanProcessor>) -> Result<Flush, Failed> {
+pub(crate) fn percolate_to(
+    config: RuntimeConfig,
+    processor: Arc<dyn SpanProcessor>,
+) -> Result<Flush, Failed> {
     let runtime: &'static Runtime = Runtime::build(RuntimeConfig {
         meter_provider: Some(MeterProviderHandle::new(meters())),
         span_processors: vec![Arc::clone(&processor)],
@@ -211,22 +316,34 @@ fn provider(sampler: SdkSampler, processor: impl SpanProcessor + 'static) -> Sdk
 }
 
 fn installed(spans: Counted, provider: SdkTracerProvider) -> Installed {
-    Installed { spans, flush: Box::new(move || Ok(provider.force_flush()?)) }
+    Installed {
+        spans,
+        flush: Box::new(move || Ok(provider.force_flush()?)),
+    }
 }
 
 fn tracing_otel() -> Result<Installed, Failed> {
     let spans = Counted::default();
-    Ok(installed(spans.clone(), tracing_otel_to(SdkSampler::AlwaysOn, batched(spans), true)?))
+    Ok(installed(
+        spans.clone(),
+        tracing_otel_to(SdkSampler::AlwaysOn, batched(spans), true)?,
+    ))
 }
 
 fn tracing_otel_1pct() -> Result<Installed, Failed> {
     let spans = Counted::default();
-    Ok(installed(spans.clone(), tracing_otel_to(SdkSampler::TraceIdRatioBased(0.01), batched(spans), true)?))
+    Ok(installed(
+        spans.clone(),
+        tracing_otel_to(SdkSampler::TraceIdRatioBased(0.01), batched(spans), true)?,
+    ))
 }
 
 fn tracing_otel_lean() -> Result<Installed, Failed> {
     let spans = Counted::default();
-    Ok(installed(spans.clone(), tracing_otel_to(SdkSampler::AlwaysOn, batched(spans), false)?))
+    Ok(installed(
+        spans.clone(),
+        tracing_otel_to(SdkSampler::AlwaysOn, batched(spans), false)?,
+    ))
 }
 
 /// Installs tracing-opentelemetry; with or without the attributes it adds by itself.
@@ -243,7 +360,11 @@ pub(crate) fn tracing_otel_to(
         .with_target(has_extras)
         .with_tracked_inactivity(has_extras);
     // Without the level, the exporter's own HTTP/2 spans would be exported in turn.
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(LevelFilter::INFO).with(layer))?;
+    tracing::subscriber::set_global_default(
+        tracing_subscriber::registry()
+            .with(LevelFilter::INFO)
+            .with(layer),
+    )?;
     Ok(provider)
 }
 
@@ -253,17 +374,26 @@ static HISTOGRAM: OnceLock<Histogram<f64>> = OnceLock::new();
 #[expect(clippy::unnecessary_wraps, reason = "one of several ways to install")]
 fn sdk() -> Result<Installed, Failed> {
     let spans = Counted::default();
-    Ok(installed(spans.clone(), sdk_to(SdkSampler::AlwaysOn, batched(spans))))
+    Ok(installed(
+        spans.clone(),
+        sdk_to(SdkSampler::AlwaysOn, batched(spans)),
+    ))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "one of several ways to install")]
 fn sdk_1pct() -> Result<Installed, Failed> {
     let spans = Counted::default();
-    Ok(installed(spans.clone(), sdk_to(SdkSampler::TraceIdRatioBased(0.01), batched(spans))))
+    Ok(installed(
+        spans.clone(),
+        sdk_to(SdkSampler::TraceIdRatioBased(0.01), batched(spans)),
+    ))
 }
 
 /// Makes the tracer and the histogram that calls of the SDK by hand use.
-pub(crate) fn sdk_to(sampler: SdkSampler, processor: impl SpanProcessor + 'static) -> SdkTracerProvider {
+pub(crate) fn sdk_to(
+    sampler: SdkSampler,
+    processor: impl SpanProcessor + 'static,
+) -> SdkTracerProvider {
     let provider = provider(sampler, processor);
     _ = TRACER.set(provider.tracer("bench"));
     let meters = meters();
@@ -281,12 +411,16 @@ pub(crate) fn sdk_to(sampler: SdkSampler, processor: impl SpanProcessor + 'stati
 
 /// The tracer of calls of the SDK by hand.
 pub(crate) fn tracer() -> &'static SdkTracer {
-    TRACER.get().expect("the setting of this way of calling installs it")
+    TRACER
+        .get()
+        .expect("the setting of this way of calling installs it")
 }
 
 /// The histogram of calls of the SDK by hand.
 pub(crate) fn histogram() -> &'static Histogram<f64> {
-    HISTOGRAM.get().expect("the setting of this way of calling installs it")
+    HISTOGRAM
+        .get()
+        .expect("the setting of this way of calling installs it")
 }
 
 #[cfg(feature = "fastrace")]
@@ -300,7 +434,8 @@ mod of_fastrace {
     impl Reporter for Dropping {
         fn report(&mut self, spans: Vec<SpanRecord>) {
             // The roots around the calls are not what is counted.
-            self.0.add(spans.iter().filter(|span| span.name == "get").count());
+            self.0
+                .add(spans.iter().filter(|span| span.name == "get").count());
         }
     }
 
@@ -312,6 +447,9 @@ mod of_fastrace {
             fastrace::flush();
             Ok(())
         };
-        Ok(Installed { spans, flush: Box::new(flush) })
+        Ok(Installed {
+            spans,
+            flush: Box::new(flush),
+        })
     }
 }

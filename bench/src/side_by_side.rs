@@ -13,8 +13,14 @@ pub(crate) struct Contestant<'a> {
 
 impl<'a> Contestant<'a> {
     /// `piece` does it some times and gives what one time costs.
-    pub(crate) fn new(name: impl Into<String>, piece: impl FnMut() -> Result<Cost, Failed> + 'a) -> Self {
-        Self { name: name.into(), piece: Box::new(piece) }
+    pub(crate) fn new(
+        name: impl Into<String>,
+        piece: impl FnMut() -> Result<Cost, Failed> + 'a,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            piece: Box::new(piece),
+        }
     }
 }
 
@@ -33,10 +39,16 @@ pub(crate) fn measure(
             let bare = *bare.get_or_insert(cost);
             // The first round warms up.
             if round > 0 {
-                pairs.push(Pair { bare, setting: cost });
+                pairs.push(Pair {
+                    bare,
+                    setting: cost,
+                });
             }
         }
     }
-    let rows = contestants.into_iter().zip(pairs).map(|(contestant, pairs)| (contestant.name, Row::new(&pairs)));
+    let rows = contestants
+        .into_iter()
+        .zip(pairs)
+        .map(|(contestant, pairs)| (contestant.name, Row::new(&pairs)));
     report.add(title, rows.collect())
 }

@@ -26,9 +26,17 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
     let dir = tempfile::tempdir()?;
     let db = Database::open(dir.path())?;
     db.register_schema(TABLE, &declarations::schema())?;
-    entities.chunks(1000).try_for_each(|entities| db.insert_batch(TABLE, entities).map(drop))?;
+    entities
+        .chunks(1000)
+        .try_for_each(|entities| db.insert_batch(TABLE, entities).map(drop))?;
     let tokio = tokio::runtime::Builder::new_current_thread().build()?;
-    let right = |found: usize| if found == rows { Ok(()) } else { Err(format!("{found} rows of {rows}").into()) };
+    let right = |found: usize| {
+        if found == rows {
+            Ok(())
+        } else {
+            Err(format!("{found} rows of {rows}").into())
+        }
+    };
 
     let find = || right(black_box(db.find(TABLE, "package", package..=package)?).len());
     let by_hand = || {
@@ -45,12 +53,16 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
         let sql = format!("SELECT place, line, text FROM {TABLE} WHERE {condition} = $1");
         right(black_box(tokio.block_on(db.query_with(&sql, &[json!(package)]))?).num_rows())
     };
-    let each = |calls: usize, ask: &dyn Fn() -> Result<(), Failed>| timed(calls, || (0..calls).try_for_each(|_| ask()));
+    let each = |calls: usize, ask: &dyn Fn() -> Result<(), Failed>| {
+        timed(calls, || (0..calls).try_for_each(|_| ask()))
+    };
     let contestants = vec![
         Contestant::new("sql_find", || each(PIECES.0, &find)),
         Contestant::new("sql_by_index", || each(PIECES.0, &|| select("package"))),
         // The same condition, in a form that no index knows.
-        Contestant::new("sql_by_scan", || each(PIECES.1, &|| select("package || ''"))),
+        Contestant::new("sql_by_scan", || {
+            each(PIECES.1, &|| select("package || ''"))
+        }),
         Contestant::new("sql_nothing_but_reading", || each(PIECES.1, &by_hand)),
     ];
     let title = format!("{rows} of {} entities", entities.len());
@@ -61,8 +73,12 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
 fn package(entities: &[Value]) -> Result<(&str, usize), Failed> {
     let mut packages = BTreeMap::new();
     for entity in entities {
-        *packages.entry(entity["package"].as_str().unwrap_or_default()).or_insert(0) += 1;
+        *packages
+            .entry(entity["package"].as_str().unwrap_or_default())
+            .or_insert(0) += 1;
     }
-    let nearest = packages.into_iter().min_by_key(|(_, count): &(_, usize)| count.abs_diff(ROWS));
+    let nearest = packages
+        .into_iter()
+        .min_by_key(|(_, count): &(_, usize)| count.abs_diff(ROWS));
     nearest.ok_or_else(|| "there are no entities".into())
 }

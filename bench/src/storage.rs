@@ -21,11 +21,36 @@ pub(crate) const PREFIX: &str = "storage_";
 
 /// Calls of `Storage`.
 pub(crate) const WORKLOADS: [Workload; 5] = [
-    Workload { name: "storage_get", calls: 20_000, piece: 1_000, compared: Compared::Store },
-    Workload { name: "storage_put", calls: 20_000, piece: 1_000, compared: Compared::Store },
-    Workload { name: "storage_scan", calls: 2_000, piece: 100, compared: Compared::Store },
-    Workload { name: "storage_batch", calls: 400, piece: 20, compared: Compared::Store },
-    Workload { name: "storage_multi_get", calls: 2_000, piece: 100, compared: Compared::Store },
+    Workload {
+        name: "storage_get",
+        calls: 20_000,
+        piece: 1_000,
+        compared: Compared::Store,
+    },
+    Workload {
+        name: "storage_put",
+        calls: 20_000,
+        piece: 1_000,
+        compared: Compared::Store,
+    },
+    Workload {
+        name: "storage_scan",
+        calls: 2_000,
+        piece: 100,
+        compared: Compared::Store,
+    },
+    Workload {
+        name: "storage_batch",
+        calls: 400,
+        piece: 20,
+        compared: Compared::Store,
+    },
+    Workload {
+        name: "storage_multi_get",
+        calls: 2_000,
+        piece: 100,
+        compared: Compared::Store,
+    },
 ];
 
 const FAMILY: &str = COLLECTION;
@@ -41,10 +66,18 @@ struct Store {
 impl Store {
     fn open() -> Result<Self, Failed> {
         let dir = tempfile::tempdir()?;
-        let storage = Storage::open(dir.path(), StorageOptions::new().column_family(FAMILY).namespace("demo"))?;
-        let key = |entity: &serde_json::Value| entity["place"].as_str().unwrap_or_default().to_owned();
-        let mut entities: Vec<_> =
-            declarations::read(ENTITIES)?.iter().map(|entity| (key(entity), entity.to_string())).collect();
+        let storage = Storage::open(
+            dir.path(),
+            StorageOptions::new()
+                .column_family(FAMILY)
+                .namespace("demo"),
+        )?;
+        let key =
+            |entity: &serde_json::Value| entity["place"].as_str().unwrap_or_default().to_owned();
+        let mut entities: Vec<_> = declarations::read(ENTITIES)?
+            .iter()
+            .map(|entity| (key(entity), entity.to_string()))
+            .collect();
         entities.sort();
         for (key, value) in &entities {
             storage.put(FAMILY, key, value)?;
@@ -54,7 +87,11 @@ impl Store {
         for (key, _) in &entities {
             black_box(storage.get(FAMILY, key)?);
         }
-        Ok(Self { storage, entities, _dir: dir })
+        Ok(Self {
+            storage,
+            entities,
+            _dir: dir,
+        })
     }
 
     /// A prime step: neighbours in time are not neighbours in a block.
@@ -106,10 +143,24 @@ fn side_by_side<'a, K>(
 where
     Operation<'a, K>: Body,
 {
-    let family = store.storage.rocksdb().cf_handle(FAMILY).ok_or("the column family is there")?;
+    let family = store
+        .storage
+        .rocksdb()
+        .cf_handle(FAMILY)
+        .ok_or("the column family is there")?;
     let (reads, writes) = (ReadOptions::default(), WriteOptions::default());
-    let body = Operation { store, family, reads, writes, _kind: kind };
-    answer(setting, &body, if setting.way == Way::Bare { bare } else { ours })
+    let body = Operation {
+        store,
+        family,
+        reads,
+        writes,
+        _kind: kind,
+    };
+    answer(
+        setting,
+        &body,
+        if setting.way == Way::Bare { bare } else { ours },
+    )
 }
 
 impl Body for Operation<'_, Get> {
@@ -132,7 +183,11 @@ impl Body for Operation<'_, Put> {
 
     fn run(&self, turn: usize) -> Result<(), Failure> {
         let (key, value) = self.store.entity(turn);
-        Ok(self.store.storage.rocksdb().put_cf_opt(&self.family, key, value, &self.writes)?)
+        Ok(self
+            .store
+            .storage
+            .rocksdb()
+            .put_cf_opt(&self.family, key, value, &self.writes)?)
     }
 }
 
@@ -148,7 +203,13 @@ impl Body for Operation<'_, Scan> {
     fn run(&self, turn: usize) -> Result<usize, Failure> {
         let from = IteratorMode::From(self.store.scanned_from(turn).as_bytes(), Direction::Forward);
         let mut rows = 0;
-        for row in self.store.storage.rocksdb().iterator_cf_opt(&self.family, ReadOptions::default(), from).take(ROWS) {
+        for row in self
+            .store
+            .storage
+            .rocksdb()
+            .iterator_cf_opt(&self.family, ReadOptions::default(), from)
+            .take(ROWS)
+        {
             black_box(row?);
             rows += 1;
         }
@@ -159,7 +220,12 @@ impl Body for Operation<'_, Scan> {
 #[inline(never)]
 fn scan(body: &Operation<'_, Scan>, family: &str, turn: usize) -> Result<usize, Failure> {
     let mut rows = 0;
-    for row in body.store.storage.scan(family, ScanRange::all().from(body.store.scanned_from(turn)))?.take(ROWS) {
+    for row in body
+        .store
+        .storage
+        .scan(family, ScanRange::all().from(body.store.scanned_from(turn)))?
+        .take(ROWS)
+    {
         black_box(row?);
         rows += 1;
     }
@@ -175,7 +241,11 @@ impl Body for Operation<'_, Batch> {
             let (key, value) = self.store.entity(turn + number);
             batch.put_cf(&self.family, key, value);
         }
-        Ok(self.store.storage.rocksdb().write_opt(batch, &self.writes)?)
+        Ok(self
+            .store
+            .storage
+            .rocksdb()
+            .write_opt(batch, &self.writes)?)
     }
 }
 
@@ -202,11 +272,21 @@ impl Body for Operation<'_, MultiGet> {
         let keys = keys(self.store, turn);
         let db = self.store.storage.rocksdb();
         let found = db.batched_multi_get_cf_opt(&self.family, keys, false, &self.reads);
-        found.into_iter().map(|value| Ok(value?.map(|value| value.to_vec()))).collect()
+        found
+            .into_iter()
+            .map(|value| Ok(value?.map(|value| value.to_vec())))
+            .collect()
     }
 }
 
 #[inline(never)]
-fn multi_get(body: &Operation<'_, MultiGet>, family: &str, turn: usize) -> Result<Vec<Option<Vec<u8>>>, Failure> {
-    Ok(body.store.storage.multi_get(family, &keys(body.store, turn))?)
+fn multi_get(
+    body: &Operation<'_, MultiGet>,
+    family: &str,
+    turn: usize,
+) -> Result<Vec<Option<Vec<u8>>>, Failure> {
+    Ok(body
+        .store
+        .storage
+        .multi_get(family, &keys(body.store, turn))?)
 }

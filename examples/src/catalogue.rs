@@ -37,20 +37,30 @@ impl Catalogue {
     #[background_job("catalogue.import", "registry", batch_size = packages.len())]
     pub(crate) fn import(&self, packages: &[Package]) -> Result<()> {
         for package in packages {
-            self.database.insert(PACKAGES, &serde_json::to_value(package)?)?;
+            self.database
+                .insert(PACKAGES, &serde_json::to_value(package)?)?;
         }
         Ok(())
     }
 
     pub(crate) fn package(&self, id: &str) -> Result<Option<Package>> {
         let found = self.database.lookup(PACKAGES, id)?;
-        Ok(found.map(|entity| serde_json::from_value(entity.data)).transpose()?)
+        Ok(found
+            .map(|entity| serde_json::from_value(entity.data))
+            .transpose()?)
     }
 
     #[db_op(search, "packages")]
     pub(crate) fn starting_with(&self, prefix: &str) -> Result<Vec<Package>> {
-        let found = self.database.find(PACKAGES, "name", prefix..format!("{prefix}\u{10ffff}").as_str())?;
-        Ok(found.into_iter().map(|entity| serde_json::from_value(entity.data)).collect::<Result<_, _>>()?)
+        let found = self.database.find(
+            PACKAGES,
+            "name",
+            prefix..format!("{prefix}\u{10ffff}").as_str(),
+        )?;
+        Ok(found
+            .into_iter()
+            .map(|entity| serde_json::from_value(entity.data))
+            .collect::<Result<_, _>>()?)
     }
 
     /// How many names stand for several versions. The query is annotated already.

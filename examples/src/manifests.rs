@@ -28,7 +28,10 @@ impl Package {
     /// Sorts by name, then by version number.
     fn order(&self) -> (&str, Vec<u64>, &str) {
         let numbers = self.version.split(['-', '+']).next().unwrap_or_default();
-        let numbers = numbers.split('.').map(|number| number.parse().unwrap_or_default()).collect();
+        let numbers = numbers
+            .split('.')
+            .map(|number| number.parse().unwrap_or_default())
+            .collect();
         (&self.name, numbers, &self.version)
     }
 }
@@ -47,7 +50,9 @@ struct Manifest {
 
 /// Where cargo unpacks the packages it downloads.
 pub(crate) fn registry() -> Option<PathBuf> {
-    let home = env::var_os("CARGO_HOME").map(PathBuf::from).filter(|home| !home.as_os_str().is_empty());
+    let home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .filter(|home| !home.as_os_str().is_empty());
     let home = home.or_else(|| env::home_dir().map(|home| home.join(".cargo")))?;
     Some(home.join("registry").join("src"))
 }
@@ -73,7 +78,10 @@ impl Manifests {
     /// The ids of packages that a newer version of the same name stands beside.
     pub(crate) fn superseded(&self) -> Vec<String> {
         let pairs = self.packages.windows(2);
-        pairs.filter(|pair| pair[0].name == pair[1].name).map(|pair| pair[0].id.clone()).collect()
+        pairs
+            .filter(|pair| pair[0].name == pair[1].name)
+            .map(|pair| pair[0].id.clone())
+            .collect()
     }
 
     fn add(&mut self, text: &str) {
@@ -115,7 +123,10 @@ mod tests {
     #[test]
     fn packages_come_sorted_and_with_everything_the_manifest_says() {
         let registry = registry_with(&[
-            ("b-1.0.0", "[package]\nname = \"b\"\nversion = \"1.0.0\"\n[dependencies]\na = \"1\""),
+            (
+                "b-1.0.0",
+                "[package]\nname = \"b\"\nversion = \"1.0.0\"\n[dependencies]\na = \"1\"",
+            ),
             (
                 "a-0.1.0",
                 "[package]\nname = \"a\"\nversion = \"0.1.0\"\nedition = \"2021\"\nlicense = \"MIT\"\n\
@@ -124,7 +135,14 @@ mod tests {
         ]);
         let found = read(registry.path()).expect("a readable folder");
         assert_eq!(found.unreadable, 0);
-        assert_eq!(found.packages.iter().map(|package| package.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(
+            found
+                .packages
+                .iter()
+                .map(|package| package.name.as_str())
+                .collect::<Vec<_>>(),
+            ["a", "b"]
+        );
         let first = &found.packages[0];
         assert_eq!(first.id, "a 0.1.0");
         assert_eq!(first.license.as_deref(), Some("MIT"));
@@ -139,9 +157,13 @@ mod tests {
         let registry = registry_with(&[
             ("broken-1.0.0", "[package\nname ="),
             ("nameless-1.0.0", "[package]\nversion = \"1.0.0\""),
-            ("good-1.0.0", "[package]\nname = \"good\"\nversion = \"1.0.0\""),
+            (
+                "good-1.0.0",
+                "[package]\nname = \"good\"\nversion = \"1.0.0\"",
+            ),
         ]);
-        fs::create_dir_all(registry.path().join("index.example").join("empty-1.0.0")).expect("a folder");
+        fs::create_dir_all(registry.path().join("index.example").join("empty-1.0.0"))
+            .expect("a folder");
         fs::write(registry.path().join("index.example").join(".cargo-ok"), "").expect("a file");
         let found = read(registry.path()).expect("a readable folder");
         assert_eq!(found.packages.len(), 1);
@@ -164,7 +186,9 @@ mod tests {
     fn a_missing_registry_is_an_error() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         assert_eq!(
-            read(&folder.path().join("none")).map(drop).map_err(|error| error.kind()),
+            read(&folder.path().join("none"))
+                .map(drop)
+                .map_err(|error| error.kind()),
             Err(io::ErrorKind::NotFound)
         );
     }
@@ -173,7 +197,18 @@ mod tests {
     fn the_registry_this_was_built_from_is_read() {
         let registry = registry().expect("a home folder");
         let found = read(&registry).expect("cargo's registry folder");
-        assert!(found.packages.iter().any(|package| package.name == "tracing"), "{} packages", found.packages.len());
-        assert!(found.packages.len() > 50, "{} packages", found.packages.len());
+        assert!(
+            found
+                .packages
+                .iter()
+                .any(|package| package.name == "tracing"),
+            "{} packages",
+            found.packages.len()
+        );
+        assert!(
+            found.packages.len() > 50,
+            "{} packages",
+            found.packages.len()
+        );
     }
 }

@@ -24,7 +24,10 @@ impl Shelf {
 
     #[db_op(scan, "books", system = "shelf")]
     fn by(&self, author: &str) -> Vec<&String> {
-        self.books.values().filter(|title| title.starts_with(author)).collect()
+        self.books
+            .values()
+            .filter(|title| title.starts_with(author))
+            .collect()
     }
 
     #[db_op(put, "books", system = "shelf")]
@@ -85,8 +88,12 @@ fn main() {
     );
 
     let metrics = capture.metrics();
-    let puts = |attributes: &[(&str, &str)]| metrics.count("db.client.operation.duration", attributes);
+    let puts =
+        |attributes: &[(&str, &str)]| metrics.count("db.client.operation.duration", attributes);
     assert_eq!(puts(&[("db.operation.name", "put")]), 3);
-    assert_eq!(puts(&[("db.operation.name", "put"), ("error.type", "Sealed")]), 1);
+    assert_eq!(
+        puts(&[("db.operation.name", "put"), ("error.type", "Sealed")]),
+        1
+    );
     println!("\nand in the metrics: 3 puts, 1 of them failed with Sealed");
 }

@@ -23,7 +23,9 @@ const DEADLINE: Duration = Duration::from_secs(5);
 fn main() -> Result<()> {
     let screen = Screen::default();
     let conventions = ConventionLayer::new();
-    let subscriber = tracing_subscriber::registry().with(Telemetry::layer()).with(conventions.layer());
+    let subscriber = tracing_subscriber::registry()
+        .with(Telemetry::layer())
+        .with(conventions.layer());
     tracing::subscriber::set_global_default(subscriber)?;
     let telemetry = Telemetry::builder()
         .service_name("percolate-quickstart")
@@ -34,7 +36,11 @@ fn main() -> Result<()> {
 
     let (folder, found) = read_registry()?;
     let store = tempfile::tempdir()?;
-    heading(&format!("The manifests of {} packages from {}", found.packages.len(), folder.display()));
+    heading(&format!(
+        "The manifests of {} packages from {}",
+        found.packages.len(),
+        folder.display()
+    ));
     tracing::info_span!("quickstart").in_scope(|| tour(&store.path().join("catalogue"), &found))?;
     let exported = telemetry.force_flush(DEADLINE);
 
@@ -74,31 +80,59 @@ fn import(&self, packages: &[Package]) -> Result<()> { ... }
 fn tour(store: &Path, found: &Manifests) -> Result<()> {
     let catalogue = Catalogue::open(store)?;
     catalogue.import(&found.packages)?;
-    line("stored", found.packages.len(), "packages, with a key and two indexes");
+    line(
+        "stored",
+        found.packages.len(),
+        "packages, with a key and two indexes",
+    );
 
     let wanted: Vec<_> = found.packages.iter().step_by(8).collect();
     for package in &wanted {
         assert_eq!(catalogue.package(&package.id)?.as_ref(), Some(*package));
     }
     assert_eq!(catalogue.package("no-such-package 0.0.0")?, None);
-    line("looked up", wanted.len() + 1, "packages by name and version, one of which is not there");
+    line(
+        "looked up",
+        wanted.len() + 1,
+        "packages by name and version, one of which is not there",
+    );
 
     let matching = catalogue.starting_with("tracing")?;
-    assert!(matching.iter().all(|package| package.name.starts_with("tracing")));
-    line("found", matching.len(), "packages whose name begins with `tracing`");
+    assert!(
+        matching
+            .iter()
+            .all(|package| package.name.starts_with("tracing"))
+    );
+    line(
+        "found",
+        matching.len(),
+        "packages whose name begins with `tracing`",
+    );
 
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let several = runtime.block_on(catalogue.in_several_versions())?;
-    line("counted", several, "names of packages that are there in several versions, in SQL");
+    line(
+        "counted",
+        several,
+        "names of packages that are there in several versions, in SQL",
+    );
 
     let superseded = found.superseded();
     assert!(several <= superseded.len());
     catalogue.remove(&superseded)?;
-    line("removed", superseded.len(), "packages that a newer version stands beside");
+    line(
+        "removed",
+        superseded.len(),
+        "packages that a newer version stands beside",
+    );
 
     let keys = catalogue.rebuild_keys()?;
     assert_eq!(keys, found.packages.len() - superseded.len());
-    line("rebuilt", keys, "entries of the key index, in a background job");
+    line(
+        "rebuilt",
+        keys,
+        "entries of the key index, in a background job",
+    );
     Ok(())
 }
 
@@ -117,16 +151,25 @@ fn wrong_on_purpose() {
 
 fn read_registry() -> Result<(PathBuf, Manifests)> {
     let given = env::args_os().nth(1).map(PathBuf::from);
-    let folder = given.or_else(manifests::registry).ok_or("there is no home folder; name a registry folder")?;
-    let found = manifests::read(&folder).map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
+    let folder = given
+        .or_else(manifests::registry)
+        .ok_or("there is no home folder; name a registry folder")?;
+    let found = manifests::read(&folder)
+        .map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
     Ok((folder, found))
 }
 
 /// The screen always; a collector too, when the environment names one.
 fn exporters() -> Vec<Exporter> {
-    if collector().is_some() { vec![Exporter::Console, Exporter::Otlp] } else { vec![Exporter::Console] }
+    if collector().is_some() {
+        vec![Exporter::Console, Exporter::Otlp]
+    } else {
+        vec![Exporter::Console]
+    }
 }
 
 fn collector() -> Option<String> {
-    env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok().filter(|endpoint| !endpoint.trim().is_empty())
+    env::var("OTEL_EXPORTER_OTLP_ENDPOINT")
+        .ok()
+        .filter(|endpoint| !endpoint.trim().is_empty())
 }

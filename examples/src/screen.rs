@@ -15,7 +15,11 @@ impl Screen {
 
     /// The traces written so far.
     pub(crate) fn traces(&self) -> String {
-        self.blocks().iter().filter(|block| block.starts_with("trace ")).map(String::as_str).collect()
+        self.blocks()
+            .iter()
+            .filter(|block| block.starts_with("trace "))
+            .map(String::as_str)
+            .collect()
     }
 
     /// The tables written last whose first column has one of these titles.
@@ -23,14 +27,19 @@ impl Screen {
         let blocks = self.blocks();
         let newest = blocks.iter().rfind(|block| !block.starts_with("trace "));
         let tables = newest.map(String::as_str).unwrap_or_default().split("\n\n");
-        let wanted = tables.filter(|table| titles.iter().any(|title| table.starts_with(&format!("{title} "))));
+        let wanted = tables.filter(|table| {
+            titles
+                .iter()
+                .any(|title| table.starts_with(&format!("{title} ")))
+        });
         wanted.collect::<Vec<_>>().join("\n\n")
     }
 }
 
 impl Write for Screen {
     fn write(&mut self, block: &[u8]) -> io::Result<usize> {
-        self.blocks().push(String::from_utf8_lossy(block).into_owned());
+        self.blocks()
+            .push(String::from_utf8_lossy(block).into_owned());
         Ok(block.len())
     }
 

@@ -10,7 +10,10 @@ use percolate_core::otel::{TraceContext, attach_trace_context, carry, inject};
 use percolate_core::storage::{Storage, StorageOptions};
 
 /// What a web framework would call, with the request's headers.
-fn handle(storage: &Storage, headers: &HashMap<String, String>) -> Result<HashMap<String, String>, Box<dyn Error>> {
+fn handle(
+    storage: &Storage,
+    headers: &HashMap<String, String>,
+) -> Result<HashMap<String, String>, Box<dyn Error>> {
     let _request = attach_trace_context(Some(TraceContext::from_headers(headers)));
 
     storage.put("articles", "percolate", "a way through")?;
@@ -18,7 +21,9 @@ fn handle(storage: &Storage, headers: &HashMap<String, String>) -> Result<HashMa
     // Another thread knows nothing of this trace unless it is carried there.
     let index = storage.clone();
     let indexing = thread::spawn(carry(move || index.put("words", "way", "percolate")));
-    indexing.join().map_err(|_| "the indexing thread panicked")??;
+    indexing
+        .join()
+        .map_err(|_| "the indexing thread panicked")??;
 
     // The next service gets our own context.
     let mut outgoing = HashMap::new();
@@ -29,7 +34,9 @@ fn handle(storage: &Storage, headers: &HashMap<String, String>) -> Result<HashMa
 #[expect(clippy::print_stdout, reason = "an example shows what it did")]
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
-    let options = StorageOptions::new().column_family("articles").column_family("words");
+    let options = StorageOptions::new()
+        .column_family("articles")
+        .column_family("words");
     let storage = Storage::open(folder.path(), options)?;
 
     let incoming = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

@@ -24,7 +24,9 @@ use outgoing::Caller;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let listen = std::env::args().nth(1).ok_or("usage: w3c_service <address to listen on>")?;
+    let listen = std::env::args()
+        .nth(1)
+        .ok_or("usage: w3c_service <address to listen on>")?;
     let _telemetry = Telemetry::builder().service_name("w3c_service").install()?;
     let app = Router::new()
         .route("/test", post(call_all))
@@ -38,9 +40,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// Calls every url of the list in turn.
 async fn call_all(State(caller): State<Caller>, Json(calls): Json<Vec<Value>>) -> StatusCode {
     for call in calls {
-        let uri = call.get("url").and_then(Value::as_str).and_then(|url| url.parse().ok());
-        let (Some(uri), Some(arguments)) = (uri, call.get("arguments")) else { return StatusCode::BAD_REQUEST };
-        if let Err(error) = caller.call(Method::POST, uri, arguments.to_string().into()).await {
+        let uri = call
+            .get("url")
+            .and_then(Value::as_str)
+            .and_then(|url| url.parse().ok());
+        let (Some(uri), Some(arguments)) = (uri, call.get("arguments")) else {
+            return StatusCode::BAD_REQUEST;
+        };
+        if let Err(error) = caller
+            .call(Method::POST, uri, arguments.to_string().into())
+            .await
+        {
             tracing::warn!(%error, "a call failed");
             return StatusCode::BAD_GATEWAY;
         }

@@ -14,10 +14,18 @@ fn run(program: &str, arguments: &[&Path], variables: &[(&str, &str)]) -> String
             command.env_remove(name);
         }
     }
-    let output = command.args(arguments).envs(variables.iter().copied()).output().expect("the example starts");
+    let output = command
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .output()
+        .expect("the example starts");
     let printed = String::from_utf8(output.stdout).expect("text");
     let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{program} ended with {}\n{printed}\n{complaints}", output.status);
+    assert!(
+        output.status.success(),
+        "{program} ended with {}\n{printed}\n{complaints}",
+        output.status
+    );
     assert_eq!(complaints, "", "{program} complained");
     printed
 }
@@ -31,9 +39,14 @@ fn assert_shows(printed: &str, expected: &[&str]) {
 fn registry(packages: &[(&str, &str)]) -> tempfile::TempDir {
     let registry = tempfile::tempdir().expect("a temporary folder");
     for (name, version) in packages {
-        let folder = registry.path().join("index.example").join(format!("{name}-{version}"));
+        let folder = registry
+            .path()
+            .join("index.example")
+            .join(format!("{name}-{version}"));
         fs::create_dir_all(&folder).expect("a folder");
-        let manifest = format!("[package]\nname = \"{name}\"\nversion = \"{version}\"\nkeywords = [\"async\"]\n");
+        let manifest = format!(
+            "[package]\nname = \"{name}\"\nversion = \"{version}\"\nkeywords = [\"async\"]\n"
+        );
         fs::write(folder.join("Cargo.toml"), manifest).expect("a file");
     }
     registry
@@ -41,11 +54,21 @@ fn registry(packages: &[(&str, &str)]) -> tempfile::TempDir {
 
 #[test]
 fn quickstart_shows_a_trace_a_table_and_what_the_conventions_say() {
-    let registry = registry(&[("tracing", "0.1.0"), ("tracing-core", "0.1.0"), ("rand", "0.9.5"), ("rand", "0.10.4")]);
+    let registry = registry(&[
+        ("tracing", "0.1.0"),
+        ("tracing-core", "0.1.0"),
+        ("rand", "0.9.5"),
+        ("rand", "0.10.4"),
+    ]);
     let printed = run(env!("CARGO_BIN_EXE_quickstart"), &[registry.path()], &[]);
     assert_shows(
         &printed,
-        &["stored        4 packages", "found         2 packages", "counted       1 names", "removed       1 packages"],
+        &[
+            "stored        4 packages",
+            "found         2 packages",
+            "counted       1 names",
+            "removed       1 packages",
+        ],
     );
     assert_shows(
         &printed,
@@ -60,18 +83,37 @@ fn quickstart_shows_a_trace_a_table_and_what_the_conventions_say() {
     );
     assert_shows(
         &printed,
-        &["\n  operation    collection   count      p50      p99  errors", "\n  insert       packages         4 "],
+        &[
+            "\n  operation    collection   count      p50      p99  errors",
+            "\n  insert       packages         4 ",
+        ],
     );
-    let (before, after) = printed.split_once("by hand").expect("a part about a span made by hand");
+    let (before, after) = printed
+        .split_once("by hand")
+        .expect("a part about a span made by hand");
     assert_shows(before, &["checked: nothing to mend"]);
-    assert_shows(after, &["4 violations", "did you mean `db.collection.name`?", "#[db_op(search, \"packages\")]"]);
+    assert_shows(
+        after,
+        &[
+            "4 violations",
+            "did you mean `db.collection.name`?",
+            "#[db_op(search, \"packages\")]",
+        ],
+    );
     assert_eq!(printed.matches("  trace ").count(), 1, "{printed}");
 }
 
 #[test]
 fn quickstart_reads_this_machines_own_registry() {
     let printed = run(env!("CARGO_BIN_EXE_quickstart"), &[], &[]);
-    assert_shows(&printed, &["more × insert packages", "index.key.rebuild all", "checked: nothing to mend"]);
+    assert_shows(
+        &printed,
+        &[
+            "more × insert packages",
+            "index.key.rebuild all",
+            "checked: nothing to mend",
+        ],
+    );
 }
 
 #[test]
@@ -80,11 +122,26 @@ fn quickstart_exports_the_same_run_to_a_collector() {
     let collector = Collector::grpc(Answer::Accept);
     let endpoint = collector.endpoint();
     let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())];
-    let printed = run(env!("CARGO_BIN_EXE_quickstart"), &[registry.path()], &variables);
-    assert_shows(&printed, &["checked: nothing to mend", &format!("The same is at {endpoint} now")]);
+    let printed = run(
+        env!("CARGO_BIN_EXE_quickstart"),
+        &[registry.path()],
+        &variables,
+    );
+    assert_shows(
+        &printed,
+        &[
+            "checked: nothing to mend",
+            &format!("The same is at {endpoint} now"),
+        ],
+    );
 
     let spans = collector.spans();
-    let named = |name: &str| spans.iter().filter(move |received| received.span.name == name).collect::<Vec<_>>();
+    let named = |name: &str| {
+        spans
+            .iter()
+            .filter(move |received| received.span.name == name)
+            .collect::<Vec<_>>()
+    };
     let (import, inserts) = (named("catalogue.import registry"), named("insert packages"));
     assert_eq!((import.len(), inserts.len()), (1, 3));
     for insert in inserts {
@@ -96,9 +153,22 @@ fn quickstart_exports_the_same_run_to_a_collector() {
 #[test]
 fn quickstart_outlives_a_collector_that_is_not_there() {
     let registry = registry(&[("tracing", "0.1.0")]);
-    let nobody = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"), ("OTEL_LOG_LEVEL", "none")];
-    let printed = run(env!("CARGO_BIN_EXE_quickstart"), &[registry.path()], &nobody);
-    assert_shows(&printed, &["checked: nothing to mend", "The collector did not get everything"]);
+    let nobody = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
+        ("OTEL_LOG_LEVEL", "none"),
+    ];
+    let printed = run(
+        env!("CARGO_BIN_EXE_quickstart"),
+        &[registry.path()],
+        &nobody,
+    );
+    assert_shows(
+        &printed,
+        &[
+            "checked: nothing to mend",
+            "The collector did not get everything",
+        ],
+    );
 }
 
 #[test]
@@ -111,5 +181,8 @@ fn own_store_observes_an_engine_of_the_users() {
 
 #[test]
 fn service_continues_the_callers_trace() {
-    assert_shows(&run(env!("CARGO_BIN_EXE_service"), &[], &[]), &["(remote parent)", "out: traceparent: 00-0af76519"]);
+    assert_shows(
+        &run(env!("CARGO_BIN_EXE_service"), &[], &[]),
+        &["(remote parent)", "out: traceparent: 00-0af76519"],
+    );
 }

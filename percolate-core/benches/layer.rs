@@ -77,7 +77,11 @@ fn accepting() -> impl Layer<Registry> {
 /// filters for each span.
 fn beside() -> Dispatch {
     let refusing = Stateful.with_filter(filter_fn(|metadata| metadata.target() != "percolate::db"));
-    Dispatch::new(Registry::default().with(refusing).with(ConventionLayer::new().layer()))
+    Dispatch::new(
+        Registry::default()
+            .with(refusing)
+            .with(ConventionLayer::new().layer()),
+    )
 }
 
 fn off() -> Dispatch {
@@ -86,14 +90,42 @@ fn off() -> Dispatch {
 }
 
 const SETTINGS: &[Setting] = &[
-    ("registry alone, a database span", || Dispatch::new(Registry::default()), right),
-    ("+ a layer that keeps as much state", || Dispatch::new(Registry::default().with(Stateful)), right),
-    ("+ the same with a filter that accepts", || Dispatch::new(Registry::default().with(accepting())), right),
-    ("+ ConventionLayer", || Dispatch::new(Registry::default().with(ConventionLayer::new().layer())), right),
-    ("+ ConventionLayer without its filter", || Dispatch::new(Registry::default().with(ConventionLayer::new())), right),
-    ("+ ConventionLayer beside a layer whose filter refuses the span", beside, right),
+    (
+        "registry alone, a database span",
+        || Dispatch::new(Registry::default()),
+        right,
+    ),
+    (
+        "+ a layer that keeps as much state",
+        || Dispatch::new(Registry::default().with(Stateful)),
+        right,
+    ),
+    (
+        "+ the same with a filter that accepts",
+        || Dispatch::new(Registry::default().with(accepting())),
+        right,
+    ),
+    (
+        "+ ConventionLayer",
+        || Dispatch::new(Registry::default().with(ConventionLayer::new().layer())),
+        right,
+    ),
+    (
+        "+ ConventionLayer without its filter",
+        || Dispatch::new(Registry::default().with(ConventionLayer::new())),
+        right,
+    ),
+    (
+        "+ ConventionLayer beside a layer whose filter refuses the span",
+        beside,
+        right,
+    ),
     ("ConventionLayer, profile off", off, right),
-    ("registry alone, somebody else's span", || Dispatch::new(Registry::default()), other),
+    (
+        "registry alone, somebody else's span",
+        || Dispatch::new(Registry::default()),
+        other,
+    ),
     (
         "ConventionLayer alone, somebody else's span",
         || Dispatch::new(Registry::default().with(ConventionLayer::new().layer())),

@@ -108,7 +108,10 @@ impl Database {
             #[cfg(feature = "sql")]
             engine: crate::query::Engine::new(options.query_memory_limit),
         };
-        let database = Self { core: Arc::new(core), tenant: options.tenant.into() };
+        let database = Self {
+            core: Arc::new(core),
+            tenant: options.tenant.into(),
+        };
         if !database.storage().is_read_only() {
             database.finish_schema_changes()?;
         }
@@ -118,7 +121,10 @@ impl Database {
     /// The same database as another tenant sees it.
     #[must_use]
     pub fn for_tenant(&self, tenant: &str) -> Self {
-        Self { core: Arc::clone(&self.core), tenant: tenant.into() }
+        Self {
+            core: Arc::clone(&self.core),
+            tenant: tenant.into(),
+        }
     }
 
     /// Whose entities this handle sees.
@@ -145,27 +151,53 @@ impl Database {
     /// [`SchemaError`]: the schema is not valid, or changes the key field of a table that holds entities.
     pub fn register_schema(&self, table: &str, schema: &Value) -> Result<(), Error> {
         let schema = Arc::new(Schema::parse(table, schema.clone())?);
-        let changing = self.core.steady.write().unwrap_or_else(PoisonError::into_inner);
+        let changing = self
+            .core
+            .steady
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         let old = self.find_schema(table);
         if let Some(old) = &old
             && old.key_field() != schema.key_field()
             && self.holds_records(table)?
         {
-            return Err(SchemaError::KeyFieldChanged { table: table.to_owned() }.into());
+            return Err(SchemaError::KeyFieldChanged {
+                table: table.to_owned(),
+            }
+            .into());
         }
-        let reindex = old.as_ref().is_some_and(|old| old.indexed_fields() != schema.indexed_fields());
-        let embed_anew = old.as_ref().is_some_and(|old| old.embedding_fields() != schema.embedding_fields());
+        let reindex = old
+            .as_ref()
+            .is_some_and(|old| old.indexed_fields() != schema.indexed_fields());
+        let embed_anew = old
+            .as_ref()
+            .is_some_and(|old| old.embedding_fields() != schema.embedding_fields());
         let mut batch = self.storage().batch();
-        batch.put(SCHEMAS, keys::schema_key(&self.tenant, table), schema.source().to_string())?;
+        batch.put(
+            SCHEMAS,
+            keys::schema_key(&self.tenant, table),
+            schema.source().to_string(),
+        )?;
         if reindex || embed_anew {
-            batch.put(META, keys::unfinished_key(&self.tenant, table), [u8::from(embed_anew)])?;
+            batch.put(
+                META,
+                keys::unfinished_key(&self.tenant, table),
+                [u8::from(embed_anew)],
+            )?;
         }
         if old.is_some_and(|old| !schema.has_rules_of(&old)) {
             batch.put(META, keys::changed_rules_key(&self.tenant, table), [])?;
         }
         batch.commit()?;
-        let mut schemas = self.core.schemas.write().unwrap_or_else(PoisonError::into_inner);
-        schemas.entry(Arc::clone(&self.tenant)).or_default().insert(table.to_owned(), schema);
+        let mut schemas = self
+            .core
+            .schemas
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        schemas
+            .entry(Arc::clone(&self.tenant))
+            .or_default()
+            .insert(table.to_owned(), schema);
         drop(schemas);
         drop(changing);
         if reindex || embed_anew {
@@ -180,13 +212,25 @@ impl Database {
     ///
     /// [`Error::UnknownTable`], with the tables there are.
     pub fn schema(&self, table: &str) -> Result<Arc<Schema>, Error> {
-        self.find_schema(table).ok_or_else(|| Error::UnknownTable { table: table.to_owned(), known: self.tables() })
+        self.find_schema(table).ok_or_else(|| Error::UnknownTable {
+            table: table.to_owned(),
+            known: self.tables(),
+        })
     }
 
     /// The tables with a registered schema, sorted.
     pub fn tables(&self) -> Vec<String> {
-        let schemas = self.core.schemas.read().unwrap_or_else(PoisonError::into_inner);
-        schemas.get(&self.tenant).into_iter().flatten().map(|(table, _)| table.clone()).collect()
+        let schemas = self
+            .core
+            .schemas
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        schemas
+            .get(&self.tenant)
+            .into_iter()
+            .flatten()
+            .map(|(table, _)| table.clone())
+            .collect()
     }
 }
 
@@ -206,7 +250,12 @@ impl Database {
         let _lock = self.lock(prepared.id);
         let old = self.record(table, prepared.id)?;
         refuse_live(&schema, prepared.id, old.as_ref())?;
-        self.write(&schema, prepared.id, old.as_ref(), &data_record(data, old.as_ref()))?;
+        self.write(
+            &schema,
+            prepared.id,
+            old.as_ref(),
+            &data_record(data, old.as_ref()),
+        )?;
         Ok(prepared.id)
     }
 
@@ -218,7 +267,12 @@ impl Database {
         let prepared = self.prepare(&schema, data)?;
         let _lock = self.lock(prepared.id);
         let old = self.record(table, prepared.id)?;
-        self.write(&schema, prepared.id, old.as_ref(), &data_record(data, old.as_ref()))?;
+        self.write(
+            &schema,
+            prepared.id,
+            old.as_ref(),
+            &data_record(data, old.as_ref()),
+        )?;
         Ok(prepared.id)
     }
 
@@ -231,17 +285,29 @@ impl Database {
     pub fn insert_batch(&self, table: &str, data: &[Value]) -> Result<Vec<Uuid>, Error> {
         let _steady = self.steady();
         let schema = self.schema(table)?;
-        let prepared = data.iter().map(|data| self.prepare(&schema, data)).collect::<Result<Vec<_>, _>>()?;
+        let prepared = data
+            .iter()
+            .map(|data| self.prepare(&schema, data))
+            .collect::<Result<Vec<_>, _>>()?;
         let ids: Vec<Uuid> = prepared.iter().map(|prepared| prepared.id).collect();
         if let Some(id) = first_repeated(&ids) {
-            return Err(Error::Exists { table: table.to_owned(), id });
+            return Err(Error::Exists {
+                table: table.to_owned(),
+                id,
+            });
         }
         let _locks = self.lock_all(&ids);
         let old = self.records(table, &ids)?;
         let mut batch = self.storage().batch();
         for ((id, old), data) in ids.iter().zip(&old).zip(data) {
             refuse_live(&schema, *id, old.as_ref())?;
-            self.add_to_batch(&mut batch, &schema, *id, old.as_ref(), &data_record(data, old.as_ref()))?;
+            self.add_to_batch(
+                &mut batch,
+                &schema,
+                *id,
+                old.as_ref(),
+                &data_record(data, old.as_ref()),
+            )?;
         }
         batch.commit()?;
         Ok(ids)
@@ -256,44 +322,78 @@ impl Database {
     pub fn update(&self, table: &str, id: Uuid, changes: &Value) -> Result<Entity, Error> {
         let _steady = self.steady();
         let schema = self.schema(table)?;
-        let changes = changes.as_object().ok_or_else(|| EntityError::NotAnObject { table: table.to_owned() })?;
+        let changes = changes
+            .as_object()
+            .ok_or_else(|| EntityError::NotAnObject {
+                table: table.to_owned(),
+            })?;
         let _lock = self.lock(id);
         let old = self.record(table, id)?.filter(|old| !old.deleted);
-        let old = old.ok_or_else(|| Error::NotFound { table: table.to_owned(), id })?;
+        let old = old.ok_or_else(|| Error::NotFound {
+            table: table.to_owned(),
+            id,
+        })?;
         let data = merged(&old.data, changes);
         schema.check(&data)?;
         if schema.key_of(&data)? != schema.key_of(&old.data)? {
-            return Err(Error::KeyChanged { table: table.to_owned() });
+            return Err(Error::KeyChanged {
+                table: table.to_owned(),
+            });
         }
         let record = data_record(&data, Some(&old));
         self.write(&schema, id, Some(&old), &record)?;
-        let Record { created_at, updated_at, .. } = record;
-        Ok(Entity { id, created_at, updated_at, data })
+        let Record {
+            created_at,
+            updated_at,
+            ..
+        } = record;
+        Ok(Entity {
+            id,
+            created_at,
+            updated_at,
+            data,
+        })
     }
 
     /// The entity with this id.
     #[db_op(get, table)]
     pub fn get(&self, table: &str, id: Uuid) -> Result<Option<Entity>, Error> {
         self.schema(table)?;
-        Ok(self.record(table, id)?.filter(|record| !record.deleted).map(|record| record.into_entity(id)))
+        Ok(self
+            .record(table, id)?
+            .filter(|record| !record.deleted)
+            .map(|record| record.into_entity(id)))
     }
 
     /// The entities with these ids, in their order.
     #[db_op(multi_get, table, rows = |entities| entities.iter().flatten().count())]
     pub fn get_batch(&self, table: &str, ids: &[Uuid]) -> Result<Vec<Option<Entity>>, Error> {
         self.schema(table)?;
-        let live =
-            |(record, id): (Option<Record>, &Uuid)| Some(record.filter(|record| !record.deleted)?.into_entity(*id));
-        Ok(self.records(table, ids)?.into_iter().zip(ids).map(live).collect())
+        let live = |(record, id): (Option<Record>, &Uuid)| {
+            Some(record.filter(|record| !record.deleted)?.into_entity(*id))
+        };
+        Ok(self
+            .records(table, ids)?
+            .into_iter()
+            .zip(ids)
+            .map(live)
+            .collect())
     }
 
     /// The entity whose key field has the value `key`.
     #[db_op("lookup", table)]
     pub fn lookup(&self, table: &str, key: &str) -> Result<Option<Entity>, Error> {
         self.schema(table)?;
-        let entry = self.storage().get(KEY_INDEX, keys::key_index_key(&self.tenant, table, key))?;
-        let Some(id) = entry.as_deref().and_then(index::keys::owner) else { return Ok(None) };
-        Ok(self.record(table, id)?.filter(|record| !record.deleted).map(|record| record.into_entity(id)))
+        let entry = self
+            .storage()
+            .get(KEY_INDEX, keys::key_index_key(&self.tenant, table, key))?;
+        let Some(id) = entry.as_deref().and_then(index::keys::owner) else {
+            return Ok(None);
+        };
+        Ok(self
+            .record(table, id)?
+            .filter(|record| !record.deleted)
+            .map(|record| record.into_entity(id)))
     }
 
     /// The entities whose indexed field lies within `range`, ordered by that field.
@@ -316,12 +416,22 @@ impl Database {
     /// # Errors
     ///
     /// [`Error::NotIndexed`] when the schema does not list the field as indexed.
-    pub fn find<V>(&self, table: &str, field: &str, range: impl std::ops::RangeBounds<V>) -> Result<Vec<Entity>, Error>
+    pub fn find<V>(
+        &self,
+        table: &str,
+        field: &str,
+        range: impl std::ops::RangeBounds<V>,
+    ) -> Result<Vec<Entity>, Error>
     where
         V: Clone + Into<Value>,
     {
         let bound = |bound: Bound<&V>| bound.map(|value| value.clone().into());
-        self.find_values(table, field, bound(range.start_bound()), bound(range.end_bound()))
+        self.find_values(
+            table,
+            field,
+            bound(range.start_bound()),
+            bound(range.end_bound()),
+        )
     }
 
     #[db_op("find", table)]
@@ -333,7 +443,12 @@ impl Database {
         upper: Bound<Value>,
     ) -> Result<Vec<Entity>, Error> {
         let ids = self.find_ids(table, field, lower, upper)?;
-        Ok(self.records(table, &ids)?.into_iter().zip(ids).filter_map(live_entity).collect())
+        Ok(self
+            .records(table, &ids)?
+            .into_iter()
+            .zip(ids)
+            .filter_map(live_entity)
+            .collect())
     }
 
     /// The ids of the entities whose indexed field lies within the bounds, ordered by that field.
@@ -345,13 +460,25 @@ impl Database {
         upper: Bound<Value>,
     ) -> Result<Vec<Uuid>, Error> {
         let schema = self.schema(table)?;
-        if !schema.indexed_fields().iter().any(|indexed| indexed == field) {
-            return Err(Error::NotIndexed { table: table.to_owned(), field: field.to_owned() });
+        if !schema
+            .indexed_fields()
+            .iter()
+            .any(|indexed| indexed == field)
+        {
+            return Err(Error::NotIndexed {
+                table: table.to_owned(),
+                field: field.to_owned(),
+            });
         }
-        let (lower, upper) =
-            (lower.map(|value| field_value(Some(&value))), upper.map(|value| field_value(Some(&value))));
-        let (Some(lower), Some(upper)) = (transpose(lower), transpose(upper)) else { return Ok(Vec::new()) };
-        let range = index::fields::range(&self.tenant, table, field, (lower.as_ref(), upper.as_ref()));
+        let (lower, upper) = (
+            lower.map(|value| field_value(Some(&value))),
+            upper.map(|value| field_value(Some(&value))),
+        );
+        let (Some(lower), Some(upper)) = (transpose(lower), transpose(upper)) else {
+            return Ok(Vec::new());
+        };
+        let range =
+            index::fields::range(&self.tenant, table, field, (lower.as_ref(), upper.as_ref()));
         let id = |entry: Result<_, ReadError>| {
             let (key, _): (Box<[u8]>, Box<[u8]>) = entry?;
             Ok(keys::parse_field_index_key(&key)?.1)
@@ -361,14 +488,22 @@ impl Database {
 
     /// Walks over the entities of a table, in the order of their ids, reading as the iterator is asked.
     #[db_op(scan, table, rows = stream)]
-    pub fn scan<'db>(&'db self, table: &str) -> Result<impl Iterator<Item = Result<Entity, Error>> + use<'db>, Error> {
+    pub fn scan<'db>(
+        &'db self,
+        table: &str,
+    ) -> Result<impl Iterator<Item = Result<Entity, Error>> + use<'db>, Error> {
         self.schema(table)?;
         self.scan_after(table, None)
     }
 
     /// At most `limit` entities of a table, in the order of their ids, beginning after the id `after`.
     #[db_op("list", table)]
-    pub fn list(&self, table: &str, after: Option<Uuid>, limit: usize) -> Result<Vec<Entity>, Error> {
+    pub fn list(
+        &self,
+        table: &str,
+        after: Option<Uuid>,
+        limit: usize,
+    ) -> Result<Vec<Entity>, Error> {
         self.schema(table)?;
         self.scan_after(table, after)?.take(limit).collect()
     }
@@ -378,7 +513,10 @@ impl Database {
     pub fn count(&self, table: &str) -> Result<usize, Error> {
         self.schema(table)?;
         let mut count = 0;
-        for entry in self.storage().scan(ENTITIES, ScanRange::prefix(keys::table_prefix(&self.tenant, table)))? {
+        for entry in self.storage().scan(
+            ENTITIES,
+            ScanRange::prefix(keys::table_prefix(&self.tenant, table)),
+        )? {
             count += usize::from(!RecordParts::read(&entry?.1)?.deleted);
         }
         Ok(count)
@@ -391,9 +529,16 @@ impl Database {
         let _steady = self.steady();
         let schema = self.schema(table)?;
         let _lock = self.lock(id);
-        let Some(old) = self.record(table, id)?.filter(|old| !old.deleted) else { return Ok(false) };
+        let Some(old) = self.record(table, id)?.filter(|old| !old.deleted) else {
+            return Ok(false);
+        };
         let (created_at, updated_at) = (old.created_at, Timestamp::now());
-        let record = Record { deleted: true, created_at, updated_at, data: &old.data };
+        let record = Record {
+            deleted: true,
+            created_at,
+            updated_at,
+            data: &old.data,
+        };
         let mut batch = self.storage().batch();
         self.add_to_batch(&mut batch, &schema, id, Some(&old), &record)?;
         self.commit_without_vectors(batch, &schema, id)?;
@@ -406,7 +551,9 @@ impl Database {
         let _steady = self.steady();
         let schema = self.schema(table)?;
         let _lock = self.lock(id);
-        let Some(old) = self.record(table, id)? else { return Ok(false) };
+        let Some(old) = self.record(table, id)? else {
+            return Ok(false);
+        };
         let mut batch = self.storage().batch();
         batch.delete(ENTITIES, keys::entity_key(&self.tenant, table, id))?;
         index::change(&mut batch, &self.entries(&schema, id, &old), &[])?;
@@ -418,17 +565,23 @@ impl Database {
 impl Database {
     /// Stores bytes under an id, in place of what was there.
     pub fn store_resource(&self, id: &str, data: &[u8]) -> Result<(), Error> {
-        Ok(self.storage().put(RESOURCES, keys::resource_key(&self.tenant, id), data)?)
+        Ok(self
+            .storage()
+            .put(RESOURCES, keys::resource_key(&self.tenant, id), data)?)
     }
 
     /// The bytes stored under an id.
     pub fn load_resource(&self, id: &str) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self.storage().get(RESOURCES, keys::resource_key(&self.tenant, id))?)
+        Ok(self
+            .storage()
+            .get(RESOURCES, keys::resource_key(&self.tenant, id))?)
     }
 
     /// Removes the bytes stored under an id. Removing what is not there is no error.
     pub fn delete_resource(&self, id: &str) -> Result<(), Error> {
-        Ok(self.storage().delete(RESOURCES, keys::resource_key(&self.tenant, id))?)
+        Ok(self
+            .storage()
+            .delete(RESOURCES, keys::resource_key(&self.tenant, id))?)
     }
 
     /// Makes everything written so far outlive a power cut. The files close with the last clone of the handle.
@@ -447,26 +600,43 @@ impl Database {
             self.forget_unembedded(table)?;
             self.embed_anew(table)?;
         }
-        Ok(self.storage().delete(META, keys::unfinished_key(&self.tenant, table))?)
+        Ok(self
+            .storage()
+            .delete(META, keys::unfinished_key(&self.tenant, table))?)
     }
 
     fn finish_schema_changes(&self) -> Result<(), Error> {
         let range = ScanRange::prefix(keys::unfinished_prefix());
-        let unfinished = self.storage().scan(META, range)?.collect::<Result<Vec<_>, _>>()?;
+        let unfinished = self
+            .storage()
+            .scan(META, range)?
+            .collect::<Result<Vec<_>, _>>()?;
         for (key, embed_anew) in unfinished {
             let (tenant, table) = keys::parse_unfinished_key(&key)?;
-            self.for_tenant(&tenant).finish_schema_change(&table, *embed_anew != [0])?;
+            self.for_tenant(&tenant)
+                .finish_schema_change(&table, *embed_anew != [0])?;
         }
         Ok(())
     }
 
     fn find_schema(&self, table: &str) -> Option<Arc<Schema>> {
-        self.core.schemas.read().unwrap_or_else(PoisonError::into_inner).get(&self.tenant)?.get(table).cloned()
+        self.core
+            .schemas
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&self.tenant)?
+            .get(table)
+            .cloned()
     }
 
     fn holds_records(&self, table: &str) -> Result<bool, Error> {
         let range = ScanRange::prefix(keys::table_prefix(&self.tenant, table));
-        Ok(self.storage().scan(ENTITIES, range)?.next().transpose()?.is_some())
+        Ok(self
+            .storage()
+            .scan(ENTITIES, range)?
+            .next()
+            .transpose()?
+            .is_some())
     }
 
     /// Judges data and finds its id.
@@ -484,14 +654,22 @@ impl Database {
 
     /// What is stored under an id, deleted or not.
     pub(crate) fn record(&self, table: &str, id: Uuid) -> Result<Option<Record>, Error> {
-        let bytes = self.storage().get(ENTITIES, keys::entity_key(&self.tenant, table, id))?;
+        let bytes = self
+            .storage()
+            .get(ENTITIES, keys::entity_key(&self.tenant, table, id))?;
         Ok(bytes.map(|bytes| Record::decode(&bytes)).transpose()?)
     }
 
     fn records(&self, table: &str, ids: &[Uuid]) -> Result<Vec<Option<Record>>, Error> {
-        let keys: Vec<_> = ids.iter().map(|id| keys::entity_key(&self.tenant, table, *id)).collect();
+        let keys: Vec<_> = ids
+            .iter()
+            .map(|id| keys::entity_key(&self.tenant, table, *id))
+            .collect();
         let values = self.storage().multi_get(ENTITIES, &keys)?;
-        values.into_iter().map(|bytes| Ok(bytes.map(|bytes| Record::decode(&bytes)).transpose()?)).collect()
+        values
+            .into_iter()
+            .map(|bytes| Ok(bytes.map(|bytes| Record::decode(&bytes)).transpose()?))
+            .collect()
     }
 
     fn scan_after(&self, table: &str, after: Option<Uuid>) -> Result<EntityScan<'_>, Error> {
@@ -500,10 +678,19 @@ impl Database {
             Some(id) => all.after(keys::entity_key(&self.tenant, table, id)),
             None => all,
         };
-        Ok(EntityScan { entries: Box::new(self.storage().scan(ENTITIES, range)?), ended: false })
+        Ok(EntityScan {
+            entries: Box::new(self.storage().scan(ENTITIES, range)?),
+            ended: false,
+        })
     }
 
-    fn write(&self, schema: &Schema, id: Uuid, old: Option<&Record>, new: &Record<&Value>) -> Result<(), Error> {
+    fn write(
+        &self,
+        schema: &Schema,
+        id: Uuid,
+        old: Option<&Record>,
+        new: &Record<&Value>,
+    ) -> Result<(), Error> {
         let mut batch = self.storage().batch();
         self.add_to_batch(&mut batch, schema, id, old, new)?;
         batch.commit()?;
@@ -519,30 +706,58 @@ impl Database {
         old: Option<&Record>,
         new: &Record<&Value>,
     ) -> Result<(), Error> {
-        batch.put(ENTITIES, keys::entity_key(&self.tenant, schema.table(), id), new.encode())?;
-        let before = old.map(|old| self.entries(schema, id, old)).unwrap_or_default();
+        batch.put(
+            ENTITIES,
+            keys::entity_key(&self.tenant, schema.table(), id),
+            new.encode(),
+        )?;
+        let before = old
+            .map(|old| self.entries(schema, id, old))
+            .unwrap_or_default();
         index::change(batch, &before, &self.entries(schema, id, new))?;
         if !new.deleted && embeds_anew(schema, old, new) {
-            batch.put(PENDING_EMBEDDINGS, keys::entity_key(&self.tenant, schema.table(), id), [])?;
+            batch.put(
+                PENDING_EMBEDDINGS,
+                keys::entity_key(&self.tenant, schema.table(), id),
+                [],
+            )?;
         }
         Ok(())
     }
 
     /// The index entries of a record; a deleted one has none.
-    fn entries(&self, schema: &Schema, id: Uuid, record: &Record<impl Borrow<Value>>) -> Vec<index::IndexEntry> {
+    fn entries(
+        &self,
+        schema: &Schema,
+        id: Uuid,
+        record: &Record<impl Borrow<Value>>,
+    ) -> Vec<index::IndexEntry> {
         if record.deleted {
             return Vec::new();
         }
-        index::entries(Indexed { tenant: &self.tenant, schema, id, data: record.data.borrow() })
+        index::entries(Indexed {
+            tenant: &self.tenant,
+            schema,
+            id,
+            data: record.data.borrow(),
+        })
     }
 
     /// The store and the tables as they are at one moment: a schema that changes is either in both or in neither.
     #[cfg(feature = "sql")]
     pub(crate) fn snapshot(&self) -> (Snapshot<'_>, BTreeMap<String, Arc<Schema>>) {
         let _steady = self.steady();
-        let schemas = self.core.schemas.read().unwrap_or_else(PoisonError::into_inner);
+        let schemas = self
+            .core
+            .schemas
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         let mine = schemas.get(&self.tenant).into_iter().flatten();
-        (self.storage().snapshot(), mine.map(|(table, schema)| (table.clone(), Arc::clone(schema))).collect())
+        (
+            self.storage().snapshot(),
+            mine.map(|(table, schema)| (table.clone(), Arc::clone(schema)))
+                .collect(),
+        )
     }
 
     #[cfg(feature = "sql")]
@@ -552,7 +767,10 @@ impl Database {
 
     /// Keeps schemas as they are until the guard is dropped.
     fn steady(&self) -> RwLockReadGuard<'_, ()> {
-        self.core.steady.read().unwrap_or_else(PoisonError::into_inner)
+        self.core
+            .steady
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self, id: Uuid) -> MutexGuard<'_, ()> {
@@ -564,12 +782,17 @@ impl Database {
         let mut positions: Vec<usize> = ids.iter().map(|id| lock_of(*id)).collect();
         positions.sort_unstable();
         positions.dedup();
-        positions.into_iter().map(|position| self.lock_at(position)).collect()
+        positions
+            .into_iter()
+            .map(|position| self.lock_at(position))
+            .collect()
     }
 
     fn lock_at(&self, position: usize) -> MutexGuard<'_, ()> {
         // A lock guards no data of its own, so one left by a panic is as good as any.
-        self.core.locks[position].lock().unwrap_or_else(PoisonError::into_inner)
+        self.core.locks[position]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -584,7 +807,12 @@ impl Iterator for EntityScan<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.ended {
-            match self.entries.next()?.map_err(Error::from).and_then(|(key, value)| decode_entity(&key, &value)) {
+            match self
+                .entries
+                .next()?
+                .map_err(Error::from)
+                .and_then(|(key, value)| decode_entity(&key, &value))
+            {
                 Ok(None) => {}
                 Ok(Some(entity)) => return Some(Ok(entity)),
                 Err(error) => {
@@ -616,12 +844,17 @@ fn decode_entity(key: &[u8], value: &[u8]) -> Result<Option<Entity>, Error> {
 }
 
 fn live_entity((record, id): (Option<Record>, Uuid)) -> Option<Entity> {
-    record.filter(|record| !record.deleted).map(|record| record.into_entity(id))
+    record
+        .filter(|record| !record.deleted)
+        .map(|record| record.into_entity(id))
 }
 
 fn refuse_live(schema: &Schema, id: Uuid, old: Option<&Record>) -> Result<(), Error> {
     match old {
-        Some(old) if !old.deleted => Err(Error::Exists { table: schema.table().to_owned(), id }),
+        Some(old) if !old.deleted => Err(Error::Exists {
+            table: schema.table().to_owned(),
+            id,
+        }),
         _ => Ok(()),
     }
 }
@@ -629,8 +862,15 @@ fn refuse_live(schema: &Schema, id: Uuid, old: Option<&Record>) -> Result<(), Er
 /// The record of new data. An entity that replaces a live one keeps the time of its creation.
 fn data_record<'a>(data: &'a Value, old: Option<&Record>) -> Record<&'a Value> {
     let now = Timestamp::now();
-    let created_at = old.filter(|old| !old.deleted).map_or(now, |old| old.created_at);
-    Record { deleted: false, created_at, updated_at: now, data }
+    let created_at = old
+        .filter(|old| !old.deleted)
+        .map_or(now, |old| old.created_at);
+    Record {
+        deleted: false,
+        created_at,
+        updated_at: now,
+        data,
+    }
 }
 
 fn merged(data: &Value, changes: &Map<String, Value>) -> Value {
@@ -647,13 +887,19 @@ fn merged(data: &Value, changes: &Map<String, Value>) -> Value {
 /// Whether an embedded text differs from what it was.
 fn embeds_anew(schema: &Schema, old: Option<&Record>, new: &Record<&Value>) -> bool {
     let old = old.filter(|old| !old.deleted);
-    schema.embedding_fields().iter().any(|field| old.is_none_or(|old| old.data.get(field) != new.data.get(field)))
+    schema
+        .embedding_fields()
+        .iter()
+        .any(|field| old.is_none_or(|old| old.data.get(field) != new.data.get(field)))
 }
 
 fn first_repeated(ids: &[Uuid]) -> Option<Uuid> {
     let mut sorted = ids.to_vec();
     sorted.sort_unstable();
-    sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+    sorted
+        .windows(2)
+        .find(|pair| pair[0] == pair[1])
+        .map(|pair| pair[0])
 }
 
 fn transpose<T>(bound: Bound<Option<T>>) -> Option<Bound<T>> {
@@ -669,11 +915,16 @@ fn load_schemas(storage: &Storage) -> Result<Schemas, Error> {
     for entry in storage.scan(SCHEMAS, ScanRange::all())? {
         let (key, source) = entry?;
         let (tenant, table) = keys::parse_schema_key(&key)?;
-        let invalid =
-            |error: serde_json::Error| SchemaError::Invalid { table: table.clone(), reason: error.to_string() };
+        let invalid = |error: serde_json::Error| SchemaError::Invalid {
+            table: table.clone(),
+            reason: error.to_string(),
+        };
         let source = serde_json::from_slice(&source).map_err(invalid)?;
         let schema = Schema::parse(&table, source)?;
-        schemas.entry(tenant.into()).or_default().insert(table, Arc::new(schema));
+        schemas
+            .entry(tenant.into())
+            .or_default()
+            .insert(table, Arc::new(schema));
     }
     Ok(schemas)
 }

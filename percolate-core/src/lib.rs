@@ -3,7 +3,10 @@
 //! See [`otel`] for the runtime and `storage` for the database underneath.
 
 // The macros name this crate by its public path, here too.
-#[allow(unused_extern_crates, reason = "used by expansions in this crate, of which some feature sets have none")]
+#[allow(
+    unused_extern_crates,
+    reason = "used by expansions in this crate, of which some feature sets have none"
+)]
 extern crate self as percolate_core;
 
 #[cfg(feature = "store")]

@@ -11,7 +11,9 @@ pub use core::primitive::{i64, str};
 pub use core::result::Result::{Err, Ok};
 
 pub use crate::otel::metrics::Names;
-pub use crate::otel::operation::{Call, CallScope, Details, FieldValue, InCall, SyncCall, enter, record, run, start};
+pub use crate::otel::operation::{
+    Call, CallScope, Details, FieldValue, InCall, SyncCall, enter, record, run, start,
+};
 pub use crate::otel::outcome::{ErrorInfo, Outcome, probe};
 pub use crate::otel::site::{Kind, Parent, Site, SiteDef, attr, metadata};
 pub use crate::otel::stream::Counted;
@@ -130,7 +132,9 @@ macro_rules! as_field_of_copies {
         }
     )*};
 }
-as_field_of_copies!(u8, u16, u32, u64, usize, i8, i16, i32, i64, isize, f32, f64, bool);
+as_field_of_copies!(
+    u8, u16, u32, u64, usize, i8, i16, i32, i64, isize, f32, f64, bool
+);
 
 impl AsField for str {
     fn as_field(&self) -> FieldValue {

@@ -4,7 +4,9 @@
 mod counting;
 
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+};
 use percolate_core::db_op;
 use percolate_core::otel::ConventionLayer;
 use percolate_core::otel::testing::Capture;
@@ -44,13 +46,20 @@ fn others() {
 #[test]
 fn a_checked_span_costs_one_allocation_and_another_none() {
     const TIMES: u64 = 1000;
-    let bare =
-        tracing::subscriber::with_default(registry(), || (allocations(TIMES, checked), allocations(TIMES, others)));
+    let bare = tracing::subscriber::with_default(registry(), || {
+        (allocations(TIMES, checked), allocations(TIMES, others))
+    });
     let conventions = ConventionLayer::new();
     let subscriber = registry().with(conventions.layer());
-    let layered =
-        tracing::subscriber::with_default(subscriber, || (allocations(TIMES, checked), allocations(TIMES, others)));
-    assert!(layered.0 <= bare.0 + TIMES, "{} instead of {}", layered.0, bare.0);
+    let layered = tracing::subscriber::with_default(subscriber, || {
+        (allocations(TIMES, checked), allocations(TIMES, others))
+    });
+    assert!(
+        layered.0 <= bare.0 + TIMES,
+        "{} instead of {}",
+        layered.0,
+        bare.0
+    );
     assert_eq!(layered.1, 0);
     assert!(conventions.report().spans >= TIMES);
 }
@@ -72,11 +81,17 @@ fn a_call_that_is_not_sampled_costs_nothing() {
     );
     let (before, after) = capture.run(|| {
         let _unsampled = Context::current().with_remote_span_context(parent).attach();
-        (capture.report().spans, allocations(1000, || assert_eq!(get("articles"), Some(7))))
+        (
+            capture.report().spans,
+            allocations(1000, || assert_eq!(get("articles"), Some(7))),
+        )
     });
     assert_eq!((before, after), (0, 0));
     assert_eq!(capture.report().spans, 0);
-    assert_eq!(capture.metrics().count("db.client.operation.duration", &[]), 1100);
+    assert_eq!(
+        capture.metrics().count("db.client.operation.duration", &[]),
+        1100
+    );
 }
 
 #[test]
@@ -85,8 +100,20 @@ fn a_finding_that_is_known_costs_nothing_more() {
     let conventions = ConventionLayer::new();
     let subscriber = registry().with(conventions.layer());
     tracing::subscriber::with_default(subscriber, || {
-        let broken = || drop(tracing::info_span!("x", db.operation.name = "flush", db.odd = 1));
+        let broken = || {
+            drop(tracing::info_span!(
+                "x",
+                db.operation.name = "flush",
+                db.odd = 1
+            ))
+        };
         assert!(allocations(TIMES, broken) <= TIMES);
     });
-    assert!(conventions.report().findings().iter().all(|finding| finding.count >= TIMES));
+    assert!(
+        conventions
+            .report()
+            .findings()
+            .iter()
+            .all(|finding| finding.count >= TIMES)
+    );
 }

@@ -19,25 +19,39 @@ fn allocations<T>(mut body: impl FnMut() -> T) -> u64 {
 #[test]
 fn a_read_allocates_its_value_and_no_more() {
     let dir = tempfile::tempdir().unwrap();
-    let storage = Storage::open(dir.path(), StorageOptions::new().column_family("articles")).unwrap();
-    storage.put("articles", "percolate", "a way through").unwrap();
-    assert_eq!(allocations(|| storage.get("articles", "percolate").unwrap()), 1);
-    assert_eq!(allocations(|| storage.get("articles", "absent").unwrap()), 0);
+    let storage =
+        Storage::open(dir.path(), StorageOptions::new().column_family("articles")).unwrap();
+    storage
+        .put("articles", "percolate", "a way through")
+        .unwrap();
+    assert_eq!(
+        allocations(|| storage.get("articles", "percolate").unwrap()),
+        1
+    );
+    assert_eq!(
+        allocations(|| storage.get("articles", "absent").unwrap()),
+        0
+    );
 }
 
 #[test]
 fn a_write_allocates_nothing_here() {
     let dir = tempfile::tempdir().unwrap();
-    let storage = Storage::open(dir.path(), StorageOptions::new().column_family("articles")).unwrap();
-    assert_eq!(allocations(|| storage.put("articles", "percolate", "a way through").unwrap()), 0);
+    let storage =
+        Storage::open(dir.path(), StorageOptions::new().column_family("articles")).unwrap();
+    assert_eq!(
+        allocations(|| storage
+            .put("articles", "percolate", "a way through")
+            .unwrap()),
+        0
+    );
 }
 
 #[test]
 fn an_insert_makes_no_copy_of_its_data() {
     let dir = tempfile::tempdir().unwrap();
     let db = Database::open(dir.path()).unwrap();
-    let schema =
-        json!({ "properties": { "slug": { "type": "string" } }, "key_field": "slug", "indexed_fields": ["slug"] });
+    let schema = json!({ "properties": { "slug": { "type": "string" } }, "key_field": "slug", "indexed_fields": ["slug"] });
     db.register_schema("articles", &schema).unwrap();
     let inserting = |tags: usize| {
         let entity = |slug: usize| json!({ "slug": slug.to_string(), "tags": vec!["a tag"; tags] });
@@ -47,7 +61,10 @@ fn an_insert_makes_no_copy_of_its_data() {
     };
     let (few, many) = (inserting(1), inserting(1000));
     assert!(few < 60, "{few} for a small one");
-    assert!(many < few + 20, "{few} for a small one, {many} for one with a thousand parts");
+    assert!(
+        many < few + 20,
+        "{few} for a small one, {many} for one with a thousand parts"
+    );
 }
 
 #[test]
@@ -56,10 +73,14 @@ fn counting_allocates_for_each_entity_what_reading_it_takes_and_not_its_data() {
     let db = Database::open(dir.path()).unwrap();
     db.register_schema("articles", &json!({})).unwrap();
     for _ in 0..10 {
-        db.insert("articles", &json!({ "tags": vec!["a tag"; 100] })).unwrap();
+        db.insert("articles", &json!({ "tags": vec!["a tag"; 100] }))
+            .unwrap();
     }
     let counting = allocations(|| assert_eq!(db.count("articles").unwrap(), 10));
-    assert!(counting < 50, "{counting} for ten entities of a hundred parts each");
+    assert!(
+        counting < 50,
+        "{counting} for ten entities of a hundred parts each"
+    );
 }
 
 #[test]
@@ -67,5 +88,8 @@ fn embedding_a_word_allocates_the_same_however_long_it_is() {
     let embeddings = OfflineEmbeddings::new();
     let (short, long) = ("way ".repeat(20), "thoroughgoingness ".repeat(20));
     let counted = allocations(|| embeddings.vector(&long));
-    assert!(counted <= allocations(|| embeddings.vector(&short)) + 2, "{counted}");
+    assert!(
+        counted <= allocations(|| embeddings.vector(&short)) + 2,
+        "{counted}"
+    );
 }

@@ -14,7 +14,9 @@ use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Path, Result, Token};
 
 use crate::vocabulary::{self as words, Annotation};
-use values::{choice, count, duration, example_of, is_single_word, is_word, level, string, text, unless_none};
+use values::{
+    choice, count, duration, example_of, is_single_word, is_word, level, string, text, unless_none,
+};
 
 /// What an annotation says.
 #[derive(Debug)]
@@ -111,7 +113,12 @@ impl Args {
     ) -> Result<Self> {
         let read = |input: ParseStream<'_>| {
             let first = first_position(annotation, input, errors);
-            let mut reader = Reader { annotation, keys: Keys::default(), target: None, errors: &mut *errors };
+            let mut reader = Reader {
+                annotation,
+                keys: Keys::default(),
+                target: None,
+                errors: &mut *errors,
+            };
             if first.needs_comma {
                 comma(input, reader.errors);
             }
@@ -124,21 +131,41 @@ impl Args {
             Ok((first, keys, target))
         };
         let (first, keys, target) = read.parse2(tokens)?;
-        Ok(Self { annotation, name: first.name, target, keys })
+        Ok(Self {
+            annotation,
+            name: first.name,
+            target,
+            keys,
+        })
     }
 
     /// Reads the arguments of `#[db_ops(…)]` or `#[background_jobs(…)]`: keys only.
     /// Each is given as it was written.
-    pub(crate) fn parse_defaults(annotation: Annotation, tokens: TokenStream) -> Result<Vec<(Ident, TokenStream)>> {
+    pub(crate) fn parse_defaults(
+        annotation: Annotation,
+        tokens: TokenStream,
+    ) -> Result<Vec<(Ident, TokenStream)>> {
         let mut errors = Errors::default();
         let mut defaults = Vec::new();
         let read = |input: ParseStream<'_>| {
-            let mut reader = Reader { annotation, keys: Keys::default(), target: None, errors: &mut errors };
+            let mut reader = Reader {
+                annotation,
+                keys: Keys::default(),
+                target: None,
+                errors: &mut errors,
+            };
             while !input.is_empty() {
                 let start = input.fork();
                 match reader.argument(input) {
                     Ok(()) => {
-                        defaults.extend(reader.keys.given.last().cloned().map(|key| (key, consumed(&start, input))));
+                        defaults.extend(
+                            reader
+                                .keys
+                                .given
+                                .last()
+                                .cloned()
+                                .map(|key| (key, consumed(&start, input))),
+                        );
                     }
                     Err(error) => {
                         reader.errors.push(error);
@@ -226,16 +253,22 @@ fn starts_with_key(input: ParseStream<'_>, parameters: &[Ident]) -> bool {
         return false;
     }
     let ahead = input.fork();
-    let Ok(key) = ahead.call(Ident::parse_any) else { return false };
+    let Ok(key) = ahead.call(Ident::parse_any) else {
+        return false;
+    };
     (ahead.peek(Token![=]) && !ahead.peek(Token![==]))
         || ahead.peek(Token![?])
         || (key == "fields" && ahead.peek(syn::token::Paren))
-        || (is_flag(&key) && (ahead.is_empty() || ahead.peek(Token![,])) && !parameters.contains(&key))
+        || (is_flag(&key)
+            && (ahead.is_empty() || ahead.peek(Token![,]))
+            && !parameters.contains(&key))
 }
 
 /// Words that stand alone, those of `#[instrument]` included.
 fn is_flag(key: &Ident) -> bool {
-    ["leaf", "skip_all", "err", "ret"].iter().any(|flag| key == flag)
+    ["leaf", "skip_all", "err", "ret"]
+        .iter()
+        .any(|flag| key == flag)
 }
 
 /// The operation or job type.
@@ -248,7 +281,11 @@ struct First {
 }
 
 fn first_position(annotation: Annotation, input: ParseStream<'_>, errors: &mut Errors) -> First {
-    let missing = First { name: LitStr::new("", Span::call_site()), needs_comma: false, has_position: false };
+    let missing = First {
+        name: LitStr::new("", Span::call_site()),
+        needs_comma: false,
+        has_position: false,
+    };
     let noun = annotation.name_noun();
     let example = match annotation {
         Annotation::Db => "#[db_op(get, cf)]",
@@ -272,19 +309,31 @@ fn first_position(annotation: Annotation, input: ParseStream<'_>, errors: &mut E
         if let Some(message) = annotation.misformed_name(&literal.value()) {
             errors.at(&literal, message);
         }
-        return First { name: literal, needs_comma: true, has_position: true };
+        return First {
+            name: literal,
+            needs_comma: true,
+            has_position: true,
+        };
     }
     if !input.peek(Ident::peek_any) {
         errors.push(Error::new(input.span(), wants));
         skip_argument(input);
-        return First { needs_comma: true, has_position: true, ..missing };
+        return First {
+            needs_comma: true,
+            has_position: true,
+            ..missing
+        };
     }
     let name: Name = match input.parse() {
         Ok(name) => name,
         Err(error) => {
             errors.push(error);
             skip_argument(input);
-            return First { needs_comma: true, has_position: true, ..missing };
+            return First {
+                needs_comma: true,
+                has_position: true,
+                ..missing
+            };
         }
     };
     let value = name.value();
@@ -297,7 +346,10 @@ fn first_position(annotation: Annotation, input: ParseStream<'_>, errors: &mut E
             Annotation::Db => "an operation",
             Annotation::Job => "a job type",
         };
-        errors.at(&name, format!("`{value}` is {what} of `{attribute}]`; write `{attribute}({value})]`"));
+        errors.at(
+            &name,
+            format!("`{value}` is {what} of `{attribute}]`; write `{attribute}({value})]`"),
+        );
     } else {
         errors.at(
             &name,
@@ -308,7 +360,11 @@ fn first_position(annotation: Annotation, input: ParseStream<'_>, errors: &mut E
         );
     }
     let name = name.literal;
-    First { name, needs_comma: true, has_position: true }
+    First {
+        name,
+        needs_comma: true,
+        has_position: true,
+    }
 }
 
 /// A name made of words and dots, or a string literal.
@@ -335,7 +391,10 @@ impl Parse for Name {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         if input.peek(LitStr) {
             let literal: LitStr = input.parse()?;
-            return Ok(Self { tokens: literal.to_token_stream(), literal });
+            return Ok(Self {
+                tokens: literal.to_token_stream(),
+                literal,
+            });
         }
         let mut tokens = TokenStream::new();
         let mut name = String::new();
@@ -349,7 +408,10 @@ impl Parse for Name {
             input.parse::<Token![.]>()?.to_tokens(&mut tokens);
             name.push('.');
         }
-        Ok(Self { literal: LitStr::new(&name, tokens.span()), tokens })
+        Ok(Self {
+            literal: LitStr::new(&name, tokens.span()),
+            tokens,
+        })
     }
 }
 
@@ -370,7 +432,11 @@ impl Reader<'_> {
             Ok(Expr::Path(path)) if path.attrs.is_empty() && path.path.get_ident().is_some() => {
                 self.target = path.path.get_ident().cloned().map(Target::Parameter);
             }
-            Ok(value @ Expr::Lit(ExprLit { lit: Lit::Str(_), .. })) => self.target = Some(Target::Given(value)),
+            Ok(
+                value @ Expr::Lit(ExprLit {
+                    lit: Lit::Str(_), ..
+                }),
+            ) => self.target = Some(Target::Given(value)),
             Ok(other) => {
                 self.errors.at(
                     &other,
@@ -379,7 +445,9 @@ impl Reader<'_> {
                 self.target = Some(Target::None);
             }
             Err(_) => {
-                self.errors.push(start.error(format!("expected the parameter that is the {key}, or `key = value`")));
+                self.errors.push(start.error(format!(
+                    "expected the parameter that is the {key}, or `key = value`"
+                )));
                 skip_argument(input);
                 self.target = Some(Target::None);
             }
@@ -387,7 +455,9 @@ impl Reader<'_> {
     }
 
     fn argument(&mut self, input: ParseStream<'_>) -> Result<()> {
-        if !input.peek(Ident::peek_any) || !starts_with_key(input, &[]) && !self.is_known_word(input) {
+        if !input.peek(Ident::peek_any)
+            || !starts_with_key(input, &[]) && !self.is_known_word(input)
+        {
             let start = input.fork();
             skip_argument(input);
             let given = consumed(&start, input);
@@ -401,13 +471,20 @@ impl Reader<'_> {
         }
         let key = input.call(Ident::parse_any)?;
         let name = key.to_string();
-        let optional = if input.peek(Token![?]) { Some(input.parse::<Token![?]>()?) } else { None };
+        let optional = if input.peek(Token![?]) {
+            Some(input.parse::<Token![?]>()?)
+        } else {
+            None
+        };
         if let Some(mark) = &optional
             && name != self.annotation.target_key()
         {
             self.errors.at(
                 mark,
-                format!("only `{}` takes `?`: `{name}` takes an `Option` as it is", self.annotation.target_key()),
+                format!(
+                    "only `{}` takes `?`: `{name}` takes an `Option` as it is",
+                    self.annotation.target_key()
+                ),
             );
         }
         if !self.annotation.keys().contains(&name.as_str()) {
@@ -423,7 +500,9 @@ impl Reader<'_> {
         if name == self.annotation.target_key() && self.target.is_some() {
             let error = Error::new(
                 key.span(),
-                format!("the {name} is given twice: it stands in second position already, remove one of the two"),
+                format!(
+                    "the {name} is given twice: it stands in second position already, remove one of the two"
+                ),
             );
             skip_value(input);
             return Err(error);
@@ -434,7 +513,9 @@ impl Reader<'_> {
 
     /// Whether a word follows that is a key here, in the other annotation or in `#[instrument]`, in whatever form.
     fn is_known_word(&self, input: ParseStream<'_>) -> bool {
-        let Ok(key) = input.fork().call(Ident::parse_any) else { return false };
+        let Ok(key) = input.fork().call(Ident::parse_any) else {
+            return false;
+        };
         let key = key.to_string();
         self.annotation.keys().contains(&key.as_str())
             || self.annotation.other().keys().contains(&key.as_str())
@@ -460,7 +541,10 @@ impl Reader<'_> {
                 words::expected_one_of(name, &annotation.keys())
             );
         }
-        format!("unknown argument `{name}`; {}", words::expected_one_of(name, &annotation.keys()))
+        format!(
+            "unknown argument `{name}`; {}",
+            words::expected_one_of(name, &annotation.keys())
+        )
     }
 
     fn value(&mut self, key: &Ident, optional: bool, input: ParseStream<'_>) -> Result<()> {
@@ -469,7 +553,9 @@ impl Reader<'_> {
             "leaf" => {
                 self.keys.leaf = true;
                 if !input.is_empty() && !input.peek(Token![,]) {
-                    let error = input.error("`leaf` takes no value: it says that the body makes no spans of its own");
+                    let error = input.error(
+                        "`leaf` takes no value: it says that the body makes no spans of its own",
+                    );
                     return Err(error);
                 }
                 return Ok(());
@@ -478,18 +564,27 @@ impl Reader<'_> {
             _ => {}
         }
         if !input.peek(Token![=]) {
-            return Err(Error::new(key.span(), format!("`{name}` wants a value: `{name} = {}`", example_of(&name))));
+            return Err(Error::new(
+                key.span(),
+                format!("`{name}` wants a value: `{name} = {}`", example_of(&name)),
+            ));
         }
         input.parse::<Token![=]>()?;
         if input.is_empty() || input.peek(Token![,]) {
-            return Err(Error::new(key.span(), format!("`{name}` wants a value: `{name} = {}`", example_of(&name))));
+            return Err(Error::new(
+                key.span(),
+                format!("`{name}` wants a value: `{name} = {}`", example_of(&name)),
+            ));
         }
         if name == "crate" {
             if input.peek(LitStr) {
                 let literal: LitStr = input.parse()?;
                 return Err(Error::new_spanned(
                     &literal,
-                    format!("`crate` takes a path without quotes: `crate = {}`", literal.value()),
+                    format!(
+                        "`crate` takes a path without quotes: `crate = {}`",
+                        literal.value()
+                    ),
                 ));
             }
             self.keys.crate_path = Some(input.call(Path::parse_mod_style).map_err(|error| {
@@ -514,15 +609,25 @@ impl Reader<'_> {
                     (true, true) => {
                         return Err(Error::new_spanned(
                             &value,
-                            format!("`{name}? = …` takes an `Option`; without a {name} write `{name} = none`"),
+                            format!(
+                                "`{name}? = …` takes an `Option`; without a {name} write `{name} = none`"
+                            ),
                         ));
                     }
                     (true, false) => Target::Optional(text(name, value)?),
                     (false, false) => Target::Given(text(name, value)?),
                 });
             }
-            "namespace" => keys.namespace = unless_none(value).map(|value| text(name, value)).transpose()?,
-            "server_address" => keys.server_address = unless_none(value).map(|value| text(name, value)).transpose()?,
+            "namespace" => {
+                keys.namespace = unless_none(value)
+                    .map(|value| text(name, value))
+                    .transpose()?
+            }
+            "server_address" => {
+                keys.server_address = unless_none(value)
+                    .map(|value| text(name, value))
+                    .transpose()?
+            }
             "query_text" => keys.query_text = Some(text(name, value)?),
             "query_summary" => keys.query_summary = Some(text(name, value)?),
             "name" => {
@@ -538,7 +643,9 @@ impl Reader<'_> {
                 let is_system = |literal: &LitStr| {
                     let value = literal.value();
                     value.starts_with(|c: char| c.is_ascii_lowercase())
-                        && value.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.'))
+                        && value.chars().all(|c| {
+                            c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.')
+                        })
                 };
                 keys.system = Some(string(&value).filter(is_system).ok_or_else(|| {
                     Error::new_spanned(
@@ -547,7 +654,13 @@ impl Reader<'_> {
                     )
                 })?);
             }
-            "kind" => keys.kind = Some(choice(&value, name, &[("client", "Client"), ("internal", "Internal")])?),
+            "kind" => {
+                keys.kind = Some(choice(
+                    &value,
+                    name,
+                    &[("client", "Client"), ("internal", "Internal")],
+                )?)
+            }
             "parent" => {
                 let choices = [("child", "Child"), ("link", "Link"), ("root", "Root")];
                 keys.parent = Some(choice(&value, name, &choices).map_err(|error| if is_single_word(&value) { error } else { Error::new_spanned(
@@ -564,7 +677,10 @@ impl Reader<'_> {
             "rows" => {
                 keys.rows = Some(match &value {
                     Expr::Path(path) if path.path.is_ident("stream") => Rows::Stream(
-                        path.path.get_ident().cloned().unwrap_or_else(|| Ident::new("stream", value.span())),
+                        path.path
+                            .get_ident()
+                            .cloned()
+                            .unwrap_or_else(|| Ident::new("stream", value.span())),
                     ),
                     _ if is_word(&value, "none") => Rows::None,
                     _ => Rows::Count(count(name, value)?),
@@ -581,7 +697,12 @@ impl Reader<'_> {
                     ));
                 }
             },
-            _ => return Err(Error::new_spanned(&value, format!("unknown argument `{name}`"))),
+            _ => {
+                return Err(Error::new_spanned(
+                    &value,
+                    format!("unknown argument `{name}`"),
+                ));
+            }
         }
         Ok(())
     }
@@ -589,7 +710,10 @@ impl Reader<'_> {
     fn fields(&mut self, key: &Ident, input: ParseStream<'_>) -> Result<()> {
         if !input.peek(syn::token::Paren) {
             skip_value(input);
-            return Err(Error::new(key.span(), "`fields` is written with parentheses: `fields(app.tenant = tenant)`"));
+            return Err(Error::new(
+                key.span(),
+                "`fields` is written with parentheses: `fields(app.tenant = tenant)`",
+            ));
         }
         let content;
         syn::parenthesized!(content in input);
@@ -603,7 +727,10 @@ impl Reader<'_> {
             return Err(sigil);
         }
         let name: Name = input.parse().map_err(|error: Error| {
-            Error::new(error.span(), "expected an attribute's name, such as `app.tenant`, and `= value`")
+            Error::new(
+                error.span(),
+                "expected an attribute's name, such as `app.tenant`, and `= value`",
+            )
         })?;
         let value = if input.peek(Token![=]) {
             input.parse::<Token![=]>()?;
@@ -625,10 +752,21 @@ impl Reader<'_> {
             ));
         };
         check_attribute(&name)?;
-        if self.keys.fields.iter().any(|field| field.name.value() == name.value()) {
-            return Err(Error::new_spanned(&name, format!("the attribute `{}` is given twice", name.value())));
+        if self
+            .keys
+            .fields
+            .iter()
+            .any(|field| field.name.value() == name.value())
+        {
+            return Err(Error::new_spanned(
+                &name,
+                format!("the attribute `{}` is given twice", name.value()),
+            ));
         }
-        self.keys.fields.push(Field { name: name.literal, value });
+        self.keys.fields.push(Field {
+            name: name.literal,
+            value,
+        });
         Ok(())
     }
 }
@@ -682,7 +820,8 @@ pub(crate) fn recorded(tokens: TokenStream) -> Option<Vec<(Name, Expr)>> {
         input.parse::<Token![=]>()?;
         Ok((name, input.parse::<Expr>()?))
     };
-    let read = |input: ParseStream<'_>| Punctuated::<_, Token![,]>::parse_terminated_with(input, pair);
+    let read =
+        |input: ParseStream<'_>| Punctuated::<_, Token![,]>::parse_terminated_with(input, pair);
     let pairs: Vec<_> = read.parse2(tokens).ok()?.into_iter().collect();
     (!pairs.is_empty()).then_some(pairs)
 }

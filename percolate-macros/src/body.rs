@@ -26,20 +26,40 @@ enum Rewrite<'a> {
 }
 
 /// Rewrites the body of an annotated function.
-pub(crate) fn rewrite(tokens: TokenStream, site: &Ident, declared: &[LitStr], errors: &mut Errors) -> Body {
+pub(crate) fn rewrite(
+    tokens: TokenStream,
+    site: &Ident,
+    declared: &[LitStr],
+    errors: &mut Errors,
+) -> Body {
     let mut attributes = Vec::new();
-    let tokens = walk(tokens, Rewrite::Site(site, declared), &mut attributes, errors);
+    let tokens = walk(
+        tokens,
+        Rewrite::Site(site, declared),
+        &mut attributes,
+        errors,
+    );
     Body { tokens, attributes }
 }
 
 /// The item of an annotation that failed, as the user wrote it: so that nothing else breaks. Only what would be said a
 /// second time is kept quiet: `record!`, and parameters that the annotation alone names.
 pub(crate) fn of_failed(item: TokenStream) -> TokenStream {
-    let item = walk(item, Rewrite::Nothing, &mut Vec::new(), &mut Errors::default());
+    let item = walk(
+        item,
+        Rewrite::Nothing,
+        &mut Vec::new(),
+        &mut Errors::default(),
+    );
     quote!(#[allow(unused_variables)] #item)
 }
 
-fn walk(tokens: TokenStream, to: Rewrite<'_>, attributes: &mut Vec<LitStr>, errors: &mut Errors) -> TokenStream {
+fn walk(
+    tokens: TokenStream,
+    to: Rewrite<'_>,
+    attributes: &mut Vec<LitStr>,
+    errors: &mut Errors,
+) -> TokenStream {
     let mut out: Vec<TokenTree> = Vec::new();
     let mut is_other_body_next = false;
     for token in tokens {
@@ -70,9 +90,12 @@ fn walk(tokens: TokenStream, to: Rewrite<'_>, attributes: &mut Vec<LitStr>, erro
 
 /// Whether a group is the annotation of a function inside the body, whose `record!` is its own matter.
 fn is_annotation(before: &[TokenTree], group: &Group) -> bool {
-    let is_attribute = matches!(before.last(), Some(TokenTree::Punct(hash)) if hash.as_char() == '#');
+    let is_attribute =
+        matches!(before.last(), Some(TokenTree::Punct(hash)) if hash.as_char() == '#');
     let names_us = |token| matches!(token, TokenTree::Ident(name) if name == "db_op" || name == "background_job");
-    is_attribute && group.delimiter() == Delimiter::Bracket && group.stream().into_iter().any(names_us)
+    is_attribute
+        && group.delimiter() == Delimiter::Bracket
+        && group.stream().into_iter().any(names_us)
 }
 
 /// Whether the last tokens are `record !`, alone or at the end of a path in which the crate is called anything.
@@ -97,7 +120,10 @@ fn arguments(
         if let Err(error) = check_attribute(&name) {
             errors.push(error);
         }
-        let index = declared.iter().chain(&*attributes).position(|known| known.value() == name.value());
+        let index = declared
+            .iter()
+            .chain(&*attributes)
+            .position(|known| known.value() == name.value());
         let index = index.unwrap_or_else(|| {
             attributes.push(name.literal);
             declared.len() + attributes.len() - 1
@@ -117,7 +143,10 @@ mod tests {
         let mut errors = Errors::default();
         let declared: [LitStr; 1] = [syn::parse_quote!("a.b")];
         let body = rewrite(tokens, &format_ident!("SITE"), &declared, &mut errors);
-        (body.tokens.to_string(), body.attributes.iter().map(LitStr::value).collect())
+        (
+            body.tokens.to_string(),
+            body.attributes.iter().map(LitStr::value).collect(),
+        )
     }
 
     #[test]
@@ -143,13 +172,17 @@ mod tests {
             }
         );
         let (tokens, attributes) = rewritten(quote!({ #inner } record!(e.f = 2)));
-        assert_eq!(tokens, quote!({ #inner } record!(@site SITE [1usize &(2)])).to_string());
+        assert_eq!(
+            tokens,
+            quote!({ #inner } record!(@site SITE [1usize &(2)])).to_string()
+        );
         assert_eq!(attributes, ["e.f"]);
     }
 
     #[test]
     fn anything_else_is_left_alone() {
-        let tokens = quote!(record(a = b); my::record!(a, b); let record = !(x = y); json!({ "a": record }));
+        let tokens =
+            quote!(record(a = b); my::record!(a, b); let record = !(x = y); json!({ "a": record }));
         assert_eq!(rewritten(tokens.clone()), (tokens.to_string(), vec![]));
     }
 }

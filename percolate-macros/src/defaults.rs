@@ -17,14 +17,22 @@ struct Default {
 }
 
 /// Adds the block's defaults to its methods.
-pub(crate) fn apply(annotation: Annotation, arguments: TokenStream, item: &TokenStream) -> Result<TokenStream> {
+pub(crate) fn apply(
+    annotation: Annotation,
+    arguments: TokenStream,
+    item: &TokenStream,
+) -> Result<TokenStream> {
     let plural = match annotation {
         Annotation::Db => "#[db_ops]",
         Annotation::Job => "#[background_jobs]",
     };
     let defaults: Vec<Default> = Args::parse_defaults(annotation, arguments)?
         .into_iter()
-        .map(|(key, tokens)| Default { key: key.to_string(), mentions_self: mentions_self(tokens.clone()), tokens })
+        .map(|(key, tokens)| Default {
+            key: key.to_string(),
+            mentions_self: mentions_self(tokens.clone()),
+            tokens,
+        })
         .collect();
     if defaults.is_empty() {
         return Err(Error::new(
@@ -36,8 +44,9 @@ pub(crate) fn apply(annotation: Annotation, arguments: TokenStream, item: &Token
         ));
     }
     let mut tokens: Vec<TokenTree> = item.clone().into_iter().collect();
-    let is_block =
-        tokens.iter().any(|token| matches!(token, TokenTree::Ident(word) if word == "impl" || word == "trait"));
+    let is_block = tokens
+        .iter()
+        .any(|token| matches!(token, TokenTree::Ident(word) if word == "impl" || word == "trait"));
     let Some(TokenTree::Group(braces)) = tokens.last().filter(|_| is_block).cloned() else {
         return Err(Error::new_spanned(
             tokens.first().cloned().map(ToTokens::into_token_stream),
@@ -84,10 +93,12 @@ fn methods(
     let mut out: Vec<TokenTree> = Vec::new();
     let mut found = 0;
     for (index, token) in tokens.iter().enumerate() {
-        let is_attribute = matches!(out.last(), Some(TokenTree::Punct(hash)) if hash.as_char() == '#');
+        let is_attribute =
+            matches!(out.last(), Some(TokenTree::Punct(hash)) if hash.as_char() == '#');
         match token {
             TokenTree::Group(group) if is_attribute && group.delimiter() == Delimiter::Bracket => {
-                let Some(grown) = grow(annotation, group, &tokens[index + 1..], defaults, errors) else {
+                let Some(grown) = grow(annotation, group, &tokens[index + 1..], defaults, errors)
+                else {
                     out.push(token.clone());
                     continue;
                 };
@@ -115,14 +126,19 @@ fn grow(
         Annotation::Job => "background_job",
     };
     let tokens: Vec<TokenTree> = attribute.stream().into_iter().collect();
-    let [path @ .., TokenTree::Group(arguments)] = &tokens[..] else { return None };
+    let [path @ .., TokenTree::Group(arguments)] = &tokens[..] else {
+        return None;
+    };
     if !matches!(path.last(), Some(TokenTree::Ident(last)) if last == name) {
         return None;
     }
     let given = arguments.stream();
     let keys = top_level_keys(annotation, given.clone());
     let mut added = TokenStream::new();
-    for default in defaults.iter().filter(|default| !keys.contains(&default.key)) {
+    for default in defaults
+        .iter()
+        .filter(|default| !keys.contains(&default.key))
+    {
         if default.mentions_self && !has_receiver(after) {
             let key = &default.key;
             errors.at(
@@ -134,8 +150,7 @@ fn grow(
         let tokens = &default.tokens;
         added.extend(quote!(, #tokens));
     }
-    let ends_with_comma =
-        matches!(given.clone().into_iter().last(), Some(TokenTree::Punct(comma)) if comma.as_char() == ',');
+    let ends_with_comma = matches!(given.clone().into_iter().last(), Some(TokenTree::Punct(comma)) if comma.as_char() == ',');
     if ends_with_comma {
         added = added.into_iter().skip(1).collect();
     }
@@ -149,15 +164,20 @@ fn grow(
 fn top_level_keys(annotation: Annotation, arguments: TokenStream) -> Vec<String> {
     let tokens: Vec<TokenTree> = arguments.into_iter().collect();
     let mut keys = Vec::new();
-    for (position, argument) in
-        tokens.split(|token| matches!(token, TokenTree::Punct(comma) if comma.as_char() == ',')).enumerate()
+    for (position, argument) in tokens
+        .split(|token| matches!(token, TokenTree::Punct(comma) if comma.as_char() == ','))
+        .enumerate()
     {
         match argument {
             [TokenTree::Ident(key)] if key == "leaf" => keys.push(key.to_string()),
             [TokenTree::Ident(_) | TokenTree::Literal(_)] if position == 1 => {
                 keys.push(annotation.target_key().to_owned());
             }
-            [TokenTree::Ident(key), TokenTree::Punct(_) | TokenTree::Group(_), ..] => keys.push(key.to_string()),
+            [
+                TokenTree::Ident(key),
+                TokenTree::Punct(_) | TokenTree::Group(_),
+                ..,
+            ] => keys.push(key.to_string()),
             _ => {}
         }
     }
@@ -166,16 +186,22 @@ fn top_level_keys(annotation: Annotation, arguments: TokenStream) -> Vec<String>
 
 /// Whether the next function takes `self`.
 fn has_receiver(after: &[TokenTree]) -> bool {
-    let function = after.iter().skip_while(|token| !matches!(token, TokenTree::Ident(word) if word == "fn"));
+    let function = after
+        .iter()
+        .skip_while(|token| !matches!(token, TokenTree::Ident(word) if word == "fn"));
     let parameters = function.into_iter().find_map(|token| match token {
-        TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => Some(group.stream()),
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => {
+            Some(group.stream())
+        }
         _ => None,
     });
     let first = parameters
         .into_iter()
         .flatten()
         .take_while(|token| !matches!(token, TokenTree::Punct(comma) if comma.as_char() == ','));
-    first.into_iter().any(|token| matches!(token, TokenTree::Ident(word) if word == "self"))
+    first
+        .into_iter()
+        .any(|token| matches!(token, TokenTree::Ident(word) if word == "self"))
 }
 
 #[cfg(test)]
@@ -183,7 +209,9 @@ mod tests {
     use super::*;
 
     fn applied(arguments: TokenStream, item: &TokenStream) -> String {
-        apply(Annotation::Db, arguments, item).expect("accepted").to_string()
+        apply(Annotation::Db, arguments, item)
+            .expect("accepted")
+            .to_string()
     }
 
     #[test]
@@ -208,19 +236,28 @@ mod tests {
                 fn put(&self) {}
             }
         );
-        assert_eq!(applied(quote!(namespace = self.name(a, b), system = "redb"), &item), expected.to_string());
+        assert_eq!(
+            applied(quote!(namespace = self.name(a, b), system = "redb"), &item),
+            expected.to_string()
+        );
     }
 
     #[test]
     fn a_default_of_self_needs_a_receiver() {
         let item = quote!(impl Store { #[db_op(get, cf)] fn get(cf: &str, me: &self::X) {} });
-        let error = apply(Annotation::Db, quote!(namespace = self.name()), &item).expect_err("no self");
+        let error =
+            apply(Annotation::Db, quote!(namespace = self.name()), &item).expect_err("no self");
         assert!(error.to_string().contains("mentions `self`"), "{error}");
     }
 
     #[test]
     fn defaults_without_methods_are_an_error() {
-        let error = apply(Annotation::Db, quote!(system = "redb"), &quote!(impl Store {})).expect_err("no methods");
+        let error = apply(
+            Annotation::Db,
+            quote!(system = "redb"),
+            &quote!(impl Store {}),
+        )
+        .expect_err("no methods");
         assert!(error.to_string().contains("go nowhere"), "{error}");
     }
 }

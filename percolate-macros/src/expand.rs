@@ -58,8 +58,18 @@ fn located(tokens: &TokenStream, place: Span) -> TokenStream {
 
 /// Generates the function.
 pub(crate) fn expand(annotated: &Annotated) -> TokenStream {
-    let Function { attrs, vis, sig, inner_attrs, .. } = &annotated.function;
-    let generator = Generator { private: private(annotated), site: site_name(), annotated };
+    let Function {
+        attrs,
+        vis,
+        sig,
+        inner_attrs,
+        ..
+    } = &annotated.function;
+    let generator = Generator {
+        private: private(annotated),
+        site: site_name(),
+        annotated,
+    };
     let site = generator.site_static();
     let entered = generator.shape();
     // With the place of the user's braces, so that lints of the function point at the function.
@@ -90,7 +100,11 @@ impl Generator<'_> {
 
     /// `site!(…);`
     fn site_static(&self) -> TokenStream {
-        let Self { private: p, site, annotated } = self;
+        let Self {
+            private: p,
+            site,
+            annotated,
+        } = self;
         let keys = &self.args().keys;
         let kind = Ident::new(
             match self.args().annotation {
@@ -99,7 +113,10 @@ impl Generator<'_> {
             },
             Span::mixed_site(),
         );
-        let level = keys.level.clone().unwrap_or_else(|| Ident::new("INFO", Span::mixed_site()));
+        let level = keys
+            .level
+            .clone()
+            .unwrap_or_else(|| Ident::new("INFO", Span::mixed_site()));
         let custom = &annotated.custom;
         let name = &self.args().name;
         let mut definition = tokens!(name: #name);
@@ -138,8 +155,8 @@ impl Generator<'_> {
         let p = &self.private;
         let keys = &self.args().keys;
         let has_target = !matches!(self.args().target, None | Some(Target::None));
-        let has_rows =
-            !matches!(keys.rows, Some(Rows::None)) && (keys.rows.is_some() || !self.annotated.returns.is_unit());
+        let has_rows = !matches!(keys.rows, Some(Rows::None))
+            && (keys.rows.is_some() || !self.annotated.returns.is_unit());
         let bits = match self.args().annotation {
             Annotation::Db => [
                 ("COLLECTION", has_target),
@@ -147,19 +164,33 @@ impl Generator<'_> {
                 ("SERVER_ADDRESS", keys.server_address.is_some()),
                 ("BATCH_SIZE", keys.batch_size.is_some()),
                 ("QUERY_TEXT", keys.query_text.is_some()),
-                ("QUERY_SUMMARY", keys.query_text.is_some() || keys.query_summary.is_some()),
+                (
+                    "QUERY_SUMMARY",
+                    keys.query_text.is_some() || keys.query_summary.is_some(),
+                ),
                 ("RETURNED_ROWS", has_rows),
                 ("AFFECTED_ROWS", keys.affected_rows.is_some()),
             ]
             .to_vec(),
-            Annotation::Job => [("JOB_TARGET", has_target), ("JOB_BATCH_SIZE", keys.batch_size.is_some())].to_vec(),
+            Annotation::Job => [
+                ("JOB_TARGET", has_target),
+                ("JOB_BATCH_SIZE", keys.batch_size.is_some()),
+            ]
+            .to_vec(),
         };
-        let bits = bits.into_iter().filter(|(_, can)| *can).map(|(bit, _)| Ident::new(bit, Span::mixed_site()));
+        let bits = bits
+            .into_iter()
+            .filter(|(_, can)| *can)
+            .map(|(bit, _)| Ident::new(bit, Span::mixed_site()));
         tokens!(0 #(| #p::attr::#bits)*)
     }
 
     fn shape(&self) -> TokenStream {
-        let Self { private: p, annotated, .. } = self;
+        let Self {
+            private: p,
+            annotated,
+            ..
+        } = self;
         let body = self.body();
         let entry = self.entry();
         match annotated.returns.shape {
@@ -215,14 +246,22 @@ impl Generator<'_> {
 
     /// The body of a function that returns a future: the call starts now and ends with the future.
     fn returned_future(&self, entry: &TokenStream) -> TokenStream {
-        let Self { private: p, annotated, .. } = self;
+        let Self {
+            private: p,
+            annotated,
+            ..
+        } = self;
         let start = self.starting("start", &TokenStream::new());
         let is_boxed = annotated.returns.shape == Shape::BoxFuture;
-        let (made, future) = if let Some(block) = pinned_block(&annotated.body).filter(|_| is_boxed) {
+        let (made, future) = if let Some(block) = pinned_block(&annotated.body).filter(|_| is_boxed)
+        {
             (None, block)
         } else {
             let called = self.called();
-            (Some(tokens!(let __percolate_future = #called;)), tokens!(__percolate_future))
+            (
+                Some(tokens!(let __percolate_future = #called;)),
+                tokens!(__percolate_future),
+            )
         };
         let rest = self.awaited(&future);
         let mut wrapped = tokens!(async move { #rest });
@@ -241,9 +280,11 @@ impl Generator<'_> {
     fn awaited(&self, future: &TokenStream) -> TokenStream {
         let p = &self.private;
         let mut end = self.end(&tokens!(__percolate_call));
-        if let (Shape::Future | Shape::BoxFuture, Some(Rows::Stream(_)), Some(hint)) =
-            (self.annotated.returns.shape, &self.args().keys.rows, self.annotated.returns.hint())
-        {
+        if let (Shape::Future | Shape::BoxFuture, Some(Rows::Stream(_)), Some(hint)) = (
+            self.annotated.returns.shape,
+            &self.args().keys.rows,
+            self.annotated.returns.hint(),
+        ) {
             // The block has no type of its own that the box around the stream could become.
             end = tokens!(#p::core::convert::identity::<#hint>(#end));
         }
@@ -255,7 +296,11 @@ impl Generator<'_> {
 
     /// The body as a closure that is called once, so that `return` and `?` leave it and not the call.
     fn called(&self) -> TokenStream {
-        let Self { private: p, annotated, .. } = self;
+        let Self {
+            private: p,
+            annotated,
+            ..
+        } = self;
         let body = self.body();
         let declared = match annotated.returns.shape {
             // The whole type: the value's is inside the box.
@@ -275,7 +320,10 @@ impl Generator<'_> {
     fn body(&self) -> TokenStream {
         let body = &self.annotated.body;
         let receiver = self.annotated.function.sig.receiver();
-        match receiver.filter(|receiver| receiver.mutability.is_some()).map(|receiver| &receiver.self_token) {
+        match receiver
+            .filter(|receiver| receiver.mutability.is_some())
+            .map(|receiver| &receiver.self_token)
+        {
             Some(this) => tokens!({ let _ = &#this; #body }),
             None => body.clone(),
         }
@@ -289,8 +337,9 @@ impl Generator<'_> {
         let rows = self
             .rows_at_entry()
             .map(|value| spanned!(self, q, value, let __percolate_rows: #count = #q::probe::Count::count(&(#value));));
-        let affected =
-            self.affected_rows_at_entry().map(|_| tokens!(let mut __percolate_affected_rows: #count = #p::None;));
+        let affected = self
+            .affected_rows_at_entry()
+            .map(|_| tokens!(let mut __percolate_affected_rows: #count = #p::None;));
         tokens!(#rows #affected)
     }
 
@@ -310,7 +359,9 @@ impl Generator<'_> {
 
     /// `enter(&mut call, &SITE, Names { … }, &mut |details| { … })`, or `start` without the call.
     fn starting(&self, how: &str, call: &TokenStream) -> TokenStream {
-        let Self { private: p, site, .. } = self;
+        let Self {
+            private: p, site, ..
+        } = self;
         let how = Ident::new(how, Span::mixed_site());
         let keys = &self.args().keys;
         let none = || tokens!(#p::None);
@@ -323,7 +374,9 @@ impl Generator<'_> {
         let maybe = |value: &Option<Expr>| match value {
             None => none(),
             Some(value) if is_string(value) => tokens!(#p::Some(#value)),
-            Some(value) => spanned!(self, q, value, #q::MaybeName::new(&(#value)).__percolate_get()),
+            Some(value) => {
+                spanned!(self, q, value, #q::MaybeName::new(&(#value)).__percolate_get())
+            }
         };
         let (namespace, server_address) = (maybe(&keys.namespace), maybe(&keys.server_address));
         let details = self.details();
@@ -392,7 +445,9 @@ impl Generator<'_> {
 
     /// Reads the value, ends the call, and gives the value back.
     fn end(&self, detached: &TokenStream) -> TokenStream {
-        if let (Some(Rows::Stream(_)), Some(stream)) = (&self.args().keys.rows, self.annotated.returns.stream()) {
+        if let (Some(Rows::Stream(_)), Some(stream)) =
+            (&self.args().keys.rows, self.annotated.returns.stream())
+        {
             return self.stream(&stream, detached);
         }
         let (is_live, finish) = (self.is_live(), self.finish(&self.outcome()));
@@ -432,13 +487,18 @@ impl Generator<'_> {
             said.extend(tokens!(#field: #value,));
         };
         let count = |count: &Count, local: &str| match count {
-            Count::OfValue(closure) => spanned!(self, q, closure, #q::probe::counted(&__percolate_success, #closure)),
+            Count::OfValue(closure) => {
+                spanned!(self, q, closure, #q::probe::counted(&__percolate_success, #closure))
+            }
             Count::AtEntry(_) => Ident::new(local, Span::mixed_site()).into_token_stream(),
         };
         match (&keys.rows, self.args().annotation) {
             (Some(Rows::Count(rows)), _) => say("returned_rows", count(rows, "__percolate_rows")),
             (None, Annotation::Db) if !is_unit => {
-                say("returned_rows", tokens!((&__percolate_success).__percolate_rows()));
+                say(
+                    "returned_rows",
+                    tokens!((&__percolate_success).__percolate_rows()),
+                );
             }
             _ => {}
         }
@@ -449,8 +509,14 @@ impl Generator<'_> {
             say("batch_size", count(size, ""));
         }
         if self.args().annotation == Annotation::Job && !is_unit {
-            say("partial", tokens!((&__percolate_success).__percolate_partial()));
-            say("cancelled", tokens!((&__percolate_success).__percolate_cancelled()));
+            say(
+                "partial",
+                tokens!((&__percolate_success).__percolate_partial()),
+            );
+            say(
+                "cancelled",
+                tokens!((&__percolate_success).__percolate_cancelled()),
+            );
         }
         let success = tokens!(#p::Outcome { #said ..#p::Outcome::success() });
         let failure = self.failure();
@@ -483,7 +549,14 @@ impl Generator<'_> {
         let none = tokens!(#p::None);
         let ok = tokens!(#p::Ok);
         let err = tokens!(#p::Err);
-        let constructor = Ident::new(if stream.is_async { "stream" } else { "iterator" }, Span::mixed_site());
+        let constructor = Ident::new(
+            if stream.is_async {
+                "stream"
+            } else {
+                "iterator"
+            },
+            Span::mixed_site(),
+        );
         let item = stream.item.as_ref().map(|item| tokens!(: &#item));
         let mut wrapped = tokens! {
             #p::Counted::#constructor(#detached, __percolate_value, |__percolate_item #item| {
@@ -522,16 +595,26 @@ impl Generator<'_> {
 }
 
 fn is_string(value: &Expr) -> bool {
-    matches!(value, Expr::Lit(ExprLit { lit: Lit::Str(_), .. }))
+    matches!(
+        value,
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(_),
+            ..
+        })
+    )
 }
 
 /// `async move { … }` of a body that is `{ Box::pin(async move { … }) }`: what `#[async_trait]` makes of a method. The
 /// call goes into that box then, and needs none of its own.
 fn pinned_block(body: &TokenStream) -> Option<TokenStream> {
     let mut body = body.clone().into_iter();
-    let (Some(TokenTree::Group(braces)), None) = (body.next(), body.next()) else { return None };
+    let (Some(TokenTree::Group(braces)), None) = (body.next(), body.next()) else {
+        return None;
+    };
     let tokens: Vec<TokenTree> = braces.stream().into_iter().collect();
-    let [path @ .., TokenTree::Group(argument)] = &tokens[..] else { return None };
+    let [path @ .., TokenTree::Group(argument)] = &tokens[..] else {
+        return None;
+    };
     let is_path = path.iter().all(|token| match token {
         TokenTree::Ident(_) => true,
         TokenTree::Punct(punct) => punct.as_char() == ':',
@@ -543,11 +626,11 @@ fn pinned_block(body: &TokenStream) -> Option<TokenStream> {
     }
     let block: Vec<TokenTree> = argument.stream().into_iter().collect();
     match &block[..] {
-        [TokenTree::Ident(first), TokenTree::Ident(second), TokenTree::Group(_)]
-            if first == "async" && second == "move" =>
-        {
-            Some(argument.stream())
-        }
+        [
+            TokenTree::Ident(first),
+            TokenTree::Ident(second),
+            TokenTree::Group(_),
+        ] if first == "async" && second == "move" => Some(argument.stream()),
         _ => None,
     }
 }
@@ -571,13 +654,15 @@ mod tests {
     #[test]
     fn the_expansion_of_a_typical_function_is_small() {
         let body = quote!(self.inner.get(cf, key).map_err(Error::from));
-        let sync = quote!(fn get(&self, cf: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> { #body });
+        let sync =
+            quote!(fn get(&self, cf: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> { #body });
         let added = |item: TokenStream| {
             let expanded = crate::annotate(Annotation::Db, quote!(get, cf), item.clone());
             count(expanded) - count(item)
         };
         assert!(added(sync.clone()) < 380, "{}", added(sync));
-        let later = quote!(async fn get(&self, cf: &str) -> Result<Option<Vec<u8>>, Error> { #body });
+        let later =
+            quote!(async fn get(&self, cf: &str) -> Result<Option<Vec<u8>>, Error> { #body });
         assert!(added(later.clone()) < 420, "{}", added(later));
     }
 
@@ -585,6 +670,9 @@ mod tests {
     fn the_body_is_left_as_it_is() {
         let item = quote!(fn get(cf: &str) -> u8 { let half = ; cf. });
         let expanded = crate::annotate(Annotation::Db, quote!(get, cf), item);
-        assert!(expanded.to_string().contains("{ let half = ; cf . }"), "{expanded}");
+        assert!(
+            expanded.to_string().contains("{ let half = ; cf . }"),
+            "{expanded}"
+        );
     }
 }

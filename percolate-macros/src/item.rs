@@ -5,8 +5,8 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::parse::{Parse, ParseStream};
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, Error, FnArg, GenericArgument, Ident, Pat, PathArguments, Result, ReturnType, Signature, Type,
-    TypeParamBound, Visibility,
+    Attribute, Error, FnArg, GenericArgument, Ident, Pat, PathArguments, Result, ReturnType,
+    Signature, Type, TypeParamBound, Visibility,
 };
 
 /// A function or method with a body.
@@ -40,15 +40,28 @@ impl Function {
             (_, None) => error,
             _ => wrong_item(),
         })?;
-        let Parsed { attrs, vis, sig, body } = parsed;
+        let Parsed {
+            attrs,
+            vis,
+            sig,
+            body,
+        } = parsed;
         let Some(body) = body else {
             return Err(Error::new_spanned(
                 &sig.ident,
-                format!("`{attribute}` wants a body to run: annotate the method where it is implemented"),
+                format!(
+                    "`{attribute}` wants a body to run: annotate the method where it is implemented"
+                ),
             ));
         };
         let (inner_attrs, body) = split_inner_attributes(&body);
-        Ok(Self { attrs, vis, sig, inner_attrs, body })
+        Ok(Self {
+            attrs,
+            vis,
+            sig,
+            inner_attrs,
+            body,
+        })
     }
 
     /// The names its parameters bind.
@@ -78,7 +91,12 @@ impl Parse for Parsed {
         let body = braces(input.parse()?);
         // Nothing follows a function's body; whatever does is for the compiler to judge.
         let _: TokenStream = input.parse()?;
-        Ok(Self { attrs, vis, sig, body })
+        Ok(Self {
+            attrs,
+            vis,
+            sig,
+            body,
+        })
     }
 }
 
@@ -156,11 +174,27 @@ fn bindings(pattern: &Pat, names: &mut Vec<Ident>) {
         Pat::Paren(paren) => bindings(&paren.pat, names),
         Pat::Reference(reference) => bindings(&reference.pat, names),
         Pat::Type(typed) => bindings(&typed.pat, names),
-        Pat::Or(or) => or.cases.iter().take(1).for_each(|case| bindings(case, names)),
-        Pat::Slice(slice) => slice.elems.iter().for_each(|element| bindings(element, names)),
-        Pat::Tuple(tuple) => tuple.elems.iter().for_each(|element| bindings(element, names)),
-        Pat::TupleStruct(tuple) => tuple.elems.iter().for_each(|element| bindings(element, names)),
-        Pat::Struct(structure) => structure.fields.iter().for_each(|field| bindings(&field.pat, names)),
+        Pat::Or(or) => or
+            .cases
+            .iter()
+            .take(1)
+            .for_each(|case| bindings(case, names)),
+        Pat::Slice(slice) => slice
+            .elems
+            .iter()
+            .for_each(|element| bindings(element, names)),
+        Pat::Tuple(tuple) => tuple
+            .elems
+            .iter()
+            .for_each(|element| bindings(element, names)),
+        Pat::TupleStruct(tuple) => tuple
+            .elems
+            .iter()
+            .for_each(|element| bindings(element, names)),
+        Pat::Struct(structure) => structure
+            .fields
+            .iter()
+            .for_each(|field| bindings(&field.pat, names)),
         _ => {}
     }
 }
@@ -216,26 +250,46 @@ impl Returns {
             ReturnType::Type(_, declared) => Some(&**declared),
         };
         if sig.asyncness.is_some() {
-            return Self { shape: Shape::Async, value: Some(declared.cloned().unwrap_or_else(unit)) };
+            return Self {
+                shape: Shape::Async,
+                value: Some(declared.cloned().unwrap_or_else(unit)),
+            };
         }
-        let Some(declared) = declared else { return Self { shape: Shape::Sync, value: Some(unit()) } };
+        let Some(declared) = declared else {
+            return Self {
+                shape: Shape::Sync,
+                value: Some(unit()),
+            };
+        };
         let declared = plain(declared);
         if let Type::ImplTrait(opaque) = declared
             && let Some(future) = bound(&opaque.bounds, &["Future"])
         {
-            return Self { shape: Shape::Future, value: associated(future, "Output").cloned() };
+            return Self {
+                shape: Shape::Future,
+                value: associated(future, "Output").cloned(),
+            };
         }
         if let Some(last) = last_segment(declared)
             && (last.ident == "BoxFuture" || last.ident == "LocalBoxFuture")
         {
-            return Self { shape: Shape::BoxFuture, value: type_arguments(last).next().cloned() };
+            return Self {
+                shape: Shape::BoxFuture,
+                value: type_arguments(last).next().cloned(),
+            };
         }
         if let Some(Type::TraitObject(object)) = pinned_box(declared)
             && let Some(future) = bound(&object.bounds, &["Future"])
         {
-            return Self { shape: Shape::BoxFuture, value: associated(future, "Output").cloned() };
+            return Self {
+                shape: Shape::BoxFuture,
+                value: associated(future, "Output").cloned(),
+            };
         }
-        Self { shape: Shape::Sync, value: Some(declared.clone()) }
+        Self {
+            shape: Shape::Sync,
+            value: Some(declared.clone()),
+        }
     }
 
     pub(crate) fn is_unit(&self) -> bool {
@@ -261,17 +315,31 @@ impl Returns {
         }
         let last = last_segment(value).filter(|last| last.ident == "Result")?;
         let stream = stream_of(type_arguments(last).next()?)?;
-        Some(StreamShape { in_result: true, ..stream })
+        Some(StreamShape {
+            in_result: true,
+            ..stream
+        })
     }
 }
 
-const STREAMS: [&str; 5] = ["Iterator", "DoubleEndedIterator", "ExactSizeIterator", "FusedIterator", "Stream"];
+const STREAMS: [&str; 5] = [
+    "Iterator",
+    "DoubleEndedIterator",
+    "ExactSizeIterator",
+    "FusedIterator",
+    "Stream",
+];
 
 fn stream_of(value: &Type) -> Option<StreamShape> {
     let value = plain(value);
     let shape = |boxed, bound: &syn::PathSegment| {
         let item = associated(bound, "Item").cloned().map(without_opaque);
-        Some(StreamShape { in_result: false, is_async: bound.ident == "Stream", boxed, item })
+        Some(StreamShape {
+            in_result: false,
+            is_async: bound.ident == "Stream",
+            boxed,
+            item,
+        })
     };
     if let Type::ImplTrait(opaque) = value {
         return shape(Boxed::No, bound(&opaque.bounds, &STREAMS)?);
@@ -282,10 +350,17 @@ fn stream_of(value: &Type) -> Option<StreamShape> {
     let last = last_segment(value)?;
     if last.ident == "BoxStream" || last.ident == "LocalBoxStream" {
         let item = type_arguments(last).next().cloned().map(without_opaque);
-        return Some(StreamShape { in_result: false, is_async: true, boxed: Boxed::Pin, item });
+        return Some(StreamShape {
+            in_result: false,
+            is_async: true,
+            boxed: Boxed::Pin,
+            item,
+        });
     }
     match type_arguments(last).next().map(plain) {
-        Some(Type::TraitObject(object)) if last.ident == "Box" => shape(Boxed::Box, bound(&object.bounds, &STREAMS)?),
+        Some(Type::TraitObject(object)) if last.ident == "Box" => {
+            shape(Boxed::Box, bound(&object.bounds, &STREAMS)?)
+        }
         _ => None,
     }
 }
@@ -335,10 +410,13 @@ fn type_arguments(segment: &syn::PathSegment) -> impl Iterator<Item = &Type> {
         PathArguments::AngleBracketed(arguments) => Some(&arguments.args),
         _ => None,
     };
-    arguments.into_iter().flatten().filter_map(|argument| match argument {
-        GenericArgument::Type(ty) => Some(ty),
-        _ => None,
-    })
+    arguments
+        .into_iter()
+        .flatten()
+        .filter_map(|argument| match argument {
+            GenericArgument::Type(ty) => Some(ty),
+            _ => None,
+        })
 }
 
 /// `T` of `Pin<Box<T>>`.
@@ -348,17 +426,24 @@ fn pinned_box(ty: &Type) -> Option<&Type> {
     type_arguments(inner).next().map(plain)
 }
 
-fn bound<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>, names: &[&str]) -> Option<&'a syn::PathSegment> {
+fn bound<'a>(
+    bounds: impl IntoIterator<Item = &'a TypeParamBound>,
+    names: &[&str],
+) -> Option<&'a syn::PathSegment> {
     bounds.into_iter().find_map(|bound| match bound {
-        TypeParamBound::Trait(bound) => {
-            bound.path.segments.last().filter(|last| names.iter().any(|name| last.ident == name))
-        }
+        TypeParamBound::Trait(bound) => bound
+            .path
+            .segments
+            .last()
+            .filter(|last| names.iter().any(|name| last.ident == name)),
         _ => None,
     })
 }
 
 fn associated<'a>(segment: &'a syn::PathSegment, name: &str) -> Option<&'a Type> {
-    let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return None };
+    let PathArguments::AngleBracketed(arguments) = &segment.arguments else {
+        return None;
+    };
     arguments.args.iter().find_map(|argument| match argument {
         GenericArgument::AssocType(assoc) if assoc.ident == name => Some(&assoc.ty),
         _ => None,
@@ -452,7 +537,11 @@ mod tests {
 
     #[test]
     fn streams_are_known_in_every_coat() {
-        let stream = |item: TokenStream| returns(&item).stream().map(|stream| (stream.in_result, stream.boxed));
+        let stream = |item: TokenStream| {
+            returns(&item)
+                .stream()
+                .map(|stream| (stream.in_result, stream.boxed))
+        };
         assert_eq!(
             stream(quote!(
                 fn f() -> impl Iterator<Item = u8> {}
@@ -493,7 +582,8 @@ mod tests {
 
     #[test]
     fn a_body_that_does_not_parse_is_kept() {
-        let function = Function::parse("#[db_op]", &quote!(fn f() { #![allow(x)] let x = ; })).expect("a function");
+        let function = Function::parse("#[db_op]", &quote!(fn f() { #![allow(x)] let x = ; }))
+            .expect("a function");
         assert_eq!(function.body.stream().to_string(), "let x = ;");
         assert_eq!(function.inner_attrs.to_string(), "# ! [allow (x)]");
     }
@@ -507,7 +597,11 @@ mod tests {
             ),
         )
         .expect("a function");
-        let names: Vec<_> = function.parameters().iter().map(ToString::to_string).collect();
+        let names: Vec<_> = function
+            .parameters()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(names, ["a", "b", "d", "e"]);
     }
 
@@ -520,7 +614,10 @@ mod tests {
             ),
         )
         .expect_err("a struct");
-        assert_eq!(error.to_string(), "`#[db_op]` goes above a function or method with a body, not above a struct");
+        assert_eq!(
+            error.to_string(),
+            "`#[db_op]` goes above a function or method with a body, not above a struct"
+        );
         let error = Function::parse(
             "#[db_op]",
             &quote!(

@@ -41,7 +41,10 @@ use vocabulary::Annotation;
 /// Functions of every kind can be annotated: `async`, generic, methods, returning futures, iterators or streams. What the
 /// call did is read from its value. The manual, `docs/macros.md`, has a section with an example for each key.
 #[proc_macro_attribute]
-pub fn db_op(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
+pub fn db_op(
+    arguments: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
     annotate(Annotation::Db, arguments.into(), item.into()).into()
 }
 
@@ -63,7 +66,10 @@ pub fn db_op(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) 
 /// `job.status` is `success` or `failed`, and `partial` or `cancelled` where the value says so by `JobStatus`;
 /// a job whose future is dropped is `cancelled` too.
 #[proc_macro_attribute]
-pub fn background_job(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
+pub fn background_job(
+    arguments: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
     annotate(Annotation::Job, arguments.into(), item.into()).into()
 }
 
@@ -71,7 +77,10 @@ pub fn background_job(arguments: proc_macro::TokenStream, item: proc_macro::Toke
 ///
 /// A method's own key goes before the default; `key = none` takes it away.
 #[proc_macro_attribute]
-pub fn db_ops(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
+pub fn db_ops(
+    arguments: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
     give_defaults(Annotation::Db, arguments.into(), item.into()).into()
 }
 
@@ -79,7 +88,10 @@ pub fn db_ops(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream)
 ///
 /// A method's own key goes before the default; `key = none` takes it away.
 #[proc_macro_attribute]
-pub fn background_jobs(arguments: proc_macro::TokenStream, item: proc_macro::TokenStream) -> proc_macro::TokenStream {
+pub fn background_jobs(
+    arguments: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
     give_defaults(Annotation::Job, arguments.into(), item.into()).into()
 }
 
@@ -90,16 +102,36 @@ fn annotate(annotation: Annotation, arguments: TokenStream, item: TokenStream) -
     })
 }
 
-fn annotated(annotation: Annotation, arguments: TokenStream, item: &TokenStream) -> syn::Result<TokenStream> {
+fn annotated(
+    annotation: Annotation,
+    arguments: TokenStream,
+    item: &TokenStream,
+) -> syn::Result<TokenStream> {
     let function = item::Function::parse(annotation.attribute(), item)?;
     let returns = item::Returns::of(&function.sig);
     let mut errors = Errors::default();
     let args = Args::parse(annotation, arguments, &function.parameters(), &mut errors)?;
     validate::check(&args, &function, &returns, &mut errors);
-    let mut custom: Vec<_> = args.keys.fields.iter().map(|field| field.name.clone()).collect();
-    let rewritten = body::rewrite(function.body.to_token_stream(), &expand::site_name(), &custom, &mut errors);
+    let mut custom: Vec<_> = args
+        .keys
+        .fields
+        .iter()
+        .map(|field| field.name.clone())
+        .collect();
+    let rewritten = body::rewrite(
+        function.body.to_token_stream(),
+        &expand::site_name(),
+        &custom,
+        &mut errors,
+    );
     custom.extend(rewritten.attributes);
-    let annotated = expand::Annotated { args, function, returns, body: rewritten.tokens, custom };
+    let annotated = expand::Annotated {
+        args,
+        function,
+        returns,
+        body: rewritten.tokens,
+        custom,
+    };
     errors.none_or(|| expand::expand(&annotated))
 }
 

@@ -31,7 +31,9 @@ fn no_const_fn(annotation: Annotation, function: &Function, errors: &mut Errors)
 fn annotated_once(annotation: Annotation, function: &Function, errors: &mut Errors) {
     for attribute in &function.attrs {
         let path = attribute.path();
-        let Some(last) = path.segments.last() else { continue };
+        let Some(last) = path.segments.last() else {
+            continue;
+        };
         if last.ident == "db_op" || last.ident == "background_job" {
             errors.at(
                 path,
@@ -45,7 +47,9 @@ fn annotated_once(annotation: Annotation, function: &Function, errors: &mut Erro
 }
 
 fn target_is_a_parameter(args: &Args, function: &Function, errors: &mut Errors) {
-    let Some(Target::Parameter(name)) = &args.target else { return };
+    let Some(Target::Parameter(name)) = &args.target else {
+        return;
+    };
     let parameters = function.parameters();
     if parameters.contains(name) {
         return;
@@ -54,14 +58,21 @@ fn target_is_a_parameter(args: &Args, function: &Function, errors: &mut Errors) 
     let names: Vec<String> = parameters.iter().map(ToString::to_string).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let given = name.to_string();
-    let what = if names.is_empty() { "it has none".to_owned() } else { words::expected_one_of(&given, &names) };
+    let what = if names.is_empty() {
+        "it has none".to_owned()
+    } else {
+        words::expected_one_of(&given, &names)
+    };
     let instead = match (args.annotation, given.as_str()) {
         (_, "none") => format!("; without a {key} write `{key} = none`"),
         _ => format!("; for anything else write `{key} = {given}`"),
     };
     errors.push(Error::new(
         name.span(),
-        format!("`{given}` is no parameter of `{}`; {what}{instead}", function.sig.ident),
+        format!(
+            "`{given}` is no parameter of `{}`; {what}{instead}",
+            function.sig.ident
+        ),
     ));
 }
 
@@ -79,11 +90,16 @@ fn collection_is_given(args: &Args, errors: &mut Errors) {
 }
 
 fn stream_is_returned(args: &Args, function: &Function, returns: &Returns, errors: &mut Errors) {
-    let Some(Rows::Stream(stream)) = &args.keys.rows else { return };
+    let Some(Rows::Stream(stream)) = &args.keys.rows else {
+        return;
+    };
     if returns.stream().is_none() {
         let message = "`rows = stream` counts what is returned while it is read: the function must return `impl Iterator`, \
                        `impl Stream`, `Box<dyn Iterator>`, `Pin<Box<dyn Stream>>`, or a `Result` of one of them";
-        errors.push(Error::new(stream.span(), format!("{message}; `{}` does not", function.sig.ident)));
+        errors.push(Error::new(
+            stream.span(),
+            format!("{message}; `{}` does not", function.sig.ident),
+        ));
     }
     let not_with = |key: &str, token: &dyn quote::ToTokens, errors: &mut Errors| {
         errors.at(

@@ -32,12 +32,31 @@ pub(crate) const JOB_TYPES: [&str; 8] = [
 ];
 
 /// Keys of both annotations.
-const COMMON_KEYS: [&str; 11] =
-    ["batch_size", "crate", "error_type", "fields", "kind", "leaf", "level", "metrics", "name", "parent", "slow"];
+const COMMON_KEYS: [&str; 11] = [
+    "batch_size",
+    "crate",
+    "error_type",
+    "fields",
+    "kind",
+    "leaf",
+    "level",
+    "metrics",
+    "name",
+    "parent",
+    "slow",
+];
 
 /// Keys of `#[db_op]` alone.
-const DB_KEYS: [&str; 8] =
-    ["affected_rows", "collection", "namespace", "query_summary", "query_text", "rows", "server_address", "system"];
+const DB_KEYS: [&str; 8] = [
+    "affected_rows",
+    "collection",
+    "namespace",
+    "query_summary",
+    "query_text",
+    "rows",
+    "server_address",
+    "system",
+];
 
 /// Keys of `#[background_job]` alone.
 const JOB_KEYS: [&str; 1] = ["target"];
@@ -132,7 +151,9 @@ impl Annotation {
         match self {
             Self::Db => {
                 let words = name.split(' ').all(|word| !word.is_empty());
-                let letters = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | ' '));
+                let letters = name
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | ' '));
                 let starts = name.starts_with(|c: char| c.is_ascii_alphabetic());
                 (!(words && letters && starts)).then(|| {
                     format!(
@@ -144,7 +165,9 @@ impl Annotation {
             Self::Job => {
                 let is_word = |word: &str| {
                     word.starts_with(|c: char| c.is_ascii_lowercase())
-                        && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+                        && word
+                            .chars()
+                            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
                 };
                 (!(name.contains('.') && name.split('.').all(is_word))).then(|| {
                     format!(
@@ -158,7 +181,9 @@ impl Annotation {
 
 /// Whether an operation known by name wants a collection; another one does not.
 pub(crate) fn wants_collection(operation: &str) -> bool {
-    OPERATIONS.iter().any(|(name, wants)| *name == operation && *wants)
+    OPERATIONS
+        .iter()
+        .any(|(name, wants)| *name == operation && *wants)
 }
 
 /// What to write instead of a key that `#[tracing::instrument]` knows and we do not.
@@ -182,7 +207,10 @@ pub(crate) fn instead_of_instrument_key(annotation: Annotation, key: &str) -> Op
 
 /// What records an attribute that an annotation may not declare.
 pub(crate) fn reserved_attribute(name: &str) -> Option<&'static str> {
-    RESERVED.iter().find(|(reserved, _)| *reserved == name).map(|(_, instead)| *instead)
+    RESERVED
+        .iter()
+        .find(|(reserved, _)| *reserved == name)
+        .map(|(_, instead)| *instead)
 }
 
 /// Whether a name has the form of an attribute: dotted lower_snake words.
@@ -191,7 +219,9 @@ pub(crate) fn is_attribute_name(name: &str) -> bool {
         part.starts_with(|c: char| c.is_ascii_lowercase())
             && !part.ends_with('_')
             && !part.contains("__")
-            && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+            && part
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
     })
 }
 
@@ -203,7 +233,11 @@ pub(crate) fn list(choices: &[&str]) -> String {
 
 /// `` one of `a`, `b` (did you mean `b`?) ``
 pub(crate) fn expected_one_of(given: &str, choices: &[&str]) -> String {
-    format!("expected one of {}{}", list(choices), did_you_mean(given, choices))
+    format!(
+        "expected one of {}{}",
+        list(choices),
+        did_you_mean(given, choices)
+    )
 }
 
 /// `` (did you mean `b`?) `` with a space before it, or nothing.
@@ -215,7 +249,9 @@ pub(crate) fn did_you_mean(given: &str, choices: &[&str]) -> String {
         .map(|choice| (distance(&given, choice), choice))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
-        .map_or_else(String::new, |(_, choice)| format!(" (did you mean `{choice}`?)"))
+        .map_or_else(String::new, |(_, choice)| {
+            format!(" (did you mean `{choice}`?)")
+        })
 }
 
 /// Edit distance in which two exchanged letters are one mistake.
@@ -243,10 +279,22 @@ mod tests {
 
     #[test]
     fn the_nearest_choice_is_suggested_and_nothing_far_away() {
-        assert_eq!(did_you_mean("nmae", &["name", "rows"]), " (did you mean `name`?)");
-        assert_eq!(did_you_mean("gte", &["get", "put"]), " (did you mean `get`?)");
-        assert_eq!(did_you_mean("colection", &["collection"]), " (did you mean `collection`?)");
-        assert_eq!(did_you_mean("index.biuld", &JOB_TYPES), " (did you mean `index.build`?)");
+        assert_eq!(
+            did_you_mean("nmae", &["name", "rows"]),
+            " (did you mean `name`?)"
+        );
+        assert_eq!(
+            did_you_mean("gte", &["get", "put"]),
+            " (did you mean `get`?)"
+        );
+        assert_eq!(
+            did_you_mean("colection", &["collection"]),
+            " (did you mean `collection`?)"
+        );
+        assert_eq!(
+            did_you_mean("index.biuld", &JOB_TYPES),
+            " (did you mean `index.build`?)"
+        );
         assert_eq!(did_you_mean("sing", &["get", "put"]), "");
     }
 
@@ -258,7 +306,14 @@ mod tests {
             assert!(Annotation::Db.misformed_name(wrong).is_some(), "{wrong}");
         }
         assert_eq!(Annotation::Job.misformed_name("report.render_2"), None);
-        for wrong in ["", "report", "Report.render", "report.", "report..render", "report.2"] {
+        for wrong in [
+            "",
+            "report",
+            "Report.render",
+            "report.",
+            "report..render",
+            "report.2",
+        ] {
             assert!(Annotation::Job.misformed_name(wrong).is_some(), "{wrong}");
         }
     }
@@ -268,7 +323,15 @@ mod tests {
         for right in ["tenant", "app.tenant_id", "a.b2.c"] {
             assert!(is_attribute_name(right), "{right}");
         }
-        for wrong in ["", "App.tenant", "app..x", "app.x_", "app.2x", "app-x", "a__b"] {
+        for wrong in [
+            "",
+            "App.tenant",
+            "app..x",
+            "app.x_",
+            "app.2x",
+            "app-x",
+            "a__b",
+        ] {
             assert!(!is_attribute_name(wrong), "{wrong}");
         }
     }

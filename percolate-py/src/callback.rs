@@ -38,7 +38,11 @@ impl Stop {
 
     /// For work that goes step by step: whether to take the next one.
     pub(crate) fn flow(&self) -> ControlFlow<()> {
-        if self.0.asked.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.0.asked.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 
     /// For work that waits: runs a future to its end on this thread, or drops it when it is to stop.
@@ -70,7 +74,9 @@ pub(crate) fn wait_for<T: Send + 'static>(
         let _attached = parent.map(Parent::attach);
         let stop = stop.clone();
         let work = carry(move || _ = done.send(work(&stop)));
-        std::thread::Builder::new().name("percolate-work".into()).spawn(work)?;
+        std::thread::Builder::new()
+            .name("percolate-work".into())
+            .spawn(work)?;
     }
     loop {
         let (back, received) = py.detach(move || {
@@ -82,14 +88,20 @@ pub(crate) fn wait_for<T: Send + 'static>(
             Ok(value) => return Ok(value),
             Err(RecvTimeoutError::Timeout) => py.check_signals().inspect_err(|_| stop.ask())?,
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(PyRuntimeError::new_err("the work panicked; its message is on standard error"));
+                return Err(PyRuntimeError::new_err(
+                    "the work panicked; its message is on standard error",
+                ));
             }
         }
     }
 }
 
 /// Calls a Python function inside the current Rust span.
-pub(crate) fn call_in_span(py: Python<'_>, function: &Py<PyAny>, argument: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+pub(crate) fn call_in_span(
+    py: Python<'_>,
+    function: &Py<PyAny>,
+    argument: &Bound<'_, PyAny>,
+) -> PyResult<Py<PyAny>> {
     match surroundings().filter(|_| crate::current::is_available(py)) {
         Some(around) => Ok(py
             .import("percolate_rocks._callback")?
@@ -102,7 +114,10 @@ pub(crate) fn call_in_span(py: Python<'_>, function: &Py<PyAny>, argument: &Boun
 /// Runs a future to its end on this thread.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
     // A runtime of this call alone: one that is shared would lose its threads in a fork.
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future))
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(future))
 }
 
 fn handle_signals() -> PyResult<()> {
@@ -149,9 +164,15 @@ impl Callback {
     pub(crate) fn new(py: Python<'_>, name: &str, function: Py<PyAny>) -> PyResult<Self> {
         if !function.bind(py).is_callable() {
             let type_name = function.bind(py).get_type().name()?;
-            return Err(PyTypeError::new_err(format!("{name} must be a function, not {type_name}")));
+            return Err(PyTypeError::new_err(format!(
+                "{name} must be a function, not {type_name}"
+            )));
         }
-        Ok(Self(Arc::new(Called { function, error: Mutex::new(None), failed: AtomicBool::new(false) })))
+        Ok(Self(Arc::new(Called {
+            function,
+            error: Mutex::new(None),
+            failed: AtomicBool::new(false),
+        })))
     }
 
     /// Tells it how much is done; `Break` once it has failed.
@@ -164,12 +185,17 @@ impl Callback {
 
     /// Asks it about a value; `false` once it has failed.
     pub(crate) fn approves(&self, value: &serde_json::Value) -> bool {
-        self.call(|py| to_python(py, value), |answer| answer.is_truthy()).unwrap_or(false)
+        self.call(|py| to_python(py, value), |answer| answer.is_truthy())
+            .unwrap_or(false)
     }
 
     /// The exception it raised.
     pub(crate) fn take_error(&self) -> Option<PyErr> {
-        self.0.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0
+            .error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     fn call<T>(
@@ -182,7 +208,8 @@ impl Callback {
         }
         // Without an interpreter there is nobody to call.
         Python::try_attach(|py| {
-            let answer = argument(py).and_then(|argument| call_in_span(py, &self.0.function, &argument));
+            let answer =
+                argument(py).and_then(|argument| call_in_span(py, &self.0.function, &argument));
             match answer.and_then(|answer| read(answer.bind(py))) {
                 Ok(read) => Some(read),
                 Err(error) => {

@@ -43,7 +43,13 @@ fn _capture(py: Python<'_>, trace_context: Option<TraceArgument>) -> PyResult<bo
 ///     ('0af7651916cd43dd8448eb211c80319c', 'b7ad6b7169203331', True)
 ///     >>> TraceContext({"traceparent": "nonsense"}).is_valid
 ///     False
-#[pyclass(name = "TraceContext", module = "percolate_rocks", frozen, eq, skip_from_py_object)]
+#[pyclass(
+    name = "TraceContext",
+    module = "percolate_rocks",
+    frozen,
+    eq,
+    skip_from_py_object
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PyTraceContext(TraceContext);
 
@@ -52,7 +58,10 @@ impl PyTraceContext {
     #[new]
     #[pyo3(signature = (headers = None, /))]
     fn new(headers: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
-        headers.map_or_else(|| Ok(Self(TraceContext::default())), |headers| Ok(Self(from_headers(headers)?)))
+        headers.map_or_else(
+            || Ok(Self(TraceContext::default())),
+            |headers| Ok(Self(from_headers(headers)?)),
+        )
     }
 
     /// The context of the current Python span; `None` when nothing is being traced.
@@ -129,7 +138,9 @@ impl PyTraceContext {
         hasher.finish()
     }
 
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyDict>,))> {
+    fn __reduce__<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyDict>,))> {
         Ok((slf.get_type().into_any(), (slf.get().ordered(slf.py())?,)))
     }
 }
@@ -162,8 +173,11 @@ fn from_headers(headers: &Bound<'_, PyAny>) -> PyResult<TraceContext> {
     }
     let mut collected: Vec<(String, Vec<u8>)> = Vec::new();
     for pair in pairs.try_iter().map_err(|_| refused())? {
-        let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = pair?.extract().map_err(|_| refused())?;
-        let (Some(key), Some(value)) = (text(&key), text(&value)) else { continue };
+        let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) =
+            pair?.extract().map_err(|_| refused())?;
+        let (Some(key), Some(value)) = (text(&key), text(&value)) else {
+            continue;
+        };
         collected.push((String::from_utf8_lossy(&key).into_owned(), value));
     }
     Ok(TraceContext::from_headers(collected))
@@ -173,13 +187,22 @@ fn from_headers(headers: &Bound<'_, PyAny>) -> PyResult<TraceContext> {
 fn text(value: &Bound<'_, PyAny>) -> Option<Vec<u8>> {
     if let Ok(text) = value.cast::<PyString>() {
         // Lone surrogates have no bytes: the header is taken as one that is there and invalid.
-        return Some(text.to_cow().map_or_else(|_| b"?".to_vec(), |text| text.as_bytes().to_vec()));
+        return Some(
+            text.to_cow()
+                .map_or_else(|_| b"?".to_vec(), |text| text.as_bytes().to_vec()),
+        );
     }
-    value.cast::<PyBytes>().ok().map(|bytes| bytes.as_bytes().to_vec())
+    value
+        .cast::<PyBytes>()
+        .ok()
+        .map(|bytes| bytes.as_bytes().to_vec())
 }
 
 fn type_name(value: &Bound<'_, PyAny>) -> String {
-    value.get_type().name().map_or_else(|_| "an object".to_owned(), |name| name.to_string())
+    value
+        .get_type()
+        .name()
+        .map_or_else(|_| "an object".to_owned(), |name| name.to_string())
 }
 
 /// What a `trace_context` argument says if it is not `None`: a [`TraceContext`] or a mapping of headers.
@@ -207,8 +230,13 @@ impl<'a, 'py> FromPyObject<'a, 'py> for TraceArgument {
 pub(crate) fn parent(py: Python<'_>, given: Option<TraceArgument>) -> PyResult<Option<Parent>> {
     match given {
         Some(TraceArgument(context)) => {
-            crate::telemetry::ready(py, || context.parent().is_some_and(|parent| parent.is_sampled()))?;
-            Ok(Some(Parent(current::with_baggage(py, context.to_context())?)))
+            crate::telemetry::ready(py, || {
+                context.parent().is_some_and(|parent| parent.is_sampled())
+            })?;
+            Ok(Some(Parent(current::with_baggage(
+                py,
+                context.to_context(),
+            )?)))
         }
         None => current::parent(py),
     }
@@ -226,7 +254,11 @@ impl Parent {
 }
 
 /// Runs Rust work with the interpreter released and, if there is one, inside the parent's context.
-pub(crate) fn traced<T: Send>(py: Python<'_>, parent: Option<Parent>, work: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn traced<T: Send>(
+    py: Python<'_>,
+    parent: Option<Parent>,
+    work: impl FnOnce() -> T + Send,
+) -> T {
     py.detach(|| {
         let _attached = parent.map(Parent::attach);
         work()
@@ -247,8 +279,13 @@ pub(crate) struct Surroundings {
 pub(crate) fn surroundings() -> Option<Surroundings> {
     Context::map_current(|cx| {
         let baggage = cx.baggage().iter();
-        let baggage = baggage.map(|(name, (value, _))| (name.to_string(), value.to_string())).collect();
-        let found = Surroundings { span: ids_of(cx), baggage };
+        let baggage = baggage
+            .map(|(name, (value, _))| (name.to_string(), value.to_string()))
+            .collect();
+        let found = Surroundings {
+            span: ids_of(cx),
+            baggage,
+        };
         (found.span.is_some() || !found.baggage.is_empty()).then_some(found)
     })
 }

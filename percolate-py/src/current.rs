@@ -6,7 +6,9 @@
 
 use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt as _};
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+};
 use percolate_core::otel::TraceContext;
 use pyo3::exceptions::{PyException, PyImportError};
 use pyo3::intern;
@@ -28,7 +30,8 @@ struct Api {
 static API: PyOnceLock<Option<Api>> = PyOnceLock::new();
 
 fn api(py: Python<'_>) -> PyResult<Option<&Api>> {
-    API.get_or_try_init(py, || Api::find(py)).map(Option::as_ref)
+    API.get_or_try_init(py, || Api::find(py))
+        .map(Option::as_ref)
 }
 
 /// Whether `opentelemetry-api` is installed.
@@ -43,14 +46,23 @@ impl Api {
             Err(error) if error.is_instance_of::<PyImportError>(py) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let span_key = py.import("opentelemetry.trace.propagation")?.getattr("_SPAN_KEY")?;
+        let span_key = py
+            .import("opentelemetry.trace.propagation")?
+            .getattr("_SPAN_KEY")?;
         // The context variable's own method saves two Python frames; another runtime context has the public way.
-        let current = match module.getattr("_RUNTIME_CONTEXT").and_then(|context| context.getattr("_current_context")) {
+        let current = match module
+            .getattr("_RUNTIME_CONTEXT")
+            .and_then(|context| context.getattr("_current_context"))
+        {
             Ok(variable) => variable.getattr("get")?,
             Err(_) => module.getattr("get_current")?,
         };
-        let suppress_key = module.getattr("_SUPPRESS_INSTRUMENTATION_KEY").unwrap_or_else(|_| py.None().into_bound(py));
-        let baggage_key = py.import("opentelemetry.baggage").and_then(|baggage| baggage.getattr("_BAGGAGE_KEY"));
+        let suppress_key = module
+            .getattr("_SUPPRESS_INSTRUMENTATION_KEY")
+            .unwrap_or_else(|_| py.None().into_bound(py));
+        let baggage_key = py
+            .import("opentelemetry.baggage")
+            .and_then(|baggage| baggage.getattr("_BAGGAGE_KEY"));
         let baggage_key = baggage_key.unwrap_or_else(|_| py.None().into_bound(py));
         Ok(Some(Self {
             current: current.unbind(),
@@ -75,7 +87,9 @@ pub(crate) fn with_baggage(py: Python<'_>, context: Context) -> PyResult<Context
     let read = || -> PyResult<Option<Baggage>> {
         let Some(api) = api(py)? else { return Ok(None) };
         let values = api.current.bind(py).call0()?;
-        values.cast::<PyDict>().map_or(Ok(None), |values| baggage(api, values))
+        values
+            .cast::<PyDict>()
+            .map_or(Ok(None), |values| baggage(api, values))
     };
     match read() {
         Ok(Some(baggage)) => Ok(context.with_baggage(baggage)),
@@ -88,12 +102,19 @@ fn read(py: Python<'_>) -> PyResult<Option<Parent>> {
     let Some(api) = api(py)? else { return Ok(None) };
     crate::telemetry::ready_without_parent(py)?;
     let values = api.current.bind(py).call0()?;
-    let Ok(values) = values.cast::<PyDict>() else { return Ok(None) };
+    let Ok(values) = values.cast::<PyDict>() else {
+        return Ok(None);
+    };
     if values.is_empty() {
         return Ok(None);
     }
-    if values.get_item(&api.suppress_key)?.is_some_and(|value| value.is_truthy().unwrap_or(false)) {
-        return Ok(Some(Parent(Context::map_current(Context::with_telemetry_suppressed))));
+    if values
+        .get_item(&api.suppress_key)?
+        .is_some_and(|value| value.is_truthy().unwrap_or(false))
+    {
+        return Ok(Some(Parent(Context::map_current(
+            Context::with_telemetry_suppressed,
+        ))));
     }
     let span = current_span(api, values)?;
     if let Some(span) = &span {
@@ -101,13 +122,19 @@ fn read(py: Python<'_>) -> PyResult<Option<Parent>> {
     }
     let context = span.map(|span| span.into_context(py)).transpose()?;
     Ok(match baggage(api, values)? {
-        Some(baggage) => Some(Parent(context.unwrap_or_else(Context::current).with_baggage(baggage))),
+        Some(baggage) => Some(Parent(
+            context
+                .unwrap_or_else(Context::current)
+                .with_baggage(baggage),
+        )),
         None => context.map(Parent),
     })
 }
 
 fn current_span<'py>(api: &Api, values: &Bound<'py, PyDict>) -> PyResult<Option<Read<'py>>> {
-    let Some(span) = values.get_item(&api.span_key)? else { return Ok(None) };
+    let Some(span) = values.get_item(&api.span_key)? else {
+        return Ok(None);
+    };
     let span_context = match span.getattr(intern!(span.py(), "_context")) {
         Ok(span_context) => span_context,
         Err(_) => span.call_method0(intern!(span.py(), "get_span_context"))?,
@@ -117,10 +144,17 @@ fn current_span<'py>(api: &Api, values: &Bound<'py, PyDict>) -> PyResult<Option<
 
 /// Python's baggage within the bounds of the Rust SDK's type, which drops what goes beyond; `None` if there is none.
 fn baggage(api: &Api, values: &Bound<'_, PyDict>) -> PyResult<Option<Baggage>> {
-    let Some(members) = values.get_item(&api.baggage_key)? else { return Ok(None) };
-    let Ok(members) = members.cast::<PyMapping>() else { return Ok(None) };
+    let Some(members) = values.get_item(&api.baggage_key)? else {
+        return Ok(None);
+    };
+    let Ok(members) = members.cast::<PyMapping>() else {
+        return Ok(None);
+    };
     let mut baggage = Baggage::new();
-    for (name, value) in members.items()?.extract::<Vec<(String, Bound<'_, PyAny>)>>()? {
+    for (name, value) in members
+        .items()?
+        .extract::<Vec<(String, Bound<'_, PyAny>)>>()?
+    {
         baggage.insert(name, value.str()?.to_string());
     }
     Ok((!baggage.is_empty()).then_some(baggage))
@@ -148,21 +182,43 @@ impl<'py> Read<'py> {
             span_id: SpanId::from(span_id),
             is_remote: parts.get_item(2)?.is_truthy()?,
             flags: TraceFlags::new(parts.get_item(3)?.extract()?),
-            state: if state.is_none() || state.is_empty()? { None } else { Some(state) },
+            state: if state.is_none() || state.is_empty()? {
+                None
+            } else {
+                Some(state)
+            },
         }))
     }
 
     fn into_context(self, py: Python<'py>) -> PyResult<Context> {
         let Some(state) = &self.state else {
-            let span = SpanContext::new(self.trace_id, self.span_id, self.flags, self.is_remote, TraceState::NONE);
+            let span = SpanContext::new(
+                self.trace_id,
+                self.span_id,
+                self.flags,
+                self.is_remote,
+                TraceState::NONE,
+            );
             return Ok(Context::map_current(|cx| cx.with_remote_span_context(span)));
         };
         // Rare, and the only text there is: the header form keeps entries that the SDK's type would refuse.
         let state: String = state.call_method0(intern!(py, "to_header"))?.extract()?;
-        let parent = format!("00-{}-{}-{:02x}", self.trace_id, self.span_id, self.flags.to_u8() & 0x03);
-        let context = TraceContext::from_headers([("traceparent", parent), ("tracestate", state)]).to_context();
+        let parent = format!(
+            "00-{}-{}-{:02x}",
+            self.trace_id,
+            self.span_id,
+            self.flags.to_u8() & 0x03
+        );
+        let context = TraceContext::from_headers([("traceparent", parent), ("tracestate", state)])
+            .to_context();
         let held = context.span().span_context().trace_state().clone();
-        let span = SpanContext::new(self.trace_id, self.span_id, self.flags, self.is_remote, held);
+        let span = SpanContext::new(
+            self.trace_id,
+            self.span_id,
+            self.flags,
+            self.is_remote,
+            held,
+        );
         Ok(context.with_remote_span_context(span))
     }
 }

@@ -4,7 +4,10 @@
 //! then works with the interpreter released. A handle belongs to the process that opened it: after a fork the child
 //! is refused, and never runs RocksDB's destructors.
 
-#![expect(clippy::needless_pass_by_value, reason = "pyo3 gives arguments by value")]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "pyo3 gives arguments by value"
+)]
 
 use std::ops::Bound as RangeBound;
 use std::path::{Path, PathBuf};
@@ -72,7 +75,11 @@ struct Handle {
 
 impl Handle {
     fn new(database: Option<Database>) -> Arc<Self> {
-        Arc::new(Self { database, worker: Mutex::new(None), forks: forks() })
+        Arc::new(Self {
+            database,
+            worker: Mutex::new(None),
+            forks: forks(),
+        })
     }
 
     fn worker(&self) -> std::sync::MutexGuard<'_, Option<Worker>> {
@@ -82,8 +89,14 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let Some(database) = self.database.take() else { return };
-        let worker = self.worker.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(database) = self.database.take() else {
+            return;
+        };
+        let worker = self
+            .worker
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if self.forks == forks() {
             // Closing waits for RocksDB's threads. Without an interpreter the closure, and the database, just drop.
             let close = move || {
@@ -137,7 +150,11 @@ pub(crate) struct PyDatabase {
 impl PyDatabase {
     /// The handle to work with, if it is open and ours.
     fn handle(&self) -> PyResult<Arc<Handle>> {
-        let handle = self.handle.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let handle = self
+            .handle
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let Some(handle) = handle else {
             return Err(ClosedError::new_err(format!(
                 "the database at {} was closed; open it again",
@@ -172,7 +189,9 @@ impl PyDatabase {
         work: impl FnOnce(&Database) -> Result<T, Error> + Send,
     ) -> PyResult<T> {
         let handle = self.handle()?;
-        let Some(database) = &handle.database else { return Err(ClosedError::new_err("the database was closed")) };
+        let Some(database) = &handle.database else {
+            return Err(ClosedError::new_err("the database was closed"));
+        };
         traced(py, parent, || work(database)).map_err(|error| raised(py, &error))
     }
 }
@@ -184,7 +203,10 @@ impl PyDatabase {
         path, *, tenant = "default", namespace = None, create_if_missing = true, read_only = false,
         sync = false, server_address = "path", query_memory_limit = None, embedder = None,
     ))]
-    #[expect(clippy::too_many_arguments, reason = "keywords of the Python constructor")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keywords of the Python constructor"
+    )]
     fn new(
         py: Python<'_>,
         path: PathBuf,
@@ -211,7 +233,9 @@ impl PyDatabase {
             storage = storage.namespace(namespace);
         }
         if path.as_os_str().is_empty() {
-            return Err(PyValueError::new_err("the path of a database is empty; give it a directory"));
+            return Err(PyValueError::new_err(
+                "the path of a database is empty; give it a directory",
+            ));
         }
         refuse_after_fork(&path)?;
         let mut options = DatabaseOptions::new().tenant(tenant).storage(storage);
@@ -221,11 +245,16 @@ impl PyDatabase {
         if let Some(embedder) = embedder {
             options = options.provider(provider_of(embedder)?);
         }
-        py.import("percolate_rocks._telemetry")?.call_method0("_opened")?;
+        py.import("percolate_rocks._telemetry")?
+            .call_method0("_opened")?;
         let parent = parent(py, None)?;
-        let database =
-            traced(py, parent, || Database::open_with(&path, options)).map_err(|error| raised(py, &error))?;
-        Ok(Self { handle: RwLock::new(Some(Handle::new(Some(database)))), path, tenant: tenant.to_owned() })
+        let database = traced(py, parent, || Database::open_with(&path, options))
+            .map_err(|error| raised(py, &error))?;
+        Ok(Self {
+            handle: RwLock::new(Some(Handle::new(Some(database)))),
+            path,
+            tenant: tenant.to_owned(),
+        })
     }
 
     /// The directory.
@@ -247,32 +276,53 @@ impl PyDatabase {
     #[getter]
     fn namespace(&self) -> PyResult<String> {
         let handle = self.handle()?;
-        Ok(handle.database.as_ref().map(|database| database.storage().namespace().to_owned()).unwrap_or_default())
+        Ok(handle
+            .database
+            .as_ref()
+            .map(|database| database.storage().namespace().to_owned())
+            .unwrap_or_default())
     }
 
     /// Whether `close` was called.
     #[getter]
     fn closed(&self) -> bool {
-        self.handle.read().unwrap_or_else(PoisonError::into_inner).is_none()
+        self.handle
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_none()
     }
 
     /// The same database as another tenant sees it. The files close with the last of the handles.
     fn for_tenant(&self, tenant: String) -> PyResult<Self> {
         let handle = self.handle()?;
-        let database = handle.database.as_ref().map(|database| database.for_tenant(&tenant));
+        let database = handle
+            .database
+            .as_ref()
+            .map(|database| database.for_tenant(&tenant));
         let handle = RwLock::new(Some(Handle::new(database)));
-        Ok(Self { handle, path: self.path.clone(), tenant })
+        Ok(Self {
+            handle,
+            path: self.path.clone(),
+            tenant,
+        })
     }
 
     /// Makes everything written so far outlive a power cut and closes the handle. Closing twice is no error.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let handle = py.detach(|| self.handle.write().unwrap_or_else(PoisonError::into_inner).take());
+        let handle = py.detach(|| {
+            self.handle
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+        });
         let Some(handle) = handle else { return Ok(()) };
         if handle.forks != forks() {
             return Ok(());
         }
         let parent = parent(py, None)?;
-        let Some(database) = handle.database.clone() else { return Ok(()) };
+        let Some(database) = handle.database.clone() else {
+            return Ok(());
+        };
         traced(py, parent, || {
             let worker = handle.worker().take();
             if let Some(worker) = worker {
@@ -297,7 +347,11 @@ impl PyDatabase {
 
     fn __repr__(&self) -> String {
         let state = if self.closed() { ", closed" } else { "" };
-        format!("Database({:?}, tenant={:?}{state})", self.path.display().to_string(), self.tenant)
+        format!(
+            "Database({:?}, tenant={:?}{state})",
+            self.path.display().to_string(),
+            self.tenant
+        )
     }
 
     // ---- tables ----
@@ -318,7 +372,9 @@ impl PyDatabase {
         trace_context: Option<TraceArgument>,
     ) -> PyResult<()> {
         let schema = to_json(schema)?;
-        self.work(py, trace_context, |database| database.register_schema(table, &schema))
+        self.work(py, trace_context, |database| {
+            database.register_schema(table, &schema)
+        })
     }
 
     /// The schema of a table as it was registered.
@@ -353,7 +409,8 @@ impl PyDatabase {
         trace_context: Option<TraceArgument>,
     ) -> PyResult<String> {
         let data = to_json(data)?;
-        self.work(py, trace_context, |database| database.insert(table, &data)).map(|id| id.to_string())
+        self.work(py, trace_context, |database| database.insert(table, &data))
+            .map(|id| id.to_string())
     }
 
     /// As `insert`, with the trace context as third argument: a `TraceContext`, a mapping of headers, or `None`.
@@ -378,7 +435,8 @@ impl PyDatabase {
         trace_context: Option<TraceArgument>,
     ) -> PyResult<String> {
         let data = to_json(data)?;
-        self.work(py, trace_context, |database| database.upsert(table, &data)).map(|id| id.to_string())
+        self.work(py, trace_context, |database| database.upsert(table, &data))
+            .map(|id| id.to_string())
     }
 
     /// Adds several entities, all or none, and gives their ids in order.
@@ -390,8 +448,13 @@ impl PyDatabase {
         data: &Bound<'_, PyAny>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Vec<String>> {
-        let data = data.try_iter()?.map(|data| to_json(&data?)).collect::<PyResult<Vec<_>>>()?;
-        let ids = self.work(py, trace_context, |database| database.insert_batch(table, &data))?;
+        let data = data
+            .try_iter()?
+            .map(|data| to_json(&data?))
+            .collect::<PyResult<Vec<_>>>()?;
+        let ids = self.work(py, trace_context, |database| {
+            database.insert_batch(table, &data)
+        })?;
         Ok(ids.iter().map(ToString::to_string).collect())
     }
 
@@ -410,7 +473,9 @@ impl PyDatabase {
     ) -> PyResult<Bound<'py, PyAny>> {
         let changes = to_json(changes)?;
         let entity = self.work(py, trace_context, |database| {
-            database.update(table, id.0, &changes).map(|entity| entity.to_json())
+            database
+                .update(table, id.0, &changes)
+                .map(|entity| entity.to_json())
         })?;
         to_python(py, &entity)
     }
@@ -425,7 +490,9 @@ impl PyDatabase {
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let entity = self.work(py, trace_context, |database| database.get(table, id.0))?;
-        entity.map(|entity| to_python(py, &entity.to_json())).transpose()
+        entity
+            .map(|entity| to_python(py, &entity.to_json()))
+            .transpose()
     }
 
     /// The entities with these ids, in their order; `None` for those that are not there.
@@ -437,11 +504,20 @@ impl PyDatabase {
         ids: &Bound<'py, PyAny>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let ids = ids.try_iter()?.map(|id| Ok(id?.extract::<Id>()?.0)).collect::<PyResult<Vec<_>>>()?;
-        let entities = self.work(py, trace_context, |database| database.get_batch(table, &ids))?;
+        let ids = ids
+            .try_iter()?
+            .map(|id| Ok(id?.extract::<Id>()?.0))
+            .collect::<PyResult<Vec<_>>>()?;
+        let entities = self.work(py, trace_context, |database| {
+            database.get_batch(table, &ids)
+        })?;
         let list = PyList::empty(py);
         for entity in entities {
-            list.append(entity.map(|entity| to_python(py, &entity.to_json())).transpose()?)?;
+            list.append(
+                entity
+                    .map(|entity| to_python(py, &entity.to_json()))
+                    .transpose()?,
+            )?;
         }
         Ok(list)
     }
@@ -456,7 +532,9 @@ impl PyDatabase {
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let entity = self.work(py, trace_context, |database| database.lookup(table, &key.0))?;
-        entity.map(|entity| to_python(py, &entity.to_json())).transpose()
+        entity
+            .map(|entity| to_python(py, &entity.to_json()))
+            .transpose()
     }
 
     /// The entities whose indexed field equals `value` or lies within the bounds, ordered by that field.
@@ -486,7 +564,9 @@ impl PyDatabase {
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyList>> {
         let range = bounds(value, (ge, gt), (le, lt))?;
-        let entities = self.work(py, trace_context, |database| database.find(table, field, range))?;
+        let entities = self.work(py, trace_context, |database| {
+            database.find(table, field, range)
+        })?;
         let list = PyList::empty(py);
         for entity in entities {
             list.append(to_python(py, &entity.to_json())?)?;
@@ -503,26 +583,54 @@ impl PyDatabase {
         trace_context: Option<TraceArgument>,
     ) -> PyResult<EntityIterator> {
         let parent = parent(slf.py(), trace_context)?;
-        slf.get().work_in(slf.py(), None, |database| database.schema(&table).map(drop))?;
-        let state = Mutex::new(Walk { page: Vec::new().into_iter(), after: None, ended: false });
-        Ok(EntityIterator { database: slf.unbind(), table, size: page.max(1), parent, state })
+        slf.get()
+            .work_in(slf.py(), None, |database| database.schema(&table).map(drop))?;
+        let state = Mutex::new(Walk {
+            page: Vec::new().into_iter(),
+            after: None,
+            ended: false,
+        });
+        Ok(EntityIterator {
+            database: slf.unbind(),
+            table,
+            size: page.max(1),
+            parent,
+            state,
+        })
     }
 
     /// The number of entities in a table.
     #[pyo3(signature = (table, *, trace_context = None))]
-    fn count(&self, py: Python<'_>, table: &str, trace_context: Option<TraceArgument>) -> PyResult<usize> {
+    fn count(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<usize> {
         self.work(py, trace_context, |database| database.count(table))
     }
 
     /// Marks an entity as deleted: nothing finds it any more. Gives whether there was one.
     #[pyo3(signature = (table, id, *, trace_context = None))]
-    fn delete(&self, py: Python<'_>, table: &str, id: Id, trace_context: Option<TraceArgument>) -> PyResult<bool> {
+    fn delete(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        id: Id,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<bool> {
         self.work(py, trace_context, |database| database.delete(table, id.0))
     }
 
     /// Removes every trace of an entity, deleted or not. Gives whether there was one.
     #[pyo3(signature = (table, id, *, trace_context = None))]
-    fn purge(&self, py: Python<'_>, table: &str, id: Id, trace_context: Option<TraceArgument>) -> PyResult<bool> {
+    fn purge(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        id: Id,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<bool> {
         self.work(py, trace_context, |database| database.purge(table, id.0))
     }
 
@@ -554,7 +662,12 @@ impl PyDatabase {
 
     /// Marks every entity of a table as waiting for its vectors, as after a change of the embedder. Gives their number.
     #[pyo3(signature = (table, *, trace_context = None))]
-    fn embed_anew(&self, py: Python<'_>, table: &str, trace_context: Option<TraceArgument>) -> PyResult<usize> {
+    fn embed_anew(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<usize> {
         self.work(py, trace_context, |database| database.embed_anew(table))
     }
 
@@ -654,7 +767,8 @@ impl PyDatabase {
         params: Option<&Bound<'py, PyAny>>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<PyQueryResult> {
-        self.result(py, sql, params, trace_context).map(PyQueryResult::new)
+        self.result(py, sql, params, trace_context)
+            .map(PyQueryResult::new)
     }
 
     // ---- resources ----
@@ -668,7 +782,9 @@ impl PyDatabase {
         data: &[u8],
         trace_context: Option<TraceArgument>,
     ) -> PyResult<()> {
-        self.work(py, trace_context, |database| database.store_resource(resource_id, data))
+        self.work(py, trace_context, |database| {
+            database.store_resource(resource_id, data)
+        })
     }
 
     /// The bytes stored under an id; `None` if there are none.
@@ -679,14 +795,23 @@ impl PyDatabase {
         resource_id: &str,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let data = self.work(py, trace_context, |database| database.load_resource(resource_id))?;
+        let data = self.work(py, trace_context, |database| {
+            database.load_resource(resource_id)
+        })?;
         Ok(data.map(|data| PyBytes::new(py, &data)))
     }
 
     /// Removes the bytes stored under an id. Removing what is not there is no error.
     #[pyo3(signature = (resource_id, *, trace_context = None))]
-    fn delete_resource(&self, py: Python<'_>, resource_id: &str, trace_context: Option<TraceArgument>) -> PyResult<()> {
-        self.work(py, trace_context, |database| database.delete_resource(resource_id))
+    fn delete_resource(
+        &self,
+        py: Python<'_>,
+        resource_id: &str,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<()> {
+        self.work(py, trace_context, |database| {
+            database.delete_resource(resource_id)
+        })
     }
 
     // ---- upkeep ----
@@ -717,7 +842,9 @@ impl PyDatabase {
         let task = task_of(task, target.as_deref())?;
         let parent = parent(py, trace_context)?;
         let handle = self.handle()?;
-        let Some(database) = &handle.database else { return Err(ClosedError::new_err("the database was closed")) };
+        let Some(database) = &handle.database else {
+            return Err(ClosedError::new_err("the database was closed"));
+        };
         let submitted = traced(py, parent, || {
             let mut worker = handle.worker();
             if worker.is_none() {
@@ -771,10 +898,15 @@ impl PyDatabase {
         on_progress: Option<Py<PyAny>>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        self.rebuild(py, on_progress, trace_context, move |indexes| match &table {
-            Some(table) => indexes.rebuild_field_indexes(table),
-            None => indexes.rebuild_all(),
-        })
+        self.rebuild(
+            py,
+            on_progress,
+            trace_context,
+            move |indexes| match &table {
+                Some(table) => indexes.rebuild_field_indexes(table),
+                None => indexes.rebuild_all(),
+            },
+        )
     }
 
     /// Makes the vector indexes of all tables anew from the stored vectors, which the result counts as `entities`.
@@ -787,7 +919,12 @@ impl PyDatabase {
         on_progress: Option<Py<PyAny>>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        self.rebuild(py, on_progress, trace_context, IndexManager::rebuild_hnsw_index)
+        self.rebuild(
+            py,
+            on_progress,
+            trace_context,
+            IndexManager::rebuild_hnsw_index,
+        )
     }
 
     /// Counts what disagrees between the entities and the indexes, and changes nothing.
@@ -799,7 +936,10 @@ impl PyDatabase {
     ) -> PyResult<Bound<'py, PyDict>> {
         let report = self.long_work(py, trace_context, |database, stop| {
             let stop = stop.clone();
-            database.indexes().on_progress(move |_| stop.flow()).verify()
+            database
+                .indexes()
+                .on_progress(move |_| stop.flow())
+                .verify()
         })?;
         report_dict(py, &report)
     }
@@ -807,7 +947,9 @@ impl PyDatabase {
     /// Writes everything in memory to files.
     #[pyo3(signature = (*, trace_context = None))]
     fn flush(&self, py: Python<'_>, trace_context: Option<TraceArgument>) -> PyResult<()> {
-        self.work(py, trace_context, |database| Ok(database.storage().flush()?))
+        self.work(py, trace_context, |database| {
+            Ok(database.storage().flush()?)
+        })
     }
 
     /// Compacts every column family. Ctrl-C is answered at once; the family at work is compacted to its end.
@@ -826,8 +968,15 @@ impl PyDatabase {
 
     /// Makes a copy of the database, as it is now, in a new directory.
     #[pyo3(signature = (path, *, trace_context = None))]
-    fn checkpoint(&self, py: Python<'_>, path: PathBuf, trace_context: Option<TraceArgument>) -> PyResult<()> {
-        self.long_work(py, trace_context, move |database, _| Ok(database.storage().checkpoint(path)?))
+    fn checkpoint(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<()> {
+        self.long_work(py, trace_context, move |database, _| {
+            Ok(database.storage().checkpoint(path)?)
+        })
     }
 }
 
@@ -838,12 +987,20 @@ impl PyDatabase {
         py: Python<'py>,
         condition: Option<Py<PyAny>>,
         trace_context: Option<TraceArgument>,
-        search: impl FnOnce(&Database, Option<&SearchFilter<'_>>) -> PyResult<Result<Vec<Hit>, Error>> + Send,
+        search: impl FnOnce(&Database, Option<&SearchFilter<'_>>) -> PyResult<Result<Vec<Hit>, Error>>
+        + Send,
     ) -> PyResult<Bound<'py, PyList>> {
-        let condition = condition.map(|function| Callback::new(py, "where", function)).transpose()?;
-        let filter = condition.clone().map(|filter| move |entity: &Entity| filter.approves(&entity.to_json()));
+        let condition = condition
+            .map(|function| Callback::new(py, "where", function))
+            .transpose()?;
+        let filter = condition
+            .clone()
+            .map(|filter| move |entity: &Entity| filter.approves(&entity.to_json()));
         let hits = self.work(py, trace_context, |database| {
-            Ok(search(database, filter.as_ref().map(|filter| filter as &SearchFilter<'_>)))
+            Ok(search(
+                database,
+                filter.as_ref().map(|filter| filter as &SearchFilter<'_>),
+            ))
         })?;
         let hits = hits?.map_err(|error| raised(py, &error))?;
         if let Some(error) = condition.and_then(|condition| condition.take_error()) {
@@ -879,7 +1036,9 @@ impl PyDatabase {
         trace_context: Option<TraceArgument>,
         rebuild: impl FnOnce(&IndexManager) -> Result<IndexReport, Error> + Send + 'static,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let progress = on_progress.map(|function| Callback::new(py, "on_progress", function)).transpose()?;
+        let progress = on_progress
+            .map(|function| Callback::new(py, "on_progress", function))
+            .transpose()?;
         let mine = progress.clone();
         let report = self.long_work(py, trace_context, move |database, stop| {
             let stop = stop.clone();
@@ -903,7 +1062,12 @@ impl PyDatabase {
     ) -> PyResult<T> {
         let parent = parent(py, trace_context)?;
         let handle = self.handle()?;
-        let work = move |stop: &Stop| handle.database.as_ref().map(|database| work(database, stop));
+        let work = move |stop: &Stop| {
+            handle
+                .database
+                .as_ref()
+                .map(|database| work(database, stop))
+        };
         match wait_for(py, parent, work)? {
             Some(done) => done.map_err(|error| raised(py, &error)),
             None => Err(ClosedError::new_err("the database was closed")),
@@ -934,7 +1098,9 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Id {
         let text = text.to_cow()?;
         if !value.is_instance_of::<PyString>() && value.getattr("hex").is_err() {
             let type_name = value.get_type().name()?;
-            return Err(PyTypeError::new_err(format!("an id must be a str or a uuid.UUID, not {type_name}")));
+            return Err(PyTypeError::new_err(format!(
+                "an id must be a str or a uuid.UUID, not {type_name}"
+            )));
         }
         uuid::Uuid::parse_str(&text)
             .map(Self)
@@ -952,7 +1118,10 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Key {
         match to_json(&value)? {
             Value::String(text) => Ok(Self(text)),
             Value::Number(number) if !number.is_f64() => Ok(Self(number.to_string())),
-            _ => Err(PyTypeError::new_err(format!("a key must be a str or an int, not {}", value.get_type().name()?))),
+            _ => Err(PyTypeError::new_err(format!(
+                "a key must be a str or an int, not {}",
+                value.get_type().name()?
+            ))),
         }
     }
 }
@@ -972,20 +1141,23 @@ type Bounds = (RangeBound<Value>, RangeBound<Value>);
 
 fn bounds(value: Given, (ge, gt): (Given, Given), (le, lt): (Given, Given)) -> PyResult<Bounds> {
     let bound = |inclusive: Given, exclusive: Given, names: &str| match (inclusive.0, exclusive.0) {
-        (Some(_), Some(_)) => Err(PyTypeError::new_err(format!("give one of {names}, not both"))),
+        (Some(_), Some(_)) => Err(PyTypeError::new_err(format!(
+            "give one of {names}, not both"
+        ))),
         (Some(value), None) => Ok(RangeBound::Included(value)),
         (None, Some(value)) => Ok(RangeBound::Excluded(value)),
         (None, None) => Ok(RangeBound::Unbounded),
     };
     let range = (bound(ge, gt, "ge and gt")?, bound(le, lt, "le and lt")?);
     match (value.0, &range) {
-        (Some(value), (RangeBound::Unbounded, RangeBound::Unbounded)) => {
-            Ok((RangeBound::Included(value.clone()), RangeBound::Included(value)))
-        }
+        (Some(value), (RangeBound::Unbounded, RangeBound::Unbounded)) => Ok((
+            RangeBound::Included(value.clone()),
+            RangeBound::Included(value),
+        )),
         (Some(_), _) => Err(PyTypeError::new_err("give a value or bounds, not both")),
-        (None, (RangeBound::Unbounded, RangeBound::Unbounded)) => {
-            Err(PyTypeError::new_err("give a value, or bounds as ge=, gt=, le= or lt="))
-        }
+        (None, (RangeBound::Unbounded, RangeBound::Unbounded)) => Err(PyTypeError::new_err(
+            "give a value, or bounds as ge=, gt=, le= or lt=",
+        )),
         (None, _) => Ok(range),
     }
 }
@@ -1037,11 +1209,14 @@ impl EntityIterator {
     fn next_page<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let after = self.walk().after;
         let (table, size) = (&self.table, self.size);
-        let page = self.database.get().work_in(py, self.parent.clone(), |database| {
-            let page = database.list(table, after, size)?;
-            let last = page.last().map(|entity| entity.id);
-            Ok((last, page.iter().map(Entity::to_json).collect::<Vec<_>>()))
-        });
+        let page = self
+            .database
+            .get()
+            .work_in(py, self.parent.clone(), |database| {
+                let page = database.list(table, after, size)?;
+                let last = page.last().map(|entity| entity.id);
+                Ok((last, page.iter().map(Entity::to_json).collect::<Vec<_>>()))
+            });
         let mut walk = self.walk();
         let (last, page) = page.inspect_err(|_| walk.ended = true)?;
         walk.after = last;
@@ -1073,7 +1248,9 @@ fn default_slot() -> std::sync::MutexGuard<'static, Option<Py<PyDatabase>>> {
 }
 
 fn default_database(py: Python<'_>) -> PyResult<Py<PyDatabase>> {
-    let chosen = default_slot().as_ref().map(|database| database.clone_ref(py));
+    let chosen = default_slot()
+        .as_ref()
+        .map(|database| database.clone_ref(py));
     if let Some(database) = chosen {
         return Ok(database);
     }
@@ -1083,7 +1260,11 @@ fn default_database(py: Python<'_>) -> PyResult<Py<PyDatabase>> {
              to a directory",
         ));
     };
-    let opened = py.get_type::<PyDatabase>().call1((PathBuf::from(path),))?.cast_into::<PyDatabase>()?.unbind();
+    let opened = py
+        .get_type::<PyDatabase>()
+        .call1((PathBuf::from(path),))?
+        .cast_into::<PyDatabase>()?
+        .unbind();
     Ok(default_slot().get_or_insert(opened).clone_ref(py))
 }
 
@@ -1107,5 +1288,9 @@ fn store_resource_with_trace(
     trace_context: Option<TraceArgument>,
 ) -> PyResult<()> {
     let database = default_database(py)?;
-    database.get().work(py, trace_context, |database| database.for_tenant(tenant_id).store_resource(resource_id, data))
+    database.get().work(py, trace_context, |database| {
+        database
+            .for_tenant(tenant_id)
+            .store_resource(resource_id, data)
+    })
 }

@@ -66,7 +66,10 @@ impl PyHttpEmbeddings {
         endpoint, model, dimensions, *, api_key = None, request_dimensions = false, timeout = 30.0, attempts = 4,
         send_baggage = None,
     ))]
-    #[expect(clippy::too_many_arguments, reason = "keywords of the Python constructor")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keywords of the Python constructor"
+    )]
     fn new(
         py: Python<'_>,
         endpoint: &str,
@@ -79,10 +82,15 @@ impl PyHttpEmbeddings {
         send_baggage: Option<bool>,
     ) -> PyResult<Self> {
         if dimensions == 0 {
-            return Err(PyValueError::new_err("dimensions must be a positive int, not 0"));
+            return Err(PyValueError::new_err(
+                "dimensions must be a positive int, not 0",
+            ));
         }
-        let timeout = Duration::try_from_secs_f64(timeout)
-            .map_err(|_| PyValueError::new_err(format!("timeout must be a number of seconds from 0, not {timeout}")))?;
+        let timeout = Duration::try_from_secs_f64(timeout).map_err(|_| {
+            PyValueError::new_err(format!(
+                "timeout must be a number of seconds from 0, not {timeout}"
+            ))
+        })?;
         let mut options = HttpEmbeddingsOptions::new(endpoint, model, dimensions)
             .request_dimensions(request_dimensions)
             .timeout(timeout)
@@ -91,8 +99,12 @@ impl PyHttpEmbeddings {
         if let Some(key) = api_key {
             options = options.api_key(key);
         }
-        let provider = py.detach(|| HttpEmbeddings::new(options)).map_err(|error| raised(py, &Error::from(error)))?;
-        Ok(Self { provider: Arc::new(provider) })
+        let provider = py
+            .detach(|| HttpEmbeddings::new(options))
+            .map_err(|error| raised(py, &Error::from(error)))?;
+        Ok(Self {
+            provider: Arc::new(provider),
+        })
     }
 
     /// The model.
@@ -111,7 +123,10 @@ impl PyHttpEmbeddings {
     ///
     /// Raises:
     ///     EmbeddingError: The endpoint gave none.
-    #[expect(clippy::needless_pass_by_value, reason = "pyo3 gives arguments by value")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "pyo3 gives arguments by value"
+    )]
     fn embed(&self, py: Python<'_>, texts: Vec<String>) -> PyResult<Vec<Vec<f32>>> {
         let parent = parent(py, None)?;
         let embedded = traced(py, parent, || block_on(self.provider.embed(&texts)))?;
@@ -119,7 +134,11 @@ impl PyHttpEmbeddings {
     }
 
     fn __repr__(&self) -> String {
-        format!("HttpEmbeddings(model={:?}, dimensions={})", self.name(), self.dimensions())
+        format!(
+            "HttpEmbeddings(model={:?}, dimensions={})",
+            self.name(),
+            self.dimensions()
+        )
     }
 }
 
@@ -129,7 +148,9 @@ fn propagates_baggage(py: Python<'_>) -> bool {
         .import("opentelemetry.propagate")
         .and_then(|propagate| propagate.call_method0("get_global_textmap"))
         .and_then(|propagator| propagator.getattr("fields"));
-    fields.and_then(|fields| fields.contains("baggage")).unwrap_or(false)
+    fields
+        .and_then(|fields| fields.contains("baggage"))
+        .unwrap_or(false)
 }
 
 /// An embedding provider written in Python.
@@ -143,11 +164,17 @@ impl PythonEmbeddings {
     /// Reads what the provider says of itself.
     pub(crate) fn new(provider: &Bound<'_, PyAny>) -> PyResult<Self> {
         let refused = |missing: &str| {
-            PyTypeError::new_err(format!("an embedder needs `name`, `dimensions` and `embed(texts)`; {missing}"))
+            PyTypeError::new_err(format!(
+                "an embedder needs `name`, `dimensions` and `embed(texts)`; {missing}"
+            ))
         };
         let name = provider.getattr("name").and_then(|name| name.extract());
-        let dimensions = provider.getattr("dimensions").and_then(|dimensions| dimensions.extract());
-        let embed = provider.getattr("embed").map_err(|_| refused("this one has no `embed`"))?;
+        let dimensions = provider
+            .getattr("dimensions")
+            .and_then(|dimensions| dimensions.extract());
+        let embed = provider
+            .getattr("embed")
+            .map_err(|_| refused("this one has no `embed`"))?;
         Ok(Self {
             name: name.map_err(|_| refused("`name` is not a str"))?,
             dimensions: dimensions.map_err(|_| refused("`dimensions` is not a positive int"))?,
@@ -162,7 +189,10 @@ impl PythonEmbeddings {
         let vectors = vectors.bind(py);
         match vectors.call_method0("tolist") {
             Ok(list) => list.extract(),
-            Err(_) => vectors.try_iter()?.map(|vector| vector?.extract::<Vec<f32>>()).collect(),
+            Err(_) => vectors
+                .try_iter()?
+                .map(|vector| vector?.extract::<Vec<f32>>())
+                .collect(),
         }
     }
 }
@@ -188,20 +218,36 @@ impl EmbeddingProvider for PythonEmbeddings {
     fn embed<'a>(&'a self, texts: &'a [String]) -> EmbeddingFuture<'a> {
         Box::pin(async move {
             let embedded = Python::try_attach(|py| {
-                self.call(py, texts)
-                    .map_err(|error| (kind_of(py, &error), Box::new(error) as Box<dyn StdError + Send + Sync>))
+                self.call(py, texts).map_err(|error| {
+                    (
+                        kind_of(py, &error),
+                        Box::new(error) as Box<dyn StdError + Send + Sync>,
+                    )
+                })
             });
-            let gone = || (Cow::Borrowed("shutdown"), PyRuntimeError::new_err("the interpreter has ended").into());
-            embedded.unwrap_or_else(|| Err(gone())).map_err(|(kind, source)| EmbeddingError::Provider {
-                provider: self.name.clone(),
-                kind,
-                source,
-            })
+            let gone = || {
+                (
+                    Cow::Borrowed("shutdown"),
+                    PyRuntimeError::new_err("the interpreter has ended").into(),
+                )
+            };
+            embedded
+                .unwrap_or_else(|| Err(gone()))
+                .map_err(|(kind, source)| EmbeddingError::Provider {
+                    provider: self.name.clone(),
+                    kind,
+                    source,
+                })
         })
     }
 }
 
 /// The exception's type: a program has only so many.
 fn kind_of(py: Python<'_>, error: &PyErr) -> Cow<'static, str> {
-    error.get_type(py).name().map_or(Cow::Borrowed("exception"), |name| Cow::Owned(name.to_string()))
+    error
+        .get_type(py)
+        .name()
+        .map_or(Cow::Borrowed("exception"), |name| {
+            Cow::Owned(name.to_string())
+        })
 }

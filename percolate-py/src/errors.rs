@@ -8,34 +8,151 @@ use std::error::Error as StdError;
 
 use percolate_core::Error;
 use percolate_core::otel::ErrorType;
-use percolate_core::storage::{MaintenanceError as CoreMaintenance, OpenError as CoreOpen, WriteError as CoreWrite};
+use percolate_core::storage::{
+    MaintenanceError as CoreMaintenance, OpenError as CoreOpen, WriteError as CoreWrite,
+};
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
-create_exception!(percolate_rocks, PercolateError, PyException, "Base of everything that percolate raises.");
-create_exception!(percolate_rocks, OpenError, PercolateError, "A database could not be opened.");
-create_exception!(percolate_rocks, MissingError, OpenError, "There is no database, and none was to be made.");
-create_exception!(percolate_rocks, LockedError, OpenError, "Another handle has the database open.");
-create_exception!(percolate_rocks, FormatError, OpenError, "The database was made by something else, or is newer.");
-create_exception!(percolate_rocks, ReadError, PercolateError, "The store could not be read.");
-create_exception!(percolate_rocks, WriteError, PercolateError, "The store could not be written; nothing was.");
-create_exception!(percolate_rocks, ReadOnlyError, WriteError, "The database was opened read-only.");
-create_exception!(percolate_rocks, DiskFullError, WriteError, "No space is left.");
-create_exception!(percolate_rocks, PoisonedError, WriteError, "An earlier write failed half way; reopen the database.");
-create_exception!(percolate_rocks, MaintenanceError, PercolateError, "Flush, compaction or checkpoint failed.");
-create_exception!(percolate_rocks, SchemaError, PercolateError, "A schema was refused.");
-create_exception!(percolate_rocks, EntityError, PercolateError, "Data does not fit the schema of its table.");
-create_exception!(percolate_rocks, ExistsError, EntityError, "The table holds an entity with this key.");
-create_exception!(percolate_rocks, NotFoundError, EntityError, "The table holds no such entity.");
-create_exception!(percolate_rocks, UnknownTableError, PercolateError, "No schema is registered for the table.");
-create_exception!(percolate_rocks, NotIndexedError, PercolateError, "The field is not indexed.");
-create_exception!(percolate_rocks, CorruptionError, PercolateError, "What is stored is damaged.");
-create_exception!(percolate_rocks, EmbeddingError, PercolateError, "Text could not be embedded.");
-create_exception!(percolate_rocks, QueryError, PercolateError, "A query was refused, or failed.");
-create_exception!(percolate_rocks, JobError, PercolateError, "A background job was not taken, or did not succeed.");
-create_exception!(percolate_rocks, ClosedError, PercolateError, "The database is closed.");
-create_exception!(percolate_rocks, ForkedError, PercolateError, "The database was opened before a fork.");
+create_exception!(
+    percolate_rocks,
+    PercolateError,
+    PyException,
+    "Base of everything that percolate raises."
+);
+create_exception!(
+    percolate_rocks,
+    OpenError,
+    PercolateError,
+    "A database could not be opened."
+);
+create_exception!(
+    percolate_rocks,
+    MissingError,
+    OpenError,
+    "There is no database, and none was to be made."
+);
+create_exception!(
+    percolate_rocks,
+    LockedError,
+    OpenError,
+    "Another handle has the database open."
+);
+create_exception!(
+    percolate_rocks,
+    FormatError,
+    OpenError,
+    "The database was made by something else, or is newer."
+);
+create_exception!(
+    percolate_rocks,
+    ReadError,
+    PercolateError,
+    "The store could not be read."
+);
+create_exception!(
+    percolate_rocks,
+    WriteError,
+    PercolateError,
+    "The store could not be written; nothing was."
+);
+create_exception!(
+    percolate_rocks,
+    ReadOnlyError,
+    WriteError,
+    "The database was opened read-only."
+);
+create_exception!(
+    percolate_rocks,
+    DiskFullError,
+    WriteError,
+    "No space is left."
+);
+create_exception!(
+    percolate_rocks,
+    PoisonedError,
+    WriteError,
+    "An earlier write failed half way; reopen the database."
+);
+create_exception!(
+    percolate_rocks,
+    MaintenanceError,
+    PercolateError,
+    "Flush, compaction or checkpoint failed."
+);
+create_exception!(
+    percolate_rocks,
+    SchemaError,
+    PercolateError,
+    "A schema was refused."
+);
+create_exception!(
+    percolate_rocks,
+    EntityError,
+    PercolateError,
+    "Data does not fit the schema of its table."
+);
+create_exception!(
+    percolate_rocks,
+    ExistsError,
+    EntityError,
+    "The table holds an entity with this key."
+);
+create_exception!(
+    percolate_rocks,
+    NotFoundError,
+    EntityError,
+    "The table holds no such entity."
+);
+create_exception!(
+    percolate_rocks,
+    UnknownTableError,
+    PercolateError,
+    "No schema is registered for the table."
+);
+create_exception!(
+    percolate_rocks,
+    NotIndexedError,
+    PercolateError,
+    "The field is not indexed."
+);
+create_exception!(
+    percolate_rocks,
+    CorruptionError,
+    PercolateError,
+    "What is stored is damaged."
+);
+create_exception!(
+    percolate_rocks,
+    EmbeddingError,
+    PercolateError,
+    "Text could not be embedded."
+);
+create_exception!(
+    percolate_rocks,
+    QueryError,
+    PercolateError,
+    "A query was refused, or failed."
+);
+create_exception!(
+    percolate_rocks,
+    JobError,
+    PercolateError,
+    "A background job was not taken, or did not succeed."
+);
+create_exception!(
+    percolate_rocks,
+    ClosedError,
+    PercolateError,
+    "The database is closed."
+);
+create_exception!(
+    percolate_rocks,
+    ForkedError,
+    PercolateError,
+    "The database was opened before a fork."
+);
 
 macro_rules! add_all {
     ($module:ident: $($name:ident),* $(,)?) => {
@@ -61,7 +178,9 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// The exception for a failure of the database, with its causes. Ctrl-C and `SystemExit`, raised in Python code that
 /// Rust called, are not failures of the database: they come back as they are.
 pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
-    if let Some(ending) = raised_in_python(error).filter(|error| !error.is_instance_of::<PyException>(py)) {
+    if let Some(ending) =
+        raised_in_python(error).filter(|error| !error.is_instance_of::<PyException>(py))
+    {
         return ending.clone_ref(py);
     }
     let exception = exception_of(error);
@@ -79,12 +198,13 @@ fn exception_of(error: &Error) -> PyErr {
     match error {
         Error::Open(CoreOpen::Missing { .. }) => MissingError::new_err(text),
         Error::Open(CoreOpen::Locked { .. }) => LockedError::new_err(text),
-        Error::Open(CoreOpen::Foreign { .. } | CoreOpen::NewerFormat { .. }) => FormatError::new_err(text),
+        Error::Open(CoreOpen::Foreign { .. } | CoreOpen::NewerFormat { .. }) => {
+            FormatError::new_err(text)
+        }
         Error::Open(_) => OpenError::new_err(text),
         Error::Read(_) => ReadError::new_err(text),
-        Error::Write(CoreWrite::ReadOnly) | Error::Maintenance(CoreMaintenance::ReadOnly { .. }) => {
-            ReadOnlyError::new_err(text)
-        }
+        Error::Write(CoreWrite::ReadOnly)
+        | Error::Maintenance(CoreMaintenance::ReadOnly { .. }) => ReadOnlyError::new_err(text),
         Error::Write(CoreWrite::DiskFull(_)) => DiskFullError::new_err(text),
         Error::Write(CoreWrite::Poisoned { .. }) => PoisonedError::new_err(text),
         Error::Write(_) => WriteError::new_err(text),

@@ -28,22 +28,30 @@ struct Place {
 impl Place {
     fn convert(&mut self, value: &Bound<'_, PyAny>) -> PyResult<Value> {
         if self.steps.len() > DEPTH {
-            return Err(PyValueError::new_err(format!("the value is nested deeper than {DEPTH} levels")));
+            return Err(PyValueError::new_err(format!(
+                "the value is nested deeper than {DEPTH} levels"
+            )));
         }
         if value.is_none() {
             Ok(Value::Null)
         } else if let Ok(text) = value.cast::<PyString>() {
-            let text = text.to_cow().map_err(|_| self.value_error("is text that is not valid Unicode"))?;
+            let text = text
+                .to_cow()
+                .map_err(|_| self.value_error("is text that is not valid Unicode"))?;
             Ok(Value::String(text.into_owned()))
         } else if let Ok(truth) = value.cast::<PyBool>() {
             Ok(Value::Bool(truth.is_true()))
         } else if value.is_instance_of::<PyInt>() {
             let signed = value.extract::<i64>().map(Number::from);
             let number = signed.or_else(|_| value.extract::<u64>().map(Number::from));
-            number.map(Value::Number).map_err(|_| self.value_error("is an int that does not fit into 64 bits"))
+            number
+                .map(Value::Number)
+                .map_err(|_| self.value_error("is an int that does not fit into 64 bits"))
         } else if let Ok(float) = value.cast::<PyFloat>() {
             let number = Number::from_f64(float.value());
-            number.map(Value::Number).ok_or_else(|| self.value_error("is not a finite number"))
+            number
+                .map(Value::Number)
+                .ok_or_else(|| self.value_error("is not a finite number"))
         } else if let Ok(dict) = value.cast::<PyDict>() {
             self.object(dict.iter())
         } else if let Ok(list) = value.cast::<PyList>() {
@@ -51,15 +59,25 @@ impl Place {
         } else if let Ok(tuple) = value.cast::<PyTuple>() {
             self.array(tuple.iter())
         } else if let Ok(mapping) = value.cast::<PyMapping>() {
-            let items = mapping.items()?.iter().map(|item| item.extract()).collect::<PyResult<Vec<_>>>()?;
+            let items = mapping
+                .items()?
+                .iter()
+                .map(|item| item.extract())
+                .collect::<PyResult<Vec<_>>>()?;
             self.object(items.into_iter())
         } else {
             let type_name = value.get_type().name()?;
-            Err(PyTypeError::new_err(format!("{} is a {type_name}, which JSON cannot hold", self.name())))
+            Err(PyTypeError::new_err(format!(
+                "{} is a {type_name}, which JSON cannot hold",
+                self.name()
+            )))
         }
     }
 
-    fn object<'py>(&mut self, items: impl Iterator<Item = (Bound<'py, PyAny>, Bound<'py, PyAny>)>) -> PyResult<Value> {
+    fn object<'py>(
+        &mut self,
+        items: impl Iterator<Item = (Bound<'py, PyAny>, Bound<'py, PyAny>)>,
+    ) -> PyResult<Value> {
         let mut map = Map::new();
         for (key, value) in items {
             let Ok(key) = key.cast::<PyString>() else {
@@ -69,7 +87,10 @@ impl Place {
                     self.name()
                 )));
             };
-            let key = key.to_cow().map_err(|_| self.value_error("has a key that is not valid Unicode"))?.into_owned();
+            let key = key
+                .to_cow()
+                .map_err(|_| self.value_error("has a key that is not valid Unicode"))?
+                .into_owned();
             self.steps.push(key.clone());
             map.insert(key, self.convert(&value)?);
             self.steps.pop();
@@ -88,7 +109,11 @@ impl Place {
     }
 
     fn name(&self) -> String {
-        if self.steps.is_empty() { "the value".to_owned() } else { format!("`{}`", self.steps.join(".")) }
+        if self.steps.is_empty() {
+            "the value".to_owned()
+        } else {
+            format!("`{}`", self.steps.join("."))
+        }
     }
 
     fn value_error(&self, problem: &str) -> PyErr {

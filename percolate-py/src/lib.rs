@@ -48,5 +48,7 @@ fn refuse_sub_interpreter(_: Python<'_>) -> PyResult<()> {
     if id == 0 {
         return Ok(());
     }
-    Err(PyImportError::new_err("percolate_rocks cannot be used in a sub-interpreter; import it in the main one alone"))
+    Err(PyImportError::new_err(
+        "percolate_rocks cannot be used in a sub-interpreter; import it in the main one alone",
+    ))
 }

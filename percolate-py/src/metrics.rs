@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, ExponentialBucket, MetricData, ResourceMetrics};
+use opentelemetry_sdk::metrics::data::{
+    AggregatedMetrics, ExponentialBucket, MetricData, ResourceMetrics,
+};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 use percolate_core::otel::runtime::MeterProviderHandle;
@@ -46,20 +48,38 @@ pub(crate) struct MeterSettings {
 impl Meters {
     /// One pipeline per reader.
     pub(crate) fn start(settings: MeterSettings) -> PyResult<Self> {
-        let (mut builder, refused_views) =
-            views::add(SdkMeterProvider::builder(), settings.views, &settings.histograms);
+        let (mut builder, refused_views) = views::add(
+            SdkMeterProvider::builder(),
+            settings.views,
+            &settings.histograms,
+        );
         let mut readers = Vec::new();
         for name in &settings.temporalities {
             let temporality = match name.as_str() {
                 "delta" => Temporality::Delta,
                 "cumulative" => Temporality::Cumulative,
-                other => return Err(PyValueError::new_err(format!("unknown temporality `{other}`"))),
+                other => {
+                    return Err(PyValueError::new_err(format!(
+                        "unknown temporality `{other}`"
+                    )));
+                }
             };
-            let store = Arc::new(Store { temporality, collected: Mutex::default() });
+            let store = Arc::new(Store {
+                temporality,
+                collected: Mutex::default(),
+            });
             readers.push(Arc::clone(&store));
-            builder = builder.with_reader(PeriodicReader::builder(Exporter(store)).with_interval(NEVER).build());
+            builder = builder.with_reader(
+                PeriodicReader::builder(Exporter(store))
+                    .with_interval(NEVER)
+                    .build(),
+            );
         }
-        Ok(Self { provider: builder.build(), readers, refused_views })
+        Ok(Self {
+            provider: builder.build(),
+            readers,
+            refused_views,
+        })
     }
 
     /// The views that the Rust SDK did not take, in words.
@@ -78,11 +98,18 @@ impl Meters {
 
     /// What Python reader number `reader` has not seen yet.
     pub(crate) fn collect(&self, py: Python<'_>, reader: usize) -> PyResult<Vec<Py<PyAny>>> {
-        let Some(store) = self.readers.get(reader) else { return Ok(Vec::new()) };
+        let Some(store) = self.readers.get(reader) else {
+            return Ok(Vec::new());
+        };
         let collected = py.detach(|| {
             // A failed flush leaves older collections, which are still true.
             _ = self.provider.force_flush();
-            std::mem::take(&mut *store.collected.lock().unwrap_or_else(PoisonError::into_inner))
+            std::mem::take(
+                &mut *store
+                    .collected
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
+            )
         });
         let metrics = collected.into_iter().flatten();
         metrics.map(|metric| metric.into_python(py)).collect()
@@ -108,12 +135,24 @@ impl PushMetricExporter for Exporter {
             let schema_url = scope.scope().schema_url().map(str::to_owned);
             let scope_names = (name, version, schema_url);
             scope.metrics().map(move |metric| {
-                let names = (metric.name().to_owned(), metric.description().to_owned(), metric.unit().to_owned());
-                Metric { scope: scope_names.clone(), names, data: Data::copy(metric.data()) }
+                let names = (
+                    metric.name().to_owned(),
+                    metric.description().to_owned(),
+                    metric.unit().to_owned(),
+                );
+                Metric {
+                    scope: scope_names.clone(),
+                    names,
+                    data: Data::copy(metric.data()),
+                }
             })
         });
         let copied: Vec<_> = copied.collect();
-        let mut collected = self.0.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut collected = self
+            .0
+            .collected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if self.0.temporality == Temporality::Cumulative {
             collected.clear();
         } else if collected.len() >= WAITING {
@@ -147,10 +186,26 @@ struct Metric {
 
 #[derive(Debug)]
 enum Data {
-    Sum { monotonic: bool, delta: bool, times: (u64, u64), points: Vec<(Vec<KeyValue>, Number)> },
-    Gauge { times: (u64, u64), points: Vec<(Vec<KeyValue>, Number)> },
-    Histogram { delta: bool, times: (u64, u64), points: Vec<HistogramPoint> },
-    Exponential { delta: bool, times: (u64, u64), points: Vec<ExponentialPoint> },
+    Sum {
+        monotonic: bool,
+        delta: bool,
+        times: (u64, u64),
+        points: Vec<(Vec<KeyValue>, Number)>,
+    },
+    Gauge {
+        times: (u64, u64),
+        points: Vec<(Vec<KeyValue>, Number)>,
+    },
+    Histogram {
+        delta: bool,
+        times: (u64, u64),
+        points: Vec<HistogramPoint>,
+    },
+    Exponential {
+        delta: bool,
+        times: (u64, u64),
+        points: Vec<ExponentialPoint>,
+    },
 }
 
 #[derive(Debug)]
@@ -231,11 +286,17 @@ impl Data {
                 monotonic: sum.is_monotonic(),
                 delta: sum.temporality() == Temporality::Delta,
                 times: span_of(Some(sum.start_time()), sum.time()),
-                points: sum.data_points().map(|p| (p.attributes().cloned().collect(), p.value().into())).collect(),
+                points: sum
+                    .data_points()
+                    .map(|p| (p.attributes().cloned().collect(), p.value().into()))
+                    .collect(),
             },
             MetricData::Gauge(gauge) => Self::Gauge {
                 times: span_of(gauge.start_time(), gauge.time()),
-                points: gauge.data_points().map(|p| (p.attributes().cloned().collect(), p.value().into())).collect(),
+                points: gauge
+                    .data_points()
+                    .map(|p| (p.attributes().cloned().collect(), p.value().into()))
+                    .collect(),
             },
             MetricData::Histogram(histogram) => Self::Histogram {
                 delta: histogram.temporality() == Temporality::Delta,
@@ -276,26 +337,59 @@ impl Data {
 
     fn into_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let numbers = |points: Vec<(Vec<KeyValue>, Number)>| {
-            points.into_iter().map(|(names, value)| Ok((attributes(py, &names)?, value))).collect::<PyResult<Vec<_>>>()
+            points
+                .into_iter()
+                .map(|(names, value)| Ok((attributes(py, &names)?, value)))
+                .collect::<PyResult<Vec<_>>>()
         };
         let object = match self {
-            Self::Sum { monotonic, delta, times, points } => {
-                ("sum", delta, times, numbers(points)?, monotonic).into_pyobject(py)?
+            Self::Sum {
+                monotonic,
+                delta,
+                times,
+                points,
+            } => ("sum", delta, times, numbers(points)?, monotonic).into_pyobject(py)?,
+            Self::Gauge { times, points } => {
+                ("gauge", false, times, numbers(points)?, false).into_pyobject(py)?
             }
-            Self::Gauge { times, points } => ("gauge", false, times, numbers(points)?, false).into_pyobject(py)?,
-            Self::Histogram { delta, times, points } => {
+            Self::Histogram {
+                delta,
+                times,
+                points,
+            } => {
                 let points = points
                     .into_iter()
-                    .map(|p| Ok((attributes(py, &p.attributes)?, p.count, p.sum, p.bounds, p.buckets, p.min, p.max)))
+                    .map(|p| {
+                        Ok((
+                            attributes(py, &p.attributes)?,
+                            p.count,
+                            p.sum,
+                            p.bounds,
+                            p.buckets,
+                            p.min,
+                            p.max,
+                        ))
+                    })
                     .collect::<PyResult<Vec<_>>>()?;
                 ("histogram", delta, times, points, false).into_pyobject(py)?
             }
-            Self::Exponential { delta, times, points } => {
+            Self::Exponential {
+                delta,
+                times,
+                points,
+            } => {
                 let points = points
                     .into_iter()
                     .map(|p| {
                         let buckets = (p.scale, p.zero_count, p.positive, p.negative);
-                        Ok((attributes(py, &p.attributes)?, p.count, p.sum, buckets, p.min, p.max))
+                        Ok((
+                            attributes(py, &p.attributes)?,
+                            p.count,
+                            p.sum,
+                            buckets,
+                            p.min,
+                            p.max,
+                        ))
                     })
                     .collect::<PyResult<Vec<_>>>()?;
                 ("exponential", delta, times, points, false).into_pyobject(py)?
@@ -308,6 +402,9 @@ impl Data {
 impl Metric {
     fn into_python(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let data = self.data.into_python(py)?;
-        Ok((self.scope, self.names, data).into_pyobject(py)?.into_any().unbind())
+        Ok((self.scope, self.names, data)
+            .into_pyobject(py)?
+            .into_any()
+            .unbind())
     }
 }

@@ -9,17 +9,20 @@ use std::sync::Arc;
 use percolate_core::query::QueryResult;
 use percolate_core::query::arrow::array::timezone::Tz;
 use percolate_core::query::arrow::array::types::{
-    Date32Type, Date64Type, DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType,
-    DurationSecondType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
-    UInt64Type,
+    Date32Type, Date64Type, DurationMicrosecondType, DurationMillisecondType,
+    DurationNanosecondType, DurationSecondType, Float16Type, Float32Type, Float64Type, Int8Type,
+    Int16Type, Int32Type, Int64Type, Time32MillisecondType, Time32SecondType,
+    Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
 };
 use percolate_core::query::arrow::array::{
     Array, ArrayRef, AsArray as _, RecordBatch, RecordBatchIterator, RecordBatchOptions,
 };
 use percolate_core::query::arrow::compute::{can_cast_types, cast};
-use percolate_core::query::arrow::datatypes::{ArrowTemporalType, DataType, Schema, SchemaRef, TimeUnit};
+use percolate_core::query::arrow::datatypes::{
+    ArrowTemporalType, DataType, Schema, SchemaRef, TimeUnit,
+};
 use percolate_core::query::arrow::error::ArrowError;
 use percolate_core::query::arrow::ffi::FFI_ArrowSchema;
 use percolate_core::query::arrow::ffi_stream::FFI_ArrowArrayStream;
@@ -63,9 +66,13 @@ impl PyQueryResult {
         let fits = |requested: &Schema| {
             let fields = requested.fields().iter().zip(own.fields());
             requested.fields().len() == own.fields().len()
-                && fields.into_iter().all(|(to, from)| can_cast_types(from.data_type(), to.data_type()))
+                && fields
+                    .into_iter()
+                    .all(|(to, from)| can_cast_types(from.data_type(), to.data_type()))
         };
-        requested.filter(fits).map_or_else(|| Arc::clone(own), Arc::new)
+        requested
+            .filter(fits)
+            .map_or_else(|| Arc::clone(own), Arc::new)
     }
 }
 
@@ -96,8 +103,17 @@ impl PyQueryResult {
     }
 
     fn __repr__(&self) -> String {
-        let columns = self.0.schema().fields().iter().map(|field| format!("{}: {}", field.name(), field.data_type()));
-        format!("<QueryResult of {} rows: {}>", self.0.num_rows(), columns.collect::<Vec<_>>().join(", "))
+        let columns = self
+            .0
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| format!("{}: {}", field.name(), field.data_type()));
+        format!(
+            "<QueryResult of {} rows: {}>",
+            self.0.num_rows(),
+            columns.collect::<Vec<_>>().join(", ")
+        )
     }
 
     /// The schema, by Arrow's PyCapsule interface.
@@ -113,9 +129,18 @@ impl PyQueryResult {
         py: Python<'py>,
         requested_schema: Option<Bound<'py, PyCapsule>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
-        let schema = self.types(requested_schema.map(|capsule| schema_in(&capsule)).transpose()?);
+        let schema = self.types(
+            requested_schema
+                .map(|capsule| schema_in(&capsule))
+                .transpose()?,
+        );
         let to = Arc::clone(&schema);
-        let batches = self.0.batches().to_vec().into_iter().map(move |batch| converted(&batch, &to));
+        let batches = self
+            .0
+            .batches()
+            .to_vec()
+            .into_iter()
+            .map(move |batch| converted(&batch, &to));
         let stream = FFI_ArrowArrayStream::new(Box::new(RecordBatchIterator::new(batches, schema)));
         PyCapsule::new_with_value(py, stream, STREAM)
     }
@@ -127,7 +152,9 @@ const STREAM: &CStr = c"arrow_array_stream";
 
 /// The schema that a reader asks for.
 fn schema_in(capsule: &Bound<'_, PyCapsule>) -> PyResult<Schema> {
-    let pointer = capsule.pointer_checked(Some(SCHEMA))?.cast::<FFI_ArrowSchema>();
+    let pointer = capsule
+        .pointer_checked(Some(SCHEMA))?
+        .cast::<FFI_ArrowSchema>();
     // SAFETY: a capsule of this name holds a schema of Arrow's C data interface, and keeps it as long as it lives itself;
     // `capsule` keeps it alive for this borrow.
     #[expect(unsafe_code, reason = "the C data interface has no other way in")]
@@ -138,23 +165,36 @@ fn schema_in(capsule: &Bound<'_, PyCapsule>) -> PyResult<Schema> {
 /// A batch in the types of `schema`; its own memory where those are its own.
 fn converted(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns = batch.columns().iter().zip(schema.fields());
-    let columns = columns.map(|(column, field)| cast(column, field.data_type())).collect::<Result<_, _>>()?;
+    let columns = columns
+        .map(|(column, field)| cast(column, field.data_type()))
+        .collect::<Result<_, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
 }
 
 /// The `params` of a query: a sequence of what JSON can hold, of dates and of times.
 pub(crate) fn parameters(params: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Value>> {
-    let Some(params) = params else { return Ok(Vec::new()) };
+    let Some(params) = params else {
+        return Ok(Vec::new());
+    };
     let refused = || {
-        let type_name = params.get_type().name().map_or_else(|_| "an object".to_owned(), |name| name.to_string());
-        PyTypeError::new_err(format!("params must be a list of the values of $1, $2 and so on, not {type_name}"))
+        let type_name = params
+            .get_type()
+            .name()
+            .map_or_else(|_| "an object".to_owned(), |name| name.to_string());
+        PyTypeError::new_err(format!(
+            "params must be a list of the values of $1, $2 and so on, not {type_name}"
+        ))
     };
     let is_text = params.is_instance_of::<PyString>() || params.is_instance_of::<PyBytes>();
     if is_text || params.cast::<PyMapping>().is_ok() {
         return Err(refused());
     }
-    params.try_iter().map_err(|_| refused())?.map(|value| parameter(&value?)).collect()
+    params
+        .try_iter()
+        .map_err(|_| refused())?
+        .map(|value| parameter(&value?))
+        .collect()
 }
 
 /// Dates and times are compared as their text, which SQL reads as what it is compared with.
@@ -168,7 +208,11 @@ fn parameter(value: &Bound<'_, PyAny>) -> PyResult<Value> {
 /// The rows as dicts in the order of the columns.
 pub(crate) fn dicts<'py>(py: Python<'py>, result: &QueryResult) -> PyResult<Bound<'py, PyList>> {
     let names = result.columns();
-    if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+    if let Some(twice) = names
+        .iter()
+        .enumerate()
+        .find(|(at, name)| names[..*at].contains(name))
+    {
         return Err(PyValueError::new_err(format!(
             "two columns are called {:?}, and a dict can hold one; name them apart with AS, or use query_arrow",
             twice.1
@@ -182,7 +226,11 @@ pub(crate) fn dicts<'py>(py: Python<'py>, result: &QueryResult) -> PyResult<Boun
     Ok(rows)
 }
 
-fn add_rows(rows: &Bound<'_, PyList>, names: &[Bound<'_, PyString>], batch: &RecordBatch) -> PyResult<()> {
+fn add_rows(
+    rows: &Bound<'_, PyList>,
+    names: &[Bound<'_, PyString>],
+    batch: &RecordBatch,
+) -> PyResult<()> {
     let py = rows.py();
     for at in 0..batch.num_rows() {
         let row = PyDict::new(py);
@@ -197,14 +245,23 @@ fn add_rows(rows: &Bound<'_, PyList>, names: &[Bound<'_, PyString>], batch: &Rec
 fn value<'py>(py: Python<'py>, column: &dyn Array, at: usize) -> PyResult<Bound<'py, PyAny>> {
     macro_rules! number {
         ($kind:ty) => {
-            column.as_primitive::<$kind>().value(at).into_pyobject(py)?.into_any()
+            column
+                .as_primitive::<$kind>()
+                .value(at)
+                .into_pyobject(py)?
+                .into_any()
         };
     }
     if column.is_null(at) || column.data_type() == &DataType::Null {
         return Ok(py.None().into_bound(py));
     }
     Ok(match column.data_type() {
-        DataType::Boolean => column.as_boolean().value(at).into_pyobject(py)?.to_owned().into_any(),
+        DataType::Boolean => column
+            .as_boolean()
+            .value(at)
+            .into_pyobject(py)?
+            .to_owned()
+            .into_any(),
         DataType::Int8 => number!(Int8Type),
         DataType::Int16 => number!(Int16Type),
         DataType::Int32 => number!(Int32Type),
@@ -213,12 +270,26 @@ fn value<'py>(py: Python<'py>, column: &dyn Array, at: usize) -> PyResult<Bound<
         DataType::UInt16 => number!(UInt16Type),
         DataType::UInt32 => number!(UInt32Type),
         DataType::UInt64 => number!(UInt64Type),
-        DataType::Float16 => f32::from(column.as_primitive::<Float16Type>().value(at)).into_pyobject(py)?.into_any(),
+        DataType::Float16 => f32::from(column.as_primitive::<Float16Type>().value(at))
+            .into_pyobject(py)?
+            .into_any(),
         DataType::Float32 => number!(Float32Type),
         DataType::Float64 => number!(Float64Type),
-        DataType::Utf8 => column.as_string::<i32>().value(at).into_pyobject(py)?.into_any(),
-        DataType::LargeUtf8 => column.as_string::<i64>().value(at).into_pyobject(py)?.into_any(),
-        DataType::Utf8View => column.as_string_view().value(at).into_pyobject(py)?.into_any(),
+        DataType::Utf8 => column
+            .as_string::<i32>()
+            .value(at)
+            .into_pyobject(py)?
+            .into_any(),
+        DataType::LargeUtf8 => column
+            .as_string::<i64>()
+            .value(at)
+            .into_pyobject(py)?
+            .into_any(),
+        DataType::Utf8View => column
+            .as_string_view()
+            .value(at)
+            .into_pyobject(py)?
+            .into_any(),
         DataType::Binary => PyBytes::new(py, column.as_binary::<i32>().value(at)).into_any(),
         DataType::LargeBinary => PyBytes::new(py, column.as_binary::<i64>().value(at)).into_any(),
         DataType::BinaryView => PyBytes::new(py, column.as_binary_view().value(at)).into_any(),
@@ -232,10 +303,13 @@ fn value<'py>(py: Python<'py>, column: &dyn Array, at: usize) -> PyResult<Bound<
             }
             dict.into_any()
         }
-        DataType::Dictionary(_, values) => value(py, &cast(&column.slice(at, 1), values).map_err(failed)?, 0)?,
-        DataType::Decimal128(..) | DataType::Decimal256(..) => {
-            py.import("decimal")?.getattr("Decimal")?.call1((text(column, at)?,))?
+        DataType::Dictionary(_, values) => {
+            value(py, &cast(&column.slice(at, 1), values).map_err(failed)?, 0)?
         }
+        DataType::Decimal128(..) | DataType::Decimal256(..) => py
+            .import("decimal")?
+            .getattr("Decimal")?
+            .call1((text(column, at)?,))?,
         _ => match temporal(py, column, at) {
             Some(value) => value,
             None => text(column, at)?.into_pyobject(py)?.into_any(),
@@ -269,10 +343,18 @@ fn temporal<'py>(py: Python<'py>, column: &dyn Array, at: usize) -> Option<Bound
         DataType::Time64(TimeUnit::Microsecond) => read!(value_as_time, Time64MicrosecondType),
         DataType::Time64(_) => read!(value_as_time, Time64NanosecondType),
         DataType::Duration(TimeUnit::Second) => read!(value_as_duration, DurationSecondType),
-        DataType::Duration(TimeUnit::Millisecond) => read!(value_as_duration, DurationMillisecondType),
-        DataType::Duration(TimeUnit::Microsecond) => read!(value_as_duration, DurationMicrosecondType),
-        DataType::Duration(TimeUnit::Nanosecond) => read!(value_as_duration, DurationNanosecondType),
-        DataType::Timestamp(TimeUnit::Second, zone) => moment::<TimestampSecondType>(py, column, at, zone.as_deref()),
+        DataType::Duration(TimeUnit::Millisecond) => {
+            read!(value_as_duration, DurationMillisecondType)
+        }
+        DataType::Duration(TimeUnit::Microsecond) => {
+            read!(value_as_duration, DurationMicrosecondType)
+        }
+        DataType::Duration(TimeUnit::Nanosecond) => {
+            read!(value_as_duration, DurationNanosecondType)
+        }
+        DataType::Timestamp(TimeUnit::Second, zone) => {
+            moment::<TimestampSecondType>(py, column, at, zone.as_deref())
+        }
         DataType::Timestamp(TimeUnit::Millisecond, zone) => {
             moment::<TimestampMillisecondType>(py, column, at, zone.as_deref())
         }
@@ -300,7 +382,10 @@ where
     let made = match zone {
         None => column.value_as_datetime(at)?.into_pyobject(py),
         Some("UTC") => column.value_as_datetime(at)?.and_utc().into_pyobject(py),
-        Some(zone) => column.value_as_datetime_with_tz(at, zone.parse::<Tz>().ok()?)?.fixed_offset().into_pyobject(py),
+        Some(zone) => column
+            .value_as_datetime_with_tz(at, zone.parse::<Tz>().ok()?)?
+            .fixed_offset()
+            .into_pyobject(py),
     };
     made.ok().map(Bound::into_any)
 }

@@ -15,7 +15,10 @@ impl PythonSampler {
 
     fn asks_to_record(&self, py: Python<'_>, trace_id: TraceId, name: &str) -> bool {
         let id = u128::from_be_bytes(trace_id.to_bytes());
-        let answer = self.0.call1(py, (id, name)).and_then(|answer| answer.is_truthy(py));
+        let answer = self
+            .0
+            .call1(py, (id, name))
+            .and_then(|answer| answer.is_truthy(py));
         answer.unwrap_or_else(|error| {
             error.write_unraisable(py, Some(self.0.bind(py)));
             false
@@ -45,9 +48,14 @@ impl ShouldSample for PythonSampler {
         _attributes: &[KeyValue],
         _links: &[Link],
     ) -> SamplingResult {
-        let record = Python::try_attach(|py| self.asks_to_record(py, trace_id, name)).unwrap_or(false);
+        let record =
+            Python::try_attach(|py| self.asks_to_record(py, trace_id, name)).unwrap_or(false);
         SamplingResult {
-            decision: if record { SamplingDecision::RecordAndSample } else { SamplingDecision::Drop },
+            decision: if record {
+                SamplingDecision::RecordAndSample
+            } else {
+                SamplingDecision::Drop
+            },
             attributes: Vec::new(),
             trace_state: TraceState::default(),
         }

@@ -54,7 +54,9 @@ impl Bridge {
             failed: AtomicU64::new(0),
         });
         let mine = Arc::clone(&bridge);
-        thread::Builder::new().name("percolate-python".into()).spawn(move || mine.deliver_until_closed(&deliver))?;
+        thread::Builder::new()
+            .name("percolate-python".into())
+            .spawn(move || mine.deliver_until_closed(&deliver))?;
         Ok(bridge)
     }
 
@@ -73,7 +75,11 @@ impl Bridge {
             if left.is_zero() || queue.closed {
                 return false;
             }
-            queue = self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+            queue = self
+                .changed
+                .wait_timeout(queue, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         true
     }
@@ -82,7 +88,8 @@ impl Bridge {
     pub(crate) fn close(&self) {
         let mut queue = self.lock();
         queue.closed = true;
-        self.dropped.fetch_add(queue.waiting.len() as u64, Ordering::Relaxed);
+        self.dropped
+            .fetch_add(queue.waiting.len() as u64, Ordering::Relaxed);
         queue.done = queue.accepted;
         queue.waiting.clear();
         drop(queue);
@@ -92,7 +99,11 @@ impl Bridge {
     /// Spans delivered, spans dropped, batches that Python failed to take.
     pub(crate) fn counts(&self) -> (u64, u64, u64) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (read(&self.delivered), read(&self.dropped), read(&self.failed))
+        (
+            read(&self.delivered),
+            read(&self.dropped),
+            read(&self.failed),
+        )
     }
 
     fn deliver_until_closed(&self, deliver: &Py<PyAny>) {
@@ -122,7 +133,10 @@ impl Bridge {
             if queue.closed {
                 return None;
             }
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .changed
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         let count = queue.waiting.len().min(BATCH);
         Some(queue.waiting.drain(..count).collect())
@@ -150,13 +164,21 @@ impl SpanProcessor for Bridge {
 
     fn force_flush(&self) -> OTelSdkResult {
         let timeout = Duration::from_secs(30);
-        if self.flush(timeout) { Ok(()) } else { Err(OTelSdkError::Timeout(timeout)) }
+        if self.flush(timeout) {
+            Ok(())
+        } else {
+            Err(OTelSdkError::Timeout(timeout))
+        }
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         let flushed = self.flush(timeout);
         self.close();
-        if flushed { Ok(()) } else { Err(OTelSdkError::Timeout(timeout)) }
+        if flushed {
+            Ok(())
+        } else {
+            Err(OTelSdkError::Timeout(timeout))
+        }
     }
 }
 
@@ -179,8 +201,12 @@ fn hand_over(py: Python<'_>, deliver: &Py<PyAny>, batch: &[SpanData]) -> bool {
 /// What `percolate_rocks._bridge` makes a `ReadableSpan` of.
 fn parts<'py>(py: Python<'py>, span: &SpanData) -> PyResult<Bound<'py, PyTuple>> {
     let context = &span.span_context;
-    let parent = (span.parent_span_id != SpanId::INVALID)
-        .then(|| (u64::from_be_bytes(span.parent_span_id.to_bytes()), span.parent_span_is_remote));
+    let parent = (span.parent_span_id != SpanId::INVALID).then(|| {
+        (
+            u64::from_be_bytes(span.parent_span_id.to_bytes()),
+            span.parent_span_is_remote,
+        )
+    });
     let (status, description) = match &span.status {
         Status::Unset => (0, None),
         Status::Ok => (1, None),
@@ -196,7 +222,13 @@ fn parts<'py>(py: Python<'py>, span: &SpanData) -> PyResult<Bound<'py, PyTuple>>
         .events
         .events
         .iter()
-        .map(|event| Ok((&*event.name, nanoseconds(event.timestamp), attributes(py, &event.attributes)?)))
+        .map(|event| {
+            Ok((
+                &*event.name,
+                nanoseconds(event.timestamp),
+                attributes(py, &event.attributes)?,
+            ))
+        })
         .collect::<PyResult<Vec<_>>>()?;
     let scope = &span.instrumentation_scope;
     (
@@ -223,7 +255,11 @@ fn ids(context: &SpanContext) -> Ids {
         u64::from_be_bytes(context.span_id().to_bytes()),
         context.is_remote(),
         context.trace_flags().to_u8(),
-        if *state == opentelemetry::trace::TraceState::NONE { Vec::new() } else { state_pairs(state) },
+        if *state == opentelemetry::trace::TraceState::NONE {
+            Vec::new()
+        } else {
+            state_pairs(state)
+        },
     )
 }
 
@@ -243,7 +279,10 @@ pub(crate) fn nanoseconds(time: SystemTime) -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-pub(crate) fn attributes<'py>(py: Python<'py>, attributes: &[KeyValue]) -> PyResult<Bound<'py, PyDict>> {
+pub(crate) fn attributes<'py>(
+    py: Python<'py>,
+    attributes: &[KeyValue],
+) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     for attribute in attributes {
         dict.set_item(attribute.key.as_str(), value(py, &attribute.value)?)?;

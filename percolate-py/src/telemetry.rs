@@ -46,7 +46,8 @@ struct PythonPipeline {
 }
 
 /// One slot for each generation of forks: a child must not wait for a lock that a thread of its parent held.
-static INSTALLED: [Mutex<Option<Installed>>; GENERATIONS] = [const { Mutex::new(None) }; GENERATIONS];
+static INSTALLED: [Mutex<Option<Installed>>; GENERATIONS] =
+    [const { Mutex::new(None) }; GENERATIONS];
 const GENERATIONS: usize = 16;
 /// When `percolate_rocks._telemetry` is asked to look for something to install.
 static AUTOMATIC: AtomicU8 = AtomicU8::new(WHEN_SAMPLED);
@@ -80,12 +81,18 @@ pub(crate) fn ready(py: Python<'_>, is_sampled: impl FnOnce() -> bool) -> PyResu
 
 /// As [`ready`] for a call without a parent: only a child process that had a runtime before its fork looks here.
 pub(crate) fn ready_without_parent(py: Python<'_>) -> PyResult<()> {
-    if AUTOMATIC.load(Ordering::Relaxed) == AT_ONCE { look_for_provider(py) } else { Ok(()) }
+    if AUTOMATIC.load(Ordering::Relaxed) == AT_ONCE {
+        look_for_provider(py)
+    } else {
+        Ok(())
+    }
 }
 
 #[cold]
 fn look_for_provider(py: Python<'_>) -> PyResult<()> {
-    py.import("percolate_rocks._telemetry")?.call_method0("_automatic").map(drop)
+    py.import("percolate_rocks._telemetry")?
+        .call_method0("_automatic")
+        .map(drop)
 }
 
 /// Switches looking for the application's provider on or off.
@@ -119,7 +126,11 @@ fn _install_python(
             ..RuntimeConfig::default()
         })?;
         runtime::install(runtime).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-        *slot = Some(Installed::Python(PythonPipeline { runtime, bridge, meters }));
+        *slot = Some(Installed::Python(PythonPipeline {
+            runtime,
+            bridge,
+            meters,
+        }));
         AUTOMATIC.store(OFF, Ordering::Relaxed);
         Ok(())
     })
@@ -131,7 +142,11 @@ fn _install_rust(py: Python<'_>, export: &str) -> PyResult<()> {
     let exporter = match export {
         "otlp" => Exporter::Otlp,
         "console" => Exporter::Console,
-        other => return Err(PyValueError::new_err(format!("unknown export `{other}`; expected otlp or console"))),
+        other => {
+            return Err(PyValueError::new_err(format!(
+                "unknown export `{other}`; expected otlp or console"
+            )));
+        }
     };
     py.detach(|| {
         let mut slot = installed();
@@ -149,20 +164,29 @@ fn _install_rust(py: Python<'_>, export: &str) -> PyResult<()> {
 }
 
 fn refuse_second(installed: Option<&Installed>) -> PyResult<()> {
-    let refusal = "percolate's telemetry is installed already; call percolate_rocks.shutdown() first";
-    if installed.is_some() { Err(PyRuntimeError::new_err(refusal)) } else { Ok(()) }
+    let refusal =
+        "percolate's telemetry is installed already; call percolate_rocks.shutdown() first";
+    if installed.is_some() {
+        Err(PyRuntimeError::new_err(refusal))
+    } else {
+        Ok(())
+    }
 }
 
 fn read_sampler(value: &Bound<'_, PyAny>) -> PyResult<Sampler> {
     let Ok((name, argument)) = value.extract::<(String, Bound<'_, PyAny>)>() else {
-        return Ok(Sampler::Custom(Box::new(PythonSampler::new(value.clone().unbind()))));
+        return Ok(Sampler::Custom(Box::new(PythonSampler::new(
+            value.clone().unbind(),
+        ))));
     };
     match name.as_str() {
         "on" => Ok(Sampler::AlwaysOn),
         "off" => Ok(Sampler::AlwaysOff),
         "ratio" => Ok(Sampler::TraceIdRatio(argument.extract()?)),
         "parent" => Ok(Sampler::ParentBased(Box::new(read_sampler(&argument)?))),
-        other => Err(PyValueError::new_err(format!("unknown sampler `{other}`; expected on, off, ratio or parent"))),
+        other => Err(PyValueError::new_err(format!(
+            "unknown sampler `{other}`; expected on, off, ratio or parent"
+        ))),
     }
 }
 
@@ -177,7 +201,9 @@ fn flush_until(deadline: Instant) -> bool {
     let left = || deadline.saturating_duration_since(Instant::now());
     match in_use() {
         None => true,
-        Some(Installed::Python(pipeline)) => pipeline.runtime.flush(left()) && pipeline.bridge.flush(left()),
+        Some(Installed::Python(pipeline)) => {
+            pipeline.runtime.flush(left()) && pipeline.bridge.flush(left())
+        }
         Some(Installed::Rust(guard)) => guard.force_flush(left()).is_ok(),
     }
 }
@@ -200,7 +226,11 @@ fn _shutdown(py: Python<'_>, timeout: f64) -> PyResult<bool> {
         let before = installed().take();
         match before {
             None => true,
-            Some(Installed::Python(PythonPipeline { runtime, bridge, meters })) => {
+            Some(Installed::Python(PythonPipeline {
+                runtime,
+                bridge,
+                meters,
+            })) => {
                 runtime::uninstall(runtime);
                 let flushed = runtime.stop(left()) && bridge.flush(left());
                 bridge.close();
@@ -218,7 +248,10 @@ fn _shutdown(py: Python<'_>, timeout: f64) -> PyResult<bool> {
 #[pyfunction]
 fn _collect(py: Python<'_>, reader: usize) -> PyResult<Vec<Py<PyAny>>> {
     match py.detach(in_use) {
-        Some(Installed::Python(PythonPipeline { meters: Some(meters), .. })) => meters.collect(py, reader),
+        Some(Installed::Python(PythonPipeline {
+            meters: Some(meters),
+            ..
+        })) => meters.collect(py, reader),
         _ => Ok(Vec::new()),
     }
 }
@@ -227,22 +260,41 @@ fn _collect(py: Python<'_>, reader: usize) -> PyResult<Vec<Py<PyAny>>> {
 #[pyfunction]
 fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let status = PyDict::new(py);
-    let (mut export, mut metrics, mut counts, mut warnings) = ("none", false, (0, 0, 0), Vec::new());
+    let (mut export, mut metrics, mut counts, mut warnings) =
+        ("none", false, (0, 0, 0), Vec::new());
     match py.detach(in_use) {
         None => {}
         Some(Installed::Python(pipeline)) => {
             let (delivered, dropped, failed) = pipeline.bridge.counts();
             export = "python";
             metrics = pipeline.meters.is_some();
-            counts = (delivered, dropped + pipeline.runtime.dropped_spans(), failed);
-            warnings = pipeline.meters.map(|meters| meters.refused_views().to_vec()).unwrap_or_default();
+            counts = (
+                delivered,
+                dropped + pipeline.runtime.dropped_spans(),
+                failed,
+            );
+            warnings = pipeline
+                .meters
+                .map(|meters| meters.refused_views().to_vec())
+                .unwrap_or_default();
         }
         Some(Installed::Rust(guard)) => {
             let rust = guard.status();
-            let exported = rust.traces.iter().map(|exporter| exporter.counts.exported).sum();
+            let exported = rust
+                .traces
+                .iter()
+                .map(|exporter| exporter.counts.exported)
+                .sum();
             export = "rust";
             metrics = !rust.metrics.is_empty();
-            counts = (exported, rust.lost_spans(), rust.traces.iter().map(|exporter| exporter.counts.failed).sum());
+            counts = (
+                exported,
+                rust.lost_spans(),
+                rust.traces
+                    .iter()
+                    .map(|exporter| exporter.counts.failed)
+                    .sum(),
+            );
             warnings = rust.warnings.iter().map(ToString::to_string).collect();
         }
     }
@@ -264,8 +316,12 @@ fn _after_fork_in_child() -> bool {
         crate::exit::skip_destructors();
     }
     // Another thread of the parent may have held the lock: it will never be released here. Telemetry stays off then.
-    let Ok(mut slot) = slot(parent).try_lock() else { return false };
-    let Some(before) = slot.take() else { return false };
+    let Ok(mut slot) = slot(parent).try_lock() else {
+        return false;
+    };
+    let Some(before) = slot.take() else {
+        return false;
+    };
     match &before {
         Installed::Python(pipeline) => runtime::uninstall(pipeline.runtime),
         // Nobody is left to export: it only has to make room. It waits for nothing, so that it says it timed out.
@@ -279,5 +335,9 @@ fn _after_fork_in_child() -> bool {
 fn seconds(timeout: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(timeout)
         .map(|timeout| timeout.min(Duration::from_hours(24)))
-        .map_err(|_| PyValueError::new_err(format!("timeout must be a number of seconds from 0, not {timeout}")))
+        .map_err(|_| {
+            PyValueError::new_err(format!(
+                "timeout must be a number of seconds from 0, not {timeout}"
+            ))
+        })
 }

@@ -4,7 +4,9 @@
 //! pattern, everything else exactly) and answers in the Rust SDK's terms.
 
 use opentelemetry::Key;
-use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, MeterProviderBuilder, Stream};
+use opentelemetry_sdk::metrics::{
+    Aggregation, Instrument, InstrumentKind, MeterProviderBuilder, Stream,
+};
 use pyo3::prelude::*;
 
 /// A view as Python hands it over.
@@ -48,7 +50,10 @@ impl Aggregating {
             "drop" => Aggregation::Drop,
             "sum" => Aggregation::Sum,
             "last_value" => Aggregation::LastValue,
-            "explicit" => Aggregation::ExplicitBucketHistogram { boundaries: self.bounds.clone()?, record_min_max },
+            "explicit" => Aggregation::ExplicitBucketHistogram {
+                boundaries: self.bounds.clone()?,
+                record_min_max,
+            },
             "exponential" => Aggregation::Base2ExponentialHistogram {
                 max_size: self.max_size,
                 max_scale: self.max_scale,
@@ -72,19 +77,30 @@ pub(crate) fn add(
     for view in views {
         match view.stream(histograms) {
             Ok(_) => usable.push(view),
-            Err(error) => refused.push(format!("a View of {:?} is not applied: {error}", view.subject())),
+            Err(error) => refused.push(format!(
+                "a View of {:?} is not applied: {error}",
+                view.subject()
+            )),
         }
     }
     for view in usable.clone() {
         let histograms = histograms.clone();
-        builder = builder
-            .with_view(move |instrument| view.matches(instrument).then(|| view.stream(&histograms).ok()).flatten());
+        builder = builder.with_view(move |instrument| {
+            view.matches(instrument)
+                .then(|| view.stream(&histograms).ok())
+                .flatten()
+        });
     }
     if let Some(aggregation) = histograms.aggregation() {
         builder = builder.with_view(move |instrument: &Instrument| {
-            let is_free =
-                instrument.kind() == InstrumentKind::Histogram && !usable.iter().any(|view| view.matches(instrument));
-            let stream = || Stream::builder().with_aggregation(aggregation.clone()).build().ok();
+            let is_free = instrument.kind() == InstrumentKind::Histogram
+                && !usable.iter().any(|view| view.matches(instrument));
+            let stream = || {
+                Stream::builder()
+                    .with_aggregation(aggregation.clone())
+                    .build()
+                    .ok()
+            };
             is_free.then(stream).flatten()
         });
     }
@@ -95,13 +111,19 @@ impl View {
     fn matches(&self, instrument: &Instrument) -> bool {
         let scope = instrument.scope();
         let is = |wanted: &Option<String>, found: Option<&str>| {
-            wanted.as_deref().is_none_or(|wanted| found.unwrap_or_default() == wanted)
+            wanted
+                .as_deref()
+                .is_none_or(|wanted| found.unwrap_or_default() == wanted)
         };
         let fits = |pattern: &Option<String>, text: &str| {
-            pattern.as_deref().is_none_or(|pattern| is_like(pattern.as_bytes(), text.as_bytes()))
+            pattern
+                .as_deref()
+                .is_none_or(|pattern| is_like(pattern.as_bytes(), text.as_bytes()))
         };
         let name = instrument.name().to_ascii_lowercase();
-        self.kinds.iter().any(|kind| kind == name_of(instrument.kind()))
+        self.kinds
+            .iter()
+            .any(|kind| kind == name_of(instrument.kind()))
             && fits(&self.instrument, &name)
             && fits(&self.unit, instrument.unit())
             && is(&self.meter, Some(scope.name()))
@@ -123,8 +145,15 @@ impl View {
         if let Some(limit) = self.limit {
             stream = stream.with_cardinality_limit(limit);
         }
-        let is_histogram = self.kinds.iter().any(|kind| kind == name_of(InstrumentKind::Histogram));
-        let inherited = || histograms.aggregation().filter(|_| is_histogram && self.aggregation.kind == "default");
+        let is_histogram = self
+            .kinds
+            .iter()
+            .any(|kind| kind == name_of(InstrumentKind::Histogram));
+        let inherited = || {
+            histograms
+                .aggregation()
+                .filter(|_| is_histogram && self.aggregation.kind == "default")
+        };
         if let Some(aggregation) = self.aggregation.aggregation().or_else(inherited) {
             stream = stream.with_aggregation(aggregation);
         }
@@ -133,7 +162,11 @@ impl View {
 
     /// What the view is about, for a message.
     fn subject(&self) -> &str {
-        let named = self.instrument.as_deref().or(self.unit.as_deref()).or(self.meter.as_deref());
+        let named = self
+            .instrument
+            .as_deref()
+            .or(self.unit.as_deref())
+            .or(self.meter.as_deref());
         named.unwrap_or("some instruments")
     }
 }
@@ -154,7 +187,9 @@ fn name_of(kind: InstrumentKind) -> &'static str {
 fn is_like(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern, text) {
         ([], []) => true,
-        ([b'*', rest @ ..], _) => is_like(rest, text) || (!text.is_empty() && is_like(pattern, &text[1..])),
+        ([b'*', rest @ ..], _) => {
+            is_like(rest, text) || (!text.is_empty() && is_like(pattern, &text[1..]))
+        }
         ([b'?', rest @ ..], [_, text @ ..]) => is_like(rest, text),
         ([first, rest @ ..], [found, text @ ..]) => first == found && is_like(rest, text),
         _ => false,

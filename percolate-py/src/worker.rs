@@ -50,7 +50,8 @@ impl Worker {
         let handle = self.worker.submit(task)?;
         let end = Arc::new(End::default());
         let ending = Ending(Arc::clone(&end));
-        self.runtime.spawn(async move { ending.0.set(handle.await) });
+        self.runtime
+            .spawn(async move { ending.0.set(handle.await) });
         Ok(Job { named, end })
     }
 
@@ -75,16 +76,32 @@ impl Worker {
 /// The task that Python names.
 pub(crate) fn task_of(name: &str, target: Option<&str>) -> PyResult<Task> {
     let of = |what: &str| {
-        let missing = || PyTypeError::new_err(format!("the task {name:?} needs a {what} as second argument"));
+        let missing = || {
+            PyTypeError::new_err(format!(
+                "the task {name:?} needs a {what} as second argument"
+            ))
+        };
         target.map(str::to_owned).ok_or_else(missing)
     };
     let task = match name {
-        "generate_embeddings" => Task::GenerateEmbeddings { table: of("table")? },
-        "save_index" => Task::SaveIndex { table: of("table")? },
-        "load_index" => Task::LoadIndex { table: of("table")? },
-        "compact" => Task::CompactCF { cf: of("column family")? },
+        "generate_embeddings" => Task::GenerateEmbeddings {
+            table: of("table")?,
+        },
+        "save_index" => Task::SaveIndex {
+            table: of("table")?,
+        },
+        "load_index" => Task::LoadIndex {
+            table: of("table")?,
+        },
+        "compact" => Task::CompactCF {
+            cf: of("column family")?,
+        },
         "flush_wal" if target.is_none() => Task::FlushWal,
-        "flush_wal" => return Err(PyTypeError::new_err("the task \"flush_wal\" takes no second argument")),
+        "flush_wal" => {
+            return Err(PyTypeError::new_err(
+                "the task \"flush_wal\" takes no second argument",
+            ));
+        }
         other => {
             return Err(PyValueError::new_err(format!(
                 "unknown task {other:?}; expected one of generate_embeddings, save_index, load_index, compact, flush_wal"
@@ -110,7 +127,10 @@ impl Named {
             Task::FlushWal => ("flush_wal", None),
             _ => ("unknown", None),
         };
-        Self { task, target: target.cloned() }
+        Self {
+            task,
+            target: target.cloned(),
+        }
     }
 }
 
@@ -167,7 +187,9 @@ impl End {
 
     /// Whether the end came within `timeout`.
     fn wait(&self, timeout: Duration) -> bool {
-        let waited = self.came.wait_timeout_while(self.lock(), timeout, |state| state.result.is_none());
+        let waited = self
+            .came
+            .wait_timeout_while(self.lock(), timeout, |state| state.result.is_none());
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.result.is_some()
     }
@@ -239,10 +261,13 @@ impl Job {
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let timeout = timeout.map(Duration::try_from_secs_f64).transpose();
-        let timeout = timeout.map_err(|_| PyValueError::new_err("timeout must be a number of seconds from 0"))?;
+        let timeout = timeout
+            .map_err(|_| PyValueError::new_err("timeout must be a number of seconds from 0"))?;
         let started = Instant::now();
         loop {
-            let left = timeout.map_or(SIGNALS, |timeout| timeout.saturating_sub(started.elapsed()).min(SIGNALS));
+            let left = timeout.map_or(SIGNALS, |timeout| {
+                timeout.saturating_sub(started.elapsed()).min(SIGNALS)
+            });
             if py.detach(|| self.end.wait(left)) {
                 return self.result(py).map(|()| true);
             }
@@ -269,7 +294,12 @@ impl Job {
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
-        let target = self.named.target.as_deref().map(|target| format!(" {target}")).unwrap_or_default();
+        let target = self
+            .named
+            .target
+            .as_deref()
+            .map(|target| format!(" {target}"))
+            .unwrap_or_default();
         format!("<Job {}{target}: {}>", self.named.task, self.status(py))
     }
 }

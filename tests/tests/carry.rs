@@ -54,12 +54,22 @@ fn under_a_job(body: impl Fn()) -> [Spans; 2] {
 }
 
 fn assert_child(child: &CapturedSpan, parent: &CapturedSpan) {
-    assert_eq!(child.parent_id(), Some(parent.id()), "{} is no child of {}", child.name(), parent.name());
+    assert_eq!(
+        child.parent_id(),
+        Some(parent.id()),
+        "{} is no child of {}",
+        child.name(),
+        parent.name()
+    );
     assert_eq!(child.trace_id(), parent.trace_id());
 }
 
 fn tokio_runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads start")
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("threads start")
 }
 
 #[test]
@@ -68,7 +78,9 @@ fn a_thread_starts_from_nothing_without_carry() {
     let other = capture.clone();
     capture.run(|| {
         build("hnsw", || {
-            std::thread::spawn(move || other.run(|| get("articles"))).join().expect("no panic");
+            std::thread::spawn(move || other.run(|| get("articles")))
+                .join()
+                .expect("no panic");
         });
     });
     assert_eq!(capture.spans().span("get articles").parent_id(), None);
@@ -77,7 +89,9 @@ fn a_thread_starts_from_nothing_without_carry() {
 #[test]
 fn a_thread_goes_on_with_carry() {
     under_a_job(|| {
-        std::thread::spawn(carry(|| get("articles"))).join().expect("no panic");
+        std::thread::spawn(carry(|| get("articles")))
+            .join()
+            .expect("no panic");
     });
 }
 
@@ -95,7 +109,9 @@ fn a_spawned_task_goes_on_with_carry() {
     under_a_job(|| {
         let task = async { get("articles") }.carry();
         let runtime = tokio_runtime();
-        runtime.block_on(async { tokio::spawn(task).await }).expect("no panic");
+        runtime
+            .block_on(async { tokio::spawn(task).await })
+            .expect("no panic");
     });
 }
 
@@ -123,7 +139,10 @@ fn a_blocking_task_goes_on_with_carry() {
 #[test]
 fn a_rayon_iterator_goes_on_with_carry_each() {
     for spans in under_a_job(|| {
-        let found: Vec<_> = (0..64).into_par_iter().map(carry_each(|_| get("articles"))).collect();
+        let found: Vec<_> = (0..64)
+            .into_par_iter()
+            .map(carry_each(|_| get("articles")))
+            .collect();
         assert_eq!(found.len(), 64);
     }) {
         assert_eq!(spans.all("get articles").len(), 64);
@@ -145,8 +164,14 @@ fn rayon_join_and_spawn_go_on_with_carry() {
 fn a_message_takes_the_senders_context_through_a_channel() {
     under_a_job(|| {
         let (sender, receiver) = mpsc::channel::<Traced<&str>>();
-        let worker = std::thread::spawn(move || receiver.into_iter().for_each(|message| message.run(drop_get)));
-        sender.send(Traced::new("articles")).expect("the worker lives");
+        let worker = std::thread::spawn(move || {
+            receiver
+                .into_iter()
+                .for_each(|message| message.run(drop_get))
+        });
+        sender
+            .send(Traced::new("articles"))
+            .expect("the worker lives");
         drop(sender);
         worker.join().expect("no panic");
     });
@@ -164,10 +189,16 @@ fn a_message_is_handled_by_a_future_in_the_senders_context() {
             let (sender, mut receiver) = tokio::sync::mpsc::channel::<Traced<&str>>(1);
             let worker = tokio::spawn(async move {
                 while let Some(message) = receiver.recv().await {
-                    message.map(str::to_owned).run_async(|cf| async move { get(&cf) }).await;
+                    message
+                        .map(str::to_owned)
+                        .run_async(|cf| async move { get(&cf) })
+                        .await;
                 }
             });
-            sender.send(Traced::new("articles")).await.expect("the worker lives");
+            sender
+                .send(Traced::new("articles"))
+                .await
+                .expect("the worker lives");
             drop(sender);
             worker.await.expect("no panic");
         });
@@ -178,9 +209,14 @@ fn a_message_is_handled_by_a_future_in_the_senders_context() {
 fn fire_and_forget_work_links_to_the_sender() {
     for capture in captures() {
         let message = capture.run(|| build("hnsw", || Traced::new("articles")));
-        std::thread::spawn(move || message.run(save)).join().expect("no panic");
+        std::thread::spawn(move || message.run(save))
+            .join()
+            .expect("no panic");
         let spans = capture.spans();
-        let (sender, save) = (spans.span("index.build hnsw"), spans.span("index.save articles"));
+        let (sender, save) = (
+            spans.span("index.build hnsw"),
+            spans.span("index.save articles"),
+        );
         assert_eq!(save.parent_id(), None);
         assert_ne!(save.trace_id(), sender.trace_id());
         assert_eq!(save.links(), [(sender.trace_id(), sender.id())]);
@@ -196,11 +232,20 @@ fn each_attempt_is_a_root_that_links_to_the_first_sender() {
             message.clone().run(save);
         }
         let spans = capture.spans();
-        let (sender, attempts) = (spans.span("index.build hnsw"), spans.all("index.save articles"));
+        let (sender, attempts) = (
+            spans.span("index.build hnsw"),
+            spans.all("index.save articles"),
+        );
         assert_eq!(attempts.len(), 3);
         for attempt in &attempts {
             assert_eq!(attempt.links(), [(sender.trace_id(), sender.id())]);
-            assert!(attempts.iter().filter(|other| other.trace_id() == attempt.trace_id()).count() == 1);
+            assert!(
+                attempts
+                    .iter()
+                    .filter(|other| other.trace_id() == attempt.trace_id())
+                    .count()
+                    == 1
+            );
         }
     }
 }
@@ -214,7 +259,10 @@ fn nested_calls_of_a_carried_future_stay_in_order() {
             get("articles");
         };
         let (first, second) = (first.carry(), async { get_later("users").await }.carry());
-        runtime.block_on(async { tokio::join!(tokio::spawn(first), tokio::spawn(second)) }).0.expect("no panic");
+        runtime
+            .block_on(async { tokio::join!(tokio::spawn(first), tokio::spawn(second)) })
+            .0
+            .expect("no panic");
     });
 }
 
@@ -230,7 +278,10 @@ fn an_attached_context_is_the_parent_until_the_guard_goes() {
         let spans = capture.spans();
         let remote: TraceContext = SAMPLED.parse().expect("valid");
         let parent = remote.parent().expect("valid");
-        assert_eq!(spans.span("get articles").parent_id(), Some(parent.span_id()));
+        assert_eq!(
+            spans.span("get articles").parent_id(),
+            Some(parent.span_id())
+        );
         assert_eq!(spans.span("get articles").trace_id(), parent.trace_id());
         assert!(spans.span("get articles").data().parent_span_is_remote);
         assert_eq!(spans.span("get users").parent_id(), None);
@@ -247,10 +298,15 @@ fn a_future_keeps_its_attached_context_on_every_thread() {
             }
         });
         let runtime = tokio_runtime();
-        runtime.block_on(async { tokio::spawn(capture.instrument(request)).await }).expect("no panic");
+        runtime
+            .block_on(async { tokio::spawn(capture.instrument(request)).await })
+            .expect("no panic");
         let spans = capture.spans();
         let parent = SpanId::from_hex("b7ad6b7169203331").expect("valid");
-        let outer: Vec<_> = spans.iter().filter(|span| span.parent_id() == Some(parent)).collect();
+        let outer: Vec<_> = spans
+            .iter()
+            .filter(|span| span.parent_id() == Some(parent))
+            .collect();
         assert_eq!((spans.len(), outer.len()), (16, 8));
     }
 }
@@ -260,13 +316,19 @@ fn a_restart_makes_roots_inside_of_a_call() {
     for capture in captures() {
         capture.run(|| {
             build("hnsw", || {
-                let _guard = attach_trace_context(Some(TraceContext::from_headers([("traceparent", "garbage")])));
+                let _guard = attach_trace_context(Some(TraceContext::from_headers([(
+                    "traceparent",
+                    "garbage",
+                )])));
                 get("articles");
             });
         });
         let spans = capture.spans();
         assert_eq!(spans.span("get articles").parent_id(), None);
-        assert_ne!(spans.span("get articles").trace_id(), spans.span("index.build hnsw").trace_id());
+        assert_ne!(
+            spans.span("get articles").trace_id(),
+            spans.span("index.build hnsw").trace_id()
+        );
     }
 }
 
@@ -278,7 +340,8 @@ fn a_caller_that_is_not_sampled_gets_no_spans_and_its_own_ids_go_out() {
         let _guard = attach_trace_context(Some(incoming.clone()));
         let inside = build("hnsw", || {
             get("articles");
-            let there = std::thread::spawn(carry(|| (get("articles"), TraceContext::current()))).join();
+            let there =
+                std::thread::spawn(carry(|| (get("articles"), TraceContext::current()))).join();
             assert_eq!(there.expect("no panic").1, Some(incoming.clone()));
             TraceContext::current()
         });
@@ -289,7 +352,8 @@ fn a_caller_that_is_not_sampled_gets_no_spans_and_its_own_ids_go_out() {
 
 #[test]
 fn everything_a_refused_root_sends_has_one_trace_that_is_not_sampled() {
-    let refusing = || Capture::builder().sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
+    let refusing =
+        || Capture::builder().sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
     for capture in [refusing().build(), refusing().compact_records().build()] {
         let _entered = capture.enter();
         let current = || TraceContext::current().and_then(|context| context.parent());
@@ -297,12 +361,23 @@ fn everything_a_refused_root_sends_has_one_trace_that_is_not_sampled() {
             get("articles");
             let there = std::thread::spawn(carry(current)).join().expect("no panic");
             let task = async move { current() }.carry();
-            (current(), there, tokio_runtime().block_on(async { tokio::spawn(task).await }).expect("no panic"))
+            (
+                current(),
+                there,
+                tokio_runtime()
+                    .block_on(async { tokio::spawn(task).await })
+                    .expect("no panic"),
+            )
         });
         let sent = here.expect("the decision is told");
         assert!(!sent.is_sampled());
         assert_eq!((there, in_task), (Some(sent), Some(sent)));
-        assert_ne!(build("hnsw", current).expect("the decision is told").trace_id(), sent.trace_id());
+        assert_ne!(
+            build("hnsw", current)
+                .expect("the decision is told")
+                .trace_id(),
+            sent.trace_id()
+        );
         assert_eq!(current(), None);
         assert!(capture.spans().is_empty());
     }
@@ -310,7 +385,10 @@ fn everything_a_refused_root_sends_has_one_trace_that_is_not_sampled() {
 
 #[test]
 fn a_refused_root_covers_the_work_it_hands_on() {
-    let capture = Capture::builder().sampler(Sampler::AlwaysOff).compact_records().build();
+    let capture = Capture::builder()
+        .sampler(Sampler::AlwaysOff)
+        .compact_records()
+        .build();
     let message = capture.run(|| build("hnsw", || Traced::new("articles")));
     // Another capture would sample: the state says that the decision was taken.
     let other = Capture::builder().compact_records().build();
@@ -323,7 +401,10 @@ fn a_refused_root_covers_the_work_it_hands_on() {
 
 #[test]
 fn a_refused_linked_job_covers_its_calls_inside_a_sampled_caller() {
-    let capture = Capture::builder().sampler(Sampler::AlwaysOff).compact_records().build();
+    let capture = Capture::builder()
+        .sampler(Sampler::AlwaysOff)
+        .compact_records()
+        .build();
     let _entered = capture.enter();
     let _guard = attach_trace_context(SAMPLED.parse().ok());
     save("articles");

@@ -3,7 +3,10 @@
 //! vector index, from its file where that is whole, holds what the store holds.
 //!
 //! The process is this test program itself, asked to run [`child`] alone.
-#![expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails where it should"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
@@ -23,7 +26,8 @@ const BATCH: usize = 7;
 fn open(path: &Path) -> Database {
     let options = DatabaseOptions::new().storage(StorageOptions::new().sync(true));
     let db = Database::open_with(path, options).unwrap();
-    let schema = json!({ "key_field": "slug", "indexed_fields": ["year"], "embedding_fields": ["body"] });
+    let schema =
+        json!({ "key_field": "slug", "indexed_fields": ["year"], "embedding_fields": ["body"] });
     db.register_schema("articles", &schema).unwrap();
     db
 }
@@ -33,7 +37,10 @@ fn article(slug: &str, year: u64) -> Value {
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 /// Tells the parent of a write, once it has returned.
@@ -47,19 +54,26 @@ fn acknowledge(what: &str, number: u64) {
 #[test]
 #[ignore = "started by the test below"]
 fn child() {
-    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
+    let Some(directory) = std::env::var_os(DIRECTORY) else {
+        return;
+    };
     let first: u64 = std::env::var(FIRST).unwrap().parse().unwrap();
     let db = open(Path::new(&directory));
     for number in first.. {
-        let id = db.insert("articles", &article(&format!("one-{number}"), number)).unwrap();
+        let id = db
+            .insert("articles", &article(&format!("one-{number}"), number))
+            .unwrap();
         acknowledge("insert", number);
         if number % 3 == 0 {
-            let batch: Vec<_> = (0..BATCH).map(|n| article(&format!("many-{number}-{n}"), number)).collect();
+            let batch: Vec<_> = (0..BATCH)
+                .map(|n| article(&format!("many-{number}-{n}"), number))
+                .collect();
             db.insert_batch("articles", &batch).unwrap();
             acknowledge("batch", number);
         }
         if number % 4 == 0 {
-            db.update("articles", id, &json!({ "year": number + 1_000_000 })).unwrap();
+            db.update("articles", id, &json!({ "year": number + 1_000_000 }))
+                .unwrap();
             acknowledge("update", number);
         }
         if number % 5 == 0 {
@@ -73,7 +87,10 @@ fn child() {
             4 => db.storage().flush().unwrap(),
             5 => db.storage().compact("entities").unwrap(),
             6 => {
-                let stopping = db.indexes().page_size(8).on_progress(|_| ControlFlow::Break(()));
+                let stopping = db
+                    .indexes()
+                    .page_size(8)
+                    .on_progress(|_| ControlFlow::Break(()));
                 assert!(stopping.rebuild_all().unwrap().cancelled);
             }
             _ => {}
@@ -88,9 +105,14 @@ struct Acknowledged(BTreeMap<String, BTreeSet<u64>>);
 impl Acknowledged {
     fn read(&mut self, line: &str) {
         // The harness may begin the line with words of its own.
-        let Some((_, said)) = line.split_once("done ") else { return };
+        let Some((_, said)) = line.split_once("done ") else {
+            return;
+        };
         let (what, number) = said.split_once(' ').unwrap();
-        self.0.entry(what.to_owned()).or_default().insert(number.parse().unwrap());
+        self.0
+            .entry(what.to_owned())
+            .or_default()
+            .insert(number.parse().unwrap());
     }
 
     fn of(&self, what: &str) -> impl Iterator<Item = u64> {
@@ -109,7 +131,13 @@ impl Acknowledged {
 /// Starts a child, and kills it after it has acknowledged some writes and done a little more.
 fn run_and_kill(directory: &Path, first: u64, writes: u64, acknowledged: &mut Acknowledged) {
     let mut process = Command::new(std::env::current_exe().unwrap())
-        .args(["child", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+        .args([
+            "child",
+            "--exact",
+            "--ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ])
         .env(DIRECTORY, directory)
         .env(FIRST, first.to_string())
         .stdout(Stdio::piped())
@@ -119,16 +147,22 @@ fn run_and_kill(directory: &Path, first: u64, writes: u64, acknowledged: &mut Ac
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
     let mut seen = 0;
     while seen < writes {
-        let line = lines.next().expect("the child should live until it is killed").unwrap();
+        let line = lines
+            .next()
+            .expect("the child should live until it is killed")
+            .unwrap();
         acknowledged.read(&line);
         seen += u64::from(line.contains("done "));
     }
     std::thread::sleep(std::time::Duration::from_micros(writes * 977 % 7_000));
     process.kill().unwrap();
     process.wait().unwrap();
-    lines.map_while(Result::ok).filter(|line| line.ends_with(|last: char| last.is_ascii_digit())).for_each(|line| {
-        acknowledged.read(&line);
-    });
+    lines
+        .map_while(Result::ok)
+        .filter(|line| line.ends_with(|last: char| last.is_ascii_digit()))
+        .for_each(|line| {
+            acknowledged.read(&line);
+        });
 }
 
 fn check(db: &Database, acknowledged: &Acknowledged) {
@@ -138,7 +172,10 @@ fn check(db: &Database, acknowledged: &Acknowledged) {
         if acknowledged.has("delete", number) {
             assert_eq!(entity, None, "article {number} was deleted");
         } else if number % 5 != 0 {
-            let year = entity.unwrap_or_else(|| panic!("article {number} was acknowledged")).data["year"].as_u64();
+            let year = entity
+                .unwrap_or_else(|| panic!("article {number} was acknowledged"))
+                .data["year"]
+                .as_u64();
             assert!(
                 !acknowledged.has("update", number) || year == Some(number + 1_000_000),
                 "article {number} was updated"
@@ -146,13 +183,22 @@ fn check(db: &Database, acknowledged: &Acknowledged) {
         }
     }
     for number in (0..=acknowledged.last() + 1).filter(|number| number % 3 == 0) {
-        let found = (0..BATCH).filter(|n| find(format!("many-{number}-{n}")).is_some()).count();
-        assert!(found == BATCH || (found == 0 && !acknowledged.has("batch", number)), "{found} of batch {number}");
+        let found = (0..BATCH)
+            .filter(|n| find(format!("many-{number}-{n}")).is_some())
+            .count();
+        assert!(
+            found == BATCH || (found == 0 && !acknowledged.has("batch", number)),
+            "{found} of batch {number}"
+        );
     }
     let report = db.indexes().verify().unwrap();
     assert!(report.is_clean(), "{report:?}");
     let loaded = db.load_index("articles").unwrap();
-    assert_eq!(loaded, db.indexes().rebuild_hnsw_index().unwrap().entities, "vectors from a file and from the store");
+    assert_eq!(
+        loaded,
+        db.indexes().rebuild_hnsw_index().unwrap().entities,
+        "vectors from a file and from the store"
+    );
 }
 
 #[test]
@@ -162,8 +208,15 @@ fn what_was_acknowledged_outlives_every_kill() {
     let mut first = 1;
     let mut random = 0x5eed_u64;
     for _ in 0..KILLS {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        run_and_kill(directory.path(), first, (random >> 33) % 40, &mut acknowledged);
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        run_and_kill(
+            directory.path(),
+            first,
+            (random >> 33) % 40,
+            &mut acknowledged,
+        );
         // A write that was begun and not acknowledged may be there: the next child takes numbers of its own.
         first = first.max(acknowledged.last()) + 2;
         check(&open(directory.path()), &acknowledged);

@@ -1,6 +1,9 @@
 //! What the functions of the database look like in a trace: each with the operations of the store that it causes below
 //! it, background jobs as children of whoever waits for them, or as traces of their own with a link.
-#![expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails where it should"
+)]
 
 use std::time::Duration;
 
@@ -20,7 +23,8 @@ fn library() -> (tempfile::TempDir, Database) {
         "embedding_fields": ["body"],
     });
     db.register_schema("articles", &schema).unwrap();
-    db.insert_batch("articles", &[article("one", 1957), article("two", 2024)]).unwrap();
+    db.insert_batch("articles", &[article("one", 1957), article("two", 2024)])
+        .unwrap();
     (dir, db)
 }
 
@@ -53,13 +57,24 @@ const KEYS: [&str; 8] = [
 ];
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 #[test]
 fn insert_reads_then_writes_one_batch() {
     observe(
-        |db| assert_eq!(db.insert("articles", &article("three", 1)).unwrap().get_version_num(), 5),
+        |db| {
+            assert_eq!(
+                db.insert("articles", &article("three", 1))
+                    .unwrap()
+                    .get_version_num(),
+                5
+            )
+        },
         "
         request [internal]
           insert articles [client]
@@ -90,7 +105,12 @@ fn insert_of_a_taken_key_fails_without_a_write() {
 #[test]
 fn insert_batch_writes_one_batch() {
     observe(
-        |db| drop(db.insert_batch("articles", &[article("three", 1), article("four", 1)]).unwrap()),
+        |db| {
+            drop(
+                db.insert_batch("articles", &[article("three", 1), article("four", 1)])
+                    .unwrap(),
+            )
+        },
         "
         request [internal]
           insert articles [client]
@@ -220,9 +240,16 @@ fn a_query_is_named_by_its_summary_and_its_reads_are_its_children() {
     observe(
         |db| {
             wait(async {
-                db.query("SELECT slug FROM articles WHERE year = 1957 AND body LIKE 'the%'").await.unwrap();
+                db.query("SELECT slug FROM articles WHERE year = 1957 AND body LIKE 'the%'")
+                    .await
+                    .unwrap();
                 db.query("SELECT count(*) FROM articles").await.unwrap();
-                db.query_with("SELECT year FROM articles WHERE slug IN ($1, 'two')", &[json!("one")]).await.unwrap();
+                db.query_with(
+                    "SELECT year FROM articles WHERE slug IN ($1, 'two')",
+                    &[json!("one")],
+                )
+                .await
+                .unwrap();
                 db.query("SELECT 1").await.unwrap();
             });
         },
@@ -262,11 +289,16 @@ fn a_query_is_named_by_its_summary_and_its_reads_are_its_children() {
 
 #[test]
 fn the_reads_of_a_join_are_children_of_the_query_on_any_runtime() {
-    let threads = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let threads = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
     observe(
         |db| {
-            let sql =
-                "SELECT a.slug FROM articles a JOIN articles b ON a.year = b.year UNION ALL SELECT slug FROM articles";
+            let sql = "SELECT a.slug FROM articles a JOIN articles b ON a.year = b.year UNION ALL SELECT slug FROM articles";
             assert_eq!(threads().block_on(db.query(sql)).unwrap().num_rows(), 4);
         },
         r#"
@@ -343,7 +375,8 @@ fn a_dropped_query_is_cancelled_and_leaves_no_reader_behind() {
         |db| {
             wait(async {
                 let endless = "SELECT count(*) FROM articles, generate_series(1, 1000000000000)";
-                let timeout = tokio::time::timeout(Duration::from_millis(50), db.query(endless)).await;
+                let timeout =
+                    tokio::time::timeout(Duration::from_millis(50), db.query(endless)).await;
                 assert!(timeout.is_err());
             });
             // The runtime has waited for its threads.
@@ -504,12 +537,33 @@ fn a_task_that_is_waited_for_is_a_child() {
     observe(
         |db| {
             wait(async {
-                let worker = BackgroundWorker::new(db.clone(), WorkerOptions::new().workers(1)).unwrap();
+                let worker =
+                    BackgroundWorker::new(db.clone(), WorkerOptions::new().workers(1)).unwrap();
                 worker.submit_and_wait(Task::FlushWal).await.unwrap();
-                worker.submit_and_wait(Task::CompactCF { cf: "entities".to_owned() }).await.unwrap();
-                worker.submit_and_wait(Task::GenerateEmbeddings { table: "articles".to_owned() }).await.unwrap();
-                worker.submit_and_wait(Task::SaveIndex { table: "articles".to_owned() }).await.unwrap();
-                worker.submit_and_wait(Task::LoadIndex { table: "articles".to_owned() }).await.unwrap();
+                worker
+                    .submit_and_wait(Task::CompactCF {
+                        cf: "entities".to_owned(),
+                    })
+                    .await
+                    .unwrap();
+                worker
+                    .submit_and_wait(Task::GenerateEmbeddings {
+                        table: "articles".to_owned(),
+                    })
+                    .await
+                    .unwrap();
+                worker
+                    .submit_and_wait(Task::SaveIndex {
+                        table: "articles".to_owned(),
+                    })
+                    .await
+                    .unwrap();
+                worker
+                    .submit_and_wait(Task::LoadIndex {
+                        table: "articles".to_owned(),
+                    })
+                    .await
+                    .unwrap();
                 worker.shutdown(Duration::from_secs(10)).await;
             });
         },
@@ -560,8 +614,18 @@ fn a_task_that_nobody_waits_for_is_a_trace_with_a_link_to_its_submitter() {
             let _request = tracing::info_span!("request").entered();
             wait(async {
                 let worker = BackgroundWorker::new(db.clone(), WorkerOptions::new()).unwrap();
-                worker.submit(Task::CompactCF { cf: "entities".to_owned() }).unwrap().await.unwrap();
-                let failing = worker.submit(Task::SaveIndex { table: "artcles".to_owned() }).unwrap();
+                worker
+                    .submit(Task::CompactCF {
+                        cf: "entities".to_owned(),
+                    })
+                    .unwrap()
+                    .await
+                    .unwrap();
+                let failing = worker
+                    .submit(Task::SaveIndex {
+                        table: "artcles".to_owned(),
+                    })
+                    .unwrap();
                 failing.await.unwrap_err();
             });
         });
@@ -574,7 +638,11 @@ fn a_task_that_nobody_waits_for_is_a_trace_with_a_link_to_its_submitter() {
         assert_eq!(below.parent_id(), Some(job.id()));
         let failures = spans.all("index.save artcles");
         assert_eq!(failures.len(), 3, "one span for each attempt");
-        assert!(failures.iter().all(|span| span.is_error() && span.links().len() == 1));
+        assert!(
+            failures
+                .iter()
+                .all(|span| span.is_error() && span.links().len() == 1)
+        );
         capture.report().assert_clean();
     }
 }
@@ -630,7 +698,11 @@ fn data_is_in_no_span_and_no_metric() {
             wait(db.query("SELECT * FROM articles WHERE 'secret' 5 'secret")).unwrap_err();
             db.purge("articles", id).unwrap();
         });
-        let spans: Vec<_> = capture.spans().iter().map(|span| format!("{:?}", span.data())).collect();
+        let spans: Vec<_> = capture
+            .spans()
+            .iter()
+            .map(|span| format!("{:?}", span.data()))
+            .collect();
         assert!(spans.len() > 20);
         let text = format!("{spans:?} {}", capture.metrics().text());
         assert!(!text.contains("secret"), "{text}");

@@ -4,7 +4,10 @@
 //! The limit is put on a process of its own, which is this test program asked to run one of the ignored tests alone. A
 //! process without rights is made the same way where the tests run as root, to whom permissions mean nothing.
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails where it should"
+)]
 
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -28,13 +31,22 @@ fn open(path: &Path) -> Storage {
 #[test]
 #[ignore = "started by the test below"]
 fn child() {
-    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
+    let Some(directory) = std::env::var_os(DIRECTORY) else {
+        return;
+    };
     let storage = open(Path::new(&directory));
-    let written =
-        (0_u32..).find_map(|n| storage.put("articles", n.to_be_bytes(), [7; 4096]).err().map(|error| (n, error)));
+    let written = (0_u32..).find_map(|n| {
+        storage
+            .put("articles", n.to_be_bytes(), [7; 4096])
+            .err()
+            .map(|error| (n, error))
+    });
     let (written, error) = written.unwrap();
     assert!(matches!(error, WriteError::DiskFull(_)), "{error:?}");
-    assert_eq!((error.error_type(), error.status_code()), ("IOError".into(), Some("IOError".into())));
+    assert_eq!(
+        (error.error_type(), error.status_code()),
+        ("IOError".into(), Some("IOError".into()))
+    );
     let after = storage.put("articles", b"after", b"").unwrap_err();
     assert!(matches!(after, WriteError::Poisoned { .. }), "{after:?}");
     assert_eq!(storage.get("articles", b"after").unwrap(), None);
@@ -45,15 +57,27 @@ fn child() {
 /// that writing fails instead. Gives what it said.
 fn limited(test: &str, directory: &Path) -> String {
     let mut shell = Command::new("sh");
-    shell.args(["-c", "trap '' XFSZ; ulimit -f 1024; exec \"$0\" \"$@\""]).arg(std::env::current_exe().unwrap());
+    shell
+        .args(["-c", "trap '' XFSZ; ulimit -f 1024; exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap());
     run(&mut shell, test, directory)
 }
 
 fn run(command: &mut Command, test: &str, directory: &Path) -> String {
-    let command = command.args([test, "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
+    let command = command.args([
+        test,
+        "--exact",
+        "--ignored",
+        "--nocapture",
+        "--test-threads=1",
+    ]);
     let output = command.env(DIRECTORY, directory).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(said.contains("1 passed"), "{said}");
     said
 }
@@ -63,11 +87,22 @@ fn a_disk_that_takes_no_more_costs_the_failed_write_only() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
     let said = limited("child", directory.path());
-    let written = said.split_once("wrote ").unwrap().1.split_whitespace().next().unwrap().parse::<u32>().unwrap();
+    let written = said
+        .split_once("wrote ")
+        .unwrap()
+        .1
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .parse::<u32>()
+        .unwrap();
     assert!(written > 10);
     let storage = open(directory.path());
     for n in 0..written {
-        assert!(storage.get("articles", n.to_be_bytes()).unwrap().is_some(), "write {n} of {written}");
+        assert!(
+            storage.get("articles", n.to_be_bytes()).unwrap().is_some(),
+            "write {n} of {written}"
+        );
     }
     storage.put("articles", b"after", b"").unwrap();
 }
@@ -75,30 +110,48 @@ fn a_disk_that_takes_no_more_costs_the_failed_write_only() {
 /// A database whose vector index, saved, is longer than a limited process may write.
 fn library(path: &Path, entities: usize) -> Database {
     let db = Database::open(path).unwrap();
-    db.register_schema("articles", &json!({ "key_field": "slug", "embedding_fields": ["body"] })).unwrap();
+    db.register_schema(
+        "articles",
+        &json!({ "key_field": "slug", "embedding_fields": ["body"] }),
+    )
+    .unwrap();
     let article = |n| json!({ "slug": n, "body": format!("about {n}") });
-    db.insert_batch("articles", &(0..entities).map(article).collect::<Vec<_>>()).unwrap();
+    db.insert_batch("articles", &(0..entities).map(article).collect::<Vec<_>>())
+        .unwrap();
     wait(db.generate_embeddings("articles")).unwrap();
     db.storage().flush().unwrap();
     db
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 /// Saves an index that is too long. Does nothing unless the parent started it.
 #[test]
 #[ignore = "started by the test below"]
 fn saver() {
-    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
+    let Some(directory) = std::env::var_os(DIRECTORY) else {
+        return;
+    };
     let db = Database::open(directory).unwrap();
     let error = db.save_index("articles").unwrap_err();
-    assert!(matches!(error, Error::Vector(VectorError::Save { .. })), "{error:?}");
+    assert!(
+        matches!(error, Error::Vector(VectorError::Save { .. })),
+        "{error:?}"
+    );
     assert_eq!(error.error_type(), "VectorSave");
     // The store is as good as before.
     db.insert("articles", &json!({ "slug": "after" })).unwrap();
-    assert_eq!(wait(db.search("articles", "about 7", 3, None)).unwrap().len(), 3);
+    assert_eq!(
+        wait(db.search("articles", "about 7", 3, None))
+            .unwrap()
+            .len(),
+        3
+    );
 }
 
 #[test]
@@ -107,9 +160,19 @@ fn an_index_that_the_disk_does_not_take_leaves_the_file_of_before() {
     let db = library(directory.path(), 400);
     assert_eq!(db.save_index("articles").unwrap(), 400);
     let files = || {
-        let mut files: Vec<_> = fs::read_dir(directory.path().join("vectors")).unwrap().map(Result::unwrap).collect();
-        files.retain(|file| file.path().extension().is_some_and(|extension| extension == "vec"));
-        files.iter().map(|file| fs::read(file.path()).unwrap()).collect::<Vec<_>>()
+        let mut files: Vec<_> = fs::read_dir(directory.path().join("vectors"))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        files.retain(|file| {
+            file.path()
+                .extension()
+                .is_some_and(|extension| extension == "vec")
+        });
+        files
+            .iter()
+            .map(|file| fs::read(file.path()).unwrap())
+            .collect::<Vec<_>>()
     };
     let before = files();
     assert!(before.len() == 1 && before[0].len() > 512 << 10);
@@ -150,12 +213,20 @@ fn permit(path: &Path, directories: u32, files: u32) {
 #[test]
 #[ignore = "started by the test below"]
 fn reader() {
-    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
+    let Some(directory) = std::env::var_os(DIRECTORY) else {
+        return;
+    };
     let directory = Path::new(&directory);
     let denied = |path: &Path| {
         let error = Database::open(path).unwrap_err();
-        assert!(matches!(error, Error::Open(OpenError::Denied { .. })), "{error:?}");
-        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+        assert!(
+            matches!(error, Error::Open(OpenError::Denied { .. })),
+            "{error:?}"
+        );
+        assert!(
+            error.to_string().contains(&path.display().to_string()),
+            "{error}"
+        );
     };
     denied(&directory.join("db"));
     denied(&directory.join("empty"));
@@ -163,14 +234,24 @@ fn reader() {
     let read_only = DatabaseOptions::new().storage(StorageOptions::new().read_only(true));
     let db = Database::open_with(directory.join("db"), read_only).unwrap();
     assert_eq!(db.count("articles").unwrap(), 20);
-    assert_eq!(wait(db.search("articles", "about 7", 3, None)).unwrap().len(), 3);
+    assert_eq!(
+        wait(db.search("articles", "about 7", 3, None))
+            .unwrap()
+            .len(),
+        3
+    );
     assert!(db.indexes().verify().unwrap().is_clean());
     for error in [
-        db.insert("articles", &json!({ "slug": "new" })).map(drop).unwrap_err(),
+        db.insert("articles", &json!({ "slug": "new" }))
+            .map(drop)
+            .unwrap_err(),
         db.save_index("articles").map(drop).unwrap_err(),
         db.register_schema("others", &json!({})).unwrap_err(),
     ] {
-        assert!(matches!(error, Error::Write(WriteError::ReadOnly)), "{error:?}");
+        assert!(
+            matches!(error, Error::Write(WriteError::ReadOnly)),
+            "{error:?}"
+        );
     }
 }
 

@@ -14,7 +14,10 @@ struct Kept(Arc<Mutex<Vec<SdkLogRecord>>>);
 
 impl LogExporter for Kept {
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
-        self.0.lock().expect("no test panics here").extend(batch.iter().map(|(record, _)| record.clone()));
+        self.0
+            .lock()
+            .expect("no test panics here")
+            .extend(batch.iter().map(|(record, _)| record.clone()));
         Ok(())
     }
 }
@@ -28,7 +31,9 @@ fn build(body: impl FnOnce()) {
 fn a_log_record_carries_the_ids_of_the_call_it_was_made_in() {
     for capture in [Capture::new(), Capture::builder().compact_records().build()] {
         let kept = Kept::default();
-        let provider = SdkLoggerProvider::builder().with_simple_exporter(kept.clone()).build();
+        let provider = SdkLoggerProvider::builder()
+            .with_simple_exporter(kept.clone())
+            .build();
         let log = |text: &'static str| {
             let logger = provider.logger("app");
             let mut record = logger.create_log_record();
@@ -46,7 +51,11 @@ fn a_log_record_carries_the_ids_of_the_call_it_was_made_in() {
         let spans = capture.spans();
         let span = spans.span("index.build hnsw");
         let records = kept.0.lock().expect("no test panics here");
-        let ids = |index: usize| records[index].trace_context().map(|context| (context.trace_id, context.span_id));
+        let ids = |index: usize| {
+            records[index]
+                .trace_context()
+                .map(|context| (context.trace_id, context.span_id))
+        };
         assert_eq!(ids(0), Some((span.trace_id(), span.id())));
         assert_eq!(ids(1), Some((span.trace_id(), span.id())));
         assert_eq!(ids(2), None);

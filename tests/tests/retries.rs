@@ -10,9 +10,14 @@ use percolate_core::storage::{BackgroundWorker, Task, WorkerOptions};
 
 #[background_job("report.render", target = "monthly")]
 async fn hand_in(worker: &BackgroundWorker, wait: bool) {
-    let task = Task::CompactCF { cf: "nowhere".to_owned() };
+    let task = Task::CompactCF {
+        cf: "nowhere".to_owned(),
+    };
     if wait {
-        worker.submit_and_wait(task).await.expect_err("there is no such column family");
+        worker
+            .submit_and_wait(task)
+            .await
+            .expect_err("there is no such column family");
     } else {
         let handle = worker.submit(task).expect("there is room");
         handle.await.expect_err("there is no such column family");
@@ -23,11 +28,17 @@ async fn hand_in(worker: &BackgroundWorker, wait: bool) {
 fn attempts(wait: bool, check: impl Fn(&percolate_core::otel::testing::Spans)) {
     for capture in [Capture::new(), Capture::builder().compact_records().build()] {
         let directory = tempfile::tempdir().expect("a directory can be made");
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("threads");
         runtime.block_on(capture.instrument(async {
-            let database = Database::open(directory.path()).expect("an empty directory is a database");
-            let options = WorkerOptions::new().attempts(3).backoff(Duration::from_millis(1));
+            let database =
+                Database::open(directory.path()).expect("an empty directory is a database");
+            let options = WorkerOptions::new()
+                .attempts(3)
+                .backoff(Duration::from_millis(1));
             let worker = BackgroundWorker::new(database, options).expect("inside a runtime");
             hand_in(&worker, wait).await;
         }));
@@ -39,13 +50,22 @@ fn attempts(wait: bool, check: impl Fn(&percolate_core::otel::testing::Spans)) {
 #[test]
 fn each_attempt_is_a_linked_trace_that_says_its_number() {
     attempts(false, |spans| {
-        let (submitter, runs) = (spans.span("report.render monthly"), spans.all("db.compact nowhere"));
-        let numbers: Vec<_> = runs.iter().map(|run| run.attribute("job.attempt")).collect();
+        let (submitter, runs) = (
+            spans.span("report.render monthly"),
+            spans.all("db.compact nowhere"),
+        );
+        let numbers: Vec<_> = runs
+            .iter()
+            .map(|run| run.attribute("job.attempt"))
+            .collect();
         assert_eq!(numbers, [None, Some(&Value::I64(2)), Some(&Value::I64(3))]);
         for run in runs {
             assert_eq!(run.parent_id(), None);
             assert_eq!(run.links(), [(submitter.trace_id(), submitter.id())]);
-            assert_eq!(run.attribute("job.status").map(Value::as_str).as_deref(), Some("failed"));
+            assert_eq!(
+                run.attribute("job.status").map(Value::as_str).as_deref(),
+                Some("failed")
+            );
         }
     });
 }
@@ -53,7 +73,10 @@ fn each_attempt_is_a_linked_trace_that_says_its_number() {
 #[test]
 fn each_attempt_is_a_child_of_one_who_waits() {
     attempts(true, |spans| {
-        let (submitter, runs) = (spans.span("report.render monthly"), spans.all("db.compact nowhere"));
+        let (submitter, runs) = (
+            spans.span("report.render monthly"),
+            spans.all("db.compact nowhere"),
+        );
         assert_eq!(runs.len(), 3);
         for run in runs {
             assert_eq!(run.parent_id(), Some(submitter.id()));

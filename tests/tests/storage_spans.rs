@@ -1,6 +1,9 @@
 //! What each function of the store looks like in a trace: name, kind, parent, attributes and their types. The same
 //! through percolate's own pipeline and through somebody else's, and checked against the conventions as it happens.
-#![expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails where it should"
+)]
 
 use std::fmt::Write as _;
 
@@ -27,7 +30,11 @@ fn observe(body: impl Fn(&Storage), expected: &[(&str, &[&str])]) {
     for (headline, attributes) in expected {
         let operation = headline.split_whitespace().next().unwrap();
         let operation = format!("db.operation.name = \"{operation}\"");
-        let common = ["db.namespace = \"library\"", "db.system.name = \"rocksdb\"", "server.address = \"shelf-3\""];
+        let common = [
+            "db.namespace = \"library\"",
+            "db.system.name = \"rocksdb\"",
+            "server.address = \"shelf-3\"",
+        ];
         let mut lines = [&common[..], &[&operation], attributes].concat();
         lines.sort_unstable();
         _ = writeln!(tree, "  {headline}\n    | {}", lines.join("\n    | "));
@@ -54,7 +61,13 @@ fn captures(body: &impl Fn(&Storage)) -> [Capture; 2] {
 fn get_counts_the_row_it_found() {
     observe(
         |storage| drop(storage.get("articles", "known-key").unwrap()),
-        &[("get articles [client]", &["db.collection.name = \"articles\"", "db.response.returned_rows = 1"])],
+        &[(
+            "get articles [client]",
+            &[
+                "db.collection.name = \"articles\"",
+                "db.response.returned_rows = 1",
+            ],
+        )],
     );
 }
 
@@ -62,15 +75,31 @@ fn get_counts_the_row_it_found() {
 fn get_of_an_absent_key_is_no_error() {
     observe(
         |storage| drop(storage.get("articles", "no-such-key").unwrap()),
-        &[("get articles [client]", &["db.collection.name = \"articles\"", "db.response.returned_rows = 0"])],
+        &[(
+            "get articles [client]",
+            &[
+                "db.collection.name = \"articles\"",
+                "db.response.returned_rows = 0",
+            ],
+        )],
     );
 }
 
 #[test]
 fn put_affects_one_row() {
     observe(
-        |storage| storage.put("articles", "secret-key", "secret-value").unwrap(),
-        &[("put articles [client]", &["db.collection.name = \"articles\"", "db.response.affected_rows = 1"])],
+        |storage| {
+            storage
+                .put("articles", "secret-key", "secret-value")
+                .unwrap()
+        },
+        &[(
+            "put articles [client]",
+            &[
+                "db.collection.name = \"articles\"",
+                "db.response.affected_rows = 1",
+            ],
+        )],
     );
 }
 
@@ -78,7 +107,10 @@ fn put_affects_one_row() {
 fn delete_is_one_operation() {
     observe(
         |storage| storage.delete("articles", "known-key").unwrap(),
-        &[("delete articles [client]", &["db.collection.name = \"articles\""])],
+        &[(
+            "delete articles [client]",
+            &["db.collection.name = \"articles\""],
+        )],
     );
 }
 
@@ -86,31 +118,69 @@ fn delete_is_one_operation() {
 fn delete_range_is_one_operation() {
     observe(
         |storage| storage.delete_range("articles", "a", "z").unwrap(),
-        &[("delete_range articles [client]", &["db.collection.name = \"articles\""])],
+        &[(
+            "delete_range articles [client]",
+            &["db.collection.name = \"articles\""],
+        )],
     );
 }
 
 #[test]
 fn multi_get_counts_the_rows_it_found() {
     observe(
-        |storage| drop(storage.multi_get("articles", &["known-key", "no-such-key"]).unwrap()),
-        &[("multi_get articles [client]", &["db.collection.name = \"articles\"", "db.response.returned_rows = 1"])],
+        |storage| {
+            drop(
+                storage
+                    .multi_get("articles", &["known-key", "no-such-key"])
+                    .unwrap(),
+            )
+        },
+        &[(
+            "multi_get articles [client]",
+            &[
+                "db.collection.name = \"articles\"",
+                "db.response.returned_rows = 1",
+            ],
+        )],
     );
 }
 
 #[test]
 fn scan_lasts_until_its_end_and_counts_what_it_gave() {
     observe(
-        |storage| assert_eq!(storage.scan("articles", ScanRange::all()).unwrap().count(), 1),
-        &[("scan articles [client]", &["db.collection.name = \"articles\"", "db.response.returned_rows = 1"])],
+        |storage| {
+            assert_eq!(
+                storage.scan("articles", ScanRange::all()).unwrap().count(),
+                1
+            )
+        },
+        &[(
+            "scan articles [client]",
+            &[
+                "db.collection.name = \"articles\"",
+                "db.response.returned_rows = 1",
+            ],
+        )],
     );
 }
 
 #[test]
 fn scan_dropped_early_counts_what_it_gave() {
     observe(
-        |storage| drop(storage.scan("articles", ScanRange::all().reverse()).unwrap()),
-        &[("scan articles [client]", &["db.collection.name = \"articles\"", "db.response.returned_rows = 0"])],
+        |storage| {
+            drop(
+                storage
+                    .scan("articles", ScanRange::all().reverse())
+                    .unwrap(),
+            )
+        },
+        &[(
+            "scan articles [client]",
+            &[
+                "db.collection.name = \"articles\"",
+                "db.response.returned_rows = 0",
+            ],
+        )],
     );
 }
 
@@ -126,7 +196,11 @@ fn batch_in_one_column_family_is_named_after_it() {
         },
         &[(
             "batch_write articles [client]",
-            &["db.collection.name = \"articles\"", "db.operation.batch.size = 3", "db.response.affected_rows = 3"],
+            &[
+                "db.collection.name = \"articles\"",
+                "db.operation.batch.size = 3",
+                "db.response.affected_rows = 3",
+            ],
         )],
     );
 }
@@ -140,7 +214,13 @@ fn batch_across_column_families_names_none() {
             batch.put("tags", "b", "2").unwrap();
             batch.commit().unwrap();
         },
-        &[("batch_write [client]", &["db.operation.batch.size = 2", "db.response.affected_rows = 2"])],
+        &[(
+            "batch_write [client]",
+            &[
+                "db.operation.batch.size = 2",
+                "db.response.affected_rows = 2",
+            ],
+        )],
     );
 }
 
@@ -148,7 +228,13 @@ fn batch_across_column_families_names_none() {
 fn batch_of_none_says_so() {
     observe(
         |storage| assert_eq!(storage.batch().commit().unwrap(), 0),
-        &[("batch_write [client]", &["db.operation.batch.size = 0", "db.response.affected_rows = 0"])],
+        &[(
+            "batch_write [client]",
+            &[
+                "db.operation.batch.size = 0",
+                "db.response.affected_rows = 0",
+            ],
+        )],
     );
 }
 
@@ -164,7 +250,13 @@ fn batch_of_exactly_one_is_that_one_operation() {
             batch.commit().unwrap();
         },
         &[
-            ("put articles [client]", &["db.collection.name = \"articles\"", "db.response.affected_rows = 1"]),
+            (
+                "put articles [client]",
+                &[
+                    "db.collection.name = \"articles\"",
+                    "db.response.affected_rows = 1",
+                ],
+            ),
             ("delete tags [client]", &["db.collection.name = \"tags\""]),
         ],
     );
@@ -185,7 +277,10 @@ fn flush_and_flush_wal_have_no_collection() {
 fn compact_names_its_column_family() {
     observe(
         |storage| storage.compact("articles").unwrap(),
-        &[("compact articles [client]", &["db.collection.name = \"articles\""])],
+        &[(
+            "compact articles [client]",
+            &["db.collection.name = \"articles\""],
+        )],
     );
 }
 
@@ -193,11 +288,19 @@ fn compact_names_its_column_family() {
 fn checkpoint_and_a_new_column_family_are_operations_too() {
     observe(
         |storage| {
-            storage.checkpoint(storage.path().with_extension("copy")).unwrap();
+            storage
+                .checkpoint(storage.path().with_extension("copy"))
+                .unwrap();
             std::fs::remove_dir_all(storage.path().with_extension("copy")).unwrap();
             storage.create_column_family("notes").unwrap();
         },
-        &[("checkpoint [client]", &[]), ("create_column_family notes [client]", &["db.collection.name = \"notes\""])],
+        &[
+            ("checkpoint [client]", &[]),
+            (
+                "create_column_family notes [client]",
+                &["db.collection.name = \"notes\""],
+            ),
+        ],
     );
 }
 
@@ -207,7 +310,10 @@ fn an_unknown_column_family_fails_the_operation_without_a_status_code() {
         |storage| drop(storage.get("artcles", "key").unwrap_err()),
         &[(
             "get artcles [client, error]",
-            &["db.collection.name = \"artcles\"", "error.type = \"UnknownColumnFamily\""],
+            &[
+                "db.collection.name = \"artcles\"",
+                "error.type = \"UnknownColumnFamily\"",
+            ],
         )],
     );
 }
@@ -218,7 +324,10 @@ fn a_failure_of_rocksdb_has_its_status_code() {
         |storage| drop(storage.checkpoint(storage.path()).unwrap_err()),
         &[(
             "checkpoint [client, error]",
-            &["db.response.status_code = \"InvalidArgument\"", "error.type = \"InvalidArgument\""],
+            &[
+                "db.response.status_code = \"InvalidArgument\"",
+                "error.type = \"InvalidArgument\"",
+            ],
         )],
     );
 }
@@ -226,11 +335,21 @@ fn a_failure_of_rocksdb_has_its_status_code() {
 #[test]
 fn keys_and_values_are_in_no_span_and_no_metric() {
     let body = |storage: &Storage| {
-        storage.put("articles", "secret-key", "secret-value").unwrap();
+        storage
+            .put("articles", "secret-key", "secret-value")
+            .unwrap();
         storage.get("articles", "secret-key").unwrap();
         storage.multi_get("articles", &["secret-key"]).unwrap();
-        assert_eq!(storage.scan("articles", ScanRange::prefix("secret")).unwrap().count(), 1);
-        storage.delete_range("articles", "secret-a", "secret-b").unwrap();
+        assert_eq!(
+            storage
+                .scan("articles", ScanRange::prefix("secret"))
+                .unwrap()
+                .count(),
+            1
+        );
+        storage
+            .delete_range("articles", "secret-a", "secret-b")
+            .unwrap();
         let mut batch = storage.batch();
         batch.put("articles", "secret-key", "secret-value").unwrap();
         batch.delete("articles", "secret-key").unwrap();
@@ -239,7 +358,11 @@ fn keys_and_values_are_in_no_span_and_no_metric() {
         storage.get("no-such-family", "secret-key").unwrap_err();
     };
     for capture in captures(&body) {
-        let spans: Vec<_> = capture.spans().iter().map(|span| format!("{:?}", span.data())).collect();
+        let spans: Vec<_> = capture
+            .spans()
+            .iter()
+            .map(|span| format!("{:?}", span.data()))
+            .collect();
         assert!(spans.len() > 8, "{spans:?}");
         let text = format!("{spans:?} {}", capture.metrics().text());
         assert!(!text.contains("secret"), "{text}");
@@ -254,7 +377,11 @@ fn every_call_is_measured_with_the_attributes_of_its_span() {
         storage.get("artcles", "key").unwrap_err();
     };
     for capture in captures(&body) {
-        let count = |attributes: &[(&str, &str)]| capture.metrics().count("db.client.operation.duration", attributes);
+        let count = |attributes: &[(&str, &str)]| {
+            capture
+                .metrics()
+                .count("db.client.operation.duration", attributes)
+        };
         let get = [
             ("db.system.name", "rocksdb"),
             ("db.operation.name", "get"),
@@ -269,7 +396,9 @@ fn every_call_is_measured_with_the_attributes_of_its_span() {
 #[test]
 fn without_an_address_spans_have_none() {
     let dir = tempfile::tempdir().unwrap();
-    let options = StorageOptions::new().column_family("articles").server_address(ServerAddress::Omit);
+    let options = StorageOptions::new()
+        .column_family("articles")
+        .server_address(ServerAddress::Omit);
     let storage = Storage::open(dir.path(), options).unwrap();
     let capture = Capture::new();
     capture.run(|| storage.get("articles", "key").unwrap());

@@ -24,7 +24,10 @@ pub(crate) async fn trace(request: Request, next: Next) -> Response {
 
 fn server_span(request: &Request) -> Span {
     // The route, not the path: names of spans are few.
-    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(MatchedPath::as_str);
     let method = request.method().as_str();
     let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
     info_span!(

@@ -42,8 +42,15 @@ const ARTICLES: &str = "articles";
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::read()?;
     let telemetry = Telemetry::builder().install()?;
-    let storage = Storage::open(&arguments.path, StorageOptions::new().column_family(ARTICLES))?;
-    let service = Arc::new(Service { storage, peer: arguments.peer, caller: Caller::new() });
+    let storage = Storage::open(
+        &arguments.path,
+        StorageOptions::new().column_family(ARTICLES),
+    )?;
+    let service = Arc::new(Service {
+        storage,
+        peer: arguments.peer,
+        caller: Caller::new(),
+    });
 
     let app = Router::new()
         .route("/articles/{id}", get(read).put(write))
@@ -51,7 +58,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_state(service);
     let listener = TcpListener::bind(&arguments.listen).await?;
     writeln!(std::io::stdout(), "listening on {}", listener.local_addr()?)?;
-    axum::serve(listener, app).with_graceful_shutdown(end_of_input()).await?;
+    axum::serve(listener, app)
+        .with_graceful_shutdown(end_of_input())
+        .await?;
     telemetry.shutdown(Duration::from_secs(5))?;
     Ok(())
 }
@@ -65,9 +74,16 @@ struct Arguments {
 impl Arguments {
     fn read() -> Result<Self, &'static str> {
         let mut arguments = std::env::args().skip(1);
-        match (arguments.next(), arguments.next(), arguments.next(), arguments.next()) {
+        match (
+            arguments.next(),
+            arguments.next(),
+            arguments.next(),
+            arguments.next(),
+        ) {
             (Some(listen), Some(path), peer, None) => Ok(Self { listen, path, peer }),
-            _ => Err("usage: axum_service <address to listen on> <directory of the store> [address of the peer]"),
+            _ => Err(
+                "usage: axum_service <address to listen on> <directory of the store> [address of the peer]",
+            ),
         }
     }
 }
@@ -78,11 +94,16 @@ struct Service {
     caller: Caller,
 }
 
-async fn read(State(service): State<Arc<Service>>, Path(id): Path<String>) -> Result<Response, Failure> {
+async fn read(
+    State(service): State<Arc<Service>>,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
     if let Some(article) = service.stored(&id).await? {
         return Ok(json(StatusCode::OK, article.into()));
     }
-    let Some(peer) = &service.peer else { return Ok(StatusCode::NOT_FOUND.into_response()) };
+    let Some(peer) = &service.peer else {
+        return Ok(StatusCode::NOT_FOUND.into_response());
+    };
     let uri = format!("{peer}/articles/{id}").parse()?;
     let (status, article) = service.caller.call(Method::GET, uri, Bytes::new()).await?;
     if status == StatusCode::OK {
@@ -96,7 +117,9 @@ async fn write(
     Path(id): Path<String>,
     Json(article): Json<Value>,
 ) -> Result<StatusCode, Failure> {
-    service.store(id, serde_json::to_vec(&article)?.into()).await?;
+    service
+        .store(id, serde_json::to_vec(&article)?.into())
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -109,7 +132,10 @@ impl Service {
 
     async fn store(&self, id: String, article: Bytes) -> Result<(), Failure> {
         let storage = self.storage.clone();
-        Ok(tokio::task::spawn_blocking(carry(move || storage.put(ARTICLES, id, article))).await??)
+        Ok(
+            tokio::task::spawn_blocking(carry(move || storage.put(ARTICLES, id, article)))
+                .await??,
+        )
     }
 }
 

@@ -27,7 +27,9 @@ pub(crate) struct Caller {
 
 impl Caller {
     pub(crate) fn new() -> Self {
-        Self { client: Client::builder(TokioExecutor::new()).build_http() }
+        Self {
+            client: Client::builder(TokioExecutor::new()).build_http(),
+        }
     }
 
     /// Calls another service. A status is an answer, not an error.
@@ -42,7 +44,9 @@ impl Caller {
             let mut request = Request::new(Full::new(json));
             *request.method_mut() = method;
             *request.uri_mut() = uri;
-            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            request
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             // In here the client span is current: it is what the other service sees as its parent.
             inject(request.headers_mut());
             let response = tokio::time::timeout(TIMEOUT, self.client.request(request)).await??;

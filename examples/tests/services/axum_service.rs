@@ -16,23 +16,42 @@ fn a_trace_goes_through_both_services_and_the_clients_decision_is_respected() {
         let path = directory.path().join(name).to_string_lossy().into_owned();
         let mut arguments = vec!["127.0.0.1:0", &path];
         arguments.extend(peer.as_deref());
-        let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_SERVICE_NAME", name)];
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+            ("OTEL_SERVICE_NAME", name),
+        ];
         Service::start(env!("CARGO_BIN_EXE_axum_service"), &arguments, &variables)
     };
     let b = start("b", None);
     let a = start("a", Some(format!("http://{}", b.address)));
 
-    let sampled = ["0af7651916cd43dd8448eb211c80319c", "0af7651916cd43dd8448eb211c80319d"];
+    let sampled = [
+        "0af7651916cd43dd8448eb211c80319c",
+        "0af7651916cd43dd8448eb211c80319d",
+    ];
     let refused = "0af7651916cd43dd8448eb211c80319e";
     let caller = |trace: &str, flags: &str| format!("00-{trace}-{CLIENT_SPAN}-{flags}");
     let ask = |service: &Service, request: &str, caller: &str, body: &str| {
-        http(service.address, request, &[("Traceparent", caller), ("tracestate", "vendor=1")], body)
+        http(
+            service.address,
+            request,
+            &[("Traceparent", caller), ("tracestate", "vendor=1")],
+            body,
+        )
     };
 
-    let stored = ask(&b, "PUT /articles/1", &caller(refused, "00"), r#"{"title":"Percolation"}"#);
+    let stored = ask(
+        &b,
+        "PUT /articles/1",
+        &caller(refused, "00"),
+        r#"{"title":"Percolation"}"#,
+    );
     assert!(stored.starts_with("HTTP/1.1 204"), "{stored}");
     let found = ask(&a, "GET /articles/1", &caller(sampled[0], "01"), "");
-    assert!(found.starts_with("HTTP/1.1 200") && found.ends_with(r#"{"title":"Percolation"}"#), "{found}");
+    assert!(
+        found.starts_with("HTTP/1.1 200") && found.ends_with(r#"{"title":"Percolation"}"#),
+        "{found}"
+    );
     let missing = ask(&a, "GET /articles/2", &caller(sampled[1], "01"), "");
     assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
     let unseen = ask(&a, "GET /articles/3", &caller(refused, "02"), "");
@@ -55,7 +74,11 @@ a: GET /articles/{id} [server]
     );
     assert_eq!(through_both.len(), 6);
     for received in &through_both {
-        assert_eq!(received.span.trace_state, "vendor=1", "{}", received.span.name);
+        assert_eq!(
+            received.span.trace_state, "vendor=1",
+            "{}",
+            received.span.name
+        );
     }
     assert_eq!(
         tree(&of_trace(&spans, sampled[1]), CLIENT_SPAN),

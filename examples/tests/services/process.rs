@@ -17,7 +17,9 @@ impl Service {
     /// Starts a service that prints `listening on <address>`, with nothing of this process's telemetry settings.
     pub(crate) fn start(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(program);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OTEL_")) {
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OTEL_"))
+        {
             command.env_remove(name);
         }
         let mut child = command
@@ -29,9 +31,17 @@ impl Service {
             .spawn()
             .expect("the service starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("the service speaks");
-        let address = line.trim().strip_prefix("listening on ").and_then(|address| address.parse().ok());
-        Self { child, address: address.unwrap_or_else(|| panic!("expected an address, got {line:?}")) }
+        BufReader::new(child.stdout.take().expect("piped"))
+            .read_line(&mut line)
+            .expect("the service speaks");
+        let address = line
+            .trim()
+            .strip_prefix("listening on ")
+            .and_then(|address| address.parse().ok());
+        Self {
+            child,
+            address: address.unwrap_or_else(|| panic!("expected an address, got {line:?}")),
+        }
     }
 
     /// Ends the service's input and waits until it is gone.
@@ -57,17 +67,31 @@ impl Drop for Service {
 }
 
 /// Sends a request as it is written, gives the whole answer.
-pub(crate) fn http(address: SocketAddr, request: &str, headers: &[(&str, &str)], body: &str) -> String {
+pub(crate) fn http(
+    address: SocketAddr,
+    request: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> String {
     let mut stream = TcpStream::connect(address).expect("the service listens");
-    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout can be set");
-    let headers: String = headers.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
+    stream
+        .set_read_timeout(Some(DEADLINE))
+        .expect("a timeout can be set");
+    let headers: String = headers
+        .iter()
+        .flat_map(|(name, value)| [name, ": ", value, "\r\n"])
+        .collect();
     let text = format!(
         "{request} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n{headers}\r\n{body}",
         body.len()
     );
-    stream.write_all(text.as_bytes()).expect("the service reads");
+    stream
+        .write_all(text.as_bytes())
+        .expect("the service reads");
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("the service answers");
+    stream
+        .read_to_string(&mut answer)
+        .expect("the service answers");
     answer
 }

@@ -6,7 +6,11 @@ use percolate_pipeline_tests::{ReceivedSpan, typed};
 
 /// The spans of a trace.
 pub(crate) fn of_trace(spans: &[ReceivedSpan], trace_id: &str) -> Vec<ReceivedSpan> {
-    spans.iter().filter(|received| hex(&received.span.trace_id) == trace_id).cloned().collect()
+    spans
+        .iter()
+        .filter(|received| hex(&received.span.trace_id) == trace_id)
+        .cloned()
+        .collect()
 }
 
 /// The spans below `parent`, by indentation: service, name and kind.
@@ -17,12 +21,27 @@ pub(crate) fn tree(spans: &[ReceivedSpan], parent: &str) -> String {
 }
 
 fn draw(spans: &[ReceivedSpan], parent: &str, depth: usize, text: &mut String) {
-    let mut children: Vec<_> = spans.iter().filter(|received| hex(&received.span.parent_span_id) == parent).collect();
+    let mut children: Vec<_> = spans
+        .iter()
+        .filter(|received| hex(&received.span.parent_span_id) == parent)
+        .collect();
     children.sort_by_key(|received| received.span.start_time_unix_nano);
     for ReceivedSpan { span, resource, .. } in children {
-        let service = typed(resource, "service.name").unwrap_or_default().replace("string:", "");
-        let kind = span.kind().as_str_name().trim_start_matches("SPAN_KIND_").to_lowercase();
-        writeln!(text, "{}{service}: {} [{kind}]", "  ".repeat(depth), span.name).expect("strings take everything");
+        let service = typed(resource, "service.name")
+            .unwrap_or_default()
+            .replace("string:", "");
+        let kind = span
+            .kind()
+            .as_str_name()
+            .trim_start_matches("SPAN_KIND_")
+            .to_lowercase();
+        writeln!(
+            text,
+            "{}{service}: {} [{kind}]",
+            "  ".repeat(depth),
+            span.name
+        )
+        .expect("strings take everything");
         draw(spans, &hex(&span.span_id), depth + 1, text);
     }
 }

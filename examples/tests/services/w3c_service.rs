@@ -12,10 +12,18 @@ const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 /// Asks the service to make `count` calls, gives the headers of each.
 fn calls(service: &Service, headers: &[(&str, &str)], count: usize) -> Vec<Vec<(String, String)>> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let url = format!("http://{}/callback", listener.local_addr().expect("it is bound"));
+    let url = format!(
+        "http://{}/callback",
+        listener.local_addr().expect("it is bound")
+    );
     let receiver = std::thread::spawn(move || (0..count).map(|_| receive(&listener)).collect());
     let call = format!(r#"{{"url":"{url}","arguments":[]}}"#);
-    let answer = http(service.address, "POST /test", headers, &format!("[{}]", vec![call; count].join(",")));
+    let answer = http(
+        service.address,
+        "POST /test",
+        headers,
+        &format!("[{}]", vec![call; count].join(",")),
+    );
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     receiver.join().expect("no panic")
 }
@@ -24,26 +32,49 @@ fn calls(service: &Service, headers: &[(&str, &str)], count: usize) -> Vec<Vec<(
 fn receive(listener: &TcpListener) -> Vec<(String, String)> {
     let (stream, _) = listener.accept().expect("the service calls");
     let mut stream = BufReader::new(stream);
-    let lines = stream.by_ref().lines().map(|line| line.expect("the service sends")).skip(1);
+    let lines = stream
+        .by_ref()
+        .lines()
+        .map(|line| line.expect("the service sends"))
+        .skip(1);
     let headers: Vec<_> = lines
         .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned())))
+        .filter_map(|line| {
+            line.split_once(": ")
+                .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        })
         .collect();
-    let length = headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, value)| value.parse().ok());
-    stream.read_exact(&mut vec![0; length.unwrap_or(0)]).expect("the service sends the arguments");
+    let length = headers
+        .iter()
+        .find(|(name, _)| name == "content-length")
+        .and_then(|(_, value)| value.parse().ok());
+    stream
+        .read_exact(&mut vec![0; length.unwrap_or(0)])
+        .expect("the service sends the arguments");
     let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-    stream.get_mut().write_all(answer).expect("the service waits");
+    stream
+        .get_mut()
+        .write_all(answer)
+        .expect("the service waits");
     headers
 }
 
 fn traceparent(headers: &[(String, String)]) -> TraceParent {
-    let found: Vec<_> = headers.iter().filter(|(name, _)| name == "traceparent").collect();
-    let [(_, value)] = found.as_slice() else { panic!("one traceparent is expected: {headers:?}") };
+    let found: Vec<_> = headers
+        .iter()
+        .filter(|(name, _)| name == "traceparent")
+        .collect();
+    let [(_, value)] = found.as_slice() else {
+        panic!("one traceparent is expected: {headers:?}")
+    };
     value.parse().expect("a valid traceparent is sent")
 }
 
 fn tracestate(headers: &[(String, String)]) -> Option<&str> {
-    headers.iter().find(|(name, _)| name == "tracestate").map(|(_, value)| value.as_str())
+    headers
+        .iter()
+        .find(|(name, _)| name == "tracestate")
+        .map(|(_, value)| value.as_str())
 }
 
 #[test]
@@ -51,16 +82,39 @@ fn the_service_follows_the_standard_from_header_to_header() {
     let service = Service::start(
         env!("CARGO_BIN_EXE_w3c_service"),
         &["127.0.0.1:0"],
-        &[("OTEL_TRACES_EXPORTER", "none"), ("OTEL_METRICS_EXPORTER", "none")],
+        &[
+            ("OTEL_TRACES_EXPORTER", "none"),
+            ("OTEL_METRICS_EXPORTER", "none"),
+        ],
     );
     let caller: TraceParent = VALID.parse().expect("valid");
 
-    let sent = calls(&service, &[("traceparent", VALID), ("tracestate", "foo=1"), ("tracestate", " a@b@c=2")], 3);
+    let sent = calls(
+        &service,
+        &[
+            ("traceparent", VALID),
+            ("tracestate", "foo=1"),
+            ("tracestate", " a@b@c=2"),
+        ],
+        3,
+    );
     let parents: Vec<_> = sent.iter().map(|headers| traceparent(headers)).collect();
-    assert!(parents.iter().all(|parent| parent.trace_id() == caller.trace_id() && parent.is_sampled()));
-    assert!(parents.iter().all(|parent| parent.span_id() != caller.span_id()));
+    assert!(
+        parents
+            .iter()
+            .all(|parent| parent.trace_id() == caller.trace_id() && parent.is_sampled())
+    );
+    assert!(
+        parents
+            .iter()
+            .all(|parent| parent.span_id() != caller.span_id())
+    );
     assert!(parents[0] != parents[1] && parents[1] != parents[2] && parents[0] != parents[2]);
-    assert!(sent.iter().all(|headers| tracestate(headers) == Some("foo=1,a@b@c=2")), "{sent:?}");
+    assert!(
+        sent.iter()
+            .all(|headers| tracestate(headers) == Some("foo=1,a@b@c=2")),
+        "{sent:?}"
+    );
 
     let random = VALID.replace("-01", "-03");
     let sent = calls(&service, &[("traceparent", &random)], 1);
@@ -69,17 +123,39 @@ fn the_service_follows_the_standard_from_header_to_header() {
     // Sampled unset: the service has no spans of its own, the caller's ids go on.
     for flags in ["-00", "-02"] {
         let refused = VALID.replace("-01", flags);
-        let sent = calls(&service, &[("traceparent", &refused), ("tracestate", "foo=1")], 1);
+        let sent = calls(
+            &service,
+            &[("traceparent", &refused), ("tracestate", "foo=1")],
+            1,
+        );
         assert_eq!(traceparent(&sent[0]).to_string(), refused);
         assert_eq!(tracestate(&sent[0]), Some("foo=1"));
     }
 
-    for invalid in ["", "00-0-0-0", &format!("{VALID}-"), &VALID.to_uppercase(), &format!("{VALID},{VALID}")] {
-        let sent = calls(&service, &[("traceparent", invalid), ("tracestate", "foo=1")], 1);
-        assert_ne!(traceparent(&sent[0]).trace_id(), caller.trace_id(), "{invalid}");
+    for invalid in [
+        "",
+        "00-0-0-0",
+        &format!("{VALID}-"),
+        &VALID.to_uppercase(),
+        &format!("{VALID},{VALID}"),
+    ] {
+        let sent = calls(
+            &service,
+            &[("traceparent", invalid), ("tracestate", "foo=1")],
+            1,
+        );
+        assert_ne!(
+            traceparent(&sent[0]).trace_id(),
+            caller.trace_id(),
+            "{invalid}"
+        );
         assert_eq!(tracestate(&sent[0]), None, "{invalid}");
     }
-    let sent = calls(&service, &[("traceparent", VALID), ("TraceParent", VALID)], 1);
+    let sent = calls(
+        &service,
+        &[("traceparent", VALID), ("TraceParent", VALID)],
+        1,
+    );
     assert_ne!(traceparent(&sent[0]).trace_id(), caller.trace_id());
 }
 
@@ -94,9 +170,15 @@ fn a_trace_that_the_service_decides_against_has_one_id_in_all_its_calls() {
             ("OTEL_TRACES_SAMPLER", "parentbased_always_off"),
         ],
     );
-    let sent: Vec<_> = calls(&service, &[], 3).iter().map(|headers| traceparent(headers)).collect();
+    let sent: Vec<_> = calls(&service, &[], 3)
+        .iter()
+        .map(|headers| traceparent(headers))
+        .collect();
     assert!(!sent[0].is_sampled());
     assert_eq!(sent, [sent[0]; 3]);
     let sent = calls(&service, &[("traceparent", VALID)], 1);
-    assert!(traceparent(&sent[0]).is_sampled(), "the caller decides where there is one");
+    assert!(
+        traceparent(&sent[0]).is_sampled(),
+        "the caller decides where there is one"
+    );
 }

@@ -32,17 +32,27 @@ impl IndexManager {
                 Ok(self.tell(done))
             })?;
         }
-        Ok(IndexReport { cancelled: flow.is_break(), ..report })
+        Ok(IndexReport {
+            cancelled: flow.is_break(),
+            ..report
+        })
     }
 
     fn mark_texts(&self, table: &str, mode: Mode, page: &[Row]) -> Result<usize, Error> {
         let schema = self.database.schema(table)?;
-        let owners = page.iter().map(|(key, _)| Ok(Owner::of_entity(key)?)).collect::<Result<Vec<_>, Error>>()?;
+        let owners = page
+            .iter()
+            .map(|(key, _)| Ok(Owner::of_entity(key)?))
+            .collect::<Result<Vec<_>, Error>>()?;
         let (_locks, states) = self.lock_and_read(&owners)?;
         let mut texts = Vec::new();
         for (owner, state) in owners.iter().zip(&states) {
-            let fields = schema.embedding_fields().iter().filter(|field| has_text(state.as_ref(), field) == Some(true));
-            texts.extend(fields.map(|field| (owner.id, self.embedding_key(table, field, owner.id))));
+            let fields = schema
+                .embedding_fields()
+                .iter()
+                .filter(|field| has_text(state.as_ref(), field) == Some(true));
+            texts
+                .extend(fields.map(|field| (owner.id, self.embedding_key(table, field, owner.id))));
         }
         let vectors = self.are_stored(&texts)?;
         let without = texts.iter().zip(vectors).filter(|(_, stored)| !stored);
@@ -50,7 +60,12 @@ impl IndexManager {
     }
 
     fn mark_vectors(&self, table: &str, mode: Mode, page: &[Row]) -> Result<usize, Error> {
-        let owner = |(key, _): &Row| Ok(Owner { table: table.to_owned(), id: keys::parse_embedding_key(key)? });
+        let owner = |(key, _): &Row| {
+            Ok(Owner {
+                table: table.to_owned(),
+                id: keys::parse_embedding_key(key)?,
+            })
+        };
         let owners = page.iter().map(owner).collect::<Result<Vec<_>, Error>>()?;
         let (_locks, states) = self.lock_and_read(&owners)?;
         let mut stale = Vec::new();
@@ -66,12 +81,22 @@ impl IndexManager {
     }
 
     /// Marks entities, whose locks are held, for embedding. Gives the number of those that did not wait for it already.
-    fn mark(&self, table: &str, mode: Mode, ids: impl Iterator<Item = Uuid>) -> Result<usize, Error> {
-        let keys: Vec<_> = ids.map(|id| keys::entity_key(self.database.tenant(), table, id)).collect();
+    fn mark(
+        &self,
+        table: &str,
+        mode: Mode,
+        ids: impl Iterator<Item = Uuid>,
+    ) -> Result<usize, Error> {
+        let keys: Vec<_> = ids
+            .map(|id| keys::entity_key(self.database.tenant(), table, id))
+            .collect();
         if keys.is_empty() {
             return Ok(0);
         }
-        let marks = self.database.storage().multi_get(PENDING_EMBEDDINGS, &keys)?;
+        let marks = self
+            .database
+            .storage()
+            .multi_get(PENDING_EMBEDDINGS, &keys)?;
         let mut batch = self.database.storage().batch();
         for (key, _) in keys.iter().zip(marks).filter(|(_, mark)| mark.is_none()) {
             batch.put(PENDING_EMBEDDINGS, key, [])?;
@@ -98,7 +123,9 @@ impl IndexManager {
 
 /// Whether an entity has a text in a field; `None` when it cannot be read.
 fn has_text(stored: Option<&Vec<u8>>, field: &str) -> Option<bool> {
-    let Some(stored) = stored else { return Some(false) };
+    let Some(stored) = stored else {
+        return Some(false);
+    };
     let record = Record::decode(stored).ok()?;
     Some(!record.deleted && record.text_to_embed(field).is_some())
 }

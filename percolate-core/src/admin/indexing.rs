@@ -100,7 +100,11 @@ pub struct IndexManager {
 impl IndexManager {
     /// A manager of the indexes that `database`'s tenant has.
     pub fn new(database: &Database) -> Self {
-        Self { database: database.clone(), page: PAGE, on_progress: None }
+        Self {
+            database: database.clone(),
+            page: PAGE,
+            on_progress: None,
+        }
     }
 
     /// How many entities are locked and corrected at a time. Default: 512.
@@ -132,7 +136,10 @@ impl IndexManager {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn on_progress(mut self, report: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static) -> Self {
+    pub fn on_progress(
+        mut self,
+        report: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static,
+    ) -> Self {
         self.on_progress = Some(Arc::new(report));
         self
     }
@@ -165,7 +172,10 @@ impl IndexManager {
             }
         }
         if !report.cancelled {
-            report.add(self.database.rebuild_vector_indexes(self.page, &|done| self.tell(done))?);
+            report.add(
+                self.database
+                    .rebuild_vector_indexes(self.page, &|done| self.tell(done))?,
+            );
         }
         Ok(report)
     }
@@ -182,7 +192,10 @@ impl IndexManager {
             report.add(self.rebuild_field_indexes(&table)?);
         }
         if !report.cancelled {
-            report.add(IndexReport { entities: 0, ..self.rebuild_hnsw_index()? });
+            report.add(IndexReport {
+                entities: 0,
+                ..self.rebuild_hnsw_index()?
+            });
         }
         Ok(report)
     }
@@ -198,12 +211,19 @@ impl IndexManager {
                 break;
             }
             let fields = self.work(&Work::fields(self.database.tenant(), &table), Mode::Count)?;
-            report.add(IndexReport { entities: 0, failed: 0, ..fields });
+            report.add(IndexReport {
+                entities: 0,
+                failed: 0,
+                ..fields
+            });
             if !report.cancelled {
                 report.add(self.compare_embeddings(&table, Mode::Count)?);
             }
             if !report.cancelled {
-                report.add(self.database.verify_vector_indexes(&table, self.page, &|done| self.tell(done))?);
+                report.add(
+                    self.database
+                        .verify_vector_indexes(&table, self.page, &|done| self.tell(done))?,
+                );
             }
         }
         Ok(report)
@@ -224,7 +244,10 @@ impl IndexManager {
                 Ok(self.tell(done))
             })?;
         }
-        Ok(IndexReport { cancelled: flow.is_break(), ..report })
+        Ok(IndexReport {
+            cancelled: flow.is_break(),
+            ..report
+        })
     }
 
     /// Gives the keys and values of `range`, a page at a time. A new scan for each page, so that none holds back
@@ -239,7 +262,9 @@ impl IndexManager {
         loop {
             let scan = self.database.storage().scan(family, rest)?;
             let page = scan.take(self.page).collect::<Result<Vec<Row>, _>>()?;
-            let Some((last, _)) = page.last() else { return Ok(ControlFlow::Continue(())) };
+            let Some((last, _)) = page.last() else {
+                return Ok(ControlFlow::Continue(()));
+            };
             rest = range.clone().after(last);
             let flow = handle(&page)?;
             if flow.is_break() || page.len() < self.page {
@@ -250,9 +275,15 @@ impl IndexManager {
 
     /// Writes the entries that the page's entities lack.
     fn complete_page(&self, work: &Work, mode: Mode, page: &[Row]) -> Result<IndexReport, Error> {
-        let owners = page.iter().map(|(key, _)| Ok(Owner::of_entity(key)?)).collect::<Result<Vec<_>, Error>>()?;
+        let owners = page
+            .iter()
+            .map(|(key, _)| Ok(Owner::of_entity(key)?))
+            .collect::<Result<Vec<_>, Error>>()?;
         let (_locks, states) = self.lock_and_read(&owners)?;
-        let mut report = IndexReport { entities: page.len(), ..IndexReport::default() };
+        let mut report = IndexReport {
+            entities: page.len(),
+            ..IndexReport::default()
+        };
         let mut wanted = Vec::new();
         for (owner, state) in owners.iter().zip(&states) {
             match self.wanted(work, owner, state.as_ref()) {
@@ -275,7 +306,10 @@ impl IndexManager {
 
     /// Removes the page's entries that no entity wants.
     fn clear_page(&self, work: &Work, mode: Mode, page: &[Row]) -> Result<usize, Error> {
-        let owners: Vec<_> = page.iter().map(|(key, value)| (work.owner)(key, value)).collect();
+        let owners: Vec<_> = page
+            .iter()
+            .map(|(key, value)| (work.owner)(key, value))
+            .collect();
         let known: Vec<Owner> = owners.iter().flatten().cloned().collect();
         let (_locks, states) = self.lock_and_read(&known)?;
         let mut states = states.iter();
@@ -283,11 +317,16 @@ impl IndexManager {
         for (row, owner) in page.iter().zip(&owners) {
             // States were read for the owners that are known, in order.
             let wanted = match owner {
-                Some(owner) => self.wanted(work, owner, states.next().and_then(Option::as_ref)).unwrap_or_default(),
+                Some(owner) => self
+                    .wanted(work, owner, states.next().and_then(Option::as_ref))
+                    .unwrap_or_default(),
                 None => Vec::new(),
             };
             let (key, value) = row;
-            if !wanted.iter().any(|entry| *entry.key == **key && *entry.value == **value) {
+            if !wanted
+                .iter()
+                .any(|entry| *entry.key == **key && *entry.value == **value)
+            {
                 unwanted.push(row);
             }
         }
@@ -314,21 +353,35 @@ impl IndexManager {
     ) -> Result<(impl Sized + use<'_>, Vec<Option<Vec<u8>>>), Error> {
         let ids: Vec<_> = owners.iter().map(|owner| owner.id).collect();
         let locks = self.database.lock_all(&ids);
-        let keys: Vec<_> =
-            owners.iter().map(|owner| keys::entity_key(self.database.tenant(), &owner.table, owner.id)).collect();
+        let keys: Vec<_> = owners
+            .iter()
+            .map(|owner| keys::entity_key(self.database.tenant(), &owner.table, owner.id))
+            .collect();
         Ok((locks, self.database.storage().multi_get(ENTITIES, &keys)?))
     }
 
     /// The entries an entity should have; `None` when it cannot be read or has no schema.
-    fn wanted(&self, work: &Work, owner: &Owner, stored: Option<&Vec<u8>>) -> Option<Vec<IndexEntry>> {
-        let Some(stored) = stored else { return Some(Vec::new()) };
+    fn wanted(
+        &self,
+        work: &Work,
+        owner: &Owner,
+        stored: Option<&Vec<u8>>,
+    ) -> Option<Vec<IndexEntry>> {
+        let Some(stored) = stored else {
+            return Some(Vec::new());
+        };
         let record = Record::decode(stored).ok()?;
         if record.deleted {
             return Some(Vec::new());
         }
         let schema: Arc<Schema> = self.database.schema(&owner.table).ok()?;
         let tenant = self.database.tenant();
-        Some((work.entries)(Indexed { tenant, schema: &schema, id: owner.id, data: &record.data }))
+        Some((work.entries)(Indexed {
+            tenant,
+            schema: &schema,
+            id: owner.id,
+            data: &record.data,
+        }))
     }
 
     pub(super) fn tell(&self, done: usize) -> ControlFlow<()> {
@@ -341,7 +394,10 @@ impl IndexManager {
 
 impl std::fmt::Debug for IndexManager {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("IndexManager").field("page", &self.page).finish_non_exhaustive()
+        formatter
+            .debug_struct("IndexManager")
+            .field("page", &self.page)
+            .finish_non_exhaustive()
     }
 }
 
@@ -367,11 +423,17 @@ impl Owner {
     }
 
     fn of_key_entry(key: &[u8], value: &[u8]) -> Option<Self> {
-        Some(Self { table: keys::parse_table(key).ok()?, id: index::keys::owner(value)? })
+        Some(Self {
+            table: keys::parse_table(key).ok()?,
+            id: index::keys::owner(value)?,
+        })
     }
 
     fn of_field_entry(key: &[u8], _value: &[u8]) -> Option<Self> {
-        Some(Self { table: keys::parse_table(key).ok()?, id: keys::parse_field_index_key(key).ok()?.1 })
+        Some(Self {
+            table: keys::parse_table(key).ok()?,
+            id: keys::parse_field_index_key(key).ok()?.1,
+        })
     }
 }
 

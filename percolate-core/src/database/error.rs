@@ -35,7 +35,10 @@ pub enum Error {
     #[error(transparent)]
     Entity(#[from] EntityError),
     /// No schema is registered for the table.
-    #[error("there is no table `{table}`; {}. Register its schema with `register_schema` first", Tables(known))]
+    #[error(
+        "there is no table `{table}`; {}. Register its schema with `register_schema` first",
+        Tables(known)
+    )]
     UnknownTable {
         /// The table asked for.
         table: String,
@@ -43,7 +46,9 @@ pub enum Error {
         known: Vec<String>,
     },
     /// The field is not indexed.
-    #[error("`{field}` is not an indexed field of `{table}`; add it to `indexed_fields` in its schema")]
+    #[error(
+        "`{field}` is not an indexed field of `{table}`; add it to `indexed_fields` in its schema"
+    )]
     NotIndexed {
         /// The table.
         table: String,
@@ -51,7 +56,9 @@ pub enum Error {
         field: String,
     },
     /// `insert` found an entity with the same key.
-    #[error("`{table}` already holds an entity with this key, id {id}; use `upsert` or `update` to change it")]
+    #[error(
+        "`{table}` already holds an entity with this key, id {id}; use `upsert` or `update` to change it"
+    )]
     Exists {
         /// The table.
         table: String,
@@ -67,7 +74,9 @@ pub enum Error {
         id: Uuid,
     },
     /// An update would change the key, and with it the id.
-    #[error("an update cannot change the key of an entity of `{table}`; delete it and insert a new one")]
+    #[error(
+        "an update cannot change the key of an entity of `{table}`; delete it and insert a new one"
+    )]
     KeyChanged {
         /// The table.
         table: String,

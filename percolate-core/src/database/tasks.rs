@@ -27,7 +27,9 @@ impl Database {
         match task {
             Task::SaveIndex { table } => self.save_index_job(table, retry).await.map(drop),
             Task::LoadIndex { table } => self.load_index_job(table, retry).await.map(drop),
-            Task::GenerateEmbeddings { table } => self.generate_embeddings_job(table, retry).await.map(drop),
+            Task::GenerateEmbeddings { table } => {
+                self.generate_embeddings_job(table, retry).await.map(drop)
+            }
             Task::FlushWal => self.flush_wal_job(retry).await,
             Task::CompactCF { cf } => self.compact_job(cf, retry).await,
         }
@@ -37,7 +39,10 @@ impl Database {
         match task {
             Task::SaveIndex { table } => self.save_index_linked(table, retry).await.map(drop),
             Task::LoadIndex { table } => self.load_index_linked(table, retry).await.map(drop),
-            Task::GenerateEmbeddings { table } => self.generate_embeddings_linked(table, retry).await.map(drop),
+            Task::GenerateEmbeddings { table } => self
+                .generate_embeddings_linked(table, retry)
+                .await
+                .map(drop),
             Task::FlushWal => self.flush_wal_linked(retry).await,
             Task::CompactCF { cf } => self.compact_linked(cf, retry).await,
         }
@@ -46,57 +51,73 @@ impl Database {
     #[background_job(index.save, table, batch_size = |vectors| *vectors, fields(job.attempt = retry))]
     async fn save_index_job(&self, table: &str, retry: Option<u32>) -> Result<usize, Error> {
         let table = table.to_owned();
-        self.blocking(move |database| database.save_index_now(&table)).await
+        self.blocking(move |database| database.save_index_now(&table))
+            .await
     }
 
     #[background_job(index.save, table, batch_size = |vectors| *vectors, parent = link, fields(job.attempt = retry))]
     async fn save_index_linked(&self, table: &str, retry: Option<u32>) -> Result<usize, Error> {
         let table = table.to_owned();
-        self.blocking(move |database| database.save_index_now(&table)).await
+        self.blocking(move |database| database.save_index_now(&table))
+            .await
     }
 
     #[background_job(index.load, table, batch_size = |vectors| *vectors, fields(job.attempt = retry))]
     async fn load_index_job(&self, table: &str, retry: Option<u32>) -> Result<usize, Error> {
         let table = table.to_owned();
-        self.blocking(move |database| database.load_index_now(&table)).await
+        self.blocking(move |database| database.load_index_now(&table))
+            .await
     }
 
     #[background_job(index.load, table, batch_size = |vectors| *vectors, parent = link, fields(job.attempt = retry))]
     async fn load_index_linked(&self, table: &str, retry: Option<u32>) -> Result<usize, Error> {
         let table = table.to_owned();
-        self.blocking(move |database| database.load_index_now(&table)).await
+        self.blocking(move |database| database.load_index_now(&table))
+            .await
     }
 
     #[background_job(embedding.generate, table, batch_size = |report| report.embedded, fields(job.attempt = retry))]
-    async fn generate_embeddings_job(&self, table: &str, retry: Option<u32>) -> Result<EmbeddingReport, Error> {
+    async fn generate_embeddings_job(
+        &self,
+        table: &str,
+        retry: Option<u32>,
+    ) -> Result<EmbeddingReport, Error> {
         self.generate_embeddings_now(table).await
     }
 
     #[background_job(embedding.generate, table, batch_size = |report| report.embedded, parent = link, fields(job.attempt = retry))]
-    async fn generate_embeddings_linked(&self, table: &str, retry: Option<u32>) -> Result<EmbeddingReport, Error> {
+    async fn generate_embeddings_linked(
+        &self,
+        table: &str,
+        retry: Option<u32>,
+    ) -> Result<EmbeddingReport, Error> {
         self.generate_embeddings_now(table).await
     }
 
     #[background_job(wal.flush, target = "wal", fields(job.attempt = retry))]
     async fn flush_wal_job(&self, retry: Option<u32>) -> Result<(), Error> {
-        self.blocking(|database| Ok(database.storage().flush_wal(true)?)).await
+        self.blocking(|database| Ok(database.storage().flush_wal(true)?))
+            .await
     }
 
     #[background_job(wal.flush, target = "wal", parent = link, fields(job.attempt = retry))]
     async fn flush_wal_linked(&self, retry: Option<u32>) -> Result<(), Error> {
-        self.blocking(|database| Ok(database.storage().flush_wal(true)?)).await
+        self.blocking(|database| Ok(database.storage().flush_wal(true)?))
+            .await
     }
 
     #[background_job(db.compact, cf, fields(job.attempt = retry))]
     async fn compact_job(&self, cf: &str, retry: Option<u32>) -> Result<(), Error> {
         let cf = cf.to_owned();
-        self.blocking(move |database| Ok(database.storage().compact(&cf)?)).await
+        self.blocking(move |database| Ok(database.storage().compact(&cf)?))
+            .await
     }
 
     #[background_job(db.compact, cf, parent = link, fields(job.attempt = retry))]
     async fn compact_linked(&self, cf: &str, retry: Option<u32>) -> Result<(), Error> {
         let cf = cf.to_owned();
-        self.blocking(move |database| Ok(database.storage().compact(&cf)?)).await
+        self.blocking(move |database| Ok(database.storage().compact(&cf)?))
+            .await
     }
 
     /// Does what waits for the disk where it holds nobody up, in the same context; here, where there is no tokio.

@@ -35,12 +35,20 @@ fn stored(db: &Database, family: &str) -> usize {
 #[test]
 fn an_entity_is_found_by_id_key_and_field() {
     let (_dir, db) = temporary();
-    let id = db.insert("articles", &json!({ "slug": "a", "year": 2024 })).unwrap();
+    let id = db
+        .insert("articles", &json!({ "slug": "a", "year": 2024 }))
+        .unwrap();
     assert_eq!(db.get("articles", id).unwrap().unwrap().data["slug"], "a");
     assert_eq!(db.lookup("articles", "a").unwrap().unwrap().id, id);
     assert_eq!(db.find("articles", "year", 2024..=2024).unwrap()[0].id, id);
     assert_eq!(db.lookup("articles", "b").unwrap(), None);
-    assert_eq!(db.scan("articles").unwrap().map(|entity| entity.unwrap().id).collect::<Vec<_>>(), [id]);
+    assert_eq!(
+        db.scan("articles")
+            .unwrap()
+            .map(|entity| entity.unwrap().id)
+            .collect::<Vec<_>>(),
+        [id]
+    );
 }
 
 #[test]
@@ -48,17 +56,31 @@ fn one_key_makes_one_id_in_every_database() {
     let (_dir, db) = temporary();
     let (_other_dir, other) = temporary();
     let id = db.insert("articles", &json!({ "slug": "a" })).unwrap();
-    assert_eq!(other.insert("articles", &json!({ "slug": "a" })).unwrap(), id);
+    assert_eq!(
+        other.insert("articles", &json!({ "slug": "a" })).unwrap(),
+        id
+    );
     assert_eq!(id.get_version_num(), 5);
 }
 
 #[test]
 fn a_taken_key_is_refused_by_insert_and_replaced_by_upsert() {
     let (_dir, db) = temporary();
-    let id = db.insert("articles", &json!({ "slug": "a", "year": 1 })).unwrap();
-    let error = db.insert("articles", &json!({ "slug": "a", "year": 2 })).unwrap_err();
-    assert!(matches!(error, Error::Exists { id: existing, .. } if existing == id), "{error:?}");
-    assert_eq!(db.upsert("articles", &json!({ "slug": "a", "year": 3 })).unwrap(), id);
+    let id = db
+        .insert("articles", &json!({ "slug": "a", "year": 1 }))
+        .unwrap();
+    let error = db
+        .insert("articles", &json!({ "slug": "a", "year": 2 }))
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::Exists { id: existing, .. } if existing == id),
+        "{error:?}"
+    );
+    assert_eq!(
+        db.upsert("articles", &json!({ "slug": "a", "year": 3 }))
+            .unwrap(),
+        id
+    );
     assert!(db.find("articles", "year", 1..=2).unwrap().is_empty());
     assert_eq!(db.find("articles", "year", 3..).unwrap().len(), 1);
 }
@@ -66,9 +88,13 @@ fn a_taken_key_is_refused_by_insert_and_replaced_by_upsert() {
 #[test]
 fn an_update_keeps_the_creation_time_and_moves_the_index_entry() {
     let (_dir, db) = temporary();
-    let id = db.insert("articles", &json!({ "slug": "a", "year": 1, "body": "x" })).unwrap();
+    let id = db
+        .insert("articles", &json!({ "slug": "a", "year": 1, "body": "x" }))
+        .unwrap();
     let created = db.get("articles", id).unwrap().unwrap().created_at;
-    let updated = db.update("articles", id, &json!({ "year": 2, "body": null })).unwrap();
+    let updated = db
+        .update("articles", id, &json!({ "year": 2, "body": null }))
+        .unwrap();
     assert_eq!(updated.data, json!({ "slug": "a", "year": 2 }));
     assert_eq!(updated.created_at, created);
     assert!(updated.updated_at >= created);
@@ -81,15 +107,26 @@ fn an_update_cannot_change_the_key_nor_break_the_schema_nor_make_an_entity() {
     let (_dir, db) = temporary();
     let id = db.insert("articles", &json!({ "slug": "a" })).unwrap();
     let fails = |id, changes| db.update("articles", id, &changes).unwrap_err();
-    assert!(matches!(fails(id, json!({ "slug": "b" })), Error::KeyChanged { .. }));
-    assert!(matches!(fails(id, json!({ "year": "x" })), Error::Entity(_)));
-    assert!(matches!(fails(Uuid::nil(), json!({})), Error::NotFound { .. }));
+    assert!(matches!(
+        fails(id, json!({ "slug": "b" })),
+        Error::KeyChanged { .. }
+    ));
+    assert!(matches!(
+        fails(id, json!({ "year": "x" })),
+        Error::Entity(_)
+    ));
+    assert!(matches!(
+        fails(Uuid::nil(), json!({})),
+        Error::NotFound { .. }
+    ));
 }
 
 #[test]
 fn a_deleted_entity_is_found_by_nothing_and_its_key_is_free() {
     let (_dir, db) = temporary();
-    let id = db.insert("articles", &json!({ "slug": "a", "year": 1, "body": "x" })).unwrap();
+    let id = db
+        .insert("articles", &json!({ "slug": "a", "year": 1, "body": "x" }))
+        .unwrap();
     assert!(db.delete("articles", id).unwrap());
     assert!(!db.delete("articles", id).unwrap());
     assert_eq!(db.get("articles", id).unwrap(), None);
@@ -104,11 +141,19 @@ fn a_deleted_entity_is_found_by_nothing_and_its_key_is_free() {
 #[test]
 fn a_purged_entity_leaves_nothing() {
     let (_dir, db) = temporary();
-    let id = db.insert("articles", &json!({ "slug": "a", "year": 1, "body": "x" })).unwrap();
+    let id = db
+        .insert("articles", &json!({ "slug": "a", "year": 1, "body": "x" }))
+        .unwrap();
     db.delete("articles", id).unwrap();
     assert!(db.purge("articles", id).unwrap());
     assert!(!db.purge("articles", id).unwrap());
-    for family in [ENTITIES, KEY_INDEX, FIELD_INDEX, PENDING_EMBEDDINGS, EMBEDDINGS] {
+    for family in [
+        ENTITIES,
+        KEY_INDEX,
+        FIELD_INDEX,
+        PENDING_EMBEDDINGS,
+        EMBEDDINGS,
+    ] {
         assert_eq!(stored(&db, family), 0, "{family}");
     }
 }
@@ -117,33 +162,61 @@ fn a_purged_entity_leaves_nothing() {
 fn a_batch_with_one_bad_entity_writes_none() {
     let (_dir, db) = temporary();
     let bad = [json!({ "slug": "a" }), json!({ "slug": 1 })];
-    assert!(matches!(db.insert_batch("articles", &bad).unwrap_err(), Error::Entity(_)));
+    assert!(matches!(
+        db.insert_batch("articles", &bad).unwrap_err(),
+        Error::Entity(_)
+    ));
     let twice = [json!({ "slug": "a" }), json!({ "slug": "a" })];
-    assert!(matches!(db.insert_batch("articles", &twice).unwrap_err(), Error::Exists { .. }));
+    assert!(matches!(
+        db.insert_batch("articles", &twice).unwrap_err(),
+        Error::Exists { .. }
+    ));
     db.insert("articles", &json!({ "slug": "b" })).unwrap();
     let taken = [json!({ "slug": "a" }), json!({ "slug": "b" })];
-    assert!(matches!(db.insert_batch("articles", &taken).unwrap_err(), Error::Exists { .. }));
+    assert!(matches!(
+        db.insert_batch("articles", &taken).unwrap_err(),
+        Error::Exists { .. }
+    ));
     assert_eq!(db.count("articles").unwrap(), 1);
 }
 
 #[test]
 fn a_batch_gives_its_ids_in_order() {
     let (_dir, db) = temporary();
-    let ids = db.insert_batch("articles", &[json!({ "slug": "b" }), json!({ "slug": "a" })]).unwrap();
-    let slugs = db.get_batch("articles", &ids).unwrap().into_iter().map(|entity| entity.unwrap().data["slug"].clone());
+    let ids = db
+        .insert_batch(
+            "articles",
+            &[json!({ "slug": "b" }), json!({ "slug": "a" })],
+        )
+        .unwrap();
+    let slugs = db
+        .get_batch("articles", &ids)
+        .unwrap()
+        .into_iter()
+        .map(|entity| entity.unwrap().data["slug"].clone());
     assert_eq!(slugs.collect::<Vec<_>>(), ["b", "a"]);
 }
 
 #[test]
 fn tenants_see_their_own_entities_and_tables_only() {
     let (_dir, db) = temporary();
-    let id = db.insert("articles", &json!({ "slug": "a", "year": 1 })).unwrap();
+    let id = db
+        .insert("articles", &json!({ "slug": "a", "year": 1 }))
+        .unwrap();
     let other = db.for_tenant("default:x");
-    assert!(matches!(other.get("articles", id).unwrap_err(), Error::UnknownTable { .. }));
+    assert!(matches!(
+        other.get("articles", id).unwrap_err(),
+        Error::UnknownTable { .. }
+    ));
     register(&other);
     assert_eq!(other.get("articles", id).unwrap(), None);
     assert_eq!(other.lookup("articles", "a").unwrap(), None);
-    assert_ne!(other.insert("articles", &json!({ "slug": "a", "year": 1 })).unwrap(), id);
+    assert_ne!(
+        other
+            .insert("articles", &json!({ "slug": "a", "year": 1 }))
+            .unwrap(),
+        id
+    );
     assert_eq!(db.find("articles", "year", 0..).unwrap().len(), 1);
     assert_eq!(db.count("articles").unwrap(), 1);
     db.store_resource("r", b"mine").unwrap();
@@ -153,7 +226,9 @@ fn tenants_see_their_own_entities_and_tables_only() {
 #[test]
 fn schemas_are_there_after_reopening() {
     let (dir, db) = temporary();
-    let id = db.insert("articles", &json!({ "slug": "a", "year": 1 })).unwrap();
+    let id = db
+        .insert("articles", &json!({ "slug": "a", "year": 1 }))
+        .unwrap();
     db.close().unwrap();
     let db = Database::open(dir.path()).unwrap();
     assert_eq!(db.tables(), ["articles"]);
@@ -164,8 +239,14 @@ fn schemas_are_there_after_reopening() {
 fn an_unknown_table_is_answered_with_the_known_ones() {
     let (_dir, db) = temporary();
     let text = db.insert("artcles", &json!({})).unwrap_err().to_string();
-    assert!(text.contains("no table `artcles`") && text.contains("`articles`"), "{text}");
-    assert!(matches!(db.find("articles", "body", "a"..="b").unwrap_err(), Error::NotIndexed { .. }));
+    assert!(
+        text.contains("no table `artcles`") && text.contains("`articles`"),
+        "{text}"
+    );
+    assert!(matches!(
+        db.find("articles", "body", "a"..="b").unwrap_err(),
+        Error::NotIndexed { .. }
+    ));
 }
 
 #[test]
@@ -173,9 +254,11 @@ fn a_newly_indexed_field_is_indexed_for_what_is_already_there() {
     let (_dir, db) = temporary();
     db.register_schema("plain", &json!({})).unwrap();
     let id = db.insert("plain", &json!({ "size": 1.5 })).unwrap();
-    db.register_schema("plain", &json!({ "indexed_fields": ["size"] })).unwrap();
+    db.register_schema("plain", &json!({ "indexed_fields": ["size"] }))
+        .unwrap();
     assert_eq!(db.find("plain", "size", 1.0..2.0).unwrap()[0].id, id);
-    db.register_schema("plain", &json!({ "indexed_fields": [] })).unwrap();
+    db.register_schema("plain", &json!({ "indexed_fields": [] }))
+        .unwrap();
     assert_eq!(stored(&db, FIELD_INDEX), 0);
 }
 
@@ -189,12 +272,17 @@ fn a_schema_that_changes_beside_writers_leaves_indexes_that_agree() {
             threads.spawn(move || {
                 for n in 0..150 {
                     let slug = format!("{thread}-{}", n % 20);
-                    db.upsert("articles", &json!({ "slug": slug, "year": n, "size": n })).unwrap();
+                    db.upsert("articles", &json!({ "slug": slug, "year": n, "size": n }))
+                        .unwrap();
                 }
             });
         }
         for round in 0..10 {
-            let fields: &[&str] = if round % 2 == 0 { &["size"] } else { &["size", "year"] };
+            let fields: &[&str] = if round % 2 == 0 {
+                &["size"]
+            } else {
+                &["size", "year"]
+            };
             db.register_schema("articles", &schema(fields)).unwrap();
         }
     });
@@ -204,12 +292,21 @@ fn a_schema_that_changes_beside_writers_leaves_indexes_that_agree() {
 #[test]
 fn a_change_of_schema_cut_short_is_finished_by_the_next_open() {
     let (dir, db) = temporary();
-    db.insert("articles", &json!({ "slug": "a", "year": 1 })).unwrap();
+    db.insert("articles", &json!({ "slug": "a", "year": 1 }))
+        .unwrap();
     // What a crash leaves that came right after the schema was written.
     let schema = json!({ "key_field": "slug", "indexed_fields": ["slug"] });
     let mut batch = db.storage().batch();
-    batch.put(SCHEMAS, keys::schema_key("default", "articles"), schema.to_string()).unwrap();
-    batch.put(META, keys::unfinished_key("default", "articles"), [0]).unwrap();
+    batch
+        .put(
+            SCHEMAS,
+            keys::schema_key("default", "articles"),
+            schema.to_string(),
+        )
+        .unwrap();
+    batch
+        .put(META, keys::unfinished_key("default", "articles"), [0])
+        .unwrap();
     batch.commit().unwrap();
     drop(db);
     let db = Database::open(dir.path()).unwrap();
@@ -221,10 +318,16 @@ fn a_change_of_schema_cut_short_is_finished_by_the_next_open() {
 #[test]
 fn the_key_field_of_a_table_in_use_stays() {
     let (_dir, db) = temporary();
-    db.register_schema("articles", &json!({ "key_field": "year" })).unwrap();
+    db.register_schema("articles", &json!({ "key_field": "year" }))
+        .unwrap();
     db.insert("articles", &json!({ "year": 1 })).unwrap();
-    let error = db.register_schema("articles", &json!({ "key_field": "slug" })).unwrap_err();
-    assert!(matches!(error, Error::Schema(SchemaError::KeyFieldChanged { .. })), "{error:?}");
+    let error = db
+        .register_schema("articles", &json!({ "key_field": "slug" }))
+        .unwrap_err();
+    assert!(
+        matches!(error, Error::Schema(SchemaError::KeyFieldChanged { .. })),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -235,7 +338,11 @@ fn list_goes_on_after_the_last_id_of_the_page_before() {
     ids.sort_unstable();
     let first = db.list("articles", None, 3).unwrap();
     let second = db.list("articles", Some(first[2].id), 3).unwrap();
-    let seen: Vec<_> = first.iter().chain(&second).map(|entity| entity.id).collect();
+    let seen: Vec<_> = first
+        .iter()
+        .chain(&second)
+        .map(|entity| entity.id)
+        .collect();
     assert_eq!(seen, ids);
 }
 

@@ -90,7 +90,10 @@ impl Database {
         self.generate_embeddings_now(table).await
     }
 
-    pub(super) async fn generate_embeddings_now(&self, table: &str) -> Result<EmbeddingReport, Error> {
+    pub(super) async fn generate_embeddings_now(
+        &self,
+        table: &str,
+    ) -> Result<EmbeddingReport, Error> {
         let mut report = EmbeddingReport::default();
         let mut schema = self.schema(table)?;
         let mut page = self.pending_page(table, None)?;
@@ -126,7 +129,9 @@ impl Database {
         for field in self.embedded_fields(&*self.schema(table)?) {
             let _saving = field.slot.save();
             let reading = self.loaded(table, &field)?;
-            let Some(loaded) = reading.loaded() else { continue };
+            let Some(loaded) = reading.loaded() else {
+                continue;
+            };
             let (generation, bytes) = (loaded.generation, loaded.index.to_bytes()?);
             vectors += loaded.index.len();
             // Changes need not wait for the disk: a file that they overtake is stale, and known to be.
@@ -147,7 +152,10 @@ impl Database {
     pub(super) fn load_index_now(&self, table: &str) -> Result<usize, Error> {
         let mut vectors = 0;
         for field in self.embedded_fields(&*self.schema(table)?) {
-            vectors += self.loaded(table, &field)?.loaded().map_or(0, |loaded| loaded.index.len());
+            vectors += self
+                .loaded(table, &field)?
+                .loaded()
+                .map_or(0, |loaded| loaded.index.len());
         }
         Ok(vectors)
     }
@@ -238,7 +246,9 @@ impl Database {
             if !schema.embedding_fields().contains(&field) {
                 self.forget_vectors(table, &self.field(table, &field))?;
             }
-            rest = all.clone().after_prefix(keys::field_prefix(&self.tenant, table, &field));
+            rest = all
+                .clone()
+                .after_prefix(keys::field_prefix(&self.tenant, table, &field));
         }
         Ok(())
     }
@@ -257,7 +267,10 @@ impl Database {
         // Without a generation no file counts.
         batch.delete(META, self.generation_key(table, &field.name))?;
         batch.commit()?;
-        Ok(saved::remove(&saved::path(self.storage().path(), &self.index_name(table, &field.name)))?)
+        Ok(saved::remove(&saved::path(
+            self.storage().path(),
+            &self.index_name(table, &field.name),
+        ))?)
     }
 
     /// Makes the vector indexes of every table from the stored vectors, read `page` at a time, beside live reads and
@@ -271,13 +284,28 @@ impl Database {
         for table in self.tables() {
             for field in self.embedded_fields(&*self.schema(&table)?) {
                 let before = report;
-                let stored = Stored { database: self, table: &table, field: &field.name, page };
-                let mut rebuild = Rebuild { stored, tell, before, report };
+                let stored = Stored {
+                    database: self,
+                    table: &table,
+                    field: &field.name,
+                    page,
+                };
+                let mut rebuild = Rebuild {
+                    stored,
+                    tell,
+                    before,
+                    report,
+                };
                 let made = field.slot.make(&mut rebuild);
                 report = rebuild.report;
                 match made {
                     Ok(()) => {}
-                    Err(Stopped::Cancelled) => return Ok(IndexReport { cancelled: true, ..report }),
+                    Err(Stopped::Cancelled) => {
+                        return Ok(IndexReport {
+                            cancelled: true,
+                            ..report
+                        });
+                    }
                     Err(Stopped::Failed(error)) => return Err(error),
                 }
             }
@@ -295,13 +323,20 @@ impl Database {
         let mut report = IndexReport::default();
         let mut done = 0;
         for field in self.embedded_fields(&*self.schema(table)?) {
-            let mut stored = Stored { database: self, table, field: &field.name, page };
+            let mut stored = Stored {
+                database: self,
+                table,
+                field: &field.name,
+                page,
+            };
             let (mut last, mut ended) = (None, false);
             while !ended {
                 // Vectors change under the lock of their index only: what is read here is what it must hold.
                 let reading = self.loaded(table, &field)?;
                 let vectors = stored.next_page(&mut last)?;
-                let Some(loaded) = reading.loaded() else { continue };
+                let Some(loaded) = reading.loaded() else {
+                    continue;
+                };
                 for (id, vector) in &vectors {
                     match vectors::check_dimensions(self.dimensions(), vector) {
                         Ok(()) => report.missing += usize::from(!loaded.index.holds(*id, vector)),
@@ -311,19 +346,31 @@ impl Database {
                 drop(reading);
                 (ended, done) = (vectors.len() < page, done + vectors.len());
                 if tell(done).is_break() {
-                    return Ok(IndexReport { cancelled: true, ..report });
+                    return Ok(IndexReport {
+                        cancelled: true,
+                        ..report
+                    });
                 }
             }
             (last, ended) = (None, false);
             while !ended {
                 let reading = self.loaded(table, &field)?;
-                let Some(loaded) = reading.loaded() else { continue };
+                let Some(loaded) = reading.loaded() else {
+                    continue;
+                };
                 let ids = loaded.index.ids_after(last, page);
-                report.stale += stored.vectors(&ids)?.iter().filter(|vector| vector.is_none()).count();
+                report.stale += stored
+                    .vectors(&ids)?
+                    .iter()
+                    .filter(|vector| vector.is_none())
+                    .count();
                 drop(reading);
                 (last, ended, done) = (ids.last().copied(), ids.len() < page, done + ids.len());
                 if tell(done).is_break() {
-                    return Ok(IndexReport { cancelled: true, ..report });
+                    return Ok(IndexReport {
+                        cancelled: true,
+                        ..report
+                    });
                 }
             }
         }
@@ -344,11 +391,21 @@ impl Database {
         }
         let generation = Uuid::now_v7();
         if !fields.is_empty() {
-            batch.delete(PENDING_EMBEDDINGS, keys::entity_key(&self.tenant, schema.table(), id))?;
+            batch.delete(
+                PENDING_EMBEDDINGS,
+                keys::entity_key(&self.tenant, schema.table(), id),
+            )?;
         }
         for field in &fields {
-            batch.delete(EMBEDDINGS, keys::embedding_key(&self.tenant, schema.table(), &field.name, id))?;
-            batch.put(META, self.generation_key(schema.table(), &field.name), generation.as_bytes())?;
+            batch.delete(
+                EMBEDDINGS,
+                keys::embedding_key(&self.tenant, schema.table(), &field.name, id),
+            )?;
+            batch.put(
+                META,
+                self.generation_key(schema.table(), &field.name),
+                generation.as_bytes(),
+            )?;
         }
         batch.commit()?;
         for slot in &mut slots {
@@ -358,17 +415,30 @@ impl Database {
     }
 
     /// The next entities that wait for vectors, with what is stored of them.
-    fn pending_page(&self, table: &str, after: Option<Uuid>) -> Result<Vec<(Uuid, Option<Record>)>, Error> {
+    fn pending_page(
+        &self,
+        table: &str,
+        after: Option<Uuid>,
+    ) -> Result<Vec<(Uuid, Option<Record>)>, Error> {
         let all = ScanRange::prefix(keys::table_prefix(&self.tenant, table));
         let range = match after {
             Some(id) => all.after(keys::entity_key(&self.tenant, table, id)),
             None => all,
         };
         let marks = self.storage().scan(PENDING_EMBEDDINGS, range)?.take(PAGE);
-        let id = |mark: Result<(Box<[u8]>, _), _>| Ok(keys::parse_entity_key(&mark.map_err(Error::from)?.0)?.2);
+        let id = |mark: Result<(Box<[u8]>, _), _>| {
+            Ok(keys::parse_entity_key(&mark.map_err(Error::from)?.0)?.2)
+        };
         let ids = marks.map(id).collect::<Result<Vec<_>, Error>>()?;
         let records = self.records(table, &ids)?;
-        Ok(ids.into_iter().zip(records.into_iter().map(|record| record.filter(|record| !record.deleted))).collect())
+        Ok(ids
+            .into_iter()
+            .zip(
+                records
+                    .into_iter()
+                    .map(|record| record.filter(|record| !record.deleted)),
+            )
+            .collect())
     }
 
     /// Stores the vectors of entities that still have the texts they were made from. Gives the number of those.
@@ -411,7 +481,10 @@ impl Database {
                 }
             }
             if complete {
-                batch.delete(PENDING_EMBEDDINGS, keys::entity_key(&self.tenant, table, *id))?;
+                batch.delete(
+                    PENDING_EMBEDDINGS,
+                    keys::entity_key(&self.tenant, table, *id),
+                )?;
                 embedded += 1;
             }
         }
@@ -423,7 +496,11 @@ impl Database {
             }
         }
         for field in &fields {
-            batch.put(META, self.generation_key(table, &field.name), generation.as_bytes())?;
+            batch.put(
+                META,
+                self.generation_key(table, &field.name),
+                generation.as_bytes(),
+            )?;
         }
         batch.commit()?;
         for (position, slot) in slots.iter_mut().enumerate() {
@@ -457,14 +534,31 @@ impl Database {
         let ids: Vec<Uuid> = found.iter().map(|neighbour| neighbour.id).collect();
         let hit = |(neighbour, record): (Neighbour, Option<Record>)| {
             let record = record.filter(|record| !record.deleted)?;
-            Some(Hit { entity: record.into_entity(neighbour.id), distance: neighbour.distance })
+            Some(Hit {
+                entity: record.into_entity(neighbour.id),
+                distance: neighbour.distance,
+            })
         };
-        Ok(found.into_iter().zip(self.records(table, &ids)?).filter_map(hit).collect())
+        Ok(found
+            .into_iter()
+            .zip(self.records(table, &ids)?)
+            .filter_map(hit)
+            .collect())
     }
 
-    fn nearest_in(&self, table: &str, field: &Field, vector: &[f32], k: usize) -> Result<Vec<Neighbour>, Error> {
+    fn nearest_in(
+        &self,
+        table: &str,
+        field: &Field,
+        vector: &[f32],
+        k: usize,
+    ) -> Result<Vec<Neighbour>, Error> {
         let reading = self.loaded(table, field)?;
-        Ok(reading.loaded().map(|loaded| loaded.index.search(vector, k)).transpose()?.unwrap_or_default())
+        Ok(reading
+            .loaded()
+            .map(|loaded| loaded.index.search(vector, k))
+            .transpose()?
+            .unwrap_or_default())
     }
 
     /// The nearest vectors of a field whose entities the filter keeps: asked for more and more of the nearest, until
@@ -486,7 +580,9 @@ impl Database {
             for page in found.chunks(PAGE) {
                 let ids: Vec<Uuid> = page.iter().map(|neighbour| neighbour.id).collect();
                 for (neighbour, record) in page.iter().zip(self.records(table, &ids)?) {
-                    let entity = record.filter(|record| !record.deleted).map(|record| record.into_entity(neighbour.id));
+                    let entity = record
+                        .filter(|record| !record.deleted)
+                        .map(|record| record.into_entity(neighbour.id));
                     if kept.len() < k && entity.is_some_and(|entity| filter(&entity)) {
                         kept.push(*neighbour);
                     }
@@ -510,7 +606,8 @@ impl Database {
             return Ok(());
         }
         let table = schema.table().to_owned();
-        self.blocking(move |database| database.load_index_now(&table).map(drop)).await
+        self.blocking(move |database| database.load_index_now(&table).map(drop))
+            .await
     }
 
     /// The index of a field, brought into memory if it is not there.
@@ -521,12 +618,19 @@ impl Database {
                 return Ok(reading);
             }
             drop(reading);
-            field.slot.load(&mut Stored { database: self, table, field: &field.name, page: PAGE })?;
+            field.slot.load(&mut Stored {
+                database: self,
+                table,
+                field: &field.name,
+                page: PAGE,
+            })?;
         }
     }
 
     fn generation(&self, table: &str, field: &str) -> Result<Option<Uuid>, Error> {
-        let bytes = self.storage().get(META, self.generation_key(table, field))?;
+        let bytes = self
+            .storage()
+            .get(META, self.generation_key(table, field))?;
         Ok(bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok()))
     }
 
@@ -540,13 +644,25 @@ impl Database {
     }
 
     fn embedded_fields(&self, schema: &Schema) -> Vec<Field> {
-        schema.embedding_fields().iter().map(|name| self.field(schema.table(), name)).collect()
+        schema
+            .embedding_fields()
+            .iter()
+            .map(|name| self.field(schema.table(), name))
+            .collect()
     }
 
     fn field(&self, table: &str, name: &str) -> Field {
-        let mut slots = self.core.vectors.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self
+            .core
+            .vectors
+            .slots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let slot = Arc::clone(slots.entry(self.index_name(table, name)).or_default());
-        Field { name: name.to_owned(), slot }
+        Field {
+            name: name.to_owned(),
+            slot,
+        }
     }
 
     fn embedder(&self) -> &BatchEmbedder {
@@ -569,9 +685,12 @@ fn nearest_of(mut found: Vec<Neighbour>, k: usize) -> Vec<Neighbour> {
 
 /// The texts to embed, in the order of entities and, for each, of fields.
 fn texts_of(schema: &Schema, page: &[(Uuid, Option<Record>)]) -> Vec<String> {
-    let texts = page
-        .iter()
-        .flat_map(|(_, record)| schema.embedding_fields().iter().filter_map(|field| text_of(record.as_ref(), field)));
+    let texts = page.iter().flat_map(|(_, record)| {
+        schema
+            .embedding_fields()
+            .iter()
+            .filter_map(|field| text_of(record.as_ref(), field))
+    });
     texts.map(str::to_owned).collect()
 }
 

@@ -62,7 +62,13 @@ impl BatchEmbedder {
     /// Requests of as many texts, and as many at a time, as the provider allows.
     pub fn new(provider: Arc<dyn EmbeddingProvider>) -> Self {
         let (texts, requests) = (provider.request_size(), provider.concurrency());
-        Self { provider, request_size: 1, concurrency: 1 }.request_size(texts).concurrency(requests)
+        Self {
+            provider,
+            request_size: 1,
+            concurrency: 1,
+        }
+        .request_size(texts)
+        .concurrency(requests)
     }
 
     /// The most texts in one request.
@@ -90,7 +96,10 @@ impl BatchEmbedder {
     /// The first failure, when every request failed.
     #[background_job(embedding.generate, target = "batch", batch_size = texts.len())]
     pub async fn embed_batch(&self, texts: &[String]) -> Result<EmbeddedBatch, EmbeddingError> {
-        let requests = texts.chunks(self.request_size).map(|texts| self.request_in_parts(texts)).collect::<Vec<_>>();
+        let requests = texts
+            .chunks(self.request_size)
+            .map(|texts| self.request_in_parts(texts))
+            .collect::<Vec<_>>();
         let mut answers = stream::iter(requests).buffered(self.concurrency);
         let mut batch = EmbeddedBatch::default();
         while let Some(parts) = answers.next().await {
@@ -117,7 +126,10 @@ impl BatchEmbedder {
     }
 
     /// One request, or halves of it where the provider refuses its texts: how many texts each had, and the answer.
-    async fn request_in_parts(&self, texts: &[String]) -> Vec<(usize, Result<Vec<Vec<f32>>, EmbeddingError>)> {
+    async fn request_in_parts(
+        &self,
+        texts: &[String],
+    ) -> Vec<(usize, Result<Vec<Vec<f32>>, EmbeddingError>)> {
         let mut waiting = vec![texts];
         let mut answers = Vec::new();
         let (mut taken, mut refused) = (false, 0);
@@ -143,14 +155,23 @@ impl BatchEmbedder {
     }
 
     fn check(&self, texts: usize, vectors: &[Vec<f32>]) -> Result<(), EmbeddingError> {
-        let wrong =
-            |expected, found| EmbeddingError::WrongShape { provider: self.provider.name().to_owned(), expected, found };
+        let wrong = |expected, found| EmbeddingError::WrongShape {
+            provider: self.provider.name().to_owned(),
+            expected,
+            found,
+        };
         if vectors.len() != texts {
-            return Err(wrong(format!("{texts} vectors"), format!("{}", vectors.len())));
+            return Err(wrong(
+                format!("{texts} vectors"),
+                format!("{}", vectors.len()),
+            ));
         }
         let dimensions = self.provider.dimensions();
         match vectors.iter().find(|vector| vector.len() != dimensions) {
-            Some(vector) => Err(wrong(format!("{dimensions} dimensions"), format!("{}", vector.len()))),
+            Some(vector) => Err(wrong(
+                format!("{dimensions} dimensions"),
+                format!("{}", vector.len()),
+            )),
             None if vectors.iter().flatten().all(|number| number.is_finite()) => Ok(()),
             None => Err(wrong("finite numbers".to_owned(), "others".to_owned())),
         }
@@ -186,7 +207,10 @@ mod tests {
                 self.most.fetch_max(running, Ordering::Relaxed);
                 let first: u64 = texts[0].parse().unwrap_or_default();
                 // Later requests answer sooner.
-                tokio::time::sleep(std::time::Duration::from_millis(20_u64.saturating_sub(first))).await;
+                tokio::time::sleep(std::time::Duration::from_millis(
+                    20_u64.saturating_sub(first),
+                ))
+                .await;
                 self.running.fetch_sub(1, Ordering::Relaxed);
                 let number = |text: &String| Ok(vec![text.parse::<f32>()?]);
                 let failed = |source: std::num::ParseFloatError| EmbeddingError::Provider {
@@ -194,23 +218,36 @@ mod tests {
                     kind: "parse".into(),
                     source: source.into(),
                 };
-                texts.iter().map(number).collect::<Result<_, _>>().map_err(failed)
+                texts
+                    .iter()
+                    .map(number)
+                    .collect::<Result<_, _>>()
+                    .map_err(failed)
             })
         }
     }
 
     fn embed(texts: &[&str], embedder: &BatchEmbedder) -> Result<EmbeddedBatch, EmbeddingError> {
         let texts: Vec<String> = texts.iter().map(ToString::to_string).collect();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
         runtime.block_on(embedder.embed_batch(&texts))
     }
 
     #[test]
     fn results_keep_the_order_of_the_texts_and_requests_their_bound() {
         let provider = Arc::new(Numbers::default());
-        let embedder = BatchEmbedder::new(provider.clone()).request_size(2).concurrency(2);
+        let embedder = BatchEmbedder::new(provider.clone())
+            .request_size(2)
+            .concurrency(2);
         let batch = embed(&["1", "2", "3", "4", "5", "6", "7"], &embedder).unwrap();
-        let numbers: Vec<f32> = batch.vectors.into_iter().map(|vector| vector.unwrap()[0]).collect();
+        let numbers: Vec<f32> = batch
+            .vectors
+            .into_iter()
+            .map(|vector| vector.unwrap()[0])
+            .collect();
         assert_eq!(numbers, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
         assert_eq!(provider.most.load(Ordering::Relaxed), 2);
     }
@@ -260,7 +297,11 @@ mod tests {
             #[expect(clippy::cast_precision_loss, reason = "texts here are short")]
             let vectors = texts.iter().map(|text| vec![text.len() as f32]).collect();
             let is_long = texts.iter().any(|text| text.len() > 3);
-            Box::pin(std::future::ready(if is_long { Err(refused) } else { Ok(vectors) }))
+            Box::pin(std::future::ready(if is_long {
+                Err(refused)
+            } else {
+                Ok(vectors)
+            }))
         }
     }
 
@@ -305,7 +346,10 @@ mod tests {
     #[test]
     fn vectors_that_cannot_be_compared_are_refused() {
         let error = embed(&["1"], &BatchEmbedder::new(Arc::new(Infinite))).unwrap_err();
-        assert!(matches!(error, EmbeddingError::WrongShape { .. }), "{error:?}");
+        assert!(
+            matches!(error, EmbeddingError::WrongShape { .. }),
+            "{error:?}"
+        );
     }
 
     #[derive(Debug)]
@@ -328,6 +372,9 @@ mod tests {
     #[test]
     fn vectors_of_another_length_are_refused() {
         let error = embed(&["1"], &BatchEmbedder::new(Arc::new(Short))).unwrap_err();
-        assert!(matches!(error, EmbeddingError::WrongShape { .. }), "{error:?}");
+        assert!(
+            matches!(error, EmbeddingError::WrongShape { .. }),
+            "{error:?}"
+        );
     }
 }

@@ -156,15 +156,23 @@ impl HttpEmbeddings {
     /// [`EmbeddingError::Provider`] of the kind `configuration`: the endpoint is no URL, the key cannot be sent in a
     /// header, or the system's certificates cannot be read.
     pub fn new(options: HttpEmbeddingsOptions) -> Result<Self, EmbeddingError> {
-        let wrong = |source: Box<dyn std::error::Error + Send + Sync>| failure(&options.model, "configuration", source);
-        let endpoint: Uri = options.endpoint.parse().map_err(|error| wrong(Box::new(error)))?;
+        let wrong = |source: Box<dyn std::error::Error + Send + Sync>| {
+            failure(&options.model, "configuration", source)
+        };
+        let endpoint: Uri = options
+            .endpoint
+            .parse()
+            .map_err(|error| wrong(Box::new(error)))?;
         if !matches!(endpoint.scheme_str(), Some("http" | "https")) {
-            return Err(wrong("the endpoint must begin with http:// or https://".into()));
+            return Err(wrong(
+                "the endpoint must begin with http:// or https://".into(),
+            ));
         }
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(key) = &options.api_key {
-            let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|error| wrong(Box::new(error)))?;
+            let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
+                .map_err(|error| wrong(Box::new(error)))?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
@@ -183,10 +191,19 @@ impl HttpEmbeddings {
                 .map_err(|error| wrong(Box::new(error)))?
                 .with_root_certificates(rustls::RootCertStore::empty())
                 .with_no_client_auth();
-            HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build()
+            HttpsConnectorBuilder::new()
+                .with_tls_config(config)
+                .https_or_http()
+                .enable_http1()
+                .build()
         };
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { options, endpoint, headers, client })
+        Ok(Self {
+            options,
+            endpoint,
+            headers,
+            client,
+        })
     }
 
     async fn embed_texts(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
@@ -195,18 +212,27 @@ impl HttpEmbeddings {
         for _ in 1..self.options.attempts {
             match self.attempt(&body, texts.len()).await {
                 Ok(vectors) => return Ok(vectors),
-                Err(Refusal { error, again: Again::Never }) => return Err(error),
-                Err(Refusal { again: Again::After(asked), .. }) => {
+                Err(Refusal {
+                    error,
+                    again: Again::Never,
+                }) => return Err(error),
+                Err(Refusal {
+                    again: Again::After(asked),
+                    ..
+                }) => {
                     tokio::time::sleep(asked.unwrap_or(wait).min(LONGEST_WAIT)).await;
                     wait = wait.saturating_mul(2);
                 }
             }
         }
-        self.attempt(&body, texts.len()).await.map_err(|refusal| refusal.error)
+        self.attempt(&body, texts.len())
+            .await
+            .map_err(|refusal| refusal.error)
     }
 
     fn body(&self, texts: &[String]) -> Vec<u8> {
-        let mut body = json!({ "model": self.options.model, "input": texts, "encoding_format": "float" });
+        let mut body =
+            json!({ "model": self.options.model, "input": texts, "encoding_format": "float" });
         if self.options.request_dimensions {
             body["dimensions"] = json!(self.options.dimensions);
         }
@@ -214,8 +240,10 @@ impl HttpEmbeddings {
     }
 
     async fn attempt(&self, body: &[u8], texts: usize) -> Result<Vec<Vec<f32>>, Refusal> {
-        let later =
-            |kind, source| Refusal { error: failure(&self.options.model, kind, source), again: Again::After(None) };
+        let later = |kind, source| Refusal {
+            error: failure(&self.options.model, kind, source),
+            again: Again::After(None),
+        };
         let exchange = async {
             let mut request = Request::new(Full::new(Cursor::new(body.to_vec())));
             *request.method_mut() = http::Method::POST;
@@ -226,7 +254,10 @@ impl HttpEmbeddings {
                 request.headers_mut().insert(BAGGAGE, baggage);
             }
             let (head, body) = self.client.request(request).await?.into_parts();
-            let body = Limited::new(body, LONGEST_ANSWER).collect().await?.to_bytes();
+            let body = Limited::new(body, LONGEST_ANSWER)
+                .collect()
+                .await?
+                .to_bytes();
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>((head, body))
         };
         let (head, body) = match tokio::time::timeout(self.options.timeout, exchange).await {
@@ -237,10 +268,19 @@ impl HttpEmbeddings {
         if head.status != StatusCode::OK {
             return Err(self.refused(head.status, &head.headers));
         }
-        let malformed = || failure(&self.options.model, "malformed_answer", "no vectors where they should be".into());
+        let malformed = || {
+            failure(
+                &self.options.model,
+                "malformed_answer",
+                "no vectors where they should be".into(),
+            )
+        };
         let answer: Option<Value> = serde_json::from_slice(&body).ok();
         let vectors = answer.as_ref().and_then(|answer| vectors_in(answer, texts));
-        vectors.ok_or_else(|| Refusal { error: malformed(), again: Again::Never })
+        vectors.ok_or_else(|| Refusal {
+            error: malformed(),
+            again: Again::Never,
+        })
     }
 
     fn refused(&self, status: StatusCode, headers: &HeaderMap) -> Refusal {
@@ -248,12 +288,22 @@ impl HttpEmbeddings {
             StatusCode::TOO_MANY_REQUESTS => "rate_limited".into(),
             status => status.as_str().to_owned().into(),
         };
-        let error = failure(&self.options.model, kind, format!("the endpoint answered {status}").into());
+        let error = failure(
+            &self.options.model,
+            kind,
+            format!("the endpoint answered {status}").into(),
+        );
         let may_pass = status == StatusCode::TOO_MANY_REQUESTS
             || status == StatusCode::REQUEST_TIMEOUT
             || status.is_server_error();
-        let asked = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        let again = if may_pass { Again::After(asked.map(Duration::from_secs)) } else { Again::Never };
+        let asked = headers
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let again = if may_pass {
+            Again::After(asked.map(Duration::from_secs))
+        } else {
+            Again::Never
+        };
         Refusal { error, again }
     }
 }
@@ -294,7 +344,10 @@ impl EmbeddingProvider for HttpEmbeddings {
 
 impl fmt::Debug for HttpEmbeddings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("HttpEmbeddings").field("options", &self.options).finish_non_exhaustive()
+        formatter
+            .debug_struct("HttpEmbeddings")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
     }
 }
 
@@ -309,7 +362,11 @@ fn failure(
     kind: impl Into<Cow<'static, str>>,
     source: Box<dyn std::error::Error + Send + Sync>,
 ) -> EmbeddingError {
-    EmbeddingError::Provider { provider: model.to_owned(), kind: kind.into(), source }
+    EmbeddingError::Provider {
+        provider: model.to_owned(),
+        kind: kind.into(),
+        source,
+    }
 }
 
 /// The vectors of an answer in the order of their indexes; `None` unless there is exactly one for each text.
@@ -321,9 +378,18 @@ fn vectors_in(answer: &Value, texts: usize) -> Option<Vec<Vec<f32>>> {
             Some(index) => usize::try_from(index.as_u64()?).ok()?,
             None => position,
         };
-        #[expect(clippy::cast_possible_truncation, reason = "vectors are f32 everywhere")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "vectors are f32 everywhere"
+        )]
         let number = |number: &Value| Some(number.as_f64()? as f32);
-        *vectors.get_mut(index)? = Some(item.get("embedding")?.as_array()?.iter().map(number).collect::<Option<_>>()?);
+        *vectors.get_mut(index)? = Some(
+            item.get("embedding")?
+                .as_array()?
+                .iter()
+                .map(number)
+                .collect::<Option<_>>()?,
+        );
     }
     vectors.into_iter().collect()
 }

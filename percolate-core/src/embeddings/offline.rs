@@ -23,7 +23,9 @@ impl OfflineEmbeddings {
 
     /// Vectors of another length, at least 1. The shorter, the more words fall on one place.
     pub const fn with_dimensions(dimensions: usize) -> Self {
-        Self { dimensions: if dimensions == 0 { 1 } else { dimensions } }
+        Self {
+            dimensions: if dimensions == 0 { 1 } else { dimensions },
+        }
     }
 
     /// The vector of one text; all zeros when it holds no letter and no digit.
@@ -40,7 +42,10 @@ impl OfflineEmbeddings {
     pub fn vector(&self, text: &str) -> Vec<f32> {
         let mut vector = vec![0.0; self.dimensions];
         let mut marked = Vec::new();
-        for word in text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        for word in text
+            .split(|letter: char| !letter.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+        {
             let word = word.to_lowercase();
             self.add(&mut vector, b'w', word.as_bytes(), WORD);
             marked.clear();
@@ -95,7 +100,11 @@ fn dampen(vector: &mut [f32]) {
 }
 
 fn normalise(vector: &mut [f32]) {
-    let length = vector.iter().map(|number| number * number).sum::<f32>().sqrt();
+    let length = vector
+        .iter()
+        .map(|number| number * number)
+        .sum::<f32>()
+        .sqrt();
     if length > 0.0 {
         for number in vector {
             *number /= length;
@@ -106,7 +115,9 @@ fn normalise(vector: &mut [f32]) {
 /// FNV-1a, its bits mixed once more so that the low ones are as good as the high ones.
 fn hash(kind: u8, feature: &[u8]) -> u64 {
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    let hash = feature.iter().fold(step(0xcbf2_9ce4_8422_2325, &kind), step);
+    let hash = feature
+        .iter()
+        .fold(step(0xcbf2_9ce4_8422_2325, &kind), step);
     let mixed = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     mixed ^ (mixed >> 33)
 }
@@ -123,6 +134,11 @@ mod tests {
 
     #[test]
     fn a_text_without_words_has_no_direction() {
-        assert!(OfflineEmbeddings::new().vector(" -- !").iter().all(|number| *number == 0.0));
+        assert!(
+            OfflineEmbeddings::new()
+                .vector(" -- !")
+                .iter()
+                .all(|number| *number == 0.0)
+        );
     }
 }

@@ -7,7 +7,8 @@ use std::pin::Pin;
 use crate::otel::ErrorType;
 
 /// The vectors of some texts, in their order, sooner or later.
-pub type EmbeddingFuture<'a> = Pin<Box<dyn Future<Output = Result<Vec<Vec<f32>>, EmbeddingError>> + Send + 'a>>;
+pub type EmbeddingFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<Vec<Vec<f32>>, EmbeddingError>> + Send + 'a>>;
 
 /// Turns texts into vectors of one length. Texts that mean the like get vectors that point alike.
 pub trait EmbeddingProvider: Debug + Send + Sync {

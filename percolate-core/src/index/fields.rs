@@ -15,10 +15,25 @@ use crate::storage::{ScanRange, column_families};
 pub(crate) fn entries(entity: Indexed<'_>) -> Vec<IndexEntry> {
     let entry = |field: &String| {
         let value = field_value(entity.data.get(field))?;
-        let key = keys::field_index_key(entity.tenant, entity.schema.table(), field, &value, entity.id);
-        Some(IndexEntry { family: column_families::FIELD_INDEX, key, value: Vec::new() })
+        let key = keys::field_index_key(
+            entity.tenant,
+            entity.schema.table(),
+            field,
+            &value,
+            entity.id,
+        );
+        Some(IndexEntry {
+            family: column_families::FIELD_INDEX,
+            key,
+            value: Vec::new(),
+        })
     };
-    entity.schema.indexed_fields().iter().filter_map(entry).collect()
+    entity
+        .schema
+        .indexed_fields()
+        .iter()
+        .filter_map(entry)
+        .collect()
 }
 
 /// Which entries hold a value within the bounds.
@@ -44,7 +59,12 @@ pub(crate) fn range(
 
 /// Which entries hold a value that belongs to `values`.
 #[cfg(feature = "sql")]
-pub(crate) fn value_range(tenant: &str, table: &str, field: &str, values: &ValueRange) -> ScanRange {
+pub(crate) fn value_range(
+    tenant: &str,
+    table: &str,
+    field: &str,
+    values: &ValueRange,
+) -> ScanRange {
     let (first, end) = values.field_index_keys(tenant, table, field);
     ScanRange::all().from(first).before(end)
 }

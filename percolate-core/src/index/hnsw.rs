@@ -34,24 +34,40 @@ impl Hnsw {
     pub(crate) fn new(dimensions: usize) -> Result<Self, VectorError> {
         let graph = Index::new(&options(dimensions)).map_err(failed)?;
         let contexts = Contexts::new();
-        Ok(Self { graph, labels: BTreeMap::new(), ids: HashMap::new(), next: 0, contexts })
+        Ok(Self {
+            graph,
+            labels: BTreeMap::new(),
+            ids: HashMap::new(),
+            next: 0,
+            contexts,
+        })
     }
 
     pub(crate) fn from_bytes(dimensions: usize, bytes: &[u8]) -> Result<Self, VectorError> {
         let malformed = VectorError::Malformed;
-        let (head, rest) = bytes.split_first_chunk::<HEAD>().ok_or(malformed("too short"))?;
+        let (head, rest) = bytes
+            .split_first_chunk::<HEAD>()
+            .ok_or(malformed("too short"))?;
         let &[kind, count @ ..] = head;
         if kind != KIND {
             return Err(malformed("of another kind"));
         }
-        let count = usize::try_from(u64::from_be_bytes(count)).ok().and_then(|count| count.checked_mul(ENTRY));
-        let (entries, graph) = count.and_then(|length| rest.split_at_checked(length)).ok_or(malformed("too short"))?;
+        let count = usize::try_from(u64::from_be_bytes(count))
+            .ok()
+            .and_then(|count| count.checked_mul(ENTRY));
+        let (entries, graph) = count
+            .and_then(|length| rest.split_at_checked(length))
+            .ok_or(malformed("too short"))?;
         let mut index = Self::new(dimensions)?;
         index.graph.load_from_buffer(graph).map_err(failed)?;
         for entry in entries.chunks_exact(ENTRY) {
             let (label, id) = entry.split_at(8);
-            let label = u64::from_be_bytes(label.try_into().map_err(|_| malformed("without a label"))?);
-            index.name(Uuid::from_slice(id).map_err(|_| malformed("without an id"))?, label);
+            let label =
+                u64::from_be_bytes(label.try_into().map_err(|_| malformed("without a label"))?);
+            index.name(
+                Uuid::from_slice(id).map_err(|_| malformed("without an id"))?,
+                label,
+            );
         }
         if index.graph.dimensions() != dimensions || index.graph.size() != index.ids.len() {
             return Err(malformed("its parts disagree"));
@@ -75,7 +91,9 @@ impl Hnsw {
     }
 
     fn reserve(&self, capacity: usize) -> Result<(), VectorError> {
-        self.graph.reserve_capacity_and_threads(capacity, self.contexts.count).map_err(failed)
+        self.graph
+            .reserve_capacity_and_threads(capacity, self.contexts.count)
+            .map_err(failed)
     }
 }
 
@@ -90,13 +108,22 @@ struct Contexts {
 impl Contexts {
     /// As many as searches can make use of at once: they do nothing but compute.
     fn new() -> Self {
-        let count = std::thread::available_parallelism().map_or(4, std::num::NonZeroUsize::get).clamp(4, 64);
-        Self { count, free: Mutex::new(count), freed: Condvar::new() }
+        let count = std::thread::available_parallelism()
+            .map_or(4, std::num::NonZeroUsize::get)
+            .clamp(4, 64);
+        Self {
+            count,
+            free: Mutex::new(count),
+            freed: Condvar::new(),
+        }
     }
 
     fn take(&self) -> impl Drop + '_ {
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free = self.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        let mut free = self
+            .freed
+            .wait_while(free, |free| *free == 0)
+            .unwrap_or_else(PoisonError::into_inner);
         *free -= 1;
         Context(self)
     }
@@ -145,9 +172,17 @@ impl VectorIndex for Hnsw {
             found = self.graph.exact_search(query, k).map_err(failed)?;
         }
         let neighbour = |(label, distance): (&u64, &f32)| {
-            Some(Neighbour { id: *self.ids.get(label)?, distance: distance.max(0.0) })
+            Some(Neighbour {
+                id: *self.ids.get(label)?,
+                distance: distance.max(0.0),
+            })
         };
-        Ok(found.keys.iter().zip(&found.distances).filter_map(neighbour).collect())
+        Ok(found
+            .keys
+            .iter()
+            .zip(&found.distances)
+            .filter_map(neighbour)
+            .collect())
     }
 
     fn len(&self) -> usize {
@@ -156,7 +191,11 @@ impl VectorIndex for Hnsw {
 
     fn ids_after(&self, after: Option<Uuid>, limit: usize) -> Vec<Uuid> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.labels.range((from, Bound::Unbounded)).map(|(id, _)| *id).take(limit).collect()
+        self.labels
+            .range((from, Bound::Unbounded))
+            .map(|(id, _)| *id)
+            .take(limit)
+            .collect()
     }
 
     fn holds(&self, id: Uuid, vector: &[f32]) -> bool {
@@ -176,14 +215,19 @@ impl VectorIndex for Hnsw {
         }
         let head = bytes.len();
         bytes.resize(head + self.graph.serialized_length(), 0);
-        self.graph.save_to_buffer(&mut bytes[head..]).map_err(failed)?;
+        self.graph
+            .save_to_buffer(&mut bytes[head..])
+            .map_err(failed)?;
         Ok(bytes)
     }
 }
 
 impl std::fmt::Debug for Hnsw {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Hnsw").field("len", &self.len()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Hnsw")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -221,8 +265,12 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_index_are_refused() {
-        for bytes in [&[][..], &[1; 40], &[2, 0, 0, 0, 0, 0, 0, 0, 9], &[2, 255, 255, 255, 255, 255, 255, 255, 255, 1]]
-        {
+        for bytes in [
+            &[][..],
+            &[1; 40],
+            &[2, 0, 0, 0, 0, 0, 0, 0, 9],
+            &[2, 255, 255, 255, 255, 255, 255, 255, 255, 1],
+        ] {
             assert!(Hnsw::from_bytes(2, bytes).is_err(), "{bytes:?}");
         }
     }
@@ -245,7 +293,10 @@ mod tests {
     impl Both {
         fn new(vectors: u128, mut vector: impl FnMut() -> Vec<f32>) -> Self {
             let dimensions = vector().len();
-            let mut both = Self { graph: Hnsw::new(dimensions).unwrap(), exact: Exact::new(dimensions) };
+            let mut both = Self {
+                graph: Hnsw::new(dimensions).unwrap(),
+                exact: Exact::new(dimensions),
+            };
             (0..vectors).for_each(|id| both.set(id, &vector()));
             both
         }
@@ -271,7 +322,10 @@ mod tests {
                 // Vectors at the same distance are as good as each other.
                 let limit = truth.last().map_or(0.0, |last| last.distance) + 1e-5;
                 wanted += truth.len();
-                right += found.iter().filter(|neighbour| neighbour.distance <= limit).count();
+                right += found
+                    .iter()
+                    .filter(|neighbour| neighbour.distance <= limit)
+                    .count();
             }
             right * 100 / wanted
         }
@@ -287,11 +341,16 @@ mod tests {
     #[test]
     fn what_remains_is_found_after_most_was_removed() {
         let mut both = Both::new(3_000, random(7));
-        (0..3_000).filter(|id| id % 10 != 0).for_each(|id| both.remove(id));
+        (0..3_000)
+            .filter(|id| id % 10 != 0)
+            .for_each(|id| both.remove(id));
         assert!(both.recall(20, 10, random(8)) >= 95);
         assert!(both.recall(1, 300, random(9)) == 100);
         let restored = Hnsw::from_bytes(16, &both.graph.to_bytes().unwrap()).unwrap();
-        let both = Both { graph: restored, ..both };
+        let both = Both {
+            graph: restored,
+            ..both
+        };
         assert!(both.recall(20, 10, random(8)) >= 95);
     }
 
@@ -305,25 +364,42 @@ mod tests {
         let recall = both.recall(50, 10, random(12));
         assert!(recall >= 95, "recall is {recall} in a hundred");
         assert_eq!(both.recall(1, 1_000, random(13)), 100);
-        assert!(both.graph.graph.capacity() <= 4_096, "removed places are used again");
+        assert!(
+            both.graph.graph.capacity() <= 4_096,
+            "removed places are used again"
+        );
     }
 
     /// Sentences of real prose, each once: from the documents and the doc comments of the packages that cargo has
     /// unpacked on this machine. Those that this crate is built from are enough.
     fn texts(most: usize) -> Vec<String> {
         let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-        let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).unwrap_or_default();
-        let mut packages: Vec<_> =
-            folder(&home.join("registry/src")).iter().flat_map(|source| folder(source)).collect();
+        let home = home
+            .or_else(|| Some(std::env::home_dir()?.join(".cargo")))
+            .unwrap_or_default();
+        let mut packages: Vec<_> = folder(&home.join("registry/src"))
+            .iter()
+            .flat_map(|source| folder(source))
+            .collect();
         packages.sort();
         let mut texts = BTreeSet::new();
         for package in packages {
-            for file in folder(&package).into_iter().chain(folder(&package.join("src"))) {
+            for file in folder(&package)
+                .into_iter()
+                .chain(folder(&package.join("src")))
+            {
                 let prose = std::fs::read_to_string(&file).unwrap_or_default();
                 let is_code = file.extension().is_some_and(|extension| extension == "rs");
-                let lines = prose.lines().filter_map(|line| if is_code { doc(line) } else { Some(line) });
+                let lines = prose
+                    .lines()
+                    .filter_map(|line| if is_code { doc(line) } else { Some(line) });
                 // From many files, so that no author's words are most of them.
-                texts.extend(lines.filter(|line| is_prose(line)).take(most / 200).map(str::to_owned));
+                texts.extend(
+                    lines
+                        .filter(|line| is_prose(line))
+                        .take(most / 200)
+                        .map(str::to_owned),
+                );
             }
             if texts.len() >= most {
                 break;
@@ -334,7 +410,9 @@ mod tests {
 
     fn folder(path: &Path) -> Vec<PathBuf> {
         let wanted = |path: &PathBuf| {
-            path.extension().is_none_or(|extension| extension == "md" || extension == "rs") || path.is_dir()
+            path.extension()
+                .is_none_or(|extension| extension == "md" || extension == "rs")
+                || path.is_dir()
         };
         let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
         let mut paths: Vec<_> = entries.map(|entry| entry.path()).filter(wanted).collect();
@@ -344,12 +422,16 @@ mod tests {
 
     fn doc(line: &str) -> Option<&str> {
         let line = line.trim_start();
-        line.strip_prefix("///").or_else(|| line.strip_prefix("//!"))
+        line.strip_prefix("///")
+            .or_else(|| line.strip_prefix("//!"))
     }
 
     fn is_prose(line: &str) -> bool {
         line.split_whitespace()
-            .filter(|word| word.chars().all(|letter| letter.is_alphabetic() || letter == ','))
+            .filter(|word| {
+                word.chars()
+                    .all(|letter| letter.is_alphabetic() || letter == ',')
+            })
             .count()
             > 6
     }
@@ -358,12 +440,18 @@ mod tests {
     fn ten_nearest_of_ten_thousand_real_texts_are_found_as_comparing_all_finds_them() {
         const TEXTS: usize = 10_000;
         let texts = texts(TEXTS);
-        assert_eq!(texts.len(), TEXTS, "cargo's registry has too few packages unpacked to measure with");
+        assert_eq!(
+            texts.len(),
+            TEXTS,
+            "cargo's registry has too few packages unpacked to measure with"
+        );
         let embeddings = crate::embeddings::OfflineEmbeddings::new();
         let mut vectors = texts.iter().map(|text| embeddings.vector(text));
         // The first one only tells its dimensions.
         let mut first = Some(embeddings.vector(&texts[0]));
-        let both = Both::new(TEXTS as u128, || first.take().or_else(|| vectors.next()).unwrap());
+        let both = Both::new(TEXTS as u128, || {
+            first.take().or_else(|| vectors.next()).unwrap()
+        });
         // Every other word of a text, as somebody would ask for it.
         let mut queries = texts.iter().step_by(TEXTS / 100).map(|text| {
             let words: Vec<_> = text.split_whitespace().skip(1).step_by(2).collect();

@@ -42,8 +42,15 @@ pub(crate) fn entries(entity: Indexed<'_>) -> Vec<IndexEntry> {
 }
 
 /// Adds to `batch` what turns the entries `old` into `new`; what is in both is left alone.
-pub(crate) fn change(batch: &mut BatchWriter<'_>, old: &[IndexEntry], new: &[IndexEntry]) -> Result<(), WriteError> {
-    for entry in old.iter().filter(|entry| !new.iter().any(|new| new.key == entry.key)) {
+pub(crate) fn change(
+    batch: &mut BatchWriter<'_>,
+    old: &[IndexEntry],
+    new: &[IndexEntry],
+) -> Result<(), WriteError> {
+    for entry in old
+        .iter()
+        .filter(|entry| !new.iter().any(|new| new.key == entry.key))
+    {
         batch.delete(entry.family, &entry.key)?;
     }
     for entry in new.iter().filter(|entry| !old.contains(entry)) {

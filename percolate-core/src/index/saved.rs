@@ -25,16 +25,20 @@ const FOOT: usize = 4;
 
 /// Writes an index beside the database: whole, or not at all.
 pub(crate) fn write(path: &Path, generation: Uuid, payload: &[u8]) -> Result<(), VectorError> {
-    let failed = |source| VectorError::Save { path: path.to_owned(), source };
+    let failed = |source| VectorError::Save {
+        path: path.to_owned(),
+        source,
+    };
     write_atomically(path, &frame(generation, payload)).map_err(failed)
 }
 
 /// Removes the file of an index, if there is one.
 pub(crate) fn remove(path: &Path) -> Result<(), VectorError> {
     match fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(VectorError::Save { path: path.to_owned(), source })
-        }
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(VectorError::Save {
+            path: path.to_owned(),
+            source,
+        }),
         _ => Ok(()),
     }
 }
@@ -48,7 +52,9 @@ pub(crate) fn read(path: &Path, generation: Uuid) -> Option<Vec<u8>> {
 /// The file of an index. Names may hold any byte, so they are hashed.
 pub(crate) fn path(database: &Path, name: &[u8]) -> PathBuf {
     let name = Uuid::new_v5(&Uuid::NAMESPACE_OID, name);
-    database.join("vectors").join(format!("{}.vec", name.simple()))
+    database
+        .join("vectors")
+        .join(format!("{}.vec", name.simple()))
 }
 
 fn frame(generation: Uuid, payload: &[u8]) -> Vec<u8> {
@@ -104,7 +110,11 @@ const fn crc32_table() -> [u32; 256] {
         let mut crc = byte;
         let mut bit = 0;
         while bit < 8 {
-            crc = if crc & 1 == 1 { 0xedb8_8320 ^ (crc >> 1) } else { crc >> 1 };
+            crc = if crc & 1 == 1 {
+                0xedb8_8320 ^ (crc >> 1)
+            } else {
+                crc >> 1
+            };
             bit += 1;
         }
         table[index] = crc;
@@ -133,7 +143,11 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[position] ^= 1;
             assert_eq!(unframe(&damaged, generation), None, "byte {position}");
-            assert_eq!(unframe(&bytes[..position], generation), None, "cut at {position}");
+            assert_eq!(
+                unframe(&bytes[..position], generation),
+                None,
+                "cut at {position}"
+            );
         }
     }
 

@@ -20,7 +20,9 @@ use crate::otel::ErrorType;
 #[non_exhaustive]
 pub enum VectorError {
     /// A vector has another length than the index was made for.
-    #[error("a vector has {found} dimensions where the index has {expected}; rebuild it with the present provider")]
+    #[error(
+        "a vector has {found} dimensions where the index has {expected}; rebuild it with the present provider"
+    )]
     WrongDimensions {
         /// Dimensions of the index.
         expected: usize,
@@ -86,7 +88,10 @@ pub(crate) trait VectorIndex: Debug + Send + Sync {
 }
 
 /// The kind of index this build makes, empty.
-#[cfg_attr(not(feature = "hnsw"), expect(clippy::unnecessary_wraps, reason = "the graph can fail"))]
+#[cfg_attr(
+    not(feature = "hnsw"),
+    expect(clippy::unnecessary_wraps, reason = "the graph can fail")
+)]
 pub(crate) fn empty(dimensions: usize) -> Result<Box<dyn VectorIndex>, VectorError> {
     #[cfg(feature = "hnsw")]
     return Ok(Box::new(super::hnsw::Hnsw::new(dimensions)?));
@@ -95,7 +100,10 @@ pub(crate) fn empty(dimensions: usize) -> Result<Box<dyn VectorIndex>, VectorErr
 }
 
 /// The kind of index this build makes, from [`VectorIndex::to_bytes`].
-pub(crate) fn from_bytes(dimensions: usize, bytes: &[u8]) -> Result<Box<dyn VectorIndex>, VectorError> {
+pub(crate) fn from_bytes(
+    dimensions: usize,
+    bytes: &[u8],
+) -> Result<Box<dyn VectorIndex>, VectorError> {
     #[cfg(feature = "hnsw")]
     return Ok(Box::new(super::hnsw::Hnsw::from_bytes(dimensions, bytes)?));
     #[cfg(not(feature = "hnsw"))]
@@ -128,12 +136,17 @@ impl Exact {
     const KIND: u8 = 1;
 
     pub(crate) fn new(dimensions: usize) -> Self {
-        Self { dimensions, vectors: BTreeMap::new() }
+        Self {
+            dimensions,
+            vectors: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn from_bytes(dimensions: usize, bytes: &[u8]) -> Result<Self, VectorError> {
         let entry_length = 16 + dimensions * 4;
-        let entries = bytes.strip_prefix(&[Self::KIND]).ok_or(VectorError::Malformed("of another kind"))?;
+        let entries = bytes
+            .strip_prefix(&[Self::KIND])
+            .ok_or(VectorError::Malformed("of another kind"))?;
         if entries.len() % entry_length != 0 {
             return Err(VectorError::Malformed("of another length"));
         }
@@ -169,8 +182,14 @@ impl VectorIndex for Exact {
         if !has_direction(query) {
             return Ok(Vec::new());
         }
-        let mut found: Vec<_> =
-            self.vectors.iter().map(|(id, vector)| Neighbour { id: *id, distance: distance(query, vector) }).collect();
+        let mut found: Vec<_> = self
+            .vectors
+            .iter()
+            .map(|(id, vector)| Neighbour {
+                id: *id,
+                distance: distance(query, vector),
+            })
+            .collect();
         found.sort_by(|left, right| left.distance.total_cmp(&right.distance));
         found.truncate(k);
         Ok(found)
@@ -182,11 +201,17 @@ impl VectorIndex for Exact {
 
     fn ids_after(&self, after: Option<Uuid>, limit: usize) -> Vec<Uuid> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.vectors.range((from, Bound::Unbounded)).map(|(id, _)| *id).take(limit).collect()
+        self.vectors
+            .range((from, Bound::Unbounded))
+            .map(|(id, _)| *id)
+            .take(limit)
+            .collect()
     }
 
     fn holds(&self, id: Uuid, vector: &[f32]) -> bool {
-        self.vectors.get(&id).map_or(!has_direction(vector), |held| held == vector)
+        self.vectors
+            .get(&id)
+            .map_or(!has_direction(vector), |held| held == vector)
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>, VectorError> {
@@ -213,11 +238,17 @@ fn distance(left: &[f32], right: &[f32]) -> f32 {
 
 /// A vector as the store keeps it: f32, little-endian, one after the other.
 pub(crate) fn vector_to_bytes(vector: &[f32]) -> Vec<u8> {
-    vector.iter().flat_map(|number| number.to_le_bytes()).collect()
+    vector
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect()
 }
 
 pub(crate) fn vector_from_bytes(bytes: &[u8]) -> Vec<f32> {
-    bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect()
+    bytes
+        .chunks_exact(4)
+        .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+        .collect()
 }
 
 /// What every kind of index must do, whatever it is built on.
@@ -243,14 +274,19 @@ pub(crate) mod contract {
     }
 
     fn ids(found: &[Neighbour]) -> Vec<u128> {
-        found.iter().map(|neighbour| neighbour.id.as_u128()).collect()
+        found
+            .iter()
+            .map(|neighbour| neighbour.id.as_u128())
+            .collect()
     }
 
     /// The numbers 1 to `count`, on an arc that leads away from (1, 0).
     fn arc(index: &mut dyn VectorIndex, count: u16) {
         for number in 1..=count {
             let angle = f32::from(number) / f32::from(count);
-            index.set(id(number.into()), &[angle.cos(), angle.sin()]).unwrap();
+            index
+                .set(id(number.into()), &[angle.cos(), angle.sin()])
+                .unwrap();
         }
     }
 
@@ -280,16 +316,26 @@ pub(crate) mod contract {
         arc(&mut *index, 300);
         let numbers: Vec<u128> = (1..=300).collect();
         assert_eq!(ids(&index.search(&[1.0, 0.0], 300).unwrap()), numbers);
-        assert_eq!(ids(&index.search(&[1.0, 0.0], usize::MAX).unwrap()), numbers);
+        assert_eq!(
+            ids(&index.search(&[1.0, 0.0], usize::MAX).unwrap()),
+            numbers
+        );
         assert!(index.search(&[1.0, 0.0], 0).unwrap().is_empty());
     }
 
     fn tells_what_it_holds(mut index: Box<dyn VectorIndex>) {
         arc(&mut *index, 5);
         let numbers = |after: Option<u128>, limit| {
-            index.ids_after(after.map(id), limit).into_iter().map(|id| id.as_u128()).collect::<Vec<_>>()
+            index
+                .ids_after(after.map(id), limit)
+                .into_iter()
+                .map(|id| id.as_u128())
+                .collect::<Vec<_>>()
         };
-        assert_eq!((numbers(None, 2), numbers(Some(2), 9)), (vec![1, 2], vec![3, 4, 5]));
+        assert_eq!(
+            (numbers(None, 2), numbers(Some(2), 9)),
+            (vec![1, 2], vec![3, 4, 5])
+        );
         let angle = 1.0_f32 / 5.0;
         assert!(index.holds(id(1), &[angle.cos(), angle.sin()]));
         assert!(!index.holds(id(2), &[angle.cos(), angle.sin()]));
@@ -313,12 +359,23 @@ pub(crate) mod contract {
     }
 
     fn refuses_other_dimensions(mut index: Box<dyn VectorIndex>) {
-        let wrong = |result| matches!(result, Err(VectorError::WrongDimensions { expected: 2, found: 3 }));
+        let wrong = |result| {
+            matches!(
+                result,
+                Err(VectorError::WrongDimensions {
+                    expected: 2,
+                    found: 3
+                })
+            )
+        };
         assert!(wrong(index.set(id(1), &[1.0; 3])));
         assert!(wrong(index.search(&[1.0; 3], 1).map(drop)));
     }
 
-    fn comes_back_from_its_bytes(mut index: Box<dyn VectorIndex>, from: impl Fn(usize, &[u8]) -> Box<dyn VectorIndex>) {
+    fn comes_back_from_its_bytes(
+        mut index: Box<dyn VectorIndex>,
+        from: impl Fn(usize, &[u8]) -> Box<dyn VectorIndex>,
+    ) {
         arc(&mut *index, 20);
         index.remove(id(1)).unwrap();
         let mut again = from(2, &index.to_bytes().unwrap());

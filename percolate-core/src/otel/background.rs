@@ -50,7 +50,10 @@ named_sites! {
 /// ```
 #[must_use = "a span does nothing until it is entered"]
 pub fn background_span(job_type: BackgroundJobType, target: &str) -> tracing::Span {
-    let about = Names { target: Some(target), ..Names::default() };
+    let about = Names {
+        target: Some(target),
+        ..Names::default()
+    };
     span_by_hand(job_type.site(), job_type.as_str(), about, None)
 }
 
@@ -61,7 +64,10 @@ pub fn background_span(job_type: BackgroundJobType, target: &str) -> tracing::Sp
 /// founding examples record first, is not an outcome: it leaves `job.status` for the end.
 pub fn record_background_metrics(batch_size: Option<u64>, duration_ms: Option<u64>, status: &str) {
     let span = tracing::Span::current();
-    for (name, number) in [(names::JOB_BATCH_SIZE, batch_size), (names::JOB_DURATION_MS, duration_ms)] {
+    for (name, number) in [
+        (names::JOB_BATCH_SIZE, batch_size),
+        (names::JOB_DURATION_MS, duration_ms),
+    ] {
         if let Some(number) = number {
             span.record(name, i64::try_from(number).unwrap_or(i64::MAX));
         }

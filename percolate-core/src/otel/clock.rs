@@ -62,7 +62,10 @@ impl Anchor {
     pub(crate) fn follow(&mut self) {
         let new = Self::new();
         let expected = self.wall + (new.instant - self.instant);
-        let difference = new.wall.duration_since(expected).unwrap_or_else(|earlier| earlier.duration());
+        let difference = new
+            .wall
+            .duration_since(expected)
+            .unwrap_or_else(|earlier| earlier.duration());
         #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
         let difference = if counter::is_ready() {
             let by_ticks = counter::duration(new.ticks.saturating_sub(self.ticks));
@@ -84,7 +87,10 @@ impl Anchor {
             },
             #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
             Reading::Ticks(ticks) => match self.ticks.checked_sub(ticks) {
-                Some(before) => self.wall.checked_sub(counter::duration(before)).unwrap_or(self.wall),
+                Some(before) => self
+                    .wall
+                    .checked_sub(counter::duration(before))
+                    .unwrap_or(self.wall),
                 None => self.wall + counter::duration(ticks - self.ticks),
             },
         }
@@ -118,7 +124,9 @@ mod counter {
             let is_trusted = std::fs::read_to_string(source).is_ok_and(|name| name.trim() == "tsc");
             is_trusted.then(|| (Instant::now(), ticks()))
         });
-        let Some((instant, first)) = start else { return false };
+        let Some((instant, first)) = start else {
+            return false;
+        };
         let (passed, last) = (instant.elapsed(), ticks());
         if passed < BASELINE {
             return false;
@@ -153,7 +161,10 @@ mod tests {
             let (reading, instant) = (Reading::now(), Instant::now());
             std::thread::sleep(Duration::from_millis(60));
             let (by_reading, by_instant) = (reading.elapsed(), instant.elapsed());
-            assert!(by_reading.abs_diff(by_instant) < Duration::from_millis(5), "{by_reading:?} {by_instant:?}");
+            assert!(
+                by_reading.abs_diff(by_instant) < Duration::from_millis(5),
+                "{by_reading:?} {by_instant:?}"
+            );
         }
     }
 
@@ -165,9 +176,13 @@ mod tests {
         let before = SystemTime::now();
         let second = Reading::now();
         anchor.follow();
-        let error = |a: SystemTime, b: SystemTime| a.duration_since(b).unwrap_or_else(|e| e.duration());
+        let error =
+            |a: SystemTime, b: SystemTime| a.duration_since(b).unwrap_or_else(|e| e.duration());
         assert!(error(anchor.wall_clock(second), before) < Duration::from_millis(5));
-        let apart = anchor.wall_clock(second).duration_since(anchor.wall_clock(first)).expect("in order");
+        let apart = anchor
+            .wall_clock(second)
+            .duration_since(anchor.wall_clock(first))
+            .expect("in order");
         assert!(apart >= Duration::from_millis(59), "{apart:?}");
     }
 }

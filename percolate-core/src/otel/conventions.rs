@@ -270,10 +270,23 @@ const fn official(
     brief: &'static str,
     example: &'static str,
 ) -> AttributeDef {
-    AttributeDef { key, value_type, members: &[], stability, source: Source::OpenTelemetry, brief, example }
+    AttributeDef {
+        key,
+        value_type,
+        members: &[],
+        stability,
+        source: Source::OpenTelemetry,
+        brief,
+        example,
+    }
 }
 
-const fn own(key: &'static str, value_type: ValueType, brief: &'static str, example: &'static str) -> AttributeDef {
+const fn own(
+    key: &'static str,
+    value_type: ValueType,
+    brief: &'static str,
+    example: &'static str,
+) -> AttributeDef {
     AttributeDef {
         key,
         value_type,
@@ -295,54 +308,286 @@ use ValueType::{Int, String};
 
 /// Every attribute percolate knows.
 pub const ATTRIBUTES: &[AttributeDef] = &[
-    official(DB_SYSTEM_NAME, String, Stable, "The database management system, lower case, without version.", "rocksdb"),
-    official(DB_COLLECTION_NAME, String, Stable, "The collection (column family, table) of the call.", "articles"),
-    official(DB_NAMESPACE, String, Stable, "The logical name of the database; low-cardinality.", "library"),
+    official(
+        DB_SYSTEM_NAME,
+        String,
+        Stable,
+        "The database management system, lower case, without version.",
+        "rocksdb",
+    ),
+    official(
+        DB_COLLECTION_NAME,
+        String,
+        Stable,
+        "The collection (column family, table) of the call.",
+        "articles",
+    ),
+    official(
+        DB_NAMESPACE,
+        String,
+        Stable,
+        "The logical name of the database; low-cardinality.",
+        "library",
+    ),
     official(DB_OPERATION_NAME, String, Stable, "The operation.", "get"),
-    official(DB_OPERATION_BATCH_SIZE, Int, Stable, "How many operations a batch holds: 0, or 2 and more.", "3"),
-    official(DB_QUERY_TEXT, String, Stable, "The query, its literals replaced.", "SELECT * FROM articles WHERE id = ?"),
-    official(DB_QUERY_SUMMARY, String, Stable, "A low-cardinality summary of the query.", "SELECT articles"),
-    official(DB_STORED_PROCEDURE_NAME, String, Stable, "The stored procedure.", "prune"),
-    official(DB_RESPONSE_STATUS_CODE, String, Stable, "The code the database gave for a failure.", "IOError"),
-    official(DB_RESPONSE_RETURNED_ROWS, Int, Development, "How many rows the call returned.", "1"),
-    official("db.client.connection.pool.name", String, Development, "The name of the connection pool.", "main"),
-    official("db.client.connection.state", String, Development, "The state of a pooled connection.", "idle"),
-    official(ERROR_TYPE, String, Stable, "The kind of failure; low-cardinality; only on failures.", "Corruption"),
-    official(SERVER_ADDRESS, String, Stable, "The server; for an embedded database its path.", "/var/lib/library"),
-    official(SERVER_PORT, Int, Stable, "The port of the server, when it is not the default one.", "5432"),
-    official("network.peer.address", String, Stable, "The peer address of the connection.", "10.1.2.80"),
-    official("network.peer.port", Int, Stable, "The peer port of the connection.", "5432"),
-    official("code.function.name", String, Stable, "The fully qualified function.", "store::get"),
-    official("code.file.path", String, Stable, "The source file.", "src/store.rs"),
-    official("code.line.number", Int, Stable, "The line in the source file.", "42"),
-    official("code.column.number", Int, Stable, "The column in the source file.", "5"),
-    official("code.stacktrace", String, Stable, "A stack trace.", "at store::get"),
-    official("exception.type", String, Stable, "The type of an exception.", "store::Error"),
-    official("exception.message", String, Stable, "The message of an exception.", "disk full"),
+    official(
+        DB_OPERATION_BATCH_SIZE,
+        Int,
+        Stable,
+        "How many operations a batch holds: 0, or 2 and more.",
+        "3",
+    ),
+    official(
+        DB_QUERY_TEXT,
+        String,
+        Stable,
+        "The query, its literals replaced.",
+        "SELECT * FROM articles WHERE id = ?",
+    ),
+    official(
+        DB_QUERY_SUMMARY,
+        String,
+        Stable,
+        "A low-cardinality summary of the query.",
+        "SELECT articles",
+    ),
+    official(
+        DB_STORED_PROCEDURE_NAME,
+        String,
+        Stable,
+        "The stored procedure.",
+        "prune",
+    ),
+    official(
+        DB_RESPONSE_STATUS_CODE,
+        String,
+        Stable,
+        "The code the database gave for a failure.",
+        "IOError",
+    ),
+    official(
+        DB_RESPONSE_RETURNED_ROWS,
+        Int,
+        Development,
+        "How many rows the call returned.",
+        "1",
+    ),
+    official(
+        "db.client.connection.pool.name",
+        String,
+        Development,
+        "The name of the connection pool.",
+        "main",
+    ),
+    official(
+        "db.client.connection.state",
+        String,
+        Development,
+        "The state of a pooled connection.",
+        "idle",
+    ),
+    official(
+        ERROR_TYPE,
+        String,
+        Stable,
+        "The kind of failure; low-cardinality; only on failures.",
+        "Corruption",
+    ),
+    official(
+        SERVER_ADDRESS,
+        String,
+        Stable,
+        "The server; for an embedded database its path.",
+        "/var/lib/library",
+    ),
+    official(
+        SERVER_PORT,
+        Int,
+        Stable,
+        "The port of the server, when it is not the default one.",
+        "5432",
+    ),
+    official(
+        "network.peer.address",
+        String,
+        Stable,
+        "The peer address of the connection.",
+        "10.1.2.80",
+    ),
+    official(
+        "network.peer.port",
+        Int,
+        Stable,
+        "The peer port of the connection.",
+        "5432",
+    ),
+    official(
+        "code.function.name",
+        String,
+        Stable,
+        "The fully qualified function.",
+        "store::get",
+    ),
+    official(
+        "code.file.path",
+        String,
+        Stable,
+        "The source file.",
+        "src/store.rs",
+    ),
+    official(
+        "code.line.number",
+        Int,
+        Stable,
+        "The line in the source file.",
+        "42",
+    ),
+    official(
+        "code.column.number",
+        Int,
+        Stable,
+        "The column in the source file.",
+        "5",
+    ),
+    official(
+        "code.stacktrace",
+        String,
+        Stable,
+        "A stack trace.",
+        "at store::get",
+    ),
+    official(
+        "exception.type",
+        String,
+        Stable,
+        "The type of an exception.",
+        "store::Error",
+    ),
+    official(
+        "exception.message",
+        String,
+        Stable,
+        "The message of an exception.",
+        "disk full",
+    ),
     official("thread.id", Int, Development, "The id of the thread.", "7"),
-    official("thread.name", String, Development, "The name of the thread.", "worker"),
-    own(DB_RESPONSE_AFFECTED_ROWS, Int, "Keys written or deleted by the operation.", "3"),
-    own(JOB_TYPE, String, "Low-cardinality kind of background job.", "index.build"),
-    own(JOB_TARGET_NAME, String, "What the job works on (schema, column family, index).", "articles"),
-    AttributeDef { members: JOB_STATUS_VALUES, ..own(JOB_STATUS, String, "Outcome of one run.", "success") },
-    own(JOB_BATCH_SIZE, Int, "Number of items processed by one run.", "1000"),
-    own(JOB_ATTEMPT, Int, "Number of the attempt, counted from 1; absent on a first one.", "2"),
-    own(JOB_DURATION_MS, Int, "Duration of one run in milliseconds, beside the span's own times.", "12"),
-    own(JOB_QUEUE_NAME, String, "The queue in which jobs wait, one of few.", "background"),
-    own(ROCKSDB_BLOCK_READS, Int, "Blocks read from files during the call.", "12"),
-    own(ROCKSDB_BLOCK_READ_BYTES, Int, "Bytes of blocks read from files during the call.", "12"),
-    own(ROCKSDB_BLOCK_READ_NANOS, Int, "Time spent reading blocks from files during the call, in nanoseconds.", "12"),
-    own(ROCKSDB_BLOCK_CACHE_HITS, Int, "Blocks found in the block cache during the call.", "12"),
-    own(ROCKSDB_MEMTABLE_READS, Int, "Reads of memory tables during the call.", "12"),
-    own(ROCKSDB_KEYS_SKIPPED, Int, "Internal keys skipped during the call: overwritten or removed ones.", "12"),
-    own(ROCKSDB_SEEK_NANOS, Int, "Time spent positioning iterators during the call, in nanoseconds.", "12"),
-    own(ROCKSDB_WAL_NANOS, Int, "Time spent writing the log during the call, in nanoseconds.", "12"),
-    own(PERCOLATE_REASON, String, "Why a call or span is counted.", "slow"),
+    official(
+        "thread.name",
+        String,
+        Development,
+        "The name of the thread.",
+        "worker",
+    ),
+    own(
+        DB_RESPONSE_AFFECTED_ROWS,
+        Int,
+        "Keys written or deleted by the operation.",
+        "3",
+    ),
+    own(
+        JOB_TYPE,
+        String,
+        "Low-cardinality kind of background job.",
+        "index.build",
+    ),
+    own(
+        JOB_TARGET_NAME,
+        String,
+        "What the job works on (schema, column family, index).",
+        "articles",
+    ),
+    AttributeDef {
+        members: JOB_STATUS_VALUES,
+        ..own(JOB_STATUS, String, "Outcome of one run.", "success")
+    },
+    own(
+        JOB_BATCH_SIZE,
+        Int,
+        "Number of items processed by one run.",
+        "1000",
+    ),
+    own(
+        JOB_ATTEMPT,
+        Int,
+        "Number of the attempt, counted from 1; absent on a first one.",
+        "2",
+    ),
+    own(
+        JOB_DURATION_MS,
+        Int,
+        "Duration of one run in milliseconds, beside the span's own times.",
+        "12",
+    ),
+    own(
+        JOB_QUEUE_NAME,
+        String,
+        "The queue in which jobs wait, one of few.",
+        "background",
+    ),
+    own(
+        ROCKSDB_BLOCK_READS,
+        Int,
+        "Blocks read from files during the call.",
+        "12",
+    ),
+    own(
+        ROCKSDB_BLOCK_READ_BYTES,
+        Int,
+        "Bytes of blocks read from files during the call.",
+        "12",
+    ),
+    own(
+        ROCKSDB_BLOCK_READ_NANOS,
+        Int,
+        "Time spent reading blocks from files during the call, in nanoseconds.",
+        "12",
+    ),
+    own(
+        ROCKSDB_BLOCK_CACHE_HITS,
+        Int,
+        "Blocks found in the block cache during the call.",
+        "12",
+    ),
+    own(
+        ROCKSDB_MEMTABLE_READS,
+        Int,
+        "Reads of memory tables during the call.",
+        "12",
+    ),
+    own(
+        ROCKSDB_KEYS_SKIPPED,
+        Int,
+        "Internal keys skipped during the call: overwritten or removed ones.",
+        "12",
+    ),
+    own(
+        ROCKSDB_SEEK_NANOS,
+        Int,
+        "Time spent positioning iterators during the call, in nanoseconds.",
+        "12",
+    ),
+    own(
+        ROCKSDB_WAL_NANOS,
+        Int,
+        "Time spent writing the log during the call, in nanoseconds.",
+        "12",
+    ),
+    own(
+        PERCOLATE_REASON,
+        String,
+        "Why a call or span is counted.",
+        "slow",
+    ),
 ];
 
 /// Attributes whose last part is any word: prefix and type of the values.
-pub const TEMPLATES: &[AttributeDef] =
-    &[official(DB_QUERY_PARAMETER, String, Development, "A query parameter by name or position.", "42")];
+pub const TEMPLATES: &[AttributeDef] = &[official(
+    DB_QUERY_PARAMETER,
+    String,
+    Development,
+    "A query parameter by name or position.",
+    "42",
+)];
 
 /// A name that must not be used any more.
 #[derive(Debug, Clone, Copy)]
@@ -376,7 +621,10 @@ pub const DEPRECATED: &[DeprecatedName] = &[
     deprecated("db.instance.id", ""),
     deprecated("db.jdbc.driver_classname", ""),
     deprecated("db.operation.parameter", DB_QUERY_PARAMETER),
-    deprecated("db.client.connections.pool.name", "db.client.connection.pool.name"),
+    deprecated(
+        "db.client.connections.pool.name",
+        "db.client.connection.pool.name",
+    ),
     deprecated("db.client.connections.state", "db.client.connection.state"),
     deprecated("error.message", ERROR_TYPE),
     deprecated("exception.escaped", ""),
@@ -405,11 +653,19 @@ pub struct AttributeUse {
 }
 
 const fn start(key: &'static str, level: RequirementLevel) -> AttributeUse {
-    AttributeUse { key, level, at_start: true }
+    AttributeUse {
+        key,
+        level,
+        at_start: true,
+    }
 }
 
 const fn late(key: &'static str, level: RequirementLevel) -> AttributeUse {
-    AttributeUse { key, level, at_start: false }
+    AttributeUse {
+        key,
+        level,
+        at_start: false,
+    }
 }
 
 /// One type of span.
@@ -430,13 +686,17 @@ pub struct SpanDef {
 
 use RequirementLevel::{ConditionallyRequired, OptIn, Recommended, Required};
 
-const ONE_COLLECTION: RequirementLevel = ConditionallyRequired("if the call works on one collection");
+const ONE_COLLECTION: RequirementLevel =
+    ConditionallyRequired("if the call works on one collection");
 const HAS_NAMESPACE: RequirementLevel = ConditionallyRequired("if the database has a logical name");
 const ONE_OPERATION: RequirementLevel = ConditionallyRequired("if one name describes the call");
 const FAILED: RequirementLevel = ConditionallyRequired("if and only if the operation failed");
-const FAILED_WITH_CODE: RequirementLevel = ConditionallyRequired("if the operation failed and there is a code");
-const OTHER_PORT: RequirementLevel = ConditionallyRequired("if the port is not the default and the address is set");
-const HAS_TARGET: RequirementLevel = ConditionallyRequired("when the job has a low-cardinality target");
+const FAILED_WITH_CODE: RequirementLevel =
+    ConditionallyRequired("if the operation failed and there is a code");
+const OTHER_PORT: RequirementLevel =
+    ConditionallyRequired("if the port is not the default and the address is set");
+const HAS_TARGET: RequirementLevel =
+    ConditionallyRequired("when the job has a low-cardinality target");
 const IS_RETRIED: RequirementLevel = ConditionallyRequired("if an earlier attempt failed");
 const JOB_FAILED: RequirementLevel = ConditionallyRequired("if and only if the job failed");
 
@@ -599,64 +859,153 @@ pub const METRICS: &[MetricDef] = &[
         brief: "Spans that were lost, by reason.",
         attributes: &[late(PERCOLATE_REASON, Required)],
     },
-    rocksdb(METRIC_ROCKSDB_KEYS, "{key}", "Keys, as RocksDB estimates them.", ROCKSDB_FAMILY),
-    rocksdb(METRIC_ROCKSDB_MEMTABLE, "By", "Memory of all memory tables.", ROCKSDB_FAMILY),
-    rocksdb(METRIC_ROCKSDB_SST, "By", "Size of all table files.", ROCKSDB_FAMILY),
+    rocksdb(
+        METRIC_ROCKSDB_KEYS,
+        "{key}",
+        "Keys, as RocksDB estimates them.",
+        ROCKSDB_FAMILY,
+    ),
+    rocksdb(
+        METRIC_ROCKSDB_MEMTABLE,
+        "By",
+        "Memory of all memory tables.",
+        ROCKSDB_FAMILY,
+    ),
+    rocksdb(
+        METRIC_ROCKSDB_SST,
+        "By",
+        "Size of all table files.",
+        ROCKSDB_FAMILY,
+    ),
     rocksdb(
         METRIC_ROCKSDB_COMPACTION_PENDING,
         "By",
         "Bytes that compactions have yet to rewrite, as RocksDB estimates them.",
         ROCKSDB_FAMILY,
     ),
-    rocksdb(METRIC_ROCKSDB_COMPACTIONS, "{compaction}", "Compactions running now.", ROCKSDB_STORE),
-    rocksdb(METRIC_ROCKSDB_FLUSHES, "{flush}", "Flushes of memory tables running now.", ROCKSDB_STORE),
-    rocksdb(METRIC_ROCKSDB_CACHE, "By", "Memory of the block cache in use.", ROCKSDB_STORE),
-    rocksdb(METRIC_ROCKSDB_SNAPSHOTS, "{snapshot}", "Snapshots that are not released.", ROCKSDB_STORE),
+    rocksdb(
+        METRIC_ROCKSDB_COMPACTIONS,
+        "{compaction}",
+        "Compactions running now.",
+        ROCKSDB_STORE,
+    ),
+    rocksdb(
+        METRIC_ROCKSDB_FLUSHES,
+        "{flush}",
+        "Flushes of memory tables running now.",
+        ROCKSDB_STORE,
+    ),
+    rocksdb(
+        METRIC_ROCKSDB_CACHE,
+        "By",
+        "Memory of the block cache in use.",
+        ROCKSDB_STORE,
+    ),
+    rocksdb(
+        METRIC_ROCKSDB_SNAPSHOTS,
+        "{snapshot}",
+        "Snapshots that are not released.",
+        ROCKSDB_STORE,
+    ),
     MetricDef {
         instrument: "counter",
-        ..rocksdb(METRIC_ROCKSDB_CACHE_HITS, "{block}", "Blocks found in the block cache.", ROCKSDB_STORE)
+        ..rocksdb(
+            METRIC_ROCKSDB_CACHE_HITS,
+            "{block}",
+            "Blocks found in the block cache.",
+            ROCKSDB_STORE,
+        )
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(METRIC_ROCKSDB_CACHE_MISSES, "{block}", "Blocks not found in the block cache.", ROCKSDB_STORE)
+        ..rocksdb(
+            METRIC_ROCKSDB_CACHE_MISSES,
+            "{block}",
+            "Blocks not found in the block cache.",
+            ROCKSDB_STORE,
+        )
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(METRIC_ROCKSDB_BLOOM_SPARED, "{read}", "Reads of files that a Bloom filter spared.", ROCKSDB_STORE)
+        ..rocksdb(
+            METRIC_ROCKSDB_BLOOM_SPARED,
+            "{read}",
+            "Reads of files that a Bloom filter spared.",
+            ROCKSDB_STORE,
+        )
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(METRIC_ROCKSDB_READ_BYTES, "By", "Bytes of values read by key.", ROCKSDB_STORE)
+        ..rocksdb(
+            METRIC_ROCKSDB_READ_BYTES,
+            "By",
+            "Bytes of values read by key.",
+            ROCKSDB_STORE,
+        )
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(METRIC_ROCKSDB_WRITTEN_BYTES, "By", "Bytes of keys and values written.", ROCKSDB_STORE)
+        ..rocksdb(
+            METRIC_ROCKSDB_WRITTEN_BYTES,
+            "By",
+            "Bytes of keys and values written.",
+            ROCKSDB_STORE,
+        )
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(METRIC_ROCKSDB_WAL_BYTES, "By", "Bytes written to the log.", ROCKSDB_STORE)
+        ..rocksdb(
+            METRIC_ROCKSDB_WAL_BYTES,
+            "By",
+            "Bytes written to the log.",
+            ROCKSDB_STORE,
+        )
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(METRIC_ROCKSDB_FLUSH_BYTES, "By", "Bytes written by flushes of memory tables.", ROCKSDB_STORE)
+        ..rocksdb(
+            METRIC_ROCKSDB_FLUSH_BYTES,
+            "By",
+            "Bytes written by flushes of memory tables.",
+            ROCKSDB_STORE,
+        )
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(METRIC_ROCKSDB_COMPACT_READ_BYTES, "By", "Bytes read by compactions.", ROCKSDB_STORE)
+        ..rocksdb(
+            METRIC_ROCKSDB_COMPACT_READ_BYTES,
+            "By",
+            "Bytes read by compactions.",
+            ROCKSDB_STORE,
+        )
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(METRIC_ROCKSDB_COMPACT_WRITTEN_BYTES, "By", "Bytes written by compactions.", ROCKSDB_STORE)
+        ..rocksdb(
+            METRIC_ROCKSDB_COMPACT_WRITTEN_BYTES,
+            "By",
+            "Bytes written by compactions.",
+            ROCKSDB_STORE,
+        )
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(METRIC_ROCKSDB_STALL, "us", "Time that writes waited for flushes or compactions.", ROCKSDB_STORE)
+        ..rocksdb(
+            METRIC_ROCKSDB_STALL,
+            "us",
+            "Time that writes waited for flushes or compactions.",
+            ROCKSDB_STORE,
+        )
     },
 ];
 
-const ROCKSDB_STORE: &[AttributeUse] = &[late(DB_SYSTEM_NAME, Required), late(DB_NAMESPACE, Required)];
-const ROCKSDB_FAMILY: &[AttributeUse] =
-    &[late(DB_SYSTEM_NAME, Required), late(DB_NAMESPACE, Required), late(DB_COLLECTION_NAME, Required)];
+const ROCKSDB_STORE: &[AttributeUse] =
+    &[late(DB_SYSTEM_NAME, Required), late(DB_NAMESPACE, Required)];
+const ROCKSDB_FAMILY: &[AttributeUse] = &[
+    late(DB_SYSTEM_NAME, Required),
+    late(DB_NAMESPACE, Required),
+    late(DB_COLLECTION_NAME, Required),
+];
 
 const fn rocksdb(
     name: &'static str,
@@ -677,38 +1026,125 @@ const fn rocksdb(
 
 const POOL: &[AttributeUse] = &[late("db.client.connection.pool.name", Required)];
 
-const fn pool(name: &'static str, instrument: &'static str, unit: &'static str, brief: &'static str) -> MetricDef {
-    MetricDef { name, instrument, unit, stability: Development, source: Source::OpenTelemetry, brief, attributes: POOL }
+const fn pool(
+    name: &'static str,
+    instrument: &'static str,
+    unit: &'static str,
+    brief: &'static str,
+) -> MetricDef {
+    MetricDef {
+        name,
+        instrument,
+        unit,
+        stability: Development,
+        source: Source::OpenTelemetry,
+        brief,
+        attributes: POOL,
+    }
 }
 
 /// Metrics of the official conventions in the same namespace, which percolate does not emit: it has no pool.
 pub const OTHER_METRICS: &[MetricDef] = &[
-    pool("db.client.connection.count", "updowncounter", "{connection}", "Connections, by state."),
-    pool("db.client.connection.idle.max", "updowncounter", "{connection}", "Most idle connections allowed."),
-    pool("db.client.connection.idle.min", "updowncounter", "{connection}", "Fewest idle connections kept."),
-    pool("db.client.connection.max", "updowncounter", "{connection}", "Most connections allowed."),
-    pool("db.client.connection.pending_requests", "updowncounter", "{request}", "Requests that wait for a connection."),
-    pool("db.client.connection.timeouts", "counter", "{timeout}", "Requests that waited too long for a connection."),
-    pool("db.client.connection.create_time", "histogram", "s", "Time to create a connection."),
-    pool("db.client.connection.wait_time", "histogram", "s", "Time to get a connection."),
-    pool("db.client.connection.use_time", "histogram", "s", "Time a connection was in use."),
+    pool(
+        "db.client.connection.count",
+        "updowncounter",
+        "{connection}",
+        "Connections, by state.",
+    ),
+    pool(
+        "db.client.connection.idle.max",
+        "updowncounter",
+        "{connection}",
+        "Most idle connections allowed.",
+    ),
+    pool(
+        "db.client.connection.idle.min",
+        "updowncounter",
+        "{connection}",
+        "Fewest idle connections kept.",
+    ),
+    pool(
+        "db.client.connection.max",
+        "updowncounter",
+        "{connection}",
+        "Most connections allowed.",
+    ),
+    pool(
+        "db.client.connection.pending_requests",
+        "updowncounter",
+        "{request}",
+        "Requests that wait for a connection.",
+    ),
+    pool(
+        "db.client.connection.timeouts",
+        "counter",
+        "{timeout}",
+        "Requests that waited too long for a connection.",
+    ),
+    pool(
+        "db.client.connection.create_time",
+        "histogram",
+        "s",
+        "Time to create a connection.",
+    ),
+    pool(
+        "db.client.connection.wait_time",
+        "histogram",
+        "s",
+        "Time to get a connection.",
+    ),
+    pool(
+        "db.client.connection.use_time",
+        "histogram",
+        "s",
+        "Time a connection was in use.",
+    ),
 ];
 
 /// Old names of metrics.
 pub const DEPRECATED_METRICS: &[DeprecatedName] = &[
     deprecated("db.client.connections.usage", "db.client.connection.count"),
-    deprecated("db.client.connections.idle.max", "db.client.connection.idle.max"),
-    deprecated("db.client.connections.idle.min", "db.client.connection.idle.min"),
+    deprecated(
+        "db.client.connections.idle.max",
+        "db.client.connection.idle.max",
+    ),
+    deprecated(
+        "db.client.connections.idle.min",
+        "db.client.connection.idle.min",
+    ),
     deprecated("db.client.connections.max", "db.client.connection.max"),
-    deprecated("db.client.connections.pending_requests", "db.client.connection.pending_requests"),
-    deprecated("db.client.connections.timeouts", "db.client.connection.timeouts"),
-    deprecated("db.client.connections.create_time", "db.client.connection.create_time"),
-    deprecated("db.client.connections.wait_time", "db.client.connection.wait_time"),
-    deprecated("db.client.connections.use_time", "db.client.connection.use_time"),
+    deprecated(
+        "db.client.connections.pending_requests",
+        "db.client.connection.pending_requests",
+    ),
+    deprecated(
+        "db.client.connections.timeouts",
+        "db.client.connection.timeouts",
+    ),
+    deprecated(
+        "db.client.connections.create_time",
+        "db.client.connection.create_time",
+    ),
+    deprecated(
+        "db.client.connections.wait_time",
+        "db.client.connection.wait_time",
+    ),
+    deprecated(
+        "db.client.connections.use_time",
+        "db.client.connection.use_time",
+    ),
 ];
 
 /// Operations that work on one collection.
-pub const COLLECTION_OPERATIONS: &[&str] = &["get", "put", "delete", "scan", "multi_get", "merge", "delete_range"];
+pub const COLLECTION_OPERATIONS: &[&str] = &[
+    "get",
+    "put",
+    "delete",
+    "scan",
+    "multi_get",
+    "merge",
+    "delete_range",
+];
 
 /// Operations that are never a batch.
 pub const SINGLE_OPERATIONS: &[&str] = &[
@@ -728,8 +1164,19 @@ pub const SINGLE_OPERATIONS: &[&str] = &[
 ];
 
 /// Database systems that run in the caller's process: their address is a path.
-pub const EMBEDDED_SYSTEMS: &[&str] =
-    &["rocksdb", "sqlite", "leveldb", "lmdb", "redb", "sled", "fjall", "duckdb", "h2database", "derby", "hsqldb"];
+pub const EMBEDDED_SYSTEMS: &[&str] = &[
+    "rocksdb",
+    "sqlite",
+    "leveldb",
+    "lmdb",
+    "redb",
+    "sled",
+    "fjall",
+    "duckdb",
+    "h2database",
+    "derby",
+    "hsqldb",
+];
 
 /// RocksDB's own status codes, which are its `error.type` too.
 pub const ROCKSDB_STATUS_CODES: &[&str] = &[
@@ -757,7 +1204,10 @@ pub fn attribute(key: &str) -> Option<&'static AttributeDef> {
 
 /// The name to use instead of a deprecated one; `Some("")` when there is none.
 pub fn instead_of(key: &str) -> Option<&'static str> {
-    DEPRECATED.iter().find(|name| name.key == key).map(|name| name.instead)
+    DEPRECATED
+        .iter()
+        .find(|name| name.key == key)
+        .map(|name| name.instead)
 }
 
 #[cfg(test)]
@@ -806,15 +1256,24 @@ mod tests {
             .collect();
         assert_eq!(ours, known);
         assert_eq!(TEMPLATES[0].key, official_attribute::DB_QUERY_PARAMETER);
-        assert_eq!(METRIC_DB_OPERATION_DURATION, metric::DB_CLIENT_OPERATION_DURATION);
-        assert_eq!(METRIC_DB_RETURNED_ROWS, metric::DB_CLIENT_RESPONSE_RETURNED_ROWS);
+        assert_eq!(
+            METRIC_DB_OPERATION_DURATION,
+            metric::DB_CLIENT_OPERATION_DURATION
+        );
+        assert_eq!(
+            METRIC_DB_RETURNED_ROWS,
+            metric::DB_CLIENT_RESPONSE_RETURNED_ROWS
+        );
     }
 
     #[test]
     fn every_name_a_span_or_metric_uses_is_in_the_table() {
-        let uses = [DB_SPAN.attributes, JOB_SPAN.attributes].into_iter().chain(METRICS.iter().map(|m| m.attributes));
+        let uses = [DB_SPAN.attributes, JOB_SPAN.attributes]
+            .into_iter()
+            .chain(METRICS.iter().map(|m| m.attributes));
         for used in uses.flatten() {
-            let known = attribute(used.key).is_some() || TEMPLATES.iter().any(|template| template.key == used.key);
+            let known = attribute(used.key).is_some()
+                || TEMPLATES.iter().any(|template| template.key == used.key);
             assert!(known, "{}", used.key);
         }
     }
@@ -822,7 +1281,11 @@ mod tests {
     #[test]
     fn a_deprecated_name_leads_to_a_name_of_today() {
         for name in DEPRECATED {
-            assert!(attribute(name.key).is_none(), "{} is deprecated and defined", name.key);
+            assert!(
+                attribute(name.key).is_none(),
+                "{} is deprecated and defined",
+                name.key
+            );
             let today = name.instead.is_empty()
                 || attribute(name.instead).is_some()
                 || [DB_QUERY_PARAMETER, OTEL_STATUS_DESCRIPTION].contains(&name.instead);

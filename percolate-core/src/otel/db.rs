@@ -74,8 +74,16 @@ named_sites! {
 /// }
 /// ```
 #[must_use = "a span does nothing until it is entered"]
-pub fn db_span(operation: DbOperation, collection: Option<&str>, namespace: Option<&str>) -> tracing::Span {
-    let about = Names { target: collection, namespace, server_address: None };
+pub fn db_span(
+    operation: DbOperation,
+    collection: Option<&str>,
+    namespace: Option<&str>,
+) -> tracing::Span {
+    let about = Names {
+        target: collection,
+        namespace,
+        server_address: None,
+    };
     span_by_hand(operation.site(), operation.as_str(), about, None)
 }
 
@@ -94,7 +102,11 @@ pub fn db_query_span(query: &str, collection: &str, namespace: Option<&str>) -> 
     if !site.is_watched() {
         return tracing::Span::none();
     }
-    let about = Names { target: Some(collection), namespace, server_address: None };
+    let about = Names {
+        target: Some(collection),
+        namespace,
+        server_address: None,
+    };
     let text = (query_text::sanitize(query), query_text::summarize(query));
     span_by_hand(site, DbOperation::Query.as_str(), about, Some(text))
 }
@@ -105,9 +117,10 @@ pub fn db_query_span(query: &str, collection: &str, namespace: Option<&str>) -> 
 /// function reads these numbers from what it returns, or from its `rows` and `affected_rows` keys.
 pub fn record_db_metrics(returned_rows: Option<u64>, affected_rows: Option<u64>) {
     let span = tracing::Span::current();
-    for (name, rows) in
-        [(names::DB_RESPONSE_RETURNED_ROWS, returned_rows), (names::DB_RESPONSE_AFFECTED_ROWS, affected_rows)]
-    {
+    for (name, rows) in [
+        (names::DB_RESPONSE_RETURNED_ROWS, returned_rows),
+        (names::DB_RESPONSE_AFFECTED_ROWS, affected_rows),
+    ] {
         if let Some(rows) = rows {
             span.record(name, i64::try_from(rows).unwrap_or(i64::MAX));
         }

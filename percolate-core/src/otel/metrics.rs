@@ -51,8 +51,9 @@ pub const STORAGE_BOUNDS: [f64; 22] = [
 /// The bounds the conventions advise for `db.client.operation.duration`, in seconds.
 pub const ADVISED_BOUNDS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 /// The bounds the conventions advise for `db.client.response.returned_rows`.
-pub const ROW_BOUNDS: [f64; 13] =
-    [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10000.0];
+pub const ROW_BOUNDS: [f64; 13] = [
+    1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10000.0,
+];
 
 /// The names a call is about, known at entry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -99,7 +100,11 @@ impl Instruments {
                 })
                 .build();
         }
-        let bounds = if duration_bounds.is_empty() { &STORAGE_BOUNDS[..] } else { duration_bounds };
+        let bounds = if duration_bounds.is_empty() {
+            &STORAGE_BOUNDS[..]
+        } else {
+            duration_bounds
+        };
         Self {
             db_duration: meter
                 .f64_histogram(names::METRIC_DB_OPERATION_DURATION)
@@ -110,7 +115,9 @@ impl Instruments {
             db_rows: meter
                 .u64_histogram(names::METRIC_DB_RETURNED_ROWS)
                 .with_unit("{row}")
-                .with_description("The actual number of records returned by the database operation.")
+                .with_description(
+                    "The actual number of records returned by the database operation.",
+                )
                 .with_boundaries(ROW_BOUNDS.to_vec())
                 .build(),
             job_duration: meter
@@ -132,13 +139,17 @@ impl Instruments {
             queue_wait: meter
                 .f64_histogram(names::METRIC_QUEUE_WAIT)
                 .with_unit("s")
-                .with_description("Time that background jobs waited in a queue before they were run.")
+                .with_description(
+                    "Time that background jobs waited in a queue before they were run.",
+                )
                 .with_boundaries(bounds.to_vec())
                 .build(),
             unsampled: meter
                 .u64_counter(names::METRIC_UNSAMPLED)
                 .with_unit("{call}")
-                .with_description("Calls that were slow or failed and are not part of a sampled trace.")
+                .with_description(
+                    "Calls that were slow or failed and are not part of a sampled trace.",
+                )
                 .build(),
         }
     }
@@ -227,12 +238,24 @@ fn metric_attributes(site: &'static Site, names: Names<'_>) -> Vec<KeyValue> {
         SiteKind::Db => {
             attributes.push(KeyValue::new(names::DB_SYSTEM_NAME, site.def.system));
             attributes.push(KeyValue::new(names::DB_OPERATION_NAME, site.def.name));
-            attributes.extend(names.target.map(|target| text(names::DB_COLLECTION_NAME, target)));
-            attributes.extend(names.namespace.map(|namespace| text(names::DB_NAMESPACE, namespace)));
+            attributes.extend(
+                names
+                    .target
+                    .map(|target| text(names::DB_COLLECTION_NAME, target)),
+            );
+            attributes.extend(
+                names
+                    .namespace
+                    .map(|namespace| text(names::DB_NAMESPACE, namespace)),
+            );
         }
         SiteKind::Job => {
             attributes.push(KeyValue::new(names::JOB_TYPE, site.def.name));
-            attributes.extend(names.target.map(|target| text(names::JOB_TARGET_NAME, target)));
+            attributes.extend(
+                names
+                    .target
+                    .map(|target| text(names::JOB_TARGET_NAME, target)),
+            );
         }
     }
     attributes
@@ -267,7 +290,10 @@ impl Registry {
     /// The series of these names at this site.
     pub(crate) fn series(&self, site: &'static Site, names: Names<'_>) -> &'static Series {
         let hash = hash(site, names);
-        #[expect(clippy::cast_possible_truncation, reason = "the low bits choose the slot")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the low bits choose the slot"
+        )]
         let slot = hash as usize % CACHE_SLOTS;
         CACHE
             .try_with(|cache| {
@@ -289,7 +315,10 @@ impl Registry {
     }
 
     fn find_or_add(&self, hash: u64, site: &'static Site, names: Names<'_>) -> &'static Series {
-        let mut series = self.series.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut series = self
+            .series
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let bucket = series.entry(hash).or_default();
         if let Some(known) = bucket.iter().find(|known| known.is(self, site, names)) {
             return known;
@@ -317,14 +346,19 @@ impl Registry {
     /// Counts a job in or out.
     pub(crate) fn job_active(&self, site: &'static Site, change: i64) {
         if let Some(instruments) = &self.instruments {
-            instruments.job_active.add(change, &[KeyValue::new(names::JOB_TYPE, site.def.name)]);
+            instruments
+                .job_active
+                .add(change, &[KeyValue::new(names::JOB_TYPE, site.def.name)]);
         }
     }
 
     /// Counts a job into a queue or out of it.
     pub(crate) fn queue_length(&self, queue: &Arc<str>, change: i64) {
         if let Some(instruments) = &self.instruments {
-            instruments.queue_length.add(change, &[KeyValue::new(names::JOB_QUEUE_NAME, Arc::clone(queue))]);
+            instruments.queue_length.add(
+                change,
+                &[KeyValue::new(names::JOB_QUEUE_NAME, Arc::clone(queue))],
+            );
         }
     }
 
@@ -332,7 +366,9 @@ impl Registry {
     pub(crate) fn queue_wait(&self, queue: &Arc<str>, waited: Duration) {
         if let Some(instruments) = &self.instruments {
             let queue = KeyValue::new(names::JOB_QUEUE_NAME, Arc::clone(queue));
-            instruments.queue_wait.record(waited.as_secs_f64(), &[queue]);
+            instruments
+                .queue_wait
+                .record(waited.as_secs_f64(), &[queue]);
         }
     }
 
@@ -346,15 +382,28 @@ impl Registry {
     }
 
     /// Measures one finished call.
-    pub(crate) fn measure(&self, series: &Series, took: Duration, outcome: &Outcome, status: &'static str) {
-        let Some(instruments) = self.instruments.as_ref().filter(|_| series.is_measured) else { return };
+    pub(crate) fn measure(
+        &self,
+        series: &Series,
+        took: Duration,
+        outcome: &Outcome,
+        status: &'static str,
+    ) {
+        let Some(instruments) = self.instruments.as_ref().filter(|_| series.is_measured) else {
+            return;
+        };
         let seconds = took.as_secs_f64();
         if let (Some(count), SiteKind::Db) = (outcome.returned_rows, series.site.def.site_kind) {
-            let rows = series.rows.get_or_init(|| instruments.db_rows.bind(&series.attributes));
+            let rows = series
+                .rows
+                .get_or_init(|| instruments.db_rows.bind(&series.attributes));
             rows.record(u64::try_from(count).unwrap_or(0));
         }
         if outcome.error.is_none() && status == names::JOB_STATUS_SUCCESS {
-            series.duration.get_or_init(|| instruments.bind_duration(series)).record(seconds);
+            series
+                .duration
+                .get_or_init(|| instruments.bind_duration(series))
+                .record(seconds);
             return;
         }
         let mut attributes = series.attributes.clone();
@@ -363,8 +412,12 @@ impl Registry {
         }
         match series.site.def.site_kind {
             SiteKind::Db => {
-                let code = outcome.error.as_ref().and_then(|error| error.status_code.clone());
-                attributes.extend(code.map(|code| KeyValue::new(names::DB_RESPONSE_STATUS_CODE, code)));
+                let code = outcome
+                    .error
+                    .as_ref()
+                    .and_then(|error| error.status_code.clone());
+                attributes
+                    .extend(code.map(|code| KeyValue::new(names::DB_RESPONSE_STATUS_CODE, code)));
                 instruments.db_duration.record(seconds, &attributes);
             }
             SiteKind::Job => {

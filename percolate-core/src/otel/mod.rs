@@ -28,18 +28,19 @@ mod unsampled;
 
 pub use background::{BackgroundJobType, background_span, record_background_metrics};
 pub use context::{
-    Carry, HeaderWriter, StrictPropagator, TraceContext, TraceContextGuard, TraceIds, TraceParent, TraceParentError,
-    Traced, WithTraceContext, attach_parent, attach_trace_context, carry, carry_each, current_trace_ids, inject,
-    with_trace_context,
+    Carry, HeaderWriter, StrictPropagator, TraceContext, TraceContextGuard, TraceIds, TraceParent,
+    TraceParentError, Traced, WithTraceContext, attach_parent, attach_trace_context, carry,
+    carry_each, current_trace_ids, inject, with_trace_context,
 };
 pub use db::{DbOperation, db_query_span, db_span, record_db_error, record_db_metrics};
 pub use layer::ConventionLayer;
 pub use metrics::{ADVISED_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};
 pub use outcome::{ErrorInfo, ErrorType, JobStatus, Outcome, Rows, name_errors};
 pub use pipeline::{
-    ConfigWarning, Environment, ExportCounts, Exporter, ExporterStatus, HistogramBuckets, LogBridge, LogFilter, Otlp,
-    OtlpCompression, OtlpProtocol, PipelineFilter, PipelineLogger, PipelineTracer, Propagator, Signal, SpanLayer,
-    Telemetry, TelemetryBuilder, TelemetryError, TelemetryGuard, TelemetryLayer, TelemetryStatus,
+    ConfigWarning, Environment, ExportCounts, Exporter, ExporterStatus, HistogramBuckets,
+    LogBridge, LogFilter, Otlp, OtlpCompression, OtlpProtocol, PipelineFilter, PipelineLogger,
+    PipelineTracer, Propagator, Signal, SpanLayer, Telemetry, TelemetryBuilder, TelemetryError,
+    TelemetryGuard, TelemetryLayer, TelemetryStatus,
 };
 pub use probe::{Probe, set_probe};
 pub use queue::QueueWait;

@@ -222,13 +222,19 @@ fn listen(
             more: (is_watched || site.def.describes || series.is_overflow)
                 .then(|| describe(site, series, names, details, is_watched)),
         }),
-        Decision::Watched if is_watched => {
-            Mode::Recorded(Recorded { identity: None, more: Some(describe(site, series, names, details, true)) })
-        }
+        Decision::Watched if is_watched => Mode::Recorded(Recorded {
+            identity: None,
+            more: Some(describe(site, series, names, details, true)),
+        }),
         Decision::UnsampledRoot(trace_id) => Mode::UnsampledRoot(trace_id),
         Decision::Watched | Decision::Unsampled | Decision::Suppressed => Mode::Plain,
     };
-    *place = Some(Live { runtime, series, started, mode });
+    *place = Some(Live {
+        runtime,
+        series,
+        started,
+        mode,
+    });
 }
 
 /// What a recorded call has beyond its names and times.
@@ -249,8 +255,16 @@ fn describe(
             server_address: names.server_address.map(str::to_owned),
         })
     });
-    let side = Side { details: known, names, ..Side::default() };
-    Box::new(More { context: None, span, side })
+    let side = Side {
+        details: known,
+        names,
+        ..Side::default()
+    };
+    Box::new(More {
+        context: None,
+        span,
+        side,
+    })
 }
 
 /// A span made by hand: for `tracing` layers alone, with the fields of an annotated call's span.
@@ -264,7 +278,16 @@ pub(crate) fn span_by_hand(
         return tracing::Span::none();
     }
     let (query_text, query_summary) = query.unzip();
-    watched_span(site, operation, names, &Details { query_text, query_summary, ..Details::default() })
+    watched_span(
+        site,
+        operation,
+        names,
+        &Details {
+            query_text,
+            query_summary,
+            ..Details::default()
+        },
+    )
 }
 
 /// The name of a call's span.
@@ -295,18 +318,29 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn new(site: &'static Site) -> Self {
-        Self { values: [None; MAX_FIELDS], site }
+        Self {
+            values: [None; MAX_FIELDS],
+            site,
+        }
     }
 
     fn set(&mut self, bit: u32, value: Option<&'a dyn TracingValue>) {
-        if let Some(place) = self.site.field_index(bit).and_then(|index| self.values.get_mut(index)) {
+        if let Some(place) = self
+            .site
+            .field_index(bit)
+            .and_then(|index| self.values.get_mut(index))
+        {
             *place = value;
         }
     }
 
     fn set_custom(&mut self, custom: &'a [(usize, FieldValue)]) {
         for (index, value) in custom {
-            if let Some(place) = self.site.custom_index(*index).and_then(|index| self.values.get_mut(index)) {
+            if let Some(place) = self
+                .site
+                .custom_index(*index)
+                .and_then(|index| self.values.get_mut(index))
+            {
                 *place = value.as_tracing();
             }
         }
@@ -319,14 +353,27 @@ impl<'a> Fields<'a> {
     }
 }
 
-#[expect(clippy::ref_option, reason = "a field's value is a reference to where it is")]
+#[expect(
+    clippy::ref_option,
+    reason = "a field's value is a reference to where it is"
+)]
 fn optional<T: TracingValue>(value: &Option<T>) -> Option<&dyn TracingValue> {
     value.as_ref().map(|value| value as &dyn TracingValue)
 }
 
-fn watched_span(site: &'static Site, operation: &'static str, names: Names<'_>, details: &Details) -> tracing::Span {
+fn watched_span(
+    site: &'static Site,
+    operation: &'static str,
+    names: Names<'_>,
+    details: &Details,
+) -> tracing::Span {
     let def = site.def;
-    let name = span_name(site, operation, names.target, details.query_summary.as_deref());
+    let name = span_name(
+        site,
+        operation,
+        names.target,
+        details.query_summary.as_deref(),
+    );
     let name: &str = &name;
     let kind = match def.kind {
         Kind::Client => "client",
@@ -380,7 +427,11 @@ fn record_end(site: &'static Site, span: &tracing::Span, end: &End<'_>) {
     }
     let mut fields = Fields::new(site);
     let error_type = end.outcome.error.as_ref().map(|error| &*error.error_type);
-    let status_code = end.outcome.error.as_ref().and_then(|error| error.status_code.as_deref());
+    let status_code = end
+        .outcome
+        .error
+        .as_ref()
+        .and_then(|error| error.status_code.as_deref());
     let duration_ms = i64::try_from(end.duration.as_millis()).unwrap_or(i64::MAX);
     if error_type.is_some() {
         fields.set(attr::OTEL_STATUS_CODE, Some(&"ERROR"));
@@ -415,7 +466,10 @@ struct End<'a> {
 
 /// What [`Live::enter`] changed on this thread, to be put back by [`Live::exit`].
 #[derive(Debug, Default)]
-#[expect(clippy::option_option, reason = "nothing was replaced, or what was replaced was nothing")]
+#[expect(
+    clippy::option_option,
+    reason = "nothing was replaced, or what was replaced was nothing"
+)]
 struct Inside {
     context: Option<ContextGuard>,
     unsampled: Option<UnsampledGuard>,
@@ -437,7 +491,11 @@ thread_local! {
 
 /// Records the annotation's own attribute number `index` on the call of `site` that this thread is inside of.
 pub fn record(site: &'static Site, index: usize, value: &mut dyn FnMut() -> FieldValue) {
-    let is_here = |active: &Option<Box<Active>>| active.as_ref().is_some_and(|it| std::ptr::eq(it.site, site));
+    let is_here = |active: &Option<Box<Active>>| {
+        active
+            .as_ref()
+            .is_some_and(|it| std::ptr::eq(it.site, site))
+    };
     if !ACTIVE.with_borrow(is_here) {
         return;
     }
@@ -487,7 +545,8 @@ impl Live {
                 inside.unsampled = Some(runtime::enter_unsampled_root(Some(*trace_id)));
                 // A linked job's caller may be recorded: what happens in here is none of its children.
                 inside.context = Context::map_current(|cx| {
-                    cx.has_active_span().then(|| cx.with_remote_span_context(SpanContext::NONE))
+                    cx.has_active_span()
+                        .then(|| cx.with_remote_span_context(SpanContext::NONE))
                 })
                 .map(Context::attach);
             }
@@ -495,7 +554,9 @@ impl Live {
                 if let Some(identity) = identity.as_ref().filter(|_| !site.def.leaf) {
                     let context = if again {
                         let more = more.get_or_insert_default();
-                        more.context.get_or_insert_with(|| context_of(identity)).clone()
+                        more.context
+                            .get_or_insert_with(|| context_of(identity))
+                            .clone()
                     } else {
                         context_of(identity)
                     };
@@ -524,20 +585,32 @@ impl Live {
 
     /// Puts back what [`Live::enter`] changed.
     fn exit(&mut self, inside: &mut Inside) {
-        if let (Some(probe), Mode::Recorded(Recorded { more, .. })) = (inside.probe.take(), &mut self.mode) {
+        if let (Some(probe), Mode::Recorded(Recorded { more, .. })) =
+            (inside.probe.take(), &mut self.mode)
+        {
             let probed = &mut more.get_or_insert_default().side.probed;
-            probe.end(&mut |name, value| match probed.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, sum)) => *sum = sum.saturating_add(value),
-                None => probed.push((name, value)),
-            });
+            probe.end(
+                &mut |name, value| match probed.iter_mut().find(|(known, _)| *known == name) {
+                    Some((_, sum)) => *sum = sum.saturating_add(value),
+                    None => probed.push((name, value)),
+                },
+            );
         }
         if let Some(outer) = inside.outer.take() {
             let active = ACTIVE.replace(outer);
-            if let (Some(active), Mode::Recorded(Recorded { more: Some(more), .. })) = (active, &mut self.mode) {
+            if let (
+                Some(active),
+                Mode::Recorded(Recorded {
+                    more: Some(more), ..
+                }),
+            ) = (active, &mut self.mode)
+            {
                 more.side.details.custom = active.values;
             }
         }
-        if let Mode::Recorded(Recorded { more: Some(more), .. }) = &self.mode
+        if let Mode::Recorded(Recorded {
+            more: Some(more), ..
+        }) = &self.mode
             && let Some(span) = &more.span
         {
             span.with_subscriber(|(id, dispatch)| dispatch.exit(id));
@@ -547,7 +620,12 @@ impl Live {
     }
 
     fn end(&mut self, outcome: &mut Outcome, cancelled: Option<&'static str>) {
-        let Self { runtime, series, started, ref mut mode } = *self;
+        let Self {
+            runtime,
+            series,
+            started,
+            ref mut mode,
+        } = *self;
         let site = series.site;
         let duration = started.elapsed();
         if !runtime.returned_rows {
@@ -567,9 +645,21 @@ impl Live {
         let timing = (started, duration);
         match mode {
             Mode::Recorded(Recorded { identity, more }) => {
-                if let Some((more, span)) = more.as_mut().and_then(|more| more.span.take().map(|span| (more, span))) {
+                if let Some((more, span)) = more
+                    .as_mut()
+                    .and_then(|more| more.span.take().map(|span| (more, span)))
+                {
                     let late = &more.side.details.custom;
-                    record_end(site, &span, &End { outcome, status, duration, late });
+                    record_end(
+                        site,
+                        &span,
+                        &End {
+                            outcome,
+                            status,
+                            duration,
+                            late,
+                        },
+                    );
                 }
                 if let (Some(identity), Some(recorder)) = (identity.take(), &runtime.recorder) {
                     let side = more.take().map(|more| Box::new(more.side));
@@ -577,7 +667,9 @@ impl Live {
                 }
             }
             Mode::Plain => report(runtime, series, None, timing, status, outcome),
-            Mode::UnsampledRoot(trace_id) => report(runtime, series, Some(*trace_id), timing, status, outcome),
+            Mode::UnsampledRoot(trace_id) => {
+                report(runtime, series, Some(*trace_id), timing, status, outcome)
+            }
         }
     }
 
@@ -585,12 +677,33 @@ impl Live {
     #[cold]
     fn abandon(&mut self) {
         let is_job = self.site().def.site_kind == SiteKind::Job;
-        let failure = |error_type| Some(ErrorInfo { error_type: Cow::Borrowed(error_type), status_code: None });
+        let failure = |error_type| {
+            Some(ErrorInfo {
+                error_type: Cow::Borrowed(error_type),
+                status_code: None,
+            })
+        };
         if std::thread::panicking() {
-            self.end(&mut Outcome { error: failure(names::ERROR_TYPE_PANIC), ..Outcome::default() }, None);
+            self.end(
+                &mut Outcome {
+                    error: failure(names::ERROR_TYPE_PANIC),
+                    ..Outcome::default()
+                },
+                None,
+            );
         } else {
-            let error = if is_job { None } else { failure(names::ERROR_TYPE_CANCELLED) };
-            self.end(&mut Outcome { error, ..Outcome::default() }, Some("cancelled"));
+            let error = if is_job {
+                None
+            } else {
+                failure(names::ERROR_TYPE_CANCELLED)
+            };
+            self.end(
+                &mut Outcome {
+                    error,
+                    ..Outcome::default()
+                },
+                Some("cancelled"),
+            );
         }
     }
 }
@@ -606,11 +719,21 @@ fn report(
     outcome: &mut Outcome,
 ) {
     let reports = &runtime.reports;
-    let Some(reason) = reports.reason(series.site, duration, outcome) else { return };
+    let Some(reason) = reports.reason(series.site, duration, outcome) else {
+        return;
+    };
     runtime.registry.count_unsampled(series, reason.as_str());
     reports.emit((series.site, series), reason, duration, outcome, root);
-    if let (true, Some(trace_id), Some(recorder)) = (reports.exports_roots, root, &runtime.recorder) {
-        recorder.push(Record::new(series, Identity::root(trace_id), (started, duration), status, outcome, None));
+    if let (true, Some(trace_id), Some(recorder)) = (reports.exports_roots, root, &runtime.recorder)
+    {
+        recorder.push(Record::new(
+            series,
+            Identity::root(trace_id),
+            (started, duration),
+            status,
+            outcome,
+            None,
+        ));
     }
 }
 
@@ -675,7 +798,12 @@ pub struct SyncCall {
 }
 
 /// Starts and enters a call, in its place: a call that nothing listens to is a few instructions.
-pub fn enter(call: &mut SyncCall, site: &'static Site, names: Names<'_>, details: &mut dyn FnMut(&mut Details)) {
+pub fn enter(
+    call: &mut SyncCall,
+    site: &'static Site,
+    names: Names<'_>,
+    details: &mut dyn FnMut(&mut Details),
+) {
     let is_watched = site.is_watched();
     if let Some(runtime) = runtime::current().or_else(|| is_watched.then(runtime::layers_only)) {
         listen(&mut call.live, runtime, is_watched, site, names, details);
@@ -689,8 +817,16 @@ impl SyncCall {
     /// The place of a call that has not started.
     #[inline]
     pub const fn idle() -> Self {
-        let inside = Inside { context: None, unsampled: None, outer: None, probe: None };
-        Self { live: None, inside: ManuallyDrop::new(inside) }
+        let inside = Inside {
+            context: None,
+            unsampled: None,
+            outer: None,
+            probe: None,
+        };
+        Self {
+            live: None,
+            inside: ManuallyDrop::new(inside),
+        }
     }
 
     /// Whether something listens, so that the outcome matters.
@@ -759,7 +895,10 @@ pin_project_lite::pin_project! {
 
 /// Runs the body of an asynchronous call. Gives the call back, to be finished with what the value says.
 pub fn run<F: Future>(call: Call, future: F) -> InCall<F> {
-    InCall { future: Some(future), call: Some(call) }
+    InCall {
+        future: Some(future),
+        call: Some(call),
+    }
 }
 
 impl<F: Future> Future for InCall<F> {
@@ -767,7 +906,8 @@ impl<F: Future> Future for InCall<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let (Some(call), Some(future)) = (this.call.as_mut(), this.future.as_mut().as_pin_mut()) else {
+        let (Some(call), Some(future)) = (this.call.as_mut(), this.future.as_mut().as_pin_mut())
+        else {
             return Poll::Pending;
         };
         let scope = call.scope();

@@ -48,7 +48,10 @@ impl Outcome {
 
     /// The outcome of a call that failed.
     pub fn failed(error: ErrorInfo) -> Self {
-        Self { error: Some(error), ..Self::default() }
+        Self {
+            error: Some(error),
+            ..Self::default()
+        }
     }
 }
 
@@ -64,7 +67,10 @@ pub struct ErrorInfo {
 impl ErrorInfo {
     /// A failure of this type, without a code of the database.
     pub fn new(error_type: impl Into<Cow<'static, str>>) -> Self {
-        Self { error_type: error_type.into(), status_code: None }
+        Self {
+            error_type: error_type.into(),
+            status_code: None,
+        }
     }
 
     /// A failure of which nothing low-cardinality is known: `_OTHER`.
@@ -74,7 +80,10 @@ impl ErrorInfo {
 
     /// Reads what an error says of itself.
     pub fn of<E: ErrorType + ?Sized>(error: &E) -> Self {
-        Self { error_type: error.error_type(), status_code: error.status_code() }
+        Self {
+            error_type: error.error_type(),
+            status_code: error.status_code(),
+        }
     }
 
     /// Looks through an error and its sources for a known cause: the outermost error that is registered with
@@ -378,7 +387,9 @@ fn io_error(error: &io::Error) -> ErrorInfo {
         Some(inner) => Some(inner),
         None => None,
     };
-    inner.and_then(ErrorInfo::from_chain).unwrap_or_else(|| ErrorInfo::of(&error.kind()))
+    inner
+        .and_then(ErrorInfo::from_chain)
+        .unwrap_or_else(|| ErrorInfo::of(&error.kind()))
 }
 
 /// `Vec<u8>` is a value. There is no specialisation, and no `TypeId` for types that borrow; the name is a constant
@@ -390,13 +401,25 @@ fn is_byte<T>() -> bool {
 /// A type's path without its generic arguments, if it says anything about an error: `my_store::WriteError`, also of one
 /// behind a pointer, but nothing for `String`, `()` or a slice.
 fn error_type_by_name<E: ?Sized>() -> Option<&'static str> {
-    const POINTERS: [&str; 5] = ["&mut ", "&", "alloc::boxed::Box<", "alloc::rc::Rc<", "alloc::sync::Arc<"];
+    const POINTERS: [&str; 5] = [
+        "&mut ",
+        "&",
+        "alloc::boxed::Box<",
+        "alloc::rc::Rc<",
+        "alloc::sync::Arc<",
+    ];
     let mut name = type_name::<E>();
-    while let Some(inner) = POINTERS.iter().find_map(|pointer| name.strip_prefix(pointer)) {
+    while let Some(inner) = POINTERS
+        .iter()
+        .find_map(|pointer| name.strip_prefix(pointer))
+    {
         name = inner.trim_end_matches('>');
     }
     let path = name.split_once('<').map_or(name, |(path, _)| path);
-    let is_path = path.contains("::") && path.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':');
+    let is_path = path.contains("::")
+        && path
+            .chars()
+            .all(|c| c.is_alphanumeric() || c == '_' || c == ':');
     (is_path && !path.starts_with("alloc::")).then_some(path)
 }
 
@@ -404,7 +427,9 @@ fn error_type_by_name<E: ?Sized>() -> Option<&'static str> {
 /// candidate that matches the receiver with the fewest dereferences wins, so the first choice has the most references.
 #[doc(hidden)]
 pub mod probe {
-    use super::{Error, ErrorInfo, ErrorType, Infallible, JobStatus, Rows, error_type_by_name, type_name};
+    use super::{
+        Error, ErrorInfo, ErrorType, Infallible, JobStatus, Rows, error_type_by_name, type_name,
+    };
 
     /// What the function returned.
     #[derive(Debug)]
@@ -532,7 +557,9 @@ pub mod probe {
         fn __percolate_info(&self) -> ErrorInfo {
             match error_type_by_name::<E>() {
                 Some(name) => ErrorInfo::new(name),
-                None if type_name::<E>().starts_with("alloc::string::") => ErrorInfo::new(type_name::<E>()),
+                None if type_name::<E>().starts_with("alloc::string::") => {
+                    ErrorInfo::new(type_name::<E>())
+                }
                 None => ErrorInfo::other(),
             }
         }
@@ -545,7 +572,9 @@ pub mod probe {
     impl<E> InfoOther for Failure<'_, E> {
         fn __percolate_info(&self) -> ErrorInfo {
             match error_type_by_name::<E>() {
-                Some(name) if !name.starts_with("core::") && !name.starts_with("std::") => ErrorInfo::new(name),
+                Some(name) if !name.starts_with("core::") && !name.starts_with("std::") => {
+                    ErrorInfo::new(name)
+                }
                 _ => ErrorInfo::other(),
             }
         }
@@ -572,7 +601,9 @@ pub mod probe {
             }
         )*};
     }
-    count_of_integers!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize);
+    count_of_integers!(
+        u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize
+    );
     impl<C: Count> Count for Option<C> {
         fn count(&self) -> Option<i64> {
             self.as_ref().and_then(Count::count)
@@ -585,7 +616,10 @@ pub mod probe {
     }
 
     /// What `rows = |out| …` says of a success.
-    pub fn counted<T, C: Count>(success: &Success<'_, T>, count: impl FnOnce(&T) -> C) -> Option<i64> {
+    pub fn counted<T, C: Count>(
+        success: &Success<'_, T>,
+        count: impl FnOnce(&T) -> C,
+    ) -> Option<i64> {
         count(success.0).count()
     }
 
@@ -600,14 +634,18 @@ pub mod probe {
     /// The traits alone, so that a glob import names nothing.
     pub mod traits {
         pub use super::{
-            InfoBoxed as _, InfoError as _, InfoNamed as _, InfoOther as _, InfoWrapped as _, RowsKnown as _,
-            RowsUnknown as _, SplitOther as _, StatusKnown as _, StatusUnknown as _,
+            InfoBoxed as _, InfoError as _, InfoNamed as _, InfoOther as _, InfoWrapped as _,
+            RowsKnown as _, RowsUnknown as _, SplitOther as _, StatusKnown as _,
+            StatusUnknown as _,
         };
     }
 }
 
 #[cfg(test)]
-#[expect(clippy::needless_borrow, reason = "the number of references is what picks the reading")]
+#[expect(
+    clippy::needless_borrow,
+    reason = "the number of references is what picks the reading"
+)]
 mod tests {
     use super::probe::traits::*;
     use super::probe::{Returned, Success};
@@ -692,30 +730,70 @@ mod tests {
             let value = Returned(value).__percolate_split();
             match value {
                 Ok(success) => ((&success).__percolate_rows(), None),
-                Err(failure) => (None, Some((&&&&&failure).__percolate_info().error_type.into_owned())),
+                Err(failure) => (
+                    None,
+                    Some((&&&&&failure).__percolate_info().error_type.into_owned()),
+                ),
             }
         }
         assert_eq!(read::<_, Plain>(&Ok(vec![1])), (None, None));
-        assert!(read::<(), _>(&Err(Plain)).1.is_some_and(|name| name.ends_with("::Plain")));
+        assert!(
+            read::<(), _>(&Err(Plain))
+                .1
+                .is_some_and(|name| name.ends_with("::Plain"))
+        );
     }
 
     #[test]
     fn an_error_is_named_by_what_it_says_then_by_its_cause_then_by_its_type() {
-        assert_eq!(info!(Err::<(), _>(not_found())).as_deref(), Some("NotFound"));
-        assert_eq!(info!(Err::<(), _>(Arc::new(not_found()))).as_deref(), Some("NotFound"));
-        assert_eq!(info!(Err::<(), Box<dyn Error>>(Box::new(Wraps(not_found())))).as_deref(), Some("NotFound"));
-        assert_eq!(info!(Err::<(), Box<dyn Error + Send + Sync>>(Box::new(not_found()))).as_deref(), Some("NotFound"));
-        assert_eq!(info!(Err::<(), _>(Anyhow(Box::new(Wraps(not_found()))))).as_deref(), Some("NotFound"));
-        assert_eq!(info!(Err::<(), _>(Anyhow(Box::new(Plain)))).as_deref(), Some("_OTHER"));
-        assert!(info!(Err::<(), _>(Plain)).is_some_and(|name| name.ends_with("outcome::tests::Plain")));
-        assert!(
-            info!(Err::<(), _>(Arc::new(Box::new(Plain)))).is_some_and(|name| name.ends_with("outcome::tests::Plain"))
+        assert_eq!(
+            info!(Err::<(), _>(not_found())).as_deref(),
+            Some("NotFound")
         );
-        assert_eq!(info!("x".parse::<i32>()).as_deref(), Some("core::num::error::ParseIntError"));
-        assert_eq!(info!(Err::<(), _>(String::from("user 7"))).as_deref(), Some("_OTHER"));
+        assert_eq!(
+            info!(Err::<(), _>(Arc::new(not_found()))).as_deref(),
+            Some("NotFound")
+        );
+        assert_eq!(
+            info!(Err::<(), Box<dyn Error>>(Box::new(Wraps(not_found())))).as_deref(),
+            Some("NotFound")
+        );
+        assert_eq!(
+            info!(Err::<(), Box<dyn Error + Send + Sync>>(Box::new(
+                not_found()
+            )))
+            .as_deref(),
+            Some("NotFound")
+        );
+        assert_eq!(
+            info!(Err::<(), _>(Anyhow(Box::new(Wraps(not_found()))))).as_deref(),
+            Some("NotFound")
+        );
+        assert_eq!(
+            info!(Err::<(), _>(Anyhow(Box::new(Plain)))).as_deref(),
+            Some("_OTHER")
+        );
+        assert!(
+            info!(Err::<(), _>(Plain)).is_some_and(|name| name.ends_with("outcome::tests::Plain"))
+        );
+        assert!(
+            info!(Err::<(), _>(Arc::new(Box::new(Plain))))
+                .is_some_and(|name| name.ends_with("outcome::tests::Plain"))
+        );
+        assert_eq!(
+            info!("x".parse::<i32>()).as_deref(),
+            Some("core::num::error::ParseIntError")
+        );
+        assert_eq!(
+            info!(Err::<(), _>(String::from("user 7"))).as_deref(),
+            Some("_OTHER")
+        );
         assert_eq!(info!(Err::<(), _>("user 7")).as_deref(), Some("_OTHER"));
         assert_eq!(info!(Err::<(), _>(())).as_deref(), Some("_OTHER"));
-        assert_eq!(info!(Err::<(), _>(Vec::<Plain>::new())).as_deref(), Some("_OTHER"));
+        assert_eq!(
+            info!(Err::<(), _>(Vec::<Plain>::new())).as_deref(),
+            Some("_OTHER")
+        );
         assert_eq!(info!(3), None);
     }
 
@@ -748,7 +826,13 @@ mod tests {
         name_errors::<Code>();
         let boxed: Box<dyn Error> = Box::new(Code(2));
         let info = ErrorInfo::from_chain(&*boxed);
-        assert_eq!(info, Some(ErrorInfo { error_type: "Corruption".into(), status_code: Some("2".into()) }));
+        assert_eq!(
+            info,
+            Some(ErrorInfo {
+                error_type: "Corruption".into(),
+                status_code: Some("2".into())
+            })
+        );
     }
 
     #[test]

@@ -28,5 +28,8 @@ pub fn set_probe(system: &'static str, probe: &'static dyn Probe) -> bool {
 /// The probe of a system's calls.
 #[inline]
 pub(crate) fn probe_of(system: &str) -> Option<&'static dyn Probe> {
-    PROBE.get().filter(|(known, _)| *known == system).map(|(_, probe)| *probe)
+    PROBE
+        .get()
+        .filter(|(known, _)| *known == system)
+        .map(|(_, probe)| *probe)
 }

@@ -30,7 +30,9 @@ pub const MAX_SUMMARY: usize = 255;
 /// ```
 pub fn sanitize(query: &str) -> String {
     let mut tokens = Vec::new();
-    let is_whole = Tokenizer::new(&DIALECT, query).tokenize_with_location_into_buf(&mut tokens).is_ok();
+    let is_whole = Tokenizer::new(&DIALECT, query)
+        .tokenize_with_location_into_buf(&mut tokens)
+        .is_ok();
     let mut text = String::with_capacity(query.len());
     let mut needs_space = false;
     let mut tokens = tokens.into_iter().map(|token| token.token).peekable();
@@ -98,7 +100,10 @@ fn push_list(text: &mut String, tokens: &mut Peekable<impl Iterator<Item = Token
 
 fn skip_whitespace(tokens: &mut Peekable<impl Iterator<Item = Token>>) -> bool {
     let mut any = false;
-    while tokens.next_if(|token| matches!(token, Token::Whitespace(_))).is_some() {
+    while tokens
+        .next_if(|token| matches!(token, Token::Whitespace(_)))
+        .is_some()
+    {
         any = true;
     }
     any
@@ -153,14 +158,25 @@ pub fn summarize(query: &str) -> String {
     let mut tokens = Vec::new();
     // What was read before a mistake is summarised.
     _ = Tokenizer::new(&DIALECT, query).tokenize_with_location_into_buf(&mut tokens);
-    let mut tokens =
-        tokens.into_iter().map(|token| token.token).filter(|token| !matches!(token, Token::Whitespace(_))).peekable();
+    let mut tokens = tokens
+        .into_iter()
+        .map(|token| token.token)
+        .filter(|token| !matches!(token, Token::Whitespace(_)))
+        .peekable();
     let mut summary = Summary::default();
     while let Some(token) = tokens.next() {
-        let Token::Word(Word { value, quote_style: None, .. }) = &token else { continue };
+        let Token::Word(Word {
+            value,
+            quote_style: None,
+            ..
+        }) = &token
+        else {
+            continue;
+        };
         let keyword = value.to_ascii_uppercase();
         match keyword.as_str() {
-            "SELECT" | "INSERT" | "DELETE" | "MERGE" | "REPLACE" | "TRUNCATE" | "EXPLAIN" | "SHOW" => {
+            "SELECT" | "INSERT" | "DELETE" | "MERGE" | "REPLACE" | "TRUNCATE" | "EXPLAIN"
+            | "SHOW" => {
                 summary.push(&keyword);
             }
             "UPDATE" | "CALL" | "EXEC" | "EXECUTE" => {
@@ -169,11 +185,17 @@ pub fn summarize(query: &str) -> String {
             }
             "CREATE" | "DROP" | "ALTER" => {
                 summary.push(&keyword);
-                if let Some(Token::Word(kind)) = tokens.next_if(|token| matches!(token, Token::Word(_))) {
+                if let Some(Token::Word(kind)) =
+                    tokens.next_if(|token| matches!(token, Token::Word(_)))
+                {
                     summary.push(&kind.value.to_ascii_uppercase());
                 }
                 while tokens
-                    .next_if(|token| ["IF", "NOT", "EXISTS"].iter().any(|word| is_keyword(token, word)))
+                    .next_if(|token| {
+                        ["IF", "NOT", "EXISTS"]
+                            .iter()
+                            .any(|word| is_keyword(token, word))
+                    })
                     .is_some()
                 {}
                 summary.push_names(&mut tokens);
@@ -210,10 +232,17 @@ impl Summary {
     /// The names of tables after `FROM` and the like: dotted, possibly several, each with or without an alias.
     fn push_names(&mut self, tokens: &mut Peekable<impl Iterator<Item = Token>>) {
         loop {
-            let Some(Token::Word(first)) = tokens.next_if(|token| matches!(token, Token::Word(_))) else { return };
+            let Some(Token::Word(first)) = tokens.next_if(|token| matches!(token, Token::Word(_)))
+            else {
+                return;
+            };
             let mut name = first.to_string();
             while tokens.next_if_eq(&Token::Period).is_some() {
-                let Some(Token::Word(next)) = tokens.next_if(|token| matches!(token, Token::Word(_))) else { break };
+                let Some(Token::Word(next)) =
+                    tokens.next_if(|token| matches!(token, Token::Word(_)))
+                else {
+                    break;
+                };
                 name.push('.');
                 name.push_str(&next.to_string());
             }
@@ -261,7 +290,11 @@ impl<I: Iterator<Item = Token>> AliasThenComma<'_, I> {
             "VALUES",
             "WHEN",
         ];
-        if self.0.peek().is_some_and(|token| GOES_ON.iter().any(|word| is_keyword(token, word))) {
+        if self
+            .0
+            .peek()
+            .is_some_and(|token| GOES_ON.iter().any(|word| is_keyword(token, word)))
+        {
             return false;
         }
         self.0.next();
@@ -276,16 +309,37 @@ mod tests {
     #[test]
     fn no_literal_of_any_form_is_left() {
         let cases = [
-            ("SELECT 1, -2.5, 1e9, 0xFF, 'a', N'b', X'0a', E'c\\n'", "SELECT ?, -?, ?, ?, ?, ?, ?, ?"),
+            (
+                "SELECT 1, -2.5, 1e9, 0xFF, 'a', N'b', X'0a', E'c\\n'",
+                "SELECT ?, -?, ?, ?, ?, ?, ?, ?",
+            ),
             ("SELECT $$secret$$, $tag$secret$tag$", "SELECT ?, ?"),
-            ("SELECT DATE '2020-01-01', INTERVAL '1' DAY", "SELECT DATE ?, INTERVAL ? DAY"),
-            ("SELECT * FROM t WHERE ok = TRUE OR ok = false", "SELECT * FROM t WHERE ok = ? OR ok = ?"),
+            (
+                "SELECT DATE '2020-01-01', INTERVAL '1' DAY",
+                "SELECT DATE ?, INTERVAL ? DAY",
+            ),
+            (
+                "SELECT * FROM t WHERE ok = TRUE OR ok = false",
+                "SELECT * FROM t WHERE ok = ? OR ok = ?",
+            ),
             ("SELECT 'it''s' FROM t", "SELECT ? FROM t"),
             ("SELECT /* secret */ a -- secret\nFROM t", "SELECT a FROM t"),
-            ("SELECT \"a column\" FROM \"a 'table'\"", "SELECT \"a column\" FROM \"a 'table'\""),
-            ("SELECT * FROM t WHERE a = $1 AND b = ?", "SELECT * FROM t WHERE a = $1 AND b = ?"),
-            ("a IN ( 1 , 'b',-3 )  AND c NOT IN(4)", "a IN (?) AND c NOT IN(?)"),
-            ("a IN (SELECT b FROM c WHERE d = 5)", "a IN (SELECT b FROM c WHERE d = ?)"),
+            (
+                "SELECT \"a column\" FROM \"a 'table'\"",
+                "SELECT \"a column\" FROM \"a 'table'\"",
+            ),
+            (
+                "SELECT * FROM t WHERE a = $1 AND b = ?",
+                "SELECT * FROM t WHERE a = $1 AND b = ?",
+            ),
+            (
+                "a IN ( 1 , 'b',-3 )  AND c NOT IN(4)",
+                "a IN (?) AND c NOT IN(?)",
+            ),
+            (
+                "a IN (SELECT b FROM c WHERE d = 5)",
+                "a IN (SELECT b FROM c WHERE d = ?)",
+            ),
             ("a IN (1, b, 2)", "a IN (?, b, ?)"),
             ("SELECT 'unfinished secret", "SELECT ?"),
             ("", ""),
@@ -299,14 +353,26 @@ mod tests {
     fn a_summary_names_operations_and_targets_in_order() {
         let cases = [
             ("select * from articles where a = 1", "SELECT articles"),
-            ("SELECT * FROM a x, b AS y, c WHERE x.i = y.i", "SELECT a b c"),
-            ("SELECT * FROM db.articles LEFT JOIN authors ON 1 = 1", "SELECT db.articles authors"),
-            ("SELECT * FROM (SELECT * FROM inner_table) t", "SELECT SELECT inner_table"),
+            (
+                "SELECT * FROM a x, b AS y, c WHERE x.i = y.i",
+                "SELECT a b c",
+            ),
+            (
+                "SELECT * FROM db.articles LEFT JOIN authors ON 1 = 1",
+                "SELECT db.articles authors",
+            ),
+            (
+                "SELECT * FROM (SELECT * FROM inner_table) t",
+                "SELECT SELECT inner_table",
+            ),
             ("UPDATE t SET a = 1", "UPDATE t"),
             ("DELETE FROM t WHERE a = 'from x'", "DELETE t"),
             ("CREATE TABLE IF NOT EXISTS t (a INT)", "CREATE TABLE t"),
             ("SELECT * FROM \"song list\"", "SELECT \"song list\""),
-            ("WITH r AS (SELECT * FROM a) SELECT * FROM r", "SELECT a SELECT r"),
+            (
+                "WITH r AS (SELECT * FROM a) SELECT * FROM r",
+                "SELECT a SELECT r",
+            ),
             ("nonsense", ""),
         ];
         for (query, expected) in cases {
@@ -318,8 +384,16 @@ mod tests {
     fn a_long_summary_is_cut_between_names() {
         let tables: Vec<_> = (0..100).map(|n| format!("table_{n}")).collect();
         let summary = summarize(&format!("SELECT * FROM {}", tables.join(", ")));
-        assert!(summary.len() <= MAX_SUMMARY && summary.len() > 240, "{}", summary.len());
-        assert!(tables.iter().any(|table| summary.ends_with(&format!(" {table}"))));
+        assert!(
+            summary.len() <= MAX_SUMMARY && summary.len() > 240,
+            "{}",
+            summary.len()
+        );
+        assert!(
+            tables
+                .iter()
+                .any(|table| summary.ends_with(&format!(" {table}")))
+        );
     }
 
     proptest::proptest! {

@@ -40,18 +40,25 @@ impl QueueWait {
 
     /// One that was handed in at `since`, and found room in the queue only now.
     pub fn begun(queue: impl Into<Arc<str>>, since: Instant) -> Self {
-        let runtime = runtime::current().filter(|_| !Context::map_current(Context::is_telemetry_suppressed));
+        let runtime =
+            runtime::current().filter(|_| !Context::map_current(Context::is_telemetry_suppressed));
         let queue = queue.into();
         if let Some(runtime) = runtime {
             runtime.registry.queue_length(&queue, 1);
         }
-        Self { runtime, queue, since }
+        Self {
+            runtime,
+            queue,
+            since,
+        }
     }
 
     /// The job is taken, and will run now.
     pub fn end(self) {
         if let Some(runtime) = self.runtime {
-            runtime.registry.queue_wait(&self.queue, self.since.elapsed());
+            runtime
+                .registry
+                .queue_wait(&self.queue, self.since.elapsed());
         }
     }
 }

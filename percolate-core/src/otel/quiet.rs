@@ -8,5 +8,8 @@ use tracing_core::dispatcher::{self, DefaultGuard, Dispatch};
 /// `Dispatch::none()` is not registered as a new one would be. A second registered dispatcher makes `tracing` ask for
 /// every event anew; and registering takes a lock, which a child that is forked meanwhile would find taken for good.
 pub(crate) fn quiet() -> (ContextGuard, DefaultGuard) {
-    (Context::enter_telemetry_suppressed_scope(), dispatcher::set_default(&Dispatch::none()))
+    (
+        Context::enter_telemetry_suppressed_scope(),
+        dispatcher::set_default(&Dispatch::none()),
+    )
 }

@@ -11,7 +11,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use opentelemetry::metrics::MeterProvider;
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+};
 use opentelemetry::{Context, global};
 use opentelemetry_sdk::trace::{ShouldSample, SpanProcessor};
 
@@ -60,7 +62,9 @@ impl Sampler {
                     super::site::Kind::Client => SpanKind::Client,
                     super::site::Kind::Internal => SpanKind::Internal,
                 };
-                sampler.should_sample(parent, trace_id, site.def.name, &kind, &[], &[]).decision
+                sampler
+                    .should_sample(parent, trace_id, site.def.name, &kind, &[], &[])
+                    .decision
                     == SamplingDecision::RecordAndSample
             }
         }
@@ -79,7 +83,10 @@ fn is_below(ratio: f64, trace_id: TraceId) -> bool {
         reason = "the SDK's own arithmetic, bit for bit"
     )]
     let bound = (ratio.max(0.0) * (1_u64 << 63) as f64) as u64;
-    #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is compared")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the lower half is what is compared"
+    )]
     let low = u128::from_be_bytes(trace_id.to_bytes()) as u64;
     (low >> 1) < bound
 }
@@ -153,8 +160,11 @@ impl Runtime {
     /// # Errors
     /// When the background thread that converts records cannot be started.
     pub fn build(config: RuntimeConfig) -> std::io::Result<&'static Self> {
-        let recorder =
-            if config.span_processors.is_empty() { None } else { Some(Recorder::start(config.span_processors)?) };
+        let recorder = if config.span_processors.is_empty() {
+            None
+        } else {
+            Some(Recorder::start(config.span_processors)?)
+        };
         let instruments = config.meter_provider.map(|provider| {
             let lost = recorder.as_ref().map(Recorder::losses);
             Instruments::new(provider.0.as_ref(), &config.duration_bounds, lost)
@@ -165,7 +175,11 @@ impl Runtime {
             recorder,
             sampler,
             returned_rows: config.returned_rows,
-            reports: Reports::new(config.slow, config.report_failed, config.export_reported_roots),
+            reports: Reports::new(
+                config.slow,
+                config.report_failed,
+                config.export_reported_roots,
+            ),
         })))
     }
 
@@ -173,7 +187,9 @@ impl Runtime {
     ///
     /// Returns `false` when that took longer than `timeout`. Flush the processors themselves afterwards.
     pub fn flush(&self, timeout: Duration) -> bool {
-        self.recorder.as_ref().is_none_or(|recorder| recorder.flush(timeout))
+        self.recorder
+            .as_ref()
+            .is_none_or(|recorder| recorder.flush(timeout))
     }
 
     /// Flushes, and ends the background thread that hands spans over. Spans of later calls are lost and counted;
@@ -181,7 +197,9 @@ impl Runtime {
     ///
     /// Returns `false` when that took longer than `timeout`.
     pub fn stop(&self, timeout: Duration) -> bool {
-        self.recorder.as_ref().is_none_or(|recorder| recorder.stop(timeout))
+        self.recorder
+            .as_ref()
+            .is_none_or(|recorder| recorder.stop(timeout))
     }
 
     /// Spans that were lost because records were made faster than they could be handed over.
@@ -212,14 +230,19 @@ impl Runtime {
                 } else {
                     sampler.samples_root(parent.trace_id(), site, Some(cx))
                 };
-                return if sampled { Decision::Sampled(Identity::child(parent)) } else { Decision::Unsampled };
+                return if sampled {
+                    Decision::Sampled(Identity::child(parent))
+                } else {
+                    Decision::Unsampled
+                };
             }
             if inherits && UNSAMPLED_ROOT.get().is_some() {
                 return Decision::Unsampled;
             }
             let trace_id = new_trace_id();
             if sampler.samples_root(TraceId::from(trace_id.get()), site, None) {
-                let link = (site.def.parent == Parent::Link && parent.is_valid()).then(|| parent.clone());
+                let link =
+                    (site.def.parent == Parent::Link && parent.is_valid()).then(|| parent.clone());
                 Decision::Sampled(Identity::root(trace_id).linked(link))
             } else {
                 Decision::UnsampledRoot(trace_id)
@@ -274,7 +297,12 @@ impl Identity {
             parent_span_id: u64::from_be_bytes(parent.span_id().to_bytes()),
             flags: parent.trace_flags() | TraceFlags::SAMPLED,
             parent_is_remote: parent.is_remote(),
-            more: has_state.then(|| Box::new(MoreIdentity { trace_state: trace_state.clone(), link: None })),
+            more: has_state.then(|| {
+                Box::new(MoreIdentity {
+                    trace_state: trace_state.clone(),
+                    link: None,
+                })
+            }),
         }
     }
 
@@ -291,7 +319,10 @@ impl Identity {
 
     fn linked(mut self, link: Option<SpanContext>) -> Self {
         if link.is_some() {
-            self.more = Some(Box::new(MoreIdentity { trace_state: TraceState::NONE, link }));
+            self.more = Some(Box::new(MoreIdentity {
+                trace_state: TraceState::NONE,
+                link,
+            }));
         }
         self
     }
@@ -302,7 +333,9 @@ impl Identity {
             SpanId::from(self.span_id),
             self.flags,
             false,
-            self.more.as_ref().map_or(TraceState::NONE, |more| more.trace_state.clone()),
+            self.more
+                .as_ref()
+                .map_or(TraceState::NONE, |more| more.trace_state.clone()),
         )
     }
 
@@ -381,12 +414,19 @@ pub fn uninstall(runtime: &'static Runtime) {
 #[must_use = "the scope ends when the guard is dropped"]
 pub fn scope(runtime: Option<&'static Runtime>) -> ScopeGuard {
     LISTENING.scopes.fetch_add(1, Ordering::Relaxed);
-    ScopeGuard { before: SCOPED.replace(runtime), not_send: std::marker::PhantomData }
+    ScopeGuard {
+        before: SCOPED.replace(runtime),
+        not_send: std::marker::PhantomData,
+    }
 }
 
 /// The runtime scoped to this thread, for carrying it into another one.
 pub fn scoped() -> Option<&'static Runtime> {
-    if LISTENING.scopes.load(Ordering::Relaxed) == 0 { None } else { SCOPED.get() }
+    if LISTENING.scopes.load(Ordering::Relaxed) == 0 {
+        None
+    } else {
+        SCOPED.get()
+    }
 }
 
 /// Ends a [`scope`] when dropped.
@@ -412,7 +452,10 @@ pub(crate) fn current() -> Option<&'static Runtime> {
     let installed = LISTENING.installed.load(Ordering::Acquire);
     if !installed.is_null() {
         // SAFETY: only `install` stores a pointer, made from a `&'static Runtime`.
-        #[expect(unsafe_code, reason = "an atomic reference without a lock on the way of every call")]
+        #[expect(
+            unsafe_code,
+            reason = "an atomic reference without a lock on the way of every call"
+        )]
         return Some(unsafe { &*installed });
     }
     ambient()
@@ -479,7 +522,10 @@ pub fn unsampled_root() -> Option<NonZeroU128> {
 /// Sets (or clears) the state of being inside an unsampled root until the guard is dropped.
 #[must_use = "the state is restored when the guard is dropped"]
 pub fn enter_unsampled_root(trace_id: Option<NonZeroU128>) -> UnsampledGuard {
-    UnsampledGuard { before: UNSAMPLED_ROOT.replace(trace_id), not_send: std::marker::PhantomData }
+    UnsampledGuard {
+        before: UNSAMPLED_ROOT.replace(trace_id),
+        not_send: std::marker::PhantomData,
+    }
 }
 
 /// Restores the state before [`enter_unsampled_root`] when dropped.
@@ -548,8 +594,14 @@ mod tests {
             let sdk = SdkSampler::TraceIdRatioBased(ratio);
             for _ in 0..2000 {
                 let id = TraceId::from(new_trace_id().get());
-                let decision = sdk.should_sample(None, id, "get", &SpanKind::Client, &[], &[]).decision;
-                assert_eq!(is_below(ratio, id), decision == SamplingDecision::RecordAndSample, "{ratio} {id}");
+                let decision = sdk
+                    .should_sample(None, id, "get", &SpanKind::Client, &[], &[])
+                    .decision;
+                assert_eq!(
+                    is_below(ratio, id),
+                    decision == SamplingDecision::RecordAndSample,
+                    "{ratio} {id}"
+                );
             }
         }
     }

@@ -78,10 +78,16 @@ pub mod attr {
     const ALWAYS: u32 = OTEL_NAME | OTEL_KIND | ERROR_TYPE | OTEL_STATUS_CODE;
 
     /// What every database operation can record.
-    #[expect(non_upper_case_globals, reason = "named by the macro from the site's kind")]
+    #[expect(
+        non_upper_case_globals,
+        reason = "named by the macro from the site's kind"
+    )]
     pub const db: u32 = ALWAYS | SYSTEM | OPERATION | STATUS_CODE;
     /// What every background job can record.
-    #[expect(non_upper_case_globals, reason = "named by the macro from the site's kind")]
+    #[expect(
+        non_upper_case_globals,
+        reason = "named by the macro from the site's kind"
+    )]
     pub const job: u32 = ALWAYS | JOB_TYPE | JOB_STATUS | JOB_DURATION_MS;
 
     /// The number of fields of a site.
@@ -93,8 +99,14 @@ pub mod attr {
     ///
     /// # Panics
     /// When `N` is not [`count`] of the same arguments; evaluated when the program is compiled.
-    pub const fn names<const N: usize>(attributes: u32, custom: &[&'static str]) -> [&'static str; N] {
-        assert!(N == count(attributes, custom), "a site has as many fields as attributes");
+    pub const fn names<const N: usize>(
+        attributes: u32,
+        custom: &[&'static str],
+    ) -> [&'static str; N] {
+        assert!(
+            N == count(attributes, custom),
+            "a site has as many fields as attributes"
+        );
         let mut names = [""; N];
         let mut filled = 0;
         let mut bit = 0;
@@ -146,7 +158,10 @@ pub enum SiteKind {
 
 /// Everything an annotation says.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a word of the annotation, independent of the others")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a word of the annotation, independent of the others"
+)]
 pub struct SiteDef {
     /// What the annotation instruments.
     pub site_kind: SiteKind,
@@ -198,7 +213,12 @@ impl SiteDef {
 
     /// What a background job says when its annotation says nothing more.
     pub const fn job() -> Self {
-        Self { site_kind: SiteKind::Job, kind: Kind::Internal, attributes: attr::job, ..Self::db() }
+        Self {
+            site_kind: SiteKind::Job,
+            kind: Kind::Internal,
+            attributes: attr::job,
+            ..Self::db()
+        }
     }
 }
 
@@ -213,7 +233,11 @@ pub struct Site {
 impl Site {
     /// A site; its `metadata` must have been made by [`metadata`] with this very site.
     pub const fn new(def: &'static SiteDef, metadata: &'static Metadata<'static>) -> Self {
-        Self { def, metadata, callsite: DefaultCallsite::new(metadata) }
+        Self {
+            def,
+            metadata,
+            callsite: DefaultCallsite::new(metadata),
+        }
     }
 
     /// Whether some `tracing` layer may want this call's span. Where there is no layer at all, neither the site nor its
@@ -230,7 +254,8 @@ impl Site {
     /// Whether some `tracing` layer wants the span that is made now. Layers with filters of their own keep the answer
     /// on the thread until that span comes: ask right before making it, and never without.
     pub(crate) fn is_enabled(&'static self) -> bool {
-        self.callsite.interest().is_always() || tracing_core::dispatcher::get_default(|d| d.enabled(self.metadata))
+        self.callsite.interest().is_always()
+            || tracing_core::dispatcher::get_default(|d| d.enabled(self.metadata))
     }
 
     /// The place of an attribute among the `tracing` fields.
@@ -247,7 +272,9 @@ impl Site {
 
 /// Whether this thread has a subscriber: what those of other threads want is not asked of its calls.
 fn has_subscriber() -> bool {
-    tracing_core::dispatcher::get_default(|dispatch| !dispatch.is::<tracing_core::subscriber::NoSubscriber>())
+    tracing_core::dispatcher::get_default(|dispatch| {
+        !dispatch.is::<tracing_core::subscriber::NoSubscriber>()
+    })
 }
 
 /// The `tracing` metadata of a site.

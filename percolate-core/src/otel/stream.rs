@@ -30,7 +30,10 @@ impl<I, F> Counted<I, F> {
         I: Iterator,
         F: FnMut(&I::Item) -> Option<ErrorInfo>,
     {
-        Self { rows, run: Run::new(call, failure) }
+        Self {
+            rows,
+            run: Run::new(call, failure),
+        }
     }
 
     /// Counts the rows of a stream; `failure` says whether an item is an error.
@@ -39,7 +42,10 @@ impl<I, F> Counted<I, F> {
         I: Stream,
         F: FnMut(&I::Item) -> Option<ErrorInfo>,
     {
-        Self { rows, run: Run::new(call, failure) }
+        Self {
+            rows,
+            run: Run::new(call, failure),
+        }
     }
 }
 
@@ -59,7 +65,13 @@ struct Run<F> {
 impl<F> Run<F> {
     fn new(call: Call, failure: F) -> Self {
         let (is_entered, call) = (call.changes_its_thread(), call.is_live().then_some(call));
-        Self { call, is_entered, failure, seen: 0, error: None }
+        Self {
+            call,
+            is_entered,
+            failure,
+            seen: 0,
+            error: None,
+        }
     }
 
     /// One step of the iterator or stream, inside the call.
@@ -95,7 +107,11 @@ impl<F> Run<F> {
     fn end(&mut self) {
         if let Some(call) = self.call.take() {
             let error = self.error.take();
-            call.finish(Outcome { returned_rows: Some(self.seen), error, ..Outcome::default() });
+            call.finish(Outcome {
+                returned_rows: Some(self.seen),
+                error,
+                ..Outcome::default()
+            });
         }
     }
 }
@@ -124,7 +140,9 @@ impl<I: Iterator, F: FnMut(&I::Item) -> Option<ErrorInfo>> Iterator for Counted<
     }
 }
 
-impl<I: DoubleEndedIterator, F: FnMut(&I::Item) -> Option<ErrorInfo>> DoubleEndedIterator for Counted<I, F> {
+impl<I: DoubleEndedIterator, F: FnMut(&I::Item) -> Option<ErrorInfo>> DoubleEndedIterator
+    for Counted<I, F>
+{
     fn next_back(&mut self) -> Option<I::Item> {
         let item = self.run.inside(|| self.rows.next_back());
         self.run.saw(item.as_ref());
@@ -132,7 +150,9 @@ impl<I: DoubleEndedIterator, F: FnMut(&I::Item) -> Option<ErrorInfo>> DoubleEnde
     }
 }
 
-impl<I: ExactSizeIterator, F: FnMut(&I::Item) -> Option<ErrorInfo>> ExactSizeIterator for Counted<I, F> {
+impl<I: ExactSizeIterator, F: FnMut(&I::Item) -> Option<ErrorInfo>> ExactSizeIterator
+    for Counted<I, F>
+{
     fn len(&self) -> usize {
         self.rows.len()
     }

@@ -46,12 +46,22 @@ pub(crate) struct Reports {
 
 impl Reports {
     pub(crate) fn new(slow: Option<Duration>, failed: bool, exports_roots: bool) -> Self {
-        Self { slow, failed, exports_roots, limit: Limit::new() }
+        Self {
+            slow,
+            failed,
+            exports_roots,
+            limit: Limit::new(),
+        }
     }
 
     /// Whether, and why, a call that was not recorded is reported.
     #[inline]
-    pub(crate) fn reason(&self, site: &Site, duration: Duration, outcome: &Outcome) -> Option<Reason> {
+    pub(crate) fn reason(
+        &self,
+        site: &Site,
+        duration: Duration,
+        outcome: &Outcome,
+    ) -> Option<Reason> {
         if outcome.error.is_some() && self.failed {
             return Some(Reason::Failed);
         }
@@ -127,7 +137,10 @@ struct Limit {
 
 impl Limit {
     fn new() -> Self {
-        Self { started: Instant::now(), window: AtomicU64::new(0) }
+        Self {
+            started: Instant::now(),
+            window: AtomicU64::new(0),
+        }
     }
 
     fn allows(&self) -> bool {
@@ -140,7 +153,9 @@ impl Limit {
             let count = if known == second { count } else { 0 };
             (count < MAX_EVENTS_PER_SECOND).then_some((second << 32) | (count + 1))
         };
-        self.window.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).is_ok()
+        self.window
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, count)
+            .is_ok()
     }
 }
 

@@ -32,14 +32,24 @@ pub(super) enum Access {
         trusts_rules: bool,
     },
     /// All of a table, or those whose ids lie within the bounds, both included.
-    Scan { first: Option<Uuid>, last: Option<Uuid> },
+    Scan {
+        first: Option<Uuid>,
+        last: Option<Uuid>,
+    },
 }
 
 impl Access {
-    pub(super) const SCAN: Self = Self::Scan { first: None, last: None };
+    pub(super) const SCAN: Self = Self::Scan {
+        first: None,
+        last: None,
+    };
 
     /// The way that promises the fewest rows.
-    pub(super) fn choose(schema: &Schema, columns: &[Column], restrictions: &[Restriction]) -> Self {
+    pub(super) fn choose(
+        schema: &Schema,
+        columns: &[Column],
+        restrictions: &[Restriction],
+    ) -> Self {
         let ways = restrictions.iter().filter_map(|restriction| {
             let column = &columns[restriction.column];
             let extent = restriction.extent(&column.kind);
@@ -48,17 +58,27 @@ impl Access {
             }
             let way = match &column.source {
                 Source::Id => by_id(restriction),
-                Source::Field(field) => by_key(schema, field, &column.kind, restriction).or_else(|| {
-                    let indexed = schema.indexed_fields().contains(field);
-                    let ranges = indexed.then(|| index_ranges(&column.kind, restriction)).flatten()?;
-                    let trusts_rules = column.kind != Kind::Json && restriction.allows(&FieldValue::Null);
-                    Some(Self::Field { field: field.clone(), ranges, trusts_rules })
-                }),
+                Source::Field(field) => {
+                    by_key(schema, field, &column.kind, restriction).or_else(|| {
+                        let indexed = schema.indexed_fields().contains(field);
+                        let ranges = indexed
+                            .then(|| index_ranges(&column.kind, restriction))
+                            .flatten()?;
+                        let trusts_rules =
+                            column.kind != Kind::Json && restriction.allows(&FieldValue::Null);
+                        Some(Self::Field {
+                            field: field.clone(),
+                            ranges,
+                            trusts_rules,
+                        })
+                    })
+                }
                 Source::CreatedAt | Source::UpdatedAt | Source::Data => None,
             }?;
             Some((way.cost(extent), way))
         });
-        ways.min_by_key(|(cost, _)| *cost).map_or(Self::SCAN, |(_, way)| way)
+        ways.min_by_key(|(cost, _)| *cost)
+            .map_or(Self::SCAN, |(_, way)| way)
     }
 
     /// Fewer rows first, as far as can be told without counting them.
@@ -81,9 +101,16 @@ impl fmt::Display for Access {
             Self::Ids(ids) => write!(formatter, "by id, {}", counted(ids.len(), "id")),
             Self::Keys(keys) => write!(formatter, "by key, {}", counted(keys.len(), "key")),
             Self::Field { field, ranges, .. } => {
-                write!(formatter, "index of {field}, {}", counted(ranges.len(), "range"))
+                write!(
+                    formatter,
+                    "index of {field}, {}",
+                    counted(ranges.len(), "range")
+                )
             }
-            Self::Scan { first: None, last: None } => formatter.write_str("all rows"),
+            Self::Scan {
+                first: None,
+                last: None,
+            } => formatter.write_str("all rows"),
             Self::Scan { .. } => formatter.write_str("a range of ids"),
         }
     }
@@ -96,14 +123,26 @@ fn counted(count: usize, noun: &str) -> String {
 /// Ids are compared as text, so only text that is written as ids are can name one.
 fn by_id(restriction: &Restriction) -> Option<Access> {
     let id = |value: &FieldValue| match value {
-        FieldValue::Text(text) => Uuid::try_parse(text).ok().filter(|id| id.to_string() == *text),
+        FieldValue::Text(text) => Uuid::try_parse(text)
+            .ok()
+            .filter(|id| id.to_string() == *text),
         _ => None,
     };
     if let Some(values) = restriction.values() {
         return Some(Access::Ids(values.iter().filter_map(id).collect()));
     }
-    let first = restriction.ranges.first().and_then(ValueRange::first).as_ref().and_then(id);
-    let last = restriction.ranges.last().and_then(ValueRange::end).as_ref().and_then(id);
+    let first = restriction
+        .ranges
+        .first()
+        .and_then(ValueRange::first)
+        .as_ref()
+        .and_then(id);
+    let last = restriction
+        .ranges
+        .last()
+        .and_then(ValueRange::end)
+        .as_ref()
+        .and_then(id);
     (first.is_some() || last.is_some()).then_some(Access::Scan { first, last })
 }
 
@@ -118,23 +157,42 @@ fn by_key(schema: &Schema, field: &str, kind: &Kind, restriction: &Restriction) 
         FieldValue::Integer(number) => Some(number.to_string()),
         _ => None,
     };
-    let keys = restriction.values()?.into_iter().map(key).collect::<Option<_>>()?;
+    let keys = restriction
+        .values()?
+        .into_iter()
+        .map(key)
+        .collect::<Option<_>>()?;
     Some(Access::Keys(keys))
 }
 
 /// The index entries of all rows whose column has an allowed value; `None` when the index cannot tell.
 fn index_ranges(kind: &Kind, restriction: &Restriction) -> Option<Vec<ValueRange>> {
     if *kind == Kind::Json {
-        let entries = restriction.values()?.iter().map(entries_shown_as).collect::<Option<Vec<_>>>()?;
+        let entries = restriction
+            .values()?
+            .iter()
+            .map(entries_shown_as)
+            .collect::<Option<Vec<_>>>()?;
         return Some(tidy(entries.concat()));
     }
-    let mut entries = if restriction.allows(&FieldValue::Null) { entries_shown_as_null(kind)? } else { Vec::new() };
-    let present = restriction.ranges.iter().map(|range| range.and(&ValueRange::present()));
+    let mut entries = if restriction.allows(&FieldValue::Null) {
+        entries_shown_as_null(kind)?
+    } else {
+        Vec::new()
+    };
+    let present = restriction
+        .ranges
+        .iter()
+        .map(|range| range.and(&ValueRange::present()));
     let present = present.filter(|range| !range.is_empty());
     entries.extend::<Vec<_>>(match kind {
         Kind::Float => present.map(|range| range.rounded()).collect(),
-        Kind::Date => present.map(|range| texts_of_days(&range, |day| day, 0)).collect(),
-        Kind::Timestamp => present.map(|range| texts_of_days(&range, |micros| micros.div_euclid(DAY), 1)).collect(),
+        Kind::Date => present
+            .map(|range| texts_of_days(&range, |day| day, 0))
+            .collect(),
+        Kind::Timestamp => present
+            .map(|range| texts_of_days(&range, |micros| micros.div_euclid(DAY), 1))
+            .collect(),
         _ => present.collect(),
     });
     Some(tidy(entries))
@@ -148,7 +206,11 @@ fn entries_shown_as_null(kind: &Kind) -> Option<Vec<ValueRange>> {
         Kind::Text | Kind::Boolean | Kind::Float => Some(vec![null]),
         Kind::Integer => {
             let below = ValueRange::numbers().before(&FieldValue::Integer(i64::MIN));
-            Some(vec![null, below, ValueRange::numbers().after(&FieldValue::Integer(i64::MAX))])
+            Some(vec![
+                null,
+                below,
+                ValueRange::numbers().after(&FieldValue::Integer(i64::MAX)),
+            ])
         }
         // Any text may be there.
         Kind::Date | Kind::Timestamp | Kind::Json | Kind::List(_) => None,
@@ -157,7 +219,9 @@ fn entries_shown_as_null(kind: &Kind) -> Option<Vec<ValueRange>> {
 
 /// The entries of the values that a column of anything shows as `shown`: the string, and what it is as JSON.
 fn entries_shown_as(shown: &FieldValue) -> Option<Vec<ValueRange>> {
-    let FieldValue::Text(text) = shown else { return Some(vec![ValueRange::at(shown)]) };
+    let FieldValue::Text(text) = shown else {
+        return Some(vec![ValueRange::at(shown)]);
+    };
     let mut entries = vec![ValueRange::at(shown)];
     match serde_json::from_str::<Value>(text) {
         Ok(Value::Array(_) | Value::Object(_)) => return None,
@@ -177,7 +241,8 @@ fn texts_of_days(range: &ValueRange, day: impl Fn(i64) -> i64, around: i64) -> V
             let moment = day(bound).checked_add(days)?.checked_mul(DAY)?;
             let text = Timestamp::from_micros(moment).to_string();
             // Years of other than four digits do not sort as text.
-            (text.len() == "1970-01-01T00:00:00.000000Z".len()).then(|| FieldValue::Text(text[..10].to_owned()))
+            (text.len() == "1970-01-01T00:00:00.000000Z".len())
+                .then(|| FieldValue::Text(text[..10].to_owned()))
         }
         _ => None,
     };

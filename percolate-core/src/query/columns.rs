@@ -57,8 +57,14 @@ pub(super) struct Column {
 pub(super) fn columns_of(schema: &Schema) -> Vec<Column> {
     let properties = schema.source().get("properties").and_then(Value::as_object);
     let fields: Vec<(&str, Kind)> = match properties {
-        Some(properties) => properties.iter().map(|(name, node)| (name.as_str(), kind_of(node, schema))).collect(),
-        None => named_fields(schema).into_iter().map(|name| (name, Kind::Json)).collect(),
+        Some(properties) => properties
+            .iter()
+            .map(|(name, node)| (name.as_str(), kind_of(node, schema)))
+            .collect(),
+        None => named_fields(schema)
+            .into_iter()
+            .map(|name| (name, Kind::Json))
+            .collect(),
     };
     let system = |name: &str, source, kind| {
         let mut name = name.to_owned();
@@ -83,9 +89,16 @@ pub(super) fn columns_of(schema: &Schema) -> Vec<Column> {
 
 /// The Arrow schema of some columns. Data may be older than the schema, so any field may be null.
 pub(super) fn arrow_schema<'a>(columns: impl IntoIterator<Item = &'a Column>) -> SchemaRef {
-    let field =
-        |column: &Column| Field::new(&column.name, column.kind.data_type(), matches!(column.source, Source::Field(_)));
-    Arc::new(ArrowSchema::new(columns.into_iter().map(field).collect::<Vec<_>>()))
+    let field = |column: &Column| {
+        Field::new(
+            &column.name,
+            column.kind.data_type(),
+            matches!(column.source, Source::Field(_)),
+        )
+    };
+    Arc::new(ArrowSchema::new(
+        columns.into_iter().map(field).collect::<Vec<_>>(),
+    ))
 }
 
 impl Kind {
@@ -108,7 +121,12 @@ impl Kind {
 
 fn named_fields(schema: &Schema) -> Vec<&str> {
     let lists = [schema.indexed_fields(), schema.embedding_fields()];
-    let mut fields: Vec<&str> = lists.into_iter().flatten().map(String::as_str).chain(schema.key_field()).collect();
+    let mut fields: Vec<&str> = lists
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .chain(schema.key_field())
+        .collect();
     fields.sort_unstable();
     fields.dedup();
     fields
@@ -120,24 +138,36 @@ fn kind_of(node: &Value, schema: &Schema) -> Kind {
 
 /// `None` for a node that allows null alone.
 fn node_kind(node: &Value, root: &Value, depth: usize) -> Option<Kind> {
-    let Some(node) = node.as_object().filter(|_| depth < MAX_DEPTH) else { return Some(Kind::Json) };
+    let Some(node) = node.as_object().filter(|_| depth < MAX_DEPTH) else {
+        return Some(Kind::Json);
+    };
     if let Some(target) = node.get("$ref").and_then(Value::as_str) {
-        let target = target.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
-        return target.map_or(Some(Kind::Json), |target| node_kind(target, root, depth + 1));
+        let target = target
+            .strip_prefix('#')
+            .and_then(|pointer| root.pointer(pointer));
+        return target.map_or(Some(Kind::Json), |target| {
+            node_kind(target, root, depth + 1)
+        });
     }
     for (word, alone) in [("anyOf", false), ("oneOf", false), ("allOf", true)] {
         if let Some(Value::Array(choices)) = node.get(word) {
             return match choices.len() {
                 2.. if alone => Some(Kind::Json),
-                _ => unite(choices.iter().map(|choice| node_kind(choice, root, depth + 1))),
+                _ => unite(
+                    choices
+                        .iter()
+                        .map(|choice| node_kind(choice, root, depth + 1)),
+                ),
             };
         }
     }
     match node.get("type") {
         Some(Value::String(name)) => typed(name, node, root, depth),
-        Some(Value::Array(names)) => {
-            unite(names.iter().map(|name| typed(name.as_str().unwrap_or_default(), node, root, depth)))
-        }
+        Some(Value::Array(names)) => unite(
+            names
+                .iter()
+                .map(|name| typed(name.as_str().unwrap_or_default(), node, root, depth)),
+        ),
         _ => match (node.get("const"), node.get("enum")) {
             (Some(value), _) => value_kind(value),
             (_, Some(Value::Array(values))) => unite(values.iter().map(value_kind)),
@@ -157,8 +187,13 @@ fn typed(name: &str, node: &Map<String, Value>, root: &Value, depth: usize) -> O
         "integer" => Kind::Integer,
         "number" => Kind::Float,
         "boolean" => Kind::Boolean,
-        "array" => match node.get("items").and_then(|items| node_kind(items, root, depth + 1)) {
-            Some(kind) if kind.is_scalar() && !node.contains_key("prefixItems") => Kind::List(Box::new(kind)),
+        "array" => match node
+            .get("items")
+            .and_then(|items| node_kind(items, root, depth + 1))
+        {
+            Some(kind) if kind.is_scalar() && !node.contains_key("prefixItems") => {
+                Kind::List(Box::new(kind))
+            }
             _ => Kind::Json,
         },
         _ => Kind::Json,
@@ -193,24 +228,40 @@ mod tests {
 
     fn columns(source: Value) -> Vec<(String, Kind)> {
         let columns = columns_of(&Schema::parse("t", source).unwrap());
-        columns.into_iter().map(|column| (column.name, column.kind)).collect()
+        columns
+            .into_iter()
+            .map(|column| (column.name, column.kind))
+            .collect()
     }
 
     fn kind(property: &Value) -> Kind {
-        columns(json!({ "properties": { "field": property } }))[1].1.clone()
+        columns(json!({ "properties": { "field": property } }))[1]
+            .1
+            .clone()
     }
 
     #[test]
     fn a_type_is_taken_where_the_schema_leaves_no_choice() {
-        assert_eq!(kind(&json!({ "type": "string", "format": "uri" })), Kind::Text);
+        assert_eq!(
+            kind(&json!({ "type": "string", "format": "uri" })),
+            Kind::Text
+        );
         assert_eq!(kind(&json!({ "type": "integer" })), Kind::Integer);
         assert_eq!(kind(&json!({ "type": ["null", "number"] })), Kind::Float);
         assert_eq!(kind(&json!({ "type": ["integer", "number"] })), Kind::Float);
         assert_eq!(kind(&json!({ "type": "boolean" })), Kind::Boolean);
-        assert_eq!(kind(&json!({ "type": "string", "format": "date" })), Kind::Date);
+        assert_eq!(
+            kind(&json!({ "type": "string", "format": "date" })),
+            Kind::Date
+        );
         assert_eq!(kind(&json!({ "enum": ["a", "b", null] })), Kind::Text);
         assert_eq!(kind(&json!({ "const": 1 })), Kind::Integer);
-        for any in [json!(true), json!({}), json!({ "type": "object" }), json!({ "type": ["string", "integer"] })] {
+        for any in [
+            json!(true),
+            json!({}),
+            json!({ "type": "object" }),
+            json!({ "type": ["string", "integer"] }),
+        ] {
             assert_eq!(kind(&any), Kind::Json);
         }
     }
@@ -218,9 +269,15 @@ mod tests {
     #[test]
     fn lists_of_scalars_are_lists_and_others_are_json() {
         let list = |items: Value| kind(&json!({ "type": "array", "items": items }));
-        assert_eq!(list(json!({ "type": "string" })), Kind::List(Box::new(Kind::Text)));
+        assert_eq!(
+            list(json!({ "type": "string" })),
+            Kind::List(Box::new(Kind::Text))
+        );
         assert_eq!(list(json!({ "type": "object" })), Kind::Json);
-        assert_eq!(list(json!({ "type": "array", "items": { "type": "string" } })), Kind::Json);
+        assert_eq!(
+            list(json!({ "type": "array", "items": { "type": "string" } })),
+            Kind::Json
+        );
         assert_eq!(kind(&json!({ "type": "array" })), Kind::Json);
     }
 
@@ -242,16 +299,51 @@ mod tests {
         }));
         let kinds: Vec<_> = columns.into_iter().map(|(_, kind)| kind).collect();
         let (text, json, time) = (Kind::Text, Kind::Json, Kind::Timestamp);
-        let expected = [text.clone(), json.clone(), text, time.clone(), json, Kind::Integer, time.clone(), time];
+        let expected = [
+            text.clone(),
+            json.clone(),
+            text,
+            time.clone(),
+            json,
+            Kind::Integer,
+            time.clone(),
+            time,
+        ];
         assert_eq!(kinds, expected);
     }
 
     #[test]
     fn a_property_keeps_its_name_and_the_system_column_gets_another() {
-        let names = |source| columns(source).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let names = |source| {
+            columns(source)
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect::<Vec<_>>()
+        };
         let source = json!({ "properties": { "id": {}, "_id": {}, "created_at": {} } });
-        assert_eq!(names(source), ["__id", "_id", "created_at", "id", "_created_at", "updated_at"]);
+        assert_eq!(
+            names(source),
+            [
+                "__id",
+                "_id",
+                "created_at",
+                "id",
+                "_created_at",
+                "updated_at"
+            ]
+        );
         let bare = json!({ "key_field": "slug", "indexed_fields": ["year", "data"] });
-        assert_eq!(names(bare), ["id", "data", "slug", "year", "_data", "created_at", "updated_at"]);
+        assert_eq!(
+            names(bare),
+            [
+                "id",
+                "data",
+                "slug",
+                "year",
+                "_data",
+                "created_at",
+                "updated_at"
+            ]
+        );
     }
 }

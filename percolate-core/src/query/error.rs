@@ -137,7 +137,10 @@ impl fmt::Display for Columns<'_> {
         let wanted = name(self.column);
         let is_same = |known: &String| *known != wanted && known.to_lowercase() == wanted;
         if let Some(same) = self.known.iter().map(|known| name(known)).find(is_same) {
-            return write!(formatter, "write `\"{same}\"`: names with capital letters need double quotes");
+            return write!(
+                formatter,
+                "write `\"{same}\"`: names with capital letters need double quotes"
+            );
         }
         match self.known {
             [] => formatter.write_str("there are none here"),
@@ -157,7 +160,10 @@ pub(super) struct Words {
 
 impl Words {
     pub(super) fn add_value(&mut self, text: &str) {
-        self.values.extend(text.split(|part: char| !part.is_alphanumeric()).map(str::to_lowercase));
+        self.values.extend(
+            text.split(|part: char| !part.is_alphanumeric())
+                .map(str::to_lowercase),
+        );
     }
 }
 
@@ -174,14 +180,25 @@ impl Translator<'_> {
                 Ok(error) => *error,
                 Err(error) => self.failed(&error.to_string()),
             },
-            DataFusionError::Context(_, error) | DataFusionError::Diagnostic(_, error) => self.error(*error),
-            DataFusionError::Collection(mut errors) if !errors.is_empty() => self.error(errors.remove(0)),
-            DataFusionError::ResourcesExhausted(_) => QueryError::Memory { limit: self.memory_limit }.into(),
-            DataFusionError::SchemaError(error, _) => self.column_error(&error),
-            DataFusionError::Plan(reason) => QueryError::Invalid { reason: self.scrubbed(&reason) }.into(),
-            DataFusionError::NotImplemented(reason) => {
-                QueryError::Unsupported { reason: self.scrubbed(&reason) }.into()
+            DataFusionError::Context(_, error) | DataFusionError::Diagnostic(_, error) => {
+                self.error(*error)
             }
+            DataFusionError::Collection(mut errors) if !errors.is_empty() => {
+                self.error(errors.remove(0))
+            }
+            DataFusionError::ResourcesExhausted(_) => QueryError::Memory {
+                limit: self.memory_limit,
+            }
+            .into(),
+            DataFusionError::SchemaError(error, _) => self.column_error(&error),
+            DataFusionError::Plan(reason) => QueryError::Invalid {
+                reason: self.scrubbed(&reason),
+            }
+            .into(),
+            DataFusionError::NotImplemented(reason) => QueryError::Unsupported {
+                reason: self.scrubbed(&reason),
+            }
+            .into(),
             DataFusionError::Shared(error) => self.shared(&error),
             DataFusionError::Execution(reason) => self.failed(&reason),
             DataFusionError::ArrowError(error, _) => self.failed(&error.to_string()),
@@ -192,24 +209,38 @@ impl Translator<'_> {
     /// An error that several parts of a plan wait for; its insides cannot be taken out.
     fn shared(&self, error: &DataFusionError) -> Error {
         match error.find_root() {
-            DataFusionError::ResourcesExhausted(_) => QueryError::Memory { limit: self.memory_limit }.into(),
+            DataFusionError::ResourcesExhausted(_) => QueryError::Memory {
+                limit: self.memory_limit,
+            }
+            .into(),
             error => self.failed(&error.to_string()),
         }
     }
 
     fn column_error(&self, error: &ColumnError) -> Error {
         match error {
-            ColumnError::FieldNotFound { field, valid_fields } => QueryError::UnknownColumn {
+            ColumnError::FieldNotFound {
+                field,
+                valid_fields,
+            } => QueryError::UnknownColumn {
                 column: field.flat_name(),
-                known: valid_fields.iter().map(datafusion::common::Column::flat_name).collect(),
+                known: valid_fields
+                    .iter()
+                    .map(datafusion::common::Column::flat_name)
+                    .collect(),
             },
-            error => QueryError::Invalid { reason: self.scrubbed(&error.to_string()) },
+            error => QueryError::Invalid {
+                reason: self.scrubbed(&error.to_string()),
+            },
         }
         .into()
     }
 
     fn failed(&self, reason: &str) -> Error {
-        QueryError::Failed { reason: self.scrubbed(reason) }.into()
+        QueryError::Failed {
+            reason: self.scrubbed(reason),
+        }
+        .into()
     }
 
     fn scrubbed(&self, text: &str) -> String {
@@ -235,11 +266,17 @@ pub(super) fn scrub(text: &str, words: &Words) -> String {
                 taken
             }
             next if next.is_alphanumeric() || next == '_' => {
-                let is_part = |part: char| part.is_alphanumeric() || part == '_' || (part == '.' && next.is_numeric());
+                let is_part = |part: char| {
+                    part.is_alphanumeric() || part == '_' || (part == '.' && next.is_numeric())
+                };
                 let end = rest.find(|part| !is_part(part)).unwrap_or(rest.len());
                 let word = rest[..end].to_lowercase();
                 let is_value = words.values.contains(&word) && !words.names.contains(&word);
-                scrubbed.push_str(if next.is_numeric() || is_value { "?" } else { &rest[..end] });
+                scrubbed.push_str(if next.is_numeric() || is_value {
+                    "?"
+                } else {
+                    &rest[..end]
+                });
                 end
             }
             next => {
@@ -266,8 +303,14 @@ mod tests {
             scrub("Cannot cast string 'x' to value of Int64 type"),
             "Cannot cast string ? to value of Int64 type"
         );
-        assert_eq!(scrub("Overflow happened on: 9223372036854775807 + 1"), "Overflow happened on: ? + ?");
-        assert_eq!(scrub("no function 'year' for 1.5e3, year"), "no function 'year' for ?, year");
+        assert_eq!(
+            scrub("Overflow happened on: 9223372036854775807 + 1"),
+            "Overflow happened on: ? + ?"
+        );
+        assert_eq!(
+            scrub("no function 'year' for 1.5e3, year"),
+            "no function 'year' for ?, year"
+        );
         assert_eq!(scrub("unknown token: Secret"), "unknown token: ?");
         assert_eq!(scrub("an open 'x"), "an open ?");
         assert_eq!(scrub("first\nx"), "first");

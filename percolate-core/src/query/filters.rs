@@ -36,35 +36,61 @@ impl Restriction {
     /// What a condition says of a column, if it says nothing else.
     pub(super) fn of(condition: &Expr, columns: &[Column]) -> Option<Self> {
         Some(match condition {
-            Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
-                Self::both(left, right, columns, Self::and)?
-            }
-            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
-                Self::both(left, right, columns, Self::or)?
-            }
+            Expr::BinaryExpr(BinaryExpr {
+                left,
+                op: Operator::And,
+                right,
+            }) => Self::both(left, right, columns, Self::and)?,
+            Expr::BinaryExpr(BinaryExpr {
+                left,
+                op: Operator::Or,
+                right,
+            }) => Self::both(left, right, columns, Self::or)?,
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-                let (column, op, value) = match (column_of(left, columns), column_of(right, columns)) {
-                    (Some(column), None) => (column, *op, literal(right, columns, column)?),
-                    (None, Some(column)) => (column, op.swap()?, literal(left, columns, column)?),
-                    _ => return None,
-                };
+                let (column, op, value) =
+                    match (column_of(left, columns), column_of(right, columns)) {
+                        (Some(column), None) => (column, *op, literal(right, columns, column)?),
+                        (None, Some(column)) => {
+                            (column, op.swap()?, literal(left, columns, column)?)
+                        }
+                        _ => return None,
+                    };
                 Self::new(column, compared(&columns[column].kind, op, &value)?)
             }
-            Expr::Between(Between { expr, negated: false, low, high }) => {
+            Expr::Between(Between {
+                expr,
+                negated: false,
+                low,
+                high,
+            }) => {
                 let column = column_of(expr, columns)?;
                 let all = of_kind(&columns[column].kind)?;
-                let (low, high) = (literal(low, columns, column)?, literal(high, columns, column)?);
+                let (low, high) = (
+                    literal(low, columns, column)?,
+                    literal(high, columns, column)?,
+                );
                 Self::new(column, vec![all.from(&low).through(&high)])
             }
-            Expr::InList(InList { expr, list, negated: false }) => {
+            Expr::InList(InList {
+                expr,
+                list,
+                negated: false,
+            }) => {
                 let column = column_of(expr, columns)?;
                 // A null in the list equals nothing.
                 let values = list.iter().filter(|value| !is_null(value));
-                let values: Option<Vec<_>> = values.map(|value| literal(value, columns, column)).collect();
+                let values: Option<Vec<_>> = values
+                    .map(|value| literal(value, columns, column))
+                    .collect();
                 Self::new(column, values?.iter().map(ValueRange::at).collect())
             }
-            Expr::IsNull(expr) => Self::new(column_of(expr, columns)?, vec![ValueRange::at(&FieldValue::Null)]),
-            Expr::IsNotNull(expr) => Self::new(column_of(expr, columns)?, vec![ValueRange::present()]),
+            Expr::IsNull(expr) => Self::new(
+                column_of(expr, columns)?,
+                vec![ValueRange::at(&FieldValue::Null)],
+            ),
+            Expr::IsNotNull(expr) => {
+                Self::new(column_of(expr, columns)?, vec![ValueRange::present()])
+            }
             Expr::Column(_) => Self::flag(condition, true, columns)?,
             Expr::Not(expr) => Self::flag(expr, false, columns)?,
             _ => return None,
@@ -74,8 +100,14 @@ impl Restriction {
     /// Everything that several conditions say, one restriction for each column.
     pub(super) fn all_of(conditions: &[Expr], columns: &[Column]) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
-        for restriction in conditions.iter().filter_map(|condition| Self::of(condition, columns)) {
-            match all.iter_mut().find(|known| known.column == restriction.column) {
+        for restriction in conditions
+            .iter()
+            .filter_map(|condition| Self::of(condition, columns))
+        {
+            match all
+                .iter_mut()
+                .find(|known| known.column == restriction.column)
+            {
                 Some(known) => known.ranges = Self::and(&known.ranges, &restriction.ranges),
                 None => all.push(restriction),
             }
@@ -107,13 +139,20 @@ impl Restriction {
     }
 
     fn new(column: usize, ranges: Vec<ValueRange>) -> Self {
-        Self { column, ranges: tidy(ranges) }
+        Self {
+            column,
+            ranges: tidy(ranges),
+        }
     }
 
     /// A column of truth values that stands alone.
     fn flag(expr: &Expr, wanted: bool, columns: &[Column]) -> Option<Self> {
-        let column = column_of(expr, columns).filter(|&column| columns[column].kind == Kind::Boolean)?;
-        Some(Self::new(column, vec![ValueRange::at(&FieldValue::Bool(wanted))]))
+        let column =
+            column_of(expr, columns).filter(|&column| columns[column].kind == Kind::Boolean)?;
+        Some(Self::new(
+            column,
+            vec![ValueRange::at(&FieldValue::Bool(wanted))],
+        ))
     }
 
     fn both(
@@ -123,11 +162,18 @@ impl Restriction {
         join: fn(&[ValueRange], &[ValueRange]) -> Vec<ValueRange>,
     ) -> Option<Self> {
         let (left, right) = (Self::of(left, columns)?, Self::of(right, columns)?);
-        (left.column == right.column).then(|| Self { column: left.column, ranges: join(&left.ranges, &right.ranges) })
+        (left.column == right.column).then(|| Self {
+            column: left.column,
+            ranges: join(&left.ranges, &right.ranges),
+        })
     }
 
     fn and(left: &[ValueRange], right: &[ValueRange]) -> Vec<ValueRange> {
-        tidy(left.iter().flat_map(|left| right.iter().map(|right| left.and(right))).collect())
+        tidy(
+            left.iter()
+                .flat_map(|left| right.iter().map(|right| left.and(right)))
+                .collect(),
+        )
     }
 
     fn or(left: &[ValueRange], right: &[ValueRange]) -> Vec<ValueRange> {
@@ -160,14 +206,18 @@ fn of_kind(kind: &Kind) -> Option<ValueRange> {
 }
 
 fn column_of(expr: &Expr, columns: &[Column]) -> Option<usize> {
-    let Expr::Column(column) = expr else { return None };
+    let Expr::Column(column) = expr else {
+        return None;
+    };
     let found = columns.iter().position(|known| known.name == column.name)?;
     // Lists are compared by DataFusion alone.
     (!matches!(columns[found].kind, Kind::List(_))).then_some(found)
 }
 
 fn literal(expr: &Expr, columns: &[Column], column: usize) -> Option<FieldValue> {
-    let Expr::Literal(value, _) = expr else { return None };
+    let Expr::Literal(value, _) = expr else {
+        return None;
+    };
     constant(&columns[column].kind, value)
 }
 
@@ -181,7 +231,10 @@ pub(super) fn tidy(mut ranges: Vec<ValueRange>) -> Vec<ValueRange> {
     ranges.sort_unstable();
     let mut tidied: Vec<ValueRange> = Vec::with_capacity(ranges.len());
     for range in ranges {
-        match tidied.last_mut().and_then(|last| last.joined(&range).map(|joined| (last, joined))) {
+        match tidied
+            .last_mut()
+            .and_then(|last| last.joined(&range).map(|joined| (last, joined)))
+        {
             Some((last, joined)) => *last = joined,
             None => tidied.push(range),
         }

@@ -83,13 +83,23 @@ impl Database {
     #[db_op(query, query_text = query_text::sanitize(sql), query_summary = summary(sql))]
     pub async fn query_with(&self, sql: &str, parameters: &[Value]) -> Result<QueryResult, Error> {
         let mut statement = Statement::parse(sql)?;
-        parameters.iter().filter_map(Value::as_str).for_each(|value| statement.words.add_value(value));
+        parameters
+            .iter()
+            .filter_map(Value::as_str)
+            .for_each(|value| statement.words.add_value(value));
         let parameters = self::parameters(parameters)?;
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(QueryError::NoRuntime.into());
         }
         let (reader, tables) = Reader::start(self).await?;
-        let result = run(self.engine(), tables, reader.requests(), statement, parameters).await;
+        let result = run(
+            self.engine(),
+            tables,
+            reader.requests(),
+            statement,
+            parameters,
+        )
+        .await;
         reader.end().await?;
         result
     }
@@ -98,7 +108,11 @@ impl Database {
 /// The summary, which names the span; a text that cannot be summarised is a query.
 fn summary(sql: &str) -> String {
     let summary = query_text::summarize(sql);
-    if summary.is_empty() { "query".to_owned() } else { summary }
+    if summary.is_empty() {
+        "query".to_owned()
+    } else {
+        summary
+    }
 }
 
 async fn run(
@@ -109,14 +123,23 @@ async fn run(
     parameters: Vec<ScalarValue>,
 ) -> Result<QueryResult, Error> {
     let Statement { inner, words } = statement;
-    let translator = Translator { words: &words, memory_limit: engine.memory_limit() };
+    let translator = Translator {
+        words: &words,
+        memory_limit: engine.memory_limit(),
+    };
     let failed = |error| translator.error(error);
     let known: Vec<String> = tables.keys().cloned().collect();
     let session = engine.session(tables, requests).map_err(failed)?;
     let named = session.resolve_table_references(&inner).unwrap_or_default();
     let plan = session.statement_to_plan(inner).await.map_err(|error| {
         let unknown = named.into_iter().find(|table| !exists(&session, table));
-        unknown.map_or_else(|| failed(error), |table| Error::UnknownTable { table: table.to_string(), known })
+        unknown.map_or_else(
+            || failed(error),
+            |table| Error::UnknownTable {
+                table: table.to_string(),
+                known,
+            },
+        )
     })?;
     let plan = with_parameters(plan, parameters, failed)?;
     collect(&session, &plan).await.map_err(failed)
@@ -124,7 +147,10 @@ async fn run(
 
 fn exists(session: &SessionState, table: &datafusion::common::TableReference) -> bool {
     let is_function = session.table_functions().contains_key(table.table());
-    is_function || session.schema_for_ref(table.clone()).is_ok_and(|schema| schema.table_exist(table.table()))
+    is_function
+        || session
+            .schema_for_ref(table.clone())
+            .is_ok_and(|schema| schema.table_exist(table.table()))
 }
 
 /// Puts the parameters in, and makes sure that the plan only reads.
@@ -133,15 +159,24 @@ fn with_parameters(
     parameters: Vec<ScalarValue>,
     failed: impl Fn(DataFusionError) -> Error,
 ) -> Result<LogicalPlan, Error> {
-    let reads = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    reads.verify_plan(&plan).map_err(|_| statement::refused("a part of the query that does not read"))?;
+    let reads = SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false);
+    reads
+        .verify_plan(&plan)
+        .map_err(|_| statement::refused("a part of the query that does not read"))?;
     let names = plan.get_parameter_names().map_err(&failed)?;
-    let positions = names.iter().filter_map(|name| name.strip_prefix('$')?.parse::<usize>().ok());
+    let positions = names
+        .iter()
+        .filter_map(|name| name.strip_prefix('$')?.parse::<usize>().ok());
     let (wanted, given) = (positions.max().unwrap_or(0), parameters.len());
     if wanted > given {
-        return Err(
-            QueryError::Parameter { position: given + 1, reason: "the query has it, but no value was given" }.into()
-        );
+        return Err(QueryError::Parameter {
+            position: given + 1,
+            reason: "the query has it, but no value was given",
+        }
+        .into());
     }
     if wanted < given {
         return Err(QueryError::Parameter {
@@ -150,7 +185,12 @@ fn with_parameters(
         }
         .into());
     }
-    if parameters.is_empty() { Ok(plan) } else { plan.with_param_values(ParamValues::from(parameters)).map_err(failed) }
+    if parameters.is_empty() {
+        Ok(plan)
+    } else {
+        plan.with_param_values(ParamValues::from(parameters))
+            .map_err(failed)
+    }
 }
 
 /// Lets a plan give way between the batches of its joins. DataFusion sees to that where batches are read; a join may
@@ -158,13 +198,18 @@ fn with_parameters(
 fn giving_way(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
     let wrapped = plan.transform_up(|node| match node.children().len() {
         0 | 1 => Ok(Transformed::no(node)),
-        _ => Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>)),
+        _ => Ok(Transformed::yes(
+            Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>
+        )),
     });
     wrapped.map(|wrapped| wrapped.data)
 }
 
 /// Runs a plan. What it gives counts against the memory that queries may hold, as long as the query runs.
-async fn collect(session: &SessionState, plan: &LogicalPlan) -> Result<QueryResult, DataFusionError> {
+async fn collect(
+    session: &SessionState,
+    plan: &LogicalPlan,
+) -> Result<QueryResult, DataFusionError> {
     let plan = giving_way(session.create_physical_plan(plan).await?)?;
     let schema = plan.schema();
     let held = MemoryConsumer::new("result").register(&session.runtime_env().memory_pool);
@@ -182,7 +227,10 @@ async fn collect(session: &SessionState, plan: &LogicalPlan) -> Result<QueryResu
 
 /// The bytes of a batch's own rows: several batches may be parts of the same buffers.
 fn size_of(batch: &RecordBatch) -> Result<usize, DataFusionError> {
-    let sizes = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size());
+    let sizes = batch
+        .columns()
+        .iter()
+        .map(|column| column.to_data().get_slice_memory_size());
     Ok(sizes.sum::<Result<usize, _>>()?)
 }
 

@@ -50,8 +50,14 @@ pub(super) struct ScanSpec {
 }
 
 enum Request {
-    Page { scan: u64, spec: Arc<ScanSpec>, reply: oneshot::Sender<Page> },
-    Close { scan: u64 },
+    Page {
+        scan: u64,
+        spec: Arc<ScanSpec>,
+        reply: oneshot::Sender<Page>,
+    },
+    Close {
+        scan: u64,
+    },
 }
 
 /// `None` after the last one.
@@ -77,7 +83,10 @@ impl Reader {
         let (opened, tables) = oneshot::channel();
         let database = database.clone();
         let thread = tokio::task::spawn_blocking(carry(move || serve(&database, opened, receiver)));
-        let requests = Requests { sender, scans: Arc::default() };
+        let requests = Requests {
+            sender,
+            scans: Arc::default(),
+        };
         let reader = Self { requests, thread };
         match tables.await {
             Ok(tables) => Ok((reader, tables)),
@@ -105,7 +114,11 @@ impl Reader {
 impl Requests {
     /// A new scan. Nothing is read before its first page is asked for.
     pub(super) fn open(&self, spec: Arc<ScanSpec>) -> OpenScan {
-        OpenScan { requests: self.clone(), scan: self.scans.fetch_add(1, Ordering::Relaxed), spec }
+        OpenScan {
+            requests: self.clone(),
+            scan: self.scans.fetch_add(1, Ordering::Relaxed),
+            spec,
+        }
     }
 }
 
@@ -120,7 +133,11 @@ impl OpenScan {
     pub(super) async fn next_page(&self) -> Page {
         let gone = || DataFusionError::External(Box::new(Error::ShuttingDown));
         let (reply, page) = oneshot::channel();
-        let request = Request::Page { scan: self.scan, spec: Arc::clone(&self.spec), reply };
+        let request = Request::Page {
+            scan: self.scan,
+            spec: Arc::clone(&self.spec),
+            reply,
+        };
         self.requests.sender.send(request).map_err(|_| gone())?;
         page.await.unwrap_or_else(|_| Err(gone()))
     }
@@ -129,11 +146,18 @@ impl OpenScan {
 impl Drop for OpenScan {
     fn drop(&mut self) {
         // Fails where the thread has ended already, and every scan with it.
-        _ = self.requests.sender.send(Request::Close { scan: self.scan });
+        _ = self
+            .requests
+            .sender
+            .send(Request::Close { scan: self.scan });
     }
 }
 
-fn serve(database: &Database, opened: oneshot::Sender<Tables>, mut requests: mpsc::UnboundedReceiver<Request>) {
+fn serve(
+    database: &Database,
+    opened: oneshot::Sender<Tables>,
+    mut requests: mpsc::UnboundedReceiver<Request>,
+) {
     let (snapshot, tables) = database.snapshot();
     if opened.send(tables).is_err() {
         return;
@@ -142,7 +166,10 @@ fn serve(database: &Database, opened: oneshot::Sender<Tables>, mut requests: mps
     while let Some(request) = requests.blocking_recv() {
         match request {
             Request::Page { scan, spec, reply } => {
-                let page = match walks.remove(&scan).map_or_else(|| Walk::begin(database, &snapshot, spec), Ok) {
+                let page = match walks
+                    .remove(&scan)
+                    .map_or_else(|| Walk::begin(database, &snapshot, spec), Ok)
+                {
                     Ok(mut walk) => {
                         let page = walk.page(&reply);
                         walks.insert(scan, walk);
@@ -178,10 +205,21 @@ enum Found<'s> {
 type Entries<'s> = Box<dyn Iterator<Item = Result<Entry, ReadError>> + 's>;
 
 impl<'s> Walk<'s> {
-    fn begin(database: &'s Database, snapshot: &'s Snapshot<'s>, spec: Arc<ScanSpec>) -> Result<Self, Error> {
+    fn begin(
+        database: &'s Database,
+        snapshot: &'s Snapshot<'s>,
+        spec: Arc<ScanSpec>,
+    ) -> Result<Self, Error> {
         let (tenant, left) = (database.tenant(), spec.limit.unwrap_or(usize::MAX));
         let found = Found::begin(tenant, snapshot, &spec)?;
-        Ok(Self { tenant, snapshot, spec, found, left, page: FIRST_PAGE })
+        Ok(Self {
+            tenant,
+            snapshot,
+            spec,
+            found,
+            left,
+            page: FIRST_PAGE,
+        })
     }
 
     /// The next rows.
@@ -189,10 +227,15 @@ impl<'s> Walk<'s> {
         let rows = Arc::clone(&self.spec.rows);
         let mut batch = rows.batch();
         let target = self.page.min(self.left);
-        self.fill(&mut batch, target, reply).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        self.fill(&mut batch, target, reply)
+            .map_err(|error| DataFusionError::External(Box::new(error)))?;
         self.page = (self.page * GROWTH).min(MAX_PAGE);
         self.left -= batch.rows();
-        if batch.rows() == 0 { Ok(None) } else { Ok(Some(batch.finish()?)) }
+        if batch.rows() == 0 {
+            Ok(None)
+        } else {
+            Ok(Some(batch.finish()?))
+        }
     }
 
     /// Adds rows until there are `target`, or none left, or nobody who waits for them.
@@ -204,7 +247,9 @@ impl<'s> Walk<'s> {
     ) -> Result<(), Error> {
         let mut bytes = 0;
         let is_full = |batch: &BatchBuilder<'_>, bytes| {
-            batch.rows() >= target || (bytes > MAX_PAGE_BYTES && batch.rows() > 0) || reply.is_closed()
+            batch.rows() >= target
+                || (bytes > MAX_PAGE_BYTES && batch.rows() > 0)
+                || reply.is_closed()
         };
         while !is_full(batch, bytes) {
             match &mut self.found {
@@ -221,7 +266,11 @@ impl<'s> Walk<'s> {
                         break;
                     }
                     let key = |id: &Uuid| keys::entity_key(self.tenant, &self.spec.table, *id);
-                    let records = fetch(self.snapshot, ENTITIES, &ids.iter().map(key).collect::<Vec<_>>())?;
+                    let records = fetch(
+                        self.snapshot,
+                        ENTITIES,
+                        &ids.iter().map(key).collect::<Vec<_>>(),
+                    )?;
                     for (id, record) in ids.into_iter().zip(records) {
                         let Some(record) = record else { continue };
                         bytes += record.len();
@@ -240,20 +289,36 @@ impl<'s> Found<'s> {
         match &spec.access {
             Access::Ids(ids) => Ok(Self::Ids(Box::new(ids.clone().into_iter().map(Ok)))),
             Access::Keys(wanted) => {
-                let wanted: Vec<_> = wanted.iter().map(|key| keys::key_index_key(tenant, table, key)).collect();
+                let wanted: Vec<_> = wanted
+                    .iter()
+                    .map(|key| keys::key_index_key(tenant, table, key))
+                    .collect();
                 let mut ids = Vec::with_capacity(wanted.len());
                 for wanted in wanted.chunks(FETCH) {
                     let owners = fetch(snapshot, KEY_INDEX, wanted)?;
-                    ids.extend(owners.iter().flatten().filter_map(|owner| index::keys::owner(owner)).map(Ok));
+                    ids.extend(
+                        owners
+                            .iter()
+                            .flatten()
+                            .filter_map(|owner| index::keys::owner(owner))
+                            .map(Ok),
+                    );
                 }
                 Ok(Self::Ids(Box::new(ids.into_iter())))
             }
             // While a changed schema is being followed, the index does not know every entity.
-            Access::Field { .. } if snapshot.get(META, keys::unfinished_key(tenant, table))?.is_some() => {
+            Access::Field { .. }
+                if snapshot
+                    .get(META, keys::unfinished_key(tenant, table))?
+                    .is_some() =>
+            {
                 Self::all(tenant, snapshot, table, None, None)
             }
-            Access::Field { trusts_rules: true, .. }
-                if snapshot.get(META, keys::changed_rules_key(tenant, table))?.is_some() =>
+            Access::Field {
+                trusts_rules: true, ..
+            } if snapshot
+                .get(META, keys::changed_rules_key(tenant, table))?
+                .is_some() =>
             {
                 Self::all(tenant, snapshot, table, None, None)
             }
@@ -262,18 +327,24 @@ impl<'s> Found<'s> {
                     [first, .., last] if ranges.len() > MAX_RANGES => vec![first.to(last)],
                     ranges => ranges.to_vec(),
                 };
-                let walks: Vec<_> =
-                    walks.iter().map(|range| index::fields::value_range(tenant, table, field, range)).collect();
+                let walks: Vec<_> = walks
+                    .iter()
+                    .map(|range| index::fields::value_range(tenant, table, field, range))
+                    .collect();
                 let wanted = ranges.clone();
                 let id = move |entry: Result<Entry, ReadError>| {
                     let (value, id) = keys::parse_field_index_key(&entry?.0)?;
                     Ok(ValueRange::any_contains(&wanted, &value).then_some(id))
                 };
-                let entries = walks.into_iter().flat_map(move |walk| match snapshot.scan(FIELD_INDEX, walk) {
-                    Ok(entries) => Box::new(entries) as Entries<'s>,
-                    Err(error) => Box::new(std::iter::once(Err(error))),
+                let entries = walks.into_iter().flat_map(move |walk| {
+                    match snapshot.scan(FIELD_INDEX, walk) {
+                        Ok(entries) => Box::new(entries) as Entries<'s>,
+                        Err(error) => Box::new(std::iter::once(Err(error))),
+                    }
                 });
-                Ok(Self::Ids(Box::new(entries.map(id).filter_map(Result::transpose))))
+                Ok(Self::Ids(Box::new(
+                    entries.map(id).filter_map(Result::transpose),
+                )))
             }
             Access::Scan { first, last } => Self::all(tenant, snapshot, table, *first, *last),
         }
@@ -298,7 +369,11 @@ impl<'s> Found<'s> {
 }
 
 /// The values under some keys.
-fn fetch(snapshot: &Snapshot<'_>, family: &str, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
+fn fetch(
+    snapshot: &Snapshot<'_>,
+    family: &str,
+    keys: &[Vec<u8>],
+) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
     match keys {
         [key] => Ok(vec![snapshot.get(family, key)?]),
         keys => snapshot.multi_get(family, keys),

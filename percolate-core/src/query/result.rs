@@ -2,8 +2,8 @@
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{
-    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, SchemaRef, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, SchemaRef,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use datafusion::arrow::util::display::array_value_to_string;
 use serde_json::{Map, Value};
@@ -64,21 +64,39 @@ impl QueryResult {
 
     /// The names of the columns, in order. Two may have one name.
     pub fn columns(&self) -> Vec<&str> {
-        self.schema.fields().iter().map(|field| field.name().as_str()).collect()
+        self.schema
+            .fields()
+            .iter()
+            .map(|field| field.name().as_str())
+            .collect()
     }
 
     /// The rows as JSON, each as its values in the order of [`columns`](Self::columns).
     ///
     /// Dates, times, intervals and decimal numbers are text; numbers that JSON does not have are null.
     pub fn rows(&self) -> impl Iterator<Item = Vec<Value>> {
-        let row = |batch: &RecordBatch, at| batch.columns().iter().map(|column| json(column, at)).collect();
-        self.batches.iter().flat_map(move |batch| (0..batch.num_rows()).map(move |at| row(batch, at)))
+        let row = |batch: &RecordBatch, at| {
+            batch
+                .columns()
+                .iter()
+                .map(|column| json(column, at))
+                .collect()
+        };
+        self.batches
+            .iter()
+            .flat_map(move |batch| (0..batch.num_rows()).map(move |at| row(batch, at)))
     }
 
     /// The rows as JSON objects. Of columns with one name the last one is kept: give them names with `AS`.
     pub fn to_json(&self) -> Vec<Value> {
         let names = self.columns();
-        let object = |row: Vec<Value>| names.iter().map(|name| (*name).to_owned()).zip(row).collect::<Map<_, _>>();
+        let object = |row: Vec<Value>| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .zip(row)
+                .collect::<Map<_, _>>()
+        };
         self.rows().map(|row| Value::Object(object(row))).collect()
     }
 }
@@ -113,8 +131,18 @@ fn json(column: &dyn Array, at: usize) -> Value {
         DataType::LargeList(_) => list(&*column.as_list::<i64>().value(at)),
         DataType::FixedSizeList(..) => list(&*column.as_fixed_size_list().value(at)),
         DataType::Struct(fields) => {
-            let values = column.as_struct().columns().iter().map(|column| json(column, at));
-            Value::Object(fields.iter().map(|field| field.name().clone()).zip(values).collect())
+            let values = column
+                .as_struct()
+                .columns()
+                .iter()
+                .map(|column| json(column, at));
+            Value::Object(
+                fields
+                    .iter()
+                    .map(|field| field.name().clone())
+                    .zip(values)
+                    .collect(),
+            )
         }
         // Every other type has a text form; one without a text is shown as null.
         _ => array_value_to_string(column, at).map_or(Value::Null, Value::String),

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, ListArray, RecordBatch, RecordBatchOptions,
-    StringBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, BooleanBuilder, Date32Builder, Float64Builder, Int64Builder, ListArray, RecordBatch,
+    RecordBatchOptions, StringBuilder, TimestampMicrosecondBuilder,
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
 use datafusion::arrow::datatypes::{Field, SchemaRef};
@@ -55,16 +55,37 @@ impl RowReader {
         restrictions: Vec<Restriction>,
     ) -> Self {
         let mut fields = Vec::new();
-        let shown = projection.into_iter().map(|at| Cell::new(&columns[at], &mut fields)).collect();
-        let test = |restriction: Restriction| (Cell::new(&columns[restriction.column], &mut fields), restriction);
+        let shown = projection
+            .into_iter()
+            .map(|at| Cell::new(&columns[at], &mut fields))
+            .collect();
+        let test = |restriction: Restriction| {
+            (
+                Cell::new(&columns[restriction.column], &mut fields),
+                restriction,
+            )
+        };
         let tests = restrictions.into_iter().map(test).collect();
-        Self { schema, shown, tests, fields }
+        Self {
+            schema,
+            shown,
+            tests,
+            fields,
+        }
     }
 
     /// An empty batch to be filled.
     pub(super) fn batch(&self) -> BatchBuilder<'_> {
-        let columns = self.shown.iter().map(|cell| ColumnBuilder::new(&cell.kind)).collect();
-        BatchBuilder { reader: self, columns, rows: 0 }
+        let columns = self
+            .shown
+            .iter()
+            .map(|cell| ColumnBuilder::new(&cell.kind))
+            .collect();
+        BatchBuilder {
+            reader: self,
+            columns,
+            rows: 0,
+        }
     }
 }
 
@@ -83,7 +104,10 @@ impl Cell {
                 }))
             }
         };
-        Self { place, kind: column.kind.clone() }
+        Self {
+            place,
+            kind: column.kind.clone(),
+        }
     }
 
     fn value(&self, id: Uuid, record: &RecordParts<'_>, fields: &[Value]) -> FieldValue {
@@ -112,7 +136,9 @@ impl BatchBuilder<'_> {
             return Ok(());
         }
         let fields = read_fields(&record, &self.reader.fields)?;
-        let allowed = |(cell, restriction): &(Cell, Restriction)| restriction.allows(&cell.value(id, &record, &fields));
+        let allowed = |(cell, restriction): &(Cell, Restriction)| {
+            restriction.allows(&cell.value(id, &record, &fields))
+        };
         if !self.reader.tests.iter().all(allowed) {
             return Ok(());
         }
@@ -131,7 +157,11 @@ impl BatchBuilder<'_> {
     }
 
     pub(super) fn finish(self) -> Result<RecordBatch, ArrowError> {
-        let columns = self.columns.into_iter().map(ColumnBuilder::finish).collect();
+        let columns = self
+            .columns
+            .into_iter()
+            .map(ColumnBuilder::finish)
+            .collect();
         let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
         RecordBatch::try_new_with_options(Arc::clone(&self.reader.schema), columns, &options)
     }
@@ -155,9 +185,9 @@ impl ColumnBuilder {
             Kind::Float => Self::Float(Float64Builder::new()),
             Kind::Boolean => Self::Boolean(BooleanBuilder::new()),
             Kind::Date => Self::Date(Date32Builder::new()),
-            Kind::Timestamp => {
-                Self::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(Kind::Timestamp.data_type()))
-            }
+            Kind::Timestamp => Self::Timestamp(
+                TimestampMicrosecondBuilder::new().with_data_type(Kind::Timestamp.data_type()),
+            ),
             Kind::List(kind) => Self::List(Box::new(ListBuilder::new(kind))),
         }
     }
@@ -169,7 +199,9 @@ impl ColumnBuilder {
             (Self::Integer(column), FieldValue::Integer(number)) => column.append_value(number),
             (Self::Float(column), FieldValue::Float(number)) => column.append_value(number),
             (Self::Boolean(column), FieldValue::Bool(value)) => column.append_value(value),
-            (Self::Date(column), FieldValue::Integer(days)) => column.append_option(i32::try_from(days).ok()),
+            (Self::Date(column), FieldValue::Integer(days)) => {
+                column.append_option(i32::try_from(days).ok())
+            }
             (Self::Timestamp(column), FieldValue::Integer(micros)) => column.append_value(micros),
             (Self::Text(column), _) => column.append_null(),
             (Self::Integer(column), _) => column.append_null(),
@@ -203,7 +235,12 @@ struct ListBuilder {
 
 impl ListBuilder {
     fn new(kind: &Kind) -> Self {
-        Self { kind: kind.clone(), items: ColumnBuilder::new(kind), lengths: Vec::new(), present: Vec::new() }
+        Self {
+            kind: kind.clone(),
+            items: ColumnBuilder::new(kind),
+            lengths: Vec::new(),
+            present: Vec::new(),
+        }
     }
 
     fn push(&mut self, value: &Value) {
@@ -218,7 +255,12 @@ impl ListBuilder {
     fn finish(self) -> ArrayRef {
         let field = Arc::new(Field::new_list_field(self.kind.data_type(), true));
         let offsets = OffsetBuffer::from_lengths(self.lengths);
-        Arc::new(ListArray::new(field, offsets, self.items.finish(), Some(NullBuffer::from(self.present))))
+        Arc::new(ListArray::new(
+            field,
+            offsets,
+            self.items.finish(),
+            Some(NullBuffer::from(self.present)),
+        ))
     }
 }
 
@@ -228,7 +270,9 @@ fn read_fields(record: &RecordParts<'_>, fields: &[String]) -> Result<Vec<Value>
         return Ok(Vec::new());
     }
     let mut deserializer = serde_json::Deserializer::from_slice(record.data);
-    FieldsOnly(fields).deserialize(&mut deserializer).map_err(|_| MalformedRecord::NOT_JSON)
+    FieldsOnly(fields)
+        .deserialize(&mut deserializer)
+        .map_err(|_| MalformedRecord::NOT_JSON)
 }
 
 struct FieldsOnly<'a>(&'a [String]);

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use datafusion::catalog::{
-    CatalogProvider as _, CatalogProviderList as _, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider,
-    TableProvider,
+    CatalogProvider as _, CatalogProviderList as _, MemoryCatalogProvider,
+    MemoryCatalogProviderList, SchemaProvider, TableProvider,
 };
 use datafusion::error::Result;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -28,7 +28,10 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn new(memory_limit: usize) -> Self {
-        Self { memory_limit, base: OnceLock::new() }
+        Self {
+            memory_limit,
+            base: OnceLock::new(),
+        }
     }
 
     pub(super) fn memory_limit(&self) -> usize {
@@ -61,17 +64,25 @@ impl Engine {
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(GreedyMemoryPool::new(self.memory_limit)))
             // What does not fit into memory fails, and leaves no files anywhere.
-            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+            .with_disk_manager_builder(
+                DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
+            )
             .build_arc()?;
-        let state =
-            SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .build();
         Ok(self.base.get_or_init(|| state))
     }
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Engine").field("memory_limit", &self.memory_limit).finish_non_exhaustive()
+        formatter
+            .debug_struct("Engine")
+            .field("memory_limit", &self.memory_limit)
+            .finish_non_exhaustive()
     }
 }
 
@@ -89,7 +100,8 @@ impl SchemaProvider for TenantTables {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let table = |schema| Arc::new(EntityTable::new(Arc::clone(schema), self.requests.clone())) as _;
+        let table =
+            |schema| Arc::new(EntityTable::new(Arc::clone(schema), self.requests.clone())) as _;
         Ok(self.tables.get(name).map(table))
     }
 

@@ -35,27 +35,43 @@ pub(super) struct Statement {
 impl Statement {
     pub(super) fn parse(sql: &str) -> Result<Self, QueryError> {
         let mut tokens = Vec::new();
-        if let Err(error) = Tokenizer::new(&DIALECT, sql).tokenize_with_location_into_buf(&mut tokens) {
+        if let Err(error) =
+            Tokenizer::new(&DIALECT, sql).tokenize_with_location_into_buf(&mut tokens)
+        {
             let reason = scrub(&error.message, &Words::default());
-            return Err(QueryError::Syntax { place: place(error.location), reason });
+            return Err(QueryError::Syntax {
+                place: place(error.location),
+                reason,
+            });
         }
         tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
         let Some(verb) = tokens.iter().find_map(word).map(str::to_ascii_uppercase) else {
             let reason = || "expected a statement".to_owned();
-            return Err(match tokens.iter().find(|token| token.token != Token::SemiColon) {
-                Some(token) => QueryError::Syntax { place: place(token.span.start), reason: reason() },
-                None => QueryError::Empty,
-            });
+            return Err(
+                match tokens.iter().find(|token| token.token != Token::SemiColon) {
+                    Some(token) => QueryError::Syntax {
+                        place: place(token.span.start),
+                        reason: reason(),
+                    },
+                    None => QueryError::Empty,
+                },
+            );
         };
         let words = words_of(&tokens);
         check_size(&tokens)?;
         refuse_samples(&tokens)?;
         refuse_files(&tokens)?;
-        let parser = DFParserBuilder::new(sql).with_dialect(&DIALECT).with_recursion_limit(MAX_RECURSION).build();
-        let mut statements =
-            parser.and_then(|mut parser| parser.parse_statements()).map_err(|error| syntax(&error, &tokens, &words))?;
+        let parser = DFParserBuilder::new(sql)
+            .with_dialect(&DIALECT)
+            .with_recursion_limit(MAX_RECURSION)
+            .build();
+        let mut statements = parser
+            .and_then(|mut parser| parser.parse_statements())
+            .map_err(|error| syntax(&error, &tokens, &words))?;
         if statements.len() > 1 {
-            return Err(QueryError::SeveralStatements { count: statements.len() });
+            return Err(QueryError::SeveralStatements {
+                count: statements.len(),
+            });
         }
         let inner = statements.pop_front().ok_or(QueryError::Empty)?;
         judge(&inner, &verb)?;
@@ -77,8 +93,12 @@ pub(super) fn parameters(values: &[Value]) -> Result<Vec<ScalarValue>, QueryErro
             },
             Value::String(text) => text.as_str().into(),
             Value::Array(_) | Value::Object(_) => {
-                let reason = "a list or an object cannot be one; give each value a placeholder of its own";
-                return Err(QueryError::Parameter { position: at + 1, reason });
+                let reason =
+                    "a list or an object cannot be one; give each value a placeholder of its own";
+                return Err(QueryError::Parameter {
+                    position: at + 1,
+                    reason,
+                });
             }
         })
     };
@@ -132,14 +152,22 @@ fn count_tables(statement: &SqlStatement) -> usize {
 }
 
 fn check_size(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
-    let selects = tokens.iter().filter(|token| is_keyword(&token.token, "SELECT")).count();
+    let selects = tokens
+        .iter()
+        .filter(|token| is_keyword(&token.token, "SELECT"))
+        .count();
     if selects > MAX_SELECTS {
         let reason = format!("{selects} queries within it, {MAX_SELECTS} are allowed");
         return Err(QueryError::TooLarge { reason });
     }
-    let operators = tokens.iter().filter(|token| is_operator(&token.token)).count();
+    let operators = tokens
+        .iter()
+        .filter(|token| is_operator(&token.token))
+        .count();
     if operators > MAX_OPERATORS {
-        let reason = format!("{operators} operators, {MAX_OPERATORS} are allowed; `IN (…)` takes a list of any length");
+        let reason = format!(
+            "{operators} operators, {MAX_OPERATORS} are allowed; `IN (…)` takes a list of any length"
+        );
         return Err(QueryError::TooLarge { reason });
     }
     let (mut open, mut deepest) = (0_usize, 0_usize);
@@ -153,31 +181,56 @@ fn check_size(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
         }
         deepest = deepest.max(open);
     }
-    if deepest > MAX_NESTING { Err(too_deep()) } else { Ok(()) }
+    if deepest > MAX_NESTING {
+        Err(too_deep())
+    } else {
+        Ok(())
+    }
 }
 
 fn too_deep() -> QueryError {
-    let reason =
-        format!("brackets or `CASE` are nested deeper than {MAX_NESTING} levels; name parts of it with `WITH`");
+    let reason = format!(
+        "brackets or `CASE` are nested deeper than {MAX_NESTING} levels; name parts of it with `WITH`"
+    );
     QueryError::TooLarge { reason }
 }
 
 fn is_operator(token: &Token) -> bool {
-    const WORDS: [&str; 12] =
-        ["AND", "OR", "NOT", "IS", "LIKE", "ILIKE", "BETWEEN", "UNION", "EXCEPT", "INTERSECT", "JOIN", "COLLATE"];
+    const WORDS: [&str; 12] = [
+        "AND",
+        "OR",
+        "NOT",
+        "IS",
+        "LIKE",
+        "ILIKE",
+        "BETWEEN",
+        "UNION",
+        "EXCEPT",
+        "INTERSECT",
+        "JOIN",
+        "COLLATE",
+    ];
     match token {
         Token::Word(_) => WORDS.iter().any(|word| is_keyword(token, word)),
-        Token::Comma | Token::Period | Token::LParen | Token::RParen | Token::SemiColon | Token::Placeholder(_) => {
-            false
-        }
+        Token::Comma
+        | Token::Period
+        | Token::LParen
+        | Token::RParen
+        | Token::SemiColon
+        | Token::Placeholder(_) => false,
         token => !is_literal(token),
     }
 }
 
 /// DataFusion passes over `TABLESAMPLE`, and gives every row.
 fn refuse_samples(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
-    if tokens.iter().any(|token| is_keyword(&token.token, "TABLESAMPLE")) {
-        return Err(QueryError::Unsupported { reason: "TABLESAMPLE; use `ORDER BY random() LIMIT`".to_owned() });
+    if tokens
+        .iter()
+        .any(|token| is_keyword(&token.token, "TABLESAMPLE"))
+    {
+        return Err(QueryError::Unsupported {
+            reason: "TABLESAMPLE; use `ORDER BY random() LIMIT`".to_owned(),
+        });
     }
     Ok(())
 }
@@ -200,14 +253,19 @@ fn refuse_files(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
 
 /// Whether the nearest open parenthesis before `token` belongs to a function.
 fn within_function(tokens: &[TokenWithSpan], token: &TokenWithSpan) -> bool {
-    let before = tokens.iter().position(|other| other == token).unwrap_or_default();
+    let before = tokens
+        .iter()
+        .position(|other| other == token)
+        .unwrap_or_default();
     let mut closed = 0_usize;
     for (at, token) in tokens[..before].iter().enumerate().rev() {
         match token.token {
             Token::RParen => closed += 1,
             Token::LParen if closed > 0 => closed -= 1,
             Token::LParen => {
-                return at > 0 && word(&tokens[at - 1]).is_some() && word(&tokens[at + 1]) != Some("SELECT");
+                return at > 0
+                    && word(&tokens[at - 1]).is_some()
+                    && word(&tokens[at + 1]) != Some("SELECT");
             }
             _ => {}
         }
@@ -220,9 +278,9 @@ fn judge(statement: &AnyStatement, verb: &str) -> Result<(), QueryError> {
     match statement {
         AnyStatement::Statement(statement) => match &**statement {
             SqlStatement::Query(query) => judge_query(query),
-            SqlStatement::ShowTables { .. } | SqlStatement::ShowColumns { .. } | SqlStatement::ExplainTable { .. } => {
-                Ok(())
-            }
+            SqlStatement::ShowTables { .. }
+            | SqlStatement::ShowColumns { .. }
+            | SqlStatement::ExplainTable { .. } => Ok(()),
             _ => Err(refused(verb)),
         },
         AnyStatement::Explain(explained) => match &*explained.statement {
@@ -258,7 +316,10 @@ pub(super) fn refused(statement: &str) -> QueryError {
         "PREPARE" | "EXECUTE" | "DEALLOCATE" => "Give the values to `query_with`",
         _ => "Write a SELECT",
     };
-    QueryError::Refused { statement: statement.to_owned(), instead }
+    QueryError::Refused {
+        statement: statement.to_owned(),
+        instead,
+    }
 }
 
 /// What the parser said, with the token it stumbled over by its kind where it is a literal.
@@ -266,7 +327,9 @@ fn syntax(error: &DataFusionError, tokens: &[TokenWithSpan], words: &Words) -> Q
     let message = match error.find_root() {
         DataFusionError::SQL(error, _) => match &**error {
             ParserError::RecursionLimitExceeded => return too_deep(),
-            ParserError::ParserError(message) | ParserError::TokenizerError(message) => message.clone(),
+            ParserError::ParserError(message) | ParserError::TokenizerError(message) => {
+                message.clone()
+            }
         },
         error => error.to_string(),
     };
@@ -278,8 +341,14 @@ fn syntax(error: &DataFusionError, tokens: &[TokenWithSpan], words: &Words) -> Q
     let reason = match message.split_once(", found: ") {
         Some((expected, _)) => {
             let expected = expected.strip_prefix("Expected: ").unwrap_or(expected);
-            let found = tokens.iter().find(|token| Some((token.span.start.line, token.span.start.column)) == place);
-            format!("expected {}, found {}", scrub(expected, words), found.map_or("the end".to_owned(), described))
+            let found = tokens
+                .iter()
+                .find(|token| Some((token.span.start.line, token.span.start.column)) == place);
+            format!(
+                "expected {}, found {}",
+                scrub(expected, words),
+                found.map_or("the end".to_owned(), described)
+            )
         }
         None => scrub(message, words),
     };

@@ -16,7 +16,8 @@ use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSor
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
+    ReplaceChildrenOptions,
 };
 
 use super::access::Access;
@@ -39,15 +40,24 @@ impl EntityTable {
     pub(super) fn new(schema: Arc<Schema>, requests: Requests) -> Self {
         let columns = columns_of(&schema);
         let arrow = arrow_schema(&columns);
-        Self { schema, columns, arrow, requests }
+        Self {
+            schema,
+            columns,
+            arrow,
+            requests,
+        }
     }
 
     /// What a scan that gives `shown` promises of its rows. A walk over the table meets its ids in order.
     fn properties(&self, shown: SchemaRef, access: &Access) -> PlanProperties {
-        let id = self.columns.iter().find(|column| column.source == Source::Id);
+        let id = self
+            .columns
+            .iter()
+            .find(|column| column.source == Source::Id);
         let id = id.and_then(|id| Column::new_with_schema(&id.name, &shown).ok());
         let ordered = id.filter(|_| matches!(access, Access::Scan { .. }));
-        let ordering = ordered.map(|id| [PhysicalSortExpr::new(Arc::new(id), SortOptions::default())]);
+        let ordering =
+            ordered.map(|id| [PhysicalSortExpr::new(Arc::new(id), SortOptions::default())]);
         PlanProperties::new(
             EquivalenceProperties::new_with_orderings(shown, ordering),
             Partitioning::UnknownPartitioning(1),
@@ -69,7 +79,10 @@ impl TableProvider for EntityTable {
         TableType::Base
     }
 
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
         let answer = |filter: &&Expr| match Restriction::of(filter, &self.columns) {
             Some(_) => TableProviderFilterPushDown::Exact,
             None => TableProviderFilterPushDown::Unsupported,
@@ -86,11 +99,22 @@ impl TableProvider for EntityTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let restrictions = Restriction::all_of(filters, &self.columns);
         let access = Access::choose(&self.schema, &self.columns, &restrictions);
-        let projection = projection.cloned().unwrap_or_else(|| (0..self.columns.len()).collect());
+        let projection = projection
+            .cloned()
+            .unwrap_or_else(|| (0..self.columns.len()).collect());
         let arrow = arrow_schema(projection.iter().map(|&at| &self.columns[at]));
         let rows = RowReader::new(Arc::clone(&arrow), &self.columns, projection, restrictions);
-        let spec = ScanSpec { table: self.schema.table().to_owned(), access, rows: Arc::new(rows), limit };
-        Ok(Arc::new(EntityScan::new(self.properties(arrow, &spec.access), spec, self.requests.clone())))
+        let spec = ScanSpec {
+            table: self.schema.table().to_owned(),
+            access,
+            rows: Arc::new(rows),
+            limit,
+        };
+        Ok(Arc::new(EntityScan::new(
+            self.properties(arrow, &spec.access),
+            spec,
+            self.requests.clone(),
+        )))
     }
 }
 
@@ -104,13 +128,22 @@ struct EntityScan {
 
 impl EntityScan {
     fn new(properties: PlanProperties, spec: ScanSpec, requests: Requests) -> Self {
-        Self { spec: Arc::new(spec), requests, properties: Arc::new(properties) }
+        Self {
+            spec: Arc::new(spec),
+            requests,
+            properties: Arc::new(properties),
+        }
     }
 }
 
 impl DisplayAs for EntityScan {
     fn fmt_as(&self, _: DisplayFormatType, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ScanSpec { table, access, limit, .. } = &*self.spec;
+        let ScanSpec {
+            table,
+            access,
+            limit,
+            ..
+        } = &*self.spec;
         write!(formatter, "EntityScan: {table}, {access}")?;
         limit.map_or(Ok(()), |limit| write!(formatter, ", limit {limit}"))
     }
@@ -144,21 +177,38 @@ impl ExecutionPlan for EntityScan {
         Ok(self)
     }
 
-    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        _: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(self)
     }
 
-    fn execute(&self, _partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(
+        &self,
+        _partition: usize,
+        _context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
         let scan = self.requests.open(Arc::clone(&self.spec));
         let pages = futures_util::stream::try_unfold(scan, |scan| async move {
             Ok(scan.next_page().await?.map(|page| (page, scan)))
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), pages)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(
+            self.schema(),
+            pages,
+        )))
     }
 
     fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
-        let spec = Arc::new(ScanSpec { limit, ..(*self.spec).clone() });
-        Some(Arc::new(Self { spec, requests: self.requests.clone(), properties: Arc::clone(&self.properties) }))
+        let spec = Arc::new(ScanSpec {
+            limit,
+            ..(*self.spec).clone()
+        });
+        Some(Arc::new(Self {
+            spec,
+            requests: self.requests.clone(),
+            properties: Arc::clone(&self.properties),
+        }))
     }
 
     fn fetch(&self) -> Option<usize> {

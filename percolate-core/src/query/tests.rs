@@ -39,8 +39,7 @@ fn library() -> (tempfile::TempDir, Database) {
         "indexed_fields": ["year", "author", "score", "open", "seen", "day"],
     });
     db.register_schema("articles", &articles).unwrap();
-    let authors =
-        json!({ "properties": { "name": { "type": "string" }, "born": { "type": "integer" } }, "key_field": "name" });
+    let authors = json!({ "properties": { "name": { "type": "string" }, "born": { "type": "integer" } }, "key_field": "name" });
     db.register_schema("authors", &authors).unwrap();
     let article = |n: i64| {
         json!({
@@ -55,18 +54,30 @@ fn library() -> (tempfile::TempDir, Database) {
             "day": format!("2026-01-{:02}", 1 + n % 28),
         })
     };
-    db.insert_batch("articles", &(0..100).map(article).collect::<Vec<_>>()).unwrap();
+    db.insert_batch("articles", &(0..100).map(article).collect::<Vec<_>>())
+        .unwrap();
     let people = [("ada", 1950), ("bob", 1960), ("cyd", 1970)];
-    db.insert_batch("authors", &people.map(|(name, born)| json!({ "name": name, "born": born }))).unwrap();
+    db.insert_batch(
+        "authors",
+        &people.map(|(name, born)| json!({ "name": name, "born": born })),
+    )
+    .unwrap();
     (dir, db)
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 fn rows(db: &Database, sql: &str) -> Vec<Vec<Value>> {
-    wait(db.query(sql)).unwrap_or_else(|error| panic!("{sql}: {error}")).rows().collect()
+    wait(db.query(sql))
+        .unwrap_or_else(|error| panic!("{sql}: {error}"))
+        .rows()
+        .collect()
 }
 
 fn refusal(db: &Database, sql: &str) -> Error {
@@ -82,9 +93,14 @@ fn reads(db: &Database, sql: &str) -> Vec<(String, i64)> {
     let capture = Capture::new();
     capture.run(|| rows(db, sql));
     let spans = capture.spans();
-    let store =
-        spans.iter().filter(|span| ["entities", "field_index", "key_index"].iter().any(|cf| span.name().ends_with(cf)));
-    store.map(|span| (span.name().to_owned(), returned(span))).collect()
+    let store = spans.iter().filter(|span| {
+        ["entities", "field_index", "key_index"]
+            .iter()
+            .any(|cf| span.name().ends_with(cf))
+    });
+    store
+        .map(|span| (span.name().to_owned(), returned(span)))
+        .collect()
 }
 
 #[cfg(feature = "testing")]
@@ -101,7 +117,20 @@ fn a_query_gives_typed_columns() {
     let result = wait(db.query("SELECT * FROM articles WHERE slug = 'article-07'")).unwrap();
     assert_eq!(
         result.columns(),
-        ["id", "author", "day", "extra", "open", "score", "seen", "slug", "tags", "year", "created_at", "updated_at"]
+        [
+            "id",
+            "author",
+            "day",
+            "extra",
+            "open",
+            "score",
+            "seen",
+            "slug",
+            "tags",
+            "year",
+            "created_at",
+            "updated_at"
+        ]
     );
     let row = &result.to_json()[0];
     assert_eq!(row["year"], 2007);
@@ -119,13 +148,27 @@ fn a_query_gives_typed_columns() {
 #[test]
 fn a_query_that_only_computes_can_be_dropped() {
     let (_dir, db) = temporary();
-    db.register_schema("numbers", &json!({ "properties": { "n": { "type": "integer" } } })).unwrap();
-    db.insert_batch("numbers", &(0..1500).map(|n| json!({ "n": n })).collect::<Vec<_>>()).unwrap();
+    db.register_schema(
+        "numbers",
+        &json!({ "properties": { "n": { "type": "integer" } } }),
+    )
+    .unwrap();
+    db.insert_batch(
+        "numbers",
+        &(0..1500).map(|n| json!({ "n": n })).collect::<Vec<_>>(),
+    )
+    .unwrap();
     let started = std::time::Instant::now();
     let sql = "SELECT sum(a.n * b.n + c.n) FROM numbers a, numbers b, numbers c WHERE a.n + b.n + c.n < 4000";
-    let ended = wait(async { tokio::time::timeout(std::time::Duration::from_millis(200), db.query(sql)).await });
+    let ended = wait(async {
+        tokio::time::timeout(std::time::Duration::from_millis(200), db.query(sql)).await
+    });
     assert!(ended.is_err(), "a billion rows in a moment");
-    assert!(started.elapsed() < std::time::Duration::from_secs(20), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < std::time::Duration::from_secs(20),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[test]
@@ -136,13 +179,29 @@ fn a_query_reads_only_the_rows_that_an_index_finds() {
     let other = db.lookup("articles", "article-08").unwrap().unwrap().id;
     // Scans of an index, and then the entities; a single one is a get.
     let through = |index: &[i64], entities: &[i64]| {
-        let entity = |rows| (if rows == 1 { "get entities" } else { "multi_get entities" }).to_owned();
-        let scans = index.iter().map(|rows| ("scan field_index".to_owned(), *rows));
-        scans.chain(entities.iter().map(|rows| (entity(*rows), *rows))).collect::<Vec<_>>()
+        let entity = |rows| {
+            (if rows == 1 {
+                "get entities"
+            } else {
+                "multi_get entities"
+            })
+            .to_owned()
+        };
+        let scans = index
+            .iter()
+            .map(|rows| ("scan field_index".to_owned(), *rows));
+        scans
+            .chain(entities.iter().map(|rows| (entity(*rows), *rows)))
+            .collect::<Vec<_>>()
     };
     let scan = |index: i64, entities: &[i64]| through(&[index], entities);
     let one = |name: &str, rows| (name.to_owned(), rows);
-    let quarters = |count: i32| (0..count).map(|n| (f64::from(n) / 4.0).to_string()).collect::<Vec<_>>().join(", ");
+    let quarters = |count: i32| {
+        (0..count)
+            .map(|n| (f64::from(n) / 4.0).to_string())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let cases = [
         // Everything.
         ("SELECT count(*) FROM articles".to_owned(), vec![one("scan entities", 100)]),
@@ -211,7 +270,10 @@ fn a_query_reads_only_the_rows_that_an_index_finds() {
 fn everything_else_is_left_to_datafusion_and_works() {
     let (_dir, db) = library();
     let cases = [
-        ("SELECT count(*), min(year), max(score) FROM articles", json!([[100, 2000, 24.75]])),
+        (
+            "SELECT count(*), min(year), max(score) FROM articles",
+            json!([[100, 2000, 24.75]]),
+        ),
         (
             "SELECT author, count(*) AS n FROM articles GROUP BY author HAVING count(*) > 1 ORDER BY author DESC LIMIT 2",
             json!([["dee", 25], ["cyd", 25]]),
@@ -225,13 +287,31 @@ fn everything_else_is_left_to_datafusion_and_works() {
             "SELECT count(*) FROM articles a LEFT JOIN authors p ON p.name = a.author WHERE p.name IS NULL",
             json!([[25]]),
         ),
-        ("SELECT slug FROM articles ORDER BY score DESC LIMIT 1 OFFSET 1", json!([["article-98"]])),
-        ("SELECT count(*) FROM articles WHERE slug LIKE '%-1_'", json!([[10]])),
-        ("SELECT count(*) FROM articles WHERE year NOT BETWEEN 2001 AND 2008", json!([[10]])),
-        ("SELECT count(*) FROM articles WHERE year NOT IN (2001, 2002)", json!([[70]])),
-        ("SELECT count(*) FROM articles WHERE year IS NULL", json!([[10]])),
+        (
+            "SELECT slug FROM articles ORDER BY score DESC LIMIT 1 OFFSET 1",
+            json!([["article-98"]]),
+        ),
+        (
+            "SELECT count(*) FROM articles WHERE slug LIKE '%-1_'",
+            json!([[10]]),
+        ),
+        (
+            "SELECT count(*) FROM articles WHERE year NOT BETWEEN 2001 AND 2008",
+            json!([[10]]),
+        ),
+        (
+            "SELECT count(*) FROM articles WHERE year NOT IN (2001, 2002)",
+            json!([[70]]),
+        ),
+        (
+            "SELECT count(*) FROM articles WHERE year IS NULL",
+            json!([[10]]),
+        ),
         ("SELECT count(*) FROM articles WHERE open", json!([[50]])),
-        ("SELECT count(*) FROM articles WHERE NOT open AND year <> 2001", json!([[30]])),
+        (
+            "SELECT count(*) FROM articles WHERE NOT open AND year <> 2001",
+            json!([[30]]),
+        ),
         (
             "WITH late AS (SELECT * FROM articles WHERE year >= 2007) SELECT count(*), count(DISTINCT year) FROM late",
             json!([[20, 2]]),
@@ -240,7 +320,10 @@ fn everything_else_is_left_to_datafusion_and_works() {
             "SELECT name FROM authors WHERE name NOT IN (SELECT author FROM articles WHERE year = 2001) ORDER BY 1",
             json!([["ada"], ["cyd"]]),
         ),
-        ("SELECT (SELECT max(born) FROM authors) - born AS d FROM authors ORDER BY d", json!([[0], [10], [20]])),
+        (
+            "SELECT (SELECT max(born) FROM authors) - born AS d FROM authors ORDER BY d",
+            json!([[0], [10], [20]]),
+        ),
         (
             "SELECT name, rank() OVER (ORDER BY born DESC) AS place FROM authors ORDER BY place",
             json!([["cyd", 1], ["bob", 2], ["ada", 3]]),
@@ -249,24 +332,51 @@ fn everything_else_is_left_to_datafusion_and_works() {
             "SELECT name FROM authors UNION SELECT author FROM articles ORDER BY 1",
             json!([["ada"], ["bob"], ["cyd"], ["dee"]]),
         ),
-        ("SELECT count(*) FROM articles WHERE array_has(tags, 't1')", json!([[33]])),
-        ("SELECT upper(name) || '!' FROM authors WHERE born / 10 = 195", json!([["ADA!"]])),
-        ("SELECT date_trunc('month', seen), count(*) FROM articles GROUP BY 1", json!([["2026-01-01T00:00:00Z", 100]])),
+        (
+            "SELECT count(*) FROM articles WHERE array_has(tags, 't1')",
+            json!([[33]]),
+        ),
+        (
+            "SELECT upper(name) || '!' FROM authors WHERE born / 10 = 195",
+            json!([["ADA!"]]),
+        ),
+        (
+            "SELECT date_trunc('month', seen), count(*) FROM articles GROUP BY 1",
+            json!([["2026-01-01T00:00:00Z", 100]]),
+        ),
         (
             "SELECT count(*) FROM articles WHERE seen >= '2026-01-20T13:00:00+01:00' AND seen < '2026-01-22'",
             json!([[6]]),
         ),
-        ("SELECT day + INTERVAL '1' DAY FROM articles WHERE slug = 'article-00'", json!([["2026-01-02"]])),
-        ("SELECT count(*) FROM articles WHERE created_at <= now() AND updated_at >= created_at", json!([[100]])),
+        (
+            "SELECT day + INTERVAL '1' DAY FROM articles WHERE slug = 'article-00'",
+            json!([["2026-01-02"]]),
+        ),
+        (
+            "SELECT count(*) FROM articles WHERE created_at <= now() AND updated_at >= created_at",
+            json!([[100]]),
+        ),
         (
             "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 4) SELECT sum(i) FROM n",
             json!([[10]]),
         ),
         ("VALUES (1, 'a')", json!([[1, "a"]])),
-        ("SELECT trim(BOTH 'x' FROM 'xax'), substring('abc' FROM 2)", json!([["a", "bc"]])),
-        ("SELECT count(*) FROM public.articles, percolate.public.authors", json!([[300]])),
-        ("SELECT 1 AS a, NULL AS b, 2.5 AS c, DATE '2026-01-02' AS d", json!([[1, null, 2.5, "2026-01-02"]])),
-        ("SELECT named_struct('a', 1, 'b', [1.5, 2])", json!([[{ "a": 1, "b": [1.5, 2.0] }]])),
+        (
+            "SELECT trim(BOTH 'x' FROM 'xax'), substring('abc' FROM 2)",
+            json!([["a", "bc"]]),
+        ),
+        (
+            "SELECT count(*) FROM public.articles, percolate.public.authors",
+            json!([[300]]),
+        ),
+        (
+            "SELECT 1 AS a, NULL AS b, 2.5 AS c, DATE '2026-01-02' AS d",
+            json!([[1, null, 2.5, "2026-01-02"]]),
+        ),
+        (
+            "SELECT named_struct('a', 1, 'b', [1.5, 2])",
+            json!([[{ "a": 1, "b": [1.5, 2.0] }]]),
+        ),
     ];
     for (sql, expected) in cases {
         assert_eq!(json!(rows(&db, sql)), expected, "{sql}");
@@ -276,14 +386,28 @@ fn everything_else_is_left_to_datafusion_and_works() {
 #[test]
 fn tables_and_columns_can_be_listed_and_plans_explained() {
     let (_dir, db) = library();
-    let tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1";
+    let tables =
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1";
     assert_eq!(json!(rows(&db, tables)), json!([["articles"], ["authors"]]));
     let shown = rows(&db, "SHOW TABLES");
-    assert!(shown.iter().any(|row| row.contains(&json!("articles"))), "{shown:?}");
+    assert!(
+        shown.iter().any(|row| row.contains(&json!("articles"))),
+        "{shown:?}"
+    );
     assert_eq!(rows(&db, "SHOW COLUMNS FROM authors").len(), 5);
-    assert_eq!(rows(&db, "DESCRIBE authors")[1], [json!("born"), json!("Int64"), json!("YES")]);
-    let plan = json!(rows(&db, "EXPLAIN SELECT slug FROM articles WHERE year = 2003 LIMIT 2")).to_string();
-    assert!(plan.contains("EntityScan: articles, index of year, 1 range, limit 2"), "{plan}");
+    assert_eq!(
+        rows(&db, "DESCRIBE authors")[1],
+        [json!("born"), json!("Int64"), json!("YES")]
+    );
+    let plan = json!(rows(
+        &db,
+        "EXPLAIN SELECT slug FROM articles WHERE year = 2003 LIMIT 2"
+    ))
+    .to_string();
+    assert!(
+        plan.contains("EntityScan: articles, index of year, 1 range, limit 2"),
+        "{plan}"
+    );
 }
 
 #[test]
@@ -325,7 +449,10 @@ fn what_does_more_than_read_is_refused() {
     ];
     for sql in refused {
         let error = refusal(&db, &sql);
-        assert!(matches!(error, Error::Query(QueryError::Refused { .. })), "{sql}: {error:?}");
+        assert!(
+            matches!(error, Error::Query(QueryError::Refused { .. })),
+            "{sql}: {error:?}"
+        );
         assert!(error.to_string().contains("is refused"), "{error}");
     }
     let text = refusal(&db, "INSERT INTO articles (slug) VALUES ('x')").to_string();
@@ -342,11 +469,18 @@ fn what_does_more_than_read_is_refused() {
 #[test]
 fn a_mistake_is_answered_with_what_to_do() {
     let (_dir, db) = library();
-    db.register_schema("People", &json!({ "properties": { "firstName": { "type": "string" } } })).unwrap();
+    db.register_schema(
+        "People",
+        &json!({ "properties": { "firstName": { "type": "string" } } }),
+    )
+    .unwrap();
     let cases = [
         ("", "the query is empty; write a SELECT"),
         (" ; -- nothing", "the query is empty; write a SELECT"),
-        ("SELECT 1; SELECT 2", "the query holds 2 statements; run them one by one"),
+        (
+            "SELECT 1; SELECT 2",
+            "the query holds 2 statements; run them one by one",
+        ),
         (
             "SELECT * FROM artcles",
             "there is no table `artcles`; there are `People`, `articles`, `authors`. Register its schema with \
@@ -379,7 +513,10 @@ fn a_mistake_is_answered_with_what_to_do() {
             "there is no table `artcles`; there are `People`, `articles`, `authors`. Register its schema with \
              `register_schema` first",
         ),
-        ("SELECT FROM\n authors WHERE", "syntax error: expected an expression, found the end"),
+        (
+            "SELECT FROM\n authors WHERE",
+            "syntax error: expected an expression, found the end",
+        ),
         (
             "SELECT * FROM authors\n WHERE name == == 1",
             "syntax error at line 2, column 16: expected an expression, found `==`",
@@ -392,9 +529,18 @@ fn a_mistake_is_answered_with_what_to_do() {
             "SELECT * FROM authors LIMIT 1 'secret'",
             "syntax error at line 1, column 31: expected end of statement, found a literal",
         ),
-        ("SELECT 'secret", "syntax error at line 1, column 8: Unterminated string literal"),
-        ("'secret'", "syntax error at line 1, column 1: expected a statement"),
-        ("SELECT $2 FROM authors WHERE name = $1", "parameter $1: the query has it, but no value was given"),
+        (
+            "SELECT 'secret",
+            "syntax error at line 1, column 8: Unterminated string literal",
+        ),
+        (
+            "'secret'",
+            "syntax error at line 1, column 1: expected a statement",
+        ),
+        (
+            "SELECT $2 FROM authors WHERE name = $1",
+            "parameter $1: the query has it, but no value was given",
+        ),
     ];
     for (sql, expected) in cases {
         assert_eq!(refusal(&db, sql).to_string(), expected, "{sql}");
@@ -410,7 +556,10 @@ fn a_mistake_is_answered_with_what_to_do() {
     for sql in invalid {
         let error = refusal(&db, sql);
         assert!(
-            matches!(error, Error::Query(QueryError::Invalid { .. } | QueryError::Failed { .. })),
+            matches!(
+                error,
+                Error::Query(QueryError::Invalid { .. } | QueryError::Failed { .. })
+            ),
             "{sql}: {error:?}"
         );
         assert!(!error.to_string().contains("secret"), "{error}");
@@ -420,7 +569,8 @@ fn a_mistake_is_answered_with_what_to_do() {
 #[test]
 fn an_error_tells_no_value_of_the_data_or_the_query() {
     let (_dir, db) = library();
-    db.insert("authors", &json!({ "name": "secret 12345", "born": 98765 })).unwrap();
+    db.insert("authors", &json!({ "name": "secret 12345", "born": 98765 }))
+        .unwrap();
     let failing = [
         "SELECT CAST(name AS BIGINT) FROM authors",
         "SELECT CAST(name AS DATE) FROM authors",
@@ -437,7 +587,10 @@ fn an_error_tells_no_value_of_the_data_or_the_query() {
     ];
     for sql in failing {
         let text = refusal(&db, sql).to_string();
-        assert!(!text.contains("secret") && !text.contains("12345") && !text.contains("98765"), "{sql}: {text}");
+        assert!(
+            !text.contains("secret") && !text.contains("12345") && !text.contains("98765"),
+            "{sql}: {text}"
+        );
     }
 }
 
@@ -448,11 +601,26 @@ fn parameters_are_values_and_never_text_of_the_query() {
         wait(db.query_with(sql, values)).map(|result| json!(result.rows().collect::<Vec<_>>()))
     };
     let sql = "SELECT slug FROM articles WHERE year = $1 AND author = $2 AND score > $3 AND open = $4 AND seen < $5 ORDER BY 1";
-    let values = [json!(2001), json!("bob"), json!(10), json!(false), json!("2026-02-01")];
-    assert_eq!(ask(sql, &values).unwrap(), json!([["article-41"], ["article-61"], ["article-81"]]));
+    let values = [
+        json!(2001),
+        json!("bob"),
+        json!(10),
+        json!(false),
+        json!("2026-02-01"),
+    ];
+    assert_eq!(
+        ask(sql, &values).unwrap(),
+        json!([["article-41"], ["article-61"], ["article-81"]])
+    );
     let injection = [json!("' OR '1' = '1")];
-    assert_eq!(ask("SELECT count(*) FROM authors WHERE name = $1", &injection).unwrap(), json!([[0]]));
-    assert_eq!(ask("SELECT $1 IS NULL, $1 + 1", &[json!(1)]).unwrap(), json!([[false, 2]]));
+    assert_eq!(
+        ask("SELECT count(*) FROM authors WHERE name = $1", &injection).unwrap(),
+        json!([[0]])
+    );
+    assert_eq!(
+        ask("SELECT $1 IS NULL, $1 + 1", &[json!(1)]).unwrap(),
+        json!([[false, 2]])
+    );
     let position = |values: &[Value]| match ask("SELECT $1, $2", values).unwrap_err() {
         Error::Query(QueryError::Parameter { position, .. }) => position,
         other => panic!("{other:?}"),
@@ -468,61 +636,123 @@ fn parameters_find_their_index_too() {
     let (_dir, db) = library();
     let capture = Capture::new();
     let sql = "SELECT slug FROM articles WHERE year = $1";
-    capture.run(|| wait(db.query_with(sql, &[json!(2003)]))).unwrap();
+    capture
+        .run(|| wait(db.query_with(sql, &[json!(2003)])))
+        .unwrap();
     assert_eq!(returned(capture.spans().span("scan field_index")), 10);
 }
 
 #[test]
 fn a_value_that_does_not_fit_its_column_is_null_there_and_its_row_stays() {
     let (_dir, db) = temporary();
-    db.register_schema("t", &json!({ "indexed_fields": ["a", "n"] })).unwrap();
-    for (n, a) in [json!(1), json!(2.0), json!(2.5), json!("three"), json!([4]), json!(u64::MAX)].iter().enumerate() {
+    db.register_schema("t", &json!({ "indexed_fields": ["a", "n"] }))
+        .unwrap();
+    for (n, a) in [
+        json!(1),
+        json!(2.0),
+        json!(2.5),
+        json!("three"),
+        json!([4]),
+        json!(u64::MAX),
+    ]
+    .iter()
+    .enumerate()
+    {
         db.insert("t", &json!({ "n": n, "a": a })).unwrap();
     }
     let typed = json!({
         "properties": { "a": { "type": "integer" }, "n": { "type": "integer" } },
         "indexed_fields": ["a", "n"],
     });
-    assert_eq!(json!(rows(&db, "SELECT a, data FROM t WHERE a = '2.5'")), json!([["2.5", "{\"a\":2.5,\"n\":2}"]]));
+    assert_eq!(
+        json!(rows(&db, "SELECT a, data FROM t WHERE a = '2.5'")),
+        json!([["2.5", "{\"a\":2.5,\"n\":2}"]])
+    );
     db.register_schema("t", &typed).unwrap();
     let all = json!(rows(&db, "SELECT n, a FROM t ORDER BY n"));
-    assert_eq!(all, json!([[0, 1], [1, 2], [2, null], [3, null], [4, null], [5, null]]));
-    assert_eq!(json!(rows(&db, "SELECT n FROM t WHERE a IS NULL ORDER BY n")), json!([[2], [3], [4], [5]]));
-    assert_eq!(json!(rows(&db, "SELECT n FROM t WHERE a = 2")), json!([[1]]));
-    assert_eq!(json!(rows(&db, "SELECT n FROM t WHERE a >= 2")), json!([[1]]));
+    assert_eq!(
+        all,
+        json!([[0, 1], [1, 2], [2, null], [3, null], [4, null], [5, null]])
+    );
+    assert_eq!(
+        json!(rows(&db, "SELECT n FROM t WHERE a IS NULL ORDER BY n")),
+        json!([[2], [3], [4], [5]])
+    );
+    assert_eq!(
+        json!(rows(&db, "SELECT n FROM t WHERE a = 2")),
+        json!([[1]])
+    );
+    assert_eq!(
+        json!(rows(&db, "SELECT n FROM t WHERE a >= 2")),
+        json!([[1]])
+    );
 }
 
 #[test]
 fn null_is_looked_up_beside_what_a_schema_allows_and_its_column_cannot_hold() {
     let (_dir, db) = temporary();
     let schema = |rules: &Value| json!({ "properties": { "a": rules }, "indexed_fields": ["a"] });
-    db.register_schema("t", &schema(&json!({ "type": ["integer", "null"] }))).unwrap();
-    for a in [json!(null), json!(1), json!(u64::MAX), json!(-1e300), json!(1e300), json!(i64::MIN), json!(i64::MAX)] {
+    db.register_schema("t", &schema(&json!({ "type": ["integer", "null"] })))
+        .unwrap();
+    for a in [
+        json!(null),
+        json!(1),
+        json!(u64::MAX),
+        json!(-1e300),
+        json!(1e300),
+        json!(i64::MIN),
+        json!(i64::MAX),
+    ] {
         db.insert("t", &json!({ "a": a })).unwrap();
     }
     db.insert("t", &json!({})).unwrap();
-    let nulls = || json!(rows(&db, "SELECT count(*), count(a) FROM t WHERE a IS NULL"));
+    let nulls = || {
+        json!(rows(
+            &db,
+            "SELECT count(*), count(a) FROM t WHERE a IS NULL"
+        ))
+    };
     let plan = || json!(rows(&db, "EXPLAIN SELECT * FROM t WHERE a IS NULL")).to_string();
     assert_eq!(nulls(), json!([[5, 0]]));
     assert!(plan().contains("index of a, 3 ranges"), "{}", plan());
     // What was allowed once may be a list, which no index holds.
     db.register_schema("t", &schema(&json!({}))).unwrap();
     db.insert("t", &json!({ "a": [1] })).unwrap();
-    db.register_schema("t", &schema(&json!({ "type": ["integer", "null"] }))).unwrap();
+    db.register_schema("t", &schema(&json!({ "type": ["integer", "null"] })))
+        .unwrap();
     assert_eq!(nulls(), json!([[6, 0]]));
 }
 
 #[test]
 fn a_table_without_properties_has_the_fields_it_names_and_its_data() {
     let (_dir, db) = temporary();
-    db.register_schema("notes", &json!({ "key_field": "name", "indexed_fields": ["size"] })).unwrap();
-    for (name, size) in [("a", json!(1)), ("b", json!("1")), ("c", json!(null)), ("d", json!([1])), ("e", json!({}))] {
-        db.insert("notes", &json!({ "name": name, "size": size })).unwrap();
+    db.register_schema(
+        "notes",
+        &json!({ "key_field": "name", "indexed_fields": ["size"] }),
+    )
+    .unwrap();
+    for (name, size) in [
+        ("a", json!(1)),
+        ("b", json!("1")),
+        ("c", json!(null)),
+        ("d", json!([1])),
+        ("e", json!({})),
+    ] {
+        db.insert("notes", &json!({ "name": name, "size": size }))
+            .unwrap();
     }
     let result = wait(db.query("SELECT * FROM notes WHERE name = 'a'")).unwrap();
-    assert_eq!(result.columns(), ["id", "name", "size", "data", "created_at", "updated_at"]);
+    assert_eq!(
+        result.columns(),
+        ["id", "name", "size", "data", "created_at", "updated_at"]
+    );
     assert_eq!(result.to_json()[0]["data"], "{\"name\":\"a\",\"size\":1}");
-    let names = |condition: &str| json!(rows(&db, &format!("SELECT name FROM notes WHERE {condition} ORDER BY 1")));
+    let names = |condition: &str| {
+        json!(rows(
+            &db,
+            &format!("SELECT name FROM notes WHERE {condition} ORDER BY 1")
+        ))
+    };
     assert_eq!(names("size = '1'"), json!([["a"], ["b"]]));
     assert_eq!(names("size = '[1]'"), json!([["d"]]));
     assert_eq!(names("size IS NULL"), json!([["c"]]));
@@ -533,12 +763,19 @@ fn a_table_without_properties_has_the_fields_it_names_and_its_data() {
 #[cfg(feature = "testing")]
 fn null_is_found_in_the_index_of_a_field_of_any_type() {
     let (_dir, db) = temporary();
-    db.register_schema("notes", &json!({ "indexed_fields": ["size"] })).unwrap();
+    db.register_schema("notes", &json!({ "indexed_fields": ["size"] }))
+        .unwrap();
     for size in [json!(1), json!(null), json!([1])] {
         db.insert("notes", &json!({ "size": size })).unwrap();
     }
     let read = reads(&db, "SELECT size FROM notes WHERE size IS NULL");
-    assert_eq!(read, [("scan field_index".to_owned(), 1), ("get entities".to_owned(), 1)]);
+    assert_eq!(
+        read,
+        [
+            ("scan field_index".to_owned(), 1),
+            ("get entities".to_owned(), 1)
+        ]
+    );
 }
 
 #[test]
@@ -547,8 +784,14 @@ fn a_property_named_like_a_system_column_wins() {
     let schema = json!({ "properties": { "id": { "type": "integer" } }, "key_field": "id" });
     db.register_schema("t", &schema).unwrap();
     let id = db.insert("t", &json!({ "id": 7 })).unwrap();
-    assert_eq!(json!(rows(&db, "SELECT id, _id FROM t WHERE id = 7")), json!([[7, id.to_string()]]));
-    assert_eq!(json!(rows(&db, &format!("SELECT id FROM t WHERE _id = '{id}'"))), json!([[7]]));
+    assert_eq!(
+        json!(rows(&db, "SELECT id, _id FROM t WHERE id = 7")),
+        json!([[7, id.to_string()]])
+    );
+    assert_eq!(
+        json!(rows(&db, &format!("SELECT id FROM t WHERE _id = '{id}'"))),
+        json!([[7]])
+    );
 }
 
 #[test]
@@ -558,7 +801,11 @@ fn a_key_of_any_type_is_found() {
         (json!({ "type": "string" }), json!("7"), "'7'"),
         (json!({ "type": "integer" }), json!(7), "7"),
         (json!({ "type": "number" }), json!(7), "7"),
-        (json!({ "type": "string", "format": "date" }), json!("2026-01-07"), "'2026-01-07'"),
+        (
+            json!({ "type": "string", "format": "date" }),
+            json!("2026-01-07"),
+            "'2026-01-07'",
+        ),
         (
             json!({ "type": "string", "format": "date-time" }),
             json!("2026-01-07T00:00:00Z"),
@@ -569,7 +816,11 @@ fn a_key_of_any_type_is_found() {
     ];
     for (n, (rules, key, constant)) in cases.into_iter().enumerate() {
         let table = format!("t{n}");
-        db.register_schema(&table, &json!({ "properties": { "k": rules }, "key_field": "k" })).unwrap();
+        db.register_schema(
+            &table,
+            &json!({ "properties": { "k": rules }, "key_field": "k" }),
+        )
+        .unwrap();
         db.insert(&table, &json!({ "k": key })).unwrap();
         let sql = format!("SELECT count(*) FROM {table} WHERE k = {constant}");
         assert_eq!(json!(rows(&db, &sql)), json!([[1]]), "{rules}");
@@ -580,11 +831,21 @@ fn a_key_of_any_type_is_found() {
 fn tenants_see_their_own_tables_only() {
     let (_dir, db) = library();
     let other = db.for_tenant("other");
-    assert!(matches!(refusal(&other, "SELECT * FROM articles"), Error::UnknownTable { known, .. } if known.is_empty()));
-    other.register_schema("articles", &json!({ "properties": { "x": { "type": "integer" } } })).unwrap();
+    assert!(
+        matches!(refusal(&other, "SELECT * FROM articles"), Error::UnknownTable { known, .. } if known.is_empty())
+    );
+    other
+        .register_schema(
+            "articles",
+            &json!({ "properties": { "x": { "type": "integer" } } }),
+        )
+        .unwrap();
     other.insert("articles", &json!({ "x": 1 })).unwrap();
     assert_eq!(json!(rows(&other, "SELECT x FROM articles")), json!([[1]]));
-    assert_eq!(json!(rows(&db, "SELECT count(*) FROM articles")), json!([[100]]));
+    assert_eq!(
+        json!(rows(&db, "SELECT count(*) FROM articles")),
+        json!([[100]])
+    );
 }
 
 #[test]
@@ -592,23 +853,34 @@ fn an_index_that_is_being_made_is_not_trusted() {
     let (_dir, db) = library();
     let year = |db: &Database| json!(rows(db, "SELECT count(*) FROM articles WHERE year = 2001"));
     // What a reader finds while a change of the schema is being followed.
-    let entries = db.storage().scan("field_index", crate::storage::ScanRange::all()).unwrap();
+    let entries = db
+        .storage()
+        .scan("field_index", crate::storage::ScanRange::all())
+        .unwrap();
     let entries: Vec<_> = entries.map(|entry| entry.unwrap().0).collect();
     let mut batch = db.storage().batch();
-    batch.put(META, keys::unfinished_key("default", "articles"), [0]).unwrap();
+    batch
+        .put(META, keys::unfinished_key("default", "articles"), [0])
+        .unwrap();
     for key in entries {
         batch.delete("field_index", key).unwrap();
     }
     batch.commit().unwrap();
     assert_eq!(year(&db), json!([[10]]));
-    db.storage().delete(META, keys::unfinished_key("default", "articles")).unwrap();
+    db.storage()
+        .delete(META, keys::unfinished_key("default", "articles"))
+        .unwrap();
     assert_eq!(year(&db), json!([[0]]), "and is trusted afterwards");
 }
 
 #[test]
 fn a_query_sees_each_batch_as_a_whole() {
     let (_dir, db) = temporary();
-    db.register_schema("t", &json!({ "properties": { "n": { "type": "integer" } }, "indexed_fields": ["n"] })).unwrap();
+    db.register_schema(
+        "t",
+        &json!({ "properties": { "n": { "type": "integer" } }, "indexed_fields": ["n"] }),
+    )
+    .unwrap();
     std::thread::scope(|threads| {
         let write = |n: i64| drop(db.insert_batch("t", &vec![json!({ "n": n }); 10]).unwrap());
         let writer = threads.spawn(move || (0..60).for_each(write));
@@ -633,7 +905,8 @@ fn an_entity_that_changes_is_seen_once() {
     db.register_schema("t", &schema).unwrap();
     let write = |n: i64| {
         for k in 0..10 {
-            db.upsert("t", &json!({ "k": k.to_string(), "n": n })).unwrap();
+            db.upsert("t", &json!({ "k": k.to_string(), "n": n }))
+                .unwrap();
         }
     };
     write(0);
@@ -641,8 +914,7 @@ fn an_entity_that_changes_is_seen_once() {
         let writer = threads.spawn(|| (1..40).for_each(write));
         while !writer.is_finished() {
             // Its entry in the index moves; neither both places are seen nor none.
-            let sql =
-                "SELECT count(DISTINCT k), count(*), (SELECT sum(n) FROM t) - sum(n) FROM t WHERE n BETWEEN 0 AND 99";
+            let sql = "SELECT count(DISTINCT k), count(*), (SELECT sum(n) FROM t) - sum(n) FROM t WHERE n BETWEEN 0 AND 99";
             assert_eq!(json!(rows(&db, sql)), json!([[10, 10, 0]]));
         }
     });
@@ -651,22 +923,39 @@ fn an_entity_that_changes_is_seen_once() {
 #[test]
 fn a_query_that_needs_too_much_memory_fails_and_the_next_one_works() {
     let dir = tempfile::tempdir().unwrap();
-    let db = Database::open_with(dir.path(), DatabaseOptions::new().query_memory_limit(1 << 20)).unwrap();
+    let db = Database::open_with(
+        dir.path(),
+        DatabaseOptions::new().query_memory_limit(1 << 20),
+    )
+    .unwrap();
     for hungry in [
         "SELECT * FROM generate_series(1, 1000000)",
         "SELECT value FROM generate_series(1, 1000000) ORDER BY value DESC LIMIT 500000",
         "SELECT value, count(*) FROM generate_series(1, 1000000) GROUP BY value",
     ] {
         let error = refusal(&db, hungry);
-        assert!(matches!(error, Error::Query(QueryError::Memory { limit: 1_048_576 })), "{hungry}: {error:?}");
+        assert!(
+            matches!(error, Error::Query(QueryError::Memory { limit: 1_048_576 })),
+            "{hungry}: {error:?}"
+        );
     }
-    assert_eq!(json!(rows(&db, "SELECT sum(value) FROM generate_series(1, 1000000)")), json!([[500_000_500_000_i64]]));
+    assert_eq!(
+        json!(rows(
+            &db,
+            "SELECT sum(value) FROM generate_series(1, 1000000)"
+        )),
+        json!([[500_000_500_000_i64]])
+    );
 }
 
 #[test]
 fn a_result_counts_by_its_own_rows() {
     let dir = tempfile::tempdir().unwrap();
-    let db = Database::open_with(dir.path(), DatabaseOptions::new().query_memory_limit(128 << 20)).unwrap();
+    let db = Database::open_with(
+        dir.path(),
+        DatabaseOptions::new().query_memory_limit(128 << 20),
+    )
+    .unwrap();
     // DataFusion gives the first rows as parts of one batch, which weighs 4 MB and not that for each of 62 parts.
     let sql = "SELECT value FROM generate_series(1, 1000000) ORDER BY value DESC LIMIT 500000";
     assert_eq!(wait(db.query(sql)).unwrap().num_rows(), 500_000);
@@ -676,20 +965,48 @@ fn a_result_counts_by_its_own_rows() {
 fn a_query_nested_or_chained_beyond_measure_is_refused() {
     let (_dir, db) = library();
     let nested = |levels: usize| format!("SELECT {}1{}", "(".repeat(levels), ")".repeat(levels));
-    let subqueries = |levels: usize| format!("{}SELECT 1{}", "SELECT * FROM (".repeat(levels), ")".repeat(levels));
-    let chain = |length: usize| format!("SELECT slug FROM articles WHERE {}", vec!["year = 1"; length].join(" OR "));
-    let sums = |length: usize| format!("SELECT {}", vec!["born"; length].join(" + ") + " FROM authors");
+    let subqueries = |levels: usize| {
+        format!(
+            "{}SELECT 1{}",
+            "SELECT * FROM (".repeat(levels),
+            ")".repeat(levels)
+        )
+    };
+    let chain = |length: usize| {
+        format!(
+            "SELECT slug FROM articles WHERE {}",
+            vec!["year = 1"; length].join(" OR ")
+        )
+    };
+    let sums = |length: usize| {
+        format!(
+            "SELECT {}",
+            vec!["born"; length].join(" + ") + " FROM authors"
+        )
+    };
     let unions = |length: usize| vec!["SELECT 1"; length].join(" UNION ALL ");
     let ctes = |length: usize| {
-        let each = (1..length).map(|n| format!(", a{n} AS (SELECT x FROM a{})", n - 1)).collect::<Vec<_>>().concat();
-        format!("WITH a0 AS (SELECT 1 AS x){each} SELECT x FROM a{}", length - 1)
+        let each = (1..length)
+            .map(|n| format!(", a{n} AS (SELECT x FROM a{})", n - 1))
+            .collect::<Vec<_>>()
+            .concat();
+        format!(
+            "WITH a0 AS (SELECT 1 AS x){each} SELECT x FROM a{}",
+            length - 1
+        )
     };
     let joins = |length: usize| {
-        let each = (1..length).map(|n| format!(" JOIN authors a{n} ON a{n}.id = a0.id")).collect::<Vec<_>>().concat();
+        let each = (1..length)
+            .map(|n| format!(" JOIN authors a{n} ON a{n}.id = a0.id"))
+            .collect::<Vec<_>>()
+            .concat();
         format!("SELECT count(*) FROM authors a0{each}")
     };
     let tables = |length: usize| {
-        let each = (0..length).map(|n| format!("authors a{n}")).collect::<Vec<_>>().join(", ");
+        let each = (0..length)
+            .map(|n| format!("authors a{n}"))
+            .collect::<Vec<_>>()
+            .join(", ");
         format!("SELECT 1 FROM {each} LIMIT 1")
     };
     for (sql, what) in [
@@ -702,36 +1019,75 @@ fn a_query_nested_or_chained_beyond_measure_is_refused() {
         (sums(100_000), "sums"),
         (unions(10_000), "unions"),
         (format!("SELECT {}1", "- ".repeat(100_000)), "signs"),
-        (format!("SELECT {}true", "NOT ".repeat(100_000)), "negations"),
-        (format!("SELECT {}1{}", "[".repeat(100_000), "]".repeat(100_000)), "lists"),
-        (format!("SELECT {}1 END", "CASE WHEN true THEN ".repeat(100_000)), "cases"),
+        (
+            format!("SELECT {}true", "NOT ".repeat(100_000)),
+            "negations",
+        ),
+        (
+            format!("SELECT {}1{}", "[".repeat(100_000), "]".repeat(100_000)),
+            "lists",
+        ),
+        (
+            format!("SELECT {}1 END", "CASE WHEN true THEN ".repeat(100_000)),
+            "cases",
+        ),
     ] {
         let error = refusal(&db, &sql);
         assert!(
-            matches!(error, Error::Query(QueryError::TooLarge { .. } | QueryError::Syntax { .. })),
+            matches!(
+                error,
+                Error::Query(QueryError::TooLarge { .. } | QueryError::Syntax { .. })
+            ),
             "{what}: {error:?}"
         );
     }
     // What is allowed runs, on the small stack of a thread of tokio.
-    assert!(matches!(refusal(&db, &tables(65)), Error::Query(QueryError::TooLarge { .. })));
-    for sql in [nested(16), subqueries(16), chain(450), sums(900), unions(100), ctes(64), joins(40), tables(64)] {
+    assert!(matches!(
+        refusal(&db, &tables(65)),
+        Error::Query(QueryError::TooLarge { .. })
+    ));
+    for sql in [
+        nested(16),
+        subqueries(16),
+        chain(450),
+        sums(900),
+        unions(100),
+        ctes(64),
+        joins(40),
+        tables(64),
+    ] {
         rows(&db, &sql);
     }
-    let list = (0..20_000).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
-    assert_eq!(json!(rows(&db, &format!("SELECT count(*) FROM articles WHERE year IN ({list})"))), json!([[90]]));
+    let list = (0..20_000)
+        .map(|n| n.to_string())
+        .collect::<Vec<_>>()
+        .join(", ");
+    assert_eq!(
+        json!(rows(
+            &db,
+            &format!("SELECT count(*) FROM articles WHERE year IN ({list})")
+        )),
+        json!([[90]])
+    );
 }
 
 #[test]
 fn a_query_wants_a_runtime() {
     let (_dir, db) = library();
     let error = futures_executor(db.query("SELECT 1")).unwrap_err();
-    assert!(matches!(error, Error::Query(QueryError::NoRuntime)), "{error:?}");
+    assert!(
+        matches!(error, Error::Query(QueryError::NoRuntime)),
+        "{error:?}"
+    );
 }
 
 /// Polls once; enough for what fails at once.
 fn futures_executor<T>(future: impl Future<Output = T>) -> T {
     let mut future = std::pin::pin!(future);
-    match future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+    match future
+        .as_mut()
+        .poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+    {
         std::task::Poll::Ready(value) => value,
         std::task::Poll::Pending => panic!("it waits"),
     }
@@ -746,7 +1102,11 @@ fn a_dropped_query_ends_and_its_span_says_cancelled() {
             wait(async {
                 let endless = "SELECT count(*) FROM generate_series(1, 1000000000000), articles";
                 let limit = std::time::Duration::from_millis(100);
-                assert!(tokio::time::timeout(limit, db.query(endless)).await.is_err());
+                assert!(
+                    tokio::time::timeout(limit, db.query(endless))
+                        .await
+                        .is_err()
+                );
             });
         });
         let spans = capture.spans();
@@ -770,19 +1130,31 @@ fn queries_run_side_by_side_on_one_thread() {
 /// Data for a table whose columns are in no, or in every, index.
 fn entity() -> impl Strategy<Value = Value> {
     let text = prop_oneof![Just(json!(null)), "[ab]{0,2}".prop_map(|text| json!(text))];
-    let integer = prop_oneof![Just(json!(null)), (-3_i64..4).prop_map(|n| json!(n)), Just(json!(2.0))];
+    let integer = prop_oneof![
+        Just(json!(null)),
+        (-3_i64..4).prop_map(|n| json!(n)),
+        Just(json!(2.0))
+    ];
     let float = prop_oneof![
         Just(json!(null)),
         (-8_i32..8).prop_map(|n| json!(f64::from(n) / 2.0)),
         (-3..4).prop_map(|n| json!(n))
     ];
-    let flag = prop_oneof![Just(json!(null)), any::<bool>().prop_map(|flag| json!(flag))];
-    let day = prop_oneof![Just(json!(null)), Just(json!("soon")), (1..5).prop_map(|n| json!(format!("2026-01-0{n}")))];
+    let flag = prop_oneof![
+        Just(json!(null)),
+        any::<bool>().prop_map(|flag| json!(flag))
+    ];
+    let day = prop_oneof![
+        Just(json!(null)),
+        Just(json!("soon")),
+        (1..5).prop_map(|n| json!(format!("2026-01-0{n}")))
+    ];
     let time = prop_oneof![
         Just(json!(null)),
         Just(json!("soon")),
-        (1..5, 0..24, -12..13)
-            .prop_map(|(day, hour, offset)| json!(format!("2026-01-0{day}T{hour:02}:00:00{offset:+03}:00"))),
+        (1..5, 0..24, -12..13).prop_map(|(day, hour, offset)| json!(format!(
+            "2026-01-0{day}T{hour:02}:00:00{offset:+03}:00"
+        ))),
     ];
     let any = prop_oneof![
         Just(json!(null)),
@@ -799,28 +1171,64 @@ fn entity() -> impl Strategy<Value = Value> {
 }
 
 fn condition() -> impl Strategy<Value = String> {
-    let compare = || prop_oneof![Just("="), Just("<>"), Just("<"), Just("<="), Just(">"), Just(">=")];
+    let compare = || {
+        prop_oneof![
+            Just("="),
+            Just("<>"),
+            Just("<"),
+            Just("<="),
+            Just(">"),
+            Just(">=")
+        ]
+    };
     let value = prop_oneof![
         "'[ab]{0,2}'".prop_map(|value| ("label", value)),
         (-4_i64..5).prop_map(|n| ("whole", n.to_string())),
         (-8_i32..8).prop_map(|n| ("ratio", format!("{:.1}", f64::from(n) / 2.0))),
         any::<bool>().prop_map(|flag| ("flag", flag.to_string())),
         (1..5).prop_map(|n| ("due", format!("DATE '2026-01-0{n}'"))),
-        (1..5, 0..24).prop_map(|(day, hour)| ("seen", format!("TIMESTAMP '2026-01-0{day}T{hour:02}:00:00Z'"))),
-        prop_oneof![Just("'1'"), Just("'1.0'"), Just("'a'"), Just("'[1]'"), Just("'true'")]
-            .prop_map(|value| ("mixed", value.to_owned())),
+        (1..5, 0..24).prop_map(|(day, hour)| (
+            "seen",
+            format!("TIMESTAMP '2026-01-0{day}T{hour:02}:00:00Z'")
+        )),
+        prop_oneof![
+            Just("'1'"),
+            Just("'1.0'"),
+            Just("'a'"),
+            Just("'[1]'"),
+            Just("'true'")
+        ]
+        .prop_map(|value| ("mixed", value.to_owned())),
     ];
-    let simple = (compare(), value.clone()).prop_map(|(op, (column, value))| format!("{column} {op} {value}"));
-    let nulls = (value.clone(), any::<bool>())
-        .prop_map(|((column, _), not)| format!("{column} IS {}NULL", if not { "NOT " } else { "" }));
-    let list = (value.clone(), value, any::<bool>()).prop_map(|((column, value), (other, second), null)| {
-        let second = if other == column { second } else { value.clone() };
-        format!("{column} IN ({value}, {second}{})", if null { ", NULL" } else { "" })
+    let simple = (compare(), value.clone())
+        .prop_map(|(op, (column, value))| format!("{column} {op} {value}"));
+    let nulls = (value.clone(), any::<bool>()).prop_map(|((column, _), not)| {
+        format!("{column} IS {}NULL", if not { "NOT " } else { "" })
     });
+    let list = (value.clone(), value, any::<bool>()).prop_map(
+        |((column, value), (other, second), null)| {
+            let second = if other == column {
+                second
+            } else {
+                value.clone()
+            };
+            format!(
+                "{column} IN ({value}, {second}{})",
+                if null { ", NULL" } else { "" }
+            )
+        },
+    );
     let leaf = prop_oneof![4 => simple, 1 => nulls, 1 => list, 1 => Just("flag".to_owned())];
     leaf.prop_recursive(3, 8, 2, |inner| {
-        (inner.clone(), prop_oneof![Just("AND"), Just("OR")], inner, any::<bool>())
-            .prop_map(|(left, op, right, not)| format!("{}({left} {op} {right})", if not { "NOT " } else { "" }))
+        (
+            inner.clone(),
+            prop_oneof![Just("AND"), Just("OR")],
+            inner,
+            any::<bool>(),
+        )
+            .prop_map(|(left, op, right, not)| {
+                format!("{}({left} {op} {right})", if not { "NOT " } else { "" })
+            })
     })
 }
 

@@ -18,12 +18,15 @@ pub(super) fn column_value(kind: &Kind, value: &Value) -> FieldValue {
         (_, Value::Null) => None,
         (Kind::Text | Kind::Json, Value::String(text)) => Some(FieldValue::Text(text.clone())),
         (Kind::Json, other) => Some(FieldValue::Text(other.to_string())),
-        (Kind::Integer, Value::Number(number)) => {
-            number.as_i64().or_else(|| number.as_f64().and_then(integral)).map(FieldValue::Integer)
-        }
+        (Kind::Integer, Value::Number(number)) => number
+            .as_i64()
+            .or_else(|| number.as_f64().and_then(integral))
+            .map(FieldValue::Integer),
         (Kind::Float, Value::Number(number)) => number.as_f64().map(float),
         (Kind::Boolean, Value::Bool(value)) => Some(FieldValue::Bool(*value)),
-        (Kind::Date, Value::String(text)) => parse_date(text).map(|days| FieldValue::Integer(days.into())),
+        (Kind::Date, Value::String(text)) => {
+            parse_date(text).map(|days| FieldValue::Integer(days.into()))
+        }
         (Kind::Timestamp, Value::String(text)) => parse_timestamp(text).map(FieldValue::Integer),
         _ => None,
     };
@@ -35,13 +38,17 @@ pub(super) fn constant(kind: &Kind, literal: &ScalarValue) -> Option<FieldValue>
     Some(match (kind, literal) {
         (
             Kind::Text | Kind::Json,
-            ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)) | ScalarValue::LargeUtf8(Some(text)),
+            ScalarValue::Utf8(Some(text))
+            | ScalarValue::Utf8View(Some(text))
+            | ScalarValue::LargeUtf8(Some(text)),
         ) => FieldValue::Text(text.clone()),
         (Kind::Integer, ScalarValue::Int64(Some(number))) => FieldValue::Integer(*number),
         (Kind::Float, ScalarValue::Float64(Some(number))) => float(*number),
         (Kind::Boolean, ScalarValue::Boolean(Some(value))) => FieldValue::Bool(*value),
         (Kind::Date, ScalarValue::Date32(Some(days))) => FieldValue::Integer((*days).into()),
-        (Kind::Timestamp, ScalarValue::TimestampMicrosecond(Some(micros), _)) => FieldValue::Integer(*micros),
+        (Kind::Timestamp, ScalarValue::TimestampMicrosecond(Some(micros), _)) => {
+            FieldValue::Integer(*micros)
+        }
         _ => return None,
     })
 }
@@ -52,7 +59,10 @@ fn float(number: f64) -> FieldValue {
 }
 
 /// JSON Schema takes `1.0` for an integer.
-#[expect(clippy::cast_possible_truncation, reason = "the number is whole and within bounds")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the number is whole and within bounds"
+)]
 fn integral(number: f64) -> Option<i64> {
     const BEYOND: f64 = 9_223_372_036_854_775_808.0;
     (number.fract() == 0.0 && (-BEYOND..BEYOND).contains(&number)).then_some(number as i64)
@@ -60,17 +70,27 @@ fn integral(number: f64) -> Option<i64> {
 
 /// The days of `2026-11-22`.
 fn parse_date(text: &str) -> Option<i32> {
-    (text.len() == 10 && begins_with_date(text)).then(|| Date32Type::parse(text)).flatten()
+    (text.len() == 10 && begins_with_date(text))
+        .then(|| Date32Type::parse(text))
+        .flatten()
 }
 
 /// The microseconds of `2026-11-22T15:04:05.000000Z`, with another offset, or without one: that is UTC.
 fn parse_timestamp(text: &str) -> Option<i64> {
-    (text.len() > 10 && begins_with_date(text)).then(|| TimestampMicrosecondType::parse(text)).flatten()
+    (text.len() > 10 && begins_with_date(text))
+        .then(|| TimestampMicrosecondType::parse(text))
+        .flatten()
 }
 
 /// Index lookups rely on this: texts that are dates or times sort by the day they begin with.
 fn begins_with_date(text: &str) -> bool {
-    let shape = |(at, byte): (usize, u8)| if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
+    let shape = |(at, byte): (usize, u8)| {
+        if matches!(at, 4 | 7) {
+            byte == b'-'
+        } else {
+            byte.is_ascii_digit()
+        }
+    };
     text.bytes().take(10).enumerate().all(shape)
 }
 
@@ -91,7 +111,13 @@ mod tests {
     fn a_whole_number_is_an_integer_however_it_is_written() {
         assert_eq!(integer(&Kind::Integer, &json!(1.0)), Some(1));
         assert_eq!(integer(&Kind::Integer, &json!(i64::MIN)), Some(i64::MIN));
-        for other in [json!(1.5), json!(u64::MAX), json!(1e300), json!("1"), json!([1])] {
+        for other in [
+            json!(1.5),
+            json!(u64::MAX),
+            json!(1e300),
+            json!("1"),
+            json!([1]),
+        ] {
             assert_eq!(column_value(&Kind::Integer, &other), FieldValue::Null);
         }
     }
@@ -102,7 +128,13 @@ mod tests {
         assert_eq!(time("1970-01-01T00:00:01Z"), Some(1_000_000));
         assert_eq!(time("1970-01-01T02:00:00.0000015+02:00"), Some(1));
         assert_eq!(time("1970-01-01 00:00:01"), Some(1_000_000));
-        for other in ["19700101T000001Z", "1970-01-01", "tomorrow", "", "1970-13-01T00:00:00Z"] {
+        for other in [
+            "19700101T000001Z",
+            "1970-01-01",
+            "tomorrow",
+            "",
+            "1970-13-01T00:00:00Z",
+        ] {
             assert_eq!(time(other), None, "{other}");
         }
     }
@@ -111,7 +143,13 @@ mod tests {
     fn dates_are_read_in_their_one_form() {
         let date = |text: &str| integer(&Kind::Date, &json!(text));
         assert_eq!(date("1970-01-02"), Some(1));
-        for other in ["1970-1-2", "19700102", "1970-01-02T00:00:00Z", "1970-02-30", "üüüüü"] {
+        for other in [
+            "1970-1-2",
+            "19700102",
+            "1970-01-02T00:00:00Z",
+            "1970-02-30",
+            "üüüüü",
+        ] {
             assert_eq!(date(other), None, "{other}");
         }
     }
@@ -120,7 +158,10 @@ mod tests {
     fn text_of_any_kind_shows_strings_as_they_are_and_the_rest_as_json() {
         let text = |value| column_value(&Kind::Json, &value);
         assert_eq!(text(json!("a")), FieldValue::Text("a".to_owned()));
-        assert_eq!(text(json!({ "a": [1] })), FieldValue::Text("{\"a\":[1]}".to_owned()));
+        assert_eq!(
+            text(json!({ "a": [1] })),
+            FieldValue::Text("{\"a\":[1]}".to_owned())
+        );
         assert_eq!(text(json!(null)), FieldValue::Null);
         assert_eq!(column_value(&Kind::Text, &json!(1)), FieldValue::Null);
     }

@@ -63,7 +63,10 @@ impl std::fmt::Display for Timestamp {
         let (year, month, day) = civil_from_days(seconds.div_euclid(DAY));
         let second = seconds.rem_euclid(DAY);
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        write!(formatter, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z")
+        write!(
+            formatter,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z"
+        )
     }
 }
 
@@ -73,7 +76,8 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month + 2) / 5 + 1;
@@ -100,8 +104,14 @@ impl Entity {
     pub fn to_json(&self) -> Value {
         let mut all = serde_json::Map::new();
         all.insert("id".to_owned(), Value::String(self.id.to_string()));
-        all.insert("created_at".to_owned(), Value::String(self.created_at.to_string()));
-        all.insert("updated_at".to_owned(), Value::String(self.updated_at.to_string()));
+        all.insert(
+            "created_at".to_owned(),
+            Value::String(self.created_at.to_string()),
+        );
+        all.insert(
+            "updated_at".to_owned(),
+            Value::String(self.updated_at.to_string()),
+        );
         if let Value::Object(data) = &self.data {
             all.extend(data.clone());
         }
@@ -139,16 +149,26 @@ pub(crate) struct RecordParts<'a> {
 
 impl<'a> RecordParts<'a> {
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, MalformedRecord> {
-        let (header, data) = bytes.split_first_chunk::<HEADER>().ok_or(MalformedRecord("too short"))?;
+        let (header, data) = bytes
+            .split_first_chunk::<HEADER>()
+            .ok_or(MalformedRecord("too short"))?;
         let &[version, flags, ref times @ ..] = header;
         if version != RECORD_VERSION {
             return Err(MalformedRecord("unknown record version"));
         }
         let time = |at: usize| {
-            let bytes = times.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
+            let bytes = times
+                .get(at..at + 8)
+                .and_then(|bytes| bytes.try_into().ok())
+                .unwrap_or_default();
             Timestamp::from_micros(i64::from_be_bytes(bytes))
         };
-        Ok(Self { deleted: flags & FLAG_DELETED != 0, created_at: time(0), updated_at: time(8), data })
+        Ok(Self {
+            deleted: flags & FLAG_DELETED != 0,
+            created_at: time(0),
+            updated_at: time(8),
+            data,
+        })
     }
 }
 
@@ -158,7 +178,8 @@ impl<Data: Borrow<Value>> Record<Data> {
         bytes.extend([RECORD_VERSION, if self.deleted { FLAG_DELETED } else { 0 }]);
         bytes.extend(self.created_at.as_micros().to_be_bytes());
         bytes.extend(self.updated_at.as_micros().to_be_bytes());
-        serde_json::to_writer(&mut bytes, self.data.borrow()).expect("memory takes whatever is written");
+        serde_json::to_writer(&mut bytes, self.data.borrow())
+            .expect("memory takes whatever is written");
         bytes
     }
 }
@@ -166,17 +187,35 @@ impl<Data: Borrow<Value>> Record<Data> {
 impl Record {
     /// The text of a field; `None` where there is none to embed.
     pub(crate) fn text_to_embed(&self, field: &str) -> Option<&str> {
-        self.data.get(field).and_then(Value::as_str).filter(|text| !text.trim().is_empty())
+        self.data
+            .get(field)
+            .and_then(Value::as_str)
+            .filter(|text| !text.trim().is_empty())
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, MalformedRecord> {
-        let RecordParts { deleted, created_at, updated_at, data } = RecordParts::read(bytes)?;
+        let RecordParts {
+            deleted,
+            created_at,
+            updated_at,
+            data,
+        } = RecordParts::read(bytes)?;
         let data = serde_json::from_slice(data).map_err(|_| MalformedRecord::NOT_JSON)?;
-        Ok(Self { deleted, created_at, updated_at, data })
+        Ok(Self {
+            deleted,
+            created_at,
+            updated_at,
+            data,
+        })
     }
 
     pub(crate) fn into_entity(self, id: Uuid) -> Entity {
-        Entity { id, created_at: self.created_at, updated_at: self.updated_at, data: self.data }
+        Entity {
+            id,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            data: self.data,
+        }
     }
 }
 
@@ -219,7 +258,14 @@ mod tests {
             updated_at: Timestamp::from_micros(2),
             data: json!({}),
         };
-        assert_eq!(record.encode(), [&[1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2][..], b"{}"].concat());
+        assert_eq!(
+            record.encode(),
+            [
+                &[1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2][..],
+                b"{}"
+            ]
+            .concat()
+        );
     }
 
     proptest! {

@@ -47,7 +47,9 @@ pub enum SchemaError {
         expected: &'static str,
     },
     /// One of percolate's own words names a field that the schema does not have.
-    #[error("`{word}` in the schema of `{table}` names `{field}`, which is not among its properties: {known}")]
+    #[error(
+        "`{word}` in the schema of `{table}` names `{field}`, which is not among its properties: {known}"
+    )]
     UnknownField {
         /// The table.
         table: String,
@@ -62,7 +64,9 @@ pub enum SchemaError {
     #[error("a table needs a name")]
     NoName,
     /// The key field of a table with entities cannot change, because their ids are made from it.
-    #[error("the key field of `{table}` cannot change while it holds entities; purge them, or register another table")]
+    #[error(
+        "the key field of `{table}` cannot change while it holds entities; purge them, or register another table"
+    )]
     KeyFieldChanged {
         /// The table.
         table: String,
@@ -157,9 +161,19 @@ impl Schema {
         let key_field = words.field(KEY_FIELD)?;
         let indexed_fields = words.fields(INDEXED_FIELDS)?;
         let embedding_fields = words.fields(EMBEDDING_FIELDS)?;
-        let validator = jsonschema::validator_for(&source)
-            .map_err(|error| SchemaError::Invalid { table: table.to_owned(), reason: error.to_string() })?;
-        Ok(Self { table: table.to_owned(), source, key_field, indexed_fields, embedding_fields, validator })
+        let validator =
+            jsonschema::validator_for(&source).map_err(|error| SchemaError::Invalid {
+                table: table.to_owned(),
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            table: table.to_owned(),
+            source,
+            key_field,
+            indexed_fields,
+            embedding_fields,
+            validator,
+        })
     }
 
     /// The table.
@@ -191,7 +205,9 @@ impl Schema {
     pub(crate) fn has_rules_of(&self, other: &Self) -> bool {
         let rules = |schema: &Self| {
             let mut rules = schema.source.as_object().cloned().unwrap_or_default();
-            rules.retain(|word, _| ![KEY_FIELD, INDEXED_FIELDS, EMBEDDING_FIELDS].contains(&word.as_str()));
+            rules.retain(|word, _| {
+                ![KEY_FIELD, INDEXED_FIELDS, EMBEDDING_FIELDS].contains(&word.as_str())
+            });
             rules
         };
         rules(self) == rules(other)
@@ -200,21 +216,31 @@ impl Schema {
     /// Judges data against the schema.
     pub fn check(&self, data: &Value) -> Result<(), EntityError> {
         if !data.is_object() {
-            return Err(EntityError::NotAnObject { table: self.table.clone() });
+            return Err(EntityError::NotAnObject {
+                table: self.table.clone(),
+            });
         }
         if self.validator.is_valid(data) {
             return Ok(());
         }
-        Err(EntityError::Invalid { table: self.table.clone(), reasons: self.reasons(data) })
+        Err(EntityError::Invalid {
+            table: self.table.clone(),
+            reasons: self.reasons(data),
+        })
     }
 
     /// The key of an entity: `None` when the table has no key field.
     pub fn key_of(&self, data: &Value) -> Result<Option<String>, EntityError> {
-        let Some(field) = &self.key_field else { return Ok(None) };
+        let Some(field) = &self.key_field else {
+            return Ok(None);
+        };
         match data.get(field) {
             Some(Value::String(text)) => Ok(Some(text.clone())),
             Some(Value::Number(number)) if !number.is_f64() => Ok(Some(number.to_string())),
-            _ => Err(EntityError::NoKey { table: self.table.clone(), field: field.clone() }),
+            _ => Err(EntityError::NoKey {
+                table: self.table.clone(),
+                field: field.clone(),
+            }),
         }
     }
 
@@ -256,7 +282,9 @@ struct Words<'a> {
 
 impl<'a> Words<'a> {
     fn new(table: &'a str, source: &'a Value) -> Result<Self, SchemaError> {
-        let schema = source.as_object().ok_or_else(|| SchemaError::NotAnObject { table: table.to_owned() })?;
+        let schema = source.as_object().ok_or_else(|| SchemaError::NotAnObject {
+            table: table.to_owned(),
+        })?;
         Ok(Self { table, schema })
     }
 
@@ -293,14 +321,22 @@ impl<'a> Words<'a> {
                 table: self.table.to_owned(),
                 word,
                 field: field.to_owned(),
-                known: properties.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+                known: properties
+                    .keys()
+                    .map(|name| format!("`{name}`"))
+                    .collect::<Vec<_>>()
+                    .join(", "),
             }),
             _ => Ok(field.to_owned()),
         }
     }
 
     fn wrong_kind(&self, word: &'static str, expected: &'static str) -> SchemaError {
-        SchemaError::WrongKind { table: self.table.to_owned(), word, expected }
+        SchemaError::WrongKind {
+            table: self.table.to_owned(),
+            word,
+            expected,
+        }
     }
 }
 
@@ -329,8 +365,14 @@ mod tests {
             }),
         )
         .unwrap();
-        schema.check(&json!({ "slug": "a", "year": null, "author": { "name": "n" } })).unwrap();
-        assert!(schema.check(&json!({ "slug": "a", "author": { "name": 1 } })).is_err());
+        schema
+            .check(&json!({ "slug": "a", "year": null, "author": { "name": "n" } }))
+            .unwrap();
+        assert!(
+            schema
+                .check(&json!({ "slug": "a", "author": { "name": 1 } }))
+                .is_err()
+        );
     }
 
     #[test]
@@ -345,8 +387,15 @@ mod tests {
 
     #[test]
     fn a_broken_rule_is_named_without_the_value_that_broke_it() {
-        let schema = Schema::parse("a", json!({ "properties": { "year": { "type": "integer" } } })).unwrap();
-        let text = schema.check(&json!({ "year": "secret" })).unwrap_err().to_string();
+        let schema = Schema::parse(
+            "a",
+            json!({ "properties": { "year": { "type": "integer" } } }),
+        )
+        .unwrap();
+        let text = schema
+            .check(&json!({ "year": "secret" }))
+            .unwrap_err()
+            .to_string();
         assert!(text.contains("/year") && text.contains("integer"), "{text}");
         assert!(!text.contains("secret"), "{text}");
     }
@@ -354,7 +403,10 @@ mod tests {
     #[test]
     fn a_key_is_text_or_a_whole_number() {
         let schema = Schema::parse("a", json!({ "key_field": "k" })).unwrap();
-        assert_eq!(schema.key_of(&json!({ "k": 12 })).unwrap().as_deref(), Some("12"));
+        assert_eq!(
+            schema.key_of(&json!({ "k": 12 })).unwrap().as_deref(),
+            Some("12")
+        );
         assert!(schema.key_of(&json!({ "k": 1.5 })).is_err());
         assert!(schema.key_of(&json!({ "k": null })).is_err());
         assert!(schema.key_of(&json!({})).is_err());

@@ -76,7 +76,12 @@ enum Only {
 impl<'db> BatchWriter<'db> {
     /// An empty batch for `storage`; the same as [`Storage::batch`].
     pub fn new(storage: &'db Storage) -> Self {
-        Self { storage, writes: WriteBatch::default(), families: Families::None, only: Only::Put }
+        Self {
+            storage,
+            writes: WriteBatch::default(),
+            families: Families::None,
+            only: Only::Put,
+        }
     }
 
     /// Adds the write of `value` under `key`.
@@ -84,8 +89,14 @@ impl<'db> BatchWriter<'db> {
     /// # Errors
     ///
     /// [`WriteError::UnknownColumnFamily`]; the batch stays as it was.
-    pub fn put(&mut self, cf: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), WriteError> {
-        self.writes.put_cf(&*self.families.find(self.storage, cf)?, key, value);
+    pub fn put(
+        &mut self,
+        cf: &str,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<(), WriteError> {
+        self.writes
+            .put_cf(&*self.families.find(self.storage, cf)?, key, value);
         self.only = Only::Put;
         Ok(())
     }
@@ -96,7 +107,8 @@ impl<'db> BatchWriter<'db> {
     ///
     /// [`WriteError::UnknownColumnFamily`]; the batch stays as it was.
     pub fn delete(&mut self, cf: &str, key: impl AsRef<[u8]>) -> Result<(), WriteError> {
-        self.writes.delete_cf(&*self.families.find(self.storage, cf)?, key);
+        self.writes
+            .delete_cf(&*self.families.find(self.storage, cf)?, key);
         self.only = Only::Delete;
         Ok(())
     }

@@ -38,7 +38,15 @@ pub const RESOURCES: &str = "resources";
 pub(super) const DEFAULT: &str = rocksdb::DEFAULT_COLUMN_FAMILY_NAME;
 
 /// The families of a database of entities. A bare [`Storage`](super::Storage) has `meta` alone.
-pub const DATABASE: [&str; 7] = [SCHEMAS, ENTITIES, KEY_INDEX, FIELD_INDEX, EMBEDDINGS, PENDING_EMBEDDINGS, RESOURCES];
+pub const DATABASE: [&str; 7] = [
+    SCHEMAS,
+    ENTITIES,
+    KEY_INDEX,
+    FIELD_INDEX,
+    EMBEDDINGS,
+    PENDING_EMBEDDINGS,
+    RESOURCES,
+];
 
 /// The format this build writes, recorded in every database it makes.
 ///

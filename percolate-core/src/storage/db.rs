@@ -10,12 +10,16 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    Cache, ColumnFamilyDescriptor, DBWithThreadMode, FlushOptions, MultiThreaded, ReadOptions, WriteBatch, WriteOptions,
+    Cache, ColumnFamilyDescriptor, DBWithThreadMode, FlushOptions, MultiThreaded, ReadOptions,
+    WriteBatch, WriteOptions,
 };
 
 use super::batch::BatchWriter;
 use super::column_families::{self, DEFAULT, FORMAT_KEY, FORMAT_VERSION, META};
-use super::error::{MaintenanceError, OpenError, ReadError, StatusCode, StorageError, UnknownColumnFamily, WriteError};
+use super::error::{
+    MaintenanceError, OpenError, ReadError, StatusCode, StorageError, UnknownColumnFamily,
+    WriteError,
+};
 use super::families::{Family, Opened};
 use super::iterator::{Entry, Scan, ScanRange};
 use super::options::{ServerAddress, StorageOptions};
@@ -70,13 +74,20 @@ impl Storage {
     ///
     /// [`OpenError`] names the reason: the path is a file, nothing is there, it is open elsewhere, damaged, made by
     /// something else, or made by a newer percolate.
-    #[expect(clippy::needless_pass_by_value, reason = "options are made for one open")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "options are made for one open"
+    )]
     pub fn open(path: impl AsRef<Path>, options: StorageOptions) -> Result<Self, OpenError> {
         super::error::name_in_telemetry();
         let path = path.as_ref();
         let exists = check_directory(path, &options)?;
         let cache = Cache::new_lru_cache(options.cache_size);
-        let existing = if exists { list_families(path)? } else { Vec::new() };
+        let existing = if exists {
+            list_families(path)?
+        } else {
+            Vec::new()
+        };
         refuse_foreign(path, &existing, &cache)?;
         let names = family_names(&existing, &options);
         let mut database = column_families::database_options(options.create_if_missing);
@@ -86,7 +97,9 @@ impl Storage {
         let db = open_rocks(path, &names, &cache, &options, &database)?;
         let mut inner = Inner::new(db, path, names, cache, &options);
         inner.statistics = options.statistics.then_some(database);
-        let storage = Self { inner: Arc::new(inner) };
+        let storage = Self {
+            inner: Arc::new(inner),
+        };
         storage.check_format(path)?;
         if options.perf_context {
             perf::enable();
@@ -101,7 +114,11 @@ impl Storage {
 
     /// The names of all column families, sorted.
     pub fn column_families(&self) -> Vec<String> {
-        self.inner.families.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.inner
+            .families
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The directory of the database.
@@ -143,7 +160,11 @@ impl Storage {
 
     /// The values under `keys`, in the order of the keys.
     #[db_op(multi_get, cf, rows = |values| values.iter().flatten().count(), leaf)]
-    pub fn multi_get<K: AsRef<[u8]>>(&self, cf: &str, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
+    pub fn multi_get<K: AsRef<[u8]>>(
+        &self,
+        cf: &str,
+        keys: &[K],
+    ) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
         self.multi_get_with(cf, keys, &self.inner.reads)
     }
 
@@ -161,10 +182,19 @@ impl Storage {
 
     /// Writes `value` under `key`, in place of what was there.
     #[db_op(put, cf, affected_rows = 1, leaf)]
-    pub fn put(&self, cf: &str, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), WriteError> {
+    pub fn put(
+        &self,
+        cf: &str,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+    ) -> Result<(), WriteError> {
         let family = self.family(cf)?;
         self.check_writable()?;
-        self.after_write(self.inner.db.put_cf_opt(&*family, key, value, &self.inner.writes))
+        self.after_write(
+            self.inner
+                .db
+                .put_cf_opt(&*family, key, value, &self.inner.writes),
+        )
     }
 
     /// Removes `key`. Removing what is not there is no error.
@@ -172,16 +202,30 @@ impl Storage {
     pub fn delete(&self, cf: &str, key: impl AsRef<[u8]>) -> Result<(), WriteError> {
         let family = self.family(cf)?;
         self.check_writable()?;
-        self.after_write(self.inner.db.delete_cf_opt(&*family, key, &self.inner.writes))
+        self.after_write(
+            self.inner
+                .db
+                .delete_cf_opt(&*family, key, &self.inner.writes),
+        )
     }
 
     /// Removes the keys from `start` up to, but without, `end`, in one write.
     #[db_op(delete_range, cf, leaf)]
-    pub fn delete_range(&self, cf: &str, start: impl AsRef<[u8]>, end: impl AsRef<[u8]>) -> Result<(), WriteError> {
+    pub fn delete_range(
+        &self,
+        cf: &str,
+        start: impl AsRef<[u8]>,
+        end: impl AsRef<[u8]>,
+    ) -> Result<(), WriteError> {
         let family = self.family(cf)?;
         self.check_writable()?;
         let (start, end) = (start.as_ref(), end.as_ref());
-        self.after_write(self.inner.db.delete_range_cf_opt(&*family, start, end, &self.inner.writes))
+        self.after_write(self.inner.db.delete_range_cf_opt(
+            &*family,
+            start,
+            end,
+            &self.inner.writes,
+        ))
     }
 
     /// Moves what is held in memory into files, for every column family.
@@ -189,9 +233,15 @@ impl Storage {
     pub fn flush(&self) -> Result<(), MaintenanceError> {
         self.check_maintainable("flush")?;
         let names = self.column_families();
-        let families: Vec<_> = names.iter().filter_map(|name| self.inner.db.family(name)).collect();
+        let families: Vec<_> = names
+            .iter()
+            .filter_map(|name| self.inner.db.family(name))
+            .collect();
         let families: Vec<_> = families.iter().map(AsRef::as_ref).collect();
-        let result = self.inner.db.flush_cfs_opt(&families, &FlushOptions::default());
+        let result = self
+            .inner
+            .db
+            .flush_cfs_opt(&families, &FlushOptions::default());
         result.map_err(|error| maintenance("flush", error))
     }
 
@@ -199,7 +249,10 @@ impl Storage {
     #[db_op(flush_wal, leaf)]
     pub fn flush_wal(&self, sync: bool) -> Result<(), MaintenanceError> {
         self.check_maintainable("flush the log of")?;
-        self.inner.db.flush_wal(sync).map_err(|error| maintenance("flush the log of", error))
+        self.inner
+            .db
+            .flush_wal(sync)
+            .map_err(|error| maintenance("flush the log of", error))
     }
 
     /// Compacts a column family: drops what was overwritten or removed, and sorts the rest anew.
@@ -207,7 +260,9 @@ impl Storage {
     pub fn compact(&self, cf: &str) -> Result<(), MaintenanceError> {
         let family = self.family(cf)?;
         self.check_maintainable("compact")?;
-        self.inner.db.compact_range_cf(&*family, None::<&[u8]>, None::<&[u8]>);
+        self.inner
+            .db
+            .compact_range_cf(&*family, None::<&[u8]>, None::<&[u8]>);
         Ok(())
     }
 
@@ -215,7 +270,8 @@ impl Storage {
     /// file system can.
     #[db_op(checkpoint, leaf)]
     pub fn checkpoint(&self, path: impl AsRef<Path>) -> Result<(), MaintenanceError> {
-        let made = Checkpoint::new(&self.inner.db).and_then(|checkpoint| checkpoint.create_checkpoint(path));
+        let made = Checkpoint::new(&self.inner.db)
+            .and_then(|checkpoint| checkpoint.create_checkpoint(path));
         made.map_err(|error| maintenance("make a checkpoint of", error))
     }
 
@@ -228,12 +284,21 @@ impl Storage {
     pub fn create_column_family(&self, name: &str) -> Result<(), MaintenanceError> {
         const OPERATION: &str = "make a column family in";
         self.check_maintainable(OPERATION)?;
-        let mut known = self.inner.families.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self
+            .inner
+            .families
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         let Err(position) = known.binary_search_by(|known| known.as_str().cmp(name)) else {
-            return Err(MaintenanceError::ColumnFamilyExists { name: name.to_owned() });
+            return Err(MaintenanceError::ColumnFamilyExists {
+                name: name.to_owned(),
+            });
         };
         let options = column_families::family_options(name, &self.inner.cache);
-        self.inner.db.create_cf(name, &options).map_err(|error| maintenance(OPERATION, error))?;
+        self.inner
+            .db
+            .create_cf(name, &options)
+            .map_err(|error| maintenance(OPERATION, error))?;
         known.insert(position, name.to_owned());
         Ok(())
     }
@@ -244,9 +309,18 @@ impl Storage {
         &self.inner.db
     }
 
-    pub(super) fn get_with(&self, cf: &str, key: &[u8], reads: &ReadOptions) -> Result<Option<Vec<u8>>, ReadError> {
+    pub(super) fn get_with(
+        &self,
+        cf: &str,
+        key: &[u8],
+        reads: &ReadOptions,
+    ) -> Result<Option<Vec<u8>>, ReadError> {
         let family = self.family(cf)?;
-        let value = self.inner.db.get_pinned_cf_opt(&*family, key, reads).map_err(|error| read(cf, error))?;
+        let value = self
+            .inner
+            .db
+            .get_pinned_cf_opt(&*family, key, reads)
+            .map_err(|error| read(cf, error))?;
         Ok(value.map(|value| value.to_vec()))
     }
 
@@ -258,20 +332,35 @@ impl Storage {
     ) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
         let family = self.family(cf)?;
         let keys = keys.iter().map(AsRef::as_ref);
-        let values = self.inner.db.batched_multi_get_cf_opt(&*family, keys, false, reads);
+        let values = self
+            .inner
+            .db
+            .batched_multi_get_cf_opt(&*family, keys, false, reads);
         values
             .into_iter()
-            .map(|value| Ok(value.map_err(|error| read(cf, error))?.map(|value| value.to_vec())))
+            .map(|value| {
+                Ok(value
+                    .map_err(|error| read(cf, error))?
+                    .map(|value| value.to_vec()))
+            })
             .collect()
     }
 
-    pub(super) fn scan_with(&self, cf: &str, range: ScanRange, reads: ReadOptions) -> Result<Scan<'_>, ReadError> {
+    pub(super) fn scan_with(
+        &self,
+        cf: &str,
+        range: ScanRange,
+        reads: ReadOptions,
+    ) -> Result<Scan<'_>, ReadError> {
         let family = self.family(cf)?;
         Ok(Scan::new(&self.inner.db, &*family, cf, range, reads))
     }
 
     pub(super) fn family(&self, name: &str) -> Result<Family<'_>, UnknownColumnFamily> {
-        let unknown = || UnknownColumnFamily { name: name.to_owned(), known: self.column_families() };
+        let unknown = || UnknownColumnFamily {
+            name: name.to_owned(),
+            known: self.column_families(),
+        };
         self.inner.db.family(name).ok_or_else(unknown)
     }
 
@@ -289,7 +378,9 @@ impl Storage {
     }
 
     fn after_write(&self, result: Result<(), rocksdb::Error>) -> Result<(), WriteError> {
-        let Err(error) = result.map_err(StorageError::from) else { return Ok(()) };
+        let Err(error) = result.map_err(StorageError::from) else {
+            return Ok(());
+        };
         if error.leaves_log_uncertain() {
             self.inner.poison.get_or_init(|| error.code());
         }
@@ -297,7 +388,11 @@ impl Storage {
     }
 
     fn check_maintainable(&self, operation: &'static str) -> Result<(), MaintenanceError> {
-        if self.inner.read_only { Err(MaintenanceError::ReadOnly { operation }) } else { Ok(()) }
+        if self.inner.read_only {
+            Err(MaintenanceError::ReadOnly { operation })
+        } else {
+            Ok(())
+        }
     }
 
     /// Records the format version in a new database, and refuses one that this build does not understand.
@@ -305,16 +400,29 @@ impl Storage {
         let path = || path.to_owned();
         let db = &self.inner.db;
         let failed = |error| OpenError::from_storage(path(), StorageError::from(error));
-        let Some(meta) = db.family(META) else { return Err(OpenError::Foreign { path: path() }) };
+        let Some(meta) = db.family(META) else {
+            return Err(OpenError::Foreign { path: path() });
+        };
         let recorded = db.get_cf(&*meta, FORMAT_KEY).map_err(failed)?;
         match recorded.map(|bytes| <[u8; 4]>::try_from(bytes.as_slice()).map(u32::from_be_bytes)) {
-            Some(Ok(found)) if found > FORMAT_VERSION => {
-                Err(OpenError::NewerFormat { path: path(), found, supported: FORMAT_VERSION })
-            }
+            Some(Ok(found)) if found > FORMAT_VERSION => Err(OpenError::NewerFormat {
+                path: path(),
+                found,
+                supported: FORMAT_VERSION,
+            }),
             Some(Ok(_)) => Ok(()),
             Some(Err(_)) => Err(OpenError::Foreign { path: path() }),
-            None if self.inner.read_only || db.latest_sequence_number() > 0 => Err(OpenError::Foreign { path: path() }),
-            None => db.put_cf_opt(&*meta, FORMAT_KEY, FORMAT_VERSION.to_be_bytes(), &self.inner.writes).map_err(failed),
+            None if self.inner.read_only || db.latest_sequence_number() > 0 => {
+                Err(OpenError::Foreign { path: path() })
+            }
+            None => db
+                .put_cf_opt(
+                    &*meta,
+                    FORMAT_KEY,
+                    FORMAT_VERSION.to_be_bytes(),
+                    &self.inner.writes,
+                )
+                .map_err(failed),
         }
     }
 }
@@ -332,12 +440,22 @@ impl std::fmt::Debug for Storage {
 
 impl Inner {
     /// A number that RocksDB keeps of a column family.
-    pub(super) fn property(&self, family: &str, name: &rocksdb::properties::PropName) -> Option<u64> {
+    pub(super) fn property(
+        &self,
+        family: &str,
+        name: &rocksdb::properties::PropName,
+    ) -> Option<u64> {
         let family = self.db.family(family)?;
         self.db.property_int_value_cf(&*family, name).ok().flatten()
     }
 
-    fn new(db: Rocks, path: &Path, families: Vec<String>, cache: Cache, options: &StorageOptions) -> Self {
+    fn new(
+        db: Rocks,
+        path: &Path,
+        families: Vec<String>,
+        cache: Cache,
+        options: &StorageOptions,
+    ) -> Self {
         let mut writes = WriteOptions::default();
         writes.set_sync(options.sync);
         Self {
@@ -362,16 +480,25 @@ impl Inner {
 
 /// The last part of the path, as text.
 fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Whether there is a database at `path`; refuses what cannot become one.
 fn check_directory(path: &Path, options: &StorageOptions) -> Result<bool, OpenError> {
-    let missing = || OpenError::Missing { path: path.to_owned() };
+    let missing = || OpenError::Missing {
+        path: path.to_owned(),
+    };
     match fs::metadata(path) {
-        Ok(found) if !found.is_dir() => Err(OpenError::NotADirectory { path: path.to_owned() }),
+        Ok(found) if !found.is_dir() => Err(OpenError::NotADirectory {
+            path: path.to_owned(),
+        }),
         Ok(_) if path.join("CURRENT").exists() => Ok(true),
-        Ok(_) if holds_data(path) => Err(OpenError::Incomplete { path: path.to_owned() }),
+        Ok(_) if holds_data(path) => Err(OpenError::Incomplete {
+            path: path.to_owned(),
+        }),
         Ok(_) if options.create_if_missing && !options.read_only => Ok(false),
         Ok(_) => Err(missing()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -382,21 +509,34 @@ fn check_directory(path: &Path, options: &StorageOptions) -> Result<bool, OpenEr
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-            Err(OpenError::NotADirectory { path: path.to_owned() })
+            Err(OpenError::NotADirectory {
+                path: path.to_owned(),
+            })
         }
-        Err(error) => Err(OpenError::Denied { path: path.to_owned(), source: Box::new(error) }),
+        Err(error) => Err(OpenError::Denied {
+            path: path.to_owned(),
+            source: Box::new(error),
+        }),
     }
 }
 
 /// Whether tables or logs of RocksDB lie in a directory.
 fn holds_data(path: &Path) -> bool {
-    let is_data = |file: &Path| file.extension().is_some_and(|extension| extension == "sst" || extension == "log");
-    fs::read_dir(path).into_iter().flatten().flatten().any(|entry| is_data(&entry.path()))
+    let is_data = |file: &Path| {
+        file.extension()
+            .is_some_and(|extension| extension == "sst" || extension == "log")
+    };
+    fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|entry| is_data(&entry.path()))
 }
 
 fn list_families(path: &Path) -> Result<Vec<String>, OpenError> {
     let options = column_families::database_options(false);
-    Rocks::list_cf(&options, path).map_err(|error| OpenError::from_storage(path.to_owned(), error.into()))
+    Rocks::list_cf(&options, path)
+        .map_err(|error| OpenError::from_storage(path.to_owned(), error.into()))
 }
 
 /// Refuses, before anything is changed, a database that has no `meta` family. One that was never written to may be
@@ -414,7 +554,9 @@ fn refuse_foreign(path: &Path, existing: &[String], cache: &Cache) -> Result<(),
     )?;
     match unwritten.latest_sequence_number() {
         0 => Ok(()),
-        _ => Err(OpenError::Foreign { path: path.to_owned() }),
+        _ => Err(OpenError::Foreign {
+            path: path.to_owned(),
+        }),
     }
 }
 
@@ -437,8 +579,9 @@ fn open_rocks(
     options: &StorageOptions,
     database: &rocksdb::Options,
 ) -> Result<Rocks, OpenError> {
-    let families =
-        names.iter().map(|name| ColumnFamilyDescriptor::new(name, column_families::family_options(name, cache)));
+    let families = names.iter().map(|name| {
+        ColumnFamilyDescriptor::new(name, column_families::family_options(name, cache))
+    });
     let opened = if options.read_only {
         Rocks::open_cf_descriptors_read_only(database, path, families, false)
     } else {
@@ -448,11 +591,17 @@ fn open_rocks(
 }
 
 fn read(cf: &str, error: rocksdb::Error) -> ReadError {
-    ReadError::Storage { column_family: cf.to_owned(), source: error.into() }
+    ReadError::Storage {
+        column_family: cf.to_owned(),
+        source: error.into(),
+    }
 }
 
 fn maintenance(operation: &'static str, error: rocksdb::Error) -> MaintenanceError {
-    MaintenanceError::Storage { operation, source: error.into() }
+    MaintenanceError::Storage {
+        operation,
+        source: error.into(),
+    }
 }
 
 #[cfg(test)]

@@ -125,7 +125,8 @@ impl StorageError {
     }
 
     pub(super) fn is_lock_conflict(&self) -> bool {
-        self.code() == StatusCode::IoError && (self.says("lock hold by") || self.says("While lock file"))
+        self.code() == StatusCode::IoError
+            && (self.says("lock hold by") || self.says("While lock file"))
     }
 
     pub(super) fn is_denied(&self) -> bool {
@@ -133,7 +134,13 @@ impl StorageError {
     }
 
     pub(super) fn is_disk_full(&self) -> bool {
-        ["No space left on device", "Disk quota exceeded", "File too large"].iter().any(|text| self.says(text))
+        [
+            "No space left on device",
+            "Disk quota exceeded",
+            "File too large",
+        ]
+        .iter()
+        .any(|text| self.says(text))
     }
 
     /// Whether the write may have reached the disk in part, so that nothing more may follow it.
@@ -283,7 +290,10 @@ impl OpenError {
         if source.is_lock_conflict() {
             Self::Locked { path, source }
         } else if source.is_denied() {
-            Self::Denied { path, source: Box::new(source) }
+            Self::Denied {
+                path,
+                source: Box::new(source),
+            }
         } else if source.is_disk_full() {
             Self::DiskFull { path, source }
         } else if source.code() == StatusCode::Corruption {
@@ -304,9 +314,9 @@ impl ErrorType for OpenError {
             Self::Incomplete { .. } => "Incomplete",
             Self::Foreign { .. } => "Foreign",
             Self::NewerFormat { .. } => "NewerFormat",
-            Self::Corrupt { source, .. } | Self::DiskFull { source, .. } | Self::Storage { source, .. } => {
-                source.code().as_str()
-            }
+            Self::Corrupt { source, .. }
+            | Self::DiskFull { source, .. }
+            | Self::Storage { source, .. } => source.code().as_str(),
         })
     }
 
@@ -365,7 +375,9 @@ pub enum WriteError {
     #[error("cannot write to a database that was opened read-only; open it without `read_only`")]
     ReadOnly,
     /// An earlier write failed half way, so the log's end is uncertain and nothing more may follow it.
-    #[error("an earlier write failed ({code}), so this handle refuses to write; close and reopen the database")]
+    #[error(
+        "an earlier write failed ({code}), so this handle refuses to write; close and reopen the database"
+    )]
     Poisoned {
         /// RocksDB's status code of the write that failed.
         code: StatusCode,
@@ -380,7 +392,11 @@ pub enum WriteError {
 
 impl From<StorageError> for WriteError {
     fn from(source: StorageError) -> Self {
-        if source.is_disk_full() { Self::DiskFull(source) } else { Self::Storage(source) }
+        if source.is_disk_full() {
+            Self::DiskFull(source)
+        } else {
+            Self::Storage(source)
+        }
     }
 }
 
@@ -465,11 +481,17 @@ mod tests {
     #[test]
     fn a_wrapped_error_keeps_its_name_in_telemetry() {
         name_in_telemetry();
-        let error = UnknownColumnFamily { name: "artcles".into(), known: vec![] };
+        let error = UnknownColumnFamily {
+            name: "artcles".into(),
+            known: vec![],
+        };
         let wrapped = std::io::Error::other(ReadError::from(error));
         let boxed: Box<dyn std::error::Error> = Box::new(wrapped);
         let info = crate::otel::ErrorInfo::from_chain(&*boxed);
-        assert_eq!(info.map(|info| info.error_type), Some("UnknownColumnFamily".into()));
+        assert_eq!(
+            info.map(|info| info.error_type),
+            Some("UnknownColumnFamily".into())
+        );
     }
 
     #[test]

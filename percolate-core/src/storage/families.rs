@@ -35,7 +35,10 @@ impl Opened {
 
     /// The family `name`, if there is one.
     pub(super) fn family(&self, name: &str) -> Option<Family<'_>> {
-        match self.handles.binary_search_by(|(known, _)| order(known, name)) {
+        match self
+            .handles
+            .binary_search_by(|(known, _)| order(known, name))
+        {
             Ok(position) => Some(Cow::Borrowed(&self.handles[position].1)),
             Err(_) => self.db.cf_handle(name).map(Cow::Owned),
         }
@@ -55,9 +58,14 @@ fn order(left: &str, right: &str) -> Ordering {
 }
 
 /// A handle without the lifetime of its database, for [`Opened`], which has both.
-#[expect(unsafe_code, reason = "a database and what borrows from it cannot be in one struct otherwise")]
+#[expect(
+    unsafe_code,
+    reason = "a database and what borrows from it cannot be in one struct otherwise"
+)]
 fn kept(handle: Arc<BoundColumnFamily<'_>>) -> Arc<BoundColumnFamily<'static>> {
     // SAFETY: only the lifetime changes, which has no representation. `Opened` drops the handle before the database,
     // never gives the database away, and lends the handle with the lifetime of a borrow of itself.
-    unsafe { std::mem::transmute::<Arc<BoundColumnFamily<'_>>, Arc<BoundColumnFamily<'static>>>(handle) }
+    unsafe {
+        std::mem::transmute::<Arc<BoundColumnFamily<'_>>, Arc<BoundColumnFamily<'static>>>(handle)
+    }
 }

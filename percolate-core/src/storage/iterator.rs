@@ -40,7 +40,11 @@ impl ScanRange {
     /// The keys that begin with `prefix`.
     pub fn prefix(prefix: impl AsRef<[u8]>) -> Self {
         let prefix = prefix.as_ref();
-        Self { lower: Some(prefix.to_vec()), upper: first_key_after_prefix(prefix), reverse: false }
+        Self {
+            lower: Some(prefix.to_vec()),
+            upper: first_key_after_prefix(prefix),
+            reverse: false,
+        }
     }
 
     /// Leaves out the keys before `key`.
@@ -154,10 +158,19 @@ impl<'db> Scan<'db> {
         range: ScanRange,
         reads: ReadOptions,
     ) -> Self {
-        let state = if range.is_empty() { State::Ended } else { State::NotStarted };
+        let state = if range.is_empty() {
+            State::Ended
+        } else {
+            State::NotStarted
+        };
         let reverse = range.reverse;
         let raw = db.raw_iterator_cf_opt(family, range.bound(reads));
-        Self { raw, column_family: column_family.to_owned(), reverse, state }
+        Self {
+            raw,
+            column_family: column_family.to_owned(),
+            reverse,
+            state,
+        }
     }
 
     #[inline]
@@ -176,7 +189,10 @@ impl<'db> Scan<'db> {
     fn end(&mut self) -> Option<Result<Entry, ReadError>> {
         self.state = State::Ended;
         let source = StorageError::from(self.raw.status().err()?);
-        Some(Err(ReadError::Storage { column_family: self.column_family.clone(), source }))
+        Some(Err(ReadError::Storage {
+            column_family: self.column_family.clone(),
+            source,
+        }))
     }
 }
 

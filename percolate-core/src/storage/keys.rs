@@ -31,7 +31,9 @@ const TEXT: u8 = 0x40;
 
 /// A stored key does not have the shape its column family asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a stored key is malformed ({0}); the database is damaged, rebuild its indexes or restore a backup")]
+#[error(
+    "a stored key is malformed ({0}); the database is damaged, rebuild its indexes or restore a backup"
+)]
 pub struct MalformedKey(&'static str);
 
 /// A value an index orders by. Null sorts before booleans, those before numbers, those before text.
@@ -62,63 +64,96 @@ pub struct ValueRange {
 impl ValueRange {
     /// Every value but null.
     pub fn present() -> Self {
-        Self { lower: vec![FALSE], upper: vec![u8::MAX] }
+        Self {
+            lower: vec![FALSE],
+            upper: vec![u8::MAX],
+        }
     }
 
     /// False and true.
     pub fn booleans() -> Self {
-        Self { lower: vec![FALSE], upper: vec![TRUE + 1] }
+        Self {
+            lower: vec![FALSE],
+            upper: vec![TRUE + 1],
+        }
     }
 
     /// Every number.
     pub fn numbers() -> Self {
-        Self { lower: vec![NUMBER], upper: vec![NUMBER + 1] }
+        Self {
+            lower: vec![NUMBER],
+            upper: vec![NUMBER + 1],
+        }
     }
 
     /// Every text.
     pub fn texts() -> Self {
-        Self { lower: vec![TEXT], upper: vec![TEXT + 1] }
+        Self {
+            lower: vec![TEXT],
+            upper: vec![TEXT + 1],
+        }
     }
 
     /// One value.
     pub fn at(value: &FieldValue) -> Self {
-        Self { lower: value_bytes(value), upper: after_value(value) }
+        Self {
+            lower: value_bytes(value),
+            upper: after_value(value),
+        }
     }
 
     /// Leaves out what comes before `value`.
     #[must_use]
     pub fn from(self, value: &FieldValue) -> Self {
-        Self { lower: self.lower.max(value_bytes(value)), ..self }
+        Self {
+            lower: self.lower.max(value_bytes(value)),
+            ..self
+        }
     }
 
     /// Leaves out `value` and what comes before it.
     #[must_use]
     pub fn after(self, value: &FieldValue) -> Self {
-        Self { lower: self.lower.max(after_value(value)), ..self }
+        Self {
+            lower: self.lower.max(after_value(value)),
+            ..self
+        }
     }
 
     /// Leaves out `value` and what comes after it.
     #[must_use]
     pub fn before(self, value: &FieldValue) -> Self {
-        Self { upper: self.upper.min(value_bytes(value)), ..self }
+        Self {
+            upper: self.upper.min(value_bytes(value)),
+            ..self
+        }
     }
 
     /// Leaves out what comes after `value`.
     #[must_use]
     pub fn through(self, value: &FieldValue) -> Self {
-        Self { upper: self.upper.min(after_value(value)), ..self }
+        Self {
+            upper: self.upper.min(after_value(value)),
+            ..self
+        }
     }
 
     /// What belongs to both.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
-        Self { lower: (&self.lower).max(&other.lower).clone(), upper: (&self.upper).min(&other.upper).clone() }
+        Self {
+            lower: (&self.lower).max(&other.lower).clone(),
+            upper: (&self.upper).min(&other.upper).clone(),
+        }
     }
 
     /// One range of both, where `later`, which does not begin before this one, begins within or right after it.
     pub fn joined(&self, later: &Self) -> Option<Self> {
         let meet = later.lower <= self.upper;
-        meet.then(|| Self { lower: self.lower.clone(), upper: (&self.upper).max(&later.upper).clone() })
+        meet.then(|| Self {
+            lower: self.lower.clone(),
+            upper: (&self.upper).max(&later.upper).clone(),
+        })
     }
 
     /// For a range of numbers, those that round to the same floats.
@@ -159,7 +194,10 @@ impl ValueRange {
     /// From the beginning of this one to the end of `last`.
     #[must_use]
     pub fn to(&self, last: &Self) -> Self {
-        Self { lower: self.lower.clone(), upper: last.upper.clone() }
+        Self {
+            lower: self.lower.clone(),
+            upper: last.upper.clone(),
+        }
     }
 
     /// The one value that belongs to it, where it was made [`at`](Self::at) one.
@@ -182,7 +220,10 @@ impl ValueRange {
     /// The entries of a field in `field_index` whose value belongs to it: the first key, and the first key after.
     pub fn field_index_keys(&self, tenant: &str, table: &str, field: &str) -> (Vec<u8>, Vec<u8>) {
         let prefix = field_prefix(tenant, table, field);
-        ([&prefix, &self.lower[..]].concat(), [&prefix, &self.upper[..]].concat())
+        (
+            [&prefix, &self.lower[..]].concat(),
+            [&prefix, &self.upper[..]].concat(),
+        )
     }
 }
 
@@ -286,7 +327,11 @@ impl<'a> KeyReader<'a> {
     pub fn bytes(&mut self) -> Result<Vec<u8>, MalformedKey> {
         let mut part = Vec::new();
         loop {
-            let position = self.rest.iter().position(|&byte| byte == 0).ok_or(MalformedKey("a part has no end"))?;
+            let position = self
+                .rest
+                .iter()
+                .position(|&byte| byte == 0)
+                .ok_or(MalformedKey("a part has no end"))?;
             part.extend_from_slice(&self.rest[..position]);
             let marker = self.rest.get(position + 1).copied();
             self.rest = self.rest.get(position + 2..).unwrap_or_default();
@@ -326,11 +371,18 @@ impl<'a> KeyReader<'a> {
 
     /// Insists that nothing is left.
     pub fn finish(self) -> Result<(), MalformedKey> {
-        if self.rest.is_empty() { Ok(()) } else { Err(MalformedKey("bytes follow the last part")) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(MalformedKey("bytes follow the last part"))
+        }
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], MalformedKey> {
-        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(MalformedKey("too short"))?;
+        let (head, rest) = self
+            .rest
+            .split_first_chunk::<N>()
+            .ok_or(MalformedKey("too short"))?;
         self.rest = rest;
         Ok(*head)
     }
@@ -386,17 +438,38 @@ pub fn key_index_key(tenant: &str, table: &str, key: &str) -> Vec<u8> {
 
 /// The beginning of a field's entries in `field_index`.
 pub fn field_prefix(tenant: &str, table: &str, field: &str) -> Vec<u8> {
-    KeyBuilder::new().text(tenant).text(table).text(field).build()
+    KeyBuilder::new()
+        .text(tenant)
+        .text(table)
+        .text(field)
+        .build()
 }
 
 /// The beginning of the entries of one value of a field in `field_index`.
 pub fn field_value_prefix(tenant: &str, table: &str, field: &str, value: &FieldValue) -> Vec<u8> {
-    KeyBuilder::new().text(tenant).text(table).text(field).value(value).build()
+    KeyBuilder::new()
+        .text(tenant)
+        .text(table)
+        .text(field)
+        .value(value)
+        .build()
 }
 
 /// Key in `field_index`.
-pub fn field_index_key(tenant: &str, table: &str, field: &str, value: &FieldValue, id: Uuid) -> Vec<u8> {
-    KeyBuilder::new().text(tenant).text(table).text(field).value(value).id(id).build()
+pub fn field_index_key(
+    tenant: &str,
+    table: &str,
+    field: &str,
+    value: &FieldValue,
+    id: Uuid,
+) -> Vec<u8> {
+    KeyBuilder::new()
+        .text(tenant)
+        .text(table)
+        .text(field)
+        .value(value)
+        .id(id)
+        .build()
 }
 
 /// The value and the id in a key of `field_index`.
@@ -412,7 +485,12 @@ pub fn parse_field_index_key(key: &[u8]) -> Result<(FieldValue, Uuid), Malformed
 
 /// Key in `embeddings`.
 pub fn embedding_key(tenant: &str, table: &str, field: &str, id: Uuid) -> Vec<u8> {
-    KeyBuilder::new().text(tenant).text(table).text(field).id(id).build()
+    KeyBuilder::new()
+        .text(tenant)
+        .text(table)
+        .text(field)
+        .id(id)
+        .build()
 }
 
 /// The id in a key of `embeddings`.
@@ -436,17 +514,30 @@ pub fn parse_embedding_field(key: &[u8]) -> Result<String, MalformedKey> {
 
 /// Key in `meta` of the generation of a field's vectors.
 pub fn generation_key(tenant: &str, table: &str, field: &str) -> Vec<u8> {
-    KeyBuilder::new().text("vectors").text(tenant).text(table).text(field).build()
+    KeyBuilder::new()
+        .text("vectors")
+        .text(tenant)
+        .text(table)
+        .text(field)
+        .build()
 }
 
 /// Key in `meta` of a change of schema that the table's entities do not all follow yet.
 pub fn unfinished_key(tenant: &str, table: &str) -> Vec<u8> {
-    KeyBuilder::new().text("unfinished").text(tenant).text(table).build()
+    KeyBuilder::new()
+        .text("unfinished")
+        .text(tenant)
+        .text(table)
+        .build()
 }
 
 /// Key in `meta` of a table whose rules have changed since its first schema: it may hold what its schema forbids.
 pub fn changed_rules_key(tenant: &str, table: &str) -> Vec<u8> {
-    KeyBuilder::new().text("changed_rules").text(tenant).text(table).build()
+    KeyBuilder::new()
+        .text("changed_rules")
+        .text(tenant)
+        .text(table)
+        .build()
 }
 
 /// The beginning of every [`unfinished_key`].
@@ -502,7 +593,11 @@ fn push_number(bytes: &mut Vec<u8>, (float, difference): (f64, i64)) {
 
 /// The float nearest to an integer, and what the integer exceeds it by. Rounding keeps order, so comparing the float
 /// first and the difference second compares the integers, and compares them with floats.
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "the loss is the second part")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "the loss is the second part"
+)]
 fn nearest_float(number: i128) -> (f64, i64) {
     let float = number as f64;
     (float, (number - float as i128) as i64)
@@ -513,7 +608,11 @@ fn float_parts(number: f64) -> (f64, i64) {
     (if number == 0.0 { 0.0 } else { number }, 0)
 }
 
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "only integers of 64 bits get there")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "only integers of 64 bits get there"
+)]
 fn number_from_parts(float: f64, difference: i64) -> FieldValue {
     const BEYOND: f64 = 18_446_744_073_709_551_616.0;
     let integral = float.fract() == 0.0 && (i64::MIN as f64..=BEYOND).contains(&float);
@@ -536,7 +635,11 @@ fn sortable_from_float(number: f64) -> u64 {
 }
 
 fn float_from_sortable(bits: u64) -> f64 {
-    f64::from_bits(if bits & SIGN == 0 { !bits } else { bits & !SIGN })
+    f64::from_bits(if bits & SIGN == 0 {
+        !bits
+    } else {
+        bits & !SIGN
+    })
 }
 
 fn sortable_from_difference(difference: i64) -> u64 {
@@ -587,25 +690,44 @@ mod tests {
                 _ => None,
             }
         }
-        #[expect(clippy::cast_possible_truncation, reason = "the floats made here are small")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the floats made here are small"
+        )]
         fn against(float: f64, integer: i128) -> Ordering {
             let floor = float.floor() as i128;
-            floor.cmp(&integer).then(if float.fract() == 0.0 { Ordering::Equal } else { Ordering::Greater })
+            floor.cmp(&integer).then(if float.fract() == 0.0 {
+                Ordering::Equal
+            } else {
+                Ordering::Greater
+            })
         }
         match (left, right) {
             (FieldValue::Bool(left), FieldValue::Bool(right)) => left.cmp(right),
-            (FieldValue::Text(left), FieldValue::Text(right)) => left.as_bytes().cmp(right.as_bytes()),
+            (FieldValue::Text(left), FieldValue::Text(right)) => {
+                left.as_bytes().cmp(right.as_bytes())
+            }
             (FieldValue::Float(left), FieldValue::Float(right)) => left.total_cmp(right),
-            (FieldValue::Float(float), other) if rank(other) == 2 => against(*float, integer(other).unwrap()),
-            (other, FieldValue::Float(float)) if rank(other) == 2 => against(*float, integer(other).unwrap()).reverse(),
-            (left, right) if rank(left) == 2 && rank(right) == 2 => integer(left).cmp(&integer(right)),
+            (FieldValue::Float(float), other) if rank(other) == 2 => {
+                against(*float, integer(other).unwrap())
+            }
+            (other, FieldValue::Float(float)) if rank(other) == 2 => {
+                against(*float, integer(other).unwrap()).reverse()
+            }
+            (left, right) if rank(left) == 2 && rank(right) == 2 => {
+                integer(left).cmp(&integer(right))
+            }
             _ => rank(left).cmp(&rank(right)),
         }
     }
 
     #[test]
     fn numbers_beyond_the_precision_of_floats_stay_apart() {
-        let key = |number| KeyBuilder::new().value(&FieldValue::Integer(number)).build();
+        let key = |number| {
+            KeyBuilder::new()
+                .value(&FieldValue::Integer(number))
+                .build()
+        };
         assert!(key((1 << 53) + 1) > key(1 << 53));
         assert!(key(i64::MAX) > key(i64::MAX - 1));
     }
@@ -620,7 +742,10 @@ mod tests {
     #[test]
     fn keys_keep_their_bytes() {
         let id = Uuid::from_bytes([7; 16]);
-        assert_eq!(entity_key("t", "a\0", id), [&[1, b't', 0, 1, b'a', 0, 0xff, 0, 1][..], &[7; 16]].concat());
+        assert_eq!(
+            entity_key("t", "a\0", id),
+            [&[1, b't', 0, 1, b'a', 0, 0xff, 0, 1][..], &[7; 16]].concat()
+        );
     }
 
     proptest! {

@@ -23,31 +23,68 @@ struct Figure {
 }
 
 const FIGURES: [Figure; 8] = [
-    Figure { metric: names::METRIC_ROCKSDB_KEYS, property: rocks::ESTIMATE_NUM_KEYS, of_families: true },
-    Figure { metric: names::METRIC_ROCKSDB_MEMTABLE, property: rocks::CUR_SIZE_ALL_MEM_TABLES, of_families: true },
-    Figure { metric: names::METRIC_ROCKSDB_SST, property: rocks::TOTAL_SST_FILES_SIZE, of_families: true },
+    Figure {
+        metric: names::METRIC_ROCKSDB_KEYS,
+        property: rocks::ESTIMATE_NUM_KEYS,
+        of_families: true,
+    },
+    Figure {
+        metric: names::METRIC_ROCKSDB_MEMTABLE,
+        property: rocks::CUR_SIZE_ALL_MEM_TABLES,
+        of_families: true,
+    },
+    Figure {
+        metric: names::METRIC_ROCKSDB_SST,
+        property: rocks::TOTAL_SST_FILES_SIZE,
+        of_families: true,
+    },
     Figure {
         metric: names::METRIC_ROCKSDB_COMPACTION_PENDING,
         property: rocks::ESTIMATE_PENDING_COMPACTION_BYTES,
         of_families: true,
     },
-    Figure { metric: names::METRIC_ROCKSDB_COMPACTIONS, property: rocks::NUM_RUNNING_COMPACTIONS, of_families: false },
-    Figure { metric: names::METRIC_ROCKSDB_FLUSHES, property: rocks::NUM_RUNNING_FLUSHES, of_families: false },
-    Figure { metric: names::METRIC_ROCKSDB_CACHE, property: rocks::BLOCK_CACHE_USAGE, of_families: false },
-    Figure { metric: names::METRIC_ROCKSDB_SNAPSHOTS, property: rocks::NUM_SNAPSHOTS, of_families: false },
+    Figure {
+        metric: names::METRIC_ROCKSDB_COMPACTIONS,
+        property: rocks::NUM_RUNNING_COMPACTIONS,
+        of_families: false,
+    },
+    Figure {
+        metric: names::METRIC_ROCKSDB_FLUSHES,
+        property: rocks::NUM_RUNNING_FLUSHES,
+        of_families: false,
+    },
+    Figure {
+        metric: names::METRIC_ROCKSDB_CACHE,
+        property: rocks::BLOCK_CACHE_USAGE,
+        of_families: false,
+    },
+    Figure {
+        metric: names::METRIC_ROCKSDB_SNAPSHOTS,
+        property: rocks::NUM_SNAPSHOTS,
+        of_families: false,
+    },
 ];
 
 /// What RocksDB counts while its statistics are on, and the metric of each.
 const COUNTERS: [(&str, Ticker); 10] = [
     (names::METRIC_ROCKSDB_CACHE_HITS, Ticker::BlockCacheHit),
     (names::METRIC_ROCKSDB_CACHE_MISSES, Ticker::BlockCacheMiss),
-    (names::METRIC_ROCKSDB_BLOOM_SPARED, Ticker::BloomFilterUseful),
+    (
+        names::METRIC_ROCKSDB_BLOOM_SPARED,
+        Ticker::BloomFilterUseful,
+    ),
     (names::METRIC_ROCKSDB_READ_BYTES, Ticker::BytesRead),
     (names::METRIC_ROCKSDB_WRITTEN_BYTES, Ticker::BytesWritten),
     (names::METRIC_ROCKSDB_WAL_BYTES, Ticker::WalFileBytes),
     (names::METRIC_ROCKSDB_FLUSH_BYTES, Ticker::FlushWriteBytes),
-    (names::METRIC_ROCKSDB_COMPACT_READ_BYTES, Ticker::CompactReadBytes),
-    (names::METRIC_ROCKSDB_COMPACT_WRITTEN_BYTES, Ticker::CompactWriteBytes),
+    (
+        names::METRIC_ROCKSDB_COMPACT_READ_BYTES,
+        Ticker::CompactReadBytes,
+    ),
+    (
+        names::METRIC_ROCKSDB_COMPACT_WRITTEN_BYTES,
+        Ticker::CompactWriteBytes,
+    ),
     (names::METRIC_ROCKSDB_STALL, Ticker::StallMicros),
 ];
 
@@ -71,14 +108,21 @@ impl Storage {
     pub fn observe(&self, provider: &(dyn MeterProvider + Send + Sync)) {
         let meter = provider.meter_with_scope(crate::otel::metrics::scope());
         for figure in &FIGURES {
-            let Some(definition) = names::METRICS.iter().find(|metric| metric.name == figure.metric) else { continue };
+            let Some(definition) = names::METRICS
+                .iter()
+                .find(|metric| metric.name == figure.metric)
+            else {
+                continue;
+            };
             self.observe_figure(&meter, figure, definition);
         }
         if self.inner.statistics.is_none() {
             return;
         }
         for &(metric, ticker) in &COUNTERS {
-            let Some(definition) = names::METRICS.iter().find(|known| known.name == metric) else { continue };
+            let Some(definition) = names::METRICS.iter().find(|known| known.name == metric) else {
+                continue;
+            };
             self.observe_counter(&meter, ticker, definition);
         }
     }
@@ -92,13 +136,23 @@ impl Storage {
             .with_callback(move |observer| {
                 let Some(inner) = store.upgrade() else { return };
                 if let Some(statistics) = &inner.statistics {
-                    observer.observe(statistics.get_ticker_count(ticker), &of_store(&Storage { inner: inner.clone() }));
+                    observer.observe(
+                        statistics.get_ticker_count(ticker),
+                        &of_store(&Storage {
+                            inner: inner.clone(),
+                        }),
+                    );
                 }
             })
             .build();
     }
 
-    fn observe_figure(&self, meter: &Meter, figure: &'static Figure, definition: &'static MetricDef) {
+    fn observe_figure(
+        &self,
+        meter: &Meter,
+        figure: &'static Figure,
+        definition: &'static MetricDef,
+    ) {
         let store = Arc::downgrade(&self.inner);
         // The SDK keeps the callback; the handle is not needed.
         _ = meter
@@ -114,9 +168,15 @@ fn report(store: &Weak<Inner>, figure: &Figure, observer: &dyn AsyncInstrument<i
     let Some(inner) = store.upgrade() else { return };
     let storage = Storage { inner };
     let families = storage.column_families();
-    let asked = if figure.of_families { &families[..] } else { families.get(..1).unwrap_or_default() };
+    let asked = if figure.of_families {
+        &families[..]
+    } else {
+        families.get(..1).unwrap_or_default()
+    };
     for family in asked {
-        let Some(value) = storage.inner.property(family, figure.property) else { continue };
+        let Some(value) = storage.inner.property(family, figure.property) else {
+            continue;
+        };
         let mut attributes = of_store(&storage);
         if figure.of_families {
             attributes.push(KeyValue::new(names::DB_COLLECTION_NAME, family.clone()));
@@ -140,7 +200,9 @@ mod tests {
     #[test]
     fn rocksdbs_figures_are_collected_by_column_family_and_end_with_the_store() {
         let dir = tempfile::tempdir().expect("a directory can be made");
-        let options = StorageOptions::new().column_family("articles").namespace("library");
+        let options = StorageOptions::new()
+            .column_family("articles")
+            .namespace("library");
         let storage = Storage::open(dir.path(), options).expect("it opens");
         let capture = Capture::new();
         storage.observe(capture.meter_provider());
@@ -148,28 +210,42 @@ mod tests {
             storage.put("articles", [n], [n]).expect("it writes");
         }
         let metrics = capture.metrics();
-        let about = [("db.collection.name", "articles"), ("db.namespace", "library")];
+        let about = [
+            ("db.collection.name", "articles"),
+            ("db.namespace", "library"),
+        ];
         assert!((metrics.sum("rocksdb.keys", &about) - 10.0).abs() < f64::EPSILON);
         assert!(metrics.sum("rocksdb.memtable.size", &about) > 0.0);
-        assert_eq!(metrics.metric("rocksdb.block_cache.size").points().len(), 1, "one cache for the database");
+        assert_eq!(
+            metrics.metric("rocksdb.block_cache.size").points().len(),
+            1,
+            "one cache for the database"
+        );
         capture.report().assert_clean();
     }
 
     #[test]
     fn rocksdbs_counters_are_there_when_its_statistics_are_on_and_count_what_their_names_say() {
         let dir = tempfile::tempdir().expect("a directory can be made");
-        let options = StorageOptions::new().column_family("articles").statistics(true);
+        let options = StorageOptions::new()
+            .column_family("articles")
+            .statistics(true);
         let storage = Storage::open(dir.path(), options).expect("it opens");
         let capture = Capture::new();
         storage.observe(capture.meter_provider());
         let count = |name: &str| capture.metrics().sum(name, &[]);
         let written = count("rocksdb.write.size");
-        storage.put("articles", b"key", [0; 5000]).expect("it writes");
+        storage
+            .put("articles", b"key", [0; 5000])
+            .expect("it writes");
         assert!((5000.0..5200.0).contains(&(count("rocksdb.write.size") - written)));
         assert!(count("rocksdb.wal.size") >= 5000.0);
         storage.flush().expect("it flushes");
         assert!(count("rocksdb.flush.size") > 0.0);
-        let (read, missed) = (count("rocksdb.read.size"), count("rocksdb.block_cache.misses"));
+        let (read, missed) = (
+            count("rocksdb.read.size"),
+            count("rocksdb.block_cache.misses"),
+        );
         storage.get("articles", b"key").expect("it reads");
         assert!((count("rocksdb.read.size") - read - 5000.0).abs() < f64::EPSILON);
         assert!(count("rocksdb.block_cache.misses") > missed);

@@ -23,12 +23,13 @@ const SYSTEM: &str = "rocksdb";
 pub use self::batch::BatchWriter;
 pub use self::db::Storage;
 pub use self::error::{
-    MaintenanceError, OpenError, ReadError, StatusCode, StorageError, UnknownColumnFamily, WriteError,
+    MaintenanceError, OpenError, ReadError, StatusCode, StorageError, UnknownColumnFamily,
+    WriteError,
 };
 pub use self::iterator::{Entry, Scan, ScanRange};
 pub use self::options::{ServerAddress, StorageOptions};
 pub use self::snapshot::Snapshot;
 pub use self::worker::{
-    BackgroundWorker, Drained, JobError, JobFailure, JobHandle, Relation, SubmitError, Task, TaskFuture, TaskRunner,
-    WorkerOptions, WorkerStatus,
+    BackgroundWorker, Drained, JobError, JobFailure, JobHandle, Relation, SubmitError, Task,
+    TaskFuture, TaskRunner, WorkerOptions, WorkerStatus,
 };

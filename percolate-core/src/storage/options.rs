@@ -24,7 +24,10 @@ pub enum ServerAddress {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
-#[expect(clippy::struct_excessive_bools, reason = "independent switches, each set by its name")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches, each set by its name"
+)]
 pub struct StorageOptions {
     /// Makes the directory and an empty database when there is none. Default: yes.
     pub create_if_missing: bool,

@@ -15,9 +15,18 @@ const COUNTED: [(PerfMetric, &str); 8] = [
     (PerfMetric::BlockReadCount, names::ROCKSDB_BLOCK_READS),
     (PerfMetric::BlockReadByte, names::ROCKSDB_BLOCK_READ_BYTES),
     (PerfMetric::BlockReadTime, names::ROCKSDB_BLOCK_READ_NANOS),
-    (PerfMetric::BlockCacheHitCount, names::ROCKSDB_BLOCK_CACHE_HITS),
-    (PerfMetric::GetFromMemtableCount, names::ROCKSDB_MEMTABLE_READS),
-    (PerfMetric::InternalKeySkippedCount, names::ROCKSDB_KEYS_SKIPPED),
+    (
+        PerfMetric::BlockCacheHitCount,
+        names::ROCKSDB_BLOCK_CACHE_HITS,
+    ),
+    (
+        PerfMetric::GetFromMemtableCount,
+        names::ROCKSDB_MEMTABLE_READS,
+    ),
+    (
+        PerfMetric::InternalKeySkippedCount,
+        names::ROCKSDB_KEYS_SKIPPED,
+    ),
     (PerfMetric::SeekInternalSeekTime, names::ROCKSDB_SEEK_NANOS),
     (PerfMetric::WriteWalTime, names::ROCKSDB_WAL_NANOS),
 ];
@@ -56,7 +65,12 @@ impl Probe for Counters {
 
     fn end(&self, report: &mut dyn FnMut(&'static str, i64)) {
         _ = CONTEXT.try_with(|context| {
-            if let Some(context) = context.try_borrow().ok().as_ref().and_then(|context| context.as_ref()) {
+            if let Some(context) = context
+                .try_borrow()
+                .ok()
+                .as_ref()
+                .and_then(|context| context.as_ref())
+            {
                 for (metric, name) in COUNTED {
                     let counted = context.metric(metric);
                     if counted > 0 {
@@ -79,8 +93,13 @@ mod tests {
     #[test]
     fn a_recorded_read_says_where_rocksdb_found_the_value() {
         let dir = tempfile::tempdir().expect("a directory can be made");
-        let storage = Storage::open(dir.path(), StorageOptions::new().column_family("articles").perf_context(true))
-            .expect("it opens");
+        let storage = Storage::open(
+            dir.path(),
+            StorageOptions::new()
+                .column_family("articles")
+                .perf_context(true),
+        )
+        .expect("it opens");
         for n in 0..100_u8 {
             storage.put("articles", [n], [n; 100]).expect("it writes");
         }
@@ -89,7 +108,13 @@ mod tests {
         capture.run(|| {
             storage.get("articles", [7]).expect("it reads");
             storage.get("articles", [7]).expect("it reads");
-            assert_eq!(storage.scan("articles", ScanRange::prefix([9])).expect("it reads").count(), 1);
+            assert_eq!(
+                storage
+                    .scan("articles", ScanRange::prefix([9]))
+                    .expect("it reads")
+                    .count(),
+                1
+            );
         });
         let spans = capture.spans();
         let gets = spans.all("get articles");
@@ -98,10 +123,23 @@ mod tests {
             None => 0,
             other => panic!("{name} is an integer, not {other:?}"),
         };
-        assert!(counted(0, "rocksdb.block.reads") > 0, "the first one reads the file");
-        assert_eq!(counted(1, "rocksdb.block.reads"), 0, "the second one finds the block");
+        assert!(
+            counted(0, "rocksdb.block.reads") > 0,
+            "the first one reads the file"
+        );
+        assert_eq!(
+            counted(1, "rocksdb.block.reads"),
+            0,
+            "the second one finds the block"
+        );
         assert!(counted(1, "rocksdb.block.cache_hits") > 0);
-        assert!(spans.span("scan articles").attribute("rocksdb.seek_ns").is_some(), "times are counted as well");
+        assert!(
+            spans
+                .span("scan articles")
+                .attribute("rocksdb.seek_ns")
+                .is_some(),
+            "times are counted as well"
+        );
         capture.report().assert_clean();
     }
 }

@@ -31,7 +31,10 @@ pub struct Snapshot<'db> {
 impl Storage {
     /// The store as it is now.
     pub fn snapshot(&self) -> Snapshot<'_> {
-        Snapshot { storage: self, moment: self.rocks().snapshot() }
+        Snapshot {
+            storage: self,
+            moment: self.rocks().snapshot(),
+        }
     }
 }
 
@@ -46,7 +49,11 @@ impl Snapshot<'_> {
 
     /// As [`Storage::multi_get`].
     #[db_op(multi_get, cf, rows = |values| values.iter().flatten().count(), leaf)]
-    pub fn multi_get<K: AsRef<[u8]>>(&self, cf: &str, keys: &[K]) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
+    pub fn multi_get<K: AsRef<[u8]>>(
+        &self,
+        cf: &str,
+        keys: &[K],
+    ) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
         self.storage.multi_get_with(cf, keys, &self.reads())
     }
 
@@ -71,6 +78,9 @@ impl Snapshot<'_> {
 
 impl std::fmt::Debug for Snapshot<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Snapshot").field("storage", self.storage).finish_non_exhaustive()
+        formatter
+            .debug_struct("Snapshot")
+            .field("storage", self.storage)
+            .finish_non_exhaustive()
     }
 }

@@ -131,7 +131,13 @@ pub struct WorkerOptions {
 
 impl Default for WorkerOptions {
     fn default() -> Self {
-        Self { name: "background".into(), capacity: 256, workers: 2, attempts: 3, backoff: Duration::from_millis(100) }
+        Self {
+            name: "background".into(),
+            capacity: 256,
+            workers: 2,
+            attempts: 3,
+            backoff: Duration::from_millis(100),
+        }
     }
 }
 
@@ -262,8 +268,13 @@ pub struct JobHandle {
 impl Future for JobHandle {
     type Output = Result<(), JobError>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
-        self.done.poll_unpin(context).map(|done| done.unwrap_or(Err(JobError::Abandoned)))
+    fn poll(
+        mut self: Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        self.done
+            .poll_unpin(context)
+            .map(|done| done.unwrap_or(Err(JobError::Abandoned)))
     }
 }
 
@@ -286,7 +297,11 @@ impl BackgroundWorker {
         for _ in 0..shared.options.workers {
             workers.spawn_on(Arc::clone(&shared).work(), &runtime);
         }
-        Ok(Self { shared, runner: Arc::new(runner), workers: Mutex::new(workers) })
+        Ok(Self {
+            shared,
+            runner: Arc::new(runner),
+            workers: Mutex::new(workers),
+        })
     }
 
     /// Hands in a task that nobody need wait for: its span starts a trace of its own, with a link to this one.
@@ -306,7 +321,10 @@ impl BackgroundWorker {
     pub async fn submit_and_wait(&self, task: Task) -> Result<(), JobError> {
         let attempt = self.attempts_at(task, Relation::Child);
         let since = Instant::now();
-        let room = Arc::clone(&self.shared.room).acquire_owned().await.map_err(|_| SubmitError::ShutDown)?;
+        let room = Arc::clone(&self.shared.room)
+            .acquire_owned()
+            .await
+            .map_err(|_| SubmitError::ShutDown)?;
         self.shared.enqueue(room, since, attempt)?.await
     }
 
@@ -325,7 +343,9 @@ impl BackgroundWorker {
             Err(TryAcquireError::Closed) => Err(SubmitError::ShutDown),
             Err(TryAcquireError::NoPermits) => {
                 self.shared.state().status.refused += 1;
-                Err(SubmitError::Full { capacity: self.shared.options.capacity })
+                Err(SubmitError::Full {
+                    capacity: self.shared.options.capacity,
+                })
             }
         }
     }
@@ -333,7 +353,10 @@ impl BackgroundWorker {
     /// What there is to do, and what was done.
     pub fn status(&self) -> WorkerStatus {
         let state = self.shared.state();
-        WorkerStatus { queued: state.queue.len(), ..state.status }
+        WorkerStatus {
+            queued: state.queue.len(),
+            ..state.status
+        }
     }
 
     /// Waits until nothing waits and nothing runs.
@@ -352,8 +375,12 @@ impl BackgroundWorker {
     pub async fn shutdown(self, deadline: Duration) -> Drained {
         let before = self.status();
         self.shared.end();
-        let mut workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
-        let drained = tokio::time::timeout(deadline, async { while workers.join_next().await.is_some() {} }).await;
+        let mut workers =
+            std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+        let drained = tokio::time::timeout(deadline, async {
+            while workers.join_next().await.is_some() {}
+        })
+        .await;
         let after = self.status();
         if drained.is_err() {
             // A job that does not come to an `.await` must not hold up whoever set the deadline.
@@ -361,10 +388,17 @@ impl BackgroundWorker {
             self.shared.clear();
         }
         let done = |status: &WorkerStatus| status.succeeded + status.failed;
-        Drained { finished: done(&after) - done(&before), abandoned: after.queued + after.running }
+        Drained {
+            finished: done(&after) - done(&before),
+            abandoned: after.queued + after.running,
+        }
     }
 
-    fn attempts_at(&self, task: Task, relation: Relation) -> impl FnMut(u32) -> TaskFuture + Send + use<> {
+    fn attempts_at(
+        &self,
+        task: Task,
+        relation: Relation,
+    ) -> impl FnMut(u32) -> TaskFuture + Send + use<> {
         let runner = Arc::clone(&self.runner);
         move |attempt| runner.run(&task, relation, attempt)
     }
@@ -380,7 +414,10 @@ impl Drop for BackgroundWorker {
 
 impl fmt::Debug for BackgroundWorker {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("BackgroundWorker").field("status", &self.status()).finish_non_exhaustive()
+        formatter
+            .debug_struct("BackgroundWorker")
+            .field("status", &self.status())
+            .finish_non_exhaustive()
     }
 }
 
@@ -407,7 +444,9 @@ impl Shared {
         let (tell, done) = oneshot::channel();
         let shared = Arc::clone(self);
         let job = async move {
-            let result = AssertUnwindSafe(shared.attempts(attempt)).catch_unwind().await;
+            let result = AssertUnwindSafe(shared.attempts(attempt))
+                .catch_unwind()
+                .await;
             let result = result.unwrap_or(Err(JobError::Panicked));
             shared.count(result.is_ok());
             // Nobody may be waiting.
@@ -419,7 +458,11 @@ impl Shared {
         if state.ending {
             return Err(SubmitError::ShutDown);
         }
-        state.queue.push_back(Queued { job, wait, _room: room });
+        state.queue.push_back(Queued {
+            job,
+            wait,
+            _room: room,
+        });
         drop(state);
         self.work.notify_one();
         Ok(JobHandle { done })
@@ -433,7 +476,10 @@ impl Shared {
             match attempt(number).await {
                 Ok(()) => return Ok(()),
                 Err(source) if number >= self.options.attempts => {
-                    return Err(JobError::Failed { attempts: number, source });
+                    return Err(JobError::Failed {
+                        attempts: number,
+                        source,
+                    });
                 }
                 Err(_) => tokio::time::sleep(wait).await,
             }
@@ -448,7 +494,11 @@ impl Shared {
         loop {
             let more = self.work.notified();
             match self.take() {
-                Some(Queued { job, wait, _room: room }) => {
+                Some(Queued {
+                    job,
+                    wait,
+                    _room: room,
+                }) => {
                     drop(room);
                     wait.end();
                     let running = Running::begin(&self);
@@ -475,7 +525,11 @@ impl Shared {
 
     fn count(&self, succeeded: bool) {
         let mut state = self.state();
-        *if succeeded { &mut state.status.succeeded } else { &mut state.status.failed } += 1;
+        *if succeeded {
+            &mut state.status.succeeded
+        } else {
+            &mut state.status.failed
+        } += 1;
     }
 
     /// Abandons what waits.

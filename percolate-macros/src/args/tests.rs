@@ -44,9 +44,20 @@ fn every_key_of_an_operation_is_read() {
         ),
     )
     .expect("all is well");
-    let Keys { namespace, server_address, system, kind, level, span_name, fields, .. } = &args.keys;
+    let Keys {
+        namespace,
+        server_address,
+        system,
+        kind,
+        level,
+        span_name,
+        fields,
+        ..
+    } = &args.keys;
     assert_eq!(args.name.value(), "range_delete");
-    assert!(matches!(&args.target, Some(Target::Optional(value)) if *value == parse_quote!(self.cf())));
+    assert!(
+        matches!(&args.target, Some(Target::Optional(value)) if *value == parse_quote!(self.cf()))
+    );
     assert_eq!(*namespace, Some(parse_quote!(ns)));
     assert_eq!(*server_address, Some(parse_quote!("/data")));
     assert_eq!(*system, Some(parse_quote!("redb")));
@@ -56,12 +67,31 @@ fn every_key_of_an_operation_is_read() {
     let names: Vec<_> = fields.iter().map(|field| field.name.value()).collect();
     assert_eq!(names, ["a.b", "c.d", "limit"]);
     assert_eq!(fields[2].value, parse_quote!(limit));
-    let Keys { rows, affected_rows, batch_size, query_text, query_summary, .. } = &args.keys;
+    let Keys {
+        rows,
+        affected_rows,
+        batch_size,
+        query_text,
+        query_summary,
+        ..
+    } = &args.keys;
     assert!(matches!(rows, Some(Rows::Count(Count::OfValue(_)))));
     assert!(matches!(affected_rows, Some(Count::AtEntry(value)) if *value == parse_quote!(n)));
     assert!(matches!(batch_size, Some(Count::OfValue(_))));
-    assert_eq!((query_text, query_summary), (&Some(parse_quote!(sql)), &Some(parse_quote!("s"))));
-    let Keys { error_type, slow, parent, metrics_off, leaf, crate_path, given, .. } = &args.keys;
+    assert_eq!(
+        (query_text, query_summary),
+        (&Some(parse_quote!(sql)), &Some(parse_quote!("s")))
+    );
+    let Keys {
+        error_type,
+        slow,
+        parent,
+        metrics_off,
+        leaf,
+        crate_path,
+        given,
+        ..
+    } = &args.keys;
     assert_eq!(*error_type, Some(parse_quote!(Error::kind)));
     assert_eq!(*slow, Some(5_000_000));
     assert_eq!(*parent, Some(parse_quote!(Link)));
@@ -75,14 +105,24 @@ fn the_second_position_is_a_parameter_even_if_it_is_called_like_a_flag() {
     let target = |tokens| read(Annotation::Db, tokens).expect("all is well").target;
     assert!(matches!(target(quote!(get, cf)), Some(Target::Parameter(name)) if name == "cf"));
     assert!(matches!(target(quote!(get, leaf)), Some(Target::Parameter(name)) if name == "leaf"));
-    assert!(matches!(target(quote!(get, "articles")), Some(Target::Given(_))));
-    assert!(matches!(target(quote!(get, collection = none)), Some(Target::None)));
+    assert!(matches!(
+        target(quote!(get, "articles")),
+        Some(Target::Given(_))
+    ));
+    assert!(matches!(
+        target(quote!(get, collection = none)),
+        Some(Target::None)
+    ));
     assert!(target(quote!(flush)).is_none());
 }
 
 #[test]
 fn a_job_type_is_dotted() {
-    let args = read(Annotation::Job, quote!(index.field.rebuild, target = schema)).expect("all is well");
+    let args = read(
+        Annotation::Job,
+        quote!(index.field.rebuild, target = schema),
+    )
+    .expect("all is well");
     assert_eq!(args.name.value(), "index.field.rebuild");
 }
 
@@ -92,18 +132,32 @@ fn every_mistake_is_reported_and_the_next_argument_is_read() {
         Annotation::Db,
         quote!(gte, cf, colour = f::<A, B>(1, 2), rows = stream, kind = 3, fields(A = 1, b = ?c), rows = 1, leaf = 2),
     );
-    let starts: Vec<_> = messages.iter().map(|message| message.split('`').nth(1).unwrap_or_default()).collect();
+    let starts: Vec<_> = messages
+        .iter()
+        .map(|message| message.split('`').nth(1).unwrap_or_default())
+        .collect();
     assert_eq!(starts, ["gte", "colour", "kind", "A", "%", "rows", "leaf"]);
 }
 
 #[test]
 fn defaults_are_given_as_they_were_written() {
-    let defaults = Args::parse_defaults(Annotation::Db, quote!(leaf, error_type = |e| f(e, 1), fields(a = 1),));
-    let defaults: Vec<_> =
-        defaults.expect("all is well").into_iter().map(|(key, tokens)| (key.to_string(), tokens.to_string())).collect();
-    let expected =
-        [("leaf", quote!(leaf)), ("error_type", quote!(error_type = |e| f(e, 1))), ("fields", quote!(fields(a = 1)))];
-    let expected: Vec<_> = expected.map(|(key, tokens)| (key.to_owned(), tokens.to_string())).into();
+    let defaults = Args::parse_defaults(
+        Annotation::Db,
+        quote!(leaf, error_type = |e| f(e, 1), fields(a = 1),),
+    );
+    let defaults: Vec<_> = defaults
+        .expect("all is well")
+        .into_iter()
+        .map(|(key, tokens)| (key.to_string(), tokens.to_string()))
+        .collect();
+    let expected = [
+        ("leaf", quote!(leaf)),
+        ("error_type", quote!(error_type = |e| f(e, 1))),
+        ("fields", quote!(fields(a = 1))),
+    ];
+    let expected: Vec<_> = expected
+        .map(|(key, tokens)| (key.to_owned(), tokens.to_string()))
+        .into();
     assert_eq!(defaults, expected);
 }
 
@@ -115,7 +169,15 @@ fn durations_have_units() {
     };
     assert_eq!(slow("20us"), Some(20_000));
     assert_eq!(slow("2 s"), Some(2_000_000_000));
-    for wrong in ["", "5", "ms", "0ms", "5 hours", "1.5s", "99999999999999999999s"] {
+    for wrong in [
+        "",
+        "5",
+        "ms",
+        "0ms",
+        "5 hours",
+        "1.5s",
+        "99999999999999999999s",
+    ] {
         assert_eq!(slow(wrong), None, "{wrong}");
     }
 }

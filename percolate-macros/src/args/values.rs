@@ -21,7 +21,10 @@ pub(super) fn unless_none(value: Expr) -> Option<Expr> {
 
 pub(super) fn string(value: &Expr) -> Option<LitStr> {
     match value {
-        Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => Some(literal.clone()),
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(literal),
+            ..
+        }) => Some(literal.clone()),
         _ => None,
     }
 }
@@ -39,9 +42,13 @@ pub(super) fn text(key: &str, value: Expr) -> Result<Expr> {
             &value,
             format!("`{key}` is a text: a string literal or an expression that is `AsRef<str>`"),
         )),
-        Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) if literal.value().trim().is_empty() => {
-            Err(Error::new_spanned(&value, format!("`{key}` must not be empty; leave it out, or write `{key} = none`")))
-        }
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(literal),
+            ..
+        }) if literal.value().trim().is_empty() => Err(Error::new_spanned(
+            &value,
+            format!("`{key}` must not be empty; leave it out, or write `{key} = none`"),
+        )),
         _ => Ok(value),
     }
 }
@@ -56,12 +63,13 @@ pub(super) fn count(key: &str, value: Expr) -> Result<Count> {
                 "the closure of `{key}` takes one argument, the value that the function returned: `{key} = |out| …`"
             ),
         )),
-        Expr::Lit(ExprLit { lit: Lit::Str(_) | Lit::Bool(_) | Lit::Char(_) | Lit::Float(_), .. }) => {
-            Err(Error::new_spanned(
-                &value,
-                format!("`{key}` is a number: `{key} = keys.len()` or `{key} = |out| out.len()`"),
-            ))
-        }
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(_) | Lit::Bool(_) | Lit::Char(_) | Lit::Float(_),
+            ..
+        }) => Err(Error::new_spanned(
+            &value,
+            format!("`{key}` is a number: `{key} = keys.len()` or `{key} = |out| out.len()`"),
+        )),
         _ => Ok(Count::AtEntry(value)),
     }
 }
@@ -78,17 +86,34 @@ pub(super) fn choice(value: &Expr, key: &str, choices: &[(&str, &str)]) -> Resul
     }
     let all: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
     let is_quoted = string(value).is_some_and(|literal| all.contains(&literal.value().as_str()));
-    let hint = if is_quoted { ", without quotes".to_owned() } else { words::did_you_mean(&given, &all) };
-    Err(Error::new_spanned(value, format!("`{key}` takes one of {}{hint}", words::list(&all))))
+    let hint = if is_quoted {
+        ", without quotes".to_owned()
+    } else {
+        words::did_you_mean(&given, &all)
+    };
+    Err(Error::new_spanned(
+        value,
+        format!("`{key}` takes one of {}{hint}", words::list(&all)),
+    ))
 }
 
 /// `debug`, `"debug"`, `Level::DEBUG`, `4`.
 pub(super) fn level(value: &Expr) -> Result<Ident> {
     const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
     let given = match value {
-        Expr::Path(path) => path.path.segments.last().map(|segment| segment.ident.to_string()),
-        Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => Some(literal.value()),
-        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number
+        Expr::Path(path) => path
+            .path
+            .segments
+            .last()
+            .map(|segment| segment.ident.to_string()),
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(literal),
+            ..
+        }) => Some(literal.value()),
+        Expr::Lit(ExprLit {
+            lit: Lit::Int(number),
+            ..
+        }) => number
             .base10_parse::<usize>()
             .ok()
             .and_then(|number| LEVELS.iter().rev().nth(number.checked_sub(1)?))
@@ -101,7 +126,11 @@ pub(super) fn level(value: &Expr) -> Result<Ident> {
     }
     Err(Error::new_spanned(
         value,
-        format!("`level` takes one of {}{}", words::list(&LEVELS), words::did_you_mean(&given, &LEVELS)),
+        format!(
+            "`level` takes one of {}{}",
+            words::list(&LEVELS),
+            words::did_you_mean(&given, &LEVELS)
+        ),
     ))
 }
 
@@ -114,7 +143,9 @@ pub(super) fn duration(value: &Expr) -> Result<u64> {
         )
     };
     let literal = string(value).ok_or_else(wrong)?.value();
-    let digits = literal.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let digits = literal
+        .find(|c: char| !c.is_ascii_digit())
+        .ok_or_else(wrong)?;
     let (number, unit) = literal.split_at(digits);
     let nanos: u64 = match unit.trim_start() {
         "ns" => 1,
@@ -124,7 +155,12 @@ pub(super) fn duration(value: &Expr) -> Result<u64> {
         "min" => 60_000_000_000,
         _ => return Err(wrong()),
     };
-    number.parse::<u64>().ok().and_then(|number| number.checked_mul(nanos)).filter(|nanos| *nanos > 0).ok_or_else(wrong)
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(nanos))
+        .filter(|nanos| *nanos > 0)
+        .ok_or_else(wrong)
 }
 
 /// What the value of a key looks like.

@@ -18,8 +18,14 @@ const RUNS: usize = 5;
 /// The crates, and the attribute above each of their functions.
 const CRATES: [(&str, &str); 4] = [
     ("bare", ""),
-    ("instrument", "#[tracing::instrument(level = \"info\", skip_all, fields(cf = cf))]"),
-    ("instrument_err", "#[tracing::instrument(level = \"info\", skip_all, fields(cf = cf), err)]"),
+    (
+        "instrument",
+        "#[tracing::instrument(level = \"info\", skip_all, fields(cf = cf))]",
+    ),
+    (
+        "instrument_err",
+        "#[tracing::instrument(level = \"info\", skip_all, fields(cf = cf), err)]",
+    ),
     ("db_op", "#[percolate_core::db_op(get, cf)]"),
 ];
 
@@ -37,7 +43,9 @@ impl std::error::Error for Error {}
 "#;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()?;
     let place = workspace.join("target/annotation-cost");
     let mut bare = None;
     println!("{FUNCTIONS} functions, added to those of the bare crate:");
@@ -58,7 +66,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// A crate of its own with the functions under one attribute.
-fn write_package(place: &Path, workspace: &Path, name: &str, attribute: &str) -> Result<PathBuf, Box<dyn Error>> {
+fn write_package(
+    place: &Path,
+    workspace: &Path,
+    name: &str,
+    attribute: &str,
+) -> Result<PathBuf, Box<dyn Error>> {
     let package = place.join(name);
     fs::create_dir_all(package.join("src"))?;
     let core = workspace.join("percolate-core");
@@ -86,7 +99,10 @@ fn write_package(place: &Path, workspace: &Path, name: &str, attribute: &str) ->
 /// The least processor time, in seconds, of compiling the package alone, its dependencies being there.
 fn best(package: &Path, command: &str) -> Result<f64, Box<dyn Error>> {
     let run = || -> Result<f64, Box<dyn Error>> {
-        let script = format!("TIMEFORMAT='%U %S'; time {} {command} --quiet --offline", env!("CARGO"));
+        let script = format!(
+            "TIMEFORMAT='%U %S'; time {} {command} --quiet --offline",
+            env!("CARGO")
+        );
         let output = Command::new("bash")
             .args(["-c", &script])
             .env("CARGO_TARGET_DIR", package.with_file_name("target"))
@@ -95,7 +111,9 @@ fn best(package: &Path, command: &str) -> Result<f64, Box<dyn Error>> {
             .output()?;
         let said = String::from_utf8(output.stderr)?;
         if !output.status.success() {
-            return Err(format!("`cargo {command}` failed in {}:\n{said}", package.display()).into());
+            return Err(
+                format!("`cargo {command}` failed in {}:\n{said}", package.display()).into(),
+            );
         }
         let times = said.lines().last().unwrap_or_default().split_whitespace();
         Ok(times.map(str::parse::<f64>).sum::<Result<f64, _>>()?)
@@ -115,6 +133,9 @@ fn best(package: &Path, command: &str) -> Result<f64, Box<dyn Error>> {
 fn machine_code(library: &Path) -> Result<usize, Box<dyn Error>> {
     let output = Command::new("size").arg(library).output()?;
     let text = String::from_utf8(output.stdout)?;
-    let sizes = text.lines().skip(1).filter_map(|line| line.split_whitespace().next()?.parse::<usize>().ok());
+    let sizes = text
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().next()?.parse::<usize>().ok());
     Ok(sizes.sum())
 }

@@ -5,14 +5,18 @@ use percolate_core::otel::ConventionLayer;
 use percolate_core::otel::layer::Rule;
 use percolate_core::otel::testing::{Capture, conventional, conventional_async};
 use percolate_core::otel::{
-    BackgroundJobType, DbOperation, background_span, db_query_span, db_span, record_background_metrics,
-    record_db_metrics,
+    BackgroundJobType, DbOperation, background_span, db_query_span, db_span,
+    record_background_metrics, record_db_metrics,
 };
 use percolate_core::{background_job, db_op};
 
 #[db_op(get, cf)]
 fn get(cf: &str) -> Result<Option<u8>, std::io::Error> {
-    if cf == "broken" { Err(std::io::Error::other("disk full")) } else { Ok(Some(7)) }
+    if cf == "broken" {
+        Err(std::io::Error::other("disk full"))
+    } else {
+        Ok(Some(7))
+    }
 }
 
 #[background_job(index.build, target)]
@@ -42,7 +46,8 @@ async fn jobs_follow_the_conventions_finished_failed_or_dropped() {
 #[test]
 fn spans_by_hand_follow_the_conventions() {
     conventional(|capture| {
-        db_span(DbOperation::Get, Some("articles"), Some("library")).in_scope(|| record_db_metrics(Some(1), None));
+        db_span(DbOperation::Get, Some("articles"), Some("library"))
+            .in_scope(|| record_db_metrics(Some(1), None));
         db_span(DbOperation::Flush, None, None).in_scope(|| ());
         db_query_span("SELECT * FROM articles WHERE id = 7", "articles", None).in_scope(|| ());
         background_span(BackgroundJobType::IndexBuild, "hnsw")
@@ -70,7 +75,9 @@ macro_rules! instrumented {
 fn spans_of_tracing_are_checked_like_any_other() {
     let found = |body: fn()| {
         // Collected whatever the profile of the run: one of the two breaks the conventions on purpose.
-        let capture = Capture::builder().conventions(ConventionLayer::new()).build();
+        let capture = Capture::builder()
+            .conventions(ConventionLayer::new())
+            .build();
         capture.run(body);
         let report = capture.report();
         assert_eq!(report.spans, 1);

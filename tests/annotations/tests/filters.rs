@@ -6,7 +6,9 @@
 use std::sync::{Arc, Mutex};
 
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use percolate_core::db_op;
 use percolate_core::otel::ConventionLayer;
@@ -26,18 +28,28 @@ struct Events(Arc<Mutex<Vec<String>>>);
 
 impl<S: Subscriber> Layer<S> for Events {
     fn on_event(&self, event: &Event<'_>, _: LayerContext<'_, S>) {
-        self.0.lock().expect("no test panics here").push(event.metadata().target().to_owned());
+        self.0
+            .lock()
+            .expect("no test panics here")
+            .push(event.metadata().target().to_owned());
     }
 }
 
 #[test]
 fn an_unsampled_call_leaves_no_filters_answer_behind() {
     let events = Events::default();
-    let others = events.clone().with_filter(filter_fn(|metadata| metadata.target() != "percolate::db"));
+    let others = events
+        .clone()
+        .with_filter(filter_fn(|metadata| metadata.target() != "percolate::db"));
     let conventions = ConventionLayer::new();
-    let subscriber = tracing_subscriber::registry().with(others).with(conventions.layer());
+    let subscriber = tracing_subscriber::registry()
+        .with(others)
+        .with(conventions.layer());
     let meters = SdkMeterProvider::builder().build();
-    let config = RuntimeConfig { meter_provider: Some(MeterProviderHandle::new(meters)), ..RuntimeConfig::default() };
+    let config = RuntimeConfig {
+        meter_provider: Some(MeterProviderHandle::new(meters)),
+        ..RuntimeConfig::default()
+    };
     let _runtime = runtime::scope(Some(Runtime::build(config).expect("threads start")));
     tracing::subscriber::with_default(subscriber, || {
         let event = || tracing::error!(target: "app", "something else");

@@ -7,7 +7,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+};
 use opentelemetry::{Context, ContextGuard};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SpanData;
@@ -63,28 +65,46 @@ struct Scoped {
 fn scoped(sampler: Sampler) -> Scoped {
     let spans = FinishedSpans::default();
     let runtime = Runtime::build(RuntimeConfig {
-        meter_provider: Some(MeterProviderHandle::new(SdkMeterProvider::builder().build())),
+        meter_provider: Some(MeterProviderHandle::new(
+            SdkMeterProvider::builder().build(),
+        )),
         sampler,
         span_processors: vec![Arc::new(spans.clone())],
         ..RuntimeConfig::default()
     })
     .expect("threads start");
-    Scoped { spans, runtime, _scope: runtime::scope(Some(runtime)) }
+    Scoped {
+        spans,
+        runtime,
+        _scope: runtime::scope(Some(runtime)),
+    }
 }
 
 impl Scoped {
     fn spans(&self) -> Vec<SpanData> {
-        assert!(self.runtime.flush(Duration::from_secs(10)), "the flush comes to an end");
+        assert!(
+            self.runtime.flush(Duration::from_secs(10)),
+            "the flush comes to an end"
+        );
         self.spans.get()
     }
 
     fn names(&self) -> Vec<String> {
-        self.spans().iter().map(|span| span.name.to_string()).collect()
+        self.spans()
+            .iter()
+            .map(|span| span.name.to_string())
+            .collect()
     }
 }
 
 fn remote(flags: TraceFlags) -> ContextGuard {
-    let parent = SpanContext::new(TraceId::from(7), SpanId::from(9), flags, true, TraceState::default());
+    let parent = SpanContext::new(
+        TraceId::from(7),
+        SpanId::from(9),
+        flags,
+        true,
+        TraceState::default(),
+    );
     Context::current().with_remote_span_context(parent).attach()
 }
 
@@ -154,18 +174,31 @@ fn a_suppressed_context_silences_spans_and_metrics() {
         assert_eq!(allocations(|| _ = get("articles", true)), 0);
     });
     assert!(capture.spans().is_empty());
-    assert_eq!(capture.metrics().count("db.client.operation.duration", &[]), 0);
+    assert_eq!(
+        capture.metrics().count("db.client.operation.duration", &[]),
+        0
+    );
 }
 
 #[test]
 fn unsampled_calls_are_measured_exactly() {
-    let capture = Capture::builder().sampler(opentelemetry_sdk::trace::Sampler::AlwaysOff).compact_records().build();
+    let capture = Capture::builder()
+        .sampler(opentelemetry_sdk::trace::Sampler::AlwaysOff)
+        .compact_records()
+        .build();
     capture.run(|| (0..1000).for_each(|n| _ = get("articles", n % 4 == 0)));
     assert!(capture.spans().is_empty());
     let metrics = capture.metrics();
-    let about = [("db.operation.name", "get"), ("db.collection.name", "articles"), ("db.namespace", "library")];
+    let about = [
+        ("db.operation.name", "get"),
+        ("db.collection.name", "articles"),
+        ("db.namespace", "library"),
+    ];
     assert_eq!(metrics.count("db.client.operation.duration", &about), 1000);
-    assert_eq!(metrics.count("db.client.response.returned_rows", &about), 1000);
+    assert_eq!(
+        metrics.count("db.client.response.returned_rows", &about),
+        1000
+    );
     assert!((metrics.sum("db.client.response.returned_rows", &about) - 250.0).abs() < f64::EPSILON);
 }
 
@@ -199,7 +232,10 @@ fn a_span_of_someone_else_between_ours_changes_nothing() {
     scan("articles");
     let spans = scoped.spans();
     let (inner, outer) = (&spans[0], &spans[1]);
-    assert_eq!((inner.name.as_ref(), outer.name.as_ref()), ("get articles", "scan articles"));
+    assert_eq!(
+        (inner.name.as_ref(), outer.name.as_ref()),
+        ("get articles", "scan articles")
+    );
     assert_eq!(inner.parent_span_id, outer.span_context.span_id());
 }
 
@@ -228,41 +264,77 @@ fn an_error_is_measured_and_recorded_with_the_same_type() {
     let spans = capture.spans();
     let span = spans.span("put articles");
     assert!(span.is_error());
-    let error_type = span.attribute("error.type").expect("a failed call names its error").to_string();
-    let about = [("error.type", error_type.as_str()), ("db.operation.name", "put")];
-    assert_eq!(capture.metrics().count("db.client.operation.duration", &about), 1);
+    let error_type = span
+        .attribute("error.type")
+        .expect("a failed call names its error")
+        .to_string();
+    let about = [
+        ("error.type", error_type.as_str()),
+        ("db.operation.name", "put"),
+    ];
+    assert_eq!(
+        capture
+            .metrics()
+            .count("db.client.operation.duration", &about),
+        1
+    );
 }
 
 #[test]
 fn the_unsampled_state_goes_with_futures_across_threads_and_with_carried_work() {
     let scoped = scoped(Sampler::AlwaysOff);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("it starts");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("it starts");
     runtime.block_on(async {
-        let jobs: Vec<_> = (0..50).map(|_| tokio::spawn(build("articles").carry())).collect();
+        let jobs: Vec<_> = (0..50)
+            .map(|_| tokio::spawn(build("articles").carry()))
+            .collect();
         for job in jobs {
             job.await.expect("no job panics");
         }
     });
     assert_eq!(scoped.spans(), []);
-    assert!(runtime::unsampled_root().is_none(), "nothing of it stays on the thread");
+    assert!(
+        runtime::unsampled_root().is_none(),
+        "nothing of it stays on the thread"
+    );
 }
 
 #[test]
 fn sampled_futures_keep_their_parents_across_threads_and_carried_work() {
     let scoped = scoped(Sampler::default());
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("it starts");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("it starts");
     runtime.block_on(build("articles").carry());
     let spans = scoped.spans();
-    let find = |name: &str| spans.iter().filter(|span| span.name == name).collect::<Vec<_>>();
+    let find = |name: &str| {
+        spans
+            .iter()
+            .filter(|span| span.name == name)
+            .collect::<Vec<_>>()
+    };
     let build = find("index.build articles")[0];
     let gets = find("get articles");
     assert_eq!(gets.len(), 3);
-    let direct = gets.iter().filter(|get| get.parent_span_id == build.span_context.span_id()).count();
+    let direct = gets
+        .iter()
+        .filter(|get| get.parent_span_id == build.span_context.span_id())
+        .count();
     assert_eq!(direct, 2, "the awaited call and the carried one");
-    let later = gets.iter().find(|get| gets.iter().any(|other| other.parent_span_id == get.span_context.span_id()));
-    assert!(later.is_some(), "the call inside the awaited one is its child");
+    let later = gets.iter().find(|get| {
+        gets.iter()
+            .any(|other| other.parent_span_id == get.span_context.span_id())
+    });
+    assert!(
+        later.is_some(),
+        "the call inside the awaited one is its child"
+    );
 }
 
 #[test]
@@ -272,7 +344,9 @@ fn the_share_of_sampled_roots_is_the_one_asked_for_and_whole_traces_are_kept() {
         scan("articles");
     }
     let names = scoped.names();
-    let (scans, gets) = names.iter().partition::<Vec<_>, _>(|name| name.starts_with("scan"));
+    let (scans, gets) = names
+        .iter()
+        .partition::<Vec<_>, _>(|name| name.starts_with("scan"));
     assert_eq!(scans.len(), gets.len());
     assert!((800..1200).contains(&scans.len()), "{}", scans.len());
 }
@@ -292,7 +366,10 @@ fn records_of_ended_threads_are_not_lost() {
     for thread in threads {
         thread.join().expect("no thread panics");
     }
-    assert_eq!(scoped.spans().len() as u64 + scoped.runtime.dropped_spans(), 8 * 700);
+    assert_eq!(
+        scoped.spans().len() as u64 + scoped.runtime.dropped_spans(),
+        8 * 700
+    );
 }
 
 #[test]
@@ -301,7 +378,10 @@ fn an_idle_threads_records_are_handed_over_in_time() {
     get("articles", true);
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
     while scoped.spans.get().is_empty() {
-        assert!(std::time::Instant::now() < deadline, "nobody fetched the record");
+        assert!(
+            std::time::Instant::now() < deadline,
+            "nobody fetched the record"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }

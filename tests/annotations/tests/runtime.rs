@@ -51,18 +51,29 @@ struct Collected {
 impl PushMetricExporter for Collected {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let mut points = Points::new();
-        for metric in metrics.scope_metrics().flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics) {
+        for metric in metrics
+            .scope_metrics()
+            .flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics)
+        {
             if metric.name() != "db.client.operation.duration" {
                 continue;
             }
-            let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = metric.data() else { continue };
+            let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = metric.data() else {
+                continue;
+            };
             for point in histogram.data_points() {
-                let mut attributes: Vec<_> = point.attributes().map(|kv| format!("{}={}", kv.key, kv.value)).collect();
+                let mut attributes: Vec<_> = point
+                    .attributes()
+                    .map(|kv| format!("{}={}", kv.key, kv.value))
+                    .collect();
                 attributes.sort();
                 points.insert(attributes.join(" "), point.count());
             }
         }
-        self.collections.lock().expect("no test panics here").push(points);
+        self.collections
+            .lock()
+            .expect("no test panics here")
+            .push(points);
         Ok(())
     }
 
@@ -87,21 +98,35 @@ struct Measured {
 }
 
 fn measured(temporality: Temporality) -> Measured {
-    let collected = Collected { temporality, collections: Arc::default() };
-    let reader = PeriodicReader::builder(collected.clone()).with_interval(Duration::from_hours(1)).build();
+    let collected = Collected {
+        temporality,
+        collections: Arc::default(),
+    };
+    let reader = PeriodicReader::builder(collected.clone())
+        .with_interval(Duration::from_hours(1))
+        .build();
     let provider = SdkMeterProvider::builder().with_reader(reader).build();
     let runtime = Runtime::build(RuntimeConfig {
         meter_provider: Some(MeterProviderHandle::new(provider.clone())),
         ..RuntimeConfig::default()
     })
     .expect("threads start");
-    Measured { provider, collected, _scope: runtime::scope(Some(runtime)) }
+    Measured {
+        provider,
+        collected,
+        _scope: runtime::scope(Some(runtime)),
+    }
 }
 
 impl Measured {
     fn collect(&self) -> Points {
         self.provider.force_flush().expect("it collects");
-        self.collected.collections.lock().expect("no test panics here").pop().unwrap_or_default()
+        self.collected
+            .collections
+            .lock()
+            .expect("no test panics here")
+            .pop()
+            .unwrap_or_default()
     }
 }
 
@@ -125,8 +150,18 @@ fn a_call_that_only_failed_has_no_empty_success_beside_it_and_unknown_rows_have_
     let capture = Capture::new();
     capture.run(|| _ = put("articles"));
     let metrics = capture.metrics();
-    assert_eq!(metrics.metric("db.client.operation.duration").points().len(), 1);
-    assert!(metrics.find("db.client.response.returned_rows").is_none_or(|rows| rows.points().is_empty()));
+    assert_eq!(
+        metrics
+            .metric("db.client.operation.duration")
+            .points()
+            .len(),
+        1
+    );
+    assert!(
+        metrics
+            .find("db.client.response.returned_rows")
+            .is_none_or(|rows| rows.points().is_empty())
+    );
 }
 
 #[test]
@@ -136,7 +171,10 @@ fn counts_go_on_under_cumulative_temporality() {
     measured.collect();
     get("authors", true);
     get("articles", true);
-    assert_eq!(measured.collect(), Points::from([(get_of("articles"), 2), (get_of("authors"), 1)]));
+    assert_eq!(
+        measured.collect(),
+        Points::from([(get_of("articles"), 2), (get_of("authors"), 1)])
+    );
 }
 
 #[test]
@@ -147,7 +185,9 @@ fn series_are_bounded_and_what_exceeds_them_is_visible_and_complete() {
     }
     let points = measured.collect();
     assert_eq!(points.values().sum::<u64>(), 2500);
-    let overflow = points.iter().filter(|(name, _)| name.contains("otel.metric.overflow=true"));
+    let overflow = points
+        .iter()
+        .filter(|(name, _)| name.contains("otel.metric.overflow=true"));
     assert!(overflow.map(|(_, count)| count).sum::<u64>() >= 500);
     assert!(points.len() <= 2002, "{}", points.len());
 }
@@ -155,11 +195,17 @@ fn series_are_bounded_and_what_exceeds_them_is_visible_and_complete() {
 #[test]
 fn spans_of_overflowing_collections_still_have_their_own_names() {
     // Names that are different each time are what the conventions warn of.
-    let capture = Capture::builder().compact_records().conventions(ConventionLayer::new()).build();
+    let capture = Capture::builder()
+        .compact_records()
+        .conventions(ConventionLayer::new())
+        .build();
     capture.run(|| (0..2010).for_each(|n| _ = get(&format!("collection {n}"), true)));
     let spans = capture.spans();
     let last = spans.span("get collection 2009");
-    assert_eq!(last.attribute("db.collection.name"), Some(&"collection 2009".into()));
+    assert_eq!(
+        last.attribute("db.collection.name"),
+        Some(&"collection 2009".into())
+    );
 }
 
 #[test]
@@ -200,7 +246,11 @@ fn under_percolates_own_pipeline_a_call_is_exported_once() {
 fn the_measured_duration_is_the_spans() {
     let capture = Capture::builder().compact_records().build();
     capture.run(|| _ = get_slowly("articles", Duration::from_millis(5)));
-    let span = capture.spans().span("get articles").duration().as_secs_f64();
+    let span = capture
+        .spans()
+        .span("get articles")
+        .duration()
+        .as_secs_f64();
     let metric = capture.metrics().sum("db.client.operation.duration", &[]);
     assert!((span - metric).abs() < 1e-8, "{span} {metric}");
 }
@@ -216,23 +266,43 @@ fn instruments_have_the_names_units_and_bounds_of_the_conventions() {
     let metrics = capture.metrics();
     for (name, unit, instrument) in [
         ("db.client.operation.duration", "s", Instrument::Histogram),
-        ("db.client.response.returned_rows", "{row}", Instrument::Histogram),
+        (
+            "db.client.response.returned_rows",
+            "{row}",
+            Instrument::Histogram,
+        ),
         ("job.duration", "s", Instrument::Histogram),
         ("job.active", "{job}", Instrument::UpDownCounter),
         ("job.queue.length", "{job}", Instrument::UpDownCounter),
         ("job.queue.wait", "s", Instrument::Histogram),
     ] {
         let metric = metrics.metric(name);
-        assert_eq!((metric.unit(), metric.instrument(), metric.scope()), (unit, instrument, "percolate"), "{name}");
+        assert_eq!(
+            (metric.unit(), metric.instrument(), metric.scope()),
+            (unit, instrument, "percolate"),
+            "{name}"
+        );
     }
-    assert_eq!(metrics.metric("db.client.operation.duration").points()[0].bounds(), STORAGE_BOUNDS);
-    assert!(ADVISED_BOUNDS.iter().all(|bound| STORAGE_BOUNDS.contains(bound)), "it re-aggregates to the advised");
+    assert_eq!(
+        metrics.metric("db.client.operation.duration").points()[0].bounds(),
+        STORAGE_BOUNDS
+    );
+    assert!(
+        ADVISED_BOUNDS
+            .iter()
+            .all(|bound| STORAGE_BOUNDS.contains(bound)),
+        "it re-aggregates to the advised"
+    );
 }
 
 #[test]
 fn running_jobs_are_counted_while_they_run() {
     let capture = Capture::new();
-    let active = || capture.metrics().sum("job.active", &[("job.type", "index.build")]);
+    let active = || {
+        capture
+            .metrics()
+            .sum("job.active", &[("job.type", "index.build")])
+    };
     capture.run(|| build("hnsw", || assert!((active() - 1.0).abs() < f64::EPSILON)));
     assert!(active().abs() < f64::EPSILON);
 }
@@ -242,7 +312,8 @@ fn a_job_counts_in_its_queue_until_it_is_taken_or_dropped() {
     let capture = Capture::new();
     let queue = [("job.queue.name", "reports")];
     let length = || capture.metrics().sum("job.queue.length", &queue);
-    let (taken, dropped) = capture.run(|| (QueueWait::begin("reports"), QueueWait::begin("reports")));
+    let (taken, dropped) =
+        capture.run(|| (QueueWait::begin("reports"), QueueWait::begin("reports")));
     assert!((length() - 2.0).abs() < f64::EPSILON);
     // Elsewhere, where nothing is captured: a queue reports to where it began.
     taken.end();
@@ -265,7 +336,11 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Events {
                 }
             }
         }
-        let mut text = Text(format!("{} {} ", event.metadata().level(), event.metadata().target()));
+        let mut text = Text(format!(
+            "{} {} ",
+            event.metadata().level(),
+            event.metadata().target()
+        ));
         event.record(&mut text);
         self.0.lock().expect("no test panics here").push(text.0);
     }
@@ -282,7 +357,8 @@ fn unsampled_calls_that_are_slow_or_fail_are_visible_and_fast_ones_are_not() {
     })
     .expect("threads start");
     let _scope = runtime::scope(Some(runtime));
-    let _subscriber = tracing::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));
+    let _subscriber =
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(events.clone()));
     let began = Instant::now();
     get_slowly("articles", Duration::ZERO);
     let fast = began.elapsed() < Duration::from_millis(1);
@@ -291,20 +367,47 @@ fn unsampled_calls_that_are_slow_or_fail_are_visible_and_fast_ones_are_not() {
     let said = events.0.lock().expect("no test panics here").clone();
     let said: Vec<_> = said.iter().skip(usize::from(!fast)).collect();
     assert_eq!(said.len(), 2, "{said:?}");
-    assert!(said[0].starts_with("WARN percolate::unsampled "), "{}", said[0]);
-    assert!(said[0].contains(r#"db.operation.name="get""#) && said[0].contains(r#"percolate.reason="slow""#));
-    assert!(said[1].contains(r#"percolate.reason="failed""#) && said[1].contains("error.type="), "{}", said[1]);
+    assert!(
+        said[0].starts_with("WARN percolate::unsampled "),
+        "{}",
+        said[0]
+    );
+    assert!(
+        said[0].contains(r#"db.operation.name="get""#)
+            && said[0].contains(r#"percolate.reason="slow""#)
+    );
+    assert!(
+        said[1].contains(r#"percolate.reason="failed""#) && said[1].contains("error.type="),
+        "{}",
+        said[1]
+    );
     assert!(runtime.flush(Duration::from_secs(10)));
     let spans = finished.get();
-    let slow = spans.iter().find(|span| span.name == "get articles").expect("the slow root is exported");
-    assert!(slow.end_time.duration_since(slow.start_time).expect("in order") >= Duration::from_millis(2));
-    assert!(said[0].contains(&slow.span_context.trace_id().to_string()), "the event names the span's trace");
+    let slow = spans
+        .iter()
+        .find(|span| span.name == "get articles")
+        .expect("the slow root is exported");
+    assert!(
+        slow.end_time
+            .duration_since(slow.start_time)
+            .expect("in order")
+            >= Duration::from_millis(2)
+    );
+    assert!(
+        said[0].contains(&slow.span_context.trace_id().to_string()),
+        "the event names the span's trace"
+    );
 }
 
 #[test]
 fn a_foreign_set_up_is_left_to_sample_and_export_by_itself() {
-    let capture = Capture::builder().sampler(opentelemetry_sdk::trace::Sampler::AlwaysOff).build();
+    let capture = Capture::builder()
+        .sampler(opentelemetry_sdk::trace::Sampler::AlwaysOff)
+        .build();
     capture.run(|| _ = get("articles", true));
     assert!(capture.spans().is_empty());
-    assert_eq!(capture.metrics().count("db.client.operation.duration", &[]), 1);
+    assert_eq!(
+        capture.metrics().count("db.client.operation.duration", &[]),
+        1
+    );
 }

@@ -46,7 +46,9 @@ fn spans_of<R>(body: impl FnOnce() -> R) -> Spans {
 
 fn spans_of_async(future: impl Future) -> Spans {
     let capture = Capture::new();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
     runtime.block_on(capture.instrument(future));
     capture.spans()
 }
@@ -127,7 +129,13 @@ fn a_method_takes_names_and_counts_from_itself() {
             Ok(())
         }
     }
-    let spans = spans_of(|| Store { name: "demo".into(), keys: vec![1, 2] }.commit());
+    let spans = spans_of(|| {
+        Store {
+            name: "demo".into(),
+            keys: vec![1, 2],
+        }
+        .commit()
+    });
     assert_span!(
         spans,
         "batch_write one",
@@ -142,8 +150,19 @@ fn a_method_takes_names_and_counts_from_itself() {
         "app.share" = 0.5,
         "app.none" = ABSENT
     );
-    let spans = spans_of(|| Store { name: "demo".into(), keys: vec![] }.commit());
-    assert_span!(spans, "batch_write", "db.collection.name" = ABSENT, "db.operation.batch.size" = 0);
+    let spans = spans_of(|| {
+        Store {
+            name: "demo".into(),
+            keys: vec![],
+        }
+        .commit()
+    });
+    assert_span!(
+        spans,
+        "batch_write",
+        "db.collection.name" = ABSENT,
+        "db.operation.batch.size" = 0
+    );
 }
 
 #[test]
@@ -210,7 +229,11 @@ fn every_receiver_generic_and_qualifier_is_kept() {
             at
         }
         #[db_op(scan, cf)]
-        fn opaque(&self, cf: impl AsRef<str>, (from, _): (usize, usize)) -> impl Iterator<Item = &T> {
+        fn opaque(
+            &self,
+            cf: impl AsRef<str>,
+            (from, _): (usize, usize),
+        ) -> impl Iterator<Item = &T> {
             self.0.iter().skip(from)
         }
         #[db_op(scan, "tried")]
@@ -276,8 +299,24 @@ fn a_mutable_and_a_destructured_argument_stay_what_they_are() {
         drop(cf);
         sum
     }
-    let spans = spans_of(|| assert_eq!(get(Key { cf: "users".into(), id: 4 }, 1), 5));
-    assert_span!(spans, "get users", "app.id" = 4, "db.response.returned_rows" = ABSENT);
+    let spans = spans_of(|| {
+        assert_eq!(
+            get(
+                Key {
+                    cf: "users".into(),
+                    id: 4
+                },
+                1
+            ),
+            5
+        )
+    });
+    assert_span!(
+        spans,
+        "get users",
+        "app.id" = 4,
+        "db.response.returned_rows" = ABSENT
+    );
 }
 
 #[test]
@@ -357,7 +396,12 @@ fn a_function_made_by_a_macro_is_annotated_as_well() {
     }
     getter!(pub(crate) get(cf: &str) -> Option<u8>, "made", 7, { cf.bytes().next() });
     let spans = spans_of(|| get("a"));
-    assert_span!(spans, "get a", "db.namespace" = "made", "db.response.returned_rows" = 7);
+    assert_span!(
+        spans,
+        "get a",
+        "db.namespace" = "made",
+        "db.response.returned_rows" = 7
+    );
 }
 
 // ---- the keys ----
@@ -374,7 +418,12 @@ fn closures_read_the_value_that_did_not_fail() {
     }
     let spans = spans_of(|| (multi_get("a"), delete("b")));
     assert_span!(spans, "multi_get a", "db.response.returned_rows" = 2);
-    assert_span!(spans, "delete b", "db.response.affected_rows" = 2, "db.response.returned_rows" = ABSENT);
+    assert_span!(
+        spans,
+        "delete b",
+        "db.response.affected_rows" = 2,
+        "db.response.returned_rows" = ABSENT
+    );
 }
 
 #[test]
@@ -399,7 +448,9 @@ fn the_other_keys_of_an_operation_do_what_they_say() {
         let _ = range_delete();
     }
     // A name of one's own is not the one the conventions make.
-    let conventions = ConventionLayer::builder().ignore(Rule::SpanNameMismatch).build();
+    let conventions = ConventionLayer::builder()
+        .ignore(Rule::SpanNameMismatch)
+        .build();
     let capture = Capture::builder().conventions(conventions).build();
     capture.run(|| query("SELECT * FROM users WHERE id = ?"));
     let spans = capture.spans();
@@ -412,8 +463,20 @@ fn the_other_keys_of_an_operation_do_what_they_say() {
         "db.query.summary" = "SELECT users"
     );
     let metrics = capture.metrics();
-    assert_eq!(metrics.count("db.client.operation.duration", &[("db.operation.name", "range_delete")]), 1);
-    assert_eq!(metrics.count("db.client.operation.duration", &[("db.operation.name", "query")]), 0);
+    assert_eq!(
+        metrics.count(
+            "db.client.operation.duration",
+            &[("db.operation.name", "range_delete")]
+        ),
+        1
+    );
+    assert_eq!(
+        metrics.count(
+            "db.client.operation.duration",
+            &[("db.operation.name", "query")]
+        ),
+        0
+    );
 }
 
 #[test]
@@ -427,7 +490,13 @@ fn record_adds_an_attribute_that_the_annotation_declares() {
         None
     }
     let spans = spans_of(|| get("users"));
-    assert_span!(spans, "get users", "app.cached" = true, "app.found" = 5, "app.tenant" = "u");
+    assert_span!(
+        spans,
+        "get users",
+        "app.cached" = true,
+        "app.found" = 5,
+        "app.tenant" = "u"
+    );
 }
 
 #[test]
@@ -449,8 +518,19 @@ fn a_block_gives_defaults_to_its_methods() {
         Store.put("a");
         Store.get("a")
     });
-    assert_span!(spans, "get a", "db.namespace" = "demo", "db.system.name" = "redb", "error.type" = "Bad");
-    assert_span!(spans, "put a", "db.namespace" = ABSENT, "db.system.name" = "sled");
+    assert_span!(
+        spans,
+        "get a",
+        "db.namespace" = "demo",
+        "db.system.name" = "redb",
+        "error.type" = "Bad"
+    );
+    assert_span!(
+        spans,
+        "put a",
+        "db.namespace" = ABSENT,
+        "db.system.name" = "sled"
+    );
 }
 
 // ---- async ----
@@ -508,7 +588,12 @@ fn a_future_stays_send_and_its_arguments_may_be_consumed() {
         future
     }
     let spans = spans_of_async(async { send(Store(vec![]).put("a".into(), vec![1, 2])).await });
-    assert_span!(spans, "batch_write a", "db.operation.batch.size" = 2, "db.response.affected_rows" = 2);
+    assert_span!(
+        spans,
+        "batch_write a",
+        "db.operation.batch.size" = 2,
+        "db.response.affected_rows" = 2
+    );
 }
 
 #[test]
@@ -522,7 +607,10 @@ fn a_function_that_returns_a_future_is_covered_to_its_end() {
         }
     }
     #[db_op(get, cf)]
-    fn boxed<'a>(cf: &'a str, fail: bool) -> Pin<Box<dyn Future<Output = Result<&'a str, StoreError>> + Send + 'a>> {
+    fn boxed<'a>(
+        cf: &'a str,
+        fail: bool,
+    ) -> Pin<Box<dyn Future<Output = Result<&'a str, StoreError>> + Send + 'a>> {
         if fail {
             return Box::pin(async { Err(StoreError::Missing) });
         }
@@ -646,7 +734,10 @@ fn a_future_may_move_between_threads() {
         cf.len()
     }
     let capture = Capture::new();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(3)
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let tasks = (0..6).map(|_| tokio::spawn(capture.instrument(get("a".into()))));
         assert_eq!(futures_util::future::join_all(tasks).await.len(), 6);
@@ -659,7 +750,9 @@ fn spans_of_others_nest_in_both_directions() {
     use tracing::Instrument as _;
     #[db_op(get, cf)]
     async fn get(cf: &str) {
-        async { tokio::task::yield_now().await }.instrument(tracing::info_span!("inside")).await;
+        async { tokio::task::yield_now().await }
+            .instrument(tracing::info_span!("inside"))
+            .await;
     }
     let spans = spans_of_async(async { get("a").instrument(tracing::info_span!("request")).await });
     spans.assert_tree(
@@ -681,7 +774,10 @@ fn rows() -> Vec<Result<Row, StoreError>> {
 #[test]
 fn an_iterator_ends_its_call_when_it_is_read_to_the_end_or_dropped() {
     #[db_op(scan, cf, rows = stream)]
-    fn scan<'a>(cf: &str, rows: &'a [u8]) -> impl DoubleEndedIterator<Item = &'a u8> + ExactSizeIterator + use<'a> {
+    fn scan<'a>(
+        cf: &str,
+        rows: &'a [u8],
+    ) -> impl DoubleEndedIterator<Item = &'a u8> + ExactSizeIterator + use<'a> {
         rows.iter()
     }
     let capture = Capture::new();
@@ -781,7 +877,8 @@ fn a_panic_while_a_row_is_read_ends_the_call_as_one() {
     fn scan() -> impl Iterator<Item = u8> {
         (0..3).inspect(|row| assert!(*row < 1, "torn"))
     }
-    let spans = spans_of(|| std::panic::catch_unwind(|| scan().count()).expect_err("the second row"));
+    let spans =
+        spans_of(|| std::panic::catch_unwind(|| scan().count()).expect_err("the second row"));
     assert_span!(spans, "scan torn", error: true, "error.type" = "panic");
 }
 
@@ -819,7 +916,12 @@ fn a_job_that_was_told_to_stop_is_cancelled_and_did_not_fail() {
     capture.run(|| build(0).is_ok() && build(1).is_ok());
     assert_eq!(capture.spans().all("index.build graph").len(), 2);
     for span in capture.spans().iter() {
-        assert_eq!(span.attribute("job.status").map(ToString::to_string).as_deref(), Some("cancelled"));
+        assert_eq!(
+            span.attribute("job.status")
+                .map(ToString::to_string)
+                .as_deref(),
+            Some("cancelled")
+        );
         assert!(!span.is_error() && span.attribute("error.type").is_none());
     }
     let cancelled = [("job.type", "index.build"), ("job.status", "cancelled")];
@@ -855,7 +957,12 @@ fn a_job_is_named_by_its_type_and_target() {
     assert_span!(spans, "index.field.rebuild users", kind: Internal, root: true, error: false,
         "job.type" = "index.field.rebuild", "job.target" = "users", "job.status" = "success");
     assert_span!(spans, "index.field.rebuild posts", error: false, "job.status" = "partial");
-    assert_span!(spans, "index.build hnsw", "job.batch_size" = 12, "job.duration_ms" = 0);
+    assert_span!(
+        spans,
+        "index.build hnsw",
+        "job.batch_size" = 12,
+        "job.duration_ms" = 0
+    );
     assert_span!(spans, "report.render", error: true, "error.type" = "TimedOut", "job.status" = "failed",
         "job.target" = ABSENT);
 }
@@ -875,6 +982,18 @@ fn every_call_is_measured() {
         flush();
     });
     let metrics = capture.metrics();
-    assert_eq!(metrics.count("db.client.operation.duration", &[("db.collection.name", "a")]), 2);
-    assert_eq!(metrics.count("job.duration", &[("job.type", "wal.flush"), ("job.status", "success")]), 1);
+    assert_eq!(
+        metrics.count(
+            "db.client.operation.duration",
+            &[("db.collection.name", "a")]
+        ),
+        2
+    );
+    assert_eq!(
+        metrics.count(
+            "job.duration",
+            &[("job.type", "wal.flush"), ("job.status", "success")]
+        ),
+        1
+    );
 }

@@ -32,7 +32,9 @@ pub enum LibraryError {
 impl Display for LibraryError {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoShelf(name) => ::std::write!(f, "there is no shelf `{name}`; put something on it first"),
+            Self::NoShelf(name) => {
+                ::std::write!(f, "there is no shelf `{name}`; put something on it first")
+            }
         }
     }
 }
@@ -60,7 +62,10 @@ impl Library {
     /// When there is no such shelf.
     #[db_op(get, shelf)]
     pub fn get(&self, shelf: &str, title: &str) -> Result<Option<&[u8]>, LibraryError> {
-        let books = self.shelves.get(shelf).ok_or_else(|| LibraryError::NoShelf(shelf.to_string()))?;
+        let books = self
+            .shelves
+            .get(shelf)
+            .ok_or_else(|| LibraryError::NoShelf(shelf.to_string()))?;
         Ok(books.get(title).map(Vec::as_slice))
     }
 
@@ -86,9 +91,19 @@ impl Library {
     /// # Errors
     /// When there is no such shelf.
     #[db_op(scan, shelf, rows = stream)]
-    pub fn titles(&self, shelf: &str, prefix: &str) -> Result<impl Iterator<Item = &str>, LibraryError> {
-        let books = self.shelves.get(shelf).ok_or_else(|| LibraryError::NoShelf(shelf.to_string()))?;
-        Ok(books.keys().map(String::as_str).filter(move |title| title.starts_with(prefix)))
+    pub fn titles(
+        &self,
+        shelf: &str,
+        prefix: &str,
+    ) -> Result<impl Iterator<Item = &str>, LibraryError> {
+        let books = self
+            .shelves
+            .get(shelf)
+            .ok_or_else(|| LibraryError::NoShelf(shelf.to_string()))?;
+        Ok(books
+            .keys()
+            .map(String::as_str)
+            .filter(move |title| title.starts_with(prefix)))
     }
 }
 
@@ -104,6 +119,10 @@ impl Library {
 
     /// Whether there is a shelf.
     pub fn has(&self, shelf: &str) -> Option<u8> {
-        if self.shelves.contains_key(shelf) { Some(1) } else { None }
+        if self.shelves.contains_key(shelf) {
+            Some(1)
+        } else {
+            None
+        }
     }
 }

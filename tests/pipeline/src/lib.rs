@@ -7,14 +7,24 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
-use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
+    LogsService, LogsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
     MetricsService, MetricsServiceServer,
 };
-use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -96,7 +106,10 @@ impl Collector {
     ) -> Self {
         let address = listener.local_addr().expect("bound");
         let received = Arc::<Mutex<Received>>::default();
-        let service = Service { received: Arc::clone(&received), answer };
+        let service = Service {
+            received: Arc::clone(&received),
+            answer,
+        };
         let scheme = if tls.is_some() { "https" } else { "http" };
         let mut server = Server::builder();
         if let Some(tls) = tls {
@@ -107,8 +120,15 @@ impl Collector {
             .add_service(TraceServiceServer::new(service.clone()).accept_compressed(gzip))
             .add_service(MetricsServiceServer::new(service.clone()).accept_compressed(gzip))
             .add_service(LogsServiceServer::new(service).accept_compressed(gzip));
-        runtime.spawn(server.serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener)));
-        Self { address, scheme, received, _runtime: runtime }
+        runtime.spawn(
+            server.serve_with_incoming(tokio_stream::wrappers::TcpListenerStream::new(listener)),
+        );
+        Self {
+            address,
+            scheme,
+            received,
+            _runtime: runtime,
+        }
     }
 
     /// Over HTTP/1.1, uncompressed bodies decoded.
@@ -139,14 +159,21 @@ impl Collector {
                     match tls {
                         None => while serve_http(&mut stream, &kept, answer).await.is_some() {},
                         Some(tls) => {
-                            let Ok(mut stream) = tls.accept(stream).await else { return };
+                            let Ok(mut stream) = tls.accept(stream).await else {
+                                return;
+                            };
                             while serve_http(&mut stream, &kept, answer).await.is_some() {}
                         }
                     }
                 });
             }
         });
-        Self { address, scheme, received, _runtime: runtime }
+        Self {
+            address,
+            scheme,
+            received,
+            _runtime: runtime,
+        }
     }
 
     /// Where to export to.
@@ -157,7 +184,10 @@ impl Collector {
     /// All spans so far.
     pub fn spans(&self) -> Vec<ReceivedSpan> {
         let received = lock(&self.received);
-        let resources = received.traces.iter().flat_map(|request| &request.resource_spans);
+        let resources = received
+            .traces
+            .iter()
+            .flat_map(|request| &request.resource_spans);
         let mut spans = Vec::new();
         for resource in resources {
             let attributes = resource.resource.clone().unwrap_or_default().attributes;
@@ -180,7 +210,10 @@ impl Collector {
     #[track_caller]
     pub fn span(&self, name: &str) -> ReceivedSpan {
         let spans = self.spans();
-        let mut named: Vec<_> = spans.iter().filter(|received| received.span.name == name).collect();
+        let mut named: Vec<_> = spans
+            .iter()
+            .filter(|received| received.span.name == name)
+            .collect();
         let names: Vec<_> = spans.iter().map(|received| &received.span.name).collect();
         assert_eq!(named.len(), 1, "spans named `{name}` among {names:?}");
         named.remove(0).clone()
@@ -189,15 +222,28 @@ impl Collector {
     /// All metrics so far.
     pub fn metrics(&self) -> Vec<Metric> {
         let received = lock(&self.received);
-        let scopes = received.metrics.iter().flat_map(|request| &request.resource_metrics);
-        scopes.flat_map(|resource| &resource.scope_metrics).flat_map(|scope| scope.metrics.clone()).collect()
+        let scopes = received
+            .metrics
+            .iter()
+            .flat_map(|request| &request.resource_metrics);
+        scopes
+            .flat_map(|resource| &resource.scope_metrics)
+            .flat_map(|scope| scope.metrics.clone())
+            .collect()
     }
 
     /// The points of a histogram with explicit bounds, with its unit, from the last export that had it.
     pub fn histogram(&self, name: &str) -> (String, Vec<HistogramDataPoint>) {
-        let metric = self.metrics().into_iter().rfind(|metric| metric.name == name);
+        let metric = self
+            .metrics()
+            .into_iter()
+            .rfind(|metric| metric.name == name);
         match metric {
-            Some(Metric { unit, data: Some(Data::Histogram(histogram)), .. }) => (unit, histogram.data_points),
+            Some(Metric {
+                unit,
+                data: Some(Data::Histogram(histogram)),
+                ..
+            }) => (unit, histogram.data_points),
             _ => (String::new(), Vec::new()),
         }
     }
@@ -205,13 +251,23 @@ impl Collector {
     /// All log records so far.
     pub fn logs(&self) -> Vec<LogRecord> {
         let received = lock(&self.received);
-        let scopes = received.logs.iter().flat_map(|request| &request.resource_logs);
-        scopes.flat_map(|resource| &resource.scope_logs).flat_map(|scope| scope.log_records.clone()).collect()
+        let scopes = received
+            .logs
+            .iter()
+            .flat_map(|request| &request.resource_logs);
+        scopes
+            .flat_map(|resource| &resource.scope_logs)
+            .flat_map(|scope| scope.log_records.clone())
+            .collect()
     }
 
     /// The values of a header, one for each request that had it.
     pub fn header(&self, name: &str) -> Vec<String> {
-        lock(&self.received).headers.iter().filter_map(|headers| headers.get(name).cloned()).collect()
+        lock(&self.received)
+            .headers
+            .iter()
+            .filter_map(|headers| headers.get(name).cloned())
+            .collect()
     }
 
     /// The paths that were asked for, over HTTP.
@@ -234,7 +290,12 @@ pub fn dead_endpoint() -> String {
 
 /// An attribute's value.
 pub fn value(attributes: &[KeyValue], key: &str) -> Option<Value> {
-    attributes.iter().find(|attribute| attribute.key == key)?.value.clone()?.value
+    attributes
+        .iter()
+        .find(|attribute| attribute.key == key)?
+        .value
+        .clone()?
+        .value
 }
 
 /// An attribute's value as text, with its type: `string:articles`, `int:3`.
@@ -248,9 +309,14 @@ pub fn typed(attributes: &[KeyValue], key: &str) -> Option<String> {
 }
 
 fn listen(port: u16) -> (tokio::runtime::Runtime, TcpListener) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build();
     let runtime = runtime.expect("threads start");
-    let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", port))).expect("a free port");
+    let listener = runtime
+        .block_on(TcpListener::bind(("127.0.0.1", port)))
+        .expect("a free port");
     (runtime, listener)
 }
 
@@ -261,16 +327,23 @@ struct Service {
 }
 
 impl Service {
-    async fn answer<T>(&self, request: Request<T>, keep: impl FnOnce(&mut Received, T)) -> Result<(), Status> {
+    async fn answer<T>(
+        &self,
+        request: Request<T>,
+        keep: impl FnOnce(&mut Received, T),
+    ) -> Result<(), Status> {
         match self.answer {
             Answer::Accept => {}
             Answer::After(delay) => tokio::time::sleep(delay).await,
             Answer::Refuse => return Err(Status::invalid_argument("refused")),
         }
         let headers = request.metadata().clone().into_headers();
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        let headers = headers.iter().map(|(name, value)| {
+            (
+                name.to_string(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
+        });
         let headers = headers.collect();
         let mut received = lock(&self.received);
         received.headers.push(headers);
@@ -285,7 +358,8 @@ impl TraceService for Service {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.answer(request, |received, request| received.traces.push(request)).await?;
+        self.answer(request, |received, request| received.traces.push(request))
+            .await?;
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
@@ -296,7 +370,8 @@ impl MetricsService for Service {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        self.answer(request, |received, request| received.metrics.push(request)).await?;
+        self.answer(request, |received, request| received.metrics.push(request))
+            .await?;
         Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
@@ -307,7 +382,8 @@ impl LogsService for Service {
         &self,
         request: Request<ExportLogsServiceRequest>,
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
-        self.answer(request, |received, request| received.logs.push(request)).await?;
+        self.answer(request, |received, request| received.logs.push(request))
+            .await?;
         Ok(Response::new(ExportLogsServiceResponse::default()))
     }
 }
@@ -327,9 +403,15 @@ async fn serve_http(
     {
         let mut received = lock(received);
         match path.as_str() {
-            "/v1/traces" => received.traces.extend(ExportTraceServiceRequest::decode(&body[..])),
-            "/v1/metrics" => received.metrics.extend(ExportMetricsServiceRequest::decode(&body[..])),
-            "/v1/logs" => received.logs.extend(ExportLogsServiceRequest::decode(&body[..])),
+            "/v1/traces" => received
+                .traces
+                .extend(ExportTraceServiceRequest::decode(&body[..])),
+            "/v1/metrics" => received
+                .metrics
+                .extend(ExportMetricsServiceRequest::decode(&body[..])),
+            "/v1/logs" => received
+                .logs
+                .extend(ExportLogsServiceRequest::decode(&body[..])),
             _ => {}
         }
         received.headers.push(headers);
@@ -338,7 +420,9 @@ async fn serve_http(
     write_http(stream, "200 OK").await
 }
 
-async fn read_http(stream: &mut (impl AsyncRead + Unpin)) -> Option<(String, HashMap<String, String>, Vec<u8>)> {
+async fn read_http(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> Option<(String, HashMap<String, String>, Vec<u8>)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);

@@ -4,7 +4,9 @@
 use std::time::{Duration, Instant};
 
 use percolate_core::db_op;
-use percolate_core::otel::{Environment, Otlp, Telemetry, TelemetryBuilder, TelemetryError, TelemetryGuard};
+use percolate_core::otel::{
+    Environment, Otlp, Telemetry, TelemetryBuilder, TelemetryError, TelemetryGuard,
+};
 use percolate_pipeline_tests::{Answer, Collector, dead_endpoint};
 
 /// Far longer than any deadline below, far shorter than a hang.
@@ -16,7 +18,9 @@ fn get(cf: &str) -> Option<usize> {
 }
 
 fn pipeline(endpoint: String) -> TelemetryBuilder {
-    Telemetry::builder().environment(Environment::empty()).otlp(Otlp::to(endpoint))
+    Telemetry::builder()
+        .environment(Environment::empty())
+        .otlp(Otlp::to(endpoint))
 }
 
 fn calls(guard: &TelemetryGuard, count: usize) {
@@ -37,12 +41,22 @@ fn assert_all_lost(guard: &TelemetryGuard, made: u64) {
 
 #[test]
 fn a_dead_collector_costs_no_more_than_the_deadline_and_its_losses_are_counted() {
-    let guard = pipeline(dead_endpoint()).build().expect("building connects to nobody");
+    let guard = pipeline(dead_endpoint())
+        .build()
+        .expect("building connects to nobody");
     calls(&guard, 10);
     let started = Instant::now();
-    let error = guard.shutdown(Duration::from_millis(500)).expect_err("nobody listens");
+    let error = guard
+        .shutdown(Duration::from_millis(500))
+        .expect_err("nobody listens");
     assert!(started.elapsed() < HANG);
-    assert!(matches!(error, TelemetryError::Timeout { .. } | TelemetryError::Export { .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            TelemetryError::Timeout { .. } | TelemetryError::Export { .. }
+        ),
+        "{error}"
+    );
     wait_until(|| guard.status().lost_spans() == 10);
     assert_all_lost(&guard, 10);
 }
@@ -50,10 +64,23 @@ fn a_dead_collector_costs_no_more_than_the_deadline_and_its_losses_are_counted()
 #[test]
 fn a_flush_against_a_slow_collector_ends_at_its_deadline_and_loses_nothing() {
     let collector = Collector::grpc(Answer::After(Duration::from_millis(600)));
-    let guard = pipeline(collector.endpoint()).build().expect("building connects to nobody");
+    let guard = pipeline(collector.endpoint())
+        .build()
+        .expect("building connects to nobody");
     calls(&guard, 5);
-    let error = guard.force_flush(Duration::from_millis(100)).expect_err("it takes longer");
-    assert!(matches!(error, TelemetryError::Timeout { operation: "flush", .. }), "{error}");
+    let error = guard
+        .force_flush(Duration::from_millis(100))
+        .expect_err("it takes longer");
+    assert!(
+        matches!(
+            error,
+            TelemetryError::Timeout {
+                operation: "flush",
+                ..
+            }
+        ),
+        "{error}"
+    );
     guard.shutdown(HANG).expect("it answers in the end");
     assert_eq!(collector.spans().len(), 5);
     assert_eq!(guard.status().lost_spans(), 0);
@@ -62,10 +89,14 @@ fn a_flush_against_a_slow_collector_ends_at_its_deadline_and_loses_nothing() {
 #[test]
 fn shutdown_gives_up_a_slow_collector_at_its_deadline() {
     let collector = Collector::grpc(Answer::After(HANG));
-    let guard = pipeline(collector.endpoint()).build().expect("building connects to nobody");
+    let guard = pipeline(collector.endpoint())
+        .build()
+        .expect("building connects to nobody");
     calls(&guard, 5);
     let started = Instant::now();
-    guard.shutdown(Duration::from_millis(300)).expect_err("it takes longer");
+    guard
+        .shutdown(Duration::from_millis(300))
+        .expect_err("it takes longer");
     assert!(started.elapsed() < HANG / 2);
     wait_until(|| guard.status().lost_spans() == 5);
     assert_all_lost(&guard, 5);
@@ -74,7 +105,9 @@ fn shutdown_gives_up_a_slow_collector_at_its_deadline() {
 #[test]
 fn what_a_collector_refuses_is_counted_as_failed() {
     let collector = Collector::grpc(Answer::Refuse);
-    let guard = pipeline(collector.endpoint()).build().expect("building connects to nobody");
+    let guard = pipeline(collector.endpoint())
+        .build()
+        .expect("building connects to nobody");
     calls(&guard, 3);
     let error = guard.force_flush(HANG).expect_err("it refuses");
     assert!(matches!(error, TelemetryError::Export { .. }), "{error}");
@@ -84,7 +117,11 @@ fn what_a_collector_refuses_is_counted_as_failed() {
     }
     let counts = guard.status().traces[0].counts.clone();
     assert_eq!((counts.failed, counts.exported), (3, 0));
-    assert!(counts.last_error.is_some_and(|error| error.contains("InvalidArgument")));
+    assert!(
+        counts
+            .last_error
+            .is_some_and(|error| error.contains("InvalidArgument"))
+    );
 }
 
 #[test]
@@ -101,28 +138,43 @@ fn other_peoples_spans_beyond_the_queue_are_dropped_and_counted_and_their_maker_
     assert!(started.elapsed() < HANG / 2);
     let counts = guard.status().traces[0].counts.clone();
     assert!(counts.dropped_queue_full >= 90, "{counts:?}");
-    guard.shutdown(Duration::from_millis(100)).expect_err("it is slow");
+    guard
+        .shutdown(Duration::from_millis(100))
+        .expect_err("it is slow");
     wait_until(|| guard.status().lost_spans() == 100);
 }
 
 #[test]
 fn spans_made_after_the_shutdown_are_counted_as_lost() {
     let collector = Collector::grpc(Answer::Accept);
-    let guard = pipeline(collector.endpoint()).build().expect("building connects to nobody");
+    let guard = pipeline(collector.endpoint())
+        .build()
+        .expect("building connects to nobody");
     guard.shutdown(HANG).expect("it answers");
     calls(&guard, 2);
     wait_until(|| guard.status().lost_spans() == 2);
-    assert!(matches!(guard.force_flush(HANG), Err(TelemetryError::AlreadyShutdown)));
-    assert!(guard.shutdown(HANG).is_ok(), "a second shutdown does nothing");
+    assert!(matches!(
+        guard.force_flush(HANG),
+        Err(TelemetryError::AlreadyShutdown)
+    ));
+    assert!(
+        guard.shutdown(HANG).is_ok(),
+        "a second shutdown does nothing"
+    );
 }
 
 #[test]
 fn a_current_thread_runtime_can_flush_and_drop_the_guard_on_its_only_thread() {
     let collector = Collector::grpc(Answer::Accept);
     let endpoint = collector.endpoint();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
-        let guard = pipeline(endpoint).build().expect("building connects to nobody");
+        let guard = pipeline(endpoint)
+            .build()
+            .expect("building connects to nobody");
         calls(&guard, 3);
         guard.force_flush(HANG).expect("it answers");
         calls(&guard, 2);
@@ -136,7 +188,9 @@ fn the_guard_outlives_the_runtime_it_was_made_in() {
     let collector = Collector::grpc(Answer::Accept);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let endpoint = collector.endpoint();
-    let guard = runtime.block_on(async { pipeline(endpoint).build() }).expect("building connects to nobody");
+    let guard = runtime
+        .block_on(async { pipeline(endpoint).build() })
+        .expect("building connects to nobody");
     runtime.block_on(async { calls(&guard, 3) });
     drop(runtime);
     calls(&guard, 4);
@@ -158,10 +212,17 @@ fn dropping_the_guard_against_a_dead_collector_takes_its_shutdown_timeout_at_mos
 fn a_collector_that_comes_back_gets_what_was_made_since() {
     let endpoint = dead_endpoint();
     let otlp = Otlp::to(endpoint.clone()).timeout(Duration::from_millis(100));
-    let guard = Telemetry::builder().environment(Environment::empty()).otlp(otlp).build().expect("connects to nobody");
+    let guard = Telemetry::builder()
+        .environment(Environment::empty())
+        .otlp(otlp)
+        .build()
+        .expect("connects to nobody");
     calls(&guard, 1);
     guard.force_flush(HANG).expect_err("nobody listens");
-    let port = endpoint.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port");
+    let port = endpoint
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse().ok())
+        .expect("a port");
     let collector = Collector::grpc_on(port, Answer::Accept);
     calls(&guard, 1);
     wait_until(|| guard.force_flush(HANG).is_ok());

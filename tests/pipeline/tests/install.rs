@@ -38,33 +38,68 @@ impl Write for Written {
 
 /// The lines of the trace whose root has this name, without times and attributes.
 fn tree(text: &str, root: &str) -> Vec<String> {
-    let trace = text.split("\n\n").find(|block| block.lines().any(|line| line.starts_with(&format!("  {root} "))));
-    let lines = trace.unwrap_or_default().lines().skip(1).filter(|line| !line.starts_with("  db."));
-    lines.map(|line| line.trim_end().chars().take(48).collect::<String>().trim_end().to_owned()).collect()
+    let trace = text.split("\n\n").find(|block| {
+        block
+            .lines()
+            .any(|line| line.starts_with(&format!("  {root} ")))
+    });
+    let lines = trace
+        .unwrap_or_default()
+        .lines()
+        .skip(1)
+        .filter(|line| !line.starts_with("  db."));
+    lines
+        .map(|line| {
+            line.trim_end()
+                .chars()
+                .take(48)
+                .collect::<String>()
+                .trim_end()
+                .to_owned()
+        })
+        .collect()
 }
 
 #[test]
 fn one_pipeline_at_a_time_serves_the_whole_process() {
     let messages = Written::default();
     let for_fmt = messages.clone();
-    let fmt = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || for_fmt.clone());
+    let fmt = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(move || for_fmt.clone());
     #[expect(
         clippy::redundant_closure_for_method_calls,
         reason = "the method alone is not general enough for the filter"
     )]
-    let events = fmt.with_filter(tracing_subscriber::filter::filter_fn(|metadata| metadata.is_event()));
+    let events = fmt.with_filter(tracing_subscriber::filter::filter_fn(|metadata| {
+        metadata.is_event()
+    }));
     // The layer comes first: it finds the pipeline that is installed later.
-    let subscriber = tracing_subscriber::registry().with(Telemetry::layer()).with(events);
+    let subscriber = tracing_subscriber::registry()
+        .with(Telemetry::layer())
+        .with(events);
     tracing::subscriber::set_global_default(subscriber).expect("nobody else is here");
     tracing::info_span!("before").in_scope(|| get("articles"));
 
     let written = Written::default();
-    let environment: Environment =
-        [("OTEL_BSP_SCHEDULE_DELAY", "soon"), ("OTEL_PROPAGATORS", "tracecontext")].into_iter().collect();
-    let guard = Telemetry::builder().environment(environment).console_writer(written.clone()).install();
+    let environment: Environment = [
+        ("OTEL_BSP_SCHEDULE_DELAY", "soon"),
+        ("OTEL_PROPAGATORS", "tracecontext"),
+    ]
+    .into_iter()
+    .collect();
+    let guard = Telemetry::builder()
+        .environment(environment)
+        .console_writer(written.clone())
+        .install();
     let guard = guard.expect("it is the first");
-    let second = Telemetry::builder().environment(Environment::empty()).install();
-    assert!(matches!(second, Err(TelemetryError::AlreadyInstalled)), "{second:?}");
+    let second = Telemetry::builder()
+        .environment(Environment::empty())
+        .install();
+    assert!(
+        matches!(second, Err(TelemetryError::AlreadyInstalled)),
+        "{second:?}"
+    );
 
     // Our calls, `tracing` spans and spans of the OpenTelemetry API in one trace, on other threads too.
     std::thread::spawn(|| {
@@ -76,15 +111,28 @@ fn one_pipeline_at_a_time_serves_the_whole_process() {
     })
     .join()
     .expect("nothing panics");
-    guard.force_flush(SOON).expect("the console takes everything");
+    guard
+        .force_flush(SOON)
+        .expect("the console takes everything");
     let text = written.text();
-    let expected = ["  request", "  ├─ get articles", "  └─ by hand", "     └─ get authors"];
+    let expected = [
+        "  request",
+        "  ├─ get articles",
+        "  └─ by hand",
+        "     └─ get authors",
+    ];
     assert_eq!(tree(&text, "request"), expected, "{text}");
-    assert!(!text.contains("before"), "nothing is exported before the installation: {text}");
+    assert!(
+        !text.contains("before"),
+        "nothing is exported before the installation: {text}"
+    );
     assert!(text.contains("user=7"), "{text}");
 
     // The table, once.
-    let table: Vec<_> = text.lines().filter(|line| line.starts_with("get ")).collect();
+    let table: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("get "))
+        .collect();
     assert_eq!(table.len(), 2, "{text}");
     assert!(text.contains("operation  collection  count"), "{text}");
 
@@ -93,12 +141,19 @@ fn one_pipeline_at_a_time_serves_the_whole_process() {
     assert_eq!(status.lost_spans(), 0);
     assert_eq!(status.traces[0].to, "console");
     assert_eq!(status.warnings.len(), 1);
-    let complaint = "OTEL_BSP_SCHEDULE_DELAY: `soon` is not a whole number of milliseconds; ignored";
-    assert_eq!(messages.text().matches(complaint).count(), 1, "{}", messages.text());
+    let complaint =
+        "OTEL_BSP_SCHEDULE_DELAY: `soon` is not a whole number of milliseconds; ignored";
+    assert_eq!(
+        messages.text().matches(complaint).count(),
+        1,
+        "{}",
+        messages.text()
+    );
     assert!(!messages.text().contains("no layer"), "{}", messages.text());
 
-    let fields =
-        global::get_text_map_propagator(|propagator| propagator.fields().map(str::to_owned).collect::<Vec<_>>());
+    let fields = global::get_text_map_propagator(|propagator| {
+        propagator.fields().map(str::to_owned).collect::<Vec<_>>()
+    });
     assert_eq!(fields, ["traceparent", "tracestate"]);
 
     guard.shutdown(SOON).expect("the console takes everything");
@@ -117,20 +172,37 @@ fn one_pipeline_at_a_time_serves_the_whole_process() {
     let guard = guard.expect("the first is gone");
     tracing::info_span!("again").in_scope(|| get("articles"));
     drop(guard);
-    assert_eq!(tree(&written.text(), "again"), ["  again", "  └─ get articles"], "{}", written.text());
-    assert!(!written.text().contains("operation  "), "{}", written.text());
+    assert_eq!(
+        tree(&written.text(), "again"),
+        ["  again", "  └─ get articles"],
+        "{}",
+        written.text()
+    );
+    assert!(
+        !written.text().contains("operation  "),
+        "{}",
+        written.text()
+    );
 
     // Switched off, propagation stays.
     let off: Environment = [("OTEL_SDK_DISABLED", "TRUE")].into_iter().collect();
-    let guard = Telemetry::builder().environment(off).install().expect("the second is gone");
+    let guard = Telemetry::builder()
+        .environment(off)
+        .install()
+        .expect("the second is gone");
     tracing::info_span!("off").in_scope(|| get("articles"));
     assert!(guard.status().disabled);
     assert_eq!(guard.status().traces, []);
     let mut headers = std::collections::HashMap::new();
     let remote = global::get_text_map_propagator(|propagator| {
-        let carrier = [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")];
-        let carrier: std::collections::HashMap<String, String> =
-            carrier.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let carrier = [(
+            "traceparent",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        )];
+        let carrier: std::collections::HashMap<String, String> = carrier
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
         propagator.extract_with_context(&Context::new(), &carrier)
     });
     global::get_text_map_propagator(|propagator| propagator.inject_context(&remote, &mut headers));

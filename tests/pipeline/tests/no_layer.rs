@@ -47,7 +47,10 @@ impl<S: Subscriber> Layer<S> for Asked {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        self.0.fetch_add(usize::from(metadata.target() == "somebody"), Ordering::Relaxed);
+        self.0.fetch_add(
+            usize::from(metadata.target() == "somebody"),
+            Ordering::Relaxed,
+        );
         true
     }
 }
@@ -56,22 +59,44 @@ impl<S: Subscriber> Layer<S> for Asked {
 fn a_subscriber_without_our_layer_is_told_once() {
     let messages = Written::default();
     let for_fmt = messages.clone();
-    let fmt = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || for_fmt.clone());
+    let fmt = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(move || for_fmt.clone());
     let asked = Asked::default();
     let subscriber = tracing_subscriber::registry().with(fmt).with(asked.clone());
     tracing::subscriber::set_global_default(subscriber).expect("nobody else is here");
     let written = Written::default();
-    let guard = Telemetry::builder().environment(Environment::empty()).console_writer(written.clone()).install();
+    let guard = Telemetry::builder()
+        .environment(Environment::empty())
+        .console_writer(written.clone())
+        .install();
     let guard = guard.expect("it is the first");
     tracing::info_span!("request").in_scope(|| get("articles"));
-    guard.force_flush(Duration::from_secs(20)).expect("the console takes everything");
+    guard
+        .force_flush(Duration::from_secs(20))
+        .expect("the console takes everything");
     for _ in 0..10 {
         tracing::info!(target: "somebody", "event");
     }
-    assert_eq!(asked.0.load(Ordering::Relaxed), 0, "a second dispatcher makes `tracing` ask for every event");
-    guard.shutdown(Duration::from_secs(20)).expect("the console takes everything");
+    assert_eq!(
+        asked.0.load(Ordering::Relaxed),
+        0,
+        "a second dispatcher makes `tracing` ask for every event"
+    );
+    guard
+        .shutdown(Duration::from_secs(20))
+        .expect("the console takes everything");
     assert!(!guard.status().layer_in_subscriber);
-    assert_eq!(messages.text().matches("Telemetry::layer()").count(), 1, "{}", messages.text());
-    assert!(written.text().contains("get articles"), "{}", written.text());
+    assert_eq!(
+        messages.text().matches("Telemetry::layer()").count(),
+        1,
+        "{}",
+        messages.text()
+    );
+    assert!(
+        written.text().contains("get articles"),
+        "{}",
+        written.text()
+    );
     assert!(!written.text().contains("request"), "{}", written.text());
 }

@@ -9,8 +9,8 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 use percolate_core::otel::{
-    Environment, Otlp, OtlpCompression, OtlpProtocol, Sampler, Telemetry, TelemetryBuilder, TelemetryGuard,
-    TraceContext, attach_trace_context,
+    Environment, Otlp, OtlpCompression, OtlpProtocol, Sampler, Telemetry, TelemetryBuilder,
+    TelemetryGuard, TraceContext, attach_trace_context,
 };
 use percolate_core::{background_job, db_op};
 use percolate_pipeline_tests::{Answer, Collector, typed};
@@ -25,7 +25,10 @@ fn get(cf: &str, found: bool) -> Result<Option<Vec<u8>>, std::io::Error> {
 
 #[db_op(put, cf)]
 fn put_busy(cf: &str) -> Result<(), std::io::Error> {
-    Err(std::io::Error::new(std::io::ErrorKind::ResourceBusy, cf.to_owned()))
+    Err(std::io::Error::new(
+        std::io::ErrorKind::ResourceBusy,
+        cf.to_owned(),
+    ))
 }
 
 #[background_job(index.key.rebuild, target = "all", batch_size = |n| *n)]
@@ -36,7 +39,10 @@ fn rebuild(found: bool) -> usize {
 
 /// A pipeline that knows nothing of the environment the tests run in.
 fn pipeline(otlp: Otlp) -> TelemetryBuilder {
-    Telemetry::builder().environment(Environment::empty()).service_name("shop").otlp(otlp)
+    Telemetry::builder()
+        .environment(Environment::empty())
+        .service_name("shop")
+        .otlp(otlp)
 }
 
 fn build(builder: TelemetryBuilder) -> TelemetryGuard {
@@ -65,22 +71,40 @@ fn an_annotated_call_arrives_with_its_name_kind_and_typed_attributes() {
     let of_get = |key| typed(&get.span.attributes, key);
     assert_eq!(of_get("db.system.name").as_deref(), Some("string:rocksdb"));
     assert_eq!(of_get("db.operation.name").as_deref(), Some("string:get"));
-    assert_eq!(of_get("db.collection.name").as_deref(), Some("string:articles"));
+    assert_eq!(
+        of_get("db.collection.name").as_deref(),
+        Some("string:articles")
+    );
     assert_eq!(of_get("db.namespace").as_deref(), Some("string:demo"));
-    assert_eq!(of_get("db.response.returned_rows").as_deref(), Some("int:1"));
+    assert_eq!(
+        of_get("db.response.returned_rows").as_deref(),
+        Some("int:1")
+    );
     assert_eq!(of_get("error.type"), None);
     assert_eq!(get.span.status, Some(Status::default()), "unset on success");
     let of_job = |key| typed(&job.span.attributes, key);
-    assert_eq!(of_job("job.type").as_deref(), Some("string:index.key.rebuild"));
+    assert_eq!(
+        of_job("job.type").as_deref(),
+        Some("string:index.key.rebuild")
+    );
     assert_eq!(of_job("job.target").as_deref(), Some("string:all"));
     assert_eq!(of_job("job.batch_size").as_deref(), Some("int:2"));
     assert_eq!(of_job("job.status").as_deref(), Some("string:success"));
     assert!(of_job("job.duration_ms").is_some_and(|value| value.starts_with("int:")));
 
     assert_eq!(get.scope.name, "percolate");
-    assert_eq!(typed(&get.resource, "service.name").as_deref(), Some("string:shop"));
-    assert_eq!(typed(&get.resource, "process.pid"), Some(format!("int:{}", std::process::id())));
-    assert_eq!(typed(&get.resource, "telemetry.sdk.language").as_deref(), Some("string:rust"));
+    assert_eq!(
+        typed(&get.resource, "service.name").as_deref(),
+        Some("string:shop")
+    );
+    assert_eq!(
+        typed(&get.resource, "process.pid"),
+        Some(format!("int:{}", std::process::id()))
+    );
+    assert_eq!(
+        typed(&get.resource, "telemetry.sdk.language").as_deref(),
+        Some("string:rust")
+    );
 }
 
 #[test]
@@ -92,8 +116,13 @@ fn a_failed_call_arrives_with_status_and_error_type() {
     drop(scope);
     guard.shutdown(SOON).expect("the collector answers");
     let put = collector.span("put articles");
-    assert_eq!(put.span.status.clone().map(|status| status.code()), Some(StatusCode::Error));
-    assert!(typed(&put.span.attributes, "error.type").is_some_and(|value| value.starts_with("string:")));
+    assert_eq!(
+        put.span.status.clone().map(|status| status.code()),
+        Some(StatusCode::Error)
+    );
+    assert!(
+        typed(&put.span.attributes, "error.type").is_some_and(|value| value.starts_with("string:"))
+    );
 }
 
 #[test]
@@ -110,11 +139,23 @@ fn the_duration_histogram_arrives_in_seconds_with_the_storage_bounds() {
     assert_eq!(unit, "s");
     assert_eq!(points.len(), 1, "one series: {points:?}");
     assert_eq!(points[0].count, 3);
-    assert_eq!(points[0].explicit_bounds, percolate_core::otel::STORAGE_BOUNDS);
-    assert!(points[0].sum.is_some_and(|sum| sum > 0.0 && sum < 1.0), "{points:?}");
+    assert_eq!(
+        points[0].explicit_bounds,
+        percolate_core::otel::STORAGE_BOUNDS
+    );
+    assert!(
+        points[0].sum.is_some_and(|sum| sum > 0.0 && sum < 1.0),
+        "{points:?}"
+    );
     let attribute = |key| typed(&points[0].attributes, key);
-    assert_eq!(attribute("db.operation.name").as_deref(), Some("string:get"));
-    assert_eq!(attribute("db.collection.name").as_deref(), Some("string:articles"));
+    assert_eq!(
+        attribute("db.operation.name").as_deref(),
+        Some("string:get")
+    );
+    assert_eq!(
+        attribute("db.collection.name").as_deref(),
+        Some("string:articles")
+    );
     assert_eq!(attribute("error.type"), None);
 }
 
@@ -129,15 +170,22 @@ fn buckets_are_those_that_were_chosen() {
         get("articles", true).expect("found");
         drop(scope);
         guard.shutdown(SOON).expect("the collector answers");
-        let duration = collector.metrics().into_iter().find(|metric| metric.name == "db.client.operation.duration");
+        let duration = collector
+            .metrics()
+            .into_iter()
+            .find(|metric| metric.name == "db.client.operation.duration");
         duration.and_then(|metric| metric.data)
     };
     match data(HistogramBuckets::Advised) {
-        Some(Data::Histogram(histogram)) => assert_eq!(histogram.data_points[0].explicit_bounds, ADVISED_BOUNDS),
+        Some(Data::Histogram(histogram)) => {
+            assert_eq!(histogram.data_points[0].explicit_bounds, ADVISED_BOUNDS)
+        }
         other => panic!("explicit buckets: {other:?}"),
     }
     match data(HistogramBuckets::Exponential) {
-        Some(Data::ExponentialHistogram(histogram)) => assert_eq!(histogram.data_points[0].count, 1),
+        Some(Data::ExponentialHistogram(histogram)) => {
+            assert_eq!(histogram.data_points[0].count, 1)
+        }
         other => panic!("exponential buckets: {other:?}"),
     }
 }
@@ -154,7 +202,10 @@ fn delta_temporality_counts_since_the_last_export() {
         }
         drop(scope);
         guard.force_flush(SOON).expect("the collector answers");
-        assert_eq!(collector.histogram("db.client.operation.duration").1[0].count, calls);
+        assert_eq!(
+            collector.histogram("db.client.operation.duration").1[0].count,
+            calls
+        );
     }
 }
 
@@ -163,7 +214,13 @@ fn a_remote_parent_is_the_parent_that_arrives() {
     let collector = Collector::grpc(Answer::Accept);
     let guard = build(pipeline(Otlp::to(collector.endpoint())));
     let scope = guard.enter();
-    let headers = [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), ("tracestate", "a=b")];
+    let headers = [
+        (
+            "traceparent",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ),
+        ("tracestate", "a=b"),
+    ];
     let context: TraceContext = headers.into_iter().collect();
     let attached = attach_trace_context(Some(context));
     get("articles", true).expect("found");
@@ -171,7 +228,10 @@ fn a_remote_parent_is_the_parent_that_arrives() {
     drop(scope);
     guard.shutdown(SOON).expect("the collector answers");
     let get = collector.span("get articles").span;
-    assert_eq!(get.trace_id, 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128.to_be_bytes());
+    assert_eq!(
+        get.trace_id,
+        0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128.to_be_bytes()
+    );
     assert_eq!(get.parent_span_id, 0x00f0_67aa_0ba9_02b7_u64.to_be_bytes());
     assert_eq!(get.trace_state, "a=b");
 }
@@ -192,33 +252,64 @@ fn other_peoples_tracing_spans_nest_with_ours_in_both_directions_and_nothing_com
         tracing::info_span!("request").in_scope(|| scan("articles"));
     });
     guard.shutdown(SOON).expect("the collector answers");
-    let (request, scan, decode) =
-        (collector.span("request").span, collector.span("scan articles").span, collector.span("decode").span);
+    let (request, scan, decode) = (
+        collector.span("request").span,
+        collector.span("scan articles").span,
+        collector.span("decode").span,
+    );
     assert_eq!(scan.parent_span_id, request.span_id);
     assert_eq!(decode.parent_span_id, scan.span_id);
     assert_eq!(decode.trace_id, request.trace_id);
     assert_eq!(collector.spans().len(), 3);
-    let keys: Vec<_> = request.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
-    assert_eq!(keys, Vec::<&str>::new(), "tracing-opentelemetry's own attributes are off");
+    let keys: Vec<_> = request
+        .attributes
+        .iter()
+        .map(|attribute| attribute.key.as_str())
+        .collect();
+    assert_eq!(
+        keys,
+        Vec::<&str>::new(),
+        "tracing-opentelemetry's own attributes are off"
+    );
 }
 
 #[test]
 fn http_gets_the_same_spans_on_its_own_paths() {
     let collector = Collector::http(Answer::Accept);
-    let otlp = Otlp::to(collector.endpoint()).protocol(OtlpProtocol::HttpProtobuf).header("x-team", "storage");
+    let otlp = Otlp::to(collector.endpoint())
+        .protocol(OtlpProtocol::HttpProtobuf)
+        .header("x-team", "storage");
     let guard = build(pipeline(otlp));
     let scope = guard.enter();
     get("articles", true).expect("found");
     drop(scope);
     guard.shutdown(SOON).expect("the collector answers");
-    assert_eq!(typed(&collector.span("get articles").span.attributes, "db.namespace").as_deref(), Some("string:demo"));
-    assert_eq!(collector.histogram("db.client.operation.duration").1.len(), 1);
+    assert_eq!(
+        typed(
+            &collector.span("get articles").span.attributes,
+            "db.namespace"
+        )
+        .as_deref(),
+        Some("string:demo")
+    );
+    assert_eq!(
+        collector.histogram("db.client.operation.duration").1.len(),
+        1
+    );
     let mut paths = collector.paths();
     paths.sort();
     paths.dedup();
     assert_eq!(paths, ["/v1/metrics", "/v1/traces"]);
-    assert!(collector.header("x-team").iter().all(|team| team == "storage"));
-    assert_eq!(collector.header("content-type")[0], "application/x-protobuf");
+    assert!(
+        collector
+            .header("x-team")
+            .iter()
+            .all(|team| team == "storage")
+    );
+    assert_eq!(
+        collector.header("content-type")[0],
+        "application/x-protobuf"
+    );
 }
 
 #[test]
@@ -231,7 +322,10 @@ fn the_environment_alone_decides_where_and_how_to_export() {
         ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-signal=traces"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
         ("OTEL_SERVICE_NAME", "from-env"),
-        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test,service.name=ignored"),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "deployment.environment.name=test,service.name=ignored",
+        ),
     ]
     .into_iter()
     .collect();
@@ -241,11 +335,30 @@ fn the_environment_alone_decides_where_and_how_to_export() {
     drop(scope);
     guard.shutdown(SOON).expect("the collector answers");
     let get = collector.span("get articles");
-    assert_eq!(typed(&get.resource, "service.name").as_deref(), Some("string:from-env"));
-    assert_eq!(typed(&get.resource, "deployment.environment.name").as_deref(), Some("string:test"));
-    assert_eq!(collector.header("x-signal"), ["traces"], "only on the signal it is for");
-    assert_eq!(collector.header("authorization"), ["Bearer abc"], "the signal's headers replace the general ones");
-    assert!(collector.header("grpc-encoding").iter().all(|encoding| encoding == "gzip"));
+    assert_eq!(
+        typed(&get.resource, "service.name").as_deref(),
+        Some("string:from-env")
+    );
+    assert_eq!(
+        typed(&get.resource, "deployment.environment.name").as_deref(),
+        Some("string:test")
+    );
+    assert_eq!(
+        collector.header("x-signal"),
+        ["traces"],
+        "only on the signal it is for"
+    );
+    assert_eq!(
+        collector.header("authorization"),
+        ["Bearer abc"],
+        "the signal's headers replace the general ones"
+    );
+    assert!(
+        collector
+            .header("grpc-encoding")
+            .iter()
+            .all(|encoding| encoding == "gzip")
+    );
     assert_eq!(guard.status().warnings, []);
 }
 
@@ -272,10 +385,16 @@ fn events_become_log_records_with_the_ids_of_the_call_they_were_made_in() {
         let merge = collector.span("merge articles").span;
         let logs = collector.logs();
         assert_eq!(logs.len(), 1, "{logs:?}");
-        assert_eq!((&logs[0].trace_id, &logs[0].span_id), (&merge.trace_id, &merge.span_id));
+        assert_eq!(
+            (&logs[0].trace_id, &logs[0].span_id),
+            (&merge.trace_id, &merge.span_id)
+        );
         assert_eq!(logs[0].event_name, "merge.slow");
         assert_eq!(logs[0].severity_text, "WARN");
-        assert_eq!(typed(&logs[0].attributes, "attempts").as_deref(), Some("int:3"));
+        assert_eq!(
+            typed(&logs[0].attributes, "attempts").as_deref(),
+            Some("int:3")
+        );
         assert_eq!(guard.status().logs[0].counts.exported, 1);
     }
 }
@@ -292,7 +411,10 @@ fn an_unsampled_root_exports_nothing_but_its_metrics() {
     });
     guard.shutdown(SOON).expect("the collector answers");
     assert_eq!(collector.spans().len(), 0);
-    assert_eq!(collector.histogram("db.client.operation.duration").1[0].count, 1);
+    assert_eq!(
+        collector.histogram("db.client.operation.duration").1[0].count,
+        1
+    );
 }
 
 /// Records everything but roots of this name.
@@ -309,8 +431,16 @@ impl ShouldSample for AllBut {
         _: &[opentelemetry::KeyValue],
         _: &[opentelemetry::trace::Link],
     ) -> SamplingResult {
-        let decision = if name == self.0 { SamplingDecision::Drop } else { SamplingDecision::RecordAndSample };
-        SamplingResult { decision, attributes: Vec::new(), trace_state: opentelemetry::trace::TraceState::default() }
+        let decision = if name == self.0 {
+            SamplingDecision::Drop
+        } else {
+            SamplingDecision::RecordAndSample
+        };
+        SamplingResult {
+            decision,
+            attributes: Vec::new(),
+            trace_state: opentelemetry::trace::TraceState::default(),
+        }
     }
 }
 
@@ -330,13 +460,20 @@ fn other_peoples_spans_inside_a_refused_root_are_no_roots_of_their_own() {
         tracing::info_span!("request").in_scope(|| scan("authors"));
     });
     guard.shutdown(SOON).expect("the collector answers");
-    let mut names: Vec<_> = collector.spans().into_iter().map(|received| received.span.name).collect();
+    let mut names: Vec<_> = collector
+        .spans()
+        .into_iter()
+        .map(|received| received.span.name)
+        .collect();
     names.sort();
     assert_eq!(names, ["decode", "request", "scan authors"]);
 }
 
 mod tls {
-    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa,
+        KeyPair,
+    };
     use tokio_rustls::rustls::pki_types::pem::PemObject as _;
     use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
     use tokio_rustls::rustls::server::WebPkiClientVerifier;
@@ -356,28 +493,41 @@ mod tls {
 
     /// The same certificates for a collector over HTTP, which asks for ours too.
     fn http_server(authority: &str, certificate: &str, key: &str) -> Arc<ServerConfig> {
-        let der = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate");
+        let der =
+            |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate");
         let mut roots = RootCertStore::empty();
         roots.add(der(authority)).expect("an authority");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+                .build();
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let config = config.expect("versions").with_client_cert_verifier(verifier.expect("an authority"));
-        Arc::new(config.with_single_cert(vec![der(certificate)], key).expect("they belong together"))
+        let config =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config
+            .expect("versions")
+            .with_client_cert_verifier(verifier.expect("an authority"));
+        Arc::new(
+            config
+                .with_single_cert(vec![der(certificate)], key)
+                .expect("they belong together"),
+        )
     }
 
     /// An authority, the collector's certificate and ours.
     fn files() -> Files {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority =
-            CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("signs itself");
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key"))
+            .expect("signs itself");
         let signed = |purpose| {
             let key = KeyPair::generate().expect("a key");
             let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
             params.extended_key_usages = vec![purpose];
-            (params.signed_by(&key, &authority).expect("is signed").pem(), key.serialize_pem())
+            (
+                params.signed_by(&key, &authority).expect("is signed").pem(),
+                key.serialize_pem(),
+            )
         };
         let (server_certificate, server_key) = signed(ExtendedKeyUsagePurpose::ServerAuth);
         let (certificate, key) = signed(ExtendedKeyUsagePurpose::ClientAuth);
@@ -403,11 +553,19 @@ mod tls {
     fn a_collector_that_asks_for_our_certificate_gets_it() {
         let files = files();
         let both = [
-            (Collector::grpc_with(Answer::Accept, Some(files.server.clone())), OtlpProtocol::Grpc),
-            (Collector::http_with(Answer::Accept, Some(Arc::clone(&files.http_server))), OtlpProtocol::HttpProtobuf),
+            (
+                Collector::grpc_with(Answer::Accept, Some(files.server.clone())),
+                OtlpProtocol::Grpc,
+            ),
+            (
+                Collector::http_with(Answer::Accept, Some(Arc::clone(&files.http_server))),
+                OtlpProtocol::HttpProtobuf,
+            ),
         ];
         for (collector, protocol) in both {
-            let otlp = Otlp::to(collector.endpoint()).protocol(protocol).certificate(&files.authority);
+            let otlp = Otlp::to(collector.endpoint())
+                .protocol(protocol)
+                .certificate(&files.authority);
             let guard = build(pipeline(otlp.identity(&files.certificate, &files.key)));
             let scope = guard.enter();
             get("articles", true).expect("found");
@@ -421,11 +579,15 @@ mod tls {
     fn a_collector_nobody_vouches_for_gets_nothing() {
         let files = files();
         let collector = Collector::grpc_with(Answer::Accept, Some(files.server));
-        let guard = build(pipeline(Otlp::to(collector.endpoint()).timeout(Duration::from_millis(300))));
+        let guard = build(pipeline(
+            Otlp::to(collector.endpoint()).timeout(Duration::from_millis(300)),
+        ));
         let scope = guard.enter();
         get("articles", true).expect("found");
         drop(scope);
-        guard.shutdown(SOON).expect_err("its certificate is unknown");
+        guard
+            .shutdown(SOON)
+            .expect_err("its certificate is unknown");
         assert_eq!(collector.spans().len(), 0);
         assert_eq!(guard.status().traces[0].counts.failed, 1);
     }
@@ -433,8 +595,13 @@ mod tls {
     #[test]
     fn a_certificate_that_cannot_be_read_is_an_error_at_once() {
         for protocol in [OtlpProtocol::Grpc, OtlpProtocol::HttpProtobuf] {
-            let otlp = Otlp::to("https://collector.example").protocol(protocol).certificate("/nonexistent/ca.pem");
-            let error = pipeline(otlp).build().expect_err("there is no such file").to_string();
+            let otlp = Otlp::to("https://collector.example")
+                .protocol(protocol)
+                .certificate("/nonexistent/ca.pem");
+            let error = pipeline(otlp)
+                .build()
+                .expect_err("there is no such file")
+                .to_string();
             assert!(error.contains("/nonexistent/ca.pem"), "{error}");
         }
     }

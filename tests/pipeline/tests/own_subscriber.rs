@@ -8,12 +8,20 @@ use percolate_pipeline_tests::{Answer, Collector};
 #[test]
 fn one_line_exports_other_peoples_spans_too() {
     let collector = Collector::grpc(Answer::Accept);
-    let builder = Telemetry::builder().environment(Environment::empty()).otlp(Otlp::to(collector.endpoint()));
+    let builder = Telemetry::builder()
+        .environment(Environment::empty())
+        .otlp(Otlp::to(collector.endpoint()));
     let guard = builder.install().expect("it is the first");
     assert!(guard.status().layer_in_subscriber);
     tracing::info_span!("request").in_scope(|| tracing::info!("hello"));
     tracing::debug_span!("too detailed").in_scope(|| {});
-    guard.shutdown(Duration::from_secs(20)).expect("the collector answers");
-    let names: Vec<_> = collector.spans().into_iter().map(|received| received.span.name).collect();
+    guard
+        .shutdown(Duration::from_secs(20))
+        .expect("the collector answers");
+    let names: Vec<_> = collector
+        .spans()
+        .into_iter()
+        .map(|received| received.span.name)
+        .collect();
     assert_eq!(names, ["request"], "and nothing of the exporter's own");
 }

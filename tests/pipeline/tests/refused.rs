@@ -2,7 +2,9 @@
 //! one trace id of a root that nobody did.
 
 use percolate_core::background_job;
-use percolate_core::otel::{Environment, Otlp, Sampler, Telemetry, TraceContext, TraceParent, attach_trace_context};
+use percolate_core::otel::{
+    Environment, Otlp, Sampler, Telemetry, TraceContext, TraceParent, attach_trace_context,
+};
 use percolate_pipeline_tests::{Answer, Collector};
 use tracing::info_span;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -30,7 +32,9 @@ fn in_a_refusing_pipeline(body: impl FnOnce()) {
     let scope = guard.enter();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(guard.layer()), body);
     drop(scope);
-    guard.shutdown(std::time::Duration::from_secs(20)).expect("the collector answers");
+    guard
+        .shutdown(std::time::Duration::from_secs(20))
+        .expect("the collector answers");
     assert_eq!(collector.spans().len(), 0);
 }
 
@@ -38,8 +42,12 @@ fn in_a_refusing_pipeline(body: impl FnOnce()) {
 fn the_ids_of_a_refused_caller_go_out_of_every_depth() {
     in_a_refusing_pipeline(|| {
         let _guard = attach_trace_context(REFUSED.parse().ok());
-        let sent = info_span!("request").in_scope(|| build(|| info_span!("call").in_scope(outgoing)));
-        assert_eq!(sent.map(|parent| parent.to_string()).as_deref(), Some(REFUSED));
+        let sent =
+            info_span!("request").in_scope(|| build(|| info_span!("call").in_scope(outgoing)));
+        assert_eq!(
+            sent.map(|parent| parent.to_string()).as_deref(),
+            Some(REFUSED)
+        );
     });
 }
 
@@ -59,7 +67,9 @@ fn a_refused_root_has_one_trace_id_at_every_depth() {
 fn another_root_inside_a_refused_trace_is_decided_by_itself() {
     in_a_refusing_pipeline(|| {
         let _guard = attach_trace_context(REFUSED.parse().ok());
-        let own = info_span!(parent: None, "housekeeping").in_scope(outgoing).expect("the decision is told");
+        let own = info_span!(parent: None, "housekeeping")
+            .in_scope(outgoing)
+            .expect("the decision is told");
         assert_ne!(own.to_string(), REFUSED);
         assert!(!own.is_sampled());
     });

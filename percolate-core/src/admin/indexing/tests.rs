@@ -10,8 +10,14 @@ use super::*;
 fn temporary(entities: usize) -> (tempfile::TempDir, Database) {
     let dir = tempfile::tempdir().unwrap();
     let db = Database::open(dir.path()).unwrap();
-    db.register_schema("articles", &json!({ "key_field": "slug", "indexed_fields": ["year"] })).unwrap();
-    let data: Vec<_> = (0..entities).map(|n| json!({ "slug": n.to_string(), "year": n % 7 })).collect();
+    db.register_schema(
+        "articles",
+        &json!({ "key_field": "slug", "indexed_fields": ["year"] }),
+    )
+    .unwrap();
+    let data: Vec<_> = (0..entities)
+        .map(|n| json!({ "slug": n.to_string(), "year": n % 7 }))
+        .collect();
     db.insert_batch("articles", &data).unwrap();
     (dir, db)
 }
@@ -30,10 +36,32 @@ fn a_lost_index_is_made_anew() {
     clear(&db, FIELD_INDEX);
     assert_eq!(db.lookup("articles", "3").unwrap(), None);
     let found = db.indexes().verify().unwrap();
-    assert_eq!(found, IndexReport { entities: 20, missing: 40, stale: 0, ..IndexReport::default() });
+    assert_eq!(
+        found,
+        IndexReport {
+            entities: 20,
+            missing: 40,
+            stale: 0,
+            ..IndexReport::default()
+        }
+    );
     let report = db.indexes().page_size(3).rebuild_key_index().unwrap();
-    assert_eq!(report, IndexReport { entities: 20, missing: 20, stale: 0, ..IndexReport::default() });
-    assert_eq!(db.indexes().rebuild_field_indexes("articles").unwrap().missing, 20);
+    assert_eq!(
+        report,
+        IndexReport {
+            entities: 20,
+            missing: 20,
+            stale: 0,
+            ..IndexReport::default()
+        }
+    );
+    assert_eq!(
+        db.indexes()
+            .rebuild_field_indexes("articles")
+            .unwrap()
+            .missing,
+        20
+    );
     assert!(db.indexes().verify().unwrap().is_clean());
     assert!(db.lookup("articles", "3").unwrap().is_some());
 }
@@ -45,9 +73,21 @@ fn entries_that_belong_to_nothing_are_removed() {
     let stranger = Uuid::from_u128(1);
     let key = keys::key_index_key("default", "articles", "no such");
     storage.put(KEY_INDEX, &key, stranger.as_bytes()).unwrap();
-    storage.put(KEY_INDEX, keys::key_index_key("default", "articles", "malformed"), b"short").unwrap();
+    storage
+        .put(
+            KEY_INDEX,
+            keys::key_index_key("default", "articles", "malformed"),
+            b"short",
+        )
+        .unwrap();
     let value = keys::FieldValue::Integer(9);
-    storage.put(FIELD_INDEX, keys::field_index_key("default", "articles", "year", &value, stranger), b"").unwrap();
+    storage
+        .put(
+            FIELD_INDEX,
+            keys::field_index_key("default", "articles", "year", &value, stranger),
+            b"",
+        )
+        .unwrap();
     assert_eq!(db.indexes().verify().unwrap().stale, 3);
     assert_eq!(db.indexes().rebuild_all().unwrap().stale, 3);
     assert!(db.indexes().verify().unwrap().is_clean());
@@ -58,7 +98,9 @@ fn entries_that_belong_to_nothing_are_removed() {
 fn another_tenants_index_is_left_alone() {
     let (_dir, db) = temporary(3);
     let other = db.for_tenant("other");
-    other.register_schema("articles", &json!({ "key_field": "slug" })).unwrap();
+    other
+        .register_schema("articles", &json!({ "key_field": "slug" }))
+        .unwrap();
     other.insert("articles", &json!({ "slug": "x" })).unwrap();
     clear(&db, KEY_INDEX);
     db.indexes().rebuild_all().unwrap();
@@ -69,10 +111,24 @@ fn another_tenants_index_is_left_alone() {
 #[test]
 fn an_unreadable_entity_makes_the_rebuild_partial_and_stops_nothing() {
     let (_dir, db) = temporary(4);
-    db.storage().put(ENTITIES, keys::entity_key("default", "articles", Uuid::from_u128(7)), b"garbage").unwrap();
+    db.storage()
+        .put(
+            ENTITIES,
+            keys::entity_key("default", "articles", Uuid::from_u128(7)),
+            b"garbage",
+        )
+        .unwrap();
     clear(&db, KEY_INDEX);
     let report = db.indexes().rebuild_key_index().unwrap();
-    assert_eq!(report, IndexReport { entities: 5, missing: 4, failed: 1, ..IndexReport::default() });
+    assert_eq!(
+        report,
+        IndexReport {
+            entities: 5,
+            missing: 4,
+            failed: 1,
+            ..IndexReport::default()
+        }
+    );
     assert!(report.is_partial());
 }
 
@@ -104,9 +160,24 @@ fn a_rebuild_told_to_stop_stops_after_that_page_and_can_be_begun_again() {
     clear(&db, KEY_INDEX);
     let stopping = |pages| db.indexes().page_size(3).on_progress(stop_after(pages));
     let report = stopping(2).rebuild_key_index().unwrap();
-    assert_eq!(report, IndexReport { entities: 6, missing: 6, cancelled: true, ..IndexReport::default() });
+    assert_eq!(
+        report,
+        IndexReport {
+            entities: 6,
+            missing: 6,
+            cancelled: true,
+            ..IndexReport::default()
+        }
+    );
     assert!(report.is_cancelled() && !report.is_partial());
-    assert_eq!(db.indexes().verify().unwrap(), IndexReport { entities: 10, missing: 4, ..IndexReport::default() });
+    assert_eq!(
+        db.indexes().verify().unwrap(),
+        IndexReport {
+            entities: 10,
+            missing: 4,
+            ..IndexReport::default()
+        }
+    );
     assert_eq!(db.indexes().rebuild_key_index().unwrap().missing, 4);
     assert!(db.indexes().verify().unwrap().is_clean());
 }
@@ -115,8 +186,16 @@ fn a_rebuild_told_to_stop_stops_after_that_page_and_can_be_begun_again() {
 fn wherever_a_rebuild_is_stopped_no_right_entry_is_lost() {
     let (_dir, db) = temporary(10);
     for pages in 1.. {
-        let report = db.indexes().page_size(3).on_progress(stop_after(pages)).rebuild_all().unwrap();
-        assert!(db.indexes().verify().unwrap().is_clean(), "stopped after {pages} pages");
+        let report = db
+            .indexes()
+            .page_size(3)
+            .on_progress(stop_after(pages))
+            .rebuild_all()
+            .unwrap();
+        assert!(
+            db.indexes().verify().unwrap().is_clean(),
+            "stopped after {pages} pages"
+        );
         if !report.cancelled {
             // Entities and entries, four pages each, of the key index and of the field indexes.
             assert_eq!(pages, 17);
@@ -128,8 +207,20 @@ fn wherever_a_rebuild_is_stopped_no_right_entry_is_lost() {
 #[test]
 fn a_verification_told_to_stop_vouches_for_nothing() {
     let (_dir, db) = temporary(10);
-    let report = db.indexes().page_size(3).on_progress(stop_after(1)).verify().unwrap();
-    assert_eq!(report, IndexReport { entities: 3, cancelled: true, ..IndexReport::default() });
+    let report = db
+        .indexes()
+        .page_size(3)
+        .on_progress(stop_after(1))
+        .verify()
+        .unwrap();
+    assert_eq!(
+        report,
+        IndexReport {
+            entities: 3,
+            cancelled: true,
+            ..IndexReport::default()
+        }
+    );
     assert!(!report.is_clean());
 }
 
@@ -141,7 +232,9 @@ fn rebuilding_beside_writers_leaves_indexes_that_agree() {
         threads.spawn(|| {
             for n in (0_u64..).take_while(|_| !stop.load(Ordering::Relaxed)) {
                 let slug = (n % 300).to_string();
-                let id = db.upsert("articles", &json!({ "slug": slug, "year": n })).unwrap();
+                let id = db
+                    .upsert("articles", &json!({ "slug": slug, "year": n }))
+                    .unwrap();
                 if n % 3 == 0 {
                     db.delete("articles", id).unwrap();
                 }

@@ -126,7 +126,11 @@ pub(super) struct Changing<'a>(RwLockWriteGuard<'a, State>);
 impl Changing<'_> {
     /// Says whose vectors are about to change in the store.
     pub(super) fn note(&mut self, ids: impl IntoIterator<Item = Uuid>) {
-        let ids: Vec<Uuid> = if self.0.notes.is_empty() { Vec::new() } else { ids.into_iter().collect() };
+        let ids: Vec<Uuid> = if self.0.notes.is_empty() {
+            Vec::new()
+        } else {
+            ids.into_iter().collect()
+        };
         for notes in self.0.notes.values_mut() {
             notes.extend(&ids);
         }
@@ -170,7 +174,11 @@ impl<'a> Notes<'a> {
     }
 
     /// Reads again what was noted until little is left. `false` when the notes are lost.
-    fn catch_up<S: Source>(&self, index: &mut dyn VectorIndex, source: &mut S) -> Result<bool, S::Error> {
+    fn catch_up<S: Source>(
+        &self,
+        index: &mut dyn VectorIndex,
+        source: &mut S,
+    ) -> Result<bool, S::Error> {
         for _ in 0..ROUNDS {
             let changed = match self.slot.write().notes.get_mut(&self.number) {
                 None => return Ok(false),
@@ -183,9 +191,15 @@ impl<'a> Notes<'a> {
     }
 
     /// Reads again the rest, while writers wait, and puts the index in place. `false` when the notes are lost.
-    fn put_in_place<S: Source>(&self, mut index: Box<dyn VectorIndex>, source: &mut S) -> Result<bool, S::Error> {
+    fn put_in_place<S: Source>(
+        &self,
+        mut index: Box<dyn VectorIndex>,
+        source: &mut S,
+    ) -> Result<bool, S::Error> {
         let mut state = self.slot.write();
-        let Some(changed) = state.notes.remove(&self.number) else { return Ok(false) };
+        let Some(changed) = state.notes.remove(&self.number) else {
+            return Ok(false);
+        };
         read_again(&mut *index, changed, source)?;
         let generation = source.generation()?;
         state.loaded = Some(Loaded { index, generation });
@@ -199,7 +213,11 @@ impl Drop for Notes<'_> {
     }
 }
 
-fn read_again<S: Source>(index: &mut dyn VectorIndex, changed: HashSet<Uuid>, source: &mut S) -> Result<(), S::Error> {
+fn read_again<S: Source>(
+    index: &mut dyn VectorIndex,
+    changed: HashSet<Uuid>,
+    source: &mut S,
+) -> Result<(), S::Error> {
     if changed.is_empty() {
         return Ok(());
     }

@@ -24,15 +24,23 @@ pub(super) struct Stored<'a> {
 impl Stored<'_> {
     pub(super) fn saved(&self) -> Result<Option<Box<dyn VectorIndex>>, Error> {
         let database = self.database;
-        let Some(generation) = database.generation(self.table, self.field)? else { return Ok(None) };
-        let path = saved::path(database.storage().path(), &database.index_name(self.table, self.field));
+        let Some(generation) = database.generation(self.table, self.field)? else {
+            return Ok(None);
+        };
+        let path = saved::path(
+            database.storage().path(),
+            &database.index_name(self.table, self.field),
+        );
         let payload = saved::read(&path, generation);
         Ok(payload.and_then(|payload| vectors::from_bytes(database.dimensions(), &payload).ok()))
     }
 
     /// The stored vectors after `last`, which becomes the last of them. A new scan for each page, so that none holds
     /// back compaction for as long as an index takes to make.
-    pub(super) fn next_page(&self, last: &mut Option<Uuid>) -> Result<Vec<(Uuid, Vec<f32>)>, Error> {
+    pub(super) fn next_page(
+        &self,
+        last: &mut Option<Uuid>,
+    ) -> Result<Vec<(Uuid, Vec<f32>)>, Error> {
         let (tenant, storage) = (&self.database.tenant, self.database.storage());
         let all = ScanRange::prefix(keys::field_prefix(tenant, self.table, self.field));
         let range = match last {
@@ -41,9 +49,16 @@ impl Stored<'_> {
         };
         let vector = |entry: Result<Entry, ReadError>| {
             let (key, vector) = entry.map_err(Error::from)?;
-            Ok((keys::parse_embedding_key(&key)?, vectors::vector_from_bytes(&vector)))
+            Ok((
+                keys::parse_embedding_key(&key)?,
+                vectors::vector_from_bytes(&vector),
+            ))
         };
-        let page = storage.scan(EMBEDDINGS, range)?.take(self.page).map(vector).collect::<Result<Vec<_>, Error>>()?;
+        let page = storage
+            .scan(EMBEDDINGS, range)?
+            .take(self.page)
+            .map(vector)
+            .collect::<Result<Vec<_>, Error>>()?;
         *last = page.last().map(|(id, _)| *id);
         Ok(page)
     }
@@ -70,13 +85,23 @@ impl Source for Stored<'_> {
     }
 
     fn vectors(&mut self, ids: &[Uuid]) -> Result<Vec<Option<Vec<f32>>>, Error> {
-        let key = |id: &Uuid| keys::embedding_key(&self.database.tenant, self.table, self.field, *id);
-        let stored = self.database.storage().multi_get(EMBEDDINGS, &ids.iter().map(key).collect::<Vec<_>>())?;
-        Ok(stored.into_iter().map(|vector| vector.as_deref().map(vectors::vector_from_bytes)).collect())
+        let key =
+            |id: &Uuid| keys::embedding_key(&self.database.tenant, self.table, self.field, *id);
+        let stored = self
+            .database
+            .storage()
+            .multi_get(EMBEDDINGS, &ids.iter().map(key).collect::<Vec<_>>())?;
+        Ok(stored
+            .into_iter()
+            .map(|vector| vector.as_deref().map(vectors::vector_from_bytes))
+            .collect())
     }
 
     fn generation(&mut self) -> Result<Uuid, Error> {
-        Ok(self.database.generation(self.table, self.field)?.unwrap_or_else(Uuid::nil))
+        Ok(self
+            .database
+            .generation(self.table, self.field)?
+            .unwrap_or_else(Uuid::nil))
     }
 }
 
@@ -130,7 +155,9 @@ impl Source for Rebuild<'_> {
     fn vectors(&mut self, ids: &[Uuid]) -> Result<Vec<Option<Vec<f32>>>, Stopped> {
         let dimensions = self.stored.database.dimensions();
         let stored = self.stored.vectors(ids)?.into_iter();
-        Ok(stored.map(|vector| vector.filter(|vector| vector.len() == dimensions)).collect())
+        Ok(stored
+            .map(|vector| vector.filter(|vector| vector.len() == dimensions))
+            .collect())
     }
 
     fn generation(&mut self) -> Result<Uuid, Stopped> {

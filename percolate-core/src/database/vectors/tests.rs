@@ -26,13 +26,25 @@ fn temporary() -> (tempfile::TempDir, Database) {
 }
 
 fn fill(db: &Database) {
-    db.register_schema("crates", &json!({ "key_field": "name", "embedding_fields": ["about", "title"] })).unwrap();
-    let data: Vec<_> = TEXTS.iter().enumerate().map(|(n, text)| json!({ "name": n, "about": text })).collect();
+    db.register_schema(
+        "crates",
+        &json!({ "key_field": "name", "embedding_fields": ["about", "title"] }),
+    )
+    .unwrap();
+    let data: Vec<_> = TEXTS
+        .iter()
+        .enumerate()
+        .map(|(n, text)| json!({ "name": n, "about": text }))
+        .collect();
     db.insert_batch("crates", &data).unwrap();
 }
 
 fn wait<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 fn embed(db: &Database) -> EmbeddingReport {
@@ -42,7 +54,9 @@ fn embed(db: &Database) -> EmbeddingReport {
 /// The numbers of the entities found.
 fn found(db: &Database, text: &str, k: usize) -> Vec<u64> {
     let hits = wait(db.search("crates", text, k, None)).unwrap();
-    hits.iter().map(|hit| hit.entity.data["name"].as_u64().unwrap()).collect()
+    hits.iter()
+        .map(|hit| hit.entity.data["name"].as_u64().unwrap())
+        .collect()
 }
 
 fn id_of(db: &Database, name: &str) -> Uuid {
@@ -50,31 +64,56 @@ fn id_of(db: &Database, name: &str) -> Uuid {
 }
 
 fn stored(db: &Database) -> Stored<'_> {
-    Stored { database: db, table: "crates", field: "about", page: PAGE }
+    Stored {
+        database: db,
+        table: "crates",
+        field: "about",
+        page: PAGE,
+    }
 }
 
 fn index_files(db: &Database) -> Vec<PathBuf> {
     let dir = db.storage().path().join("vectors");
-    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
+    fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect()
 }
 
 #[test]
 fn words_of_a_text_find_it() {
     let (_dir, db) = temporary();
     assert!(found(&db, "key value store", 4).is_empty());
-    assert_eq!(embed(&db), EmbeddingReport { embedded: 4, waiting: 0 });
+    assert_eq!(
+        embed(&db),
+        EmbeddingReport {
+            embedded: 4,
+            waiting: 0
+        }
+    );
     assert_eq!(found(&db, "key value store", 1), [0]);
     assert_eq!(found(&db, "http server", 1), [1]);
     assert_eq!(found(&db, "command line", 1), [2]);
     assert_eq!(found(&db, "anything", 9).len(), 4);
-    assert_eq!(embed(&db), EmbeddingReport { embedded: 0, waiting: 0 });
+    assert_eq!(
+        embed(&db),
+        EmbeddingReport {
+            embedded: 0,
+            waiting: 0
+        }
+    );
 }
 
 #[test]
 fn a_changed_text_is_found_by_its_new_words_and_a_deleted_one_by_none() {
     let (_dir, db) = temporary();
     embed(&db);
-    db.update("crates", id_of(&db, "2"), &json!({ "about": "compressing archives" })).unwrap();
+    db.update(
+        "crates",
+        id_of(&db, "2"),
+        &json!({ "about": "compressing archives" }),
+    )
+    .unwrap();
     embed(&db);
     assert_eq!(found(&db, "archive compression", 1), [2]);
     db.delete("crates", id_of(&db, "2")).unwrap();
@@ -87,7 +126,8 @@ fn a_changed_text_is_found_by_its_new_words_and_a_deleted_one_by_none() {
 fn a_text_taken_away_takes_its_vector_with_it() {
     let (_dir, db) = temporary();
     embed(&db);
-    db.update("crates", id_of(&db, "0"), &json!({ "about": null })).unwrap();
+    db.update("crates", id_of(&db, "0"), &json!({ "about": null }))
+        .unwrap();
     embed(&db);
     assert!(!found(&db, "key value store", 4).contains(&0));
 }
@@ -95,7 +135,11 @@ fn a_text_taken_away_takes_its_vector_with_it() {
 #[test]
 fn an_entity_with_two_embedded_fields_is_found_once_by_the_nearer() {
     let (_dir, db) = temporary();
-    db.upsert("crates", &json!({ "name": 0, "about": TEXTS[0], "title": "sled of snow" })).unwrap();
+    db.upsert(
+        "crates",
+        &json!({ "name": 0, "about": TEXTS[0], "title": "sled of snow" }),
+    )
+    .unwrap();
     embed(&db);
     assert_eq!(found(&db, "snow sled", 2)[0], 0);
     assert_eq!(found(&db, "key store", 9).len(), 4);
@@ -105,7 +149,11 @@ fn an_entity_with_two_embedded_fields_is_found_once_by_the_nearer() {
 fn a_filter_decides_what_may_be_found() {
     let (_dir, db) = temporary();
     embed(&db);
-    let odd = |entity: &Entity| entity.data["name"].as_u64().is_some_and(|name| name % 2 == 1);
+    let odd = |entity: &Entity| {
+        entity.data["name"]
+            .as_u64()
+            .is_some_and(|name| name % 2 == 1)
+    };
     let hits = wait(db.search("crates", "key value store", 4, Some(&odd))).unwrap();
     assert_eq!(hits.len(), 2);
     assert!(hits.iter().all(|hit| odd(&hit.entity)));
@@ -175,8 +223,17 @@ impl EmbeddingProvider for Moody {
             kind: "timeout".into(),
             source: "no mood".to_owned().into(),
         };
-        let vectors = texts.iter().map(|text| OfflineEmbeddings::with_dimensions(8).vector(text)).collect();
-        Box::pin(std::future::ready(if self.failing.load(Ordering::Relaxed) { Err(failed) } else { Ok(vectors) }))
+        let vectors = texts
+            .iter()
+            .map(|text| OfflineEmbeddings::with_dimensions(8).vector(text))
+            .collect();
+        Box::pin(std::future::ready(
+            if self.failing.load(Ordering::Relaxed) {
+                Err(failed)
+            } else {
+                Ok(vectors)
+            },
+        ))
     }
 }
 
@@ -184,11 +241,18 @@ impl EmbeddingProvider for Moody {
 fn entities_wait_while_the_provider_fails() {
     let dir = tempfile::tempdir().unwrap();
     let provider = Arc::new(Moody::default());
-    let db = Database::open_with(dir.path(), DatabaseOptions::new().provider(provider.clone())).unwrap();
+    let db = Database::open_with(
+        dir.path(),
+        DatabaseOptions::new().provider(provider.clone()),
+    )
+    .unwrap();
     fill(&db);
     provider.failing.store(true, Ordering::Relaxed);
     let error = wait(db.generate_embeddings("crates")).unwrap_err();
-    assert!(matches!(error, Error::Embedding(EmbeddingError::Provider { .. })), "{error:?}");
+    assert!(
+        matches!(error, Error::Embedding(EmbeddingError::Provider { .. })),
+        "{error:?}"
+    );
     provider.failing.store(false, Ordering::Relaxed);
     assert_eq!(embed(&db).embedded, 4);
 }
@@ -201,7 +265,13 @@ fn after_a_change_of_the_provider_everything_is_embedded_anew() {
     let options = DatabaseOptions::new().provider(Arc::new(Moody::default()));
     let db = Database::open_with(dir.path(), options).unwrap();
     let error = wait(db.search("crates", "store", 1, None)).unwrap_err();
-    assert!(matches!(error, Error::Vector(VectorError::WrongDimensions { expected: 8, .. })), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            Error::Vector(VectorError::WrongDimensions { expected: 8, .. })
+        ),
+        "{error:?}"
+    );
     assert_eq!(db.embed_anew("crates").unwrap(), 4);
     embed(&db);
     assert_eq!(found(&db, "anything", 9).len(), 4);
@@ -211,7 +281,11 @@ fn after_a_change_of_the_provider_everything_is_embedded_anew() {
 fn a_newly_embedded_field_is_embedded_for_what_is_already_there() {
     let (_dir, db) = temporary();
     embed(&db);
-    db.register_schema("crates", &json!({ "key_field": "name", "embedding_fields": ["about"] })).unwrap();
+    db.register_schema(
+        "crates",
+        &json!({ "key_field": "name", "embedding_fields": ["about"] }),
+    )
+    .unwrap();
     assert_eq!(embed(&db).embedded, 4);
 }
 
@@ -225,7 +299,12 @@ fn searches_beside_changes_find_what_is_there_in_the_end() {
             threads.spawn(move || {
                 for round in 0..15 {
                     let name = 10 + thread;
-                    let id = db.upsert("crates", &json!({ "name": name, "about": format!("round {round}") })).unwrap();
+                    let id = db
+                        .upsert(
+                            "crates",
+                            &json!({ "name": name, "about": format!("round {round}") }),
+                        )
+                        .unwrap();
                     embed(db);
                     found(db, "round", 3);
                     if round % 4 == 0 {
@@ -249,9 +328,15 @@ fn clean(db: &Database) {
 
 /// Does `work` after each page of a rebuild, by the thread that rebuilds. It is told how many pages were done before:
 /// four of entities, four of stored vectors, and then those that the new index is made of.
-fn rebuild_and(db: &Database, work: impl Fn(usize) -> ControlFlow<()> + Send + Sync + 'static) -> IndexReport {
+fn rebuild_and(
+    db: &Database,
+    work: impl Fn(usize) -> ControlFlow<()> + Send + Sync + 'static,
+) -> IndexReport {
     let pages = AtomicUsize::new(0);
-    let manager = db.indexes().page_size(1).on_progress(move |_| work(pages.fetch_add(1, Ordering::Relaxed)));
+    let manager = db
+        .indexes()
+        .page_size(1)
+        .on_progress(move |_| work(pages.fetch_add(1, Ordering::Relaxed)));
     manager.rebuild_hnsw_index().unwrap()
 }
 
@@ -261,14 +346,30 @@ fn searches_and_writes_go_on_while_an_index_is_made_anew() {
     embed(&db);
     let inside = db.clone();
     let report = rebuild_and(&db, move |pages| {
-        assert_eq!(found(&inside, "key value store", 1), [0], "the old index is searched");
+        assert_eq!(
+            found(&inside, "key value store", 1),
+            [0],
+            "the old index is searched"
+        );
         if pages == 9 {
-            inside.update("crates", id_of(&inside, "1"), &json!({ "about": "compressing archives" })).unwrap();
+            inside
+                .update(
+                    "crates",
+                    id_of(&inside, "1"),
+                    &json!({ "about": "compressing archives" }),
+                )
+                .unwrap();
             inside.delete("crates", id_of(&inside, "3")).unwrap();
-            let many: Vec<_> = (10..200).map(|name| json!({ "name": name, "about": format!("word{name}") })).collect();
+            let many: Vec<_> = (10..200)
+                .map(|name| json!({ "name": name, "about": format!("word{name}") }))
+                .collect();
             inside.insert_batch("crates", &many).unwrap();
             embed(&inside);
-            assert_eq!(found(&inside, "compressing archives", 1), [1], "and kept in step");
+            assert_eq!(
+                found(&inside, "compressing archives", 1),
+                [1],
+                "and kept in step"
+            );
         }
         ControlFlow::Continue(())
     });
@@ -299,7 +400,13 @@ fn an_index_may_be_searched_for_the_first_time_while_it_is_made() {
 fn a_rebuild_told_to_stop_leaves_the_old_index() {
     let (_dir, db) = temporary();
     embed(&db);
-    let stopping = |pages| if pages < 9 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+    let stopping = |pages| {
+        if pages < 9 {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    };
     let report = rebuild_and(&db, stopping);
     assert_eq!((report.entities, report.cancelled), (2, true));
     assert_eq!(found(&db, "anything", 9).len(), 4);
@@ -326,7 +433,12 @@ fn rebuilding_beside_writers_leaves_an_index_that_agrees() {
             threads.spawn(move || {
                 for round in (0_u64..).take_while(|_| !stop.load(Ordering::Relaxed)) {
                     let name = 10 + thread * 1000 + round % 40;
-                    let id = db.upsert("crates", &json!({ "name": name, "about": format!("round {round}") })).unwrap();
+                    let id = db
+                        .upsert(
+                            "crates",
+                            &json!({ "name": name, "about": format!("round {round}") }),
+                        )
+                        .unwrap();
                     if round % 3 != 2 {
                         embed(db);
                     }
@@ -344,7 +456,10 @@ fn rebuilding_beside_writers_leaves_an_index_that_agrees() {
     });
     embed(&db);
     clean(&db);
-    assert_eq!(found(&db, "anything", 999).len(), db.count("crates").unwrap());
+    assert_eq!(
+        found(&db, "anything", 999).len(),
+        db.count("crates").unwrap()
+    );
 }
 
 #[test]
@@ -404,7 +519,11 @@ fn saving_beside_writers_and_each_other_leaves_files_that_are_whole_or_stale() {
             let db = &db;
             threads.spawn(move || {
                 for round in 0..10 {
-                    db.upsert("crates", &json!({ "name": 10 + thread, "about": format!("round {round}") })).unwrap();
+                    db.upsert(
+                        "crates",
+                        &json!({ "name": 10 + thread, "about": format!("round {round}") }),
+                    )
+                    .unwrap();
                     embed(db);
                     db.save_index("crates").unwrap();
                 }
@@ -421,21 +540,35 @@ fn saving_beside_writers_and_each_other_leaves_files_that_are_whole_or_stale() {
 #[test]
 fn a_field_that_is_embedded_no_longer_leaves_no_vectors_behind() {
     let (_dir, db) = temporary();
-    db.upsert("crates", &json!({ "name": 0, "about": TEXTS[0], "title": "a sled of snow" })).unwrap();
+    db.upsert(
+        "crates",
+        &json!({ "name": 0, "about": TEXTS[0], "title": "a sled of snow" }),
+    )
+    .unwrap();
     embed(&db);
     assert_eq!(found(&db, "snow sled", 1), [0]);
     db.save_index("crates").unwrap();
-    let vectors = || db.storage().scan(EMBEDDINGS, ScanRange::all()).unwrap().count();
+    let vectors = || {
+        db.storage()
+            .scan(EMBEDDINGS, ScanRange::all())
+            .unwrap()
+            .count()
+    };
     assert_eq!((vectors(), index_files(&db).len()), (5, 2));
     let register = |fields: &[&str]| {
-        db.register_schema("crates", &json!({ "key_field": "name", "embedding_fields": fields })).unwrap();
+        db.register_schema(
+            "crates",
+            &json!({ "key_field": "name", "embedding_fields": fields }),
+        )
+        .unwrap();
     };
     register(&["about"]);
     assert_eq!((vectors(), index_files(&db).len()), (4, 1));
     clean(&db);
     // Embedded again, it begins with nothing.
     register(&["about", "title"]);
-    db.upsert("crates", &json!({ "name": 0, "about": TEXTS[0] })).unwrap();
+    db.upsert("crates", &json!({ "name": 0, "about": TEXTS[0] }))
+        .unwrap();
     clean(&db);
     embed(&db);
     assert_eq!((vectors(), found(&db, "anything", 9).len()), (4, 4));
@@ -448,16 +581,32 @@ fn a_text_without_a_vector_and_a_vector_without_a_text_are_found_and_put_right()
     embed(&db);
     let key = |id| keys::embedding_key("default", "crates", "about", id);
     let vector = vectors::vector_to_bytes(&vec![1.0; db.dimensions()]);
-    db.storage().delete(EMBEDDINGS, key(id_of(&db, "0"))).unwrap();
-    db.storage().put(EMBEDDINGS, key(Uuid::from_u128(7)), &vector).unwrap();
+    db.storage()
+        .delete(EMBEDDINGS, key(id_of(&db, "0")))
+        .unwrap();
+    db.storage()
+        .put(EMBEDDINGS, key(Uuid::from_u128(7)), &vector)
+        .unwrap();
     let report = db.indexes().page_size(2).verify().unwrap();
     assert_eq!((report.missing, report.stale, report.failed), (1, 1, 0));
     let report = db.indexes().page_size(2).rebuild_hnsw_index().unwrap();
     assert_eq!((report.entities, report.missing, report.stale), (4, 1, 1));
     clean(&db);
-    assert_eq!(embed(&db), EmbeddingReport { embedded: 2, waiting: 0 });
+    assert_eq!(
+        embed(&db),
+        EmbeddingReport {
+            embedded: 2,
+            waiting: 0
+        }
+    );
     clean(&db);
-    assert_eq!(db.storage().scan(EMBEDDINGS, ScanRange::all()).unwrap().count(), 4);
+    assert_eq!(
+        db.storage()
+            .scan(EMBEDDINGS, ScanRange::all())
+            .unwrap()
+            .count(),
+        4
+    );
     assert_eq!(found(&db, "key value store", 1), [0]);
 }
 
@@ -466,7 +615,13 @@ fn an_entity_that_cannot_be_read_is_not_marked_for_embedding() {
     let (_dir, db) = temporary();
     embed(&db);
     let id = id_of(&db, "0");
-    db.storage().put(ENTITIES, keys::entity_key("default", "crates", id), b"garbage").unwrap();
+    db.storage()
+        .put(
+            ENTITIES,
+            keys::entity_key("default", "crates", id),
+            b"garbage",
+        )
+        .unwrap();
     assert_eq!(db.indexes().rebuild_hnsw_index().unwrap().stale, 0);
     assert_eq!(embed(&db), EmbeddingReport::default());
 }
@@ -475,7 +630,9 @@ fn an_entity_that_cannot_be_read_is_not_marked_for_embedding() {
 fn a_search_needs_no_tokio_runtime_and_inside_one_holds_no_task_up_while_it_loads() {
     let (dir, db) = temporary();
     embed(&db);
-    let hits = db.search("crates", "key value store", 1, None).now_or_never();
+    let hits = db
+        .search("crates", "key value store", 1, None)
+        .now_or_never();
     assert_eq!(hits.unwrap().unwrap().len(), 1);
     drop(db);
     // A thread elsewhere may be done before the first poll is. It is not each time.
@@ -486,12 +643,19 @@ fn a_search_needs_no_tokio_runtime_and_inside_one_holds_no_task_up_while_it_load
             let mut search = std::pin::pin!(search);
             let at_once = search.as_mut().now_or_never();
             let waited = at_once.is_none();
-            let hits = if let Some(hits) = at_once { hits } else { search.await };
+            let hits = if let Some(hits) = at_once {
+                hits
+            } else {
+                search.await
+            };
             assert_eq!(hits.unwrap().len(), 1);
             waited
         })
     };
-    assert!((0..100).any(|_| waited()), "the index is loaded where it holds up others");
+    assert!(
+        (0..100).any(|_| waited()),
+        "the index is loaded where it holds up others"
+    );
 }
 
 /// A thousand entities in ten groups, one of them of two.
@@ -499,7 +663,8 @@ fn groups() -> (tempfile::TempDir, Database) {
     let (dir, db) = temporary();
     let group = |name| if name % 500 == 7 { 0 } else { 1 + name % 9 };
     let entity = |name: u64| json!({ "name": name, "about": format!("word{name} of many"), "group": group(name) });
-    db.insert_batch("crates", &(10..1010).map(entity).collect::<Vec<_>>()).unwrap();
+    db.insert_batch("crates", &(10..1010).map(entity).collect::<Vec<_>>())
+        .unwrap();
     embed(&db);
     (dir, db)
 }
@@ -515,8 +680,13 @@ fn a_filter_that_keeps_few_finds_all_of_them_and_one_that_keeps_many_is_asked_ab
             entity.data["group"] == group
         };
         let hits = wait(db.search("crates", "word507 of many", k, Some(&filter))).unwrap();
-        assert!(hits.windows(2).all(|pair| pair[0].distance <= pair[1].distance));
-        hits.iter().map(|hit| hit.entity.data["name"].as_u64().unwrap()).collect::<Vec<_>>()
+        assert!(
+            hits.windows(2)
+                .all(|pair| pair[0].distance <= pair[1].distance)
+        );
+        hits.iter()
+            .map(|hit| hit.entity.data["name"].as_u64().unwrap())
+            .collect::<Vec<_>>()
     };
     assert_eq!(search(5, 0), [507, 1007]);
     assert_eq!(asked.load(Ordering::Relaxed), 1004, "each once");
@@ -536,9 +706,15 @@ fn a_filter_may_use_the_database_and_may_panic() {
         }
         !found(&db, "store", 1).is_empty()
     };
-    assert_eq!(wait(async { db.search("crates", "word12", 1, None).await }).unwrap()[0].entity.data["name"], 12);
+    assert_eq!(
+        wait(async { db.search("crates", "word12", 1, None).await }).unwrap()[0]
+            .entity
+            .data["name"],
+        12
+    );
     let vector = OfflineEmbeddings::new().vector("word12 of many");
-    db.search_vector("crates", &vector, 5, Some(&filter)).unwrap();
+    db.search_vector("crates", &vector, 5, Some(&filter))
+        .unwrap();
     assert!(!found(&db, "word12 of many", 5).contains(&12));
     let panics = |_: &Entity| panic!("on purpose");
     let searched = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {

@@ -38,8 +38,12 @@ async fn read_request(stream: &mut tokio::net::TcpStream) -> String {
         bytes.extend(&part[..count]);
         let text = String::from_utf8_lossy(&bytes);
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length =
-                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            let length = head.lines().find_map(|line| {
+                line.to_lowercase()
+                    .strip_prefix("content-length: ")?
+                    .parse()
+                    .ok()
+            });
             if body.len() >= length.unwrap_or(0) || count == 0 {
                 return text.into_owned();
             }
@@ -48,7 +52,10 @@ async fn read_request(stream: &mut tokio::net::TcpStream) -> String {
 }
 
 fn answer(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {status}\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 fn vectors() -> String {
@@ -65,7 +72,10 @@ fn embed_with(
     answers: Vec<String>,
     more: impl FnOnce(HttpEmbeddingsOptions) -> HttpEmbeddingsOptions,
 ) -> (Result<Vec<Vec<f32>>, EmbeddingError>, Vec<String>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let (address, asked) = endpoint(answers).await;
         let options = HttpEmbeddingsOptions::new(address, "model-1", 2)
@@ -89,9 +99,14 @@ fn vectors_come_in_the_order_of_the_texts() {
     let (result, asked) = embed(vec![vectors()]);
     assert_eq!(result.unwrap(), [[-1.0, 0.0], [0.5, 1.0]]);
     let request = asked[0].to_lowercase();
-    assert!(request.starts_with("post /v1/embeddings http/1.1"), "{request}");
+    assert!(
+        request.starts_with("post /v1/embeddings http/1.1"),
+        "{request}"
+    );
     assert!(request.contains("authorization: bearer the-key"));
-    assert!(request.contains(r#""input":["one","two"]"#) && request.contains(r#""model":"model-1""#));
+    assert!(
+        request.contains(r#""input":["one","two"]"#) && request.contains(r#""model":"model-1""#)
+    );
 }
 
 #[test]
@@ -99,7 +114,13 @@ fn requests_carry_the_trace_context() {
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let _guard = attach_trace_context(PARENT.parse().ok());
     let (_, asked) = embed(vec![vectors()]);
-    assert!(asked[0].to_lowercase().contains(&format!("traceparent: {PARENT}")), "{}", asked[0]);
+    assert!(
+        asked[0]
+            .to_lowercase()
+            .contains(&format!("traceparent: {PARENT}")),
+        "{}",
+        asked[0]
+    );
 }
 
 #[test]
@@ -109,29 +130,47 @@ fn baggage_stays_at_home_unless_it_is_asked_for() {
     let (_, asked) = embed(vec![vectors()]);
     assert!(!asked[0].to_lowercase().contains("baggage"), "{}", asked[0]);
     let (_, asked) = embed_with(vec![vectors()], |options| options.send_baggage(true));
-    assert!(asked[0].to_lowercase().contains("baggage: tenant=acme"), "{}", asked[0]);
+    assert!(
+        asked[0].to_lowercase().contains("baggage: tenant=acme"),
+        "{}",
+        asked[0]
+    );
 }
 
 #[test]
 fn what_may_pass_is_tried_again() {
     let busy = || answer("503 Service Unavailable", "", "");
-    let (result, asked) = embed(vec![answer("429 Too Many Requests", "retry-after: 0\r\n", ""), busy(), vectors()]);
+    let (result, asked) = embed(vec![
+        answer("429 Too Many Requests", "retry-after: 0\r\n", ""),
+        busy(),
+        vectors(),
+    ]);
     assert_eq!((result.unwrap().len(), asked.len()), (2, 3));
     let (result, asked) = embed(vec![busy(), busy(), busy()]);
-    assert_eq!((kind(&result.unwrap_err()), asked.len()), ("503".to_owned(), 3));
+    assert_eq!(
+        (kind(&result.unwrap_err()), asked.len()),
+        ("503".to_owned(), 3)
+    );
 }
 
 #[test]
 fn the_endpoint_says_how_long_to_wait() {
     let start = Instant::now();
-    let (result, _) = embed(vec![answer("429 Too Many Requests", "retry-after: 1\r\n", ""), vectors()]);
+    let (result, _) = embed(vec![
+        answer("429 Too Many Requests", "retry-after: 1\r\n", ""),
+        vectors(),
+    ]);
     result.unwrap();
     assert!(start.elapsed() >= Duration::from_secs(1));
 }
 
 #[test]
 fn a_refusal_is_final_and_says_nothing_of_the_texts() {
-    let (result, asked) = embed(vec![answer("400 Bad Request", "", r#"{"error":"cannot embed `one`"}"#)]);
+    let (result, asked) = embed(vec![answer(
+        "400 Bad Request",
+        "",
+        r#"{"error":"cannot embed `one`"}"#,
+    )]);
     let error = result.unwrap_err();
     assert_eq!((kind(&error), asked.len()), ("400".to_owned(), 1));
     assert!(!format!("{error:?} {error}").contains("one`"));
@@ -151,11 +190,19 @@ fn an_endpoint_that_is_not_there_is_a_lost_connection() {
 
 #[test]
 fn an_answer_without_a_vector_for_each_text_is_refused() {
-    for body in
-        ["", "{}", r#"{"data":[]}"#, r#"{"data":[{"index":7,"embedding":[1]}]}"#, r#"{"data":[{"embedding":["a"]}]}"#]
-    {
+    for body in [
+        "",
+        "{}",
+        r#"{"data":[]}"#,
+        r#"{"data":[{"index":7,"embedding":[1]}]}"#,
+        r#"{"data":[{"embedding":["a"]}]}"#,
+    ] {
         let (result, asked) = embed(vec![answer("200 OK", "", body)]);
-        assert_eq!((kind(&result.unwrap_err()), asked.len()), ("malformed_answer".to_owned(), 1), "{body}");
+        assert_eq!(
+            (kind(&result.unwrap_err()), asked.len()),
+            ("malformed_answer".to_owned(), 1),
+            "{body}"
+        );
     }
 }
 
@@ -164,7 +211,12 @@ fn the_key_is_in_no_debug_output() {
     let options = HttpEmbeddingsOptions::new("http://localhost/", "model-1", 2).api_key("the-key");
     let provider = HttpEmbeddings::new(options.clone()).unwrap();
     assert!(!format!("{options:?} {provider:?}").contains("the-key"));
-    for wrong in ["not a url", "localhost:8080", "/v1/embeddings", "ftp://localhost/"] {
+    for wrong in [
+        "not a url",
+        "localhost:8080",
+        "/v1/embeddings",
+        "ftp://localhost/",
+    ] {
         let error = HttpEmbeddings::new(HttpEmbeddingsOptions::new(wrong, "m", 1)).unwrap_err();
         assert_eq!(kind(&error), "configuration", "{wrong}");
     }

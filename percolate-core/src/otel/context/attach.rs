@@ -53,7 +53,10 @@ use super::{TraceContext, TraceParent};
 /// ```
 pub fn attach_trace_context(context: Option<TraceContext>) -> TraceContextGuard {
     let entered = context.map(|context| Carried::remote(&context).enter());
-    TraceContextGuard { _entered: entered, _thread: PhantomData }
+    TraceContextGuard {
+        _entered: entered,
+        _thread: PhantomData,
+    }
 }
 
 /// As [`attach_trace_context`], for a caller whose ids are at hand: no header is printed and parsed again.
@@ -71,7 +74,10 @@ pub fn attach_trace_context(context: Option<TraceContext>) -> TraceContextGuard 
 pub fn attach_parent(parent: TraceParent, tracestate: Option<&str>) -> TraceContextGuard {
     let received = Received::new(parent, tracestate.and_then(StateList::parse));
     let context = Context::map_current(|current| received.on(current));
-    TraceContextGuard { _entered: Some(Carried::parent(context).enter()), _thread: PhantomData }
+    TraceContextGuard {
+        _entered: Some(Carried::parent(context).enter()),
+        _thread: PhantomData,
+    }
 }
 
 /// Keeps a trace context attached to this thread; made by [`attach_trace_context`] and [`attach_parent`].
@@ -97,8 +103,14 @@ pub struct TraceContextGuard {
 /// # Ok::<(), percolate_core::otel::TraceParentError>(())
 /// # }).unwrap();
 /// ```
-pub fn with_trace_context<F: Future>(context: Option<TraceContext>, future: F) -> WithTraceContext<F> {
-    WithTraceContext { future: Some(future), carried: context.map(|context| Carried::remote(&context)) }
+pub fn with_trace_context<F: Future>(
+    context: Option<TraceContext>,
+    future: F,
+) -> WithTraceContext<F> {
+    WithTraceContext {
+        future: Some(future),
+        carried: context.map(|context| Carried::remote(&context)),
+    }
 }
 
 pin_project! {
@@ -124,7 +136,10 @@ pin_project! {
 
 impl<F> WithTraceContext<F> {
     pub(super) fn carried(future: F, carried: Carried) -> Self {
-        Self { future: Some(future), carried: Some(carried) }
+        Self {
+            future: Some(future),
+            carried: Some(carried),
+        }
     }
 }
 
@@ -160,7 +175,9 @@ pub(super) struct Origin {
 
 impl Received {
     pub(super) fn new(parent: TraceParent, state: Option<StateList>) -> Self {
-        let (held, complete) = state.as_ref().map_or((TraceState::NONE, true), StateList::to_sdk);
+        let (held, complete) = state
+            .as_ref()
+            .map_or((TraceState::NONE, true), StateList::to_sdk);
         // The SDK gives spans that it does not record no flags at all; the random bit has to outlive that.
         let random = parent.flags().to_u8() & 0x02 != 0;
         let loses = !complete || (random && !parent.is_sampled());
@@ -170,8 +187,17 @@ impl Received {
             state: state.filter(|_| !complete).map(Arc::new),
             held: held.clone(),
         });
-        let span_context = SpanContext::new(parent.trace_id(), parent.span_id(), parent.flags(), true, held);
-        Self { span_context, origin }
+        let span_context = SpanContext::new(
+            parent.trace_id(),
+            parent.span_id(),
+            parent.flags(),
+            true,
+            held,
+        );
+        Self {
+            span_context,
+            origin,
+        }
     }
 
     /// `base` with this as its remote span.
@@ -187,7 +213,10 @@ impl Received {
 impl Origin {
     /// What was lost of the remote parent that `span` descends from.
     pub(super) fn of<'a>(context: &'a Context, span: &SpanContext) -> Option<&'a Self> {
-        context.get::<Option<Self>>()?.as_ref().filter(|origin| origin.trace_id == span.trace_id())
+        context
+            .get::<Option<Self>>()?
+            .as_ref()
+            .filter(|origin| origin.trace_id == span.trace_id())
     }
 
     pub(super) fn is_random(&self) -> bool {
@@ -197,6 +226,10 @@ impl Origin {
     /// The whole `tracestate`, if `span` holds only a part of it.
     pub(super) fn state(&self, span: &SpanContext) -> Option<StateList> {
         let state = self.state.as_deref()?;
-        if *span.trace_state() == self.held { Some(state.clone()) } else { state.merge_changed(span.trace_state()) }
+        if *span.trace_state() == self.held {
+            Some(state.clone())
+        } else {
+            state.merge_changed(span.trace_state())
+        }
     }
 }

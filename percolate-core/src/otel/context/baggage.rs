@@ -11,7 +11,10 @@ const MAX_BYTES: usize = 8192;
 /// The members of a `baggage` header value that can be kept, as text; `None` if there are none.
 pub(crate) fn bounded(text: &str) -> Option<String> {
     let mut kept = String::new();
-    let members = text.split(',').map(|member| member.trim_matches([' ', '\t'])).filter(|m| split_member(m).is_some());
+    let members = text
+        .split(',')
+        .map(|member| member.trim_matches([' ', '\t']))
+        .filter(|m| split_member(m).is_some());
     for member in members.take(MAX_MEMBERS) {
         let separator = usize::from(!kept.is_empty());
         if kept.len() + separator + member.len() > MAX_BYTES {
@@ -40,13 +43,21 @@ pub(crate) fn print(baggage: &Baggage) -> Option<String> {
 fn split_member(member: &str) -> Option<(&str, &str, &str)> {
     let (pair, properties) = member.split_once(';').unwrap_or((member, ""));
     let (key, value) = pair.split_once('=')?;
-    let (key, value) = (key.trim_matches([' ', '\t']), value.trim_matches([' ', '\t']));
-    let valid = is_token(key) && value.bytes().all(is_value_byte) && properties.bytes().all(is_property_byte);
+    let (key, value) = (
+        key.trim_matches([' ', '\t']),
+        value.trim_matches([' ', '\t']),
+    );
+    let valid = is_token(key)
+        && value.bytes().all(is_value_byte)
+        && properties.bytes().all(is_property_byte);
     valid.then_some((key, value, properties.trim_matches([' ', '\t'])))
 }
 
 fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 fn is_value_byte(byte: u8) -> bool {
@@ -62,7 +73,9 @@ fn decode(value: &str) -> String {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
     while let [first, tail @ ..] = rest {
-        let escaped = (*first == b'%').then(|| tail.first_chunk::<2>().and_then(|digits| hex_pair(*digits))).flatten();
+        let escaped = (*first == b'%')
+            .then(|| tail.first_chunk::<2>().and_then(|digits| hex_pair(*digits)))
+            .flatten();
         if let Some(byte) = escaped {
             bytes.push(byte);
             rest = &tail[2..];
@@ -75,6 +88,10 @@ fn decode(value: &str) -> String {
 }
 
 fn hex_pair([high, low]: [u8; 2]) -> Option<u8> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
     Some(digit(high)? << 4 | digit(low)?)
 }

@@ -102,12 +102,18 @@ pub struct Traced<T> {
 impl<T> Traced<T> {
     /// Takes the current context along with `value`.
     pub fn new(value: T) -> Self {
-        Self { value, carried: Carried::capture() }
+        Self {
+            value,
+            carried: Carried::capture(),
+        }
     }
 
     /// A message that came from another process with these headers.
     pub fn received(value: T, context: &TraceContext) -> Self {
-        Self { value, carried: Carried::remote(context) }
+        Self {
+            value,
+            carried: Carried::remote(context),
+        }
     }
 
     /// The message.
@@ -143,7 +149,10 @@ impl<T> Traced<T> {
 
     /// Another message in the same context.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Traced<U> {
-        Traced { value: change(self.value), carried: self.carried }
+        Traced {
+            value: change(self.value),
+            carried: self.carried,
+        }
     }
 }
 
@@ -163,7 +172,8 @@ impl Carried {
         Self {
             context: Context::current(),
             unsampled_root: runtime::unsampled_root(),
-            scope: runtime::scoped().map(|runtime| (runtime, dispatcher::get_default(Clone::clone))),
+            scope: runtime::scoped()
+                .map(|runtime| (runtime, dispatcher::get_default(Clone::clone))),
         }
     }
 
@@ -174,7 +184,11 @@ impl Carried {
 
     /// A context with a remote parent, or with none.
     pub(crate) fn parent(context: Context) -> Self {
-        Self { context, unsampled_root: None, scope: None }
+        Self {
+            context,
+            unsampled_root: None,
+            scope: None,
+        }
     }
 
     /// Makes it current until the guard is dropped.
@@ -182,17 +196,21 @@ impl Carried {
         Entered {
             _context: self.context.clone().attach(),
             _unsampled_root: runtime::enter_unsampled_root(self.unsampled_root),
-            _scope: self
-                .scope
-                .as_ref()
-                .map(|(runtime, dispatch)| (runtime::scope(Some(runtime)), dispatcher::set_default(dispatch))),
+            _scope: self.scope.as_ref().map(|(runtime, dispatch)| {
+                (
+                    runtime::scope(Some(runtime)),
+                    dispatcher::set_default(dispatch),
+                )
+            }),
         }
     }
 }
 
 impl fmt::Debug for Carried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Carried").field(&outgoing::of(&self.context).map(|(parent, _)| parent)).finish()
+        f.debug_tuple("Carried")
+            .field(&outgoing::of(&self.context).map(|(parent, _)| parent))
+            .finish()
     }
 }
 

@@ -14,7 +14,9 @@ const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 fn passed_on(headers: &[(&str, &str)]) -> Option<(String, Option<String>)> {
     let _guard = attach_trace_context(Some(TraceContext::from_headers(headers.iter().copied())));
     let mut sent = TraceContext::current()?.headers;
-    let parent = sent.remove("traceparent").expect("a current context has a traceparent");
+    let parent = sent
+        .remove("traceparent")
+        .expect("a current context has a traceparent");
     Some((parent, sent.remove("tracestate")))
 }
 
@@ -26,8 +28,12 @@ fn parent_after(value: &str) -> Option<String> {
 /// What becomes of `tracestate` headers beside a valid `traceparent`.
 fn state_after(values: &[&str]) -> Option<String> {
     let states = values.iter().map(|value| ("tracestate", *value));
-    let headers: Vec<_> = std::iter::once(("traceparent", VALID)).chain(states).collect();
-    passed_on(&headers).expect("tracestate never restarts the trace").1
+    let headers: Vec<_> = std::iter::once(("traceparent", VALID))
+        .chain(states)
+        .collect();
+    passed_on(&headers)
+        .expect("tracestate never restarts the trace")
+        .1
 }
 
 #[test]
@@ -40,46 +46,138 @@ fn only_well_formed_traceparents_continue_the_trace() {
         ("nothing", String::new(), None),
         ("only white space", "  \t".to_owned(), None),
         // Version.
-        ("version 00 with a dash behind", with_version("00", "-"), None),
-        ("version 00 with a further field", with_version("00", "-extra"), None),
-        ("version 00 with something glued on", with_version("00", ".extra"), None),
+        (
+            "version 00 with a dash behind",
+            with_version("00", "-"),
+            None,
+        ),
+        (
+            "version 00 with a further field",
+            with_version("00", "-extra"),
+            None,
+        ),
+        (
+            "version 00 with something glued on",
+            with_version("00", ".extra"),
+            None,
+        ),
         ("a later version", with_version("cc", ""), Some(VALID)),
-        ("a later version with a further field", with_version("cc", "-what-the-future-brings"), Some(VALID)),
-        ("a later version with a dash behind", with_version("cc", "-"), Some(VALID)),
-        ("a later version with something glued on", with_version("cc", ".what"), None),
-        ("a later version cut short", with_version("cc", "")[..54].to_owned(), None),
-        ("two values of a later version in one header", with_version("cc", &format!("-x,{VALID}")), None),
+        (
+            "a later version with a further field",
+            with_version("cc", "-what-the-future-brings"),
+            Some(VALID),
+        ),
+        (
+            "a later version with a dash behind",
+            with_version("cc", "-"),
+            Some(VALID),
+        ),
+        (
+            "a later version with something glued on",
+            with_version("cc", ".what"),
+            None,
+        ),
+        (
+            "a later version cut short",
+            with_version("cc", "")[..54].to_owned(),
+            None,
+        ),
+        (
+            "two values of a later version in one header",
+            with_version("cc", &format!("-x,{VALID}")),
+            None,
+        ),
         ("version 01", with_version("01", ""), Some(VALID)),
         ("version fe", with_version("fe", ""), Some(VALID)),
         ("version ff", with_version("ff", ""), None),
         ("version in upper case", with_version("CC", ""), None),
         ("version that is no number", with_version(".0", ""), None),
-        ("version that is no number, other digit", with_version("0.", ""), None),
+        (
+            "version that is no number, other digit",
+            with_version("0.", ""),
+            None,
+        ),
         ("version of one digit", with_version("0", ""), None),
         ("version of three digits", with_version("000", ""), None),
         ("version of four digits", with_version("0000", ""), None),
         ("version with a sign", with_version("+0", ""), None),
         // Trace id.
         ("trace id of zeros", with_ids(&"0".repeat(32), SPAN), None),
-        ("trace id in upper case", with_ids(&TRACE.to_uppercase(), SPAN), None),
-        ("trace id with a bad first character", with_ids(&format!(".{}", &TRACE[1..]), SPAN), None),
-        ("trace id with a bad last character", with_ids(&format!("{}g", &TRACE[1..]), SPAN), None),
-        ("trace id with a letter of two bytes", with_ids(&format!("{}é", &TRACE[2..]), SPAN), None),
+        (
+            "trace id in upper case",
+            with_ids(&TRACE.to_uppercase(), SPAN),
+            None,
+        ),
+        (
+            "trace id with a bad first character",
+            with_ids(&format!(".{}", &TRACE[1..]), SPAN),
+            None,
+        ),
+        (
+            "trace id with a bad last character",
+            with_ids(&format!("{}g", &TRACE[1..]), SPAN),
+            None,
+        ),
+        (
+            "trace id with a letter of two bytes",
+            with_ids(&format!("{}é", &TRACE[2..]), SPAN),
+            None,
+        ),
         ("trace id too short", with_ids(&TRACE[1..], SPAN), None),
-        ("trace id too long", with_ids(&format!("0{TRACE}"), SPAN), None),
-        ("trace id a digit short, parent id a digit long", with_ids(&TRACE[1..], &format!("0{SPAN}")), None),
+        (
+            "trace id too long",
+            with_ids(&format!("0{TRACE}"), SPAN),
+            None,
+        ),
+        (
+            "trace id a digit short, parent id a digit long",
+            with_ids(&TRACE[1..], &format!("0{SPAN}")),
+            None,
+        ),
         // Parent id.
         ("parent id of zeros", with_ids(TRACE, &"0".repeat(16)), None),
-        ("parent id in upper case", with_ids(TRACE, &SPAN.to_uppercase()), None),
-        ("parent id with a bad character", with_ids(TRACE, &format!(".{}", &SPAN[1..])), None),
+        (
+            "parent id in upper case",
+            with_ids(TRACE, &SPAN.to_uppercase()),
+            None,
+        ),
+        (
+            "parent id with a bad character",
+            with_ids(TRACE, &format!(".{}", &SPAN[1..])),
+            None,
+        ),
         ("parent id too short", with_ids(TRACE, &SPAN[1..]), None),
-        ("parent id too long", with_ids(TRACE, &format!("0{SPAN}")), None),
+        (
+            "parent id too long",
+            with_ids(TRACE, &format!("0{SPAN}")),
+            None,
+        ),
         // Flags: sampled and random stay, all others are cleared.
-        ("not sampled", with_flags("00"), Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")),
-        ("random", with_flags("02"), Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-02")),
-        ("sampled and random", with_flags("03"), Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03")),
-        ("unknown flags", with_flags("ff"), Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03")),
-        ("only unknown flags", with_flags("fc"), Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")),
+        (
+            "not sampled",
+            with_flags("00"),
+            Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),
+        ),
+        (
+            "random",
+            with_flags("02"),
+            Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-02"),
+        ),
+        (
+            "sampled and random",
+            with_flags("03"),
+            Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03"),
+        ),
+        (
+            "unknown flags",
+            with_flags("ff"),
+            Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03"),
+        ),
+        (
+            "only unknown flags",
+            with_flags("fc"),
+            Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),
+        ),
         ("flags in upper case", with_flags("0A"), None),
         ("flags with a bad character", with_flags(".0"), None),
         ("flags with a bad second character", with_flags("0."), None),
@@ -90,25 +188,49 @@ fn only_well_formed_traceparents_continue_the_trace() {
         ("a tab before", format!("\t{VALID}"), Some(VALID)),
         ("a space behind", format!("{VALID} "), Some(VALID)),
         ("a tab behind", format!("{VALID}\t"), Some(VALID)),
-        ("white space on both ends", format!("\t {VALID} \t"), Some(VALID)),
+        (
+            "white space on both ends",
+            format!("\t {VALID} \t"),
+            Some(VALID),
+        ),
         ("a line feed behind", format!("{VALID}\n"), None),
         ("a no-break space before", format!("\u{a0}{VALID}"), None),
         ("white space inside", VALID.replacen('-', " ", 1), None),
         ("underscores for dashes", VALID.replace('-', "_"), None),
-        ("the last dash missing", format!("00-{TRACE}-{SPAN}001"), None),
+        (
+            "the last dash missing",
+            format!("00-{TRACE}-{SPAN}001"),
+            None,
+        ),
         ("two values in one header", format!("{VALID},{VALID}"), None),
     ];
     for (case, value, expected) in table {
-        assert_eq!(parent_after(value).as_deref(), *expected, "{case}: {value:?}");
+        assert_eq!(
+            parent_after(value).as_deref(),
+            *expected,
+            "{case}: {value:?}"
+        );
     }
 }
 
 #[test]
 fn headers_are_found_by_their_exact_name_in_any_case() {
     for name in ["traceparent", "TraceParent", "TRACEPARENT", "tRaCePaReNt"] {
-        assert_eq!(passed_on(&[(name, VALID)]).map(|(parent, _)| parent).as_deref(), Some(VALID), "{name}");
+        assert_eq!(
+            passed_on(&[(name, VALID)])
+                .map(|(parent, _)| parent)
+                .as_deref(),
+            Some(VALID),
+            "{name}"
+        );
     }
-    for name in ["trace-parent", "trace.parent", "trace_parent", "traceparent ", "ltraceparent"] {
+    for name in [
+        "trace-parent",
+        "trace.parent",
+        "trace_parent",
+        "traceparent ",
+        "ltraceparent",
+    ] {
         assert_eq!(passed_on(&[(name, VALID)]), None, "{name}");
     }
     for name in ["tracestate", "TraceState", "TRACESTATE"] {
@@ -116,7 +238,13 @@ fn headers_are_found_by_their_exact_name_in_any_case() {
         assert_eq!(state.as_deref(), Some("foo=1"), "{name}");
     }
     for name in ["trace-state", "trace.state"] {
-        assert_eq!(passed_on(&[("traceparent", VALID), (name, "foo=1")]).expect("valid").1, None, "{name}");
+        assert_eq!(
+            passed_on(&[("traceparent", VALID), (name, "foo=1")])
+                .expect("valid")
+                .1,
+            None,
+            "{name}"
+        );
     }
 }
 
@@ -124,21 +252,47 @@ fn headers_are_found_by_their_exact_name_in_any_case() {
 fn two_traceparents_are_none() {
     let other = VALID.replace("b7", "b8");
     for second in [VALID, &other] {
-        assert_eq!(passed_on(&[("traceparent", VALID), ("traceparent", second)]), None);
-        assert_eq!(passed_on(&[("traceparent", VALID), ("Traceparent", second)]), None);
-        assert_eq!(passed_on(&[("traceparent", VALID), ("traceparent", ""), ("TRACEPARENT", second)]), None);
+        assert_eq!(
+            passed_on(&[("traceparent", VALID), ("traceparent", second)]),
+            None
+        );
+        assert_eq!(
+            passed_on(&[("traceparent", VALID), ("Traceparent", second)]),
+            None
+        );
+        assert_eq!(
+            passed_on(&[
+                ("traceparent", VALID),
+                ("traceparent", ""),
+                ("TRACEPARENT", second)
+            ]),
+            None
+        );
     }
     let later = format!("cc{}-more", &VALID[2..]);
-    assert_eq!(passed_on(&[("traceparent", &later), ("traceparent", &later)]), None);
-    let map = HashMap::from([("traceparent".to_owned(), VALID.to_owned()), ("TraceParent".to_owned(), other)]);
+    assert_eq!(
+        passed_on(&[("traceparent", &later), ("traceparent", &later)]),
+        None
+    );
+    let map = HashMap::from([
+        ("traceparent".to_owned(), VALID.to_owned()),
+        ("TraceParent".to_owned(), other),
+    ]);
     assert_eq!(TraceContext::from(map).parent(), None);
 }
 
 #[test]
 fn a_tracestate_without_its_traceparent_goes_nowhere() {
     assert_eq!(passed_on(&[("tracestate", "foo=1")]), None);
-    assert_eq!(passed_on(&[("traceparent", "garbage"), ("tracestate", "foo=1")]), None);
-    assert!(TraceContext::from_headers([("tracestate", "foo=1")]).to_headers().is_empty());
+    assert_eq!(
+        passed_on(&[("traceparent", "garbage"), ("tracestate", "foo=1")]),
+        None
+    );
+    assert!(
+        TraceContext::from_headers([("tracestate", "foo=1")])
+            .to_headers()
+            .is_empty()
+    );
 }
 
 #[test]
@@ -146,34 +300,82 @@ fn a_valid_tracestate_goes_on_in_order() {
     let key = format!("a{}", "z".repeat(255));
     let value = "v".repeat(256);
     let longest = format!("{key}={value}");
-    let many = |count: usize| (0..count).map(|n| format!("k{n}={n}")).collect::<Vec<_>>().join(",");
+    let many = |count: usize| {
+        (0..count)
+            .map(|n| format!("k{n}={n}"))
+            .collect::<Vec<_>>()
+            .join(",")
+    };
     let all_keys = "abcdefghijklmnopqrstuvwxyz0123456789_-*/@=1,0@_-*/=2";
-    let all_values =
-        "k= !\"#$%&'()*+-./0123456789:;<>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~";
+    let all_values = "k= !\"#$%&'()*+-./0123456789:;<>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~";
     let table: &[(&str, &[&str], Option<&str>)] = &[
         ("two members", &["foo=1,bar=2"], Some("foo=1,bar=2")),
         ("two headers", &["foo=1", "bar=2"], Some("foo=1,bar=2")),
-        ("three headers, two in one", &["foo=1,bar=2", "rojo=3", "congo=4"], Some("foo=1,bar=2,rojo=3,congo=4")),
+        (
+            "three headers, two in one",
+            &["foo=1,bar=2", "rojo=3", "congo=4"],
+            Some("foo=1,bar=2,rojo=3,congo=4"),
+        ),
         ("an empty header first", &["", "foo=1"], Some("foo=1")),
-        ("an empty header between", &["foo=1", "", "bar=2"], Some("foo=1,bar=2")),
+        (
+            "an empty header between",
+            &["foo=1", "", "bar=2"],
+            Some("foo=1,bar=2"),
+        ),
         ("an empty header last", &["foo=1", ""], Some("foo=1")),
         ("an empty header alone", &[""], None),
         ("white space alone", &[" \t"], None),
         ("empty members", &["foo=1,,,bar=2,"], Some("foo=1,bar=2")),
-        ("white space around members", &[" foo=1 \t,\t bar=2 ", " baz=3"], Some("foo=1,bar=2,baz=3")),
-        ("white space in front of a value belongs to it", &["foo= 1"], Some("foo= 1")),
+        (
+            "white space around members",
+            &[" foo=1 \t,\t bar=2 ", " baz=3"],
+            Some("foo=1,bar=2,baz=3"),
+        ),
+        (
+            "white space in front of a value belongs to it",
+            &["foo= 1"],
+            Some("foo= 1"),
+        ),
         ("a space inside a value", &["foo=a b"], Some("foo=a b")),
         ("every character of keys", &[all_keys], Some(all_keys)),
         ("every character of values", &[all_values], Some(all_values)),
-        ("a vendor's key", &["fw529a3039@dt=FfAB"], Some("fw529a3039@dt=FfAB")),
-        ("several at signs in a key", &["foo@@bar=1,bar=2,a@b@c=3"], Some("foo@@bar=1,bar=2,a@b@c=3")),
-        ("a long vendor", &["t@aaaaaaaaaaaaaaa=1,foo=2"], Some("t@aaaaaaaaaaaaaaa=1,foo=2")),
-        ("a trailing at sign", &["foo@=1,bar=2"], Some("foo@=1,bar=2")),
-        ("a key of digits", &["0=1,42@vendor=2"], Some("0=1,42@vendor=2")),
+        (
+            "a vendor's key",
+            &["fw529a3039@dt=FfAB"],
+            Some("fw529a3039@dt=FfAB"),
+        ),
+        (
+            "several at signs in a key",
+            &["foo@@bar=1,bar=2,a@b@c=3"],
+            Some("foo@@bar=1,bar=2,a@b@c=3"),
+        ),
+        (
+            "a long vendor",
+            &["t@aaaaaaaaaaaaaaa=1,foo=2"],
+            Some("t@aaaaaaaaaaaaaaa=1,foo=2"),
+        ),
+        (
+            "a trailing at sign",
+            &["foo@=1,bar=2"],
+            Some("foo@=1,bar=2"),
+        ),
+        (
+            "a key of digits",
+            &["0=1,42@vendor=2"],
+            Some("0=1,42@vendor=2"),
+        ),
         ("the longest key and value", &[&longest], Some(&longest)),
         ("the most members", &[&many(32)], Some(&many(32))),
-        ("the same key twice: the first, which is newer", &["foo=1,bar=2,foo=3"], Some("foo=1,bar=2")),
-        ("the same key twice with the same value", &["foo=1", "foo=1"], Some("foo=1")),
+        (
+            "the same key twice: the first, which is newer",
+            &["foo=1,bar=2,foo=3"],
+            Some("foo=1,bar=2"),
+        ),
+        (
+            "the same key twice with the same value",
+            &["foo=1", "foo=1"],
+            Some("foo=1"),
+        ),
     ];
     for (case, values, expected) in table {
         assert_eq!(state_after(values).as_deref(), *expected, "{case}");
@@ -185,7 +387,10 @@ fn an_invalid_member_discards_the_whole_tracestate_and_not_the_trace() {
     let long_key = format!("{}=1", "z".repeat(257));
     let long_vendor_key = format!("t@{}=1", "v".repeat(255));
     let long_value = format!("foo={}", "v".repeat(257));
-    let many = (0..33).map(|n| format!("k{n}={n}")).collect::<Vec<_>>().join(",");
+    let many = (0..33)
+        .map(|n| format!("k{n}={n}"))
+        .collect::<Vec<_>>()
+        .join(",");
     let table: &[(&str, &str)] = &[
         ("no value", "foo"),
         ("no equals sign beside a good member", "bar=2,foo"),
@@ -214,7 +419,11 @@ fn an_invalid_member_discards_the_whole_tracestate_and_not_the_trace() {
     ];
     for (case, value) in table {
         assert_eq!(state_after(&[value]), None, "{case}");
-        assert_eq!(state_after(&["good=1", value]), None, "{case}, behind a good header");
+        assert_eq!(
+            state_after(&["good=1", value]),
+            None,
+            "{case}, behind a good header"
+        );
     }
 }
 
@@ -226,11 +435,23 @@ fn an_oversized_tracestate_loses_long_members_first_and_then_the_last_ones() {
     members.extend(short.iter().cloned());
     let sent = state_after(&[&members.join(",")]).expect("something is sent");
     assert!(sent.len() <= 4096 && sent.len() > 3584);
-    assert!(sent.starts_with(&long("l0")), "the oldest long members go first");
-    assert!(sent.ends_with(&short.join(",")), "no short member goes while there are long ones");
-    assert!(sent.split(',').all(|member| members.iter().any(|known| known == member)), "members stay whole");
+    assert!(
+        sent.starts_with(&long("l0")),
+        "the oldest long members go first"
+    );
+    assert!(
+        sent.ends_with(&short.join(",")),
+        "no short member goes while there are long ones"
+    );
+    assert!(
+        sent.split(',')
+            .all(|member| members.iter().any(|known| known == member)),
+        "members stay whole"
+    );
 
-    let medium: Vec<String> = (0..32).map(|n| format!("m{n:02}={}", "v".repeat(124))).collect();
+    let medium: Vec<String> = (0..32)
+        .map(|n| format!("m{n:02}={}", "v".repeat(124)))
+        .collect();
     assert_eq!(medium[0].len(), 128);
     let sent = state_after(&[&medium.join(",")]).expect("something is sent");
     assert_eq!(sent, medium[..31].join(","));
@@ -249,8 +470,12 @@ fn the_random_flag_outlives_spans_that_are_not_recorded() {
         false,
         remote.trace_state().clone(),
     );
-    let _span = Context::current().with_remote_span_context(refused).attach();
-    let sent = TraceContext::current().and_then(|context| context.parent()).expect("a trace is current");
+    let _span = Context::current()
+        .with_remote_span_context(refused)
+        .attach();
+    let sent = TraceContext::current()
+        .and_then(|context| context.parent())
+        .expect("a trace is current");
     assert_eq!(sent.flags().to_u8(), 0x02);
 }
 
@@ -263,9 +488,18 @@ fn a_changed_tracestate_stays_in_front_of_what_the_sdk_cannot_hold() {
     let remote = Context::map_current(|cx| cx.span().span_context().clone());
     assert_eq!(remote.trace_state().header(), "foo=2,bar=3");
     let changed = remote.trace_state().insert("bar", "4").expect("valid");
-    let span = SpanContext::new(remote.trace_id(), remote.span_id(), remote.trace_flags(), false, changed);
+    let span = SpanContext::new(
+        remote.trace_id(),
+        remote.span_id(),
+        remote.trace_flags(),
+        false,
+        changed,
+    );
     let _span = Context::current().with_remote_span_context(span).attach();
-    assert_eq!(TraceContext::current().expect("a trace is current").headers["tracestate"], "bar=4,foo=2,a@b@c=1");
+    assert_eq!(
+        TraceContext::current().expect("a trace is current").headers["tracestate"],
+        "bar=4,foo=2,a@b@c=1"
+    );
 }
 
 #[test]
@@ -291,11 +525,22 @@ fn an_attached_context_is_remote_and_invalid_input_restarts() {
         assert!(TraceContext::current().is_some(), "none changes nothing");
     }
     {
-        let _restarted = attach_trace_context(Some(TraceContext::from_headers([("traceparent", "00-nonsense")])));
+        let _restarted = attach_trace_context(Some(TraceContext::from_headers([(
+            "traceparent",
+            "00-nonsense",
+        )])));
         assert_eq!(TraceContext::current(), None);
-        assert!(!Context::current().has_active_span(), "samplers must see a root");
+        assert!(
+            !Context::current().has_active_span(),
+            "samplers must see a root"
+        );
     }
-    assert_eq!(TraceContext::current().map(|context| context.to_string()).as_deref(), Some(VALID));
+    assert_eq!(
+        TraceContext::current()
+            .map(|context| context.to_string())
+            .as_deref(),
+        Some(VALID)
+    );
 }
 
 #[test]
@@ -306,7 +551,11 @@ fn header_values_that_are_no_text_are_invalid_and_fail_nothing() {
 
 #[test]
 fn only_trace_headers_are_kept_and_baggage_only_on_request() {
-    let headers = [("Authorization", "secret"), ("traceparent", VALID), ("Baggage", "user=7")];
+    let headers = [
+        ("Authorization", "secret"),
+        ("traceparent", VALID),
+        ("Baggage", "user=7"),
+    ];
     let context = TraceContext::from_headers(headers);
     assert_eq!(context.headers.keys().collect::<Vec<_>>(), ["traceparent"]);
     let context = TraceContext::from_headers_with_baggage(headers);
@@ -316,13 +565,27 @@ fn only_trace_headers_are_kept_and_baggage_only_on_request() {
 
 #[test]
 fn attached_baggage_is_the_current_baggage_and_goes_out_on_request_alone() {
-    let headers = [("traceparent", VALID), ("baggage", "user=a%20b;p=1,=bad,other=2")];
+    let headers = [
+        ("traceparent", VALID),
+        ("baggage", "user=a%20b;p=1,=bad,other=2"),
+    ];
     let _guard = attach_trace_context(Some(TraceContext::from_headers_with_baggage(headers)));
     Context::map_current(|cx| {
-        assert_eq!(cx.baggage().get("user").map(|value| value.as_str().to_owned()).as_deref(), Some("a b"));
+        assert_eq!(
+            cx.baggage()
+                .get("user")
+                .map(|value| value.as_str().to_owned())
+                .as_deref(),
+            Some("a b")
+        );
         assert_eq!(cx.baggage().len(), 2);
     });
-    assert!(!TraceContext::current().expect("a trace is current").headers.contains_key("baggage"));
+    assert!(
+        !TraceContext::current()
+            .expect("a trace is current")
+            .headers
+            .contains_key("baggage")
+    );
     let sent = TraceContext::current_with_baggage().expect("a trace is current");
     let mut members: Vec<_> = sent.headers["baggage"].split(',').collect();
     members.sort_unstable();
@@ -331,7 +594,10 @@ fn attached_baggage_is_the_current_baggage_and_goes_out_on_request_alone() {
 
 #[test]
 fn baggage_beyond_the_bounds_is_left_behind() {
-    let many = (0..70).map(|n| format!("k{n}=1")).collect::<Vec<_>>().join(",");
+    let many = (0..70)
+        .map(|n| format!("k{n}=1"))
+        .collect::<Vec<_>>()
+        .join(",");
     let kept = TraceContext::from_headers_with_baggage([("baggage", &many)]);
     assert_eq!(kept.headers["baggage"].split(',').count(), 64);
     let large = format!("small=1,large={}", "v".repeat(9000));
@@ -343,20 +609,30 @@ fn baggage_beyond_the_bounds_is_left_behind() {
 
 #[test]
 fn injecting_replaces_what_an_earlier_call_left() {
-    let mut headers =
-        HashMap::from([("TraceParent".to_owned(), "old".to_owned()), ("tracestate".to_owned(), "old=1".to_owned())]);
+    let mut headers = HashMap::from([
+        ("TraceParent".to_owned(), "old".to_owned()),
+        ("tracestate".to_owned(), "old=1".to_owned()),
+    ]);
     inject(&mut headers);
     assert_eq!(headers.len(), 2, "without a trace nothing is touched");
     let _guard = attach_trace_context(VALID.parse().ok());
     inject(&mut headers);
-    assert_eq!(headers, HashMap::from([("traceparent".to_owned(), VALID.to_owned())]));
+    assert_eq!(
+        headers,
+        HashMap::from([("traceparent".to_owned(), VALID.to_owned())])
+    );
 }
 
 #[test]
 fn three_calls_out_of_one_request_share_its_trace() {
     let _guard = attach_trace_context(VALID.parse().ok());
     for _ in 0..3 {
-        assert_eq!(current_trace_ids().map(|ids| ids.trace_id.to_string()).as_deref(), Some(TRACE));
+        assert_eq!(
+            current_trace_ids()
+                .map(|ids| ids.trace_id.to_string())
+                .as_deref(),
+            Some(TRACE)
+        );
     }
 }
 
@@ -366,8 +642,12 @@ fn the_propagator_follows_the_same_rules() {
 
     let propagator = StrictPropagator::with_baggage();
     let carrier = HashMap::from(
-        [("traceparent", VALID), ("tracestate", "a@b@c=1, foo=2"), ("baggage", "user=7")]
-            .map(|(key, value)| (key.to_owned(), value.to_owned())),
+        [
+            ("traceparent", VALID),
+            ("tracestate", "a@b@c=1, foo=2"),
+            ("baggage", "user=7"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned())),
     );
     let context = propagator.extract(&carrier);
     let mut sent = HashMap::new();
@@ -378,7 +658,10 @@ fn the_propagator_follows_the_same_rules() {
 
     let invalid = HashMap::from([("traceparent".to_owned(), format!("{VALID}-"))]);
     assert!(!propagator.extract(&invalid).has_active_span());
-    assert_eq!(propagator.fields().collect::<Vec<_>>(), ["traceparent", "tracestate", "baggage"]);
+    assert_eq!(
+        propagator.fields().collect::<Vec<_>>(),
+        ["traceparent", "tracestate", "baggage"]
+    );
 }
 
 #[test]
@@ -386,14 +669,27 @@ fn the_propagators_of_a_service_are_chosen_by_name() {
     let fields = |names: Option<&str>| {
         use opentelemetry::propagation::TextMapPropagator as _;
         let (propagator, refused) = StrictPropagator::from_names(names);
-        (propagator.fields().map(str::to_owned).collect::<Vec<_>>().join(" "), refused)
+        (
+            propagator
+                .fields()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+                .join(" "),
+            refused,
+        )
     };
     assert_eq!(fields(None).0, "traceparent tracestate baggage");
     assert_eq!(fields(Some("")).0, "traceparent tracestate baggage");
     assert_eq!(fields(Some("tracecontext")).0, "traceparent tracestate");
-    assert_eq!(fields(Some("baggage, tracecontext,tracecontext")).0, "traceparent tracestate baggage");
+    assert_eq!(
+        fields(Some("baggage, tracecontext,tracecontext")).0,
+        "traceparent tracestate baggage"
+    );
     assert_eq!(fields(Some("none")).0, "");
-    assert_eq!(fields(Some("tracecontext,b3")), ("traceparent tracestate".to_owned(), vec!["b3".to_owned()]));
+    assert_eq!(
+        fields(Some("tracecontext,b3")),
+        ("traceparent tracestate".to_owned(), vec!["b3".to_owned()])
+    );
 }
 
 #[cfg(feature = "http")]
@@ -407,7 +703,10 @@ fn http_headers_go_in_and_out() {
     let mut outgoing = http::HeaderMap::new();
     outgoing.append("traceparent", http::HeaderValue::from_static("old"));
     inject(&mut outgoing);
-    assert_eq!(outgoing.get_all("traceparent").iter().collect::<Vec<_>>(), [VALID]);
+    assert_eq!(
+        outgoing.get_all("traceparent").iter().collect::<Vec<_>>(),
+        [VALID]
+    );
     assert_eq!(outgoing["tracestate"], "foo=1,bar=2");
     incoming.append("traceparent", http::HeaderValue::from_static(VALID));
     assert_eq!(TraceContext::from_headers(&incoming).parent(), None);
@@ -417,8 +716,10 @@ fn http_headers_go_in_and_out() {
 #[test]
 fn a_message_takes_its_context_through_serialisation() {
     let message = {
-        let _guard =
-            attach_trace_context(Some(TraceContext::from_headers([("traceparent", VALID), ("tracestate", "foo=1")])));
+        let _guard = attach_trace_context(Some(TraceContext::from_headers([
+            ("traceparent", VALID),
+            ("tracestate", "foo=1"),
+        ])));
         serde_json::to_string(&Traced::new(7)).expect("serialises")
     };
     let received: Traced<u32> = serde_json::from_str(&message).expect("deserialises");
@@ -429,9 +730,15 @@ fn a_message_takes_its_context_through_serialisation() {
 
     let untraced: Traced<u32> = serde_json::from_str(r#"{"value":7}"#).expect("deserialises");
     assert_eq!(untraced.context(), None);
-    let hostile: Traced<u32> =
-        serde_json::from_str(r#"{"trace":{"traceparent":"x","baggage":"a=1"},"more":[],"value":7}"#)
-            .expect("deserialises");
+    let hostile: Traced<u32> = serde_json::from_str(
+        r#"{"trace":{"traceparent":"x","baggage":"a=1"},"more":[],"value":7}"#,
+    )
+    .expect("deserialises");
     assert_eq!(hostile.context(), None);
-    hostile.run(|_| assert!(Context::map_current(|cx| cx.baggage().is_empty()), "nobody asked for baggage"));
+    hostile.run(|_| {
+        assert!(
+            Context::map_current(|cx| cx.baggage().is_empty()),
+            "nobody asked for baggage"
+        )
+    });
 }

@@ -35,7 +35,9 @@ use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::SpanContext;
 
-pub use self::attach::{TraceContextGuard, WithTraceContext, attach_parent, attach_trace_context, with_trace_context};
+pub use self::attach::{
+    TraceContextGuard, WithTraceContext, attach_parent, attach_trace_context, with_trace_context,
+};
 pub use self::carry::{Carry, Traced, carry, carry_each};
 pub use self::outgoing::{HeaderWriter, TraceIds, current_trace_ids, inject};
 pub use self::propagator::StrictPropagator;
@@ -122,7 +124,9 @@ impl TraceContext {
             (None, None) => return None,
             (context, _) => context.unwrap_or_default(),
         };
-        context.headers.extend(baggage.map(|text| (BAGGAGE.to_owned(), text)));
+        context
+            .headers
+            .extend(baggage.map(|text| (BAGGAGE.to_owned(), text)));
         Some(context)
     }
 
@@ -162,7 +166,11 @@ impl TraceContext {
             Some(parent) => Self::from_parts(parent, self.state().as_ref()).headers,
             None => HashMap::new(),
         };
-        headers.extend(self.headers.get_key_value(BAGGAGE).map(|(key, text)| (key.clone(), text.clone())));
+        headers.extend(
+            self.headers
+                .get_key_value(BAGGAGE)
+                .map(|(key, text)| (key.clone(), text.clone())),
+        );
         headers
     }
 
@@ -173,7 +181,12 @@ impl TraceContext {
     {
         let mut kept: HashMap<String, String> = HashMap::new();
         for (key, value) in headers {
-            let Some(key) = wanted.iter().find(|name| name.eq_ignore_ascii_case(key.as_ref())) else { continue };
+            let Some(key) = wanted
+                .iter()
+                .find(|name| name.eq_ignore_ascii_case(key.as_ref()))
+            else {
+                continue;
+            };
             let value = String::from_utf8_lossy(value.as_ref());
             match kept.get_mut(*key) {
                 Some(known) => known.extend([",", &value]),
@@ -193,7 +206,9 @@ impl TraceContext {
     }
 
     fn state(&self) -> Option<StateList> {
-        self.headers.get(TRACESTATE).and_then(|text| StateList::parse(text))
+        self.headers
+            .get(TRACESTATE)
+            .and_then(|text| StateList::parse(text))
     }
 
     fn received(&self) -> Option<Received> {

@@ -43,7 +43,11 @@ pub fn current_trace_ids() -> Option<TraceIds> {
         TraceParent::new(span.trace_id(), span.span_id(), span.trace_flags())
     });
     let span = span.or_else(unsampled_root)?;
-    Some(TraceIds { trace_id: span.trace_id(), span_id: span.span_id(), sampled: span.is_sampled() })
+    Some(TraceIds {
+        trace_id: span.trace_id(),
+        span_id: span.span_id(),
+        sampled: span.is_sampled(),
+    })
 }
 
 /// Writes the current trace context into the headers of an outgoing call. Headers from an earlier call are replaced,
@@ -132,7 +136,11 @@ fn unsampled_root() -> Option<TraceParent> {
     #[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
     let (high, low) = ((trace_id >> 64) as u64, trace_id as u64);
     let span_id = if high == 0 { low } else { high };
-    TraceParent::new(TraceId::from(trace_id), SpanId::from(span_id), runtime::RANDOM_TRACE_ID)
+    TraceParent::new(
+        TraceId::from(trace_id),
+        SpanId::from(span_id),
+        runtime::RANDOM_TRACE_ID,
+    )
 }
 
 /// The span of `context` and the `tracestate` to send with it.
@@ -140,14 +148,24 @@ pub(super) fn of(context: &Context) -> Option<(TraceParent, Option<StateList>)> 
     let span = context.span();
     let span = span.span_context();
     let origin = Origin::of(context, span);
-    let random = if origin.is_some_and(Origin::is_random) { TraceFlags::new(0x02) } else { TraceFlags::default() };
+    let random = if origin.is_some_and(Origin::is_random) {
+        TraceFlags::new(0x02)
+    } else {
+        TraceFlags::default()
+    };
     let parent = TraceParent::new(span.trace_id(), span.span_id(), span.trace_flags() | random)?;
-    let state = origin.and_then(|origin| origin.state(span)).or_else(|| StateList::from_sdk(span.trace_state()));
+    let state = origin
+        .and_then(|origin| origin.state(span))
+        .or_else(|| StateList::from_sdk(span.trace_state()));
     Some((parent, state))
 }
 
 /// Writes both headers; without `tracestate` an old one is removed.
-pub(super) fn write(headers: &mut impl HeaderWriter, parent: TraceParent, state: Option<&StateList>) {
+pub(super) fn write(
+    headers: &mut impl HeaderWriter,
+    parent: TraceParent,
+    state: Option<&StateList>,
+) {
     headers.set(TRACEPARENT, &parent.to_string());
     match state {
         Some(state) => headers.set(TRACESTATE, &state.outgoing()),

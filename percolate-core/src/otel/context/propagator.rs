@@ -32,12 +32,20 @@ pub struct StrictPropagator {
 impl StrictPropagator {
     /// Trace context without baggage.
     pub fn new() -> Self {
-        Self { fields: vec![TRACEPARENT.to_owned(), TRACESTATE.to_owned()] }
+        Self {
+            fields: vec![TRACEPARENT.to_owned(), TRACESTATE.to_owned()],
+        }
     }
 
     /// Trace context with baggage, which is what `OTEL_PROPAGATORS` means by default.
     pub fn with_baggage() -> Self {
-        Self { fields: vec![TRACEPARENT.to_owned(), TRACESTATE.to_owned(), BAGGAGE.to_owned()] }
+        Self {
+            fields: vec![
+                TRACEPARENT.to_owned(),
+                TRACESTATE.to_owned(),
+                BAGGAGE.to_owned(),
+            ],
+        }
     }
 
     /// What `OTEL_PROPAGATORS` asks for: `tracecontext`, `baggage`, both (the default) or `none`. The second value
@@ -51,7 +59,11 @@ impl StrictPropagator {
         let Some(names) = names.filter(|names| !names.trim().is_empty()) else {
             return (Self::with_baggage(), Vec::new());
         };
-        let names: Vec<&str> = names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+        let names: Vec<&str> = names
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .collect();
         let mut fields = Vec::new();
         if names.contains(&"tracecontext") {
             fields.extend([TRACEPARENT.to_owned(), TRACESTATE.to_owned()]);
@@ -59,7 +71,11 @@ impl StrictPropagator {
         if names.contains(&"baggage") {
             fields.push(BAGGAGE.to_owned());
         }
-        let refused = names.iter().filter(|name| !KNOWN.contains(name)).map(ToString::to_string).collect();
+        let refused = names
+            .iter()
+            .filter(|name| !KNOWN.contains(name))
+            .map(ToString::to_string)
+            .collect();
         (Self { fields }, refused)
     }
 
@@ -88,12 +104,21 @@ impl TextMapPropagator for StrictPropagator {
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        let headers =
-            extractor.keys().into_iter().filter(|key| self.fields.iter().any(|own| own.eq_ignore_ascii_case(key)));
-        let values =
-            headers.flat_map(|key| extractor.get_all(key).unwrap_or_default().into_iter().map(move |v| (key, v)));
+        let headers = extractor
+            .keys()
+            .into_iter()
+            .filter(|key| self.fields.iter().any(|own| own.eq_ignore_ascii_case(key)));
+        let values = headers.flat_map(|key| {
+            extractor
+                .get_all(key)
+                .unwrap_or_default()
+                .into_iter()
+                .map(move |v| (key, v))
+        });
         let received = TraceContext::from_headers_with_baggage(values);
-        let context = received.received().map_or_else(|| cx.clone(), |received| received.on(cx));
+        let context = received
+            .received()
+            .map_or_else(|| cx.clone(), |received| received.on(cx));
         match received.headers.get(BAGGAGE) {
             Some(text) => context.with_baggage(baggage::parse(text)),
             None => context,

@@ -13,7 +13,14 @@ fn valid_parent() -> impl Strategy<Value = TraceParent> {
 
 /// Texts near the valid ones: each differs from a valid header in a few characters.
 fn near_traceparent() -> impl Strategy<Value = String> {
-    let edits = prop::collection::vec((0_usize..60, prop::sample::select(b"0aAfgG-. \t+,".to_vec()), 0_u8..3), 0..3);
+    let edits = prop::collection::vec(
+        (
+            0_usize..60,
+            prop::sample::select(b"0aAfgG-. \t+,".to_vec()),
+            0_u8..3,
+        ),
+        0..3,
+    );
     (valid_parent(), edits).prop_map(|(parent, edits)| {
         let mut text = parent.to_string().into_bytes();
         for (position, byte, kind) in edits {
@@ -32,13 +39,20 @@ fn near_traceparent() -> impl Strategy<Value = String> {
 /// The rule written the other way round: by character classes and positions of the whole text.
 fn is_valid_traceparent(text: &str) -> bool {
     let text = text.trim_matches([' ', '\t']);
-    let lower_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    let lower_hex = |part: &str| {
+        part.bytes()
+            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    };
     let fields: Vec<&str> = text.splitn(5, '-').collect();
-    let [version, trace, span, flags, rest @ ..] = fields.as_slice() else { return false };
+    let [version, trace, span, flags, rest @ ..] = fields.as_slice() else {
+        return false;
+    };
     let lengths = [version.len(), trace.len(), span.len(), flags.len()] == [2, 32, 16, 2];
     let zeros = |part: &str| part.bytes().all(|byte| byte == b'0');
     lengths
-        && [version, trace, span, flags].into_iter().all(|part| lower_hex(part))
+        && [version, trace, span, flags]
+            .into_iter()
+            .all(|part| lower_hex(part))
         && *version != "ff"
         && !zeros(trace)
         && !zeros(span)
@@ -47,13 +61,18 @@ fn is_valid_traceparent(text: &str) -> bool {
 }
 
 fn members() -> impl Strategy<Value = Vec<(String, String)>> {
-    prop::collection::vec(("[a-z0-9][a-z0-9_*/@-]{0,20}", "[ -+.-<>-~]{0,20}[!-+.-<>-~]"), 1..32).prop_map(
-        |mut members| {
-            let mut seen = std::collections::HashSet::new();
-            members.retain(|(key, _)| seen.insert(key.clone()));
-            members
-        },
+    prop::collection::vec(
+        (
+            "[a-z0-9][a-z0-9_*/@-]{0,20}",
+            "[ -+.-<>-~]{0,20}[!-+.-<>-~]",
+        ),
+        1..32,
     )
+    .prop_map(|mut members| {
+        let mut seen = std::collections::HashSet::new();
+        members.retain(|(key, _)| seen.insert(key.clone()));
+        members
+    })
 }
 
 proptest! {

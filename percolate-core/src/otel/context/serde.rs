@@ -66,7 +66,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for MessageVisitor<T> {
     }
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let value = seq.next_element()?.ok_or_else(|| de::Error::invalid_length(0, &self))?;
+        let value = seq
+            .next_element()?
+            .ok_or_else(|| de::Error::invalid_length(0, &self))?;
         let context = seq.next_element::<TraceContext>()?.unwrap_or_default();
         Ok(Traced::received(value, &context))
     }

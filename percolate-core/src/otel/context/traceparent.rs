@@ -44,7 +44,9 @@ pub enum TraceParentError {
         found: usize,
     },
     /// A field is not followed by a dash, or there are several headers in one.
-    #[error("traceparent is one value with dashes between its fields: `00-<32 digits>-<16 digits>-<2 digits>`")]
+    #[error(
+        "traceparent is one value with dashes between its fields: `00-<32 digits>-<16 digits>-<2 digits>`"
+    )]
     Separator,
     /// Not two lower-case hexadecimal digits, or `ff`.
     #[error("the version of a traceparent is two lower-case hexadecimal digits other than `ff`")]
@@ -99,7 +101,10 @@ impl FromStr for TraceParent {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = text.trim_matches([' ', '\t']).as_bytes();
         let length = TraceParentError::Length { found: bytes.len() };
-        let (Some(fields), rest) = (bytes.first_chunk::<LENGTH>(), bytes.get(LENGTH..).unwrap_or_default()) else {
+        let (Some(fields), rest) = (
+            bytes.first_chunk::<LENGTH>(),
+            bytes.get(LENGTH..).unwrap_or_default(),
+        ) else {
             return Err(length);
         };
         let version = hex(&fields[..2]).ok_or(TraceParentError::Version)?;
@@ -110,15 +115,24 @@ impl FromStr for TraceParent {
             return Err(length);
         }
         // A comma is where several headers were joined: which of them would be the parent?
-        if [fields[2], fields[35], fields[52]] != [b'-'; 3] || !matches!(rest, [] | [b'-', ..]) || rest.contains(&b',')
+        if [fields[2], fields[35], fields[52]] != [b'-'; 3]
+            || !matches!(rest, [] | [b'-', ..])
+            || rest.contains(&b',')
         {
             return Err(TraceParentError::Separator);
         }
-        let trace_id = hex(&fields[3..35]).filter(|&id| id != 0).ok_or(TraceParentError::TraceId)?;
-        let span_id = hex(&fields[36..52]).filter(|&id| id != 0).ok_or(TraceParentError::SpanId)?;
+        let trace_id = hex(&fields[3..35])
+            .filter(|&id| id != 0)
+            .ok_or(TraceParentError::TraceId)?;
+        let span_id = hex(&fields[36..52])
+            .filter(|&id| id != 0)
+            .ok_or(TraceParentError::SpanId)?;
         let flags = hex(&fields[53..]).ok_or(TraceParentError::Flags)?;
         // Sixteen and two digits: the narrowing keeps every bit.
-        #[expect(clippy::cast_possible_truncation, reason = "the fields have 16 and 2 hexadecimal digits")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the fields have 16 and 2 hexadecimal digits"
+        )]
         Ok(Self {
             trace_id: TraceId::from(trace_id),
             span_id: SpanId::from(span_id as u64),
@@ -129,7 +143,11 @@ impl FromStr for TraceParent {
 
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{}-{}-{:02x}", self.trace_id, self.span_id, self.flags)
+        write!(
+            f,
+            "00-{}-{}-{:02x}",
+            self.trace_id, self.span_id, self.flags
+        )
     }
 }
 

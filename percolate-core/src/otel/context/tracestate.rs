@@ -25,9 +25,14 @@ impl StateList {
     /// Reads a header value; several header lines are joined by commas before. `None` if there is nothing to keep.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut members: Vec<(&str, &str)> = Vec::new();
-        let listed = text.split(',').map(|member| member.trim_matches([' ', '\t'])).filter(|member| !member.is_empty());
+        let listed = text
+            .split(',')
+            .map(|member| member.trim_matches([' ', '\t']))
+            .filter(|member| !member.is_empty());
         for (count, member) in listed.enumerate() {
-            let (key, value) = member.split_once('=').filter(|(key, value)| is_key(key) && is_value(value))?;
+            let (key, value) = member
+                .split_once('=')
+                .filter(|(key, value)| is_key(key) && is_value(value))?;
             if count == MAX_MEMBERS {
                 return None;
             }
@@ -48,13 +53,20 @@ impl StateList {
         if let Ok(state) = TraceState::from_key_value(self.members()) {
             return (state, true);
         }
-        let accepted = self.members().filter(|member| TraceState::from_key_value([*member]).is_ok());
-        (TraceState::from_key_value(accepted).unwrap_or_default(), false)
+        let accepted = self
+            .members()
+            .filter(|member| TraceState::from_key_value([*member]).is_ok());
+        (
+            TraceState::from_key_value(accepted).unwrap_or_default(),
+            false,
+        )
     }
 
     /// The members of `changed` in front, then those of this list that the SDK's type could not hold.
     pub(crate) fn merge_changed(&self, changed: &TraceState) -> Option<Self> {
-        let unheld = self.members().filter(|member| TraceState::from_key_value([*member]).is_err());
+        let unheld = self
+            .members()
+            .filter(|member| TraceState::from_key_value([*member]).is_err());
         Self::join(changed.into_iter().chain(unheld).take(MAX_MEMBERS))
     }
 
@@ -65,7 +77,10 @@ impl StateList {
         }
         let mut members: Vec<&str> = self.0.split(',').collect();
         while joined_length(&members) > MAX_OUTGOING {
-            let dropped = members.iter().rposition(|member| member.len() > LONG_MEMBER).unwrap_or(members.len() - 1);
+            let dropped = members
+                .iter()
+                .rposition(|member| member.len() > LONG_MEMBER)
+                .unwrap_or(members.len() - 1);
             members.remove(dropped);
         }
         Cow::Owned(members.join(","))
@@ -78,7 +93,9 @@ impl StateList {
     }
 
     fn members(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.split(',').filter_map(|member| member.split_once('='))
+        self.0
+            .split(',')
+            .filter_map(|member| member.split_once('='))
     }
 
     fn join<'a>(members: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<Self> {
@@ -92,19 +109,30 @@ impl StateList {
 }
 
 fn joined_length(members: &[&str]) -> usize {
-    members.iter().map(|member| member.len() + 1).sum::<usize>().saturating_sub(1)
+    members
+        .iter()
+        .map(|member| member.len() + 1)
+        .sum::<usize>()
+        .saturating_sub(1)
 }
 
 fn is_key(key: &str) -> bool {
-    let first = key.as_bytes().first().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let first = key
+        .as_bytes()
+        .first()
+        .is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     first
         && key.len() <= MAX_PART
-        && key.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'*' | b'/' | b'@'))
+        && key.bytes().all(
+            |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'*' | b'/' | b'@'),
+        )
 }
 
 fn is_value(value: &str) -> bool {
     !value.is_empty()
         && value.len() <= MAX_PART
         && !value.ends_with(' ')
-        && value.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b',' && byte != b'=')
+        && value
+            .bytes()
+            .all(|byte| matches!(byte, b' '..=b'~') && byte != b',' && byte != b'=')
 }

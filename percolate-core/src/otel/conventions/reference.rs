@@ -35,12 +35,25 @@ fn of(source: Source) -> &'static str {
 }
 
 fn uses(out: &mut std::string::String, attributes: &[AttributeUse], with_start: bool) {
-    let (head, rule) = if with_start { (" start |", "---|") } else { ("", "") };
-    let _ = writeln!(out, "| Attribute | Type | When |{head}\n|---|---|---|{rule}");
+    let (head, rule) = if with_start {
+        (" start |", "---|")
+    } else {
+        ("", "")
+    };
+    let _ = writeln!(
+        out,
+        "| Attribute | Type | When |{head}\n|---|---|---|{rule}"
+    );
     for used in attributes {
-        let value_type = attribute(used.key).or(TEMPLATES.iter().find(|template| template.key == used.key));
+        let value_type =
+            attribute(used.key).or(TEMPLATES.iter().find(|template| template.key == used.key));
         let value_type = value_type.map_or("any", |known| known.value_type.as_str());
-        let _ = write!(out, "| `{}` | {value_type} | {} |", used.key, requirement(used.level));
+        let _ = write!(
+            out,
+            "| `{}` | {value_type} | {} |",
+            used.key,
+            requirement(used.level)
+        );
         if with_start {
             out.push_str(if used.at_start { " yes |" } else { " |" });
         }
@@ -87,7 +100,12 @@ fn page() -> std::string::String {
         let value_type = if known.members.is_empty() {
             known.value_type.as_str().to_owned()
         } else {
-            known.members.iter().map(|member| format!("`{member}`")).collect::<Vec<_>>().join(", ")
+            known
+                .members
+                .iter()
+                .map(|member| format!("`{member}`"))
+                .collect::<Vec<_>>()
+                .join(", ")
         };
         let _ = writeln!(
             out,
@@ -101,7 +119,11 @@ fn page() -> std::string::String {
     }
     out.push_str("\n## Names of yesterday\n\n| Not this | but this |\n|---|---|\n");
     for name in DEPRECATED.iter().chain(DEPRECATED_METRICS) {
-        let instead = if name.instead.is_empty() { "nothing".to_owned() } else { format!("`{}`", name.instead) };
+        let instead = if name.instead.is_empty() {
+            "nothing".to_owned()
+        } else {
+            format!("`{}`", name.instead)
+        };
         let _ = writeln!(out, "| `{}` | {instead} |", name.key);
     }
     out

@@ -11,7 +11,9 @@ use super::state::{Flags, SpanState};
 
 /// Reports every broken rule of a finished span. `strict` also tells what is tolerated elsewhere.
 pub(crate) fn check(state: &SpanState, strict: bool, report: &mut dyn FnMut(Case, Subject)) {
-    let SpanState { site, seen, flags, .. } = state;
+    let SpanState {
+        site, seen, flags, ..
+    } = state;
     let m = &site.masks;
     let given = seen.given();
     if !site.is_ours && site.class != Class::Other && given & m.owned == 0 {
@@ -27,7 +29,9 @@ pub(crate) fn check(state: &SpanState, strict: bool, report: &mut dyn FnMut(Case
         Class::Job => kind(state, false, report),
         Class::Other => kind(state, site.kind != "internal", report),
     }
-    if flags.has(Flags(Flags::NAME_LONG.0 | Flags::NAME_MISMATCH.0 | Flags::NAME_CHANGING.0 | Flags::NAME_LATE.0)) {
+    if flags.has(Flags(
+        Flags::NAME_LONG.0 | Flags::NAME_MISMATCH.0 | Flags::NAME_CHANGING.0 | Flags::NAME_LATE.0,
+    )) {
         name(state, report);
     }
 
@@ -60,7 +64,10 @@ fn attributes(state: &SpanState, given: u64, report: &mut dyn FnMut(Case, Subjec
     each(seen.errors, Case::ErrorField, report);
     each(m.required & !given, Case::RequiredMissing, report);
     for index in 0..site.missing.len() {
-        #[expect(clippy::cast_possible_truncation, reason = "registries require a handful of attributes")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "registries require a handful of attributes"
+        )]
         report(Case::RequiredMissing, Subject::Missing(index as u8));
     }
     each(seen.late & !seen.start & m.at_start, Case::Late, report);
@@ -90,7 +97,10 @@ fn outcome(state: &SpanState, given: u64, report: &mut dyn FnMut(Case, Subject))
         report(Case::ErrorTypeMissing, Subject::Known(names::ERROR_TYPE));
     }
     if has_type && !is_error && !by_event {
-        report(Case::ErrorTypeWithoutError, Subject::Known(names::ERROR_TYPE));
+        report(
+            Case::ErrorTypeWithoutError,
+            Subject::Known(names::ERROR_TYPE),
+        );
     }
     if flags.has(Flags::STATUS_OK) {
         report(Case::StatusOk, Subject::Span);
@@ -99,7 +109,10 @@ fn outcome(state: &SpanState, given: u64, report: &mut dyn FnMut(Case, Subject))
         report(Case::StatusOdd, Subject::Span);
     }
     if is_error && flags.has(Flags::JOB_SUCCESS) {
-        report(Case::StatusErrorOnSuccess, Subject::Known(names::JOB_STATUS));
+        report(
+            Case::StatusErrorOnSuccess,
+            Subject::Known(names::JOB_STATUS),
+        );
     }
     if has_type && flags.has(Flags::ERROR_MESSAGE) {
         each(m.error_type, Case::ErrorTypeCardinality, report);
@@ -111,17 +124,30 @@ fn database(state: &SpanState, given: u64, strict: bool, report: &mut dyn FnMut(
     let m = &site.masks;
     kind(state, true, report);
     if given & (m.operation | m.summary | m.query_text) == 0 {
-        report(Case::OperationMissing, Subject::Known(names::DB_OPERATION_NAME));
+        report(
+            Case::OperationMissing,
+            Subject::Known(names::DB_OPERATION_NAME),
+        );
     }
     if flags.has(Flags::WANTS_COLLECTION) && given & m.collection == 0 {
-        let case = if m.collection == 0 { Case::CollectionUnknown } else { Case::CollectionMissing };
+        let case = if m.collection == 0 {
+            Case::CollectionUnknown
+        } else {
+            Case::CollectionMissing
+        };
         report(case, Subject::Known(names::DB_COLLECTION_NAME));
     }
     if flags.has(Flags::ROCKSDB_CODE) && flags.has(Flags::ROCKSDB) && given & m.status_code == 0 {
-        report(Case::StatusCodeMissing, Subject::Known(names::DB_RESPONSE_STATUS_CODE));
+        report(
+            Case::StatusCodeMissing,
+            Subject::Known(names::DB_RESPONSE_STATUS_CODE),
+        );
     }
     if given & m.query_text != 0 && given & m.summary == 0 {
-        report(Case::SummaryMissing, Subject::Known(names::DB_QUERY_SUMMARY));
+        report(
+            Case::SummaryMissing,
+            Subject::Known(names::DB_QUERY_SUMMARY),
+        );
     }
     if given & m.batch_size != 0 {
         let case = match () {
@@ -134,7 +160,10 @@ fn database(state: &SpanState, given: u64, strict: bool, report: &mut dyn FnMut(
             each(m.batch_size, case, report);
         }
     } else if flags.has(Flags::BATCH) {
-        report(Case::BatchSizeMissing, Subject::Known(names::DB_OPERATION_BATCH_SIZE));
+        report(
+            Case::BatchSizeMissing,
+            Subject::Known(names::DB_OPERATION_BATCH_SIZE),
+        );
     }
     if flags.has(Flags::SYSTEM_ODD) {
         each(m.system, Case::SystemName, report);
@@ -153,20 +182,26 @@ fn database(state: &SpanState, given: u64, strict: bool, report: &mut dyn FnMut(
 
 /// `wanted`: a span without a kind is an INTERNAL one, and so not what it should be.
 fn kind(state: &SpanState, wanted: bool, report: &mut dyn FnMut(Case, Subject)) {
-    let SpanState { site, flags, seen, .. } = state;
+    let SpanState {
+        site, flags, seen, ..
+    } = state;
     if flags.has(Flags::KIND_LATE) {
         report(Case::LateKind, Subject::Known(names::OTEL_KIND));
     } else if flags.has(Flags::KIND_ODD) {
         report(Case::KindOdd, Subject::Known(names::OTEL_KIND));
     } else if wanted && seen.given() & site.masks.otel_kind == 0 {
         report(Case::KindMissing, Subject::Known(names::OTEL_KIND));
-    } else if flags.has(Flags::KIND_OTHER) && !(site.class == Class::Db && flags.has(Flags::KIND_INTERNAL)) {
+    } else if flags.has(Flags::KIND_OTHER)
+        && !(site.class == Class::Db && flags.has(Flags::KIND_INTERNAL))
+    {
         report(Case::KindWrong, Subject::Known(names::OTEL_KIND));
     }
 }
 
 fn name(state: &SpanState, report: &mut dyn FnMut(Case, Subject)) {
-    let SpanState { site, flags, seen, .. } = state;
+    let SpanState {
+        site, flags, seen, ..
+    } = state;
     if flags.has(Flags::NAME_LATE) {
         report(Case::LateName, Subject::Known(names::OTEL_NAME));
         return;

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use super::super::conventions::{Stability, ValueType};
 use super::ConventionLayerBuilder;
-use super::registry::{Attribute, Class, Metric, Registry, SpanType, Use, Want, is_well_formed, listed, nearest};
+use super::registry::{
+    Attribute, Class, Metric, Registry, SpanType, Use, Want, is_well_formed, listed, nearest,
+};
 use super::yaml::{self, Node, Value};
 
 /// Why a registry could not be read.
@@ -65,28 +67,39 @@ impl ConventionLayerBuilder {
     /// [`RegistryError`] with file and line.
     pub fn registry(self, path: impl AsRef<Path>) -> Result<Self, RegistryError> {
         let path = path.as_ref();
-        let failed = |source| RegistryError::Read { path: path.to_owned(), source };
+        let failed = |source| RegistryError::Read {
+            path: path.to_owned(),
+            source,
+        };
         let mut files = Vec::new();
         if path.is_dir() {
             for entry in fs::read_dir(path).map_err(failed)? {
                 let file = entry.map_err(failed)?.path();
-                let is_yaml = file.extension().is_some_and(|end| end == "yaml" || end == "yml");
-                let is_manifest = file.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("manifest"));
+                let is_yaml = file
+                    .extension()
+                    .is_some_and(|end| end == "yaml" || end == "yml");
+                let is_manifest = file
+                    .file_stem()
+                    .is_some_and(|stem| stem.to_string_lossy().ends_with("manifest"));
                 if is_yaml && !is_manifest {
                     files.push(file);
                 }
             }
             files.sort();
             if files.is_empty() {
-                return Err(RegistryError::Empty { path: path.to_owned() });
+                return Err(RegistryError::Empty {
+                    path: path.to_owned(),
+                });
             }
         } else {
             files.push(path.to_owned());
         }
         let mut texts = Vec::new();
         for file in files {
-            let text =
-                fs::read_to_string(&file).map_err(|source| RegistryError::Read { path: file.clone(), source })?;
+            let text = fs::read_to_string(&file).map_err(|source| RegistryError::Read {
+                path: file.clone(),
+                source,
+            })?;
             texts.push((file.display().to_string(), text));
         }
         self.registry_texts(&texts)
@@ -108,21 +121,33 @@ impl ConventionLayerBuilder {
 }
 
 /// Adds what the files define. The files of one registry may refer to each other.
-pub(crate) fn read(files: &[(String, String)], registry: &mut Registry) -> Result<(), RegistryError> {
+pub(crate) fn read(
+    files: &[(String, String)],
+    registry: &mut Registry,
+) -> Result<(), RegistryError> {
     let mut parts = Vec::new();
     for (file, text) in files {
-        let at = |line, message| RegistryError::Invalid { file: file.clone(), line, message };
+        let at = |line, message| RegistryError::Invalid {
+            file: file.clone(),
+            line,
+            message,
+        };
         let root = yaml::parse(text).map_err(|error| at(error.line, error.message))?;
-        parts.push((file, Part::new(&root).map_err(|Mistake { line, message }| at(line, message))?));
+        parts.push((
+            file,
+            Part::new(&root).map_err(|Mistake { line, message }| at(line, message))?,
+        ));
     }
     let mut groups = HashMap::new();
     let steps: [Step; 3] = [Part::attributes, Part::groups, Part::signals];
     for step in steps {
         for (file, part) in &parts {
-            step(part, registry, &mut groups).map_err(|Mistake { line, message }| RegistryError::Invalid {
-                file: (*file).clone(),
-                line,
-                message,
+            step(part, registry, &mut groups).map_err(|Mistake { line, message }| {
+                RegistryError::Invalid {
+                    file: (*file).clone(),
+                    line,
+                    message,
+                }
             })?;
         }
     }
@@ -139,7 +164,10 @@ struct Mistake {
 }
 
 fn mistake<T>(line: usize, message: impl Into<String>) -> Result<T, Mistake> {
-    Err(Mistake { line, message: message.into() })
+    Err(Mistake {
+        line,
+        message: message.into(),
+    })
 }
 
 /// One file.
@@ -157,23 +185,37 @@ struct Map {
 impl Map {
     fn new(node: &Node, what: &'static str, keys: &[&str]) -> Result<Self, Mistake> {
         let Value::Map(pairs) = &node.value else {
-            return mistake(node.line, format!("{what} has to be a mapping of keys to values"));
+            return mistake(
+                node.line,
+                format!("{what} has to be a mapping of keys to values"),
+            );
         };
         for (key, line, _) in pairs {
             if !keys.contains(&key.as_str()) {
                 let accepted = listed(&keys.iter().map(ToString::to_string).collect::<Vec<_>>());
-                let hint = nearest(key, keys.iter().copied()).map(|meant| format!(" (did you mean `{meant}`?)"));
+                let hint = nearest(key, keys.iter().copied())
+                    .map(|meant| format!(" (did you mean `{meant}`?)"));
                 return mistake(
                     *line,
-                    format!("unknown key `{key}` of {what}; expected {accepted}{}", hint.unwrap_or_default()),
+                    format!(
+                        "unknown key `{key}` of {what}; expected {accepted}{}",
+                        hint.unwrap_or_default()
+                    ),
                 );
             }
         }
-        Ok(Self { line: node.line, what, pairs: pairs.clone() })
+        Ok(Self {
+            line: node.line,
+            what,
+            pairs: pairs.clone(),
+        })
     }
 
     fn get(&self, key: &str) -> Option<&Node> {
-        self.pairs.iter().find(|(known, ..)| known == key).map(|(.., node)| node)
+        self.pairs
+            .iter()
+            .find(|(known, ..)| known == key)
+            .map(|(.., node)| node)
     }
 
     fn want(&self, key: &str) -> Result<&Node, Mistake> {
@@ -201,14 +243,27 @@ impl Map {
     fn list(&self, key: &str) -> Result<&[Node], Mistake> {
         match self.get(key) {
             None => Ok(&[]),
-            Some(Node { value: Value::List(items), .. }) => Ok(items),
+            Some(Node {
+                value: Value::List(items),
+                ..
+            }) => Ok(items),
             Some(node) => mistake(node.line, format!("`{key}` has to be a list")),
         }
     }
 
     fn stability(&self) -> Result<Stability, Mistake> {
-        let words = ["stable", "development", "alpha", "beta", "release_candidate"];
-        Ok(if self.word("stability", &words)? == "stable" { Stability::Stable } else { Stability::Development })
+        let words = [
+            "stable",
+            "development",
+            "alpha",
+            "beta",
+            "release_candidate",
+        ];
+        Ok(if self.word("stability", &words)? == "stable" {
+            Stability::Stable
+        } else {
+            Stability::Development
+        })
     }
 }
 
@@ -234,7 +289,16 @@ const FILE_KEYS: &[&str] = &[
     "event_refinements",
     "entity_refinements",
 ];
-const ATTRIBUTE_KEYS: &[&str] = &["key", "type", "brief", "note", "stability", "deprecated", "annotations", "examples"];
+const ATTRIBUTE_KEYS: &[&str] = &[
+    "key",
+    "type",
+    "brief",
+    "note",
+    "stability",
+    "deprecated",
+    "annotations",
+    "examples",
+];
 const REF_KEYS: &[&str] = &[
     "ref",
     "ref_group",
@@ -272,8 +336,16 @@ const METRIC_KEYS: &[&str] = &[
     "annotations",
     "value_type",
 ];
-const GROUP_KEYS: &[&str] =
-    &["id", "visibility", "stability", "brief", "note", "attributes", "deprecated", "annotations"];
+const GROUP_KEYS: &[&str] = &[
+    "id",
+    "visibility",
+    "stability",
+    "brief",
+    "note",
+    "attributes",
+    "deprecated",
+    "annotations",
+];
 
 impl Part {
     fn new(root: &Node) -> Result<Self, Mistake> {
@@ -287,13 +359,18 @@ impl Part {
         }
         let root = Map::new(root, "a registry file", FILE_KEYS)?;
         match (root.get("file_format"), root.get("version")) {
-            (Some(node), _) if scalar(node, "file_format")? != "definition/2" => {
-                mistake(node.line, "this format is not read; expected `file_format: definition/2`")
-            }
-            (None, Some(node)) if scalar(node, "version")? != "2" => {
-                mistake(node.line, "this version is not read; expected `file_format: definition/2`")
-            }
-            (None, None) => mistake(1, "the format is not said; expected `file_format: definition/2`"),
+            (Some(node), _) if scalar(node, "file_format")? != "definition/2" => mistake(
+                node.line,
+                "this format is not read; expected `file_format: definition/2`",
+            ),
+            (None, Some(node)) if scalar(node, "version")? != "2" => mistake(
+                node.line,
+                "this version is not read; expected `file_format: definition/2`",
+            ),
+            (None, None) => mistake(
+                1,
+                "the format is not said; expected `file_format: definition/2`",
+            ),
             _ => Ok(Self { root }),
         }
     }
@@ -311,7 +388,10 @@ impl Part {
                 );
             }
             if registry.attribute(key).is_some() || registry.deprecated.contains_key(key) {
-                return mistake(line, format!("`{key}` is defined already; refer to it with `ref: {key}`"));
+                return mistake(
+                    line,
+                    format!("`{key}` is defined already; refer to it with `ref: {key}`"),
+                );
             }
             let (value_type, members, is_template) = value_type(map.want("type")?)?;
             let stability = map.stability()?;
@@ -324,9 +404,15 @@ impl Part {
             let namespace = key.split('.').next().unwrap_or(key);
             if !registry.namespaces.iter().any(|known| known == namespace) {
                 registry.namespaces.push(Cow::Owned(namespace.to_owned()));
-                registry.own_namespaces.push(Cow::Owned(namespace.to_owned()));
+                registry
+                    .own_namespaces
+                    .push(Cow::Owned(namespace.to_owned()));
             }
-            let attribute = Attribute { value_type, members, stability };
+            let attribute = Attribute {
+                value_type,
+                members,
+                stability,
+            };
             if is_template {
                 registry.templates.push((name, attribute));
             } else {
@@ -352,7 +438,12 @@ impl Part {
         for node in self.root.list("spans")? {
             let map = Map::new(node, "a span", SPAN_KEYS)?;
             let (name, line) = map.text("type")?;
-            let kind = map.word("kind", &["client", "server", "producer", "consumer", "internal"])?.to_owned();
+            let kind = map
+                .word(
+                    "kind",
+                    &["client", "server", "producer", "consumer", "internal"],
+                )?
+                .to_owned();
             map.stability()?;
             map.text("brief")?;
             Map::new(map.want("name")?, "a span's name", &["note"])?.text("note")?;
@@ -360,23 +451,44 @@ impl Part {
                 return mistake(line, format!("the span `{name}` is defined twice"));
             }
             let attributes = uses(&map, registry, groups)?;
-            let span = SpanType { name: name.to_owned().into(), class: Class::Other, kind: kind.into(), attributes };
+            let span = SpanType {
+                name: name.to_owned().into(),
+                class: Class::Other,
+                kind: kind.into(),
+                attributes,
+            };
             registry.spans.push(span);
         }
         for node in self.root.list("metrics")? {
             let map = Map::new(node, "a metric", METRIC_KEYS)?;
             let (name, line) = map.text("name")?;
-            let instrument = map.word("instrument", &["counter", "updowncounter", "gauge", "histogram"])?.to_owned();
+            let instrument = map
+                .word(
+                    "instrument",
+                    &["counter", "updowncounter", "gauge", "histogram"],
+                )?
+                .to_owned();
             let unit = map.text("unit")?.0.to_owned();
             let stability = map.stability()?;
             map.text("brief")?;
             if let Some(node) = map.get("deprecated") {
-                registry.deprecated_metrics.insert(name.to_owned().into(), deprecated(node)?.into());
+                registry
+                    .deprecated_metrics
+                    .insert(name.to_owned().into(), deprecated(node)?.into());
                 continue;
             }
             let attributes = uses(&map, registry, groups)?;
-            let metric = Metric { instrument: instrument.into(), unit: unit.into(), stability, attributes };
-            if registry.metrics.insert(name.to_owned().into(), metric).is_some() {
+            let metric = Metric {
+                instrument: instrument.into(),
+                unit: unit.into(),
+                stability,
+                attributes,
+            };
+            if registry
+                .metrics
+                .insert(name.to_owned().into(), metric)
+                .is_some()
+            {
                 return mistake(line, format!("the metric `{name}` is defined already"));
             }
         }
@@ -391,7 +503,15 @@ fn value_type(node: &Node) -> Result<(ValueType, Vec<Cow<'static, str>>, bool), 
         let mut members = Vec::new();
         let mut is_text = true;
         for node in map.list("members")? {
-            let keys = ["id", "value", "brief", "note", "stability", "deprecated", "annotations"];
+            let keys = [
+                "id",
+                "value",
+                "brief",
+                "note",
+                "stability",
+                "deprecated",
+                "annotations",
+            ];
             let member = Map::new(node, "a member", &keys)?;
             member.text("id")?;
             let (value, _) = member.text("value")?;
@@ -402,10 +522,17 @@ fn value_type(node: &Node) -> Result<(ValueType, Vec<Cow<'static, str>>, bool), 
             return mistake(node.line, "a type of members has to list at least one");
         }
         // Numbers are judged by their type alone.
-        return Ok(if is_text { (ValueType::String, members, false) } else { (ValueType::Int, Vec::new(), false) });
+        return Ok(if is_text {
+            (ValueType::String, members, false)
+        } else {
+            (ValueType::Int, Vec::new(), false)
+        });
     }
     let word = scalar(node, "type")?;
-    let (word, is_template) = match word.strip_prefix("template[").and_then(|rest| rest.strip_suffix(']')) {
+    let (word, is_template) = match word
+        .strip_prefix("template[")
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
         Some(inner) => (inner, true),
         None => (word, false),
     };
@@ -430,7 +557,10 @@ fn value_type(node: &Node) -> Result<(ValueType, Vec<Cow<'static, str>>, bool), 
 /// The name to use instead of a deprecated one; empty when there is none.
 fn deprecated(node: &Node) -> Result<String, Mistake> {
     let map = Map::new(node, "`deprecated`", &["reason", "renamed_to", "note"])?;
-    match map.word("reason", &["renamed", "obsoleted", "uncategorized", "unspecified"])? {
+    match map.word(
+        "reason",
+        &["renamed", "obsoleted", "uncategorized", "unspecified"],
+    )? {
         "renamed" => Ok(map.text("renamed_to")?.0.to_owned()),
         _ => Ok(String::new()),
     }
@@ -444,16 +574,28 @@ fn uses(map: &Map, registry: &Registry, groups: &Groups) -> Result<Vec<Use>, Mis
         if let Some(group) = item.get("ref_group") {
             let id = scalar(group, "ref_group")?;
             let Some(of_group) = groups.get(id) else {
-                return mistake(group.line, format!("no attribute group `{id}` is defined before it is used"));
+                return mistake(
+                    group.line,
+                    format!("no attribute group `{id}` is defined before it is used"),
+                );
             };
             uses.extend(of_group.iter().cloned());
             continue;
         }
         let (key, line) = item.text("ref")?;
-        let is_known = registry.attribute(key).is_some() || registry.templates.iter().any(|(prefix, _)| prefix == key);
+        let is_known = registry.attribute(key).is_some()
+            || registry.templates.iter().any(|(prefix, _)| prefix == key);
         if !is_known && registry.owns(key) {
-            let hint = registry.nearest_attribute(key).map(|meant| format!(" (did you mean `{meant}`?)"));
-            return mistake(line, format!("the attribute `{key}` is not defined{}", hint.unwrap_or_default()));
+            let hint = registry
+                .nearest_attribute(key)
+                .map(|meant| format!(" (did you mean `{meant}`?)"));
+            return mistake(
+                line,
+                format!(
+                    "the attribute `{key}` is not defined{}",
+                    hint.unwrap_or_default()
+                ),
+            );
         }
         let want = match item.get("requirement_level") {
             None => Want::Recommended,
@@ -469,7 +611,11 @@ fn uses(map: &Map, registry: &Registry, groups: &Groups) -> Result<Vec<Use>, Mis
         };
         // A refinement after the group it came from.
         uses.retain(|known| known.key != key);
-        uses.push(Use { key: key.to_owned().into(), want, at_start });
+        uses.push(Use {
+            key: key.to_owned().into(),
+            want,
+            at_start,
+        });
     }
     Ok(uses)
 }

@@ -107,7 +107,12 @@ fn no_system() {
 }
 
 fn with_system() {
-    info_span!("flush", otel.kind = "client", db.system.name = "rocksdb", db.operation.name = "flush");
+    info_span!(
+        "flush",
+        otel.kind = "client",
+        db.system.name = "rocksdb",
+        db.operation.name = "flush"
+    );
 }
 
 fn failed_somehow() {
@@ -212,7 +217,12 @@ fn old_name() {
 }
 
 fn new_name() {
-    info_span!("flush", otel.kind = "client", db.system.name = "rocksdb", db.operation.name = "flush");
+    info_span!(
+        "flush",
+        otel.kind = "client",
+        db.system.name = "rocksdb",
+        db.operation.name = "flush"
+    );
 }
 
 fn slip() {
@@ -256,7 +266,13 @@ fn lower() {
 }
 
 fn bare() {
-    info_span!("flush", otel.kind = "client", db.system.name = "rocksdb", db.operation.name = "flush", tier = "hot");
+    info_span!(
+        "flush",
+        otel.kind = "client",
+        db.system.name = "rocksdb",
+        db.operation.name = "flush",
+        tier = "hot"
+    );
 }
 
 fn namespaced() {
@@ -302,7 +318,12 @@ fn in_development() {
 }
 
 fn stable() {
-    info_span!("flush", otel.kind = "client", db.system.name = "rocksdb", db.operation.name = "flush");
+    info_span!(
+        "flush",
+        otel.kind = "client",
+        db.system.name = "rocksdb",
+        db.operation.name = "flush"
+    );
 }
 
 fn other_status() {
@@ -324,7 +345,12 @@ fn uninvited() {
 }
 
 fn left_out() {
-    info_span!("flush", otel.kind = "client", db.system.name = "rocksdb", db.operation.name = "flush");
+    info_span!(
+        "flush",
+        otel.kind = "client",
+        db.system.name = "rocksdb",
+        db.operation.name = "flush"
+    );
 }
 
 fn wrong_name() {
@@ -365,11 +391,20 @@ fn id_in_attribute() {
 }
 
 fn no_kind() {
-    info_span!("flush", db.system.name = "rocksdb", db.operation.name = "flush");
+    info_span!(
+        "flush",
+        db.system.name = "rocksdb",
+        db.operation.name = "flush"
+    );
 }
 
 fn client_kind() {
-    info_span!("flush", otel.kind = "client", db.system.name = "rocksdb", db.operation.name = "flush");
+    info_span!(
+        "flush",
+        otel.kind = "client",
+        db.system.name = "rocksdb",
+        db.operation.name = "flush"
+    );
 }
 
 fn status_ok() {
@@ -383,7 +418,12 @@ fn status_ok() {
 }
 
 fn status_unset() {
-    info_span!("flush", otel.kind = "client", db.system.name = "rocksdb", db.operation.name = "flush");
+    info_span!(
+        "flush",
+        otel.kind = "client",
+        db.system.name = "rocksdb",
+        db.operation.name = "flush"
+    );
 }
 
 fn type_alone() {
@@ -408,12 +448,22 @@ fn type_with_status() {
 }
 
 fn handled_loudly() {
-    let span = info_span!("flush", otel.kind = "client", db.system.name = "rocksdb", db.operation.name = "flush");
+    let span = info_span!(
+        "flush",
+        otel.kind = "client",
+        db.system.name = "rocksdb",
+        db.operation.name = "flush"
+    );
     span.in_scope(|| tracing::error!("busy; trying again"));
 }
 
 fn handled_quietly() {
-    let span = info_span!("flush", otel.kind = "client", db.system.name = "rocksdb", db.operation.name = "flush");
+    let span = info_span!(
+        "flush",
+        otel.kind = "client",
+        db.system.name = "rocksdb",
+        db.operation.name = "flush"
+    );
     span.in_scope(|| tracing::warn!("busy; trying again"));
 }
 
@@ -532,7 +582,10 @@ fn defined_metric(meter: &Meter) {
 }
 
 fn milliseconds(meter: &Meter) {
-    let histogram = meter.f64_histogram("db.client.operation.duration").with_unit("ms").build();
+    let histogram = meter
+        .f64_histogram("db.client.operation.duration")
+        .with_unit("ms")
+        .build();
     histogram.record(12.0, &[KeyValue::new("db.system.name", "rocksdb")]);
 }
 
@@ -546,7 +599,10 @@ fn seconds(meter: &Meter) {
 }
 
 fn gauge(meter: &Meter) {
-    let gauge = meter.f64_gauge("db.client.operation.duration").with_unit("s").build();
+    let gauge = meter
+        .f64_gauge("db.client.operation.duration")
+        .with_unit("s")
+        .build();
     gauge.record(0.012, &[KeyValue::new("db.system.name", "rocksdb")]);
 }
 
@@ -560,7 +616,10 @@ fn histogram(meter: &Meter) {
 }
 
 fn default_bounds(meter: &Meter) {
-    let histogram = meter.f64_histogram("db.client.operation.duration").with_unit("s").build();
+    let histogram = meter
+        .f64_histogram("db.client.operation.duration")
+        .with_unit("s")
+        .build();
     histogram.record(0.012, &[KeyValue::new("db.system.name", "rocksdb")]);
 }
 
@@ -575,14 +634,25 @@ fn own_bounds(meter: &Meter) {
 
 fn unbounded(meter: &Meter) {
     let bounds = STORAGE_BOUNDS.to_vec();
-    let histogram = meter.f64_histogram("db.client.operation.duration").with_unit("s").with_boundaries(bounds).build();
-    let attributes = [KeyValue::new("db.system.name", "rocksdb"), KeyValue::new("db.response.returned_rows", 17)];
+    let histogram = meter
+        .f64_histogram("db.client.operation.duration")
+        .with_unit("s")
+        .with_boundaries(bounds)
+        .build();
+    let attributes = [
+        KeyValue::new("db.system.name", "rocksdb"),
+        KeyValue::new("db.response.returned_rows", 17),
+    ];
     histogram.record(0.012, &attributes);
 }
 
 fn bounded(meter: &Meter) {
     let bounds = STORAGE_BOUNDS.to_vec();
-    let histogram = meter.f64_histogram("db.client.operation.duration").with_unit("s").with_boundaries(bounds).build();
+    let histogram = meter
+        .f64_histogram("db.client.operation.duration")
+        .with_unit("s")
+        .with_boundaries(bounds)
+        .build();
     histogram.record(0.012, &[KeyValue::new("db.system.name", "rocksdb")]);
 }
 
@@ -597,7 +667,11 @@ fn two_truths(meter: &Meter) {
         error.type = "timeout"
     );
     let bounds = STORAGE_BOUNDS.to_vec();
-    let histogram = meter.f64_histogram("db.client.operation.duration").with_unit("s").with_boundaries(bounds).build();
+    let histogram = meter
+        .f64_histogram("db.client.operation.duration")
+        .with_unit("s")
+        .with_boundaries(bounds)
+        .build();
     let attributes = [
         KeyValue::new("db.system.name", "rocksdb"),
         KeyValue::new("db.operation.name", "flush"),
@@ -617,7 +691,11 @@ fn one_truth(meter: &Meter) {
         error.type = "timeout"
     );
     let bounds = STORAGE_BOUNDS.to_vec();
-    let histogram = meter.f64_histogram("db.client.operation.duration").with_unit("s").with_boundaries(bounds).build();
+    let histogram = meter
+        .f64_histogram("db.client.operation.duration")
+        .with_unit("s")
+        .with_boundaries(bounds)
+        .build();
     let attributes = [
         KeyValue::new("db.system.name", "rocksdb"),
         KeyValue::new("db.operation.name", "flush"),
@@ -642,13 +720,25 @@ fn run(body: &Body) -> Report {
 #[test]
 fn every_rule_has_an_example_that_breaks_it_and_one_that_does_not() {
     let shown: Vec<Rule> = SHOWN.iter().map(|shown| shown.rule).collect();
-    let missing: Vec<&Rule> = Rule::ALL.iter().filter(|rule| !shown.contains(rule)).collect();
+    let missing: Vec<&Rule> = Rule::ALL
+        .iter()
+        .filter(|rule| !shown.contains(rule))
+        .collect();
     assert!(missing.is_empty(), "no example of {missing:?}");
     for shown in SHOWN {
         let broken = run(&shown.bodies[0]);
-        assert_eq!(broken.of(shown.rule).len(), 1, "{}: {broken:?}", shown.names[0]);
+        assert_eq!(
+            broken.of(shown.rule).len(),
+            1,
+            "{}: {broken:?}",
+            shown.names[0]
+        );
         let right = run(&shown.bodies[1]);
-        assert!(right.is_clean() && right.of(shown.rule).is_empty(), "{}: {right}", shown.names[1]);
+        assert!(
+            right.is_clean() && right.of(shown.rule).is_empty(),
+            "{}: {right}",
+            shown.names[1]
+        );
         assert!(
             right.spans + right.metrics as u64 > 0 || shown.rule == Rule::MissingMetric,
             "{} checks nothing",
@@ -660,16 +750,26 @@ fn every_rule_has_an_example_that_breaks_it_and_one_that_does_not() {
 /// The body of a function of this file, without its indentation.
 fn source(name: &str) -> String {
     let text = include_str!("examples.rs");
-    let start = text.find(&format!("\nfn {name}(")).unwrap_or_else(|| panic!("no function {name}"));
-    let lines = text[start + 1..].lines().skip(1).take_while(|line| *line != "}");
-    lines.fold(String::new(), |all, line| all + line.strip_prefix("    ").unwrap_or(line) + "\n")
+    let start = text
+        .find(&format!("\nfn {name}("))
+        .unwrap_or_else(|| panic!("no function {name}"));
+    let lines = text[start + 1..]
+        .lines()
+        .skip(1)
+        .take_while(|line| *line != "}");
+    lines.fold(String::new(), |all, line| {
+        all + line.strip_prefix("    ").unwrap_or(line) + "\n"
+    })
 }
 
 fn sections() -> String {
     let mut out = String::new();
     let mut by_level: BTreeMap<std::cmp::Reverse<Level>, Vec<&Shown>> = BTreeMap::new();
     for shown in SHOWN {
-        by_level.entry(std::cmp::Reverse(shown.rule.level())).or_default().push(shown);
+        by_level
+            .entry(std::cmp::Reverse(shown.rule.level()))
+            .or_default()
+            .push(shown);
     }
     for (level, shown) in by_level {
         let heading = match level.0 {

@@ -22,8 +22,10 @@ use super::text::{has_literals, is_message};
 use super::{ConventionLayer, Profile, log};
 
 /// The bounds an SDK gives a histogram whose author said nothing; made for milliseconds.
-const DEFAULT_BOUNDS: [f64; 15] =
-    [0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2500.0, 5000.0, 7500.0, 10000.0];
+const DEFAULT_BOUNDS: [f64; 15] = [
+    0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2500.0, 5000.0, 7500.0,
+    10000.0,
+];
 
 /// The longest duration in seconds that is believed: a day.
 const LONGEST: f64 = 86_400.0;
@@ -52,7 +54,11 @@ impl ConventionLayer {
     /// # drop(meters);
     /// ```
     pub fn metric_exporter<E: PushMetricExporter>(&self, exporter: E) -> CheckingExporter<E> {
-        CheckingExporter { exporter, conventions: self.clone(), known: Mutex::default() }
+        CheckingExporter {
+            exporter,
+            conventions: self.clone(),
+            known: Mutex::default(),
+        }
     }
 
     /// Checks metrics as they would be exported. To be called when nothing is under way: every failed span seen so
@@ -67,7 +73,11 @@ impl ConventionLayer {
         if settings.profile == Profile::Off {
             return;
         }
-        let mut round = Round { registry: &self.shared.registry, opt_in: &settings.opt_in, found: HashMap::new() };
+        let mut round = Round {
+            registry: &self.shared.registry,
+            opt_in: &settings.opt_in,
+            found: HashMap::new(),
+        };
         let mut checked = Vec::new();
         for scope in metrics.scope_metrics() {
             for metric in scope.metrics() {
@@ -76,10 +86,17 @@ impl ConventionLayer {
                 }
             }
         }
-        round.found.retain(|(_, case, _), _| !settings.ignored.contains(&case.rule()));
-        let news = self.shared.metrics.merge(checked, round.found, &self.shared.registry);
+        round
+            .found
+            .retain(|(_, case, _), _| !settings.ignored.contains(&case.rule()));
+        let news = self
+            .shared
+            .metrics
+            .merge(checked, round.found, &self.shared.registry);
         if settings.profile == Profile::Log {
-            news.iter().filter(|finding| finding.level > Level::Information).for_each(log);
+            news.iter()
+                .filter(|finding| finding.level > Level::Information)
+                .for_each(log);
         }
     }
 }
@@ -121,11 +138,19 @@ impl MetricFindings {
     }
 
     fn failures(&self) -> HashSet<(u64, u64)> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Adds one round of checks: what is new, as findings.
-    fn merge(&self, checked: Vec<Of>, found: HashMap<Key, Slot>, registry: &Registry) -> Vec<Finding> {
+    fn merge(
+        &self,
+        checked: Vec<Of>,
+        found: HashMap<Key, Slot>,
+        registry: &Registry,
+    ) -> Vec<Finding> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.checked.extend(checked);
         let mut news = Vec::new();
@@ -143,37 +168,79 @@ impl MetricFindings {
 
     pub(super) fn findings(&self, registry: &Registry) -> (usize, Vec<Finding>) {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        (state.checked.len(), state.found.iter().map(|(key, slot)| finding(key, slot, registry)).collect())
+        (
+            state.checked.len(),
+            state
+                .found
+                .iter()
+                .map(|(key, slot)| finding(key, slot, registry))
+                .collect(),
+        )
     }
 
     pub(super) fn clear(&self) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 }
 
 fn finding((of, case, subject): &Key, slot: &Slot, registry: &Registry) -> Finding {
     let definition = registry.metrics.get(of.0.as_str());
-    let defined = |part: fn(&registry::Metric) -> &str| definition.map(part).unwrap_or_default().to_owned();
+    let defined =
+        |part: fn(&registry::Metric) -> &str| definition.map(part).unwrap_or_default().to_owned();
     let expected = match case {
         Case::Unit => defined(|metric| &metric.unit),
         Case::Instrument => defined(|metric| &metric.instrument),
-        Case::MetricUnknown => registry.nearest_metric(&of.0).unwrap_or_default().to_owned(),
-        Case::MetricDeprecatedName => {
-            registry.deprecated_metrics.get(of.0.as_str()).cloned().unwrap_or_default().into()
-        }
-        Case::Deprecated => registry.deprecated.get(subject.as_str()).cloned().unwrap_or_default().into(),
-        Case::Misspelt => registry.nearest_attribute(subject).unwrap_or_default().to_owned(),
-        Case::IllegalNamespace => registry.attribute_as_namespace(subject).unwrap_or_default().to_owned(),
-        Case::TypeMismatch => registry.attribute(subject).map_or("any", |known| known.value_type.as_str()).to_owned(),
-        _ => registry.attribute(subject).map(registry::Attribute::in_words).unwrap_or_default(),
+        Case::MetricUnknown => registry
+            .nearest_metric(&of.0)
+            .unwrap_or_default()
+            .to_owned(),
+        Case::MetricDeprecatedName => registry
+            .deprecated_metrics
+            .get(of.0.as_str())
+            .cloned()
+            .unwrap_or_default()
+            .into(),
+        Case::Deprecated => registry
+            .deprecated
+            .get(subject.as_str())
+            .cloned()
+            .unwrap_or_default()
+            .into(),
+        Case::Misspelt => registry
+            .nearest_attribute(subject)
+            .unwrap_or_default()
+            .to_owned(),
+        Case::IllegalNamespace => registry
+            .attribute_as_namespace(subject)
+            .unwrap_or_default()
+            .to_owned(),
+        Case::TypeMismatch => registry
+            .attribute(subject)
+            .map_or("any", |known| known.value_type.as_str())
+            .to_owned(),
+        _ => registry
+            .attribute(subject)
+            .map(registry::Attribute::in_words)
+            .unwrap_or_default(),
     };
-    let facts = Facts { subject: subject.clone(), span: METRIC.to_owned(), expected, found: slot.found.clone() };
+    let facts = Facts {
+        subject: subject.clone(),
+        span: METRIC.to_owned(),
+        expected,
+        found: slot.found.clone(),
+    };
     let (what, mend) = words(*case, &facts);
     Finding {
         rule: case.rule(),
         level: case.level(),
-        place: Place::Metric { name: of.0.clone(), scope: of.1.clone() },
+        place: Place::Metric {
+            name: of.0.clone(),
+            scope: of.1.clone(),
+        },
         subject: subject.clone(),
         what,
         mend,
@@ -216,10 +283,15 @@ impl Round<'_> {
         if points.instrument != definition.instrument {
             self.add(&of, Case::Instrument, "", points.instrument, &[]);
         }
-        let in_seconds = definition.unit == "s" && metric.unit() == "s" && points.instrument == "histogram";
+        let in_seconds =
+            definition.unit == "s" && metric.unit() == "s" && points.instrument == "histogram";
         let mut measured = HashSet::new();
         for point in &points.points {
-            if point.attributes.iter().any(|pair| pair.key.as_str() == names::OTEL_METRIC_OVERFLOW) {
+            if point
+                .attributes
+                .iter()
+                .any(|pair| pair.key.as_str() == names::OTEL_METRIC_OVERFLOW)
+            {
                 continue;
             }
             self.attributes(&of, definition, &point.attributes);
@@ -228,8 +300,12 @@ impl Round<'_> {
             }
             measured.insert(outcome(&point.attributes));
         }
-        if matches!(name, names::METRIC_DB_OPERATION_DURATION | names::METRIC_JOB_DURATION) {
-            let operations: HashSet<u64> = measured.iter().map(|(operation, _)| *operation).collect();
+        if matches!(
+            name,
+            names::METRIC_DB_OPERATION_DURATION | names::METRIC_JOB_DURATION
+        ) {
+            let operations: HashSet<u64> =
+                measured.iter().map(|(operation, _)| *operation).collect();
             for failure in failures {
                 if operations.contains(&failure.0) && !measured.contains(failure) {
                     self.add(&of, Case::ErrorTypeDiffers, names::ERROR_TYPE, "", &[]);
@@ -241,7 +317,11 @@ impl Round<'_> {
 
     fn attributes(&mut self, of: &Of, definition: &registry::Metric, attributes: &[KeyValue]) {
         let registry = self.registry;
-        for used in definition.attributes.iter().filter(|used| used.want == Want::Required) {
+        for used in definition
+            .attributes
+            .iter()
+            .filter(|used| used.want == Want::Required)
+        {
             if !attributes.iter().any(|pair| pair.key.as_str() == used.key) {
                 self.add(of, Case::RequiredMissing, &used.key, "", attributes);
             }
@@ -270,7 +350,12 @@ impl Round<'_> {
                 self.add(of, Case::TypeMismatch, key, given, attributes);
             }
             if let Value::String(text) = &pair.value {
-                if !attribute.members.is_empty() && !attribute.members.iter().any(|member| member == text.as_str()) {
+                if !attribute.members.is_empty()
+                    && !attribute
+                        .members
+                        .iter()
+                        .any(|member| member == text.as_str())
+                {
                     self.add(of, Case::UndefinedMember, key, "", attributes);
                 }
                 if key == names::ERROR_TYPE && is_message(text.as_str()) {
@@ -281,19 +366,39 @@ impl Round<'_> {
                 }
             }
             match definition.attributes.iter().find(|used| used.key == key) {
-                Some(used) if used.want == Want::OptIn && !self.opt_in.iter().any(|allowed| allowed == key) => {
+                Some(used)
+                    if used.want == Want::OptIn
+                        && !self.opt_in.iter().any(|allowed| allowed == key) =>
+                {
                     self.add(of, Case::OptIn, key, "", attributes);
                 }
                 None if registry.owns(key) => self.add(of, Case::NotOfMetric, key, "", attributes),
                 _ => {}
             }
         }
-        let text = |key: &str| attributes.iter().find(|pair| pair.key.as_str() == key).map(|pair| pair.value.as_str());
+        let text = |key: &str| {
+            attributes
+                .iter()
+                .find(|pair| pair.key.as_str() == key)
+                .map(|pair| pair.value.as_str())
+        };
         let (status, has_error) = (text(names::JOB_STATUS), text(names::ERROR_TYPE).is_some());
         match status.as_deref() {
-            Some("failed") if !has_error => self.add(of, Case::ErrorTypeMissing, names::ERROR_TYPE, "", attributes),
+            Some("failed") if !has_error => self.add(
+                of,
+                Case::ErrorTypeMissing,
+                names::ERROR_TYPE,
+                "",
+                attributes,
+            ),
             Some("success") if has_error => {
-                self.add(of, Case::ErrorTypeWithoutError, names::ERROR_TYPE, "", attributes);
+                self.add(
+                    of,
+                    Case::ErrorTypeWithoutError,
+                    names::ERROR_TYPE,
+                    "",
+                    attributes,
+                );
             }
             _ => {}
         }
@@ -303,7 +408,8 @@ impl Round<'_> {
         if point.bounds == DEFAULT_BOUNDS {
             self.add(of, Case::DefaultBounds, "", "", &point.attributes);
         }
-        if !point.sum.is_finite() || point.sum < 0.0 || point.least.is_some_and(|least| least < 0.0) {
+        if !point.sum.is_finite() || point.sum < 0.0 || point.least.is_some_and(|least| least < 0.0)
+        {
             self.add(of, Case::Negative, "", "", &point.attributes);
         } else if point.most.is_some_and(|most| most > LONGEST) {
             self.add(of, Case::TooLong, "", "", &point.attributes);
@@ -312,14 +418,20 @@ impl Round<'_> {
 
     fn add(&mut self, of: &Of, case: Case, subject: &str, found: &str, attributes: &[KeyValue]) {
         let example = || -> Example {
-            attributes.iter().map(|pair| (pair.key.as_str().to_owned(), type_of(&pair.value))).collect()
+            attributes
+                .iter()
+                .map(|pair| (pair.key.as_str().to_owned(), type_of(&pair.value)))
+                .collect()
         };
-        let slot = self.found.entry((of.clone(), case, subject.to_owned())).or_insert_with(|| Slot {
-            count: 0,
-            found: found.to_owned(),
-            first: example(),
-            last: Example::new(),
-        });
+        let slot = self
+            .found
+            .entry((of.clone(), case, subject.to_owned()))
+            .or_insert_with(|| Slot {
+                count: 0,
+                found: found.to_owned(),
+                first: example(),
+                last: Example::new(),
+            });
         slot.count += 1;
         slot.last = example();
     }
@@ -328,10 +440,15 @@ impl Round<'_> {
 /// Hashes of the operation (or job type) and of the error type; 0 for a success.
 fn outcome(attributes: &[KeyValue]) -> (u64, u64) {
     let of = |keys: &[&str]| {
-        let pair = attributes.iter().find(|pair| keys.contains(&pair.key.as_str()));
+        let pair = attributes
+            .iter()
+            .find(|pair| keys.contains(&pair.key.as_str()));
         pair.map_or(0, |pair| hash(&pair.value.as_str()))
     };
-    (of(&[names::DB_OPERATION_NAME, names::JOB_TYPE]), of(&[names::ERROR_TYPE]))
+    (
+        of(&[names::DB_OPERATION_NAME, names::JOB_TYPE]),
+        of(&[names::ERROR_TYPE]),
+    )
 }
 
 fn type_of(value: &Value) -> &'static str {
@@ -359,7 +476,10 @@ struct Point {
 }
 
 fn points(data: &AggregatedMetrics) -> Points {
-    #[expect(clippy::cast_precision_loss, reason = "compared with bounds far below the loss")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "compared with bounds far below the loss"
+    )]
     match data {
         AggregatedMetrics::F64(data) => points_of(data, |value| value),
         AggregatedMetrics::U64(data) => points_of(data, |value| value as f64),
@@ -378,11 +498,20 @@ fn points_of<T: Copy>(data: &MetricData<T>, number: impl Fn(T) -> f64) -> Points
     let (instrument, points) = match data {
         MetricData::Gauge(gauge) => (
             "gauge",
-            gauge.data_points().map(|point| plain(point.attributes().cloned().collect(), point.value())).collect(),
+            gauge
+                .data_points()
+                .map(|point| plain(point.attributes().cloned().collect(), point.value()))
+                .collect(),
         ),
         MetricData::Sum(sum) => (
-            if sum.is_monotonic() { "counter" } else { "updowncounter" },
-            sum.data_points().map(|point| plain(point.attributes().cloned().collect(), point.value())).collect(),
+            if sum.is_monotonic() {
+                "counter"
+            } else {
+                "updowncounter"
+            },
+            sum.data_points()
+                .map(|point| plain(point.attributes().cloned().collect(), point.value()))
+                .collect(),
         ),
         MetricData::Histogram(histogram) => (
             "histogram",
@@ -426,9 +555,16 @@ pub struct CheckingExporter<E> {
 impl<E: PushMetricExporter> PushMetricExporter for CheckingExporter<E> {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let newest = self.conventions.shared.metrics.failures();
-        let known = std::mem::replace(&mut *self.known.lock().unwrap_or_else(PoisonError::into_inner), newest);
+        let known = std::mem::replace(
+            &mut *self.known.lock().unwrap_or_else(PoisonError::into_inner),
+            newest,
+        );
         // Points of one interval do not hold what earlier ones measured.
-        let compared = if self.temporality() == Temporality::Cumulative { known } else { HashSet::new() };
+        let compared = if self.temporality() == Temporality::Cumulative {
+            known
+        } else {
+            HashSet::new()
+        };
         self.conventions.check(metrics, &compared);
         self.exporter.export(metrics).await
     }

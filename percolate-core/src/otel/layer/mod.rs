@@ -142,7 +142,10 @@ impl ConventionLayer {
         ConventionLayerBuilder {
             settings: Settings {
                 profile: Profile::Collect,
-                opt_in: vec![names::DB_RESPONSE_RETURNED_ROWS.to_owned(), names::DB_RESPONSE_AFFECTED_ROWS.to_owned()],
+                opt_in: vec![
+                    names::DB_RESPONSE_RETURNED_ROWS.to_owned(),
+                    names::DB_RESPONSE_AFFECTED_ROWS.to_owned(),
+                ],
                 ignored: Vec::new(),
                 fail_on: Level::Improvement,
             },
@@ -156,7 +159,9 @@ impl ConventionLayer {
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        self.clone().with_filter(RelevantSpans { layer: self.clone() })
+        self.clone().with_filter(RelevantSpans {
+            layer: self.clone(),
+        })
     }
 
     /// The profile it was built with.
@@ -178,14 +183,26 @@ impl ConventionLayer {
         findings.extend(of_metrics);
         findings.retain(|finding| !self.shared.settings.ignored.contains(&finding.rule));
         findings.sort_by(|a: &Finding, b: &Finding| {
-            (a.place.order(), std::cmp::Reverse(a.level), a.rule, &a.subject).cmp(&(
-                b.place.order(),
-                std::cmp::Reverse(b.level),
-                b.rule,
-                &b.subject,
-            ))
+            (
+                a.place.order(),
+                std::cmp::Reverse(a.level),
+                a.rule,
+                &a.subject,
+            )
+                .cmp(&(
+                    b.place.order(),
+                    std::cmp::Reverse(b.level),
+                    b.rule,
+                    &b.subject,
+                ))
         });
-        Report { findings, spans, call_sites, metrics, fail_on: self.shared.settings.fail_on }
+        Report {
+            findings,
+            spans,
+            call_sites,
+            metrics,
+            fail_on: self.shared.settings.fail_on,
+        }
     }
 
     /// Forgets everything found so far.
@@ -199,7 +216,9 @@ impl ConventionLayer {
     /// A scope at whose end the test fails on any finding, if the profile is [`Profile::Strict`].
     #[must_use = "the check happens when the scope is dropped"]
     pub fn test_scope(&self) -> TestScope {
-        TestScope { layer: self.clone() }
+        TestScope {
+            layer: self.clone(),
+        }
     }
 
     fn finding(&self, site: &CallSite, slot: &Slot) -> Finding {
@@ -225,12 +244,19 @@ impl ConventionLayer {
     }
 
     fn facts(&self, site: &CallSite, slot: &Slot) -> Facts {
-        let mut facts = Facts { span: site.span_type.clone(), ..Facts::default() };
+        let mut facts = Facts {
+            span: site.span_type.clone(),
+            ..Facts::default()
+        };
         match slot.subject {
             Subject::Span => {}
             Subject::Known(name) => name.clone_into(&mut facts.subject),
             Subject::Missing(index) => {
-                facts.subject = site.missing.get(usize::from(index)).cloned().unwrap_or_default();
+                facts.subject = site
+                    .missing
+                    .get(usize::from(index))
+                    .cloned()
+                    .unwrap_or_default();
             }
             Subject::Field(index) => {
                 let index = usize::from(index);
@@ -241,8 +267,16 @@ impl ConventionLayer {
         }
         match slot.case {
             Case::TypeMismatch => {
-                let index = if let Subject::Field(index) = slot.subject { usize::from(index) } else { 0 };
-                site.types.get(&index).copied().unwrap_or("any").clone_into(&mut facts.expected);
+                let index = if let Subject::Field(index) = slot.subject {
+                    usize::from(index)
+                } else {
+                    0
+                };
+                site.types
+                    .get(&index)
+                    .copied()
+                    .unwrap_or("any")
+                    .clone_into(&mut facts.expected);
             }
             Case::RequiredMissing => {
                 facts.expected = match self.shared.registry.attribute(&facts.subject) {
@@ -250,7 +284,9 @@ impl ConventionLayer {
                     None => "any value".to_owned(),
                 };
             }
-            Case::KindMissing | Case::KindWrong | Case::KindOdd => facts.expected.clone_from(&site.kind),
+            Case::KindMissing | Case::KindWrong | Case::KindOdd => {
+                facts.expected.clone_from(&site.kind)
+            }
             Case::NameMismatch => facts.expected = name_pattern(site, &slot.last),
             _ => {}
         }
@@ -285,13 +321,19 @@ impl ConventionLayer {
     fn is_relevant(&self, metadata: &'static Metadata<'static>) -> bool {
         metadata.target() != LOG_TARGET
             && self.profile() != Profile::Off
-            && if metadata.is_span() { self.site(metadata).is_some() } else { is_error_event(metadata) }
+            && if metadata.is_span() {
+                self.site(metadata).is_some()
+            } else {
+                is_error_event(metadata)
+            }
     }
 
     fn close(&self, state: &SpanState) {
         let settings = &self.shared.settings;
         if state.error != 0 && state.operation != 0 && state.site.is_ours {
-            self.shared.metrics.span_failed(state.operation, state.error);
+            self.shared
+                .metrics
+                .span_failed(state.operation, state.error);
         }
         let strict = settings.profile == Profile::Strict;
         let mut news: Vec<Slot> = Vec::new();
@@ -301,7 +343,13 @@ impl ConventionLayer {
             }
             let is_new = state.site.add(case, subject, &state.seen);
             if is_new && settings.profile == Profile::Log && case.level() > Level::Information {
-                news.push(Slot { case, subject, count: 1, first: state.seen, last: state.seen });
+                news.push(Slot {
+                    case,
+                    subject,
+                    count: 1,
+                    first: state.seen,
+                    last: state.seen,
+                });
             }
         });
         for slot in &news {
@@ -337,9 +385,15 @@ fn name_pattern(site: &CallSite, seen: &Seen) -> String {
     } else {
         [names::DB_OPERATION_NAME, names::DB_COLLECTION_NAME]
     };
-    let is_given =
-        |key: &str| (0..site.roles.len()).any(|index| seen.given() & (1 << index) != 0 && site.field(index) == key);
-    let parts: Vec<String> = keys.iter().filter(|key| is_given(key)).map(|key| format!("{{{key}}}")).collect();
+    let is_given = |key: &str| {
+        (0..site.roles.len())
+            .any(|index| seen.given() & (1 << index) != 0 && site.field(index) == key)
+    };
+    let parts: Vec<String> = keys
+        .iter()
+        .filter(|key| is_given(key))
+        .map(|key| format!("{{{key}}}"))
+        .collect();
     parts.join(" ")
 }
 
@@ -359,7 +413,9 @@ impl Default for ConventionLayer {
 
 impl fmt::Debug for ConventionLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConventionLayer").field("settings", &self.shared.settings).finish_non_exhaustive()
+        f.debug_struct("ConventionLayer")
+            .field("settings", &self.shared.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -442,7 +498,9 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, ctx: Context<'_, S>) {
-        let Some(site) = self.site(attributes.metadata()) else { return };
+        let Some(site) = self.site(attributes.metadata()) else {
+            return;
+        };
         let Some(span) = ctx.span(id) else { return };
         let mut state = SpanState::new(site);
         let mut texts = Texts::new();
@@ -464,7 +522,9 @@ where
         if !is_error_event(event.metadata()) || event.metadata().target() == LOG_TARGET {
             return;
         }
-        let Some(span) = ctx.event_span(event) else { return };
+        let Some(span) = ctx.event_span(event) else {
+            return;
+        };
         if let Some(state) = span.extensions_mut().get_mut::<SpanState>() {
             state.error_event();
         }
@@ -490,14 +550,26 @@ impl<S> Filter<S> for RelevantSpans {
         if metadata.is_span() {
             let id = metadata.callsite();
             // Unknown call sites were not registered here, and are judged when their first span comes.
-            self.layer.shared.sites.load().get(&id).is_none_or(Option::is_some) && self.layer.profile() != Profile::Off
+            self.layer
+                .shared
+                .sites
+                .load()
+                .get(&id)
+                .is_none_or(Option::is_some)
+                && self.layer.profile() != Profile::Off
         } else {
-            is_error_event(metadata) && metadata.target() != LOG_TARGET && self.layer.profile() != Profile::Off
+            is_error_event(metadata)
+                && metadata.target() != LOG_TARGET
+                && self.layer.profile() != Profile::Off
         }
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.layer.is_relevant(metadata) { Interest::always() } else { Interest::never() }
+        if self.layer.is_relevant(metadata) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
     }
 }
 

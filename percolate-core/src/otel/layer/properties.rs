@@ -19,7 +19,9 @@ struct Site(OnceLock<Metadata<'static>>);
 impl Callsite for Site {
     fn set_interest(&self, _: Interest) {}
     fn metadata(&self) -> &Metadata<'_> {
-        self.0.get().expect("the metadata is set before the call site is registered")
+        self.0
+            .get()
+            .expect("the metadata is set before the call site is registered")
     }
 }
 
@@ -37,8 +39,20 @@ fn site(name: &str, target: &str, fields: &[String]) -> &'static Metadata<'stati
     }
     let fields = FieldSet::new(Vec::leak(unique), Identifier(site));
     let level = TracingLevel::INFO;
-    let metadata = Metadata::new(leak(name), leak(target), level, Some("site.rs"), Some(7), None, fields, Kind::SPAN);
-    assert!(site.0.set(metadata).is_ok(), "a new call site has no metadata yet");
+    let metadata = Metadata::new(
+        leak(name),
+        leak(target),
+        level,
+        Some("site.rs"),
+        Some(7),
+        None,
+        fields,
+        Kind::SPAN,
+    );
+    assert!(
+        site.0.set(metadata).is_ok(),
+        "a new call site has no metadata yet"
+    );
     tracing_core::callsite::register(site);
     site.0.get().expect("it was just set")
 }
@@ -80,7 +94,9 @@ type Done<'d> = dyn FnMut(&[Option<&dyn Value>]) + 'd;
 /// Creates a span with the values in their places.
 fn open(metadata: &'static Metadata<'static>, values: &[Given]) -> Span {
     fn place<'a>(rest: &'a [Given], placed: &mut Vec<Option<&'a dyn Value>>, done: &mut Done<'_>) {
-        let Some((first, rest)) = rest.split_first() else { return done(placed) };
+        let Some((first, rest)) = rest.split_first() else {
+            return done(placed);
+        };
         first.with(&mut |value| {
             let mut placed: Vec<Option<&dyn Value>> = placed.clone();
             placed.push(value);
@@ -91,7 +107,9 @@ fn open(metadata: &'static Metadata<'static>, values: &[Given]) -> Span {
     let mut values: Vec<Given> = values.iter().take(count).cloned().collect();
     values.resize(count, Given::Nothing);
     let mut span = Span::none();
-    place(&values, &mut Vec::new(), &mut |placed| span = Span::new(metadata, &metadata.fields().value_set_all(placed)));
+    place(&values, &mut Vec::new(), &mut |placed| {
+        span = Span::new(metadata, &metadata.fields().value_set_all(placed))
+    });
     span
 }
 
@@ -117,7 +135,12 @@ fn field() -> impl Strategy<Value = String> {
         .iter()
         .map(|known| known.key)
         .chain(names::DEPRECATED.iter().map(|known| known.key))
-        .chain([names::OTEL_NAME, names::OTEL_KIND, names::OTEL_STATUS_CODE, names::OTEL_STATUS_DESCRIPTION])
+        .chain([
+            names::OTEL_NAME,
+            names::OTEL_KIND,
+            names::OTEL_STATUS_CODE,
+            names::OTEL_STATUS_DESCRIPTION,
+        ])
         .map(str::to_owned)
         .collect();
     prop_oneof![6 => prop::sample::select(known), 1 => "[a-zA-Z._]{0,12}", 1 => "(db|job)\\.[a-z_.é]{0,20}"]
@@ -184,7 +207,11 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn site_shape() -> impl Strategy<Value = (String, &'static str, Vec<String>)> {
     let target = prop::sample::select(vec!["percolate::db", "percolate::job", "app"]);
-    ("[a-z. ]{0,20}", target, prop::collection::vec(field(), 0..80))
+    (
+        "[a-z. ]{0,20}",
+        target,
+        prop::collection::vec(field(), 0..80),
+    )
 }
 
 proptest! {

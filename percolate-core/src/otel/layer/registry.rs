@@ -5,7 +5,9 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::super::conventions::{self as names, AttributeUse, RequirementLevel, Stability, ValueType};
+use super::super::conventions::{
+    self as names, AttributeUse, RequirementLevel, Stability, ValueType,
+};
 
 type Name = Cow<'static, str>;
 
@@ -28,7 +30,13 @@ impl Attribute {
                 other => format!("a {}", other.as_str()),
             }
         } else {
-            listed(&self.members.iter().map(ToString::to_string).collect::<Vec<_>>())
+            listed(
+                &self
+                    .members
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>(),
+            )
         }
     }
 }
@@ -63,7 +71,11 @@ pub(crate) struct Use {
 
 impl From<&AttributeUse> for Use {
     fn from(used: &AttributeUse) -> Self {
-        Self { key: Cow::Borrowed(used.key), want: used.level.into(), at_start: used.at_start }
+        Self {
+            key: Cow::Borrowed(used.key),
+            want: used.level.into(),
+            at_start: used.at_start,
+        }
     }
 }
 
@@ -115,7 +127,11 @@ impl Registry {
     pub(crate) fn builtin() -> Self {
         let attribute = |def: &names::AttributeDef| Attribute {
             value_type: def.value_type,
-            members: def.members.iter().map(|member| Cow::Borrowed(*member)).collect(),
+            members: def
+                .members
+                .iter()
+                .map(|member| Cow::Borrowed(*member))
+                .collect(),
             stability: def.stability,
         };
         let span = |def: &names::SpanDef, class, name| SpanType {
@@ -125,8 +141,14 @@ impl Registry {
             attributes: def.attributes.iter().map(Use::from).collect(),
         };
         Self {
-            attributes: names::ATTRIBUTES.iter().map(|def| (Cow::Borrowed(def.key), attribute(def))).collect(),
-            templates: names::TEMPLATES.iter().map(|def| (Cow::Borrowed(def.key), attribute(def))).collect(),
+            attributes: names::ATTRIBUTES
+                .iter()
+                .map(|def| (Cow::Borrowed(def.key), attribute(def)))
+                .collect(),
+            templates: names::TEMPLATES
+                .iter()
+                .map(|def| (Cow::Borrowed(def.key), attribute(def)))
+                .collect(),
             deprecated: names::DEPRECATED
                 .iter()
                 .map(|name| (Cow::Borrowed(name.key), Cow::Borrowed(name.instead)))
@@ -135,7 +157,9 @@ impl Registry {
                 .iter()
                 .map(|name| (Cow::Borrowed(name.key), Cow::Borrowed(name.instead)))
                 .collect(),
-            namespaces: ["db", "job", "rocksdb", "percolate"].map(Cow::Borrowed).to_vec(),
+            namespaces: ["db", "job", "rocksdb", "percolate"]
+                .map(Cow::Borrowed)
+                .to_vec(),
             own_namespaces: Vec::new(),
             spans: vec![
                 span(&names::DB_SPAN, Class::Db, "database span"),
@@ -160,9 +184,14 @@ impl Registry {
     /// The definition of an attribute, templates included.
     pub(crate) fn attribute(&self, key: &str) -> Option<&Attribute> {
         self.attributes.get(key).or_else(|| {
-            let is_of =
-                |prefix: &str| key.strip_prefix(prefix).is_some_and(|rest| rest.len() > 1 && rest.starts_with('.'));
-            self.templates.iter().find(|(prefix, _)| is_of(prefix)).map(|(_, attribute)| attribute)
+            let is_of = |prefix: &str| {
+                key.strip_prefix(prefix)
+                    .is_some_and(|rest| rest.len() > 1 && rest.starts_with('.'))
+            };
+            self.templates
+                .iter()
+                .find(|(prefix, _)| is_of(prefix))
+                .map(|(_, attribute)| attribute)
         })
     }
 
@@ -174,7 +203,9 @@ impl Registry {
 
     /// The attribute whose full name this name goes on behind.
     pub(crate) fn attribute_as_namespace<'a>(&self, key: &'a str) -> Option<&'a str> {
-        key.match_indices('.').map(|(at, _)| &key[..at]).find(|prefix| self.attributes.contains_key(*prefix))
+        key.match_indices('.')
+            .map(|(at, _)| &key[..at])
+            .find(|prefix| self.attributes.contains_key(*prefix))
     }
 
     /// The known name that this one is a slip of the pen away from.
@@ -199,7 +230,9 @@ impl Registry {
             return Some(index);
         }
         let has = |prefix: &str| fields.iter().any(|field| field.starts_with(prefix));
-        let is_operation = [names::DB_SYSTEM_NAME, names::DB_OPERATION_NAME].iter().any(|key| fields.contains(key));
+        let is_operation = [names::DB_SYSTEM_NAME, names::DB_OPERATION_NAME]
+            .iter()
+            .any(|key| fields.contains(key));
         match (has("db."), has("job.")) {
             (true, true) if fields.contains(&names::JOB_TYPE) && !is_operation => of(Class::Job),
             (true, _) => of(Class::Db),
@@ -216,15 +249,28 @@ impl Registry {
     fn claim_by_user(&self, fields: &[&str]) -> Option<usize> {
         let is_own = |key: &str| {
             let first = key.split('.').next().unwrap_or(key);
-            self.own_namespaces.iter().any(|namespace| namespace == first)
+            self.own_namespaces
+                .iter()
+                .any(|namespace| namespace == first)
         };
         let score = |span: &SpanType| {
-            let there = span.attributes.iter().filter(|used| is_own(&used.key) && fields.contains(&&*used.key));
-            there.fold((0, 0), |(required, all), used| (required + usize::from(used.want == Want::Required), all + 1))
+            let there = span
+                .attributes
+                .iter()
+                .filter(|used| is_own(&used.key) && fields.contains(&&*used.key));
+            there.fold((0, 0), |(required, all), used| {
+                (required + usize::from(used.want == Want::Required), all + 1)
+            })
         };
         let scores = || {
-            let spans = self.spans.iter().enumerate().filter(|(_, span)| span.class == Class::Other);
-            spans.map(|(index, span)| (score(span), index)).filter(|((_, all), _)| *all > 0)
+            let spans = self
+                .spans
+                .iter()
+                .enumerate()
+                .filter(|(_, span)| span.class == Class::Other);
+            spans
+                .map(|(index, span)| (score(span), index))
+                .filter(|((_, all), _)| *all > 0)
         };
         let (best, index) = scores().max_by_key(|(score, _)| *score)?;
         let is_only = scores().filter(|(score, _)| *score == best).count() == 1;
@@ -244,14 +290,21 @@ pub(crate) fn listed(values: &[String]) -> String {
 /// Names are the same apart from separators and case, or at most two edits apart.
 pub(crate) fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| -> String {
-        text.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
+        text.chars()
+            .filter(char::is_ascii_alphanumeric)
+            .map(|letter| letter.to_ascii_lowercase())
+            .collect()
     };
     let bare = plain(key);
     // Short names are within two edits of each other by chance.
     let reach = if key.len() < 8 { 1 } else { 2 };
     known
         .filter_map(|name| {
-            let distance = if plain(name) == bare { 0 } else { distance(key, name, reach)? };
+            let distance = if plain(name) == bare {
+                0
+            } else {
+                distance(key, name, reach)?
+            };
             Some((distance, name))
         })
         .min()
@@ -280,9 +333,12 @@ fn distance(a: &str, b: &str, reach: usize) -> Option<usize> {
 /// Lower-case words joined by `_` and `.`, each beginning with a letter or digit, the first with a letter.
 pub(crate) fn is_well_formed(key: &str) -> bool {
     key.starts_with(|first: char| first.is_ascii_lowercase())
-        && key
-            .split(['.', '_'])
-            .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()))
+        && key.split(['.', '_']).all(|word| {
+            !word.is_empty()
+                && word
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        })
 }
 
 #[cfg(test)]
@@ -294,7 +350,16 @@ mod tests {
         for good in ["db.system.name", "job.batch_size", "k8s.pod2"] {
             assert!(is_well_formed(good), "{good}");
         }
-        for bad in ["", "Db.system", "db..name", "db.name.", "_x", "9a", "db-name", "db.né"] {
+        for bad in [
+            "",
+            "Db.system",
+            "db..name",
+            "db.name.",
+            "_x",
+            "9a",
+            "db-name",
+            "db.né",
+        ] {
             assert!(!is_well_formed(bad), "{bad}");
         }
     }
@@ -302,8 +367,17 @@ mod tests {
     #[test]
     fn a_slip_of_the_pen_finds_the_name_that_was_meant() {
         let registry = Registry::builtin();
-        for slip in ["db.sytem.name", "db_system_name", "db.systemName", "db.system.names"] {
-            assert_eq!(registry.nearest_attribute(slip), Some("db.system.name"), "{slip}");
+        for slip in [
+            "db.sytem.name",
+            "db_system_name",
+            "db.systemName",
+            "db.system.names",
+        ] {
+            assert_eq!(
+                registry.nearest_attribute(slip),
+                Some("db.system.name"),
+                "{slip}"
+            );
         }
         assert_eq!(registry.nearest_attribute("app.tier"), None);
         assert_eq!(registry.nearest_attribute("db.rows"), None);
@@ -320,18 +394,31 @@ mod tests {
     #[test]
     fn a_name_behind_a_full_name_is_found() {
         let registry = Registry::builtin();
-        assert_eq!(registry.attribute_as_namespace("db.namespace.tenant"), Some("db.namespace"));
+        assert_eq!(
+            registry.attribute_as_namespace("db.namespace.tenant"),
+            Some("db.namespace")
+        );
         assert_eq!(registry.attribute_as_namespace("db.system.name"), None);
     }
 
     #[test]
     fn a_call_site_is_claimed_by_target_or_by_its_fields() {
         let registry = Registry::builtin();
-        let class = |target, fields: &[&str]| registry.claim(target, fields).map(|index| registry.spans[index].class);
+        let class = |target, fields: &[&str]| {
+            registry
+                .claim(target, fields)
+                .map(|index| registry.spans[index].class)
+        };
         assert_eq!(class(names::DB_TARGET, &[]), Some(Class::Db));
-        assert_eq!(class(names::JOB_TARGET, &["db.namespace"]), Some(Class::Job));
+        assert_eq!(
+            class(names::JOB_TARGET, &["db.namespace"]),
+            Some(Class::Job)
+        );
         assert_eq!(class("app", &["db.anything"]), Some(Class::Db));
-        assert_eq!(class("app", &["job.type", "db.namespace"]), Some(Class::Job));
+        assert_eq!(
+            class("app", &["job.type", "db.namespace"]),
+            Some(Class::Job)
+        );
         assert_eq!(class("app", &["http.route", "dbase"]), None);
     }
 }

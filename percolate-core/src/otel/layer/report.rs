@@ -34,7 +34,14 @@ impl Place {
     /// Sorts places: by file and line, metrics last.
     pub(super) fn order(&self) -> (bool, &str, u32, &str) {
         match self {
-            Self::CallSite { span, file, line, .. } => (false, file.as_deref().unwrap_or(""), line.unwrap_or(0), span),
+            Self::CallSite {
+                span, file, line, ..
+            } => (
+                false,
+                file.as_deref().unwrap_or(""),
+                line.unwrap_or(0),
+                span,
+            ),
             Self::Metric { name, scope } => (true, scope, 0, name),
         }
     }
@@ -43,7 +50,12 @@ impl Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CallSite { span, target, file: Some(file), line } => {
+            Self::CallSite {
+                span,
+                target,
+                file: Some(file),
+                line,
+            } => {
                 write!(f, "{file}:{}: span `{span}` ({target})", line.unwrap_or(0))
             }
             Self::CallSite { span, target, .. } => write!(f, "span `{span}` ({target})"),
@@ -102,12 +114,17 @@ impl Report {
 
     /// The findings that break one rule.
     pub fn of(&self, rule: Rule) -> Vec<&Finding> {
-        self.findings.iter().filter(|finding| finding.rule == rule).collect()
+        self.findings
+            .iter()
+            .filter(|finding| finding.rule == rule)
+            .collect()
     }
 
     /// Whether nothing was found that is as bad as [`fail_on`](Self::fail_on).
     pub fn is_clean(&self) -> bool {
-        self.findings.iter().all(|finding| finding.level < self.fail_on)
+        self.findings
+            .iter()
+            .all(|finding| finding.level < self.fail_on)
     }
 
     /// Fails a test on any finding that is as bad as [`fail_on`](Self::fail_on).
@@ -117,7 +134,10 @@ impl Report {
     /// Unless the report [is clean](Self::is_clean); the message is the report.
     #[track_caller]
     pub fn assert_clean(&self) {
-        assert!(self.is_clean(), "telemetry does not follow the conventions\n{self}");
+        assert!(
+            self.is_clean(),
+            "telemetry does not follow the conventions\n{self}"
+        );
     }
 
     /// The report as JSON: `{"spans": 1, "call_sites": 1, "metrics": 0, "findings": [{"rule": …, "level": …, …}]}`.
@@ -150,11 +170,22 @@ impl Report {
                 Level::Information => "notice",
             };
             let _ = write!(out, "::{command} title={}", property(finding.rule.id()));
-            if let Place::CallSite { file: Some(file), line, .. } = &finding.place {
-                let file = file.strip_prefix(root).unwrap_or(file).trim_start_matches('/');
+            if let Place::CallSite {
+                file: Some(file),
+                line,
+                ..
+            } = &finding.place
+            {
+                let file = file
+                    .strip_prefix(root)
+                    .unwrap_or(file)
+                    .trim_start_matches('/');
                 let _ = write!(out, ",file={},line={}", property(file), line.unwrap_or(1));
             }
-            let text = format!("{} (×{}). {}. {}", finding.place, finding.count, finding.what, finding.mend);
+            let text = format!(
+                "{} (×{}). {}. {}",
+                finding.place, finding.count, finding.what, finding.mend
+            );
             let _ = writeln!(out, "::{}", message(&text));
         }
         out
@@ -164,7 +195,12 @@ impl Report {
 impl fmt::Display for Report {
     /// The report as a person wants to read it: by place, most serious first, informational findings as a count.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = |level| self.findings.iter().filter(|finding| finding.level == level).count();
+        let count = |level| {
+            self.findings
+                .iter()
+                .filter(|finding| finding.level == level)
+                .count()
+        };
         let (violations, improvements) = (count(Level::Violation), count(Level::Improvement));
         write!(
             f,
@@ -190,12 +226,22 @@ impl fmt::Display for Report {
             notes => writeln!(f, " ({})", numbered(notes as u64, "note"))?,
         }
         let mut place = None;
-        for finding in self.findings.iter().filter(|finding| finding.level > Level::Information) {
+        for finding in self
+            .findings
+            .iter()
+            .filter(|finding| finding.level > Level::Information)
+        {
             if place != Some(&finding.place) {
                 writeln!(f, "\n{}", finding.place)?;
                 place = Some(&finding.place);
             }
-            writeln!(f, "  {} {} ×{}", finding.level.as_str(), finding.rule.id(), finding.count)?;
+            writeln!(
+                f,
+                "  {} {} ×{}",
+                finding.level.as_str(),
+                finding.rule.id(),
+                finding.count
+            )?;
             writeln!(f, "    {}", finding.what)?;
             writeln!(f, "    → {}", finding.mend)?;
         }
@@ -219,10 +265,20 @@ fn json_finding(out: &mut String, finding: &Finding) {
         finding.count
     );
     match &finding.place {
-        Place::CallSite { span, target, file, line } => {
+        Place::CallSite {
+            span,
+            target,
+            file,
+            line,
+        } => {
             let _ = write!(out, ",\"span\":{},\"target\":{}", json(span), json(target));
             if let Some(file) = file {
-                let _ = write!(out, ",\"file\":{},\"line\":{}", json(file), line.unwrap_or(0));
+                let _ = write!(
+                    out,
+                    ",\"file\":{},\"line\":{}",
+                    json(file),
+                    line.unwrap_or(0)
+                );
             }
         }
         Place::Metric { name, scope } => {
@@ -230,7 +286,10 @@ fn json_finding(out: &mut String, finding: &Finding) {
         }
     }
     for (key, example) in [("first", &finding.first), ("last", &finding.last)] {
-        let fields: Vec<String> = example.iter().map(|(name, kind)| format!("{}:{}", json(name), json(kind))).collect();
+        let fields: Vec<String> = example
+            .iter()
+            .map(|(name, kind)| format!("{}:{}", json(name), json(kind)))
+            .collect();
         let _ = write!(out, ",\"{key}\":{{{}}}", fields.join(","));
     }
     out.push('}');
@@ -257,7 +316,9 @@ fn json(text: &str) -> String {
 
 /// The text of a workflow command.
 fn message(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    text.replace('%', "%25")
+        .replace('\r', "%0D")
+        .replace('\n', "%0A")
 }
 
 /// A property of a workflow command.

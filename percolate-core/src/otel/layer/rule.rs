@@ -198,7 +198,9 @@ impl Case {
             Self::ErrorTypeWithoutError => Rule::ErrorTypeWithoutError,
             Self::ErrorEvent => Rule::ErrorEventInSpan,
             Self::ErrorField => Rule::ErrorAsAttribute,
-            Self::BatchOfSingle | Self::BatchOfOne | Self::BatchNegative => Rule::BatchSizeOnNonBatch,
+            Self::BatchOfSingle | Self::BatchOfOne | Self::BatchNegative => {
+                Rule::BatchSizeOnNonBatch
+            }
             Self::Late | Self::LateName | Self::LateKind => Rule::LateSamplingAttribute,
             Self::Literal => Rule::LiteralInQueryText,
             Self::Path | Self::EmbeddedPath => Rule::ServerAddressIsPath,
@@ -239,7 +241,12 @@ pub(crate) const METRIC: &str = "metric";
 
 /// What is wrong, and what to write instead.
 pub(crate) fn words(case: Case, facts: &Facts) -> (String, String) {
-    let Facts { subject, span, expected, found } = facts;
+    let Facts {
+        subject,
+        span,
+        expected,
+        found,
+    } = facts;
     let (what, mend): (String, String) = match case {
         Case::RequiredMissing => (
             format!("a {span} without `{subject}`"),

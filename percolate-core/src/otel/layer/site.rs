@@ -125,7 +125,11 @@ pub(crate) struct Slot {
 
 impl CallSite {
     /// Judges a call site; `None` when its spans are nobody's business.
-    pub(crate) fn new(metadata: &'static Metadata<'static>, registry: &Registry, allowed: &[String]) -> Option<Self> {
+    pub(crate) fn new(
+        metadata: &'static Metadata<'static>,
+        registry: &Registry,
+        allowed: &[String],
+    ) -> Option<Self> {
         let fields: Vec<&str> = metadata.fields().iter().map(|field| field.name()).collect();
         let span = &registry.spans[registry.claim(metadata.target(), &fields)?];
         let mut site = Self {
@@ -134,7 +138,11 @@ impl CallSite {
             kind: span.kind.to_string(),
             span_type: span.name.to_string(),
             is_ours: matches!(metadata.target(), names::DB_TARGET | names::JOB_TARGET),
-            roles: fields.iter().take(MAX_FIELDS).map(|field| role(field)).collect(),
+            roles: fields
+                .iter()
+                .take(MAX_FIELDS)
+                .map(|field| role(field))
+                .collect(),
             members: HashMap::new(),
             masks: Masks::default(),
             missing: Vec::new(),
@@ -153,11 +161,24 @@ impl CallSite {
             }
         }
         let m = &mut site.masks;
-        m.wrong = m.unknown | m.misspelt | m.deprecated | m.malformed | m.no_namespace | m.illegal_namespace | m.opt_in;
+        m.wrong = m.unknown
+            | m.misspelt
+            | m.deprecated
+            | m.malformed
+            | m.no_namespace
+            | m.illegal_namespace
+            | m.opt_in;
         Some(site)
     }
 
-    fn judge_field(&mut self, index: usize, key: &str, registry: &Registry, span: &SpanType, allowed: &[String]) {
+    fn judge_field(
+        &mut self,
+        index: usize,
+        key: &str,
+        registry: &Registry,
+        span: &SpanType,
+        allowed: &[String],
+    ) {
         let bit = 1 << index;
         let masks = &mut self.masks;
         if registry.owns(key) {
@@ -197,8 +218,10 @@ impl CallSite {
                 self.roles[index] = Role::Member;
             }
         }
-        let is_of =
-            |prefix: &str| key.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let is_of = |prefix: &str| {
+            key.strip_prefix(prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
         if let Some(used) = span.attributes.iter().find(|used| is_of(&used.key)) {
             match used.want {
                 Want::Required => masks.required |= bit,
@@ -257,29 +280,48 @@ impl CallSite {
 
     /// The field's name.
     pub(crate) fn field(&self, index: usize) -> &'static str {
-        self.metadata.fields().iter().nth(index).map_or("", |field| field.name())
+        self.metadata
+            .fields()
+            .iter()
+            .nth(index)
+            .map_or("", |field| field.name())
     }
 
     /// Writes a finding down. Returns whether it is the first of its kind.
     pub(crate) fn add(&self, case: Case, subject: Subject, seen: &Seen) -> bool {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = found.iter_mut().find(|slot| slot.case == case && slot.subject == subject) {
+        if let Some(slot) = found
+            .iter_mut()
+            .find(|slot| slot.case == case && slot.subject == subject)
+        {
             slot.count += 1;
             slot.last = *seen;
             return false;
         }
-        found.push(Slot { case, subject, count: 1, first: *seen, last: *seen });
+        found.push(Slot {
+            case,
+            subject,
+            count: 1,
+            first: *seen,
+            last: *seen,
+        });
         true
     }
 
     /// A copy of the findings.
     pub(crate) fn found(&self) -> Vec<Slot> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.found
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Forgets everything that was found.
     pub(crate) fn clear(&self) {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.found
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
         self.checked.store(0, Ordering::Relaxed);
         self.noted.store(0, Ordering::Relaxed);
     }

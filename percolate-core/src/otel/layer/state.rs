@@ -83,7 +83,11 @@ impl Flags {
     }
 
     fn put(&mut self, other: Self, on: bool) {
-        if on { self.set(other) } else { self.clear(other) }
+        if on {
+            self.set(other)
+        } else {
+            self.clear(other)
+        }
     }
 }
 
@@ -101,7 +105,13 @@ pub(crate) struct SpanState {
 
 impl SpanState {
     pub(crate) fn new(site: &'static CallSite) -> Self {
-        Self { site, seen: Seen::default(), flags: Flags::default(), operation: 0, error: 0 }
+        Self {
+            site,
+            seen: Seen::default(),
+            flags: Flags::default(),
+            operation: 0,
+            error: 0,
+        }
     }
 
     pub(crate) fn error_event(&mut self) {
@@ -142,7 +152,12 @@ enum Part {
 
 impl Texts {
     pub(crate) fn new() -> Self {
-        Self { bytes: [0; 192], used: 0, parts: [(0, 0); 10], is_cut: false }
+        Self {
+            bytes: [0; 192],
+            used: 0,
+            parts: [(0, 0); 10],
+            is_cut: false,
+        }
     }
 
     fn put(&mut self, part: Part, text: &str) {
@@ -185,7 +200,8 @@ impl Texts {
             return true;
         }
         if let Some(collection) = collection {
-            return joined(operation, Some(collection)) || (operation.is_none() && is(Some(collection)));
+            return joined(operation, Some(collection))
+                || (operation.is_none() && is(Some(collection)));
         }
         // Without a collection each of the wider targets will do, and so will none.
         let targets = [Part::Procedure, Part::Namespace, Part::Address].map(|part| self.get(part));
@@ -198,7 +214,9 @@ impl Texts {
                         let rest = name.strip_prefix(operation.unwrap_or(&[]));
                         rest.and_then(|rest| rest.strip_prefix(b" "))
                             .and_then(|rest| rest.strip_prefix(address))
-                            .is_some_and(|rest| rest.starts_with(b":") && rest[1..].iter().all(u8::is_ascii_digit))
+                            .is_some_and(|rest| {
+                                rest.starts_with(b":") && rest[1..].iter().all(u8::is_ascii_digit)
+                            })
                     })
             }
             None if summary.is_some() => false,
@@ -235,8 +253,21 @@ impl<'a> Visitor<'a> {
     }
 
     fn new(state: &'a mut SpanState, texts: Option<&'a mut Texts>) -> Self {
-        let SpanState { site, seen, flags, operation, error } = state;
-        Self { site, seen, flags, operation, error, texts }
+        let SpanState {
+            site,
+            seen,
+            flags,
+            operation,
+            error,
+        } = state;
+        Self {
+            site,
+            seen,
+            flags,
+            operation,
+            error,
+            texts,
+        }
     }
 
     /// Judges the name, once all fields of the creation have passed.
@@ -250,7 +281,10 @@ impl<'a> Visitor<'a> {
             flags.set(Flags::NAME_LONG);
         } else if !texts.is_cut {
             let is_other = site.class == super::registry::Class::Other;
-            flags.put(Flags::NAME_MISMATCH, !is_other && !texts.is_named_rightly(name, is_job));
+            flags.put(
+                Flags::NAME_MISMATCH,
+                !is_other && !texts.is_named_rightly(name, is_job),
+            );
             flags.put(Flags::NAME_CHANGING, is_changing(name));
         }
     }
@@ -303,15 +337,25 @@ impl<'a> Visitor<'a> {
             Role::OtelStatus => self.status(text),
             Role::OtelDescription => self.flags.set(Flags::STATUS_ERROR),
             Role::System => {
-                self.flags.put(Flags::SYSTEM_ODD, text.is_empty() || !text.bytes().all(is_system_byte));
-                self.flags.put(Flags::EMBEDDED, names::EMBEDDED_SYSTEMS.contains(&text));
+                self.flags.put(
+                    Flags::SYSTEM_ODD,
+                    text.is_empty() || !text.bytes().all(is_system_byte),
+                );
+                self.flags
+                    .put(Flags::EMBEDDED, names::EMBEDDED_SYSTEMS.contains(&text));
                 self.flags.put(Flags::ROCKSDB, text == "rocksdb");
                 self.put(Part::System, text);
             }
             Role::Operation => {
-                self.flags.put(Flags::WANTS_COLLECTION, names::COLLECTION_OPERATIONS.contains(&text));
-                self.flags.put(Flags::SINGLE, names::SINGLE_OPERATIONS.contains(&text));
-                let is_batch = text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("batch"));
+                self.flags.put(
+                    Flags::WANTS_COLLECTION,
+                    names::COLLECTION_OPERATIONS.contains(&text),
+                );
+                self.flags
+                    .put(Flags::SINGLE, names::SINGLE_OPERATIONS.contains(&text));
+                let is_batch = text
+                    .get(..5)
+                    .is_some_and(|start| start.eq_ignore_ascii_case("batch"));
                 self.flags.put(Flags::BATCH, is_batch);
                 *self.operation = hash(text);
                 self.put(Part::Operation, text);
@@ -328,7 +372,10 @@ impl<'a> Visitor<'a> {
             Role::ErrorType => {
                 *self.error = hash(text);
                 self.flags.put(Flags::ERROR_MESSAGE, is_message(text));
-                self.flags.put(Flags::ROCKSDB_CODE, names::ROCKSDB_STATUS_CODES.contains(&text));
+                self.flags.put(
+                    Flags::ROCKSDB_CODE,
+                    names::ROCKSDB_STATUS_CODES.contains(&text),
+                );
             }
             Role::JobType => {
                 *self.operation = hash(text);
@@ -345,15 +392,26 @@ impl<'a> Visitor<'a> {
     }
 
     fn member(&mut self, index: usize, bit: u64, text: &str) {
-        let is_listed = self.site.members.get(&index).is_none_or(|members| members.iter().any(|member| member == text));
-        if is_listed { self.seen.undefined &= !bit } else { self.seen.undefined |= bit }
+        let is_listed = self
+            .site
+            .members
+            .get(&index)
+            .is_none_or(|members| members.iter().any(|member| member == text));
+        if is_listed {
+            self.seen.undefined &= !bit
+        } else {
+            self.seen.undefined |= bit
+        }
     }
 
     fn kind(&mut self, text: &str) {
         let flags = &mut *self.flags;
-        flags.clear(Flags(Flags::KIND_RIGHT.0 | Flags::KIND_INTERNAL.0 | Flags::KIND_OTHER.0 | Flags::KIND_ODD.0));
-        let is_known =
-            ["client", "internal", "server", "producer", "consumer"].iter().any(|kind| text.eq_ignore_ascii_case(kind));
+        flags.clear(Flags(
+            Flags::KIND_RIGHT.0 | Flags::KIND_INTERNAL.0 | Flags::KIND_OTHER.0 | Flags::KIND_ODD.0,
+        ));
+        let is_known = ["client", "internal", "server", "producer", "consumer"]
+            .iter()
+            .any(|kind| text.eq_ignore_ascii_case(kind));
         flags.put(Flags::KIND_INTERNAL, text.eq_ignore_ascii_case("internal"));
         if text.eq_ignore_ascii_case(&self.site.kind) {
             flags.set(Flags::KIND_RIGHT);
@@ -366,7 +424,9 @@ impl<'a> Visitor<'a> {
 
     fn status(&mut self, text: &str) {
         let flags = &mut *self.flags;
-        flags.clear(Flags(Flags::STATUS_ERROR.0 | Flags::STATUS_OK.0 | Flags::STATUS_ODD.0));
+        flags.clear(Flags(
+            Flags::STATUS_ERROR.0 | Flags::STATUS_OK.0 | Flags::STATUS_ODD.0,
+        ));
         if text.eq_ignore_ascii_case("error") {
             flags.set(Flags::STATUS_ERROR);
         } else if text.eq_ignore_ascii_case("ok") {
@@ -457,7 +517,10 @@ struct Short {
 
 impl Default for Short {
     fn default() -> Self {
-        Self { bytes: [0; 256], used: 0 }
+        Self {
+            bytes: [0; 256],
+            used: 0,
+        }
     }
 }
 
@@ -476,6 +539,10 @@ impl fmt::Write for Short {
         self.bytes[self.used..self.used + room].copy_from_slice(&text.as_bytes()[..room]);
         self.used += room;
         // The rest is not wanted: stop the formatting.
-        if room < text.len() { Err(fmt::Error) } else { Ok(()) }
+        if room < text.len() {
+            Err(fmt::Error)
+        } else {
+            Ok(())
+        }
     }
 }

@@ -27,7 +27,11 @@ fn findings_of(report: &Report) -> Vec<String> {
         .findings()
         .iter()
         .filter(|finding| finding.level > Level::Information)
-        .map(|finding| format!("{} {}", finding.rule.id(), finding.subject).trim_end().to_owned())
+        .map(|finding| {
+            format!("{} {}", finding.rule.id(), finding.subject)
+                .trim_end()
+                .to_owned()
+        })
         .collect()
 }
 
@@ -120,7 +124,12 @@ fn required_attributes_are_asked_for_where_they_are_missing() {
 #[test]
 fn a_required_attribute_that_is_declared_has_to_be_given() {
     let found = findings(|| {
-        close(info_span!("flush", otel.kind = "client", db.operation.name = "flush", db.system.name = Empty));
+        close(info_span!(
+            "flush",
+            otel.kind = "client",
+            db.operation.name = "flush",
+            db.system.name = Empty
+        ));
     });
     assert_eq!(found, ["required_attribute_not_present db.system.name"]);
 }
@@ -132,23 +141,35 @@ fn a_failure_wants_an_error_type_and_a_code_where_there_is_one() {
         span.record("otel.status_code", "ERROR");
         close(span);
     });
-    assert_eq!(found, ["conditionally_required_attribute_not_present error.type"]);
+    assert_eq!(
+        found,
+        ["conditionally_required_attribute_not_present error.type"]
+    );
     let found = findings(|| {
         let span = get!();
         span.record("otel.status_code", "error");
         span.record("error.type", "Corruption");
         close(span);
     });
-    assert_eq!(found, ["conditionally_required_attribute_not_present db.response.status_code"]);
+    assert_eq!(
+        found,
+        ["conditionally_required_attribute_not_present db.response.status_code"]
+    );
     let found = findings(|| {
         let span = job!();
         span.record("job.status", "failed");
         close(span);
     });
-    assert_eq!(found, ["conditionally_required_attribute_not_present error.type"]);
+    assert_eq!(
+        found,
+        ["conditionally_required_attribute_not_present error.type"]
+    );
     // The text of a failure sets the status as well.
     let found = findings(|| close(get!(otel.status_description = "disk full")));
-    assert_eq!(found, ["conditionally_required_attribute_not_present error.type"]);
+    assert_eq!(
+        found,
+        ["conditionally_required_attribute_not_present error.type"]
+    );
 }
 
 #[test]
@@ -156,7 +177,11 @@ fn an_operation_on_one_collection_names_it_when_the_call_site_says_it_can() {
     let span = |collection: Option<&str>| {
         info_span!(
             "op",
-            otel.name = if collection.is_some() { "get articles" } else { "get" },
+            otel.name = if collection.is_some() {
+                "get articles"
+            } else {
+                "get"
+            },
             otel.kind = "client",
             db.system.name = "rocksdb",
             db.operation.name = "get",
@@ -164,10 +189,18 @@ fn an_operation_on_one_collection_names_it_when_the_call_site_says_it_can() {
         )
     };
     assert_eq!(findings(|| close(span(Some("articles")))), [""; 0]);
-    assert_eq!(findings(|| close(span(None))), ["conditionally_required_attribute_not_present db.collection.name"]);
+    assert_eq!(
+        findings(|| close(span(None))),
+        ["conditionally_required_attribute_not_present db.collection.name"]
+    );
     // Undeclared, it may be on purpose: a note.
     let report = report_of(ConventionLayer::builder(), || {
-        close(info_span!("get", otel.kind = "client", db.system.name = "rocksdb", db.operation.name = "get"));
+        close(info_span!(
+            "get",
+            otel.kind = "client",
+            db.system.name = "rocksdb",
+            db.operation.name = "get"
+        ));
     });
     assert_eq!(report.findings()[0].level, Level::Information);
     assert_eq!(report.findings()[0].subject, "db.collection.name");
@@ -176,7 +209,11 @@ fn an_operation_on_one_collection_names_it_when_the_call_site_says_it_can() {
 #[test]
 fn a_database_span_says_what_it_does() {
     assert_eq!(
-        findings(|| close(info_span!("rocksdb", otel.kind = "client", db.system.name = "rocksdb"))),
+        findings(|| close(info_span!(
+            "rocksdb",
+            otel.kind = "client",
+            db.system.name = "rocksdb"
+        ))),
         ["conditionally_required_attribute_not_present db.operation.name"]
     );
     let query = || {
@@ -220,12 +257,32 @@ fn a_query_has_a_summary_and_a_batch_a_size() {
 
 #[test]
 fn types_are_those_of_the_conventions() {
-    let found =
-        findings(|| close(get!(server.port = "5432", code.function.name = 3_i64, db.operation.batch.size = 2.0)));
-    assert!(found.contains(&"type_mismatch server.port".to_owned()), "{found:?}");
-    assert!(found.contains(&"type_mismatch code.function.name".to_owned()), "{found:?}");
-    assert!(found.contains(&"type_mismatch db.operation.batch.size".to_owned()), "{found:?}");
-    assert_eq!(findings(|| close(get!(server.port = 5432_i64, code.function.name = "store::get"))), [""; 0]);
+    let found = findings(|| {
+        close(get!(
+            server.port = "5432",
+            code.function.name = 3_i64,
+            db.operation.batch.size = 2.0
+        ))
+    });
+    assert!(
+        found.contains(&"type_mismatch server.port".to_owned()),
+        "{found:?}"
+    );
+    assert!(
+        found.contains(&"type_mismatch code.function.name".to_owned()),
+        "{found:?}"
+    );
+    assert!(
+        found.contains(&"type_mismatch db.operation.batch.size".to_owned()),
+        "{found:?}"
+    );
+    assert_eq!(
+        findings(|| close(get!(
+            server.port = 5432_i64,
+            code.function.name = "store::get"
+        ))),
+        [""; 0]
+    );
 }
 
 #[test]
@@ -235,10 +292,22 @@ fn an_unsigned_integer_is_a_string_when_it_is_exported() {
         span.record("db.response.returned_rows", 1_u64);
         close(span);
     });
-    assert_eq!(findings_of(&report), ["type_mismatch db.response.returned_rows"]);
+    assert_eq!(
+        findings_of(&report),
+        ["type_mismatch db.response.returned_rows"]
+    );
     let finding = report.of(Rule::TypeMismatch)[0];
-    assert_eq!(finding.what, "`db.response.returned_rows` is recorded as u64, the conventions want int");
-    assert!(finding.mend.contains("`db.response.returned_rows = n as i64`"), "{}", finding.mend);
+    assert_eq!(
+        finding.what,
+        "`db.response.returned_rows` is recorded as u64, the conventions want int"
+    );
+    assert!(
+        finding
+            .mend
+            .contains("`db.response.returned_rows = n as i64`"),
+        "{}",
+        finding.mend
+    );
     // As text it is what an attribute of type string wants.
     assert_eq!(findings(|| close(get!(db.namespace = 7_u64))), [""; 0]);
 }
@@ -256,36 +325,64 @@ fn the_type_that_was_given_last_counts() {
 
 #[test]
 fn names_in_checked_namespaces_are_defined() {
-    assert_eq!(findings(|| close(get!(db.tenant = "a"))), ["missing_attribute db.tenant"]);
-    assert_eq!(findings(|| close(get!(app.tenant = "a", http.route = "/x"))), [""; 0]);
+    assert_eq!(
+        findings(|| close(get!(db.tenant = "a"))),
+        ["missing_attribute db.tenant"]
+    );
+    assert_eq!(
+        findings(|| close(get!(app.tenant = "a", http.route = "/x"))),
+        [""; 0]
+    );
     // A field that stays empty is not exported.
     assert_eq!(findings(|| close(get!(db.tenant = Empty))), [""; 0]);
 }
 
 #[test]
 fn deprecated_names_lead_to_those_of_today() {
-    let report = report_of(ConventionLayer::builder(), || close(get!(db.statement = "SELECT ?", db.user = "x")));
-    assert_eq!(findings_of(&report), ["deprecated db.statement", "deprecated db.user"]);
+    let report = report_of(ConventionLayer::builder(), || {
+        close(get!(db.statement = "SELECT ?", db.user = "x"))
+    });
+    assert_eq!(
+        findings_of(&report),
+        ["deprecated db.statement", "deprecated db.user"]
+    );
     assert_eq!(report.findings()[0].mend, "write `db.query.text` instead");
-    assert_eq!(report.findings()[1].mend, "leave it out; nothing replaces it");
+    assert_eq!(
+        report.findings()[1].mend,
+        "leave it out; nothing replaces it"
+    );
 }
 
 #[test]
 fn misspelt_names_lead_to_what_was_meant() {
-    let report =
-        report_of(ConventionLayer::builder(), || close(get!(db.namespce = "a", eror.type = "b", job_type = "c")));
+    let report = report_of(ConventionLayer::builder(), || {
+        close(get!(db.namespce = "a", eror.type = "b", job_type = "c"))
+    });
     assert_eq!(
         findings_of(&report),
-        ["misspelt_attribute db.namespce", "misspelt_attribute eror.type", "misspelt_attribute job_type"]
+        [
+            "misspelt_attribute db.namespce",
+            "misspelt_attribute eror.type",
+            "misspelt_attribute job_type"
+        ]
     );
     assert_eq!(report.findings()[0].mend, "did you mean `db.namespace`?");
 }
 
 #[test]
 fn names_have_the_form_of_names() {
-    assert_eq!(findings(|| close(get!("App-Tier" = 1_i64))), ["invalid_format App-Tier"]);
-    assert_eq!(findings(|| close(get!(tier = 1_i64))), ["missing_namespace tier"]);
-    assert_eq!(findings(|| close(get!(db.namespace.tenant = "a"))), ["illegal_namespace db.namespace.tenant"]);
+    assert_eq!(
+        findings(|| close(get!("App-Tier" = 1_i64))),
+        ["invalid_format App-Tier"]
+    );
+    assert_eq!(
+        findings(|| close(get!(tier = 1_i64))),
+        ["missing_namespace tier"]
+    );
+    assert_eq!(
+        findings(|| close(get!(db.namespace.tenant = "a"))),
+        ["illegal_namespace db.namespace.tenant"]
+    );
     assert_eq!(findings(|| close(get!(app.tier = 1_i64))), [""; 0]);
 }
 
@@ -300,7 +397,10 @@ fn definitions_in_development_are_noted_once_a_call_site() {
     });
     assert_eq!(report.findings().len(), 1);
     let note = &report.findings()[0];
-    assert_eq!((note.rule, note.level, note.count), (Rule::NotStable, Level::Information, 1));
+    assert_eq!(
+        (note.rule, note.level, note.count),
+        (Rule::NotStable, Level::Information, 1)
+    );
     assert!(report.is_clean());
 }
 
@@ -317,10 +417,18 @@ fn values_are_among_those_a_definition_lists() {
     assert_eq!(done("success"), [""; 0]);
     let system = |system: &'static str| {
         findings(move || {
-            close(info_span!("flush", otel.kind = "client", db.system.name = system, db.operation.name = "flush"));
+            close(info_span!(
+                "flush",
+                otel.kind = "client",
+                db.system.name = system,
+                db.operation.name = "flush"
+            ));
         })
     };
-    assert_eq!(system("RocksDB 9"), ["undefined_enum_variant db.system.name"]);
+    assert_eq!(
+        system("RocksDB 9"),
+        ["undefined_enum_variant db.system.name"]
+    );
     assert_eq!(system("microsoft.sql_server"), [""; 0]);
 }
 
@@ -332,13 +440,22 @@ fn opt_in_attributes_are_opted_into() {
         span.record("db.response.returned_rows", 1_i64);
         close(span);
     };
-    assert_eq!(findings(body), ["opt_in_without_config db.query.parameter.id"]);
-    let allowed = report_of(ConventionLayer::builder().opt_in("db.query.parameter"), body);
+    assert_eq!(
+        findings(body),
+        ["opt_in_without_config db.query.parameter.id"]
+    );
+    let allowed = report_of(
+        ConventionLayer::builder().opt_in("db.query.parameter"),
+        body,
+    );
     assert_eq!(findings_of(&allowed), [""; 0]);
     let none = report_of(ConventionLayer::builder().no_opt_in(), body);
     assert_eq!(
         findings_of(&none),
-        ["opt_in_without_config db.query.parameter.id", "opt_in_without_config db.response.returned_rows"]
+        [
+            "opt_in_without_config db.query.parameter.id",
+            "opt_in_without_config db.response.returned_rows"
+        ]
     );
 }
 
@@ -363,8 +480,18 @@ fn the_name_follows_from_the_attributes() {
     };
     for (name, collection, namespace, summary) in [
         ("query articles", Some("articles"), Some("library"), None),
-        ("query articles", Some("articles"), None, Some("SELECT articles")),
-        ("SELECT articles", Some("articles"), None, Some("SELECT articles")),
+        (
+            "query articles",
+            Some("articles"),
+            None,
+            Some("SELECT articles"),
+        ),
+        (
+            "SELECT articles",
+            Some("articles"),
+            None,
+            Some("SELECT articles"),
+        ),
         ("query library", None, Some("library"), None),
         ("query", None, Some("library"), None),
         ("query", None, None, None),
@@ -379,7 +506,11 @@ fn the_name_follows_from_the_attributes() {
         ("query people", None, Some("library"), None),
         ("fetch", None, None, Some("SELECT articles")),
     ] {
-        assert_eq!(op(name, collection, namespace, summary), ["span_name_mismatch"], "{name}");
+        assert_eq!(
+            op(name, collection, namespace, summary),
+            ["span_name_mismatch"],
+            "{name}"
+        );
     }
 }
 
@@ -428,7 +559,10 @@ fn names_are_short_and_the_same_each_time() {
     };
     assert_eq!(named("k".repeat(300)), ["span_name_mismatch"]);
     assert_eq!(named("user-5f9619ff8b86d011".to_owned()), [""; 0]);
-    assert_eq!(named("5f9619ff-8b86-d011-b42d-00c04fc964ff".to_owned()), ["high_cardinality"]);
+    assert_eq!(
+        named("5f9619ff-8b86-d011-b42d-00c04fc964ff".to_owned()),
+        ["high_cardinality"]
+    );
     assert_eq!(named("12345".to_owned()), ["high_cardinality"]);
 }
 
@@ -442,7 +576,10 @@ fn an_error_type_is_a_kind_not_a_message() {
             close(span);
         })
     };
-    assert_eq!(failed("no space left on device"), ["high_cardinality error.type"]);
+    assert_eq!(
+        failed("no space left on device"),
+        ["high_cardinality error.type"]
+    );
     assert_eq!(failed("store::Error"), [""; 0]);
 }
 
@@ -450,7 +587,12 @@ fn an_error_type_is_a_kind_not_a_message() {
 fn database_spans_are_client_and_jobs_internal() {
     let op = |kind: Option<&'static str>| {
         findings(move || {
-            close(info_span!("flush", otel.kind = kind, db.system.name = "rocksdb", db.operation.name = "flush"));
+            close(info_span!(
+                "flush",
+                otel.kind = kind,
+                db.system.name = "rocksdb",
+                db.operation.name = "flush"
+            ));
         })
     };
     assert_eq!(op(Some("client")), [""; 0]);
@@ -459,7 +601,9 @@ fn database_spans_are_client_and_jobs_internal() {
         assert_eq!(op(kind), ["unexpected_span_kind otel.kind"], "{kind:?}");
     }
     let run = |kind: Option<&'static str>| {
-        findings(move || close(info_span!("j", otel.kind = kind, job.type = "j", job.status = "success")))
+        findings(move || {
+            close(info_span!("j", otel.kind = kind, job.type = "j", job.status = "success"))
+        })
     };
     assert_eq!(run(None), [""; 0]);
     assert_eq!(run(Some("internal")), [""; 0]);
@@ -497,8 +641,14 @@ fn the_status_says_the_same_as_the_outcome() {
 
 #[test]
 fn an_error_event_fails_the_span_it_is_in() {
-    assert_eq!(findings(|| get!().in_scope(|| tracing::error!("handled"))), ["error_event_in_span"]);
-    assert_eq!(findings(|| get!().in_scope(|| tracing::warn!("handled"))), [""; 0]);
+    assert_eq!(
+        findings(|| get!().in_scope(|| tracing::error!("handled"))),
+        ["error_event_in_span"]
+    );
+    assert_eq!(
+        findings(|| get!().in_scope(|| tracing::warn!("handled"))),
+        [""; 0]
+    );
     let found = findings(|| {
         let span = get!();
         span.in_scope(|| tracing::error!("not handled"));
@@ -512,7 +662,9 @@ fn an_error_event_fails_the_span_it_is_in() {
 fn an_error_value_is_no_attribute() {
     let error = std::io::Error::other("disk full");
     let found = findings(|| {
-        close(get!(app.cause = &error as &(dyn std::error::Error + 'static)));
+        close(get!(
+            app.cause = &error as &(dyn std::error::Error + 'static)
+        ));
     });
     assert_eq!(found, ["error_as_attribute app.cause"]);
 }
@@ -531,11 +683,20 @@ fn a_batch_size_is_for_batches() {
             ));
         })
     };
-    for (operation, size) in [("batch_write", 2), ("BATCH put", 5), ("batch_write", 0), ("bulk_load", 9)] {
+    for (operation, size) in [
+        ("batch_write", 2),
+        ("BATCH put", 5),
+        ("batch_write", 0),
+        ("bulk_load", 9),
+    ] {
         assert_eq!(sized(operation, size), [""; 0], "{operation} {size}");
     }
     for (operation, size) in [("batch_write", 1), ("multi_get", 3), ("batch_write", -1)] {
-        assert_eq!(sized(operation, size), ["batch_size_on_non_batch db.operation.batch.size"], "{operation} {size}");
+        assert_eq!(
+            sized(operation, size),
+            ["batch_size_on_non_batch db.operation.batch.size"],
+            "{operation} {size}"
+        );
     }
 }
 
@@ -569,7 +730,13 @@ fn what_samplers_look_at_is_there_from_the_start() {
         span.record("otel.kind", "client");
         close(span);
     });
-    assert_eq!(found, ["late_sampling_attribute otel.kind", "late_sampling_attribute otel.name"]);
+    assert_eq!(
+        found,
+        [
+            "late_sampling_attribute otel.kind",
+            "late_sampling_attribute otel.name"
+        ]
+    );
 }
 
 #[test]
@@ -586,7 +753,10 @@ fn query_text_holds_no_literals() {
             ));
         })
     };
-    assert_eq!(query("SELECT * FROM a WHERE b = 'secret'"), ["literal_in_query_text db.query.text"]);
+    assert_eq!(
+        query("SELECT * FROM a WHERE b = 'secret'"),
+        ["literal_in_query_text db.query.text"]
+    );
     assert_eq!(query("SELECT * FROM a WHERE b = ?"), [""; 0]);
 }
 
@@ -602,17 +772,32 @@ fn a_path_is_an_address_for_embedded_databases_only() {
                 server.address = "/var/lib/db"
             ));
         });
-        report.findings().iter().map(|finding| (finding.rule.id(), finding.level)).collect::<Vec<_>>()
+        report
+            .findings()
+            .iter()
+            .map(|finding| (finding.rule.id(), finding.level))
+            .collect::<Vec<_>>()
     };
-    assert_eq!(opened(Profile::Collect, "postgresql"), [("server_address_is_path", Level::Improvement)]);
+    assert_eq!(
+        opened(Profile::Collect, "postgresql"),
+        [("server_address_is_path", Level::Improvement)]
+    );
     assert_eq!(opened(Profile::Collect, "rocksdb"), []);
-    assert_eq!(opened(Profile::Strict, "rocksdb"), [("server_address_is_path", Level::Information)]);
+    assert_eq!(
+        opened(Profile::Strict, "rocksdb"),
+        [("server_address_is_path", Level::Information)]
+    );
 }
 
 #[test]
 fn spans_of_others_are_left_alone() {
     let report = report_of(ConventionLayer::builder(), || {
-        close(info_span!("request", http.route = "/x", otel.status_code = "OK", Bad = 1));
+        close(info_span!(
+            "request",
+            http.route = "/x",
+            otel.status_code = "OK",
+            Bad = 1
+        ));
         close(info_span!("maybe", db.operation.name = Empty));
     });
     assert_eq!((report.findings().len(), report.spans), (0, 0));
@@ -620,11 +805,16 @@ fn spans_of_others_are_left_alone() {
 
 #[test]
 fn our_own_targets_are_checked_even_without_attributes() {
-    let report = report_of(ConventionLayer::builder(), || close(info_span!(target: "percolate::job", "x")));
+    let report = report_of(ConventionLayer::builder(), || {
+        close(info_span!(target: "percolate::job", "x"))
+    });
     assert_eq!(report.spans, 1);
     assert_eq!(
         findings_of(&report),
-        ["required_attribute_not_present job.status", "required_attribute_not_present job.type"]
+        [
+            "required_attribute_not_present job.status",
+            "required_attribute_not_present job.type"
+        ]
     );
 }
 
@@ -643,9 +833,20 @@ fn findings_are_counted_per_call_site_with_examples() {
     let missing = report.of(Rule::RequiredAttributeNotPresent);
     assert_eq!(missing.len(), 1);
     assert_eq!(missing[0].count, 2);
-    assert_eq!(missing[0].first, [("otel.kind".to_owned(), "string"), ("db.operation.name".to_owned(), "string")]);
-    assert_eq!(missing[0].last[2], ("db.response.returned_rows".to_owned(), "int"));
-    assert!(matches!(&missing[0].place, Place::CallSite { file: Some(file), .. } if file.ends_with("layer/tests.rs")));
+    assert_eq!(
+        missing[0].first,
+        [
+            ("otel.kind".to_owned(), "string"),
+            ("db.operation.name".to_owned(), "string")
+        ]
+    );
+    assert_eq!(
+        missing[0].last[2],
+        ("db.response.returned_rows".to_owned(), "int")
+    );
+    assert!(
+        matches!(&missing[0].place, Place::CallSite { file: Some(file), .. } if file.ends_with("layer/tests.rs"))
+    );
 }
 
 #[test]
@@ -653,10 +854,17 @@ fn a_report_reads_as_text_json_and_annotations() {
     let conventions = ConventionLayer::new();
     let subscriber = tracing_subscriber::registry().with(conventions.layer());
     tracing::subscriber::with_default(subscriber, || {
-        close(info_span!(target: "app", "flush", otel.kind = "client", db.operation.name = "flush"));
+        close(
+            info_span!(target: "app", "flush", otel.kind = "client", db.operation.name = "flush"),
+        );
     });
     let report = conventions.report();
-    let Place::CallSite { line: Some(line), file: Some(file), .. } = report.findings()[0].place.clone() else {
+    let Place::CallSite {
+        line: Some(line),
+        file: Some(file),
+        ..
+    } = report.findings()[0].place.clone()
+    else {
         panic!("{report:?}")
     };
     assert_eq!(
@@ -671,7 +879,10 @@ fn a_report_reads_as_text_json_and_annotations() {
     );
     let json = report.to_json();
     assert!(json.starts_with(r#"{"spans":1,"call_sites":1,"metrics":0,"findings":[{"rule":"required_attribute_not_present","level":"violation","subject":"db.system.name""#), "{json}");
-    assert!(json.contains(r#""first":{"otel.kind":"string","db.operation.name":"string"}"#), "{json}");
+    assert!(
+        json.contains(r#""first":{"otel.kind":"string","db.operation.name":"string"}"#),
+        "{json}"
+    );
     let github = report.to_github("percolate-core");
     assert!(
         github.starts_with("::error title=required_attribute_not_present,file=")
@@ -680,7 +891,10 @@ fn a_report_reads_as_text_json_and_annotations() {
         "{github}"
     );
     conventions.clear();
-    assert_eq!(conventions.report().to_string(), "conventions: 0 spans from 0 call sites checked: nothing to mend\n");
+    assert_eq!(
+        conventions.report().to_string(),
+        "conventions: 0 spans from 0 call sites checked: nothing to mend\n"
+    );
 }
 
 #[test]
@@ -700,24 +914,42 @@ fn a_strict_scope_fails_the_test_with_the_report() {
         })
     };
     assert!(run(false).is_ok());
-    let message = *run(true).expect_err("it should fail").downcast::<String>().expect("a message");
-    assert!(message.contains("required_attribute_not_present"), "{message}");
+    let message = *run(true)
+        .expect_err("it should fail")
+        .downcast::<String>()
+        .expect("a message");
+    assert!(
+        message.contains("required_attribute_not_present"),
+        "{message}"
+    );
 }
 
 #[test]
 fn ignored_rules_are_not_reported() {
     let builder = ConventionLayer::builder().ignore(Rule::RequiredAttributeNotPresent);
-    let report = report_of(builder, || close(info_span!("flush", otel.kind = "client", db.operation.name = "flush")));
+    let report = report_of(builder, || {
+        close(info_span!(
+            "flush",
+            otel.kind = "client",
+            db.operation.name = "flush"
+        ))
+    });
     assert_eq!(findings_of(&report), [""; 0]);
 }
 
 /// What the Layer's own filter says of a call site. Asked directly: with several subscribers in one process `tracing`
 /// enables what any of them wants.
 fn interest(conventions: &ConventionLayer, span: &Span) -> &'static str {
-    let filter = RelevantSpans { layer: conventions.clone() };
+    let filter = RelevantSpans {
+        layer: conventions.clone(),
+    };
     let metadata = span.metadata().expect("a registry enables everything");
     let interest = Filter::<tracing_subscriber::Registry>::callsite_enabled(&filter, metadata);
-    if interest.is_always() { "always" } else { "never" }
+    if interest.is_always() {
+        "always"
+    } else {
+        "never"
+    }
 }
 
 #[test]
@@ -725,9 +957,18 @@ fn only_what_is_checked_is_enabled_on_the_layers_behalf() {
     let off = ConventionLayer::builder().profile(Profile::Off).build();
     let on = ConventionLayer::new();
     tracing::subscriber::with_default(tracing_subscriber::registry(), || {
-        let (theirs, ours) = (info_span!("request", http.route = "/x"), info_span!("x", db.operation.name = "flush"));
-        assert_eq!([interest(&on, &theirs), interest(&on, &ours)], ["never", "always"]);
-        assert_eq!([interest(&off, &theirs), interest(&off, &ours)], ["never", "never"]);
+        let (theirs, ours) = (
+            info_span!("request", http.route = "/x"),
+            info_span!("x", db.operation.name = "flush"),
+        );
+        assert_eq!(
+            [interest(&on, &theirs), interest(&on, &ours)],
+            ["never", "always"]
+        );
+        assert_eq!(
+            [interest(&off, &theirs), interest(&off, &ours)],
+            ["never", "never"]
+        );
     });
 }
 
@@ -746,19 +987,33 @@ struct Logged(Arc<Mutex<Vec<bool>>>);
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Logged {
     fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
         if event.metadata().target() == LOG_TARGET {
-            self.0.lock().expect("no test panics here").push(ctx.event_span(event).is_some());
+            self.0
+                .lock()
+                .expect("no test panics here")
+                .push(ctx.event_span(event).is_some());
         }
     }
 }
 
 #[test]
 fn the_log_profile_says_each_finding_once_and_outside_of_spans() {
-    let (logged, conventions) = (Logged::default(), ConventionLayer::builder().profile(Profile::Log).build());
-    let subscriber = tracing_subscriber::registry().with(logged.clone()).with(conventions.layer());
+    let (logged, conventions) = (
+        Logged::default(),
+        ConventionLayer::builder().profile(Profile::Log).build(),
+    );
+    let subscriber = tracing_subscriber::registry()
+        .with(logged.clone())
+        .with(conventions.layer());
     tracing::subscriber::with_default(subscriber, || {
         let _outer = get!().entered();
         for _ in 0..3 {
-            close(info_span!("x", otel.kind = "client", db.system.name = "a", db.operation.name = "x", db.odd = 1));
+            close(info_span!(
+                "x",
+                otel.kind = "client",
+                db.system.name = "a",
+                db.operation.name = "x",
+                db.odd = 1
+            ));
         }
     });
     assert_eq!(*logged.0.lock().expect("no test panics here"), [false]);
@@ -776,11 +1031,15 @@ fn every_stack_of_layers_and_filters_works() {
             1 => tracing::subscriber::with_default(registry.with(Some(c.layer())), broken),
             2 => tracing::subscriber::with_default(registry.with(c.layer().boxed()), broken),
             3 => tracing::subscriber::with_default(
-                registry.with(c.layer()).with(tracing_subscriber::filter::LevelFilter::ERROR),
+                registry
+                    .with(c.layer())
+                    .with(tracing_subscriber::filter::LevelFilter::ERROR),
                 broken,
             ),
             4 => tracing::subscriber::with_default(
-                registry.with(tracing_subscriber::fmt::layer().with_writer(std::io::sink)).with(c.layer()),
+                registry
+                    .with(tracing_subscriber::fmt::layer().with_writer(std::io::sink))
+                    .with(c.layer()),
                 broken,
             ),
             _ => {
@@ -792,7 +1051,9 @@ fn every_stack_of_layers_and_filters_works() {
     }
     // Filtered away, there is nothing to check.
     let conventions = ConventionLayer::new();
-    let filtered = conventions.clone().with_filter(tracing_subscriber::filter::LevelFilter::OFF);
+    let filtered = conventions
+        .clone()
+        .with_filter(tracing_subscriber::filter::LevelFilter::OFF);
     tracing::subscriber::with_default(tracing_subscriber::registry().with(filtered), broken);
     assert_eq!(conventions.report().spans, 0);
 }
@@ -805,9 +1066,21 @@ fn logging_beside_an_exporting_layer_adds_no_event_and_does_not_stall() {
     let capture = Capture::builder().conventions(conventions).build();
     capture.run(|| {
         let _outer = get!().entered();
-        close(info_span!("x", otel.kind = "client", db.operation.name = "x"));
+        close(info_span!(
+            "x",
+            otel.kind = "client",
+            db.operation.name = "x"
+        ));
     });
-    assert_eq!(capture.report().findings().iter().filter(|finding| finding.level == Level::Violation).count(), 1);
+    assert_eq!(
+        capture
+            .report()
+            .findings()
+            .iter()
+            .filter(|finding| finding.level == Level::Violation)
+            .count(),
+        1
+    );
     let spans = capture.spans();
     assert_eq!(spans.len(), 2);
     assert!(spans.iter().all(|span| span.data().events.is_empty()));

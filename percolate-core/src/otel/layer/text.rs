@@ -10,8 +10,11 @@ pub(crate) fn has_literals(text: &str) -> bool {
         match byte {
             b'?' => return false,
             b'$' | b':' | b'@'
-                if bytes.get(at + 1).is_some_and(|next| next.is_ascii_alphanumeric() || *next == b'_')
-                    && (at == 0 || (bytes[at - 1] != byte && !bytes[at - 1].is_ascii_alphanumeric())) =>
+                if bytes
+                    .get(at + 1)
+                    .is_some_and(|next| next.is_ascii_alphanumeric() || *next == b'_')
+                    && (at == 0
+                        || (bytes[at - 1] != byte && !bytes[at - 1].is_ascii_alphanumeric())) =>
             {
                 return false;
             }
@@ -23,7 +26,8 @@ pub(crate) fn has_literals(text: &str) -> bool {
             b'"' | b'`' => at = end_of_quoted(bytes, at),
             b'0'..=b'9' => found = true,
             _ if byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80 => {
-                let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 0x80;
+                let is_word =
+                    |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 0x80;
                 let length = bytes[at..].iter().take_while(|byte| is_word(byte)).count();
                 let word = &text[at..at + length];
                 found |= word.eq_ignore_ascii_case("true") || word.eq_ignore_ascii_case("false");
@@ -63,16 +67,29 @@ pub(crate) fn is_path(text: &str) -> bool {
 
 /// Whether a word of a name looks different each time: four digits and more, a UUID, a long hexadecimal id, a path.
 pub(crate) fn is_changing(name: &[u8]) -> bool {
-    if !name.iter().any(|byte| byte.is_ascii_digit() || matches!(byte, b'/' | b'\\')) {
+    if !name
+        .iter()
+        .any(|byte| byte.is_ascii_digit() || matches!(byte, b'/' | b'\\'))
+    {
         return false;
     }
-    name.split(|byte| matches!(byte, b' ' | b':' | b',' | b'=')).any(|word| {
-        let digits = word.iter().filter(|byte| byte.is_ascii_digit()).count();
-        let is_number = digits >= 4 && digits == word.len();
-        let is_hex =
-            word.len() >= 16 && digits >= 2 && word.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-');
-        is_number || is_hex || word.iter().filter(|byte| matches!(byte, b'/' | b'\\')).count() >= 2
-    })
+    name.split(|byte| matches!(byte, b' ' | b':' | b',' | b'='))
+        .any(|word| {
+            let digits = word.iter().filter(|byte| byte.is_ascii_digit()).count();
+            let is_number = digits >= 4 && digits == word.len();
+            let is_hex = word.len() >= 16
+                && digits >= 2
+                && word
+                    .iter()
+                    .all(|byte| byte.is_ascii_hexdigit() || *byte == b'-');
+            is_number
+                || is_hex
+                || word
+                    .iter()
+                    .filter(|byte| matches!(byte, b'/' | b'\\'))
+                    .count()
+                    >= 2
+        })
 }
 
 /// Whether a text is a sentence or holds an id, and so no kind of anything. The name of a generic type may hold spaces.
@@ -86,7 +103,12 @@ mod tests {
 
     #[test]
     fn literals_are_seen_and_parameters_excuse_them() {
-        for text in ["SELECT * FROM a WHERE b = 'x'", "SELECT a LIMIT 10", "UPDATE a SET b = TRUE", "x = 'it''s'"] {
+        for text in [
+            "SELECT * FROM a WHERE b = 'x'",
+            "SELECT a LIMIT 10",
+            "UPDATE a SET b = TRUE",
+            "x = 'it''s'",
+        ] {
             assert!(has_literals(text), "{text}");
         }
         for text in [
@@ -114,25 +136,46 @@ mod tests {
         for text in ["/var/lib/db", "C:\\data", "./db", "data/db", "d:/x"] {
             assert!(is_path(text), "{text}");
         }
-        for text in ["localhost", "10.0.0.1", "::1", "/run/postgres/.s.PGSQL.sock", "db.example.com", ""] {
+        for text in [
+            "localhost",
+            "10.0.0.1",
+            "::1",
+            "/run/postgres/.s.PGSQL.sock",
+            "db.example.com",
+            "",
+        ] {
             assert!(!is_path(text), "{text}");
         }
     }
 
     #[test]
     fn ids_numbers_and_paths_in_a_name_are_seen() {
-        for name in ["get 12345", "get 6f9619ff-8b86-d011-b42d-00c04fc964ff", "get 00f067aa0ba902b7a", "get /var/lib/x"]
-        {
+        for name in [
+            "get 12345",
+            "get 6f9619ff-8b86-d011-b42d-00c04fc964ff",
+            "get 00f067aa0ba902b7a",
+            "get /var/lib/x",
+        ] {
             assert!(is_changing(name.as_bytes()), "{name}");
         }
-        for name in ["get articles", "get shard 7", "get articles2024", "BATCH put a/b", "index.build hnsw"] {
+        for name in [
+            "get articles",
+            "get shard 7",
+            "get articles2024",
+            "BATCH put a/b",
+            "index.build hnsw",
+        ] {
             assert!(!is_changing(name.as_bytes()), "{name}");
         }
     }
 
     #[test]
     fn a_sentence_is_no_kind_of_error() {
-        for text in ["file not found: x", "NoSuchFile_00012345 x", "5f9619ffab8600d0"] {
+        for text in [
+            "file not found: x",
+            "NoSuchFile_00012345 x",
+            "5f9619ffab8600d0",
+        ] {
             assert!(is_message(text), "{text}");
         }
         for text in ["IOError", "_OTHER", "store::Error", "SQLSTATE_23505", "404"] {

@@ -27,7 +27,10 @@ pub(crate) struct YamlError {
 
 impl From<ScanError> for YamlError {
     fn from(error: ScanError) -> Self {
-        Self { line: error.marker().line(), message: format!("this is not YAML: {}", error.info()) }
+        Self {
+            line: error.marker().line(),
+            message: format!("this is not YAML: {}", error.info()),
+        }
     }
 }
 
@@ -42,9 +45,15 @@ pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
     for event in Parser::new_from_str(text) {
         let (event, span) = event?;
         let line = span.start.line();
-        let error = |message: &str| YamlError { line, message: message.to_owned() };
+        let error = |message: &str| YamlError {
+            line,
+            message: message.to_owned(),
+        };
         let done = match event {
-            Event::Scalar(text, ..) => Node { line, value: Value::Scalar(text.into_owned()) },
+            Event::Scalar(text, ..) => Node {
+                line,
+                value: Value::Scalar(text.into_owned()),
+            },
             Event::SequenceStart(..) => {
                 open.push(Open::List(line, Vec::new()));
                 continue;
@@ -54,11 +63,19 @@ pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
                 continue;
             }
             Event::SequenceEnd | Event::MappingEnd => match open.pop() {
-                Some(Open::List(line, items)) => Node { line, value: Value::List(items) },
-                Some(Open::Map(line, pairs, None)) => Node { line, value: Value::Map(pairs) },
+                Some(Open::List(line, items)) => Node {
+                    line,
+                    value: Value::List(items),
+                },
+                Some(Open::Map(line, pairs, None)) => Node {
+                    line,
+                    value: Value::Map(pairs),
+                },
                 _ => return Err(error("a key has no value")),
             },
-            Event::Alias(_) => return Err(error("aliases (`*name`) are not read; write the value out")),
+            Event::Alias(_) => {
+                return Err(error("aliases (`*name`) are not read; write the value out"));
+            }
             Event::DocumentEnd => return Err(error("the document is empty")),
             _ => continue,
         };
@@ -67,7 +84,13 @@ pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
             Some(Open::List(_, items)) => items.push(done),
             Some(Open::Map(_, pairs, key)) => match (key.take(), done) {
                 (Some((name, at)), value) => pairs.push((name, at, value)),
-                (None, Node { line, value: Value::Scalar(name) }) => {
+                (
+                    None,
+                    Node {
+                        line,
+                        value: Value::Scalar(name),
+                    },
+                ) => {
                     if let Some((_, before, _)) = pairs.iter().find(|(known, ..)| *known == name) {
                         return Err(YamlError {
                             line,
@@ -77,12 +100,18 @@ pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
                     *key = Some((name, line));
                 }
                 (None, Node { line, .. }) => {
-                    return Err(YamlError { line, message: "a key must be a text".to_owned() });
+                    return Err(YamlError {
+                        line,
+                        message: "a key must be a text".to_owned(),
+                    });
                 }
             },
         }
     }
-    Err(YamlError { line: 1, message: "the file is empty".to_owned() })
+    Err(YamlError {
+        line: 1,
+        message: "the file is empty".to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -92,16 +121,29 @@ mod tests {
     #[test]
     fn nodes_know_their_line() {
         let root = parse("# a comment\na: 1\nb:\n  - x\n  - {c: d}\n").expect("it is YAML");
-        let Value::Map(pairs) = &root.value else { panic!("{root:?}") };
+        let Value::Map(pairs) = &root.value else {
+            panic!("{root:?}")
+        };
         assert_eq!((pairs[1].0.as_str(), pairs[1].1), ("b", 3));
-        let Value::List(items) = &pairs[1].2.value else { panic!("{root:?}") };
-        assert_eq!(items[0], Node { line: 4, value: Value::Scalar("x".to_owned()) });
+        let Value::List(items) = &pairs[1].2.value else {
+            panic!("{root:?}")
+        };
+        assert_eq!(
+            items[0],
+            Node {
+                line: 4,
+                value: Value::Scalar("x".to_owned())
+            }
+        );
         assert_eq!(items[1].line, 5);
     }
 
     #[test]
     fn mistakes_are_reported_with_their_line() {
-        assert_eq!(parse("a: 1\na: 2").expect_err("twice").message, "`a` is given twice (first on line 1)");
+        assert_eq!(
+            parse("a: 1\na: 2").expect_err("twice").message,
+            "`a` is given twice (first on line 1)"
+        );
         assert_eq!(parse("a: &x 1\nb: *x").expect_err("alias").line, 2);
         assert!(parse("a: [1\nb").is_err());
         assert!(parse("").is_err());

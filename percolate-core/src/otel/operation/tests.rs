@@ -1,6 +1,8 @@
 use std::sync::{Arc, Mutex};
 
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{
+    SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
+};
 use opentelemetry::{Key, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
@@ -44,31 +46,52 @@ impl Scoped {
             ..RuntimeConfig::default()
         })
         .expect("threads start");
-        Self { kept, runtime, _scope: scope(Some(runtime)) }
+        Self {
+            kept,
+            runtime,
+            _scope: scope(Some(runtime)),
+        }
     }
 
     fn spans(&self) -> Vec<SpanData> {
-        assert!(self.runtime.flush(Duration::from_secs(5)), "the flush comes to an end");
+        assert!(
+            self.runtime.flush(Duration::from_secs(5)),
+            "the flush comes to an end"
+        );
         self.kept.0.lock().expect("no test panics here").clone()
     }
 }
 
 /// Starts a call in a place of its own.
-fn entered(site: &'static Site, names: Names<'_>, details: &mut dyn FnMut(&mut Details)) -> SyncCall {
+fn entered(
+    site: &'static Site,
+    names: Names<'_>,
+    details: &mut dyn FnMut(&mut Details),
+) -> SyncCall {
     let mut call = SyncCall::idle();
     enter(&mut call, site, names, details);
     call
 }
 
 fn get(inner: impl FnOnce()) {
-    let names = Names { target: Some("articles"), namespace: Some("demo"), server_address: None };
+    let names = Names {
+        target: Some("articles"),
+        namespace: Some("demo"),
+        server_address: None,
+    };
     let mut call = entered(&GET, names, &mut |details| details.field(0, "hot"));
     inner();
-    call.finish(Outcome { returned_rows: Some(1), ..Outcome::default() });
+    call.finish(Outcome {
+        returned_rows: Some(1),
+        ..Outcome::default()
+    });
 }
 
 fn attribute(span: &SpanData, name: &'static str) -> Option<Value> {
-    span.attributes.iter().find(|kv| kv.key == Key::new(name)).map(|kv| kv.value.clone())
+    span.attributes
+        .iter()
+        .find(|kv| kv.key == Key::new(name))
+        .map(|kv| kv.value.clone())
 }
 
 #[test]
@@ -82,8 +105,14 @@ fn a_sampled_call_leaves_a_span_with_everything_the_annotation_says() {
     assert_eq!(span.span_kind, SpanKind::Client);
     assert_eq!(span.status, Status::Unset);
     assert_eq!(attribute(span, "db.system.name"), Some("rocksdb".into()));
-    assert_eq!(attribute(span, "db.collection.name"), Some("articles".into()));
-    assert_eq!(attribute(span, "db.response.returned_rows"), Some(Value::I64(1)));
+    assert_eq!(
+        attribute(span, "db.collection.name"),
+        Some("articles".into())
+    );
+    assert_eq!(
+        attribute(span, "db.response.returned_rows"),
+        Some(Value::I64(1))
+    );
     assert_eq!(attribute(span, "app.tier"), Some("hot".into()));
     assert_eq!(attribute(span, "error.type"), None);
 }
@@ -121,7 +150,9 @@ fn the_decision_of_a_remote_parent_is_kept() {
             true,
             TraceState::from_key_value([("vendor", "x")]).expect("valid"),
         );
-        Context::current().with_remote_span_context(context).attach()
+        Context::current()
+            .with_remote_span_context(context)
+            .attach()
     };
     let refused = remote(TraceFlags::default());
     get(|| {});
@@ -141,8 +172,15 @@ fn the_decision_of_a_remote_parent_is_kept() {
 fn a_linked_job_starts_a_trace_of_its_own() {
     let scoped = Scoped::new(Sampler::default());
     get(|| {
-        entered(&LINKED, Names { target: Some("articles"), ..Names::default() }, &mut |_| {})
-            .finish(Outcome::default());
+        entered(
+            &LINKED,
+            Names {
+                target: Some("articles"),
+                ..Names::default()
+            },
+            &mut |_| {},
+        )
+        .finish(Outcome::default());
     });
     let spans = scoped.spans();
     let (job, outer) = (&spans[0], &spans[1]);
@@ -153,21 +191,47 @@ fn a_linked_job_starts_a_trace_of_its_own() {
 #[test]
 fn a_refused_linked_job_covers_its_calls_inside_a_sampled_caller() {
     let _scoped = Scoped::new(Sampler::AlwaysOff);
-    let caller = SpanContext::new(7_u128.into(), 9_u64.into(), TraceFlags::SAMPLED, true, TraceState::default());
+    let caller = SpanContext::new(
+        7_u128.into(),
+        9_u64.into(),
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::default(),
+    );
     let _caller = Context::current().with_remote_span_context(caller).attach();
-    let mut job = entered(&LINKED, Names { target: Some("articles"), ..Names::default() }, &mut |_| {});
+    let mut job = entered(
+        &LINKED,
+        Names {
+            target: Some("articles"),
+            ..Names::default()
+        },
+        &mut |_| {},
+    );
     // The sampler of this runtime ignores parents; what counts is which parent is seen.
-    assert!(!Context::map_current(|cx| cx.span().span_context().is_valid()));
+    assert!(!Context::map_current(|cx| cx
+        .span()
+        .span_context()
+        .is_valid()));
     assert!(runtime::unsampled_root().is_some());
     job.finish(Outcome::default());
-    assert!(Context::map_current(|cx| cx.span().span_context().is_valid()));
+    assert!(Context::map_current(|cx| cx
+        .span()
+        .span_context()
+        .is_valid()));
 }
 
 #[test]
 fn a_panic_ends_the_call_as_failed() {
     let scoped = Scoped::new(Sampler::default());
     let panicked = std::panic::catch_unwind(|| {
-        let _call = entered(&BUILD, Names { target: Some("hnsw"), ..Names::default() }, &mut |_| {});
+        let _call = entered(
+            &BUILD,
+            Names {
+                target: Some("hnsw"),
+                ..Names::default()
+            },
+            &mut |_| {},
+        );
         std::panic::resume_unwind(Box::new("stop"));
     });
     assert!(panicked.is_err());
@@ -182,13 +246,22 @@ fn a_panic_ends_the_call_as_failed() {
 #[test]
 fn a_dropped_future_is_cancelled_and_a_finished_one_is_not() {
     let scoped = Scoped::new(Sampler::default());
-    let names = Names { target: Some("hnsw"), ..Names::default() };
+    let names = Names {
+        target: Some("hnsw"),
+        ..Names::default()
+    };
     let mut cx = TaskContext::from_waker(std::task::Waker::noop());
     {
-        let mut pending = Box::pin(run(start(&BUILD, names, &mut |_| {}), std::future::pending::<()>()));
+        let mut pending = Box::pin(run(
+            start(&BUILD, names, &mut |_| {}),
+            std::future::pending::<()>(),
+        ));
         assert!(pending.as_mut().poll(&mut cx).is_pending());
     }
-    let mut ready = Box::pin(run(start(&BUILD, names, &mut |_| {}), std::future::ready(())));
+    let mut ready = Box::pin(run(
+        start(&BUILD, names, &mut |_| {}),
+        std::future::ready(()),
+    ));
     match ready.as_mut().poll(&mut cx) {
         Poll::Ready((call, ())) => call.finish(Outcome::default()),
         Poll::Pending => panic!("a ready future is ready"),
@@ -209,8 +282,16 @@ fn a_value_recorded_inside_the_body_reaches_the_span() {
 
 #[test]
 fn the_fields_of_a_site_are_its_attributes_in_order() {
-    let fields: Vec<_> = GET.metadata.fields().iter().map(|field| field.name()).collect();
-    assert_eq!(fields[GET.field_index(attr::COLLECTION).expect("declared")], "db.collection.name");
+    let fields: Vec<_> = GET
+        .metadata
+        .fields()
+        .iter()
+        .map(|field| field.name())
+        .collect();
+    assert_eq!(
+        fields[GET.field_index(attr::COLLECTION).expect("declared")],
+        "db.collection.name"
+    );
     assert_eq!(fields[GET.custom_index(0).expect("declared")], "app.tier");
     assert_eq!(GET.field_index(attr::QUERY_TEXT), None);
 }
@@ -223,7 +304,10 @@ fn a_stopped_runtime_has_delivered_everything_and_counts_what_comes_later() {
     get(|| {});
     assert_eq!(scoped.spans().len(), 1);
     assert_eq!(scoped.runtime.dropped_spans(), 1);
-    assert!(scoped.runtime.stop(Duration::from_secs(5)), "stopping again is nothing");
+    assert!(
+        scoped.runtime.stop(Duration::from_secs(5)),
+        "stopping again is nothing"
+    );
 }
 
 #[test]

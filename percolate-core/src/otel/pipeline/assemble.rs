@@ -28,18 +28,33 @@ const ON_REQUEST_ONLY: std::time::Duration = std::time::Duration::from_hours(24 
 
 /// Builds everything the builder and the environment ask for.
 pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, TelemetryError> {
-    let environment = builder.environment.take().unwrap_or_else(Environment::from_process);
+    let environment = builder
+        .environment
+        .take()
+        .unwrap_or_else(Environment::from_process);
     let mut settings = Settings::decide(&builder, &environment);
     let warnings = std::mem::take(&mut settings.warnings);
     if settings.disabled {
-        return Ok(Parts::disabled(settings.propagators, warnings, settings.log_level, &builder));
+        return Ok(Parts::disabled(
+            settings.propagators,
+            warnings,
+            settings.log_level,
+            &builder,
+        ));
     }
-    let sampler = builder.sampler.take().or(settings.sampler.take()).unwrap_or_default();
+    let sampler = builder
+        .sampler
+        .take()
+        .or(settings.sampler.take())
+        .unwrap_or_default();
     let mut exporters = Exporters::new(&builder, &settings)?;
     exporters.traces(&mut builder, &settings)?;
     let provider = exporters.metrics(&mut builder, &settings)?;
     let meter_provider = provider.map(|provider| {
-        provider.with_resource(settings.resource.clone()).with_view(settings.buckets.clone().view()).build()
+        provider
+            .with_resource(settings.resource.clone())
+            .with_view(settings.buckets.clone().view())
+            .build()
     });
     if let Some(provider) = &meter_provider {
         observe(&provider.meter("otel.sdk"), &exporters.targets);
@@ -66,8 +81,10 @@ pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, Telemetry
         export_reported_roots: builder.export_reported_roots,
         ..RuntimeConfig::default()
     };
-    let runtime =
-        Runtime::build(config).map_err(|source| TelemetryError::Thread { name: "percolate-spans", source })?;
+    let runtime = Runtime::build(config).map_err(|source| TelemetryError::Thread {
+        name: "percolate-spans",
+        source,
+    })?;
 
     let slot = Arc::new(Slot::default());
     slot.fill(layer::tracer(&tracer_provider), logger_provider.as_ref());
@@ -103,22 +120,36 @@ struct Exporters {
 
 impl Exporters {
     fn new(builder: &TelemetryBuilder, settings: &Settings) -> Result<Self, TelemetryError> {
-        let signals =
-            [(&settings.traces, Signal::Traces), (&settings.metrics, Signal::Metrics), (&settings.logs, Signal::Logs)];
-        let over_otlp = signals.iter().find(|(exporters, _)| exporters.contains(&Exporter::Otlp));
+        let signals = [
+            (&settings.traces, Signal::Traces),
+            (&settings.metrics, Signal::Metrics),
+            (&settings.logs, Signal::Logs),
+        ];
+        let over_otlp = signals
+            .iter()
+            .find(|(exporters, _)| exporters.contains(&Exporter::Otlp));
         #[cfg(not(feature = "otlp"))]
         if let Some((_, signal)) = over_otlp {
-            return Err(TelemetryError::OtlpNotBuilt { signal: signal.name() });
+            return Err(TelemetryError::OtlpNotBuilt {
+                signal: signal.name(),
+            });
         }
         #[cfg(feature = "otlp")]
-        let otlp = if over_otlp.is_some() { Some(super::otlp::OtlpThread::start()?) } else { None };
+        let otlp = if over_otlp.is_some() {
+            Some(super::otlp::OtlpThread::start()?)
+        } else {
+            None
+        };
         Ok(Self {
             driver: Driver {
                 #[cfg(feature = "otlp")]
                 runtime: otlp.as_ref().map(super::otlp::OtlpThread::handle),
                 ..Driver::default()
             },
-            console: builder.console.clone().unwrap_or_else(|| ConsoleWriter::new(std::io::stderr())),
+            console: builder
+                .console
+                .clone()
+                .unwrap_or_else(|| ConsoleWriter::new(std::io::stderr())),
             processors: Vec::new(),
             targets: Vec::new(),
             #[cfg(feature = "otlp")]
@@ -128,16 +159,28 @@ impl Exporters {
 
     fn target(&mut self, signal: Signal, name: impl Into<String>) -> Arc<Counters> {
         let counters = Arc::new(Counters::default());
-        self.targets.push(ExportTo { signal, name: name.into(), counters: Arc::clone(&counters) });
+        self.targets.push(ExportTo {
+            signal,
+            name: name.into(),
+            counters: Arc::clone(&counters),
+        });
         counters
     }
 
-    fn traces(&mut self, builder: &mut TelemetryBuilder, settings: &Settings) -> Result<(), TelemetryError> {
+    fn traces(
+        &mut self,
+        builder: &mut TelemetryBuilder,
+        settings: &Settings,
+    ) -> Result<(), TelemetryError> {
         for exporter in &settings.traces {
             match exporter {
                 Exporter::Console => {
                     let counters = self.target(Signal::Traces, CONSOLE);
-                    let console = ConsoleSpans::start(self.console.clone(), builder.incomplete_after, counters)?;
+                    let console = ConsoleSpans::start(
+                        self.console.clone(),
+                        builder.incomplete_after,
+                        counters,
+                    )?;
                     self.processors.push(Processor::Any(Arc::new(console)));
                 }
                 #[cfg(feature = "otlp")]
@@ -159,9 +202,15 @@ impl Exporters {
 
     #[cfg(feature = "otlp")]
     fn otlp_traces(&mut self, settings: &Settings) -> Result<(), TelemetryError> {
-        let Some(handle) = self.driver.runtime.clone() else { return Ok(()) };
+        let Some(handle) = self.driver.runtime.clone() else {
+            return Ok(());
+        };
         let exporter = super::otlp::span_exporter(&settings.traces_otlp, &handle)?;
-        self.batch(super::otlp::describe(&settings.traces_otlp), Box::new(exporter), settings)
+        self.batch(
+            super::otlp::describe(&settings.traces_otlp),
+            Box::new(exporter),
+            settings,
+        )
     }
 
     fn batch(
@@ -172,13 +221,22 @@ impl Exporters {
     ) -> Result<(), TelemetryError> {
         exporter.set_resource(&settings.resource);
         let counters = self.target(Signal::Traces, name.clone());
-        let batch = BatchProcessor::start(name, exporter, settings.batch, self.driver.clone(), counters)?;
+        let batch = BatchProcessor::start(
+            name,
+            exporter,
+            settings.batch,
+            self.driver.clone(),
+            counters,
+        )?;
         self.processors.push(Processor::Batch(Arc::new(batch)));
         Ok(())
     }
 
     /// `None` where no metric goes anywhere: then none is recorded.
-    #[cfg_attr(not(feature = "otlp"), expect(clippy::unnecessary_wraps, reason = "only OTLP can fail"))]
+    #[cfg_attr(
+        not(feature = "otlp"),
+        expect(clippy::unnecessary_wraps, reason = "only OTLP can fail")
+    )]
     fn metrics(
         &mut self,
         builder: &mut TelemetryBuilder,
@@ -192,7 +250,11 @@ impl Exporters {
                     let counters = self.target(Signal::Metrics, CONSOLE);
                     let console = ConsoleMetrics::new(self.console.clone(), counters);
                     let interval = settings.metric_interval.unwrap_or(ON_REQUEST_ONLY);
-                    provider = provider.with_reader(PeriodicReader::builder(console).with_interval(interval).build());
+                    provider = provider.with_reader(
+                        PeriodicReader::builder(console)
+                            .with_interval(interval)
+                            .build(),
+                    );
                 }
                 #[cfg(feature = "otlp")]
                 Exporter::Otlp => provider = self.otlp_metrics(provider, settings)?,
@@ -215,8 +277,11 @@ impl Exporters {
         provider: MeterProviderBuilder,
         settings: &Settings,
     ) -> Result<MeterProviderBuilder, TelemetryError> {
-        let Some(handle) = self.driver.runtime.clone() else { return Ok(provider) };
-        let inner = super::otlp::metric_exporter(&settings.metrics_otlp, settings.temporality, &handle)?;
+        let Some(handle) = self.driver.runtime.clone() else {
+            return Ok(provider);
+        };
+        let inner =
+            super::otlp::metric_exporter(&settings.metrics_otlp, settings.temporality, &handle)?;
         let name = super::otlp::describe(&settings.metrics_otlp);
         let exporter = super::otlp::TimedMetrics {
             inner,
@@ -226,14 +291,23 @@ impl Exporters {
             driver: self.driver.clone(),
             failing: false.into(),
         };
-        let interval = settings.metric_interval.unwrap_or(std::time::Duration::from_mins(1));
-        Ok(provider.with_reader(PeriodicReader::builder(exporter).with_interval(interval).build()))
+        let interval = settings
+            .metric_interval
+            .unwrap_or(std::time::Duration::from_mins(1));
+        Ok(provider.with_reader(
+            PeriodicReader::builder(exporter)
+                .with_interval(interval)
+                .build(),
+        ))
     }
 }
 
 impl Exporters {
     /// `None` where no log record goes anywhere.
-    #[cfg_attr(not(feature = "otlp"), expect(clippy::unnecessary_wraps, reason = "only OTLP can fail"))]
+    #[cfg_attr(
+        not(feature = "otlp"),
+        expect(clippy::unnecessary_wraps, reason = "only OTLP can fail")
+    )]
     fn logs(&mut self, settings: &Settings) -> Result<Option<SdkLoggerProvider>, TelemetryError> {
         if settings.logs.is_empty() {
             return Ok(None);
@@ -241,17 +315,24 @@ impl Exporters {
         let mut provider = SdkLoggerProvider::builder().with_resource(settings.resource.clone());
         if settings.logs.contains(&Exporter::Console) {
             let counters = self.target(Signal::Logs, CONSOLE);
-            provider = provider.with_log_processor(ConsoleLogs { writer: self.console.clone(), counters });
+            provider = provider.with_log_processor(ConsoleLogs {
+                writer: self.console.clone(),
+                counters,
+            });
         }
         #[cfg(feature = "otlp")]
-        if let (true, Some(handle)) = (settings.logs.contains(&Exporter::Otlp), self.driver.runtime.clone()) {
+        if let (true, Some(handle)) = (
+            settings.logs.contains(&Exporter::Otlp),
+            self.driver.runtime.clone(),
+        ) {
             let exporter = super::otlp::TimedLogs {
                 inner: super::otlp::log_exporter(&settings.logs_otlp, &handle)?,
                 timeout: settings.logs_batch.export_timeout,
                 driver: self.driver.clone(),
                 counters: self.target(Signal::Logs, super::otlp::describe(&settings.logs_otlp)),
             };
-            provider = provider.with_log_processor(super::otlp::batched_logs(exporter, settings.logs_batch));
+            provider = provider
+                .with_log_processor(super::otlp::batched_logs(exporter, settings.logs_batch));
         }
         Ok(Some(provider.build()))
     }
@@ -259,15 +340,27 @@ impl Exporters {
 
 /// The counts as the conventions' own metrics about an SDK, read when metrics are collected.
 fn observe(meter: &Meter, targets: &[ExportTo]) {
-    let spans: Vec<_> = targets.iter().filter(|target| target.signal == Signal::Traces).cloned().collect();
+    let spans: Vec<_> = targets
+        .iter()
+        .filter(|target| target.signal == Signal::Traces)
+        .cloned()
+        .collect();
     let component = |index: usize, target: &ExportTo| {
-        let kind = if target.name == CONSOLE { "percolate_console_span_processor" } else { "batching_span_processor" };
+        let kind = if target.name == CONSOLE {
+            "percolate_console_span_processor"
+        } else {
+            "batching_span_processor"
+        };
         vec![
             KeyValue::new("otel.component.type", kind),
             KeyValue::new("otel.component.name", format!("{kind}/{index}")),
         ]
     };
-    let labelled: Vec<_> = spans.into_iter().enumerate().map(|(i, target)| (component(i, &target), target)).collect();
+    let labelled: Vec<_> = spans
+        .into_iter()
+        .enumerate()
+        .map(|(i, target)| (component(i, &target), target))
+        .collect();
     let labelled: Arc<[_]> = labelled.into();
 
     let observed = Arc::clone(&labelled);
@@ -278,7 +371,9 @@ fn observe(meter: &Meter, targets: &[ExportTo]) {
         .with_callback(move |observer| {
             for (component, target) in observed.iter() {
                 let counts = target.counters.counts();
-                let with = |error: &'static str| [&component[..], &[KeyValue::new("error.type", error)]].concat();
+                let with = |error: &'static str| {
+                    [&component[..], &[KeyValue::new("error.type", error)]].concat()
+                };
                 observer.observe(counts.exported, component);
                 for (lost, error) in [
                     (counts.failed, "export_failed"),
@@ -299,7 +394,10 @@ fn observe(meter: &Meter, targets: &[ExportTo]) {
         .with_description("Spans that wait to be exported.")
         .with_callback(move |observer| {
             for (component, target) in labelled.iter() {
-                observer.observe(i64::try_from(target.counters.counts().queued).unwrap_or(i64::MAX), component);
+                observer.observe(
+                    i64::try_from(target.counters.counts().queued).unwrap_or(i64::MAX),
+                    component,
+                );
             }
         })
         .build();

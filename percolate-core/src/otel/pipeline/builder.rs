@@ -76,7 +76,8 @@ pub struct TelemetryBuilder {
 }
 
 /// Adds a reader of any type to the provider's builder; the interval is the one decided for all.
-pub(super) type AddReader = Box<dyn FnOnce(MeterProviderBuilder, Option<Duration>) -> MeterProviderBuilder + Send>;
+pub(super) type AddReader =
+    Box<dyn FnOnce(MeterProviderBuilder, Option<Duration>) -> MeterProviderBuilder + Send>;
 
 impl Default for TelemetryBuilder {
     fn default() -> Self {
@@ -300,10 +301,12 @@ impl TelemetryBuilder {
 
     /// Adds an exporter of metrics. It replaces the default one, not one that was named.
     pub fn metric_exporter(mut self, exporter: impl PushMetricExporter) -> Self {
-        self.metric_readers.push(Box::new(move |provider, interval| {
-            let reader = PeriodicReader::builder(exporter).with_interval(interval.unwrap_or(Duration::from_mins(1)));
-            provider.with_reader(reader.build())
-        }));
+        self.metric_readers
+            .push(Box::new(move |provider, interval| {
+                let reader = PeriodicReader::builder(exporter)
+                    .with_interval(interval.unwrap_or(Duration::from_mins(1)));
+                provider.with_reader(reader.build())
+            }));
         self
     }
 

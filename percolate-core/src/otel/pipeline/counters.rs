@@ -43,11 +43,17 @@ impl Counters {
 
     pub(super) fn failed(&self, count: usize, error: String) {
         Self::add(&self.failed, count);
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        *self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
     pub(super) fn last_error(&self) -> Option<String> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn counts(&self) -> ExportCounts {
@@ -67,6 +73,9 @@ impl Counters {
 impl ExportCounts {
     /// Everything that did not arrive.
     pub fn lost(&self) -> u64 {
-        self.failed + self.dropped_queue_full + self.dropped_at_shutdown + self.dropped_after_shutdown
+        self.failed
+            + self.dropped_queue_full
+            + self.dropped_at_shutdown
+            + self.dropped_after_shutdown
     }
 }

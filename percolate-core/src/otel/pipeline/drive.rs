@@ -60,7 +60,10 @@ impl Driver {
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                 return Some(output);
             }
-            let left = self.closing.earlier_of(deadline).saturating_duration_since(Instant::now());
+            let left = self
+                .closing
+                .earlier_of(deadline)
+                .saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return None;
             }
@@ -77,7 +80,10 @@ mod tests {
     fn a_future_that_never_ends_is_left_at_its_timeout() {
         let driver = Driver::default();
         let started = Instant::now();
-        assert_eq!(driver.run(Duration::from_millis(20), std::future::pending::<()>()), None);
+        assert_eq!(
+            driver.run(Duration::from_millis(20), std::future::pending::<()>()),
+            None
+        );
         assert!(started.elapsed() < Duration::from_secs(5));
     }
 
@@ -89,7 +95,10 @@ mod tests {
             thread::sleep(Duration::from_millis(20));
             closing.close_by(Instant::now());
         });
-        assert_eq!(driver.run(Duration::from_mins(10), std::future::pending::<()>()), None);
+        assert_eq!(
+            driver.run(Duration::from_mins(10), std::future::pending::<()>()),
+            None
+        );
         other.join().expect("closes");
     }
 

@@ -43,7 +43,9 @@ impl Environment {
     pub fn from_process() -> Self {
         let mut this = Self::default();
         for (name, value) in std::env::vars_os() {
-            let Ok(name) = name.into_string() else { continue };
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
             if !name.starts_with("OTEL_") {
                 continue;
             }
@@ -64,18 +66,30 @@ impl Environment {
     /// The value of a variable; `None` if it is unset or blank.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.variables
+            .get(name)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
-        self.variables.iter().filter(|(_, value)| !value.trim().is_empty()).map(|(name, _)| name.as_str())
+        self.variables
+            .iter()
+            .filter(|(_, value)| !value.trim().is_empty())
+            .map(|(name, _)| name.as_str())
     }
 }
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        let variables = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self { variables, unreadable: Vec::new() }
+        let variables = pairs
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        Self {
+            variables,
+            unreadable: Vec::new(),
+        }
     }
 }
 
@@ -89,7 +103,10 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader that has already complained about names nobody reads.
     pub(super) fn new(environment: &'a Environment) -> Self {
-        let mut this = Self { environment, warnings: Vec::new() };
+        let mut this = Self {
+            environment,
+            warnings: Vec::new(),
+        };
         for name in &environment.unreadable {
             this.warn(name, "the value is not valid Unicode; ignored");
         }
@@ -103,7 +120,10 @@ impl<'a> Reader<'a> {
 
     /// A complaint, made once: the variables for all signals are read for each of them.
     pub(super) fn warn(&mut self, variable: &str, problem: impl Into<String>) {
-        let warning = ConfigWarning { variable: variable.to_owned(), problem: problem.into() };
+        let warning = ConfigWarning {
+            variable: variable.to_owned(),
+            problem: problem.into(),
+        };
         if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
         }
@@ -120,14 +140,18 @@ impl<'a> Reader<'a> {
             return Some(true);
         }
         if !value.eq_ignore_ascii_case("false") {
-            self.warn(name, format!("`{value}` is neither true nor false; read as false"));
+            self.warn(
+                name,
+                format!("`{value}` is neither true nor false; read as false"),
+            );
         }
         Some(false)
     }
 
     /// A whole number of milliseconds.
     pub(super) fn millis(&mut self, name: &str) -> Option<Duration> {
-        self.number(name, "a whole number of milliseconds").map(Duration::from_millis)
+        self.number(name, "a whole number of milliseconds")
+            .map(Duration::from_millis)
     }
 
     /// A positive count.
@@ -143,7 +167,8 @@ impl<'a> Reader<'a> {
 
     /// A limit, which may be zero.
     pub(super) fn limit(&mut self, name: &str) -> Option<u32> {
-        self.number(name, "a whole number").map(|limit| u32::try_from(limit).unwrap_or(u32::MAX))
+        self.number(name, "a whole number")
+            .map(|limit| u32::try_from(limit).unwrap_or(u32::MAX))
     }
 
     fn number(&mut self, name: &str, expected: &str) -> Option<u64> {
@@ -158,25 +183,50 @@ impl<'a> Reader<'a> {
     /// One of several words, in any case.
     pub(super) fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
         let value = self.text(name)?;
-        let found = choices.iter().find(|(word, _)| word.eq_ignore_ascii_case(value));
+        let found = choices
+            .iter()
+            .find(|(word, _)| word.eq_ignore_ascii_case(value));
         if found.is_none() {
             let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-            self.warn(name, format!("`{value}` is not supported; expected one of {}; ignored", words.join(", ")));
+            self.warn(
+                name,
+                format!(
+                    "`{value}` is not supported; expected one of {}; ignored",
+                    words.join(", ")
+                ),
+            );
         }
         found.map(|(_, choice)| *choice)
     }
 
     /// A comma-separated list of words; `None` if none of them is known.
-    pub(super) fn choices<T: Copy + PartialEq>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<Vec<T>> {
+    pub(super) fn choices<T: Copy + PartialEq>(
+        &mut self,
+        name: &str,
+        choices: &[(&str, T)],
+    ) -> Option<Vec<T>> {
         let value = self.text(name)?;
         let mut found = Vec::new();
-        for word in value.split(',').map(str::trim).filter(|word| !word.is_empty()) {
-            match choices.iter().find(|(choice, _)| choice.eq_ignore_ascii_case(word)) {
+        for word in value
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+        {
+            match choices
+                .iter()
+                .find(|(choice, _)| choice.eq_ignore_ascii_case(word))
+            {
                 Some((_, choice)) if found.contains(choice) => {}
                 Some((_, choice)) => found.push(*choice),
                 None => {
                     let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-                    self.warn(name, format!("`{word}` is not supported; expected {}; ignored", words.join(", ")));
+                    self.warn(
+                        name,
+                        format!(
+                            "`{word}` is not supported; expected {}; ignored",
+                            words.join(", ")
+                        ),
+                    );
                 }
             }
         }
@@ -188,15 +238,24 @@ impl<'a> Reader<'a> {
     pub(super) fn pairs(&mut self, name: &str) -> Option<Vec<(String, String)>> {
         let value = self.text(name)?;
         let mut pairs = Vec::new();
-        for (position, member) in value.split(',').enumerate().filter(|(_, member)| !member.trim().is_empty()) {
+        for (position, member) in value
+            .split(',')
+            .enumerate()
+            .filter(|(_, member)| !member.trim().is_empty())
+        {
             let Some((key, value)) = member.split_once('=') else {
                 self.warn(name, format!("member {} has no `=`; ignored", position + 1));
                 continue;
             };
             let key = key.trim();
             match (key.is_empty(), percent_decoded(value.trim())) {
-                (true, _) => self.warn(name, format!("member {} has no key; ignored", position + 1)),
-                (false, None) => self.warn(name, format!("the value of `{key}` is not percent-encoded text; ignored")),
+                (true, _) => {
+                    self.warn(name, format!("member {} has no key; ignored", position + 1))
+                }
+                (false, None) => self.warn(
+                    name,
+                    format!("the value of `{key}` is not percent-encoded text; ignored"),
+                ),
                 (false, Some(value)) => pairs.push((key.to_owned(), value)),
             }
         }
@@ -211,7 +270,8 @@ fn percent_decoded(text: &str) -> Option<String> {
     let mut at = 0;
     while at < bytes.len() {
         let escape = bytes.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
-        let byte = escape.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        let byte =
+            escape.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
         decoded.push(byte.unwrap_or(bytes[at]));
         at += if byte.is_some() { 3 } else { 1 };
     }
@@ -297,7 +357,10 @@ mod known {
 
     /// What to say about a variable of this name, if it will not be read.
     pub(super) fn complaint(name: &str) -> Option<String> {
-        if READ.contains(&name) || is_otlp(name) || OTHERS.iter().any(|prefix| name.starts_with(prefix)) {
+        if READ.contains(&name)
+            || is_otlp(name)
+            || OTHERS.iter().any(|prefix| name.starts_with(prefix))
+        {
             return None;
         }
         if NOT_SUPPORTED.contains(&name) {
@@ -313,13 +376,24 @@ mod known {
     fn otlp_names() -> impl Iterator<Item = String> {
         ["", "TRACES_", "METRICS_", "LOGS_"]
             .into_iter()
-            .flat_map(|signal| OTLP_SUFFIXES.iter().map(move |suffix| format!("OTEL_EXPORTER_OTLP_{signal}{suffix}")))
+            .flat_map(|signal| {
+                OTLP_SUFFIXES
+                    .iter()
+                    .map(move |suffix| format!("OTEL_EXPORTER_OTLP_{signal}{suffix}"))
+            })
     }
 
     /// The known name at most two edits away. A name that resembles none may well be someone else's.
     fn nearest(name: &str) -> Option<String> {
-        let known = READ.iter().map(|known| (*known).to_owned()).chain(otlp_names());
-        known.map(|known| (distance(name, &known), known)).min().filter(|(d, _)| *d <= 2).map(|(_, known)| known)
+        let known = READ
+            .iter()
+            .map(|known| (*known).to_owned())
+            .chain(otlp_names());
+        known
+            .map(|known| (distance(name, &known), known))
+            .min()
+            .filter(|(d, _)| *d <= 2)
+            .map(|(_, known)| known)
     }
 
     fn distance(a: &str, b: &str) -> usize {
@@ -347,7 +421,8 @@ mod tests {
 
     #[test]
     fn a_blank_value_is_an_unset_one() {
-        let environment = environment(&[("OTEL_SERVICE_NAME", "  "), ("OTEL_BSP_MAX_QUEUE_SIZE", "")]);
+        let environment =
+            environment(&[("OTEL_SERVICE_NAME", "  "), ("OTEL_BSP_MAX_QUEUE_SIZE", "")]);
         let mut reader = Reader::new(&environment);
         assert_eq!(reader.text("OTEL_SERVICE_NAME"), None);
         assert_eq!(reader.count("OTEL_BSP_MAX_QUEUE_SIZE"), None);
@@ -360,7 +435,10 @@ mod tests {
         let mut reader = Reader::new(&environment);
         assert_eq!(reader.millis("OTEL_BSP_SCHEDULE_DELAY"), None);
         let told: Vec<_> = reader.warnings.iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["OTEL_BSP_SCHEDULE_DELAY: `5s` is not a whole number of milliseconds; ignored"]);
+        assert_eq!(
+            told,
+            ["OTEL_BSP_SCHEDULE_DELAY: `5s` is not a whole number of milliseconds; ignored"]
+        );
     }
 
     #[test]
@@ -375,18 +453,32 @@ mod tests {
 
     #[test]
     fn variables_of_other_languages_are_left_in_peace() {
-        let environment = environment(&[("OTEL_PYTHON_LOG_CORRELATION", "true"), ("OTEL_VENDOR_THING", "1")]);
+        let environment = environment(&[
+            ("OTEL_PYTHON_LOG_CORRELATION", "true"),
+            ("OTEL_VENDOR_THING", "1"),
+        ]);
         assert_eq!(Reader::new(&environment).warnings, []);
     }
 
     #[test]
     fn pairs_are_percent_decoded_and_a_complaint_holds_no_value() {
-        let environment = environment(&[("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc, x=%FF ,secret")]);
+        let environment = environment(&[(
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "authorization=Bearer%20abc, x=%FF ,secret",
+        )]);
         let mut reader = Reader::new(&environment);
         let pairs = reader.pairs("OTEL_EXPORTER_OTLP_HEADERS");
-        assert_eq!(pairs, Some(vec![("authorization".to_owned(), "Bearer abc".to_owned())]));
+        assert_eq!(
+            pairs,
+            Some(vec![("authorization".to_owned(), "Bearer abc".to_owned())])
+        );
         assert_eq!(reader.warnings.len(), 2);
-        assert!(reader.warnings.iter().all(|warning| !warning.problem.contains("secret")));
+        assert!(
+            reader
+                .warnings
+                .iter()
+                .all(|warning| !warning.problem.contains("secret"))
+        );
     }
 
     #[test]
@@ -394,7 +486,10 @@ mod tests {
         let environment = environment(&[("OTEL_TRACES_EXPORTER", "zipkin, console,console")]);
         let mut reader = Reader::new(&environment);
         let choices = [("otlp", 1), ("console", 2)];
-        assert_eq!(reader.choices("OTEL_TRACES_EXPORTER", &choices), Some(vec![2]));
+        assert_eq!(
+            reader.choices("OTEL_TRACES_EXPORTER", &choices),
+            Some(vec![2])
+        );
         assert_eq!(reader.warnings.len(), 1);
     }
 }

@@ -11,10 +11,14 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum TelemetryError {
     /// A pipeline is installed in this process already.
-    #[error("telemetry is already installed in this process; keep the first `TelemetryGuard` and install once")]
+    #[error(
+        "telemetry is already installed in this process; keep the first `TelemetryGuard` and install once"
+    )]
     AlreadyInstalled,
     /// An OTLP exporter was asked for, but this build has none.
-    #[error("cannot export {signal} over OTLP: percolate-core was built without its feature `otlp`; enable it")]
+    #[error(
+        "cannot export {signal} over OTLP: percolate-core was built without its feature `otlp`; enable it"
+    )]
     OtlpNotBuilt {
         /// `traces`, `metrics` or `logs`.
         signal: &'static str,
@@ -50,7 +54,9 @@ pub enum TelemetryError {
         source: std::io::Error,
     },
     /// The deadline passed first. What is still queued is kept by a flush and given up by a shutdown.
-    #[error("{operation} of telemetry did not finish within {timeout:?}; the collector may be slow or unreachable")]
+    #[error(
+        "{operation} of telemetry did not finish within {timeout:?}; the collector may be slow or unreachable"
+    )]
     Timeout {
         /// `flush` or `shutdown`.
         operation: &'static str,

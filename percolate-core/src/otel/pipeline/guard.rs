@@ -166,7 +166,12 @@ pub struct ExporterStatus {
 impl TelemetryStatus {
     /// Spans that did not arrive everywhere they should have, for whatever reason.
     pub fn lost_spans(&self) -> u64 {
-        self.dropped_records + self.traces.iter().map(|exporter| exporter.counts.lost()).sum::<u64>()
+        self.dropped_records
+            + self
+                .traces
+                .iter()
+                .map(|exporter| exporter.counts.lost())
+                .sum::<u64>()
     }
 }
 
@@ -226,7 +231,10 @@ pub(super) fn install(builder: TelemetryBuilder) -> Result<TelemetryGuard, Telem
 
 fn set_propagator(chosen: &[Propagator]) {
     use opentelemetry::global::set_text_map_propagator as set;
-    match (chosen.contains(&Propagator::TraceContext), chosen.contains(&Propagator::Baggage)) {
+    match (
+        chosen.contains(&Propagator::TraceContext),
+        chosen.contains(&Propagator::Baggage),
+    ) {
         (true, true) => set(StrictPropagator::with_baggage()),
         (true, false) => set(StrictPropagator::new()),
         (false, true) => set(BaggagePropagator::new()),
@@ -257,7 +265,13 @@ impl TelemetryGuard {
         self.tell_about_layer();
         let deadline = Instant::now() + timeout;
         let spans: OfSignal = Box::new(move |parts| parts.flush_spans(deadline));
-        self.on_threads("flush", timeout, spans, Box::new(Parts::flush_metrics), Box::new(Parts::flush_logs))
+        self.on_threads(
+            "flush",
+            timeout,
+            spans,
+            Box::new(Parts::flush_metrics),
+            Box::new(Parts::flush_logs),
+        )
     }
 
     /// Exports everything that has ended by now and ends the pipeline. A second call does nothing.
@@ -292,8 +306,17 @@ impl TelemetryGuard {
     /// What the pipeline does and did.
     pub fn status(&self) -> TelemetryStatus {
         let of = |signal| {
-            let targets = self.parts.targets.iter().filter(move |target| target.signal == signal);
-            targets.map(|target| ExporterStatus { to: target.name.clone(), counts: target.counters.counts() }).collect()
+            let targets = self
+                .parts
+                .targets
+                .iter()
+                .filter(move |target| target.signal == signal);
+            targets
+                .map(|target| ExporterStatus {
+                    to: target.name.clone(),
+                    counts: target.counters.counts(),
+                })
+                .collect()
         };
         TelemetryStatus {
             disabled: self.parts.is_disabled(),
@@ -339,8 +362,12 @@ impl TelemetryGuard {
 
     /// Says once that other people's spans go nowhere, instead of leaving it to be found out.
     fn tell_about_layer(&self) {
-        let expects_layer = self.installed && !self.parts.is_disabled() && !self.parts.processors.is_empty();
-        if !expects_layer || self.layer_in_subscriber() || self.told_about_layer.swap(true, Ordering::Relaxed) {
+        let expects_layer =
+            self.installed && !self.parts.is_disabled() && !self.parts.processors.is_empty();
+        if !expects_layer
+            || self.layer_in_subscriber()
+            || self.told_about_layer.swap(true, Ordering::Relaxed)
+        {
             return;
         }
         tracing::warn!(
@@ -362,7 +389,11 @@ impl TelemetryGuard {
         let deadline = Instant::now() + timeout;
         let (done, results) = mpsc::channel();
         let (spans_are_done, wait_for_spans) = mpsc::channel::<()>();
-        let prints = self.parts.targets.iter().any(|target| target.name == CONSOLE);
+        let prints = self
+            .parts
+            .targets
+            .iter()
+            .any(|target| target.name == CONSOLE);
         let spawn = |part: OfSignal| {
             let (parts, done) = (Arc::clone(&self.parts), done.clone());
             thread::Builder::new()
@@ -372,7 +403,10 @@ impl TelemetryGuard {
                     // Whoever asked may have stopped waiting.
                     _ = done.send(result);
                 })
-                .map_err(|source| TelemetryError::Thread { name: "percolate-flush", source })
+                .map_err(|source| TelemetryError::Thread {
+                    name: "percolate-flush",
+                    source,
+                })
         };
         spawn(Box::new(move |parts| {
             let result = spans(parts);
@@ -402,7 +436,10 @@ impl TelemetryGuard {
         match problems {
             problems if problems.is_empty() => Ok(()),
             _ if left(deadline).is_zero() => Err(TelemetryError::Timeout { operation, timeout }),
-            problems => Err(TelemetryError::Export { operation, problem: problems.join("; ") }),
+            problems => Err(TelemetryError::Export {
+                operation,
+                problem: problems.join("; "),
+            }),
         }
     }
 }
@@ -412,14 +449,24 @@ type OfSignal = Box<dyn FnOnce(&Parts) -> Result<(), String> + Send>;
 
 impl Parts {
     fn flush_spans(&self, deadline: Instant) -> Result<(), String> {
-        let records = self.runtime.is_none_or(|runtime| runtime.flush(left(deadline)));
-        let results = self.processors.iter().map(|processor| processor.flush_by(deadline));
+        let records = self
+            .runtime
+            .is_none_or(|runtime| runtime.flush(left(deadline)));
+        let results = self
+            .processors
+            .iter()
+            .map(|processor| processor.flush_by(deadline));
         summary(records, results)
     }
 
     fn end_spans(&self, deadline: Instant) -> Result<(), String> {
-        let records = self.runtime.is_none_or(|runtime| runtime.stop(left(deadline)));
-        let results = self.processors.iter().map(|processor| processor.shutdown_by(deadline));
+        let records = self
+            .runtime
+            .is_none_or(|runtime| runtime.stop(left(deadline)));
+        let results = self
+            .processors
+            .iter()
+            .map(|processor| processor.shutdown_by(deadline));
         let result = summary(records, results);
         // Only now: the provider would end the shared processors without a deadline. It finds them ended.
         if let Some(provider) = &self.tracer_provider {
@@ -430,12 +477,20 @@ impl Parts {
 
     /// The exporters' own words where the SDK only says that something failed.
     fn problem(&self, signal: Signal, error: &OTelSdkError) -> String {
-        let own = self.targets.iter().filter(|target| target.signal == signal).filter_map(|target| {
-            let words = target.counters.last_error()?;
-            Some(format!("{} to {}: {words}", signal.name(), target.name))
-        });
+        let own = self
+            .targets
+            .iter()
+            .filter(|target| target.signal == signal)
+            .filter_map(|target| {
+                let words = target.counters.last_error()?;
+                Some(format!("{} to {}: {words}", signal.name(), target.name))
+            });
         let own: Vec<_> = own.collect();
-        if own.is_empty() { format!("{}: {error}", signal.name()) } else { own.join("; ") }
+        if own.is_empty() {
+            format!("{}: {error}", signal.name())
+        } else {
+            own.join("; ")
+        }
     }
 
     fn flush_metrics(&self) -> Result<(), String> {
@@ -455,7 +510,9 @@ impl Parts {
     fn end_logs(&self, deadline: Instant) -> Result<(), String> {
         let provider = self.logger_provider.as_ref();
         provider
-            .map_or(Ok(()), |provider| provider.shutdown_with_timeout(left(deadline)))
+            .map_or(Ok(()), |provider| {
+                provider.shutdown_with_timeout(left(deadline))
+            })
             .map_err(|error| self.problem(Signal::Logs, &error))
     }
 
@@ -463,7 +520,9 @@ impl Parts {
         self.closing.close_by(deadline);
         let provider = self.meter_provider.as_ref();
         provider
-            .map_or(Ok(()), |provider| provider.shutdown_with_timeout(left(deadline)))
+            .map_or(Ok(()), |provider| {
+                provider.shutdown_with_timeout(left(deadline))
+            })
             .map_err(|error| self.problem(Signal::Metrics, &error))
     }
 }
@@ -477,7 +536,11 @@ fn summary(records: bool, results: impl Iterator<Item = OTelSdkResult>) -> Resul
         Err(OTelSdkError::InternalFailure(problem)) => Some(problem),
     });
     let problems: Vec<String> = late.into_iter().chain(failed).collect();
-    if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems.join("; "))
+    }
 }
 
 impl Drop for TelemetryGuard {
@@ -490,6 +553,8 @@ impl Drop for TelemetryGuard {
 
 impl std::fmt::Debug for TelemetryGuard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TelemetryGuard").field("installed", &self.installed).finish_non_exhaustive()
+        f.debug_struct("TelemetryGuard")
+            .field("installed", &self.installed)
+            .finish_non_exhaustive()
     }
 }

@@ -9,7 +9,8 @@ use std::sync::{Arc, LazyLock};
 use arc_swap::ArcSwapOption;
 use opentelemetry::Context;
 use opentelemetry::trace::{
-    Span as _, SpanBuilder, SpanContext, SpanId, TraceContextExt as _, TraceId, Tracer, TracerProvider as _,
+    Span as _, SpanBuilder, SpanContext, SpanId, TraceContextExt as _, TraceId, Tracer,
+    TracerProvider as _,
 };
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::trace::{IdGenerator, Sampler, SdkTracer, SdkTracerProvider, Span};
@@ -74,7 +75,9 @@ impl Tracer for PipelineTracer {
 
     fn build_with_context(&self, builder: SpanBuilder, parent_cx: &Context) -> Self::Span {
         let tracer = self.0.tracer.load();
-        let Some(tracer) = &*tracer else { return without_ids() };
+        let Some(tracer) = &*tracer else {
+            return without_ids();
+        };
         let span = tracer.build_with_context(builder, parent_cx);
         if span.is_recording() {
             return span;
@@ -106,7 +109,9 @@ fn without_ids() -> Span {
 /// A span that records nothing and stands for its parent.
 fn with_ids_of(parent: &SpanContext, parent_cx: &Context) -> Span {
     static STAND_IN: LazyLock<SdkTracer> = LazyLock::new(|| {
-        let provider = SdkTracerProvider::builder().with_sampler(Sampler::AlwaysOff).with_id_generator(ParentsId);
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(Sampler::AlwaysOff)
+            .with_id_generator(ParentsId);
         provider.build().tracer("")
     });
     PARENT.set(parent.span_id());
@@ -159,7 +164,11 @@ impl<S> Filter<S> for PipelineFilter {
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.wants(metadata) { Interest::sometimes() } else { Interest::never() }
+        if self.wants(metadata) {
+            Interest::sometimes()
+        } else {
+            Interest::never()
+        }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -176,7 +185,9 @@ pub struct LogFilter {
 
 impl LogFilter {
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && *metadata.level() <= self.level && metadata.target() != super::TELEMETRY_TARGET
+        metadata.is_event()
+            && *metadata.level() <= self.level
+            && metadata.target() != super::TELEMETRY_TARGET
     }
 }
 
@@ -187,7 +198,11 @@ impl<S> Filter<S> for LogFilter {
 
     /// Installing and shutting down ask again.
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.wants(metadata) && !self.slot.logger.is_empty() { Interest::always() } else { Interest::never() }
+        if self.wants(metadata) && !self.slot.logger.is_empty() {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -201,7 +216,10 @@ pub(super) fn layer<S>(slot: Arc<Slot>, level: LevelFilter) -> TelemetryLayer<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let logs = slot.logger.bridge().with_filter(LogFilter { slot: Arc::clone(&slot), level });
+    let logs = slot.logger.bridge().with_filter(LogFilter {
+        slot: Arc::clone(&slot),
+        level,
+    });
     let spans = OpenTelemetryLayer::new(PipelineTracer(Arc::clone(&slot)))
         .with_location(false)
         .with_threads(false)
@@ -214,7 +232,9 @@ where
 /// Whether the current subscriber has a layer of this slot.
 pub(super) fn is_in_subscriber(slot: &Arc<Slot>) -> bool {
     tracing::dispatcher::get_default(|dispatch| {
-        dispatch.downcast_ref::<PipelineFilter>().is_some_and(|filter| Arc::ptr_eq(&filter.slot, slot))
+        dispatch
+            .downcast_ref::<PipelineFilter>()
+            .is_some_and(|filter| Arc::ptr_eq(&filter.slot, slot))
     })
 }
 
@@ -232,8 +252,11 @@ pub(super) fn set_subscriber(slot: &Arc<Slot>, level: LevelFilter) -> bool {
         return false;
     }
     let events = filter_fn(move |metadata| metadata.is_event() && *metadata.level() <= level);
-    let messages =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(events.with_max_level_hint(level));
-    let subscriber = tracing_subscriber::registry().with(layer(Arc::clone(slot), LevelFilter::INFO)).with(messages);
+    let messages = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_filter(events.with_max_level_hint(level));
+    let subscriber = tracing_subscriber::registry()
+        .with(layer(Arc::clone(slot), LevelFilter::INFO))
+        .with(messages);
     tracing::subscriber::set_global_default(subscriber).is_ok()
 }

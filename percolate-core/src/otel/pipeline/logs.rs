@@ -53,7 +53,8 @@ impl Logger for PipelineLogger {
 
     fn create_log_record(&self) -> SdkLogRecord {
         /// Records have no constructor of their own.
-        static ANY: LazyLock<SdkLogger> = LazyLock::new(|| SdkLoggerProvider::builder().build().logger("tracing"));
+        static ANY: LazyLock<SdkLogger> =
+            LazyLock::new(|| SdkLoggerProvider::builder().build().logger("tracing"));
         ANY.create_log_record()
     }
 
@@ -64,7 +65,10 @@ impl Logger for PipelineLogger {
     }
 
     fn event_enabled(&self, level: Severity, target: &str, name: Option<&str>) -> bool {
-        self.0.load().as_ref().is_some_and(|logger| logger.event_enabled(level, target, name))
+        self.0
+            .load()
+            .as_ref()
+            .is_some_and(|logger| logger.event_enabled(level, target, name))
     }
 }
 
@@ -80,7 +84,8 @@ impl LogProcessor for ConsoleLogs {
         if self.writer.write(&line(record)) {
             Counters::add(&self.counters.exported, 1);
         } else {
-            self.counters.failed(1, "the console's writer failed".to_owned());
+            self.counters
+                .failed(1, "the console's writer failed".to_owned());
         }
     }
 
@@ -96,12 +101,19 @@ impl LogProcessor for ConsoleLogs {
 fn line(record: &SdkLogRecord) -> String {
     let severity = record.severity_text().unwrap_or("LOG");
     let target = record.target().map_or("", |target| target);
-    let mut line = format!("log {severity:<5} {target}: {}", record.body().map(text).unwrap_or_default());
+    let mut line = format!(
+        "log {severity:<5} {target}: {}",
+        record.body().map(text).unwrap_or_default()
+    );
     for (key, value) in record.attributes_iter() {
         _ = write!(line, "  {key}={}", text(value));
     }
     if let Some(context) = record.trace_context() {
-        _ = write!(line, "  (trace {} span {})", context.trace_id, context.span_id);
+        _ = write!(
+            line,
+            "  (trace {} span {})",
+            context.trace_id, context.span_id
+        );
     }
     line.push('\n');
     line

@@ -25,13 +25,23 @@ const SDK_FLUSH: Duration = Duration::from_secs(5);
 
 /// An exporter behind a pointer: [`SpanExporter`] returns unnamed futures.
 pub(super) trait AnySpanExporter: Send + Sync + fmt::Debug {
-    fn export(&self, driver: &Driver, timeout: Duration, batch: Vec<SpanData>) -> Result<(), String>;
+    fn export(
+        &self,
+        driver: &Driver,
+        timeout: Duration,
+        batch: Vec<SpanData>,
+    ) -> Result<(), String>;
     fn set_resource(&mut self, resource: &Resource);
     fn shutdown(&self, timeout: Duration);
 }
 
 impl<E: SpanExporter> AnySpanExporter for E {
-    fn export(&self, driver: &Driver, timeout: Duration, batch: Vec<SpanData>) -> Result<(), String> {
+    fn export(
+        &self,
+        driver: &Driver,
+        timeout: Duration,
+        batch: Vec<SpanData>,
+    ) -> Result<(), String> {
         match driver.run(timeout, SpanExporter::export(self, batch)) {
             Some(Ok(())) => Ok(()),
             Some(Err(error)) => Err(words(error)),
@@ -115,11 +125,19 @@ impl BatchProcessor {
             work: Condvar::new(),
             progress: Condvar::new(),
         });
-        let worker = Worker { shared: Arc::clone(&shared), exporter, last_export: Instant::now(), failing: false };
+        let worker = Worker {
+            shared: Arc::clone(&shared),
+            exporter,
+            last_export: Instant::now(),
+            failing: false,
+        };
         thread::Builder::new()
             .name("percolate-export".to_owned())
             .spawn(move || worker.run())
-            .map_err(|source| TelemetryError::Thread { name: "percolate-export", source })?;
+            .map_err(|source| TelemetryError::Thread {
+                name: "percolate-export",
+                source,
+            })?;
         Ok(Self { shared })
     }
 
@@ -130,7 +148,9 @@ impl BatchProcessor {
         let wanted = state.accepted;
         state.wanted = state.wanted.max(wanted);
         self.shared.work.notify_one();
-        let state = self.shared.wait_until(state, deadline, |state| state.handled >= wanted || state.stopped);
+        let state = self.shared.wait_until(state, deadline, |state| {
+            state.handled >= wanted || state.stopped
+        });
         let done = state.handled >= wanted;
         drop(state);
         let failed = self.shared.counters.failed.load(Ordering::Relaxed) - failed_before;
@@ -151,7 +171,9 @@ impl BatchProcessor {
         self.shared.work.notify_one();
         self.shared.progress.notify_all();
         let lost_before = self.shared.lost();
-        let mut state = self.shared.wait_until(state, deadline, |state| state.stopped);
+        let mut state = self
+            .shared
+            .wait_until(state, deadline, |state| state.stopped);
         self.shared.give_up(&mut state);
         let in_time = state.stopped;
         drop(state);
@@ -176,7 +198,11 @@ impl Shared {
             if left.is_zero() {
                 break;
             }
-            state = self.progress.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .progress
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         state
     }
@@ -191,18 +217,24 @@ impl Shared {
     }
 
     fn last_problem(&self) -> String {
-        let words = self.counters.last_error().unwrap_or_else(|| "some were given up".to_owned());
+        let words = self
+            .counters
+            .last_error()
+            .unwrap_or_else(|| "some were given up".to_owned());
         format!("traces to {}: {words}", self.name)
     }
 
     fn lost(&self) -> u64 {
-        self.counters.failed.load(Ordering::Relaxed) + self.counters.at_shutdown.load(Ordering::Relaxed)
+        self.counters.failed.load(Ordering::Relaxed)
+            + self.counters.at_shutdown.load(Ordering::Relaxed)
     }
 }
 
 impl fmt::Debug for BatchProcessor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BatchProcessor").field("to", &self.shared.name).finish_non_exhaustive()
+        f.debug_struct("BatchProcessor")
+            .field("to", &self.shared.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -220,7 +252,10 @@ impl SpanProcessor for BatchProcessor {
             && state.closing.is_none()
             && !state.stopped
         {
-            state = shared.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = shared
+                .progress
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         if state.closing.is_some() || state.stopped {
             Counters::add(&shared.counters.after_shutdown, 1);
@@ -230,7 +265,10 @@ impl SpanProcessor for BatchProcessor {
             state.queue.push_back(span);
             state.accepted += 1;
             let queued = state.queue.len();
-            shared.counters.queued.store(queued as u64, Ordering::Relaxed);
+            shared
+                .counters
+                .queued
+                .store(queued as u64, Ordering::Relaxed);
             drop(state);
             if queued == shared.settings.batch {
                 shared.work.notify_one();
@@ -278,11 +316,18 @@ impl Worker {
 
     /// Waits for a full batch, the delay, a flush or the end.
     fn next_turn(&mut self) -> Turn {
-        let BatchSettings { batch, delay, export_timeout, .. } = self.shared.settings;
+        let BatchSettings {
+            batch,
+            delay,
+            export_timeout,
+            ..
+        } = self.shared.settings;
         let mut state = lock(&self.shared.state);
         loop {
             let due = self.last_export + delay;
-            let left = state.closing.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let left = state
+                .closing
+                .map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
                 self.shared.give_up(&mut state);
             }
@@ -294,14 +339,26 @@ impl Worker {
             if state.queue.len() >= batch || wanted || is_due {
                 let count = state.queue.len().min(batch);
                 let spans = state.queue.drain(..count).collect();
-                self.shared.counters.queued.store(state.queue.len() as u64, Ordering::Relaxed);
+                self.shared
+                    .counters
+                    .queued
+                    .store(state.queue.len() as u64, Ordering::Relaxed);
                 drop(state);
                 self.shared.progress.notify_all();
                 self.last_export = Instant::now();
                 return Turn::Export(spans, left.unwrap_or(export_timeout).min(export_timeout));
             }
-            let wait = if state.queue.is_empty() { delay } else { due.saturating_duration_since(Instant::now()) };
-            state = self.shared.work.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+            let wait = if state.queue.is_empty() {
+                delay
+            } else {
+                due.saturating_duration_since(Instant::now())
+            };
+            state = self
+                .shared
+                .work
+                .wait_timeout(state, wait)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
@@ -325,7 +382,9 @@ impl Worker {
                 target: super::TELEMETRY_TARGET,
                 "cannot export {count} spans to {to}: {error}; further losses are counted in `TelemetryGuard::status`"
             ),
-            (true, Ok(())) => tracing::info!(target: super::TELEMETRY_TARGET, "exporting spans to {to} works again"),
+            (true, Ok(())) => {
+                tracing::info!(target: super::TELEMETRY_TARGET, "exporting spans to {to} works again")
+            }
             (true, Err(_)) | (false, Ok(())) => {}
         }
         self.failing = result.is_err();

@@ -33,11 +33,15 @@ fn parent_based(root: Sampler) -> Sampler {
 }
 
 fn ratio(arg: Option<&str>, problem: &mut Option<String>) -> Sampler {
-    let Some(arg) = arg else { return Sampler::TraceIdRatio(1.0) };
+    let Some(arg) = arg else {
+        return Sampler::TraceIdRatio(1.0);
+    };
     match arg.trim().parse::<f64>() {
         Ok(ratio) if (0.0..=1.0).contains(&ratio) => Sampler::TraceIdRatio(ratio),
         _ => {
-            *problem = Some(format!("OTEL_TRACES_SAMPLER_ARG `{arg}` is not a number from 0 to 1; using 1"));
+            *problem = Some(format!(
+                "OTEL_TRACES_SAMPLER_ARG `{arg}` is not a number from 0 to 1; using 1"
+            ));
             Sampler::TraceIdRatio(1.0)
         }
     }
@@ -83,9 +87,17 @@ impl ShouldSample for RespectsGate {
         use opentelemetry::trace::TraceContextExt as _;
         let is_root = parent_context.is_none_or(|cx| !cx.has_active_span());
         if is_root && crate::otel::runtime::unsampled_root().is_some() {
-            return SdkSampler::AlwaysOff.should_sample(parent_context, trace_id, name, span_kind, attributes, links);
+            return SdkSampler::AlwaysOff.should_sample(
+                parent_context,
+                trace_id,
+                name,
+                span_kind,
+                attributes,
+                links,
+            );
         }
-        self.0.should_sample(parent_context, trace_id, name, span_kind, attributes, links)
+        self.0
+            .should_sample(parent_context, trace_id, name, span_kind, attributes, links)
     }
 }
 
@@ -101,9 +113,18 @@ mod tests {
         };
         assert_eq!(read("always_off", None), (Some("always_off".into()), false));
         let ratio = Some("parentbased_traceidratio(0.25)".to_owned());
-        assert_eq!(read("parentbased_traceidratio", Some("0.25")), (ratio, false));
-        assert_eq!(read("traceidratio", Some("a lot")), (Some("traceidratio(1)".into()), true));
-        assert_eq!(read("traceidratio", Some("7")), (Some("traceidratio(1)".into()), true));
+        assert_eq!(
+            read("parentbased_traceidratio", Some("0.25")),
+            (ratio, false)
+        );
+        assert_eq!(
+            read("traceidratio", Some("a lot")),
+            (Some("traceidratio(1)".into()), true)
+        );
+        assert_eq!(
+            read("traceidratio", Some("7")),
+            (Some("traceidratio(1)".into()), true)
+        );
         assert_eq!(read("jaeger_remote", None), (None, true));
     }
 }

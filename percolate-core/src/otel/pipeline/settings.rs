@@ -83,7 +83,10 @@ impl Signal {
     }
 
     fn variable(self, suffix: &str) -> String {
-        format!("OTEL_EXPORTER_OTLP_{}_{suffix}", self.name().to_ascii_uppercase())
+        format!(
+            "OTEL_EXPORTER_OTLP_{}_{suffix}",
+            self.name().to_ascii_uppercase()
+        )
     }
 
     fn exporter_variable(self) -> &'static str {
@@ -192,7 +195,13 @@ impl std::fmt::Debug for Otlp {
 
 /// The OTLP exporter of one signal, decided.
 #[derive(Clone)]
-#[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "decided and reported all the same, used by exporters"))]
+#[cfg_attr(
+    not(feature = "otlp"),
+    expect(
+        dead_code,
+        reason = "decided and reported all the same, used by exporters"
+    )
+)]
 pub(super) struct OtlpSettings {
     pub(super) signal: Signal,
     /// Complete, with scheme and, over HTTP, with its path.
@@ -215,7 +224,13 @@ pub(super) struct BatchSettings {
 }
 
 /// Everything decided.
-#[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "decided and reported all the same, used by exporters"))]
+#[cfg_attr(
+    not(feature = "otlp"),
+    expect(
+        dead_code,
+        reason = "decided and reported all the same, used by exporters"
+    )
+)]
 pub(super) struct Settings {
     pub(super) disabled: bool,
     pub(super) traces: Vec<Exporter>,
@@ -246,7 +261,10 @@ impl Settings {
         let mut reader = Reader::new(environment);
         let reads = &mut reader;
         Self {
-            disabled: builder.disabled.or_else(|| reads.boolean("OTEL_SDK_DISABLED")).unwrap_or(false),
+            disabled: builder
+                .disabled
+                .or_else(|| reads.boolean("OTEL_SDK_DISABLED"))
+                .unwrap_or(false),
             traces: exporters(reads, Signal::Traces, builder),
             metrics: exporters(reads, Signal::Metrics, builder),
             logs: exporters(reads, Signal::Logs, builder),
@@ -259,7 +277,9 @@ impl Settings {
             batch: batch(reads, builder),
             logs_batch: logs_batch(reads),
             metric_interval: builder.metric_interval.or_else(|| interval(reads)),
-            metric_timeout: reads.millis("OTEL_METRIC_EXPORT_TIMEOUT").unwrap_or(Duration::from_secs(30)),
+            metric_timeout: reads
+                .millis("OTEL_METRIC_EXPORT_TIMEOUT")
+                .unwrap_or(Duration::from_secs(30)),
             temporality: temporality(reads, builder.temporality),
             buckets: buckets(reads, builder.buckets.clone()),
             resource: resource(reads, builder),
@@ -272,60 +292,104 @@ impl Settings {
 /// The default: OTLP as soon as an endpoint is named anywhere, else the console. A builder that was given its own
 /// exporter or processor for the signal gets nothing besides. Logs go nowhere unless that is said in so many words.
 fn exporters(reads: &mut Reader<'_>, signal: Signal, builder: &TelemetryBuilder) -> Vec<Exporter> {
-    let words = [("otlp", Exporter::Otlp), ("console", Exporter::Console), ("none", Exporter::None)];
+    let words = [
+        ("otlp", Exporter::Otlp),
+        ("console", Exporter::Console),
+        ("none", Exporter::None),
+    ];
     let (said, own) = match signal {
         Signal::Traces => (&builder.traces, builder.has_own_traces()),
         Signal::Metrics => (&builder.metrics, builder.has_own_metrics()),
         Signal::Logs => (&builder.logs, true),
     };
     let from_environment = reads.choices(signal.exporter_variable(), &words);
-    let chosen = said.clone().or(from_environment).unwrap_or_else(|| match (own, exports_otlp(reads, builder)) {
-        (true, _) => Vec::new(),
-        (false, true) => vec![Exporter::Otlp],
-        (false, false) => vec![Exporter::Console],
+    let chosen = said.clone().or(from_environment).unwrap_or_else(|| {
+        match (own, exports_otlp(reads, builder)) {
+            (true, _) => Vec::new(),
+            (false, true) => vec![Exporter::Otlp],
+            (false, false) => vec![Exporter::Console],
+        }
     });
     if chosen.contains(&Exporter::None) && chosen.len() > 1 {
-        reads.warn(signal.exporter_variable(), "`none` beside other exporters means nothing; ignored");
+        reads.warn(
+            signal.exporter_variable(),
+            "`none` beside other exporters means nothing; ignored",
+        );
     }
-    chosen.into_iter().filter(|exporter| *exporter != Exporter::None).collect()
+    chosen
+        .into_iter()
+        .filter(|exporter| *exporter != Exporter::None)
+        .collect()
 }
 
 fn exports_otlp(reads: &Reader<'_>, builder: &TelemetryBuilder) -> bool {
     let told = [&builder.otlp, &builder.traces_otlp, &builder.metrics_otlp];
     told.iter().any(|otlp| otlp.endpoint.is_some())
         || reads.text("OTEL_EXPORTER_OTLP_ENDPOINT").is_some()
-        || [Signal::Traces, Signal::Metrics].iter().any(|signal| reads.text(&signal.variable("ENDPOINT")).is_some())
+        || [Signal::Traces, Signal::Metrics]
+            .iter()
+            .any(|signal| reads.text(&signal.variable("ENDPOINT")).is_some())
 }
 
 /// Builder for the signal, builder for all, variable of the signal, variable for all, default.
 fn otlp(reads: &mut Reader<'_>, signal: Signal, own: &Otlp, all: &Otlp) -> OtlpSettings {
     let said = own.endpoint.as_deref().map(|endpoint| (endpoint, true));
     let said = said.or_else(|| all.endpoint.as_deref().map(|endpoint| (endpoint, false)));
-    let said = said.or_else(|| reads.text(&signal.variable("ENDPOINT")).map(|endpoint| (endpoint, true)));
-    let said = said.or_else(|| reads.text("OTEL_EXPORTER_OTLP_ENDPOINT").map(|endpoint| (endpoint, false)));
+    let said = said.or_else(|| {
+        reads
+            .text(&signal.variable("ENDPOINT"))
+            .map(|endpoint| (endpoint, true))
+    });
+    let said = said.or_else(|| {
+        reads
+            .text("OTEL_EXPORTER_OTLP_ENDPOINT")
+            .map(|endpoint| (endpoint, false))
+    });
 
-    let protocols = [("grpc", OtlpProtocol::Grpc), ("http/protobuf", OtlpProtocol::HttpProtobuf)];
+    let protocols = [
+        ("grpc", OtlpProtocol::Grpc),
+        ("http/protobuf", OtlpProtocol::HttpProtobuf),
+    ];
     let protocol = own.protocol.or(all.protocol);
-    let protocol = protocol.or_else(|| either(reads, signal, "PROTOCOL", |reads, name| reads.choice(name, &protocols)));
+    let protocol = protocol.or_else(|| {
+        either(reads, signal, "PROTOCOL", |reads, name| {
+            reads.choice(name, &protocols)
+        })
+    });
     let protocol = protocol.unwrap_or_else(|| protocol_of_port(said.map(|(endpoint, _)| endpoint)));
 
     let insecure = either(reads, signal, "INSECURE", Reader::boolean).unwrap_or(false);
     let endpoint = endpoint(said, protocol, signal, insecure);
 
-    let compressions = [("none", OtlpCompression::None), ("gzip", OtlpCompression::Gzip)];
-    let compression = own
-        .compression
-        .or(all.compression)
-        .or_else(|| either(reads, signal, "COMPRESSION", |reads, name| reads.choice(name, &compressions)));
+    let compressions = [
+        ("none", OtlpCompression::None),
+        ("gzip", OtlpCompression::Gzip),
+    ];
+    let compression = own.compression.or(all.compression).or_else(|| {
+        either(reads, signal, "COMPRESSION", |reads, name| {
+            reads.choice(name, &compressions)
+        })
+    });
 
-    let timeout = own.timeout.or(all.timeout).or_else(|| either(reads, signal, "TIMEOUT", Reader::millis));
+    let timeout = own
+        .timeout
+        .or(all.timeout)
+        .or_else(|| either(reads, signal, "TIMEOUT", Reader::millis));
     let mut file = |suffix, own: &Option<PathBuf>, all: &Option<PathBuf>| {
         let said = own.clone().or_else(|| all.clone());
-        said.or_else(|| either(reads, signal, suffix, |reads, name| reads.text(name).map(PathBuf::from)))
+        said.or_else(|| {
+            either(reads, signal, suffix, |reads, name| {
+                reads.text(name).map(PathBuf::from)
+            })
+        })
     };
     let certificate = file("CERTIFICATE", &own.certificate, &all.certificate);
     let client_key = file("CLIENT_KEY", &own.client_key, &all.client_key);
-    let client_certificate = file("CLIENT_CERTIFICATE", &own.client_certificate, &all.client_certificate);
+    let client_certificate = file(
+        "CLIENT_CERTIFICATE",
+        &own.client_certificate,
+        &all.client_certificate,
+    );
     let identity = identity(reads, signal, client_certificate, client_key);
 
     OtlpSettings {
@@ -353,7 +417,11 @@ fn either<'a, T>(
 
 /// 4318 is the port of OTLP over HTTP; whoever names it without a protocol means that.
 fn protocol_of_port(endpoint: Option<&str>) -> OtlpProtocol {
-    let authority = endpoint.map(|endpoint| endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest));
+    let authority = endpoint.map(|endpoint| {
+        endpoint
+            .split_once("://")
+            .map_or(endpoint, |(_, rest)| rest)
+    });
     let authority = authority.and_then(|rest| rest.split('/').next());
     match authority {
         Some(authority) if authority.ends_with(":4318") => OtlpProtocol::HttpProtobuf,
@@ -361,25 +429,41 @@ fn protocol_of_port(endpoint: Option<&str>) -> OtlpProtocol {
     }
 }
 
-fn endpoint(said: Option<(&str, bool)>, protocol: OtlpProtocol, signal: Signal, insecure: bool) -> String {
+fn endpoint(
+    said: Option<(&str, bool)>,
+    protocol: OtlpProtocol,
+    signal: Signal,
+    insecure: bool,
+) -> String {
     let default = match protocol {
         OtlpProtocol::Grpc => "http://localhost:4317",
         OtlpProtocol::HttpProtobuf => "http://localhost:4318",
     };
     let (said, complete) = said.unwrap_or((default, false));
-    let said = match (said.contains("://"), insecure || protocol == OtlpProtocol::HttpProtobuf) {
+    let said = match (
+        said.contains("://"),
+        insecure || protocol == OtlpProtocol::HttpProtobuf,
+    ) {
         (true, _) => said.to_owned(),
         (false, true) => format!("http://{said}"),
         (false, false) => format!("https://{said}"),
     };
     match protocol {
-        OtlpProtocol::HttpProtobuf if !complete => format!("{}/v1/{}", said.trim_end_matches('/'), signal.name()),
+        OtlpProtocol::HttpProtobuf if !complete => {
+            format!("{}/v1/{}", said.trim_end_matches('/'), signal.name())
+        }
         _ => said,
     }
 }
 
-fn headers(reads: &mut Reader<'_>, signal: Signal, own: &Otlp, all: &Otlp) -> Vec<(String, String)> {
-    let mut headers: Vec<(String, String)> = either(reads, signal, "HEADERS", Reader::pairs).unwrap_or_default();
+fn headers(
+    reads: &mut Reader<'_>,
+    signal: Signal,
+    own: &Otlp,
+    all: &Otlp,
+) -> Vec<(String, String)> {
+    let mut headers: Vec<(String, String)> =
+        either(reads, signal, "HEADERS", Reader::pairs).unwrap_or_default();
     for (name, value) in all.headers.iter().chain(&own.headers) {
         headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         headers.push((name.clone(), value.clone()));
@@ -397,7 +481,8 @@ fn identity(
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
         (Some(_), None) | (None, Some(_)) => {
-            let problem = "CLIENT_CERTIFICATE and CLIENT_KEY belong together and one is missing; mTLS is off";
+            let problem =
+                "CLIENT_CERTIFICATE and CLIENT_KEY belong together and one is missing; mTLS is off";
             reads.warn(&signal.variable("CLIENT_CERTIFICATE"), problem);
             None
         }
@@ -405,11 +490,17 @@ fn identity(
 }
 
 fn propagators(reads: &mut Reader<'_>, said: Option<Vec<Propagator>>) -> Vec<Propagator> {
-    let words =
-        [("tracecontext", Propagator::TraceContext), ("baggage", Propagator::Baggage), ("none", Propagator::None)];
+    let words = [
+        ("tracecontext", Propagator::TraceContext),
+        ("baggage", Propagator::Baggage),
+        ("none", Propagator::None),
+    ];
     let chosen = said.or_else(|| reads.choices("OTEL_PROPAGATORS", &words));
     let chosen = chosen.unwrap_or_else(|| vec![Propagator::TraceContext, Propagator::Baggage]);
-    chosen.into_iter().filter(|propagator| *propagator != Propagator::None).collect()
+    chosen
+        .into_iter()
+        .filter(|propagator| *propagator != Propagator::None)
+        .collect()
 }
 
 fn sampler(reads: &mut Reader<'_>) -> Option<Sampler> {
@@ -424,21 +515,46 @@ fn sampler(reads: &mut Reader<'_>) -> Option<Sampler> {
 fn limits(reads: &mut Reader<'_>) -> SpanLimits {
     let mut limits = SpanLimits::default();
     let mut set = |name, limit: &mut u32| *limit = reads.limit(name).unwrap_or(*limit);
-    set("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", &mut limits.max_attributes_per_span);
-    set("OTEL_SPAN_EVENT_COUNT_LIMIT", &mut limits.max_events_per_span);
+    set(
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+        &mut limits.max_attributes_per_span,
+    );
+    set(
+        "OTEL_SPAN_EVENT_COUNT_LIMIT",
+        &mut limits.max_events_per_span,
+    );
     set("OTEL_SPAN_LINK_COUNT_LIMIT", &mut limits.max_links_per_span);
-    set("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", &mut limits.max_attributes_per_event);
-    set("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", &mut limits.max_attributes_per_link);
+    set(
+        "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+        &mut limits.max_attributes_per_event,
+    );
+    set(
+        "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+        &mut limits.max_attributes_per_link,
+    );
     limits
 }
 
 fn batch(reads: &mut Reader<'_>, builder: &TelemetryBuilder) -> BatchSettings {
-    let queue = builder.queue_size.or_else(|| reads.count("OTEL_BSP_MAX_QUEUE_SIZE")).unwrap_or(2048).max(1);
-    let batch = builder.batch_size.or_else(|| reads.count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"));
-    let delay = builder.batch_delay.or_else(|| reads.millis("OTEL_BSP_SCHEDULE_DELAY"));
-    let export_timeout = builder.export_timeout.or_else(|| reads.millis("OTEL_BSP_EXPORT_TIMEOUT"));
+    let queue = builder
+        .queue_size
+        .or_else(|| reads.count("OTEL_BSP_MAX_QUEUE_SIZE"))
+        .unwrap_or(2048)
+        .max(1);
+    let batch = builder
+        .batch_size
+        .or_else(|| reads.count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"));
+    let delay = builder
+        .batch_delay
+        .or_else(|| reads.millis("OTEL_BSP_SCHEDULE_DELAY"));
+    let export_timeout = builder
+        .export_timeout
+        .or_else(|| reads.millis("OTEL_BSP_EXPORT_TIMEOUT"));
     if batch.is_some_and(|batch| batch > queue) {
-        reads.warn("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", format!("larger than the queue; using its size, {queue}"));
+        reads.warn(
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+            format!("larger than the queue; using its size, {queue}"),
+        );
     }
     BatchSettings {
         queue,
@@ -452,9 +568,16 @@ fn logs_batch(reads: &mut Reader<'_>) -> BatchSettings {
     let queue = reads.count("OTEL_BLRP_MAX_QUEUE_SIZE").unwrap_or(2048);
     BatchSettings {
         queue,
-        batch: reads.count("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE").unwrap_or(512).min(queue),
-        delay: reads.millis("OTEL_BLRP_SCHEDULE_DELAY").unwrap_or(Duration::from_secs(1)),
-        export_timeout: reads.millis("OTEL_BLRP_EXPORT_TIMEOUT").unwrap_or(Duration::from_secs(30)),
+        batch: reads
+            .count("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE")
+            .unwrap_or(512)
+            .min(queue),
+        delay: reads
+            .millis("OTEL_BLRP_SCHEDULE_DELAY")
+            .unwrap_or(Duration::from_secs(1)),
+        export_timeout: reads
+            .millis("OTEL_BLRP_EXPORT_TIMEOUT")
+            .unwrap_or(Duration::from_secs(30)),
     }
 }
 
@@ -468,20 +591,31 @@ fn interval(reads: &mut Reader<'_>) -> Option<Duration> {
 }
 
 fn temporality(reads: &mut Reader<'_>, said: Option<Temporality>) -> Temporality {
-    let words =
-        [("cumulative", Temporality::Cumulative), ("delta", Temporality::Delta), ("lowmemory", Temporality::LowMemory)];
+    let words = [
+        ("cumulative", Temporality::Cumulative),
+        ("delta", Temporality::Delta),
+        ("lowmemory", Temporality::LowMemory),
+    ];
     let read = reads.choice("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", &words);
     said.or(read).unwrap_or_default()
 }
 
 fn buckets(reads: &mut Reader<'_>, said: Option<HistogramBuckets>) -> HistogramBuckets {
-    let words = [("explicit_bucket_histogram", false), ("base2_exponential_bucket_histogram", true)];
-    let exponential = reads.choice("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", &words);
+    let words = [
+        ("explicit_bucket_histogram", false),
+        ("base2_exponential_bucket_histogram", true),
+    ];
+    let exponential = reads.choice(
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        &words,
+    );
     if let Some(problem) = said.as_ref().and_then(HistogramBuckets::problem) {
         reads.warn("TelemetryBuilder::histogram_buckets", problem);
         return HistogramBuckets::Storage;
     }
-    let read = exponential.filter(|exponential| *exponential).map(|_| HistogramBuckets::Exponential);
+    let read = exponential
+        .filter(|exponential| *exponential)
+        .map(|_| HistogramBuckets::Exponential);
     said.or(read).unwrap_or_default()
 }
 
@@ -491,8 +625,14 @@ fn resource(reads: &mut Reader<'_>, builder: &TelemetryBuilder) -> Resource {
         attributes.retain(|(key, _)| key != resource::SERVICE_NAME);
         attributes.push((resource::SERVICE_NAME.to_owned(), name.to_owned()));
     }
-    let attributes = attributes.into_iter().map(|(key, value)| KeyValue::new(key, value));
-    resource::build(builder.detect_resource, attributes, builder.resource.iter().cloned())
+    let attributes = attributes
+        .into_iter()
+        .map(|(key, value)| KeyValue::new(key, value));
+    resource::build(
+        builder.detect_resource,
+        attributes,
+        builder.resource.iter().cloned(),
+    )
 }
 
 fn log_level(reads: &mut Reader<'_>) -> tracing::level_filters::LevelFilter {
@@ -505,7 +645,9 @@ fn log_level(reads: &mut Reader<'_>) -> tracing::level_filters::LevelFilter {
         ("debug", LevelFilter::DEBUG),
         ("trace", LevelFilter::TRACE),
     ];
-    reads.choice("OTEL_LOG_LEVEL", &words).unwrap_or(LevelFilter::WARN)
+    reads
+        .choice("OTEL_LOG_LEVEL", &words)
+        .unwrap_or(LevelFilter::WARN)
 }
 
 #[cfg(test)]
@@ -513,7 +655,10 @@ mod tests {
     use super::super::Telemetry;
     use super::*;
 
-    #[expect(clippy::needless_pass_by_value, reason = "builders are made in the call")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "builders are made in the call"
+    )]
     fn decide(builder: TelemetryBuilder, variables: &[(&str, &str)]) -> Settings {
         Settings::decide(&builder, &variables.iter().copied().collect())
     }
@@ -525,7 +670,10 @@ mod tests {
     #[test]
     fn without_an_endpoint_everything_goes_to_the_console() {
         let settings = decided(&[]);
-        assert_eq!((settings.traces, settings.metrics), (vec![Exporter::Console], vec![Exporter::Console]));
+        assert_eq!(
+            (settings.traces, settings.metrics),
+            (vec![Exporter::Console], vec![Exporter::Console])
+        );
         assert_eq!(settings.batch.queue, 2048);
         assert_eq!(settings.warnings, []);
     }
@@ -533,10 +681,16 @@ mod tests {
     #[test]
     fn an_endpoint_for_any_signal_makes_otlp_the_default_and_a_named_exporter_still_wins() {
         let settings = decided(&[
-            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://collector:4317"),
+            (
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+                "http://collector:4317",
+            ),
             ("OTEL_METRICS_EXPORTER", "none"),
         ]);
-        assert_eq!((settings.traces, settings.metrics), (vec![Exporter::Otlp], vec![]));
+        assert_eq!(
+            (settings.traces, settings.metrics),
+            (vec![Exporter::Otlp], vec![])
+        );
         assert_eq!(settings.traces_otlp.endpoint, "http://collector:4317");
         assert_eq!(settings.metrics_otlp.endpoint, "http://localhost:4317");
     }
@@ -555,29 +709,49 @@ mod tests {
         }
         let builder = || Telemetry::builder().span_exporter(Nowhere);
         assert_eq!(decide(builder(), &[]).traces, []);
-        assert_eq!(decide(builder(), &[("OTEL_TRACES_EXPORTER", "console")]).traces, [Exporter::Console]);
+        assert_eq!(
+            decide(builder(), &[("OTEL_TRACES_EXPORTER", "console")]).traces,
+            [Exporter::Console]
+        );
     }
 
     #[test]
     fn the_protocol_follows_the_port_unless_it_is_named() {
         let of = |endpoint, protocol| {
-            let settings =
-                decided(&[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
+            let settings = decided(&[
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ]);
             (settings.traces_otlp.protocol, settings.traces_otlp.endpoint)
         };
         let http = |endpoint: &str| (OtlpProtocol::HttpProtobuf, endpoint.to_owned());
-        assert_eq!(of("http://collector:4318", ""), http("http://collector:4318/v1/traces"));
-        assert_eq!(of("http://collector:9999/base/", "http/protobuf"), http("http://collector:9999/base/v1/traces"));
-        assert_eq!(of("http://collector:4318", "grpc"), (OtlpProtocol::Grpc, "http://collector:4318".to_owned()));
+        assert_eq!(
+            of("http://collector:4318", ""),
+            http("http://collector:4318/v1/traces")
+        );
+        assert_eq!(
+            of("http://collector:9999/base/", "http/protobuf"),
+            http("http://collector:9999/base/v1/traces")
+        );
+        assert_eq!(
+            of("http://collector:4318", "grpc"),
+            (OtlpProtocol::Grpc, "http://collector:4318".to_owned())
+        );
     }
 
     #[test]
     fn an_endpoint_for_one_signal_is_taken_as_it_is() {
         let settings = decided(&[
-            ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://collector:4318/custom"),
+            (
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+                "http://collector:4318/custom",
+            ),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://other:4317"),
         ]);
-        assert_eq!(settings.traces_otlp.endpoint, "http://collector:4318/custom");
+        assert_eq!(
+            settings.traces_otlp.endpoint,
+            "http://collector:4318/custom"
+        );
         assert_eq!(settings.traces_otlp.protocol, OtlpProtocol::HttpProtobuf);
         assert_eq!(settings.metrics_otlp.protocol, OtlpProtocol::Grpc);
     }
@@ -598,7 +772,11 @@ mod tests {
     #[test]
     fn the_builder_wins_over_every_variable() {
         let builder = Telemetry::builder()
-            .otlp(Otlp::to("http://told:4317").header("X-Team", "told").timeout(Duration::from_secs(1)))
+            .otlp(
+                Otlp::to("http://told:4317")
+                    .header("X-Team", "told")
+                    .timeout(Duration::from_secs(1)),
+            )
             .queue_size(10)
             .traces([Exporter::Otlp, Exporter::Console])
             .disabled(false);
@@ -615,10 +793,16 @@ mod tests {
         );
         assert_eq!(settings.traces_otlp.endpoint, "http://told:4317");
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert_eq!(settings.traces_otlp.headers, [header("x-other", "env"), header("X-Team", "told")]);
+        assert_eq!(
+            settings.traces_otlp.headers,
+            [header("x-other", "env"), header("X-Team", "told")]
+        );
         assert_eq!(settings.traces_otlp.timeout, Duration::from_secs(1));
         assert_eq!(settings.batch.queue, 10);
-        assert_eq!(settings.batch.batch, 10, "a batch is never larger than the queue");
+        assert_eq!(
+            settings.batch.batch, 10,
+            "a batch is never larger than the queue"
+        );
         assert_eq!(settings.traces, [Exporter::Otlp, Exporter::Console]);
         assert!(!settings.disabled);
     }
@@ -635,21 +819,44 @@ mod tests {
         ]);
         assert!(settings.sampler.is_none());
         assert!(!settings.disabled);
-        assert_eq!(settings.propagators, [Propagator::TraceContext, Propagator::Baggage]);
+        assert_eq!(
+            settings.propagators,
+            [Propagator::TraceContext, Propagator::Baggage]
+        );
         assert_eq!(settings.traces_otlp.compression, OtlpCompression::None);
         assert!(settings.traces_otlp.identity.is_none());
-        for variable in ["OTEL_SDK_DISABLED", "OTEL_TRACES_SAMPLER", "OTEL_PROPAGATORS"] {
-            let count = settings.warnings.iter().filter(|warning| warning.variable == variable).count();
+        for variable in [
+            "OTEL_SDK_DISABLED",
+            "OTEL_TRACES_SAMPLER",
+            "OTEL_PROPAGATORS",
+        ] {
+            let count = settings
+                .warnings
+                .iter()
+                .filter(|warning| warning.variable == variable)
+                .count();
             assert_eq!(count, 1, "{variable}: {:?}", settings.warnings);
         }
-        let once: std::collections::HashSet<_> = settings.warnings.iter().map(ToString::to_string).collect();
-        assert_eq!(once.len(), settings.warnings.len(), "each complaint is made once: {:?}", settings.warnings);
+        let once: std::collections::HashSet<_> =
+            settings.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            once.len(),
+            settings.warnings.len(),
+            "each complaint is made once: {:?}",
+            settings.warnings
+        );
     }
 
     #[test]
     fn exponential_buckets_can_be_asked_for_in_the_environment() {
         let variable = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
-        assert_eq!(decided(&[(variable, "base2_exponential_bucket_histogram")]).buckets, HistogramBuckets::Exponential);
-        assert_eq!(decided(&[(variable, "explicit_bucket_histogram")]).buckets, HistogramBuckets::Storage);
+        assert_eq!(
+            decided(&[(variable, "base2_exponential_bucket_histogram")]).buckets,
+            HistogramBuckets::Exponential
+        );
+        assert_eq!(
+            decided(&[(variable, "explicit_bucket_histogram")]).buckets,
+            HistogramBuckets::Storage
+        );
     }
 }

@@ -61,14 +61,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Recorder {
     pub(crate) fn start(processors: Vec<Arc<dyn SpanProcessor>>) -> std::io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let shared =
-            Arc::new(Shared { buffers: Mutex::default(), dropped: Arc::default(), stopped: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            buffers: Mutex::default(),
+            dropped: Arc::default(),
+            stopped: AtomicBool::new(false),
+        });
         let (work, todo) = mpsc::sync_channel(WAITING_BLOCKS);
         let weak = Arc::downgrade(&shared);
         thread::Builder::new()
             .name("percolate-spans".into())
             .spawn(move || convert_until_closed(&todo, &weak, &processors))?;
-        Ok(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), shared, work })
+        Ok(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            shared,
+            work,
+        })
     }
 
     /// Leaves a record in this thread's buffer.
@@ -85,7 +92,8 @@ impl Recorder {
             };
             let mut records = lock(buffer);
             records.push(record);
-            (records.len() >= BLOCK).then(|| std::mem::replace(&mut *records, Vec::with_capacity(BLOCK)))
+            (records.len() >= BLOCK)
+                .then(|| std::mem::replace(&mut *records, Vec::with_capacity(BLOCK)))
         });
         match full {
             Ok(Some(block)) => self.hand_over(block),
@@ -104,10 +112,13 @@ impl Recorder {
     }
 
     fn hand_over(&self, block: Vec<Record>) {
-        if let Err(TrySendError::Full(Work::Block(block)) | TrySendError::Disconnected(Work::Block(block))) =
-            self.work.try_send(Work::Block(block))
+        if let Err(
+            TrySendError::Full(Work::Block(block)) | TrySendError::Disconnected(Work::Block(block)),
+        ) = self.work.try_send(Work::Block(block))
         {
-            self.shared.dropped.fetch_add(block.len() as u64, Ordering::Relaxed);
+            self.shared
+                .dropped
+                .fetch_add(block.len() as u64, Ordering::Relaxed);
         }
     }
 
@@ -129,7 +140,9 @@ impl Recorder {
             match self.work.try_send(work) {
                 Ok(()) => break,
                 // It was stopped: everything made before has been delivered.
-                Err(TrySendError::Disconnected(_)) => return self.shared.stopped.load(Ordering::Relaxed),
+                Err(TrySendError::Disconnected(_)) => {
+                    return self.shared.stopped.load(Ordering::Relaxed);
+                }
                 Err(TrySendError::Full(unsent)) => {
                     if Instant::now() >= deadline {
                         return false;
@@ -157,7 +170,11 @@ impl Recorder {
     }
 }
 
-fn convert_until_closed(todo: &Receiver<Work>, shared: &Weak<Shared>, processors: &[Arc<dyn SpanProcessor>]) {
+fn convert_until_closed(
+    todo: &Receiver<Work>,
+    shared: &Weak<Shared>,
+    processors: &[Arc<dyn SpanProcessor>],
+) {
     // What processors and exporters do here must not be instrumented in turn.
     let _quiet = quiet();
     let mut converter = Converter::new();
@@ -202,8 +219,14 @@ fn convert_until_closed(todo: &Receiver<Work>, shared: &Weak<Shared>, processors
 }
 
 /// Empties every thread's buffer and forgets those of ended threads.
-fn deliver_buffers(shared: &Weak<Shared>, converter: &Converter, processors: &[Arc<dyn SpanProcessor>]) {
-    let Some(shared) = shared.upgrade() else { return };
+fn deliver_buffers(
+    shared: &Weak<Shared>,
+    converter: &Converter,
+    processors: &[Arc<dyn SpanProcessor>],
+) {
+    let Some(shared) = shared.upgrade() else {
+        return;
+    };
     let buffers = lock(&shared.buffers).clone();
     for buffer in &buffers {
         let records = {
@@ -214,11 +237,14 @@ fn deliver_buffers(shared: &Weak<Shared>, converter: &Converter, processors: &[A
     }
     drop(buffers);
     // Held by nobody else: its thread has ended, and it is empty unless it was filled just now.
-    lock(&shared.buffers).retain(|buffer| Arc::strong_count(buffer) > 1 || !lock(buffer).is_empty());
+    lock(&shared.buffers)
+        .retain(|buffer| Arc::strong_count(buffer) > 1 || !lock(buffer).is_empty());
 }
 
 fn deliver(records: Vec<Record>, converter: &Converter, processors: &[Arc<dyn SpanProcessor>]) {
-    let Some((last, others)) = processors.split_last() else { return };
+    let Some((last, others)) = processors.split_last() else {
+        return;
+    };
     for record in records {
         let span = converter.convert(record);
         for processor in others {

@@ -22,7 +22,10 @@ pub(super) struct Converter {
 
 impl Converter {
     pub(super) fn new() -> Self {
-        Self { scope: metrics::scope(), anchor: Anchor::new() }
+        Self {
+            scope: metrics::scope(),
+            anchor: Anchor::new(),
+        }
     }
 
     /// Follows the wall clock.
@@ -31,15 +34,31 @@ impl Converter {
     }
 
     pub(super) fn convert(&self, record: Record) -> SpanData {
-        let Record { series, identity, started, duration, status, returned_rows, side } = record;
-        let Side { details, names: owned, probed, affected_rows, error } = side.map(|side| *side).unwrap_or_default();
+        let Record {
+            series,
+            identity,
+            started,
+            duration,
+            status,
+            returned_rows,
+            side,
+        } = record;
+        let Side {
+            details,
+            names: owned,
+            probed,
+            affected_rows,
+            error,
+        } = side.map(|side| *side).unwrap_or_default();
         let def = series.site.def;
         // A series is kept for ever: what it holds is named, not copied.
         let kept = |name: &'static str| Cow::Borrowed(name);
         let (target, namespace, server_address) = match owned {
-            Some(owned) => {
-                (owned.target.map(Cow::Owned), owned.namespace.map(Cow::Owned), owned.server_address.map(Cow::Owned))
-            }
+            Some(owned) => (
+                owned.target.map(Cow::Owned),
+                owned.namespace.map(Cow::Owned),
+                owned.server_address.map(Cow::Owned),
+            ),
             None => (
                 series.target.as_deref().map(kept),
                 series.namespace.as_deref().map(kept),
@@ -47,7 +66,12 @@ impl Converter {
             ),
         };
         let name = if series.is_overflow || details.query_summary.is_some() {
-            span_name(series.site, def.name, target.as_deref(), details.query_summary.as_deref())
+            span_name(
+                series.site,
+                def.name,
+                target.as_deref(),
+                details.query_summary.as_deref(),
+            )
         } else {
             Cow::Borrowed(&*series.span_name)
         };
@@ -71,14 +95,19 @@ impl Converter {
                 attributes.push(names::JOB_TARGET_NAME, target);
                 attributes.push(names::JOB_BATCH_SIZE, batch_size);
                 attributes.push(names::JOB_STATUS, Some(status));
-                attributes.push(names::JOB_DURATION_MS, Some(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)));
+                attributes.push(
+                    names::JOB_DURATION_MS,
+                    Some(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+                );
             }
         }
         let mut span_status = Status::Unset;
         if let Some(error) = error {
             attributes.push(names::ERROR_TYPE, Some(error.error_type));
             attributes.push(names::DB_RESPONSE_STATUS_CODE, error.status_code);
-            span_status = Status::Error { description: Cow::Borrowed("") };
+            span_status = Status::Error {
+                description: Cow::Borrowed(""),
+            };
         }
         for (index, value) in details.custom {
             if let (Some(name), Some(value)) = (def.custom.get(index), value.into_otel()) {
@@ -89,7 +118,9 @@ impl Converter {
             attributes.push(name, Some(value));
         }
         let mut links = SpanLinks::default();
-        links.links.extend(identity.link().cloned().map(Link::with_context));
+        links
+            .links
+            .extend(identity.link().cloned().map(Link::with_context));
         let start_time = self.anchor.wall_clock(started);
         SpanData {
             span_context: identity.span_context(),

@@ -52,13 +52,24 @@ impl Record {
         outcome: &mut Outcome,
         mut side: Option<Box<Side>>,
     ) -> Self {
-        if outcome.affected_rows.is_some() || outcome.batch_size.is_some() || outcome.error.is_some() {
+        if outcome.affected_rows.is_some()
+            || outcome.batch_size.is_some()
+            || outcome.error.is_some()
+        {
             let side = side.get_or_insert_default();
             side.affected_rows = outcome.affected_rows;
             side.details.batch_size = outcome.batch_size.or(side.details.batch_size);
             side.error = outcome.error.take();
         }
         let returned_rows = outcome.returned_rows;
-        Self { series, identity, started, duration, status, returned_rows, side }
+        Self {
+            series,
+            identity,
+            started,
+            duration,
+            status,
+            returned_rows,
+            side,
+        }
     }
 }

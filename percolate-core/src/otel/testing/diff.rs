@@ -7,10 +7,20 @@ use std::fmt::Write as _;
 /// indented with the test it stands in.
 pub(crate) fn dedent(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-    let first = lines.iter().position(|line| !line.is_empty()).unwrap_or(lines.len());
-    let last = lines.iter().rposition(|line| !line.is_empty()).map_or(first, |at| at + 1);
+    let first = lines
+        .iter()
+        .position(|line| !line.is_empty())
+        .unwrap_or(lines.len());
+    let last = lines
+        .iter()
+        .rposition(|line| !line.is_empty())
+        .map_or(first, |at| at + 1);
     let lines = &lines[first..last];
-    let indent = lines.iter().filter(|line| !line.is_empty()).map(|line| line.len() - line.trim_start().len()).min();
+    let indent = lines
+        .iter()
+        .filter(|line| !line.is_empty())
+        .map(|line| line.len() - line.trim_start().len())
+        .min();
     let mut out = String::with_capacity(text.len());
     for line in lines {
         out.push_str(line.get(indent.unwrap_or(0)..).unwrap_or(""));
@@ -21,7 +31,8 @@ pub(crate) fn dedent(text: &str) -> String {
 
 /// The lines of both texts in one: `-` is only expected, `+` is only there.
 pub(crate) fn diff(expected: &str, actual: &str) -> String {
-    let (expected, actual): (Vec<&str>, Vec<&str>) = (expected.lines().collect(), actual.lines().collect());
+    let (expected, actual): (Vec<&str>, Vec<&str>) =
+        (expected.lines().collect(), actual.lines().collect());
     // common[i][j]: length of the longest common subsequence of expected[i..] and actual[j..].
     let mut common = vec![vec![0_usize; actual.len() + 1]; expected.len() + 1];
     for i in (0..expected.len()).rev() {
@@ -38,7 +49,8 @@ pub(crate) fn diff(expected: &str, actual: &str) -> String {
         let (mark, line) = if i < expected.len() && j < actual.len() && expected[i] == actual[j] {
             (i, j) = (i + 1, j + 1);
             (' ', expected[i - 1])
-        } else if j >= actual.len() || (i < expected.len() && common[i + 1][j] >= common[i][j + 1]) {
+        } else if j >= actual.len() || (i < expected.len() && common[i + 1][j] >= common[i][j + 1])
+        {
             i += 1;
             ('-', expected[i - 1])
         } else {
@@ -73,6 +85,9 @@ mod tests {
 
     #[test]
     fn a_diff_keeps_common_lines_and_marks_the_others() {
-        assert_eq!(diff("a\nb\nc\n", "a\nx\nc\nd\n"), "  a\n- b\n+ x\n  c\n+ d\n");
+        assert_eq!(
+            diff("a\nb\nc\n", "a\nx\nc\nd\n"),
+            "  a\n- b\n+ x\n  c\n+ d\n"
+        );
     }
 }

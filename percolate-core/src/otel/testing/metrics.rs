@@ -58,12 +58,18 @@ pub struct Point {
 impl Point {
     /// The value of one attribute, with its type.
     pub fn attribute(&self, key: &str) -> Option<&Value> {
-        self.attributes.iter().find(|pair| pair.key.as_str() == key).map(|pair| &pair.value)
+        self.attributes
+            .iter()
+            .find(|pair| pair.key.as_str() == key)
+            .map(|pair| &pair.value)
     }
 
     /// All attributes, sorted by key.
     pub fn attributes(&self) -> Vec<(&str, &Value)> {
-        self.attributes.iter().map(|pair| (pair.key.as_str(), &pair.value)).collect()
+        self.attributes
+            .iter()
+            .map(|pair| (pair.key.as_str(), &pair.value))
+            .collect()
     }
 
     /// How often a histogram was recorded to; 1 for sums and gauges.
@@ -187,7 +193,12 @@ impl Metrics {
     /// When nothing was recorded to it; the message shows what there is.
     #[track_caller]
     pub fn metric(&self, name: &str) -> &CapturedMetric {
-        self.find(name).unwrap_or_else(|| panic!("no metric named `{name}` was recorded; recorded:\n{}", self.text()))
+        self.find(name).unwrap_or_else(|| {
+            panic!(
+                "no metric named `{name}` was recorded; recorded:\n{}",
+                self.text()
+            )
+        })
     }
 
     /// How many measurements carry all of these string attributes, over all series of the metric.
@@ -205,15 +216,26 @@ impl Metrics {
     pub fn text(&self) -> String {
         let mut out = String::new();
         for metric in self.iter() {
-            let _ = writeln!(out, "{} {} {}", metric.name, metric.instrument.as_str(), metric.unit);
+            let _ = writeln!(
+                out,
+                "{} {} {}",
+                metric.name,
+                metric.instrument.as_str(),
+                metric.unit
+            );
             let mut lines: Vec<String> = metric
                 .points
                 .iter()
                 .map(|point| {
-                    let attributes: Vec<String> =
-                        point.attributes().iter().map(|(key, value)| format!("{key}={}", value_text(value))).collect();
+                    let attributes: Vec<String> = point
+                        .attributes()
+                        .iter()
+                        .map(|(key, value)| format!("{key}={}", value_text(value)))
+                        .collect();
                     let value = match metric.instrument {
-                        Instrument::Histogram | Instrument::ExponentialHistogram => format!("count {}", point.count),
+                        Instrument::Histogram | Instrument::ExponentialHistogram => {
+                            format!("count {}", point.count)
+                        }
                         _ => point.value.to_string(),
                     };
                     format!("  {{{}}} {value}", attributes.join(", "))
@@ -237,9 +259,15 @@ impl Metrics {
         assert_same_text("metrics", expected, &self.text());
     }
 
-    fn matching<'a>(&'a self, name: &str, attributes: &'a [(&str, &str)]) -> impl Iterator<Item = &'a Point> {
+    fn matching<'a>(
+        &'a self,
+        name: &str,
+        attributes: &'a [(&str, &str)],
+    ) -> impl Iterator<Item = &'a Point> {
         let has = |point: &Point, key: &str, value: &str| {
-            point.attribute(key).is_some_and(|is| matches!(is, Value::String(is) if is.as_str() == value))
+            point
+                .attribute(key)
+                .is_some_and(|is| matches!(is, Value::String(is) if is.as_str() == value))
         };
         self.find(name)
             .into_iter()
@@ -265,11 +293,20 @@ fn copy<T: Copy>(data: &MetricData<T>, number: impl Fn(T) -> f64) -> (Instrument
     match data {
         MetricData::Gauge(gauge) => (
             Instrument::Gauge,
-            gauge.data_points().map(|point| plain(sorted(point.attributes()), point.value())).collect(),
+            gauge
+                .data_points()
+                .map(|point| plain(sorted(point.attributes()), point.value()))
+                .collect(),
         ),
         MetricData::Sum(sum) => (
-            if sum.is_monotonic() { Instrument::Counter } else { Instrument::UpDownCounter },
-            sum.data_points().map(|point| plain(sorted(point.attributes()), point.value())).collect(),
+            if sum.is_monotonic() {
+                Instrument::Counter
+            } else {
+                Instrument::UpDownCounter
+            },
+            sum.data_points()
+                .map(|point| plain(sorted(point.attributes()), point.value()))
+                .collect(),
         ),
         MetricData::Histogram(histogram) => (
             Instrument::Histogram,
@@ -309,11 +346,17 @@ pub(super) struct MetricStore {
 
 impl MetricStore {
     pub(super) fn new(conventions: ConventionLayer) -> Self {
-        Self { newest: Arc::default(), conventions }
+        Self {
+            newest: Arc::default(),
+            conventions,
+        }
     }
 
     pub(super) fn newest(&self) -> Metrics {
-        self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.newest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

@@ -87,7 +87,11 @@ impl Capture {
 
     /// A capture with another sampler or other settings.
     pub fn builder() -> CaptureBuilder {
-        CaptureBuilder { sampler: Sampler::AlwaysOn, records: false, conventions: None }
+        CaptureBuilder {
+            sampler: Sampler::AlwaysOn,
+            records: false,
+            conventions: None,
+        }
     }
 
     /// Runs a closure inside the capture.
@@ -98,7 +102,10 @@ impl Capture {
 
     /// Runs a future inside the capture: on every poll, on whatever thread that happens.
     pub fn instrument<F: Future>(&self, future: F) -> InCapture<F> {
-        InCapture { capture: self.clone(), future }
+        InCapture {
+            capture: self.clone(),
+            future,
+        }
     }
 
     /// Makes the capture current on this thread until the guard is dropped.
@@ -140,7 +147,10 @@ impl Capture {
 
     fn flush(&self) {
         let flushed = self.inner.runtime.flush(FLUSH);
-        assert!(flushed, "the spans of annotated calls were not handed over within {FLUSH:?}");
+        assert!(
+            flushed,
+            "the spans of annotated calls were not handed over within {FLUSH:?}"
+        );
         let _ = self.inner.tracers.force_flush();
     }
 
@@ -183,7 +193,9 @@ impl Capture {
 /// When something inside does not follow the conventions; the message is the report.
 #[track_caller]
 pub fn conventional<R>(body: impl FnOnce(&Capture) -> R) -> R {
-    let capture = Capture::builder().conventions(ConventionLayer::strict()).build();
+    let capture = Capture::builder()
+        .conventions(ConventionLayer::strict())
+        .build();
     let result = capture.run(|| body(&capture));
     capture.report().assert_clean();
     result
@@ -195,7 +207,9 @@ pub fn conventional<R>(body: impl FnOnce(&Capture) -> R) -> R {
 ///
 /// When something inside does not follow the conventions; the message is the report.
 pub async fn conventional_async<F: Future>(body: impl FnOnce(Capture) -> F) -> F::Output {
-    let capture = Capture::builder().conventions(ConventionLayer::strict()).build();
+    let capture = Capture::builder()
+        .conventions(ConventionLayer::strict())
+        .build();
     let future = capture.run(|| body(capture.clone()));
     let result = capture.instrument(future).await;
     capture.report().assert_clean();
@@ -210,7 +224,9 @@ impl Default for Capture {
 
 impl fmt::Debug for Capture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Capture").field("spans", &self.inner.spans.get().len()).finish_non_exhaustive()
+        f.debug_struct("Capture")
+            .field("spans", &self.inner.spans.get().len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -249,14 +265,23 @@ impl CaptureBuilder {
     ///
     /// When the thread that collects metrics or records cannot be started.
     pub fn build(self) -> Capture {
-        let conventions = self
-            .conventions
-            .unwrap_or_else(|| ConventionLayer::builder().profile(Profile::from_env_or(Profile::Collect)).build());
-        let (spans, metrics) = (FinishedSpans::default(), metrics::MetricStore::new(conventions.clone()));
-        let tracers =
-            SdkTracerProvider::builder().with_sampler(self.sampler.clone()).with_span_processor(spans.clone()).build();
+        let conventions = self.conventions.unwrap_or_else(|| {
+            ConventionLayer::builder()
+                .profile(Profile::from_env_or(Profile::Collect))
+                .build()
+        });
+        let (spans, metrics) = (
+            FinishedSpans::default(),
+            metrics::MetricStore::new(conventions.clone()),
+        );
+        let tracers = SdkTracerProvider::builder()
+            .with_sampler(self.sampler.clone())
+            .with_span_processor(spans.clone())
+            .build();
         // Collection happens when a test asks; the period is only there because the reader wants one.
-        let reader = PeriodicReader::builder(metrics.clone()).with_interval(Duration::from_hours(1)).build();
+        let reader = PeriodicReader::builder(metrics.clone())
+            .with_interval(Duration::from_hours(1))
+            .build();
         let meters = SdkMeterProvider::builder().with_reader(reader).build();
         let mut config = RuntimeConfig {
             meter_provider: Some(MeterProviderHandle::new(meters.clone())),
@@ -264,9 +289,12 @@ impl CaptureBuilder {
         };
         if self.records {
             config.span_processors = vec![Arc::new(spans.clone())];
-            config.sampler = runtime::Sampler::ParentBased(Box::new(runtime::Sampler::Custom(Box::new(self.sampler))));
+            config.sampler = runtime::Sampler::ParentBased(Box::new(runtime::Sampler::Custom(
+                Box::new(self.sampler),
+            )));
         }
-        let runtime = Runtime::build(config).expect("the thread that converts records should start");
+        let runtime =
+            Runtime::build(config).expect("the thread that converts records should start");
         let records = self.records;
         let opentelemetry = tracing_opentelemetry::layer()
             .with_tracer(tracers.tracer("capture"))
@@ -274,9 +302,25 @@ impl CaptureBuilder {
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false)
-            .with_filter(filter_fn(move |metadata| !records || !matches!(metadata.target(), DB_TARGET | JOB_TARGET)));
-        let dispatch = Dispatch::new(tracing_subscriber::registry().with(opentelemetry).with(conventions.layer()));
-        Capture { inner: Arc::new(Inner { dispatch, tracers, meters, spans, metrics, runtime, conventions }) }
+            .with_filter(filter_fn(move |metadata| {
+                !records || !matches!(metadata.target(), DB_TARGET | JOB_TARGET)
+            }));
+        let dispatch = Dispatch::new(
+            tracing_subscriber::registry()
+                .with(opentelemetry)
+                .with(conventions.layer()),
+        );
+        Capture {
+            inner: Arc::new(Inner {
+                dispatch,
+                tracers,
+                meters,
+                spans,
+                metrics,
+                runtime,
+                conventions,
+            }),
+        }
     }
 }
 

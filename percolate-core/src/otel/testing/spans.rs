@@ -56,7 +56,12 @@ impl CapturedSpan {
 
     /// The value of one attribute, with its type.
     pub fn attribute(&self, key: &str) -> Option<&Value> {
-        self.data.attributes.iter().rev().find(|pair| pair.key.as_str() == key).map(|pair| &pair.value)
+        self.data
+            .attributes
+            .iter()
+            .rev()
+            .find(|pair| pair.key.as_str() == key)
+            .map(|pair| &pair.value)
     }
 
     /// All attributes, sorted by key.
@@ -73,12 +78,19 @@ impl CapturedSpan {
 
     /// Ids of the spans this one links to.
     pub fn links(&self) -> Vec<(TraceId, SpanId)> {
-        self.data.links.iter().map(|link| (link.span_context.trace_id(), link.span_context.span_id())).collect()
+        self.data
+            .links
+            .iter()
+            .map(|link| (link.span_context.trace_id(), link.span_context.span_id()))
+            .collect()
     }
 
     /// Time between start and end.
     pub fn duration(&self) -> Duration {
-        self.data.end_time.duration_since(self.data.start_time).unwrap_or_default()
+        self.data
+            .end_time
+            .duration_since(self.data.start_time)
+            .unwrap_or_default()
     }
 
     /// The name of the instrumentation scope.
@@ -176,17 +188,25 @@ impl Spans {
     /// The parent of a span, if it was captured too.
     pub fn parent_of(&self, span: &CapturedSpan) -> Option<&CapturedSpan> {
         let parent = span.parent_id()?;
-        self.iter().find(|other| other.id() == parent && other.trace_id() == span.trace_id())
+        self.iter()
+            .find(|other| other.id() == parent && other.trace_id() == span.trace_id())
     }
 
     /// The children of a span in order of start.
     pub fn children_of(&self, span: &CapturedSpan) -> Vec<&CapturedSpan> {
-        self.iter().filter(|other| self.parent_of(other).is_some_and(|parent| parent.id() == span.id())).collect()
+        self.iter()
+            .filter(|other| {
+                self.parent_of(other)
+                    .is_some_and(|parent| parent.id() == span.id())
+            })
+            .collect()
     }
 
     /// Spans whose parent was not captured: roots, and children of a remote or unfinished span.
     pub fn roots(&self) -> Vec<&CapturedSpan> {
-        self.iter().filter(|span| self.parent_of(span).is_none()).collect()
+        self.iter()
+            .filter(|span| self.parent_of(span).is_none())
+            .collect()
     }
 
     /// The spans as an indented tree: `name [kind]`, `[kind, error]` with a status, `(remote parent)` where the
@@ -263,17 +283,33 @@ impl Spans {
         out
     }
 
-    fn render_span(&self, span: &CapturedSpan, depth: usize, shown: &dyn Fn(&str) -> bool, out: &mut String) {
+    fn render_span(
+        &self,
+        span: &CapturedSpan,
+        depth: usize,
+        shown: &dyn Fn(&str) -> bool,
+        out: &mut String,
+    ) {
         let pad = "  ".repeat(depth);
         let _ = write!(out, "{pad}{}", span.headline());
         if depth == 0 && span.parent_id().is_some() {
-            let place = if span.data.parent_span_is_remote { "remote" } else { "unfinished" };
+            let place = if span.data.parent_span_is_remote {
+                "remote"
+            } else {
+                "unfinished"
+            };
             let _ = write!(out, " ({place} parent)");
         }
         out.push('\n');
         for link in &span.data.links.links {
-            let target = self.iter().find(|other| other.id() == link.span_context.span_id());
-            let _ = writeln!(out, "{pad}  ~ link to {}", target.map_or("a span outside", CapturedSpan::name));
+            let target = self
+                .iter()
+                .find(|other| other.id() == link.span_context.span_id());
+            let _ = writeln!(
+                out,
+                "{pad}  ~ link to {}",
+                target.map_or("a span outside", CapturedSpan::name)
+            );
         }
         for (key, value) in span.attributes() {
             if shown(key) {
@@ -305,7 +341,13 @@ enum ExpectedParent {
 impl ExpectedSpan {
     /// Expects one span of this name, and nothing else yet.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into(), kind: None, parent: None, error: None, attributes: Vec::new() }
+        Self {
+            name: name.into(),
+            kind: None,
+            parent: None,
+            error: None,
+            attributes: Vec::new(),
+        }
     }
 
     /// Expects the kind.
@@ -347,10 +389,17 @@ impl ExpectedSpan {
         if let Some(kind) = &self.kind
             && *kind != span.kind()
         {
-            let _ = writeln!(wrong, "  kind: expected {}, is {}", kind_name(kind), kind_name(&span.kind()));
+            let _ = writeln!(
+                wrong,
+                "  kind: expected {}, is {}",
+                kind_name(kind),
+                kind_name(&span.kind())
+            );
         }
         match (&self.parent, spans.parent_of(span)) {
-            (Some(ExpectedParent::Named(expected)), parent) if parent.map(CapturedSpan::name) != Some(expected) => {
+            (Some(ExpectedParent::Named(expected)), parent)
+                if parent.map(CapturedSpan::name) != Some(expected) =>
+            {
                 let is = parent.map_or("not captured", CapturedSpan::name);
                 let _ = writeln!(wrong, "  parent: expected `{expected}`, is {is}");
             }
@@ -371,8 +420,14 @@ impl ExpectedSpan {
         for (key, expected) in &self.attributes {
             let is = span.attribute(key.as_str());
             if expected.as_ref() != is {
-                let text = |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), typed_text);
-                let _ = writeln!(wrong, "  {key}: expected {}, is {}", text(expected.as_ref()), text(is));
+                let text =
+                    |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), typed_text);
+                let _ = writeln!(
+                    wrong,
+                    "  {key}: expected {}, is {}",
+                    text(expected.as_ref()),
+                    text(is)
+                );
             }
         }
     }
@@ -464,7 +519,13 @@ pub(super) fn value_text(value: &Value) -> String {
         Value::F64(value) => format!("{value:?}"),
         Value::String(value) => format!("{:?}", value.as_str()),
         Value::Array(Array::String(values)) => {
-            format!("{:?}", values.iter().map(opentelemetry::StringValue::as_str).collect::<Vec<_>>())
+            format!(
+                "{:?}",
+                values
+                    .iter()
+                    .map(opentelemetry::StringValue::as_str)
+                    .collect::<Vec<_>>()
+            )
         }
         Value::Array(Array::Bool(values)) => format!("{values:?}"),
         Value::Array(Array::I64(values)) => format!("{values:?}"),

@@ -20,7 +20,8 @@ fn spans_come_out_as_a_tree_with_kinds_and_status() {
     capture.run(|| {
         let _request = info_span!("request").entered();
         info_span!("first", otel.kind = "client").in_scope(|| ());
-        info_span!("second", otel.status_code = "ERROR").in_scope(|| info_span!("inner").in_scope(|| ()));
+        info_span!("second", otel.status_code = "ERROR")
+            .in_scope(|| info_span!("inner").in_scope(|| ()));
     });
     capture.spans().assert_tree(
         "
@@ -35,8 +36,17 @@ fn spans_come_out_as_a_tree_with_kinds_and_status() {
 #[test]
 fn attributes_keep_their_types_and_nothing_is_added() {
     let capture = Capture::new();
-    capture
-        .run(|| info_span!("s", text = "1", int = 1_i64, float = 1.0, flag = true, unsigned = 1_u64).in_scope(|| ()));
+    capture.run(|| {
+        info_span!(
+            "s",
+            text = "1",
+            int = 1_i64,
+            float = 1.0,
+            flag = true,
+            unsigned = 1_u64
+        )
+        .in_scope(|| ())
+    });
     capture.spans().assert_tree_with_attributes(
         r#"
         s [internal]
@@ -66,7 +76,9 @@ fn two_captures_at_once_do_not_see_each_other() {
 fn a_future_runs_inside_the_capture_on_any_thread() {
     let capture = Capture::new();
     let future = capture.instrument(async { info_span!("in a future").in_scope(|| ()) });
-    thread::spawn(move || futures_executor(future)).join().expect("the thread finishes");
+    thread::spawn(move || futures_executor(future))
+        .join()
+        .expect("the thread finishes");
     assert_eq!(capture.spans().names(), ["in a future"]);
 }
 
@@ -94,9 +106,13 @@ fn links_and_foreign_parents_show_in_the_tree() {
     let target = tracer.start("target");
     let context = opentelemetry::trace::Span::span_context(&target).clone();
     drop(target);
-    let linked = tracer.span_builder("linked").with_links(vec![opentelemetry::trace::Link::with_context(context)]);
+    let linked = tracer
+        .span_builder("linked")
+        .with_links(vec![opentelemetry::trace::Link::with_context(context)]);
     drop(linked.start(&tracer));
-    capture.spans().assert_tree("target [internal]\nlinked [internal]\n  ~ link to target");
+    capture
+        .spans()
+        .assert_tree("target [internal]\nlinked [internal]\n  ~ link to target");
     assert_eq!(capture.spans().span("linked").links().len(), 1);
     assert_eq!(capture.spans().span("linked").scope(), "other");
 }
@@ -107,7 +123,10 @@ fn a_wrong_tree_is_shown_as_a_diff() {
     capture.run(|| info_span!("there").in_scope(|| ()));
     let spans = capture.spans();
     let text = message(move || spans.assert_tree("missing [internal]"));
-    assert!(text.contains("- missing [internal]\n+ there [internal]\n"), "{text}");
+    assert!(
+        text.contains("- missing [internal]\n+ there [internal]\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -138,7 +157,8 @@ fn an_unknown_span_name_shows_the_tree() {
         spans.span("missing");
     });
     assert!(
-        text.contains("expected one span named `missing`, captured 0") && text.contains("there [internal]"),
+        text.contains("expected one span named `missing`, captured 0")
+            && text.contains("there [internal]"),
         "{text}"
     );
 }
@@ -147,11 +167,19 @@ fn an_unknown_span_name_shows_the_tree() {
 fn metrics_come_with_unit_instrument_and_points() {
     let capture = Capture::new();
     let meter = capture.meter_provider().meter("test");
-    let histogram = meter.f64_histogram("wait.duration").with_unit("s").with_boundaries(vec![1.0, 2.0]).build();
+    let histogram = meter
+        .f64_histogram("wait.duration")
+        .with_unit("s")
+        .with_boundaries(vec![1.0, 2.0])
+        .build();
     histogram.record(1.5, &[KeyValue::new("queue", "a")]);
     histogram.record(0.5, &[KeyValue::new("queue", "a")]);
     histogram.record(0.5, &[KeyValue::new("queue", "b")]);
-    meter.i64_up_down_counter("wait.active").with_unit("{task}").build().add(-2, &[]);
+    meter
+        .i64_up_down_counter("wait.active")
+        .with_unit("{task}")
+        .build()
+        .add(-2, &[]);
     let metrics = capture.metrics();
     metrics.assert_text(
         r#"
@@ -172,10 +200,16 @@ fn metrics_come_with_unit_instrument_and_points() {
 crate::__private::site!(GET, db, INFO, attr::COLLECTION | attr::RETURNED_ROWS, [], { name: "get" });
 
 fn annotated_get() {
-    let names = crate::__private::Names { target: Some("articles"), ..crate::__private::Names::default() };
+    let names = crate::__private::Names {
+        target: Some("articles"),
+        ..crate::__private::Names::default()
+    };
     let mut call = crate::__private::SyncCall::idle();
     crate::__private::enter(&mut call, &GET, names, &mut |_| ());
-    call.finish(crate::otel::Outcome { returned_rows: Some(1), ..crate::otel::Outcome::default() });
+    call.finish(crate::otel::Outcome {
+        returned_rows: Some(1),
+        ..crate::otel::Outcome::default()
+    });
 }
 
 #[test]
@@ -193,7 +227,13 @@ fn annotated_calls_come_out_the_same_as_compact_records_and_through_tracing() {
                 | db.system.name = "rocksdb"
             "#,
         );
-        assert_eq!(capture.metrics().count("db.client.operation.duration", &[("db.collection.name", "articles")]), 1);
+        assert_eq!(
+            capture.metrics().count(
+                "db.client.operation.duration",
+                &[("db.collection.name", "articles")]
+            ),
+            1
+        );
         let report = capture.report();
         report.assert_clean();
         assert_eq!((report.spans, report.call_sites), (1, 1));
@@ -208,14 +248,23 @@ fn a_conventional_future_is_checked_to_its_end() {
     }));
     assert_eq!(tree, "get articles [client]\n");
     let text = message(|| {
-        futures_executor(conventional_async(|_| async { info_span!("x", db.operation.name = "x").in_scope(|| ()) }));
+        futures_executor(conventional_async(|_| async {
+            info_span!("x", db.operation.name = "x").in_scope(|| ())
+        }));
     });
-    assert!(text.contains("a database span without `db.system.name`"), "{text}");
+    assert!(
+        text.contains("a database span without `db.system.name`"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_conventional_test_fails_on_a_finding() {
     conventional(|_| annotated_get());
-    let text = message(|| conventional(|_| info_span!("x", db.operation.name = "x").in_scope(|| ())));
-    assert!(text.contains("a database span without `db.system.name`"), "{text}");
+    let text =
+        message(|| conventional(|_| info_span!("x", db.operation.name = "x").in_scope(|| ())));
+    assert!(
+        text.contains("a database span without `db.system.name`"),
+        "{text}"
+    );
 }

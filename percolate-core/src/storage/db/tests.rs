@@ -9,7 +9,11 @@ use crate::otel::ErrorType;
 use crate::storage::ScanRange;
 
 fn open(path: &Path) -> Storage {
-    Storage::open(path, StorageOptions::new().column_family("a").column_family("b")).unwrap()
+    Storage::open(
+        path,
+        StorageOptions::new().column_family("a").column_family("b"),
+    )
+    .unwrap()
 }
 
 fn temporary() -> (tempfile::TempDir, Storage) {
@@ -22,7 +26,11 @@ fn entries(storage: &Storage, range: ScanRange) -> Vec<(Vec<u8>, Vec<u8>)> {
     storage
         .scan("a", range)
         .unwrap()
-        .map(|entry| entry.map(|(key, value)| (key.into(), value.into())).unwrap())
+        .map(|entry| {
+            entry
+                .map(|(key, value)| (key.into(), value.into()))
+                .unwrap()
+        })
         .collect()
 }
 
@@ -31,7 +39,10 @@ fn what_was_put_is_read_back_after_reopening() {
     let (dir, storage) = temporary();
     storage.put("a", b"key", b"value").unwrap();
     drop(storage);
-    assert_eq!(open(dir.path()).get("a", b"key").unwrap().unwrap(), b"value");
+    assert_eq!(
+        open(dir.path()).get("a", b"key").unwrap().unwrap(),
+        b"value"
+    );
 }
 
 #[test]
@@ -40,7 +51,15 @@ fn multi_get_keeps_the_order_of_its_keys() {
     storage.put("a", b"x", b"1").unwrap();
     storage.put("a", b"y", b"2").unwrap();
     let values = storage.multi_get("a", &["y", "missing", "x", "y"]).unwrap();
-    assert_eq!(values, [Some(b"2".to_vec()), None, Some(b"1".to_vec()), Some(b"2".to_vec())]);
+    assert_eq!(
+        values,
+        [
+            Some(b"2".to_vec()),
+            None,
+            Some(b"1".to_vec()),
+            Some(b"2".to_vec())
+        ]
+    );
 }
 
 #[test]
@@ -75,13 +94,33 @@ fn a_scan_sees_the_store_as_it_was_when_it_began() {
 #[test]
 fn an_unknown_column_family_is_named_with_the_known_ones() {
     let (_dir, storage) = temporary();
-    let known = vec!["a".to_owned(), "b".to_owned(), "default".to_owned(), "meta".to_owned()];
-    let unknown = UnknownColumnFamily { name: "c".to_owned(), known };
-    assert_eq!(storage.get("c", b"").unwrap_err(), ReadError::UnknownColumnFamily(unknown.clone()));
-    assert_eq!(storage.put("c", b"", b"").unwrap_err(), WriteError::UnknownColumnFamily(unknown.clone()));
-    assert_eq!(storage.compact("c").unwrap_err(), MaintenanceError::UnknownColumnFamily(unknown.clone()));
+    let known = vec![
+        "a".to_owned(),
+        "b".to_owned(),
+        "default".to_owned(),
+        "meta".to_owned(),
+    ];
+    let unknown = UnknownColumnFamily {
+        name: "c".to_owned(),
+        known,
+    };
+    assert_eq!(
+        storage.get("c", b"").unwrap_err(),
+        ReadError::UnknownColumnFamily(unknown.clone())
+    );
+    assert_eq!(
+        storage.put("c", b"", b"").unwrap_err(),
+        WriteError::UnknownColumnFamily(unknown.clone())
+    );
+    assert_eq!(
+        storage.compact("c").unwrap_err(),
+        MaintenanceError::UnknownColumnFamily(unknown.clone())
+    );
     let mut batch = storage.batch();
-    assert_eq!(batch.delete("c", b"").unwrap_err(), WriteError::UnknownColumnFamily(unknown));
+    assert_eq!(
+        batch.delete("c", b"").unwrap_err(),
+        WriteError::UnknownColumnFamily(unknown)
+    );
     assert!(batch.is_empty());
 }
 
@@ -91,11 +130,19 @@ fn a_new_column_family_is_there_at_once_and_after_reopening() {
     storage.create_column_family("c").unwrap();
     storage.put("c", b"key", b"value").unwrap();
     let again = storage.create_column_family("c").unwrap_err();
-    assert_eq!(again, MaintenanceError::ColumnFamilyExists { name: "c".to_owned() });
+    assert_eq!(
+        again,
+        MaintenanceError::ColumnFamilyExists {
+            name: "c".to_owned()
+        }
+    );
     drop(storage);
     let reopened = Storage::open(dir.path(), StorageOptions::new()).unwrap();
     assert_eq!(reopened.get("c", b"key").unwrap().unwrap(), b"value");
-    assert_eq!(reopened.column_families(), ["a", "b", "c", "default", "meta"]);
+    assert_eq!(
+        reopened.column_families(),
+        ["a", "b", "c", "default", "meta"]
+    );
 }
 
 #[test]
@@ -105,7 +152,10 @@ fn flush_compact_and_flush_wal_leave_what_is_stored_as_it_is() {
     storage.flush_wal(true).unwrap();
     storage.flush().unwrap();
     storage.compact("a").unwrap();
-    assert_eq!(entries(&storage, ScanRange::all()), [(b"1".to_vec(), b"x".to_vec())]);
+    assert_eq!(
+        entries(&storage, ScanRange::all()),
+        [(b"1".to_vec(), b"x".to_vec())]
+    );
 }
 
 #[test]
@@ -125,16 +175,25 @@ fn delete_range_leaves_its_end() {
         storage.put("a", key, b"").unwrap();
     }
     storage.delete_range("a", "a", "c").unwrap();
-    assert_eq!(entries(&storage, ScanRange::all()), [(b"c".to_vec(), b"".to_vec())]);
+    assert_eq!(
+        entries(&storage, ScanRange::all()),
+        [(b"c".to_vec(), b"".to_vec())]
+    );
 }
 
 #[test]
 fn a_file_is_refused_as_a_path() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let error = Storage::open(file.path(), StorageOptions::new()).unwrap_err();
-    assert!(matches!(error, OpenError::NotADirectory { .. }), "{error:?}");
+    assert!(
+        matches!(error, OpenError::NotADirectory { .. }),
+        "{error:?}"
+    );
     let below = Storage::open(file.path().join("db"), StorageOptions::new()).unwrap_err();
-    assert!(matches!(below, OpenError::NotADirectory { .. }), "{below:?}");
+    assert!(
+        matches!(below, OpenError::NotADirectory { .. }),
+        "{below:?}"
+    );
 }
 
 #[test]
@@ -176,7 +235,10 @@ fn a_database_without_its_list_of_files_is_refused_and_left_as_it_is() {
     let error = Storage::open(dir.path(), StorageOptions::new()).unwrap_err();
     assert!(matches!(error, OpenError::Incomplete { .. }), "{error:?}");
     fs::rename(&aside, &current).unwrap();
-    assert_eq!(open(dir.path()).get("a", b"key").unwrap().unwrap(), b"value");
+    assert_eq!(
+        open(dir.path()).get("a", b"key").unwrap().unwrap(),
+        b"value"
+    );
 }
 
 #[test]
@@ -203,7 +265,12 @@ fn a_torn_end_of_the_log_costs_the_last_write_only() {
     drop(storage);
     let log = files_ending_in(dir.path(), ".log").pop().unwrap();
     let length = fs::metadata(&log).unwrap().len();
-    fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(length - 10).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&log)
+        .unwrap()
+        .set_len(length - 10)
+        .unwrap();
     let storage = open(dir.path());
     assert_eq!(storage.get("a", b"1").unwrap().unwrap(), b"kept");
     assert_eq!(storage.get("a", b"2").unwrap(), None);
@@ -221,7 +288,9 @@ fn a_damaged_table_file_is_a_typed_error_that_ends_the_scan() {
     }
     storage.flush().unwrap();
     drop(storage);
-    let largest = files_ending_in(dir.path(), ".sst").into_iter().max_by_key(|file| fs::metadata(file).unwrap().len());
+    let largest = files_ending_in(dir.path(), ".sst")
+        .into_iter()
+        .max_by_key(|file| fs::metadata(file).unwrap().len());
     let table = largest.unwrap();
     let mut bytes = fs::read(&table).unwrap();
     bytes[10..100].fill(0xaa);
@@ -231,7 +300,10 @@ fn a_damaged_table_file_is_a_typed_error_that_ends_the_scan() {
     let error = scan.find_map(Result::err).unwrap();
     assert_eq!(error.error_type(), "Corruption");
     assert!(scan.next().is_none());
-    assert_eq!(storage.get("a", [0]).unwrap_err().error_type(), "Corruption");
+    assert_eq!(
+        storage.get("a", [0]).unwrap_err().error_type(),
+        "Corruption"
+    );
 }
 
 #[test]
@@ -240,7 +312,17 @@ fn a_newer_format_is_refused_by_its_number() {
     storage.put(META, FORMAT_KEY, 7_u32.to_be_bytes()).unwrap();
     drop(storage);
     let error = Storage::open(dir.path(), StorageOptions::new()).unwrap_err();
-    assert!(matches!(error, OpenError::NewerFormat { found: 7, supported: FORMAT_VERSION, .. }), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            OpenError::NewerFormat {
+                found: 7,
+                supported: FORMAT_VERSION,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -268,11 +350,17 @@ fn a_read_only_handle_reads_beside_the_writer_and_does_not_write() {
     storage.put("a", b"1", b"x").unwrap();
     let reader = Storage::open(dir.path(), StorageOptions::new().read_only(true)).unwrap();
     assert_eq!(reader.get("a", b"1").unwrap().unwrap(), b"x");
-    assert_eq!(reader.put("a", b"1", b"y").unwrap_err(), WriteError::ReadOnly);
+    assert_eq!(
+        reader.put("a", b"1", b"y").unwrap_err(),
+        WriteError::ReadOnly
+    );
     let mut batch = reader.batch();
     batch.put("a", b"1", b"y").unwrap();
     assert_eq!(batch.commit().unwrap_err(), WriteError::ReadOnly);
-    assert!(matches!(reader.flush().unwrap_err(), MaintenanceError::ReadOnly { .. }));
+    assert!(matches!(
+        reader.flush().unwrap_err(),
+        MaintenanceError::ReadOnly { .. }
+    ));
 }
 
 #[test]
@@ -280,7 +368,12 @@ fn after_a_write_that_failed_half_way_nothing_more_is_written() {
     let (_dir, storage) = temporary();
     storage.inner.poison.set(StatusCode::IoError).unwrap();
     let error = storage.put("a", b"1", b"").unwrap_err();
-    assert_eq!(error, WriteError::Poisoned { code: StatusCode::IoError });
+    assert_eq!(
+        error,
+        WriteError::Poisoned {
+            code: StatusCode::IoError
+        }
+    );
     assert_eq!(storage.get("a", b"1").unwrap(), None);
 }
 
@@ -288,12 +381,19 @@ fn after_a_write_that_failed_half_way_nothing_more_is_written() {
 fn server_address_follows_its_option() {
     let dir = tempfile::tempdir().unwrap();
     let with = |address| {
-        let storage = Storage::open(dir.path(), StorageOptions::new().server_address(address)).unwrap();
+        let storage =
+            Storage::open(dir.path(), StorageOptions::new().server_address(address)).unwrap();
         storage.server_address().map(str::to_owned)
     };
-    assert_eq!(with(ServerAddress::Path), Some(dir.path().display().to_string()));
+    assert_eq!(
+        with(ServerAddress::Path),
+        Some(dir.path().display().to_string())
+    );
     assert_eq!(with(ServerAddress::Omit), None);
-    assert_eq!(with(ServerAddress::Custom("shelf-3".into())), Some("shelf-3".into()));
+    assert_eq!(
+        with(ServerAddress::Custom("shelf-3".into())),
+        Some("shelf-3".into())
+    );
 }
 
 #[test]
@@ -306,7 +406,10 @@ fn debug_output_holds_no_data() {
 }
 
 fn files_ending_in(dir: &Path, end: &str) -> Vec<PathBuf> {
-    let mut paths: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     paths.retain(|path| path.to_string_lossy().ends_with(end));
     paths.sort();
     paths
@@ -324,7 +427,10 @@ enum Action {
 }
 
 fn keys() -> impl Strategy<Value = Vec<u8>> {
-    prop::collection::vec(prop_oneof![Just(0_u8), Just(1), Just(b'a'), Just(0xff)], 0..4)
+    prop::collection::vec(
+        prop_oneof![Just(0_u8), Just(1), Just(b'a'), Just(0xff)],
+        0..4,
+    )
 }
 
 fn actions() -> impl Strategy<Value = Action> {

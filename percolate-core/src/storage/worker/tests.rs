@@ -18,8 +18,15 @@ fn worker(options: WorkerOptions) -> BackgroundWorker {
 }
 
 fn test<T>(body: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), body).await.expect("it should not hang") })
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(20), body)
+            .await
+            .expect("it should not hang")
+    })
 }
 
 fn succeed(_: u32) -> TaskFuture {
@@ -32,16 +39,27 @@ fn forever(_: u32) -> TaskFuture {
 
 #[test]
 fn a_worker_needs_a_runtime() {
-    assert_eq!(BackgroundWorker::new(Nothing, WorkerOptions::new()).unwrap_err(), SubmitError::NoRuntime);
+    assert_eq!(
+        BackgroundWorker::new(Nothing, WorkerOptions::new()).unwrap_err(),
+        SubmitError::NoRuntime
+    );
 }
 
 #[test]
 fn jobs_are_done_and_counted() {
     test(async {
         let worker = worker(WorkerOptions::new());
-        let handles: Vec<_> = (0..10).map(|_| worker.submit_job(succeed).unwrap()).collect();
+        let handles: Vec<_> = (0..10)
+            .map(|_| worker.submit_job(succeed).unwrap())
+            .collect();
         worker.wait_idle().await;
-        assert_eq!(worker.status(), WorkerStatus { succeeded: 10, ..WorkerStatus::default() });
+        assert_eq!(
+            worker.status(),
+            WorkerStatus {
+                succeeded: 10,
+                ..WorkerStatus::default()
+            }
+        );
         for handle in handles {
             handle.await.unwrap();
         }
@@ -63,7 +81,10 @@ fn a_full_queue_refuses_and_counts_and_waiting_finds_room() {
             tokio::task::yield_now().await;
         }
         let second = worker.submit_job(succeed).unwrap();
-        assert_eq!(worker.submit_job(succeed).unwrap_err(), SubmitError::Full { capacity: 1 });
+        assert_eq!(
+            worker.submit_job(succeed).unwrap_err(),
+            SubmitError::Full { capacity: 1 }
+        );
         assert_eq!(worker.status().refused, 1);
         let (waited, ()) = tokio::join!(worker.submit_and_wait(Task::FlushWal), async {
             tokio::task::yield_now().await;
@@ -83,13 +104,34 @@ fn a_failing_job_is_tried_again_and_told_its_attempt() {
         let seen = Arc::clone(&attempts);
         let second_time = worker.submit_job(move |attempt| {
             seen.fetch_add(attempt, Ordering::Relaxed);
-            Box::pin(async move { if attempt == 2 { Ok(()) } else { Err("not yet".into()) } })
+            Box::pin(async move {
+                if attempt == 2 {
+                    Ok(())
+                } else {
+                    Err("not yet".into())
+                }
+            })
         });
         second_time.unwrap().await.unwrap();
         assert_eq!(attempts.load(Ordering::Relaxed), 3);
-        let error = worker.submit_job(|_| Box::pin(async { Err("never".into()) })).unwrap().await.unwrap_err();
-        assert!(matches!(error, JobError::Failed { attempts: 3, .. }), "{error:?}");
-        assert_eq!(worker.status(), WorkerStatus { succeeded: 1, failed: 1, retried: 3, ..WorkerStatus::default() });
+        let error = worker
+            .submit_job(|_| Box::pin(async { Err("never".into()) }))
+            .unwrap()
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, JobError::Failed { attempts: 3, .. }),
+            "{error:?}"
+        );
+        assert_eq!(
+            worker.status(),
+            WorkerStatus {
+                succeeded: 1,
+                failed: 1,
+                retried: 3,
+                ..WorkerStatus::default()
+            }
+        );
     });
 }
 
@@ -97,7 +139,9 @@ fn a_failing_job_is_tried_again_and_told_its_attempt() {
 fn a_panic_fails_its_job_and_no_other() {
     test(async {
         let worker = worker(WorkerOptions::new().workers(1));
-        let panicking = worker.submit_job(|_| Box::pin(async { panic!("on purpose") })).unwrap();
+        let panicking = worker
+            .submit_job(|_| Box::pin(async { panic!("on purpose") }))
+            .unwrap();
         let after = worker.submit_job(succeed).unwrap();
         assert!(matches!(panicking.await.unwrap_err(), JobError::Panicked));
         after.await.unwrap();
@@ -109,9 +153,17 @@ fn a_panic_fails_its_job_and_no_other() {
 fn shutting_down_finishes_what_was_handed_in() {
     test(async {
         let worker = worker(WorkerOptions::new().workers(2));
-        let handles: Vec<_> = (0..20).map(|_| worker.submit_job(succeed).unwrap()).collect();
+        let handles: Vec<_> = (0..20)
+            .map(|_| worker.submit_job(succeed).unwrap())
+            .collect();
         let drained = worker.shutdown(Duration::from_secs(10)).await;
-        assert_eq!(drained, Drained { finished: 20, abandoned: 0 });
+        assert_eq!(
+            drained,
+            Drained {
+                finished: 20,
+                abandoned: 0
+            }
+        );
         for handle in handles {
             handle.await.unwrap();
         }
@@ -125,7 +177,13 @@ fn what_is_not_done_by_the_deadline_is_abandoned() {
         let stuck = worker.submit_job(forever).unwrap();
         let queued = worker.submit_job(succeed).unwrap();
         let drained = worker.shutdown(Duration::from_millis(20)).await;
-        assert_eq!(drained, Drained { finished: 0, abandoned: 2 });
+        assert_eq!(
+            drained,
+            Drained {
+                finished: 0,
+                abandoned: 2
+            }
+        );
         assert!(matches!(stuck.await.unwrap_err(), JobError::Abandoned));
         assert!(matches!(queued.await.unwrap_err(), JobError::Abandoned));
     });
@@ -133,7 +191,11 @@ fn what_is_not_done_by_the_deadline_is_abandoned() {
 
 #[test]
 fn a_job_that_blocks_does_not_hold_up_the_deadline() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let (open, gate) = std::sync::mpsc::channel::<()>();
     let gate = Mutex::new(gate);
     runtime.block_on(async {
@@ -147,7 +209,13 @@ fn a_job_that_blocks_does_not_hold_up_the_deadline() {
             tokio::task::yield_now().await;
         }
         let drained = worker.shutdown(Duration::from_millis(10)).await;
-        assert_eq!(drained, Drained { finished: 0, abandoned: 1 });
+        assert_eq!(
+            drained,
+            Drained {
+                finished: 0,
+                abandoned: 1
+            }
+        );
         // Still blocked, or this would never be sent.
         open.send(()).unwrap();
         assert!(!matches!(blocking.await, Err(JobError::Submit(_))));

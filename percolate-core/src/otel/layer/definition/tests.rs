@@ -71,21 +71,46 @@ fn shop() -> Registry {
 }
 
 fn error(text: &str) -> String {
-    let error = ConventionLayer::builder().registry_str("shop.yaml", text).expect_err("it is no registry");
+    let error = ConventionLayer::builder()
+        .registry_str("shop.yaml", text)
+        .expect_err("it is no registry");
     error.to_string()
 }
 
 #[test]
 fn a_registry_defines_attributes_spans_and_metrics() {
     let registry = shop();
-    assert_eq!(registry.attribute("shop.order.items").map(|known| known.value_type), Some(ValueType::Int));
-    assert_eq!(registry.attribute("shop.order.state").map(|known| known.members.len()), Some(2));
+    assert_eq!(
+        registry
+            .attribute("shop.order.items")
+            .map(|known| known.value_type),
+        Some(ValueType::Int)
+    );
+    assert_eq!(
+        registry
+            .attribute("shop.order.state")
+            .map(|known| known.members.len()),
+        Some(2)
+    );
     assert!(registry.attribute("shop.label.colour").is_some());
-    assert_eq!(registry.deprecated.get("shop.order.number").map(AsRef::as_ref), Some("shop.order.id"));
+    assert_eq!(
+        registry
+            .deprecated
+            .get("shop.order.number")
+            .map(AsRef::as_ref),
+        Some("shop.order.id")
+    );
     assert!(registry.owns("shop.anything"));
     assert_eq!(registry.metrics["shop.order.value"].unit, "EUR");
     let span = registry.spans.last().expect("the registry has a span");
-    assert_eq!((span.name.as_ref(), span.kind.as_ref(), span.attributes.len()), ("shop.order.place", "producer", 4));
+    assert_eq!(
+        (
+            span.name.as_ref(),
+            span.kind.as_ref(),
+            span.attributes.len()
+        ),
+        ("shop.order.place", "producer", 4)
+    );
     assert_eq!(span.attributes[0].want, Want::Required);
     assert!(span.attributes[0].at_start);
 }
@@ -93,9 +118,19 @@ fn a_registry_defines_attributes_spans_and_metrics() {
 #[test]
 fn spans_of_a_registry_are_claimed_by_its_own_attributes() {
     let registry = shop();
-    let claim = |fields: &[&str]| registry.claim("app", fields).map(|index| registry.spans[index].name.to_string());
-    assert_eq!(claim(&["shop.order.id"]).as_deref(), Some("shop.order.place"));
-    assert_eq!(claim(&["shop.order.items"]).as_deref(), Some("shop.order.place"));
+    let claim = |fields: &[&str]| {
+        registry
+            .claim("app", fields)
+            .map(|index| registry.spans[index].name.to_string())
+    };
+    assert_eq!(
+        claim(&["shop.order.id"]).as_deref(),
+        Some("shop.order.place")
+    );
+    assert_eq!(
+        claim(&["shop.order.items"]).as_deref(),
+        Some("shop.order.place")
+    );
     assert_eq!(claim(&["http.route"]), None);
     assert_eq!(claim(&["shop.label.colour"]), None);
 }
@@ -103,7 +138,10 @@ fn spans_of_a_registry_are_claimed_by_its_own_attributes() {
 #[test]
 fn spans_of_a_registry_are_checked() {
     use tracing_subscriber::layer::SubscriberExt as _;
-    let conventions = ConventionLayer::builder().registry_str("shop.yaml", SHOP).expect("it is a registry").build();
+    let conventions = ConventionLayer::builder()
+        .registry_str("shop.yaml", SHOP)
+        .expect("it is a registry")
+        .build();
     let subscriber = tracing_subscriber::registry().with(conventions.layer());
     tracing::subscriber::with_default(subscriber, || {
         drop(tracing::info_span!(
@@ -153,59 +191,125 @@ fn names_of_a_registry_are_known_on_database_spans_too() {
 #[test]
 fn mistakes_name_file_and_line() {
     for (text, expected) in [
-        ("attributes: []", "shop.yaml:1: the format is not said; expected `file_format: definition/2`"),
-        ("file_format: definition/1", "shop.yaml:1: this format is not read; expected `file_format: definition/2`"),
+        (
+            "attributes: []",
+            "shop.yaml:1: the format is not said; expected `file_format: definition/2`",
+        ),
+        (
+            "file_format: definition/1",
+            "shop.yaml:1: this format is not read; expected `file_format: definition/2`",
+        ),
         (
             "groups: []",
             "shop.yaml:1: `groups` belong to the older format; write `file_format: definition/2` and its keys",
         ),
-        ("file_format: definition/2\nmetric: []", "shop.yaml:2: unknown key `metric` of a registry file"),
-        ("file_format: definition/2\nspans: 3", "shop.yaml:2: `spans` has to be a list"),
-        ("file_format: definition/2\nspans: ]", "shop.yaml:2: this is not YAML"),
+        (
+            "file_format: definition/2\nmetric: []",
+            "shop.yaml:2: unknown key `metric` of a registry file",
+        ),
+        (
+            "file_format: definition/2\nspans: 3",
+            "shop.yaml:2: `spans` has to be a list",
+        ),
+        (
+            "file_format: definition/2\nspans: ]",
+            "shop.yaml:2: this is not YAML",
+        ),
     ] {
         assert!(error(text).starts_with(expected), "{}", error(text));
     }
-    let attribute = |lines: &str| error(&format!("file_format: definition/2\nattributes:\n{lines}"));
+    let attribute =
+        |lines: &str| error(&format!("file_format: definition/2\nattributes:\n{lines}"));
     for (lines, expected) in [
-        ("  - key: shop.x\n    typ: int\n", "shop.yaml:4: unknown key `typ` of an attribute"),
-        ("  - key: shop.x\n    type: u64\n    stability: stable\n    brief: b\n", "shop.yaml:4: `u64` is no type"),
-        ("  - key: shop.x\n    type: int\n    stability: new\n", "shop.yaml:5: `new` is no stability"),
-        ("  - key: shop.x\n    type: int\n    stability: stable\n", "shop.yaml:3: an attribute has no `brief`"),
-        ("  - key: ShopX\n    type: int\n", "shop.yaml:3: `ShopX` is no attribute name"),
-        ("  - key: db.namespace\n    type: int\n", "shop.yaml:3: `db.namespace` is defined already"),
+        (
+            "  - key: shop.x\n    typ: int\n",
+            "shop.yaml:4: unknown key `typ` of an attribute",
+        ),
+        (
+            "  - key: shop.x\n    type: u64\n    stability: stable\n    brief: b\n",
+            "shop.yaml:4: `u64` is no type",
+        ),
+        (
+            "  - key: shop.x\n    type: int\n    stability: new\n",
+            "shop.yaml:5: `new` is no stability",
+        ),
+        (
+            "  - key: shop.x\n    type: int\n    stability: stable\n",
+            "shop.yaml:3: an attribute has no `brief`",
+        ),
+        (
+            "  - key: ShopX\n    type: int\n",
+            "shop.yaml:3: `ShopX` is no attribute name",
+        ),
+        (
+            "  - key: db.namespace\n    type: int\n",
+            "shop.yaml:3: `db.namespace` is defined already",
+        ),
     ] {
-        assert!(attribute(lines).starts_with(expected), "{}", attribute(lines));
+        assert!(
+            attribute(lines).starts_with(expected),
+            "{}",
+            attribute(lines)
+        );
     }
     let hint = attribute("  - key: shop.x\n    typ: int\n");
     assert!(hint.ends_with("(did you mean `type`?)"), "{hint}");
     let reference = error(&SHOP.replace("- ref: shop.order.items", "- ref: shop.order.item"));
     assert!(
-        reference.contains("the attribute `shop.order.item` is not defined (did you mean `shop.order.items`?)"),
+        reference.contains(
+            "the attribute `shop.order.item` is not defined (did you mean `shop.order.items`?)"
+        ),
         "{reference}"
     );
-    let level = error(&SHOP.replace("requirement_level: recommended", "requirement_level: wanted"));
-    assert!(level.contains("`wanted` is no requirement level"), "{level}");
+    let level = error(&SHOP.replace(
+        "requirement_level: recommended",
+        "requirement_level: wanted",
+    ));
+    assert!(
+        level.contains("`wanted` is no requirement level"),
+        "{level}"
+    );
 }
 
 #[test]
 fn a_folder_is_read_as_one_registry() {
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let empty = ConventionLayer::builder().registry(folder.path()).expect_err("it is empty");
+    let empty = ConventionLayer::builder()
+        .registry(folder.path())
+        .expect_err("it is empty");
     assert!(matches!(empty, RegistryError::Empty { .. }));
-    let (attributes, spans) = SHOP.split_at(SHOP.find("attribute_groups:").expect("there are groups"));
-    fs::write(folder.path().join("a.yaml"), format!("file_format: definition/2\n{spans}")).expect("it is written");
+    let (attributes, spans) =
+        SHOP.split_at(SHOP.find("attribute_groups:").expect("there are groups"));
+    fs::write(
+        folder.path().join("a.yaml"),
+        format!("file_format: definition/2\n{spans}"),
+    )
+    .expect("it is written");
     fs::write(folder.path().join("b.yaml"), attributes).expect("it is written");
-    fs::write(folder.path().join("manifest.yaml"), "description: no registry file").expect("it is written");
-    let builder = ConventionLayer::builder().registry(folder.path()).expect("the files belong together");
+    fs::write(
+        folder.path().join("manifest.yaml"),
+        "description: no registry file",
+    )
+    .expect("it is written");
+    let builder = ConventionLayer::builder()
+        .registry(folder.path())
+        .expect("the files belong together");
     assert_eq!(builder.registry.spans.len(), 3);
-    let missing = ConventionLayer::builder().registry(folder.path().join("c.yaml")).expect_err("it is missing");
-    assert!(missing.to_string().starts_with("cannot read the registry "), "{missing}");
+    let missing = ConventionLayer::builder()
+        .registry(folder.path().join("c.yaml"))
+        .expect_err("it is missing");
+    assert!(
+        missing.to_string().starts_with("cannot read the registry "),
+        "{missing}"
+    );
 }
 
 /// percolate's own registry, read as a user's: on top of the official names alone.
 fn own() -> Registry {
     let mut registry = Registry::builtin();
-    let official = |key: &str| names::attribute(key).is_some_and(|known| known.source == Source::OpenTelemetry);
+    let official = |key: &str| {
+        names::attribute(key).is_some_and(|known| known.source == Source::OpenTelemetry)
+    };
     registry.attributes.retain(|key, _| official(key));
     registry.metrics.retain(|name, _| {
         names::METRICS
@@ -215,13 +319,20 @@ fn own() -> Registry {
     });
     registry.spans.clear();
     let text = include_str!("../../../../semconv/percolate.yaml").to_owned();
-    read(&[("percolate.yaml".to_owned(), text)], &mut registry).expect("percolate's registry is one");
+    read(&[("percolate.yaml".to_owned(), text)], &mut registry)
+        .expect("percolate's registry is one");
     registry
 }
 
 fn same_uses(ours: &[names::AttributeUse], theirs: &[Use], what: &str) {
-    let ours: Vec<(&str, Want, bool)> = ours.iter().map(|used| (used.key, used.level.into(), used.at_start)).collect();
-    let theirs: Vec<(&str, Want, bool)> = theirs.iter().map(|used| (&*used.key, used.want, used.at_start)).collect();
+    let ours: Vec<(&str, Want, bool)> = ours
+        .iter()
+        .map(|used| (used.key, used.level.into(), used.at_start))
+        .collect();
+    let theirs: Vec<(&str, Want, bool)> = theirs
+        .iter()
+        .map(|used| (&*used.key, used.want, used.at_start))
+        .collect();
     assert_eq!(ours, theirs, "{what}");
 }
 
@@ -239,47 +350,78 @@ fn the_registry_on_file_says_what_the_table_says() {
         assert_eq!(attribute.members, theirs.members, "{key}");
         assert_eq!(attribute.stability, theirs.stability, "{key}");
     }
-    let job = own.spans.iter().find(|span| span.name == names::JOB_SPAN.span_type).expect("jobs are defined");
+    let job = own
+        .spans
+        .iter()
+        .find(|span| span.name == names::JOB_SPAN.span_type)
+        .expect("jobs are defined");
     assert_eq!(job.kind, names::JOB_SPAN.kind);
     same_uses(names::JOB_SPAN.attributes, &job.attributes, "job.run");
     for metric in names::METRICS {
-        let theirs = own.metrics.get(metric.name).unwrap_or_else(|| panic!("{} is not on file", metric.name));
+        let theirs = own
+            .metrics
+            .get(metric.name)
+            .unwrap_or_else(|| panic!("{} is not on file", metric.name));
         assert_eq!(
             (metric.instrument, metric.unit, metric.stability),
             (&*theirs.instrument, &*theirs.unit, theirs.stability)
         );
         same_uses(metric.attributes, &theirs.attributes, metric.name);
     }
-    assert_eq!(own.metrics.len(), builtin.metrics.len(), "no metric more on file");
+    assert_eq!(
+        own.metrics.len(),
+        builtin.metrics.len(),
+        "no metric more on file"
+    );
 }
 
 #[test]
 fn briefs_and_conditions_on_file_are_those_of_the_table() {
     let text = include_str!("../../../../semconv/percolate.yaml");
     let has = |line: &str| text.lines().any(|known| known.trim() == line);
-    let has_brief = |brief: &str| has(&format!("brief: {brief}")) || has(&format!("brief: \"{brief}\""));
-    for attribute in names::ATTRIBUTES.iter().filter(|attribute| attribute.source == Source::Percolate) {
+    let has_brief =
+        |brief: &str| has(&format!("brief: {brief}")) || has(&format!("brief: \"{brief}\""));
+    for attribute in names::ATTRIBUTES
+        .iter()
+        .filter(|attribute| attribute.source == Source::Percolate)
+    {
         assert!(has_brief(attribute.brief), "{}", attribute.key);
     }
-    for metric in names::METRICS.iter().filter(|metric| metric.source == Source::Percolate) {
+    for metric in names::METRICS
+        .iter()
+        .filter(|metric| metric.source == Source::Percolate)
+    {
         assert!(has_brief(metric.brief), "{}", metric.name);
     }
     assert!(has(&format!("note: \"{}\"", names::JOB_SPAN.name)));
     for used in names::JOB_SPAN.attributes {
         if let RequirementLevel::ConditionallyRequired(condition) = used.level {
-            assert!(has(&format!("conditionally_required: {condition}")), "{}", used.key);
+            assert!(
+                has(&format!("conditionally_required: {condition}")),
+                "{}",
+                used.key
+            );
         }
     }
 }
 
 #[test]
 fn names_that_the_macros_spell_are_in_the_table() {
-    let vocabulary = concat!(env!("CARGO_MANIFEST_DIR"), "/../percolate-macros/src/vocabulary.rs");
+    let vocabulary = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../percolate-macros/src/vocabulary.rs"
+    );
     let text = fs::read_to_string(vocabulary).expect("the macros stand beside this crate");
-    let attributes = text.split_once("db.system.name").map_or("", |(_, rest)| rest);
+    let attributes = text
+        .split_once("db.system.name")
+        .map_or("", |(_, rest)| rest);
     let spelt = attributes
         .split('"')
-        .filter(|literal| ["db.", "job.", "error.", "server."].iter().any(|namespace| literal.starts_with(namespace)))
+        .filter(|literal| {
+            ["db.", "job.", "error.", "server."]
+                .iter()
+                .any(|namespace| literal.starts_with(namespace))
+        })
         .filter(|literal| is_well_formed(literal));
     let mut count = 0;
     for literal in spelt {

@@ -47,7 +47,14 @@ fn value(value: &Value) -> String {
     match value {
         Value::String(text) => word(text.as_str()),
         Value::Array(Array::String(texts)) => {
-            format!("[{}]", texts.iter().map(|text| word(text.as_str())).collect::<Vec<_>>().join(", "))
+            format!(
+                "[{}]",
+                texts
+                    .iter()
+                    .map(|text| word(text.as_str()))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )
         }
         other => other.to_string(),
     }
@@ -57,8 +64,13 @@ fn word(text: &str) -> String {
     const LONGEST: usize = 120;
     let shown: String = text.chars().take(LONGEST).collect();
     let cut = if shown.len() < text.len() { "…" } else { "" };
-    let plain = !shown.is_empty() && !shown.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"');
-    if plain { format!("{shown}{cut}") } else { format!("{shown:?}{cut}") }
+    let plain = !shown.is_empty()
+        && !shown.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"');
+    if plain {
+        format!("{shown}{cut}")
+    } else {
+        format!("{shown:?}{cut}")
+    }
 }
 
 #[cfg(test)]
@@ -68,7 +80,12 @@ mod tests {
     #[test]
     fn durations_keep_three_digits_and_a_fitting_unit() {
         let shown = [4.12e-7, 9.1e-6, 1.234e-3, 0.099_99, 0.1234, 1.0, 75.0].map(seconds);
-        assert_eq!(shown, ["412 ns", "9.10 µs", "1.23 ms", "100 ms", "123 ms", "1.00 s", "75.0 s"]);
+        assert_eq!(
+            shown,
+            [
+                "412 ns", "9.10 µs", "1.23 ms", "100 ms", "123 ms", "1.00 s", "75.0 s"
+            ]
+        );
     }
 
     #[test]
@@ -90,6 +107,9 @@ mod tests {
 
     #[test]
     fn large_counts_are_grouped() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1 000", "1 234 567"]);
+        assert_eq!(
+            [0, 999, 1000, 1_234_567].map(count),
+            ["0", "999", "1 000", "1 234 567"]
+        );
     }
 }

@@ -10,7 +10,9 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::metrics::Temporality;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, ExponentialHistogramDataPoint, Metric, MetricData};
+use opentelemetry_sdk::metrics::data::{
+    AggregatedMetrics, ExponentialHistogramDataPoint, Metric, MetricData,
+};
 use opentelemetry_sdk::metrics::data::{HistogramDataPoint, ResourceMetrics, ScopeMetrics};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 
@@ -28,7 +30,11 @@ pub(crate) struct ConsoleMetrics {
 
 impl ConsoleMetrics {
     pub(crate) fn new(writer: ConsoleWriter, counters: Arc<Counters>) -> Self {
-        Self { writer, counters, printed: Mutex::default() }
+        Self {
+            writer,
+            counters,
+            printed: Mutex::default(),
+        }
     }
 }
 
@@ -40,8 +46,11 @@ impl PushMetricExporter for ConsoleMetrics {
             return Ok(());
         }
         if !self.writer.write(&text) {
-            self.counters.failed(1, "the console's writer failed".to_owned());
-            return Err(OTelSdkError::InternalFailure("the console's writer failed".to_owned()));
+            self.counters
+                .failed(1, "the console's writer failed".to_owned());
+            return Err(OTelSdkError::InternalFailure(
+                "the console's writer failed".to_owned(),
+            ));
         }
         Counters::add(&self.counters.exported, 1);
         *printed = text;
@@ -92,8 +101,13 @@ fn render(metrics: &ResourceMetrics) -> String {
 /// What the pipeline says about itself is worth a line only when something was lost.
 fn is_quiet(line: &str) -> bool {
     let of_sdk = line.starts_with("otel.sdk.");
-    let is_loss = line.starts_with(names::METRIC_SPANS_DROPPED) || (of_sdk && line.contains(names::ERROR_TYPE));
-    if is_loss { line.contains(" = 0 ") } else { of_sdk }
+    let is_loss = line.starts_with(names::METRIC_SPANS_DROPPED)
+        || (of_sdk && line.contains(names::ERROR_TYPE));
+    if is_loss {
+        line.contains(" = 0 ")
+    } else {
+        of_sdk
+    }
 }
 
 /// Rows by operation and collection, whatever other attributes split them. Series without a measurement, which exist
@@ -111,14 +125,20 @@ struct Row {
 
 impl Table {
     fn add(&mut self, metric: &Metric, first: &'static str, second: &'static str) {
-        let AggregatedMetrics::F64(data) = metric.data() else { return };
+        let AggregatedMetrics::F64(data) = metric.data() else {
+            return;
+        };
         match data {
             MetricData::Histogram(histogram) => {
                 for point in histogram.data_points().filter(|point| point.count() > 0) {
                     let attributes: Vec<_> = point.attributes().collect();
                     let row = self.row(&attributes, first, second);
                     row.count += point.count();
-                    row.errors += if is_failed(&attributes) { point.count() } else { 0 };
+                    row.errors += if is_failed(&attributes) {
+                        point.count()
+                    } else {
+                        0
+                    };
                     row.spread.add_explicit(point);
                 }
             }
@@ -127,7 +147,11 @@ impl Table {
                     let attributes: Vec<_> = point.attributes().collect();
                     let row = self.row(&attributes, first, second);
                     row.count += point.count() as u64;
-                    row.errors += if is_failed(&attributes) { point.count() as u64 } else { 0 };
+                    row.errors += if is_failed(&attributes) {
+                        point.count() as u64
+                    } else {
+                        0
+                    };
                     row.spread.add_exponential(point);
                 }
             }
@@ -136,18 +160,27 @@ impl Table {
     }
 
     fn add_rows(&mut self, metric: &Metric) {
-        let AggregatedMetrics::U64(MetricData::Histogram(histogram)) = metric.data() else { return };
+        let AggregatedMetrics::U64(MetricData::Histogram(histogram)) = metric.data() else {
+            return;
+        };
         for point in histogram.data_points().filter(|point| point.count() > 0) {
             let attributes: Vec<_> = point.attributes().collect();
-            let row = self.row(&attributes, names::DB_OPERATION_NAME, names::DB_COLLECTION_NAME);
+            let row = self.row(
+                &attributes,
+                names::DB_OPERATION_NAME,
+                names::DB_COLLECTION_NAME,
+            );
             *row.rows.get_or_insert_default() += point.sum();
         }
     }
 
     fn row(&mut self, attributes: &[&KeyValue], first: &str, second: &str) -> &mut Row {
         let of = |key: &str| text_of(attributes, key);
-        let second = of(second).or_else(|| of("otel.metric.overflow").map(|_| "(overflow)".to_owned()));
-        self.0.entry((of(first).unwrap_or_default(), second.unwrap_or_default())).or_default()
+        let second =
+            of(second).or_else(|| of("otel.metric.overflow").map(|_| "(overflow)".to_owned()));
+        self.0
+            .entry((of(first).unwrap_or_default(), second.unwrap_or_default()))
+            .or_default()
     }
 
     fn render(&self, heads: [&str; 2]) -> String {
@@ -156,12 +189,25 @@ impl Table {
         }
         let knows_rows = self.0.values().any(|row| row.rows.is_some());
         let rows = if knows_rows { "rows" } else { "" };
-        let mut lines = vec![[heads[0], heads[1], "count", "p50", "p99", "errors", rows].map(str::to_owned)];
+        let mut lines =
+            vec![[heads[0], heads[1], "count", "p50", "p99", "errors", rows].map(str::to_owned)];
         for ((first, second), row) in &self.0 {
-            let quantile = |q| row.spread.quantile(q).map_or_else(|| "-".to_owned(), format::seconds);
+            let quantile = |q| {
+                row.spread
+                    .quantile(q)
+                    .map_or_else(|| "-".to_owned(), format::seconds)
+            };
             let (count, errors) = (format::count(row.count), format::count(row.errors));
             let rows = row.rows.map(format::count).unwrap_or_default();
-            lines.push([first.clone(), second.clone(), count, quantile(0.5), quantile(0.99), errors, rows]);
+            lines.push([
+                first.clone(),
+                second.clone(),
+                count,
+                quantile(0.5),
+                quantile(0.99),
+                errors,
+                rows,
+            ]);
         }
         aligned(&lines)
     }
@@ -179,7 +225,11 @@ fn aligned(lines: &[[String; 7]]) -> String {
     for line in lines {
         let mut row = String::new();
         for (column, (cell, width)) in line.iter().zip(widths).enumerate() {
-            _ = if column < 2 { write!(row, "{cell:<width$}  ") } else { write!(row, "{cell:>width$}  ") };
+            _ = if column < 2 {
+                write!(row, "{cell:<width$}  ")
+            } else {
+                write!(row, "{cell:>width$}  ")
+            };
         }
         text.push_str(row.trim_end());
         text.push('\n');
@@ -189,11 +239,16 @@ fn aligned(lines: &[[String; 7]]) -> String {
 }
 
 fn text_of(attributes: &[&KeyValue], key: &str) -> Option<String> {
-    attributes.iter().find(|attribute| attribute.key.as_str() == key).map(|attribute| attribute.value.to_string())
+    attributes
+        .iter()
+        .find(|attribute| attribute.key.as_str() == key)
+        .map(|attribute| attribute.value.to_string())
 }
 
 fn is_failed(attributes: &[&KeyValue]) -> bool {
-    attributes.iter().any(|attribute| attribute.key.as_str() == names::ERROR_TYPE)
+    attributes
+        .iter()
+        .any(|attribute| attribute.key.as_str() == names::ERROR_TYPE)
 }
 
 /// How many measurements lie up to which bound, merged over points, and the extremes.
@@ -208,9 +263,21 @@ struct Spread {
 impl Spread {
     fn add_explicit(&mut self, point: &HistogramDataPoint<f64>) {
         let bounds: Vec<f64> = point.bounds().collect();
-        for (index, count) in point.bucket_counts().enumerate().filter(|(_, count)| *count > 0) {
-            let lower = index.checked_sub(1).and_then(|below| bounds.get(below)).copied().unwrap_or(0.0);
-            self.buckets.push((lower, bounds.get(index).copied().unwrap_or(f64::INFINITY), count));
+        for (index, count) in point
+            .bucket_counts()
+            .enumerate()
+            .filter(|(_, count)| *count > 0)
+        {
+            let lower = index
+                .checked_sub(1)
+                .and_then(|below| bounds.get(below))
+                .copied()
+                .unwrap_or(0.0);
+            self.buckets.push((
+                lower,
+                bounds.get(index).copied().unwrap_or(f64::INFINITY),
+                count,
+            ));
         }
         self.add_extremes(point.min(), point.max());
     }
@@ -218,8 +285,12 @@ impl Spread {
     fn add_exponential(&mut self, point: &ExponentialHistogramDataPoint<f64>) {
         let base = 2_f64.powf(2_f64.powi(-i32::from(point.scale())));
         let offset = point.positive_bucket().offset();
-        for (index, count) in (offset..).zip(point.positive_bucket().counts()).filter(|(_, count)| *count > 0) {
-            self.buckets.push((base.powi(index), base.powi(index.saturating_add(1)), count));
+        for (index, count) in (offset..)
+            .zip(point.positive_bucket().counts())
+            .filter(|(_, count)| *count > 0)
+        {
+            self.buckets
+                .push((base.powi(index), base.powi(index.saturating_add(1)), count));
         }
         if point.zero_count() > 0 {
             self.buckets.push((0.0, 0.0, point.zero_count()));
@@ -233,7 +304,10 @@ impl Spread {
     }
 
     /// The quantile by linear interpolation inside its bucket, never outside what was measured.
-    #[expect(clippy::cast_precision_loss, reason = "a quantile read from buckets is an estimate anyway")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a quantile read from buckets is an estimate anyway"
+    )]
     fn quantile(&self, q: f64) -> Option<f64> {
         let mut buckets = self.buckets.clone();
         buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -265,23 +339,41 @@ fn values(metric: &Metric) -> Vec<String> {
 
 fn points<T: Copy + std::fmt::Display>(metric: &Metric, data: &MetricData<T>) -> Vec<String> {
     let line = |attributes: Vec<String>, value: String| {
-        let labels = if attributes.is_empty() { String::new() } else { format!("{{{}}}", attributes.join(", ")) };
-        format!("{}{labels} = {value} {}", metric.name(), metric.unit()).trim_end().to_owned()
+        let labels = if attributes.is_empty() {
+            String::new()
+        } else {
+            format!("{{{}}}", attributes.join(", "))
+        };
+        format!("{}{labels} = {value} {}", metric.name(), metric.unit())
+            .trim_end()
+            .to_owned()
     };
     match data {
-        MetricData::Gauge(gauge) => {
-            gauge.data_points().map(|p| line(labels(p.attributes()), p.value().to_string())).collect()
-        }
-        MetricData::Sum(sum) => {
-            sum.data_points().map(|p| line(labels(p.attributes()), p.value().to_string())).collect()
-        }
+        MetricData::Gauge(gauge) => gauge
+            .data_points()
+            .map(|p| line(labels(p.attributes()), p.value().to_string()))
+            .collect(),
+        MetricData::Sum(sum) => sum
+            .data_points()
+            .map(|p| line(labels(p.attributes()), p.value().to_string()))
+            .collect(),
         MetricData::Histogram(histogram) => histogram
             .data_points()
-            .map(|p| line(labels(p.attributes()), format!("{} in {}", p.sum(), format::count(p.count()))))
+            .map(|p| {
+                line(
+                    labels(p.attributes()),
+                    format!("{} in {}", p.sum(), format::count(p.count())),
+                )
+            })
             .collect(),
         MetricData::ExponentialHistogram(histogram) => histogram
             .data_points()
-            .map(|p| line(labels(p.attributes()), format!("{} in {}", p.sum(), format::count(p.count() as u64))))
+            .map(|p| {
+                line(
+                    labels(p.attributes()),
+                    format!("{} in {}", p.sum(), format::count(p.count() as u64)),
+                )
+            })
             .collect(),
     }
 }
@@ -295,7 +387,11 @@ mod tests {
     use super::*;
 
     fn spread(buckets: &[(f64, f64, u64)], min: f64, max: f64) -> Spread {
-        Spread { buckets: buckets.to_vec(), min: Some(min), max: Some(max) }
+        Spread {
+            buckets: buckets.to_vec(),
+            min: Some(min),
+            max: Some(max),
+        }
     }
 
     #[test]

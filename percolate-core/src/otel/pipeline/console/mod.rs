@@ -24,7 +24,10 @@ impl ConsoleWriter {
     /// Writes one block; `false` if it could not be written.
     pub(super) fn write(&self, block: &str) -> bool {
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.write_all(block.as_bytes()).and_then(|()| writer.flush()).is_ok()
+        writer
+            .write_all(block.as_bytes())
+            .and_then(|()| writer.flush())
+            .is_ok()
     }
 }
 

@@ -58,12 +58,20 @@ impl ConsoleSpans {
         incomplete_after: Duration,
         counters: Arc<Counters>,
     ) -> Result<Self, TelemetryError> {
-        let shared = Arc::new(Shared { writer, incomplete_after, counters, traces: Mutex::default() });
+        let shared = Arc::new(Shared {
+            writer,
+            incomplete_after,
+            counters,
+            traces: Mutex::default(),
+        });
         let weak = Arc::downgrade(&shared);
         thread::Builder::new()
             .name("percolate-console".to_owned())
             .spawn(move || show_until_closed(&weak))
-            .map_err(|source| TelemetryError::Thread { name: "percolate-console", source })?;
+            .map_err(|source| TelemetryError::Thread {
+                name: "percolate-console",
+                source,
+            })?;
         Ok(Self { shared })
     }
 }
@@ -71,7 +79,9 @@ impl ConsoleSpans {
 fn show_until_closed(shared: &Weak<Shared>) {
     loop {
         thread::sleep(LOOK);
-        let Some(shared) = shared.upgrade() else { return };
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
         if !shared.tick(Instant::now()) {
             return;
         }
@@ -89,7 +99,12 @@ impl Shared {
             let mut traces = self.lock();
             let due = traces.take(|trace| {
                 let quiet = now.saturating_duration_since(trace.last_arrival);
-                quiet >= if trace.has_root { SETTLE } else { self.incomplete_after }
+                quiet
+                    >= if trace.has_root {
+                        SETTLE
+                    } else {
+                        self.incomplete_after
+                    }
             });
             (due, !traces.closed)
         };
@@ -106,10 +121,14 @@ impl Shared {
         traces.sort_by_key(|trace| trace.spans.iter().map(|span| span.start_time).min());
         for trace in traces {
             let count = trace.spans.len();
-            if self.writer.write(&tree::render(trace.spans, trace.has_root)) {
+            if self
+                .writer
+                .write(&tree::render(trace.spans, trace.has_root))
+            {
                 Counters::add(&self.counters.exported, count);
             } else {
-                self.counters.failed(count, "the console's writer failed".to_owned());
+                self.counters
+                    .failed(count, "the console's writer failed".to_owned());
             }
         }
     }
@@ -117,17 +136,24 @@ impl Shared {
 
 impl Traces {
     fn take(&mut self, is_due: impl Fn(&Trace) -> bool) -> Vec<Trace> {
-        let due: Vec<Trace> = self.by_id.extract_if(|_, trace| is_due(trace)).map(|(_, trace)| trace).collect();
+        let due: Vec<Trace> = self
+            .by_id
+            .extract_if(|_, trace| is_due(trace))
+            .map(|(_, trace)| trace)
+            .collect();
         self.spans -= due.iter().map(|trace| trace.spans.len()).sum::<usize>();
         due
     }
 
     fn add(&mut self, span: SpanData, now: Instant) {
-        let trace = self.by_id.entry(span.span_context.trace_id()).or_insert_with(|| Trace {
-            spans: Vec::new(),
-            has_root: false,
-            last_arrival: now,
-        });
+        let trace = self
+            .by_id
+            .entry(span.span_context.trace_id())
+            .or_insert_with(|| Trace {
+                spans: Vec::new(),
+                has_root: false,
+                last_arrival: now,
+            });
         trace.has_root |= span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
         trace.last_arrival = now;
         trace.spans.push(span);
@@ -135,7 +161,10 @@ impl Traces {
     }
 
     fn oldest(&self) -> Option<TraceId> {
-        self.by_id.iter().min_by_key(|(_, trace)| trace.last_arrival).map(|(id, _)| *id)
+        self.by_id
+            .iter()
+            .min_by_key(|(_, trace)| trace.last_arrival)
+            .map(|(id, _)| *id)
     }
 }
 
@@ -236,7 +265,9 @@ mod tests {
     #[test]
     fn a_flush_shows_what_there_is_and_a_later_span_is_counted_after_shutdown() {
         let written = Written::default();
-        let spans = ConsoleSpans { shared: Arc::new(shared(&written)) };
+        let spans = ConsoleSpans {
+            shared: Arc::new(shared(&written)),
+        };
         spans.on_end(span("load", 1, 0, 0, 9));
         spans.force_flush().expect("writes");
         assert!(text(&written).contains("load"));

@@ -20,22 +20,36 @@ const SHOWN_OF_FOLDED: usize = 2;
 /// Spans with more floors below them are never folded.
 const DEEPEST_FOLDED: usize = 4;
 /// Attributes of a store rather than of a call.
-const OF_STORE: [&str; 3] = [names::DB_SYSTEM_NAME, names::DB_NAMESPACE, names::SERVER_ADDRESS];
+const OF_STORE: [&str; 3] = [
+    names::DB_SYSTEM_NAME,
+    names::DB_NAMESPACE,
+    names::SERVER_ADDRESS,
+];
 /// Attributes that are found again in a span's name.
-const IN_NAME: [&str; 4] =
-    [names::DB_OPERATION_NAME, names::DB_COLLECTION_NAME, names::JOB_TYPE, names::JOB_TARGET_NAME];
+const IN_NAME: [&str; 4] = [
+    names::DB_OPERATION_NAME,
+    names::DB_COLLECTION_NAME,
+    names::JOB_TYPE,
+    names::JOB_TARGET_NAME,
+];
 /// Column of the durations.
 const NAME_WIDTH: usize = 48;
 
 /// The whole block for one trace. `complete` says whether its root has arrived.
 pub(super) fn render(mut spans: Vec<SpanData>, complete: bool) -> String {
     spans.sort_by_key(|span| (span.start_time, span.span_context.span_id().to_bytes()));
-    let known: HashSet<SpanId> = spans.iter().map(|span| span.span_context.span_id()).collect();
+    let known: HashSet<SpanId> = spans
+        .iter()
+        .map(|span| span.span_context.span_id())
+        .collect();
     let mut children: HashMap<SpanId, Vec<&SpanData>> = HashMap::new();
     let mut tops = Vec::new();
     for span in &spans {
         let parent = span.parent_span_id;
-        if parent != SpanId::INVALID && known.contains(&parent) && parent != span.span_context.span_id() {
+        if parent != SpanId::INVALID
+            && known.contains(&parent)
+            && parent != span.span_context.span_id()
+        {
             children.entry(parent).or_default().push(span);
         } else {
             tops.push(span);
@@ -44,10 +58,17 @@ pub(super) fn render(mut spans: Vec<SpanData>, complete: bool) -> String {
     let shared = shared(&spans);
     let mut text = header(&spans, complete);
     if !shared.is_empty() {
-        let shared: Vec<_> = shared.iter().map(|attribute| format::attribute(attribute)).collect();
+        let shared: Vec<_> = shared
+            .iter()
+            .map(|attribute| format::attribute(attribute))
+            .collect();
         _ = writeln!(text, "  {}", shared.join("  "));
     }
-    let mut tree = Tree { children, shared, text };
+    let mut tree = Tree {
+        children,
+        shared,
+        text,
+    };
     for top in tops {
         tree.span(top, "", "", top.parent_span_id);
     }
@@ -56,12 +77,22 @@ pub(super) fn render(mut spans: Vec<SpanData>, complete: bool) -> String {
 }
 
 fn header(spans: &[SpanData], complete: bool) -> String {
-    let trace_id = spans.first().map(|span| span.span_context.trace_id().to_string()).unwrap_or_default();
+    let trace_id = spans
+        .first()
+        .map(|span| span.span_context.trace_id().to_string())
+        .unwrap_or_default();
     let start = spans.iter().map(|span| span.start_time).min();
     let end = spans.iter().map(|span| span.end_time).max();
-    let took = start.zip(end).and_then(|(start, end)| end.duration_since(start).ok()).unwrap_or_default();
+    let took = start
+        .zip(end)
+        .and_then(|(start, end)| end.duration_since(start).ok())
+        .unwrap_or_default();
     let errors = spans.iter().filter(|span| is_error(span)).count();
-    let mut text = format!("trace {trace_id} · {} · {}", many(spans.len(), "span"), format::duration(took));
+    let mut text = format!(
+        "trace {trace_id} · {} · {}",
+        many(spans.len(), "span"),
+        format::duration(took)
+    );
     if errors > 0 {
         _ = write!(text, " · {}", many(errors, "error"));
     }
@@ -77,24 +108,35 @@ fn shared(spans: &[SpanData]) -> Vec<&KeyValue> {
     let of = |key: &'static str| {
         let mut found = spans.iter().filter_map(move |span| attribute(span, key));
         let (first, second) = (found.next()?, found.next()?);
-        (first.value == second.value && found.all(|other| other.value == first.value)).then_some(first)
+        (first.value == second.value && found.all(|other| other.value == first.value))
+            .then_some(first)
     };
     OF_STORE.into_iter().filter_map(of).collect()
 }
 
 fn attribute<'a>(span: &'a SpanData, key: &str) -> Option<&'a KeyValue> {
-    span.attributes.iter().find(|attribute| attribute.key.as_str() == key)
+    span.attributes
+        .iter()
+        .find(|attribute| attribute.key.as_str() == key)
 }
 
 /// Whether the line says it already: in the span's name or as the time it took.
 fn is_said(span: &SpanData, attribute: &KeyValue) -> bool {
     let key = attribute.key.as_str();
-    let words = || span.name.split(' ').any(|word| word == attribute.value.as_str());
+    let words = || {
+        span.name
+            .split(' ')
+            .any(|word| word == attribute.value.as_str())
+    };
     key == names::JOB_DURATION_MS || (IN_NAME.contains(&key) && words())
 }
 
 fn many(count: usize, noun: &str) -> String {
-    format!("{} {noun}{}", format::count(count as u64), if count == 1 { "" } else { "s" })
+    format!(
+        "{} {noun}{}",
+        format::count(count as u64),
+        if count == 1 { "" } else { "s" }
+    )
 }
 
 fn is_error(span: &SpanData) -> bool {
@@ -102,7 +144,9 @@ fn is_error(span: &SpanData) -> bool {
 }
 
 fn took(span: &SpanData) -> Duration {
-    span.end_time.duration_since(span.start_time).unwrap_or_default()
+    span.end_time
+        .duration_since(span.start_time)
+        .unwrap_or_default()
 }
 
 struct Tree<'a> {
@@ -115,14 +159,26 @@ impl<'a> Tree<'a> {
     /// One span and everything below. Taking the children out of the map ends a circle of parents.
     fn span(&mut self, span: &'a SpanData, indent: &str, below: &str, outside_parent: SpanId) {
         self.line(span, indent, outside_parent);
-        let children = self.children.remove(&span.span_context.span_id()).unwrap_or_default();
+        let children = self
+            .children
+            .remove(&span.span_context.span_id())
+            .unwrap_or_default();
         let rows = fold(children, &self.children);
         let last = rows.len().saturating_sub(1);
         for (index, row) in rows.into_iter().enumerate() {
-            let (branch, line) = if index == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            let (branch, line) = if index == last {
+                ("└─ ", "   ")
+            } else {
+                ("├─ ", "│  ")
+            };
             match row {
                 Row::Span(child) => {
-                    self.span(child, &format!("{below}{branch}"), &format!("{below}{line}"), SpanId::INVALID);
+                    self.span(
+                        child,
+                        &format!("{below}{branch}"),
+                        &format!("{below}{line}"),
+                        SpanId::INVALID,
+                    );
                 }
                 Row::Folded(folded) => self.folded(&folded, &format!("{below}{branch}")),
             }
@@ -132,7 +188,11 @@ impl<'a> Tree<'a> {
     fn line(&mut self, span: &SpanData, indent: &str, outside_parent: SpanId) {
         let mark = if is_error(span) { "✗ " } else { "" };
         let name = format!("  {indent}{mark}{}", span.name);
-        _ = write!(self.text, "{name:<NAME_WIDTH$} {:>9}", format::duration(took(span)));
+        _ = write!(
+            self.text,
+            "{name:<NAME_WIDTH$} {:>9}",
+            format::duration(took(span))
+        );
         for attribute in &span.attributes {
             if !self.shared.contains(&attribute) && !is_said(span, attribute) {
                 _ = write!(self.text, "  {}", format::attribute(attribute));
@@ -142,7 +202,9 @@ impl<'a> Tree<'a> {
             _ = write!(self.text, "  [{kind}]");
         }
         match &span.status {
-            Status::Error { description } if description.is_empty() => self.text.push_str("  ERROR"),
+            Status::Error { description } if description.is_empty() => {
+                self.text.push_str("  ERROR")
+            }
             Status::Error { description } => _ = write!(self.text, "  ERROR {description:?}"),
             Status::Ok => self.text.push_str("  OK"),
             Status::Unset => {}
@@ -151,14 +213,23 @@ impl<'a> Tree<'a> {
             _ = write!(self.text, "  linked to {}", link.span_context.span_id());
         }
         if outside_parent != SpanId::INVALID {
-            let far = if span.parent_span_is_remote { "remote" } else { "missing" };
+            let far = if span.parent_span_is_remote {
+                "remote"
+            } else {
+                "missing"
+            };
             _ = write!(self.text, "  ({far} parent {outside_parent})");
         }
         self.text.push('\n');
         for event in &span.events.events {
             let attributes: Vec<_> = event.attributes.iter().map(format::attribute).collect();
             let blank = " ".repeat(indent.chars().count());
-            _ = writeln!(self.text, "  {blank}   • {}  {}", event.name, attributes.join("  "));
+            _ = writeln!(
+                self.text,
+                "  {blank}   • {}  {}",
+                event.name,
+                attributes.join("  ")
+            );
         }
     }
 
@@ -166,8 +237,14 @@ impl<'a> Tree<'a> {
         let mut times: Vec<Duration> = folded.iter().map(|span| took(span)).collect();
         times.sort_unstable();
         let total: Duration = times.iter().sum();
-        let (Some(first), Some(median)) = (folded.first(), times.get(times.len() / 2)) else { return };
-        let name = format!("  {indent}… {} more × {}", format::count(folded.len() as u64), first.name);
+        let (Some(first), Some(median)) = (folded.first(), times.get(times.len() / 2)) else {
+            return;
+        };
+        let name = format!(
+            "  {indent}… {} more × {}",
+            format::count(folded.len() as u64),
+            first.name
+        );
         _ = writeln!(
             self.text,
             "{name:<NAME_WIDTH$} {:>9}  median {}, longest {}",
@@ -184,8 +261,14 @@ enum Row<'a> {
 }
 
 /// Folds siblings of one shape in which everything ended well, wherever they stand; everything else keeps its lines.
-fn fold<'a>(siblings: Vec<&'a SpanData>, children: &HashMap<SpanId, Vec<&'a SpanData>>) -> Vec<Row<'a>> {
-    let shapes: Vec<Option<String>> = siblings.iter().map(|span| shape(span, children, 0)).collect();
+fn fold<'a>(
+    siblings: Vec<&'a SpanData>,
+    children: &HashMap<SpanId, Vec<&'a SpanData>>,
+) -> Vec<Row<'a>> {
+    let shapes: Vec<Option<String>> = siblings
+        .iter()
+        .map(|span| shape(span, children, 0))
+        .collect();
     let mut alike: HashMap<&str, usize> = HashMap::new();
     for shape in shapes.iter().flatten() {
         *alike.entry(shape).or_default() += 1;
@@ -194,7 +277,9 @@ fn fold<'a>(siblings: Vec<&'a SpanData>, children: &HashMap<SpanId, Vec<&'a Span
     let mut folds: HashMap<&str, usize> = HashMap::new();
     let mut rows: Vec<Row<'a>> = Vec::new();
     for (span, shape) in siblings.into_iter().zip(&shapes) {
-        let often = shape.as_deref().filter(|shape| alike.get(shape).is_some_and(|count| *count >= FOLD_FROM));
+        let often = shape
+            .as_deref()
+            .filter(|shape| alike.get(shape).is_some_and(|count| *count >= FOLD_FROM));
         let seen = often.map_or(0, |shape| {
             let seen = seen.entry(shape).or_default();
             *seen += 1;
@@ -217,17 +302,29 @@ fn fold<'a>(siblings: Vec<&'a SpanData>, children: &HashMap<SpanId, Vec<&'a Span
 
 /// One is enough where it takes several lines.
 fn shown_of_folded(span: &SpanData, children: &HashMap<SpanId, Vec<&SpanData>>) -> usize {
-    if children.contains_key(&span.span_context.span_id()) { 1 } else { SHOWN_OF_FOLDED }
+    if children.contains_key(&span.span_context.span_id()) {
+        1
+    } else {
+        SHOWN_OF_FOLDED
+    }
 }
 
 /// The names of a span and of everything below it, each kind of child once; `None` if something failed or it is too
 /// deep, which also ends a circle of parents.
-fn shape(span: &SpanData, children: &HashMap<SpanId, Vec<&SpanData>>, depth: usize) -> Option<String> {
+fn shape(
+    span: &SpanData,
+    children: &HashMap<SpanId, Vec<&SpanData>>,
+    depth: usize,
+) -> Option<String> {
     if is_error(span) || depth > DEEPEST_FOLDED {
         return None;
     }
     let mut below = BTreeSet::new();
-    for child in children.get(&span.span_context.span_id()).into_iter().flatten() {
+    for child in children
+        .get(&span.span_context.span_id())
+        .into_iter()
+        .flatten()
+    {
         below.insert(shape(child, children, depth + 1)?);
     }
     let below = below.into_iter().collect::<Vec<_>>().join("\n");
@@ -255,9 +352,20 @@ pub(super) mod tests {
     use super::*;
 
     /// A span of trace 1 that began `start` µs after the epoch and took `took` µs.
-    pub(crate) fn span(name: &'static str, id: u64, parent: u64, start: u64, took: u64) -> SpanData {
-        let context =
-            SpanContext::new(TraceId::from(1), SpanId::from(id), TraceFlags::SAMPLED, false, TraceState::default());
+    pub(crate) fn span(
+        name: &'static str,
+        id: u64,
+        parent: u64,
+        start: u64,
+        took: u64,
+    ) -> SpanData {
+        let context = SpanContext::new(
+            TraceId::from(1),
+            SpanId::from(id),
+            TraceFlags::SAMPLED,
+            false,
+            TraceState::default(),
+        );
         let start_time = SystemTime::UNIX_EPOCH + Duration::from_micros(start);
         SpanData {
             span_context: context,
@@ -277,19 +385,32 @@ pub(super) mod tests {
     }
 
     fn lines(text: &str) -> Vec<String> {
-        text.trim_end().lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+        text.trim_end()
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect()
     }
 
     #[test]
     fn children_stand_under_their_parent_in_the_order_they_began() {
         let mut get = span("get articles", 3, 1, 20, 5);
         get.span_kind = SpanKind::Client;
-        get.attributes.push(KeyValue::new("db.collection.name", "articles"));
-        get.attributes.push(KeyValue::new("db.response.returned_rows", 1));
+        get.attributes
+            .push(KeyValue::new("db.collection.name", "articles"));
+        get.attributes
+            .push(KeyValue::new("db.response.returned_rows", 1));
         let mut put = span("put articles", 2, 1, 10, 7);
         put.status = Status::error("");
         put.attributes.push(KeyValue::new("error.type", "Busy"));
-        let text = render(vec![get, put, span("index.build hnsw", 1, 0, 0, 100), span("scan x", 4, 2, 11, 1)], true);
+        let text = render(
+            vec![
+                get,
+                put,
+                span("index.build hnsw", 1, 0, 0, 100),
+                span("scan x", 4, 2, 11, 1),
+            ],
+            true,
+        );
         let expected = [
             "trace 00000000000000000000000000000001 · 4 spans · 100 µs · 1 error",
             "index.build hnsw 100 µs",
@@ -340,7 +461,11 @@ pub(super) mod tests {
             if id == 20 {
                 spans.push(span("get entities", id + 2, id, id + 2, 2));
             }
-            let last = if id == 70 { "put entities" } else { "batch_write" };
+            let last = if id == 70 {
+                "put entities"
+            } else {
+                "batch_write"
+            };
             spans.push(span(last, id + 3, id, id + 4, 3));
         }
         let expected = [
@@ -361,9 +486,12 @@ pub(super) mod tests {
     fn what_all_spans_agree_about_stands_once_above_them() {
         let of = |id, namespace: &'static str| {
             let mut span = span("get articles", id, 0, id, 1);
-            span.attributes.push(KeyValue::new("db.system.name", "rocksdb"));
-            span.attributes.push(KeyValue::new("db.namespace", namespace));
-            span.attributes.push(KeyValue::new("db.operation.name", "get"));
+            span.attributes
+                .push(KeyValue::new("db.system.name", "rocksdb"));
+            span.attributes
+                .push(KeyValue::new("db.namespace", namespace));
+            span.attributes
+                .push(KeyValue::new("db.operation.name", "get"));
             span
         };
         let expected = [

@@ -40,14 +40,24 @@ impl HttpTransport {
                 .with_root_certificates(rustls::RootCertStore::empty())
                 .with_no_client_auth()
         };
-        let connector = connector.with_tls_config(config).https_or_http().enable_http1().build();
+        let connector = connector
+            .with_tls_config(config)
+            .https_or_http()
+            .enable_http1()
+            .build();
         let client = Client::builder(TokioExecutor::new()).build(connector);
         let headers = settings.headers.iter().map(|(name, value)| {
-            let pair = HeaderName::try_from(name.as_str()).ok().zip(HeaderValue::from_str(value).ok());
+            let pair = HeaderName::try_from(name.as_str())
+                .ok()
+                .zip(HeaderValue::from_str(value).ok());
             pair.ok_or_else(|| failed(settings, format!("the header `{name}` cannot be sent")))
         });
         let headers = headers.collect::<Result<Vec<_>, _>>()?.into();
-        Ok(Self { client, headers, timeout: settings.timeout })
+        Ok(Self {
+            client,
+            headers,
+            timeout: settings.timeout,
+        })
     }
 }
 
@@ -58,8 +68,15 @@ impl HttpClient for HttpTransport {
             request.headers_mut().insert(name.clone(), value.clone());
         }
         let exchange = async {
-            let (head, body) = self.client.request(request.map(Full::new)).await?.into_parts();
-            let body = Limited::new(body, LONGEST_ANSWER).collect().await?.to_bytes();
+            let (head, body) = self
+                .client
+                .request(request.map(Full::new))
+                .await?
+                .into_parts();
+            let body = Limited::new(body, LONGEST_ANSWER)
+                .collect()
+                .await?
+                .to_bytes();
             Ok(Response::from_parts(head, body))
         };
         tokio::time::timeout(self.timeout, exchange).await?

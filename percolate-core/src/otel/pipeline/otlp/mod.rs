@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::thread;
 
 use opentelemetry_otlp::{
-    Compression, LogExporter, MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
+    Compression, LogExporter, MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig,
+    WithTonicConfig,
 };
 use opentelemetry_sdk::metrics::Temporality;
 use tokio::runtime::Handle;
@@ -35,8 +36,14 @@ pub(super) struct OtlpThread {
 
 impl OtlpThread {
     pub(super) fn start() -> Result<Self, TelemetryError> {
-        let failed = |source| TelemetryError::Thread { name: "percolate-otlp", source };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let failed = |source| TelemetryError::Thread {
+            name: "percolate-otlp",
+            source,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(failed)?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         thread::Builder::new()
@@ -48,7 +55,10 @@ impl OtlpThread {
                 runtime.shutdown_background();
             })
             .map_err(failed)?;
-        Ok(Self { handle, _stop: stop })
+        Ok(Self {
+            handle,
+            _stop: stop,
+        })
     }
 
     pub(super) fn handle(&self) -> Handle {
@@ -91,15 +101,21 @@ macro_rules! exporter {
         let built = match settings.protocol {
             OtlpProtocol::Grpc => {
                 let builder = $builder.with_tonic().with_timeout(settings.timeout);
-                let builder = builder.with_channel(channel(settings)?).with_interceptor(headers(settings)?);
+                let builder = builder
+                    .with_channel(channel(settings)?)
+                    .with_interceptor(headers(settings)?);
                 match gzip {
                     Some(gzip) => builder.with_compression(gzip).build(),
                     None => builder.build(),
                 }
             }
             OtlpProtocol::HttpProtobuf => {
-                let builder = $builder.with_http().with_protocol(opentelemetry_otlp::Protocol::HttpBinary);
-                let builder = builder.with_timeout(settings.timeout).with_endpoint(settings.endpoint.clone());
+                let builder = $builder
+                    .with_http()
+                    .with_protocol(opentelemetry_otlp::Protocol::HttpBinary);
+                let builder = builder
+                    .with_timeout(settings.timeout)
+                    .with_endpoint(settings.endpoint.clone());
                 let builder = builder.with_http_client(HttpTransport::new(settings)?);
                 match gzip {
                     Some(gzip) => builder.with_compression(gzip).build(),
@@ -112,7 +128,10 @@ macro_rules! exporter {
 }
 
 /// The exporter of spans.
-pub(super) fn span_exporter(settings: &OtlpSettings, handle: &Handle) -> Result<SpanExporter, TelemetryError> {
+pub(super) fn span_exporter(
+    settings: &OtlpSettings,
+    handle: &Handle,
+) -> Result<SpanExporter, TelemetryError> {
     let _entered = handle.enter();
     exporter!(SpanExporter::builder(), settings)
 }
@@ -124,25 +143,40 @@ pub(super) fn metric_exporter(
     handle: &Handle,
 ) -> Result<MetricExporter, TelemetryError> {
     let _entered = handle.enter();
-    exporter!(MetricExporter::builder().with_temporality(temporality), settings)
+    exporter!(
+        MetricExporter::builder().with_temporality(temporality),
+        settings
+    )
 }
 
 /// The exporter of log records.
-pub(super) fn log_exporter(settings: &OtlpSettings, handle: &Handle) -> Result<LogExporter, TelemetryError> {
+pub(super) fn log_exporter(
+    settings: &OtlpSettings,
+    handle: &Handle,
+) -> Result<LogExporter, TelemetryError> {
     let _entered = handle.enter();
     exporter!(LogExporter::builder(), settings)
 }
 
 /// A channel that connects when it is first used.
 fn channel(settings: &OtlpSettings) -> Result<Channel, TelemetryError> {
-    let endpoint = Endpoint::from_shared(settings.endpoint.clone())
-        .map_err(|error| failed(settings, format!("not a URL like http://collector:4317: {error}")))?;
+    let endpoint = Endpoint::from_shared(settings.endpoint.clone()).map_err(|error| {
+        failed(
+            settings,
+            format!("not a URL like http://collector:4317: {error}"),
+        )
+    })?;
     let endpoint = if endpoint.uri().scheme_str() == Some("https") {
-        endpoint.tls_config(tls::for_tonic(settings)?).map_err(|error| failed(settings, chain(&error)))?
+        endpoint
+            .tls_config(tls::for_tonic(settings)?)
+            .map_err(|error| failed(settings, chain(&error)))?
     } else {
         endpoint
     };
-    Ok(endpoint.timeout(settings.timeout).connect_timeout(settings.timeout).connect_lazy())
+    Ok(endpoint
+        .timeout(settings.timeout)
+        .connect_timeout(settings.timeout)
+        .connect_lazy())
 }
 
 /// An error with its causes: tonic's own text stops at "transport error".
@@ -154,11 +188,15 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// Sets the decided headers on each request, over those the SDK took from the environment by itself.
 fn headers(
     settings: &OtlpSettings,
-) -> Result<impl Fn(tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> + Clone + use<>, TelemetryError> {
+) -> Result<
+    impl Fn(tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> + Clone + use<>,
+    TelemetryError,
+> {
     let parsed = settings.headers.iter().map(|(name, value)| {
         let key = MetadataKey::<Ascii>::from_str(&name.to_ascii_lowercase()).ok();
         let value = MetadataValue::try_from(value.as_str()).ok();
-        key.zip(value).ok_or_else(|| failed(settings, format!("the header `{name}` cannot be sent")))
+        key.zip(value)
+            .ok_or_else(|| failed(settings, format!("the header `{name}` cannot be sent")))
     });
     let parsed: Arc<[_]> = parsed.collect::<Result<Vec<_>, _>>()?.into();
     Ok(move |mut request: tonic::Request<()>| {

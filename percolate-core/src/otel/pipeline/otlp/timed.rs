@@ -33,7 +33,9 @@ impl<E: PushMetricExporter> PushMetricExporter for TimedMetrics<E> {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let result = match self.driver.run(self.timeout, self.inner.export(metrics)) {
             Some(result) => result,
-            None => Err(OTelSdkError::InternalFailure("no answer in time".to_owned())),
+            None => Err(OTelSdkError::InternalFailure(
+                "no answer in time".to_owned(),
+            )),
         };
         match &result {
             Ok(()) => Counters::add(&self.counters.exported, 1),
@@ -61,12 +63,17 @@ impl<E> TimedMetrics<E> {
     /// One message when exports begin to fail and one when they work again.
     fn report(&self, result: &OTelSdkResult) {
         let to = &self.name;
-        match (self.failing.swap(result.is_err(), Ordering::Relaxed), result) {
+        match (
+            self.failing.swap(result.is_err(), Ordering::Relaxed),
+            result,
+        ) {
             (false, Err(error)) => tracing::warn!(
                 target: TELEMETRY_TARGET,
                 "cannot export metrics to {to}: {error}; further failures are counted in `TelemetryGuard::status`"
             ),
-            (true, Ok(())) => tracing::info!(target: TELEMETRY_TARGET, "exporting metrics to {to} works again"),
+            (true, Ok(())) => {
+                tracing::info!(target: TELEMETRY_TARGET, "exporting metrics to {to} works again")
+            }
             (true, Err(_)) | (false, Ok(())) => {}
         }
     }
@@ -82,7 +89,9 @@ pub(in super::super) fn batched_logs(
         .with_max_export_batch_size(settings.batch)
         .with_scheduled_delay(settings.delay)
         .build();
-    BatchLogProcessor::builder(exporter).with_batch_config(config).build()
+    BatchLogProcessor::builder(exporter)
+        .with_batch_config(config)
+        .build()
 }
 
 /// An exporter of log records that keeps its deadline and counts.
@@ -100,7 +109,9 @@ impl<E: LogExporter> LogExporter for TimedLogs<E> {
         let count = batch.iter().count();
         let result = match self.driver.run(self.timeout, self.inner.export(batch)) {
             Some(result) => result,
-            None => Err(OTelSdkError::InternalFailure("no answer in time".to_owned())),
+            None => Err(OTelSdkError::InternalFailure(
+                "no answer in time".to_owned(),
+            )),
         };
         match &result {
             Ok(()) => Counters::add(&self.counters.exported, count),
