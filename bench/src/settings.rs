@@ -285,7 +285,7 @@ pub(crate) fn percolate_to(
 ) -> Result<Flush, Failed> {
     let runtime: &'static Runtime = Runtime::build(RuntimeConfig {
         meter_provider: Some(MeterProviderHandle::new(meters())),
-        span_processors: vec![Arc::clone(&processor)],
+        sink: runtime::sdk_sink(vec![Arc::clone(&processor)]),
         ..config
     })?;
     runtime::install(runtime)?;

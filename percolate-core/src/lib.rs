@@ -17,9 +17,6 @@ mod database;
 pub mod embeddings;
 #[cfg(feature = "store")]
 mod index;
-pub mod otel;
-#[doc(hidden)]
-pub mod private;
 #[cfg(feature = "sql")]
 pub mod query;
 #[cfg(feature = "store")]
@@ -34,8 +31,11 @@ pub use index::vectors::VectorError;
 #[cfg(feature = "store")]
 pub use schema::entity::Entity;
 
+pub use percolate_otel as otel;
 #[cfg(feature = "testing")]
-pub use otel::testing;
+pub use percolate_otel::{assert_span, testing};
+pub use percolate_otel::{opentelemetry, opentelemetry_sdk, record, tracing};
+
 /// # Examples
 ///
 /// ```
@@ -47,9 +47,9 @@ pub use otel::testing;
 /// }
 /// # assert_eq!(build(&[[0.0, 1.0]]).unwrap(), 1);
 /// ```
-pub use percolate_macros::background_job;
+pub use percolate_macros::core_background_job as background_job;
 #[doc(inline)]
-pub use percolate_macros::background_jobs;
+pub use percolate_macros::core_background_jobs as background_jobs;
 /// # Examples
 ///
 /// ```
@@ -61,7 +61,7 @@ pub use percolate_macros::background_jobs;
 /// }
 /// # assert_eq!(multi_get("articles", &["a", "b"]).unwrap().len(), 2);
 /// ```
-pub use percolate_macros::db_op;
+pub use percolate_macros::core_db_op as db_op;
 /// # Examples
 ///
 /// ```
@@ -78,6 +78,6 @@ pub use percolate_macros::db_op;
 /// }
 /// # assert!(Store { name: "demo".into() }.get("articles").is_none());
 /// ```
-pub use percolate_macros::db_ops;
+pub use percolate_macros::core_db_ops as db_ops;
 #[doc(hidden)]
-pub use private as __private;
+pub use percolate_otel::__private;

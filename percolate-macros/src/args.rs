@@ -590,7 +590,7 @@ impl Reader<'_> {
             self.keys.crate_path = Some(input.call(Path::parse_mod_style).map_err(|error| {
                 Error::new(
                     error.span(),
-                    "`crate` takes the path of percolate_core in your crate, such as `crate = ::telemetry`",
+                    "`crate` takes the path of percolate_otel or percolate_core in your crate, such as `crate = ::telemetry`",
                 )
             })?);
             return Ok(());

@@ -12,9 +12,17 @@ use crate::args::{Args, Count, Rows, Target};
 use crate::item::{Boxed, Function, Returns, Shape, StreamShape};
 use crate::vocabulary::Annotation;
 
+/// The crate whose macros were used, and whose paths the expansion names.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Home {
+    Otel,
+    Core,
+}
+
 /// An annotated function, ready to be generated.
 #[derive(Debug)]
 pub(crate) struct Annotated {
+    pub(crate) home: Home,
     pub(crate) args: Args,
     pub(crate) function: Function,
     pub(crate) returns: Returns,
@@ -83,7 +91,10 @@ fn private(annotated: &Annotated) -> TokenStream {
     if let Some(path) = &annotated.args.keys.crate_path {
         tokens!(#path::__private)
     } else {
-        tokens!(::percolate_core::__private)
+        match annotated.home {
+            Home::Otel => tokens!(::percolate_otel::__private),
+            Home::Core => tokens!(::percolate_core::__private),
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! Attribute macros of percolate: `#[db_op]`, `#[background_job]` and their defaults for whole blocks. Use them
-//! through `percolate_core`, which re-exports them with the runtime they speak to.
+//! through `percolate_otel` or `percolate_core`, which re-export them with the runtime they expand to.
 //!
 //! An annotation is read in steps, each in its own module and tested on tokens: `args` (tokens to a typed struct),
 //! `item` (the function under it), `validate` (both together), `body` (`record!`), `expand` (to tokens).
@@ -16,87 +16,101 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 
 use args::{Args, Errors};
+use expand::Home;
 use vocabulary::Annotation;
 
-/// Makes each call of a function a database operation: measured always, a span when it is sampled.
-///
-/// `#[db_op(operation, parameter, key = value, …)]`
-///
-/// | Position or key | Gives |
-/// |---|---|
-/// | first: an operation known by name, or a string literal | `db.operation.name` |
-/// | second: the parameter that is the collection, or a string literal | `db.collection.name` |
-/// | `collection = expr`, `collection? = expr`, `collection = none` | the same, from an expression, from an `Option`, or none on purpose |
-/// | `namespace`, `server_address`, `system` | `db.namespace`, `server.address`, `db.system.name` |
-/// | `rows`, `affected_rows`, `batch_size` | counts: an expression at entry, or a closure over the value; `rows = stream`, `rows = none` |
-/// | `query_text`, `query_summary` | `db.query.text`, `db.query.summary` |
-/// | `error_type = path` | `error.type`, instead of what the error says of itself |
-/// | `fields(a.b = expr)` | attributes of your own |
-/// | `name`, `kind`, `level`, `parent`, `slow`, `metrics = off`, `leaf` | the span's name, kind, level and parent; slow-call reports; no metrics; no spans inside |
-/// | `crate = path` | the path of percolate-core |
-///
-/// Operations: `get`, `put`, `delete`, `scan`, `batch_write`, `multi_get`, `merge`, `delete_range`, `query`, `search`,
-/// `flush`, `flush_wal`, `compact`, `checkpoint`.
-///
-/// Functions of every kind can be annotated: `async`, generic, methods, returning futures, iterators or streams. What the
-/// call did is read from its value. The manual, `docs/macros.md`, has a section with an example for each key.
-#[proc_macro_attribute]
-pub fn db_op(
-    arguments: proc_macro::TokenStream,
-    item: proc_macro::TokenStream,
-) -> proc_macro::TokenStream {
-    annotate(Annotation::Db, arguments.into(), item.into()).into()
+/// Declares an attribute macro twice: `$name` expands to paths of `percolate_otel`, `$core_name` to paths of
+/// `percolate_core`. Each crate re-exports its own.
+macro_rules! attribute {
+    ($(#[doc = $doc:literal])+ $name:ident, $core_name:ident => $expand:ident($annotation:ident)) => {
+        $(#[doc = $doc])+
+        #[proc_macro_attribute]
+        pub fn $name(
+            arguments: proc_macro::TokenStream,
+            item: proc_macro::TokenStream,
+        ) -> proc_macro::TokenStream {
+            $expand(Annotation::$annotation, Home::Otel, arguments.into(), item.into()).into()
+        }
+
+        $(#[doc = $doc])+
+        #[proc_macro_attribute]
+        pub fn $core_name(
+            arguments: proc_macro::TokenStream,
+            item: proc_macro::TokenStream,
+        ) -> proc_macro::TokenStream {
+            $expand(Annotation::$annotation, Home::Core, arguments.into(), item.into()).into()
+        }
+    };
 }
 
-/// Makes each call of a function one run of a background job: measured always, a span when it is sampled.
-///
-/// `#[background_job(job.type, parameter, key = value, …)]`
-///
-/// | Position or key | Gives |
-/// |---|---|
-/// | first: a job type known by name, or a string literal of dotted words | `job.type` |
-/// | second: the parameter that is the target, or a string literal | `job.target` |
-/// | `target = expr`, `target? = expr`, `target = none` | the same, from an expression, from an `Option`, or none on purpose |
-/// | `batch_size` | `job.batch_size`: an expression at entry, or a closure over the value |
-/// | `error_type`, `fields`, `name`, `kind`, `level`, `parent`, `slow`, `metrics`, `leaf`, `crate` | as in `#[db_op]` |
-///
-/// Job types: `index.build`, `index.save`, `index.load`, `index.field.rebuild`, `index.key.rebuild`,
-/// `embedding.generate`, `wal.flush`, `db.compact`.
-///
-/// `job.status` is `success` or `failed`, and `partial` or `cancelled` where the value says so by `JobStatus`;
-/// a job whose future is dropped is `cancelled` too.
-#[proc_macro_attribute]
-pub fn background_job(
-    arguments: proc_macro::TokenStream,
-    item: proc_macro::TokenStream,
-) -> proc_macro::TokenStream {
-    annotate(Annotation::Job, arguments.into(), item.into()).into()
+attribute! {
+    /// Makes each call of a function a database operation: measured always, a span when it is sampled.
+    ///
+    /// `#[db_op(operation, parameter, key = value, …)]`
+    ///
+    /// | Position or key | Gives |
+    /// |---|---|
+    /// | first: an operation known by name, or a string literal | `db.operation.name` |
+    /// | second: the parameter that is the collection, or a string literal | `db.collection.name` |
+    /// | `collection = expr`, `collection? = expr`, `collection = none` | the same, from an expression, from an `Option`, or none on purpose |
+    /// | `namespace`, `server_address`, `system` | `db.namespace`, `server.address`, `db.system.name` |
+    /// | `rows`, `affected_rows`, `batch_size` | counts: an expression at entry, or a closure over the value; `rows = stream`, `rows = none` |
+    /// | `query_text`, `query_summary` | `db.query.text`, `db.query.summary` |
+    /// | `error_type = path` | `error.type`, instead of what the error says of itself |
+    /// | `fields(a.b = expr)` | attributes of your own |
+    /// | `name`, `kind`, `level`, `parent`, `slow`, `metrics = off`, `leaf` | the span's name, kind, level and parent; slow-call reports; no metrics; no spans inside |
+    /// | `crate = path` | the path of percolate-core |
+    ///
+    /// Operations: `get`, `put`, `delete`, `scan`, `batch_write`, `multi_get`, `merge`, `delete_range`, `query`, `search`,
+    /// `flush`, `flush_wal`, `compact`, `checkpoint`.
+    ///
+    /// Functions of every kind can be annotated: `async`, generic, methods, returning futures, iterators or streams. What the
+    /// call did is read from its value. The manual, `docs/macros.md`, has a section with an example for each key.
+    db_op, core_db_op => annotate(Db)
 }
 
-/// Gives defaults to the `#[db_op]` methods of an `impl` block or trait: `#[db_ops(key = value, …)]`.
-///
-/// A method's own key goes before the default; `key = none` takes it away.
-#[proc_macro_attribute]
-pub fn db_ops(
-    arguments: proc_macro::TokenStream,
-    item: proc_macro::TokenStream,
-) -> proc_macro::TokenStream {
-    give_defaults(Annotation::Db, arguments.into(), item.into()).into()
+attribute! {
+    /// Makes each call of a function one run of a background job: measured always, a span when it is sampled.
+    ///
+    /// `#[background_job(job.type, parameter, key = value, …)]`
+    ///
+    /// | Position or key | Gives |
+    /// |---|---|
+    /// | first: a job type known by name, or a string literal of dotted words | `job.type` |
+    /// | second: the parameter that is the target, or a string literal | `job.target` |
+    /// | `target = expr`, `target? = expr`, `target = none` | the same, from an expression, from an `Option`, or none on purpose |
+    /// | `batch_size` | `job.batch_size`: an expression at entry, or a closure over the value |
+    /// | `error_type`, `fields`, `name`, `kind`, `level`, `parent`, `slow`, `metrics`, `leaf`, `crate` | as in `#[db_op]` |
+    ///
+    /// Job types: `index.build`, `index.save`, `index.load`, `index.field.rebuild`, `index.key.rebuild`,
+    /// `embedding.generate`, `wal.flush`, `db.compact`.
+    ///
+    /// `job.status` is `success` or `failed`, and `partial` or `cancelled` where the value says so by `JobStatus`;
+    /// a job whose future is dropped is `cancelled` too.
+    background_job, core_background_job => annotate(Job)
 }
 
-/// Gives defaults to the `#[background_job]` methods of an `impl` block or trait: `#[background_jobs(key = value, …)]`.
-///
-/// A method's own key goes before the default; `key = none` takes it away.
-#[proc_macro_attribute]
-pub fn background_jobs(
-    arguments: proc_macro::TokenStream,
-    item: proc_macro::TokenStream,
-) -> proc_macro::TokenStream {
-    give_defaults(Annotation::Job, arguments.into(), item.into()).into()
+attribute! {
+    /// Gives defaults to the `#[db_op]` methods of an `impl` block or trait: `#[db_ops(key = value, …)]`.
+    ///
+    /// A method's own key goes before the default; `key = none` takes it away.
+    db_ops, core_db_ops => give_defaults(Db)
 }
 
-fn annotate(annotation: Annotation, arguments: TokenStream, item: TokenStream) -> TokenStream {
-    annotated(annotation, arguments, &item).unwrap_or_else(|error| {
+attribute! {
+    /// Gives defaults to the `#[background_job]` methods of an `impl` block or trait: `#[background_jobs(key = value, …)]`.
+    ///
+    /// A method's own key goes before the default; `key = none` takes it away.
+    background_jobs, core_background_jobs => give_defaults(Job)
+}
+
+fn annotate(
+    annotation: Annotation,
+    home: Home,
+    arguments: TokenStream,
+    item: TokenStream,
+) -> TokenStream {
+    annotated(annotation, home, arguments, &item).unwrap_or_else(|error| {
         let (errors, item) = (error.into_compile_error(), body::of_failed(item));
         quote!(#errors #item)
     })
@@ -104,6 +118,7 @@ fn annotate(annotation: Annotation, arguments: TokenStream, item: TokenStream) -
 
 fn annotated(
     annotation: Annotation,
+    home: Home,
     arguments: TokenStream,
     item: &TokenStream,
 ) -> syn::Result<TokenStream> {
@@ -126,6 +141,7 @@ fn annotated(
     );
     custom.extend(rewritten.attributes);
     let annotated = expand::Annotated {
+        home,
         args,
         function,
         returns,
@@ -135,7 +151,12 @@ fn annotated(
     errors.none_or(|| expand::expand(&annotated))
 }
 
-fn give_defaults(annotation: Annotation, arguments: TokenStream, item: TokenStream) -> TokenStream {
+fn give_defaults(
+    annotation: Annotation,
+    _: Home,
+    arguments: TokenStream,
+    item: TokenStream,
+) -> TokenStream {
     defaults::apply(annotation, arguments, &item).unwrap_or_else(|error| {
         let (errors, item) = (error.into_compile_error(), body::of_failed(item));
         quote!(#errors #item)

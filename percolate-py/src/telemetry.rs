@@ -122,7 +122,7 @@ fn _install_python(
         let runtime = Runtime::build(RuntimeConfig {
             meter_provider: meters.as_ref().map(Meters::provider),
             sampler,
-            span_processors: vec![Arc::clone(&bridge) as Arc<dyn SpanProcessor>],
+            sink: runtime::sdk_sink(vec![Arc::clone(&bridge) as Arc<dyn SpanProcessor>]),
             ..RuntimeConfig::default()
         })?;
         runtime::install(runtime).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;

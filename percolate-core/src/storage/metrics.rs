@@ -106,7 +106,7 @@ impl Storage {
     /// # }
     /// ```
     pub fn observe(&self, provider: &(dyn MeterProvider + Send + Sync)) {
-        let meter = provider.meter_with_scope(crate::otel::metrics::scope());
+        let meter = provider.meter_with_scope(crate::otel::__private::scope());
         for figure in &FIGURES {
             let Some(definition) = names::METRICS
                 .iter()

@@ -182,7 +182,7 @@ pub(super) fn example_of(key: &str) -> &'static str {
         "slow" => "\"5ms\"",
         "parent" => "link",
         "metrics" => "off",
-        "crate" => "::percolate_core",
+        "crate" => "::percolate_otel",
         _ => "…",
     }
 }

@@ -26,7 +26,7 @@ const CRATES: [(&str, &str); 4] = [
         "instrument_err",
         "#[tracing::instrument(level = \"info\", skip_all, fields(cf = cf), err)]",
     ),
-    ("db_op", "#[percolate_core::db_op(get, cf)]"),
+    ("db_op", "#[percolate_otel::db_op(get, cf)]"),
 ];
 
 const HEAD: &str = r#"
@@ -74,12 +74,12 @@ fn write_package(
 ) -> Result<PathBuf, Box<dyn Error>> {
     let package = place.join(name);
     fs::create_dir_all(package.join("src"))?;
-    let core = workspace.join("percolate-core");
+    let otel = workspace.join("percolate-otel");
     let manifest = format!(
         "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
-         percolate-core = {{ path = \"{}\", default-features = false }}\ntracing = \"0.1\"\n\n\
+         percolate-otel = {{ path = \"{}\" }}\ntracing = \"0.1\"\n\n\
          [profile.release]\ncodegen-units = 1\n",
-        core.display()
+        otel.display()
     );
     fs::write(package.join("Cargo.toml"), manifest)?;
     fs::copy(workspace.join("Cargo.lock"), package.join("Cargo.lock"))?;

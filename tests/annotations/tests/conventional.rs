@@ -1,14 +1,14 @@
 //! Spans of every origin under the strict profile: annotations, the functions for spans by hand, and `tracing`'s own
 //! macros. What is right passes; what is wrong is found whoever made it.
 
-use percolate_core::otel::ConventionLayer;
-use percolate_core::otel::layer::Rule;
-use percolate_core::otel::testing::{Capture, conventional, conventional_async};
-use percolate_core::otel::{
+use percolate_otel::ConventionLayer;
+use percolate_otel::layer::Rule;
+use percolate_otel::testing::{Capture, conventional, conventional_async};
+use percolate_otel::{
     BackgroundJobType, DbOperation, background_span, db_query_span, db_span,
     record_background_metrics, record_db_metrics,
 };
-use percolate_core::{background_job, db_op};
+use percolate_otel::{background_job, db_op};
 
 #[db_op(get, cf)]
 fn get(cf: &str) -> Result<Option<u8>, std::io::Error> {

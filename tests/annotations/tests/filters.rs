@@ -10,9 +10,9 @@ use opentelemetry::trace::{
     SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
 };
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use percolate_core::db_op;
-use percolate_core::otel::ConventionLayer;
-use percolate_core::otel::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig};
+use percolate_otel::ConventionLayer;
+use percolate_otel::db_op;
+use percolate_otel::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt as _};

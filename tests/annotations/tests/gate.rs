@@ -13,10 +13,10 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, ContextGuard};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SpanData;
-use percolate_core::otel::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig, Sampler};
-use percolate_core::otel::testing::{Capture, FinishedSpans};
-use percolate_core::otel::{Carry as _, carry};
-use percolate_core::{background_job, db_op};
+use percolate_otel::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig, Sampler};
+use percolate_otel::testing::{Capture, FinishedSpans};
+use percolate_otel::{Carry as _, carry};
+use percolate_otel::{background_job, db_op};
 
 /// Counts the allocations of each thread.
 struct Counting;
@@ -69,7 +69,7 @@ fn scoped(sampler: Sampler) -> Scoped {
             SdkMeterProvider::builder().build(),
         )),
         sampler,
-        span_processors: vec![Arc::new(spans.clone())],
+        sink: runtime::sdk_sink(vec![Arc::new(spans.clone())]),
         ..RuntimeConfig::default()
     })
     .expect("threads start");

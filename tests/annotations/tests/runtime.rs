@@ -9,10 +9,10 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
-use percolate_core::otel::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig, Sampler};
-use percolate_core::otel::testing::{Capture, FinishedSpans, Instrument};
-use percolate_core::otel::{ADVISED_BOUNDS, ConventionLayer, QueueWait, STORAGE_BOUNDS};
-use percolate_core::{background_job, db_op};
+use percolate_otel::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig, Sampler};
+use percolate_otel::testing::{Capture, FinishedSpans, Instrument};
+use percolate_otel::{ADVISED_BOUNDS, ConventionLayer, QueueWait, STORAGE_BOUNDS};
+use percolate_otel::{background_job, db_op};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 #[db_op(get, collection)]
@@ -351,7 +351,7 @@ fn unsampled_calls_that_are_slow_or_fail_are_visible_and_fast_ones_are_not() {
     let (events, finished) = (Events::default(), FinishedSpans::default());
     let runtime = Runtime::build(RuntimeConfig {
         sampler: Sampler::AlwaysOff,
-        span_processors: vec![Arc::new(finished.clone())],
+        sink: runtime::sdk_sink(vec![Arc::new(finished.clone())]),
         export_reported_roots: true,
         ..RuntimeConfig::default()
     })

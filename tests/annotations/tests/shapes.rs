@@ -18,10 +18,10 @@ use std::io;
 use std::pin::Pin;
 
 use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
-use percolate_core::otel::ConventionLayer;
-use percolate_core::otel::layer::Rule;
-use percolate_core::otel::testing::{ABSENT, Capture, Spans};
-use percolate_core::{assert_span, background_job, db_op, db_ops, record};
+use percolate_otel::ConventionLayer;
+use percolate_otel::layer::Rule;
+use percolate_otel::testing::{ABSENT, Capture, Spans};
+use percolate_otel::{assert_span, background_job, db_op, db_ops, record};
 
 type Row = (String, Vec<u8>);
 
@@ -351,7 +351,7 @@ fn what_a_call_owns_is_dropped_inside_it() {
 
 #[test]
 fn a_bound_on_a_type_parameter_is_what_is_known_of_it() {
-    use percolate_core::otel::{ErrorType, Rows};
+    use percolate_otel::{ErrorType, Rows};
     #[db_op(scan, "known")]
     fn known<T: Rows, E: ErrorType>(value: Result<T, E>) -> Result<T, E> {
         value
@@ -485,7 +485,7 @@ fn record_adds_an_attribute_that_the_annotation_declares() {
     fn get(cf: &str) -> Option<u8> {
         record!(app.cached = true);
         let found = cf.len();
-        let seen = || percolate_core::record!(app.found = found, app.tenant = "u");
+        let seen = || percolate_otel::record!(app.found = found, app.tenant = "u");
         seen();
         None
     }
@@ -899,7 +899,7 @@ fn a_job_that_was_told_to_stop_is_cancelled_and_did_not_fail() {
     struct Stopped {
         failures: usize,
     }
-    impl percolate_core::otel::JobStatus for Stopped {
+    impl percolate_otel::JobStatus for Stopped {
         fn is_partial(&self) -> bool {
             self.failures > 0
         }
@@ -931,7 +931,7 @@ fn a_job_that_was_told_to_stop_is_cancelled_and_did_not_fail() {
 #[test]
 fn a_job_is_named_by_its_type_and_target() {
     struct Report(usize);
-    impl percolate_core::otel::JobStatus for Report {
+    impl percolate_otel::JobStatus for Report {
         fn is_partial(&self) -> bool {
             self.0 > 0
         }

@@ -1,6 +1,6 @@
 //! A function is an operation or a job.
 
-use percolate_core::{background_job, db_op};
+use percolate_otel::{background_job, db_op};
 
 #[db_op(compact, cf)]
 #[background_job(db.compact, cf)]

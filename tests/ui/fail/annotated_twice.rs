@@ -1,6 +1,6 @@
 //! A function is one operation.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf)]
 #[db_op(get, cf)]

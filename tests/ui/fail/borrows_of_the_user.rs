@@ -1,6 +1,6 @@
 //! The user's own borrow errors point at the user's code.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf)]
 fn get(cf: &str, key: String) -> usize {

@@ -1,6 +1,6 @@
 //! A name is not empty.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, collection = "")]
 fn get(cf: &str) -> Option<u8> {

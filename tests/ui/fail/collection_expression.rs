@@ -1,6 +1,6 @@
 //! An expression needs its key.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, &cf[1..])]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! Some operations want a collection.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get)]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! The second position is a parameter.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, fc)]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! The parameter is not `AsRef<str>`.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf)]
 fn get(cf: u64) -> Option<u8> {

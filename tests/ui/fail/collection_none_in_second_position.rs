@@ -1,6 +1,6 @@
 //! `none` is said with the key.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, none)]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! A name is a text.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, collection = 7)]
 fn get(cf: &str) -> Option<u8> {

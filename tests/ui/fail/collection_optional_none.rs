@@ -1,6 +1,6 @@
 //! An `Option` and `none` exclude each other.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, collection? = none)]
 fn get(cf: &str) -> Option<u8> {

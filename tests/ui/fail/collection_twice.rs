@@ -1,6 +1,6 @@
 //! Second position and key.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, collection = cf)]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! There is no parameter to name.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf)]
 fn get() {}

@@ -1,6 +1,6 @@
 //! Arguments are separated by commas.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf namespace = "demo")]
 fn get(cf: &str) -> Option<u8> {

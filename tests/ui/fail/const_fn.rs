@@ -1,6 +1,6 @@
 //! A constant has no telemetry.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf)]
 const fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! A path, and nothing else.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, crate = 3)]
 fn get(cf: &str) -> Option<u8> {

@@ -1,8 +1,8 @@
 //! A path is not a string.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
-#[db_op(get, cf, crate = "percolate_core")]
+#[db_op(get, cf, crate = "percolate_otel")]
 fn get(cf: &str) -> Option<u8> {
     None
 }

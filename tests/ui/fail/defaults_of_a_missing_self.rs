@@ -1,6 +1,6 @@
 //! A default that a function cannot evaluate.
 
-use percolate_core::{db_op, db_ops};
+use percolate_otel::{db_op, db_ops};
 
 struct Store;
 

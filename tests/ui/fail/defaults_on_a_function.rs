@@ -1,6 +1,6 @@
 //! Defaults belong to a block.
 
-use percolate_core::db_ops;
+use percolate_otel::db_ops;
 
 #[db_ops(system = "redb")]
 fn get(cf: &str) {}

@@ -1,6 +1,6 @@
 //! Defaults have no operation.
 
-use percolate_core::{db_op, db_ops};
+use percolate_otel::{db_op, db_ops};
 
 struct Store;
 

@@ -1,6 +1,6 @@
 //! Defaults are checked like the rest.
 
-use percolate_core::{background_job, background_jobs};
+use percolate_otel::{background_job, background_jobs};
 
 struct Store;
 

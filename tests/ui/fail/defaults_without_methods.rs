@@ -1,6 +1,6 @@
 //! Defaults that go nowhere.
 
-use percolate_core::db_ops;
+use percolate_otel::db_ops;
 
 struct Store;
 

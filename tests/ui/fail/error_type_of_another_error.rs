@@ -1,6 +1,6 @@
 //! `error_type` takes the function's own error.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, error_type = name)]
 fn get(cf: &str) -> Result<(), u8> {

@@ -1,6 +1,6 @@
 //! `error_type` is a function.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, error_type = "Missing")]
 fn get(cf: &str) -> Option<u8> {

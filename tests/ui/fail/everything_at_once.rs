@@ -1,6 +1,6 @@
 //! Every mistake is reported in one go.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(gte, cf, nmae = "x", kind = client, kind = internal, slow = "5", fields(App = 1, app.key = ?cf), rows = stream)]
 const fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! A type that no attribute can have.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, fields(app.keys = vec![cf]))]
 fn get(cf: &str) -> Option<u8> {

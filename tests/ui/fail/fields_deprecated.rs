@@ -1,6 +1,6 @@
 //! Deprecated names have their own key too.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, fields("db.statement" = "x"))]
 fn get(cf: &str) -> Option<u8> {

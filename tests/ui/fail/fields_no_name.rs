@@ -1,6 +1,6 @@
 //! A field has a name.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, fields(3 = 4))]
 fn get(cf: &str) -> Option<u8> {

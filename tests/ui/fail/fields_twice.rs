@@ -1,6 +1,6 @@
 //! An attribute stands once.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, fields(app.key = 1, app.key = 2))]
 fn get(cf: &str) -> Option<u8> {

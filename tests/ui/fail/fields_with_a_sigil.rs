@@ -1,6 +1,6 @@
 //! Attributes keep their type.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, fields(app.key = ?cf, %cf))]
 fn get(cf: &str) -> Option<u8> {

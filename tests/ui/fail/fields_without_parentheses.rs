@@ -1,6 +1,6 @@
 //! `fields` has parentheses.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, fields = 3)]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! A dotted name wants a value.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, fields(app.key))]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! A future is as `Send` as its body.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf)]
 async fn get(cf: &str) {

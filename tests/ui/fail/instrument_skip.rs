@@ -1,6 +1,6 @@
 //! A key of `#[tracing::instrument]`.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, skip(cf))]
 fn get(cf: &str) -> Option<u8> {

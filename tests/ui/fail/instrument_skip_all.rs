@@ -1,6 +1,6 @@
 //! A key of `#[tracing::instrument]`.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, skip_all)]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! An operation has its own annotation.
 
-use percolate_core::background_job;
+use percolate_otel::background_job;
 
 #[background_job(compact, schema)]
 fn run(schema: &str) {}

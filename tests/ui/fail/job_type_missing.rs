@@ -1,6 +1,6 @@
 //! A job names its type first.
 
-use percolate_core::background_job;
+use percolate_otel::background_job;
 
 #[background_job]
 fn run(schema: &str) {}

@@ -1,6 +1,6 @@
 //! A string literal is checked for form.
 
-use percolate_core::background_job;
+use percolate_otel::background_job;
 
 #[background_job("Report", schema)]
 fn run(schema: &str) {}

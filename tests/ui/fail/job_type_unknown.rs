@@ -1,6 +1,6 @@
 //! Job types known by name are a closed list.
 
-use percolate_core::background_job;
+use percolate_otel::background_job;
 
 #[background_job(index.biuld, schema)]
 fn run(schema: &str) {}

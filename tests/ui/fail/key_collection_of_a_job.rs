@@ -1,6 +1,6 @@
 //! A job has a target.
 
-use percolate_core::background_job;
+use percolate_otel::background_job;
 
 #[background_job(wal.flush, collection = schema)]
 fn run(schema: &str) {}

@@ -1,6 +1,6 @@
 //! A job's key in an operation.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, target = cf)]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! An operation's key in a job.
 
-use percolate_core::background_job;
+use percolate_otel::background_job;
 
 #[background_job(wal.flush, schema, rows = 1)]
 fn run(schema: &str) {}

@@ -1,6 +1,6 @@
 //! A key stands once.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, system = "redb", system = "sled")]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! An unknown key, with the nearest one.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, nmae = "x")]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! An unknown key, with nothing near.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, colour = "x")]
 fn get(cf: &str) -> Option<u8> {

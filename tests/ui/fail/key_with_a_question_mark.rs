@@ -1,6 +1,6 @@
 //! Only the collection takes `?`.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, namespace? = None::<&str>)]
 fn get(cf: &str) -> Option<u8> {

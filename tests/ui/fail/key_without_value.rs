@@ -1,6 +1,6 @@
 //! A key wants its value.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, namespace)]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! A kind is a word.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, kind = "internal")]
 fn get(cf: &str) -> Option<u8> {

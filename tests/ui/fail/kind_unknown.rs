@@ -1,6 +1,6 @@
 //! The kinds are two.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, kind = intrenal)]
 fn get(cf: &str) -> Option<u8> {

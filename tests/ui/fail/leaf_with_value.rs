@@ -1,6 +1,6 @@
 //! A flag has no value.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, leaf = true)]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! The levels are those of `tracing`.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, level = "inof")]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! Everything after the collection has a name.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, "demo")]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! Metrics are on or off.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, metrics = false)]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! A span's name is fixed.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, name = cf)]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! The expression is not a text.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, namespace = cf.len())]
 fn get(cf: &str) -> Option<u8> {

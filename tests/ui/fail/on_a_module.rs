@@ -1,6 +1,6 @@
 //! An annotation goes above a function.
 
-use percolate_core::background_job;
+use percolate_otel::background_job;
 
 #[background_job(wal.flush)]
 mod jobs {}

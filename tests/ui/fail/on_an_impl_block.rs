@@ -1,6 +1,6 @@
 //! An annotation goes above a function.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 struct Store;
 

@@ -1,6 +1,6 @@
 //! The operation comes before every key.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(collection = cf)]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! A job type has its own annotation.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(index.build, cf)]
 fn get(cf: &str) -> Option<u8> {

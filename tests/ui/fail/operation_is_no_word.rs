@@ -1,6 +1,6 @@
 //! Something else in first position.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(3, cf)]
 fn get(cf: &str) -> Option<u8> {

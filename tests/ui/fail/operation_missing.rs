@@ -1,6 +1,6 @@
 //! An annotation names its operation first.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! A string literal is checked for form.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op("get;", cf)]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! Operations known by name are a closed list.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(gte, cf)]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! `parent` is not `#[instrument]`'s.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, parent = tracing::Span::current())]
 fn get(cf: &str) -> Option<u8> {

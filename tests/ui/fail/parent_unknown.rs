@@ -1,6 +1,6 @@
 //! The ways to relate are three.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, parent = rot)]
 fn get(cf: &str) -> Option<u8> {

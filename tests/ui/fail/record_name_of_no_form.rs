@@ -1,6 +1,6 @@
 //! Attribute names are lower_snake words.
 
-use percolate_core::{db_op, record};
+use percolate_otel::{db_op, record};
 
 #[db_op(get, "a")]
 fn get() {

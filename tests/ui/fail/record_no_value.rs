@@ -1,6 +1,6 @@
 //! A type that no attribute can have.
 
-use percolate_core::{db_op, record};
+use percolate_otel::{db_op, record};
 
 #[db_op(get, "a")]
 fn get() {

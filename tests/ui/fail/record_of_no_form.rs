@@ -1,6 +1,6 @@
 //! `record!` takes `key = value`.
 
-use percolate_core::{db_op, record};
+use percolate_otel::{db_op, record};
 
 #[db_op(get, "a")]
 fn get() {

@@ -1,6 +1,6 @@
 //! `record!` adds to a call.
 
-use percolate_core::record;
+use percolate_otel::record;
 
 fn get() {
     record!(app.key = 1);

@@ -1,6 +1,6 @@
 //! What percolate records has its own key.
 
-use percolate_core::{db_op, record};
+use percolate_otel::{db_op, record};
 
 #[db_op(get, "a")]
 fn get() {

@@ -1,6 +1,6 @@
 //! A mistake above is the only error.
 
-use percolate_core::{db_op, record};
+use percolate_otel::{db_op, record};
 
 #[db_op(gte, "a")]
 fn get() -> u8 {

@@ -1,6 +1,6 @@
 //! The closure reads one value.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, rows = |a, b| 1)]
 fn get(cf: &str) -> Option<u8> {

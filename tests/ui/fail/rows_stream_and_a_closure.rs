@@ -1,6 +1,6 @@
 //! The value is not there yet.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(scan, cf, rows = stream, batch_size = |out| 1, affected_rows = 1)]
 fn get(cf: &str) -> impl Iterator<Item = u8> {

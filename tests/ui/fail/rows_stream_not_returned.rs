@@ -1,6 +1,6 @@
 //! Nothing is returned that can be counted later.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, rows = stream)]
 fn get(cf: &str) -> Option<u8> {

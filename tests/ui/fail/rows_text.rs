@@ -1,6 +1,6 @@
 //! Rows are a number.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, rows = "1")]
 fn get(cf: &str) -> Option<u8> {

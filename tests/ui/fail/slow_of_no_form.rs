@@ -1,6 +1,6 @@
 //! A duration has a unit.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, slow = "5")]
 fn get(cf: &str) -> Option<u8> {

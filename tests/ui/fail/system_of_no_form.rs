@@ -1,6 +1,6 @@
 //! A system is a lower-case word.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf, system = "RocksDB")]
 fn get(cf: &str) -> Option<u8> {

@@ -1,6 +1,6 @@
 //! The user's own type errors point at the user's code.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 #[db_op(get, cf)]
 async fn tail(cf: &str) -> Result<u8, String> {

@@ -1,6 +1,6 @@
 //! A trait's method has no body to run.
 
-use percolate_core::db_op;
+use percolate_otel::db_op;
 
 trait Store {
     #[db_op(get, cf)]

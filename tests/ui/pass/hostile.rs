@@ -4,12 +4,12 @@
 #![deny(warnings)]
 #![allow(dead_code, non_camel_case_types, reason = "the names are the test")]
 
-use ::percolate_core::{background_job, db_op, record};
+use ::percolate_otel::{background_job, db_op, record};
 
 mod core {}
 mod std {}
 mod tracing {}
-mod percolate_core {}
+mod percolate_otel {}
 
 struct Ok;
 struct Err;

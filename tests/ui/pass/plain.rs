@@ -3,7 +3,7 @@
 #![deny(warnings, clippy::all, clippy::pedantic)]
 #![allow(unsafe_code, reason = "one of the forms")]
 
-use percolate_core::{background_job, db_op, db_ops, record};
+use percolate_otel::{background_job, db_op, db_ops, record};
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;

@@ -1,0 +1,83 @@
+//! Background job spans made by hand: [`background_span`], [`record_background_metrics`]. `#[background_job]` does
+//! the same and more: it measures, and reads the outcome from the returned value.
+
+use super::conventions as names;
+use super::metrics::Names;
+use super::named_sites::named_sites;
+use super::operation::span_by_hand;
+use super::site::attr;
+
+named_sites! {
+    /// Job types known by name, and any other.
+    pub enum BackgroundJobType: job {
+        /// Builds an index.
+        IndexBuild = "index.build",
+        /// Writes an index to disk.
+        IndexSave = "index.save",
+        /// Reads an index from disk.
+        IndexLoad = "index.load",
+        /// Rebuilds the field indexes of a schema.
+        IndexFieldRebuild = "index.field.rebuild",
+        /// Rebuilds the key index.
+        IndexKeyRebuild = "index.key.rebuild",
+        /// Computes embeddings.
+        EmbeddingGenerate = "embedding.generate",
+        /// Writes the log to disk.
+        WalFlush = "wal.flush",
+        /// Compacts a column family.
+        DbCompact = "db.compact",
+    }
+    /// Another job; dotted words in lower snake case.
+    Other = "job";
+    /// The value of `job.type`.
+    as_str;
+    attributes = attr::JOB_TARGET | attr::JOB_BATCH_SIZE;
+}
+
+/// A span for one run of a background job, named `{job type} {target}`.
+///
+/// Enter it around synchronous code; around a future use `.instrument(span)` of `tracing`, never a guard across
+/// `.await`. Record how it ended with [`record_background_metrics`] while it is entered.
+///
+/// # Examples
+/// ```
+/// use percolate_otel::{BackgroundJobType, background_span, record_background_metrics};
+///
+/// let _span = background_span(BackgroundJobType::IndexBuild, "hnsw").entered();
+/// let started = std::time::Instant::now();
+/// let vectors = 1000;
+/// record_background_metrics(Some(vectors), Some(started.elapsed().as_millis() as u64), "success");
+/// ```
+#[must_use = "a span does nothing until it is entered"]
+pub fn background_span(job_type: BackgroundJobType, target: &str) -> tracing::Span {
+    let about = Names {
+        target: Some(target),
+        ..Names::default()
+    };
+    span_by_hand(job_type.site(), job_type.as_str(), about, None)
+}
+
+/// Records on the current span, made by [`background_span`], how the run ended.
+///
+/// `duration_ms` is in milliseconds. `status` is `success`, `partial`, `failed` or `cancelled`; `failed` marks the
+/// span as an error of type `_OTHER` (record `error.type` yourself where you know better). `started`, which the
+/// founding examples record first, is not an outcome: it leaves `job.status` for the end.
+pub fn record_background_metrics(batch_size: Option<u64>, duration_ms: Option<u64>, status: &str) {
+    let span = tracing::Span::current();
+    for (name, number) in [
+        (names::JOB_BATCH_SIZE, batch_size),
+        (names::JOB_DURATION_MS, duration_ms),
+    ] {
+        if let Some(number) = number {
+            span.record(name, i64::try_from(number).unwrap_or(i64::MAX));
+        }
+    }
+    if status == "started" {
+        return;
+    }
+    span.record(names::JOB_STATUS, status);
+    if status == "failed" {
+        span.record(names::OTEL_STATUS_CODE, "ERROR");
+        span.record(names::ERROR_TYPE, names::ERROR_TYPE_OTHER);
+    }
+}

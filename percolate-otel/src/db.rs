@@ -1,0 +1,143 @@
+//! Database spans made by hand, for code that an attribute cannot reach: [`db_span`], [`db_query_span`],
+//! [`record_db_metrics`]. They have the fields of an annotated call's span. What they do not have is its metric, its
+//! error handling and its outcome: `#[db_op]` is the better choice wherever it fits.
+
+use super::conventions as names;
+use super::metrics::Names;
+use super::named_sites::named_sites;
+use super::operation::span_by_hand;
+#[cfg(feature = "query-text")]
+use super::query_text;
+use super::site::attr;
+
+named_sites! {
+    /// Operations known by name, and any other.
+    pub enum DbOperation: db {
+        /// Reads one key.
+        Get = "get",
+        /// Writes one key.
+        Put = "put",
+        /// Removes one key.
+        Delete = "delete",
+        /// Reads keys in order.
+        Scan = "scan",
+        /// Writes several keys at once.
+        BatchWrite = "batch_write",
+        /// Reads several keys at once.
+        MultiGet = "multi_get",
+        /// Merges an operand into one key.
+        Merge = "merge",
+        /// Removes a range of keys.
+        DeleteRange = "delete_range",
+        /// Runs a query.
+        Query = "query",
+        /// Searches an index.
+        Search = "search",
+        /// Writes memory tables to disk.
+        Flush = "flush",
+        /// Writes the log to disk.
+        FlushWal = "flush_wal",
+        /// Compacts files.
+        Compact = "compact",
+        /// Makes a checkpoint.
+        Checkpoint = "checkpoint",
+    }
+    /// Another operation; a low-cardinality word.
+    Other = "db";
+    /// The value of `db.operation.name`.
+    as_str;
+    attributes = attr::COLLECTION
+        | attr::NAMESPACE
+        | attr::SERVER_ADDRESS
+        | attr::BATCH_SIZE
+        | attr::QUERY_TEXT
+        | attr::QUERY_SUMMARY
+        | attr::RETURNED_ROWS
+        | attr::AFFECTED_ROWS;
+}
+
+/// A span for one database operation, named `{operation} {collection}`.
+///
+/// Enter it around synchronous code; around a future use `.instrument(span)` of `tracing`, never a guard across
+/// `.await`. Record what came of it with [`record_db_metrics`] while it is entered. The span is disabled, and costs
+/// next to nothing, when no layer wants it or when the current trace is not sampled.
+///
+/// `namespace` is `db.namespace`, the logical name of the database.
+///
+/// # Examples
+/// ```
+/// use percolate_otel::{DbOperation, db_span, record_db_metrics};
+///
+/// let _span = db_span(DbOperation::Get, Some("entities"), Some("catalogue")).entered();
+/// let found = Some("value");
+/// if found.is_some() {
+///     record_db_metrics(Some(1), None);
+/// }
+/// ```
+#[must_use = "a span does nothing until it is entered"]
+pub fn db_span(
+    operation: DbOperation,
+    collection: Option<&str>,
+    namespace: Option<&str>,
+) -> tracing::Span {
+    let about = Names {
+        target: collection,
+        namespace,
+        server_address: None,
+    };
+    span_by_hand(operation.site(), operation.as_str(), about, None)
+}
+
+/// A span for one query in SQL or something like it, named `query {collection}`.
+///
+/// The text is sanitised before it is recorded: every literal becomes `?`. See [`query_text::sanitize`].
+///
+/// # Examples
+/// ```
+/// let sql = "SELECT * FROM articles WHERE author = 'somebody'";
+/// let _span = percolate_otel::db_query_span(sql, "articles", None).entered();
+/// ```
+#[must_use = "a span does nothing until it is entered"]
+#[cfg(feature = "query-text")]
+pub fn db_query_span(query: &str, collection: &str, namespace: Option<&str>) -> tracing::Span {
+    let site = DbOperation::Query.site();
+    if !site.is_watched() {
+        return tracing::Span::none();
+    }
+    let about = Names {
+        target: Some(collection),
+        namespace,
+        server_address: None,
+    };
+    let text = (query_text::sanitize(query), query_text::summarize(query));
+    span_by_hand(site, DbOperation::Query.as_str(), about, Some(text))
+}
+
+/// Records on the current span how many rows were returned and how many keys were written or deleted.
+///
+/// The current span must be one made by [`db_span`] or [`db_query_span`]; on others nothing happens. An annotated
+/// function reads these numbers from what it returns, or from its `rows` and `affected_rows` keys.
+pub fn record_db_metrics(returned_rows: Option<u64>, affected_rows: Option<u64>) {
+    let span = tracing::Span::current();
+    for (name, rows) in [
+        (names::DB_RESPONSE_RETURNED_ROWS, returned_rows),
+        (names::DB_RESPONSE_AFFECTED_ROWS, affected_rows),
+    ] {
+        if let Some(rows) = rows {
+            span.record(name, i64::try_from(rows).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+/// Marks the current span, made by [`db_span`] or [`db_query_span`], as failed.
+///
+/// `error_type` is a low-cardinality name, `status_code` the database's own code. An annotated function does this from
+/// the `Err` it returns.
+pub fn record_db_error(error_type: &str, status_code: Option<&str>) {
+    let span = tracing::Span::current();
+    span.record(names::OTEL_STATUS_CODE, "ERROR");
+    span.record(names::ERROR_TYPE, error_type);
+    if let Some(code) = status_code {
+        span.record(names::DB_RESPONSE_STATUS_CODE, code);
+    }
+}

@@ -1,0 +1,118 @@
+//! Histogram bounds for durations, as views: which presets exist and what they hold. The instruments themselves are
+//! made in `metrics`. Invariant: the storage preset contains every bound the conventions advise, so that its buckets
+//! add up to theirs exactly.
+
+use opentelemetry_sdk::metrics::{Aggregation, Instrument, Stream};
+
+use crate::conventions::{METRIC_DB_OPERATION_DURATION, METRIC_JOB_DURATION};
+use crate::metrics::{ADVISED_BOUNDS, STORAGE_BOUNDS};
+
+/// For `job.duration`: jobs take from milliseconds to hours.
+const JOBS: &[f64] = &[
+    0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
+];
+
+/// How durations are spread over buckets.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub enum HistogramBuckets {
+    /// 22 bounds from 1 µs to 10 s that contain every advised one; for jobs 14 bounds up to an hour.
+    #[default]
+    Storage,
+    /// The bounds the conventions advise, from 1 ms to 10 s.
+    Advised,
+    /// Base-2 exponential buckets that find their own scale (at most 160 of them).
+    Exponential,
+    /// These bounds, in seconds, ascending.
+    Explicit(Vec<f64>),
+}
+
+impl HistogramBuckets {
+    /// The bounds for one instrument, `None` where they are not explicit.
+    fn bounds(&self, instrument: &str) -> Option<Vec<f64>> {
+        match self {
+            Self::Storage if instrument == METRIC_JOB_DURATION => Some(JOBS.to_vec()),
+            Self::Storage => Some(STORAGE_BOUNDS.to_vec()),
+            Self::Advised => Some(ADVISED_BOUNDS.to_vec()),
+            Self::Explicit(bounds) => Some(bounds.clone()),
+            Self::Exponential => None,
+        }
+    }
+
+    fn aggregation(&self, instrument: &str) -> Aggregation {
+        match self.bounds(instrument) {
+            Some(boundaries) => Aggregation::ExplicitBucketHistogram {
+                boundaries,
+                record_min_max: true,
+            },
+            None => Aggregation::Base2ExponentialHistogram {
+                max_size: 160,
+                max_scale: 20,
+                record_min_max: true,
+            },
+        }
+    }
+
+    /// What is wrong with explicit bounds, if anything.
+    pub(super) fn problem(&self) -> Option<String> {
+        let Self::Explicit(bounds) = self else {
+            return None;
+        };
+        let ascending = bounds.windows(2).all(|pair| pair[0] < pair[1]);
+        let finite = bounds.iter().all(|bound| bound.is_finite());
+        (!ascending || !finite)
+            .then(|| "bounds must be finite and ascending; using the storage preset".to_owned())
+    }
+
+    /// The view that gives our duration histograms these buckets and leaves every other instrument alone.
+    pub(super) fn view(self) -> impl Fn(&Instrument) -> Option<Stream> + Send + Sync + 'static {
+        move |instrument| {
+            let name = instrument.name();
+            let ours = name == METRIC_DB_OPERATION_DURATION || name == METRIC_JOB_DURATION;
+            ours.then(|| {
+                Stream::builder()
+                    .with_aggregation(self.aggregation(name))
+                    .build()
+                    .ok()
+            })
+            .flatten()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_storage_preset_contains_every_advised_bound() {
+        for instrument in [METRIC_DB_OPERATION_DURATION, METRIC_JOB_DURATION] {
+            let bounds = HistogramBuckets::Storage
+                .bounds(instrument)
+                .expect("explicit");
+            assert!(
+                ADVISED_BOUNDS
+                    .iter()
+                    .all(|advised| bounds.contains(advised)),
+                "{instrument}: {bounds:?}"
+            );
+            assert_eq!(HistogramBuckets::Explicit(bounds).problem(), None);
+        }
+        assert!((STORAGE_BOUNDS[0] - 0.000_001).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn explicit_bounds_that_do_not_ascend_are_refused() {
+        assert!(
+            HistogramBuckets::Explicit(vec![1.0, 1.0])
+                .problem()
+                .is_some()
+        );
+        assert!(
+            HistogramBuckets::Explicit(vec![1.0, f64::INFINITY])
+                .problem()
+                .is_some()
+        );
+        assert_eq!(HistogramBuckets::Explicit(vec![]).problem(), None);
+    }
+}

@@ -1,0 +1,418 @@
+//! Metrics as a table: operations and jobs with counts and quantiles, everything else as plain values. Printed when
+//! collected: at flush and shutdown, or at an interval that was asked for. A table that did not change is not
+//! printed twice.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::metrics::Temporality;
+use opentelemetry_sdk::metrics::data::{
+    AggregatedMetrics, ExponentialHistogramDataPoint, Metric, MetricData,
+};
+use opentelemetry_sdk::metrics::data::{HistogramDataPoint, ResourceMetrics, ScopeMetrics};
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+
+use super::super::counters::Counters;
+use super::{ConsoleWriter, format};
+use crate::conventions as names;
+
+/// Prints metrics for a person.
+#[derive(Debug)]
+pub(crate) struct ConsoleMetrics {
+    writer: ConsoleWriter,
+    counters: Arc<Counters>,
+    printed: Mutex<String>,
+}
+
+impl ConsoleMetrics {
+    pub(crate) fn new(writer: ConsoleWriter, counters: Arc<Counters>) -> Self {
+        Self {
+            writer,
+            counters,
+            printed: Mutex::default(),
+        }
+    }
+}
+
+impl PushMetricExporter for ConsoleMetrics {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let text = render(metrics);
+        let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
+        if text.is_empty() || *printed == text {
+            return Ok(());
+        }
+        if !self.writer.write(&text) {
+            self.counters
+                .failed(1, "the console's writer failed".to_owned());
+            return Err(OTelSdkError::InternalFailure(
+                "the console's writer failed".to_owned(),
+            ));
+        }
+        Counters::add(&self.counters.exported, 1);
+        *printed = text;
+        Ok(())
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn temporality(&self) -> Temporality {
+        Temporality::Cumulative
+    }
+}
+
+fn render(metrics: &ResourceMetrics) -> String {
+    let mut operations = Table::default();
+    let mut jobs = Table::default();
+    let mut others = Vec::new();
+    for metric in metrics.scope_metrics().flat_map(ScopeMetrics::metrics) {
+        match metric.name() {
+            names::METRIC_DB_OPERATION_DURATION => {
+                operations.add(metric, names::DB_OPERATION_NAME, names::DB_COLLECTION_NAME);
+            }
+            names::METRIC_JOB_DURATION => jobs.add(metric, names::JOB_TYPE, names::JOB_TARGET_NAME),
+            names::METRIC_DB_RETURNED_ROWS => operations.add_rows(metric),
+            _ => others.extend(values(metric)),
+        }
+    }
+    let mut text = operations.render(["operation", "collection"]);
+    text.push_str(&jobs.render(["job", "target"]));
+    others.retain(|line| !is_quiet(line));
+    others.sort_unstable();
+    if !others.is_empty() {
+        text.push_str("metric\n");
+        for line in others {
+            _ = writeln!(text, "  {line}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// What the pipeline says about itself is worth a line only when something was lost.
+fn is_quiet(line: &str) -> bool {
+    let of_sdk = line.starts_with("otel.sdk.");
+    let is_loss = line.starts_with(names::METRIC_SPANS_DROPPED)
+        || (of_sdk && line.contains(names::ERROR_TYPE));
+    if is_loss {
+        line.contains(" = 0 ")
+    } else {
+        of_sdk
+    }
+}
+
+/// Rows by operation and collection, whatever other attributes split them. Series without a measurement, which exist
+/// because instruments are bound ahead, make no row.
+#[derive(Default)]
+struct Table(BTreeMap<(String, String), Row>);
+
+#[derive(Default)]
+struct Row {
+    count: u64,
+    errors: u64,
+    rows: Option<u64>,
+    spread: Spread,
+}
+
+impl Table {
+    fn add(&mut self, metric: &Metric, first: &'static str, second: &'static str) {
+        let AggregatedMetrics::F64(data) = metric.data() else {
+            return;
+        };
+        match data {
+            MetricData::Histogram(histogram) => {
+                for point in histogram.data_points().filter(|point| point.count() > 0) {
+                    let attributes: Vec<_> = point.attributes().collect();
+                    let row = self.row(&attributes, first, second);
+                    row.count += point.count();
+                    row.errors += if is_failed(&attributes) {
+                        point.count()
+                    } else {
+                        0
+                    };
+                    row.spread.add_explicit(point);
+                }
+            }
+            MetricData::ExponentialHistogram(histogram) => {
+                for point in histogram.data_points().filter(|point| point.count() > 0) {
+                    let attributes: Vec<_> = point.attributes().collect();
+                    let row = self.row(&attributes, first, second);
+                    row.count += point.count() as u64;
+                    row.errors += if is_failed(&attributes) {
+                        point.count() as u64
+                    } else {
+                        0
+                    };
+                    row.spread.add_exponential(point);
+                }
+            }
+            MetricData::Gauge(_) | MetricData::Sum(_) => {}
+        }
+    }
+
+    fn add_rows(&mut self, metric: &Metric) {
+        let AggregatedMetrics::U64(MetricData::Histogram(histogram)) = metric.data() else {
+            return;
+        };
+        for point in histogram.data_points().filter(|point| point.count() > 0) {
+            let attributes: Vec<_> = point.attributes().collect();
+            let row = self.row(
+                &attributes,
+                names::DB_OPERATION_NAME,
+                names::DB_COLLECTION_NAME,
+            );
+            *row.rows.get_or_insert_default() += point.sum();
+        }
+    }
+
+    fn row(&mut self, attributes: &[&KeyValue], first: &str, second: &str) -> &mut Row {
+        let of = |key: &str| text_of(attributes, key);
+        let second =
+            of(second).or_else(|| of("otel.metric.overflow").map(|_| "(overflow)".to_owned()));
+        self.0
+            .entry((of(first).unwrap_or_default(), second.unwrap_or_default()))
+            .or_default()
+    }
+
+    fn render(&self, heads: [&str; 2]) -> String {
+        if self.0.is_empty() {
+            return String::new();
+        }
+        let knows_rows = self.0.values().any(|row| row.rows.is_some());
+        let rows = if knows_rows { "rows" } else { "" };
+        let mut lines =
+            vec![[heads[0], heads[1], "count", "p50", "p99", "errors", rows].map(str::to_owned)];
+        for ((first, second), row) in &self.0 {
+            let quantile = |q| {
+                row.spread
+                    .quantile(q)
+                    .map_or_else(|| "-".to_owned(), format::seconds)
+            };
+            let (count, errors) = (format::count(row.count), format::count(row.errors));
+            let rows = row.rows.map(format::count).unwrap_or_default();
+            lines.push([
+                first.clone(),
+                second.clone(),
+                count,
+                quantile(0.5),
+                quantile(0.99),
+                errors,
+                rows,
+            ]);
+        }
+        aligned(&lines)
+    }
+}
+
+/// The first two columns to the left, numbers to the right.
+fn aligned(lines: &[[String; 7]]) -> String {
+    let mut widths = [0; 7];
+    for line in lines {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for line in lines {
+        let mut row = String::new();
+        for (column, (cell, width)) in line.iter().zip(widths).enumerate() {
+            _ = if column < 2 {
+                write!(row, "{cell:<width$}  ")
+            } else {
+                write!(row, "{cell:>width$}  ")
+            };
+        }
+        text.push_str(row.trim_end());
+        text.push('\n');
+    }
+    text.push('\n');
+    text
+}
+
+fn text_of(attributes: &[&KeyValue], key: &str) -> Option<String> {
+    attributes
+        .iter()
+        .find(|attribute| attribute.key.as_str() == key)
+        .map(|attribute| attribute.value.to_string())
+}
+
+fn is_failed(attributes: &[&KeyValue]) -> bool {
+    attributes
+        .iter()
+        .any(|attribute| attribute.key.as_str() == names::ERROR_TYPE)
+}
+
+/// How many measurements lie up to which bound, merged over points, and the extremes.
+#[derive(Default)]
+struct Spread {
+    /// (lower, upper, count), in any order until a quantile is asked for.
+    buckets: Vec<(f64, f64, u64)>,
+    min: Option<f64>,
+    max: Option<f64>,
+}
+
+impl Spread {
+    fn add_explicit(&mut self, point: &HistogramDataPoint<f64>) {
+        let bounds: Vec<f64> = point.bounds().collect();
+        for (index, count) in point
+            .bucket_counts()
+            .enumerate()
+            .filter(|(_, count)| *count > 0)
+        {
+            let lower = index
+                .checked_sub(1)
+                .and_then(|below| bounds.get(below))
+                .copied()
+                .unwrap_or(0.0);
+            self.buckets.push((
+                lower,
+                bounds.get(index).copied().unwrap_or(f64::INFINITY),
+                count,
+            ));
+        }
+        self.add_extremes(point.min(), point.max());
+    }
+
+    fn add_exponential(&mut self, point: &ExponentialHistogramDataPoint<f64>) {
+        let base = 2_f64.powf(2_f64.powi(-i32::from(point.scale())));
+        let offset = point.positive_bucket().offset();
+        for (index, count) in (offset..)
+            .zip(point.positive_bucket().counts())
+            .filter(|(_, count)| *count > 0)
+        {
+            self.buckets
+                .push((base.powi(index), base.powi(index.saturating_add(1)), count));
+        }
+        if point.zero_count() > 0 {
+            self.buckets.push((0.0, 0.0, point.zero_count()));
+        }
+        self.add_extremes(point.min(), point.max());
+    }
+
+    fn add_extremes(&mut self, min: Option<f64>, max: Option<f64>) {
+        self.min = self.min.into_iter().chain(min).reduce(f64::min);
+        self.max = self.max.into_iter().chain(max).reduce(f64::max);
+    }
+
+    /// The quantile by linear interpolation inside its bucket, never outside what was measured.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a quantile read from buckets is an estimate anyway"
+    )]
+    fn quantile(&self, q: f64) -> Option<f64> {
+        let mut buckets = self.buckets.clone();
+        buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let total: u64 = buckets.iter().map(|(_, _, count)| count).sum();
+        let rank = q * total as f64;
+        let mut below = 0.0;
+        for (lower, upper, count) in buckets {
+            let count = count as f64;
+            if below + count >= rank && count > 0.0 {
+                let lower = self.min.map_or(lower, |min| lower.max(min));
+                let upper = self.max.map_or(upper, |max| upper.min(max)).max(lower);
+                let upper = if upper.is_finite() { upper } else { lower };
+                return Some(lower + (upper - lower) * ((rank - below) / count).clamp(0.0, 1.0));
+            }
+            below += count;
+        }
+        None
+    }
+}
+
+/// One line for each point of a metric that has no table of its own.
+fn values(metric: &Metric) -> Vec<String> {
+    match metric.data() {
+        AggregatedMetrics::F64(data) => points(metric, data),
+        AggregatedMetrics::U64(data) => points(metric, data),
+        AggregatedMetrics::I64(data) => points(metric, data),
+    }
+}
+
+fn points<T: Copy + std::fmt::Display>(metric: &Metric, data: &MetricData<T>) -> Vec<String> {
+    let line = |attributes: Vec<String>, value: String| {
+        let labels = if attributes.is_empty() {
+            String::new()
+        } else {
+            format!("{{{}}}", attributes.join(", "))
+        };
+        format!("{}{labels} = {value} {}", metric.name(), metric.unit())
+            .trim_end()
+            .to_owned()
+    };
+    match data {
+        MetricData::Gauge(gauge) => gauge
+            .data_points()
+            .map(|p| line(labels(p.attributes()), p.value().to_string()))
+            .collect(),
+        MetricData::Sum(sum) => sum
+            .data_points()
+            .map(|p| line(labels(p.attributes()), p.value().to_string()))
+            .collect(),
+        MetricData::Histogram(histogram) => histogram
+            .data_points()
+            .map(|p| {
+                line(
+                    labels(p.attributes()),
+                    format!("{} in {}", p.sum(), format::count(p.count())),
+                )
+            })
+            .collect(),
+        MetricData::ExponentialHistogram(histogram) => histogram
+            .data_points()
+            .map(|p| {
+                line(
+                    labels(p.attributes()),
+                    format!("{} in {}", p.sum(), format::count(p.count() as u64)),
+                )
+            })
+            .collect(),
+    }
+}
+
+fn labels<'a>(attributes: impl Iterator<Item = &'a KeyValue>) -> Vec<String> {
+    attributes.map(format::attribute).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spread(buckets: &[(f64, f64, u64)], min: f64, max: f64) -> Spread {
+        Spread {
+            buckets: buckets.to_vec(),
+            min: Some(min),
+            max: Some(max),
+        }
+    }
+
+    #[test]
+    fn a_quantile_is_interpolated_in_its_bucket_and_stays_within_what_was_measured() {
+        let spread = spread(&[(0.001, 0.002, 98), (0.01, 0.1, 2)], 0.0015, 0.02);
+        let p50 = spread.quantile(0.5).expect("has values");
+        let p99 = spread.quantile(0.99).expect("has values");
+        assert!((0.0015..=0.002).contains(&p50), "{p50}");
+        assert!((0.01..=0.02).contains(&p99), "{p99}");
+    }
+
+    #[test]
+    fn buckets_of_several_points_are_merged_in_order() {
+        let spread = spread(&[(0.01, 0.1, 1), (0.001, 0.002, 9)], 0.001, 0.05);
+        assert!(spread.quantile(0.5).expect("has values") <= 0.002);
+    }
+
+    #[test]
+    fn the_open_bucket_ends_at_the_largest_measurement() {
+        let spread = spread(&[(10.0, f64::INFINITY, 1)], 70.0, 70.0);
+        assert!((spread.quantile(0.99).expect("has values") - 70.0).abs() < 1e-9);
+        assert_eq!(Spread::default().quantile(0.5), None);
+    }
+}

@@ -1,0 +1,511 @@
+//! One trace as text: children under their parents in the order they began, many alike folded into one line.
+//! What tells stores apart stands in the first lines, where the whole trace agrees about it, and a line does not say
+//! in attributes what its name says. Pure: spans in, text out. When a trace is shown is decided in `spans`.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{SpanId, SpanKind, Status};
+use opentelemetry_sdk::trace::SpanData;
+
+use super::format;
+use crate::conventions as names;
+
+/// Siblings of one shape from here on are folded: the first ones in full, one line for the others. Two calls have one
+/// shape when they and everything below them have the same names.
+const FOLD_FROM: usize = 6;
+const SHOWN_OF_FOLDED: usize = 2;
+/// Spans with more floors below them are never folded.
+const DEEPEST_FOLDED: usize = 4;
+/// Attributes of a store rather than of a call.
+const OF_STORE: [&str; 3] = [
+    names::DB_SYSTEM_NAME,
+    names::DB_NAMESPACE,
+    names::SERVER_ADDRESS,
+];
+/// Attributes that are found again in a span's name.
+const IN_NAME: [&str; 4] = [
+    names::DB_OPERATION_NAME,
+    names::DB_COLLECTION_NAME,
+    names::JOB_TYPE,
+    names::JOB_TARGET_NAME,
+];
+/// Column of the durations.
+const NAME_WIDTH: usize = 48;
+
+/// The whole block for one trace. `complete` says whether its root has arrived.
+pub(super) fn render(mut spans: Vec<SpanData>, complete: bool) -> String {
+    spans.sort_by_key(|span| (span.start_time, span.span_context.span_id().to_bytes()));
+    let known: HashSet<SpanId> = spans
+        .iter()
+        .map(|span| span.span_context.span_id())
+        .collect();
+    let mut children: HashMap<SpanId, Vec<&SpanData>> = HashMap::new();
+    let mut tops = Vec::new();
+    for span in &spans {
+        let parent = span.parent_span_id;
+        if parent != SpanId::INVALID
+            && known.contains(&parent)
+            && parent != span.span_context.span_id()
+        {
+            children.entry(parent).or_default().push(span);
+        } else {
+            tops.push(span);
+        }
+    }
+    let shared = shared(&spans);
+    let mut text = header(&spans, complete);
+    if !shared.is_empty() {
+        let shared: Vec<_> = shared
+            .iter()
+            .map(|attribute| format::attribute(attribute))
+            .collect();
+        _ = writeln!(text, "  {}", shared.join("  "));
+    }
+    let mut tree = Tree {
+        children,
+        shared,
+        text,
+    };
+    for top in tops {
+        tree.span(top, "", "", top.parent_span_id);
+    }
+    tree.text.push('\n');
+    tree.text
+}
+
+fn header(spans: &[SpanData], complete: bool) -> String {
+    let trace_id = spans
+        .first()
+        .map(|span| span.span_context.trace_id().to_string())
+        .unwrap_or_default();
+    let start = spans.iter().map(|span| span.start_time).min();
+    let end = spans.iter().map(|span| span.end_time).max();
+    let took = start
+        .zip(end)
+        .and_then(|(start, end)| end.duration_since(start).ok())
+        .unwrap_or_default();
+    let errors = spans.iter().filter(|span| is_error(span)).count();
+    let mut text = format!(
+        "trace {trace_id} · {} · {}",
+        many(spans.len(), "span"),
+        format::duration(took)
+    );
+    if errors > 0 {
+        _ = write!(text, " · {}", many(errors, "error"));
+    }
+    if !complete {
+        text.push_str(" · incomplete");
+    }
+    text.push('\n');
+    text
+}
+
+/// What tells stores apart, where several spans have it and all of them agree.
+fn shared(spans: &[SpanData]) -> Vec<&KeyValue> {
+    let of = |key: &'static str| {
+        let mut found = spans.iter().filter_map(move |span| attribute(span, key));
+        let (first, second) = (found.next()?, found.next()?);
+        (first.value == second.value && found.all(|other| other.value == first.value))
+            .then_some(first)
+    };
+    OF_STORE.into_iter().filter_map(of).collect()
+}
+
+fn attribute<'a>(span: &'a SpanData, key: &str) -> Option<&'a KeyValue> {
+    span.attributes
+        .iter()
+        .find(|attribute| attribute.key.as_str() == key)
+}
+
+/// Whether the line says it already: in the span's name or as the time it took.
+fn is_said(span: &SpanData, attribute: &KeyValue) -> bool {
+    let key = attribute.key.as_str();
+    let words = || {
+        span.name
+            .split(' ')
+            .any(|word| word == attribute.value.as_str())
+    };
+    key == names::JOB_DURATION_MS || (IN_NAME.contains(&key) && words())
+}
+
+fn many(count: usize, noun: &str) -> String {
+    format!(
+        "{} {noun}{}",
+        format::count(count as u64),
+        if count == 1 { "" } else { "s" }
+    )
+}
+
+fn is_error(span: &SpanData) -> bool {
+    matches!(span.status, Status::Error { .. })
+}
+
+fn took(span: &SpanData) -> Duration {
+    span.end_time
+        .duration_since(span.start_time)
+        .unwrap_or_default()
+}
+
+struct Tree<'a> {
+    children: HashMap<SpanId, Vec<&'a SpanData>>,
+    shared: Vec<&'a KeyValue>,
+    text: String,
+}
+
+impl<'a> Tree<'a> {
+    /// One span and everything below. Taking the children out of the map ends a circle of parents.
+    fn span(&mut self, span: &'a SpanData, indent: &str, below: &str, outside_parent: SpanId) {
+        self.line(span, indent, outside_parent);
+        let children = self
+            .children
+            .remove(&span.span_context.span_id())
+            .unwrap_or_default();
+        let rows = fold(children, &self.children);
+        let last = rows.len().saturating_sub(1);
+        for (index, row) in rows.into_iter().enumerate() {
+            let (branch, line) = if index == last {
+                ("└─ ", "   ")
+            } else {
+                ("├─ ", "│  ")
+            };
+            match row {
+                Row::Span(child) => {
+                    self.span(
+                        child,
+                        &format!("{below}{branch}"),
+                        &format!("{below}{line}"),
+                        SpanId::INVALID,
+                    );
+                }
+                Row::Folded(folded) => self.folded(&folded, &format!("{below}{branch}")),
+            }
+        }
+    }
+
+    fn line(&mut self, span: &SpanData, indent: &str, outside_parent: SpanId) {
+        let mark = if is_error(span) { "✗ " } else { "" };
+        let name = format!("  {indent}{mark}{}", span.name);
+        _ = write!(
+            self.text,
+            "{name:<NAME_WIDTH$} {:>9}",
+            format::duration(took(span))
+        );
+        for attribute in &span.attributes {
+            if !self.shared.contains(&attribute) && !is_said(span, attribute) {
+                _ = write!(self.text, "  {}", format::attribute(attribute));
+            }
+        }
+        if let Some(kind) = kind(&span.span_kind) {
+            _ = write!(self.text, "  [{kind}]");
+        }
+        match &span.status {
+            Status::Error { description } if description.is_empty() => {
+                self.text.push_str("  ERROR")
+            }
+            Status::Error { description } => _ = write!(self.text, "  ERROR {description:?}"),
+            Status::Ok => self.text.push_str("  OK"),
+            Status::Unset => {}
+        }
+        for link in &span.links.links {
+            _ = write!(self.text, "  linked to {}", link.span_context.span_id());
+        }
+        if outside_parent != SpanId::INVALID {
+            let far = if span.parent_span_is_remote {
+                "remote"
+            } else {
+                "missing"
+            };
+            _ = write!(self.text, "  ({far} parent {outside_parent})");
+        }
+        self.text.push('\n');
+        for event in &span.events.events {
+            let attributes: Vec<_> = event.attributes.iter().map(format::attribute).collect();
+            let blank = " ".repeat(indent.chars().count());
+            _ = writeln!(
+                self.text,
+                "  {blank}   • {}  {}",
+                event.name,
+                attributes.join("  ")
+            );
+        }
+    }
+
+    fn folded(&mut self, folded: &[&SpanData], indent: &str) {
+        let mut times: Vec<Duration> = folded.iter().map(|span| took(span)).collect();
+        times.sort_unstable();
+        let total: Duration = times.iter().sum();
+        let (Some(first), Some(median)) = (folded.first(), times.get(times.len() / 2)) else {
+            return;
+        };
+        let name = format!(
+            "  {indent}… {} more × {}",
+            format::count(folded.len() as u64),
+            first.name
+        );
+        _ = writeln!(
+            self.text,
+            "{name:<NAME_WIDTH$} {:>9}  median {}, longest {}",
+            format::duration(total),
+            format::duration(*median),
+            format::duration(times.last().copied().unwrap_or_default()),
+        );
+    }
+}
+
+enum Row<'a> {
+    Span(&'a SpanData),
+    Folded(Vec<&'a SpanData>),
+}
+
+/// Folds siblings of one shape in which everything ended well, wherever they stand; everything else keeps its lines.
+fn fold<'a>(
+    siblings: Vec<&'a SpanData>,
+    children: &HashMap<SpanId, Vec<&'a SpanData>>,
+) -> Vec<Row<'a>> {
+    let shapes: Vec<Option<String>> = siblings
+        .iter()
+        .map(|span| shape(span, children, 0))
+        .collect();
+    let mut alike: HashMap<&str, usize> = HashMap::new();
+    for shape in shapes.iter().flatten() {
+        *alike.entry(shape).or_default() += 1;
+    }
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let mut folds: HashMap<&str, usize> = HashMap::new();
+    let mut rows: Vec<Row<'a>> = Vec::new();
+    for (span, shape) in siblings.into_iter().zip(&shapes) {
+        let often = shape
+            .as_deref()
+            .filter(|shape| alike.get(shape).is_some_and(|count| *count >= FOLD_FROM));
+        let seen = often.map_or(0, |shape| {
+            let seen = seen.entry(shape).or_default();
+            *seen += 1;
+            *seen
+        });
+        let Some(shape) = often.filter(|_| seen > shown_of_folded(span, children)) else {
+            rows.push(Row::Span(span));
+            continue;
+        };
+        let at = *folds.entry(shape).or_insert_with(|| {
+            rows.push(Row::Folded(Vec::new()));
+            rows.len() - 1
+        });
+        if let Some(Row::Folded(folded)) = rows.get_mut(at) {
+            folded.push(span);
+        }
+    }
+    rows
+}
+
+/// One is enough where it takes several lines.
+fn shown_of_folded(span: &SpanData, children: &HashMap<SpanId, Vec<&SpanData>>) -> usize {
+    if children.contains_key(&span.span_context.span_id()) {
+        1
+    } else {
+        SHOWN_OF_FOLDED
+    }
+}
+
+/// The names of a span and of everything below it, each kind of child once; `None` if something failed or it is too
+/// deep, which also ends a circle of parents.
+fn shape(
+    span: &SpanData,
+    children: &HashMap<SpanId, Vec<&SpanData>>,
+    depth: usize,
+) -> Option<String> {
+    if is_error(span) || depth > DEEPEST_FOLDED {
+        return None;
+    }
+    let mut below = BTreeSet::new();
+    for child in children
+        .get(&span.span_context.span_id())
+        .into_iter()
+        .flatten()
+    {
+        below.insert(shape(child, children, depth + 1)?);
+    }
+    let below = below.into_iter().collect::<Vec<_>>().join("\n");
+    Some(format!("{}{{{below}}}", span.name))
+}
+
+fn kind(kind: &SpanKind) -> Option<&'static str> {
+    match kind {
+        SpanKind::Client => Some("client"),
+        SpanKind::Server => Some("server"),
+        SpanKind::Producer => Some("producer"),
+        SpanKind::Consumer => Some("consumer"),
+        SpanKind::Internal => None,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use opentelemetry::trace::{SpanContext, TraceFlags, TraceId, TraceState};
+    use opentelemetry::{InstrumentationScope, KeyValue};
+    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
+
+    use super::*;
+
+    /// A span of trace 1 that began `start` µs after the epoch and took `took` µs.
+    pub(crate) fn span(
+        name: &'static str,
+        id: u64,
+        parent: u64,
+        start: u64,
+        took: u64,
+    ) -> SpanData {
+        let context = SpanContext::new(
+            TraceId::from(1),
+            SpanId::from(id),
+            TraceFlags::SAMPLED,
+            false,
+            TraceState::default(),
+        );
+        let start_time = SystemTime::UNIX_EPOCH + Duration::from_micros(start);
+        SpanData {
+            span_context: context,
+            parent_span_id: SpanId::from(parent),
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Internal,
+            name: name.into(),
+            start_time,
+            end_time: start_time + Duration::from_micros(took),
+            attributes: Vec::new(),
+            dropped_attributes_count: 0,
+            events: SpanEvents::default(),
+            links: SpanLinks::default(),
+            status: Status::Unset,
+            instrumentation_scope: InstrumentationScope::default(),
+        }
+    }
+
+    fn lines(text: &str) -> Vec<String> {
+        text.trim_end()
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect()
+    }
+
+    #[test]
+    fn children_stand_under_their_parent_in_the_order_they_began() {
+        let mut get = span("get articles", 3, 1, 20, 5);
+        get.span_kind = SpanKind::Client;
+        get.attributes
+            .push(KeyValue::new("db.collection.name", "articles"));
+        get.attributes
+            .push(KeyValue::new("db.response.returned_rows", 1));
+        let mut put = span("put articles", 2, 1, 10, 7);
+        put.status = Status::error("");
+        put.attributes.push(KeyValue::new("error.type", "Busy"));
+        let text = render(
+            vec![
+                get,
+                put,
+                span("index.build hnsw", 1, 0, 0, 100),
+                span("scan x", 4, 2, 11, 1),
+            ],
+            true,
+        );
+        let expected = [
+            "trace 00000000000000000000000000000001 · 4 spans · 100 µs · 1 error",
+            "index.build hnsw 100 µs",
+            "├─ ✗ put articles 7.00 µs error.type=Busy ERROR",
+            "│ └─ scan x 1.00 µs",
+            "└─ get articles 5.00 µs db.response.returned_rows=1 [client]",
+        ];
+        assert_eq!(lines(&text), expected);
+    }
+
+    #[test]
+    fn a_span_whose_parent_is_elsewhere_says_so() {
+        let mut remote = span("get articles", 3, 9, 0, 5);
+        remote.parent_span_is_remote = true;
+        let text = render(vec![remote, span("put articles", 4, 8, 1, 5)], false);
+        let expected = [
+            "trace 00000000000000000000000000000001 · 2 spans · 6.00 µs · incomplete",
+            "get articles 5.00 µs (remote parent 0000000000000009)",
+            "put articles 5.00 µs (missing parent 0000000000000008)",
+        ];
+        assert_eq!(lines(&text), expected);
+    }
+
+    #[test]
+    fn many_alike_are_folded_but_a_failed_one_is_shown() {
+        let mut spans = vec![span("load", 1, 0, 0, 1000)];
+        spans.extend((2..=9).map(|id| span("put packages", id, 1, id, id)));
+        spans[5].status = Status::error("");
+        let text = render(spans, true);
+        let expected = [
+            "trace 00000000000000000000000000000001 · 9 spans · 1.00 ms · 1 error",
+            "load 1.00 ms",
+            "├─ put packages 2.00 µs",
+            "├─ put packages 3.00 µs",
+            "├─ … 5 more × put packages 33.0 µs median 7.00 µs, longest 9.00 µs",
+            "└─ ✗ put packages 6.00 µs ERROR",
+        ];
+        assert_eq!(lines(&text), expected);
+    }
+
+    #[test]
+    fn calls_with_the_same_calls_below_are_folded_together() {
+        let mut spans = vec![span("load", 1, 0, 0, 1000)];
+        for id in (10..=80).step_by(10) {
+            spans.push(span("insert packages", id, 1, id, 8));
+            spans.push(span("get entities", id + 1, id, id + 1, 2));
+            // One of them asks twice and is alike all the same; one does something else.
+            if id == 20 {
+                spans.push(span("get entities", id + 2, id, id + 2, 2));
+            }
+            let last = if id == 70 {
+                "put entities"
+            } else {
+                "batch_write"
+            };
+            spans.push(span(last, id + 3, id, id + 4, 3));
+        }
+        let expected = [
+            "trace 00000000000000000000000000000001 · 26 spans · 1.00 ms",
+            "load 1.00 ms",
+            "├─ insert packages 8.00 µs",
+            "│ ├─ get entities 2.00 µs",
+            "│ └─ batch_write 3.00 µs",
+            "├─ … 6 more × insert packages 48.0 µs median 8.00 µs, longest 8.00 µs",
+            "└─ insert packages 8.00 µs",
+            "├─ get entities 2.00 µs",
+            "└─ put entities 3.00 µs",
+        ];
+        assert_eq!(lines(&render(spans, true)), expected);
+    }
+
+    #[test]
+    fn what_all_spans_agree_about_stands_once_above_them() {
+        let of = |id, namespace: &'static str| {
+            let mut span = span("get articles", id, 0, id, 1);
+            span.attributes
+                .push(KeyValue::new("db.system.name", "rocksdb"));
+            span.attributes
+                .push(KeyValue::new("db.namespace", namespace));
+            span.attributes
+                .push(KeyValue::new("db.operation.name", "get"));
+            span
+        };
+        let expected = [
+            "trace 00000000000000000000000000000001 · 2 spans · 2.00 µs",
+            "db.system.name=rocksdb",
+            "get articles 1.00 µs db.namespace=a",
+            "get articles 1.00 µs db.namespace=b",
+        ];
+        assert_eq!(lines(&render(vec![of(1, "a"), of(2, "b")], true)), expected);
+    }
+
+    #[test]
+    fn parents_in_a_circle_are_shown_nowhere_and_hang_nothing() {
+        let text = render(vec![span("a", 1, 2, 0, 1), span("b", 2, 1, 0, 1)], false);
+        assert_eq!(lines(&text).len(), 1);
+    }
+}

@@ -1,0 +1,109 @@
+//! Running an exporter's future on a plain thread until it is done or its time is up. Exporters over tonic or hyper
+//! need a runtime that drives their connections (see `otlp`); here only its context is entered, so that nobody's
+//! tokio runtime is ever blocked or needed. Invariant: [`Driver::run`] returns by its deadline, whatever the future does.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use crate::quiet::quiet;
+
+/// How often a waiting thread looks whether the pipeline is closing meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Runs exporters' futures.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Driver {
+    #[cfg(feature = "otlp")]
+    pub(super) runtime: Option<tokio::runtime::Handle>,
+    pub(super) closing: Closing,
+}
+
+/// By when everything has to be over; unset until the pipeline is shut down.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Closing(Arc<Mutex<Option<Instant>>>);
+
+impl Closing {
+    pub(super) fn close_by(&self, deadline: Instant) {
+        let mut closing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *closing = Some(closing.map_or(deadline, |earlier| earlier.min(deadline)));
+    }
+
+    fn earlier_of(&self, deadline: Instant) -> Instant {
+        let closing = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        closing.map_or(deadline, |closing| closing.min(deadline))
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+impl Driver {
+    /// The future's output, or `None` if `timeout` or the pipeline's closing came first.
+    pub(super) fn run<T>(&self, timeout: Duration, future: impl Future<Output = T>) -> Option<T> {
+        #[cfg(feature = "otlp")]
+        let _entered = self.runtime.as_ref().map(tokio::runtime::Handle::enter);
+        let _quiet = quiet();
+        let deadline = Instant::now() + timeout;
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut context = Context::from_waker(&waker);
+        let mut future = pin!(future);
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return Some(output);
+            }
+            let left = self
+                .closing
+                .earlier_of(deadline)
+                .saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            thread::park_timeout(left.min(LOOK));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_future_that_never_ends_is_left_at_its_timeout() {
+        let driver = Driver::default();
+        let started = Instant::now();
+        assert_eq!(
+            driver.run(Duration::from_millis(20), std::future::pending::<()>()),
+            None
+        );
+        assert!(started.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn closing_cuts_a_running_future_short() {
+        let driver = Driver::default();
+        let closing = driver.closing.clone();
+        let other = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            closing.close_by(Instant::now());
+        });
+        assert_eq!(
+            driver.run(Duration::from_mins(10), std::future::pending::<()>()),
+            None
+        );
+        other.join().expect("closes");
+    }
+
+    #[test]
+    fn a_ready_future_is_done_even_without_time() {
+        assert_eq!(Driver::default().run(Duration::ZERO, async { 7 }), Some(7));
+    }
+}

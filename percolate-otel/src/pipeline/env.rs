@@ -1,0 +1,495 @@
+//! The `OTEL_*` variables: one snapshot, read once, every odd value answered by a [`ConfigWarning`].
+//! Nothing here decides what a value means for the pipeline; that is `settings`. Invariant, as the specification asks:
+//! an empty value is an unset one, and a value that cannot be read is reported and then ignored.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A snapshot of the variables that configure telemetry.
+///
+/// [`Telemetry::from_env`](super::Telemetry::from_env) takes the process's own; tests and embedders give theirs.
+///
+/// ```
+/// use percolate_otel::Environment;
+///
+/// let environment: Environment = [("OTEL_SERVICE_NAME", "articles")].into_iter().collect();
+/// assert_eq!(environment.get("OTEL_SERVICE_NAME"), Some("articles"));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    unreadable: Vec<String>,
+}
+
+/// A variable whose value was not used, or not as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigWarning {
+    /// The variable, e.g. `OTEL_TRACES_EXPORTER`; for a builder method, its name.
+    pub variable: String,
+    /// What is wrong, and what is used instead.
+    pub problem: String,
+}
+
+impl std::fmt::Display for ConfigWarning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.variable, self.problem)
+    }
+}
+
+impl Environment {
+    /// The variables of this process that start with `OTEL_`.
+    #[must_use]
+    pub fn from_process() -> Self {
+        let mut this = Self::default();
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            if !name.starts_with("OTEL_") {
+                continue;
+            }
+            match value.into_string() {
+                Ok(value) => drop(this.variables.insert(name, value)),
+                Err(_) => this.unreadable.push(name),
+            }
+        }
+        this
+    }
+
+    /// No variable at all.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// The value of a variable; `None` if it is unset or blank.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables
+            .get(name)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.variables
+            .iter()
+            .filter(|(_, value)| !value.trim().is_empty())
+            .map(|(name, _)| name.as_str())
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        let variables = pairs
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        Self {
+            variables,
+            unreadable: Vec::new(),
+        }
+    }
+}
+
+/// Reads typed values and keeps the complaints.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    environment: &'a Environment,
+    pub(super) warnings: Vec<ConfigWarning>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader that has already complained about names nobody reads.
+    pub(super) fn new(environment: &'a Environment) -> Self {
+        let mut this = Self {
+            environment,
+            warnings: Vec::new(),
+        };
+        for name in &environment.unreadable {
+            this.warn(name, "the value is not valid Unicode; ignored");
+        }
+        for name in environment.names() {
+            if let Some(problem) = known::complaint(name) {
+                this.warn(name, problem);
+            }
+        }
+        this
+    }
+
+    /// A complaint, made once: the variables for all signals are read for each of them.
+    pub(super) fn warn(&mut self, variable: &str, problem: impl Into<String>) {
+        let warning = ConfigWarning {
+            variable: variable.to_owned(),
+            problem: problem.into(),
+        };
+        if !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&'a str> {
+        self.environment.get(name)
+    }
+
+    /// `true` in any case is true; anything else but `false` is reported, and false as well.
+    pub(super) fn boolean(&mut self, name: &str) -> Option<bool> {
+        let value = self.text(name)?;
+        if value.eq_ignore_ascii_case("true") {
+            return Some(true);
+        }
+        if !value.eq_ignore_ascii_case("false") {
+            self.warn(
+                name,
+                format!("`{value}` is neither true nor false; read as false"),
+            );
+        }
+        Some(false)
+    }
+
+    /// A whole number of milliseconds.
+    pub(super) fn millis(&mut self, name: &str) -> Option<Duration> {
+        self.number(name, "a whole number of milliseconds")
+            .map(Duration::from_millis)
+    }
+
+    /// A positive count.
+    pub(super) fn count(&mut self, name: &str) -> Option<usize> {
+        match self.number(name, "a positive whole number")? {
+            0 => {
+                self.warn(name, "0 is not a positive whole number; ignored");
+                None
+            }
+            count => usize::try_from(count).ok(),
+        }
+    }
+
+    /// A limit, which may be zero.
+    pub(super) fn limit(&mut self, name: &str) -> Option<u32> {
+        self.number(name, "a whole number")
+            .map(|limit| u32::try_from(limit).unwrap_or(u32::MAX))
+    }
+
+    fn number(&mut self, name: &str, expected: &str) -> Option<u64> {
+        let value = self.text(name)?;
+        let number = value.parse().ok();
+        if number.is_none() {
+            self.warn(name, format!("`{value}` is not {expected}; ignored"));
+        }
+        number
+    }
+
+    /// One of several words, in any case.
+    pub(super) fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
+        let value = self.text(name)?;
+        let found = choices
+            .iter()
+            .find(|(word, _)| word.eq_ignore_ascii_case(value));
+        if found.is_none() {
+            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+            self.warn(
+                name,
+                format!(
+                    "`{value}` is not supported; expected one of {}; ignored",
+                    words.join(", ")
+                ),
+            );
+        }
+        found.map(|(_, choice)| *choice)
+    }
+
+    /// A comma-separated list of words; `None` if none of them is known.
+    pub(super) fn choices<T: Copy + PartialEq>(
+        &mut self,
+        name: &str,
+        choices: &[(&str, T)],
+    ) -> Option<Vec<T>> {
+        let value = self.text(name)?;
+        let mut found = Vec::new();
+        for word in value
+            .split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+        {
+            match choices
+                .iter()
+                .find(|(choice, _)| choice.eq_ignore_ascii_case(word))
+            {
+                Some((_, choice)) if found.contains(choice) => {}
+                Some((_, choice)) => found.push(*choice),
+                None => {
+                    let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+                    self.warn(
+                        name,
+                        format!(
+                            "`{word}` is not supported; expected {}; ignored",
+                            words.join(", ")
+                        ),
+                    );
+                }
+            }
+        }
+        (!found.is_empty()).then_some(found)
+    }
+
+    /// `key=value,key=value` with percent-encoded values, as resource attributes and headers are written.
+    /// The values may be secrets: a complaint names the key only.
+    pub(super) fn pairs(&mut self, name: &str) -> Option<Vec<(String, String)>> {
+        let value = self.text(name)?;
+        let mut pairs = Vec::new();
+        for (position, member) in value
+            .split(',')
+            .enumerate()
+            .filter(|(_, member)| !member.trim().is_empty())
+        {
+            let Some((key, value)) = member.split_once('=') else {
+                self.warn(name, format!("member {} has no `=`; ignored", position + 1));
+                continue;
+            };
+            let key = key.trim();
+            match (key.is_empty(), percent_decoded(value.trim())) {
+                (true, _) => {
+                    self.warn(name, format!("member {} has no key; ignored", position + 1))
+                }
+                (false, None) => self.warn(
+                    name,
+                    format!("the value of `{key}` is not percent-encoded text; ignored"),
+                ),
+                (false, Some(value)) => pairs.push((key.to_owned(), value)),
+            }
+        }
+        Some(pairs)
+    }
+}
+
+/// Undoes percent-encoding; `None` if the result is no UTF-8. A lone `%` stands for itself.
+fn percent_decoded(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escape = bytes.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
+        let byte =
+            escape.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        decoded.push(byte.unwrap_or(bytes[at]));
+        at += if byte.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8(decoded).ok()
+}
+
+/// Which variables exist, so that a misspelt one does not pass in silence.
+mod known {
+    /// Read here or by the SDK below.
+    const READ: &[&str] = &[
+        "OTEL_SDK_DISABLED",
+        "OTEL_LOG_LEVEL",
+        "OTEL_SERVICE_NAME",
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "OTEL_PROPAGATORS",
+        "OTEL_TRACES_SAMPLER",
+        "OTEL_TRACES_SAMPLER_ARG",
+        "OTEL_TRACES_EXPORTER",
+        "OTEL_METRICS_EXPORTER",
+        "OTEL_LOGS_EXPORTER",
+        "OTEL_BSP_SCHEDULE_DELAY",
+        "OTEL_BSP_EXPORT_TIMEOUT",
+        "OTEL_BSP_MAX_QUEUE_SIZE",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+        "OTEL_BLRP_SCHEDULE_DELAY",
+        "OTEL_BLRP_EXPORT_TIMEOUT",
+        "OTEL_BLRP_MAX_QUEUE_SIZE",
+        "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        "OTEL_METRIC_EXPORT_TIMEOUT",
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_SPAN_EVENT_COUNT_LIMIT",
+        "OTEL_SPAN_LINK_COUNT_LIMIT",
+        "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+    ];
+
+    /// Of the specification, without an effect here.
+    const NOT_SUPPORTED: &[&str] = &[
+        "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "OTEL_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+        "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_METRICS_EXEMPLAR_FILTER",
+        "OTEL_ENTITIES",
+        "OTEL_EXPORTER_ZIPKIN_ENDPOINT",
+        "OTEL_EXPORTER_ZIPKIN_TIMEOUT",
+        "OTEL_EXPORTER_PROMETHEUS_HOST",
+        "OTEL_EXPORTER_PROMETHEUS_PORT",
+        "OTEL_CONFIG_FILE",
+    ];
+
+    /// Read by other languages, instrumentations and vendors in the same environment: none of our business.
+    const OTHERS: &[&str] = &[
+        "OTEL_INSTRUMENTATION_",
+        "OTEL_SEMCONV_",
+        "OTEL_PYTHON_",
+        "OTEL_JAVA",
+        "OTEL_NODE_",
+        "OTEL_DOTNET_",
+        "OTEL_GO_",
+        "OTEL_PHP_",
+        "OTEL_RUBY_",
+        "OTEL_EXPERIMENTAL_",
+        "OTEL_COLLECTOR_",
+        "OTEL_RUST_",
+    ];
+
+    const OTLP_SUFFIXES: &[&str] = &[
+        "ENDPOINT",
+        "PROTOCOL",
+        "HEADERS",
+        "TIMEOUT",
+        "COMPRESSION",
+        "INSECURE",
+        "CERTIFICATE",
+        "CLIENT_KEY",
+        "CLIENT_CERTIFICATE",
+    ];
+
+    /// What to say about a variable of this name, if it will not be read.
+    pub(super) fn complaint(name: &str) -> Option<String> {
+        if READ.contains(&name)
+            || is_otlp(name)
+            || OTHERS.iter().any(|prefix| name.starts_with(prefix))
+        {
+            return None;
+        }
+        if NOT_SUPPORTED.contains(&name) {
+            return Some("not supported; ignored".to_owned());
+        }
+        nearest(name).map(|known| format!("unknown variable; ignored (did you mean `{known}`?)"))
+    }
+
+    fn is_otlp(name: &str) -> bool {
+        otlp_names().any(|known| known == name)
+    }
+
+    fn otlp_names() -> impl Iterator<Item = String> {
+        ["", "TRACES_", "METRICS_", "LOGS_"]
+            .into_iter()
+            .flat_map(|signal| {
+                OTLP_SUFFIXES
+                    .iter()
+                    .map(move |suffix| format!("OTEL_EXPORTER_OTLP_{signal}{suffix}"))
+            })
+    }
+
+    /// The known name at most two edits away. A name that resembles none may well be someone else's.
+    fn nearest(name: &str) -> Option<String> {
+        let known = READ
+            .iter()
+            .map(|known| (*known).to_owned())
+            .chain(otlp_names());
+        known
+            .map(|known| (distance(name, &known), known))
+            .min()
+            .filter(|(d, _)| *d <= 2)
+            .map(|(_, known)| known)
+    }
+
+    fn distance(a: &str, b: &str) -> usize {
+        let mut row: Vec<usize> = (0..=b.len()).collect();
+        for (i, left) in a.bytes().enumerate() {
+            let mut diagonal = row[0];
+            row[0] = i + 1;
+            for (j, right) in b.bytes().enumerate() {
+                let substituted = diagonal + usize::from(left != right);
+                diagonal = row[j + 1];
+                row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+            }
+        }
+        row[b.len()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Environment {
+        pairs.iter().copied().collect()
+    }
+
+    #[test]
+    fn a_blank_value_is_an_unset_one() {
+        let environment =
+            environment(&[("OTEL_SERVICE_NAME", "  "), ("OTEL_BSP_MAX_QUEUE_SIZE", "")]);
+        let mut reader = Reader::new(&environment);
+        assert_eq!(reader.text("OTEL_SERVICE_NAME"), None);
+        assert_eq!(reader.count("OTEL_BSP_MAX_QUEUE_SIZE"), None);
+        assert_eq!(reader.warnings, []);
+    }
+
+    #[test]
+    fn an_unreadable_number_is_reported_and_ignored() {
+        let environment = environment(&[("OTEL_BSP_SCHEDULE_DELAY", "5s")]);
+        let mut reader = Reader::new(&environment);
+        assert_eq!(reader.millis("OTEL_BSP_SCHEDULE_DELAY"), None);
+        let told: Vec<_> = reader.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            ["OTEL_BSP_SCHEDULE_DELAY: `5s` is not a whole number of milliseconds; ignored"]
+        );
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_told_its_neighbour() {
+        let environment = environment(&[("OTEL_EXPORTER_OTLP_ENPOINT", "http://collector:4317")]);
+        let reader = Reader::new(&environment);
+        assert_eq!(
+            reader.warnings[0].problem,
+            "unknown variable; ignored (did you mean `OTEL_EXPORTER_OTLP_ENDPOINT`?)"
+        );
+    }
+
+    #[test]
+    fn variables_of_other_languages_are_left_in_peace() {
+        let environment = environment(&[
+            ("OTEL_PYTHON_LOG_CORRELATION", "true"),
+            ("OTEL_VENDOR_THING", "1"),
+        ]);
+        assert_eq!(Reader::new(&environment).warnings, []);
+    }
+
+    #[test]
+    fn pairs_are_percent_decoded_and_a_complaint_holds_no_value() {
+        let environment = environment(&[(
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "authorization=Bearer%20abc, x=%FF ,secret",
+        )]);
+        let mut reader = Reader::new(&environment);
+        let pairs = reader.pairs("OTEL_EXPORTER_OTLP_HEADERS");
+        assert_eq!(
+            pairs,
+            Some(vec![("authorization".to_owned(), "Bearer abc".to_owned())])
+        );
+        assert_eq!(reader.warnings.len(), 2);
+        assert!(
+            reader
+                .warnings
+                .iter()
+                .all(|warning| !warning.problem.contains("secret"))
+        );
+    }
+
+    #[test]
+    fn a_list_keeps_what_is_known() {
+        let environment = environment(&[("OTEL_TRACES_EXPORTER", "zipkin, console,console")]);
+        let mut reader = Reader::new(&environment);
+        let choices = [("otlp", 1), ("console", 2)];
+        assert_eq!(
+            reader.choices("OTEL_TRACES_EXPORTER", &choices),
+            Some(vec![2])
+        );
+        assert_eq!(reader.warnings.len(), 1);
+    }
+}

@@ -1,0 +1,130 @@
+//! Head sampling from names and towards the SDK. The [`Sampler`] itself lives in `runtime`, whose gate evaluates it
+//! with nothing but a trace id; the SDK's tracer provider asks the same value for everybody else's spans.
+//! Invariant: both answer alike, and a ratio agrees with every other OpenTelemetry service for the same trace id.
+
+use opentelemetry::trace::{Link, SpanKind, TraceId};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::{Sampler as SdkSampler, SamplingResult, ShouldSample};
+
+use crate::runtime::Sampler;
+
+/// Reads the values of `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`; the second part of the answer says what
+/// was wrong with them. What is wrong is ignored, as the specification asks.
+pub(super) fn from_names(name: &str, arg: Option<&str>) -> (Option<Sampler>, Option<String>) {
+    let mut problem = None;
+    let sampler = match name {
+        "always_on" => Sampler::AlwaysOn,
+        "always_off" => Sampler::AlwaysOff,
+        "traceidratio" => ratio(arg, &mut problem),
+        "parentbased_always_on" => parent_based(Sampler::AlwaysOn),
+        "parentbased_always_off" => parent_based(Sampler::AlwaysOff),
+        "parentbased_traceidratio" => parent_based(ratio(arg, &mut problem)),
+        _ => {
+            let problem = "expected one of always_on, always_off, traceidratio, parentbased_always_on, \
+                           parentbased_always_off, parentbased_traceidratio; ignored";
+            return (None, Some(problem.to_owned()));
+        }
+    };
+    (Some(sampler), problem)
+}
+
+fn parent_based(root: Sampler) -> Sampler {
+    Sampler::ParentBased(Box::new(root))
+}
+
+fn ratio(arg: Option<&str>, problem: &mut Option<String>) -> Sampler {
+    let Some(arg) = arg else {
+        return Sampler::TraceIdRatio(1.0);
+    };
+    match arg.trim().parse::<f64>() {
+        Ok(ratio) if (0.0..=1.0).contains(&ratio) => Sampler::TraceIdRatio(ratio),
+        _ => {
+            *problem = Some(format!(
+                "OTEL_TRACES_SAMPLER_ARG `{arg}` is not a number from 0 to 1; using 1"
+            ));
+            Sampler::TraceIdRatio(1.0)
+        }
+    }
+}
+
+/// The same decision as a sampler of the SDK.
+pub(super) fn for_sdk(sampler: &Sampler) -> Box<dyn ShouldSample> {
+    Box::new(match sampler {
+        Sampler::AlwaysOn => SdkSampler::AlwaysOn,
+        Sampler::AlwaysOff => SdkSampler::AlwaysOff,
+        Sampler::TraceIdRatio(ratio) => SdkSampler::TraceIdRatioBased(*ratio),
+        Sampler::ParentBased(root) => SdkSampler::ParentBased(for_sdk(root)),
+        Sampler::Custom(custom) => return custom.clone(),
+    })
+}
+
+/// How a status report names it.
+pub(super) fn describe(sampler: &Sampler) -> String {
+    match sampler {
+        Sampler::AlwaysOn => "always_on".to_owned(),
+        Sampler::AlwaysOff => "always_off".to_owned(),
+        Sampler::TraceIdRatio(ratio) => format!("traceidratio({ratio})"),
+        Sampler::ParentBased(root) => format!("parentbased_{}", describe(root)),
+        Sampler::Custom(custom) => format!("custom({custom:?})"),
+    }
+}
+
+/// The SDK's sampler, refusing what belongs to a root that percolate's gate refused: no ids exist there, so that the
+/// SDK would take such a span for a root of its own.
+#[derive(Debug, Clone)]
+pub(super) struct RespectsGate(pub(super) Box<dyn ShouldSample>);
+
+impl ShouldSample for RespectsGate {
+    fn should_sample(
+        &self,
+        parent_context: Option<&Context>,
+        trace_id: TraceId,
+        name: &str,
+        span_kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        use opentelemetry::trace::TraceContextExt as _;
+        let is_root = parent_context.is_none_or(|cx| !cx.has_active_span());
+        if is_root && crate::runtime::unsampled_root().is_some() {
+            return SdkSampler::AlwaysOff.should_sample(
+                parent_context,
+                trace_id,
+                name,
+                span_kind,
+                attributes,
+                links,
+            );
+        }
+        self.0
+            .should_sample(parent_context, trace_id, name, span_kind, attributes, links)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_specification_are_read_and_others_explained() {
+        let read = |name, arg| {
+            let (sampler, problem) = from_names(name, arg);
+            (sampler.map(|sampler| describe(&sampler)), problem.is_some())
+        };
+        assert_eq!(read("always_off", None), (Some("always_off".into()), false));
+        let ratio = Some("parentbased_traceidratio(0.25)".to_owned());
+        assert_eq!(
+            read("parentbased_traceidratio", Some("0.25")),
+            (ratio, false)
+        );
+        assert_eq!(
+            read("traceidratio", Some("a lot")),
+            (Some("traceidratio(1)".into()), true)
+        );
+        assert_eq!(
+            read("traceidratio", Some("7")),
+            (Some("traceidratio(1)".into()), true)
+        );
+        assert_eq!(read("jaeger_remote", None), (None, true));
+    }
+}

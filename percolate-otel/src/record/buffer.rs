@@ -1,0 +1,234 @@
+//! Buffers of threads, their hand-over, and the background thread.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Record, RecordSink};
+use crate::quiet::quiet;
+
+/// Records in one buffer before it is handed over.
+const BLOCK: usize = 512;
+/// Blocks that may wait to be converted.
+const WAITING_BLOCKS: usize = 64;
+/// How long nobody waits for blocks once some were converted. Waking a thread that waits costs the one that hands over,
+/// which often loses its processor to it.
+const REST: Duration = Duration::from_millis(2);
+/// How long a record waits at most in the buffer of an idle thread.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// Takes finished calls from any thread and gives them to span processors on its own.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    id: u64,
+    shared: Arc<Shared>,
+    work: SyncSender<Work>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Every thread's buffer, kept until it is empty and its thread has ended.
+    buffers: Mutex<Vec<Arc<Buffer>>>,
+    dropped: Arc<AtomicU64>,
+    /// Nobody takes records any more.
+    stopped: AtomicBool,
+}
+
+type Buffer = Mutex<Vec<Record>>;
+
+enum Work {
+    Block(Vec<Record>),
+    Flush(SyncSender<()>),
+    /// Like a flush, and the last thing that is done.
+    Stop(SyncSender<()>),
+}
+
+thread_local! {
+    /// This thread's buffer with the recorder it belongs to; several only where tests scope several runtimes.
+    static MINE: RefCell<Vec<(u64, Arc<Buffer>)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Recorder {
+    pub(crate) fn start(sink: Box<dyn RecordSink>) -> std::io::Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let shared = Arc::new(Shared {
+            buffers: Mutex::default(),
+            dropped: Arc::default(),
+            stopped: AtomicBool::new(false),
+        });
+        let (work, todo) = mpsc::sync_channel(WAITING_BLOCKS);
+        let weak = Arc::downgrade(&shared);
+        thread::Builder::new()
+            .name("percolate-spans".into())
+            .spawn(move || deliver_until_closed(&todo, &weak, sink))?;
+        Ok(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            shared,
+            work,
+        })
+    }
+
+    /// Leaves a record in this thread's buffer.
+    pub(crate) fn push(&self, record: Record) {
+        if self.shared.stopped.load(Ordering::Relaxed) {
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let full = MINE.try_with(|mine| {
+            let mut mine = mine.try_borrow_mut().ok()?;
+            let buffer = match mine.iter().find(|(id, _)| *id == self.id) {
+                Some((_, buffer)) => buffer,
+                None => &self.add_buffer(&mut mine).1,
+            };
+            let mut records = lock(buffer);
+            records.push(record);
+            (records.len() >= BLOCK)
+                .then(|| std::mem::replace(&mut *records, Vec::with_capacity(BLOCK)))
+        });
+        match full {
+            Ok(Some(block)) => self.hand_over(block),
+            Ok(None) => {}
+            // The thread is ending: there is no buffer any more.
+            Err(_) => _ = self.shared.dropped.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    #[cold]
+    fn add_buffer<'a>(&self, mine: &'a mut Vec<(u64, Arc<Buffer>)>) -> &'a (u64, Arc<Buffer>) {
+        let buffer = Arc::new(Mutex::new(Vec::with_capacity(BLOCK)));
+        lock(&self.shared.buffers).push(Arc::clone(&buffer));
+        mine.push((self.id, buffer));
+        &mine[mine.len() - 1]
+    }
+
+    fn hand_over(&self, block: Vec<Record>) {
+        if let Err(
+            TrySendError::Full(Work::Block(block)) | TrySendError::Disconnected(Work::Block(block)),
+        ) = self.work.try_send(Work::Block(block))
+        {
+            self.shared
+                .dropped
+                .fetch_add(block.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until every record made before has reached the processors; `false` when `timeout` passed first.
+    pub(crate) fn flush(&self, timeout: Duration) -> bool {
+        self.ask(Work::Flush, timeout)
+    }
+
+    /// Flushes, and ends the background thread. Records that come later are lost and counted.
+    pub(crate) fn stop(&self, timeout: Duration) -> bool {
+        self.ask(Work::Stop, timeout)
+    }
+
+    fn ask(&self, what: fn(SyncSender<()>) -> Work, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let (done, wait) = mpsc::sync_channel(1);
+        let mut work = what(done);
+        loop {
+            match self.work.try_send(work) {
+                Ok(()) => break,
+                // It was stopped: everything made before has been delivered.
+                Err(TrySendError::Disconnected(_)) => {
+                    return self.shared.stopped.load(Ordering::Relaxed);
+                }
+                Err(TrySendError::Full(unsent)) => {
+                    if Instant::now() >= deadline {
+                        return false;
+                    }
+                    work = unsent;
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+        }
+        match wait.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(()) => true,
+            // Asked between its last delivery and its end: as if it had been stopped before.
+            Err(RecvTimeoutError::Disconnected) => self.shared.stopped.load(Ordering::Relaxed),
+            Err(RecvTimeoutError::Timeout) => false,
+        }
+    }
+
+    /// The number of records that were lost, as it goes on.
+    pub(crate) fn losses(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.shared.dropped)
+    }
+
+    pub(crate) fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+}
+
+fn deliver_until_closed(
+    todo: &Receiver<Work>,
+    shared: &Weak<Shared>,
+    mut sink: Box<dyn RecordSink>,
+) {
+    // What processors and exporters do here must not be instrumented in turn.
+    let _quiet = quiet();
+    let mut next_round = Instant::now() + IDLE;
+    let mut has_worked = false;
+    loop {
+        let received = todo.try_recv().or_else(|_| {
+            if std::mem::take(&mut has_worked) {
+                thread::sleep(REST);
+            }
+            todo.recv_timeout(next_round.saturating_duration_since(Instant::now()))
+        });
+        sink.tick();
+        let closed = matches!(received, Err(RecvTimeoutError::Disconnected));
+        match received {
+            Ok(Work::Block(block)) => {
+                sink.deliver(block);
+                has_worked = true;
+            }
+            Ok(Work::Flush(done)) => {
+                deliver_buffers(shared, &mut *sink);
+                _ = done.try_send(());
+            }
+            Ok(Work::Stop(done)) => {
+                if let Some(shared) = shared.upgrade() {
+                    shared.stopped.store(true, Ordering::Relaxed);
+                }
+                deliver_buffers(shared, &mut *sink);
+                _ = done.try_send(());
+                return;
+            }
+            Err(_) => {}
+        }
+        if closed || Instant::now() >= next_round {
+            deliver_buffers(shared, &mut *sink);
+            next_round = Instant::now() + IDLE;
+        }
+        if closed {
+            return;
+        }
+    }
+}
+
+/// Empties every thread's buffer and forgets those of ended threads.
+fn deliver_buffers(shared: &Weak<Shared>, sink: &mut dyn RecordSink) {
+    let Some(shared) = shared.upgrade() else {
+        return;
+    };
+    let buffers = lock(&shared.buffers).clone();
+    for buffer in &buffers {
+        let records = {
+            let mut records = lock(buffer);
+            std::mem::take(&mut *records)
+        };
+        sink.deliver(records);
+    }
+    drop(buffers);
+    // Held by nobody else: its thread has ended, and it is empty unless it was filled just now.
+    lock(&shared.buffers)
+        .retain(|buffer| Arc::strong_count(buffer) > 1 || !lock(buffer).is_empty());
+}

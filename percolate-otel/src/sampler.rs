@@ -1,0 +1,110 @@
+//! Head sampling: whether a call that starts a trace is recorded.
+
+use opentelemetry::Context;
+use opentelemetry::trace::TraceId;
+#[cfg(feature = "pipeline")]
+use opentelemetry_sdk::trace::ShouldSample;
+
+use crate::site::Site;
+
+/// Head sampling, decided where a trace starts.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Sampler {
+    /// Every call.
+    AlwaysOn,
+    /// No call.
+    AlwaysOff,
+    /// This share of the traces (0 to 1), decided from the trace id as the OpenTelemetry SDKs do.
+    TraceIdRatio(f64),
+    /// The parent's decision; this sampler where there is no parent.
+    ParentBased(Box<Sampler>),
+    /// Any other sampler of the SDK. It is called with the operation's name and without attributes.
+    #[cfg(feature = "pipeline")]
+    Custom(Box<dyn ShouldSample>),
+}
+
+impl Default for Sampler {
+    fn default() -> Self {
+        Self::ParentBased(Box::new(Self::AlwaysOn))
+    }
+}
+
+impl Sampler {
+    pub(crate) fn is_parent_based(&self) -> bool {
+        matches!(self, Self::ParentBased(_))
+    }
+
+    pub(crate) fn samples_root(
+        &self,
+        trace_id: TraceId,
+        site: &Site,
+        parent: Option<&Context>,
+    ) -> bool {
+        match self {
+            Self::AlwaysOn => true,
+            Self::AlwaysOff => false,
+            Self::TraceIdRatio(ratio) => is_below(*ratio, trace_id),
+            Self::ParentBased(root) => root.samples_root(trace_id, site, parent),
+            #[cfg(feature = "pipeline")]
+            Self::Custom(sampler) => {
+                use opentelemetry::trace::SpanKind;
+                use opentelemetry_sdk::trace::SamplingDecision;
+                let kind = match site.def.kind {
+                    crate::site::Kind::Client => SpanKind::Client,
+                    crate::site::Kind::Internal => SpanKind::Internal,
+                };
+                sampler
+                    .should_sample(parent, trace_id, site.def.name, &kind, &[], &[])
+                    .decision
+                    == SamplingDecision::RecordAndSample
+            }
+        }
+    }
+}
+
+/// The SDK's rule, so that services agree on a trace.
+fn is_below(ratio: f64, trace_id: TraceId) -> bool {
+    if ratio >= 1.0 {
+        return true;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "the SDK's own arithmetic, bit for bit"
+    )]
+    let bound = (ratio.max(0.0) * (1_u64 << 63) as f64) as u64;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the lower half is what is compared"
+    )]
+    let low = u128::from_be_bytes(trace_id.to_bytes()) as u64;
+    (low >> 1) < bound
+}
+
+#[cfg(all(test, feature = "pipeline"))]
+mod tests {
+    use super::*;
+    use crate::runtime::new_trace_id;
+
+    #[test]
+    fn the_ratio_decides_as_the_sdk_does_for_every_trace_id() {
+        use opentelemetry::trace::SpanKind;
+        use opentelemetry_sdk::trace::{Sampler as SdkSampler, SamplingDecision};
+        for ratio in [0.0, 0.001, 0.1, 0.5, 0.999, 1.0, 7.0, -1.0] {
+            let sdk = SdkSampler::TraceIdRatioBased(ratio);
+            for _ in 0..2000 {
+                let id = TraceId::from(new_trace_id().get());
+                let decision = sdk
+                    .should_sample(None, id, "get", &SpanKind::Client, &[], &[])
+                    .decision;
+                assert_eq!(
+                    is_below(ratio, id),
+                    decision == SamplingDecision::RecordAndSample,
+                    "{ratio} {id}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The SDK's side of the runtime: records become `SpanData` and are given to span processors.
+
+mod convert;
+
+use std::sync::Arc;
+
+use opentelemetry_sdk::trace::SpanProcessor;
+
+use crate::record::{Record, RecordSink};
+use convert::Converter;
+
+/// The sink that converts records to SDK `SpanData` and gives them to span processors; `None` without any processor.
+pub fn sdk_sink(processors: Vec<Arc<dyn SpanProcessor>>) -> Option<Box<dyn RecordSink>> {
+    if processors.is_empty() {
+        return None;
+    }
+    let converter = Converter::new();
+    Some(Box::new(SdkSink {
+        converter,
+        processors,
+    }))
+}
+
+#[derive(Debug)]
+struct SdkSink {
+    converter: Converter,
+    processors: Vec<Arc<dyn SpanProcessor>>,
+}
+
+impl RecordSink for SdkSink {
+    fn tick(&mut self) {
+        self.converter.follow_clock();
+    }
+
+    fn deliver(&mut self, records: Vec<Record>) {
+        let Some((last, others)) = self.processors.split_last() else {
+            return;
+        };
+        for record in records {
+            let span = self.converter.convert(record);
+            for processor in others {
+                processor.on_end(span.clone());
+            }
+            last.on_end(span);
+        }
+    }
+}

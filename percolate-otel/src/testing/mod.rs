@@ -1,0 +1,362 @@
+//! Scoped capture of telemetry for tests: spans as a tree, metrics with their points, and what the conventions say.
+//!
+//! [`Capture`] owns a tracer provider, a meter provider and a subscriber, and makes them current only for the
+//! closure, future or scope it is given. Nothing global is touched, so tests run in parallel; a thread or task takes
+//! part by running inside a clone of the capture.
+
+mod diff;
+mod finished;
+mod metrics;
+mod spans;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+pub use opentelemetry::trace::SpanKind;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+pub use opentelemetry_sdk::trace::Sampler;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use pin_project_lite::pin_project;
+use tracing::Dispatch;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use super::conventions::{DB_TARGET, JOB_TARGET};
+use super::layer::{ConventionLayer, Profile, Report};
+use super::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig};
+
+pub use finished::FinishedSpans;
+pub use metrics::{CapturedMetric, Instrument, Metrics, Point};
+pub use spans::{ABSENT, CapturedSpan, ExpectedSpan, ExpectedValue, Spans};
+
+/// Captures the spans and metrics made inside it.
+///
+/// ```
+/// use percolate_otel::testing::Capture;
+///
+/// let capture = Capture::new();
+/// capture.run(|| {
+///     let _request = tracing::info_span!("request").entered();
+///     tracing::info_span!("lookup", otel.kind = "client").in_scope(|| ());
+/// });
+/// capture.spans().assert_tree(
+///     "
+///     request [internal]
+///       lookup [client]
+///     ",
+/// );
+/// ```
+#[derive(Clone)]
+pub struct Capture {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    dispatch: Dispatch,
+    tracers: SdkTracerProvider,
+    meters: SdkMeterProvider,
+    spans: FinishedSpans,
+    metrics: metrics::MetricStore,
+    runtime: &'static Runtime,
+    conventions: ConventionLayer,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let _scope = self.conventions.test_scope();
+        // Ends the reader's thread. Calls that are still under way lose their last measurement, as they should.
+        let _ = self.meters.shutdown();
+        self.runtime.stop(FLUSH);
+    }
+}
+
+/// How long spans may take to come out of the background thread.
+const FLUSH: Duration = Duration::from_secs(10);
+
+impl Capture {
+    /// A capture that samples everything.
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// A capture with another sampler or other settings.
+    pub fn builder() -> CaptureBuilder {
+        CaptureBuilder {
+            sampler: Sampler::AlwaysOn,
+            records: false,
+            conventions: None,
+        }
+    }
+
+    /// Runs a closure inside the capture.
+    pub fn run<R>(&self, body: impl FnOnce() -> R) -> R {
+        let _entered = self.enter();
+        body()
+    }
+
+    /// Runs a future inside the capture: on every poll, on whatever thread that happens.
+    pub fn instrument<F: Future>(&self, future: F) -> InCapture<F> {
+        InCapture {
+            capture: self.clone(),
+            future,
+        }
+    }
+
+    /// Makes the capture current on this thread until the guard is dropped.
+    #[must_use = "the capture is current until the guard is dropped"]
+    pub fn enter(&self) -> Entered {
+        Entered {
+            _runtime: runtime::scope(Some(self.inner.runtime)),
+            _subscriber: tracing::dispatcher::set_default(&self.inner.dispatch),
+        }
+    }
+
+    /// The spans finished so far.
+    ///
+    /// # Panics
+    ///
+    /// When spans do not come out of percolate's background thread within ten seconds.
+    pub fn spans(&self) -> Spans {
+        self.flush();
+        Spans::new(self.inner.spans.get())
+    }
+
+    /// Everything measured so far.
+    pub fn metrics(&self) -> Metrics {
+        let _ = self.inner.meters.force_flush();
+        self.inner.metrics.newest()
+    }
+
+    /// What does not follow the conventions so far, metrics included. `capture.report().assert_clean()` fails a test on any finding.
+    pub fn report(&self) -> Report {
+        let _ = self.inner.meters.force_flush();
+        self.inner.conventions.report()
+    }
+
+    /// Forgets the spans captured so far. Metrics are cumulative and stay.
+    pub fn clear_spans(&self) {
+        self.flush();
+        self.inner.spans.clear();
+    }
+
+    fn flush(&self) {
+        let flushed = self.inner.runtime.flush(FLUSH);
+        assert!(
+            flushed,
+            "the spans of annotated calls were not handed over within {FLUSH:?}"
+        );
+        let _ = self.inner.tracers.force_flush();
+    }
+
+    /// A tracer of this capture, for spans made through the OpenTelemetry API.
+    pub fn tracer(&self) -> SdkTracer {
+        self.inner.tracers.tracer("capture")
+    }
+
+    /// The capture's tracer provider.
+    pub fn tracer_provider(&self) -> &SdkTracerProvider {
+        &self.inner.tracers
+    }
+
+    /// The capture's meter provider.
+    pub fn meter_provider(&self) -> &SdkMeterProvider {
+        &self.inner.meters
+    }
+
+    /// The capture's subscriber, for `tracing::dispatcher::with_default` and `WithSubscriber`.
+    pub fn dispatch(&self) -> &Dispatch {
+        &self.inner.dispatch
+    }
+}
+
+/// Runs a test body inside a capture, and fails it on any finding of the conventions.
+///
+/// ```
+/// use percolate_otel::testing::conventional;
+///
+/// conventional(|capture| {
+///     let span = tracing::info_span!("flush", otel.kind = "client", db.system.name = "mystore", db.operation.name = "flush");
+///     span.in_scope(|| ());
+///     drop(span);
+///     capture.spans().assert_tree("flush [client]");
+/// });
+/// ```
+///
+/// # Panics
+///
+/// When something inside does not follow the conventions; the message is the report.
+#[track_caller]
+pub fn conventional<R>(body: impl FnOnce(&Capture) -> R) -> R {
+    let capture = Capture::builder()
+        .conventions(ConventionLayer::strict())
+        .build();
+    let result = capture.run(|| body(&capture));
+    capture.report().assert_clean();
+    result
+}
+
+/// [`conventional`] for a test whose body is a future.
+///
+/// # Panics
+///
+/// When something inside does not follow the conventions; the message is the report.
+pub async fn conventional_async<F: Future>(body: impl FnOnce(Capture) -> F) -> F::Output {
+    let capture = Capture::builder()
+        .conventions(ConventionLayer::strict())
+        .build();
+    let future = capture.run(|| body(capture.clone()));
+    let result = capture.instrument(future).await;
+    capture.report().assert_clean();
+    result
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Capture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Capture")
+            .field("spans", &self.inner.spans.get().len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Settings of a [`Capture`].
+#[must_use]
+pub struct CaptureBuilder {
+    sampler: Sampler,
+    records: bool,
+    conventions: Option<ConventionLayer>,
+}
+
+impl CaptureBuilder {
+    /// Decides which spans are sampled. Metrics are captured in any case.
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
+        self.sampler = sampler;
+        self
+    }
+
+    /// Records annotated calls as percolate's own pipeline does (compact records, turned into spans on a background
+    /// thread), instead of through `tracing` as a foreign set-up does. What comes out should be the same.
+    pub fn compact_records(mut self) -> Self {
+        self.records = true;
+        self
+    }
+
+    /// Checks the conventions with this Layer. Without it, findings are collected; with `PERCOLATE_CONVENTIONS=strict`
+    /// in the environment they fail the test, which is how a whole suite is run under the strict profile.
+    pub fn conventions(mut self, conventions: ConventionLayer) -> Self {
+        self.conventions = Some(conventions);
+        self
+    }
+
+    /// Builds the capture.
+    ///
+    /// # Panics
+    ///
+    /// When the thread that collects metrics or records cannot be started.
+    pub fn build(self) -> Capture {
+        let conventions = self.conventions.unwrap_or_else(|| {
+            ConventionLayer::builder()
+                .profile(Profile::from_env_or(Profile::Collect))
+                .build()
+        });
+        let (spans, metrics) = (
+            FinishedSpans::default(),
+            metrics::MetricStore::new(conventions.clone()),
+        );
+        let tracers = SdkTracerProvider::builder()
+            .with_sampler(self.sampler.clone())
+            .with_span_processor(spans.clone())
+            .build();
+        // Collection happens when a test asks; the period is only there because the reader wants one.
+        let reader = PeriodicReader::builder(metrics.clone())
+            .with_interval(Duration::from_hours(1))
+            .build();
+        let meters = SdkMeterProvider::builder().with_reader(reader).build();
+        let mut config = RuntimeConfig {
+            meter_provider: Some(MeterProviderHandle::new(meters.clone())),
+            ..RuntimeConfig::default()
+        };
+        if self.records {
+            config.sink = runtime::sdk_sink(vec![Arc::new(spans.clone())]);
+            config.sampler = runtime::Sampler::ParentBased(Box::new(runtime::Sampler::Custom(
+                Box::new(self.sampler),
+            )));
+        }
+        let runtime =
+            Runtime::build(config).expect("the thread that converts records should start");
+        let records = self.records;
+        let opentelemetry = tracing_opentelemetry::layer()
+            .with_tracer(tracers.tracer("capture"))
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_tracked_inactivity(false)
+            .with_filter(filter_fn(move |metadata| {
+                !records || !matches!(metadata.target(), DB_TARGET | JOB_TARGET)
+            }));
+        let dispatch = Dispatch::new(
+            tracing_subscriber::registry()
+                .with(opentelemetry)
+                .with(conventions.layer()),
+        );
+        Capture {
+            inner: Arc::new(Inner {
+                dispatch,
+                tracers,
+                meters,
+                spans,
+                metrics,
+                runtime,
+                conventions,
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for CaptureBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CaptureBuilder").finish_non_exhaustive()
+    }
+}
+
+/// Keeps a [`Capture`] current on this thread.
+#[derive(Debug)]
+pub struct Entered {
+    _runtime: runtime::ScopeGuard,
+    _subscriber: tracing::dispatcher::DefaultGuard,
+}
+
+pin_project! {
+    /// A future that runs inside a [`Capture`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct InCapture<F> {
+        capture: Capture,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for InCapture<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let _entered = this.capture.enter();
+        this.future.poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests;
