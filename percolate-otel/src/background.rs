@@ -1,7 +1,7 @@
 //! Background job spans made by hand: [`background_span`], [`record_background_metrics`]. `#[background_job]` does
 //! the same and more: it measures, and reads the outcome from the returned value.
 
-use super::conventions as names;
+use super::conventions::{attribute, value};
 use super::metrics::Names;
 use super::named_sites::named_sites;
 use super::operation::span_by_hand;
@@ -65,8 +65,8 @@ pub fn background_span(job_type: BackgroundJobType, target: &str) -> tracing::Sp
 pub fn record_background_metrics(batch_size: Option<u64>, duration_ms: Option<u64>, status: &str) {
     let span = tracing::Span::current();
     for (name, number) in [
-        (names::JOB_BATCH_SIZE, batch_size),
-        (names::JOB_DURATION_MS, duration_ms),
+        (attribute::JOB_BATCH_SIZE, batch_size),
+        (attribute::JOB_DURATION_MS, duration_ms),
     ] {
         if let Some(number) = number {
             span.record(name, i64::try_from(number).unwrap_or(i64::MAX));
@@ -75,9 +75,9 @@ pub fn record_background_metrics(batch_size: Option<u64>, duration_ms: Option<u6
     if status == "started" {
         return;
     }
-    span.record(names::JOB_STATUS, status);
+    span.record(attribute::JOB_STATUS, status);
     if status == "failed" {
-        span.record(names::OTEL_STATUS_CODE, "ERROR");
-        span.record(names::ERROR_TYPE, names::ERROR_TYPE_OTHER);
+        span.record(attribute::OTEL_STATUS_CODE, "ERROR");
+        span.record(attribute::ERROR_TYPE, value::ERROR_TYPE_OTHER);
     }
 }

@@ -2,7 +2,7 @@
 //! [`record_db_metrics`]. They have the fields of an annotated call's span. What they do not have is its metric, its
 //! error handling and its outcome: `#[db_op]` is the better choice wherever it fits.
 
-use super::conventions as names;
+use super::conventions::attribute;
 use super::metrics::Names;
 use super::named_sites::named_sites;
 use super::operation::span_by_hand;
@@ -120,8 +120,8 @@ pub fn db_query_span(query: &str, collection: &str, namespace: Option<&str>) -> 
 pub fn record_db_metrics(returned_rows: Option<u64>, affected_rows: Option<u64>) {
     let span = tracing::Span::current();
     for (name, rows) in [
-        (names::DB_RESPONSE_RETURNED_ROWS, returned_rows),
-        (names::DB_RESPONSE_AFFECTED_ROWS, affected_rows),
+        (attribute::DB_RESPONSE_RETURNED_ROWS, returned_rows),
+        (attribute::DB_RESPONSE_AFFECTED_ROWS, affected_rows),
     ] {
         if let Some(rows) = rows {
             span.record(name, i64::try_from(rows).unwrap_or(i64::MAX));
@@ -135,9 +135,9 @@ pub fn record_db_metrics(returned_rows: Option<u64>, affected_rows: Option<u64>)
 /// the `Err` it returns.
 pub fn record_db_error(error_type: &str, status_code: Option<&str>) {
     let span = tracing::Span::current();
-    span.record(names::OTEL_STATUS_CODE, "ERROR");
-    span.record(names::ERROR_TYPE, error_type);
+    span.record(attribute::OTEL_STATUS_CODE, "ERROR");
+    span.record(attribute::ERROR_TYPE, error_type);
     if let Some(code) = status_code {
-        span.record(names::DB_RESPONSE_STATUS_CODE, code);
+        span.record(attribute::DB_RESPONSE_STATUS_CODE, code);
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use opentelemetry::metrics::{BoundHistogram, Counter, Histogram, MeterProvider, UpDownCounter};
 use opentelemetry::{InstrumentationScope, KeyValue};
 
-use super::conventions as names;
+use super::conventions::{SCHEMA_URL, SCOPE_NAME, attribute, metric, value};
 use super::operation::span_name;
 use super::outcome::Outcome;
 use super::site::{Site, SiteKind};
@@ -89,13 +89,13 @@ impl Instruments {
         if let Some(lost) = lost {
             // The SDK keeps the callback; the handle is not needed.
             _ = meter
-                .u64_observable_counter(names::METRIC_SPANS_DROPPED)
+                .u64_observable_counter(metric::PERCOLATE_SPAN_DROPPED)
                 .with_unit("{span}")
                 .with_description("Spans that were lost, by reason.")
                 .with_callback(move |observer| {
                     observer.observe(
                         lost.load(Ordering::Relaxed),
-                        &[KeyValue::new(names::PERCOLATE_REASON, "hand_over_full")],
+                        &[KeyValue::new(attribute::PERCOLATE_REASON, "hand_over_full")],
                     );
                 })
                 .build();
@@ -107,13 +107,13 @@ impl Instruments {
         };
         Self {
             db_duration: meter
-                .f64_histogram(names::METRIC_DB_OPERATION_DURATION)
+                .f64_histogram(metric::DB_CLIENT_OPERATION_DURATION)
                 .with_unit("s")
                 .with_description("Duration of database client operations.")
                 .with_boundaries(bounds.to_vec())
                 .build(),
             db_rows: meter
-                .u64_histogram(names::METRIC_DB_RETURNED_ROWS)
+                .u64_histogram(metric::DB_CLIENT_RESPONSE_RETURNED_ROWS)
                 .with_unit("{row}")
                 .with_description(
                     "The actual number of records returned by the database operation.",
@@ -121,23 +121,23 @@ impl Instruments {
                 .with_boundaries(ROW_BOUNDS.to_vec())
                 .build(),
             job_duration: meter
-                .f64_histogram(names::METRIC_JOB_DURATION)
+                .f64_histogram(metric::JOB_DURATION)
                 .with_unit("s")
                 .with_description("Duration of background job runs.")
                 .with_boundaries(bounds.to_vec())
                 .build(),
             job_active: meter
-                .i64_up_down_counter(names::METRIC_JOB_ACTIVE)
+                .i64_up_down_counter(metric::JOB_ACTIVE)
                 .with_unit("{job}")
                 .with_description("Background jobs running now.")
                 .build(),
             queue_length: meter
-                .i64_up_down_counter(names::METRIC_QUEUE_LENGTH)
+                .i64_up_down_counter(metric::JOB_QUEUE_LENGTH)
                 .with_unit("{job}")
                 .with_description("Background jobs that wait in a queue now.")
                 .build(),
             queue_wait: meter
-                .f64_histogram(names::METRIC_QUEUE_WAIT)
+                .f64_histogram(metric::JOB_QUEUE_WAIT)
                 .with_unit("s")
                 .with_description(
                     "Time that background jobs waited in a queue before they were run.",
@@ -145,7 +145,7 @@ impl Instruments {
                 .with_boundaries(bounds.to_vec())
                 .build(),
             unsampled: meter
-                .u64_counter(names::METRIC_UNSAMPLED)
+                .u64_counter(metric::PERCOLATE_CALL_UNSAMPLED)
                 .with_unit("{call}")
                 .with_description(
                     "Calls that were slow or failed and are not part of a sampled trace.",
@@ -162,7 +162,10 @@ impl Instruments {
             SiteKind::Db => self.db_duration.bind(&series.attributes),
             SiteKind::Job => {
                 let mut success = series.attributes.clone();
-                success.push(KeyValue::new(names::JOB_STATUS, names::JOB_STATUS_SUCCESS));
+                success.push(KeyValue::new(
+                    attribute::JOB_STATUS,
+                    value::JOB_STATUS_SUCCESS,
+                ));
                 self.job_duration.bind(&success)
             }
         }
@@ -171,9 +174,9 @@ impl Instruments {
 
 /// percolate's own instrumentation scope.
 pub fn scope() -> InstrumentationScope {
-    InstrumentationScope::builder(names::SCOPE_NAME)
+    InstrumentationScope::builder(SCOPE_NAME)
         .with_version(env!("CARGO_PKG_VERSION"))
-        .with_schema_url(names::SCHEMA_URL)
+        .with_schema_url(SCHEMA_URL)
         .build()
 }
 
@@ -200,7 +203,7 @@ impl Series {
     fn new(registry: &Registry, site: &'static Site, names: Names<'_>, is_overflow: bool) -> Self {
         let mut attributes = metric_attributes(site, names);
         if is_overflow {
-            attributes.push(KeyValue::new(names::OTEL_METRIC_OVERFLOW, true));
+            attributes.push(KeyValue::new(attribute::OTEL_METRIC_OVERFLOW, true));
         }
         Self {
             registry: registry.id,
@@ -236,25 +239,25 @@ fn metric_attributes(site: &'static Site, names: Names<'_>) -> Vec<KeyValue> {
     let mut attributes = Vec::with_capacity(6);
     match site.def.site_kind {
         SiteKind::Db => {
-            attributes.push(KeyValue::new(names::DB_SYSTEM_NAME, site.def.system));
-            attributes.push(KeyValue::new(names::DB_OPERATION_NAME, site.def.name));
+            attributes.push(KeyValue::new(attribute::DB_SYSTEM_NAME, site.def.system));
+            attributes.push(KeyValue::new(attribute::DB_OPERATION_NAME, site.def.name));
             attributes.extend(
                 names
                     .target
-                    .map(|target| text(names::DB_COLLECTION_NAME, target)),
+                    .map(|target| text(attribute::DB_COLLECTION_NAME, target)),
             );
             attributes.extend(
                 names
                     .namespace
-                    .map(|namespace| text(names::DB_NAMESPACE, namespace)),
+                    .map(|namespace| text(attribute::DB_NAMESPACE, namespace)),
             );
         }
         SiteKind::Job => {
-            attributes.push(KeyValue::new(names::JOB_TYPE, site.def.name));
+            attributes.push(KeyValue::new(attribute::JOB_TYPE, site.def.name));
             attributes.extend(
                 names
                     .target
-                    .map(|target| text(names::JOB_TARGET_NAME, target)),
+                    .map(|target| text(attribute::JOB_TARGET, target)),
             );
         }
     }
@@ -348,7 +351,7 @@ impl Registry {
         if let Some(instruments) = &self.instruments {
             instruments
                 .job_active
-                .add(change, &[KeyValue::new(names::JOB_TYPE, site.def.name)]);
+                .add(change, &[KeyValue::new(attribute::JOB_TYPE, site.def.name)]);
         }
     }
 
@@ -357,7 +360,7 @@ impl Registry {
         if let Some(instruments) = &self.instruments {
             instruments.queue_length.add(
                 change,
-                &[KeyValue::new(names::JOB_QUEUE_NAME, Arc::clone(queue))],
+                &[KeyValue::new(attribute::JOB_QUEUE_NAME, Arc::clone(queue))],
             );
         }
     }
@@ -365,7 +368,7 @@ impl Registry {
     /// Measures how long a job waited in a queue.
     pub(crate) fn queue_wait(&self, queue: &Arc<str>, waited: Duration) {
         if let Some(instruments) = &self.instruments {
-            let queue = KeyValue::new(names::JOB_QUEUE_NAME, Arc::clone(queue));
+            let queue = KeyValue::new(attribute::JOB_QUEUE_NAME, Arc::clone(queue));
             instruments
                 .queue_wait
                 .record(waited.as_secs_f64(), &[queue]);
@@ -376,7 +379,7 @@ impl Registry {
     pub(crate) fn count_unsampled(&self, series: &Series, reason: &'static str) {
         if let Some(instruments) = &self.instruments {
             let mut attributes = series.attributes.clone();
-            attributes.push(KeyValue::new(names::PERCOLATE_REASON, reason));
+            attributes.push(KeyValue::new(attribute::PERCOLATE_REASON, reason));
             instruments.unsampled.add(1, &attributes);
         }
     }
@@ -399,7 +402,7 @@ impl Registry {
                 .get_or_init(|| instruments.db_rows.bind(&series.attributes));
             rows.record(u64::try_from(count).unwrap_or(0));
         }
-        if outcome.error.is_none() && status == names::JOB_STATUS_SUCCESS {
+        if outcome.error.is_none() && status == value::JOB_STATUS_SUCCESS {
             series
                 .duration
                 .get_or_init(|| instruments.bind_duration(series))
@@ -408,7 +411,10 @@ impl Registry {
         }
         let mut attributes = series.attributes.clone();
         if let Some(error) = &outcome.error {
-            attributes.push(KeyValue::new(names::ERROR_TYPE, error.error_type.clone()));
+            attributes.push(KeyValue::new(
+                attribute::ERROR_TYPE,
+                error.error_type.clone(),
+            ));
         }
         match series.site.def.site_kind {
             SiteKind::Db => {
@@ -416,12 +422,13 @@ impl Registry {
                     .error
                     .as_ref()
                     .and_then(|error| error.status_code.clone());
-                attributes
-                    .extend(code.map(|code| KeyValue::new(names::DB_RESPONSE_STATUS_CODE, code)));
+                attributes.extend(
+                    code.map(|code| KeyValue::new(attribute::DB_RESPONSE_STATUS_CODE, code)),
+                );
                 instruments.db_duration.record(seconds, &attributes);
             }
             SiteKind::Job => {
-                attributes.push(KeyValue::new(names::JOB_STATUS, status));
+                attributes.push(KeyValue::new(attribute::JOB_STATUS, status));
                 instruments.job_duration.record(seconds, &attributes);
             }
         }

@@ -19,7 +19,7 @@ use opentelemetry::{Context, ContextGuard};
 use tracing_core::field::Value as TracingValue;
 
 use super::clock::Reading;
-use super::conventions as names;
+use super::conventions::value;
 use super::metrics::{Names, Series};
 use super::outcome::{ErrorInfo, Outcome};
 use super::probe::{Probe, probe_of};
@@ -648,7 +648,7 @@ impl Live {
             None if outcome.error.is_some() => "failed",
             None if outcome.cancelled => "cancelled",
             None if outcome.partial => "partial",
-            None => names::JOB_STATUS_SUCCESS,
+            None => value::JOB_STATUS_SUCCESS,
         };
         runtime.registry.measure(series, duration, outcome, status);
         if site.def.site_kind == SiteKind::Job && series.is_measured() {
@@ -698,7 +698,7 @@ impl Live {
         if std::thread::panicking() {
             self.end(
                 &mut Outcome {
-                    error: failure(names::ERROR_TYPE_PANIC),
+                    error: failure(value::ERROR_TYPE_PANIC),
                     ..Outcome::default()
                 },
                 None,
@@ -707,7 +707,7 @@ impl Live {
             let error = if is_job {
                 None
             } else {
-                failure(names::ERROR_TYPE_CANCELLED)
+                failure(value::ERROR_TYPE_CANCELLED)
             };
             self.end(
                 &mut Outcome {

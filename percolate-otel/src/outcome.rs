@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::conventions::ERROR_TYPE_OTHER;
+use super::conventions::value::ERROR_TYPE_OTHER;
 
 /// How one annotated call ended, as read from the value it returned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -9,34 +9,34 @@ use tracing_core::field::FieldSet;
 use tracing_core::metadata::Kind as MetadataKind;
 use tracing_core::{Level, Metadata};
 
-use super::conventions as names;
+use super::conventions::{attribute, target};
 
 /// The attributes an annotation can record, as bits in the order of the `tracing` fields.
 pub mod attr {
-    use super::names;
+    use super::attribute;
 
     /// Every attribute by the place of its bit.
     pub(crate) const NAMES: [&str; 23] = [
-        names::OTEL_NAME,
-        names::OTEL_KIND,
-        names::DB_SYSTEM_NAME,
-        names::DB_OPERATION_NAME,
-        names::DB_COLLECTION_NAME,
-        names::DB_NAMESPACE,
-        names::SERVER_ADDRESS,
-        names::DB_OPERATION_BATCH_SIZE,
-        names::DB_QUERY_SUMMARY,
-        names::DB_QUERY_TEXT,
-        names::DB_RESPONSE_RETURNED_ROWS,
-        names::DB_RESPONSE_AFFECTED_ROWS,
-        names::DB_RESPONSE_STATUS_CODE,
-        names::JOB_TYPE,
-        names::JOB_TARGET_NAME,
-        names::JOB_BATCH_SIZE,
-        names::JOB_STATUS,
-        names::JOB_DURATION_MS,
-        names::ERROR_TYPE,
-        names::OTEL_STATUS_CODE,
+        attribute::OTEL_NAME,
+        attribute::OTEL_KIND,
+        attribute::DB_SYSTEM_NAME,
+        attribute::DB_OPERATION_NAME,
+        attribute::DB_COLLECTION_NAME,
+        attribute::DB_NAMESPACE,
+        attribute::SERVER_ADDRESS,
+        attribute::DB_OPERATION_BATCH_SIZE,
+        attribute::DB_QUERY_SUMMARY,
+        attribute::DB_QUERY_TEXT,
+        attribute::DB_RESPONSE_RETURNED_ROWS,
+        attribute::DB_RESPONSE_AFFECTED_ROWS,
+        attribute::DB_RESPONSE_STATUS_CODE,
+        attribute::JOB_TYPE,
+        attribute::JOB_TARGET,
+        attribute::JOB_BATCH_SIZE,
+        attribute::JOB_STATUS,
+        attribute::JOB_DURATION_MS,
+        attribute::ERROR_TYPE,
+        attribute::OTEL_STATUS_CODE,
         // Kept for attributes to come, so that bits stay where they are.
         "",
         "",
@@ -288,10 +288,10 @@ pub const fn metadata(
     site: &'static Site,
 ) -> Metadata<'static> {
     let target = match (def.site_kind, def.by_hand) {
-        (SiteKind::Db, false) => names::DB_TARGET,
-        (SiteKind::Job, false) => names::JOB_TARGET,
-        (SiteKind::Db, true) => names::DB_BY_HAND_TARGET,
-        (SiteKind::Job, true) => names::JOB_BY_HAND_TARGET,
+        (SiteKind::Db, false) => target::DB,
+        (SiteKind::Job, false) => target::JOB,
+        (SiteKind::Db, true) => target::DB_BY_HAND,
+        (SiteKind::Job, true) => target::JOB_BY_HAND,
     };
     Metadata::new(
         def.name,

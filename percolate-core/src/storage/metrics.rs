@@ -11,8 +11,8 @@ use rocksdb::statistics::Ticker;
 
 use super::Storage;
 use super::db::Inner;
-use crate::otel::conventions as names;
 use crate::otel::conventions::MetricDef;
+use crate::otel::conventions::{self, attribute, metric};
 
 /// One figure that RocksDB keeps.
 struct Figure {
@@ -24,42 +24,42 @@ struct Figure {
 
 const FIGURES: [Figure; 8] = [
     Figure {
-        metric: names::METRIC_ROCKSDB_KEYS,
+        metric: metric::ROCKSDB_KEYS,
         property: rocks::ESTIMATE_NUM_KEYS,
         of_families: true,
     },
     Figure {
-        metric: names::METRIC_ROCKSDB_MEMTABLE,
+        metric: metric::ROCKSDB_MEMTABLE,
         property: rocks::CUR_SIZE_ALL_MEM_TABLES,
         of_families: true,
     },
     Figure {
-        metric: names::METRIC_ROCKSDB_SST,
+        metric: metric::ROCKSDB_SST,
         property: rocks::TOTAL_SST_FILES_SIZE,
         of_families: true,
     },
     Figure {
-        metric: names::METRIC_ROCKSDB_COMPACTION_PENDING,
+        metric: metric::ROCKSDB_COMPACTION_PENDING,
         property: rocks::ESTIMATE_PENDING_COMPACTION_BYTES,
         of_families: true,
     },
     Figure {
-        metric: names::METRIC_ROCKSDB_COMPACTIONS,
+        metric: metric::ROCKSDB_COMPACTIONS,
         property: rocks::NUM_RUNNING_COMPACTIONS,
         of_families: false,
     },
     Figure {
-        metric: names::METRIC_ROCKSDB_FLUSHES,
+        metric: metric::ROCKSDB_FLUSHES,
         property: rocks::NUM_RUNNING_FLUSHES,
         of_families: false,
     },
     Figure {
-        metric: names::METRIC_ROCKSDB_CACHE,
+        metric: metric::ROCKSDB_CACHE,
         property: rocks::BLOCK_CACHE_USAGE,
         of_families: false,
     },
     Figure {
-        metric: names::METRIC_ROCKSDB_SNAPSHOTS,
+        metric: metric::ROCKSDB_SNAPSHOTS,
         property: rocks::NUM_SNAPSHOTS,
         of_families: false,
     },
@@ -67,25 +67,19 @@ const FIGURES: [Figure; 8] = [
 
 /// What RocksDB counts while its statistics are on, and the metric of each.
 const COUNTERS: [(&str, Ticker); 10] = [
-    (names::METRIC_ROCKSDB_CACHE_HITS, Ticker::BlockCacheHit),
-    (names::METRIC_ROCKSDB_CACHE_MISSES, Ticker::BlockCacheMiss),
+    (metric::ROCKSDB_CACHE_HITS, Ticker::BlockCacheHit),
+    (metric::ROCKSDB_CACHE_MISSES, Ticker::BlockCacheMiss),
+    (metric::ROCKSDB_BLOOM_SPARED, Ticker::BloomFilterUseful),
+    (metric::ROCKSDB_READ_BYTES, Ticker::BytesRead),
+    (metric::ROCKSDB_WRITTEN_BYTES, Ticker::BytesWritten),
+    (metric::ROCKSDB_WAL_BYTES, Ticker::WalFileBytes),
+    (metric::ROCKSDB_FLUSH_BYTES, Ticker::FlushWriteBytes),
+    (metric::ROCKSDB_COMPACT_READ_BYTES, Ticker::CompactReadBytes),
     (
-        names::METRIC_ROCKSDB_BLOOM_SPARED,
-        Ticker::BloomFilterUseful,
-    ),
-    (names::METRIC_ROCKSDB_READ_BYTES, Ticker::BytesRead),
-    (names::METRIC_ROCKSDB_WRITTEN_BYTES, Ticker::BytesWritten),
-    (names::METRIC_ROCKSDB_WAL_BYTES, Ticker::WalFileBytes),
-    (names::METRIC_ROCKSDB_FLUSH_BYTES, Ticker::FlushWriteBytes),
-    (
-        names::METRIC_ROCKSDB_COMPACT_READ_BYTES,
-        Ticker::CompactReadBytes,
-    ),
-    (
-        names::METRIC_ROCKSDB_COMPACT_WRITTEN_BYTES,
+        metric::ROCKSDB_COMPACT_WRITTEN_BYTES,
         Ticker::CompactWriteBytes,
     ),
-    (names::METRIC_ROCKSDB_STALL, Ticker::StallMicros),
+    (metric::ROCKSDB_STALL, Ticker::StallMicros),
 ];
 
 impl Storage {
@@ -108,7 +102,7 @@ impl Storage {
     pub fn observe(&self, provider: &(dyn MeterProvider + Send + Sync)) {
         let meter = provider.meter_with_scope(crate::otel::__private::scope());
         for figure in &FIGURES {
-            let Some(definition) = names::METRICS
+            let Some(definition) = conventions::METRICS
                 .iter()
                 .find(|metric| metric.name == figure.metric)
             else {
@@ -120,7 +114,10 @@ impl Storage {
             return;
         }
         for &(metric, ticker) in &COUNTERS {
-            let Some(definition) = names::METRICS.iter().find(|known| known.name == metric) else {
+            let Some(definition) = conventions::METRICS
+                .iter()
+                .find(|known| known.name == metric)
+            else {
                 continue;
             };
             self.observe_counter(&meter, ticker, definition);
@@ -179,7 +176,7 @@ fn report(store: &Weak<Inner>, figure: &Figure, observer: &dyn AsyncInstrument<i
         };
         let mut attributes = of_store(&storage);
         if figure.of_families {
-            attributes.push(KeyValue::new(names::DB_COLLECTION_NAME, family.clone()));
+            attributes.push(KeyValue::new(attribute::DB_COLLECTION_NAME, family.clone()));
         }
         observer.observe(i64::try_from(value).unwrap_or(i64::MAX), &attributes);
     }
@@ -187,8 +184,8 @@ fn report(store: &Weak<Inner>, figure: &Figure, observer: &dyn AsyncInstrument<i
 
 fn of_store(storage: &Storage) -> Vec<KeyValue> {
     vec![
-        KeyValue::new(names::DB_SYSTEM_NAME, super::SYSTEM),
-        KeyValue::new(names::DB_NAMESPACE, storage.namespace().to_owned()),
+        KeyValue::new(attribute::DB_SYSTEM_NAME, super::SYSTEM),
+        KeyValue::new(attribute::DB_NAMESPACE, storage.namespace().to_owned()),
     ]
 }
 

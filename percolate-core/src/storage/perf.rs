@@ -8,27 +8,36 @@ use std::sync::Once;
 
 use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
 
-use crate::otel::conventions as names;
+use crate::otel::conventions::attribute;
 use crate::otel::{Probe, set_probe};
 
 const COUNTED: [(PerfMetric, &str); 8] = [
-    (PerfMetric::BlockReadCount, names::ROCKSDB_BLOCK_READS),
-    (PerfMetric::BlockReadByte, names::ROCKSDB_BLOCK_READ_BYTES),
-    (PerfMetric::BlockReadTime, names::ROCKSDB_BLOCK_READ_NANOS),
+    (PerfMetric::BlockReadCount, attribute::ROCKSDB_BLOCK_READS),
+    (
+        PerfMetric::BlockReadByte,
+        attribute::ROCKSDB_BLOCK_READ_BYTES,
+    ),
+    (
+        PerfMetric::BlockReadTime,
+        attribute::ROCKSDB_BLOCK_READ_NANOS,
+    ),
     (
         PerfMetric::BlockCacheHitCount,
-        names::ROCKSDB_BLOCK_CACHE_HITS,
+        attribute::ROCKSDB_BLOCK_CACHE_HITS,
     ),
     (
         PerfMetric::GetFromMemtableCount,
-        names::ROCKSDB_MEMTABLE_READS,
+        attribute::ROCKSDB_MEMTABLE_READS,
     ),
     (
         PerfMetric::InternalKeySkippedCount,
-        names::ROCKSDB_KEYS_SKIPPED,
+        attribute::ROCKSDB_KEYS_SKIPPED,
     ),
-    (PerfMetric::SeekInternalSeekTime, names::ROCKSDB_SEEK_NANOS),
-    (PerfMetric::WriteWalTime, names::ROCKSDB_WAL_NANOS),
+    (
+        PerfMetric::SeekInternalSeekTime,
+        attribute::ROCKSDB_SEEK_NANOS,
+    ),
+    (PerfMetric::WriteWalTime, attribute::ROCKSDB_WAL_NANOS),
 ];
 
 /// Counters and times, without those of mutexes. The crate's levels are one behind RocksDB's, which has another one

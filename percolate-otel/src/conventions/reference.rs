@@ -46,7 +46,7 @@ fn uses(out: &mut std::string::String, attributes: &[AttributeUse], with_start: 
     );
     for used in attributes {
         let value_type =
-            attribute(used.key).or(TEMPLATES.iter().find(|template| template.key == used.key));
+            find_attribute(used.key).or(TEMPLATES.iter().find(|template| template.key == used.key));
         let value_type = value_type.map_or("any", |known| known.value_type.as_str());
         let _ = write!(
             out,

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::super::conventions as names;
+use super::super::conventions::attribute;
 use super::registry::Class;
 use super::rule::Case;
 use super::site::Subject;
@@ -94,12 +94,15 @@ fn outcome(state: &SpanState, given: u64, report: &mut dyn FnMut(Case, Subject))
         report(Case::ErrorEvent, Subject::Span);
     }
     if (is_error || flags.has(Flags::JOB_FAILED)) && !has_type {
-        report(Case::ErrorTypeMissing, Subject::Known(names::ERROR_TYPE));
+        report(
+            Case::ErrorTypeMissing,
+            Subject::Known(attribute::ERROR_TYPE),
+        );
     }
     if has_type && !is_error && !by_event {
         report(
             Case::ErrorTypeWithoutError,
-            Subject::Known(names::ERROR_TYPE),
+            Subject::Known(attribute::ERROR_TYPE),
         );
     }
     if flags.has(Flags::STATUS_OK) {
@@ -111,7 +114,7 @@ fn outcome(state: &SpanState, given: u64, report: &mut dyn FnMut(Case, Subject))
     if is_error && flags.has(Flags::JOB_SUCCESS) {
         report(
             Case::StatusErrorOnSuccess,
-            Subject::Known(names::JOB_STATUS),
+            Subject::Known(attribute::JOB_STATUS),
         );
     }
     if has_type && flags.has(Flags::ERROR_MESSAGE) {
@@ -126,7 +129,7 @@ fn database(state: &SpanState, given: u64, strict: bool, report: &mut dyn FnMut(
     if given & (m.operation | m.summary | m.query_text) == 0 {
         report(
             Case::OperationMissing,
-            Subject::Known(names::DB_OPERATION_NAME),
+            Subject::Known(attribute::DB_OPERATION_NAME),
         );
     }
     if flags.has(Flags::WANTS_COLLECTION) && given & m.collection == 0 {
@@ -135,18 +138,18 @@ fn database(state: &SpanState, given: u64, strict: bool, report: &mut dyn FnMut(
         } else {
             Case::CollectionMissing
         };
-        report(case, Subject::Known(names::DB_COLLECTION_NAME));
+        report(case, Subject::Known(attribute::DB_COLLECTION_NAME));
     }
     if flags.has(Flags::ROCKSDB_CODE) && flags.has(Flags::ROCKSDB) && given & m.status_code == 0 {
         report(
             Case::StatusCodeMissing,
-            Subject::Known(names::DB_RESPONSE_STATUS_CODE),
+            Subject::Known(attribute::DB_RESPONSE_STATUS_CODE),
         );
     }
     if given & m.query_text != 0 && given & m.summary == 0 {
         report(
             Case::SummaryMissing,
-            Subject::Known(names::DB_QUERY_SUMMARY),
+            Subject::Known(attribute::DB_QUERY_SUMMARY),
         );
     }
     if given & m.batch_size != 0 {
@@ -162,7 +165,7 @@ fn database(state: &SpanState, given: u64, strict: bool, report: &mut dyn FnMut(
     } else if flags.has(Flags::BATCH) {
         report(
             Case::BatchSizeMissing,
-            Subject::Known(names::DB_OPERATION_BATCH_SIZE),
+            Subject::Known(attribute::DB_OPERATION_BATCH_SIZE),
         );
     }
     if flags.has(Flags::SYSTEM_ODD) {
@@ -186,15 +189,15 @@ fn kind(state: &SpanState, wanted: bool, report: &mut dyn FnMut(Case, Subject)) 
         site, flags, seen, ..
     } = state;
     if flags.has(Flags::KIND_LATE) {
-        report(Case::LateKind, Subject::Known(names::OTEL_KIND));
+        report(Case::LateKind, Subject::Known(attribute::OTEL_KIND));
     } else if flags.has(Flags::KIND_ODD) {
-        report(Case::KindOdd, Subject::Known(names::OTEL_KIND));
+        report(Case::KindOdd, Subject::Known(attribute::OTEL_KIND));
     } else if wanted && seen.given() & site.masks.otel_kind == 0 {
-        report(Case::KindMissing, Subject::Known(names::OTEL_KIND));
+        report(Case::KindMissing, Subject::Known(attribute::OTEL_KIND));
     } else if flags.has(Flags::KIND_OTHER)
         && !(site.class == Class::Db && flags.has(Flags::KIND_INTERNAL))
     {
-        report(Case::KindWrong, Subject::Known(names::OTEL_KIND));
+        report(Case::KindWrong, Subject::Known(attribute::OTEL_KIND));
     }
 }
 
@@ -203,7 +206,7 @@ fn name(state: &SpanState, report: &mut dyn FnMut(Case, Subject)) {
         site, flags, seen, ..
     } = state;
     if flags.has(Flags::NAME_LATE) {
-        report(Case::LateName, Subject::Known(names::OTEL_NAME));
+        report(Case::LateName, Subject::Known(attribute::OTEL_NAME));
         return;
     }
     if flags.has(Flags::NAME_LONG) {

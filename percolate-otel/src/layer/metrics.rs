@@ -13,7 +13,7 @@ use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 
-use super::super::conventions::{self as names, Stability, ValueType};
+use super::super::conventions::{self, Stability, ValueType, attribute, metric};
 use super::registry::{self, Registry, Want, is_well_formed};
 use super::report::{Example, Finding, Place};
 use super::rule::{Case, Facts, Level, METRIC, words};
@@ -266,7 +266,7 @@ impl Round<'_> {
         let Some(definition) = registry.metrics.get(name) else {
             if registry.deprecated_metrics.contains_key(name) {
                 self.add(&of, Case::MetricDeprecatedName, name, "", &[]);
-            } else if registry.owns(name) || scope == names::SCOPE_NAME {
+            } else if registry.owns(name) || scope == conventions::SCOPE_NAME {
                 self.add(&of, Case::MetricUnknown, name, "", &[]);
             } else {
                 return false;
@@ -290,7 +290,7 @@ impl Round<'_> {
             if point
                 .attributes
                 .iter()
-                .any(|pair| pair.key.as_str() == names::OTEL_METRIC_OVERFLOW)
+                .any(|pair| pair.key.as_str() == attribute::OTEL_METRIC_OVERFLOW)
             {
                 continue;
             }
@@ -302,13 +302,13 @@ impl Round<'_> {
         }
         if matches!(
             name,
-            names::METRIC_DB_OPERATION_DURATION | names::METRIC_JOB_DURATION
+            metric::DB_CLIENT_OPERATION_DURATION | metric::JOB_DURATION
         ) {
             let operations: HashSet<u64> =
                 measured.iter().map(|(operation, _)| *operation).collect();
             for failure in failures {
                 if operations.contains(&failure.0) && !measured.contains(failure) {
-                    self.add(&of, Case::ErrorTypeDiffers, names::ERROR_TYPE, "", &[]);
+                    self.add(&of, Case::ErrorTypeDiffers, attribute::ERROR_TYPE, "", &[]);
                 }
             }
         }
@@ -358,10 +358,10 @@ impl Round<'_> {
                 {
                     self.add(of, Case::UndefinedMember, key, "", attributes);
                 }
-                if key == names::ERROR_TYPE && is_message(text.as_str()) {
+                if key == attribute::ERROR_TYPE && is_message(text.as_str()) {
                     self.add(of, Case::ErrorTypeCardinality, key, "", attributes);
                 }
-                if key == names::DB_QUERY_TEXT && has_literals(text.as_str()) {
+                if key == attribute::DB_QUERY_TEXT && has_literals(text.as_str()) {
                     self.add(of, Case::Literal, key, "", attributes);
                 }
             }
@@ -382,12 +382,15 @@ impl Round<'_> {
                 .find(|pair| pair.key.as_str() == key)
                 .map(|pair| pair.value.as_str())
         };
-        let (status, has_error) = (text(names::JOB_STATUS), text(names::ERROR_TYPE).is_some());
+        let (status, has_error) = (
+            text(attribute::JOB_STATUS),
+            text(attribute::ERROR_TYPE).is_some(),
+        );
         match status.as_deref() {
             Some("failed") if !has_error => self.add(
                 of,
                 Case::ErrorTypeMissing,
-                names::ERROR_TYPE,
+                attribute::ERROR_TYPE,
                 "",
                 attributes,
             ),
@@ -395,7 +398,7 @@ impl Round<'_> {
                 self.add(
                     of,
                     Case::ErrorTypeWithoutError,
-                    names::ERROR_TYPE,
+                    attribute::ERROR_TYPE,
                     "",
                     attributes,
                 );
@@ -446,8 +449,8 @@ fn outcome(attributes: &[KeyValue]) -> (u64, u64) {
         pair.map_or(0, |pair| hash(&pair.value.as_str()))
     };
     (
-        of(&[names::DB_OPERATION_NAME, names::JOB_TYPE]),
-        of(&[names::ERROR_TYPE]),
+        of(&[attribute::DB_OPERATION_NAME, attribute::JOB_TYPE]),
+        of(&[attribute::ERROR_TYPE]),
     )
 }
 

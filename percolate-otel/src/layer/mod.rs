@@ -41,7 +41,7 @@ pub use metrics::CheckingExporter;
 pub use report::{Example, Finding, Place, Report};
 pub use rule::{Level, Rule};
 
-use super::conventions as names;
+use super::conventions::attribute;
 use metrics::MetricFindings;
 use registry::{Class, Registry};
 use rule::{Case, Facts, words};
@@ -143,8 +143,8 @@ impl ConventionLayer {
             settings: Settings {
                 profile: Profile::Collect,
                 opt_in: vec![
-                    names::DB_RESPONSE_RETURNED_ROWS.to_owned(),
-                    names::DB_RESPONSE_AFFECTED_ROWS.to_owned(),
+                    attribute::DB_RESPONSE_RETURNED_ROWS.to_owned(),
+                    attribute::DB_RESPONSE_AFFECTED_ROWS.to_owned(),
                 ],
                 ignored: Vec::new(),
                 fail_on: Level::Improvement,
@@ -379,11 +379,11 @@ fn is_error_event(metadata: &Metadata<'_>) -> bool {
 /// How the name of a span that carried these fields is made.
 fn name_pattern(site: &CallSite, seen: &Seen) -> String {
     let keys = if site.class == Class::Job {
-        [names::JOB_TYPE, names::JOB_TARGET_NAME]
+        [attribute::JOB_TYPE, attribute::JOB_TARGET]
     } else if seen.given() & site.masks.summary != 0 {
-        [names::DB_QUERY_SUMMARY, ""]
+        [attribute::DB_QUERY_SUMMARY, ""]
     } else {
-        [names::DB_OPERATION_NAME, names::DB_COLLECTION_NAME]
+        [attribute::DB_OPERATION_NAME, attribute::DB_COLLECTION_NAME]
     };
     let is_given = |key: &str| {
         (0..site.roles.len())

@@ -131,15 +131,15 @@ fn record(span: &Span, field: &str, given: &Given) {
 }
 
 fn field() -> impl Strategy<Value = String> {
-    let known: Vec<String> = names::ATTRIBUTES
+    let known: Vec<String> = crate::conventions::ATTRIBUTES
         .iter()
         .map(|known| known.key)
-        .chain(names::DEPRECATED.iter().map(|known| known.key))
+        .chain(crate::conventions::DEPRECATED.iter().map(|known| known.key))
         .chain([
-            names::OTEL_NAME,
-            names::OTEL_KIND,
-            names::OTEL_STATUS_CODE,
-            names::OTEL_STATUS_DESCRIPTION,
+            attribute::OTEL_NAME,
+            attribute::OTEL_KIND,
+            attribute::OTEL_STATUS_CODE,
+            attribute::OTEL_STATUS_DESCRIPTION,
         ])
         .map(str::to_owned)
         .collect();

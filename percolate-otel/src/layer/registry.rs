@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::super::conventions::{
-    self as names, AttributeUse, RequirementLevel, Stability, ValueType,
+    self, AttributeUse, RequirementLevel, Stability, ValueType, attribute, target,
 };
 
 type Name = Cow<'static, str>;
@@ -125,7 +125,7 @@ pub(crate) struct Registry {
 impl Registry {
     /// percolate's own table.
     pub(crate) fn builtin() -> Self {
-        let attribute = |def: &names::AttributeDef| Attribute {
+        let attribute = |def: &conventions::AttributeDef| Attribute {
             value_type: def.value_type,
             members: def
                 .members
@@ -134,26 +134,26 @@ impl Registry {
                 .collect(),
             stability: def.stability,
         };
-        let span = |def: &names::SpanDef, class, name| SpanType {
+        let span = |def: &conventions::SpanDef, class, name| SpanType {
             name: Cow::Borrowed(name),
             class,
             kind: Cow::Borrowed(def.kind),
             attributes: def.attributes.iter().map(Use::from).collect(),
         };
         Self {
-            attributes: names::ATTRIBUTES
+            attributes: conventions::ATTRIBUTES
                 .iter()
                 .map(|def| (Cow::Borrowed(def.key), attribute(def)))
                 .collect(),
-            templates: names::TEMPLATES
+            templates: conventions::TEMPLATES
                 .iter()
                 .map(|def| (Cow::Borrowed(def.key), attribute(def)))
                 .collect(),
-            deprecated: names::DEPRECATED
+            deprecated: conventions::DEPRECATED
                 .iter()
                 .map(|name| (Cow::Borrowed(name.key), Cow::Borrowed(name.instead)))
                 .collect(),
-            deprecated_metrics: names::DEPRECATED_METRICS
+            deprecated_metrics: conventions::DEPRECATED_METRICS
                 .iter()
                 .map(|name| (Cow::Borrowed(name.key), Cow::Borrowed(name.instead)))
                 .collect(),
@@ -162,12 +162,12 @@ impl Registry {
                 .to_vec(),
             own_namespaces: Vec::new(),
             spans: vec![
-                span(&names::DB_SPAN, Class::Db, "database span"),
-                span(&names::JOB_SPAN, Class::Job, "job span"),
+                span(&conventions::DB_SPAN, Class::Db, "database span"),
+                span(&conventions::JOB_SPAN, Class::Job, "job span"),
             ],
-            metrics: names::METRICS
+            metrics: conventions::METRICS
                 .iter()
-                .chain(names::OTHER_METRICS)
+                .chain(conventions::OTHER_METRICS)
                 .map(|def| {
                     let metric = Metric {
                         instrument: Cow::Borrowed(def.instrument),
@@ -222,19 +222,21 @@ impl Registry {
     pub(crate) fn claim(&self, target: &str, fields: &[&str]) -> Option<usize> {
         let of = |class: Class| self.spans.iter().position(|span| span.class == class);
         match target {
-            names::DB_TARGET => return of(Class::Db),
-            names::JOB_TARGET => return of(Class::Job),
+            target::DB => return of(Class::Db),
+            target::JOB => return of(Class::Job),
             _ => {}
         }
         if let Some(index) = self.claim_by_user(fields) {
             return Some(index);
         }
         let has = |prefix: &str| fields.iter().any(|field| field.starts_with(prefix));
-        let is_operation = [names::DB_SYSTEM_NAME, names::DB_OPERATION_NAME]
+        let is_operation = [attribute::DB_SYSTEM_NAME, attribute::DB_OPERATION_NAME]
             .iter()
             .any(|key| fields.contains(key));
         match (has("db."), has("job.")) {
-            (true, true) if fields.contains(&names::JOB_TYPE) && !is_operation => of(Class::Job),
+            (true, true) if fields.contains(&attribute::JOB_TYPE) && !is_operation => {
+                of(Class::Job)
+            }
             (true, _) => of(Class::Db),
             (false, true) => of(Class::Job),
             (false, false) => None,
@@ -409,11 +411,8 @@ mod tests {
                 .claim(target, fields)
                 .map(|index| registry.spans[index].class)
         };
-        assert_eq!(class(names::DB_TARGET, &[]), Some(Class::Db));
-        assert_eq!(
-            class(names::JOB_TARGET, &["db.namespace"]),
-            Some(Class::Job)
-        );
+        assert_eq!(class(target::DB, &[]), Some(Class::Db));
+        assert_eq!(class(target::JOB, &["db.namespace"]), Some(Class::Job));
         assert_eq!(class("app", &["db.anything"]), Some(Class::Db));
         assert_eq!(
             class("app", &["job.type", "db.namespace"]),

@@ -4,7 +4,7 @@
 //! A [`Rule`] is what users see and switch; a [`Case`] is one way to break it, with a message of its own. Ids and
 //! levels follow the ecosystem's live check where it has the same finding. No message ever holds a value.
 
-use super::super::conventions as names;
+use super::super::conventions::attribute;
 
 /// How bad a finding is. Ordered: a violation is the greatest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -252,10 +252,10 @@ pub(crate) fn words(case: Case, facts: &Facts) -> (String, String) {
             format!("a {span} without `{subject}`"),
             match subject.as_str() {
                 _ if span == METRIC => format!("record it with `{subject}` ({expected})"),
-                names::DB_SYSTEM_NAME => {
+                attribute::DB_SYSTEM_NAME => {
                     format!("give `{subject} = \"…\"` (the database system, lower case) where the span is created")
                 }
-                names::JOB_STATUS => format!("record `{subject}` ({expected}) before the span ends"),
+                attribute::JOB_STATUS => format!("record `{subject}` ({expected}) before the span ends"),
                 _ => format!("give `{subject}` ({expected}) where the span is created"),
             },
         ),
@@ -263,12 +263,12 @@ pub(crate) fn words(case: Case, facts: &Facts) -> (String, String) {
             "the span failed, but nothing says how".to_owned(),
             format!(
                 "record `{}` together with the ERROR status: a low-cardinality name of the failure",
-                names::ERROR_TYPE
+                attribute::ERROR_TYPE
             ),
         ),
         Case::StatusCodeMissing => (
             "the span failed with a code of the database, but does not give it".to_owned(),
-            format!("record `{}` (a string) beside `{}`", names::DB_RESPONSE_STATUS_CODE, names::ERROR_TYPE),
+            format!("record `{}` (a string) beside `{}`", attribute::DB_RESPONSE_STATUS_CODE, attribute::ERROR_TYPE),
         ),
         Case::CollectionMissing => (
             format!("the operation works on one collection, and `{subject}` is declared but was not given"),
@@ -280,10 +280,10 @@ pub(crate) fn words(case: Case, facts: &Facts) -> (String, String) {
         ),
         Case::OperationMissing => (
             "a database span that does not say what it does".to_owned(),
-            format!("give `{}` (or `{}`) where the span is created", names::DB_OPERATION_NAME, names::DB_QUERY_SUMMARY),
+            format!("give `{}` (or `{}`) where the span is created", attribute::DB_OPERATION_NAME, attribute::DB_QUERY_SUMMARY),
         ),
         Case::SummaryMissing => (
-            format!("there is `{}`, but no summary of it", names::DB_QUERY_TEXT),
+            format!("there is `{}`, but no summary of it", attribute::DB_QUERY_TEXT),
             format!("give `{subject}`, a low-cardinality form such as `SELECT articles`, and name the span by it"),
         ),
         Case::BatchSizeMissing => (

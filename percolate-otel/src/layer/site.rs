@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tracing_core::Metadata;
 
-use super::super::conventions::{self as names, Stability, ValueType};
+use super::super::conventions::{Stability, ValueType, attribute, target};
 use super::registry::{Class, Registry, SpanType, Want, is_well_formed, listed};
 use super::rule::Case;
 use super::state::Seen;
@@ -137,7 +137,7 @@ impl CallSite {
             class: span.class,
             kind: span.kind.to_string(),
             span_type: span.name.to_string(),
-            is_ours: matches!(metadata.target(), names::DB_TARGET | names::JOB_TARGET),
+            is_ours: matches!(metadata.target(), target::DB | target::JOB),
             roles: fields
                 .iter()
                 .take(MAX_FIELDS)
@@ -242,7 +242,7 @@ impl CallSite {
             Role::Address => masks.address |= bit,
             Role::System => masks.system |= bit,
             Role::JobStatus => masks.job_status |= bit,
-            _ if key == names::DB_RESPONSE_STATUS_CODE => masks.status_code |= bit,
+            _ if key == attribute::DB_RESPONSE_STATUS_CODE => masks.status_code |= bit,
             _ => {}
         }
         if self.roles[index].is_name_part() {
@@ -345,24 +345,24 @@ impl Role {
 
 fn role(field: &str) -> Role {
     match field {
-        names::OTEL_NAME => Role::OtelName,
-        names::OTEL_KIND => Role::OtelKind,
-        names::OTEL_STATUS_CODE => Role::OtelStatus,
-        names::OTEL_STATUS_DESCRIPTION => Role::OtelDescription,
-        names::DB_SYSTEM_NAME => Role::System,
-        names::DB_OPERATION_NAME => Role::Operation,
-        names::DB_COLLECTION_NAME => Role::Collection,
-        names::DB_NAMESPACE => Role::Namespace,
-        names::DB_STORED_PROCEDURE_NAME => Role::Procedure,
-        names::SERVER_ADDRESS => Role::Address,
-        names::SERVER_PORT => Role::Port,
-        names::DB_QUERY_SUMMARY => Role::Summary,
-        names::DB_QUERY_TEXT => Role::QueryText,
-        names::DB_OPERATION_BATCH_SIZE => Role::BatchSize,
-        names::ERROR_TYPE => Role::ErrorType,
-        names::JOB_TYPE => Role::JobType,
-        names::JOB_TARGET_NAME => Role::JobTarget,
-        names::JOB_STATUS => Role::JobStatus,
+        attribute::OTEL_NAME => Role::OtelName,
+        attribute::OTEL_KIND => Role::OtelKind,
+        attribute::OTEL_STATUS_CODE => Role::OtelStatus,
+        attribute::OTEL_STATUS_DESCRIPTION => Role::OtelDescription,
+        attribute::DB_SYSTEM_NAME => Role::System,
+        attribute::DB_OPERATION_NAME => Role::Operation,
+        attribute::DB_COLLECTION_NAME => Role::Collection,
+        attribute::DB_NAMESPACE => Role::Namespace,
+        attribute::DB_STORED_PROCEDURE_NAME => Role::Procedure,
+        attribute::SERVER_ADDRESS => Role::Address,
+        attribute::SERVER_PORT => Role::Port,
+        attribute::DB_QUERY_SUMMARY => Role::Summary,
+        attribute::DB_QUERY_TEXT => Role::QueryText,
+        attribute::DB_OPERATION_BATCH_SIZE => Role::BatchSize,
+        attribute::ERROR_TYPE => Role::ErrorType,
+        attribute::JOB_TYPE => Role::JobType,
+        attribute::JOB_TARGET => Role::JobTarget,
+        attribute::JOB_STATUS => Role::JobStatus,
         _ => Role::Plain,
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::{self, Debug, Write as _};
 
 use tracing_core::field::{Field, Visit};
 
-use super::super::conventions as names;
+use super::super::conventions::value;
 use super::site::{CallSite, MAX_FIELDS, Role};
 use super::text::{has_literals, is_changing, is_message, is_path};
 
@@ -342,17 +342,17 @@ impl<'a> Visitor<'a> {
                     text.is_empty() || !text.bytes().all(is_system_byte),
                 );
                 self.flags
-                    .put(Flags::EMBEDDED, names::EMBEDDED_SYSTEMS.contains(&text));
+                    .put(Flags::EMBEDDED, value::EMBEDDED_SYSTEMS.contains(&text));
                 self.flags.put(Flags::ROCKSDB, text == "rocksdb");
                 self.put(Part::System, text);
             }
             Role::Operation => {
                 self.flags.put(
                     Flags::WANTS_COLLECTION,
-                    names::COLLECTION_OPERATIONS.contains(&text),
+                    value::COLLECTION_OPERATIONS.contains(&text),
                 );
                 self.flags
-                    .put(Flags::SINGLE, names::SINGLE_OPERATIONS.contains(&text));
+                    .put(Flags::SINGLE, value::SINGLE_OPERATIONS.contains(&text));
                 let is_batch = text
                     .get(..5)
                     .is_some_and(|start| start.eq_ignore_ascii_case("batch"));
@@ -374,7 +374,7 @@ impl<'a> Visitor<'a> {
                 self.flags.put(Flags::ERROR_MESSAGE, is_message(text));
                 self.flags.put(
                     Flags::ROCKSDB_CODE,
-                    names::ROCKSDB_STATUS_CODES.contains(&text),
+                    value::ROCKSDB_STATUS_CODES.contains(&text),
                 );
             }
             Role::JobType => {

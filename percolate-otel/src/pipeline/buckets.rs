@@ -4,7 +4,7 @@
 
 use opentelemetry_sdk::metrics::{Aggregation, Instrument, Stream};
 
-use crate::conventions::{METRIC_DB_OPERATION_DURATION, METRIC_JOB_DURATION};
+use crate::conventions::metric;
 use crate::metrics::{ADVISED_BOUNDS, STORAGE_BOUNDS};
 
 /// For `job.duration`: jobs take from milliseconds to hours.
@@ -31,7 +31,7 @@ impl HistogramBuckets {
     /// The bounds for one instrument, `None` where they are not explicit.
     fn bounds(&self, instrument: &str) -> Option<Vec<f64>> {
         match self {
-            Self::Storage if instrument == METRIC_JOB_DURATION => Some(JOBS.to_vec()),
+            Self::Storage if instrument == metric::JOB_DURATION => Some(JOBS.to_vec()),
             Self::Storage => Some(STORAGE_BOUNDS.to_vec()),
             Self::Advised => Some(ADVISED_BOUNDS.to_vec()),
             Self::Explicit(bounds) => Some(bounds.clone()),
@@ -68,7 +68,7 @@ impl HistogramBuckets {
     pub(super) fn view(self) -> impl Fn(&Instrument) -> Option<Stream> + Send + Sync + 'static {
         move |instrument| {
             let name = instrument.name();
-            let ours = name == METRIC_DB_OPERATION_DURATION || name == METRIC_JOB_DURATION;
+            let ours = name == metric::DB_CLIENT_OPERATION_DURATION || name == metric::JOB_DURATION;
             ours.then(|| {
                 Stream::builder()
                     .with_aggregation(self.aggregation(name))
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_storage_preset_contains_every_advised_bound() {
-        for instrument in [METRIC_DB_OPERATION_DURATION, METRIC_JOB_DURATION] {
+        for instrument in [metric::DB_CLIENT_OPERATION_DURATION, metric::JOB_DURATION] {
             let bounds = HistogramBuckets::Storage
                 .bounds(instrument)
                 .expect("explicit");

@@ -23,7 +23,7 @@ use tracing_subscriber::layer::{self, Filter, Layer as _};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::logs::{LogBridge, PipelineLogger};
-use crate::conventions::{DB_TARGET, JOB_TARGET};
+use crate::conventions::target;
 use crate::runtime;
 
 /// The layer that serves other people's `tracing` spans and events, for a subscriber of type `S`.
@@ -153,7 +153,7 @@ impl PipelineFilter {
 
 /// percolate's calls, and what the pipeline says about itself.
 fn is_ours(target: &str) -> bool {
-    [DB_TARGET, JOB_TARGET, super::TELEMETRY_TARGET].contains(&target)
+    [target::DB, target::JOB, super::TELEMETRY_TARGET].contains(&target)
 }
 
 impl<S> Filter<S> for PipelineFilter {

@@ -7,7 +7,7 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use crate::clock::Anchor;
-use crate::conventions as names;
+use crate::conventions::attribute;
 use crate::metrics;
 use crate::operation::span_name;
 use crate::record::{Record, Side};
@@ -79,32 +79,32 @@ impl Converter {
         let batch_size = details.batch_size;
         match def.site_kind {
             SiteKind::Db => {
-                attributes.push(names::DB_SYSTEM_NAME, Some(def.system));
-                attributes.push(names::DB_OPERATION_NAME, Some(def.name));
-                attributes.push(names::DB_COLLECTION_NAME, target);
-                attributes.push(names::DB_NAMESPACE, namespace);
-                attributes.push(names::SERVER_ADDRESS, server_address);
-                attributes.push(names::DB_OPERATION_BATCH_SIZE, batch_size);
-                attributes.push(names::DB_QUERY_SUMMARY, details.query_summary);
-                attributes.push(names::DB_QUERY_TEXT, details.query_text);
-                attributes.push(names::DB_RESPONSE_RETURNED_ROWS, returned_rows);
-                attributes.push(names::DB_RESPONSE_AFFECTED_ROWS, affected_rows);
+                attributes.push(attribute::DB_SYSTEM_NAME, Some(def.system));
+                attributes.push(attribute::DB_OPERATION_NAME, Some(def.name));
+                attributes.push(attribute::DB_COLLECTION_NAME, target);
+                attributes.push(attribute::DB_NAMESPACE, namespace);
+                attributes.push(attribute::SERVER_ADDRESS, server_address);
+                attributes.push(attribute::DB_OPERATION_BATCH_SIZE, batch_size);
+                attributes.push(attribute::DB_QUERY_SUMMARY, details.query_summary);
+                attributes.push(attribute::DB_QUERY_TEXT, details.query_text);
+                attributes.push(attribute::DB_RESPONSE_RETURNED_ROWS, returned_rows);
+                attributes.push(attribute::DB_RESPONSE_AFFECTED_ROWS, affected_rows);
             }
             SiteKind::Job => {
-                attributes.push(names::JOB_TYPE, Some(def.name));
-                attributes.push(names::JOB_TARGET_NAME, target);
-                attributes.push(names::JOB_BATCH_SIZE, batch_size);
-                attributes.push(names::JOB_STATUS, Some(status));
+                attributes.push(attribute::JOB_TYPE, Some(def.name));
+                attributes.push(attribute::JOB_TARGET, target);
+                attributes.push(attribute::JOB_BATCH_SIZE, batch_size);
+                attributes.push(attribute::JOB_STATUS, Some(status));
                 attributes.push(
-                    names::JOB_DURATION_MS,
+                    attribute::JOB_DURATION_MS,
                     Some(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
                 );
             }
         }
         let mut span_status = Status::Unset;
         if let Some(error) = error {
-            attributes.push(names::ERROR_TYPE, Some(error.error_type));
-            attributes.push(names::DB_RESPONSE_STATUS_CODE, error.status_code);
+            attributes.push(attribute::ERROR_TYPE, Some(error.error_type));
+            attributes.push(attribute::DB_RESPONSE_STATUS_CODE, error.status_code);
             span_status = Status::Error {
                 description: Cow::Borrowed(""),
             };

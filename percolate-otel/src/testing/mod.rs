@@ -27,9 +27,9 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::conventions::{DB_TARGET, JOB_TARGET};
 use super::layer::{ConventionLayer, Profile, Report};
 use super::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig};
+use crate::conventions::target;
 
 pub use finished::FinishedSpans;
 pub use metrics::{CapturedMetric, Instrument, Metrics, Point};
@@ -303,7 +303,7 @@ impl CaptureBuilder {
             .with_target(false)
             .with_tracked_inactivity(false)
             .with_filter(filter_fn(move |metadata| {
-                !records || !matches!(metadata.target(), DB_TARGET | JOB_TARGET)
+                !records || !matches!(metadata.target(), target::DB | target::JOB)
             }));
         let dispatch = Dispatch::new(
             tracing_subscriber::registry()

@@ -1,5 +1,5 @@
 use super::*;
-use crate::conventions::{self as names, RequirementLevel, Source};
+use crate::conventions::{self, RequirementLevel, Source};
 use crate::layer::{ConventionLayer, Level};
 
 const SHOP: &str = r#"
@@ -308,23 +308,23 @@ fn a_folder_is_read_as_one_registry() {
 fn own() -> Registry {
     let mut registry = Registry::builtin();
     let official = |key: &str| {
-        names::attribute(key).is_some_and(|known| known.source == Source::OpenTelemetry)
+        conventions::find_attribute(key).is_some_and(|known| known.source == Source::OpenTelemetry)
     };
     registry.attributes.retain(|key, _| official(key));
     registry.metrics.retain(|name, _| {
-        names::METRICS
+        conventions::METRICS
             .iter()
-            .chain(names::OTHER_METRICS)
+            .chain(conventions::OTHER_METRICS)
             .any(|known| known.name == name && known.source == Source::OpenTelemetry)
     });
     registry.spans.clear();
-    let text = include_str!("../../../../semconv/percolate.yaml").to_owned();
+    let text = include_str!("../../../semconv/percolate.yaml").to_owned();
     read(&[("percolate.yaml".to_owned(), text)], &mut registry)
         .expect("percolate's registry is one");
     registry
 }
 
-fn same_uses(ours: &[names::AttributeUse], theirs: &[Use], what: &str) {
+fn same_uses(ours: &[conventions::AttributeUse], theirs: &[Use], what: &str) {
     let ours: Vec<(&str, Want, bool)> = ours
         .iter()
         .map(|used| (used.key, used.level.into(), used.at_start))
@@ -353,11 +353,11 @@ fn the_registry_on_file_says_what_the_table_says() {
     let job = own
         .spans
         .iter()
-        .find(|span| span.name == names::JOB_SPAN.span_type)
+        .find(|span| span.name == conventions::JOB_SPAN.span_type)
         .expect("jobs are defined");
-    assert_eq!(job.kind, names::JOB_SPAN.kind);
-    same_uses(names::JOB_SPAN.attributes, &job.attributes, "job.run");
-    for metric in names::METRICS {
+    assert_eq!(job.kind, conventions::JOB_SPAN.kind);
+    same_uses(conventions::JOB_SPAN.attributes, &job.attributes, "job.run");
+    for metric in conventions::METRICS {
         let theirs = own
             .metrics
             .get(metric.name)
@@ -377,24 +377,24 @@ fn the_registry_on_file_says_what_the_table_says() {
 
 #[test]
 fn briefs_and_conditions_on_file_are_those_of_the_table() {
-    let text = include_str!("../../../../semconv/percolate.yaml");
+    let text = include_str!("../../../semconv/percolate.yaml");
     let has = |line: &str| text.lines().any(|known| known.trim() == line);
     let has_brief =
         |brief: &str| has(&format!("brief: {brief}")) || has(&format!("brief: \"{brief}\""));
-    for attribute in names::ATTRIBUTES
+    for attribute in conventions::ATTRIBUTES
         .iter()
         .filter(|attribute| attribute.source == Source::Percolate)
     {
         assert!(has_brief(attribute.brief), "{}", attribute.key);
     }
-    for metric in names::METRICS
+    for metric in conventions::METRICS
         .iter()
         .filter(|metric| metric.source == Source::Percolate)
     {
         assert!(has_brief(metric.brief), "{}", metric.name);
     }
-    assert!(has(&format!("note: \"{}\"", names::JOB_SPAN.name)));
-    for used in names::JOB_SPAN.attributes {
+    assert!(has(&format!("note: \"{}\"", conventions::JOB_SPAN.name)));
+    for used in conventions::JOB_SPAN.attributes {
         if let RequirementLevel::ConditionallyRequired(condition) = used.level {
             assert!(
                 has(&format!("conditionally_required: {condition}")),
@@ -426,7 +426,8 @@ fn names_that_the_macros_spell_are_in_the_table() {
     let mut count = 0;
     for literal in spelt {
         count += 1;
-        let known = names::attribute(literal).is_some() || names::instead_of(literal).is_some();
+        let known = conventions::find_attribute(literal).is_some()
+            || conventions::instead_of(literal).is_some();
         assert!(known, "the macros spell `{literal}`");
     }
     assert!(count > 10, "the vocabulary has moved: {count} names found");

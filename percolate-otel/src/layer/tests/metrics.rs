@@ -301,7 +301,7 @@ fn metrics_of_percolates_own_scope_are_all_defined() {
             PeriodicReader::builder(conventions.metric_exporter(Counting::default())).build(),
         )
         .build();
-    let scope = InstrumentationScope::builder(names::SCOPE_NAME).build();
+    let scope = InstrumentationScope::builder(crate::conventions::SCOPE_NAME).build();
     meters
         .meter_with_scope(scope)
         .u64_counter("cache.hits")

@@ -18,7 +18,7 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 
 use super::super::counters::Counters;
 use super::{ConsoleWriter, format};
-use crate::conventions as names;
+use crate::conventions::{attribute, metric};
 
 /// Prints metrics for a person.
 #[derive(Debug)]
@@ -76,11 +76,15 @@ fn render(metrics: &ResourceMetrics) -> String {
     let mut others = Vec::new();
     for metric in metrics.scope_metrics().flat_map(ScopeMetrics::metrics) {
         match metric.name() {
-            names::METRIC_DB_OPERATION_DURATION => {
-                operations.add(metric, names::DB_OPERATION_NAME, names::DB_COLLECTION_NAME);
+            metric::DB_CLIENT_OPERATION_DURATION => {
+                operations.add(
+                    metric,
+                    attribute::DB_OPERATION_NAME,
+                    attribute::DB_COLLECTION_NAME,
+                );
             }
-            names::METRIC_JOB_DURATION => jobs.add(metric, names::JOB_TYPE, names::JOB_TARGET_NAME),
-            names::METRIC_DB_RETURNED_ROWS => operations.add_rows(metric),
+            metric::JOB_DURATION => jobs.add(metric, attribute::JOB_TYPE, attribute::JOB_TARGET),
+            metric::DB_CLIENT_RESPONSE_RETURNED_ROWS => operations.add_rows(metric),
             _ => others.extend(values(metric)),
         }
     }
@@ -101,8 +105,8 @@ fn render(metrics: &ResourceMetrics) -> String {
 /// What the pipeline says about itself is worth a line only when something was lost.
 fn is_quiet(line: &str) -> bool {
     let of_sdk = line.starts_with("otel.sdk.");
-    let is_loss = line.starts_with(names::METRIC_SPANS_DROPPED)
-        || (of_sdk && line.contains(names::ERROR_TYPE));
+    let is_loss = line.starts_with(metric::PERCOLATE_SPAN_DROPPED)
+        || (of_sdk && line.contains(attribute::ERROR_TYPE));
     if is_loss {
         line.contains(" = 0 ")
     } else {
@@ -167,8 +171,8 @@ impl Table {
             let attributes: Vec<_> = point.attributes().collect();
             let row = self.row(
                 &attributes,
-                names::DB_OPERATION_NAME,
-                names::DB_COLLECTION_NAME,
+                attribute::DB_OPERATION_NAME,
+                attribute::DB_COLLECTION_NAME,
             );
             *row.rows.get_or_insert_default() += point.sum();
         }
@@ -248,7 +252,7 @@ fn text_of(attributes: &[&KeyValue], key: &str) -> Option<String> {
 fn is_failed(attributes: &[&KeyValue]) -> bool {
     attributes
         .iter()
-        .any(|attribute| attribute.key.as_str() == names::ERROR_TYPE)
+        .any(|attribute| attribute.key.as_str() == attribute::ERROR_TYPE)
 }
 
 /// How many measurements lie up to which bound, merged over points, and the extremes.

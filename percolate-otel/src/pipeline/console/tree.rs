@@ -11,7 +11,7 @@ use opentelemetry::trace::{SpanId, SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::format;
-use crate::conventions as names;
+use crate::conventions::attribute;
 
 /// Siblings of one shape from here on are folded: the first ones in full, one line for the others. Two calls have one
 /// shape when they and everything below them have the same names.
@@ -21,16 +21,16 @@ const SHOWN_OF_FOLDED: usize = 2;
 const DEEPEST_FOLDED: usize = 4;
 /// Attributes of a store rather than of a call.
 const OF_STORE: [&str; 3] = [
-    names::DB_SYSTEM_NAME,
-    names::DB_NAMESPACE,
-    names::SERVER_ADDRESS,
+    attribute::DB_SYSTEM_NAME,
+    attribute::DB_NAMESPACE,
+    attribute::SERVER_ADDRESS,
 ];
 /// Attributes that are found again in a span's name.
 const IN_NAME: [&str; 4] = [
-    names::DB_OPERATION_NAME,
-    names::DB_COLLECTION_NAME,
-    names::JOB_TYPE,
-    names::JOB_TARGET_NAME,
+    attribute::DB_OPERATION_NAME,
+    attribute::DB_COLLECTION_NAME,
+    attribute::JOB_TYPE,
+    attribute::JOB_TARGET,
 ];
 /// Column of the durations.
 const NAME_WIDTH: usize = 48;
@@ -128,7 +128,7 @@ fn is_said(span: &SpanData, attribute: &KeyValue) -> bool {
             .split(' ')
             .any(|word| word == attribute.value.as_str())
     };
-    key == names::JOB_DURATION_MS || (IN_NAME.contains(&key) && words())
+    key == attribute::JOB_DURATION_MS || (IN_NAME.contains(&key) && words())
 }
 
 fn many(count: usize, noun: &str) -> String {

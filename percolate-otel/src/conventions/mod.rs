@@ -5,158 +5,16 @@
 //! (`semconv/`) for `job.*` and `db.response.affected_rows`. A test holds the tables to that registry and to the
 //! constants of `opentelemetry-semantic-conventions`.
 
+pub mod attribute;
+pub mod metric;
+pub mod target;
+pub mod value;
+
 /// Schema the emitted names follow.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
 /// Instrumentation scope name of spans and metrics made by percolate.
 pub const SCOPE_NAME: &str = "percolate";
-
-/// `tracing` target of database operations.
-pub const DB_TARGET: &str = "percolate::db";
-/// `tracing` target of background jobs.
-pub const JOB_TARGET: &str = "percolate::job";
-
-/// `tracing` target of the spans of `db_span` and `db_query_span`, which reach OpenTelemetry as `tracing` spans.
-pub const DB_BY_HAND_TARGET: &str = "percolate::db::span";
-/// `tracing` target of the spans of `background_span`.
-pub const JOB_BY_HAND_TARGET: &str = "percolate::job::span";
-
-/// Database management system, e.g. `rocksdb`. String, required, given at span creation.
-pub const DB_SYSTEM_NAME: &str = "db.system.name";
-/// Operation name, e.g. `get`. String, given at span creation.
-pub const DB_OPERATION_NAME: &str = "db.operation.name";
-/// Collection (column family, table), e.g. `articles`. String, given at span creation.
-pub const DB_COLLECTION_NAME: &str = "db.collection.name";
-/// Logical database name, low-cardinality. String, given at span creation.
-pub const DB_NAMESPACE: &str = "db.namespace";
-/// Number of operations in a batch; 0 or at least 2. Int.
-pub const DB_OPERATION_BATCH_SIZE: &str = "db.operation.batch.size";
-/// Sanitised query text. String, given at span creation.
-pub const DB_QUERY_TEXT: &str = "db.query.text";
-/// Low-cardinality summary of a query, e.g. `SELECT articles`. String, given at span creation.
-pub const DB_QUERY_SUMMARY: &str = "db.query.summary";
-/// Rows (or keys) returned. Int, opt-in in the conventions.
-pub const DB_RESPONSE_RETURNED_ROWS: &str = "db.response.returned_rows";
-/// Keys written or deleted. Int, percolate's extension.
-pub const DB_RESPONSE_AFFECTED_ROWS: &str = "db.response.affected_rows";
-/// Status code of the failed operation, as the database names it. String.
-pub const DB_RESPONSE_STATUS_CODE: &str = "db.response.status_code";
-/// Address of the database; its path for an embedded one. String, given at span creation.
-pub const SERVER_ADDRESS: &str = "server.address";
-/// Low-cardinality kind of failure; present if and only if the operation failed. String.
-pub const ERROR_TYPE: &str = "error.type";
-/// Value of [`ERROR_TYPE`] when nothing better is known.
-pub const ERROR_TYPE_OTHER: &str = "_OTHER";
-/// Value of [`ERROR_TYPE`] when the function panicked.
-pub const ERROR_TYPE_PANIC: &str = "panic";
-/// Value of [`ERROR_TYPE`] when the future of a database operation was dropped before it finished.
-pub const ERROR_TYPE_CANCELLED: &str = "cancelled";
-
-/// Kind of background job, e.g. `index.build`. String, required, given at span creation.
-pub const JOB_TYPE: &str = "job.type";
-/// What the job works on, low-cardinality. String, given at span creation.
-pub const JOB_TARGET_NAME: &str = "job.target";
-/// Number of items the run processed. Int.
-pub const JOB_BATCH_SIZE: &str = "job.batch_size";
-/// Number of the attempt, counted from 1; absent on a first one. Int, given at span creation.
-pub const JOB_ATTEMPT: &str = "job.attempt";
-/// Duration of the run in milliseconds. Int.
-pub const JOB_DURATION_MS: &str = "job.duration_ms";
-/// Outcome of the run: `success`, `partial`, `failed` or `cancelled`. String.
-pub const JOB_STATUS: &str = "job.status";
-/// The queue in which jobs wait, one of few. String, on metrics only.
-pub const JOB_QUEUE_NAME: &str = "job.queue.name";
-
-/// Blocks read from files during the call. Int.
-pub const ROCKSDB_BLOCK_READS: &str = "rocksdb.block.reads";
-/// Bytes of blocks read from files during the call. Int.
-pub const ROCKSDB_BLOCK_READ_BYTES: &str = "rocksdb.block.read_bytes";
-/// Time spent reading blocks from files during the call, in nanoseconds. Int.
-pub const ROCKSDB_BLOCK_READ_NANOS: &str = "rocksdb.block.read_ns";
-/// Blocks found in the block cache during the call. Int.
-pub const ROCKSDB_BLOCK_CACHE_HITS: &str = "rocksdb.block.cache_hits";
-/// Reads of memory tables during the call. Int.
-pub const ROCKSDB_MEMTABLE_READS: &str = "rocksdb.memtable.reads";
-/// Internal keys skipped during the call: overwritten or removed ones. Int.
-pub const ROCKSDB_KEYS_SKIPPED: &str = "rocksdb.keys_skipped";
-/// Time spent positioning iterators during the call, in nanoseconds. Int.
-pub const ROCKSDB_SEEK_NANOS: &str = "rocksdb.seek_ns";
-/// Time spent writing the log during the call, in nanoseconds. Int.
-pub const ROCKSDB_WAL_NANOS: &str = "rocksdb.wal.write_ns";
-
-/// Histogram of operation durations, in seconds.
-pub const METRIC_DB_OPERATION_DURATION: &str = "db.client.operation.duration";
-/// Histogram of returned rows.
-pub const METRIC_DB_RETURNED_ROWS: &str = "db.client.response.returned_rows";
-/// Histogram of job durations, in seconds.
-pub const METRIC_JOB_DURATION: &str = "job.duration";
-/// Up-down counter of running jobs.
-pub const METRIC_JOB_ACTIVE: &str = "job.active";
-/// Up-down counter of waiting jobs.
-pub const METRIC_QUEUE_LENGTH: &str = "job.queue.length";
-/// Histogram of how long jobs waited, in seconds.
-pub const METRIC_QUEUE_WAIT: &str = "job.queue.wait";
-
-/// Counter of unsampled calls that were slow or failed.
-pub const METRIC_UNSAMPLED: &str = "percolate.call.unsampled";
-/// Why a call is counted there: `slow` or `failed`. String.
-pub const PERCOLATE_REASON: &str = "percolate.reason";
-/// Counter of spans that were lost, by reason.
-pub const METRIC_SPANS_DROPPED: &str = "percolate.span.dropped";
-/// Keys, as RocksDB estimates them.
-pub const METRIC_ROCKSDB_KEYS: &str = "rocksdb.keys";
-/// Memory of all memory tables.
-pub const METRIC_ROCKSDB_MEMTABLE: &str = "rocksdb.memtable.size";
-/// Size of all table files.
-pub const METRIC_ROCKSDB_SST: &str = "rocksdb.sst.size";
-/// Bytes that compactions have yet to rewrite, as RocksDB estimates them.
-pub const METRIC_ROCKSDB_COMPACTION_PENDING: &str = "rocksdb.compaction.pending";
-/// Compactions running now.
-pub const METRIC_ROCKSDB_COMPACTIONS: &str = "rocksdb.compaction.running";
-/// Flushes of memory tables running now.
-pub const METRIC_ROCKSDB_FLUSHES: &str = "rocksdb.flush.running";
-/// Memory of the block cache in use.
-pub const METRIC_ROCKSDB_CACHE: &str = "rocksdb.block_cache.size";
-/// Snapshots that are not released.
-pub const METRIC_ROCKSDB_SNAPSHOTS: &str = "rocksdb.snapshots";
-/// Blocks found in the block cache.
-pub const METRIC_ROCKSDB_CACHE_HITS: &str = "rocksdb.block_cache.hits";
-/// Blocks not found in the block cache.
-pub const METRIC_ROCKSDB_CACHE_MISSES: &str = "rocksdb.block_cache.misses";
-/// Reads of files that a Bloom filter spared.
-pub const METRIC_ROCKSDB_BLOOM_SPARED: &str = "rocksdb.bloom_filter.spared";
-/// Bytes of values read by key.
-pub const METRIC_ROCKSDB_READ_BYTES: &str = "rocksdb.read.size";
-/// Bytes of keys and values written.
-pub const METRIC_ROCKSDB_WRITTEN_BYTES: &str = "rocksdb.write.size";
-/// Bytes written to the log.
-pub const METRIC_ROCKSDB_WAL_BYTES: &str = "rocksdb.wal.size";
-/// Bytes written by flushes of memory tables.
-pub const METRIC_ROCKSDB_FLUSH_BYTES: &str = "rocksdb.flush.size";
-/// Bytes read by compactions.
-pub const METRIC_ROCKSDB_COMPACT_READ_BYTES: &str = "rocksdb.compaction.read.size";
-/// Bytes written by compactions.
-pub const METRIC_ROCKSDB_COMPACT_WRITTEN_BYTES: &str = "rocksdb.compaction.write.size";
-/// Time that writes waited for flushes or compactions.
-pub const METRIC_ROCKSDB_STALL: &str = "rocksdb.write.stalled";
-/// Marks the series that holds what exceeds a metric's limit. Boolean, from the SDKs.
-pub const OTEL_METRIC_OVERFLOW: &str = "otel.metric.overflow";
-
-/// tracing-opentelemetry's field for the span's name.
-pub const OTEL_NAME: &str = "otel.name";
-/// tracing-opentelemetry's field for the span's kind.
-pub const OTEL_KIND: &str = "otel.kind";
-/// tracing-opentelemetry's field for the span's status.
-pub const OTEL_STATUS_CODE: &str = "otel.status_code";
-/// tracing-opentelemetry's field for the description of a failure; it also sets the status to ERROR.
-pub const OTEL_STATUS_DESCRIPTION: &str = "otel.status_description";
-
-/// Port of the database server, when it is not the default one. Int, given at span creation.
-pub const SERVER_PORT: &str = "server.port";
-/// Stored procedure. String.
-pub const DB_STORED_PROCEDURE_NAME: &str = "db.stored_procedure.name";
-/// Prefix of query parameters, opt-in. String.
-pub const DB_QUERY_PARAMETER: &str = "db.query.parameter";
 
 /// The type of an attribute's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -298,75 +156,76 @@ const fn own(
     }
 }
 
-/// The value of [`JOB_STATUS`] of a run without any failure.
-pub const JOB_STATUS_SUCCESS: &str = "success";
-/// The values of [`JOB_STATUS`].
-pub const JOB_STATUS_VALUES: &[&str] = &["success", "partial", "failed", "cancelled"];
-
 use Stability::{Development, Stable};
 use ValueType::{Int, String};
 
 /// Every attribute percolate knows.
 pub const ATTRIBUTES: &[AttributeDef] = &[
     official(
-        DB_SYSTEM_NAME,
+        attribute::DB_SYSTEM_NAME,
         String,
         Stable,
         "The database management system, lower case, without version.",
         "rocksdb",
     ),
     official(
-        DB_COLLECTION_NAME,
+        attribute::DB_COLLECTION_NAME,
         String,
         Stable,
         "The collection (column family, table) of the call.",
         "articles",
     ),
     official(
-        DB_NAMESPACE,
+        attribute::DB_NAMESPACE,
         String,
         Stable,
         "The logical name of the database; low-cardinality.",
         "library",
     ),
-    official(DB_OPERATION_NAME, String, Stable, "The operation.", "get"),
     official(
-        DB_OPERATION_BATCH_SIZE,
+        attribute::DB_OPERATION_NAME,
+        String,
+        Stable,
+        "The operation.",
+        "get",
+    ),
+    official(
+        attribute::DB_OPERATION_BATCH_SIZE,
         Int,
         Stable,
         "How many operations a batch holds: 0, or 2 and more.",
         "3",
     ),
     official(
-        DB_QUERY_TEXT,
+        attribute::DB_QUERY_TEXT,
         String,
         Stable,
         "The query, its literals replaced.",
         "SELECT * FROM articles WHERE id = ?",
     ),
     official(
-        DB_QUERY_SUMMARY,
+        attribute::DB_QUERY_SUMMARY,
         String,
         Stable,
         "A low-cardinality summary of the query.",
         "SELECT articles",
     ),
     official(
-        DB_STORED_PROCEDURE_NAME,
+        attribute::DB_STORED_PROCEDURE_NAME,
         String,
         Stable,
         "The stored procedure.",
         "prune",
     ),
     official(
-        DB_RESPONSE_STATUS_CODE,
+        attribute::DB_RESPONSE_STATUS_CODE,
         String,
         Stable,
         "The code the database gave for a failure.",
         "IOError",
     ),
     official(
-        DB_RESPONSE_RETURNED_ROWS,
+        attribute::DB_RESPONSE_RETURNED_ROWS,
         Int,
         Development,
         "How many rows the call returned.",
@@ -387,21 +246,21 @@ pub const ATTRIBUTES: &[AttributeDef] = &[
         "idle",
     ),
     official(
-        ERROR_TYPE,
+        attribute::ERROR_TYPE,
         String,
         Stable,
         "The kind of failure; low-cardinality; only on failures.",
         "Corruption",
     ),
     official(
-        SERVER_ADDRESS,
+        attribute::SERVER_ADDRESS,
         String,
         Stable,
         "The server; for an embedded database its path.",
         "/var/lib/library",
     ),
     official(
-        SERVER_PORT,
+        attribute::SERVER_PORT,
         Int,
         Stable,
         "The port of the server, when it is not the default one.",
@@ -479,101 +338,106 @@ pub const ATTRIBUTES: &[AttributeDef] = &[
         "worker",
     ),
     own(
-        DB_RESPONSE_AFFECTED_ROWS,
+        attribute::DB_RESPONSE_AFFECTED_ROWS,
         Int,
         "Keys written or deleted by the operation.",
         "3",
     ),
     own(
-        JOB_TYPE,
+        attribute::JOB_TYPE,
         String,
         "Low-cardinality kind of background job.",
         "index.build",
     ),
     own(
-        JOB_TARGET_NAME,
+        attribute::JOB_TARGET,
         String,
         "What the job works on (schema, column family, index).",
         "articles",
     ),
     AttributeDef {
-        members: JOB_STATUS_VALUES,
-        ..own(JOB_STATUS, String, "Outcome of one run.", "success")
+        members: value::JOB_STATUS_VALUES,
+        ..own(
+            attribute::JOB_STATUS,
+            String,
+            "Outcome of one run.",
+            "success",
+        )
     },
     own(
-        JOB_BATCH_SIZE,
+        attribute::JOB_BATCH_SIZE,
         Int,
         "Number of items processed by one run.",
         "1000",
     ),
     own(
-        JOB_ATTEMPT,
+        attribute::JOB_ATTEMPT,
         Int,
         "Number of the attempt, counted from 1; absent on a first one.",
         "2",
     ),
     own(
-        JOB_DURATION_MS,
+        attribute::JOB_DURATION_MS,
         Int,
         "Duration of one run in milliseconds, beside the span's own times.",
         "12",
     ),
     own(
-        JOB_QUEUE_NAME,
+        attribute::JOB_QUEUE_NAME,
         String,
         "The queue in which jobs wait, one of few.",
         "background",
     ),
     own(
-        ROCKSDB_BLOCK_READS,
+        attribute::ROCKSDB_BLOCK_READS,
         Int,
         "Blocks read from files during the call.",
         "12",
     ),
     own(
-        ROCKSDB_BLOCK_READ_BYTES,
+        attribute::ROCKSDB_BLOCK_READ_BYTES,
         Int,
         "Bytes of blocks read from files during the call.",
         "12",
     ),
     own(
-        ROCKSDB_BLOCK_READ_NANOS,
+        attribute::ROCKSDB_BLOCK_READ_NANOS,
         Int,
         "Time spent reading blocks from files during the call, in nanoseconds.",
         "12",
     ),
     own(
-        ROCKSDB_BLOCK_CACHE_HITS,
+        attribute::ROCKSDB_BLOCK_CACHE_HITS,
         Int,
         "Blocks found in the block cache during the call.",
         "12",
     ),
     own(
-        ROCKSDB_MEMTABLE_READS,
+        attribute::ROCKSDB_MEMTABLE_READS,
         Int,
         "Reads of memory tables during the call.",
         "12",
     ),
     own(
-        ROCKSDB_KEYS_SKIPPED,
+        attribute::ROCKSDB_KEYS_SKIPPED,
         Int,
         "Internal keys skipped during the call: overwritten or removed ones.",
         "12",
     ),
     own(
-        ROCKSDB_SEEK_NANOS,
+        attribute::ROCKSDB_SEEK_NANOS,
         Int,
         "Time spent positioning iterators during the call, in nanoseconds.",
         "12",
     ),
     own(
-        ROCKSDB_WAL_NANOS,
+        attribute::ROCKSDB_WAL_NANOS,
         Int,
         "Time spent writing the log during the call, in nanoseconds.",
         "12",
     ),
     own(
-        PERCOLATE_REASON,
+        attribute::PERCOLATE_REASON,
         String,
         "Why a call or span is counted.",
         "slow",
@@ -582,7 +446,7 @@ pub const ATTRIBUTES: &[AttributeDef] = &[
 
 /// Attributes whose last part is any word: prefix and type of the values.
 pub const TEMPLATES: &[AttributeDef] = &[official(
-    DB_QUERY_PARAMETER,
+    attribute::DB_QUERY_PARAMETER,
     String,
     Development,
     "A query parameter by name or position.",
@@ -605,39 +469,42 @@ const fn deprecated(key: &'static str, instead: &'static str) -> DeprecatedName 
 
 /// Names that older instrumentation uses.
 pub const DEPRECATED: &[DeprecatedName] = &[
-    deprecated("db.system", DB_SYSTEM_NAME),
-    deprecated("db.operation", DB_OPERATION_NAME),
-    deprecated("db.name", DB_NAMESPACE),
-    deprecated("db.statement", DB_QUERY_TEXT),
-    deprecated("db.sql.table", DB_COLLECTION_NAME),
-    deprecated("db.cassandra.table", DB_COLLECTION_NAME),
-    deprecated("db.mongodb.collection", DB_COLLECTION_NAME),
-    deprecated("db.cosmosdb.container", DB_COLLECTION_NAME),
-    deprecated("db.redis.database_index", DB_NAMESPACE),
-    deprecated("db.cosmosdb.status_code", DB_RESPONSE_STATUS_CODE),
-    deprecated("db.mssql.instance_name", DB_NAMESPACE),
+    deprecated("db.system", attribute::DB_SYSTEM_NAME),
+    deprecated("db.operation", attribute::DB_OPERATION_NAME),
+    deprecated("db.name", attribute::DB_NAMESPACE),
+    deprecated("db.statement", attribute::DB_QUERY_TEXT),
+    deprecated("db.sql.table", attribute::DB_COLLECTION_NAME),
+    deprecated("db.cassandra.table", attribute::DB_COLLECTION_NAME),
+    deprecated("db.mongodb.collection", attribute::DB_COLLECTION_NAME),
+    deprecated("db.cosmosdb.container", attribute::DB_COLLECTION_NAME),
+    deprecated("db.redis.database_index", attribute::DB_NAMESPACE),
+    deprecated(
+        "db.cosmosdb.status_code",
+        attribute::DB_RESPONSE_STATUS_CODE,
+    ),
+    deprecated("db.mssql.instance_name", attribute::DB_NAMESPACE),
     deprecated("db.user", ""),
-    deprecated("db.connection_string", SERVER_ADDRESS),
+    deprecated("db.connection_string", attribute::SERVER_ADDRESS),
     deprecated("db.instance.id", ""),
     deprecated("db.jdbc.driver_classname", ""),
-    deprecated("db.operation.parameter", DB_QUERY_PARAMETER),
+    deprecated("db.operation.parameter", attribute::DB_QUERY_PARAMETER),
     deprecated(
         "db.client.connections.pool.name",
         "db.client.connection.pool.name",
     ),
     deprecated("db.client.connections.state", "db.client.connection.state"),
-    deprecated("error.message", ERROR_TYPE),
+    deprecated("error.message", attribute::ERROR_TYPE),
     deprecated("exception.escaped", ""),
     deprecated("code.namespace", "code.function.name"),
     deprecated("code.function", "code.function.name"),
     deprecated("code.filepath", "code.file.path"),
     deprecated("code.lineno", "code.line.number"),
     deprecated("code.column", "code.column.number"),
-    deprecated("net.peer.name", SERVER_ADDRESS),
-    deprecated("net.peer.port", SERVER_PORT),
+    deprecated("net.peer.name", attribute::SERVER_ADDRESS),
+    deprecated("net.peer.port", attribute::SERVER_PORT),
     deprecated("net.sock.peer.addr", "network.peer.address"),
     deprecated("net.sock.peer.port", "network.peer.port"),
-    deprecated("otel.status_message", OTEL_STATUS_DESCRIPTION),
+    deprecated("otel.status_message", attribute::OTEL_STATUS_DESCRIPTION),
 ];
 
 /// An attribute as one span or metric wants it.
@@ -707,23 +574,23 @@ pub const DB_SPAN: SpanDef = SpanDef {
     name: "`{db.query.summary}`, else `{db.operation.name} {db.collection.name}`, else `{db.operation.name}`",
     brief: "A database operation as its caller sees it.",
     attributes: &[
-        start(DB_SYSTEM_NAME, Required),
-        start(DB_COLLECTION_NAME, ONE_COLLECTION),
-        start(DB_NAMESPACE, HAS_NAMESPACE),
-        start(DB_OPERATION_NAME, ONE_OPERATION),
-        late(DB_RESPONSE_STATUS_CODE, FAILED_WITH_CODE),
-        late(ERROR_TYPE, FAILED),
-        start(SERVER_PORT, OTHER_PORT),
-        late(DB_OPERATION_BATCH_SIZE, Recommended),
-        start(DB_QUERY_SUMMARY, Recommended),
-        start(DB_QUERY_TEXT, Recommended),
-        late(DB_STORED_PROCEDURE_NAME, Recommended),
+        start(attribute::DB_SYSTEM_NAME, Required),
+        start(attribute::DB_COLLECTION_NAME, ONE_COLLECTION),
+        start(attribute::DB_NAMESPACE, HAS_NAMESPACE),
+        start(attribute::DB_OPERATION_NAME, ONE_OPERATION),
+        late(attribute::DB_RESPONSE_STATUS_CODE, FAILED_WITH_CODE),
+        late(attribute::ERROR_TYPE, FAILED),
+        start(attribute::SERVER_PORT, OTHER_PORT),
+        late(attribute::DB_OPERATION_BATCH_SIZE, Recommended),
+        start(attribute::DB_QUERY_SUMMARY, Recommended),
+        start(attribute::DB_QUERY_TEXT, Recommended),
+        late(attribute::DB_STORED_PROCEDURE_NAME, Recommended),
         late("network.peer.address", Recommended),
         late("network.peer.port", Recommended),
-        start(SERVER_ADDRESS, Recommended),
-        late(DB_QUERY_PARAMETER, OptIn),
-        late(DB_RESPONSE_RETURNED_ROWS, OptIn),
-        late(DB_RESPONSE_AFFECTED_ROWS, OptIn),
+        start(attribute::SERVER_ADDRESS, Recommended),
+        late(attribute::DB_QUERY_PARAMETER, OptIn),
+        late(attribute::DB_RESPONSE_RETURNED_ROWS, OptIn),
+        late(attribute::DB_RESPONSE_AFFECTED_ROWS, OptIn),
     ],
 };
 
@@ -734,13 +601,13 @@ pub const JOB_SPAN: SpanDef = SpanDef {
     name: "`{job.type} {job.target}`, else `{job.type}`",
     brief: "One run of a background job.",
     attributes: &[
-        start(JOB_TYPE, Required),
-        start(JOB_TARGET_NAME, HAS_TARGET),
-        late(JOB_STATUS, Required),
-        late(JOB_BATCH_SIZE, Recommended),
-        start(JOB_ATTEMPT, IS_RETRIED),
-        late(JOB_DURATION_MS, Recommended),
-        late(ERROR_TYPE, JOB_FAILED),
+        start(attribute::JOB_TYPE, Required),
+        start(attribute::JOB_TARGET, HAS_TARGET),
+        late(attribute::JOB_STATUS, Required),
+        late(attribute::JOB_BATCH_SIZE, Recommended),
+        start(attribute::JOB_ATTEMPT, IS_RETRIED),
+        late(attribute::JOB_DURATION_MS, Recommended),
+        late(attribute::ERROR_TYPE, JOB_FAILED),
     ],
 };
 
@@ -765,25 +632,25 @@ pub struct MetricDef {
 }
 
 const DB_METRIC_ATTRIBUTES: &[AttributeUse] = &[
-    late(DB_SYSTEM_NAME, Required),
-    late(DB_COLLECTION_NAME, ONE_COLLECTION),
-    late(DB_NAMESPACE, HAS_NAMESPACE),
-    late(DB_OPERATION_NAME, ONE_OPERATION),
-    late(DB_RESPONSE_STATUS_CODE, FAILED_WITH_CODE),
-    late(ERROR_TYPE, FAILED),
-    late(SERVER_PORT, OTHER_PORT),
-    late(DB_QUERY_SUMMARY, Recommended),
-    late(DB_STORED_PROCEDURE_NAME, Recommended),
+    late(attribute::DB_SYSTEM_NAME, Required),
+    late(attribute::DB_COLLECTION_NAME, ONE_COLLECTION),
+    late(attribute::DB_NAMESPACE, HAS_NAMESPACE),
+    late(attribute::DB_OPERATION_NAME, ONE_OPERATION),
+    late(attribute::DB_RESPONSE_STATUS_CODE, FAILED_WITH_CODE),
+    late(attribute::ERROR_TYPE, FAILED),
+    late(attribute::SERVER_PORT, OTHER_PORT),
+    late(attribute::DB_QUERY_SUMMARY, Recommended),
+    late(attribute::DB_STORED_PROCEDURE_NAME, Recommended),
     late("network.peer.address", Recommended),
     late("network.peer.port", Recommended),
-    late(SERVER_ADDRESS, Recommended),
-    late(DB_QUERY_TEXT, OptIn),
+    late(attribute::SERVER_ADDRESS, Recommended),
+    late(attribute::DB_QUERY_TEXT, OptIn),
 ];
 
 /// Every metric percolate emits.
 pub const METRICS: &[MetricDef] = &[
     MetricDef {
-        name: METRIC_DB_OPERATION_DURATION,
+        name: metric::DB_CLIENT_OPERATION_DURATION,
         instrument: "histogram",
         unit: "s",
         stability: Stable,
@@ -792,7 +659,7 @@ pub const METRICS: &[MetricDef] = &[
         attributes: DB_METRIC_ATTRIBUTES,
     },
     MetricDef {
-        name: METRIC_DB_RETURNED_ROWS,
+        name: metric::DB_CLIENT_RESPONSE_RETURNED_ROWS,
         instrument: "histogram",
         unit: "{row}",
         stability: Development,
@@ -801,108 +668,108 @@ pub const METRICS: &[MetricDef] = &[
         attributes: DB_METRIC_ATTRIBUTES,
     },
     MetricDef {
-        name: METRIC_JOB_DURATION,
+        name: metric::JOB_DURATION,
         instrument: "histogram",
         unit: "s",
         stability: Development,
         source: Source::Percolate,
         brief: "Duration of background job runs.",
         attributes: &[
-            late(JOB_TYPE, Required),
-            late(JOB_TARGET_NAME, HAS_TARGET),
-            late(JOB_STATUS, Required),
-            late(ERROR_TYPE, JOB_FAILED),
+            late(attribute::JOB_TYPE, Required),
+            late(attribute::JOB_TARGET, HAS_TARGET),
+            late(attribute::JOB_STATUS, Required),
+            late(attribute::ERROR_TYPE, JOB_FAILED),
         ],
     },
     MetricDef {
-        name: METRIC_JOB_ACTIVE,
+        name: metric::JOB_ACTIVE,
         instrument: "updowncounter",
         unit: "{job}",
         stability: Development,
         source: Source::Percolate,
         brief: "Background jobs running now.",
-        attributes: &[late(JOB_TYPE, Required)],
+        attributes: &[late(attribute::JOB_TYPE, Required)],
     },
     MetricDef {
-        name: METRIC_QUEUE_LENGTH,
+        name: metric::JOB_QUEUE_LENGTH,
         instrument: "updowncounter",
         unit: "{job}",
         stability: Development,
         source: Source::Percolate,
         brief: "Background jobs that wait in a queue now.",
-        attributes: &[late(JOB_QUEUE_NAME, Required)],
+        attributes: &[late(attribute::JOB_QUEUE_NAME, Required)],
     },
     MetricDef {
-        name: METRIC_QUEUE_WAIT,
+        name: metric::JOB_QUEUE_WAIT,
         instrument: "histogram",
         unit: "s",
         stability: Development,
         source: Source::Percolate,
         brief: "Time that background jobs waited in a queue before they were run.",
-        attributes: &[late(JOB_QUEUE_NAME, Required)],
+        attributes: &[late(attribute::JOB_QUEUE_NAME, Required)],
     },
     MetricDef {
-        name: METRIC_UNSAMPLED,
+        name: metric::PERCOLATE_CALL_UNSAMPLED,
         instrument: "counter",
         unit: "{call}",
         stability: Development,
         source: Source::Percolate,
         brief: "Calls that were slow or failed and are not part of a sampled trace.",
-        attributes: &[late(PERCOLATE_REASON, Required)],
+        attributes: &[late(attribute::PERCOLATE_REASON, Required)],
     },
     MetricDef {
-        name: METRIC_SPANS_DROPPED,
+        name: metric::PERCOLATE_SPAN_DROPPED,
         instrument: "counter",
         unit: "{span}",
         stability: Development,
         source: Source::Percolate,
         brief: "Spans that were lost, by reason.",
-        attributes: &[late(PERCOLATE_REASON, Required)],
+        attributes: &[late(attribute::PERCOLATE_REASON, Required)],
     },
     rocksdb(
-        METRIC_ROCKSDB_KEYS,
+        metric::ROCKSDB_KEYS,
         "{key}",
         "Keys, as RocksDB estimates them.",
         ROCKSDB_FAMILY,
     ),
     rocksdb(
-        METRIC_ROCKSDB_MEMTABLE,
+        metric::ROCKSDB_MEMTABLE,
         "By",
         "Memory of all memory tables.",
         ROCKSDB_FAMILY,
     ),
     rocksdb(
-        METRIC_ROCKSDB_SST,
+        metric::ROCKSDB_SST,
         "By",
         "Size of all table files.",
         ROCKSDB_FAMILY,
     ),
     rocksdb(
-        METRIC_ROCKSDB_COMPACTION_PENDING,
+        metric::ROCKSDB_COMPACTION_PENDING,
         "By",
         "Bytes that compactions have yet to rewrite, as RocksDB estimates them.",
         ROCKSDB_FAMILY,
     ),
     rocksdb(
-        METRIC_ROCKSDB_COMPACTIONS,
+        metric::ROCKSDB_COMPACTIONS,
         "{compaction}",
         "Compactions running now.",
         ROCKSDB_STORE,
     ),
     rocksdb(
-        METRIC_ROCKSDB_FLUSHES,
+        metric::ROCKSDB_FLUSHES,
         "{flush}",
         "Flushes of memory tables running now.",
         ROCKSDB_STORE,
     ),
     rocksdb(
-        METRIC_ROCKSDB_CACHE,
+        metric::ROCKSDB_CACHE,
         "By",
         "Memory of the block cache in use.",
         ROCKSDB_STORE,
     ),
     rocksdb(
-        METRIC_ROCKSDB_SNAPSHOTS,
+        metric::ROCKSDB_SNAPSHOTS,
         "{snapshot}",
         "Snapshots that are not released.",
         ROCKSDB_STORE,
@@ -910,7 +777,7 @@ pub const METRICS: &[MetricDef] = &[
     MetricDef {
         instrument: "counter",
         ..rocksdb(
-            METRIC_ROCKSDB_CACHE_HITS,
+            metric::ROCKSDB_CACHE_HITS,
             "{block}",
             "Blocks found in the block cache.",
             ROCKSDB_STORE,
@@ -919,7 +786,7 @@ pub const METRICS: &[MetricDef] = &[
     MetricDef {
         instrument: "counter",
         ..rocksdb(
-            METRIC_ROCKSDB_CACHE_MISSES,
+            metric::ROCKSDB_CACHE_MISSES,
             "{block}",
             "Blocks not found in the block cache.",
             ROCKSDB_STORE,
@@ -928,7 +795,7 @@ pub const METRICS: &[MetricDef] = &[
     MetricDef {
         instrument: "counter",
         ..rocksdb(
-            METRIC_ROCKSDB_BLOOM_SPARED,
+            metric::ROCKSDB_BLOOM_SPARED,
             "{read}",
             "Reads of files that a Bloom filter spared.",
             ROCKSDB_STORE,
@@ -937,7 +804,7 @@ pub const METRICS: &[MetricDef] = &[
     MetricDef {
         instrument: "counter",
         ..rocksdb(
-            METRIC_ROCKSDB_READ_BYTES,
+            metric::ROCKSDB_READ_BYTES,
             "By",
             "Bytes of values read by key.",
             ROCKSDB_STORE,
@@ -946,7 +813,7 @@ pub const METRICS: &[MetricDef] = &[
     MetricDef {
         instrument: "counter",
         ..rocksdb(
-            METRIC_ROCKSDB_WRITTEN_BYTES,
+            metric::ROCKSDB_WRITTEN_BYTES,
             "By",
             "Bytes of keys and values written.",
             ROCKSDB_STORE,
@@ -955,7 +822,7 @@ pub const METRICS: &[MetricDef] = &[
     MetricDef {
         instrument: "counter",
         ..rocksdb(
-            METRIC_ROCKSDB_WAL_BYTES,
+            metric::ROCKSDB_WAL_BYTES,
             "By",
             "Bytes written to the log.",
             ROCKSDB_STORE,
@@ -964,7 +831,7 @@ pub const METRICS: &[MetricDef] = &[
     MetricDef {
         instrument: "counter",
         ..rocksdb(
-            METRIC_ROCKSDB_FLUSH_BYTES,
+            metric::ROCKSDB_FLUSH_BYTES,
             "By",
             "Bytes written by flushes of memory tables.",
             ROCKSDB_STORE,
@@ -973,7 +840,7 @@ pub const METRICS: &[MetricDef] = &[
     MetricDef {
         instrument: "counter",
         ..rocksdb(
-            METRIC_ROCKSDB_COMPACT_READ_BYTES,
+            metric::ROCKSDB_COMPACT_READ_BYTES,
             "By",
             "Bytes read by compactions.",
             ROCKSDB_STORE,
@@ -982,7 +849,7 @@ pub const METRICS: &[MetricDef] = &[
     MetricDef {
         instrument: "counter",
         ..rocksdb(
-            METRIC_ROCKSDB_COMPACT_WRITTEN_BYTES,
+            metric::ROCKSDB_COMPACT_WRITTEN_BYTES,
             "By",
             "Bytes written by compactions.",
             ROCKSDB_STORE,
@@ -991,7 +858,7 @@ pub const METRICS: &[MetricDef] = &[
     MetricDef {
         instrument: "counter",
         ..rocksdb(
-            METRIC_ROCKSDB_STALL,
+            metric::ROCKSDB_STALL,
             "us",
             "Time that writes waited for flushes or compactions.",
             ROCKSDB_STORE,
@@ -999,12 +866,14 @@ pub const METRICS: &[MetricDef] = &[
     },
 ];
 
-const ROCKSDB_STORE: &[AttributeUse] =
-    &[late(DB_SYSTEM_NAME, Required), late(DB_NAMESPACE, Required)];
+const ROCKSDB_STORE: &[AttributeUse] = &[
+    late(attribute::DB_SYSTEM_NAME, Required),
+    late(attribute::DB_NAMESPACE, Required),
+];
 const ROCKSDB_FAMILY: &[AttributeUse] = &[
-    late(DB_SYSTEM_NAME, Required),
-    late(DB_NAMESPACE, Required),
-    late(DB_COLLECTION_NAME, Required),
+    late(attribute::DB_SYSTEM_NAME, Required),
+    late(attribute::DB_NAMESPACE, Required),
+    late(attribute::DB_COLLECTION_NAME, Required),
 ];
 
 const fn rocksdb(
@@ -1135,70 +1004,8 @@ pub const DEPRECATED_METRICS: &[DeprecatedName] = &[
     ),
 ];
 
-/// Operations that work on one collection.
-pub const COLLECTION_OPERATIONS: &[&str] = &[
-    "get",
-    "put",
-    "delete",
-    "scan",
-    "multi_get",
-    "merge",
-    "delete_range",
-];
-
-/// Operations that are never a batch.
-pub const SINGLE_OPERATIONS: &[&str] = &[
-    "get",
-    "put",
-    "delete",
-    "scan",
-    "multi_get",
-    "merge",
-    "delete_range",
-    "query",
-    "search",
-    "flush",
-    "flush_wal",
-    "compact",
-    "checkpoint",
-];
-
-/// Database systems that run in the caller's process: their address is a path.
-pub const EMBEDDED_SYSTEMS: &[&str] = &[
-    "rocksdb",
-    "sqlite",
-    "leveldb",
-    "lmdb",
-    "redb",
-    "sled",
-    "fjall",
-    "duckdb",
-    "h2database",
-    "derby",
-    "hsqldb",
-];
-
-/// RocksDB's own status codes, which are its `error.type` too.
-pub const ROCKSDB_STATUS_CODES: &[&str] = &[
-    "NotFound",
-    "Corruption",
-    "NotSupported",
-    "InvalidArgument",
-    "IOError",
-    "MergeInProgress",
-    "Incomplete",
-    "ShutdownInProgress",
-    "TimedOut",
-    "Aborted",
-    "Busy",
-    "Expired",
-    "TryAgain",
-    "CompactionTooLarge",
-    "ColumnFamilyDropped",
-];
-
 /// The attribute of this name.
-pub fn attribute(key: &str) -> Option<&'static AttributeDef> {
+pub fn find_attribute(key: &str) -> Option<&'static AttributeDef> {
     ATTRIBUTES.iter().find(|attribute| attribute.key == key)
 }
 
@@ -1257,11 +1064,11 @@ mod tests {
         assert_eq!(ours, known);
         assert_eq!(TEMPLATES[0].key, official_attribute::DB_QUERY_PARAMETER);
         assert_eq!(
-            METRIC_DB_OPERATION_DURATION,
+            metric::DB_CLIENT_OPERATION_DURATION,
             metric::DB_CLIENT_OPERATION_DURATION
         );
         assert_eq!(
-            METRIC_DB_RETURNED_ROWS,
+            metric::DB_CLIENT_RESPONSE_RETURNED_ROWS,
             metric::DB_CLIENT_RESPONSE_RETURNED_ROWS
         );
     }
@@ -1272,7 +1079,7 @@ mod tests {
             .into_iter()
             .chain(METRICS.iter().map(|m| m.attributes));
         for used in uses.flatten() {
-            let known = attribute(used.key).is_some()
+            let known = find_attribute(used.key).is_some()
                 || TEMPLATES.iter().any(|template| template.key == used.key);
             assert!(known, "{}", used.key);
         }
@@ -1282,15 +1089,19 @@ mod tests {
     fn a_deprecated_name_leads_to_a_name_of_today() {
         for name in DEPRECATED {
             assert!(
-                attribute(name.key).is_none(),
+                find_attribute(name.key).is_none(),
                 "{} is deprecated and defined",
                 name.key
             );
             let today = name.instead.is_empty()
-                || attribute(name.instead).is_some()
-                || [DB_QUERY_PARAMETER, OTEL_STATUS_DESCRIPTION].contains(&name.instead);
+                || find_attribute(name.instead).is_some()
+                || [
+                    attribute::DB_QUERY_PARAMETER,
+                    attribute::OTEL_STATUS_DESCRIPTION,
+                ]
+                .contains(&name.instead);
             assert!(today, "{} leads to {}", name.key, name.instead);
         }
-        assert_eq!(instead_of("db.system"), Some(DB_SYSTEM_NAME));
+        assert_eq!(instead_of("db.system"), Some(attribute::DB_SYSTEM_NAME));
     }
 }

@@ -1,0 +1,74 @@
+//! Names of span and metric attributes.
+
+/// Database management system, e.g. `rocksdb`. String, required, given at span creation.
+pub const DB_SYSTEM_NAME: &str = "db.system.name";
+/// Operation name, e.g. `get`. String, given at span creation.
+pub const DB_OPERATION_NAME: &str = "db.operation.name";
+/// Collection (column family, table), e.g. `articles`. String, given at span creation.
+pub const DB_COLLECTION_NAME: &str = "db.collection.name";
+/// Logical database name, low-cardinality. String, given at span creation.
+pub const DB_NAMESPACE: &str = "db.namespace";
+/// Number of operations in a batch; 0 or at least 2. Int.
+pub const DB_OPERATION_BATCH_SIZE: &str = "db.operation.batch.size";
+/// Sanitised query text. String, given at span creation.
+pub const DB_QUERY_TEXT: &str = "db.query.text";
+/// Low-cardinality summary of a query, e.g. `SELECT articles`. String, given at span creation.
+pub const DB_QUERY_SUMMARY: &str = "db.query.summary";
+/// Rows (or keys) returned. Int, opt-in in the conventions.
+pub const DB_RESPONSE_RETURNED_ROWS: &str = "db.response.returned_rows";
+/// Keys written or deleted. Int, percolate's extension.
+pub const DB_RESPONSE_AFFECTED_ROWS: &str = "db.response.affected_rows";
+/// Status code of the failed operation, as the database names it. String.
+pub const DB_RESPONSE_STATUS_CODE: &str = "db.response.status_code";
+/// Address of the database; its path for an embedded one. String, given at span creation.
+pub const SERVER_ADDRESS: &str = "server.address";
+/// Low-cardinality kind of failure; present if and only if the operation failed. String.
+pub const ERROR_TYPE: &str = "error.type";
+/// Kind of background job, e.g. `index.build`. String, required, given at span creation.
+pub const JOB_TYPE: &str = "job.type";
+/// What the job works on, low-cardinality. String, given at span creation.
+pub const JOB_TARGET: &str = "job.target";
+/// Number of items the run processed. Int.
+pub const JOB_BATCH_SIZE: &str = "job.batch_size";
+/// Number of the attempt, counted from 1; absent on a first one. Int, given at span creation.
+pub const JOB_ATTEMPT: &str = "job.attempt";
+/// Duration of the run in milliseconds. Int.
+pub const JOB_DURATION_MS: &str = "job.duration_ms";
+/// Outcome of the run: `success`, `partial`, `failed` or `cancelled`. String.
+pub const JOB_STATUS: &str = "job.status";
+/// The queue in which jobs wait, one of few. String, on metrics only.
+pub const JOB_QUEUE_NAME: &str = "job.queue.name";
+/// Blocks read from files during the call. Int.
+pub const ROCKSDB_BLOCK_READS: &str = "rocksdb.block.reads";
+/// Bytes of blocks read from files during the call. Int.
+pub const ROCKSDB_BLOCK_READ_BYTES: &str = "rocksdb.block.read_bytes";
+/// Time spent reading blocks from files during the call, in nanoseconds. Int.
+pub const ROCKSDB_BLOCK_READ_NANOS: &str = "rocksdb.block.read_ns";
+/// Blocks found in the block cache during the call. Int.
+pub const ROCKSDB_BLOCK_CACHE_HITS: &str = "rocksdb.block.cache_hits";
+/// Reads of memory tables during the call. Int.
+pub const ROCKSDB_MEMTABLE_READS: &str = "rocksdb.memtable.reads";
+/// Internal keys skipped during the call: overwritten or removed ones. Int.
+pub const ROCKSDB_KEYS_SKIPPED: &str = "rocksdb.keys_skipped";
+/// Time spent positioning iterators during the call, in nanoseconds. Int.
+pub const ROCKSDB_SEEK_NANOS: &str = "rocksdb.seek_ns";
+/// Time spent writing the log during the call, in nanoseconds. Int.
+pub const ROCKSDB_WAL_NANOS: &str = "rocksdb.wal.write_ns";
+/// Why a call is counted there: `slow` or `failed`. String.
+pub const PERCOLATE_REASON: &str = "percolate.reason";
+/// Marks the series that holds what exceeds a metric's limit. Boolean, from the SDKs.
+pub const OTEL_METRIC_OVERFLOW: &str = "otel.metric.overflow";
+/// tracing-opentelemetry's field for the span's name.
+pub const OTEL_NAME: &str = "otel.name";
+/// tracing-opentelemetry's field for the span's kind.
+pub const OTEL_KIND: &str = "otel.kind";
+/// tracing-opentelemetry's field for the span's status.
+pub const OTEL_STATUS_CODE: &str = "otel.status_code";
+/// tracing-opentelemetry's field for the description of a failure; it also sets the status to ERROR.
+pub const OTEL_STATUS_DESCRIPTION: &str = "otel.status_description";
+/// Port of the database server, when it is not the default one. Int, given at span creation.
+pub const SERVER_PORT: &str = "server.port";
+/// Stored procedure. String.
+pub const DB_STORED_PROCEDURE_NAME: &str = "db.stored_procedure.name";
+/// Prefix of query parameters, opt-in. String.
+pub const DB_QUERY_PARAMETER: &str = "db.query.parameter";

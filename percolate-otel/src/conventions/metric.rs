@@ -1,0 +1,54 @@
+//! Names of metrics.
+
+/// Histogram of operation durations, in seconds.
+pub const DB_CLIENT_OPERATION_DURATION: &str = "db.client.operation.duration";
+/// Histogram of returned rows.
+pub const DB_CLIENT_RESPONSE_RETURNED_ROWS: &str = "db.client.response.returned_rows";
+/// Histogram of job durations, in seconds.
+pub const JOB_DURATION: &str = "job.duration";
+/// Up-down counter of running jobs.
+pub const JOB_ACTIVE: &str = "job.active";
+/// Up-down counter of waiting jobs.
+pub const JOB_QUEUE_LENGTH: &str = "job.queue.length";
+/// Histogram of how long jobs waited, in seconds.
+pub const JOB_QUEUE_WAIT: &str = "job.queue.wait";
+/// Counter of unsampled calls that were slow or failed.
+pub const PERCOLATE_CALL_UNSAMPLED: &str = "percolate.call.unsampled";
+/// Counter of spans that were lost, by reason.
+pub const PERCOLATE_SPAN_DROPPED: &str = "percolate.span.dropped";
+/// Keys, as RocksDB estimates them.
+pub const ROCKSDB_KEYS: &str = "rocksdb.keys";
+/// Memory of all memory tables.
+pub const ROCKSDB_MEMTABLE: &str = "rocksdb.memtable.size";
+/// Size of all table files.
+pub const ROCKSDB_SST: &str = "rocksdb.sst.size";
+/// Bytes that compactions have yet to rewrite, as RocksDB estimates them.
+pub const ROCKSDB_COMPACTION_PENDING: &str = "rocksdb.compaction.pending";
+/// Compactions running now.
+pub const ROCKSDB_COMPACTIONS: &str = "rocksdb.compaction.running";
+/// Flushes of memory tables running now.
+pub const ROCKSDB_FLUSHES: &str = "rocksdb.flush.running";
+/// Memory of the block cache in use.
+pub const ROCKSDB_CACHE: &str = "rocksdb.block_cache.size";
+/// Snapshots that are not released.
+pub const ROCKSDB_SNAPSHOTS: &str = "rocksdb.snapshots";
+/// Blocks found in the block cache.
+pub const ROCKSDB_CACHE_HITS: &str = "rocksdb.block_cache.hits";
+/// Blocks not found in the block cache.
+pub const ROCKSDB_CACHE_MISSES: &str = "rocksdb.block_cache.misses";
+/// Reads of files that a Bloom filter spared.
+pub const ROCKSDB_BLOOM_SPARED: &str = "rocksdb.bloom_filter.spared";
+/// Bytes of values read by key.
+pub const ROCKSDB_READ_BYTES: &str = "rocksdb.read.size";
+/// Bytes of keys and values written.
+pub const ROCKSDB_WRITTEN_BYTES: &str = "rocksdb.write.size";
+/// Bytes written to the log.
+pub const ROCKSDB_WAL_BYTES: &str = "rocksdb.wal.size";
+/// Bytes written by flushes of memory tables.
+pub const ROCKSDB_FLUSH_BYTES: &str = "rocksdb.flush.size";
+/// Bytes read by compactions.
+pub const ROCKSDB_COMPACT_READ_BYTES: &str = "rocksdb.compaction.read.size";
+/// Bytes written by compactions.
+pub const ROCKSDB_COMPACT_WRITTEN_BYTES: &str = "rocksdb.compaction.write.size";
+/// Time that writes waited for flushes or compactions.
+pub const ROCKSDB_STALL: &str = "rocksdb.write.stalled";

@@ -1,0 +1,70 @@
+//! Well-known values of attributes.
+
+/// Value of [`super::attribute::ERROR_TYPE`] when nothing better is known.
+pub const ERROR_TYPE_OTHER: &str = "_OTHER";
+/// Value of [`super::attribute::ERROR_TYPE`] when the function panicked.
+pub const ERROR_TYPE_PANIC: &str = "panic";
+/// Value of [`super::attribute::ERROR_TYPE`] when the future of a database operation was dropped before it finished.
+pub const ERROR_TYPE_CANCELLED: &str = "cancelled";
+/// The value of [`super::attribute::JOB_STATUS`] of a run without any failure.
+pub const JOB_STATUS_SUCCESS: &str = "success";
+/// The values of [`super::attribute::JOB_STATUS`].
+pub const JOB_STATUS_VALUES: &[&str] = &["success", "partial", "failed", "cancelled"];
+/// Operations that work on one collection.
+pub const COLLECTION_OPERATIONS: &[&str] = &[
+    "get",
+    "put",
+    "delete",
+    "scan",
+    "multi_get",
+    "merge",
+    "delete_range",
+];
+/// Operations that are never a batch.
+pub const SINGLE_OPERATIONS: &[&str] = &[
+    "get",
+    "put",
+    "delete",
+    "scan",
+    "multi_get",
+    "merge",
+    "delete_range",
+    "query",
+    "search",
+    "flush",
+    "flush_wal",
+    "compact",
+    "checkpoint",
+];
+/// Database systems that run in the caller's process: their address is a path.
+pub const EMBEDDED_SYSTEMS: &[&str] = &[
+    "rocksdb",
+    "sqlite",
+    "leveldb",
+    "lmdb",
+    "redb",
+    "sled",
+    "fjall",
+    "duckdb",
+    "h2database",
+    "derby",
+    "hsqldb",
+];
+/// RocksDB's own status codes, which are its `error.type` too.
+pub const ROCKSDB_STATUS_CODES: &[&str] = &[
+    "NotFound",
+    "Corruption",
+    "NotSupported",
+    "InvalidArgument",
+    "IOError",
+    "MergeInProgress",
+    "Incomplete",
+    "ShutdownInProgress",
+    "TimedOut",
+    "Aborted",
+    "Busy",
+    "Expired",
+    "TryAgain",
+    "CompactionTooLarge",
+    "ColumnFamilyDropped",
+];
