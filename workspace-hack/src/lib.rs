@@ -1,0 +1,1 @@
+//! Depends on the crates whose features the workspace unifies. See `Cargo.toml`.
