@@ -1,7 +1,7 @@
-# percolate's everyday commands. `make` lists them; docs/development.md says more.
+# Everyday commands. `make` lists them; docs/development.md has the details.
 #
-# Everything builds with one profile, one feature set and the flags of the environment as they are: RocksDB is built
-# once and shared by tests, clippy, examples and the wheel.
+# Everything is built with one profile and one feature set, so that tests, clippy, examples and the wheel share one
+# build of the dependencies. RocksDB itself is compiled by scripts/rocksdb.sh into target/rocksdb, once for all profiles.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -11,36 +11,41 @@ SHELL := bash
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 help:
-	@echo "make demo    run the quickstart on the package manifests of this machine (seconds, after the first build)"
-	@echo "make test    every test: Rust, doctests, compile errors, examples, the wheel (a few minutes)"
-	@echo "make lint    format check, clippy and documentation, warnings denied (about a minute)"
-	@echo "make wheel   build the Python wheel into $(TARGET)/wheels (a minute)"
-	@echo "make bench   run the benchmarks (a quarter of an hour; the first time builds RocksDB once more, optimised)"
+	@echo "make demo    run the quickstart on the package manifests of this machine"
+	@echo "make test    run all tests: Rust, doctests, compile errors, examples, the wheel"
+	@echo "make lint    check the format, run clippy and build the documentation, with warnings denied"
+	@echo "make wheel   build the Python wheel into $(TARGET)/wheels"
+	@echo "make bench   run the benchmarks (a quarter of an hour, after an optimised build of the crates)"
 	@echo "make fmt     format the Rust code"
 	@echo "make doc     build the documentation into $(TARGET)/doc"
-	@echo "make setup   check the machine and install what is missing: libclang, a C++ compiler, .venv"
-	@echo "make clean   delete $(TARGET) and .venv; the next build compiles RocksDB again"
+	@echo "make setup   check the tools, install missing ones, compile RocksDB, create .venv"
+	@echo "make clean   delete $(TARGET) and .venv"
 	@echo
-	@echo "The first build in a fresh clone compiles RocksDB and DataFusion: about twenty minutes on 2 cores."
+	@echo "The first build in a clone takes @MINUTES@; see docs/development.md."
 
 setup:
 	@scripts/setup.sh
 
 demo:
+	@echo "==> 1/3 tools and RocksDB"
 	@scripts/setup.sh rust
+	@echo "==> 2/3 the quickstart and its crates"
 	@cargo build --workspace --bin quickstart
+	@echo "==> 3/3 the quickstart"
 	@"$(TARGET)/debug/quickstart"
 
 test: test-rust test-wheel
 
 test-rust:
+	@echo "==> tools and RocksDB"
 	@scripts/setup.sh rust
-	@echo "==> Rust: unit, integration, compile-error and example tests, doctests (a few minutes)"
+	@echo "==> Rust: unit, integration, compile-error and example tests, doctests"
 	PERCOLATE_CONVENTIONS=strict cargo test --workspace --no-fail-fast
 
 test-wheel:
+	@echo "==> tools, RocksDB and .venv"
 	@scripts/setup.sh
-	@echo "==> wheel: build, install into .venv, pytest (a minute)"
+	@echo "==> wheel: build it, install it into .venv, run pytest, mypy and stubtest"
 	scripts/test-wheel.sh
 
 wheel:
@@ -49,13 +54,15 @@ wheel:
 
 lint:
 	@scripts/setup.sh rust
-	@echo "==> format (a second)"
+	@echo "==> format"
 	cargo fmt --all --check
-	@echo "==> clippy, all targets (half a minute)"
+	@echo "==> clippy, all targets"
 	cargo clippy --workspace --all-targets -- -D warnings
-	@echo "==> clippy, the instrumentation alone (half a minute)"
-	cargo clippy --package percolate-core --no-default-features -- -D warnings
-	@echo "==> documentation (half a minute)"
+	@echo "==> clippy, percolate-otel with its default features and with each feature"
+	for features in "" layer registry query-text tracing-opentelemetry pipeline otlp http serde testing; do \
+	    cargo clippy --quiet --package percolate-otel --features "$$features" -- -D warnings; \
+	done
+	@echo "==> documentation"
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 fmt:
@@ -67,10 +74,10 @@ doc:
 
 bench:
 	@scripts/setup.sh rust
-	@echo "==> the first time builds RocksDB and DataFusion once more, optimised (25 minutes); then some minutes on an idle machine"
+	@echo "==> benchmarks: an optimised build of the crates, then a quarter of an hour on an idle machine"
 	cargo run --release --package percolate-bench --features store,sql,fastrace,autometrics
 	@scripts/setup.sh python
-	@echo "==> capturing the current Python span (a minute)"
+	@echo "==> benchmarks of the wheel (a minute)"
 	scripts/bench-wheel.sh
 
 clean:

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Makes this machine able to build percolate: says what is there, installs what is missing, or says how to.
+# Prepares this machine to build percolate: checks the tools, installs missing ones where it is allowed to, and prints
+# instructions where it is not.
 #
 #   scripts/setup.sh           everything
-#   scripts/setup.sh rust      what the Rust crates need: cargo, a C++ compiler, libclang
-#   scripts/setup.sh python    what the wheel needs: .venv with percolate-py/requirements-dev.txt
+#   scripts/setup.sh rust      for the Rust crates: cargo, a C++ compiler, libclang, RocksDB's library
+#   scripts/setup.sh python    for the wheel: .venv with percolate-py/requirements-dev.txt
 #
-# Safe to run again; when nothing is missing it takes less than a second.
+# Can be run again at any time; takes a second when nothing is missing.
 set -euo pipefail
 shopt -s nullglob
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -24,14 +25,14 @@ fail() {
     exit 1
 }
 
-# install_packages REASON PACKAGE...: by apt-get, as root or through sudo. Fails where it may not or cannot.
+# install_packages REASON PACKAGE...: installs with apt-get, as root or through sudo. Fails where neither is possible.
 install_packages() {
     local reason=$1 as_root=()
     shift
     command -v apt-get >/dev/null || return 1
     if [ "$(id -u)" -ne 0 ]; then
         command -v sudo >/dev/null || return 1
-        # Without a terminal nobody can type a password.
+        # Without a terminal, sudo cannot ask for a password.
         if [ -t 0 ]; then as_root=(sudo); else as_root=(sudo -n); fi
         "${as_root[@]}" true || return 1
     fi
@@ -42,8 +43,8 @@ install_packages() {
 }
 
 need_cargo() {
-    command -v cargo >/dev/null || fail "there is no cargo on the PATH" \
-        "Install Rust with rustup (https://rustup.rs), then run this again."
+    command -v cargo >/dev/null || fail "cargo is not on the PATH" \
+        "Install Rust with rustup (https://rustup.rs), then run this script again."
     local wanted found
     wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
     found=$(cargo --version | awk '{ print $2 }')
@@ -54,8 +55,8 @@ need_cargo() {
 need_cxx() {
     [ -z "${CXX:-}" ] || return 0
     command -v c++ >/dev/null && return 0
-    install_packages "there is no C++ compiler, and RocksDB is C++" g++ && return 0
-    fail "there is no C++ compiler, and RocksDB is C++" \
+    install_packages "no C++ compiler was found, and RocksDB is written in C++" g++ && return 0
+    fail "no C++ compiler was found, and RocksDB is written in C++" \
         "Debian, Ubuntu: sudo apt-get install g++    Fedora: sudo dnf install gcc-c++" \
         "Alpine: apk add g++                         macOS: xcode-select --install"
 }
@@ -106,19 +107,19 @@ find_libclang() {
 
 need_libclang() {
     find_libclang >/dev/null && return 0
-    [ -z "${LIBCLANG_PATH:-}" ] || fail "LIBCLANG_PATH is $LIBCLANG_PATH, and there is no libclang" \
-        "Unset it to search the usual places, or set it to the directory that holds libclang.so."
+    [ -z "${LIBCLANG_PATH:-}" ] || fail "LIBCLANG_PATH is $LIBCLANG_PATH, which does not contain libclang" \
+        "Unset it to search the usual places, or set it to the directory that contains libclang.so."
     local reason="libclang is missing, and RocksDB's bindings are generated with it"
     install_packages "$reason" libclang-dev && find_libclang >/dev/null && return 0
-    fail "$reason; it could not be installed from here" \
+    fail "$reason; it could not be installed automatically" \
         "Debian, Ubuntu: sudo apt-get install libclang-dev    Fedora: sudo dnf install clang-devel" \
         "Alpine: apk add clang-dev                            macOS: xcode-select --install" \
-        "Installed somewhere unusual: set LIBCLANG_PATH to the directory that holds libclang.so."
+        "Installed somewhere unusual: set LIBCLANG_PATH to the directory that contains libclang.so."
 }
 
 announce_first_build() {
-    ! compgen -G "${CARGO_TARGET_DIR:-target}/*/build/librocksdb-sys-*/out/librocksdb.a" >/dev/null || return 0
-    say "this is the first build here: RocksDB and DataFusion are compiled, about twenty minutes on 2 cores, once"
+    [ ! -f target/rocksdb/librocksdb.a ] || return 0
+    say "first build in this clone: RocksDB, then about 450 crates, DataFusion among them (@MINUTES@)"
 }
 
 setup_rust() {
@@ -127,19 +128,20 @@ setup_rust() {
     need_libclang
     say "rust: cargo $(cargo --version | awk '{ print $2 }'), C++ compiler ${CXX:-c++}, $(find_libclang)"
     announce_first_build
+    scripts/rocksdb.sh
 }
 
 make_venv() {
     local python=${PYTHON:-python3}
-    command -v "$python" >/dev/null || install_packages "there is no Python" python3 python3-venv ||
-        fail "there is no $python on the PATH" "Install Python 3.10 or newer, or set PYTHON to one."
+    command -v "$python" >/dev/null || install_packages "Python is not installed" python3 python3-venv ||
+        fail "$python is not on the PATH" "Install Python 3.10 or newer, or set PYTHON to one."
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
         fail "$("$python" --version) is too old: the wheel needs 3.10 or newer" "Set PYTHON to a newer one."
-    # Debian ships Python without the part that fills a new environment.
+    # Debian packages the module that creates environments separately.
     "$python" -c 'import ensurepip, venv' 2>/dev/null ||
-        install_packages "Python cannot make virtual environments" python3-venv ||
-        fail "Python cannot make virtual environments" "Debian, Ubuntu: sudo apt-get install python3-venv"
-    say "python: making $VENV"
+        install_packages "Python cannot create virtual environments" python3-venv ||
+        fail "Python cannot create virtual environments" "Debian, Ubuntu: sudo apt-get install python3-venv"
+    say "python: creating $VENV"
     rm -rf "$VENV"
     "$python" -m venv "$VENV"
 }

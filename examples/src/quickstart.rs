@@ -1,7 +1,8 @@
-//! percolate in one run, on real input: the package manifests in this machine's cargo registry go into a store through
-//! annotated functions, and telemetry shows what happened. Run it with `make demo`.
+//! The quickstart: stores the package manifests of this machine's cargo registry through annotated functions, and
+//! prints the resulting traces and metrics. Run it with `make demo`.
 //!
-//! With `OTEL_EXPORTER_OTLP_ENDPOINT` set the same run is exported too. An argument names another registry folder.
+//! With `OTEL_EXPORTER_OTLP_ENDPOINT` set, the telemetry is also exported there. The optional argument is the path of
+//! another registry folder.
 
 mod catalogue;
 mod manifests;
@@ -37,36 +38,36 @@ fn main() -> Result<()> {
     let (folder, found) = read_registry()?;
     let store = tempfile::tempdir()?;
     heading(&format!(
-        "The manifests of {} packages from {}",
+        "Manifests of {} packages from {}",
         found.packages.len(),
         folder.display()
     ));
     tracing::info_span!("quickstart").in_scope(|| tour(&store.path().join("catalogue"), &found))?;
     let exported = telemetry.force_flush(DEADLINE);
 
-    heading("The trace of that. Our calls, the database's and plain `tracing` spans are one tree");
+    heading("The trace: annotated calls, the database's calls and plain `tracing` spans in one tree");
     block(&screen.traces());
-    heading("Every call is counted and timed, sampled or not");
+    heading("Metrics: every call is counted and timed, sampled or not");
     block(&screen.tables(&["operation", "job"]));
-    heading("Does it follow the OpenTelemetry conventions?");
+    heading("Check against the OpenTelemetry conventions");
     block(&conventions.report().to_string());
 
-    heading("And a span made by hand, with mistakes?");
+    heading("The same check on a hand-written span with mistakes");
     conventions.clear();
     wrong_on_purpose();
     block(&conventions.report().to_string());
 
-    heading("What made it happen");
-    block(WHAT_MADE_IT_HAPPEN);
+    heading("The code behind it");
+    block(THE_CODE);
     match (collector(), exported) {
-        (Some(collector), Ok(())) => heading(&format!("The same is at {collector} now")),
-        (_, Err(error)) => heading(&format!("The collector did not get everything: {error}")),
+        (Some(collector), Ok(())) => heading(&format!("The telemetry was also exported to {collector}")),
+        (_, Err(error)) => heading(&format!("The export to the collector was incomplete: {error}")),
         (None, Ok(())) => {}
     }
     Ok(())
 }
 
-const WHAT_MADE_IT_HAPPEN: &str = r#"
+const THE_CODE: &str = r#"
 let _telemetry = Telemetry::from_env().install()?;
 
 #[db_op(search, "packages")]
@@ -76,7 +77,7 @@ fn starting_with(&self, prefix: &str) -> Result<Vec<Package>> { ... }
 fn import(&self, packages: &[Package]) -> Result<()> { ... }
 "#;
 
-/// What the program is about: store, look up, search, query, remove, rebuild an index.
+/// Stores, looks up, searches, queries and removes packages, and rebuilds an index.
 fn tour(store: &Path, found: &Manifests) -> Result<()> {
     let catalogue = Catalogue::open(store)?;
     catalogue.import(&found.packages)?;
@@ -94,7 +95,7 @@ fn tour(store: &Path, found: &Manifests) -> Result<()> {
     line(
         "looked up",
         wanted.len() + 1,
-        "packages by name and version, one of which is not there",
+        "packages by name and version, one of which does not exist",
     );
 
     let matching = catalogue.starting_with("tracing")?;
@@ -106,7 +107,7 @@ fn tour(store: &Path, found: &Manifests) -> Result<()> {
     line(
         "found",
         matching.len(),
-        "packages whose name begins with `tracing`",
+        "packages whose name starts with `tracing`",
     );
 
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
@@ -114,7 +115,7 @@ fn tour(store: &Path, found: &Manifests) -> Result<()> {
     line(
         "counted",
         several,
-        "names of packages that are there in several versions, in SQL",
+        "package names with several versions, in SQL",
     );
 
     let superseded = found.superseded();
@@ -123,7 +124,7 @@ fn tour(store: &Path, found: &Manifests) -> Result<()> {
     line(
         "removed",
         superseded.len(),
-        "packages that a newer version stands beside",
+        "packages of which a newer version exists",
     );
 
     let keys = catalogue.rebuild_keys()?;
@@ -136,7 +137,7 @@ fn tour(store: &Path, found: &Manifests) -> Result<()> {
     Ok(())
 }
 
-/// A name that was replaced, a misspelt one, a number as text: nothing that a compiler would notice.
+/// Creates a span with a deprecated name, a misspelled name and a number as text. It compiles.
 fn wrong_on_purpose() {
     let span = tracing::info_span!(
         "get packages",
@@ -153,13 +154,13 @@ fn read_registry() -> Result<(PathBuf, Manifests)> {
     let given = env::args_os().nth(1).map(PathBuf::from);
     let folder = given
         .or_else(manifests::registry)
-        .ok_or("there is no home folder; name a registry folder")?;
+        .ok_or("cannot find the home folder; pass a registry folder as the argument")?;
     let found = manifests::read(&folder)
         .map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
     Ok((folder, found))
 }
 
-/// The screen always; a collector too, when the environment names one.
+/// The screen, and a collector if the environment configures one.
 fn exporters() -> Vec<Exporter> {
     if collector().is_some() {
         vec![Exporter::Console, Exporter::Otlp]
