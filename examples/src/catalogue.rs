@@ -63,7 +63,7 @@ impl Catalogue {
             .collect::<Result<_, _>>()?)
     }
 
-    /// How many names stand for several versions. The query is annotated already.
+    /// Counts the names that have several versions. `Database::query` is annotated already.
     pub(crate) async fn in_several_versions(&self) -> Result<usize> {
         let sql = "SELECT name FROM packages GROUP BY name HAVING count(*) > 1";
         Ok(self.database.query(sql).await?.num_rows())
@@ -79,7 +79,7 @@ impl Catalogue {
         Ok(())
     }
 
-    /// percolate's own background job: `index.key.rebuild all`.
+    /// Runs percolate's own background job `index.key.rebuild all`.
     pub(crate) fn rebuild_keys(&self) -> Result<usize> {
         Ok(self.database.indexes().rebuild_key_index()?.entities)
     }

@@ -1,6 +1,6 @@
-//! Your own engine, annotated: names, rows, errors and the metric come from the signature and the returned value.
+//! Annotating your own engine: names, rows, errors and the metric are read from the signature and the return value.
 //!
-//! The engine is a map in memory. [`Capture`] stands in for an exporter, so that the example can check itself.
+//! The engine is a map in memory. [`Capture`] replaces an exporter, so that the example can check its own output.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -23,10 +23,10 @@ impl Shelf {
     }
 
     #[db_op(scan, "books", system = "shelf")]
-    fn by(&self, author: &str) -> Vec<&String> {
+    fn in_series(&self, series: &str) -> Vec<&String> {
         self.books
             .values()
-            .filter(|title| title.starts_with(author))
+            .filter(|title| title.starts_with(series))
             .collect()
     }
 
@@ -45,7 +45,7 @@ enum ShelfError {
     Sealed,
 }
 
-/// One line makes the errors of a store countable by kind.
+/// Sets `error.type`, so that errors can be counted by kind.
 impl ErrorType for ShelfError {
     fn error_type(&self) -> Cow<'static, str> {
         Cow::Borrowed("Sealed")
@@ -58,17 +58,17 @@ impl fmt::Display for ShelfError {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "an example shows what it did")]
+#[expect(clippy::print_stdout, reason = "the example prints its spans")]
 fn main() {
     let capture = Capture::new();
     capture.run(|| {
         let mut shelf = Shelf::default();
-        assert_eq!(shelf.put("978-0", "Le Guin: The Dispossessed"), Ok(()));
-        assert_eq!(shelf.put("978-1", "Lem: Solaris"), Ok(()));
+        assert_eq!(shelf.put("978-0", "Atlas: Rivers"), Ok(()));
+        assert_eq!(shelf.put("978-1", "Primer: Wells"), Ok(()));
         assert_eq!(shelf.get("978-2"), None);
-        assert_eq!(shelf.by("Le Guin").len(), 1);
+        assert_eq!(shelf.in_series("Atlas").len(), 1);
         shelf.sealed = true;
-        assert_eq!(shelf.put("978-2", "Lem: Fiasco"), Err(ShelfError::Sealed));
+        assert_eq!(shelf.put("978-2", "Primer: Springs"), Err(ShelfError::Sealed));
     });
 
     let shown = ["db.response.returned_rows", "error.type"];
@@ -95,5 +95,5 @@ fn main() {
         puts(&[("db.operation.name", "put"), ("error.type", "Sealed")]),
         1
     );
-    println!("\nand in the metrics: 3 puts, 1 of them failed with Sealed");
+    println!("\nmetrics: 3 puts, 1 of which failed with Sealed");
 }
