@@ -68,7 +68,10 @@ fn main() {
         assert_eq!(shelf.get("978-2"), None);
         assert_eq!(shelf.in_series("Atlas").len(), 1);
         shelf.sealed = true;
-        assert_eq!(shelf.put("978-2", "Primer: Springs"), Err(ShelfError::Sealed));
+        assert_eq!(
+            shelf.put("978-2", "Primer: Springs"),
+            Err(ShelfError::Sealed)
+        );
     });
 
     let shown = ["db.response.returned_rows", "error.type"];

@@ -45,7 +45,9 @@ fn main() -> Result<()> {
     tracing::info_span!("quickstart").in_scope(|| tour(&store.path().join("catalogue"), &found))?;
     let exported = telemetry.force_flush(DEADLINE);
 
-    heading("The trace: annotated calls, the database's calls and plain `tracing` spans in one tree");
+    heading(
+        "The trace: annotated calls, the database's calls and plain `tracing` spans in one tree",
+    );
     block(&screen.traces());
     heading("Metrics: every call is counted and timed, sampled or not");
     block(&screen.tables(&["operation", "job"]));
@@ -60,8 +62,12 @@ fn main() -> Result<()> {
     heading("The code behind it");
     block(THE_CODE);
     match (collector(), exported) {
-        (Some(collector), Ok(())) => heading(&format!("The telemetry was also exported to {collector}")),
-        (_, Err(error)) => heading(&format!("The export to the collector was incomplete: {error}")),
+        (Some(collector), Ok(())) => {
+            heading(&format!("The telemetry was also exported to {collector}"))
+        }
+        (_, Err(error)) => heading(&format!(
+            "The export to the collector was incomplete: {error}"
+        )),
         (None, Ok(())) => {}
     }
     Ok(())
