@@ -1,5 +1,5 @@
-//! The program that is being observed: a catalogue of packages in a [`Database`]. All it does for its telemetry are the
-//! annotations; what happens inside the database is annotated already and appears below.
+//! The instrumented program: a catalogue of packages in a [`Database`]. It contains annotations and no other telemetry
+//! code. The database's own functions are annotated already; their spans appear below.
 
 use std::error::Error;
 use std::path::Path;

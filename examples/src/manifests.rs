@@ -1,15 +1,15 @@
-//! Package manifests as cargo keeps them: `registry/src/<registry>/<package>/Cargo.toml` under cargo's home. Real
-//! input that every machine with a Rust build has. No storage and no telemetry here.
+//! Reads the package manifests of cargo's registry folder, `registry/src/<registry>/<package>/Cargo.toml`. Every
+//! machine that builds Rust code has some. This module uses neither storage nor telemetry.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 use serde::{Deserialize, Serialize};
 
-/// What a manifest says about its package.
+/// A package, as its manifest describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Package {
-    /// Name and version, as in `serde 1.0.0`; what the catalogue looks a package up by.
+    /// Name and version, as in `serde 1.0.0`. The key of the catalogue.
     #[serde(default)]
     pub(crate) id: String,
     pub(crate) name: String,
@@ -36,7 +36,7 @@ impl Package {
     }
 }
 
-/// The packages of a registry folder, by name and version, and how many manifests could not be read.
+/// The packages of a registry folder by name and version, and the number of unreadable manifests.
 #[derive(Debug, Default)]
 pub(crate) struct Manifests {
     pub(crate) packages: Vec<Package>,
@@ -48,7 +48,7 @@ struct Manifest {
     package: Package,
 }
 
-/// Where cargo unpacks the packages it downloads.
+/// Returns the folder into which cargo unpacks downloaded packages.
 pub(crate) fn registry() -> Option<PathBuf> {
     let home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
@@ -64,7 +64,7 @@ pub(crate) fn read(registry: &Path) -> io::Result<Manifests> {
         for package in folders(&source)? {
             match fs::read_to_string(package.join("Cargo.toml")) {
                 Ok(text) => found.add(&text),
-                // Not a package: cargo keeps marker files and half-unpacked folders beside them.
+                // Not a package: cargo also stores marker files and incomplete folders here.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(_) => found.unreadable += 1,
             }
@@ -75,7 +75,7 @@ pub(crate) fn read(registry: &Path) -> io::Result<Manifests> {
 }
 
 impl Manifests {
-    /// The ids of packages that a newer version of the same name stands beside.
+    /// Returns the ids of packages of which a newer version exists.
     pub(crate) fn superseded(&self) -> Vec<String> {
         let pairs = self.packages.windows(2);
         pairs

@@ -1,10 +1,10 @@
-//! What the quickstart shows, in order: its own lines, and what the console exporters wrote, kept until it is their
-//! turn. Plain text: the same on a terminal and in a file.
+//! The output of the quickstart: its own lines, and the output of the console exporters, which is buffered until it is
+//! printed. Plain text, on a terminal and in a file.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Keeps what the console exporters write: one block for each trace and for each set of tables.
+/// Buffers the output of the console exporters: one block per trace and per set of tables.
 #[derive(Clone, Default)]
 pub(crate) struct Screen(Arc<Mutex<Vec<String>>>);
 
@@ -13,7 +13,7 @@ impl Screen {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The traces written so far.
+    /// Returns the traces written so far.
     pub(crate) fn traces(&self) -> String {
         self.blocks()
             .iter()
@@ -22,7 +22,7 @@ impl Screen {
             .collect()
     }
 
-    /// The tables written last whose first column has one of these titles.
+    /// Returns the most recent tables whose first column has one of the given titles.
     pub(crate) fn tables(&self, titles: &[&str]) -> String {
         let blocks = self.blocks();
         let newest = blocks.iter().rfind(|block| !block.starts_with("trace "));
@@ -48,19 +48,19 @@ impl Write for Screen {
     }
 }
 
-/// A title, with space before it.
+/// Prints a title after an empty line.
 #[expect(clippy::print_stdout, reason = "this is what the program is for")]
 pub(crate) fn heading(text: &str) {
     println!("\n== {text}\n");
 }
 
-/// What was done, and to how many.
+/// Prints a step and its count.
 #[expect(clippy::print_stdout, reason = "this is what the program is for")]
 pub(crate) fn line(what: &str, count: usize, of: &str) {
     println!("  {what:<10} {count:>4} {of}");
 }
 
-/// A block of text, indented.
+/// Prints an indented block of text.
 #[expect(clippy::print_stdout, reason = "this is what the program is for")]
 pub(crate) fn block(text: &str) {
     for line in text.trim().lines() {

@@ -1,5 +1,5 @@
-//! A request from another service: its `traceparent` header in, spans under it, a header out, and work on a thread
-//! that stays in the same trace.
+//! Handles a request from another service: reads its `traceparent` header, creates spans below it, sends a header to
+//! the next service, and continues the trace on a thread.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -9,7 +9,7 @@ use percolate_core::otel::testing::Capture;
 use percolate_core::otel::{TraceContext, attach_trace_context, carry, inject};
 use percolate_core::storage::{Storage, StorageOptions};
 
-/// What a web framework would call, with the request's headers.
+/// Handles a request. A web framework would call this with the request's headers.
 fn handle(
     storage: &Storage,
     headers: &HashMap<String, String>,
@@ -18,14 +18,14 @@ fn handle(
 
     storage.put("articles", "percolate", "a way through")?;
 
-    // Another thread knows nothing of this trace unless it is carried there.
+    // `carry` passes the trace context to the other thread.
     let index = storage.clone();
     let indexing = thread::spawn(carry(move || index.put("words", "way", "percolate")));
     indexing
         .join()
         .map_err(|_| "the indexing thread panicked")??;
 
-    // The next service gets our own context.
+    // The next service receives the context of the current span.
     let mut outgoing = HashMap::new();
     inject(&mut outgoing);
     Ok(outgoing)

@@ -1,4 +1,4 @@
-//! The layer for incoming requests: the caller's trace context, and one server span per request.
+//! The middleware for incoming requests: reads the caller's trace context and creates one server span per request.
 
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
@@ -7,13 +7,13 @@ use percolate_core::otel::{TraceContext, with_trace_context};
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span, info_span};
 
-/// Answers a request inside the trace of its caller; for `axum::middleware::from_fn`.
+/// Handles a request within the trace of its caller. For `axum::middleware::from_fn`.
 ///
-/// A caller without a valid `traceparent` gets a new trace. A caller that does not record gets no spans.
+/// Without a valid `traceparent` a new trace starts. If the caller's trace is not sampled, no spans are created.
 pub(crate) async fn trace(request: Request, next: Next) -> Response {
     let caller = TraceContext::from_headers(request.headers());
     let answer = async {
-        // Made in here: what is current now is the caller's span, and becomes the parent.
+        // Created here, where the caller's span is current, so that it becomes the parent.
         let span = server_span(&request);
         let response = next.run(request).instrument(span.clone()).await;
         record_status(&span, i64::from(response.status().as_u16()), 500);
@@ -23,7 +23,7 @@ pub(crate) async fn trace(request: Request, next: Next) -> Response {
 }
 
 fn server_span(request: &Request) -> Span {
-    // The route, not the path: names of spans are few.
+    // The route instead of the path, because span names must have a low cardinality.
     let route = request
         .extensions()
         .get::<MatchedPath>()
@@ -44,7 +44,7 @@ fn server_span(request: &Request) -> Span {
     )
 }
 
-/// Notes the answer's status on a span. From `failure` on the span has failed: 500 for a server, 400 for a client.
+/// Records the response status on a span. Statuses from `failure` on are errors: 500 for a server, 400 for a client.
 pub(crate) fn record_status(span: &Span, status: i64, failure: i64) {
     span.record("http.response.status_code", status);
     if status >= failure {

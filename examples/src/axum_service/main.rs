@@ -1,6 +1,7 @@
-//! A service on the store that is called and calls on: one trace through two processes.
+//! A service on a `Storage` that handles requests and calls another service: one trace across two processes.
 //!
-//! It keeps JSON articles. One that it does not have it asks its peer for, and keeps. Start two, ask the first:
+//! It stores JSON articles. It requests a missing article from its peer and stores it. Start two services and call the
+//! first:
 //!
 //! ```text
 //! sleep infinity | OTEL_SERVICE_NAME=b axum_service 127.0.0.1:8081 /tmp/b &
@@ -9,10 +10,10 @@
 //! curl 127.0.0.1:8080/articles/1
 //! ```
 //!
-//! The second answer's trace has the spans of both: `GET /articles/{id}` of the first service, its `get articles`, its
-//! call to the second, there `GET /articles/{id}` and `get articles`, and the first one's `put articles`. With
-//! `OTEL_EXPORTER_OTLP_ENDPOINT` set it goes to a collector, else it is printed; `OTEL_SERVICE_NAME` tells the two apart.
-//! A service stops, and sends what it still has, when its standard input ends.
+//! The trace of the second request contains the spans of both services: `GET /articles/{id}` and `get articles` of the
+//! first, its call to the second, there `GET /articles/{id}` and `get articles`, and then `put articles` of the first.
+//! With `OTEL_EXPORTER_OTLP_ENDPOINT` set, traces are exported, otherwise they are printed. `OTEL_SERVICE_NAME`
+//! distinguishes the services. A service flushes its telemetry and stops when its standard input ends.
 
 mod incoming;
 mod outgoing;
@@ -124,7 +125,7 @@ async fn write(
 }
 
 impl Service {
-    /// RocksDB blocks: its calls run on threads for that. `carry` makes their spans children of the request.
+    /// Runs a blocking RocksDB call on a blocking thread. `carry` makes its spans children of the request.
     async fn stored(&self, id: &str) -> Result<Option<Vec<u8>>, Failure> {
         let (storage, key) = (self.storage.clone(), id.to_owned());
         Ok(tokio::task::spawn_blocking(carry(move || storage.get(ARTICLES, key))).await??)
@@ -143,7 +144,7 @@ fn json(status: StatusCode, body: Bytes) -> Response {
     (status, [("content-type", "application/json")], body).into_response()
 }
 
-/// Whatever went wrong; the caller learns that something did.
+/// Any error. The caller receives status 500 without details.
 struct Failure(Box<dyn Error + Send + Sync>);
 
 impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for Failure {
@@ -159,13 +160,13 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Comes when standard input ends: Ctrl-D, or the process that started this one is gone.
+/// Resolves when standard input ends: on Ctrl-D, or when the parent process has exited.
 async fn end_of_input() {
     let (ended, end) = oneshot::channel();
     std::thread::spawn(move || {
         let mut input = std::io::stdin().lock();
         while input.read(&mut [0; 64]).is_ok_and(|read| read > 0) {}
-        // Nobody waits any more when the service stopped for another reason.
+        // The receiver is dropped if the service stopped for another reason.
         _ = ended.send(());
     });
     _ = end.await;

@@ -1,4 +1,4 @@
-//! Calls to other services: one client span each, and its context in the headers.
+//! Calls to other services: one client span per call, with its context in the headers.
 
 use std::error::Error;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use tracing::{Instrument as _, Span, info_span};
 
 use super::incoming::record_status;
 
-/// How long the other service may take.
+/// The timeout of a call.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An HTTP client that takes the current trace along.
+/// An HTTP client that propagates the current trace.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     client: Client<HttpConnector, Full<Bytes>>,
@@ -32,7 +32,7 @@ impl Caller {
         }
     }
 
-    /// Calls another service. A status is an answer, not an error.
+    /// Calls another service. An error status is a normal response here.
     pub(crate) async fn call(
         &self,
         method: Method,
@@ -47,7 +47,7 @@ impl Caller {
             request
                 .headers_mut()
                 .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            // In here the client span is current: it is what the other service sees as its parent.
+            // The client span is current here and becomes the parent of the other service's span.
             inject(request.headers_mut());
             let response = tokio::time::timeout(TIMEOUT, self.client.request(request)).await??;
             let status = response.status();
