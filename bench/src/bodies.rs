@@ -1,6 +1,6 @@
-//! What is called: nothing at all, or RocksDB with its data in the block cache.
+//! The measured bodies: an empty one, and calls of RocksDB with its data in the block cache.
 //!
-//! A body knows nothing of telemetry; `calls.rs` puts each kind of instrumentation around it.
+//! A body contains no telemetry; `calls.rs` wraps it in each kind of instrumentation.
 
 use std::hint::black_box;
 
@@ -9,7 +9,7 @@ pub(crate) use store::{Batch, Get, Put, Scan, Store};
 
 use crate::Failed;
 
-/// How a body fails.
+/// The error of a body.
 pub(crate) type Failure = Failed;
 
 /// The function that is instrumented.
@@ -20,21 +20,21 @@ pub(crate) trait Body: Sync {
     fn run(&self, turn: usize) -> Result<Self::Out, Failure>;
 }
 
-/// Which settings a workload is measured with.
+/// The settings that a workload is measured with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compared {
-    /// All of them.
+    /// All settings.
     All,
-    /// Those of percolate.
+    /// Percolate's settings.
     #[cfg(feature = "store")]
     Percolate,
-    /// The store as it comes, measured, and sampled.
+    /// Nothing installed, metrics only, and sampled.
     #[cfg(feature = "store")]
     Store,
 }
 
 impl Compared {
-    /// Whether a setting is among them.
+    /// Returns `true` if the setting is included.
     #[cfg_attr(
         not(feature = "store"),
         expect(unused_variables, reason = "without a store all are compared")
@@ -57,16 +57,16 @@ impl Compared {
     }
 }
 
-/// One thing to call, and how often at a time.
+/// A body and its batch sizes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Workload {
     /// `empty`, `get`, `put`, `scan`, `batch`; `storage_get` and so on.
     pub(crate) name: &'static str,
-    /// Calls of one round: fewer than any setting's queues hold.
+    /// Calls per round. Less than the queue size of every setting.
     pub(crate) calls: usize,
-    /// Calls of a piece, between two readings of the clock.
+    /// Calls per piece, between two clock readings.
     pub(crate) piece: usize,
-    /// Which settings run.
+    /// The settings to run.
     pub(crate) compared: Compared,
 }
 
@@ -82,7 +82,7 @@ impl Workload {
     }
 }
 
-/// The body that does nothing.
+/// The empty body.
 pub(crate) const EMPTY: Workload = Workload {
     name: "empty",
     calls: 20_000,
@@ -118,7 +118,7 @@ pub(crate) const STORE: [Workload; 4] = [
         compared: Compared::Percolate,
     },
 ];
-/// Calls of RocksDB: none without it.
+/// Calls of RocksDB. Empty without the feature `store`.
 #[cfg(not(feature = "store"))]
 pub(crate) const STORE: [Workload; 0] = [];
 
@@ -126,7 +126,7 @@ pub(crate) const STORE: [Workload; 0] = [];
 #[cfg(feature = "store")]
 pub(crate) const ROWS: usize = 100;
 
-/// Does nothing, and finds one row.
+/// Returns one empty row.
 #[derive(Debug)]
 pub(crate) struct Empty;
 
@@ -189,7 +189,7 @@ mod store {
         }
 
         fn key(&self, turn: usize) -> &[u8; 16] {
-            // A prime step: neighbours in time are not neighbours in a block.
+            // With a prime step, consecutive reads hit different blocks.
             &self.keys[turn.wrapping_mul(7919) % KEYS]
         }
     }
@@ -248,7 +248,7 @@ mod store {
         }
     }
 
-    /// Writes a hundred values at once.
+    /// Writes a hundred values in one batch.
     pub(crate) struct Batch<'a>(pub(crate) &'a Store);
 
     impl Body for Batch<'_> {

@@ -1,7 +1,7 @@
-//! One call, written in each of the ways that are compared.
+//! One call, written with each of the compared libraries.
 //!
-//! All say the same where they can: span `get articles`, kind client, system, operation, collection, namespace and the
-//! rows returned. None is inlined into the loop, so that every setting pays for one call of a function.
+//! All record the same where they can: span `get articles`, kind client, system, operation, collection, namespace and the
+//! rows returned. None is inlined into the loop, so that each setting includes one function call.
 
 use opentelemetry::trace::{Span as _, SpanKind, TraceContextExt as _, Tracer as _};
 use opentelemetry::{Context, KeyValue};
@@ -13,20 +13,20 @@ use crate::settings;
 /// What a `get` returns.
 pub(crate) type Found = Option<Vec<u8>>;
 
-/// A way to write a call of `get`.
+/// A variant of the call of `get`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     /// Not instrumented.
     Bare,
     /// percolate's annotation.
     Percolate,
-    /// percolate's annotation on a body that makes no spans.
+    /// percolate's annotation with `leaf`.
     PercolateLeaf,
     /// `#[tracing::instrument]`.
     Instrument,
     /// The OpenTelemetry API: a span with attributes.
     Sdk,
-    /// The OpenTelemetry API: a span that is the current one, and a histogram.
+    /// The OpenTelemetry API: a current span, and a histogram.
     SdkFull,
     /// fastrace's local spans.
     #[cfg(feature = "fastrace")]

@@ -1,8 +1,8 @@
-//! The process of one setting: installs it, then runs batches of calls on demand and says what they cost.
+//! The process of one setting: installs it, runs batches of calls on request, and prints their cost.
 //!
-//! Bare calls and the setting's take turns, a piece of a thousand at a time, on the same data and in the same process:
-//! where its data lies in memory changes a call of RocksDB by several percent from process to process. What the setting
-//! does on its own threads is waited for after each round, and the number of spans that arrived is checked.
+//! Bare and instrumented calls alternate in pieces of a thousand, on the same data and in the same process, because the
+//! memory layout changes a call of RocksDB by several percent between processes. After each round the process waits for
+//! the setting's own threads and checks the number of exported spans.
 
 use std::hint::black_box;
 use std::io::{self, BufRead as _, Write as _};
@@ -20,12 +20,12 @@ use crate::calls::bare;
 use crate::rounds::median;
 use crate::settings::{self, Around, Installed, Setting, Spans};
 
-/// Calls before the counted ones.
+/// Warm-up calls, which are not counted.
 const WARM_UP: usize = 1_000;
-/// The collection that calls are about.
+/// The collection of all calls.
 pub(crate) const COLLECTION: &str = "articles";
 
-/// What one call costs in nanoseconds.
+/// The cost of one call in nanoseconds.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Cost {
     /// By the wall clock.
@@ -34,7 +34,7 @@ pub(crate) struct Cost {
     pub(crate) cpu: f64,
 }
 
-/// The bare call and the setting's, taken in turn on the same data.
+/// The costs of the bare and the instrumented call.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Pair {
     pub(crate) bare: Cost,
@@ -88,7 +88,7 @@ pub(crate) fn serve(args: &[String]) -> Result<(), Failed> {
 
 pub(crate) type Function<B> = fn(&B, &str, usize) -> Result<<B as Body>::Out, Failure>;
 
-/// Measures what standard input asks for.
+/// Executes the requests from standard input.
 pub(crate) fn answer<B: Body>(
     setting: &Setting,
     body: &B,
@@ -122,7 +122,7 @@ fn repeat<B: Body>(body: &B, function: Function<B>, turns: Range<usize>) -> Resu
     Ok(())
 }
 
-/// What is measured here.
+/// The workload and the setting.
 struct Measured<'a, B: Body> {
     setting: &'a Setting,
     installed: Installed,
@@ -152,7 +152,7 @@ impl Pieces {
 }
 
 impl<B: Body> Measured<'_, B> {
-    /// Makes `calls` calls on each thread, bare and the setting's in turn, a piece at a time.
+    /// Runs `calls` calls on each thread, with bare and instrumented pieces alternating.
     fn round(&self, calls: usize, piece: usize, threads: usize) -> Result<Pair, Failed> {
         let before = self.installed.spans.count();
         let (mut bare, mut setting) = (Pieces::default(), Pieces::default());
@@ -218,7 +218,7 @@ impl<B: Body> Measured<'_, B> {
     }
 }
 
-/// What each of the `calls` calls costs that `run` makes.
+/// Returns the cost per call of the `calls` calls that `run` executes.
 pub(crate) fn timed(
     calls: usize,
     run: impl FnOnce() -> Result<(), Failed>,
@@ -234,7 +234,7 @@ pub(crate) fn timed(
     })
 }
 
-/// Nothing was lost, and nothing was recorded that should not be.
+/// Checks that the expected number of spans was exported.
 fn check(setting: &Setting, spans: u64, calls: usize) -> Result<(), Failed> {
     let calls = calls as u64;
     let is_right = match setting.spans {
@@ -249,7 +249,7 @@ fn check(setting: &Setting, spans: u64, calls: usize) -> Result<(), Failed> {
     }
 }
 
-/// `count SETTING CALLS`: makes that many calls with an empty body, for a tool that counts instructions.
+/// `count SETTING CALLS`: runs the calls with an empty body, for a tool that counts instructions.
 pub(crate) fn count(args: &[String]) -> Result<(), Failed> {
     let [setting, count] = args else {
         return Err("`count` wants a setting and a number of calls".into());
@@ -257,14 +257,14 @@ pub(crate) fn count(args: &[String]) -> Result<(), Failed> {
     let setting = settings::named(setting)?;
     let installed = setting.install()?;
     let mut failed = None;
-    // Without this crate's clocks: how they are found in the process is not for valgrind.
+    // Without this crate's clocks, which valgrind cannot run.
     let mut calls = |turns| {
         failed = repeat(&Empty, setting.way.get(), turns)
             .err()
             .or(failed.take())
     };
     setting.around.run(WARM_UP, &mut calls);
-    // Clocks that are calibrated over the first calls.
+    // Some clocks calibrate during the first calls.
     std::thread::sleep(Duration::from_millis(100));
     setting.around.run(WARM_UP, &mut calls);
     counted(setting, count.parse()?, &mut calls);
@@ -272,7 +272,7 @@ pub(crate) fn count(args: &[String]) -> Result<(), Failed> {
     failed.map_or(Ok(()), Err)
 }
 
-/// What the tool counts: named to it.
+/// The function whose instructions the tool counts, by name.
 #[inline(never)]
 fn counted(setting: Setting, count: usize, calls: &mut dyn FnMut(Range<usize>)) {
     setting.around.run(count, calls);

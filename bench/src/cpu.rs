@@ -1,7 +1,7 @@
-//! CPU of the whole process for a span, from the call through conversion and encoding to a local OTLP receiver.
+//! CPU time of the process per span: the call, conversion, encoding, and sending to a local OTLP receiver.
 //!
-//! The receiver is a process of its own, so that it is not counted. Calls have an empty body and come in bursts that no
-//! queue overflows; after each, everything is flushed. What arrived is counted.
+//! The receiver runs in its own process and is not counted. Calls have an empty body and run in bursts that fit into all
+//! queues; a flush follows each burst. The receiver counts the spans.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -38,7 +38,7 @@ const SENDERS: [(&str, Way); 4] = [
     ("otel_sdk", Way::Sdk),
 ];
 
-/// Sends from each in turn, several times.
+/// Runs each setting several times, in turn.
 pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
     report.progress("CPU for a million spans")?;
     let mut receiver = Receiver::start()?;
@@ -71,7 +71,7 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
     )
 }
 
-/// `spans SETTING ENDPOINT COUNT`: sends, and prints the seconds of CPU a million would take.
+/// `spans SETTING ENDPOINT COUNT`: sends spans, and prints the CPU seconds per million.
 pub(crate) fn send(args: &[String]) -> Result<(), Failed> {
     let [name, endpoint, count] = args else {
         return Err("`spans` wants a setting, an endpoint and a count".into());
@@ -121,7 +121,7 @@ fn flush_of(provider: opentelemetry_sdk::trace::SdkTracerProvider) -> Flush {
     Box::new(move || Ok(provider.force_flush()?))
 }
 
-/// The process that receives.
+/// The receiver's process.
 struct Receiver {
     child: Child,
     endpoint: String,
@@ -145,7 +145,7 @@ impl Receiver {
         })
     }
 
-    /// The number of spans that arrived since this was last asked.
+    /// Returns the number of spans received since the last request.
     fn taken(&mut self) -> Result<u64, Failed> {
         writeln!(
             self.child.stdin.as_mut().ok_or("a process has an input")?,
@@ -184,7 +184,7 @@ impl TraceService for Counter {
     }
 }
 
-/// `receiver`: prints its address, then for each line of its input how many spans arrived since the last.
+/// `receiver`: prints its address, then, for each input line, the number of spans received since the last one.
 pub(crate) fn receive() -> Result<(), Failed> {
     let counter = Counter::default();
     let service = TraceServiceServer::new(counter.clone());

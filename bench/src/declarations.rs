@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::Failed;
 
-/// The table they are kept in.
+/// The name of their table.
 pub(crate) const TABLE: &str = "declarations";
 
-/// What the table takes.
+/// The schema of the table.
 pub(crate) fn schema() -> Value {
     json!({
         "type": "object",
@@ -34,13 +34,13 @@ pub(crate) fn schema() -> Value {
     })
 }
 
-/// The words that begin a declaration, and what a field or a variant is called here.
+/// The keywords of declarations, and the kinds of fields and variants.
 const KINDS: [&str; 10] = [
     "fn", "struct", "enum", "trait", "type", "const", "static", "mod", "union", MEMBER,
 ];
 const MEMBER: &str = "member";
 
-/// At most `most` of them.
+/// Returns at most `most` declarations.
 pub(crate) fn read(most: usize) -> Result<Vec<Value>, Failed> {
     let mut found = Vec::new();
     each(most, &mut |declaration| {
@@ -50,7 +50,7 @@ pub(crate) fn read(most: usize) -> Result<Vec<Value>, Failed> {
     Ok(found)
 }
 
-/// Gives at most `most` of them, one by one, in an order that is the same every time.
+/// Iterates over at most `most` declarations in a fixed order.
 pub(crate) fn each(
     most: usize,
     take: &mut dyn FnMut(Value) -> Result<(), Failed>,
@@ -121,7 +121,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Where declarations are.
+/// The sources that contain declarations.
 struct Origin {
     folder: String,
     package: String,
@@ -136,7 +136,7 @@ impl Origin {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        // The version begins at the first dash that a digit follows.
+        // The version starts at the first dash before a digit.
         let dash = folder
             .match_indices('-')
             .find(|(at, _)| folder[at + 1..].starts_with(|c: char| c.is_ascii_digit()));
@@ -157,7 +157,7 @@ impl Origin {
     }
 }
 
-/// The declarations of a source that have documentation.
+/// Returns the documented declarations of a source.
 fn declarations(of: &Origin, source: &str) -> Vec<Value> {
     let mut found = Vec::new();
     let mut text = String::new();
@@ -181,7 +181,7 @@ fn declarations(of: &Origin, source: &str) -> Vec<Value> {
     found
 }
 
-/// What a line declares: the kind and the name.
+/// Returns the kind and the name that a line declares.
 fn declared(code: &str) -> Option<(&'static str, &str)> {
     let mut rest = code;
     loop {
@@ -206,7 +206,7 @@ fn declared(code: &str) -> Option<(&'static str, &str)> {
     }
 }
 
-/// The name that a text begins with, and what follows it.
+/// Splits a text after its leading name.
 fn split_name(text: &str) -> (&str, &str) {
     text.split_at(
         text.find(|c: char| !c.is_alphanumeric() && c != '_')
@@ -214,7 +214,7 @@ fn split_name(text: &str) -> (&str, &str) {
     )
 }
 
-/// Whether this can follow the name of a field or a variant.
+/// Returns `true` if the text can follow the name of a field or a variant.
 fn is_member(after: &str) -> bool {
     let after = after.trim_start();
     after.is_empty() || (after.starts_with([':', ',', '(', '{', '=']) && !after.starts_with("::"))

@@ -1,5 +1,5 @@
-//! A hundred thousand real entities: how fast they go in, what they take, how long everything about them takes. One
-//! process loads them and works on them, another one opens the same files, so that each has its own memory only.
+//! Loads a hundred thousand real entities and measures time, memory and files of all operations. One process loads and
+//! changes them, another one opens the same files, so that their memory is measured separately.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::report::{Report, rounded};
 const MOST: usize = 100_000;
 const BATCH: usize = 1000;
 
-/// What was found out, in the order of finding: a name that ends with its unit, and a number.
+/// The results in order: a name that ends with its unit, and a number.
 type Figures = Vec<(String, f64)>;
 
 /// Runs both processes, one after the other.
@@ -49,7 +49,7 @@ fn child(step: &str, dir: &Path) -> Result<Figures, Failed> {
     Ok(serde_json::from_slice(&out.stdout)?)
 }
 
-/// `entities-child STEP FOLDER`: answers with the figures.
+/// `entities-child STEP FOLDER`: prints the results.
 pub(crate) fn serve(args: &[String]) -> Result<(), Failed> {
     let [step, dir] = args else {
         return Err("`entities-child` wants a step and a folder".into());
@@ -133,7 +133,7 @@ fn reopen(dir: &Path) -> Result<Figures, Failed> {
     Ok(figures)
 }
 
-/// How long it takes by the clock, and how much CPU of the process, RocksDB's threads included.
+/// Measures wall clock and CPU time of the process, including RocksDB's threads.
 fn taking<T>(
     figures: &mut Figures,
     name: &str,
@@ -159,7 +159,7 @@ fn note(figures: &mut Figures, name: &str, figure: f64) {
     figures.push((name.to_owned(), rounded(figure, 1000.0)));
 }
 
-/// Memory of this process that is in RAM; 0 where the system does not say.
+/// Returns the resident memory of this process, or 0 where the system does not report it.
 fn rss() -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kib = status.lines().find_map(|line| {

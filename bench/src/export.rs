@@ -1,4 +1,4 @@
-//! Where spans and metrics end: exporters that count and drop, behind the SDK's own batch processor and reader.
+//! Exporters that count and drop spans and metrics, behind the SDK's batch processor and reader.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SpanData, SpanExporter};
 
-/// Spans that wait for the exporter: more than a batch of calls makes, so that none is dropped.
+/// The queue size. Larger than a batch of calls, so that no span is dropped.
 const QUEUE: usize = 65_536;
 
 /// Counts spans and drops them.
@@ -35,7 +35,7 @@ impl SpanExporter for Counted {
     }
 }
 
-/// The SDK's batch processor with a queue that holds a whole batch of calls.
+/// Returns the SDK's batch processor with a queue for a whole batch of calls.
 pub(crate) fn batched(exporter: impl SpanExporter + 'static) -> BatchSpanProcessor {
     let config = BatchConfigBuilder::default()
         .with_max_queue_size(QUEUE)
@@ -65,7 +65,7 @@ impl PushMetricExporter for DropMetrics {
     }
 }
 
-/// A meter provider that aggregates, and whose exporter drops.
+/// Returns a meter provider that aggregates, with an exporter that drops.
 pub(crate) fn meters() -> SdkMeterProvider {
     SdkMeterProvider::builder()
         .with_reader(PeriodicReader::builder(DropMetrics).build())

@@ -1,5 +1,5 @@
-//! `Database::insert` beside its parts. The bare side takes what the inserts wrote from RocksDB's log and writes it
-//! again: the same batches, the same bytes, and nothing else.
+//! `Database::insert` compared with its parts. The bare side reads the batches that the inserts wrote from RocksDB's log
+//! and writes the same bytes again.
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -21,7 +21,7 @@ const PIECE: usize = 100;
 /// Measures inserts one by one and by the hundred.
 pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
     report.progress("insert")?;
-    // A round takes a piece for single inserts and one for a batch; the first two rounds are not counted.
+    // Each round has a piece of single inserts and a piece of a batch. The first two rounds are not counted.
     let entities = declarations::read((plan.rounds * plan.restarts + 2) * PIECE * 2)?;
     let rounds = (entities.len() / PIECE / 2)
         .checked_sub(2)
@@ -59,14 +59,14 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
     )
 }
 
-/// Inserts new entities into a table, and knows what was written.
+/// Inserts new entities into a table and keeps the written batches.
 struct Inserts<'a> {
     db: &'a Database,
     pieces: RefCell<ChunksExact<'a, Value>>,
     writes: WriteOptions,
-    /// What the last piece of single inserts wrote.
+    /// The batches of the last piece of single inserts.
     single: RefCell<Vec<WriteBatch>>,
-    /// What the last batch wrote.
+    /// The last batch.
     whole: RefCell<Vec<WriteBatch>>,
 }
 
@@ -95,7 +95,7 @@ impl<'a> Inserts<'a> {
         })
     }
 
-    /// Inserts the next piece, and notes in `written` the writes that made.
+    /// Inserts the next piece, and stores its writes in `written`.
     fn noting(
         &self,
         written: &RefCell<Vec<WriteBatch>>,
@@ -123,7 +123,7 @@ impl<'a> Inserts<'a> {
         Ok(cost)
     }
 
-    /// Writes again what was noted.
+    /// Writes the stored batches again.
     fn again(&self, written: &RefCell<Vec<WriteBatch>>) -> Result<Cost, Failed> {
         let writes = written.take();
         let rocksdb = self.db.storage().rocksdb();

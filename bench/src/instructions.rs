@@ -1,5 +1,5 @@
-//! Instructions of one call on an empty body, counted by callgrind: unlike times, the same in every run.
-//! Only the thread that makes the calls is counted, and only while it makes them.
+//! Instructions of one call on an empty body, counted by callgrind. Unlike times, they are reproducible.
+//! Only the calling thread is counted, and only during the calls.
 
 use std::process::{Command, Stdio};
 
@@ -9,7 +9,7 @@ use crate::{Failed, Plan};
 
 const CALLS: u64 = 10_000;
 
-/// Counts for every setting; says so when valgrind is not installed.
+/// Counts all settings. Prints a message if valgrind is not installed.
 pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
     let has_valgrind = Command::new("valgrind")
         .arg("--version")
@@ -37,7 +37,7 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
     )
 }
 
-/// Instructions of the calls on the thread that makes them.
+/// Returns the instructions of the calls on the calling thread.
 fn count(setting: &str) -> Result<u64, Failed> {
     let profile =
         std::env::temp_dir().join(format!("percolate-bench-{}.callgrind", std::process::id()));

@@ -1,10 +1,10 @@
-//! What percolate costs beside the alternatives, measured in one run.
+//! The cost of percolate compared with the alternatives, measured in one run.
 //!
-//! Every setting runs in a process of its own, so that each installs what it needs globally, as programs do. The
-//! parent (`rounds.rs`) lets all of them run one after another, round by round, in an order shuffled for each round,
-//! and compares medians. What is installed is in `settings.rs`, one call written in each way in `calls.rs`, what is
-//! called in `bodies.rs`. The database beside what it stands on is in `storage.rs`, `insert.rs`, `search.rs`,
-//! `sql.rs` and `entities.rs`, on what `declarations.rs` reads. `docs/benchmarks.md` says how to read the result.
+//! Each setting runs in its own process, so that it can install its pipeline globally, as programs do. The parent
+//! (`rounds.rs`) runs them one after another, round by round, in an order that is shuffled for each round, and compares
+//! medians. `settings.rs` installs the settings, `calls.rs` has the call with each library, `bodies.rs` the measured
+//! bodies. `storage.rs`, `insert.rs`, `search.rs`, `sql.rs` and `entities.rs` compare the database with its parts, on the
+//! input from `declarations.rs`. `docs/benchmarks.md` explains the results.
 
 mod bodies;
 mod calls;
@@ -33,7 +33,7 @@ mod storage;
 use std::error::Error;
 use std::io::{self, Write as _};
 
-/// Everything here fails with a sentence for the person at the terminal.
+/// The error of this program: a message for the terminal.
 type Failed = Box<dyn Error + Send + Sync>;
 
 const HELP: &str = "\
@@ -79,7 +79,7 @@ const PARTS: [&str; 18] = [
     "cpu",
 ];
 
-/// What to measure, and how long.
+/// The parts to measure, and the number of rounds.
 #[derive(Debug)]
 struct Plan {
     parts: Vec<String>,
@@ -159,7 +159,7 @@ fn main() -> Result<(), Failed> {
     report.write()
 }
 
-/// The parts that are about the database.
+/// The parts that measure the database.
 #[cfg(feature = "store")]
 fn of_the_database(plan: &Plan, report: &mut report::Report) -> Result<(), Failed> {
     for workload in storage::WORKLOADS {

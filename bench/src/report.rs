@@ -1,4 +1,4 @@
-//! The result: tables for people, JSON for programs.
+//! The results, as tables and as JSON.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,15 +16,15 @@ use crate::rounds::median;
 pub(crate) struct Row {
     /// Nanoseconds of one call, by the wall clock.
     median_ns: f64,
-    /// The ratio of the medians, this setting to the bare calls made in turn with it.
+    /// The ratio of the medians of instrumented and bare calls.
     ratio: f64,
-    /// The smallest ratio within one round.
+    /// The smallest ratio of a round.
     ratio_min: f64,
-    /// The largest ratio within one round.
+    /// The largest ratio of a round.
     ratio_max: f64,
     /// Nanoseconds of one call, by the CPU clock of the calling thread.
     cpu_median_ns: f64,
-    /// The ratio of those.
+    /// The ratio of the CPU times.
     cpu_ratio: f64,
 }
 
@@ -45,12 +45,12 @@ impl Row {
     }
 }
 
-/// To one place of `parts`.
+/// Rounds to one part in `parts`.
 pub(crate) fn rounded(value: f64, parts: f64) -> f64 {
     (value * parts).round() / parts
 }
 
-/// Everything one run found out.
+/// The results of a run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     machine: Machine,
@@ -101,7 +101,7 @@ impl Report {
         }
     }
 
-    /// Says on the error stream what is being done.
+    /// Prints the current step to standard error.
     #[expect(clippy::unused_self, reason = "all output goes through the report")]
     pub(crate) fn progress(&self, what: &str) -> Result<(), Failed> {
         Ok(writeln!(io::stderr(), "measuring {what}")?)

@@ -1,4 +1,4 @@
-//! Interleaved rounds over the processes of all settings, and what they come to.
+//! Interleaved rounds over the processes of all settings, and their medians.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -54,7 +54,7 @@ impl Drop for Process {
     }
 }
 
-/// The value in the middle.
+/// Returns the median.
 pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -120,7 +120,7 @@ pub(crate) fn measure(plan: &Plan, workload: Workload, report: &mut Report) -> R
     Ok(())
 }
 
-/// A small generator of orders.
+/// A small random number generator for the order of rounds.
 struct Order(u64);
 
 impl Order {

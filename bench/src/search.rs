@@ -1,5 +1,5 @@
-//! `Database::search` beside `usearch` alone, on the same vectors: those that the offline provider makes of real
-//! texts. A question is every other word of one of the texts.
+//! `Database::search` compared with `usearch` alone, on the same vectors, which the offline provider computes from real
+//! texts. A query is every other word of one of the texts.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -18,7 +18,7 @@ use crate::side_by_side::{self, Contestant};
 use crate::{Failed, Plan};
 
 const SIZES: [usize; 2] = [10_000, 100_000];
-/// Questions of a piece.
+/// Queries per piece.
 const PIECE: usize = 50;
 const K: usize = 10;
 
@@ -60,7 +60,7 @@ fn among(
         .zip(entities)
         .map(|(id, entity)| (id, embeddings.vector(text(entity))))
         .collect();
-    // In the order of the store: where neighbours lie in memory is part of what a search costs.
+    // In the order of the store, because the memory layout affects the cost of a search.
     vectors.sort_by_key(|(id, _)| *id);
     let building = Instant::now();
     let alone = graph(&vectors)?;
@@ -146,7 +146,7 @@ fn among(
     )
 }
 
-/// As percolate's own index makes it.
+/// Creates the index with the options of percolate's own index.
 fn graph(vectors: &[(Uuid, Vec<f32>)]) -> Result<Index, Failed> {
     let graph = Index::new(&IndexOptions {
         dimensions: vectors.first().map_or(0, |(_, vector)| vector.len()),
@@ -168,7 +168,7 @@ fn text(entity: &Value) -> &str {
     entity["text"].as_str().unwrap_or_default()
 }
 
-/// Every other word of a text, as somebody would ask for it.
+/// Returns every other word of a text.
 fn question(entity: &Value) -> String {
     text(entity)
         .split_whitespace()

@@ -1,4 +1,4 @@
-//! The settings that are compared: what each installs in its process, and which way of writing a call it measures.
+//! The compared settings: what each installs in its process, and which variant of the call it measures.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -21,34 +21,34 @@ use crate::Failed;
 use crate::calls::Way;
 use crate::export::{Counted, batched, meters};
 
-/// How long a flush may take.
+/// The timeout of a flush.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// One line of the result.
+/// A row of the results.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setting {
     pub(crate) name: &'static str,
     pub(crate) way: Way,
     install: fn() -> Result<Installed, Failed>,
-    /// What surrounds a batch of calls.
+    /// The parent of the calls.
     pub(crate) around: Around,
-    /// The share of calls that leave a span.
+    /// The share of sampled calls.
     pub(crate) spans: Spans,
 }
 
-/// What calls are made inside of.
+/// The parent of the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Around {
-    /// Nothing: every call starts a trace.
+    /// No parent: every call starts a trace.
     Nothing,
     /// A remote parent with these flags, for the whole batch.
     Parent(TraceFlags),
-    /// A root span of fastrace, anew for every hundred calls.
+    /// A root span of fastrace, for every hundred calls.
     #[cfg(feature = "fastrace")]
     FastraceRoot,
 }
 
-/// How many spans a batch of calls leaves.
+/// The number of spans of a batch of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spans {
     None,
@@ -56,10 +56,10 @@ pub(crate) enum Spans {
     All,
 }
 
-/// Waits until every span made so far was exported.
+/// Waits until all spans are exported.
 pub(crate) type Flush = Box<dyn Fn() -> Result<(), Failed> + Send + Sync>;
 
-/// What a setting installed.
+/// An installed setting.
 pub(crate) struct Installed {
     pub(crate) spans: Counted,
     flush: Flush,
@@ -73,7 +73,7 @@ impl Installed {
         }
     }
 
-    /// Waits until every span made so far was exported.
+    /// Waits until all spans are exported.
     pub(crate) fn flush(&self) -> Result<(), Failed> {
         (self.flush)()
     }
@@ -212,7 +212,7 @@ impl Setting {
 }
 
 impl Around {
-    /// Runs `calls` for 0 to `count`, in the pieces this wants.
+    /// Runs `calls` for 0 to `count`, in pieces.
     pub(crate) fn run(self, count: usize, calls: &mut dyn FnMut(Range<usize>)) {
         match self {
             Self::Nothing => calls(0..count),
@@ -240,7 +240,7 @@ impl Around {
     }
 }
 
-// ---- what is installed ----
+// ---- installation ----
 
 #[expect(clippy::unnecessary_wraps, reason = "one of several ways to install")]
 fn nothing() -> Result<Installed, Failed> {
@@ -267,7 +267,7 @@ fn percolate_sampling(sampler: Sampler) -> Result<Installed, Failed> {
     Ok(Installed { spans, flush })
 }
 
-/// The duration is the only histogram.
+/// Records only the histogram of durations.
 fn percolate_without_rows() -> Result<Installed, Failed> {
     let spans = Counted::default();
     let config = RuntimeConfig {
@@ -278,7 +278,7 @@ fn percolate_without_rows() -> Result<Installed, Failed> {
     Ok(Installed { spans, flush })
 }
 
-/// Installs percolate's runtime with exact metrics; gives its flush.
+/// Installs percolate's runtime with exact metrics and returns its flush.
 pub(crate) fn percolate_to(
     config: RuntimeConfig,
     processor: Arc<dyn SpanProcessor>,
@@ -346,7 +346,7 @@ fn tracing_otel_lean() -> Result<Installed, Failed> {
     ))
 }
 
-/// Installs tracing-opentelemetry; with or without the attributes it adds by itself.
+/// Installs tracing-opentelemetry; with or without the attributes that it adds.
 pub(crate) fn tracing_otel_to(
     sampler: SdkSampler,
     processor: impl SpanProcessor + 'static,
@@ -389,7 +389,7 @@ fn sdk_1pct() -> Result<Installed, Failed> {
     ))
 }
 
-/// Makes the tracer and the histogram that calls of the SDK by hand use.
+/// Creates the tracer and the histogram for calls of the SDK by hand.
 pub(crate) fn sdk_to(
     sampler: SdkSampler,
     processor: impl SpanProcessor + 'static,
@@ -404,7 +404,7 @@ pub(crate) fn sdk_to(
         .with_boundaries(percolate_core::otel::STORAGE_BOUNDS.to_vec())
         .build();
     _ = HISTOGRAM.set(histogram);
-    // Its reader lives as long as the process.
+    // Keeps its reader until the process ends.
     std::mem::forget(meters);
     provider
 }
@@ -433,7 +433,7 @@ mod of_fastrace {
 
     impl Reporter for Dropping {
         fn report(&mut self, spans: Vec<SpanRecord>) {
-            // The roots around the calls are not what is counted.
+            // The roots around the calls are not counted.
             self.0
                 .add(spans.iter().filter(|span| span.name == "get").count());
         }

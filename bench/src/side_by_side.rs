@@ -1,18 +1,18 @@
-//! Ways of doing one thing, measured in turn in this process, with nothing installed: a piece of each, round by round.
-//! The first one is what the others are compared with.
+//! Compares variants of an operation in this process, with nothing installed: one piece of each per round. The first
+//! variant is the baseline.
 
 use crate::Failed;
 use crate::child::{Cost, Pair};
 use crate::report::{Report, Row};
 
-/// One way of doing it.
+/// A variant.
 pub(crate) struct Contestant<'a> {
     name: String,
     piece: Box<dyn FnMut() -> Result<Cost, Failed> + 'a>,
 }
 
 impl<'a> Contestant<'a> {
-    /// `piece` does it some times and gives what one time costs.
+    /// `piece` runs the variant several times and returns the cost of one run.
     pub(crate) fn new(
         name: impl Into<String>,
         piece: impl FnMut() -> Result<Cost, Failed> + 'a,

@@ -1,4 +1,4 @@
-//! One question, asked in each way there is: by the index, through SQL with and without it, and by reading everything.
+//! One query in four variants: by the index, in SQL with and without the index, and by reading everything.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -13,9 +13,9 @@ use crate::side_by_side::{self, Contestant};
 use crate::{Failed, Plan};
 
 const ENTITIES: usize = 20_000;
-/// Questions of a piece, where an index answers and where everything is read.
+/// Queries per piece, with the index and with a full scan.
 const PIECES: (usize, usize) = (20, 2);
-/// How many rows the answer has, as near as a package comes to it.
+/// The approximate number of rows of the result.
 const ROWS: usize = 100;
 
 /// Measures the declarations of one package among all.
@@ -59,7 +59,7 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
     let contestants = vec![
         Contestant::new("sql_find", || each(PIECES.0, &find)),
         Contestant::new("sql_by_index", || each(PIECES.0, &|| select("package"))),
-        // The same condition, in a form that no index knows.
+        // The same condition in a form that cannot use the index.
         Contestant::new("sql_by_scan", || {
             each(PIECES.1, &|| select("package || ''"))
         }),
@@ -69,7 +69,7 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
     side_by_side::measure(&title, plan.rounds * plan.restarts, contestants, report)
 }
 
-/// The package that has nearest to [`ROWS`] entities, and how many.
+/// Returns the package with about [`ROWS`] entities, and their number.
 fn package(entities: &[Value]) -> Result<(&str, usize), Failed> {
     let mut packages = BTreeMap::new();
     for entity in entities {

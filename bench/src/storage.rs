@@ -1,6 +1,6 @@
-//! `Storage` beside the `rocksdb` crate: the same database, opened once, the same column family, and the same read and
-//! write options. Both sides give values of their own and keep their options; the bare side keeps the column family's
-//! handle too, which `Storage` finds by name.
+//! `Storage` compared with the `rocksdb` crate: the same open database, column family, and read and write options. Both
+//! sides return owned values and keep their options. The bare side also keeps the handle of the column family, which
+//! `Storage` looks up by name.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::child::{COLLECTION, Function, answer};
 use crate::declarations;
 use crate::settings::Setting;
 
-/// What the names of these workloads begin with.
+/// The prefix of these workloads' names.
 pub(crate) const PREFIX: &str = "storage_";
 
 /// Calls of `Storage`.
@@ -94,13 +94,13 @@ impl Store {
         })
     }
 
-    /// A prime step: neighbours in time are not neighbours in a block.
+    /// With a prime step, consecutive reads hit different blocks.
     fn entity(&self, turn: usize) -> (&str, &str) {
         let (key, value) = &self.entities[turn.wrapping_mul(7919) % self.entities.len()];
         (key, value)
     }
 
-    /// A key with at least a hundred others from it on.
+    /// A key with at least a hundred keys after it.
     fn scanned_from(&self, turn: usize) -> &str {
         &self.entities[turn.wrapping_mul(7919) % (self.entities.len() - ROWS)].0
     }
