@@ -91,7 +91,7 @@ fn quickstart_shows_a_trace_a_table_and_what_the_conventions_say() {
     let (before, after) = printed
         .split_once("by hand")
         .expect("a part about a span made by hand");
-    assert_shows(before, &["checked: nothing to mend"]);
+    assert_shows(before, &["checked: no problems found"]);
     assert_shows(
         after,
         &[
@@ -111,7 +111,7 @@ fn quickstart_reads_this_machines_own_registry() {
         &[
             "more × insert packages",
             "index.key.rebuild all",
-            "checked: nothing to mend",
+            "checked: no problems found",
         ],
     );
 }
@@ -130,7 +130,7 @@ fn quickstart_exports_the_same_run_to_a_collector() {
     assert_shows(
         &printed,
         &[
-            "checked: nothing to mend",
+            "checked: no problems found",
             &format!("The same is at {endpoint} now"),
         ],
     );
@@ -165,7 +165,7 @@ fn quickstart_outlives_a_collector_that_is_not_there() {
     assert_shows(
         &printed,
         &[
-            "checked: nothing to mend",
+            "checked: no problems found",
             "The collector did not get everything",
         ],
     );

@@ -783,7 +783,7 @@ fn sections() -> String {
             let finding = report.of(shown.rule)[0];
             let _ = writeln!(out, "### {}\n\n{}\n", shown.rule.id(), shown.why);
             let _ = writeln!(out, "```rust\n{}```\n", source(shown.names[0]));
-            let _ = writeln!(out, "> {}  \n> → {}\n", finding.what, finding.mend);
+            let _ = writeln!(out, "> {}  \n> → {}\n", finding.message, finding.help);
             let _ = writeln!(out, "```rust\n{}```\n", source(shown.names[1]));
         }
     }

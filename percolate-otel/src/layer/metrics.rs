@@ -233,7 +233,7 @@ fn finding((of, case, subject): &Key, slot: &Slot, registry: &Registry) -> Findi
         expected,
         found: slot.found.clone(),
     };
-    let (what, mend) = words(*case, &facts);
+    let (message, help) = words(*case, &facts);
     Finding {
         rule: case.rule(),
         level: case.level(),
@@ -242,8 +242,8 @@ fn finding((of, case, subject): &Key, slot: &Slot, registry: &Registry) -> Findi
             scope: of.1.clone(),
         },
         subject: subject.clone(),
-        what,
-        mend,
+        message,
+        help,
         count: slot.count,
         first: slot.first.clone(),
         last: slot.last.clone(),

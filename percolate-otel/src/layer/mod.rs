@@ -223,7 +223,7 @@ impl ConventionLayer {
 
     fn finding(&self, site: &CallSite, slot: &Slot) -> Finding {
         let facts = self.facts(site, slot);
-        let (what, mend) = words(slot.case, &facts);
+        let (message, help) = words(slot.case, &facts);
         let metadata = site.metadata;
         Finding {
             rule: slot.case.rule(),
@@ -235,8 +235,8 @@ impl ConventionLayer {
                 line: metadata.line(),
             },
             subject: facts.subject,
-            what,
-            mend,
+            message,
+            help,
             count: slot.count,
             first: example(site, &slot.first),
             last: example(site, &slot.last),
@@ -367,8 +367,8 @@ fn log(finding: &Finding) {
         level = finding.level.as_str(),
         place = %finding.place,
         "{}; {}",
-        finding.what,
-        finding.mend
+        finding.message,
+        finding.help
     );
 }
 

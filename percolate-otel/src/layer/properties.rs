@@ -276,7 +276,7 @@ proptest! {
         prop_assert!(report.spans <= opened);
         for finding in report.findings() {
             prop_assert!(finding.count >= 1 && finding.count <= report.spans, "{finding:?}");
-            prop_assert!(!finding.what.is_empty() && !finding.mend.is_empty(), "{finding:?}");
+            prop_assert!(!finding.message.is_empty() && !finding.help.is_empty(), "{finding:?}");
         }
         let (text, json, github) = (report.to_string(), report.to_json(), report.to_github(""));
         let is_whole = !text.is_empty() && json.ends_with("]}");

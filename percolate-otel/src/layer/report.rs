@@ -80,9 +80,9 @@ pub struct Finding {
     /// The attribute or other name it is about; empty for the span or metric as a whole.
     pub subject: String,
     /// What is wrong.
-    pub what: String,
+    pub message: String,
     /// What to write instead.
-    pub mend: String,
+    pub help: String,
     /// How often.
     pub count: u64,
     /// What the first span (or point) that broke it carried.
@@ -184,7 +184,7 @@ impl Report {
             }
             let text = format!(
                 "{} (×{}). {}. {}",
-                finding.place, finding.count, finding.what, finding.mend
+                finding.place, finding.count, finding.message, finding.help
             );
             let _ = writeln!(out, "::{}", message(&text));
         }
@@ -212,7 +212,7 @@ impl fmt::Display for Report {
             write!(f, ", {}", numbered(self.metrics as u64, "metric"))?;
         }
         if violations + improvements == 0 {
-            f.write_str(": nothing to mend")?;
+            f.write_str(": no problems found")?;
         } else {
             write!(
                 f,
@@ -242,8 +242,8 @@ impl fmt::Display for Report {
                 finding.rule.id(),
                 finding.count
             )?;
-            writeln!(f, "    {}", finding.what)?;
-            writeln!(f, "    → {}", finding.mend)?;
+            writeln!(f, "    {}", finding.message)?;
+            writeln!(f, "    → {}", finding.help)?;
         }
         Ok(())
     }
@@ -256,12 +256,12 @@ fn numbered(number: u64, noun: &str) -> String {
 fn json_finding(out: &mut String, finding: &Finding) {
     let _ = write!(
         out,
-        "{{\"rule\":{},\"level\":{},\"subject\":{},\"what\":{},\"mend\":{},\"count\":{}",
+        "{{\"rule\":{},\"level\":{},\"subject\":{},\"message\":{},\"help\":{},\"count\":{}",
         json(finding.rule.id()),
         json(finding.level.as_str()),
         json(&finding.subject),
-        json(&finding.what),
-        json(&finding.mend),
+        json(&finding.message),
+        json(&finding.help),
         finding.count
     );
     match &finding.place {

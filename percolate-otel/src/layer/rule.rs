@@ -247,7 +247,7 @@ pub(crate) fn words(case: Case, facts: &Facts) -> (String, String) {
         expected,
         found,
     } = facts;
-    let (what, mend): (String, String) = match case {
+    let (message, help): (String, String) = match case {
         Case::RequiredMissing => (
             format!("a {span} without `{subject}`"),
             match subject.as_str() {
@@ -473,5 +473,5 @@ pub(crate) fn words(case: Case, facts: &Facts) -> (String, String) {
             "record the metric and the span from the same outcome".to_owned(),
         ),
     };
-    (what, mend)
+    (message, help)
 }

@@ -298,15 +298,15 @@ fn an_unsigned_integer_is_a_string_when_it_is_exported() {
     );
     let finding = report.of(Rule::TypeMismatch)[0];
     assert_eq!(
-        finding.what,
+        finding.message,
         "`db.response.returned_rows` is recorded as u64, the conventions want int"
     );
     assert!(
         finding
-            .mend
+            .help
             .contains("`db.response.returned_rows = n as i64`"),
         "{}",
-        finding.mend
+        finding.help
     );
     // As text it is what an attribute of type string wants.
     assert_eq!(findings(|| close(get!(db.namespace = 7_u64))), [""; 0]);
@@ -346,9 +346,9 @@ fn deprecated_names_lead_to_those_of_today() {
         findings_of(&report),
         ["deprecated db.statement", "deprecated db.user"]
     );
-    assert_eq!(report.findings()[0].mend, "write `db.query.text` instead");
+    assert_eq!(report.findings()[0].help, "write `db.query.text` instead");
     assert_eq!(
-        report.findings()[1].mend,
+        report.findings()[1].help,
         "leave it out; nothing replaces it"
     );
 }
@@ -366,7 +366,7 @@ fn misspelt_names_lead_to_what_was_meant() {
             "misspelt_attribute job_type"
         ]
     );
-    assert_eq!(report.findings()[0].mend, "did you mean `db.namespace`?");
+    assert_eq!(report.findings()[0].help, "did you mean `db.namespace`?");
 }
 
 #[test]
@@ -893,7 +893,7 @@ fn a_report_reads_as_text_json_and_annotations() {
     conventions.clear();
     assert_eq!(
         conventions.report().to_string(),
-        "conventions: 0 spans from 0 call sites checked: nothing to mend\n"
+        "conventions: 0 spans from 0 call sites checked: no problems found\n"
     );
 }
 
