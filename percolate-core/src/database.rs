@@ -169,7 +169,7 @@ impl Database {
         let reindex = old
             .as_ref()
             .is_some_and(|old| old.indexed_fields() != schema.indexed_fields());
-        let embed_anew = old
+        let reembed = old
             .as_ref()
             .is_some_and(|old| old.embedding_fields() != schema.embedding_fields());
         let mut batch = self.storage().batch();
@@ -178,11 +178,11 @@ impl Database {
             keys::schema_key(&self.tenant, table),
             schema.source().to_string(),
         )?;
-        if reindex || embed_anew {
+        if reindex || reembed {
             batch.put(
                 META,
                 keys::unfinished_key(&self.tenant, table),
-                [u8::from(embed_anew)],
+                [u8::from(reembed)],
             )?;
         }
         if old.is_some_and(|old| !schema.has_rules_of(&old)) {
@@ -200,8 +200,8 @@ impl Database {
             .insert(table.to_owned(), schema);
         drop(schemas);
         drop(changing);
-        if reindex || embed_anew {
-            self.finish_schema_change(table, embed_anew)?;
+        if reindex || reembed {
+            self.finish_schema_change(table, reembed)?;
         }
         Ok(())
     }
@@ -594,11 +594,11 @@ impl Database {
 
     /// Brings a table's entities in line with a changed schema. Opening the database does so too, for changes that a
     /// crash cut short.
-    fn finish_schema_change(&self, table: &str, embed_anew: bool) -> Result<(), Error> {
+    fn finish_schema_change(&self, table: &str, reembed: bool) -> Result<(), Error> {
         self.indexes().rebuild_field_indexes(table)?;
-        if embed_anew {
+        if reembed {
             self.forget_unembedded(table)?;
-            self.embed_anew(table)?;
+            self.mark_for_embedding(table)?;
         }
         Ok(self
             .storage()
@@ -611,10 +611,10 @@ impl Database {
             .storage()
             .scan(META, range)?
             .collect::<Result<Vec<_>, _>>()?;
-        for (key, embed_anew) in unfinished {
+        for (key, reembed) in unfinished {
             let (tenant, table) = keys::parse_unfinished_key(&key)?;
             self.for_tenant(&tenant)
-                .finish_schema_change(&table, *embed_anew != [0])?;
+                .finish_schema_change(&table, *reembed != [0])?;
         }
         Ok(())
     }

@@ -660,15 +660,18 @@ impl PyDatabase {
         Ok(dict)
     }
 
-    /// Marks every entity of a table as waiting for its vectors, as after a change of the embedder. Gives their number.
+    /// Marks every entity of a table for re-embedding, for example after a change of the embedder.
+    /// Returns the number of entities.
     #[pyo3(signature = (table, *, trace_context = None))]
-    fn embed_anew(
+    fn mark_for_embedding(
         &self,
         py: Python<'_>,
         table: &str,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<usize> {
-        self.work(py, trace_context, |database| database.embed_anew(table))
+        self.work(py, trace_context, |database| {
+            database.mark_for_embedding(table)
+        })
     }
 
     /// The entities whose embedded fields are nearest in meaning to `text`, nearest first.

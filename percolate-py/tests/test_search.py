@@ -51,7 +51,7 @@ def test_what_is_near_in_meaning_is_found_offline(tmp_path: Path) -> None:
         assert 0 <= distance < 2
         found = db.search("articles", "key value store", where=lambda entity: entity["slug"] == "client")
         assert [entity["slug"] for entity, _ in found] == ["client"]
-        assert db.embed_anew("articles") == 2
+        assert db.mark_for_embedding("articles") == 2
 
 
 def test_an_exception_in_where_is_raised(tmp_path: Path) -> None:

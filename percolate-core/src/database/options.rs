@@ -15,7 +15,7 @@ pub struct DatabaseOptions {
     /// How the store is opened.
     pub storage: StorageOptions,
     /// Who turns text into vectors. Default: [`OfflineEmbeddings`], which needs nobody else. After a change call
-    /// [`Database::embed_anew`](crate::Database::embed_anew): vectors of different providers cannot be compared.
+    /// [`Database::mark_for_embedding`](crate::Database::mark_for_embedding): vectors of different providers cannot be compared.
     pub provider: Arc<dyn EmbeddingProvider>,
     /// Bytes that all queries together may hold at a time: what they sort, group and join, and their results until
     /// they are returned. A query that needs more fails. Default: 256 MiB.

@@ -213,8 +213,10 @@ impl Database {
 }
 
 impl Database {
-    /// Marks every entity of a table as waiting for its vectors, as after a change of the provider. Gives their number.
-    pub fn embed_anew(&self, table: &str) -> Result<usize, Error> {
+    /// Marks every entity of a table for re-embedding, for example after a change of the provider.
+    /// Returns the number of entities. The next [`generate_embeddings`](Self::generate_embeddings)
+    /// creates the vectors.
+    pub fn mark_for_embedding(&self, table: &str) -> Result<usize, Error> {
         self.schema(table)?;
         let range = ScanRange::prefix(keys::table_prefix(&self.tenant, table));
         let mut marked = 0;

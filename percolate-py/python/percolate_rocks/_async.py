@@ -222,9 +222,9 @@ class AsyncDatabase:
         """As `Database.generate_embeddings`. The embedder is called on another thread."""
         return await self._run(self._database.generate_embeddings, table, trace_context=trace_context)
 
-    async def embed_anew(self, table: str, *, trace_context: Trace = None) -> int:
-        """As `Database.embed_anew`."""
-        return await self._run(self._database.embed_anew, table, trace_context=trace_context)
+    async def mark_for_embedding(self, table: str, *, trace_context: Trace = None) -> int:
+        """As `Database.mark_for_embedding`."""
+        return await self._run(self._database.mark_for_embedding, table, trace_context=trace_context)
 
     async def search(
         self,

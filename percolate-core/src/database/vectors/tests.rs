@@ -272,7 +272,7 @@ fn after_a_change_of_the_provider_everything_is_embedded_anew() {
         ),
         "{error:?}"
     );
-    assert_eq!(db.embed_anew("crates").unwrap(), 4);
+    assert_eq!(db.mark_for_embedding("crates").unwrap(), 4);
     embed(&db);
     assert_eq!(found(&db, "anything", 9).len(), 4);
 }
