@@ -29,6 +29,8 @@ mod db;
 pub mod layer;
 pub(crate) mod metrics;
 mod named_sites;
+#[cfg(feature = "layer")]
+mod nearest;
 pub(crate) mod operation;
 pub(crate) mod outcome;
 #[cfg(feature = "pipeline")]

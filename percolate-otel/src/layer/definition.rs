@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use super::super::conventions::{Stability, ValueType};
 use super::ConventionLayerBuilder;
 use super::registry::{
-    Attribute, Class, Metric, Registry, SpanType, Use, Want, is_well_formed, listed, nearest,
+    Attribute, Class, Metric, Registry, SpanType, Use, Want, is_well_formed, listed,
 };
 use super::yaml::{self, Node, Value};
+use crate::nearest::nearest;
 
 /// Why a registry could not be read.
 #[derive(Debug, thiserror::Error)]

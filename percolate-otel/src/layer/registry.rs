@@ -3,11 +3,13 @@
 //! Read once when a Layer is built and never changed afterwards, so that call sites can be judged without a lock.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::super::conventions::{
     self, AttributeUse, RequirementLevel, Stability, ValueType, attribute, target,
 };
+
+use crate::nearest::nearest_name;
 
 type Name = Cow<'static, str>;
 
@@ -109,7 +111,7 @@ pub(crate) struct Metric {
 /// All names.
 #[derive(Debug, Clone)]
 pub(crate) struct Registry {
-    pub(crate) attributes: HashMap<Name, Attribute>,
+    pub(crate) attributes: BTreeMap<Name, Attribute>,
     pub(crate) templates: Vec<(Name, Attribute)>,
     /// Old names, and what to write instead (empty for nothing).
     pub(crate) deprecated: HashMap<Name, Name>,
@@ -119,7 +121,7 @@ pub(crate) struct Registry {
     /// Those of them that registries of the user brought along.
     pub(crate) own_namespaces: Vec<Name>,
     pub(crate) spans: Vec<SpanType>,
-    pub(crate) metrics: HashMap<Name, Metric>,
+    pub(crate) metrics: BTreeMap<Name, Metric>,
 }
 
 impl Registry {
@@ -210,12 +212,12 @@ impl Registry {
 
     /// The known name that this one is a slip of the pen away from.
     pub(crate) fn nearest_attribute(&self, key: &str) -> Option<&str> {
-        nearest(key, self.attributes.keys().map(AsRef::as_ref))
+        nearest_name(key, self.attributes.keys().map(AsRef::as_ref))
     }
 
     /// The known metric that this one is a slip of the pen away from.
     pub(crate) fn nearest_metric(&self, key: &str) -> Option<&str> {
-        nearest(key, self.metrics.keys().map(AsRef::as_ref))
+        nearest_name(key, self.metrics.keys().map(AsRef::as_ref))
     }
 
     /// The type of span a call site with these fields makes; `None` when it is nobody's business.
@@ -287,49 +289,6 @@ pub(crate) fn listed(values: &[String]) -> String {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => quoted.concat(),
     }
-}
-
-/// Names are the same apart from separators and case, or at most two edits apart.
-pub(crate) fn nearest<'a>(key: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let plain = |text: &str| -> String {
-        text.chars()
-            .filter(char::is_ascii_alphanumeric)
-            .map(|letter| letter.to_ascii_lowercase())
-            .collect()
-    };
-    let bare = plain(key);
-    // Short names are within two edits of each other by chance.
-    let reach = if key.len() < 8 { 1 } else { 2 };
-    known
-        .filter_map(|name| {
-            let distance = if plain(name) == bare {
-                0
-            } else {
-                distance(key, name, reach)?
-            };
-            Some((distance, name))
-        })
-        .min()
-        .map(|(_, name)| name)
-}
-
-/// The number of edits between two texts, if it is at most `reach`.
-fn distance(a: &str, b: &str, reach: usize) -> Option<usize> {
-    if a.len().abs_diff(b.len()) > reach {
-        return None;
-    }
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, letter) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, other) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != other);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    (row[b.len()] <= reach).then_some(row[b.len()])
 }
 
 /// Lower-case words joined by `_` and `.`, each beginning with a letter or digit, the first with a letter.

@@ -280,6 +280,8 @@ fn percent_decoded(text: &str) -> Option<String> {
 
 /// Which variables exist, so that a misspelt one does not pass in silence.
 mod known {
+    use crate::nearest::nearest_name;
+
     /// Read here or by the SDK below.
     const READ: &[&str] = &[
         "OTEL_SDK_DISABLED",
@@ -366,7 +368,10 @@ mod known {
         if NOT_SUPPORTED.contains(&name) {
             return Some("not supported; ignored".to_owned());
         }
-        nearest(name).map(|known| format!("unknown variable; ignored (did you mean `{known}`?)"))
+        let known = READ.iter().map(|known| (*known).to_owned());
+        // A name that resembles none of these may belong to another program.
+        nearest_name(name, known.chain(otlp_names()))
+            .map(|known| format!("unknown variable; ignored (did you mean `{known}`?)"))
     }
 
     fn is_otlp(name: &str) -> bool {
@@ -381,33 +386,6 @@ mod known {
                     .iter()
                     .map(move |suffix| format!("OTEL_EXPORTER_OTLP_{signal}{suffix}"))
             })
-    }
-
-    /// The known name at most two edits away. A name that resembles none may well be someone else's.
-    fn nearest(name: &str) -> Option<String> {
-        let known = READ
-            .iter()
-            .map(|known| (*known).to_owned())
-            .chain(otlp_names());
-        known
-            .map(|known| (distance(name, &known), known))
-            .min()
-            .filter(|(d, _)| *d <= 2)
-            .map(|(_, known)| known)
-    }
-
-    fn distance(a: &str, b: &str) -> usize {
-        let mut row: Vec<usize> = (0..=b.len()).collect();
-        for (i, left) in a.bytes().enumerate() {
-            let mut diagonal = row[0];
-            row[0] = i + 1;
-            for (j, right) in b.bytes().enumerate() {
-                let substituted = diagonal + usize::from(left != right);
-                diagonal = row[j + 1];
-                row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-            }
-        }
-        row[b.len()]
     }
 }
 
