@@ -2,10 +2,10 @@
 //! the same and more: it measures, and reads the outcome from the returned value.
 
 use super::conventions::{attribute, value};
-use super::metrics::Names;
+use super::details::Names;
 use super::named_sites::named_sites;
-use super::operation::span_by_hand;
 use super::site::attr;
+use super::tracing_span::span_by_hand;
 
 named_sites! {
     /// Job types known by name, and any other.

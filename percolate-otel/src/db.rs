@@ -3,12 +3,12 @@
 //! error handling and its outcome: `#[db_op]` is the better choice wherever it fits.
 
 use super::conventions::attribute;
-use super::metrics::Names;
+use super::details::Names;
 use super::named_sites::named_sites;
-use super::operation::span_by_hand;
 #[cfg(feature = "query-text")]
 use super::query_text;
 use super::site::attr;
+use super::tracing_span::span_by_hand;
 
 named_sites! {
     /// Operations known by name, and any other.

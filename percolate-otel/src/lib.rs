@@ -20,14 +20,18 @@
 )]
 extern crate self as percolate_otel;
 
+mod active;
 mod background;
 mod clock;
 mod context;
 pub mod conventions;
 mod db;
+mod details;
+mod identity;
+mod in_call;
 #[cfg(feature = "layer")]
 pub mod layer;
-pub(crate) mod metrics;
+mod metrics;
 mod named_sites;
 #[cfg(feature = "layer")]
 mod nearest;
@@ -43,16 +47,20 @@ pub mod query_text;
 mod queue;
 mod quiet;
 mod record;
+mod recorder;
 #[doc(hidden)]
 pub mod runtime;
 mod sampler;
 #[cfg(feature = "pipeline")]
 mod sdk;
+mod series;
 pub(crate) mod site;
 pub(crate) mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tracing_span;
 mod unsampled;
+mod unsampled_root;
 
 pub use opentelemetry;
 #[cfg(feature = "pipeline")]

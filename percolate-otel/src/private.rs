@@ -10,10 +10,11 @@ pub use core::option::Option::{self, None, Some};
 pub use core::primitive::{i64, str};
 pub use core::result::Result::{Err, Ok};
 
-pub use crate::metrics::{Names, scope};
-pub use crate::operation::{
-    Call, CallScope, Details, FieldValue, InCall, SyncCall, enter, record, run, start,
-};
+pub use crate::active::record;
+pub use crate::details::{Details, FieldValue, Names};
+pub use crate::in_call::{InCall, run};
+pub use crate::metrics::scope;
+pub use crate::operation::{Call, CallScope, SyncCall, enter, start};
 pub use crate::outcome::{ErrorInfo, Outcome, probe};
 pub use crate::site::{Kind, Parent, Site, SiteDef, attr, metadata};
 pub use crate::stream::Counted;

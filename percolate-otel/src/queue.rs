@@ -44,7 +44,7 @@ impl QueueWait {
             runtime::current().filter(|_| !Context::map_current(Context::is_telemetry_suppressed));
         let queue = queue.into();
         if let Some(runtime) = runtime {
-            runtime.registry.queue_length(&queue, 1);
+            runtime.series.queue_length(&queue, 1);
         }
         Self {
             runtime,
@@ -56,9 +56,7 @@ impl QueueWait {
     /// The job is taken, and will run now.
     pub fn end(self) {
         if let Some(runtime) = self.runtime {
-            runtime
-                .registry
-                .queue_wait(&self.queue, self.since.elapsed());
+            runtime.series.queue_wait(&self.queue, self.since.elapsed());
         }
     }
 }
@@ -66,7 +64,7 @@ impl QueueWait {
 impl Drop for QueueWait {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime {
-            runtime.registry.queue_length(&self.queue, -1);
+            runtime.series.queue_length(&self.queue, -1);
         }
     }
 }

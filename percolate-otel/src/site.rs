@@ -4,6 +4,8 @@
 //! order ([`attr`]), so that its `tracing` fields are exactly those attributes and the place of each is counted, not
 //! searched.
 
+use std::borrow::Cow;
+
 use tracing_core::callsite::{DefaultCallsite, Identifier};
 use tracing_core::field::FieldSet;
 use tracing_core::metadata::Kind as MetadataKind;
@@ -16,7 +18,7 @@ pub mod attr {
     use super::attribute;
 
     /// Every attribute by the place of its bit.
-    pub(crate) const NAMES: [&str; 23] = [
+    pub(crate) const NAMES: [&str; 20] = [
         attribute::OTEL_NAME,
         attribute::OTEL_KIND,
         attribute::DB_SYSTEM_NAME,
@@ -37,10 +39,6 @@ pub mod attr {
         attribute::JOB_DURATION_MS,
         attribute::ERROR_TYPE,
         attribute::OTEL_STATUS_CODE,
-        // Kept for attributes to come, so that bits stay where they are.
-        "",
-        "",
-        "",
     ];
 
     pub(crate) const OTEL_NAME: u32 = 1 << 0;
@@ -267,6 +265,22 @@ impl Site {
     /// The place of the annotation's own attribute number `index` among the `tracing` fields.
     pub(crate) fn custom_index(&self, index: usize) -> Option<usize> {
         (index < self.def.custom.len()).then(|| self.def.attributes.count_ones() as usize + index)
+    }
+}
+
+/// The name of a call's span: the annotation's own name, or `{operation} {target}`, or the query's summary, or the
+/// operation.
+pub(crate) fn span_name(
+    site: &Site,
+    operation: &'static str,
+    target: Option<&str>,
+    summary: Option<&str>,
+) -> Cow<'static, str> {
+    match (site.def.span_name, target, summary) {
+        (Some(name), _, _) => Cow::Borrowed(name),
+        (None, Some(target), _) => Cow::Owned(format!("{operation} {target}")),
+        (None, None, Some(summary)) => Cow::Owned(summary.to_owned()),
+        (None, None, None) => Cow::Borrowed(operation),
     }
 }
 

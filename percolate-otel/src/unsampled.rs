@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
 
-use super::metrics::Series;
-use super::outcome::Outcome;
-use super::runtime;
-use super::site::{Site, SiteKind};
+use crate::outcome::Outcome;
+use crate::series::Series;
+use crate::site::{Site, SiteKind};
+use crate::unsampled_root::unsampled_root;
 
 /// Events one runtime emits in a second at most.
 pub const MAX_EVENTS_PER_SECOND: u64 = 10;
@@ -124,7 +124,7 @@ fn trace_id(root: Option<NonZeroU128>) -> Option<u128> {
         let id = span.span_context().trace_id();
         (id != TraceId::INVALID).then(|| u128::from_be_bytes(id.to_bytes()))
     });
-    parent.or_else(|| root.or_else(runtime::unsampled_root).map(NonZeroU128::get))
+    parent.or_else(|| root.or_else(unsampled_root).map(NonZeroU128::get))
 }
 
 /// A number of events a second, counted without a lock.

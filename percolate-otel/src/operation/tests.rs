@@ -7,8 +7,13 @@ use opentelemetry::{Key, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
+use std::task::{Context as TaskContext, Poll};
+
 use super::*;
+use crate::active::record;
+use crate::in_call::run;
 use crate::runtime::{RuntimeConfig, Sampler, ScopeGuard, scope};
+use crate::site::{Parent, attr};
 
 crate::__private::site!(GET, db, INFO, attr::COLLECTION | attr::NAMESPACE | attr::RETURNED_ROWS, ["app.tier"], { name: "get" });
 crate::__private::site!(BUILD, job, INFO, attr::JOB_TARGET, [], { name: "index.build" });

@@ -1,4 +1,4 @@
-//! From a [`Record`] to the SDK's `SpanData`: where names become attributes, off the calling thread.
+//! From a [`CallRecord`] to the SDK's `SpanData`: where names become attributes, off the calling thread.
 
 use std::borrow::Cow;
 
@@ -9,9 +9,8 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use crate::clock::Anchor;
 use crate::conventions::attribute;
 use crate::metrics;
-use crate::operation::span_name;
-use crate::record::{Record, Side};
-use crate::site::{Kind, SiteKind};
+use crate::record::{CallRecord, RecordExtras};
+use crate::site::{Kind, SiteKind, span_name};
 
 /// Converts records, with one line from clock readings to the wall clock.
 #[derive(Debug)]
@@ -33,23 +32,23 @@ impl Converter {
         self.anchor.follow();
     }
 
-    pub(super) fn convert(&self, record: Record) -> SpanData {
-        let Record {
+    pub(super) fn convert(&self, record: CallRecord) -> SpanData {
+        let CallRecord {
             series,
             identity,
             started,
             duration,
             status,
             returned_rows,
-            side,
+            extras,
         } = record;
-        let Side {
+        let RecordExtras {
             details,
             names: owned,
             probed,
             affected_rows,
             error,
-        } = side.map(|side| *side).unwrap_or_default();
+        } = extras.map(|extras| *extras).unwrap_or_default();
         let def = series.site.def;
         // A series is kept for ever: what it holds is named, not copied.
         let kept = |name: &'static str| Cow::Borrowed(name);

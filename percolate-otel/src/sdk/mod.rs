@@ -1,4 +1,4 @@
-//! The SDK's side of the runtime: records become `SpanData` and are given to span processors.
+//! The SDK's extras of the runtime: records become `SpanData` and are given to span processors.
 
 mod convert;
 
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use opentelemetry_sdk::trace::SpanProcessor;
 
-use crate::record::{Record, RecordSink};
+use crate::record::{CallRecord, RecordSink};
 use convert::Converter;
 
 /// The sink that converts records to SDK `SpanData` and gives them to span processors; `None` without any processor.
@@ -32,7 +32,7 @@ impl RecordSink for SdkSink {
         self.converter.follow_clock();
     }
 
-    fn deliver(&mut self, records: Vec<Record>) {
+    fn deliver(&mut self, records: Vec<CallRecord>) {
         let Some((last, others)) = self.processors.split_last() else {
             return;
         };

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Record, RecordSink};
 use crate::quiet::quiet;
+use crate::record::{CallRecord, RecordSink};
 
 /// Records in one buffer before it is handed over.
 const BLOCK: usize = 512;
@@ -37,10 +37,10 @@ struct Shared {
     stopped: AtomicBool,
 }
 
-type Buffer = Mutex<Vec<Record>>;
+type Buffer = Mutex<Vec<CallRecord>>;
 
 enum Work {
-    Block(Vec<Record>),
+    Block(Vec<CallRecord>),
     Flush(SyncSender<()>),
     /// Like a flush, and the last thing that is done.
     Stop(SyncSender<()>),
@@ -76,7 +76,7 @@ impl Recorder {
     }
 
     /// Leaves a record in this thread's buffer.
-    pub(crate) fn push(&self, record: Record) {
+    pub(crate) fn push(&self, record: CallRecord) {
         if self.shared.stopped.load(Ordering::Relaxed) {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
             return;
@@ -108,7 +108,7 @@ impl Recorder {
         &mine[mine.len() - 1]
     }
 
-    fn hand_over(&self, block: Vec<Record>) {
+    fn hand_over(&self, block: Vec<CallRecord>) {
         if let Err(
             TrySendError::Full(Work::Block(block)) | TrySendError::Disconnected(Work::Block(block)),
         ) = self.work.try_send(Work::Block(block))

@@ -1,21 +1,17 @@
 //! Compact records: what a sampled call leaves behind on its thread, and how it becomes a span elsewhere.
 //!
-//! A [`Record`] holds references, ids and clock readings, and owns text only where a call carries more than its names.
+//! A [`CallRecord`] holds references, ids and clock readings, and owns text only where a call carries more than its names.
 //! Each thread fills a buffer of its own; full ones are handed over without waiting, the background thread
 //! (`percolate-spans`) fetches the others in time and gives records to the runtime's [`RecordSink`]. When the
 //! hand-over is full, records are dropped and counted.
 
-mod buffer;
-
 use std::time::Duration;
 
-use super::clock::Reading;
-use super::metrics::Series;
-use super::operation::{Details, OwnedNames};
-use super::outcome::{ErrorInfo, Outcome};
-use super::runtime::Identity;
-
-pub(crate) use buffer::Recorder;
+use crate::clock::Reading;
+use crate::details::{Details, OwnedNames};
+use crate::identity::Identity;
+use crate::outcome::{ErrorInfo, Outcome};
+use crate::series::Series;
 
 /// One finished call: what every call has, and a pointer to what few have.
 #[derive(Debug)]
@@ -23,14 +19,14 @@ pub(crate) use buffer::Recorder;
     not(feature = "pipeline"),
     expect(dead_code, reason = "read by the conversion to the SDK's spans")
 )]
-pub struct Record {
+pub struct CallRecord {
     pub(crate) series: &'static Series,
     pub(crate) identity: Identity,
     pub(crate) started: Reading,
     pub(crate) duration: Duration,
     pub(crate) status: &'static str,
     pub(crate) returned_rows: Option<i64>,
-    pub(crate) side: Option<Box<Side>>,
+    pub(crate) extras: Option<Box<RecordExtras>>,
 }
 
 /// Takes the records of finished calls, on the background thread of one runtime.
@@ -39,7 +35,7 @@ pub trait RecordSink: std::fmt::Debug + Send {
     fn tick(&mut self);
 
     /// Takes a block of records, in the order in which their calls ended on one thread.
-    fn deliver(&mut self, records: Vec<Record>);
+    fn deliver(&mut self, records: Vec<CallRecord>);
 }
 
 /// What few calls carry.
@@ -48,7 +44,7 @@ pub trait RecordSink: std::fmt::Debug + Send {
     not(feature = "pipeline"),
     expect(dead_code, reason = "read by the conversion to the SDK's spans")
 )]
-pub(crate) struct Side {
+pub(crate) struct RecordExtras {
     pub(crate) details: Details,
     /// Names that the series does not hold, because there were too many.
     pub(crate) names: Option<Box<OwnedNames>>,
@@ -58,7 +54,7 @@ pub(crate) struct Side {
     pub(crate) error: Option<ErrorInfo>,
 }
 
-impl Record {
+impl CallRecord {
     #[inline]
     pub(crate) fn new(
         series: &'static Series,
@@ -66,16 +62,16 @@ impl Record {
         (started, duration): (Reading, Duration),
         status: &'static str,
         outcome: &mut Outcome,
-        mut side: Option<Box<Side>>,
+        mut extras: Option<Box<RecordExtras>>,
     ) -> Self {
         if outcome.affected_rows.is_some()
             || outcome.batch_size.is_some()
             || outcome.error.is_some()
         {
-            let side = side.get_or_insert_default();
-            side.affected_rows = outcome.affected_rows;
-            side.details.batch_size = outcome.batch_size.or(side.details.batch_size);
-            side.error = outcome.error.take();
+            let extras = extras.get_or_insert_default();
+            extras.affected_rows = outcome.affected_rows;
+            extras.details.batch_size = outcome.batch_size.or(extras.details.batch_size);
+            extras.error = outcome.error.take();
         }
         let returned_rows = outcome.returned_rows;
         Self {
@@ -85,7 +81,7 @@ impl Record {
             duration,
             status,
             returned_rows,
-            side,
+            extras,
         }
     }
 }

@@ -1,0 +1,47 @@
+//! The call that `record!` on this thread adds attributes to.
+//!
+//! Only calls of sites with attributes of their own are entered here, whether they are recorded or not, so that
+//! `record!` never adds to an outer call.
+
+use std::cell::RefCell;
+
+use crate::details::FieldValue;
+use crate::site::Site;
+
+/// A recorded call that this thread is inside of, and the values of its own attributes.
+#[derive(Debug)]
+pub(crate) struct ActiveCall {
+    pub(crate) site: &'static Site,
+    pub(crate) values: Vec<(usize, FieldValue)>,
+}
+
+thread_local! {
+    static ACTIVE: RefCell<Option<Box<ActiveCall>>> = const { RefCell::new(None) };
+}
+
+/// Replaces the active call of this thread; `None` is a call that is not recorded.
+pub(crate) fn replace(active: Option<Box<ActiveCall>>) -> Option<Box<ActiveCall>> {
+    ACTIVE.replace(active)
+}
+
+/// Records the annotation's own attribute number `index` on the call of `site` that this thread is inside of.
+///
+/// `value` is called only if that call is recorded.
+pub fn record(site: &'static Site, index: usize, value: &mut dyn FnMut() -> FieldValue) {
+    let is_active = |active: &Option<Box<ActiveCall>>| {
+        active
+            .as_ref()
+            .is_some_and(|it| std::ptr::eq(it.site, site))
+    };
+    if !ACTIVE.with_borrow(is_active) {
+        return;
+    }
+    // The user's code runs outside the borrow, because it may make annotated calls.
+    let value = value();
+    ACTIVE.with_borrow_mut(|active| {
+        if let Some(active) = active.as_mut().filter(|it| std::ptr::eq(it.site, site)) {
+            active.values.retain(|(known, _)| *known != index);
+            active.values.push((index, value));
+        }
+    });
+}

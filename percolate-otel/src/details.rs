@@ -1,0 +1,132 @@
+//! What is known of a call when it starts: the names it is about ([`Names`]) and, for recorded calls only, its
+//! [`Details`]. Values of an annotation's own attributes are [`FieldValue`]s.
+//!
+//! Everything here is plain data. It is turned into attributes elsewhere.
+
+use std::borrow::Cow;
+
+/// The names a call is about, known when it starts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Names<'a> {
+    /// The collection of an operation, or the target of a job.
+    pub target: Option<&'a str>,
+    /// `db.namespace`.
+    pub namespace: Option<&'a str>,
+    /// `server.address`; recorded on spans only.
+    pub server_address: Option<&'a str>,
+}
+
+/// The names of a call whose series does not hold them.
+#[derive(Debug)]
+pub(crate) struct OwnedNames {
+    pub(crate) target: Option<String>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) server_address: Option<String>,
+}
+
+impl OwnedNames {
+    pub(crate) fn of(names: Names<'_>) -> Self {
+        Self {
+            target: names.target.map(str::to_owned),
+            namespace: names.namespace.map(str::to_owned),
+            server_address: names.server_address.map(str::to_owned),
+        }
+    }
+}
+
+/// A value of an annotation's own attribute.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum FieldValue {
+    /// No value: the attribute is left out.
+    None,
+    /// An integer.
+    I64(i64),
+    /// A floating-point number.
+    F64(f64),
+    /// A boolean.
+    Bool(bool),
+    /// A string.
+    Str(String),
+}
+
+macro_rules! field_value_from {
+    ($($from:ty => |$value:ident| $to:expr;)*) => {
+        $(impl From<$from> for FieldValue {
+            fn from($value: $from) -> Self {
+                $to
+            }
+        })*
+    };
+}
+
+field_value_from! {
+    i64 => |value| Self::I64(value);
+    i32 => |value| Self::I64(value.into());
+    i16 => |value| Self::I64(value.into());
+    i8 => |value| Self::I64(value.into());
+    isize => |value| Self::I64(i64::try_from(value).unwrap_or(i64::MAX));
+    u8 => |value| Self::I64(value.into());
+    u16 => |value| Self::I64(value.into());
+    u32 => |value| Self::I64(value.into());
+    u64 => |value| Self::I64(i64::try_from(value).unwrap_or(i64::MAX));
+    usize => |value| Self::I64(i64::try_from(value).unwrap_or(i64::MAX));
+    f64 => |value| Self::F64(value);
+    f32 => |value| Self::F64(value.into());
+    bool => |value| Self::Bool(value);
+    &str => |value| Self::Str(value.to_owned());
+    String => |value| Self::Str(value);
+    &String => |value| Self::Str(value.clone());
+    Cow<'_, str> => |value| Self::Str(value.into_owned());
+}
+
+impl FieldValue {
+    /// The OpenTelemetry value; `None` if the attribute is left out.
+    pub(crate) fn into_otel(self) -> Option<opentelemetry::Value> {
+        match self {
+            Self::None => None,
+            Self::I64(value) => Some(value.into()),
+            Self::F64(value) => Some(value.into()),
+            Self::Bool(value) => Some(value.into()),
+            Self::Str(value) => Some(value.into()),
+        }
+    }
+}
+
+impl<T: Into<FieldValue>> From<Option<T>> for FieldValue {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::None, Into::into)
+    }
+}
+
+/// What is known at the start of a recorded call, apart from its names.
+#[derive(Debug, Default)]
+pub struct Details {
+    pub(crate) batch_size: Option<i64>,
+    pub(crate) query_text: Option<String>,
+    pub(crate) query_summary: Option<String>,
+    /// The annotation's own attributes by their number.
+    pub(crate) custom: Vec<(usize, FieldValue)>,
+}
+
+impl Details {
+    /// Sets `db.operation.batch.size` or `job.batch_size`.
+    pub fn batch_size(&mut self, size: i64) {
+        self.batch_size = Some(size);
+    }
+
+    /// Sets `db.query.text`, which must be sanitised already.
+    pub fn query_text(&mut self, text: &str) {
+        self.query_text = Some(text.to_owned());
+    }
+
+    /// Sets `db.query.summary`, which is the name of the span when there is no collection.
+    pub fn query_summary(&mut self, summary: &str) {
+        self.query_summary = Some(summary.to_owned());
+    }
+
+    /// Sets the annotation's own attribute number `index`.
+    pub fn field(&mut self, index: usize, value: impl Into<FieldValue>) {
+        self.custom.push((index, value.into()));
+    }
+}

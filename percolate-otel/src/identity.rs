@@ -1,0 +1,154 @@
+//! The ids of spans: random trace and span ids, and the [`Identity`] of a recorded call.
+//!
+//! Which calls are recorded is decided in `runtime`.
+
+use std::cell::Cell;
+use std::num::NonZeroU128;
+
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+
+/// The flag of W3C Trace Context Level 2 for random trace ids. All trace ids created here are random.
+pub(crate) const RANDOM_TRACE_ID: TraceFlags = TraceFlags::new(0x02);
+
+/// The ids of a recorded call, of its parent and of its link.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    trace_id: u128,
+    span_id: u64,
+    parent_span_id: u64,
+    flags: TraceFlags,
+    parent_is_remote: bool,
+    /// Boxed because few calls have a `tracestate` or a link.
+    rare: Option<Box<RareIdentity>>,
+}
+
+#[derive(Debug)]
+struct RareIdentity {
+    trace_state: TraceState,
+    link: Option<SpanContext>,
+}
+
+impl Identity {
+    /// A new span in the trace of `parent`.
+    pub(crate) fn child(parent: &SpanContext) -> Self {
+        let trace_state = parent.trace_state();
+        let has_state = *trace_state != TraceState::NONE;
+        Self {
+            trace_id: u128::from_be_bytes(parent.trace_id().to_bytes()),
+            span_id: new_id(),
+            parent_span_id: u64::from_be_bytes(parent.span_id().to_bytes()),
+            flags: parent.trace_flags() | TraceFlags::SAMPLED,
+            parent_is_remote: parent.is_remote(),
+            rare: has_state.then(|| {
+                Box::new(RareIdentity {
+                    trace_state: trace_state.clone(),
+                    link: None,
+                })
+            }),
+        }
+    }
+
+    /// The root span of a new trace.
+    pub(crate) fn root(trace_id: NonZeroU128) -> Self {
+        Self {
+            trace_id: trace_id.get(),
+            span_id: new_id(),
+            parent_span_id: 0,
+            flags: TraceFlags::SAMPLED | RANDOM_TRACE_ID,
+            parent_is_remote: false,
+            rare: None,
+        }
+    }
+
+    /// Adds a link to another span.
+    pub(crate) fn linked(mut self, link: Option<SpanContext>) -> Self {
+        if link.is_some() {
+            self.rare = Some(Box::new(RareIdentity {
+                trace_state: TraceState::NONE,
+                link,
+            }));
+        }
+        self
+    }
+
+    pub(crate) fn span_context(&self) -> SpanContext {
+        SpanContext::new(
+            TraceId::from(self.trace_id),
+            SpanId::from(self.span_id),
+            self.flags,
+            false,
+            self.rare
+                .as_ref()
+                .map_or(TraceState::NONE, |rare| rare.trace_state.clone()),
+        )
+    }
+
+    pub(crate) fn parent_span_id(&self) -> SpanId {
+        SpanId::from(self.parent_span_id)
+    }
+
+    pub(crate) fn parent_is_remote(&self) -> bool {
+        self.parent_is_remote
+    }
+
+    pub(crate) fn link(&self) -> Option<&SpanContext> {
+        self.rare.as_ref().and_then(|rare| rare.link.as_ref())
+    }
+}
+
+thread_local! {
+    static RANDOM: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The next 64 random bits of this thread: splitmix64, seeded from the process's random hash keys.
+fn random() -> u64 {
+    let mut state = RANDOM.get();
+    if state == 0 {
+        use std::hash::{BuildHasher as _, RandomState};
+        state = RandomState::new().hash_one(std::thread::current().id());
+    }
+    state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    RANDOM.set(state);
+    let mut mixed = state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// Returns a random trace id.
+pub fn new_trace_id() -> NonZeroU128 {
+    loop {
+        if let Some(id) = NonZeroU128::new((u128::from(random()) << 64) | u128::from(random())) {
+            return id;
+        }
+    }
+}
+
+fn new_id() -> u64 {
+    loop {
+        let id = random();
+        if id != 0 {
+            return id;
+        }
+    }
+}
+
+/// Returns a random span id.
+pub fn new_span_id() -> SpanId {
+    SpanId::from(new_id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_do_not_repeat_on_a_thread_or_between_threads() {
+        let mut ids: Vec<_> = (0..1000).map(|_| new_id()).collect();
+        let other = std::thread::spawn(|| (0..1000).map(|_| new_id()).collect::<Vec<_>>());
+        ids.extend(other.join().expect("it does not panic"));
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 2000);
+    }
+}

@@ -1,0 +1,137 @@
+//! A [`Runtime`] and its configuration.
+//!
+//! A runtime is never freed: its series and instruments are used by references for the rest of the process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::metrics::MeterProvider;
+
+use crate::metrics::Instruments;
+use crate::record::RecordSink;
+use crate::recorder::Recorder;
+use crate::sampler::Sampler;
+use crate::series::SeriesTable;
+use crate::unsampled::Reports;
+
+/// The configuration of a [`Runtime`].
+#[derive(Debug)]
+pub struct RuntimeConfig {
+    /// Receives metrics; without it, calls are not measured.
+    pub meter_provider: Option<MeterProviderHandle>,
+    /// Head sampling of recorded calls.
+    pub sampler: Sampler,
+    /// Receives the records of finished calls; without it, only `tracing` layers see calls.
+    pub sink: Option<Box<dyn RecordSink>>,
+    /// Whether `db.response.returned_rows` is recorded. The conventions make this attribute opt-in.
+    pub returned_rows: bool,
+    /// The duration from which an unsampled call is reported as slow; `None` reports none.
+    pub slow: Option<Duration>,
+    /// Whether unsampled calls that fail are reported.
+    pub report_failed: bool,
+    /// Whether a reported call that was the root of its trace is also exported as a span.
+    pub export_reported_roots: bool,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self {
+            meter_provider: None,
+            sampler: Sampler::default(),
+            sink: None,
+            returned_rows: true,
+            slow: None,
+            report_failed: true,
+            export_reported_roots: false,
+        }
+    }
+}
+
+/// A shared meter provider.
+#[derive(Clone)]
+pub struct MeterProviderHandle(Arc<dyn MeterProvider + Send + Sync>);
+
+impl MeterProviderHandle {
+    /// Wraps a provider.
+    pub fn new(provider: impl MeterProvider + Send + Sync + 'static) -> Self {
+        Self(Arc::new(provider))
+    }
+}
+
+impl std::fmt::Debug for MeterProviderHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MeterProviderHandle")
+    }
+}
+
+/// What annotated calls report to.
+#[derive(Debug)]
+pub struct Runtime {
+    pub(crate) series: SeriesTable,
+    pub(crate) recorder: Option<Recorder>,
+    /// `None` where calls are not recorded by the runtime, so that a foreign set-up samples.
+    pub(super) sampler: Option<Sampler>,
+    pub(crate) returned_rows: bool,
+    pub(crate) reports: Reports,
+}
+
+impl Runtime {
+    /// Builds a runtime. It is kept until the process ends, with its metric series and everything they refer to.
+    ///
+    /// # Errors
+    /// Returns an error if the background thread that delivers records cannot be started.
+    pub fn build(config: RuntimeConfig) -> std::io::Result<&'static Self> {
+        let recorder = config.sink.map(Recorder::start).transpose()?;
+        let instruments = config.meter_provider.map(|provider| {
+            let lost = recorder.as_ref().map(Recorder::losses);
+            Instruments::new(provider.0.as_ref(), lost)
+        });
+        let sampler = recorder.is_some().then_some(config.sampler);
+        Ok(Box::leak(Box::new(Self {
+            series: SeriesTable::new(instruments),
+            recorder,
+            sampler,
+            returned_rows: config.returned_rows,
+            reports: Reports::new(
+                config.slow,
+                config.report_failed,
+                config.export_reported_roots,
+            ),
+        })))
+    }
+
+    /// A runtime that records no spans and reports no unsampled calls.
+    pub(super) fn without_records(instruments: Option<Instruments>) -> Self {
+        Self {
+            series: SeriesTable::new(instruments),
+            recorder: None,
+            sampler: None,
+            returned_rows: true,
+            reports: Reports::new(None, false, false),
+        }
+    }
+
+    /// Delivers all finished spans of this runtime to its span processors. The processors are not flushed.
+    ///
+    /// Returns `false` if `timeout` passed first.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        self.recorder
+            .as_ref()
+            .is_none_or(|recorder| recorder.flush(timeout))
+    }
+
+    /// Flushes, and ends the background thread that delivers spans. Spans of later calls are dropped and counted;
+    /// metrics are still recorded.
+    ///
+    /// Returns `false` if `timeout` passed first.
+    pub fn stop(&self, timeout: Duration) -> bool {
+        self.recorder
+            .as_ref()
+            .is_none_or(|recorder| recorder.stop(timeout))
+    }
+
+    /// Returns the number of spans that were dropped because they were recorded faster than they could be delivered.
+    pub fn dropped_spans(&self) -> u64 {
+        self.recorder.as_ref().map_or(0, Recorder::dropped)
+    }
+}

@@ -1,0 +1,23 @@
+//! Where calls report to: the [`Runtime`] of the process, of a thread, or of a foreign set-up.
+//!
+//! [`instance`] has the runtime itself, [`current`] selects the one of a call, [`decision`] decides whether the call is
+//! recorded. A runtime lives until the process ends, so calls hold plain references to it.
+//!
+//! This page is for the crates of the project: nothing here is covered by semantic versioning.
+
+mod current;
+mod decision;
+mod instance;
+
+pub use current::{AlreadyInstalled, ScopeGuard, install, scope, scoped, uninstall};
+pub(crate) use current::{current, layers_only};
+pub(crate) use decision::{Decision, is_refused};
+pub use instance::{MeterProviderHandle, Runtime, RuntimeConfig};
+
+pub(crate) use crate::identity::RANDOM_TRACE_ID;
+pub use crate::identity::{new_span_id, new_trace_id};
+pub use crate::record::{CallRecord, RecordSink};
+pub use crate::sampler::Sampler;
+#[cfg(feature = "pipeline")]
+pub use crate::sdk::sdk_sink;
+pub use crate::unsampled_root::{UnsampledGuard, enter_unsampled_root, unsampled_root};

@@ -1,0 +1,301 @@
+//! The metric series of each call site.
+//!
+//! A [`Series`] is one site with one collection (or job target), namespace and address. It holds the bound instruments
+//! of the successful outcome, and the interned names that records refer to. Series are found through a small
+//! per-thread cache, live as long as the process and are bounded: past [`MAX_SERIES`], the calls of a site share its
+//! overflow series, whose measurements carry `otel.metric.overflow`.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::BoundHistogram;
+
+use crate::conventions::{attribute, value};
+use crate::details::Names;
+use crate::metrics::Instruments;
+use crate::outcome::Outcome;
+use crate::site::{Site, SiteKind, span_name};
+
+/// Series one runtime keeps; the SDK's own limit for one metric.
+pub(crate) const MAX_SERIES: usize = 2000;
+
+/// One site with one set of names.
+#[derive(Debug)]
+pub(crate) struct Series {
+    table: u64,
+    pub(crate) site: &'static Site,
+    pub(crate) target: Option<Box<str>>,
+    pub(crate) namespace: Option<Box<str>>,
+    pub(crate) server_address: Option<Box<str>>,
+    /// The name of spans whose statement does not name them.
+    pub(crate) span_name: Cow<'static, str>,
+    pub(crate) is_overflow: bool,
+    is_measured: bool,
+    attributes: Vec<KeyValue>,
+    /// Bound by the first success: a bound handle is exported from then on, with or without calls.
+    duration: OnceLock<BoundHistogram<f64>>,
+    /// Bound by the first call that knows its rows.
+    rows: OnceLock<BoundHistogram<u64>>,
+}
+
+impl Series {
+    fn new(table: &SeriesTable, site: &'static Site, names: Names<'_>, is_overflow: bool) -> Self {
+        let mut attributes = metric_attributes(site, names);
+        if is_overflow {
+            attributes.push(KeyValue::new(attribute::OTEL_METRIC_OVERFLOW, true));
+        }
+        Self {
+            table: table.id,
+            site,
+            target: names.target.map(Into::into),
+            namespace: names.namespace.map(Into::into),
+            server_address: names.server_address.map(Into::into),
+            span_name: span_name(site, site.def.name, names.target, None),
+            is_overflow,
+            is_measured: site.def.metrics && table.instruments.is_some(),
+            attributes,
+            duration: OnceLock::new(),
+            rows: OnceLock::new(),
+        }
+    }
+
+    fn is(&self, table: &SeriesTable, site: &'static Site, names: Names<'_>) -> bool {
+        self.table == table.id
+            && std::ptr::eq(self.site, site)
+            && self.target.as_deref() == names.target
+            && self.namespace.as_deref() == names.namespace
+            && self.server_address.as_deref() == names.server_address
+    }
+
+    /// Whether calls of this series are measured.
+    pub(crate) fn is_measured(&self) -> bool {
+        self.is_measured
+    }
+}
+
+fn metric_attributes(site: &'static Site, names: Names<'_>) -> Vec<KeyValue> {
+    let text = |name: &'static str, value: &str| KeyValue::new(name, value.to_owned());
+    let mut attributes = Vec::with_capacity(6);
+    match site.def.site_kind {
+        SiteKind::Db => {
+            attributes.push(KeyValue::new(attribute::DB_SYSTEM_NAME, site.def.system));
+            attributes.push(KeyValue::new(attribute::DB_OPERATION_NAME, site.def.name));
+            attributes.extend(
+                names
+                    .target
+                    .map(|target| text(attribute::DB_COLLECTION_NAME, target)),
+            );
+            attributes.extend(
+                names
+                    .namespace
+                    .map(|namespace| text(attribute::DB_NAMESPACE, namespace)),
+            );
+        }
+        SiteKind::Job => {
+            attributes.push(KeyValue::new(attribute::JOB_TYPE, site.def.name));
+            attributes.extend(
+                names
+                    .target
+                    .map(|target| text(attribute::JOB_TARGET, target)),
+            );
+        }
+    }
+    attributes
+}
+
+/// The series of one runtime.
+#[derive(Debug)]
+pub(crate) struct SeriesTable {
+    id: u64,
+    instruments: Option<Instruments>,
+    series: Mutex<HashMap<u64, Vec<&'static Series>>>,
+    count: AtomicU64,
+}
+
+const CACHE_SLOTS: usize = 64;
+
+thread_local! {
+    static CACHE: RefCell<[Option<&'static Series>; CACHE_SLOTS]> = const { RefCell::new([None; CACHE_SLOTS]) };
+}
+
+impl SeriesTable {
+    pub(crate) fn new(instruments: Option<Instruments>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            instruments,
+            series: Mutex::default(),
+            count: AtomicU64::new(0),
+        }
+    }
+
+    /// The series of these names at this site.
+    pub(crate) fn find(&self, site: &'static Site, names: Names<'_>) -> &'static Series {
+        let hash = hash(site, names);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the low bits choose the slot"
+        )]
+        let slot = hash as usize % CACHE_SLOTS;
+        CACHE
+            .try_with(|cache| {
+                let mut cache = cache.try_borrow_mut().ok()?;
+                match cache[slot] {
+                    Some(series) if series.is(self, site, names) => Some(series),
+                    _ => {
+                        let series = self.find_or_add(hash, site, names);
+                        if !series.is_overflow {
+                            cache[slot] = Some(series);
+                        }
+                        Some(series)
+                    }
+                }
+            })
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| self.find_or_add(hash, site, names))
+    }
+
+    fn find_or_add(&self, hash: u64, site: &'static Site, names: Names<'_>) -> &'static Series {
+        let mut series = self
+            .series
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let bucket = series.entry(hash).or_default();
+        if let Some(known) = bucket.iter().find(|known| known.is(self, site, names)) {
+            return known;
+        }
+        if self.count.load(Ordering::Relaxed) < MAX_SERIES as u64 {
+            self.count.fetch_add(1, Ordering::Relaxed);
+            let added: &'static Series = Box::leak(Box::new(Series::new(self, site, names, false)));
+            bucket.push(added);
+            return added;
+        }
+        if bucket.is_empty() {
+            series.remove(&hash);
+        }
+        // One overflow series a site: as many as there are annotated functions.
+        let none = Names::default();
+        let bucket = series.entry(self::hash(site, none) ^ u64::MAX).or_default();
+        if let Some(known) = bucket.iter().find(|known| std::ptr::eq(known.site, site)) {
+            return known;
+        }
+        let added: &'static Series = Box::leak(Box::new(Series::new(self, site, none, true)));
+        bucket.push(added);
+        added
+    }
+
+    /// Counts a job in or out.
+    pub(crate) fn job_active(&self, site: &'static Site, change: i64) {
+        if let Some(instruments) = &self.instruments {
+            instruments
+                .job_active
+                .add(change, &[KeyValue::new(attribute::JOB_TYPE, site.def.name)]);
+        }
+    }
+
+    /// Counts a job into a queue or out of it.
+    pub(crate) fn queue_length(&self, queue: &Arc<str>, change: i64) {
+        if let Some(instruments) = &self.instruments {
+            instruments.queue_length.add(
+                change,
+                &[KeyValue::new(attribute::JOB_QUEUE_NAME, Arc::clone(queue))],
+            );
+        }
+    }
+
+    /// Measures how long a job waited in a queue.
+    pub(crate) fn queue_wait(&self, queue: &Arc<str>, waited: Duration) {
+        if let Some(instruments) = &self.instruments {
+            let queue = KeyValue::new(attribute::JOB_QUEUE_NAME, Arc::clone(queue));
+            instruments
+                .queue_wait
+                .record(waited.as_secs_f64(), &[queue]);
+        }
+    }
+
+    /// Counts an unsampled call that was slow or failed.
+    pub(crate) fn count_unsampled(&self, series: &Series, reason: &'static str) {
+        if let Some(instruments) = &self.instruments {
+            let mut attributes = series.attributes.clone();
+            attributes.push(KeyValue::new(attribute::PERCOLATE_REASON, reason));
+            instruments.unsampled.add(1, &attributes);
+        }
+    }
+
+    /// Measures one finished call.
+    pub(crate) fn measure(
+        &self,
+        series: &Series,
+        took: Duration,
+        outcome: &Outcome,
+        status: &'static str,
+    ) {
+        let Some(instruments) = self.instruments.as_ref().filter(|_| series.is_measured) else {
+            return;
+        };
+        let seconds = took.as_secs_f64();
+        if let (Some(count), SiteKind::Db) = (outcome.returned_rows, series.site.def.site_kind) {
+            let rows = series
+                .rows
+                .get_or_init(|| instruments.db_rows.bind(&series.attributes));
+            rows.record(u64::try_from(count).unwrap_or(0));
+        }
+        if outcome.error.is_none() && status == value::JOB_STATUS_SUCCESS {
+            series
+                .duration
+                .get_or_init(|| {
+                    instruments.bind_duration(series.site.def.site_kind, &series.attributes)
+                })
+                .record(seconds);
+            return;
+        }
+        let mut attributes = series.attributes.clone();
+        if let Some(error) = &outcome.error {
+            attributes.push(KeyValue::new(
+                attribute::ERROR_TYPE,
+                error.error_type.clone(),
+            ));
+        }
+        match series.site.def.site_kind {
+            SiteKind::Db => {
+                let code = outcome
+                    .error
+                    .as_ref()
+                    .and_then(|error| error.status_code.clone());
+                attributes.extend(
+                    code.map(|code| KeyValue::new(attribute::DB_RESPONSE_STATUS_CODE, code)),
+                );
+                instruments.db_duration.record(seconds, &attributes);
+            }
+            SiteKind::Job => {
+                attributes.push(KeyValue::new(attribute::JOB_STATUS, status));
+                instruments.job_duration.record(seconds, &attributes);
+            }
+        }
+    }
+}
+
+/// A few bits of the names, mixed with the site's address: enough to tell a site's collections apart in most cases,
+/// and cheaper than reading them whole. Equality is judged on everything.
+#[inline]
+fn hash(site: &'static Site, names: Names<'_>) -> u64 {
+    let site = std::ptr::from_ref(site).addr() as u64 >> 4;
+    let target = names.target.map_or(0, |target| {
+        let bytes = target.as_bytes();
+        let place = |index: usize| u64::from(bytes.get(index).copied().unwrap_or(0));
+        let length = bytes.len();
+        (length as u64)
+            | place(0) << 8
+            | place(length / 2) << 16
+            | place(length.wrapping_sub(2)) << 24
+            | place(length.wrapping_sub(1)) << 32
+    });
+    let mixed = (site ^ target.rotate_left(20)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ (mixed >> 32)
+}
