@@ -83,7 +83,7 @@ const COUNTERS: [(&str, Ticker); 10] = [
 ];
 
 impl Storage {
-    /// Offers RocksDB's figures to a meter provider: keys, memory tables, files, pending and running compactions,
+    /// Registers RocksDB's statistics with a meter provider: keys, memory tables, files, pending and running compactions,
     /// flushes, block cache and snapshots, by column family where RocksDB keeps them so. With the option
     /// [`statistics`](super::StorageOptions::statistics), its counters too: cache hits and misses, Bloom filters, bytes
     /// read, written, logged, flushed and compacted, and the time writes were stalled.
@@ -95,11 +95,11 @@ impl Storage {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let dir = tempfile::tempdir()?;
     /// # let storage = percolate_core::storage::Storage::open(dir.path(), Default::default())?;
-    /// storage.observe(&*opentelemetry::global::meter_provider());
+    /// storage.register_metrics(&*opentelemetry::global::meter_provider());
     /// # Ok(())
     /// # }
     /// ```
-    pub fn observe(&self, provider: &(dyn MeterProvider + Send + Sync)) {
+    pub fn register_metrics(&self, provider: &(dyn MeterProvider + Send + Sync)) {
         let meter = provider.meter_with_scope(crate::otel::__private::scope());
         for figure in &FIGURES {
             let Some(definition) = conventions::METRICS
@@ -108,7 +108,7 @@ impl Storage {
             else {
                 continue;
             };
-            self.observe_figure(&meter, figure, definition);
+            self.register_figure(&meter, figure, definition);
         }
         if self.inner.statistics.is_none() {
             return;
@@ -120,11 +120,11 @@ impl Storage {
             else {
                 continue;
             };
-            self.observe_counter(&meter, ticker, definition);
+            self.register_counter(&meter, ticker, definition);
         }
     }
 
-    fn observe_counter(&self, meter: &Meter, ticker: Ticker, definition: &'static MetricDef) {
+    fn register_counter(&self, meter: &Meter, ticker: Ticker, definition: &'static MetricDef) {
         let store = Arc::downgrade(&self.inner);
         _ = meter
             .u64_observable_counter(definition.name)
@@ -144,7 +144,7 @@ impl Storage {
             .build();
     }
 
-    fn observe_figure(
+    fn register_figure(
         &self,
         meter: &Meter,
         figure: &'static Figure,
@@ -202,7 +202,7 @@ mod tests {
             .namespace("library");
         let storage = Storage::open(dir.path(), options).expect("it opens");
         let capture = Capture::new();
-        storage.observe(capture.meter_provider());
+        storage.register_metrics(capture.meter_provider());
         for n in 0..10_u8 {
             storage.put("articles", [n], [n]).expect("it writes");
         }
@@ -229,7 +229,7 @@ mod tests {
             .statistics(true);
         let storage = Storage::open(dir.path(), options).expect("it opens");
         let capture = Capture::new();
-        storage.observe(capture.meter_provider());
+        storage.register_metrics(capture.meter_provider());
         let count = |name: &str| capture.metrics().sum(name, &[]);
         let written = count("rocksdb.write.size");
         storage

@@ -49,7 +49,7 @@ pub struct StorageOptions {
     /// seeks and the log) as `rocksdb.*` attributes. Costs some hundred nanoseconds a recorded call, nothing for
     /// others. Default: no.
     pub perf_context: bool,
-    /// Lets RocksDB count what [`Storage::observe`](super::Storage::observe) then offers. Costs RocksDB a few percent.
+    /// Lets RocksDB count what [`Storage::register_metrics`](super::Storage::observe) then offers. Costs RocksDB a few percent.
     /// Default: no.
     pub statistics: bool,
 }
