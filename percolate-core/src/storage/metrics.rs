@@ -69,7 +69,7 @@ const FIGURES: [Figure; 8] = [
 const COUNTERS: [(&str, Ticker); 10] = [
     (metric::ROCKSDB_CACHE_HITS, Ticker::BlockCacheHit),
     (metric::ROCKSDB_CACHE_MISSES, Ticker::BlockCacheMiss),
-    (metric::ROCKSDB_BLOOM_SPARED, Ticker::BloomFilterUseful),
+    (metric::ROCKSDB_BLOOM_USEFUL, Ticker::BloomFilterUseful),
     (metric::ROCKSDB_READ_BYTES, Ticker::BytesRead),
     (metric::ROCKSDB_WRITTEN_BYTES, Ticker::BytesWritten),
     (metric::ROCKSDB_WAL_BYTES, Ticker::WalFileBytes),

@@ -36,8 +36,8 @@ pub const ROCKSDB_SNAPSHOTS: &str = "rocksdb.snapshots";
 pub const ROCKSDB_CACHE_HITS: &str = "rocksdb.block_cache.hits";
 /// Blocks not found in the block cache.
 pub const ROCKSDB_CACHE_MISSES: &str = "rocksdb.block_cache.misses";
-/// Reads of files that a Bloom filter spared.
-pub const ROCKSDB_BLOOM_SPARED: &str = "rocksdb.bloom_filter.spared";
+/// File reads avoided by a Bloom filter.
+pub const ROCKSDB_BLOOM_USEFUL: &str = "rocksdb.bloom_filter.useful";
 /// Bytes of values read by key.
 pub const ROCKSDB_READ_BYTES: &str = "rocksdb.read.size";
 /// Bytes of keys and values written.

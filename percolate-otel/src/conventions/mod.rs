@@ -795,9 +795,9 @@ pub const METRICS: &[MetricDef] = &[
     MetricDef {
         instrument: "counter",
         ..rocksdb(
-            metric::ROCKSDB_BLOOM_SPARED,
+            metric::ROCKSDB_BLOOM_USEFUL,
             "{read}",
-            "Reads of files that a Bloom filter spared.",
+            "File reads avoided by a Bloom filter.",
             ROCKSDB_STORE,
         )
     },
