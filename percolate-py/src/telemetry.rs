@@ -154,7 +154,7 @@ fn _install_rust(py: Python<'_>, export: &str) -> PyResult<()> {
         let guard = Telemetry::builder()
             .traces([exporter])
             .metrics([exporter])
-            .set_subscriber(false)
+            .install_subscriber(false)
             .install()
             .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
         *slot = Some(Installed::Rust(Arc::new(guard)));

@@ -75,8 +75,8 @@ pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, Telemetry
         meter_provider: meter_provider.clone().map(MeterProviderHandle::new),
         sampler,
         sink: runtime::sdk_sink(exporters.processors.iter().map(Processor::shared).collect()),
-        returned_rows: builder.returned_rows,
-        slow: builder.slow,
+        returned_rows: builder.record_returned_rows,
+        slow: builder.slow_threshold,
         report_failed: builder.report_failed,
         export_reported_roots: builder.export_reported_roots,
         ..RuntimeConfig::default()
@@ -104,7 +104,7 @@ pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, Telemetry
         sampler: sampled,
         log_level: settings.log_level,
         shutdown_timeout: builder.shutdown_timeout,
-        sets_subscriber: builder.sets_subscriber,
+        installs_subscriber: builder.installs_subscriber,
     })
 }
 

@@ -65,11 +65,11 @@ pub struct TelemetryBuilder {
     pub(super) console: Option<ConsoleWriter>,
     pub(super) incomplete_after: Duration,
     pub(super) shutdown_timeout: Duration,
-    pub(super) sets_subscriber: bool,
-    pub(super) slow: Option<Duration>,
+    pub(super) installs_subscriber: bool,
+    pub(super) slow_threshold: Option<Duration>,
     pub(super) report_failed: bool,
     pub(super) export_reported_roots: bool,
-    pub(super) returned_rows: bool,
+    pub(super) record_returned_rows: bool,
     pub(super) span_exporters: Vec<Box<dyn AnySpanExporter>>,
     pub(super) span_processors: Vec<Box<dyn SpanProcessor>>,
     pub(super) metric_readers: Vec<AddReader>,
@@ -105,11 +105,11 @@ impl Default for TelemetryBuilder {
             console: None,
             incomplete_after: Duration::from_secs(5),
             shutdown_timeout: Duration::from_secs(5),
-            sets_subscriber: true,
-            slow: None,
+            installs_subscriber: true,
+            slow_threshold: None,
             report_failed: true,
             export_reported_roots: false,
-            returned_rows: true,
+            record_returned_rows: true,
             span_exporters: Vec::new(),
             span_processors: Vec::new(),
             metric_readers: Vec::new(),
@@ -256,14 +256,14 @@ impl TelemetryBuilder {
 
     /// Whether `install` may become the process's `tracing` subscriber where there is none; it may, unless told
     /// otherwise. It then serves other people's `tracing` spans, and prints warnings (`OTEL_LOG_LEVEL`) to stderr.
-    pub fn set_subscriber(mut self, set: bool) -> Self {
-        self.sets_subscriber = set;
+    pub fn install_subscriber(mut self, install: bool) -> Self {
+        self.installs_subscriber = install;
         self
     }
 
     /// From which duration on a call that was not sampled is reported as slow; never, unless told otherwise.
-    pub fn slow(mut self, threshold: Duration) -> Self {
-        self.slow = Some(threshold);
+    pub fn slow_threshold(mut self, threshold: Duration) -> Self {
+        self.slow_threshold = Some(threshold);
         self
     }
 
@@ -282,8 +282,8 @@ impl TelemetryBuilder {
 
     /// Whether `db.response.returned_rows` is recorded, which the conventions want to be a choice; it is, unless told
     /// otherwise.
-    pub fn returned_rows(mut self, record: bool) -> Self {
-        self.returned_rows = record;
+    pub fn record_returned_rows(mut self, record: bool) -> Self {
+        self.record_returned_rows = record;
         self
     }
 

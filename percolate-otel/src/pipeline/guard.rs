@@ -56,7 +56,7 @@ pub(super) struct Parts {
     pub(super) sampler: String,
     pub(super) log_level: LevelFilter,
     pub(super) shutdown_timeout: Duration,
-    pub(super) sets_subscriber: bool,
+    pub(super) installs_subscriber: bool,
 }
 
 impl Parts {
@@ -83,7 +83,7 @@ impl Parts {
             sampler: "off".to_owned(),
             log_level,
             shutdown_timeout: builder.shutdown_timeout,
-            sets_subscriber: false,
+            installs_subscriber: false,
         }
     }
 
@@ -216,8 +216,8 @@ pub(super) fn install(builder: TelemetryBuilder) -> Result<TelemetryGuard, Telem
     if let Some(provider) = &parts.meter_provider {
         opentelemetry::global::set_meter_provider(provider.clone());
     }
-    if parts.sets_subscriber {
-        layer::set_subscriber(&layer::installed_slot(), parts.log_level);
+    if parts.installs_subscriber {
+        layer::install_subscriber(&layer::installed_slot(), parts.log_level);
     }
     for warning in &parts.warnings {
         tracing::warn!(target: TELEMETRY_TARGET, "{warning}");

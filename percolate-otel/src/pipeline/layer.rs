@@ -245,7 +245,7 @@ pub(super) fn has_subscriber() -> bool {
 }
 
 /// Becomes the process's subscriber, if there is none: the layer, and events of the level and above on stderr.
-pub(super) fn set_subscriber(slot: &Arc<Slot>, level: LevelFilter) -> bool {
+pub(super) fn install_subscriber(slot: &Arc<Slot>, level: LevelFilter) -> bool {
     use tracing_subscriber::filter::filter_fn;
     use tracing_subscriber::layer::SubscriberExt as _;
     if has_subscriber() {
