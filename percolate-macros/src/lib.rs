@@ -9,6 +9,7 @@ mod body;
 mod defaults;
 mod expand;
 mod item;
+mod operations;
 mod validate;
 mod vocabulary;
 
@@ -102,6 +103,22 @@ attribute! {
     ///
     /// A method's own key goes before the default; `key = none` takes it away.
     background_jobs, core_background_jobs => give_defaults(Job)
+}
+
+/// Calls the macro `callback` with the table of operations. Not for users: percolate-otel declares
+/// `DbOperation` and the lists of its conventions from the rows.
+#[doc(hidden)]
+#[proc_macro]
+pub fn operations(callback: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    operations::operations(&callback.into()).into()
+}
+
+/// Calls the macro `callback` with the table of job types. Not for users: percolate-otel declares
+/// `BackgroundJobType` from the rows.
+#[doc(hidden)]
+#[proc_macro]
+pub fn job_types(callback: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    operations::job_types(&callback.into()).into()
 }
 
 fn annotate(

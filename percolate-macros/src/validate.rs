@@ -5,7 +5,8 @@ use syn::Error;
 
 use crate::args::{Args, Count, Errors, Rows, Target};
 use crate::item::{Function, Returns};
-use crate::vocabulary::{self as words, Annotation, wants_collection};
+use crate::operations::needs_collection;
+use crate::vocabulary::{self as words, Annotation};
 
 /// Checks the annotation against the function under it.
 pub(crate) fn check(args: &Args, function: &Function, returns: &Returns, errors: &mut Errors) {
@@ -78,7 +79,7 @@ fn target_is_a_parameter(args: &Args, function: &Function, errors: &mut Errors) 
 
 fn collection_is_given(args: &Args, errors: &mut Errors) {
     let operation = args.name.value();
-    if args.target.is_none() && args.annotation == Annotation::Db && wants_collection(&operation) {
+    if args.target.is_none() && args.annotation == Annotation::Db && needs_collection(&operation) {
         errors.push(Error::new(
             args.name.span(),
             format!(

@@ -1,35 +1,8 @@
-//! The words an annotation knows: operations, job types, keys and reserved attribute names, the form of those that
-//! are free, and the sentence that suggests the nearest. No tokens are parsed here.
+//! The words of an annotation: reserved attribute names, the form of names, and the sentence that
+//! suggests the nearest one. Operations and job types are in `operations.rs`. No tokens are parsed
+//! here.
 
-/// Operations known by name, with whether they want a collection.
-pub(crate) const OPERATIONS: [(&str, bool); 14] = [
-    ("get", true),
-    ("put", true),
-    ("delete", true),
-    ("scan", true),
-    ("batch_write", false),
-    ("multi_get", true),
-    ("merge", true),
-    ("delete_range", true),
-    ("query", false),
-    ("search", false),
-    ("flush", false),
-    ("flush_wal", false),
-    ("compact", false),
-    ("checkpoint", false),
-];
-
-/// Job types known by name.
-pub(crate) const JOB_TYPES: [&str; 8] = [
-    "index.build",
-    "index.save",
-    "index.load",
-    "index.field.rebuild",
-    "index.key.rebuild",
-    "embedding.generate",
-    "wal.flush",
-    "db.compact",
-];
+use crate::operations::{JOB_TYPES, OPERATIONS};
 
 /// Keys of both annotations.
 const COMMON_KEYS: [&str; 11] = [
@@ -141,8 +114,8 @@ impl Annotation {
 
     pub(crate) fn known_names(self) -> Vec<&'static str> {
         match self {
-            Self::Db => OPERATIONS.iter().map(|(name, _)| *name).collect(),
-            Self::Job => JOB_TYPES.to_vec(),
+            Self::Db => OPERATIONS.iter().map(|row| row.word).collect(),
+            Self::Job => JOB_TYPES.iter().map(|row| row.word).collect(),
         }
     }
 
@@ -177,13 +150,6 @@ impl Annotation {
             }
         }
     }
-}
-
-/// Whether an operation known by name wants a collection; another one does not.
-pub(crate) fn wants_collection(operation: &str) -> bool {
-    OPERATIONS
-        .iter()
-        .any(|(name, wants)| *name == operation && *wants)
 }
 
 /// What to write instead of a key that `#[tracing::instrument]` knows and we do not.
@@ -292,7 +258,7 @@ mod tests {
             " (did you mean `collection`?)"
         );
         assert_eq!(
-            did_you_mean("index.biuld", &JOB_TYPES),
+            did_you_mean("index.biuld", &Annotation::Job.known_names()),
             " (did you mean `index.build`?)"
         );
         assert_eq!(did_you_mean("sing", &["get", "put"]), "");

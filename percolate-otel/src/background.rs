@@ -7,32 +7,22 @@ use super::named_sites::named_sites;
 use super::site::attr;
 use super::tracing_span::span_by_hand;
 
-named_sites! {
-    /// Job types known by name, and any other.
-    pub enum BackgroundJobType: job {
-        /// Builds an index.
-        IndexBuild = "index.build",
-        /// Writes an index to disk.
-        IndexSave = "index.save",
-        /// Reads an index from disk.
-        IndexLoad = "index.load",
-        /// Rebuilds the field indexes of a schema.
-        IndexFieldRebuild = "index.field.rebuild",
-        /// Rebuilds the key index.
-        IndexKeyRebuild = "index.key.rebuild",
-        /// Computes embeddings.
-        EmbeddingGenerate = "embedding.generate",
-        /// Writes the log to disk.
-        WalFlush = "wal.flush",
-        /// Compacts a column family.
-        DbCompact = "db.compact",
-    }
-    /// Another job; dotted words in lower snake case.
-    Other = "job";
-    /// The value of `job.type`.
-    as_str;
-    attributes = attr::JOB_TARGET | attr::JOB_BATCH_SIZE;
+/// Declares the enum from the table of job types in percolate-macros.
+macro_rules! declare {
+    (variants: { $($variants:tt)* }) => {
+        named_sites! {
+            /// The job types known by name, and any other.
+            pub enum BackgroundJobType: job { $($variants)* }
+            /// Another job: dotted words in lower snake case.
+            Other = "job";
+            /// Returns the value of `job.type`.
+            as_str;
+            attributes = attr::JOB_TARGET | attr::JOB_BATCH_SIZE;
+        }
+    };
 }
+
+percolate_macros::job_types!(declare);
 
 /// A span for one run of a background job, named `{job type} {target}`.
 ///

@@ -10,51 +10,29 @@ use super::query_text;
 use super::site::attr;
 use super::tracing_span::span_by_hand;
 
-named_sites! {
-    /// Operations known by name, and any other.
-    pub enum DbOperation: db {
-        /// Reads one key.
-        Get = "get",
-        /// Writes one key.
-        Put = "put",
-        /// Removes one key.
-        Delete = "delete",
-        /// Reads keys in order.
-        Scan = "scan",
-        /// Writes several keys at once.
-        BatchWrite = "batch_write",
-        /// Reads several keys at once.
-        MultiGet = "multi_get",
-        /// Merges an operand into one key.
-        Merge = "merge",
-        /// Removes a range of keys.
-        DeleteRange = "delete_range",
-        /// Runs a query.
-        Query = "query",
-        /// Searches an index.
-        Search = "search",
-        /// Writes memory tables to disk.
-        Flush = "flush",
-        /// Writes the log to disk.
-        FlushWal = "flush_wal",
-        /// Compacts files.
-        Compact = "compact",
-        /// Makes a checkpoint.
-        Checkpoint = "checkpoint",
-    }
-    /// Another operation; a low-cardinality word.
-    Other = "db";
-    /// The value of `db.operation.name`.
-    as_str;
-    attributes = attr::COLLECTION
-        | attr::NAMESPACE
-        | attr::SERVER_ADDRESS
-        | attr::BATCH_SIZE
-        | attr::QUERY_TEXT
-        | attr::QUERY_SUMMARY
-        | attr::RETURNED_ROWS
-        | attr::AFFECTED_ROWS;
+/// Declares the enum from the table of operations in percolate-macros.
+macro_rules! declare {
+    (variants: { $($variants:tt)* } of_a_collection: $_collection:tt single: $_single:tt) => {
+        named_sites! {
+            /// The operations known by name, and any other.
+            pub enum DbOperation: db { $($variants)* }
+            /// Another operation: a low-cardinality word.
+            Other = "db";
+            /// Returns the value of `db.operation.name`.
+            as_str;
+            attributes = attr::COLLECTION
+                | attr::NAMESPACE
+                | attr::SERVER_ADDRESS
+                | attr::BATCH_SIZE
+                | attr::QUERY_TEXT
+                | attr::QUERY_SUMMARY
+                | attr::RETURNED_ROWS
+                | attr::AFFECTED_ROWS;
+        }
+    };
 }
+
+percolate_macros::operations!(declare);
 
 /// A span for one database operation, named `{operation} {collection}`.
 ///

@@ -10,32 +10,19 @@ pub const ERROR_TYPE_CANCELLED: &str = "cancelled";
 pub const JOB_STATUS_SUCCESS: &str = "success";
 /// The values of [`super::attribute::JOB_STATUS`].
 pub const JOB_STATUS_VALUES: &[&str] = &["success", "partial", "failed", "cancelled"];
-/// Operations that work on one collection.
-pub const COLLECTION_OPERATIONS: &[&str] = &[
-    "get",
-    "put",
-    "delete",
-    "scan",
-    "multi_get",
-    "merge",
-    "delete_range",
-];
-/// Operations that are never a batch.
-pub const SINGLE_OPERATIONS: &[&str] = &[
-    "get",
-    "put",
-    "delete",
-    "scan",
-    "multi_get",
-    "merge",
-    "delete_range",
-    "query",
-    "search",
-    "flush",
-    "flush_wal",
-    "compact",
-    "checkpoint",
-];
+
+/// Declares the lists of operations from the table in percolate-macros.
+macro_rules! declare {
+    (variants: $_variants:tt of_a_collection: $of_a_collection:tt single: $single:tt) => {
+        /// Operations that work on one collection.
+        pub const COLLECTION_OPERATIONS: &[&str] = &$of_a_collection;
+        /// Operations that are never a batch.
+        pub const SINGLE_OPERATIONS: &[&str] = &$single;
+    };
+}
+
+percolate_macros::operations!(declare);
+
 /// Database systems that run in the caller's process: their address is a path.
 pub const EMBEDDED_SYSTEMS: &[&str] = &[
     "rocksdb",
