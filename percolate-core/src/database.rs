@@ -93,7 +93,7 @@ impl Database {
 
     /// Opens the database in the directory `path` as `options` say.
     pub fn open_with(path: impl AsRef<Path>, options: DatabaseOptions) -> Result<Self, Error> {
-        crate::otel::name_errors::<Error>();
+        crate::otel::register_error_type::<Error>();
         let mut storage = options.storage;
         storage.column_families.extend(DATABASE.map(str::to_owned));
         let storage = Storage::open(path, storage)?;

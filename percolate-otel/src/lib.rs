@@ -79,7 +79,7 @@ pub use db::{DbOperation, db_span, record_db_error, record_db_metrics};
 #[cfg(feature = "layer")]
 pub use layer::ConventionLayer;
 pub use metrics::{ADVISED_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};
-pub use outcome::{ErrorInfo, ErrorType, JobStatus, Outcome, Rows, name_errors};
+pub use outcome::{ErrorInfo, ErrorType, JobStatus, Outcome, Rows, register_error_type};
 #[cfg(feature = "pipeline")]
 pub use pipeline::{
     ConfigWarning, Environment, ExportCounts, Exporter, ExporterStatus, HistogramBuckets,

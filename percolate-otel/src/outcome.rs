@@ -87,7 +87,7 @@ impl ErrorInfo {
     }
 
     /// Looks through an error and its sources for a known cause: the outermost error that is registered with
-    /// [`name_errors`], which knows what lies below it; without one the deepest that is an [`io::Error`] or a parsing
+    /// [`register_error_type`], which knows what lies below it; without one the deepest that is an [`io::Error`] or a parsing
     /// error of the standard library. `None` if there is neither.
     pub fn from_chain(error: &(dyn Error + 'static)) -> Option<Self> {
         let mut found = None;
@@ -336,7 +336,7 @@ impl<T: JobStatus> JobStatus for Option<T> {
 
 /// Makes errors of type `E` known by name wherever they are the cause inside an `anyhow::Error`, a
 /// `Box<dyn Error>` or another error that wraps them. Call it once, at start; a second call for `E` changes nothing.
-pub fn name_errors<E: Error + ErrorType + 'static>() {
+pub fn register_error_type<E: Error + ErrorType + 'static>() {
     let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
     let read: ReadCause = |error| error.downcast_ref::<E>().map(ErrorInfo::of);
     if !registered.iter().any(|(name, _)| *name == type_name::<E>()) {
@@ -822,8 +822,8 @@ mod tests {
                 Some("2".into())
             }
         }
-        name_errors::<Code>();
-        name_errors::<Code>();
+        register_error_type::<Code>();
+        register_error_type::<Code>();
         let boxed: Box<dyn Error> = Box::new(Code(2));
         let info = ErrorInfo::from_chain(&*boxed);
         assert_eq!(

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use rocksdb::ErrorKind;
 
-use crate::otel::{ErrorType, name_errors};
+use crate::otel::{ErrorType, register_error_type};
 
 /// RocksDB's status code: the name recorded as `db.response.status_code`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -467,11 +467,11 @@ impl ErrorType for MaintenanceError {
 
 /// Makes these errors known in telemetry wherever an application wraps them.
 pub(super) fn name_in_telemetry() {
-    name_errors::<StorageError>();
-    name_errors::<OpenError>();
-    name_errors::<ReadError>();
-    name_errors::<WriteError>();
-    name_errors::<MaintenanceError>();
+    register_error_type::<StorageError>();
+    register_error_type::<OpenError>();
+    register_error_type::<ReadError>();
+    register_error_type::<WriteError>();
+    register_error_type::<MaintenanceError>();
 }
 
 #[cfg(test)]

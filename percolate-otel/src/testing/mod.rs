@@ -178,9 +178,9 @@ impl Capture {
 /// Runs a test body inside a capture, and fails it on any finding of the conventions.
 ///
 /// ```
-/// use percolate_otel::testing::conventional;
+/// use percolate_otel::testing::check_conventions;
 ///
-/// conventional(|capture| {
+/// check_conventions(|capture| {
 ///     let span = tracing::info_span!("flush", otel.kind = "client", db.system.name = "mystore", db.operation.name = "flush");
 ///     span.in_scope(|| ());
 ///     drop(span);
@@ -192,7 +192,7 @@ impl Capture {
 ///
 /// When something inside does not follow the conventions; the message is the report.
 #[track_caller]
-pub fn conventional<R>(body: impl FnOnce(&Capture) -> R) -> R {
+pub fn check_conventions<R>(body: impl FnOnce(&Capture) -> R) -> R {
     let capture = Capture::builder()
         .conventions(ConventionLayer::strict())
         .build();
@@ -201,12 +201,12 @@ pub fn conventional<R>(body: impl FnOnce(&Capture) -> R) -> R {
     result
 }
 
-/// [`conventional`] for a test whose body is a future.
+/// [`check_conventions`] for a test whose body is a future.
 ///
 /// # Panics
 ///
 /// When something inside does not follow the conventions; the message is the report.
-pub async fn conventional_async<F: Future>(body: impl FnOnce(Capture) -> F) -> F::Output {
+pub async fn check_conventions_async<F: Future>(body: impl FnOnce(Capture) -> F) -> F::Output {
     let capture = Capture::builder()
         .conventions(ConventionLayer::strict())
         .build();

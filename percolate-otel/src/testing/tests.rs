@@ -242,13 +242,13 @@ fn annotated_calls_come_out_the_same_as_compact_records_and_through_tracing() {
 
 #[test]
 fn a_conventional_future_is_checked_to_its_end() {
-    let tree = futures_executor(conventional_async(|capture| async move {
+    let tree = futures_executor(check_conventions_async(|capture| async move {
         annotated_get();
         capture.spans().tree()
     }));
     assert_eq!(tree, "get articles [client]\n");
     let text = message(|| {
-        futures_executor(conventional_async(|_| async {
+        futures_executor(check_conventions_async(|_| async {
             info_span!("x", db.operation.name = "x").in_scope(|| ())
         }));
     });
@@ -260,9 +260,9 @@ fn a_conventional_future_is_checked_to_its_end() {
 
 #[test]
 fn a_conventional_test_fails_on_a_finding() {
-    conventional(|_| annotated_get());
+    check_conventions(|_| annotated_get());
     let text =
-        message(|| conventional(|_| info_span!("x", db.operation.name = "x").in_scope(|| ())));
+        message(|| check_conventions(|_| info_span!("x", db.operation.name = "x").in_scope(|| ())));
     assert!(
         text.contains("a database span without `db.system.name`"),
         "{text}"

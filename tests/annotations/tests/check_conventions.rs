@@ -3,7 +3,7 @@
 
 use percolate_otel::ConventionLayer;
 use percolate_otel::layer::Rule;
-use percolate_otel::testing::{Capture, conventional, conventional_async};
+use percolate_otel::testing::{Capture, check_conventions, check_conventions_async};
 use percolate_otel::{
     BackgroundJobType, DbOperation, background_span, db_query_span, db_span,
     record_background_metrics, record_db_metrics,
@@ -27,7 +27,7 @@ async fn build(target: &str) -> Result<usize, std::io::Error> {
 
 #[test]
 fn annotated_functions_follow_the_conventions_whatever_their_outcome() {
-    conventional(|_| {
+    check_conventions(|_| {
         _ = get("articles");
         _ = get("broken");
     });
@@ -35,7 +35,7 @@ fn annotated_functions_follow_the_conventions_whatever_their_outcome() {
 
 #[tokio::test]
 async fn jobs_follow_the_conventions_finished_failed_or_dropped() {
-    conventional_async(|_| async {
+    check_conventions_async(|_| async {
         _ = build("articles").await;
         _ = build("broken").await;
         drop(build("articles"));
@@ -45,7 +45,7 @@ async fn jobs_follow_the_conventions_finished_failed_or_dropped() {
 
 #[test]
 fn spans_by_hand_follow_the_conventions() {
-    conventional(|capture| {
+    check_conventions(|capture| {
         db_span(DbOperation::Get, Some("articles"), Some("library"))
             .in_scope(|| record_db_metrics(Some(1), None));
         db_span(DbOperation::Flush, None, None).in_scope(|| ());
