@@ -9,10 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{
-    Cache, ColumnFamilyDescriptor, DBWithThreadMode, FlushOptions, MultiThreaded, ReadOptions,
-    WriteBatch, WriteOptions,
-};
+use rocksdb::{Cache, ColumnFamilyDescriptor, FlushOptions, ReadOptions, WriteBatch, WriteOptions};
 
 use super::batch::BatchWriter;
 use super::column_families::{self, DEFAULT, FORMAT_KEY, FORMAT_VERSION, META};
@@ -20,13 +17,11 @@ use super::error::{
     MaintenanceError, OpenError, ReadError, StatusCode, StorageError, UnknownColumnFamily,
     WriteError,
 };
-use super::families::{Family, Opened};
+use super::families::{Family, Opened, Rocks};
 use super::iterator::{Entry, Scan, ScanRange};
 use super::options::{ServerAddress, StorageOptions};
 use super::perf;
 use crate::{db_op, db_ops};
-
-pub(super) type Rocks = DBWithThreadMode<MultiThreaded>;
 
 /// A RocksDB database in a directory. Clones are handles of the same one; it closes with the last of them.
 ///
@@ -144,7 +139,7 @@ impl Storage {
     /// RocksDB's own handle, of the version of the `rocksdb` crate that this one uses: no part of what semantic
     /// versioning covers. What is done with it is not observed, and a write that fails does not poison the store.
     #[cfg(feature = "unstable-rocksdb")]
-    pub fn rocksdb(&self) -> &DBWithThreadMode<MultiThreaded> {
+    pub fn rocksdb(&self) -> &rocksdb::DBWithThreadMode<rocksdb::MultiThreaded> {
         &self.inner.db
     }
 }

@@ -9,9 +9,10 @@ use std::cmp::Ordering;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use rocksdb::BoundColumnFamily;
+use rocksdb::{BoundColumnFamily, DBWithThreadMode, MultiThreaded};
 
-use super::db::Rocks;
+/// RocksDB's handle of an open database.
+pub(super) type Rocks = DBWithThreadMode<MultiThreaded>;
 
 /// A family's handle: one that is kept here, or one of a family that was made later.
 pub(super) type Family<'db> = Cow<'db, Arc<BoundColumnFamily<'db>>>;

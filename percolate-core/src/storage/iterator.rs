@@ -5,8 +5,8 @@
 
 use rocksdb::{DBRawIteratorWithThreadMode, ReadOptions};
 
-use super::db::Rocks;
 use super::error::{ReadError, StorageError};
+use super::families::Rocks;
 
 /// A key and its value.
 pub type Entry = (Box<[u8]>, Box<[u8]>);

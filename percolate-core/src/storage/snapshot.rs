@@ -2,8 +2,9 @@
 
 use rocksdb::{ReadOptions, SnapshotWithThreadMode};
 
-use super::db::{Rocks, Storage};
+use super::db::Storage;
 use super::error::ReadError;
+use super::families::Rocks;
 use super::iterator::{Entry, ScanRange};
 use crate::{db_op, db_ops};
 
