@@ -1,5 +1,5 @@
-//! Vector indexes in files, so that opening a database need not make them anew. A file counts only if it is whole and
-//! holds what the store holds; anything else about it means that the index is made from the stored vectors again.
+//! Vector index files, which make rebuilding the indexes on open unnecessary. A file is used only if it
+//! is intact and matches the stored vectors. Otherwise the index is rebuilt from the stored vectors.
 //!
 //! | Bytes | Meaning |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | 4 | format of the file, 1, big-endian |
 //! | 16 | generation of the vectors when the file was written, as the store records it |
 //! | 8 | length of the payload, big-endian |
-//! | … | payload: see [`vectors`](super::vectors) and `hnsw` |
+//! | … | payload: see `vectors::hnsw` and `vectors::exact` |
 //! | 4 | CRC-32 (IEEE) of everything before, big-endian |
 
 use std::fs::{self, File};
@@ -23,7 +23,7 @@ const FORMAT: u32 = 1;
 const HEAD: usize = 36;
 const FOOT: usize = 4;
 
-/// Writes an index beside the database: whole, or not at all.
+/// Writes an index file atomically.
 pub(crate) fn write(path: &Path, generation: Uuid, payload: &[u8]) -> Result<(), VectorError> {
     let failed = |source| VectorError::Save {
         path: path.to_owned(),
@@ -32,7 +32,7 @@ pub(crate) fn write(path: &Path, generation: Uuid, payload: &[u8]) -> Result<(),
     write_atomically(path, &frame(generation, payload)).map_err(failed)
 }
 
-/// Removes the file of an index, if there is one.
+/// Removes an index file, if it exists.
 pub(crate) fn remove(path: &Path) -> Result<(), VectorError> {
     match fs::remove_file(path) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(VectorError::Save {
@@ -43,13 +43,14 @@ pub(crate) fn remove(path: &Path) -> Result<(), VectorError> {
     }
 }
 
-/// The payload of a file that is whole and of that generation.
+/// Returns the payload of an index file, or `None` if the file is missing, damaged or of another
+/// generation.
 pub(crate) fn read(path: &Path, generation: Uuid) -> Option<Vec<u8>> {
     let bytes = fs::read(path).ok()?;
     unframe(&bytes, generation).map(<[u8]>::to_vec)
 }
 
-/// The file of an index. Names may hold any byte, so they are hashed.
+/// Returns the path of an index file. Index names may contain any byte, so the file name is a hash.
 pub(crate) fn path(database: &Path, name: &[u8]) -> PathBuf {
     let name = Uuid::new_v5(&Uuid::NAMESPACE_OID, name);
     database
@@ -64,7 +65,7 @@ fn frame(generation: Uuid, payload: &[u8]) -> Vec<u8> {
     bytes.extend(generation.as_bytes());
     bytes.extend((payload.len() as u64).to_be_bytes());
     bytes.extend(payload);
-    bytes.extend(crc32(&bytes).to_be_bytes());
+    bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
     bytes
 }
 
@@ -72,7 +73,7 @@ fn unframe(bytes: &[u8], generation: Uuid) -> Option<&[u8]> {
     let (framed, crc) = bytes.split_last_chunk::<FOOT>()?;
     let (head, payload) = framed.split_first_chunk::<HEAD>()?;
     let expected = frame_head(generation, payload.len());
-    (*head == expected && crc32(framed) == u32::from_be_bytes(*crc)).then_some(payload)
+    (*head == expected && crc32fast::hash(framed) == u32::from_be_bytes(*crc)).then_some(payload)
 }
 
 fn frame_head(generation: Uuid, length: usize) -> [u8; HEAD] {
@@ -84,7 +85,7 @@ fn frame_head(generation: Uuid, length: usize) -> [u8; HEAD] {
     head
 }
 
-/// Into a file of another name first, which takes the place of the old one only when the disk has it.
+/// Writes a temporary file, syncs it and renames it to `path`.
 fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(directory)?;
@@ -96,41 +97,13 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-fn crc32(bytes: &[u8]) -> u32 {
-    const TABLE: [u32; 256] = crc32_table();
-    let step = |crc: u32, byte: &u8| TABLE[usize::from(crc.to_le_bytes()[0] ^ byte)] ^ (crc >> 8);
-    !bytes.iter().fold(u32::MAX, step)
-}
-
-const fn crc32_table() -> [u32; 256] {
-    let mut table = [0; 256];
-    let mut index = 0;
-    let mut byte = 0_u32;
-    while index < 256 {
-        let mut crc = byte;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = if crc & 1 == 1 {
-                0xedb8_8320 ^ (crc >> 1)
-            } else {
-                crc >> 1
-            };
-            bit += 1;
-        }
-        table[index] = crc;
-        index += 1;
-        byte += 1;
-    }
-    table
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_checksum_is_crc_32() {
-        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        assert_eq!(crc32fast::hash(b"123456789"), 0xcbf4_3926);
     }
 
     #[test]
