@@ -1,12 +1,11 @@
-//! Indexes over entities. An index is derived: everything in it follows from an entity and its schema, so it can be
-//! compared with what it should be, and made anew.
+//! Indexes over entities. An index is derived data: it follows from the entities and their schema, so it
+//! can be verified against them and rebuilt.
 //!
-//! `keys` and `fields` say which entries an entity has; writing them is the business of whoever writes the entity,
-//! in the same batch. `vectors`, `hnsw` and `saved` are the indexes that searches by meaning use. Rebuilding and verifying are in [`admin`](crate::admin).
+//! `keys` and `fields` compute the index entries of an entity; the caller writes them in the same batch
+//! as the entity. `vectors` and `saved` are the indexes of semantic search. Rebuilding and verification
+//! are in [`admin`](crate::admin).
 
 pub(crate) mod fields;
-#[cfg(feature = "hnsw")]
-pub(crate) mod hnsw;
 pub(crate) mod keys;
 pub(crate) mod saved;
 pub(crate) mod vectors;
@@ -17,7 +16,7 @@ use uuid::Uuid;
 use crate::schema::Schema;
 use crate::storage::{BatchWriter, WriteError};
 
-/// One entry of an index: where it lies and what it says.
+/// An index entry: its column family, key and value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IndexEntry {
     pub(crate) family: &'static str,
@@ -25,7 +24,7 @@ pub(crate) struct IndexEntry {
     pub(crate) value: Vec<u8>,
 }
 
-/// An entity as an index sees it.
+/// The parts of an entity that its index entries depend on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Indexed<'a> {
     pub(crate) tenant: &'a str,
@@ -34,14 +33,15 @@ pub(crate) struct Indexed<'a> {
     pub(crate) data: &'a Value,
 }
 
-/// All entries of an entity.
+/// Returns all index entries of an entity.
 pub(crate) fn entries(entity: Indexed<'_>) -> Vec<IndexEntry> {
     let mut entries = keys::entries(entity);
     entries.extend(fields::entries(entity));
     entries
 }
 
-/// Adds to `batch` what turns the entries `old` into `new`; what is in both is left alone.
+/// Adds to `batch` the deletes and puts that replace the entries `old` with `new`. Entries in both are
+/// not written.
 pub(crate) fn change(
     batch: &mut BatchWriter<'_>,
     old: &[IndexEntry],

@@ -14,7 +14,8 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 use uuid::Uuid;
 
-use super::vectors::{Neighbour, VectorError, VectorIndex, check_dimensions, has_direction};
+use super::error::VectorError;
+use super::vector_index::{Neighbour, VectorIndex, check_dimensions, has_direction};
 
 const KIND: u8 = 2;
 const HEAD: usize = 9;
@@ -252,12 +253,13 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::{Path, PathBuf};
 
-    use super::super::vectors::{Exact, contract};
+    use super::super::exact::Exact;
+    use super::super::tests::check_contract;
     use super::*;
 
     #[test]
     fn the_graph_does_what_an_index_must() {
-        contract::all(
+        check_contract(
             |dimensions| Box::new(Hnsw::new(dimensions).unwrap()),
             |dimensions, bytes| Box::new(Hnsw::from_bytes(dimensions, bytes).unwrap()),
         );

@@ -1,0 +1,46 @@
+//! [`VectorError`]: why a vector index failed.
+
+use std::borrow::Cow;
+
+use crate::otel::ErrorType;
+
+/// An operation on a vector index failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VectorError {
+    /// The length of a vector differs from the dimensions of the index.
+    #[error(
+        "a vector has {found} dimensions but the index has {expected}; rebuild the index with the current embedding provider"
+    )]
+    WrongDimensions {
+        /// Dimensions of the index.
+        expected: usize,
+        /// Dimensions of the vector.
+        found: usize,
+    },
+    /// The index library reported an error.
+    #[error("the vector index failed")]
+    Index(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The index could not be written to its file.
+    #[error("cannot write the vector index to {}", path.display())]
+    Save {
+        /// The file.
+        path: std::path::PathBuf,
+        /// The error of the operating system.
+        source: std::io::Error,
+    },
+    /// The saved bytes are not a valid index.
+    #[error("a saved vector index is malformed ({0}); it will be rebuilt")]
+    Malformed(&'static str),
+}
+
+impl ErrorType for VectorError {
+    fn error_type(&self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::WrongDimensions { .. } => "VectorWrongDimensions",
+            Self::Index(_) => "VectorIndex",
+            Self::Save { .. } => "VectorSave",
+            Self::Malformed(_) => "VectorMalformed",
+        })
+    }
+}
