@@ -14,11 +14,12 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use tokio::sync::Notify;
 
-use crate::context::{Parent, surroundings};
+use crate::context::surroundings;
 use crate::json::to_python;
+use crate::parent::Parent;
 
 /// How long Ctrl-C waits at most for an answer.
-const SIGNALS: Duration = Duration::from_millis(50);
+pub(crate) const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Tells work on another thread that nobody waits for it any more.
 #[derive(Clone, Default)]
@@ -80,7 +81,7 @@ pub(crate) fn wait_for<T: Send + 'static>(
     }
     loop {
         let (back, received) = py.detach(move || {
-            let received = wait.recv_timeout(SIGNALS);
+            let received = wait.recv_timeout(SIGNAL_INTERVAL);
             (wait, received)
         });
         wait = back;
@@ -139,7 +140,7 @@ pub(crate) fn block_on_attentively<T>(future: impl Future<Output = T>) -> PyResu
             tokio::select! {
                 biased;
                 done = &mut future => return Ok(done),
-                () = tokio::time::sleep(SIGNALS) => handle_signals()?,
+                () = tokio::time::sleep(SIGNAL_INTERVAL) => handle_signals()?,
             }
         }
     })?
@@ -176,7 +177,7 @@ impl Callback {
     }
 
     /// Tells it how much is done; `Break` once it has failed.
-    pub(crate) fn tell(&self, done: usize) -> ControlFlow<()> {
+    pub(crate) fn report(&self, done: usize) -> ControlFlow<()> {
         match self.call(|py| Ok(done.into_pyobject(py)?.into_any()), |_| Ok(())) {
             Some(()) => ControlFlow::Continue(()),
             None => ControlFlow::Break(()),
@@ -184,7 +185,7 @@ impl Callback {
     }
 
     /// Asks it about a value; `false` once it has failed.
-    pub(crate) fn approves(&self, value: &serde_json::Value) -> bool {
+    pub(crate) fn accepts(&self, value: &serde_json::Value) -> bool {
         self.call(|py| to_python(py, value), |answer| answer.is_truthy())
             .unwrap_or(false)
     }

@@ -12,6 +12,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyMapping, PyString};
 
 use crate::current;
+use crate::parent::Parent;
+use crate::span_ids::{SpanIds, span_ids};
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyTraceContext>()?;
@@ -242,32 +244,6 @@ pub(crate) fn parent(py: Python<'_>, given: Option<TraceArgument>) -> PyResult<O
     }
 }
 
-/// A context to make current around Rust work, on whichever thread does it.
-#[derive(Debug, Clone)]
-pub(crate) struct Parent(pub(crate) Context);
-
-impl Parent {
-    /// Makes it current until the guard is dropped.
-    pub(crate) fn attach(self) -> opentelemetry::ContextGuard {
-        self.0.attach()
-    }
-}
-
-/// Runs Rust work with the interpreter released and, if there is one, inside the parent's context.
-pub(crate) fn traced<T: Send>(
-    py: Python<'_>,
-    parent: Option<Parent>,
-    work: impl FnOnce() -> T + Send,
-) -> T {
-    py.detach(|| {
-        let _attached = parent.map(Parent::attach);
-        work()
-    })
-}
-
-/// Trace id, span id, flags, whether remote, and the entries of the trace state.
-pub(crate) type SpanIds = (u128, u64, u8, bool, Vec<(String, String)>);
-
 /// The current Rust span and the baggage, for Python code that Rust calls.
 #[derive(Debug, IntoPyObject)]
 pub(crate) struct Surroundings {
@@ -293,13 +269,5 @@ pub(crate) fn surroundings() -> Option<Surroundings> {
 fn ids_of(context: &Context) -> Option<SpanIds> {
     let span = context.span();
     let span = span.span_context();
-    span.is_valid().then(|| {
-        (
-            u128::from_be_bytes(span.trace_id().to_bytes()),
-            u64::from_be_bytes(span.span_id().to_bytes()),
-            span.trace_flags().to_u8(),
-            span.is_remote(),
-            current::state_pairs(span.trace_state()),
-        )
-    })
+    span.is_valid().then(|| span_ids(span))
 }

@@ -16,7 +16,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyMapping, PyTuple};
 
-use crate::context::Parent;
+use crate::parent::Parent;
 
 /// What is used of `opentelemetry-api`.
 struct Api {
@@ -221,14 +221,4 @@ impl<'py> Read<'py> {
         );
         Ok(context.with_remote_span_context(span))
     }
-}
-
-/// The entries of a trace state, in order.
-pub(crate) fn state_pairs(state: &TraceState) -> Vec<(String, String)> {
-    let header = state.header();
-    header
-        .split(',')
-        .filter_map(|entry| entry.split_once('='))
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
 }

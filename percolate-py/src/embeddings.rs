@@ -17,8 +17,9 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::callback::{block_on, call_in_span};
-use crate::context::{parent, traced};
+use crate::context::parent;
 use crate::errors::raised;
+use crate::parent::traced;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyHttpEmbeddings>()

@@ -10,14 +10,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
+use opentelemetry::trace::{SpanId, SpanKind, Status};
 use opentelemetry::{Array, KeyValue, Value};
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
-use crate::current::state_pairs;
+use crate::span_ids::span_ids;
 
 /// Spans that may wait for the interpreter.
 const WAITING: usize = 1 << 16;
@@ -216,7 +216,12 @@ fn parts<'py>(py: Python<'py>, span: &SpanData) -> PyResult<Bound<'py, PyTuple>>
         .links
         .links
         .iter()
-        .map(|link| Ok((ids(&link.span_context), attributes(py, &link.attributes)?)))
+        .map(|link| {
+            Ok((
+                span_ids(&link.span_context),
+                attributes(py, &link.attributes)?,
+            ))
+        })
         .collect::<PyResult<Vec<_>>>()?;
     let events = span
         .events
@@ -233,7 +238,7 @@ fn parts<'py>(py: Python<'py>, span: &SpanData) -> PyResult<Bound<'py, PyTuple>>
     let scope = &span.instrumentation_scope;
     (
         &*span.name,
-        ids(context),
+        span_ids(context),
         parent,
         kind(&span.span_kind),
         (nanoseconds(span.start_time), nanoseconds(span.end_time)),
@@ -244,23 +249,6 @@ fn parts<'py>(py: Python<'py>, span: &SpanData) -> PyResult<Bound<'py, PyTuple>>
         (scope.name(), scope.version(), scope.schema_url()),
     )
         .into_pyobject(py)
-}
-
-type Ids = (u128, u64, bool, u8, Vec<(String, String)>);
-
-fn ids(context: &SpanContext) -> Ids {
-    let state = context.trace_state();
-    (
-        u128::from_be_bytes(context.trace_id().to_bytes()),
-        u64::from_be_bytes(context.span_id().to_bytes()),
-        context.is_remote(),
-        context.trace_flags().to_u8(),
-        if *state == opentelemetry::trace::TraceState::NONE {
-            Vec::new()
-        } else {
-            state_pairs(state)
-        },
-    )
 }
 
 /// The values of Python's `SpanKind`.

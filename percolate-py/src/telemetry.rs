@@ -3,7 +3,7 @@
 //!
 //! Nothing waits here with the interpreter attached.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::metrics::{MeterSettings, Meters};
+use crate::process::{count_fork, forks, was_used};
 use crate::sampler::PythonSampler;
 use crate::spans::Bridge;
 
@@ -54,20 +55,12 @@ static AUTOMATIC: AtomicU8 = AtomicU8::new(WHEN_SAMPLED);
 const OFF: u8 = 0;
 const WHEN_SAMPLED: u8 = 1;
 const AT_ONCE: u8 = 2;
-/// How many forks lie between this process and the one that first loaded the module.
-static FORKS: AtomicU32 = AtomicU32::new(0);
-
 fn installed() -> MutexGuard<'static, Option<Installed>> {
     slot(forks()).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn slot(forks: u32) -> &'static Mutex<Option<Installed>> {
     &INSTALLED[forks as usize % GENERATIONS]
-}
-
-/// How many forks lie behind this process: what was opened before the last one belongs to the parent.
-pub(crate) fn forks() -> u32 {
-    FORKS.load(Ordering::Relaxed)
 }
 
 /// Lets the application's provider be found when the first call with a sampled parent is made.
@@ -311,8 +304,8 @@ fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 /// The child of a fork has none of the parent's threads: forgets the runtime, so that the next call can start its own.
 #[pyfunction]
 fn _after_fork_in_child() -> bool {
-    let parent = FORKS.fetch_add(1, Ordering::Relaxed);
-    if crate::database::was_used() {
+    let parent = count_fork();
+    if was_used() {
         crate::exit::skip_destructors();
     }
     // Another thread of the parent may have held the lock: it will never be released here. Telemetry stays off then.

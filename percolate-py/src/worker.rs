@@ -13,13 +13,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio::runtime::Runtime;
 
+use crate::callback::SIGNAL_INTERVAL;
 use crate::errors::{JobError, cause_of};
 
 /// How long closing waits for jobs that are under way.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How long Ctrl-C waits at most for an answer.
-const SIGNALS: Duration = Duration::from_millis(50);
-
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Job>()
 }
@@ -265,8 +263,10 @@ impl Job {
             .map_err(|_| PyValueError::new_err("timeout must be a number of seconds from 0"))?;
         let started = Instant::now();
         loop {
-            let left = timeout.map_or(SIGNALS, |timeout| {
-                timeout.saturating_sub(started.elapsed()).min(SIGNALS)
+            let left = timeout.map_or(SIGNAL_INTERVAL, |timeout| {
+                timeout
+                    .saturating_sub(started.elapsed())
+                    .min(SIGNAL_INTERVAL)
             });
             if py.detach(|| self.end.wait(left)) {
                 return self.result(py).map(|()| true);

@@ -11,7 +11,7 @@ from opentelemetry import baggage, context, trace
 class Surroundings(TypedDict):
     """What is current in Rust."""
 
-    span: tuple[int, int, int, bool, list[tuple[str, str]]] | None
+    span: tuple[int, int, bool, int, list[tuple[str, str]]] | None
     baggage: list[tuple[str, str]]
 
 
@@ -19,7 +19,7 @@ def call_in_span(function: Callable[[Any], Any], argument: Any, around: Surround
     """Calls a function with what is current in Rust as its current context."""
     current = context.get_current()
     if around["span"] is not None:
-        trace_id, span_id, flags, is_remote, state = around["span"]
+        trace_id, span_id, is_remote, flags, state = around["span"]
         span_context = trace.SpanContext(
             trace_id, span_id, is_remote, trace.TraceFlags(flags), trace.TraceState(state) if state else None
         )

@@ -1,0 +1,95 @@
+//! Ids, keys and bounds as Python passes them.
+
+use std::ops::Bound as RangeBound;
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use serde_json::Value;
+
+use crate::json::to_json;
+
+/// The id of an entity: a `str` or a `uuid.UUID`.
+#[derive(Clone, Copy)]
+pub(super) struct Id(pub(super) uuid::Uuid);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Id {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let text = value.str()?;
+        let text = text.to_cow()?;
+        if !value.is_instance_of::<PyString>() && value.getattr("hex").is_err() {
+            let type_name = value.get_type().name()?;
+            return Err(PyTypeError::new_err(format!(
+                "an id must be a str or a uuid.UUID, not {type_name}"
+            )));
+        }
+        uuid::Uuid::parse_str(&text)
+            .map(Self)
+            .map_err(|_| PyValueError::new_err(format!("`{text}` is not an id: expected a UUID")))
+    }
+}
+
+/// The value of a key field: a `str` or an `int`.
+pub(super) struct Key(pub(super) String);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Key {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        match to_json(&value)? {
+            Value::String(text) => Ok(Self(text)),
+            Value::Number(number) if !number.is_f64() => Ok(Self(number.to_string())),
+            _ => Err(PyTypeError::new_err(format!(
+                "a key must be a str or an int, not {}",
+                value.get_type().name()?
+            ))),
+        }
+    }
+}
+
+/// A value that may be omitted. `None` in Python is a value, `Null`.
+pub(super) struct Given(pub(super) Option<Value>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Given {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        to_json(&value).map(|value| Self(Some(value)))
+    }
+}
+
+/// The range of values that `Database.find` searches.
+pub(super) type Bounds = (RangeBound<Value>, RangeBound<Value>);
+
+/// Returns the range for the arguments of `Database.find`: a value, or bounds.
+///
+/// # Errors
+/// `TypeError` for neither, for both, and for two bounds on one side.
+pub(super) fn bounds(
+    value: Given,
+    (ge, gt): (Given, Given),
+    (le, lt): (Given, Given),
+) -> PyResult<Bounds> {
+    let bound = |inclusive: Given, exclusive: Given, names: &str| match (inclusive.0, exclusive.0) {
+        (Some(_), Some(_)) => Err(PyTypeError::new_err(format!(
+            "give one of {names}, not both"
+        ))),
+        (Some(value), None) => Ok(RangeBound::Included(value)),
+        (None, Some(value)) => Ok(RangeBound::Excluded(value)),
+        (None, None) => Ok(RangeBound::Unbounded),
+    };
+    let range = (bound(ge, gt, "ge and gt")?, bound(le, lt, "le and lt")?);
+    match (value.0, &range) {
+        (Some(value), (RangeBound::Unbounded, RangeBound::Unbounded)) => Ok((
+            RangeBound::Included(value.clone()),
+            RangeBound::Included(value),
+        )),
+        (Some(_), _) => Err(PyTypeError::new_err("give a value or bounds, not both")),
+        (None, (RangeBound::Unbounded, RangeBound::Unbounded)) => Err(PyTypeError::new_err(
+            "give a value, or bounds with ge=, gt=, le= or lt=",
+        )),
+        (None, _) => Ok(range),
+    }
+}

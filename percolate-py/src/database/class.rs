@@ -1,0 +1,947 @@
+//! The Python class `Database`: the facade of `percolate-core`, with Python values in and out.
+//!
+//! Every method first reads the parent of its spans (the `trace_context` argument, else the current
+//! Python span) and then works with the interpreter released.
+
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "pyo3 passes arguments by value"
+)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use percolate_core::admin::{IndexManager, IndexReport};
+use percolate_core::query::QueryResult;
+use percolate_core::schema::entity::Entity;
+use percolate_core::storage::{ServerAddress, StorageOptions};
+use percolate_core::{Database, DatabaseOptions, Error, Hit, SearchFilter};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList};
+
+use super::arguments::{Given, Id, Key, bounds};
+use super::handle::Closable;
+use super::iterator::EntityIterator;
+use crate::callback::{Callback, block_on_attentively};
+use crate::context::{TraceArgument, parent};
+use crate::embeddings::provider_of;
+use crate::errors::raised;
+use crate::json::{to_json, to_python};
+use crate::parent::traced;
+use crate::process::refuse_after_fork;
+use crate::query::{self, PyQueryResult};
+use crate::worker::{Job, Worker, status_dict, task_of};
+
+/// Tables of JSON entities in a directory, for one tenant.
+///
+/// Opens the database at `path`, or creates one. It is a context manager and safe to use from many
+/// threads. A process can open a directory only once. Methods take `trace_context=`: a
+/// `TraceContext` or a mapping of headers. Without it, their spans are children of the current
+/// Python span.
+///
+/// Args:
+///     path: The directory.
+///     tenant: The tenant whose entities the handle reads and writes. Tenants share the files and
+///         nothing else.
+///     namespace: The name of the database in telemetry (`db.namespace`). The default is the name
+///         of the directory.
+///     create_if_missing: Create a database if there is none.
+///     read_only: Refuse writes. Several processes may have a directory open read-only.
+///     sync: Wait for the disk on every write.
+///     server_address: The value of the attribute `server.address`: `"path"` for the path,
+///         `"omit"` for no attribute, or any other text as it is.
+///     query_memory_limit: The number of bytes that a query may hold. A query that needs more
+///         fails.
+///     embedder: The embedder that turns text into vectors: an `HttpEmbeddings`, or any object with
+///         `name`, `dimensions` and `embed(texts)`. The default one works offline and needs no
+///         model.
+///
+/// Raises:
+///     OpenError: The directory cannot be opened. The subclasses `MissingError`, `LockedError` and
+///         `FormatError` name the reason.
+///     ForkedError: This process was forked from one that had opened a database.
+///
+/// Examples:
+///     >>> with Database(tmp_path / "db") as db:
+///     ...     db.register_schema("articles", {"key_field": "slug", "indexed_fields": ["year"]})
+///     ...     id = db.insert("articles", {"slug": "percolation", "year": 1957})
+///     ...     db.lookup("articles", "percolation")["year"]
+///     1957
+#[pyclass(name = "Database", module = "percolate_rocks", frozen, weakref)]
+pub(crate) struct PyDatabase {
+    shared: Arc<Closable>,
+    tenant: String,
+}
+
+#[pymethods]
+impl PyDatabase {
+    #[new]
+    #[pyo3(signature = (
+        path, *, tenant = "default", namespace = None, create_if_missing = true, read_only = false,
+        sync = false, server_address = "path", query_memory_limit = None, embedder = None,
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of the Python constructor"
+    )]
+    fn new(
+        py: Python<'_>,
+        path: PathBuf,
+        tenant: &str,
+        namespace: Option<String>,
+        create_if_missing: bool,
+        read_only: bool,
+        sync: bool,
+        server_address: &str,
+        query_memory_limit: Option<usize>,
+        embedder: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let address = match server_address {
+            "path" => ServerAddress::Path,
+            "omit" => ServerAddress::Omit,
+            custom => ServerAddress::Custom(custom.to_owned()),
+        };
+        let mut storage = StorageOptions::new()
+            .create_if_missing(create_if_missing)
+            .read_only(read_only)
+            .sync(sync)
+            .server_address(address);
+        if let Some(namespace) = namespace {
+            storage = storage.namespace(namespace);
+        }
+        if path.as_os_str().is_empty() {
+            return Err(PyValueError::new_err(
+                "cannot open a database at an empty path; give it a directory",
+            ));
+        }
+        refuse_after_fork(&path)?;
+        let mut options = DatabaseOptions::new().tenant(tenant).storage(storage);
+        if let Some(bytes) = query_memory_limit {
+            options = options.query_memory_limit(bytes);
+        }
+        if let Some(embedder) = embedder {
+            options = options.provider(provider_of(embedder)?);
+        }
+        py.import("percolate_rocks._telemetry")?
+            .call_method0("_opened")?;
+        let parent = parent(py, None)?;
+        let database = traced(py, parent, || Database::open_with(&path, options))
+            .map_err(|error| raised(py, &error))?;
+        Ok(Self {
+            shared: Closable::new(database, path),
+            tenant: tenant.to_owned(),
+        })
+    }
+
+    /// The directory.
+    #[getter]
+    fn path(&self) -> &Path {
+        self.shared.path()
+    }
+
+    /// The tenant whose entities this handle reads and writes.
+    #[getter]
+    fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// The name of the database in telemetry.
+    ///
+    /// Raises:
+    ///     ClosedError: The database is closed.
+    #[getter]
+    fn namespace(&self) -> PyResult<String> {
+        let handle = self.shared.handle()?;
+        Ok(handle.database().storage().namespace().to_owned())
+    }
+
+    /// Whether `close` was called.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+
+    /// Return a handle on the same database for another tenant.
+    ///
+    /// The files are closed with the last handle.
+    fn for_tenant(&self, tenant: String) -> PyResult<Self> {
+        let handle = self.shared.handle()?;
+        let database = handle.database().for_tenant(&tenant);
+        Ok(Self {
+            shared: Closable::new(database, self.shared.path().to_owned()),
+            tenant,
+        })
+    }
+
+    /// Make everything written so far durable and close the handle. Closing twice is not an error.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let handle = py.detach(|| self.shared.take());
+        // The files belong to the process that opened them.
+        let Some(handle) = handle.filter(|handle| handle.is_ours()) else {
+            return Ok(());
+        };
+        let parent = parent(py, None)?;
+        traced(py, parent, || {
+            handle.stop_worker();
+            let closed = handle.database().clone().close();
+            drop(handle);
+            closed
+        })
+        .map_err(|error| raised(py, &error))
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        slf.get().shared.handle()?;
+        Ok(slf)
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.close(py)
+    }
+
+    fn __repr__(&self) -> String {
+        let state = if self.closed() { ", closed" } else { "" };
+        format!(
+            "Database({:?}, tenant={:?}{state})",
+            self.shared.path().display().to_string(),
+            self.tenant
+        )
+    }
+
+    // ---- tables ----
+
+    /// Register or change the schema of a table.
+    ///
+    /// The schema is a JSON Schema with three more keywords: `key_field` (the field whose value
+    /// determines the id), `indexed_fields` (fields that `find` can search) and `embedding_fields`
+    /// (text that `search` can search).
+    ///
+    /// Raises:
+    ///     SchemaError: The schema is not valid.
+    #[pyo3(signature = (table, schema, *, trace_context = None))]
+    fn register_schema(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        schema: &Bound<'_, PyAny>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<()> {
+        let schema = to_json(schema)?;
+        self.shared.work(py, trace_context, |database| {
+            database.register_schema(table, &schema)
+        })
+    }
+
+    /// Return the schema of a table as it was registered.
+    ///
+    /// Raises:
+    ///     UnknownTableError: There is no such table.
+    fn schema<'py>(&self, py: Python<'py>, table: &str) -> PyResult<Bound<'py, PyAny>> {
+        let schema = self
+            .shared
+            .work(py, None, |database| database.schema(table))?;
+        to_python(py, schema.source())
+    }
+
+    /// Return the names of the tables, sorted.
+    fn tables(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.shared.work(py, None, |database| Ok(database.tables()))
+    }
+
+    // ---- entities ----
+
+    /// Insert an entity and return its id. With a key field, the same key always gives the same id.
+    ///
+    /// Raises:
+    ///     UnknownTableError: There is no such table.
+    ///     ExistsError: The table already holds an entity with this key.
+    ///     EntityError: The data does not match the schema.
+    ///     TypeError, ValueError: The data cannot be represented in JSON.
+    #[pyo3(signature = (table, data, *, trace_context = None))]
+    fn insert(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        data: &Bound<'_, PyAny>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<String> {
+        let data = to_json(data)?;
+        self.shared
+            .work(py, trace_context, |database| database.insert(table, &data))
+            .map(|id| id.to_string())
+    }
+
+    /// Insert an entity as `insert` does, with the trace context as the third argument.
+    ///
+    /// Args:
+    ///     trace_context: A `TraceContext`, a mapping of headers, or `None`.
+    #[pyo3(signature = (table, data, trace_context = None))]
+    fn insert_with_trace(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        data: &Bound<'_, PyAny>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<String> {
+        self.insert(py, table, data, trace_context)
+    }
+
+    /// Insert an entity, or replace the data of the one with the same key. Return its id.
+    #[pyo3(signature = (table, data, *, trace_context = None))]
+    fn upsert(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        data: &Bound<'_, PyAny>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<String> {
+        let data = to_json(data)?;
+        self.shared
+            .work(py, trace_context, |database| database.upsert(table, &data))
+            .map(|id| id.to_string())
+    }
+
+    /// Insert several entities, all or none. Return their ids in order.
+    #[pyo3(signature = (table, data, *, trace_context = None))]
+    fn insert_many(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        data: &Bound<'_, PyAny>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Vec<String>> {
+        let data = data
+            .try_iter()?
+            .map(|data| to_json(&data?))
+            .collect::<PyResult<Vec<_>>>()?;
+        let ids = self.shared.work(py, trace_context, |database| {
+            database.insert_batch(table, &data)
+        })?;
+        Ok(ids.iter().map(ToString::to_string).collect())
+    }
+
+    /// Set the fields in `changes` and return the changed entity. `None` removes a field.
+    ///
+    /// Raises:
+    ///     NotFoundError: There is no such entity.
+    #[pyo3(signature = (table, id, changes, *, trace_context = None))]
+    fn update<'py>(
+        &self,
+        py: Python<'py>,
+        table: &str,
+        id: Id,
+        changes: &Bound<'py, PyAny>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let changes = to_json(changes)?;
+        let entity = self.shared.work(py, trace_context, |database| {
+            database
+                .update(table, id.0, &changes)
+                .map(|entity| entity.to_json())
+        })?;
+        to_python(py, &entity)
+    }
+
+    /// Return the entity with this id, or `None`.
+    ///
+    /// The dict holds the data and `id`, `created_at` and `updated_at`.
+    #[pyo3(signature = (table, id, *, trace_context = None))]
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        table: &str,
+        id: Id,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let entity = self
+            .shared
+            .work(py, trace_context, |database| database.get(table, id.0))?;
+        entity
+            .map(|entity| to_python(py, &entity.to_json()))
+            .transpose()
+    }
+
+    /// Return the entities with these ids, in the same order, with `None` for each missing one.
+    #[pyo3(signature = (table, ids, *, trace_context = None))]
+    fn get_many<'py>(
+        &self,
+        py: Python<'py>,
+        table: &str,
+        ids: &Bound<'py, PyAny>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let ids = ids
+            .try_iter()?
+            .map(|id| Ok(id?.extract::<Id>()?.0))
+            .collect::<PyResult<Vec<_>>>()?;
+        let entities = self.shared.work(py, trace_context, |database| {
+            database.get_batch(table, &ids)
+        })?;
+        let list = PyList::empty(py);
+        for entity in entities {
+            list.append(
+                entity
+                    .map(|entity| to_python(py, &entity.to_json()))
+                    .transpose()?,
+            )?;
+        }
+        Ok(list)
+    }
+
+    /// Return the entity whose key field has the value `key`, or `None`.
+    #[pyo3(signature = (table, key, *, trace_context = None))]
+    fn lookup<'py>(
+        &self,
+        py: Python<'py>,
+        table: &str,
+        key: Key,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let entity = self
+            .shared
+            .work(py, trace_context, |database| database.lookup(table, &key.0))?;
+        entity
+            .map(|entity| to_python(py, &entity.to_json()))
+            .transpose()
+    }
+
+    /// Return the entities whose indexed field equals `value` or is within bounds, ordered by that
+    /// field.
+    ///
+    /// Args:
+    ///     value: The value of the field. Omit it to give bounds.
+    ///     ge, gt: The lower bound, inclusive or exclusive.
+    ///     le, lt: The upper bound, inclusive or exclusive.
+    ///
+    /// Raises:
+    ///     NotIndexedError: The schema does not list the field in `indexed_fields`.
+    ///     TypeError: Neither a value nor bounds were given, or both, or two bounds on one side.
+    #[pyo3(signature = (
+        table, field, value = Given(None), *, ge = Given(None), gt = Given(None), le = Given(None), lt = Given(None),
+        trace_context = None,
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of the Python method"
+    )]
+    fn find<'py>(
+        &self,
+        py: Python<'py>,
+        table: &str,
+        field: &str,
+        value: Given,
+        ge: Given,
+        gt: Given,
+        le: Given,
+        lt: Given,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let range = bounds(value, (ge, gt), (le, lt))?;
+        let entities = self.shared.work(py, trace_context, |database| {
+            database.find(table, field, range)
+        })?;
+        let list = PyList::empty(py);
+        for entity in entities {
+            list.append(to_python(py, &entity.to_json())?)?;
+        }
+        Ok(list)
+    }
+
+    /// Return an iterator over the entities of a table, in the order of their ids.
+    ///
+    /// Args:
+    ///     page_size: The number of entities to read at a time.
+    ///
+    /// Raises:
+    ///     UnknownTableError: There is no such table.
+    #[pyo3(signature = (table, *, page_size = 256, trace_context = None))]
+    fn scan(
+        slf: Bound<'_, Self>,
+        table: String,
+        page_size: usize,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<EntityIterator> {
+        let parent = parent(slf.py(), trace_context)?;
+        slf.get()
+            .shared
+            .work(slf.py(), None, |database| database.schema(&table).map(drop))?;
+        let database = Arc::clone(&slf.get().shared);
+        Ok(EntityIterator::new(database, table, page_size, parent))
+    }
+
+    /// Return the number of entities in a table.
+    #[pyo3(signature = (table, *, trace_context = None))]
+    fn count(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<usize> {
+        self.shared
+            .work(py, trace_context, |database| database.count(table))
+    }
+
+    /// Mark an entity as deleted, so that no read returns it. Return `True` if it existed.
+    #[pyo3(signature = (table, id, *, trace_context = None))]
+    fn delete(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        id: Id,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<bool> {
+        self.shared
+            .work(py, trace_context, |database| database.delete(table, id.0))
+    }
+
+    /// Remove an entity, deleted or not, from the store. Return `True` if it existed.
+    #[pyo3(signature = (table, id, *, trace_context = None))]
+    fn purge(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        id: Id,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<bool> {
+        self.shared
+            .work(py, trace_context, |database| database.purge(table, id.0))
+    }
+
+    // ---- search ----
+
+    /// Compute the missing vectors of a table. Ctrl-C stops the job; finished vectors are kept.
+    ///
+    /// Returns:
+    ///     How many entities were `embedded`, and how many are `waiting` for another attempt.
+    ///
+    /// Raises:
+    ///     EmbeddingError: The embedder failed. An exception raised in it is the cause.
+    #[pyo3(signature = (table, *, trace_context = None))]
+    fn generate_embeddings<'py>(
+        &self,
+        py: Python<'py>,
+        table: String,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let report = self
+            .shared
+            .long_work(py, trace_context, move |database, stop| {
+                Ok(stop.block_on(database.generate_embeddings(&table)))
+            })?;
+        let report = report?.map_err(|error| raised(py, &error))?;
+        let dict = PyDict::new(py);
+        dict.set_item("embedded", report.embedded)?;
+        dict.set_item("waiting", report.waiting)?;
+        Ok(dict)
+    }
+
+    /// Mark all entities of a table for re-embedding, for example after a change of the embedder.
+    /// Return their number.
+    #[pyo3(signature = (table, *, trace_context = None))]
+    fn mark_for_embedding(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<usize> {
+        self.shared
+            .work(py, trace_context, |database| database.mark_for_embedding(table))
+    }
+
+    /// Return the entities whose embedded text is nearest in meaning to `text`, nearest first.
+    ///
+    /// Args:
+    ///     limit: The largest number of results.
+    ///     where: A filter: a function that takes an entity and returns whether to include it.
+    ///
+    /// Returns:
+    ///     Pairs of an entity and its cosine distance, from 0 (same direction) to 2.
+    ///
+    /// Raises:
+    ///     EmbeddingError: The embedder failed. An exception raised in it is the cause.
+    ///     KeyboardInterrupt: Ctrl-C ends the search at once.
+    #[pyo3(signature = (table, text, limit = 10, *, r#where = None, trace_context = None))]
+    fn search<'py>(
+        &self,
+        py: Python<'py>,
+        table: &str,
+        text: &str,
+        limit: usize,
+        r#where: Option<Py<PyAny>>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        self.hits(py, r#where, trace_context, |database, filter| {
+            block_on_attentively(database.search(table, text, limit, filter))
+        })
+    }
+
+    /// Search as `search` does, with a vector computed by the same embedder.
+    ///
+    /// Raises:
+    ///     EmbeddingError: The vector does not have the embedder's dimensions.
+    #[pyo3(signature = (table, vector, limit = 10, *, r#where = None, trace_context = None))]
+    fn search_vector<'py>(
+        &self,
+        py: Python<'py>,
+        table: &str,
+        vector: Vec<f32>,
+        limit: usize,
+        r#where: Option<Py<PyAny>>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        self.hits(py, r#where, trace_context, |database, filter| {
+            Ok(database.search_vector(table, &vector, limit, filter))
+        })
+    }
+
+    // ---- SQL ----
+
+    /// Run a SELECT over the tables of this tenant and return the rows.
+    ///
+    /// A table has the columns of its schema, and `id`, `created_at` and `updated_at`. Each query
+    /// reads one snapshot. Names are lower-cased unless they are in double quotes.
+    ///
+    /// Args:
+    ///     sql: The query, with `$1`, `$2` and so on for values.
+    ///     params: The values, in order: JSON values, dates and datetimes.
+    ///
+    /// Returns:
+    ///     One dict per row, with the columns in order. Values are `int`, `float`, `str`, `bool`,
+    ///     `None`, `datetime` (in UTC), `date`, and lists of these.
+    ///
+    /// Raises:
+    ///     UnknownTableError: There is no such table.
+    ///     QueryError: The query is invalid or failed; `error_type` names the reason.
+    ///     ValueError: Two columns have the same name.
+    ///     KeyboardInterrupt: Ctrl-C ends the query at once.
+    ///
+    /// Examples:
+    ///     >>> with Database(tmp_path / "sql") as db:
+    ///     ...     db.register_schema("articles", {"properties": {"year": {"type": "integer"}}})
+    ///     ...     ids = db.insert_many("articles", [{"year": 1957}, {"year": 1958}, {"year": 1957}])
+    ///     ...     db.query("SELECT year, count(*) AS n FROM articles WHERE year < $1 GROUP BY year", [1958])
+    ///     [{'year': 1957, 'n': 2}]
+    #[pyo3(signature = (sql, params = None, *, trace_context = None))]
+    fn query<'py>(
+        &self,
+        py: Python<'py>,
+        sql: String,
+        params: Option<&Bound<'py, PyAny>>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        query::dicts(py, &self.result(py, sql, params, trace_context)?)
+    }
+
+    /// Run a query as `query` does and return the rows as Arrow, for pandas, polars, pyarrow and
+    /// other libraries that read Arrow.
+    #[pyo3(signature = (sql, params = None, *, trace_context = None))]
+    fn query_arrow<'py>(
+        &self,
+        py: Python<'py>,
+        sql: String,
+        params: Option<&Bound<'py, PyAny>>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<PyQueryResult> {
+        self.result(py, sql, params, trace_context)
+            .map(PyQueryResult::new)
+    }
+
+    // ---- resources ----
+
+    /// Store bytes under an id, replacing earlier ones.
+    #[pyo3(signature = (resource_id, data, *, trace_context = None))]
+    fn store_resource(
+        &self,
+        py: Python<'_>,
+        resource_id: &str,
+        data: &[u8],
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<()> {
+        self.shared.work(py, trace_context, |database| {
+            database.store_resource(resource_id, data)
+        })
+    }
+
+    /// Return the bytes stored under an id, or `None`.
+    #[pyo3(signature = (resource_id, *, trace_context = None))]
+    fn load_resource<'py>(
+        &self,
+        py: Python<'py>,
+        resource_id: &str,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let data = self.shared.work(py, trace_context, |database| {
+            database.load_resource(resource_id)
+        })?;
+        Ok(data.map(|data| PyBytes::new(py, &data)))
+    }
+
+    /// Delete the bytes stored under an id. Deleting a missing id is not an error.
+    #[pyo3(signature = (resource_id, *, trace_context = None))]
+    fn delete_resource(
+        &self,
+        py: Python<'_>,
+        resource_id: &str,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<()> {
+        self.shared.work(py, trace_context, |database| {
+            database.delete_resource(resource_id)
+        })
+    }
+
+    // ---- maintenance ----
+
+    /// Submit a task to run in the background. Its span starts a trace, linked to the current one.
+    ///
+    /// Closing the database waits up to ten seconds for submitted tasks.
+    ///
+    /// Args:
+    ///     task: `"generate_embeddings"`, `"save_index"` or `"load_index"` for a table, `"compact"`
+    ///         for a column family (one of `column_families`), or `"flush_wal"`.
+    ///     target: The table or the column family.
+    ///
+    /// Returns:
+    ///     A `Job` that can be waited for.
+    ///
+    /// Raises:
+    ///     JobError: The queue of jobs is full.
+    ///     TypeError, ValueError: There is no such task, or its target is missing.
+    #[pyo3(signature = (task, target = None, *, trace_context = None))]
+    fn submit(
+        &self,
+        py: Python<'_>,
+        task: &str,
+        target: Option<String>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Job> {
+        let task = task_of(task, target.as_deref())?;
+        let parent = parent(py, trace_context)?;
+        let handle = self.shared.handle()?;
+        traced(py, parent, || handle.submit(task))
+    }
+
+    /// Return the state of the tasks submitted with `submit`.
+    ///
+    /// Returns:
+    ///     The numbers of jobs that are `queued` and `running`, that `succeeded` and `failed`, of
+    ///     attempts `retried`, and of jobs `refused` because the queue was full. All are 0 before
+    ///     the first task.
+    fn background_status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let handle = self.shared.handle()?;
+        let status = py.detach(|| handle.worker().as_ref().map(Worker::status));
+        status_dict(py, status.unwrap_or_default())
+    }
+
+    /// Return the names of the column families, sorted. Each can be compacted.
+    fn column_families(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.shared.work(py, None, |database| {
+            let mut families = database.storage().column_families();
+            families.sort();
+            Ok(families)
+        })
+    }
+
+    /// Rebuild all indexes, or the field indexes of one table, while reads and writes go on.
+    ///
+    /// Args:
+    ///     table: Rebuild only the field indexes of this table.
+    ///     on_progress: Called with the number of entities and entries checked so far. It runs
+    ///         inside the span of the job, so its spans are children. An exception ends the rebuild
+    ///         and is raised here.
+    ///
+    /// Returns:
+    ///     The numbers of `entities`, and of `missing`, `stale` and `failed` index entries.
+    ///
+    /// Raises:
+    ///     KeyboardInterrupt: Ctrl-C raises at once. The rebuild stops after the current page and
+    ///         keeps its corrections.
+    #[pyo3(signature = (table = None, *, on_progress = None, trace_context = None))]
+    fn rebuild_indexes<'py>(
+        &self,
+        py: Python<'py>,
+        table: Option<String>,
+        on_progress: Option<Py<PyAny>>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        self.rebuild(
+            py,
+            on_progress,
+            trace_context,
+            move |indexes| match &table {
+                Some(table) => indexes.rebuild_field_indexes(table),
+                None => indexes.rebuild_all(),
+            },
+        )
+    }
+
+    /// Rebuild the vector indexes of all tables from the stored vectors, counted as `entities`.
+    ///
+    /// `on_progress` and Ctrl-C work as in `rebuild_indexes`.
+    #[pyo3(signature = (*, on_progress = None, trace_context = None))]
+    fn rebuild_vector_indexes<'py>(
+        &self,
+        py: Python<'py>,
+        on_progress: Option<Py<PyAny>>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        self.rebuild(
+            py,
+            on_progress,
+            trace_context,
+            IndexManager::rebuild_hnsw_index,
+        )
+    }
+
+    /// Count the differences between the entities and the indexes. Changes nothing.
+    #[pyo3(signature = (*, trace_context = None))]
+    fn verify_indexes<'py>(
+        &self,
+        py: Python<'py>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let report = self.shared.long_work(py, trace_context, |database, stop| {
+            let stop = stop.clone();
+            database
+                .indexes()
+                .on_progress(move |_| stop.flow())
+                .verify()
+        })?;
+        report_dict(py, &report)
+    }
+
+    /// Write the data in memory to files.
+    #[pyo3(signature = (*, trace_context = None))]
+    fn flush(&self, py: Python<'_>, trace_context: Option<TraceArgument>) -> PyResult<()> {
+        self.shared.work(py, trace_context, |database| {
+            Ok(database.storage().flush()?)
+        })
+    }
+
+    /// Compact every column family. Ctrl-C raises at once; the current column family is finished.
+    #[pyo3(signature = (*, trace_context = None))]
+    fn compact(&self, py: Python<'_>, trace_context: Option<TraceArgument>) -> PyResult<()> {
+        self.shared.long_work(py, trace_context, |database, stop| {
+            for family in database.storage().column_families() {
+                if stop.flow().is_break() {
+                    break;
+                }
+                database.storage().compact(&family)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Copy the current state of the database into a new directory.
+    #[pyo3(signature = (path, *, trace_context = None))]
+    fn checkpoint(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<()> {
+        self.shared
+            .long_work(py, trace_context, move |database, _| {
+                Ok(database.storage().checkpoint(path)?)
+            })
+    }
+}
+
+impl PyDatabase {
+    /// The handle, for functions that work on a `Database`.
+    pub(super) fn shared(&self) -> &Closable {
+        &self.shared
+    }
+
+    /// Runs a search with a Python function as its filter.
+    fn hits<'py>(
+        &self,
+        py: Python<'py>,
+        condition: Option<Py<PyAny>>,
+        trace_context: Option<TraceArgument>,
+        search: impl FnOnce(&Database, Option<&SearchFilter<'_>>) -> PyResult<Result<Vec<Hit>, Error>>
+        + Send,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let condition = condition
+            .map(|function| Callback::new(py, "where", function))
+            .transpose()?;
+        let filter = condition
+            .clone()
+            .map(|filter| move |entity: &Entity| filter.accepts(&entity.to_json()));
+        let hits = self.shared.work(py, trace_context, |database| {
+            Ok(search(
+                database,
+                filter.as_ref().map(|filter| filter as &SearchFilter<'_>),
+            ))
+        })?;
+        let hits = hits?.map_err(|error| raised(py, &error))?;
+        if let Some(error) = condition.and_then(|condition| condition.take_error()) {
+            return Err(error);
+        }
+        let list = PyList::empty(py);
+        for hit in hits {
+            list.append((to_python(py, &hit.entity.to_json())?, hit.distance))?;
+        }
+        Ok(list)
+    }
+
+    /// Runs a query until it ends or Ctrl-C comes.
+    fn result(
+        &self,
+        py: Python<'_>,
+        sql: String,
+        params: Option<&Bound<'_, PyAny>>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<QueryResult> {
+        let params = query::parameters(params)?;
+        let result = self
+            .shared
+            .long_work(py, trace_context, move |database, stop| {
+                Ok(stop.block_on(database.query_with(&sql, &params)))
+            })?;
+        result?.map_err(|error| raised(py, &error))
+    }
+
+    /// Rebuilds until the end, an exception in `on_progress`, or Ctrl-C.
+    fn rebuild<'py>(
+        &self,
+        py: Python<'py>,
+        on_progress: Option<Py<PyAny>>,
+        trace_context: Option<TraceArgument>,
+        rebuild: impl FnOnce(&IndexManager) -> Result<IndexReport, Error> + Send + 'static,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let progress = on_progress
+            .map(|function| Callback::new(py, "on_progress", function))
+            .transpose()?;
+        let mine = progress.clone();
+        let report = self
+            .shared
+            .long_work(py, trace_context, move |database, stop| {
+                let stop = stop.clone();
+                rebuild(
+                    &database
+                        .indexes()
+                        .on_progress(move |progress_made| match &mine {
+                            Some(progress) if stop.flow().is_continue() => {
+                                progress.report(progress_made.done)
+                            }
+                            _ => stop.flow(),
+                        }),
+                )
+            })?;
+        if let Some(error) = progress.and_then(|progress| progress.take_error()) {
+            return Err(error);
+        }
+        report_dict(py, &report)
+    }
+}
+
+fn report_dict<'py>(py: Python<'py>, report: &IndexReport) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("entities", report.entities)?;
+    dict.set_item("missing", report.missing)?;
+    dict.set_item("stale", report.stale)?;
+    dict.set_item("failed", report.failed)?;
+    Ok(dict)
+}

@@ -1,0 +1,86 @@
+//! The default database, and the module's functions that work on it.
+
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "pyo3 passes arguments by value"
+)]
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use pyo3::prelude::*;
+
+use super::class::PyDatabase;
+use crate::context::TraceArgument;
+use crate::errors::MissingError;
+
+static DEFAULT: Mutex<Option<Py<PyDatabase>>> = Mutex::new(None);
+
+/// Set the database that module-level functions work on.
+///
+/// Without this call, they open the directory named by the environment variable
+/// `PERCOLATE_DATABASE`.
+///
+/// Args:
+///     database: The database, or `None` to unset it.
+#[pyfunction]
+#[pyo3(signature = (database, /))]
+pub(super) fn set_default_database(database: Option<Py<PyDatabase>>) {
+    let before = std::mem::replace(&mut *default_slot(), database);
+    drop(before);
+}
+
+/// Locks the slot. The lock is never held while Python code runs, so waiting for it does not need
+/// the interpreter released.
+fn default_slot() -> MutexGuard<'static, Option<Py<PyDatabase>>> {
+    DEFAULT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn default_database(py: Python<'_>) -> PyResult<Py<PyDatabase>> {
+    let chosen = default_slot()
+        .as_ref()
+        .map(|database| database.clone_ref(py));
+    if let Some(database) = chosen {
+        return Ok(database);
+    }
+    let Some(path) = std::env::var_os("PERCOLATE_DATABASE") else {
+        return Err(MissingError::new_err(
+            "there is no default database: call percolate_rocks.set_default_database(db), or set \
+             PERCOLATE_DATABASE to a directory",
+        ));
+    };
+    let opened = py
+        .get_type::<PyDatabase>()
+        .call1((PathBuf::from(path),))?
+        .cast_into::<PyDatabase>()?
+        .unbind();
+    Ok(default_slot().get_or_insert(opened).clone_ref(py))
+}
+
+/// Store bytes under an id of a tenant in the default database, as a child of the caller's span.
+///
+/// Args:
+///     tenant_id: The tenant that owns the resource.
+///     resource_id: The id of the resource. Data stored under it before is replaced.
+///     data: The bytes.
+///     trace_context: A `TraceContext`, a mapping of headers as `inject` fills it, or `None` for
+///         the current Python span.
+///
+/// Raises:
+///     MissingError: There is no default database.
+#[pyfunction]
+#[pyo3(signature = (tenant_id, resource_id, data, trace_context = None))]
+pub(super) fn store_resource_with_trace(
+    py: Python<'_>,
+    tenant_id: &str,
+    resource_id: &str,
+    data: &[u8],
+    trace_context: Option<TraceArgument>,
+) -> PyResult<()> {
+    let database = default_database(py)?;
+    database.get().shared().work(py, trace_context, |database| {
+        database
+            .for_tenant(tenant_id)
+            .store_resource(resource_id, data)
+    })
+}

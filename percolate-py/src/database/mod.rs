@@ -1,0 +1,26 @@
+//! The class `Database` and the functions that work on the default database.
+//!
+//! - `handle`: a database in the process that opened it, and how calls run on it;
+//! - `arguments`: ids, keys and bounds as Python passes them;
+//! - `iterator`: the result of `Database.scan`;
+//! - `class`: the methods of `Database`;
+//! - `default`: the default database.
+
+mod arguments;
+mod class;
+mod default;
+mod handle;
+mod iterator;
+
+use pyo3::prelude::*;
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<class::PyDatabase>()?;
+    module.add_class::<iterator::EntityIterator>()?;
+    module.add_function(wrap_pyfunction!(
+        default::store_resource_with_trace,
+        module
+    )?)?;
+    module.add_function(wrap_pyfunction!(default::set_default_database, module)?)?;
+    Ok(())
+}
