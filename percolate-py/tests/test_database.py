@@ -100,7 +100,7 @@ def test_find_takes_a_value_or_bounds(db: Database) -> None:
 
 def test_a_scan_reads_page_by_page_and_to_the_end(db: Database) -> None:
     ids = db.insert_many("articles", [{"slug": f"{n:03}"} for n in range(25)])
-    entities = db.scan("articles", page=10)
+    entities = db.scan("articles", page_size=10)
     assert iter(entities) is entities
     assert sorted(entity["id"] for entity in entities) == sorted(ids)
     assert list(entities) == []

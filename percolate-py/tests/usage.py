@@ -19,7 +19,7 @@ def synchronous(path: Path) -> None:
         entity = db.get("articles", UUID(id))
         if entity is not None:
             print(entity["slug"])
-        for entity in db.scan("articles", page=10):
+        for entity in db.scan("articles", page_size=10):
             print(entity["id"])
         db.insert_with_trace("articles", {"slug": "b"}, TraceContext({"traceparent": "x"}))
         db.load_resource("r", trace_context={"traceparent": "x"})

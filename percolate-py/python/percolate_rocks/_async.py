@@ -199,10 +199,10 @@ class AsyncDatabase:
         return await self._run(self._database.find, table, field, *value, **bounds)
 
     async def scan(
-        self, table: str, *, page: int = 256, trace_context: Trace = None
+        self, table: str, *, page_size: int = 256, trace_context: Trace = None
     ) -> AsyncIterator[dict[str, Any]]:
         """As `Database.scan`, for `async for`."""
-        entities = await self._run(self._database.scan, table, page=page, trace_context=trace_context)
+        entities = await self._run(self._database.scan, table, page_size=page_size, trace_context=trace_context)
         while (entity := await self._run(next, entities, _END)) is not _END:
             yield entity  # type: ignore[misc]
 
