@@ -1,7 +1,7 @@
 //! Python code that Rust calls, and Rust work that Python waits for.
 //!
-//! A Python callable runs with the current Rust span as its current Python context, so that its spans are children,
-//! and with the baggage of whoever called Rust.
+//! A Python callable runs with the current Rust span as its current span, so that its spans are
+//! children, and with the baggage of the caller.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,38 +18,38 @@ use crate::context::surroundings;
 use crate::json::to_python;
 use crate::parent::Parent;
 
-/// How long Ctrl-C waits at most for an answer.
+/// How often waiting checks for signals.
 pub(crate) const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Tells work on another thread that nobody waits for it any more.
+/// A request to stop, for work on another thread whose result is no longer needed.
 #[derive(Clone, Default)]
-pub(crate) struct Stop(Arc<Stopping>);
+pub(crate) struct Stop(Arc<StopState>);
 
 #[derive(Default)]
-struct Stopping {
-    asked: AtomicBool,
+struct StopState {
+    requested: AtomicBool,
     wake: Notify,
 }
 
 impl Stop {
-    fn ask(&self) {
-        self.0.asked.store(true, Ordering::Relaxed);
+    fn request(&self) {
+        self.0.requested.store(true, Ordering::Relaxed);
         self.0.wake.notify_one();
     }
 
-    /// For work that goes step by step: whether to take the next one.
+    /// Returns whether work that proceeds in steps may take the next one.
     pub(crate) fn flow(&self) -> ControlFlow<()> {
-        if self.0.asked.load(Ordering::Relaxed) {
+        if self.0.requested.load(Ordering::Relaxed) {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
         }
     }
 
-    /// For work that waits: runs a future to its end on this thread, or drops it when it is to stop.
+    /// Runs a future on this thread, and drops it when stopping is requested.
     ///
     /// # Errors
-    /// There can be no runtime, or the future was dropped.
+    /// `Interrupted` if the future was dropped; the error of building a runtime.
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> std::io::Result<T> {
         block_on(async {
             tokio::select! {
@@ -60,10 +60,12 @@ impl Stop {
     }
 }
 
-/// Runs `work` on a thread of its own, inside the parent's context, and waits with the interpreter released.
+/// Runs `work` on a new thread, inside the parent's context, and waits with the interpreter
+/// released.
 ///
 /// # Errors
-/// What a signal handler raises, at once; the work is asked to stop. `RuntimeError` when the work panicked.
+/// The exception of a signal handler, at once, after requesting the work to stop. `RuntimeError` if
+/// the work panicked.
 pub(crate) fn wait_for<T: Send + 'static>(
     py: Python<'_>,
     parent: Option<Parent>,
@@ -87,10 +89,10 @@ pub(crate) fn wait_for<T: Send + 'static>(
         wait = back;
         match received {
             Ok(value) => return Ok(value),
-            Err(RecvTimeoutError::Timeout) => py.check_signals().inspect_err(|_| stop.ask())?,
+            Err(RecvTimeoutError::Timeout) => py.check_signals().inspect_err(|_| stop.request())?,
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(PyRuntimeError::new_err(
-                    "the work panicked; its message is on standard error",
+                    "the call panicked in Rust; the panic message is on standard error",
                 ));
             }
         }
@@ -112,56 +114,58 @@ pub(crate) fn call_in_span(
     }
 }
 
-/// Runs a future to its end on this thread.
+/// Runs a future on this thread.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
-    // A runtime of this call alone: one that is shared would lose its threads in a fork.
+    // Every call builds its own runtime: a shared one would lose its threads in a fork.
     Ok(tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
         .block_on(future))
 }
 
-fn handle_signals() -> PyResult<()> {
+fn run_signal_handlers() -> PyResult<()> {
     Python::attach(|py| {
         py.check_signals()?;
         Ok(())
     })
 }
 
-/// Runs a future to its end on this thread, and lets Python's signal handlers run meanwhile. To be called with the
+/// Runs a future on this thread and, meanwhile, Python's signal handlers. To be called with the
 /// interpreter released.
 ///
 /// # Errors
-/// What a signal handler raises; the future is dropped then. There can be no runtime.
-pub(crate) fn block_on_attentively<T>(future: impl Future<Output = T>) -> PyResult<T> {
+/// The exception of a signal handler, after which the future is dropped; the error of building a
+/// runtime.
+pub(crate) fn block_on_interruptibly<T>(future: impl Future<Output = T>) -> PyResult<T> {
     block_on(async {
         let mut future = std::pin::pin!(future);
         loop {
             tokio::select! {
                 biased;
                 done = &mut future => return Ok(done),
-                () = tokio::time::sleep(SIGNAL_INTERVAL) => handle_signals()?,
+                () = tokio::time::sleep(SIGNAL_INTERVAL) => run_signal_handlers()?,
             }
         }
     })?
 }
 
-/// A Python callable that Rust calls again and again: told how far a job has come, or asked what a search may find.
+/// A Python callable that Rust calls repeatedly: the progress function of a job, or the filter of a
+/// search.
 #[derive(Clone)]
 pub(crate) struct Callback(Arc<Called>);
 
 struct Called {
     function: Py<PyAny>,
-    /// The first exception it raised. It is not called again after that.
+    /// The first exception. The function is not called again after it.
     error: Mutex<Option<PyErr>>,
     failed: AtomicBool,
 }
 
 impl Callback {
-    /// `name` is the argument that it was given as.
+    /// Wraps the function passed as the argument `name`.
     ///
     /// # Errors
-    /// `TypeError` for what cannot be called.
+    /// `TypeError` if it is not callable.
     pub(crate) fn new(py: Python<'_>, name: &str, function: Py<PyAny>) -> PyResult<Self> {
         if !function.bind(py).is_callable() {
             let type_name = function.bind(py).get_type().name()?;
@@ -176,7 +180,7 @@ impl Callback {
         })))
     }
 
-    /// Tells it how much is done; `Break` once it has failed.
+    /// Calls it with the progress of a job. Returns `Break` once it has raised.
     pub(crate) fn report(&self, done: usize) -> ControlFlow<()> {
         match self.call(|py| Ok(done.into_pyobject(py)?.into_any()), |_| Ok(())) {
             Some(()) => ControlFlow::Continue(()),
@@ -184,13 +188,13 @@ impl Callback {
         }
     }
 
-    /// Asks it about a value; `false` once it has failed.
+    /// Calls it as a filter. Returns `false` once it has raised.
     pub(crate) fn accepts(&self, value: &serde_json::Value) -> bool {
         self.call(|py| to_python(py, value), |answer| answer.is_truthy())
             .unwrap_or(false)
     }
 
-    /// The exception it raised.
+    /// Returns the exception it raised, once.
     pub(crate) fn take_error(&self) -> Option<PyErr> {
         self.0
             .error
@@ -207,7 +211,7 @@ impl Callback {
         if self.0.failed.load(Ordering::Relaxed) {
             return None;
         }
-        // Without an interpreter there is nobody to call.
+        // Without an interpreter, nothing can be called.
         Python::try_attach(|py| {
             let answer =
                 argument(py).and_then(|argument| call_in_span(py, &self.0.function, &argument));

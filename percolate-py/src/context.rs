@@ -1,5 +1,5 @@
-//! `TraceContext`, and how a call's `trace_context` argument and the current Python span become the parent of the
-//! Rust spans that the call makes. Reading the current span is in `current`.
+//! `TraceContext`, and how the `trace_context` argument or the current Python span becomes the
+//! parent of the Rust spans of a call. Reading the current span is in `current`.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_capture, module)?)
 }
 
-/// Does what each call does about its parent, and nothing else; gives whether there is one. For the benchmark.
+/// Find and attach the parent as every call does. Return whether there is one. For the benchmark.
 #[pyfunction]
 #[pyo3(signature = (trace_context = None))]
 fn _capture(py: Python<'_>, trace_context: Option<TraceArgument>) -> PyResult<bool> {
@@ -28,13 +28,15 @@ fn _capture(py: Python<'_>, trace_context: Option<TraceArgument>) -> PyResult<bo
     Ok(parent.map(Parent::attach).is_some())
 }
 
-/// The W3C trace context of one request, as its headers carry it.
+/// The W3C trace context of one request.
 ///
-/// Built from any mapping or list of headers (keys in any letter case, `str` or `bytes`), it keeps `traceparent` and
-/// `tracestate` and nothing else. An invalid `traceparent` never fails a call: it restarts the trace.
+/// It is built from a mapping or a list of headers, with keys in any letter case and of `str` or
+/// `bytes`, and keeps only `traceparent` and `tracestate`. An invalid `traceparent` does not raise:
+/// it restarts the trace.
 ///
 /// Args:
-///     headers: What `opentelemetry.propagate.inject` filled, or the headers of a request; nothing by default.
+///     headers: The headers of a request, or a dict filled by `opentelemetry.propagate.inject`.
+///         Without it, the context is empty.
 ///
 /// Raises:
 ///     TypeError: `headers` is neither a mapping nor a list of pairs.
@@ -66,7 +68,7 @@ impl PyTraceContext {
         )
     }
 
-    /// The context of the current Python span; `None` when nothing is being traced.
+    /// Return the context of the current Python span, or `None` without a span.
     ///
     /// Examples:
     ///     >>> TraceContext.current() is None
@@ -102,25 +104,26 @@ impl PyTraceContext {
         self.0.parent().is_some()
     }
 
-    /// The trace id, 32 lower-case hexadecimal digits, or `None` when invalid.
+    /// The trace id as 32 lower-case hexadecimal digits, or `None` if the context is invalid.
     #[getter]
     fn trace_id(&self) -> Option<String> {
         self.0.parent().map(|parent| parent.trace_id().to_string())
     }
 
-    /// The caller's span id, 16 lower-case hexadecimal digits, or `None` when invalid.
+    /// The caller's span id as 16 lower-case hexadecimal digits, or `None` if the context is
+    /// invalid.
     #[getter]
     fn span_id(&self) -> Option<String> {
         self.0.parent().map(|parent| parent.span_id().to_string())
     }
 
-    /// Whether the caller recorded its span.
+    /// Whether the caller sampled the trace.
     #[getter]
     fn sampled(&self) -> bool {
         self.0.parent().is_some_and(|parent| parent.is_sampled())
     }
 
-    /// The headers to pass on: normalised, and none without a valid `traceparent`.
+    /// Return the normalised headers to send on; an empty dict without a valid `traceparent`.
     ///
     /// Examples:
     ///     >>> TraceContext({"tracestate": "a=1"}).to_headers()
@@ -166,7 +169,7 @@ fn from_headers(headers: &Bound<'_, PyAny>) -> PyResult<TraceContext> {
     };
     let refused = || {
         PyTypeError::new_err(format!(
-            "trace context headers must be a mapping or a list of pairs, not {}",
+            "headers of a trace context must be a mapping or a list of pairs, not {}",
             type_name(headers)
         ))
     };
@@ -185,10 +188,10 @@ fn from_headers(headers: &Bound<'_, PyAny>) -> PyResult<TraceContext> {
     Ok(TraceContext::from_headers(collected))
 }
 
-/// The bytes of a header's key or value; `None` for what is no text, which is no trace header.
+/// Returns the bytes of a header's key or value; `None` if it is neither `str` nor `bytes`.
 fn text(value: &Bound<'_, PyAny>) -> Option<Vec<u8>> {
     if let Ok(text) = value.cast::<PyString>() {
-        // Lone surrogates have no bytes: the header is taken as one that is there and invalid.
+        // Lone surrogates cannot be encoded: the header counts as present and invalid.
         return Some(
             text.to_cow()
                 .map_or_else(|_| b"?".to_vec(), |text| text.as_bytes().to_vec()),
@@ -207,7 +210,7 @@ fn type_name(value: &Bound<'_, PyAny>) -> String {
         .map_or_else(|_| "an object".to_owned(), |name| name.to_string())
 }
 
-/// What a `trace_context` argument says if it is not `None`: a [`TraceContext`] or a mapping of headers.
+/// A `trace_context` argument that is not `None`: a [`TraceContext`] or a mapping of headers.
 #[derive(Debug)]
 pub(crate) struct TraceArgument(TraceContext);
 
@@ -228,7 +231,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for TraceArgument {
     }
 }
 
-/// The parent for the Rust spans of a call that starts now: what was given, else the current Python span.
+/// Returns the parent of the Rust spans of a call: the argument, else the current Python span.
 pub(crate) fn parent(py: Python<'_>, given: Option<TraceArgument>) -> PyResult<Option<Parent>> {
     match given {
         Some(TraceArgument(context)) => {
@@ -244,14 +247,14 @@ pub(crate) fn parent(py: Python<'_>, given: Option<TraceArgument>) -> PyResult<O
     }
 }
 
-/// The current Rust span and the baggage, for Python code that Rust calls.
+/// The current Rust span and baggage, for Python code that Rust calls.
 #[derive(Debug, IntoPyObject)]
 pub(crate) struct Surroundings {
     span: Option<SpanIds>,
     baggage: Vec<(String, String)>,
 }
 
-/// What Python code that Rust calls has around it; `None` when there is neither a span nor baggage.
+/// Returns the current Rust span and baggage; `None` without both.
 pub(crate) fn surroundings() -> Option<Surroundings> {
     Context::map_current(|cx| {
         let baggage = cx.baggage().iter();

@@ -1,8 +1,8 @@
-//! The current Python span, read without building strings: one call of a bound method and a look into a dict when
-//! there is none; ids as integers, straight into an OpenTelemetry `Context`, when there is one. Python's baggage, if
-//! there is any, becomes the baggage of that context.
+//! The current Python span and baggage as an OpenTelemetry `Context`.
 //!
-//! `opentelemetry-api` is looked for once. Where it is not installed there is nothing to read, and no cost.
+//! The span is read without building strings. Without a span, reading costs one call of a bound
+//! method and one look-up in a dict. `opentelemetry-api` is looked up once; if it is not installed,
+//! nothing is read.
 
 use opentelemetry::Context;
 use opentelemetry::baggage::{Baggage, BaggageExt as _};
@@ -18,9 +18,9 @@ use pyo3::types::{PyDict, PyMapping, PyTuple};
 
 use crate::parent::Parent;
 
-/// What is used of `opentelemetry-api`.
+/// The parts of `opentelemetry-api` that are used.
 struct Api {
-    /// Gives the current context, which is a dict.
+    /// Returns the current context, which is a dict.
     current: Py<PyAny>,
     span_key: Py<PyAny>,
     suppress_key: Py<PyAny>,
@@ -34,7 +34,7 @@ fn api(py: Python<'_>) -> PyResult<Option<&Api>> {
         .map(Option::as_ref)
 }
 
-/// Whether `opentelemetry-api` is installed.
+/// Returns whether `opentelemetry-api` is installed.
 pub(crate) fn is_available(py: Python<'_>) -> bool {
     matches!(api(py), Ok(Some(_)))
 }
@@ -49,7 +49,8 @@ impl Api {
         let span_key = py
             .import("opentelemetry.trace.propagation")?
             .getattr("_SPAN_KEY")?;
-        // The context variable's own method saves two Python frames; another runtime context has the public way.
+        // The method of the context variable saves two Python frames. Other runtime contexts have
+        // only the public function.
         let current = match module
             .getattr("_RUNTIME_CONTEXT")
             .and_then(|context| context.getattr("_current_context"))
@@ -73,16 +74,17 @@ impl Api {
     }
 }
 
-/// The current Python span as parent for Rust spans, with the current baggage; `None` when there is neither.
+/// Returns the current Python span, as the parent of Rust spans, with the current baggage; `None`
+/// without both.
 pub(crate) fn parent(py: Python<'_>) -> PyResult<Option<Parent>> {
     match read(py) {
-        // A span that cannot be read is no reason to fail the call; Ctrl-C is.
+        // A span that cannot be read does not fail the call; Ctrl-C does.
         Err(error) if error.is_instance_of::<PyException>(py) => Ok(None),
         read => read,
     }
 }
 
-/// A context with the current Python baggage in place of its own.
+/// Replaces the baggage of a context by the current Python baggage.
 pub(crate) fn with_baggage(py: Python<'_>, context: Context) -> PyResult<Context> {
     let read = || -> PyResult<Option<Baggage>> {
         let Some(api) = api(py)? else { return Ok(None) };
@@ -142,7 +144,8 @@ fn current_span<'py>(api: &Api, values: &Bound<'py, PyDict>) -> PyResult<Option<
     span_context.cast::<PyTuple>().map_or(Ok(None), Read::from)
 }
 
-/// Python's baggage within the bounds of the Rust SDK's type, which drops what goes beyond; `None` if there is none.
+/// Returns the Python baggage; `None` if it is empty. The Rust type drops members beyond its
+/// limits.
 fn baggage(api: &Api, values: &Bound<'_, PyDict>) -> PyResult<Option<Baggage>> {
     let Some(members) = values.get_item(&api.baggage_key)? else {
         return Ok(None);
@@ -160,7 +163,7 @@ fn baggage(api: &Api, values: &Bound<'_, PyDict>) -> PyResult<Option<Baggage>> {
     Ok((!baggage.is_empty()).then_some(baggage))
 }
 
-/// A Python `SpanContext`, which is a tuple of ids, is_remote, flags, state and is_valid.
+/// A Python `SpanContext`: a tuple of ids, `is_remote`, flags, state and `is_valid`.
 struct Read<'py> {
     trace_id: TraceId,
     span_id: SpanId,
@@ -201,7 +204,7 @@ impl<'py> Read<'py> {
             );
             return Ok(Context::map_current(|cx| cx.with_remote_span_context(span)));
         };
-        // Rare, and the only text there is: the header form keeps entries that the SDK's type would refuse.
+        // Rare. The header form keeps entries that the SDK's type would refuse.
         let state: String = state.call_method0(intern!(py, "to_header"))?.extract()?;
         let parent = format!(
             "00-{}-{}-{:02x}",

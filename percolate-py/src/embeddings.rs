@@ -1,8 +1,8 @@
-//! Embeddings made in Python (any object with `name`, `dimensions` and `embed(texts)`), and Rust's HTTP client for those
-//! made elsewhere as such an object.
+//! Embedders: Python objects with `name`, `dimensions` and `embed(texts)`, and Rust's HTTP client
+//! as such an object.
 //!
-//! A Python `embed` runs inside the Rust span that asks for it, so that spans it makes are children. An exception in it ends the
-//! operation, and comes back as the cause of what the operation raises.
+//! A Python `embed` runs inside the calling Rust span, so that its spans are children. An exception
+//! in it ends the operation and becomes the cause of the exception that the operation raises.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -25,7 +25,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyHttpEmbeddings>()
 }
 
-/// The provider that an `embedder` argument stands for.
+/// Returns the provider for an `embedder` argument.
 pub(crate) fn provider_of(embedder: &Bound<'_, PyAny>) -> PyResult<Arc<dyn EmbeddingProvider>> {
     match embedder.cast::<PyHttpEmbeddings>() {
         Ok(http) => Ok(Arc::clone(&http.get().provider) as _),
@@ -33,24 +33,27 @@ pub(crate) fn provider_of(embedder: &Bound<'_, PyAny>) -> PyResult<Arc<dyn Embed
     }
 }
 
-/// Embeddings from any endpoint that speaks the OpenAI protocol, asked from Rust with the interpreter released.
+/// Embeddings from an HTTP endpoint with the OpenAI protocol.
 ///
-/// An `embedder` for `Database`. What may pass (too many requests, server errors, timeouts, lost connections) is tried
-/// again; any other refusal is an `EmbeddingError`. Requests carry the trace context.
+/// An `embedder` for `Database`. Requests are sent from Rust with the interpreter released and
+/// carry the trace context. Too many requests, server errors, timeouts and lost connections are
+/// retried; other failures raise an `EmbeddingError`.
 ///
 /// Args:
-///     endpoint: Where to post, e.g. `https://api.openai.com/v1/embeddings`.
-///     model: The model to ask for.
+///     endpoint: The URL to post to, for example `https://api.openai.com/v1/embeddings`.
+///     model: The name of the model.
 ///     dimensions: The length of its vectors.
-///     api_key: Sent as a bearer token.
-///     request_dimensions: Ask the endpoint for vectors of that length; some models can give several.
-///     timeout: Seconds that one attempt may take.
-///     attempts: How often a request is sent at most.
-///     send_baggage: Send the current baggage too. By default as the application's own propagator does.
+///     api_key: A key to send as a bearer token.
+///     request_dimensions: Send `dimensions` in the request, for models with vectors of several
+///         lengths.
+///     timeout: The longest time for one attempt, in seconds.
+///     attempts: The largest number of attempts per request.
+///     send_baggage: Send the current baggage. By default, it is sent if the application's
+///         propagator sends baggage.
 ///
 /// Raises:
-///     EmbeddingError: The endpoint is no URL, or the key cannot be sent in a header.
-///     ValueError: `timeout` is no number of seconds, or `dimensions` is 0.
+///     EmbeddingError: `endpoint` is not a URL, or `api_key` cannot be sent in a header.
+///     ValueError: `timeout` is not a number of seconds, or `dimensions` is 0.
 ///
 /// Examples:
 ///     >>> HttpEmbeddings("http://localhost:8080/v1/embeddings", "minilm", 384).dimensions
@@ -69,7 +72,7 @@ impl PyHttpEmbeddings {
     ))]
     #[expect(
         clippy::too_many_arguments,
-        reason = "keywords of the Python constructor"
+        reason = "keyword arguments of the Python constructor"
     )]
     fn new(
         py: Python<'_>,
@@ -89,7 +92,7 @@ impl PyHttpEmbeddings {
         }
         let timeout = Duration::try_from_secs_f64(timeout).map_err(|_| {
             PyValueError::new_err(format!(
-                "timeout must be a number of seconds from 0, not {timeout}"
+                "timeout must be a number of seconds, 0 or more, not {timeout}"
             ))
         })?;
         let mut options = HttpEmbeddingsOptions::new(endpoint, model, dimensions)
@@ -108,25 +111,25 @@ impl PyHttpEmbeddings {
         })
     }
 
-    /// The model.
+    /// The name of the model.
     #[getter]
     fn name(&self) -> &str {
         self.provider.name()
     }
 
-    /// The length of its vectors.
+    /// The length of the vectors.
     #[getter]
     fn dimensions(&self) -> usize {
         self.provider.dimensions()
     }
 
-    /// One vector for each text, in their order.
+    /// Return one vector per text, in order.
     ///
     /// Raises:
-    ///     EmbeddingError: The endpoint gave none.
+    ///     EmbeddingError: The endpoint returned no vectors.
     #[expect(
         clippy::needless_pass_by_value,
-        reason = "pyo3 gives arguments by value"
+        reason = "pyo3 passes arguments by value"
     )]
     fn embed(&self, py: Python<'_>, texts: Vec<String>) -> PyResult<Vec<Vec<f32>>> {
         let parent = parent(py, None)?;
@@ -143,7 +146,7 @@ impl PyHttpEmbeddings {
     }
 }
 
-/// Whether the application's own outgoing calls carry baggage.
+/// Returns whether the application's propagator sends baggage.
 fn propagates_baggage(py: Python<'_>) -> bool {
     let fields = py
         .import("opentelemetry.propagate")
@@ -154,7 +157,7 @@ fn propagates_baggage(py: Python<'_>) -> bool {
         .unwrap_or(false)
 }
 
-/// An embedding provider written in Python.
+/// An embedder written in Python.
 pub(crate) struct PythonEmbeddings {
     name: String,
     dimensions: usize,
@@ -162,7 +165,10 @@ pub(crate) struct PythonEmbeddings {
 }
 
 impl PythonEmbeddings {
-    /// Reads what the provider says of itself.
+    /// Reads the name and the dimensions.
+    ///
+    /// # Errors
+    /// `TypeError` if one of the three members is missing or has the wrong type.
     pub(crate) fn new(provider: &Bound<'_, PyAny>) -> PyResult<Self> {
         let refused = |missing: &str| {
             PyTypeError::new_err(format!(
@@ -186,7 +192,7 @@ impl PythonEmbeddings {
     fn call(&self, py: Python<'_>, texts: &[String]) -> PyResult<Vec<Vec<f32>>> {
         let texts = texts.into_pyobject(py)?.into_any();
         let vectors = call_in_span(py, &self.embed, &texts)?;
-        // Arrays of numpy give lists with `tolist`, which is many times faster than their iterators.
+        // For numpy arrays, `tolist` is many times faster than iterating.
         let vectors = vectors.bind(py);
         match vectors.call_method0("tolist") {
             Ok(list) => list.extract(),
@@ -229,7 +235,8 @@ impl EmbeddingProvider for PythonEmbeddings {
             let gone = || {
                 (
                     Cow::Borrowed("shutdown"),
-                    PyRuntimeError::new_err("the interpreter has ended").into(),
+                    PyRuntimeError::new_err("cannot embed: the Python interpreter has shut down")
+                        .into(),
                 )
             };
             embedded
@@ -243,7 +250,7 @@ impl EmbeddingProvider for PythonEmbeddings {
     }
 }
 
-/// The exception's type: a program has only so many.
+/// Returns the name of the exception's type, which has low cardinality.
 fn kind_of(py: Python<'_>, error: &PyErr) -> Cow<'static, str> {
     error
         .get_type(py)

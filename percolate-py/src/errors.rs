@@ -1,8 +1,9 @@
-//! The exception tree. It mirrors the error enums of `percolate-core`: one exception per family, one below it for
-//! each kind that a program would treat differently; any other kind is raised as its family.
+//! The exception hierarchy. It mirrors the error enums of `percolate-core`: one exception per
+//! family, and a subclass for each kind that a program would handle differently. Other kinds are
+//! raised as their family.
 //!
-//! Every exception has `error_type`, the low-cardinality name that telemetry records as `error.type`, and
-//! `status_code`, RocksDB's own or `None`. Causes are chained.
+//! Every exception has `error_type`, the low-cardinality name that telemetry records as
+//! `error.type`, and `status_code`, the code of RocksDB or `None`. Causes are chained.
 
 use std::error::Error as StdError;
 
@@ -19,7 +20,7 @@ create_exception!(
     percolate_rocks,
     PercolateError,
     PyException,
-    "Base of everything that percolate raises."
+    "Base class of the exceptions that percolate raises."
 );
 create_exception!(
     percolate_rocks,
@@ -31,31 +32,31 @@ create_exception!(
     percolate_rocks,
     MissingError,
     OpenError,
-    "There is no database, and none was to be made."
+    "There is no database at the path, and `create_if_missing` is false."
 );
 create_exception!(
     percolate_rocks,
     LockedError,
     OpenError,
-    "Another handle has the database open."
+    "Another process or handle has the database open."
 );
 create_exception!(
     percolate_rocks,
     FormatError,
     OpenError,
-    "The database was made by something else, or is newer."
+    "The directory holds another program's database, or one of a newer format."
 );
 create_exception!(
     percolate_rocks,
     ReadError,
     PercolateError,
-    "The store could not be read."
+    "Reading from the store failed."
 );
 create_exception!(
     percolate_rocks,
     WriteError,
     PercolateError,
-    "The store could not be written; nothing was."
+    "Writing to the store failed; nothing was written."
 );
 create_exception!(
     percolate_rocks,
@@ -67,43 +68,43 @@ create_exception!(
     percolate_rocks,
     DiskFullError,
     WriteError,
-    "No space is left."
+    "The disk is full."
 );
 create_exception!(
     percolate_rocks,
     PoisonedError,
     WriteError,
-    "An earlier write failed half way; reopen the database."
+    "An earlier write failed halfway; reopen the database."
 );
 create_exception!(
     percolate_rocks,
     MaintenanceError,
     PercolateError,
-    "Flush, compaction or checkpoint failed."
+    "A flush, a compaction or a checkpoint failed."
 );
 create_exception!(
     percolate_rocks,
     SchemaError,
     PercolateError,
-    "A schema was refused."
+    "A schema is not valid."
 );
 create_exception!(
     percolate_rocks,
     EntityError,
     PercolateError,
-    "Data does not fit the schema of its table."
+    "Data does not match the schema of its table."
 );
 create_exception!(
     percolate_rocks,
     ExistsError,
     EntityError,
-    "The table holds an entity with this key."
+    "The table already holds an entity with this key."
 );
 create_exception!(
     percolate_rocks,
     NotFoundError,
     EntityError,
-    "The table holds no such entity."
+    "The table does not hold this entity."
 );
 create_exception!(
     percolate_rocks,
@@ -121,25 +122,25 @@ create_exception!(
     percolate_rocks,
     CorruptionError,
     PercolateError,
-    "What is stored is damaged."
+    "Stored data is corrupt."
 );
 create_exception!(
     percolate_rocks,
     EmbeddingError,
     PercolateError,
-    "Text could not be embedded."
+    "The embedder failed."
 );
 create_exception!(
     percolate_rocks,
     QueryError,
     PercolateError,
-    "A query was refused, or failed."
+    "A query is invalid or failed."
 );
 create_exception!(
     percolate_rocks,
     JobError,
     PercolateError,
-    "A background job was not taken, or did not succeed."
+    "A background job was refused, or failed."
 );
 create_exception!(
     percolate_rocks,
@@ -151,14 +152,14 @@ create_exception!(
     percolate_rocks,
     ForkedError,
     PercolateError,
-    "The database was opened before a fork."
+    "The database was opened before this process was forked."
 );
 
 macro_rules! add_all {
     ($module:ident: $($name:ident),* $(,)?) => {
         $(
             let exception = $module.py().get_type::<$name>();
-            // What telemetry says where nothing more is known; `raised` says more.
+            // The default; `raised` sets a more specific one.
             exception.setattr("error_type", stringify!($name).trim_end_matches("Error"))?;
             $module.add(stringify!($name), exception)?;
         )*
@@ -175,8 +176,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-/// The exception for a failure of the database, with its causes. Ctrl-C and `SystemExit`, raised in Python code that
-/// Rust called, are not failures of the database: they come back as they are.
+/// Returns the exception for an error of the database, with its causes. `KeyboardInterrupt` and
+/// `SystemExit`, raised in Python code that Rust called, are returned as they are.
 pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
     if let Some(ending) =
         raised_in_python(error).filter(|error| !error.is_instance_of::<PyException>(py))
@@ -186,7 +187,7 @@ pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
     let exception = exception_of(error);
     let described = exception.value(py);
     let status_code = error.status_code();
-    // An exception without its attributes is still the right exception.
+    // Without its attributes, it is still the right exception.
     _ = described.setattr("error_type", error.error_type());
     _ = described.setattr("status_code", status_code.as_deref());
     exception.set_cause(py, cause_of(py, error));
@@ -222,13 +223,13 @@ fn exception_of(error: &Error) -> PyErr {
     }
 }
 
-/// The Python exception that an error comes from.
+/// Returns the Python exception that caused an error, if there is one.
 fn raised_in_python<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a PyErr> {
     let source = error.source()?;
     source.downcast_ref().or_else(|| raised_in_python(source))
 }
 
-/// The cause of an error, with its own causes. Exceptions raised in Python come back as themselves.
+/// Returns the cause of an error, with its own causes. Python exceptions are returned as they are.
 pub(crate) fn cause_of(py: Python<'_>, error: &dyn StdError) -> Option<PyErr> {
     let source = error.source()?;
     if let Some(python) = source.downcast_ref::<PyErr>() {

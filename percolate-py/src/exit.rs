@@ -1,12 +1,13 @@
-//! How a forked child ends whose parent had used RocksDB.
+//! The exit of a forked child whose parent has used RocksDB.
 //!
-//! RocksDB's destructors, run by the C library at `exit`, join threads that only the parent has, and end the child by
-//! a signal. What Python has to do at its end is done by then, so the child leaves just before them.
+//! At `exit` the C library runs RocksDB's destructors. They join threads that exist only in the
+//! parent, and the child is killed by a signal. Python has finalized by then, so the child exits
+//! just before the destructors.
 
-/// Lets this process leave without running destructors registered up to now. Does nothing where the C library has no
-/// `on_exit`, which tells handlers the exit status.
+/// Makes this process exit without running the destructors registered so far. Does nothing where
+/// the C library has no `on_exit`, the function that passes the exit status to handlers.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[expect(unsafe_code, reason = "the C library's own functions")]
+#[expect(unsafe_code, reason = "functions of the C library")]
 pub(crate) fn skip_destructors() {
     use std::ffi::{c_int, c_void};
 
@@ -24,14 +25,14 @@ pub(crate) fn skip_destructors() {
         }
     }
 
-    // SAFETY: the handler takes what `on_exit` gives, ignores the argument, and does not unwind. A failure to
-    // register it leaves the process as it would be without.
+    // SAFETY: the handler has the signature of `on_exit`, ignores the argument, and does not
+    // unwind. If registering it fails, the process exits as it would without it.
     unsafe {
         on_exit(leave, std::ptr::null_mut());
     }
 }
 
-/// Lets this process leave without running destructors registered up to now. Does nothing where the C library has no
-/// `on_exit`, which tells handlers the exit status.
+/// Makes this process exit without running the destructors registered so far. Does nothing where
+/// the C library has no `on_exit`, the function that passes the exit status to handlers.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(crate) fn skip_destructors() {}

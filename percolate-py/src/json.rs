@@ -1,25 +1,29 @@
-//! Python values as JSON, and back. What JSON cannot hold is refused with the place where it stands; nothing is
-//! turned into something else on the way.
+//! Conversion of Python values to JSON and back. A value that JSON cannot represent is refused with
+//! its path; nothing is converted to another type silently.
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple};
 use serde_json::{Map, Number, Value};
 
-/// Deepest nesting that can be read back.
+/// The deepest nesting that can be read back.
 const DEPTH: usize = 100;
 
-/// A Python value as JSON: mappings with `str` keys, lists and tuples, `str`, `int` of 64 bits, `float`, `bool`, `None`.
+/// Converts a Python value to JSON: mappings with `str` keys, lists, tuples, `str`, `int` of 64
+/// bits, `float`, `bool` and `None`.
+///
+/// # Errors
+/// `TypeError` or `ValueError` with the path of the value that cannot be converted.
 pub(crate) fn to_json(value: &Bound<'_, PyAny>) -> PyResult<Value> {
     Place::default().convert(value)
 }
 
-/// JSON as Python values.
+/// Converts JSON to Python values.
 pub(crate) fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     Ok(pythonize::pythonize(py, value)?)
 }
 
-/// Where in the value we are, for messages.
+/// The path of the current value, for messages.
 #[derive(Default)]
 struct Place {
     steps: Vec<String>,

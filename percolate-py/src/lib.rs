@@ -1,6 +1,7 @@
-//! The native module `percolate_rocks._percolate_rocks`: arguments in, errors out, trace context across, the
-//! interpreter released around all I/O. Logic lives in `percolate-core`; what is easier said in Python (providers,
-//! instrumentor, life cycle) in `python/percolate_rocks`.
+//! The native module `percolate_rocks._percolate_rocks`. It converts arguments and errors, passes
+//! on the trace context, and releases the interpreter around all I/O. The logic is in
+//! `percolate-core`; the life cycle of telemetry (providers, instrumentor) is in
+//! `python/percolate_rocks`.
 //!
 //! One file per family of classes, each with a `register` function.
 
@@ -27,7 +28,7 @@ use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
 /// The native part of `percolate_rocks`.
-// On a free-threaded interpreter, where nothing of this was tried, importing it switches the GIL on.
+// Free-threaded interpreters are not tested, so importing the module there enables the GIL.
 #[pymodule(gil_used = true)]
 #[pyo3(name = "_percolate_rocks")]
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -43,15 +44,17 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-/// Threads and caches of this module belong to one interpreter: in another one they would wait for it for ever.
+/// Refuses a sub-interpreter: the threads and caches of this module belong to the main interpreter
+/// and would wait for it forever.
 fn refuse_sub_interpreter(_: Python<'_>) -> PyResult<()> {
-    // SAFETY: the token proves that this thread is attached to an interpreter, which both functions ask for.
-    #[expect(unsafe_code, reason = "the interpreter's id has no safe function")]
+    // SAFETY: the token proves that this thread is attached to an interpreter, as both functions
+    // require.
+    #[expect(unsafe_code, reason = "no safe function returns the interpreter's id")]
     let id = unsafe { pyo3::ffi::PyInterpreterState_GetID(pyo3::ffi::PyInterpreterState_Get()) };
     if id == 0 {
         return Ok(());
     }
     Err(PyImportError::new_err(
-        "percolate_rocks cannot be used in a sub-interpreter; import it in the main one alone",
+        "cannot import percolate_rocks in a sub-interpreter; import it in the main interpreter",
     ))
 }

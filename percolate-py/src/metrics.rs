@@ -1,8 +1,8 @@
 //! Rust metrics for the readers of the Python application's meter provider.
 //!
-//! The Rust SDK aggregates, one pipeline per Python reader with that reader's temporality; a Python reader that
-//! collects takes what was aggregated. Histograms arrive whole, with their own bounds and exact counts. What the
-//! application's views want of them is in `views`.
+//! The Rust SDK aggregates in one pipeline per Python reader, with the temporality of that reader.
+//! A Python reader that collects takes the aggregated metrics, histograms with their bounds and
+//! counts included. The application's views are in `views`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -21,9 +21,9 @@ use pyo3::prelude::*;
 use crate::spans::{attributes, nanoseconds};
 use crate::views::{self, Aggregating, View};
 
-/// Pipelines collect when a Python reader asks; by themselves practically never.
+/// The interval of the pipelines' own collection: only Python readers are to collect.
 const NEVER: Duration = Duration::from_hours(24 * 365);
-/// Collections a delta reader may leave waiting before the oldest is lost.
+/// The number of collections kept for a delta reader. Beyond it, the oldest is lost.
 const WAITING: usize = 64;
 
 /// The Rust side of all Python readers.
@@ -34,19 +34,19 @@ pub(crate) struct Meters {
     refused_views: Vec<String>,
 }
 
-/// What `percolate_rocks._bridge` says of the Python meter provider.
+/// The settings of the Python meter provider, as `percolate_rocks._bridge` passes them.
 #[derive(Debug, FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct MeterSettings {
     /// One per reader: `delta` or `cumulative`.
     temporalities: Vec<String>,
     views: Vec<View>,
-    /// How the readers want histograms.
+    /// The preferred aggregation of histograms.
     histograms: Aggregating,
 }
 
 impl Meters {
-    /// One pipeline per reader.
+    /// Creates one pipeline per reader.
     pub(crate) fn start(settings: MeterSettings) -> PyResult<Self> {
         let (mut builder, refused_views) = views::add(
             SdkMeterProvider::builder(),
@@ -60,7 +60,7 @@ impl Meters {
                 "cumulative" => Temporality::Cumulative,
                 other => {
                     return Err(PyValueError::new_err(format!(
-                        "unknown temporality `{other}`"
+                        "unknown temporality `{other}`; expected delta or cumulative"
                     )));
                 }
             };
@@ -82,7 +82,7 @@ impl Meters {
         })
     }
 
-    /// The views that the Rust SDK did not take, in words.
+    /// One message per view that the Rust SDK refused.
     pub(crate) fn refused_views(&self) -> &[String] {
         &self.refused_views
     }
@@ -92,17 +92,17 @@ impl Meters {
     }
 
     pub(crate) fn shutdown(&self, timeout: Duration) {
-        // What could not be collected in time has no reader any more.
+        // Metrics that were not collected in time have no reader any more.
         _ = self.provider.shutdown_with_timeout(timeout);
     }
 
-    /// What Python reader number `reader` has not seen yet.
+    /// Returns the metrics that the Python reader with the index `reader` has not collected yet.
     pub(crate) fn collect(&self, py: Python<'_>, reader: usize) -> PyResult<Vec<Py<PyAny>>> {
         let Some(store) = self.readers.get(reader) else {
             return Ok(Vec::new());
         };
         let collected = py.detach(|| {
-            // A failed flush leaves older collections, which are still true.
+            // After a failed flush, older collections are still valid.
             _ = self.provider.force_flush();
             std::mem::take(
                 &mut *store
@@ -116,14 +116,14 @@ impl Meters {
     }
 }
 
-/// Collections that a Python reader has not taken yet.
+/// The collections that a Python reader has not taken yet.
 #[derive(Debug)]
 struct Store {
     temporality: Temporality,
     collected: Mutex<Vec<Vec<Metric>>>,
 }
 
-/// Copies what the SDK aggregated.
+/// Copies the metrics that the SDK aggregated.
 #[derive(Debug)]
 struct Exporter(Arc<Store>);
 
@@ -232,7 +232,7 @@ struct ExponentialPoint {
     max: Option<Number>,
 }
 
-/// The index of the first bucket, and the counts from there on.
+/// The index of the first bucket, and the counts from it on.
 type Buckets = (i32, Vec<u64>);
 
 fn buckets(buckets: &ExponentialBucket) -> Buckets {

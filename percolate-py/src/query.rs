@@ -1,7 +1,7 @@
-//! What SQL gives, as Python values and as Arrow.
+//! Query results as Python values and as Arrow.
 //!
-//! Arrow leaves by the PyCapsule interface: buffers are shared, and nothing of a row passes through Python. Values of
-//! types that Python has no type for are their text.
+//! Arrow data is exported with the PyCapsule interface: buffers are shared and no row is converted.
+//! A value without a Python type is converted to text.
 
 use std::ffi::CStr;
 use std::sync::Arc;
@@ -39,11 +39,11 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyQueryResult>()
 }
 
-/// The rows that `Database.query_arrow` found, as Arrow.
+/// The rows of a query as Arrow; returned by `Database.query_arrow`.
 ///
-/// Any library that knows Arrow's PyCapsule interface takes it as it is, and shares its memory:
-/// `pandas.DataFrame.from_arrow(result)`, `polars.DataFrame(result)`, `pyarrow.table(result)`. It can be read again
-/// and again, and does not need the database.
+/// Libraries that support Arrow's PyCapsule interface read it and share its memory:
+/// `pandas.DataFrame.from_arrow(result)`, `polars.DataFrame(result)`, `pyarrow.table(result)`. It
+/// can be read repeatedly, also after the database is closed.
 ///
 /// Examples:
 ///     >>> with Database(tmp_path / "arrow") as db:
@@ -60,7 +60,7 @@ impl PyQueryResult {
         Self(result)
     }
 
-    /// The types that a reader asked for, where the columns can be had in them; else the columns' own.
+    /// Returns the requested schema if the columns can be cast to it, else their own schema.
     fn types(&self, requested: Option<Schema>) -> SchemaRef {
         let own = self.0.schema();
         let fits = |requested: &Schema| {
@@ -78,22 +78,22 @@ impl PyQueryResult {
 
 #[pymethods]
 impl PyQueryResult {
-    /// The names of the columns, in order. Two may have one name.
+    /// The names of the columns, in order. Names may repeat.
     #[getter]
     fn column_names(&self) -> Vec<&str> {
         self.0.columns()
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     #[getter]
     fn num_rows(&self) -> usize {
         self.0.num_rows()
     }
 
-    /// The rows as `Database.query` gives them.
+    /// Return the rows as `Database.query` does.
     ///
     /// Raises:
-    ///     ValueError: Two columns have one name.
+    ///     ValueError: Two columns have the same name.
     fn to_dicts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         dicts(py, &self.0)
     }
@@ -116,13 +116,13 @@ impl PyQueryResult {
         )
     }
 
-    /// The schema, by Arrow's PyCapsule interface.
+    /// Return the schema with Arrow's PyCapsule interface.
     fn __arrow_c_schema__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyCapsule>> {
         let schema = FFI_ArrowSchema::try_from(self.0.schema().as_ref()).map_err(failed)?;
         PyCapsule::new_with_value(py, schema, SCHEMA)
     }
 
-    /// The rows, by Arrow's PyCapsule interface.
+    /// Return the rows with Arrow's PyCapsule interface.
     #[pyo3(signature = (requested_schema = None))]
     fn __arrow_c_stream__<'py>(
         &self,
@@ -146,23 +146,23 @@ impl PyQueryResult {
     }
 }
 
-/// The names by which the interface knows its capsules.
+/// The capsule names that the interface prescribes.
 const SCHEMA: &CStr = c"arrow_schema";
 const STREAM: &CStr = c"arrow_array_stream";
 
-/// The schema that a reader asks for.
+/// Reads the schema that a reader requests.
 fn schema_in(capsule: &Bound<'_, PyCapsule>) -> PyResult<Schema> {
     let pointer = capsule
         .pointer_checked(Some(SCHEMA))?
         .cast::<FFI_ArrowSchema>();
-    // SAFETY: a capsule of this name holds a schema of Arrow's C data interface, and keeps it as long as it lives itself;
-    // `capsule` keeps it alive for this borrow.
-    #[expect(unsafe_code, reason = "the C data interface has no other way in")]
+    // SAFETY: a capsule of this name holds a schema of Arrow's C data interface for its own
+    // lifetime, and `capsule` is alive during this borrow.
+    #[expect(unsafe_code, reason = "the C data interface passes pointers")]
     let schema = unsafe { pointer.as_ref() };
     Schema::try_from(schema).map_err(failed)
 }
 
-/// A batch in the types of `schema`; its own memory where those are its own.
+/// Casts a batch to the types of `schema`. Columns that have their type already share memory.
 fn converted(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns = batch.columns().iter().zip(schema.fields());
     let columns = columns
@@ -172,7 +172,7 @@ fn converted(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Arr
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
 }
 
-/// The `params` of a query: a sequence of what JSON can hold, of dates and of times.
+/// Reads the `params` of a query: a sequence of JSON values, dates and times.
 pub(crate) fn parameters(params: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Value>> {
     let Some(params) = params else {
         return Ok(Vec::new());
@@ -197,7 +197,7 @@ pub(crate) fn parameters(params: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Valu
         .collect()
 }
 
-/// Dates and times are compared as their text, which SQL reads as what it is compared with.
+/// Dates and times become text, which SQL converts to the type it is compared with.
 fn parameter(value: &Bound<'_, PyAny>) -> PyResult<Value> {
     match value.call_method0(intern!(value.py(), "isoformat")) {
         Ok(text) => Ok(Value::String(text.extract()?)),
@@ -205,7 +205,10 @@ fn parameter(value: &Bound<'_, PyAny>) -> PyResult<Value> {
     }
 }
 
-/// The rows as dicts in the order of the columns.
+/// Returns the rows as dicts in the order of the columns.
+///
+/// # Errors
+/// `ValueError` if two columns have the same name.
 pub(crate) fn dicts<'py>(py: Python<'py>, result: &QueryResult) -> PyResult<Bound<'py, PyList>> {
     let names = result.columns();
     if let Some(twice) = names
@@ -214,7 +217,8 @@ pub(crate) fn dicts<'py>(py: Python<'py>, result: &QueryResult) -> PyResult<Boun
         .find(|(at, name)| names[..*at].contains(name))
     {
         return Err(PyValueError::new_err(format!(
-            "two columns are called {:?}, and a dict can hold one; name them apart with AS, or use query_arrow",
+            "cannot return rows as dicts: two columns are called {:?}; rename one with AS, or use \
+             query_arrow",
             twice.1
         )));
     }
@@ -325,7 +329,8 @@ fn list<'py>(py: Python<'py>, items: &ArrayRef) -> PyResult<Bound<'py, PyAny>> {
     Ok(list.into_any())
 }
 
-/// Dates, times, moments and durations; `None` for anything else, and for what Python's types are too small for.
+/// Converts dates, times, timestamps and durations; `None` for other types, and for values outside
+/// the range of Python's type.
 fn temporal<'py>(py: Python<'py>, column: &dyn Array, at: usize) -> Option<Bound<'py, PyAny>> {
     macro_rules! read {
         ($read:ident, $kind:ty) => {
@@ -353,23 +358,23 @@ fn temporal<'py>(py: Python<'py>, column: &dyn Array, at: usize) -> Option<Bound
             read!(value_as_duration, DurationNanosecondType)
         }
         DataType::Timestamp(TimeUnit::Second, zone) => {
-            moment::<TimestampSecondType>(py, column, at, zone.as_deref())
+            timestamp::<TimestampSecondType>(py, column, at, zone.as_deref())
         }
         DataType::Timestamp(TimeUnit::Millisecond, zone) => {
-            moment::<TimestampMillisecondType>(py, column, at, zone.as_deref())
+            timestamp::<TimestampMillisecondType>(py, column, at, zone.as_deref())
         }
         DataType::Timestamp(TimeUnit::Microsecond, zone) => {
-            moment::<TimestampMicrosecondType>(py, column, at, zone.as_deref())
+            timestamp::<TimestampMicrosecondType>(py, column, at, zone.as_deref())
         }
         DataType::Timestamp(TimeUnit::Nanosecond, zone) => {
-            moment::<TimestampNanosecondType>(py, column, at, zone.as_deref())
+            timestamp::<TimestampNanosecondType>(py, column, at, zone.as_deref())
         }
         _ => None,
     }
 }
 
-/// A `datetime`: with the zone's offset where the column has a zone.
-fn moment<'py, T: ArrowTemporalType>(
+/// Converts a timestamp to a `datetime`, with an offset if the column has a time zone.
+fn timestamp<'py, T: ArrowTemporalType>(
     py: Python<'py>,
     column: &dyn Array,
     at: usize,
@@ -379,7 +384,7 @@ where
     i64: From<T::Native>,
 {
     let column = column.as_primitive::<T>();
-    let made = match zone {
+    let converted = match zone {
         None => column.value_as_datetime(at)?.into_pyobject(py),
         Some("UTC") => column.value_as_datetime(at)?.and_utc().into_pyobject(py),
         Some(zone) => column
@@ -387,7 +392,7 @@ where
             .fixed_offset()
             .into_pyobject(py),
     };
-    made.ok().map(Bound::into_any)
+    converted.ok().map(Bound::into_any)
 }
 
 fn text(column: &dyn Array, at: usize) -> PyResult<String> {
@@ -395,5 +400,7 @@ fn text(column: &dyn Array, at: usize) -> PyResult<String> {
 }
 
 fn failed(error: impl std::fmt::Display) -> PyErr {
-    PyValueError::new_err(format!("a value of the result cannot be shown: {error}"))
+    PyValueError::new_err(format!(
+        "cannot convert a value of the query result: {error}"
+    ))
 }

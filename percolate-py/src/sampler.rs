@@ -1,19 +1,20 @@
-//! A sampler written in Python, asked where a trace starts. The SDK's own samplers are translated and never come here.
+//! A sampler written in Python, called for root spans. The SDK's own samplers are translated to
+//! Rust and do not use this file.
 
 use opentelemetry::trace::{Link, SpanKind, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 use pyo3::prelude::*;
 
-/// Asks a Python function of the trace id and the span's name whether to record.
+/// Calls a Python function with the trace id and the name of a span to decide whether to record it.
 pub(crate) struct PythonSampler(Py<PyAny>);
 
 impl PythonSampler {
-    pub(crate) fn new(ask: Py<PyAny>) -> Self {
-        Self(ask)
+    pub(crate) fn new(decide: Py<PyAny>) -> Self {
+        Self(decide)
     }
 
-    fn asks_to_record(&self, py: Python<'_>, trace_id: TraceId, name: &str) -> bool {
+    fn is_recorded(&self, py: Python<'_>, trace_id: TraceId, name: &str) -> bool {
         let id = u128::from_be_bytes(trace_id.to_bytes());
         let answer = self
             .0
@@ -48,8 +49,7 @@ impl ShouldSample for PythonSampler {
         _attributes: &[KeyValue],
         _links: &[Link],
     ) -> SamplingResult {
-        let record =
-            Python::try_attach(|py| self.asks_to_record(py, trace_id, name)).unwrap_or(false);
+        let record = Python::try_attach(|py| self.is_recorded(py, trace_id, name)).unwrap_or(false);
         SamplingResult {
             decision: if record {
                 SamplingDecision::RecordAndSample

@@ -1,8 +1,9 @@
-//! Finished Rust spans on their way to the Python application's own span processors.
+//! Delivery of finished Rust spans to the Python application's span processors.
 //!
-//! Spans arrive on percolate's recording thread, wait in a bounded queue, and are handed over in batches by the thread
-//! `percolate-python`, the only one that attaches to the interpreter for it. The queue's lock is never held while
-//! waiting for the interpreter, so neither side can wait for the other in a circle. What does not fit is counted.
+//! Spans arrive on percolate's recording thread and wait in a bounded queue. The thread
+//! `percolate-python` delivers them in batches; only this thread attaches to the interpreter for
+//! it. The lock of the queue is never held while waiting for the interpreter, so the two cannot
+//! deadlock. Spans beyond the bound are dropped and counted.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,9 +20,9 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::span_ids::span_ids;
 
-/// Spans that may wait for the interpreter.
+/// The largest number of waiting spans.
 const WAITING: usize = 1 << 16;
-/// Spans handed to Python in one call.
+/// The largest number of spans in one call of Python.
 const BATCH: usize = 512;
 
 /// The queue between the recording thread and Python; a [`SpanProcessor`] of percolate's runtime.
@@ -37,14 +38,15 @@ pub(crate) struct Bridge {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<SpanData>,
-    /// How many spans ever came in, and how many are done with.
+    /// The numbers of spans ever accepted, and of those delivered or dropped since.
     accepted: u64,
     done: u64,
     closed: bool,
 }
 
 impl Bridge {
-    /// Starts the delivering thread. `deliver` is a Python callable that takes a list of tuples, one per span.
+    /// Starts the delivering thread. `deliver` is a Python callable that takes a list of tuples,
+    /// one per span.
     pub(crate) fn start(deliver: Py<PyAny>) -> std::io::Result<Arc<Self>> {
         let bridge = Arc::new(Self {
             queue: Mutex::default(),
@@ -64,13 +66,14 @@ impl Bridge {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until everything accepted so far was delivered. To be called with the interpreter released.
+    /// Waits until all spans accepted so far are delivered. Returns `false` after `timeout`. To be
+    /// called with the interpreter released.
     pub(crate) fn flush(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let mut queue = self.lock();
-        let wanted = queue.accepted;
+        let target = queue.accepted;
         self.changed.notify_all();
-        while queue.done < wanted {
+        while queue.done < target {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || queue.closed {
                 return false;
@@ -84,7 +87,7 @@ impl Bridge {
         true
     }
 
-    /// Ends the delivering thread; what still waits is dropped and counted.
+    /// Ends the delivering thread. Waiting spans are dropped and counted.
     pub(crate) fn close(&self) {
         let mut queue = self.lock();
         queue.closed = true;
@@ -96,7 +99,7 @@ impl Bridge {
         self.changed.notify_all();
     }
 
-    /// Spans delivered, spans dropped, batches that Python failed to take.
+    /// Returns the numbers of delivered spans, dropped spans and failed batches.
     pub(crate) fn counts(&self) -> (u64, u64, u64) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         (
@@ -109,7 +112,7 @@ impl Bridge {
     fn deliver_until_closed(&self, deliver: &Py<PyAny>) {
         while let Some(batch) = self.next_batch() {
             let count = batch.len() as u64;
-            // `None`: the interpreter is going away, and nobody will take spans any more.
+            // `None`: the interpreter is shutting down.
             let Some(delivered) = Python::try_attach(|py| hand_over(py, deliver, &batch)) else {
                 self.close();
                 return;
@@ -182,7 +185,7 @@ impl SpanProcessor for Bridge {
     }
 }
 
-/// Gives a batch to Python. An exception there is that function's affair; it is shown as any other unraisable one.
+/// Passes a batch to Python. Returns `false` after an exception, which is reported as unraisable.
 fn hand_over(py: Python<'_>, deliver: &Py<PyAny>, batch: &[SpanData]) -> bool {
     let delivered = batch
         .iter()
@@ -198,7 +201,7 @@ fn hand_over(py: Python<'_>, deliver: &Py<PyAny>, batch: &[SpanData]) -> bool {
     }
 }
 
-/// What `percolate_rocks._bridge` makes a `ReadableSpan` of.
+/// Returns the parts of which `percolate_rocks._bridge` builds a `ReadableSpan`.
 fn parts<'py>(py: Python<'py>, span: &SpanData) -> PyResult<Bound<'py, PyTuple>> {
     let context = &span.span_context;
     let parent = (span.parent_span_id != SpanId::INVALID).then(|| {
@@ -251,7 +254,7 @@ fn parts<'py>(py: Python<'py>, span: &SpanData) -> PyResult<Bound<'py, PyTuple>>
         .into_pyobject(py)
 }
 
-/// The values of Python's `SpanKind`.
+/// Returns the value of Python's `SpanKind`.
 fn kind(kind: &SpanKind) -> u8 {
     match kind {
         SpanKind::Internal => 0,

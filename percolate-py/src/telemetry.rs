@@ -1,7 +1,7 @@
-//! Which runtime the process has, and its life: installed once, flushed, shut down, and started anew after a fork.
-//! Who delivers what is decided in `percolate_rocks._telemetry`; this file does what it decided.
+//! The telemetry runtime of the process: it is installed once, flushed, shut down, and removed
+//! after a fork. `percolate_rocks._telemetry` decides what to install.
 //!
-//! Nothing waits here with the interpreter attached.
+//! Nothing waits here while attached to the interpreter.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,11 +31,11 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-/// What is installed.
+/// The installed telemetry.
 enum Installed {
     /// Spans and metrics go to the Python application's own providers.
     Python(PythonPipeline),
-    /// Rust exports by itself.
+    /// Spans and metrics are exported from Rust.
     Rust(Arc<TelemetryGuard>),
 }
 
@@ -46,11 +46,12 @@ struct PythonPipeline {
     meters: Option<Meters>,
 }
 
-/// One slot for each generation of forks: a child must not wait for a lock that a thread of its parent held.
+/// One slot per generation of forks: a child must not wait for a lock that a thread of its parent
+/// held.
 static INSTALLED: [Mutex<Option<Installed>>; GENERATIONS] =
     [const { Mutex::new(None) }; GENERATIONS];
 const GENERATIONS: usize = 16;
-/// When `percolate_rocks._telemetry` is asked to look for something to install.
+/// When a call makes `percolate_rocks._telemetry` look for a provider.
 static AUTOMATIC: AtomicU8 = AtomicU8::new(WHEN_SAMPLED);
 const OFF: u8 = 0;
 const WHEN_SAMPLED: u8 = 1;
@@ -63,7 +64,7 @@ fn slot(forks: u32) -> &'static Mutex<Option<Installed>> {
     &INSTALLED[forks as usize % GENERATIONS]
 }
 
-/// Lets the application's provider be found when the first call with a sampled parent is made.
+/// Looks for the application's provider in a call with a sampled parent, if looking is on.
 pub(crate) fn ready(py: Python<'_>, is_sampled: impl FnOnce() -> bool) -> PyResult<()> {
     match AUTOMATIC.load(Ordering::Relaxed) {
         OFF => Ok(()),
@@ -72,7 +73,8 @@ pub(crate) fn ready(py: Python<'_>, is_sampled: impl FnOnce() -> bool) -> PyResu
     }
 }
 
-/// As [`ready`] for a call without a parent: only a child process that had a runtime before its fork looks here.
+/// Looks for the provider in a call without a parent. Only a process forked from one with a runtime
+/// does so.
 pub(crate) fn ready_without_parent(py: Python<'_>) -> PyResult<()> {
     if AUTOMATIC.load(Ordering::Relaxed) == AT_ONCE {
         look_for_provider(py)
@@ -88,7 +90,7 @@ fn look_for_provider(py: Python<'_>) -> PyResult<()> {
         .map(drop)
 }
 
-/// Switches looking for the application's provider on or off.
+/// Switch looking for the application's provider on or off.
 #[pyfunction]
 #[pyo3(signature = (on, *, at_once = false))]
 fn _set_automatic(on: bool, at_once: bool) {
@@ -96,9 +98,9 @@ fn _set_automatic(on: bool, at_once: bool) {
     AUTOMATIC.store(if on { when } else { OFF }, Ordering::Relaxed);
 }
 
-/// Delivers spans to `deliver` and, when `meters` says how, metrics to `_collect`.
+/// Deliver spans to `deliver` and, if `meters` is set, metrics to `_collect`.
 ///
-/// `sampler` is a name with an argument, as in `("parent", ("ratio", 0.1))`, or a Python sampler.
+/// `sampler` is a name with an argument, as in `("parent", ("ratio", 0.1))`, or a function.
 #[pyfunction]
 fn _install_python(
     py: Python<'_>,
@@ -129,7 +131,7 @@ fn _install_python(
     })
 }
 
-/// Exports from Rust: `otlp` as the `OTEL_*` variables say, `console` as a tree on standard error.
+/// Export from Rust: `otlp` as configured by the `OTEL_*` variables, `console` to standard error.
 #[pyfunction]
 fn _install_rust(py: Python<'_>, export: &str) -> PyResult<()> {
     let exporter = match export {
@@ -158,7 +160,7 @@ fn _install_rust(py: Python<'_>, export: &str) -> PyResult<()> {
 
 fn refuse_second(installed: Option<&Installed>) -> PyResult<()> {
     let refusal =
-        "percolate's telemetry is installed already; call percolate_rocks.shutdown() first";
+        "cannot install telemetry: it is already installed; call percolate_rocks.shutdown() first";
     if installed.is_some() {
         Err(PyRuntimeError::new_err(refusal))
     } else {
@@ -183,7 +185,7 @@ fn read_sampler(value: &Bound<'_, PyAny>) -> PyResult<Sampler> {
     }
 }
 
-/// Hands over everything finished so far. `False` when that took longer than `timeout` seconds.
+/// Deliver all finished spans. Return `False` if that takes longer than `timeout` seconds.
 #[pyfunction]
 fn _force_flush(py: Python<'_>, timeout: f64) -> PyResult<bool> {
     let deadline = Instant::now() + seconds(timeout)?;
@@ -201,7 +203,7 @@ fn flush_until(deadline: Instant) -> bool {
     }
 }
 
-/// What is installed, to be used without holding the lock.
+/// Returns the installed telemetry, for use without holding the lock.
 fn in_use() -> Option<Installed> {
     installed().as_ref().map(|installed| match installed {
         Installed::Python(pipeline) => Installed::Python(pipeline.clone()),
@@ -209,7 +211,7 @@ fn in_use() -> Option<Installed> {
     })
 }
 
-/// Hands over what is finished, ends the delivering thread and removes the runtime.
+/// Deliver all finished spans, end the delivering thread and remove the runtime.
 #[pyfunction]
 fn _shutdown(py: Python<'_>, timeout: f64) -> PyResult<bool> {
     let deadline = Instant::now() + seconds(timeout)?;
@@ -237,7 +239,8 @@ fn _shutdown(py: Python<'_>, timeout: f64) -> PyResult<bool> {
     }))
 }
 
-/// The metrics of reader number `reader` since its last collection (delta) or the beginning (cumulative).
+/// Return the metrics of the reader with the index `reader`, since its last collection (delta) or
+/// the start (cumulative).
 #[pyfunction]
 fn _collect(py: Python<'_>, reader: usize) -> PyResult<Vec<Py<PyAny>>> {
     match py.detach(in_use) {
@@ -249,7 +252,7 @@ fn _collect(py: Python<'_>, reader: usize) -> PyResult<Vec<Py<PyAny>>> {
     }
 }
 
-/// What is installed and how much went through it.
+/// Return the installed telemetry and its counters.
 #[pyfunction]
 fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let status = PyDict::new(py);
@@ -301,14 +304,16 @@ fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(status)
 }
 
-/// The child of a fork has none of the parent's threads: forgets the runtime, so that the next call can start its own.
+/// Remove the runtime of the parent process, whose threads a forked child does not have. Return
+/// whether there was one.
 #[pyfunction]
 fn _after_fork_in_child() -> bool {
     let parent = count_fork();
     if was_used() {
         crate::exit::skip_destructors();
     }
-    // Another thread of the parent may have held the lock: it will never be released here. Telemetry stays off then.
+    // If another thread of the parent held the lock, it is never released here, and telemetry stays
+    // off.
     let Ok(mut slot) = slot(parent).try_lock() else {
         return false;
     };
@@ -317,10 +322,11 @@ fn _after_fork_in_child() -> bool {
     };
     match &before {
         Installed::Python(pipeline) => runtime::uninstall(pipeline.runtime),
-        // Nobody is left to export: it only has to make room. It waits for nothing, so that it says it timed out.
+        // The exporting threads are gone. Without waiting, this only frees the global slot; the
+        // result is a timeout.
         Installed::Rust(guard) => _ = guard.shutdown(Duration::ZERO),
     }
-    // Its threads are gone, its locks may be held by ghosts: not even dropping it is safe.
+    // Its threads are gone and may have held its locks, so even dropping it could hang.
     std::mem::forget(before);
     true
 }
@@ -330,7 +336,7 @@ fn seconds(timeout: f64) -> PyResult<Duration> {
         .map(|timeout| timeout.min(Duration::from_hours(24)))
         .map_err(|_| {
             PyValueError::new_err(format!(
-                "timeout must be a number of seconds from 0, not {timeout}"
+                "timeout must be a number of seconds, 0 or more, not {timeout}"
             ))
         })
 }

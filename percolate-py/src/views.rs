@@ -1,7 +1,7 @@
 //! Views of the Python application's meter provider, applied where Rust metrics are aggregated.
 //!
-//! `percolate_rocks._bridge` reads a view; this file matches instruments as the Python SDK does (names and units by
-//! pattern, everything else exactly) and answers in the Rust SDK's terms.
+//! `percolate_rocks._bridge` reads a view. This file matches instruments as the Python SDK does
+//! (names and units by pattern, the rest exactly) and returns the streams of the Rust SDK.
 
 use opentelemetry::Key;
 use opentelemetry_sdk::metrics::{
@@ -9,28 +9,29 @@ use opentelemetry_sdk::metrics::{
 };
 use pyo3::prelude::*;
 
-/// A view as Python hands it over.
+/// A view as Python passes it.
 #[derive(Debug, Clone, FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct View {
-    /// The kinds of instruments it is for.
+    /// The kinds of instruments it matches.
     kinds: Vec<String>,
-    /// Patterns with `*` and `?`, and exact texts; `None` for any.
+    /// The name and the unit are patterns with `*` and `?`, the others exact texts. `None` matches
+    /// all.
     instrument: Option<String>,
     unit: Option<String>,
     meter: Option<String>,
     version: Option<String>,
     schema_url: Option<String>,
-    /// What the stream is called instead.
+    /// The name of the stream, instead of the instrument's.
     name: Option<String>,
     description: Option<String>,
-    /// The attributes that stay; all of them for `None`.
+    /// The attributes to keep; `None` for all.
     attributes: Option<Vec<String>>,
     limit: Option<usize>,
     aggregation: Aggregating,
 }
 
-/// An aggregation as Python hands it over.
+/// An aggregation as Python passes it.
 #[derive(Debug, Clone, FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct Aggregating {
@@ -43,7 +44,7 @@ pub(crate) struct Aggregating {
 }
 
 impl Aggregating {
-    /// `None` for what the instrument itself wants.
+    /// Returns the aggregation; `None` for the default of the instrument.
     fn aggregation(&self) -> Option<Aggregation> {
         let record_min_max = self.record_min_max;
         Some(match self.kind.as_str() {
@@ -64,9 +65,10 @@ impl Aggregating {
     }
 }
 
-/// Adds the views to a provider. `histograms` is what its readers want of histograms that no view is for.
+/// Adds the views to a provider. `histograms` is the aggregation of histograms that no view
+/// matches.
 ///
-/// Gives, in words, the views that the SDK refuses; they match nothing.
+/// Also returns one message per view that the SDK refuses. Refused views match nothing.
 pub(crate) fn add(
     mut builder: MeterProviderBuilder,
     views: Vec<View>,
@@ -78,7 +80,7 @@ pub(crate) fn add(
         match view.stream(histograms) {
             Ok(_) => usable.push(view),
             Err(error) => refused.push(format!(
-                "a View of {:?} is not applied: {error}",
+                "the View of {:?} is not applied: {error}",
                 view.subject()
             )),
         }
@@ -110,15 +112,15 @@ pub(crate) fn add(
 impl View {
     fn matches(&self, instrument: &Instrument) -> bool {
         let scope = instrument.scope();
-        let is = |wanted: &Option<String>, found: Option<&str>| {
-            wanted
+        let is = |expected: &Option<String>, found: Option<&str>| {
+            expected
                 .as_deref()
-                .is_none_or(|wanted| found.unwrap_or_default() == wanted)
+                .is_none_or(|expected| found.unwrap_or_default() == expected)
         };
         let fits = |pattern: &Option<String>, text: &str| {
             pattern
                 .as_deref()
-                .is_none_or(|pattern| is_like(pattern.as_bytes(), text.as_bytes()))
+                .is_none_or(|pattern| is_match(pattern.as_bytes(), text.as_bytes()))
         };
         let name = instrument.name().to_ascii_lowercase();
         self.kinds
@@ -160,7 +162,7 @@ impl View {
         stream.build()
     }
 
-    /// What the view is about, for a message.
+    /// Returns what the view matches, for a message.
     fn subject(&self) -> &str {
         let named = self
             .instrument
@@ -183,15 +185,15 @@ fn name_of(kind: InstrumentKind) -> &'static str {
     }
 }
 
-/// Whether `text` is like `pattern`, in which `*` stands for any number of bytes and `?` for one.
-fn is_like(pattern: &[u8], text: &[u8]) -> bool {
+/// Returns whether `text` matches `pattern`: `*` matches any number of bytes and `?` one.
+fn is_match(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern, text) {
         ([], []) => true,
         ([b'*', rest @ ..], _) => {
-            is_like(rest, text) || (!text.is_empty() && is_like(pattern, &text[1..]))
+            is_match(rest, text) || (!text.is_empty() && is_match(pattern, &text[1..]))
         }
-        ([b'?', rest @ ..], [_, text @ ..]) => is_like(rest, text),
-        ([first, rest @ ..], [found, text @ ..]) => first == found && is_like(rest, text),
+        ([b'?', rest @ ..], [_, text @ ..]) => is_match(rest, text),
+        ([first, rest @ ..], [found, text @ ..]) => first == found && is_match(rest, text),
         _ => false,
     }
 }

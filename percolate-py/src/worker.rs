@@ -1,5 +1,5 @@
-//! Work handed in from Python that nobody waits for: the database's background worker on threads of its own, and `Job`,
-//! by which it can be waited for after all.
+//! Background jobs: the background worker of a database on threads of its own, and `Job`, with
+//! which Python waits for a submitted task.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 use crate::callback::SIGNAL_INTERVAL;
 use crate::errors::{JobError, cause_of};
 
-/// How long closing waits for jobs that are under way.
+/// How long closing waits for submitted jobs.
 const DRAIN: Duration = Duration::from_secs(10);
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Job>()
@@ -42,7 +42,7 @@ impl Worker {
         Ok(Self { worker, runtime })
     }
 
-    /// Hands in a task: a trace of its own, linked to the current span.
+    /// Submits a task. Its span starts a trace, linked to the current span.
     pub(crate) fn submit(&self, task: Task) -> Result<Job, SubmitError> {
         let named = Named::of(&task);
         let handle = self.worker.submit(task)?;
@@ -53,30 +53,30 @@ impl Worker {
         Ok(Job { named, end })
     }
 
-    /// What there is to do, and what was done.
+    /// Returns the numbers of jobs by state.
     pub(crate) fn status(&self) -> WorkerStatus {
         self.worker.status()
     }
 
-    /// Finishes what there is to do, within limits. To be called with the interpreter released.
+    /// Finishes the submitted jobs, within limits. To be called with the interpreter released.
     pub(crate) fn shutdown(self) {
         self.runtime.block_on(self.worker.shutdown(DRAIN));
         self.runtime.shutdown_timeout(Duration::from_secs(1));
     }
 
-    /// Ends without finishing anything.
+    /// Ends the worker without finishing its jobs.
     pub(crate) fn abandon(self) {
         drop(self.worker);
         self.runtime.shutdown_background();
     }
 }
 
-/// The task that Python names.
+/// Returns the task for the arguments of `Database.submit`.
 pub(crate) fn task_of(name: &str, target: Option<&str>) -> PyResult<Task> {
     let of = |what: &str| {
         let missing = || {
             PyTypeError::new_err(format!(
-                "the task {name:?} needs a {what} as second argument"
+                "cannot submit the task {name:?} without a {what}; pass it as the second argument"
             ))
         };
         target.map(str::to_owned).ok_or_else(missing)
@@ -97,19 +97,20 @@ pub(crate) fn task_of(name: &str, target: Option<&str>) -> PyResult<Task> {
         "flush_wal" if target.is_none() => Task::FlushWal,
         "flush_wal" => {
             return Err(PyTypeError::new_err(
-                "the task \"flush_wal\" takes no second argument",
+                "the task \"flush_wal\" takes no second argument; remove it",
             ));
         }
         other => {
             return Err(PyValueError::new_err(format!(
-                "unknown task {other:?}; expected one of generate_embeddings, save_index, load_index, compact, flush_wal"
+                "unknown task {other:?}; expected one of generate_embeddings, save_index, load_index, \
+                 compact, flush_wal"
             )));
         }
     };
     Ok(task)
 }
 
-/// A task by the names that [`task_of`] takes.
+/// A task by the names that [`task_of`] accepts.
 struct Named {
     task: &'static str,
     target: Option<String>,
@@ -132,7 +133,7 @@ impl Named {
     }
 }
 
-/// A worker's status as Python sees it.
+/// Converts the status of a worker to a dict.
 pub(crate) fn status_dict(py: Python<'_>, status: WorkerStatus) -> PyResult<Bound<'_, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("queued", status.queued)?;
@@ -144,7 +145,7 @@ pub(crate) fn status_dict(py: Python<'_>, status: WorkerStatus) -> PyResult<Boun
     Ok(dict)
 }
 
-/// The exception for a job that was not taken.
+/// Returns the exception for a job that was refused.
 pub(crate) fn refused(error: SubmitError) -> PyErr {
     JobError::new_err(error.to_string())
 }
@@ -152,14 +153,14 @@ pub(crate) fn refused(error: SubmitError) -> PyErr {
 #[derive(Default)]
 struct End {
     state: Mutex<Ended>,
-    came: Condvar,
+    reached: Condvar,
 }
 
 #[derive(Default)]
 struct Ended {
     result: Option<Result<(), CoreJobError>>,
-    /// Python functions to call then.
-    tell: Vec<Py<PyAny>>,
+    /// Python functions to call at the end.
+    callbacks: Vec<Py<PyAny>>,
 }
 
 impl End {
@@ -167,33 +168,38 @@ impl End {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Never called with the interpreter attached, and attaches only after the lock is given back.
+    /// Records the result, once. Not to be called with the interpreter attached; attaches to it
+    /// only after the lock is released.
     fn set(&self, result: Result<(), CoreJobError>) {
         let mut state = self.lock();
         if state.result.is_some() {
             return;
         }
         state.result = Some(result);
-        let tell = std::mem::take(&mut state.tell);
+        let callbacks = std::mem::take(&mut state.callbacks);
         drop(state);
-        self.came.notify_all();
-        if !tell.is_empty() {
-            // Without an interpreter there is nobody to tell.
-            _ = Python::try_attach(|py| tell.into_iter().for_each(|function| call(py, &function)));
+        self.reached.notify_all();
+        if !callbacks.is_empty() {
+            // Without an interpreter, nothing can be called.
+            _ = Python::try_attach(|py| {
+                callbacks
+                    .into_iter()
+                    .for_each(|function| call(py, &function))
+            });
         }
     }
 
-    /// Whether the end came within `timeout`.
+    /// Returns whether the job ended within `timeout`.
     fn wait(&self, timeout: Duration) -> bool {
         let waited = self
-            .came
+            .reached
             .wait_timeout_while(self.lock(), timeout, |state| state.result.is_none());
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         state.result.is_some()
     }
 }
 
-/// Says that the job was abandoned if whoever was to say how it ended is dropped before.
+/// Records the end of a job. Dropped before that, it records the job as abandoned.
 struct Ending(Arc<End>);
 
 impl Drop for Ending {
@@ -202,14 +208,14 @@ impl Drop for Ending {
     }
 }
 
-/// Calls a function of nothing. An exception there is that function's affair.
+/// Calls a function without arguments. An exception in it is reported as unraisable.
 fn call(py: Python<'_>, function: &Py<PyAny>) {
     if let Err(error) = function.call0(py) {
         error.write_unraisable(py, Some(function.bind(py)));
     }
 }
 
-/// A task that was handed in with `Database.submit`. It runs whether or not anybody waits.
+/// A task submitted with `Database.submit`. It runs whether or not it is waited for.
 #[pyclass(module = "percolate_rocks", frozen)]
 pub(crate) struct Job {
     named: Named,
@@ -218,13 +224,13 @@ pub(crate) struct Job {
 
 #[pymethods]
 impl Job {
-    /// The task, as it was named to `submit`.
+    /// The name of the task, as passed to `submit`.
     #[getter]
     fn task(&self) -> &'static str {
         self.named.task
     }
 
-    /// The table or the column family that was named to `submit`; `None` for a task that has none.
+    /// The table or column family, as passed to `submit`, or `None`.
     #[getter]
     fn target(&self) -> Option<&str> {
         self.named.target.as_deref()
@@ -240,27 +246,27 @@ impl Job {
         })
     }
 
-    /// Whether the job has ended, well or not.
+    /// Whether the job has ended, successfully or not.
     #[getter]
     fn done(&self, py: Python<'_>) -> bool {
         py.detach(|| self.end.wait(Duration::ZERO))
     }
 
-    /// Waits for the job's end.
+    /// Wait for the job to end.
     ///
     /// Args:
-    ///     timeout: Seconds to wait at most; for ever by default.
+    ///     timeout: The longest wait in seconds; without it, there is no limit.
     ///
     /// Returns:
-    ///     Whether it has ended.
+    ///     Whether the job has ended.
     ///
     /// Raises:
-    ///     JobError: It failed; why is the cause.
+    ///     JobError: The job failed. The reason is the cause.
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let timeout = timeout.map(Duration::try_from_secs_f64).transpose();
         let timeout = timeout
-            .map_err(|_| PyValueError::new_err("timeout must be a number of seconds from 0"))?;
+            .map_err(|_| PyValueError::new_err("timeout must be a number of seconds, 0 or more"))?;
         let started = Instant::now();
         loop {
             let left = timeout.map_or(SIGNAL_INTERVAL, |timeout| {
@@ -278,14 +284,15 @@ impl Job {
         }
     }
 
-    /// Calls a function of nothing once the job has ended, on the job's thread; at once if it has ended already.
-    fn _when_done(&self, py: Python<'_>, function: Py<PyAny>) {
+    /// Call a function without arguments when the job ends, on the thread of the job; at once if it
+    /// has ended.
+    fn _add_done_callback(&self, py: Python<'_>, function: Py<PyAny>) {
         let now = py.detach(|| {
             let mut state = self.end.lock();
             if state.result.is_some() {
                 return Some(function);
             }
-            state.tell.push(function);
+            state.callbacks.push(function);
             None
         });
         if let Some(function) = now {
@@ -306,7 +313,7 @@ impl Job {
 
 impl Job {
     fn result(&self, py: Python<'_>) -> PyResult<()> {
-        // Set once and for all by now: nobody waits for this lock.
+        // The result was set, so no thread holds this lock for long.
         match &self.end.lock().result {
             Some(Err(error)) => {
                 let exception = JobError::new_err(error.to_string());

@@ -63,7 +63,7 @@ class AsyncJob:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(ended.set)
 
-        self._job._when_done(tell)
+        self._job._add_done_callback(tell)
         try:
             await asyncio.wait_for(ended.wait(), timeout)
         except asyncio.TimeoutError:

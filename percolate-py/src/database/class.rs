@@ -23,7 +23,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use super::arguments::{Given, Id, Key, bounds};
 use super::handle::Closable;
 use super::iterator::EntityIterator;
-use crate::callback::{Callback, block_on_attentively};
+use crate::callback::{Callback, block_on_interruptibly};
 use crate::context::{TraceArgument, parent};
 use crate::embeddings::provider_of;
 use crate::errors::raised;
@@ -546,8 +546,9 @@ impl PyDatabase {
         table: &str,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<usize> {
-        self.shared
-            .work(py, trace_context, |database| database.mark_for_embedding(table))
+        self.shared.work(py, trace_context, |database| {
+            database.mark_for_embedding(table)
+        })
     }
 
     /// Return the entities whose embedded text is nearest in meaning to `text`, nearest first.
@@ -573,7 +574,7 @@ impl PyDatabase {
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyList>> {
         self.hits(py, r#where, trace_context, |database, filter| {
-            block_on_attentively(database.search(table, text, limit, filter))
+            block_on_interruptibly(database.search(table, text, limit, filter))
         })
     }
 
