@@ -1,15 +1,15 @@
-//! Deciding, when a span ends, which rules it broke: a sequence of tests of bits, nothing else. What a broken rule
-//! means is said in `rule.rs`.
+//! Decides which cases apply to a finished span, with bit masks only. `cases.rs` has the cases.
 
 use std::sync::atomic::Ordering;
 
-use super::super::conventions::attribute;
+use super::cases::Case;
+use super::finding_slot::Subject;
+use super::flags::Flags;
 use super::registry::Class;
-use super::rule::Case;
-use super::site::Subject;
-use super::state::{Flags, SpanState};
+use super::span_state::SpanState;
+use crate::conventions::attribute;
 
-/// Reports every broken rule of a finished span. `strict` also tells what is tolerated elsewhere.
+/// Reports all cases that apply to a finished span. `strict` includes those that are tolerated otherwise.
 pub(crate) fn check(state: &SpanState, strict: bool, report: &mut dyn FnMut(Case, Subject)) {
     let SpanState {
         site, seen, flags, ..
@@ -17,7 +17,7 @@ pub(crate) fn check(state: &SpanState, strict: bool, report: &mut dyn FnMut(Case
     let m = &site.masks;
     let given = seen.given();
     if !site.is_ours && site.class != Class::Other && given & m.owned == 0 {
-        // All its database or job fields stayed empty.
+        // All its database and job fields are empty.
         return;
     }
     site.checked.fetch_add(1, Ordering::Relaxed);
@@ -35,10 +35,10 @@ pub(crate) fn check(state: &SpanState, strict: bool, report: &mut dyn FnMut(Case
         name(state, report);
     }
 
-    let fresh = given & m.unstable & !site.noted.load(Ordering::Relaxed);
-    if fresh != 0 {
-        let before = site.noted.fetch_or(fresh, Ordering::Relaxed);
-        each(fresh & !before, Case::NotStable, report);
+    let new = given & m.unstable & !site.noted.load(Ordering::Relaxed);
+    if new != 0 {
+        let before = site.noted.fetch_or(new, Ordering::Relaxed);
+        each(new & !before, Case::NotStable, report);
     }
 }
 
@@ -83,7 +83,7 @@ fn attributes(state: &SpanState, given: u64, report: &mut dyn FnMut(Case, Subjec
     }
 }
 
-/// Status, `error.type` and, for a job, its own status have to say the same.
+/// The span status, `error.type` and `job.status` must agree.
 fn outcome(state: &SpanState, given: u64, report: &mut dyn FnMut(Case, Subject)) {
     let SpanState { site, flags, .. } = state;
     let m = &site.masks;
@@ -132,7 +132,7 @@ fn database(state: &SpanState, given: u64, strict: bool, report: &mut dyn FnMut(
             Subject::Known(attribute::DB_OPERATION_NAME),
         );
     }
-    if flags.has(Flags::WANTS_COLLECTION) && given & m.collection == 0 {
+    if flags.has(Flags::NEEDS_COLLECTION) && given & m.collection == 0 {
         let case = if m.collection == 0 {
             Case::CollectionUnknown
         } else {
@@ -183,8 +183,8 @@ fn database(state: &SpanState, given: u64, strict: bool, report: &mut dyn FnMut(
     }
 }
 
-/// `wanted`: a span without a kind is an INTERNAL one, and so not what it should be.
-fn kind(state: &SpanState, wanted: bool, report: &mut dyn FnMut(Case, Subject)) {
+/// `is_required`: a span without a kind is INTERNAL, which is not the kind of its type.
+fn kind(state: &SpanState, is_required: bool, report: &mut dyn FnMut(Case, Subject)) {
     let SpanState {
         site, flags, seen, ..
     } = state;
@@ -192,7 +192,7 @@ fn kind(state: &SpanState, wanted: bool, report: &mut dyn FnMut(Case, Subject)) 
         report(Case::LateKind, Subject::Known(attribute::OTEL_KIND));
     } else if flags.has(Flags::KIND_ODD) {
         report(Case::KindOdd, Subject::Known(attribute::OTEL_KIND));
-    } else if wanted && seen.given() & site.masks.otel_kind == 0 {
+    } else if is_required && seen.given() & site.masks.otel_kind == 0 {
         report(Case::KindMissing, Subject::Known(attribute::OTEL_KIND));
     } else if flags.has(Flags::KIND_OTHER)
         && !(site.class == Class::Db && flags.has(Flags::KIND_INTERNAL))
@@ -213,7 +213,7 @@ fn name(state: &SpanState, report: &mut dyn FnMut(Case, Subject)) {
         report(Case::NameLong, Subject::Span);
         return;
     }
-    // With parts that came late the name could not be judged; that they came late is reported.
+    // A name with late parts cannot be checked. The late parts are reported.
     if flags.has(Flags::NAME_MISMATCH) && seen.late & !seen.start & site.masks.name_parts == 0 {
         report(Case::NameMismatch, Subject::Span);
     }

@@ -1,55 +1,30 @@
 //! Registries of users: YAML files in OpenTelemetry's definition format (`file_format: definition/2`), read into the
-//! Layer's [`Registry`]. Attributes, attribute groups, spans and metrics count; events, entities and imports are
-//! allowed and not looked at.
+//! Layer's [`Registry`]. Attributes, attribute groups, spans and metrics are read. Events, entities and imports are
+//! allowed and ignored.
 //!
-//! Every mistake names the file and the line, what is wrong and what is accepted.
+//! Every error has the file and the line, what is wrong and what is accepted.
+
+mod error;
+mod map;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::super::conventions::{Stability, ValueType};
-use super::ConventionLayerBuilder;
+pub use error::RegistryError;
+
+use super::builder::ConventionLayerBuilder;
 use super::registry::{
-    Attribute, Class, Metric, Registry, SpanType, Use, Want, is_well_formed, listed,
+    Attribute, Class, Metric, Registry, Requirement, SpanType, Use, is_well_formed,
 };
 use super::yaml::{self, Node, Value};
-use crate::nearest::nearest;
-
-/// Why a registry could not be read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RegistryError {
-    /// The file or folder could not be read.
-    #[error("cannot read the registry {}", path.display())]
-    Read {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The folder holds no YAML file.
-    #[error("the folder {} holds no registry: put a `.yaml` file into it", path.display())]
-    Empty {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// A file does not say what a registry says.
-    #[error("{file}:{line}: {message}")]
-    Invalid {
-        /// The file.
-        file: String,
-        /// The line.
-        line: usize,
-        /// What is wrong and what is accepted.
-        message: String,
-    },
-}
+use crate::conventions::ValueType;
+use map::{Map, Mistake, mistake, scalar};
 
 impl ConventionLayerBuilder {
-    /// Adds a registry: a YAML file, or a folder of them (`manifest.yaml` is left out). Its spans are checked, its
-    /// names are known, and unknown names in its namespaces are findings.
+    /// Adds a registry: a YAML file, or a folder of them (except `manifest.yaml`). Its spans and metrics are checked,
+    /// and unknown names in its namespaces are findings.
     ///
     /// ```
     /// use percolate_otel::ConventionLayer;
@@ -65,7 +40,7 @@ impl ConventionLayerBuilder {
     ///
     /// # Errors
     ///
-    /// [`RegistryError`] with file and line.
+    /// Returns a [`RegistryError`] with the file and line of a mistake.
     pub fn registry(self, path: impl AsRef<Path>) -> Result<Self, RegistryError> {
         let path = path.as_ref();
         let failed = |source| RegistryError::Read {
@@ -106,11 +81,11 @@ impl ConventionLayerBuilder {
         self.registry_texts(&texts)
     }
 
-    /// Adds a registry from a text; `name` stands for the file in errors.
+    /// Adds a registry from a text. Errors have `name` in place of a file.
     ///
     /// # Errors
     ///
-    /// [`RegistryError::Invalid`] with name and line.
+    /// Returns a [`RegistryError::Invalid`] with `name` and the line of a mistake.
     pub fn registry_str(self, name: &str, text: &str) -> Result<Self, RegistryError> {
         self.registry_texts(&[(name.to_owned(), text.to_owned())])
     }
@@ -121,7 +96,7 @@ impl ConventionLayerBuilder {
     }
 }
 
-/// Adds what the files define. The files of one registry may refer to each other.
+/// Adds the definitions of the files, which may refer to each other.
 pub(crate) fn read(
     files: &[(String, String)],
     registry: &mut Registry,
@@ -158,121 +133,9 @@ pub(crate) fn read(
 type Groups = HashMap<String, Vec<Use>>;
 type Step = fn(&Part, &mut Registry, &mut Groups) -> Result<(), Mistake>;
 
-#[derive(Debug)]
-struct Mistake {
-    line: usize,
-    message: String,
-}
-
-fn mistake<T>(line: usize, message: impl Into<String>) -> Result<T, Mistake> {
-    Err(Mistake {
-        line,
-        message: message.into(),
-    })
-}
-
 /// One file.
 struct Part {
     root: Map,
-}
-
-/// A mapping that says which keys it has.
-struct Map {
-    line: usize,
-    what: &'static str,
-    pairs: Vec<(String, usize, Node)>,
-}
-
-impl Map {
-    fn new(node: &Node, what: &'static str, keys: &[&str]) -> Result<Self, Mistake> {
-        let Value::Map(pairs) = &node.value else {
-            return mistake(
-                node.line,
-                format!("{what} has to be a mapping of keys to values"),
-            );
-        };
-        for (key, line, _) in pairs {
-            if !keys.contains(&key.as_str()) {
-                let accepted = listed(&keys.iter().map(ToString::to_string).collect::<Vec<_>>());
-                let hint = nearest(key, keys.iter().copied())
-                    .map(|meant| format!(" (did you mean `{meant}`?)"));
-                return mistake(
-                    *line,
-                    format!(
-                        "unknown key `{key}` of {what}; expected {accepted}{}",
-                        hint.unwrap_or_default()
-                    ),
-                );
-            }
-        }
-        Ok(Self {
-            line: node.line,
-            what,
-            pairs: pairs.clone(),
-        })
-    }
-
-    fn get(&self, key: &str) -> Option<&Node> {
-        self.pairs
-            .iter()
-            .find(|(known, ..)| known == key)
-            .map(|(.., node)| node)
-    }
-
-    fn want(&self, key: &str) -> Result<&Node, Mistake> {
-        match self.get(key) {
-            Some(node) => Ok(node),
-            None => mistake(self.line, format!("{} has no `{key}`", self.what)),
-        }
-    }
-
-    fn text(&self, key: &str) -> Result<(&str, usize), Mistake> {
-        let node = self.want(key)?;
-        Ok((scalar(node, key)?, node.line))
-    }
-
-    /// One of a list of words.
-    fn word<'a>(&'a self, key: &str, words: &[&str]) -> Result<&'a str, Mistake> {
-        let (word, line) = self.text(key)?;
-        if words.contains(&word) {
-            return Ok(word);
-        }
-        let accepted = listed(&words.iter().map(ToString::to_string).collect::<Vec<_>>());
-        mistake(line, format!("`{word}` is no {key}; expected {accepted}"))
-    }
-
-    fn list(&self, key: &str) -> Result<&[Node], Mistake> {
-        match self.get(key) {
-            None => Ok(&[]),
-            Some(Node {
-                value: Value::List(items),
-                ..
-            }) => Ok(items),
-            Some(node) => mistake(node.line, format!("`{key}` has to be a list")),
-        }
-    }
-
-    fn stability(&self) -> Result<Stability, Mistake> {
-        let words = [
-            "stable",
-            "development",
-            "alpha",
-            "beta",
-            "release_candidate",
-        ];
-        Ok(if self.word("stability", &words)? == "stable" {
-            Stability::Stable
-        } else {
-            Stability::Development
-        })
-    }
-}
-
-fn scalar<'a>(node: &'a Node, what: &str) -> Result<&'a str, Mistake> {
-    match &node.value {
-        Value::Scalar(text) => Ok(text),
-        _ => mistake(node.line, format!("`{what}` has to be a text")),
-    }
 }
 
 const FILE_KEYS: &[&str] = &[
@@ -355,22 +218,22 @@ impl Part {
         {
             return mistake(
                 *line,
-                "`groups` belong to the older format; write `file_format: definition/2` and its keys",
+                "`groups` is a key of the older format; use `file_format: definition/2` and its keys",
             );
         }
         let root = Map::new(root, "a registry file", FILE_KEYS)?;
         match (root.get("file_format"), root.get("version")) {
             (Some(node), _) if scalar(node, "file_format")? != "definition/2" => mistake(
                 node.line,
-                "this format is not read; expected `file_format: definition/2`",
+                "this format is not supported; expected `file_format: definition/2`",
             ),
             (None, Some(node)) if scalar(node, "version")? != "2" => mistake(
                 node.line,
-                "this version is not read; expected `file_format: definition/2`",
+                "this version is not supported; expected `file_format: definition/2`",
             ),
             (None, None) => mistake(
                 1,
-                "the format is not said; expected `file_format: definition/2`",
+                "the format is missing; expected `file_format: definition/2`",
             ),
             _ => Ok(Self { root }),
         }
@@ -384,17 +247,17 @@ impl Part {
                 return mistake(
                     line,
                     format!(
-                        "`{key}` is no attribute name; use lower-case words joined by `_`, with a namespace: `shop.order_id`"
+                        "`{key}` is not a valid attribute name; use lower-case words joined by `_`, with a namespace: `shop.order_id`"
                     ),
                 );
             }
             if registry.attribute(key).is_some() || registry.deprecated.contains_key(key) {
                 return mistake(
                     line,
-                    format!("`{key}` is defined already; refer to it with `ref: {key}`"),
+                    format!("`{key}` is already defined; refer to it with `ref: {key}`"),
                 );
             }
-            let (value_type, members, is_template) = value_type(map.want("type")?)?;
+            let (value_type, members, is_template) = value_type(map.require("type")?)?;
             let stability = map.stability()?;
             map.text("brief")?;
             let name: Cow<'static, str> = Cow::Owned(key.to_owned());
@@ -447,7 +310,7 @@ impl Part {
                 .to_owned();
             map.stability()?;
             map.text("brief")?;
-            Map::new(map.want("name")?, "a span's name", &["note"])?.text("note")?;
+            Map::new(map.require("name")?, "a span's name", &["note"])?.text("note")?;
             if registry.spans.iter().any(|span| span.name == name) {
                 return mistake(line, format!("the span `{name}` is defined twice"));
             }
@@ -490,14 +353,14 @@ impl Part {
                 .insert(name.to_owned().into(), metric)
                 .is_some()
             {
-                return mistake(line, format!("the metric `{name}` is defined already"));
+                return mistake(line, format!("the metric `{name}` is already defined"));
             }
         }
         Ok(())
     }
 }
 
-/// The type of values, the values of a closed set, and whether it is a template.
+/// Returns the type of the values, the values of a closed set, and whether it is a template.
 fn value_type(node: &Node) -> Result<(ValueType, Vec<Cow<'static, str>>, bool), Mistake> {
     if let Value::Map(_) = node.value {
         let map = Map::new(node, "a type", &["members", "allow_custom_values"])?;
@@ -520,9 +383,9 @@ fn value_type(node: &Node) -> Result<(ValueType, Vec<Cow<'static, str>>, bool), 
             members.push(Cow::Owned(value.to_owned()));
         }
         if members.is_empty() {
-            return mistake(node.line, "a type of members has to list at least one");
+            return mistake(node.line, "a type with `members` must list at least one");
         }
-        // Numbers are judged by their type alone.
+        // Numbers are only checked by their type.
         return Ok(if is_text {
             (ValueType::String, members, false)
         } else {
@@ -547,7 +410,7 @@ fn value_type(node: &Node) -> Result<(ValueType, Vec<Cow<'static, str>>, bool), 
             return mistake(
                 node.line,
                 format!(
-                    "`{other}` is no type; expected `string`, `int`, `double`, `boolean`, one of these with `[]`, `any`, `template[…]` or `members`"
+                    "`{other}` is not a valid type; expected `string`, `int`, `double`, `boolean`, one of these with `[]`, `any`, `template[…]` or `members`"
                 ),
             );
         }
@@ -555,7 +418,7 @@ fn value_type(node: &Node) -> Result<(ValueType, Vec<Cow<'static, str>>, bool), 
     Ok((value_type, Vec::new(), is_template))
 }
 
-/// The name to use instead of a deprecated one; empty when there is none.
+/// Returns the replacement of a deprecated name, which is empty if there is none.
 fn deprecated(node: &Node) -> Result<String, Mistake> {
     let map = Map::new(node, "`deprecated`", &["reason", "renamed_to", "note"])?;
     match map.word(
@@ -567,7 +430,7 @@ fn deprecated(node: &Node) -> Result<String, Mistake> {
     }
 }
 
-/// The attributes a span, metric or group refers to.
+/// Reads the attributes of a span, metric or group.
 fn uses(map: &Map, registry: &Registry, groups: &Groups) -> Result<Vec<Use>, Mistake> {
     let mut uses: Vec<Use> = Vec::new();
     for node in map.list("attributes")? {
@@ -577,7 +440,7 @@ fn uses(map: &Map, registry: &Registry, groups: &Groups) -> Result<Vec<Use>, Mis
             let Some(of_group) = groups.get(id) else {
                 return mistake(
                     group.line,
-                    format!("no attribute group `{id}` is defined before it is used"),
+                    format!("there is no attribute group `{id}` before this line"),
                 );
             };
             uses.extend(of_group.iter().cloned());
@@ -598,44 +461,44 @@ fn uses(map: &Map, registry: &Registry, groups: &Groups) -> Result<Vec<Use>, Mis
                 ),
             );
         }
-        let want = match item.get("requirement_level") {
-            None => Want::Recommended,
-            Some(node) => requirement(node)?,
+        let requirement = match item.get("requirement_level") {
+            None => Requirement::Recommended,
+            Some(node) => requirement_level(node)?,
         };
         let at_start = match item.get("sampling_relevant") {
             None => false,
             Some(node) => match scalar(node, "sampling_relevant")? {
                 "true" => true,
                 "false" => false,
-                _ => return mistake(node.line, "`sampling_relevant` is `true` or `false`"),
+                _ => return mistake(node.line, "`sampling_relevant` must be `true` or `false`"),
             },
         };
-        // A refinement after the group it came from.
+        // Replaces the same attribute of a group.
         uses.retain(|known| known.key != key);
         uses.push(Use {
             key: key.to_owned().into(),
-            want,
+            requirement,
             at_start,
         });
     }
     Ok(uses)
 }
 
-fn requirement(node: &Node) -> Result<Want, Mistake> {
+fn requirement_level(node: &Node) -> Result<Requirement, Mistake> {
     let (word, line) = match &node.value {
         Value::Scalar(word) => (word.as_str(), node.line),
         Value::Map(pairs) if pairs.len() == 1 => (pairs[0].0.as_str(), pairs[0].1),
         _ => ("", node.line),
     };
     match word {
-        "required" => Ok(Want::Required),
-        "conditionally_required" => Ok(Want::Conditionally),
-        "recommended" => Ok(Want::Recommended),
-        "opt_in" => Ok(Want::OptIn),
+        "required" => Ok(Requirement::Required),
+        "conditionally_required" => Ok(Requirement::Conditionally),
+        "recommended" => Ok(Requirement::Recommended),
+        "opt_in" => Ok(Requirement::OptIn),
         other => mistake(
             line,
             format!(
-                "`{other}` is no requirement level; expected `required`, `conditionally_required: …`, `recommended` or `opt_in`"
+                "`{other}` is not a valid requirement level; expected `required`, `conditionally_required: …`, `recommended` or `opt_in`"
             ),
         ),
     }

@@ -1,11 +1,11 @@
-//! What the Layer knows of names: percolate's table, and what registries of users add to it.
+//! The names that the Layer checks against: percolate's table and the registries of users.
 //!
-//! Read once when a Layer is built and never changed afterwards, so that call sites can be judged without a lock.
+//! Built with the Layer and never changed afterwards, so that call sites are classified without a lock.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use super::super::conventions::{
+use crate::conventions::{
     self, AttributeUse, RequirementLevel, Stability, ValueType, attribute, target,
 };
 
@@ -17,13 +17,13 @@ type Name = Cow<'static, str>;
 #[derive(Debug, Clone)]
 pub(crate) struct Attribute {
     pub(crate) value_type: ValueType,
-    /// The values it may have, if that is a closed set.
+    /// The allowed values, if they are a closed set.
     pub(crate) members: Vec<Name>,
     pub(crate) stability: Stability,
 }
 
 impl Attribute {
-    /// What to give: a type, or the values it may have.
+    /// Returns the type, or the allowed values.
     pub(crate) fn in_words(&self) -> String {
         if self.members.is_empty() {
             match self.value_type {
@@ -43,16 +43,16 @@ impl Attribute {
     }
 }
 
-/// How much a span or metric wants an attribute.
+/// Whether a span or metric needs an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Want {
+pub(crate) enum Requirement {
     Required,
     Conditionally,
     Recommended,
     OptIn,
 }
 
-impl From<RequirementLevel> for Want {
+impl From<RequirementLevel> for Requirement {
     fn from(level: RequirementLevel) -> Self {
         match level {
             RequirementLevel::Required => Self::Required,
@@ -63,11 +63,12 @@ impl From<RequirementLevel> for Want {
     }
 }
 
-/// An attribute as a span or metric wants it.
+/// An attribute of a span or metric.
 #[derive(Debug, Clone)]
 pub(crate) struct Use {
     pub(crate) key: Name,
-    pub(crate) want: Want,
+    pub(crate) requirement: Requirement,
+    /// Samplers read it, so it is set when the span is created.
     pub(crate) at_start: bool,
 }
 
@@ -75,18 +76,18 @@ impl From<&AttributeUse> for Use {
     fn from(used: &AttributeUse) -> Self {
         Self {
             key: Cow::Borrowed(used.key),
-            want: used.level.into(),
+            requirement: used.level.into(),
             at_start: used.at_start,
         }
     }
 }
 
-/// What kind of span a call site makes.
+/// Which checks apply to the spans of a call site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     Db,
     Job,
-    /// Claimed by a registry of the user.
+    /// A span of a user's registry.
     Other,
 }
 
@@ -97,6 +98,16 @@ pub(crate) struct SpanType {
     pub(crate) class: Class,
     pub(crate) kind: Name,
     pub(crate) attributes: Vec<Use>,
+}
+
+impl SpanType {
+    /// Returns the type of span as messages name it.
+    pub(crate) fn in_words(&self) -> String {
+        match self.class {
+            Class::Db | Class::Job => self.name.to_string(),
+            Class::Other => format!("`{}` span", self.name),
+        }
+    }
 }
 
 /// One metric.
@@ -113,19 +124,19 @@ pub(crate) struct Metric {
 pub(crate) struct Registry {
     pub(crate) attributes: BTreeMap<Name, Attribute>,
     pub(crate) templates: Vec<(Name, Attribute)>,
-    /// Old names, and what to write instead (empty for nothing).
+    /// Old names and their replacements (empty if there is none).
     pub(crate) deprecated: HashMap<Name, Name>,
     pub(crate) deprecated_metrics: HashMap<Name, Name>,
-    /// First words of names whose definitions are complete: an unknown name there is a mistake.
+    /// Namespaces whose definitions are complete. An unknown name in them is a mistake.
     pub(crate) namespaces: Vec<Name>,
-    /// Those of them that registries of the user brought along.
+    /// The namespaces that registries of users added.
     pub(crate) own_namespaces: Vec<Name>,
     pub(crate) spans: Vec<SpanType>,
     pub(crate) metrics: BTreeMap<Name, Metric>,
 }
 
 impl Registry {
-    /// percolate's own table.
+    /// Returns percolate's own table.
     pub(crate) fn builtin() -> Self {
         let attribute = |def: &conventions::AttributeDef| Attribute {
             value_type: def.value_type,
@@ -183,7 +194,7 @@ impl Registry {
         }
     }
 
-    /// The definition of an attribute, templates included.
+    /// Returns the definition of an attribute, which may be a template.
     pub(crate) fn attribute(&self, key: &str) -> Option<&Attribute> {
         self.attributes.get(key).or_else(|| {
             let is_of = |prefix: &str| {
@@ -197,30 +208,30 @@ impl Registry {
         })
     }
 
-    /// Whether the definitions of this name's namespace are complete.
+    /// Whether the namespace of this name is complete.
     pub(crate) fn owns(&self, key: &str) -> bool {
         let first = key.split('.').next().unwrap_or(key);
         first.len() < key.len() && self.namespaces.iter().any(|namespace| namespace == first)
     }
 
-    /// The attribute whose full name this name goes on behind.
+    /// Returns the attribute whose full name this name starts with.
     pub(crate) fn attribute_as_namespace<'a>(&self, key: &'a str) -> Option<&'a str> {
         key.match_indices('.')
             .map(|(at, _)| &key[..at])
             .find(|prefix| self.attributes.contains_key(*prefix))
     }
 
-    /// The known name that this one is a slip of the pen away from.
+    /// Returns the attribute that a misspelled name probably stands for.
     pub(crate) fn nearest_attribute(&self, key: &str) -> Option<&str> {
         nearest_name(key, self.attributes.keys().map(AsRef::as_ref))
     }
 
-    /// The known metric that this one is a slip of the pen away from.
+    /// Returns the metric that a misspelled name probably stands for.
     pub(crate) fn nearest_metric(&self, key: &str) -> Option<&str> {
         nearest_name(key, self.metrics.keys().map(AsRef::as_ref))
     }
 
-    /// The type of span a call site with these fields makes; `None` when it is nobody's business.
+    /// Returns the index of the span type for a call site with these fields, or `None` if its spans are not checked.
     pub(crate) fn claim(&self, target: &str, fields: &[&str]) -> Option<usize> {
         let of = |class: Class| self.spans.iter().position(|span| span.class == class);
         match target {
@@ -247,9 +258,9 @@ impl Registry {
 }
 
 impl Registry {
-    /// The span of a user's registry that these fields announce: the one with most of its required attributes among
-    /// them, then with most of all. Only attributes of the registry's own namespaces count; an attribute that several
-    /// spans share and none requires announces none of them.
+    /// Returns the span type of a user's registry with the most required attributes among these fields, then with the
+    /// most attributes. Only attributes of the registry's own namespaces count. An attribute that several span types
+    /// share and none requires selects none of them.
     fn claim_by_user(&self, fields: &[&str]) -> Option<usize> {
         let is_own = |key: &str| {
             let first = key.split('.').next().unwrap_or(key);
@@ -263,7 +274,10 @@ impl Registry {
                 .iter()
                 .filter(|used| is_own(&used.key) && fields.contains(&&*used.key));
             there.fold((0, 0), |(required, all), used| {
-                (required + usize::from(used.want == Want::Required), all + 1)
+                (
+                    required + usize::from(used.requirement == Requirement::Required),
+                    all + 1,
+                )
             })
         };
         let scores = || {
@@ -291,7 +305,8 @@ pub(crate) fn listed(values: &[String]) -> String {
     }
 }
 
-/// Lower-case words joined by `_` and `.`, each beginning with a letter or digit, the first with a letter.
+/// Whether a name consists of lower-case words joined by `_` and `.`. Words start with a letter or digit, the first one
+/// with a letter.
 pub(crate) fn is_well_formed(key: &str) -> bool {
     key.starts_with(|first: char| first.is_ascii_lowercase())
         && key.split(['.', '_']).all(|word| {
@@ -326,18 +341,18 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_pen_finds_the_name_that_was_meant() {
+    fn a_misspelled_name_finds_the_known_one() {
         let registry = Registry::builtin();
-        for slip in [
+        for name in [
             "db.sytem.name",
             "db_system_name",
             "db.systemName",
             "db.system.names",
         ] {
             assert_eq!(
-                registry.nearest_attribute(slip),
+                registry.nearest_attribute(name),
                 Some("db.system.name"),
-                "{slip}"
+                "{name}"
             );
         }
         assert_eq!(registry.nearest_attribute("app.tier"), None);
@@ -353,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_behind_a_full_name_is_found() {
+    fn a_name_that_starts_with_a_full_name_is_found() {
         let registry = Registry::builtin();
         assert_eq!(
             registry.attribute_as_namespace("db.namespace.tenant"),

@@ -1,118 +1,42 @@
-//! The findings, ready to be read: as text, as JSON, and as annotations of a GitHub workflow.
-//!
-//! A report holds names of attributes and their types, places in the source and counts; never a value.
+//! All findings of a Layer, and their formats: text, JSON and annotations of a GitHub workflow.
 
+use std::cmp::Reverse;
 use std::fmt::{self, Write as _};
 
-use super::rule::{Level, Rule};
+use super::cases::Rule;
+use super::finding::{Finding, Place};
+use super::level::Level;
 
-/// Where a finding was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Place {
-    /// A `tracing` call site.
-    CallSite {
-        /// The span's name as the source has it; not the `otel.name` of one run.
-        span: String,
-        /// The `tracing` target.
-        target: String,
-        /// The source file, if it is known.
-        file: Option<String>,
-        /// The line in the source file, if it is known.
-        line: Option<u32>,
-    },
-    /// A metric.
-    Metric {
-        /// Its name.
-        name: String,
-        /// The instrumentation scope it was recorded under.
-        scope: String,
-    },
-}
-
-impl Place {
-    /// Sorts places: by file and line, metrics last.
-    pub(super) fn order(&self) -> (bool, &str, u32, &str) {
-        match self {
-            Self::CallSite {
-                span, file, line, ..
-            } => (
-                false,
-                file.as_deref().unwrap_or(""),
-                line.unwrap_or(0),
-                span,
-            ),
-            Self::Metric { name, scope } => (true, scope, 0, name),
-        }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CallSite {
-                span,
-                target,
-                file: Some(file),
-                line,
-            } => {
-                write!(f, "{file}:{}: span `{span}` ({target})", line.unwrap_or(0))
-            }
-            Self::CallSite { span, target, .. } => write!(f, "span `{span}` ({target})"),
-            Self::Metric { name, scope } => write!(f, "metric `{name}` (scope `{scope}`)"),
-        }
-    }
-}
-
-/// The attributes of one example: name and type.
-pub type Example = Vec<(String, &'static str)>;
-
-/// One broken rule at one place, however often.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Finding {
-    /// The rule.
-    pub rule: Rule,
-    /// How bad it is.
-    pub level: Level,
-    /// Where it was broken.
-    pub place: Place,
-    /// The attribute or other name it is about; empty for the span or metric as a whole.
-    pub subject: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to write instead.
-    pub help: String,
-    /// How often.
-    pub count: u64,
-    /// What the first span (or point) that broke it carried.
-    pub first: Example,
-    /// What the last one carried.
-    pub last: Example,
-}
-
-/// Everything the Layer found, by place, most serious first.
+/// All findings of a Layer, sorted by place and level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
     pub(super) findings: Vec<Finding>,
-    /// Spans that were checked.
+    /// The number of checked spans.
     pub spans: u64,
-    /// Call sites these spans come from.
+    /// The number of call sites of these spans.
     pub call_sites: usize,
-    /// Metrics that were checked.
+    /// The number of checked metrics.
     pub metrics: usize,
-    /// From which level on [`assert_clean`](Self::assert_clean) fails.
+    /// The lowest level at which [`assert_clean`](Self::assert_clean) fails.
     pub fail_on: Level,
 }
 
 impl Report {
-    /// All findings: by file and line, at each place the most serious first.
+    /// Sorts the findings by place, level, rule and subject.
+    pub(super) fn sort(&mut self) {
+        self.findings.sort_by(|a, b| {
+            let key = |finding: &Finding| (Reverse(finding.level), finding.rule);
+            (a.place.order(), key(a), &a.subject).cmp(&(b.place.order(), key(b), &b.subject))
+        });
+    }
+
+    /// Returns all findings by file and line, and at each place by level, violations first.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
 
-    /// The findings that break one rule.
+    /// Returns the findings of one rule.
     pub fn of(&self, rule: Rule) -> Vec<&Finding> {
         self.findings
             .iter()
@@ -120,18 +44,18 @@ impl Report {
             .collect()
     }
 
-    /// Whether nothing was found that is as bad as [`fail_on`](Self::fail_on).
+    /// Whether all findings are below the level [`fail_on`](Self::fail_on).
     pub fn is_clean(&self) -> bool {
         self.findings
             .iter()
             .all(|finding| finding.level < self.fail_on)
     }
 
-    /// Fails a test on any finding that is as bad as [`fail_on`](Self::fail_on).
+    /// Fails a test on any finding at or above the level [`fail_on`](Self::fail_on).
     ///
     /// # Panics
     ///
-    /// Unless the report [is clean](Self::is_clean); the message is the report.
+    /// Panics with the report as its message unless the report [is clean](Self::is_clean).
     #[track_caller]
     pub fn assert_clean(&self) {
         assert!(
@@ -140,7 +64,7 @@ impl Report {
         );
     }
 
-    /// The report as JSON: `{"spans": 1, "call_sites": 1, "metrics": 0, "findings": [{"rule": …, "level": …, …}]}`.
+    /// Returns the report as JSON: `{"spans": 1, "call_sites": 1, "metrics": 0, "findings": [{"rule": …, "level": …, …}]}`.
     pub fn to_json(&self) -> String {
         let mut out = String::new();
         let _ = write!(
@@ -158,9 +82,9 @@ impl Report {
         out
     }
 
-    /// The report as workflow commands of GitHub: one annotation at the source line of each finding.
+    /// Returns the report as workflow commands of GitHub: one annotation at the source line of each finding.
     ///
-    /// `root` is taken off file names, so that they become relative to the repository.
+    /// `root` is removed from the start of file names, so that they become relative to the repository.
     pub fn to_github(&self, root: &str) -> String {
         let mut out = String::new();
         for finding in &self.findings {
@@ -186,14 +110,14 @@ impl Report {
                 "{} (×{}). {}. {}",
                 finding.place, finding.count, finding.message, finding.help
             );
-            let _ = writeln!(out, "::{}", message(&text));
+            let _ = writeln!(out, "::{}", escaped(&text));
         }
         out
     }
 }
 
 impl fmt::Display for Report {
-    /// The report as a person wants to read it: by place, most serious first, informational findings as a count.
+    /// Writes the findings by place, violations first. Findings of the level information are only counted.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |level| {
             self.findings
@@ -295,7 +219,7 @@ fn json_finding(out: &mut String, finding: &Finding) {
     out.push('}');
 }
 
-/// A JSON string.
+/// Returns a text as a JSON string.
 fn json(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -314,14 +238,14 @@ fn json(text: &str) -> String {
     out
 }
 
-/// The text of a workflow command.
-fn message(text: &str) -> String {
+/// Escapes the text of a workflow command.
+fn escaped(text: &str) -> String {
     text.replace('%', "%25")
         .replace('\r', "%0D")
         .replace('\n', "%0A")
 }
 
-/// A property of a workflow command.
+/// Escapes a property of a workflow command.
 fn property(text: &str) -> String {
-    message(text).replace(':', "%3A").replace(',', "%2C")
+    escaped(text).replace(':', "%3A").replace(',', "%2C")
 }

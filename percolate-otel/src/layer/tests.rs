@@ -1,12 +1,15 @@
-mod metrics;
+//! The rules on spans, reports, profiles, and the Layer in stacks of layers.
 
-use std::sync::Mutex;
+mod examples;
+mod metrics;
+mod properties;
+
+use std::sync::{Arc, Mutex};
 
 use tracing::field::Empty;
-use tracing::{Span, error_span, info_span};
-use tracing_subscriber::layer::SubscriberExt as _;
-
-pub(super) use metrics::Checked;
+use tracing::{Event, Span, Subscriber, error_span, info_span};
+use tracing_subscriber::layer::{Context, Filter, Layer, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
 
 use super::*;
 
@@ -299,7 +302,7 @@ fn an_unsigned_integer_is_a_string_when_it_is_exported() {
     let finding = report.of(Rule::TypeMismatch)[0];
     assert_eq!(
         finding.message,
-        "`db.response.returned_rows` is recorded as u64, the conventions want int"
+        "`db.response.returned_rows` is recorded as u64, but its type is int"
     );
     assert!(
         finding
@@ -346,10 +349,10 @@ fn deprecated_names_lead_to_those_of_today() {
         findings_of(&report),
         ["deprecated db.statement", "deprecated db.user"]
     );
-    assert_eq!(report.findings()[0].help, "write `db.query.text` instead");
+    assert_eq!(report.findings()[0].help, "use `db.query.text` instead");
     assert_eq!(
         report.findings()[1].help,
-        "leave it out; nothing replaces it"
+        "remove it; it has no replacement"
     );
 }
 
@@ -873,8 +876,8 @@ fn a_report_reads_as_text_json_and_annotations() {
             "conventions: 1 span from 1 call site checked: 1 violation, 0 improvements\n\n\
              {file}:{line}: span `flush` (app)\n  \
                violation required_attribute_not_present ×1\n    \
-                 a database span without `db.system.name`\n    \
-                 → give `db.system.name = \"…\"` (the database system, lower case) where the span is created\n"
+                 the database span has no `db.system.name`\n    \
+                 → set `db.system.name = \"…\"` (the database system, lower case) when the span is created\n"
         )
     );
     let json = report.to_json();

@@ -1,7 +1,9 @@
-//! Judging texts by their looks: literals in a query, paths, ids in a name, messages in place of a kind. Every answer
-//! is a heuristic that rather stays silent than cries wolf; nothing allocates.
+//! Heuristics over texts: literals in a query, paths, ids in a name, messages in place of an error type. They prefer a
+//! missed mistake to a false finding, and allocate nothing.
 
-/// Whether a query text holds literals and no parameters: text with parameters is shown as it is.
+use std::fmt;
+
+/// Whether a query text contains literals and no parameters. Text with parameters may be recorded as it is.
 pub(crate) fn has_literals(text: &str) -> bool {
     let bytes = text.as_bytes();
     let (mut at, mut found) = (0, false);
@@ -40,7 +42,7 @@ pub(crate) fn has_literals(text: &str) -> bool {
     found
 }
 
-/// The place of the closing quote, a doubled one being part of the text.
+/// Returns the index of the closing quote. A doubled quote is part of the text.
 fn end_of_quoted(bytes: &[u8], start: usize) -> usize {
     let quote = bytes[start];
     let mut at = start + 1;
@@ -56,7 +58,7 @@ fn end_of_quoted(bytes: &[u8], start: usize) -> usize {
     bytes.len()
 }
 
-/// Whether an address is a path of a file system. The name of a Unix socket is an address.
+/// Whether an address is a path in a file system. The name of a Unix socket is an address.
 pub(crate) fn is_path(text: &str) -> bool {
     let bytes = text.as_bytes();
     let looks = text.contains('/')
@@ -65,7 +67,8 @@ pub(crate) fn is_path(text: &str) -> bool {
     looks && !text.contains(".sock") && !text.contains("://")
 }
 
-/// Whether a word of a name looks different each time: four digits and more, a UUID, a long hexadecimal id, a path.
+/// Whether a word of a name probably differs from call to call: at least four digits, a UUID, a long hexadecimal id, a
+/// path.
 pub(crate) fn is_changing(name: &[u8]) -> bool {
     if !name
         .iter()
@@ -92,9 +95,54 @@ pub(crate) fn is_changing(name: &[u8]) -> bool {
         })
 }
 
-/// Whether a text is a sentence or holds an id, and so no kind of anything. The name of a generic type may hold spaces.
+/// Whether a text is a sentence or contains an id, and is therefore not the type of an error. The name of a generic
+/// type may contain spaces.
 pub(crate) fn is_message(text: &str) -> bool {
     text.len() > 128 || (text.contains(' ') && !text.contains('<')) || is_changing(text.as_bytes())
+}
+
+/// Returns a hash that distinguishes names without keeping them. Never 0.
+pub(crate) fn hash(text: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, step) | 1
+}
+
+/// A text cut at 256 bytes, which is enough for the heuristics and needs no allocation.
+pub(crate) struct Short {
+    bytes: [u8; 256],
+    used: usize,
+}
+
+impl Default for Short {
+    fn default() -> Self {
+        Self {
+            bytes: [0; 256],
+            used: 0,
+        }
+    }
+}
+
+impl Short {
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.used]).unwrap_or("")
+    }
+}
+
+impl fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut room = (self.bytes.len() - self.used).min(text.len());
+        while !text.is_char_boundary(room) {
+            room -= 1;
+        }
+        self.bytes[self.used..self.used + room].copy_from_slice(&text.as_bytes()[..room]);
+        self.used += room;
+        // An error stops the formatting, as the rest is not needed.
+        if room < text.len() {
+            Err(fmt::Error)
+        } else {
+            Ok(())
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! YAML as a tree whose nodes know their line, so that a mistake in a registry is reported where it was made.
-//! Nothing is interpreted here: every scalar is a text. What the texts mean is read in `definition.rs`.
+//! YAML as a tree of nodes with line numbers, for the errors of registries. Every scalar is a text here; `definition.rs`
+//! interprets the texts.
 
 use saphyr_parser::{Event, Parser, ScanError};
 
-/// One node and the line it begins on.
+/// One node and its first line.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Node {
     pub(crate) line: usize,
@@ -14,11 +14,11 @@ pub(crate) struct Node {
 pub(crate) enum Value {
     Scalar(String),
     List(Vec<Node>),
-    /// Keys are scalars; their own line comes with them.
+    /// Keys are scalars, with their own line.
     Map(Vec<(String, usize, Node)>),
 }
 
-/// A text that is not YAML, or uses a part of it that registries do not need.
+/// A text that is not YAML, or has a part of YAML that registries do not need.
 #[derive(Debug, PartialEq)]
 pub(crate) struct YamlError {
     pub(crate) line: usize,
@@ -29,14 +29,14 @@ impl From<ScanError> for YamlError {
     fn from(error: ScanError) -> Self {
         Self {
             line: error.marker().line(),
-            message: format!("this is not YAML: {}", error.info()),
+            message: format!("this is not valid YAML: {}", error.info()),
         }
     }
 }
 
-/// Reads the first document of a text.
+/// Parses the first document of a text.
 pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
-    // Containers that are open, innermost last; of a map with the key whose value is awaited.
+    // The open containers, innermost last. A map has the key whose value comes next.
     enum Open {
         List(usize, Vec<Node>),
         Map(usize, Vec<(String, usize, Node)>, Option<(String, usize)>),
@@ -74,7 +74,9 @@ pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
                 _ => return Err(error("a key has no value")),
             },
             Event::Alias(_) => {
-                return Err(error("aliases (`*name`) are not read; write the value out"));
+                return Err(error(
+                    "aliases (`*name`) are not supported; repeat the value",
+                ));
             }
             Event::DocumentEnd => return Err(error("the document is empty")),
             _ => continue,

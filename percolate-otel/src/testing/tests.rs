@@ -253,7 +253,7 @@ fn a_conventional_future_is_checked_to_its_end() {
         }));
     });
     assert!(
-        text.contains("a database span without `db.system.name`"),
+        text.contains("the database span has no `db.system.name`"),
         "{text}"
     );
 }
@@ -264,7 +264,7 @@ fn a_conventional_test_fails_on_a_finding() {
     let text =
         message(|| check_conventions(|_| info_span!("x", db.operation.name = "x").in_scope(|| ())));
     assert!(
-        text.contains("a database span without `db.system.name`"),
+        text.contains("the database span has no `db.system.name`"),
         "{text}"
     );
 }

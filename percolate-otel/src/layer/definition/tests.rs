@@ -111,7 +111,7 @@ fn a_registry_defines_attributes_spans_and_metrics() {
         ),
         ("shop.order.place", "producer", 4)
     );
-    assert_eq!(span.attributes[0].want, Want::Required);
+    assert_eq!(span.attributes[0].requirement, Requirement::Required);
     assert!(span.attributes[0].at_start);
 }
 
@@ -193,15 +193,15 @@ fn mistakes_name_file_and_line() {
     for (text, expected) in [
         (
             "attributes: []",
-            "shop.yaml:1: the format is not said; expected `file_format: definition/2`",
+            "shop.yaml:1: the format is missing; expected `file_format: definition/2`",
         ),
         (
             "file_format: definition/1",
-            "shop.yaml:1: this format is not read; expected `file_format: definition/2`",
+            "shop.yaml:1: this format is not supported; expected `file_format: definition/2`",
         ),
         (
             "groups: []",
-            "shop.yaml:1: `groups` belong to the older format; write `file_format: definition/2` and its keys",
+            "shop.yaml:1: `groups` is a key of the older format; use `file_format: definition/2` and its keys",
         ),
         (
             "file_format: definition/2\nmetric: []",
@@ -209,11 +209,11 @@ fn mistakes_name_file_and_line() {
         ),
         (
             "file_format: definition/2\nspans: 3",
-            "shop.yaml:2: `spans` has to be a list",
+            "shop.yaml:2: `spans` must be a list",
         ),
         (
             "file_format: definition/2\nspans: ]",
-            "shop.yaml:2: this is not YAML",
+            "shop.yaml:2: this is not valid YAML",
         ),
     ] {
         assert!(error(text).starts_with(expected), "{}", error(text));
@@ -227,11 +227,11 @@ fn mistakes_name_file_and_line() {
         ),
         (
             "  - key: shop.x\n    type: u64\n    stability: stable\n    brief: b\n",
-            "shop.yaml:4: `u64` is no type",
+            "shop.yaml:4: `u64` is not a valid type",
         ),
         (
             "  - key: shop.x\n    type: int\n    stability: new\n",
-            "shop.yaml:5: `new` is no stability",
+            "shop.yaml:5: `new` is not a valid stability",
         ),
         (
             "  - key: shop.x\n    type: int\n    stability: stable\n",
@@ -239,11 +239,11 @@ fn mistakes_name_file_and_line() {
         ),
         (
             "  - key: ShopX\n    type: int\n",
-            "shop.yaml:3: `ShopX` is no attribute name",
+            "shop.yaml:3: `ShopX` is not a valid attribute name",
         ),
         (
             "  - key: db.namespace\n    type: int\n",
-            "shop.yaml:3: `db.namespace` is defined already",
+            "shop.yaml:3: `db.namespace` is already defined",
         ),
     ] {
         assert!(
@@ -266,7 +266,7 @@ fn mistakes_name_file_and_line() {
         "requirement_level: wanted",
     ));
     assert!(
-        level.contains("`wanted` is no requirement level"),
+        level.contains("`wanted` is not a valid requirement level"),
         "{level}"
     );
 }
@@ -325,13 +325,13 @@ fn own() -> Registry {
 }
 
 fn same_uses(ours: &[conventions::AttributeUse], theirs: &[Use], what: &str) {
-    let ours: Vec<(&str, Want, bool)> = ours
+    let ours: Vec<(&str, Requirement, bool)> = ours
         .iter()
         .map(|used| (used.key, used.level.into(), used.at_start))
         .collect();
-    let theirs: Vec<(&str, Want, bool)> = theirs
+    let theirs: Vec<(&str, Requirement, bool)> = theirs
         .iter()
-        .map(|used| (&*used.key, used.want, used.at_start))
+        .map(|used| (&*used.key, used.requirement, used.at_start))
         .collect();
     assert_eq!(ours, theirs, "{what}");
 }

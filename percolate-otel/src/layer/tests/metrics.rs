@@ -1,4 +1,7 @@
-use std::sync::atomic::AtomicUsize;
+//! The rules on metrics, and the exporter that checks them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use opentelemetry::metrics::{Meter, MeterProvider as _};
@@ -7,9 +10,12 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
+use tracing::info_span;
+use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::*;
+use super::{close, findings_of};
 use crate::STORAGE_BOUNDS;
+use crate::layer::{ConventionLayer, ConventionLayerBuilder, Report};
 
 /// Counts what is forwarded.
 #[derive(Debug, Default, Clone)]
@@ -246,8 +252,8 @@ fn a_failed_span_and_its_metric_have_the_same_error_type() {
     );
 }
 
-/// Checks as a capture does: nothing is under way.
-pub(in super::super) struct Checked(pub(in super::super) ConventionLayer);
+/// Checks metrics as a capture does, when no operation is running.
+pub(super) struct Checked(pub(super) ConventionLayer);
 
 impl PushMetricExporter for Checked {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {

@@ -1,5 +1,5 @@
-//! One example of each rule, broken and right. `docs/layer.md` shows these functions and what the Layer says of
-//! them; a test runs them and holds the page to the outcome.
+//! One example of each rule that breaks it, and one that follows it. `docs/layer.md` shows these functions and their
+//! findings. A test runs the functions and compares the page with the result.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,9 +12,9 @@ use tracing::field::Empty;
 use tracing::info_span;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::tests::Checked;
-use super::*;
+use super::metrics::Checked;
 use crate::STORAGE_BOUNDS;
+use crate::layer::{ConventionLayer, Level, Report, Rule};
 
 enum Body {
     Span(fn()),
@@ -41,65 +41,65 @@ macro_rules! shown {
 
 shown! {
     RequiredAttributeNotPresent Span no_system with_system
-        "Without its required attributes a span is not recognised for what it is: backends look for `db.system.name`.";
-    ConditionallyRequiredAttributeNotPresent Span failed_somehow failed_with_type
-        "The Layer asks for what is conditional where it knows that the condition holds: an ERROR status wants `error.type`, RocksDB's own codes want `db.response.status_code`, an operation on one collection wants `db.collection.name` where the call site declares it.";
+        "Backends recognise a database span by its required attributes, such as `db.system.name`.";
+    ConditionallyRequiredAttributeNotPresent Span failed_without_type failed_with_type
+        "Three conditions are checked. An ERROR status requires `error.type`, a status code of RocksDB requires `db.response.status_code`, and an operation on one collection requires `db.collection.name` if the call site declares it.";
     RecommendedAttributeNotPresent Span no_summary with_summary
-        "Asked for only where it applies: a summary beside a query text, a size on a batch.";
+        "Only checked where the attribute applies: a summary for a query text, a size for a batch.";
     TypeMismatch Span unsigned signed
-        "tracing-opentelemetry exports `u64`, `usize` and `u32` as strings, and a backend cannot add up strings.";
-    MissingAttribute Span invented defined
-        "In the namespaces `db`, `job`, `rocksdb` and `percolate`, and in those of registries given to the Layer, every name is defined.";
+        "tracing-opentelemetry exports `u64`, `usize` and `u32` as strings, which backends cannot add up.";
+    MissingAttribute Span undefined defined
+        "The names in the namespaces `db`, `job`, `rocksdb` and `percolate` are all defined, and so are the names in the namespaces of your registries.";
     Deprecated Span old_name new_name
-        "Dashboards of today look for the names of today.";
-    MisspeltAttribute Span slip no_slip
-        "A name two edits away from a known one, or the same with other separators, is not what was meant.";
-    InvalidFormat Span shouting lower
-        "Names are lower-case words.";
-    MissingNamespace Span bare namespaced
-        "A name without a namespace clashes with the next one. Arguments that `#[tracing::instrument]` records are often such names.";
-    IllegalNamespace Span behind beside
-        "A name is an attribute or a namespace, never both.";
+        "Dashboards use the current names.";
+    MisspeltAttribute Span misspelled spelled
+        "A name is misspelled if each of its words is near the word of a known name, or if only the separators differ. Two words are near if their edit distance is at most a third of the longer one.";
+    InvalidFormat Span upper_case lower_case
+        "Names consist of lower-case words.";
+    MissingNamespace Span without_namespace with_namespace
+        "A name without a namespace conflicts with the names of other libraries. `#[tracing::instrument]` often records arguments under such names.";
+    IllegalNamespace Span below_attribute own_namespace
+        "A name is either an attribute or a namespace.";
     NotStable Span in_development stable
-        "A note: reports count it and do not show it.";
+        "A note. Reports count notes, but do not show them.";
     UndefinedEnumVariant Span other_status known_status
-        "Values that a definition lists are a closed set; `db.system.name` is lower case and has no version.";
-    OptInWithoutConfig Span uninvited left_out
-        "The conventions forbid opt-in attributes until someone asks for them. percolate asks for the two row counts.";
-    SpanNameMismatch Span wrong_name made_name
-        "Spans of one operation are one group in a backend only if they are named alike.";
+        "If a definition lists values, other values are not allowed. `db.system.name` is lower case and has no version.";
+    OptInWithoutConfig Span not_allowed removed
+        "The conventions require that users enable opt-in attributes. percolate enables the two row counts.";
+    SpanNameMismatch Span wrong_name right_name
+        "Backends group spans by name, so all spans of one operation need the same name.";
     HighCardinality Span id_in_name id_in_attribute
-        "A name that is different each time is no group at all, and an error type that is a message makes a metric series for each failure.";
+        "Spans whose names all differ cannot be grouped. An error type that is a message creates a time series for each failure.";
     UnexpectedSpanKind Span no_kind client_kind
-        "Backends' database views show CLIENT spans. INTERNAL is accepted when it is said.";
+        "The database views of backends show CLIENT spans. INTERNAL is accepted if it is set explicitly.";
     UnexpectedStatus Span status_ok status_unset
-        "Instrumentation leaves a success unset; OK is the application's own word.";
+        "Instrumentation leaves the status of a success unset. OK is reserved for applications.";
     ErrorTypeWithoutError Span type_alone type_with_status
-        "A value that is not there is no error.";
-    ErrorEventInSpan Span handled_loudly handled_quietly
-        "tracing-opentelemetry sets the status to ERROR for any ERROR event inside a span.";
+        "For example, a missing key is not an error.";
+    ErrorEventInSpan Span handled_at_error handled_at_warn
+        "tracing-opentelemetry sets the span status to ERROR for any ERROR event inside the span.";
     ErrorAsAttribute Span error_value error_name
-        "An error value becomes four attributes, one of them a list, and its text may hold data.";
+        "An error value becomes four attributes, one of them a list, and its text may contain data.";
     BatchSizeOnNonBatch Span operands batch
-        "Several keys of one call are operands. A batch of one is that one operation.";
+        "Several keys of one call are operands. A batch of one is recorded as a single operation.";
     LateSamplingAttribute Span late early
-        "Samplers see what is there when the span is created, and nothing else.";
+        "Samplers only see the attributes that are set when the span is created.";
     LiteralInQueryText Span literal parameter
-        "Literals are data, and data does not belong into telemetry.";
+        "Literals are data, which telemetry must not contain.";
     ServerAddressIsPath Span path host
-        "A path is accepted for embedded databases, where there is no host.";
-    MissingMetric Metric invented_metric defined_metric
-        "As with attributes. Metrics of percolate's own scope are all defined.";
+        "A path is accepted for embedded databases, which have no host.";
+    MissingMetric Metric undefined_metric defined_metric
+        "The rule for attributes applies to metrics too. The metrics of percolate's own scope are all defined.";
     UnitMismatch Metric milliseconds seconds
-        "A unit is part of a metric's identity.";
+        "The unit is part of the identity of a metric.";
     UnexpectedInstrument Metric gauge histogram
-        "A duration is a histogram, or its percentiles are lost.";
+        "A duration is a histogram; other instruments have no percentiles.";
     ImplausibleValue Metric default_bounds own_bounds
-        "The SDK's default bounds are made for milliseconds: with seconds everything falls into the first bucket. Negative durations and such of more than a day are told too.";
+        "The SDK's default bounds are meant for milliseconds. With seconds, nearly all values fall into the first bucket. Negative durations and durations of more than a day are reported too.";
     UnexpectedMetricAttribute Metric unbounded bounded
-        "Each value of an attribute is another series.";
-    ErrorTypeDiffers Metric two_truths one_truth
-        "A span and its metric come from the same call. Checked for percolate's own targets.";
+        "Each value of an attribute creates another time series.";
+    ErrorTypeDiffers Metric different_types same_type
+        "A span and its metric describe the same call. Only checked for percolate's own targets.";
 }
 
 fn no_system() {
@@ -115,7 +115,7 @@ fn with_system() {
     );
 }
 
-fn failed_somehow() {
+fn failed_without_type() {
     let span = info_span!(
         "flush",
         otel.kind = "client",
@@ -186,7 +186,7 @@ fn signed() {
     );
 }
 
-fn invented() {
+fn undefined() {
     info_span!(
         "flush",
         otel.kind = "client",
@@ -225,7 +225,7 @@ fn new_name() {
     );
 }
 
-fn slip() {
+fn misspelled() {
     info_span!(
         "flush library",
         otel.kind = "client",
@@ -235,7 +235,7 @@ fn slip() {
     );
 }
 
-fn no_slip() {
+fn spelled() {
     info_span!(
         "flush library",
         otel.kind = "client",
@@ -245,7 +245,7 @@ fn no_slip() {
     );
 }
 
-fn shouting() {
+fn upper_case() {
     info_span!(
         "flush",
         otel.kind = "client",
@@ -255,7 +255,7 @@ fn shouting() {
     );
 }
 
-fn lower() {
+fn lower_case() {
     info_span!(
         "flush",
         otel.kind = "client",
@@ -265,7 +265,7 @@ fn lower() {
     );
 }
 
-fn bare() {
+fn without_namespace() {
     info_span!(
         "flush",
         otel.kind = "client",
@@ -275,7 +275,7 @@ fn bare() {
     );
 }
 
-fn namespaced() {
+fn with_namespace() {
     info_span!(
         "flush",
         otel.kind = "client",
@@ -285,7 +285,7 @@ fn namespaced() {
     );
 }
 
-fn behind() {
+fn below_attribute() {
     info_span!(
         "flush library",
         otel.kind = "client",
@@ -296,7 +296,7 @@ fn behind() {
     );
 }
 
-fn beside() {
+fn own_namespace() {
     info_span!(
         "flush library",
         otel.kind = "client",
@@ -334,7 +334,7 @@ fn known_status() {
     info_span!("wal.flush", job.type = "wal.flush", job.status = "success");
 }
 
-fn uninvited() {
+fn not_allowed() {
     info_span!(
         "flush",
         otel.kind = "client",
@@ -344,7 +344,7 @@ fn uninvited() {
     );
 }
 
-fn left_out() {
+fn removed() {
     info_span!(
         "flush",
         otel.kind = "client",
@@ -363,7 +363,7 @@ fn wrong_name() {
     );
 }
 
-fn made_name() {
+fn right_name() {
     info_span!(
         "fetch_article",
         otel.name = "get articles",
@@ -447,7 +447,7 @@ fn type_with_status() {
     );
 }
 
-fn handled_loudly() {
+fn handled_at_error() {
     let span = info_span!(
         "flush",
         otel.kind = "client",
@@ -457,7 +457,7 @@ fn handled_loudly() {
     span.in_scope(|| tracing::error!("busy; trying again"));
 }
 
-fn handled_quietly() {
+fn handled_at_warn() {
     let span = info_span!(
         "flush",
         otel.kind = "client",
@@ -573,7 +573,7 @@ fn host() {
     );
 }
 
-fn invented_metric(meter: &Meter) {
+fn undefined_metric(meter: &Meter) {
     meter.u64_counter("db.calls").build().add(1, &[]);
 }
 
@@ -656,7 +656,7 @@ fn bounded(meter: &Meter) {
     histogram.record(0.012, &[KeyValue::new("db.system.name", "rocksdb")]);
 }
 
-fn two_truths(meter: &Meter) {
+fn different_types(meter: &Meter) {
     info_span!(
         target: "percolate::db",
         "flush",
@@ -680,7 +680,7 @@ fn two_truths(meter: &Meter) {
     histogram.record(0.012, &attributes);
 }
 
-fn one_truth(meter: &Meter) {
+fn same_type(meter: &Meter) {
     info_span!(
         target: "percolate::db",
         "flush",
@@ -718,7 +718,7 @@ fn run(body: &Body) -> Report {
 }
 
 #[test]
-fn every_rule_has_an_example_that_breaks_it_and_one_that_does_not() {
+fn every_rule_has_an_example_that_breaks_it_and_one_that_follows_it() {
     let shown: Vec<Rule> = SHOWN.iter().map(|shown| shown.rule).collect();
     let missing: Vec<&Rule> = Rule::ALL
         .iter()
@@ -747,7 +747,7 @@ fn every_rule_has_an_example_that_breaks_it_and_one_that_does_not() {
     }
 }
 
-/// The body of a function of this file, without its indentation.
+/// Returns the body of a function of this file, without its indentation.
 fn source(name: &str) -> String {
     let text = include_str!("examples.rs");
     let start = text
@@ -792,7 +792,8 @@ fn sections() -> String {
 
 #[test]
 fn the_page_of_rules_is_fresh() {
-    const MARK: &str = "<!-- Generated from percolate-core/src/otel/layer/examples.rs; see the test beside it. -->\n";
+    const MARK: &str =
+        "<!-- Generated by a test from percolate-otel/src/layer/tests/examples.rs. -->\n";
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/layer.md");
     let page = fs::read_to_string(path).expect("the page is there");
     let (written, shown) = page.split_once(MARK).expect("the page has its mark");
@@ -802,7 +803,7 @@ fn the_page_of_rules_is_fresh() {
     } else {
         assert!(
             shown.trim() == sections().trim(),
-            "docs/layer.md is stale; run `PERCOLATE_UPDATE=1 cargo test -p percolate-core --lib is_fresh`"
+            "docs/layer.md is stale; run `PERCOLATE_UPDATE=1 cargo test -p percolate-otel --lib is_fresh`"
         );
     }
 }

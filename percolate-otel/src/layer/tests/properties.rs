@@ -5,12 +5,15 @@ use std::sync::OnceLock;
 
 use proptest::prelude::*;
 use tracing::Span;
-use tracing_core::Callsite;
+use tracing_core::callsite::Identifier;
 use tracing_core::field::{FieldSet, Value};
 use tracing_core::metadata::Kind;
+use tracing_core::subscriber::Interest;
+use tracing_core::{Callsite, Level as TracingLevel, Metadata};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::*;
+use crate::conventions::attribute;
+use crate::layer::{ConventionLayer, Profile, Rule};
 
 /// A call site made at run time. Leaked, as call sites live for ever.
 #[derive(Default)]
