@@ -32,6 +32,15 @@ impl OwnedNames {
             server_address: names.server_address.map(str::to_owned),
         }
     }
+
+    #[cfg(feature = "pipeline")]
+    pub(crate) fn as_names(&self) -> Names<'_> {
+        Names {
+            target: self.target.as_deref(),
+            namespace: self.namespace.as_deref(),
+            server_address: self.server_address.as_deref(),
+        }
+    }
 }
 
 /// A value of an annotation's own attribute.
@@ -78,19 +87,6 @@ field_value_from! {
     String => |value| Self::Str(value);
     &String => |value| Self::Str(value.clone());
     Cow<'_, str> => |value| Self::Str(value.into_owned());
-}
-
-impl FieldValue {
-    /// The OpenTelemetry value; `None` if the attribute is left out.
-    pub(crate) fn into_otel(self) -> Option<opentelemetry::Value> {
-        match self {
-            Self::None => None,
-            Self::I64(value) => Some(value.into()),
-            Self::F64(value) => Some(value.into()),
-            Self::Bool(value) => Some(value.into()),
-            Self::Str(value) => Some(value.into()),
-        }
-    }
 }
 
 impl<T: Into<FieldValue>> From<Option<T>> for FieldValue {

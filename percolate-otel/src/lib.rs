@@ -21,7 +21,10 @@
 extern crate self as percolate_otel;
 
 mod active;
+mod api_span;
+mod attributes;
 mod background;
+mod call_values;
 mod clock;
 mod context;
 pub mod conventions;

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use opentelemetry::metrics::{BoundHistogram, Counter, Histogram, MeterProvider, UpDownCounter};
+use opentelemetry::metrics::{Counter, Histogram, MeterProvider, UpDownCounter};
 use opentelemetry::{InstrumentationScope, KeyValue};
 
-use crate::conventions::{SCHEMA_URL, SCOPE_NAME, attribute, metric, value};
+use crate::conventions::{SCHEMA_URL, SCOPE_NAME, attribute, metric};
 use crate::site::SiteKind;
 
 /// Bounds for storage calls in seconds: from a microsecond, and every bound the conventions advise among them.
@@ -46,9 +46,9 @@ pub const ROW_BOUNDS: [f64; 13] = [
 /// The instruments of one meter provider.
 #[derive(Debug)]
 pub(crate) struct Instruments {
-    pub(crate) db_duration: Histogram<f64>,
+    db_duration: Histogram<f64>,
     pub(crate) db_rows: Histogram<u64>,
-    pub(crate) job_duration: Histogram<f64>,
+    job_duration: Histogram<f64>,
     pub(crate) job_active: UpDownCounter<i64>,
     pub(crate) queue_length: UpDownCounter<i64>,
     pub(crate) queue_wait: Histogram<f64>,
@@ -125,22 +125,11 @@ impl Instruments {
         }
     }
 
-    /// The duration of the successful calls of a series.
-    pub(crate) fn bind_duration(
-        &self,
-        kind: SiteKind,
-        attributes: &[KeyValue],
-    ) -> BoundHistogram<f64> {
+    /// The histogram of the durations of operations or jobs.
+    pub(crate) fn duration(&self, kind: SiteKind) -> &Histogram<f64> {
         match kind {
-            SiteKind::Db => self.db_duration.bind(attributes),
-            SiteKind::Job => {
-                let mut success = attributes.to_vec();
-                success.push(KeyValue::new(
-                    attribute::JOB_STATUS,
-                    value::JOB_STATUS_SUCCESS,
-                ));
-                self.job_duration.bind(&success)
-            }
+            SiteKind::Db => &self.db_duration,
+            SiteKind::Job => &self.job_duration,
         }
     }
 }

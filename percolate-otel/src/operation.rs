@@ -14,6 +14,8 @@ use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 use opentelemetry::{Context, ContextGuard};
 
 use crate::active::{self, ActiveCall};
+use crate::api_span::ApiSpan;
+use crate::call_values::CallEnd;
 use crate::clock::Reading;
 use crate::conventions::value;
 use crate::details::{Details, Names, OwnedNames};
@@ -24,7 +26,7 @@ use crate::record::{CallRecord, RecordExtras};
 use crate::runtime::{self, Decision, Runtime};
 use crate::series::Series;
 use crate::site::{Site, SiteKind};
-use crate::tracing_span::{CallEnd, record_end, watched_span};
+use crate::tracing_span::{record_end, watched_span};
 use crate::unsampled_root::{UnsampledGuard, enter_unsampled_root};
 
 /// One call of an annotated function, from its start to its finish.
@@ -52,9 +54,19 @@ enum Mode {
     Recorded(Recorded),
 }
 
+impl Mode {
+    /// A call whose span gets its ids elsewhere.
+    fn unidentified(extras: Box<CallExtras>) -> Self {
+        Self::Recorded(Recorded {
+            identity: None,
+            extras: Some(extras),
+        })
+    }
+}
+
 #[derive(Debug)]
 struct Recorded {
-    /// The ids of the compact record; `None` if the call is seen by `tracing` layers only.
+    /// The ids of the compact record; `None` if the span is not percolate's own.
     identity: Option<Identity>,
     /// Boxed because many calls have none.
     extras: Option<Box<CallExtras>>,
@@ -67,13 +79,26 @@ struct CallExtras {
     context: Option<Context>,
     /// The span for `tracing` layers.
     span: Option<tracing::Span>,
+    /// The span through the OpenTelemetry API.
+    api_span: Option<ApiSpan>,
+    /// How many of the first own attributes the `tracing` span has from its start.
+    at_start: usize,
     record: RecordExtras,
+}
+
+impl CallExtras {
+    /// Creates the `tracing` span.
+    fn watch(&mut self, site: &'static Site, names: Names<'_>) {
+        let details = &self.record.details;
+        self.span = Some(watched_span(site, site.def.name, names, details));
+        self.at_start = details.custom.len();
+    }
 }
 
 /// Starts a call without entering it: its body is a future.
 pub fn start(site: &'static Site, names: Names<'_>, details: &mut dyn FnMut(&mut Details)) -> Call {
     let is_watched = site.is_watched();
-    let Some(runtime) = runtime::current().or_else(|| is_watched.then(runtime::layers_only)) else {
+    let Some(runtime) = runtime::current().or_else(|| is_watched.then(runtime::unmetered)) else {
         return Call(None);
     };
     let mut call = Call(None);
@@ -103,15 +128,29 @@ fn listen(
     let mode = match decision {
         Decision::Sampled(identity) => Mode::Recorded(Recorded {
             identity: Some(identity),
-            extras: (is_watched || site.def.describes || series.is_overflow)
-                .then(|| describe(site, series, names, details, is_watched)),
+            extras: (is_watched || site.def.describes || series.is_overflow).then(|| {
+                let mut extras = describe(series, names, details);
+                if is_watched {
+                    extras.watch(site, names);
+                }
+                extras
+            }),
         }),
-        Decision::Watched if is_watched => Mode::Recorded(Recorded {
-            identity: None,
-            extras: Some(describe(site, series, names, details, true)),
-        }),
+        Decision::Watched if is_watched => {
+            let mut extras = describe(series, names, details);
+            extras.watch(site, names);
+            Mode::unidentified(extras)
+        }
+        Decision::Watched => match runtime.global_tracer() {
+            Some(tracer) => {
+                let mut extras = describe(series, names, details);
+                extras.api_span = ApiSpan::start(tracer, site, names, &extras.record.details);
+                Mode::unidentified(extras)
+            }
+            None => Mode::Plain,
+        },
         Decision::UnsampledRoot(trace_id) => Mode::UnsampledRoot(trace_id),
-        Decision::Watched | Decision::Unsampled | Decision::Suppressed => Mode::Plain,
+        Decision::Unsampled | Decision::Suppressed => Mode::Plain,
     };
     *place = Some(Live {
         runtime,
@@ -121,26 +160,18 @@ fn listen(
     });
 }
 
-/// Creates the details and the `tracing` span of a recorded call.
+/// Evaluates the details of a recorded call.
 fn describe(
-    site: &'static Site,
     series: &'static Series,
     names: Names<'_>,
     details: &mut dyn FnMut(&mut Details),
-    is_watched: bool,
 ) -> Box<CallExtras> {
-    let mut known = Details::default();
-    details(&mut known);
-    let span = is_watched.then(|| watched_span(site, site.def.name, names, &known));
-    Box::new(CallExtras {
-        context: None,
-        span,
-        record: RecordExtras {
-            details: known,
-            names: series.is_overflow.then(|| Box::new(OwnedNames::of(names))),
-            ..RecordExtras::default()
-        },
-    })
+    let mut extras = Box::<CallExtras>::default();
+    details(&mut extras.record.details);
+    if series.is_overflow {
+        extras.record.names = Some(Box::new(OwnedNames::of(names)));
+    }
+    extras
 }
 
 /// The thread state that [`Live::enter`] changed, for [`Live::exit`] to restore.
@@ -211,16 +242,23 @@ impl Live {
                     };
                     entered.context = Some(context.attach());
                 }
+                let api_span = extras.as_ref().and_then(|extras| extras.api_span.as_ref());
+                if let Some(span) = api_span.filter(|_| !site.def.leaf) {
+                    entered.context = Some(span.context().clone().attach());
+                }
+                if site.def.leaf && (identity.is_some() || api_span.is_some()) {
+                    entered.probe = probe_of(site.def.system);
+                }
                 if let Some(span) = extras.as_ref().and_then(|extras| extras.span.as_ref()) {
                     span.with_subscriber(|(id, dispatch)| dispatch.enter(id));
                 }
-                if site.def.leaf && identity.is_some() {
-                    entered.probe = probe_of(site.def.system);
-                }
                 if !site.def.custom.is_empty() {
                     let extras = extras.get_or_insert_default();
-                    let values = std::mem::take(&mut extras.record.details.custom);
-                    active = Some(Box::new(ActiveCall { site, values }));
+                    active = Some(Box::new(ActiveCall {
+                        site,
+                        values: std::mem::take(&mut extras.record.details.custom),
+                        at_start: extras.at_start,
+                    }));
                 }
             }
         }
@@ -256,6 +294,7 @@ impl Live {
             ) = (active, &mut self.mode)
             {
                 extras.record.details.custom = active.values;
+                extras.at_start = active.at_start;
             }
         }
         if let Mode::Recorded(Recorded {
@@ -289,28 +328,24 @@ impl Live {
             None if outcome.partial => "partial",
             None => value::JOB_STATUS_SUCCESS,
         };
-        runtime.series.measure(series, duration, outcome, status);
+        runtime
+            .series
+            .measure(series, CallEnd::new(outcome, status, duration));
         if site.def.site_kind == SiteKind::Job && series.is_measured() {
             runtime.series.job_active(site, -1);
         }
         let timing = (started, duration);
         match mode {
             Mode::Recorded(Recorded { identity, extras }) => {
-                if let Some((extras, span)) = extras
-                    .as_mut()
-                    .and_then(|extras| extras.span.take().map(|span| (extras, span)))
-                {
-                    let late = &extras.record.details.custom;
-                    record_end(
-                        site,
-                        &span,
-                        &CallEnd {
-                            outcome,
-                            status,
-                            duration,
-                            late,
-                        },
-                    );
+                if let Some(extras) = extras {
+                    let end = CallEnd::new(outcome, status, duration);
+                    if let Some(span) = extras.span.take() {
+                        let late = &extras.record.details.custom[extras.at_start..];
+                        record_end(site, &span, end, late);
+                    }
+                    if let Some(span) = extras.api_span.take() {
+                        span.end(site, end, &extras.record);
+                    }
                 }
                 if let (Some(identity), Some(recorder)) = (identity.take(), &runtime.recorder) {
                     let extras = extras.take().map(|extras| Box::new(extras.record));
@@ -461,7 +496,7 @@ pub fn enter(
     details: &mut dyn FnMut(&mut Details),
 ) {
     let is_watched = site.is_watched();
-    if let Some(runtime) = runtime::current().or_else(|| is_watched.then(runtime::layers_only)) {
+    if let Some(runtime) = runtime::current().or_else(|| is_watched.then(runtime::unmetered)) {
         listen(&mut call.live, runtime, is_watched, site, names, details);
         if let Some(live) = &mut call.live {
             live.enter(&mut call.entered, false);

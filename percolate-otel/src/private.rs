@@ -16,9 +16,14 @@ pub use crate::in_call::{InCall, run};
 pub use crate::metrics::scope;
 pub use crate::operation::{Call, CallScope, SyncCall, enter, start};
 pub use crate::outcome::{ErrorInfo, Outcome, probe};
-pub use crate::site::{Kind, Parent, Site, SiteDef, attr, metadata};
+pub use crate::site::{Kind, Parent, Site, SiteDef, metadata};
 pub use crate::stream::Counted;
 pub use tracing_core::{Level, Metadata};
+
+/// The attributes a site can declare, as bits.
+pub mod attr {
+    pub use crate::attributes::*;
+}
 
 /// Declares the static site of one annotated function: `static $name: Site`, its `tracing` metadata, and its fields.
 #[doc(hidden)]

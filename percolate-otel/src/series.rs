@@ -15,10 +15,11 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::BoundHistogram;
 
-use crate::conventions::{attribute, value};
+use crate::attributes::{AttributeValue, ON_METRICS};
+use crate::call_values::{self, CallEnd, NameValues, at_start};
+use crate::conventions::attribute;
 use crate::details::Names;
 use crate::metrics::Instruments;
-use crate::outcome::Outcome;
 use crate::site::{Site, SiteKind, span_name};
 
 /// Series one runtime keeps; the SDK's own limit for one metric.
@@ -45,7 +46,9 @@ pub(crate) struct Series {
 
 impl Series {
     fn new(table: &SeriesTable, site: &'static Site, names: Names<'_>, is_overflow: bool) -> Self {
-        let mut attributes = metric_attributes(site, names);
+        let mut attributes = Vec::with_capacity(6);
+        let values = at_start(site, site.def.name, names.into());
+        call_values::collect(site, ON_METRICS, &values, &[], &mut attributes);
         if is_overflow {
             attributes.push(KeyValue::new(attribute::OTEL_METRIC_OVERFLOW, true));
         }
@@ -76,36 +79,24 @@ impl Series {
     pub(crate) fn is_measured(&self) -> bool {
         self.is_measured
     }
-}
 
-fn metric_attributes(site: &'static Site, names: Names<'_>) -> Vec<KeyValue> {
-    let text = |name: &'static str, value: &str| KeyValue::new(name, value.to_owned());
-    let mut attributes = Vec::with_capacity(6);
-    match site.def.site_kind {
-        SiteKind::Db => {
-            attributes.push(KeyValue::new(attribute::DB_SYSTEM_NAME, site.def.system));
-            attributes.push(KeyValue::new(attribute::DB_OPERATION_NAME, site.def.name));
-            attributes.extend(
-                names
-                    .target
-                    .map(|target| text(attribute::DB_COLLECTION_NAME, target)),
-            );
-            attributes.extend(
-                names
-                    .namespace
-                    .map(|namespace| text(attribute::DB_NAMESPACE, namespace)),
-            );
-        }
-        SiteKind::Job => {
-            attributes.push(KeyValue::new(attribute::JOB_TYPE, site.def.name));
-            attributes.extend(
-                names
-                    .target
-                    .map(|target| text(attribute::JOB_TARGET, target)),
-            );
+    /// The names as attribute values, which spans need not copy.
+    pub(crate) fn name_values(&'static self) -> NameValues<'static> {
+        let value = |name: &'static Option<Box<str>>| name.as_deref().map(AttributeValue::Static);
+        NameValues {
+            target: value(&self.target),
+            namespace: value(&self.namespace),
+            server_address: value(&self.server_address),
         }
     }
-    attributes
+
+    /// The metric attributes of a call that ended like this.
+    fn attributes_at(&self, end: CallEnd<'_>) -> Vec<KeyValue> {
+        let mut attributes = self.attributes.clone();
+        let values = call_values::at_end(end);
+        call_values::collect(self.site, ON_METRICS, &values, &[], &mut attributes);
+        attributes
+    }
 }
 
 /// The series of one runtime.
@@ -229,54 +220,25 @@ impl SeriesTable {
     }
 
     /// Measures one finished call.
-    pub(crate) fn measure(
-        &self,
-        series: &Series,
-        took: Duration,
-        outcome: &Outcome,
-        status: &'static str,
-    ) {
+    pub(crate) fn measure(&self, series: &Series, end: CallEnd<'_>) {
         let Some(instruments) = self.instruments.as_ref().filter(|_| series.is_measured) else {
             return;
         };
-        let seconds = took.as_secs_f64();
-        if let (Some(count), SiteKind::Db) = (outcome.returned_rows, series.site.def.site_kind) {
+        let kind = series.site.def.site_kind;
+        if let (Some(count), SiteKind::Db) = (end.returned_rows, kind) {
             let rows = series
                 .rows
                 .get_or_init(|| instruments.db_rows.bind(&series.attributes));
             rows.record(u64::try_from(count).unwrap_or(0));
         }
-        if outcome.error.is_none() && status == value::JOB_STATUS_SUCCESS {
+        let (seconds, duration) = (end.duration.as_secs_f64(), instruments.duration(kind));
+        if end.is_success() {
             series
                 .duration
-                .get_or_init(|| {
-                    instruments.bind_duration(series.site.def.site_kind, &series.attributes)
-                })
+                .get_or_init(|| duration.bind(&series.attributes_at(end)))
                 .record(seconds);
-            return;
-        }
-        let mut attributes = series.attributes.clone();
-        if let Some(error) = &outcome.error {
-            attributes.push(KeyValue::new(
-                attribute::ERROR_TYPE,
-                error.error_type.clone(),
-            ));
-        }
-        match series.site.def.site_kind {
-            SiteKind::Db => {
-                let code = outcome
-                    .error
-                    .as_ref()
-                    .and_then(|error| error.status_code.clone());
-                attributes.extend(
-                    code.map(|code| KeyValue::new(attribute::DB_RESPONSE_STATUS_CODE, code)),
-                );
-                instruments.db_duration.record(seconds, &attributes);
-            }
-            SiteKind::Job => {
-                attributes.push(KeyValue::new(attribute::JOB_STATUS, status));
-                instruments.job_duration.record(seconds, &attributes);
-            }
+        } else {
+            duration.record(seconds, &series.attributes_at(end));
         }
     }
 }

@@ -2,16 +2,18 @@
 //!
 //! Its fields are exactly the attributes that the site declares, each in its place.
 
-use std::time::Duration;
+use tracing_core::field::{Value as TracingValue, ValueSet};
 
-use tracing_core::field::Value as TracingValue;
-
+use crate::attributes::AttributeValue;
+use crate::call_values::{self, CallEnd, at_start};
 use crate::details::{Details, FieldValue, Names};
-use crate::outcome::Outcome;
 use crate::runtime;
-use crate::site::{Kind, Parent, Site, SiteKind, attr, span_name};
+use crate::site::{Parent, Site, span_name};
 
-/// A span made by hand: for `tracing` layers alone, with the fields of an annotated call's span.
+/// The most fields a site can have on a `tracing` span; a site with more has none.
+const MAX_FIELDS: usize = 64;
+
+/// Returns a span for code that is not annotated: for `tracing` layers only, with the fields of an annotated call.
 pub(crate) fn span_by_hand(
     site: &'static Site,
     operation: &'static str,
@@ -34,12 +36,64 @@ pub(crate) fn span_by_hand(
     )
 }
 
-/// Most attributes a site can have on a `tracing` span; further ones of its own are left out there.
-const MAX_FIELDS: usize = 64;
+/// Creates the span of a call that starts now.
+pub(crate) fn watched_span(
+    site: &'static Site,
+    operation: &'static str,
+    names: Names<'_>,
+    details: &Details,
+) -> tracing::Span {
+    let summary = details.query_summary.as_deref();
+    let name = span_name(site, operation, names.target, summary);
+    let mut values = at_start(site, operation, names.into()).with_details(details);
+    values.span_name = Some(&name);
+    let mut fields = Fields::new(site);
+    call_values::visit(
+        site,
+        u32::MAX,
+        &values,
+        &details.custom,
+        |place, _, value| {
+            fields.set(place, value);
+        },
+    );
+    if !site.is_enabled() {
+        return tracing::Span::none();
+    }
+    let parent = site.def.parent;
+    let span = fields
+        .with(|values| match parent {
+            Parent::Child => tracing::Span::new(site.metadata, values),
+            Parent::Link | Parent::Root => tracing::Span::new_root(site.metadata, values),
+        })
+        .unwrap_or_else(tracing::Span::none);
+    if parent == Parent::Link {
+        link_to_current(&span);
+    }
+    span
+}
+
+/// Records on the span how its call ended. `late` are the annotation's own attributes that it does not have yet.
+pub(crate) fn record_end(
+    site: &'static Site,
+    span: &tracing::Span,
+    end: CallEnd<'_>,
+    late: &[(usize, FieldValue)],
+) {
+    if span.is_disabled() {
+        return;
+    }
+    let values = call_values::at_end(end);
+    let mut fields = Fields::new(site);
+    call_values::visit(site, u32::MAX, &values, late, |place, _, value| {
+        fields.set(place, value);
+    });
+    fields.with(|values| span.record_all(values));
+}
 
 /// The values of a site's `tracing` fields, each in its place.
 struct Fields<'a> {
-    values: [Option<&'a dyn TracingValue>; MAX_FIELDS],
+    values: [Option<AttributeValue<'a>>; MAX_FIELDS],
     site: &'static Site,
 }
 
@@ -51,148 +105,31 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn set(&mut self, bit: u32, value: Option<&'a dyn TracingValue>) {
-        if let Some(place) = self
-            .site
-            .field_index(bit)
-            .and_then(|index| self.values.get_mut(index))
-        {
-            *place = value;
+    fn set(&mut self, place: usize, value: AttributeValue<'a>) {
+        if let Some(field) = self.values.get_mut(place) {
+            *field = Some(value);
         }
     }
 
-    fn set_custom(&mut self, custom: &'a [(usize, FieldValue)]) {
-        for (index, value) in custom {
-            if let Some(place) = self
-                .site
-                .custom_index(*index)
-                .and_then(|index| self.values.get_mut(index))
-            {
-                *place = as_tracing(value);
-            }
-        }
-    }
-
-    fn with<T>(&self, f: impl FnOnce(&tracing_core::field::ValueSet<'_>) -> T) -> Option<T> {
+    fn with<T>(&self, f: impl FnOnce(&ValueSet<'_>) -> T) -> Option<T> {
         let fields = self.site.metadata.fields();
         let values = self.values.get(..fields.len())?;
-        Some(f(&fields.value_set_all(values)))
+        let mut references: [Option<&dyn TracingValue>; MAX_FIELDS] = [None; MAX_FIELDS];
+        for (reference, value) in references.iter_mut().zip(values) {
+            *reference = value.as_ref().map(as_tracing);
+        }
+        Some(f(&fields.value_set_all(&references[..fields.len()])))
     }
 }
 
-fn as_tracing(value: &FieldValue) -> Option<&dyn TracingValue> {
+fn as_tracing<'v>(value: &'v AttributeValue<'_>) -> &'v dyn TracingValue {
     match value {
-        FieldValue::None => None,
-        FieldValue::I64(value) => Some(value),
-        FieldValue::F64(value) => Some(value),
-        FieldValue::Bool(value) => Some(value),
-        FieldValue::Str(value) => Some(value),
+        AttributeValue::Static(value) => value,
+        AttributeValue::Str(value) => value,
+        AttributeValue::I64(value) => value,
+        AttributeValue::F64(value) => value,
+        AttributeValue::Bool(value) => value,
     }
-}
-
-#[expect(
-    clippy::ref_option,
-    reason = "a field's value is a reference to where it is"
-)]
-fn optional<T: TracingValue>(value: &Option<T>) -> Option<&dyn TracingValue> {
-    value.as_ref().map(|value| value as &dyn TracingValue)
-}
-
-pub(crate) fn watched_span(
-    site: &'static Site,
-    operation: &'static str,
-    names: Names<'_>,
-    details: &Details,
-) -> tracing::Span {
-    let def = site.def;
-    let name = span_name(
-        site,
-        operation,
-        names.target,
-        details.query_summary.as_deref(),
-    );
-    let name: &str = &name;
-    let kind = match def.kind {
-        Kind::Client => "client",
-        Kind::Internal => "internal",
-    };
-    let mut fields = Fields::new(site);
-    fields.set(attr::OTEL_NAME, Some(&name));
-    fields.set(attr::OTEL_KIND, Some(&kind));
-    let target = optional(&names.target);
-    match def.site_kind {
-        SiteKind::Db => {
-            fields.set(attr::SYSTEM, Some(&def.system));
-            fields.set(attr::OPERATION, Some(&operation));
-            fields.set(attr::COLLECTION, target);
-            fields.set(attr::NAMESPACE, optional(&names.namespace));
-            fields.set(attr::SERVER_ADDRESS, optional(&names.server_address));
-            fields.set(attr::BATCH_SIZE, optional(&details.batch_size));
-            fields.set(attr::QUERY_SUMMARY, optional(&details.query_summary));
-            fields.set(attr::QUERY_TEXT, optional(&details.query_text));
-        }
-        SiteKind::Job => {
-            fields.set(attr::JOB_TYPE, Some(&operation));
-            fields.set(attr::JOB_TARGET, target);
-            fields.set(attr::JOB_BATCH_SIZE, optional(&details.batch_size));
-        }
-    }
-    fields.set_custom(&details.custom);
-    if !site.is_enabled() {
-        return tracing::Span::none();
-    }
-    let span = fields
-        .with(|values| match def.parent {
-            Parent::Child => tracing::Span::new(site.metadata, values),
-            Parent::Link | Parent::Root => tracing::Span::new_root(site.metadata, values),
-        })
-        .unwrap_or_else(tracing::Span::none);
-    if def.parent == Parent::Link {
-        link_to_current(&span);
-    }
-    span
-}
-
-/// The `tracing` span's late fields.
-pub(crate) fn record_end(site: &'static Site, span: &tracing::Span, end: &CallEnd<'_>) {
-    if span.is_disabled() {
-        return;
-    }
-    let mut fields = Fields::new(site);
-    let error_type = end.outcome.error.as_ref().map(|error| &*error.error_type);
-    let status_code = end
-        .outcome
-        .error
-        .as_ref()
-        .and_then(|error| error.status_code.as_deref());
-    let duration_ms = i64::try_from(end.duration.as_millis()).unwrap_or(i64::MAX);
-    if error_type.is_some() {
-        fields.set(attr::OTEL_STATUS_CODE, Some(&"ERROR"));
-    }
-    fields.set(attr::ERROR_TYPE, optional(&error_type));
-    match site.def.site_kind {
-        SiteKind::Db => {
-            fields.set(attr::STATUS_CODE, optional(&status_code));
-            fields.set(attr::RETURNED_ROWS, optional(&end.outcome.returned_rows));
-            fields.set(attr::AFFECTED_ROWS, optional(&end.outcome.affected_rows));
-            fields.set(attr::BATCH_SIZE, optional(&end.outcome.batch_size));
-        }
-        SiteKind::Job => {
-            fields.set(attr::JOB_STATUS, Some(&end.status));
-            fields.set(attr::JOB_DURATION_MS, Some(&duration_ms));
-            fields.set(attr::JOB_BATCH_SIZE, optional(&end.outcome.batch_size));
-        }
-    }
-    fields.set_custom(end.late);
-    fields.with(|values| span.record_all(values));
-}
-
-/// How a call ended.
-pub(crate) struct CallEnd<'a> {
-    pub(crate) outcome: &'a Outcome,
-    pub(crate) status: &'static str,
-    pub(crate) duration: Duration,
-    pub(crate) late: &'a [(usize, FieldValue)],
 }
 
 /// Links a `tracing` span to the current OpenTelemetry span.

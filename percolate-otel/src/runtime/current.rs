@@ -1,7 +1,10 @@
 //! Which runtime a call reports to: the one scoped to its thread, the installed one, or the ambient one.
 //!
-//! The ambient runtime serves foreign set-ups: metrics go to the global meter provider, spans to `tracing` layers. An
-//! idle call reads one cache line and one thread-local counter; it takes no lock and allocates nothing.
+//! The ambient runtime serves programs that have not built one. Their metrics go to the global meter provider. Their
+//! spans go to `tracing` layers or, if none is interested in a call, to the global tracer provider.
+//!
+//! An idle call reads one cache line and one thread-local counter. Only the first call of a thread, and then one of
+//! [`METER_PERIOD`], takes a lock to look for providers.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -9,9 +12,10 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use opentelemetry::global;
+use opentelemetry::global::{self, BoxedTracer};
 
 use super::instance::Runtime;
+use crate::api_span::find_tracer;
 use crate::metrics::Instruments;
 
 /// What every call reads, in one cache line.
@@ -20,19 +24,22 @@ struct Listening {
     installed: AtomicPtr<Runtime>,
     /// Scopes that are open on any thread.
     scopes: AtomicUsize,
-    /// The runtime of foreign set-ups, once a global meter provider was set.
-    ambient: OnceLock<Box<Runtime>>,
+    /// The runtime that measures with the global meter provider, once one was found.
+    metered: OnceLock<Box<Runtime>>,
+    /// The tracer of the global tracer provider, once one was found.
+    tracer: OnceLock<BoxedTracer>,
 }
 
 static LISTENING: Listening = Listening {
     installed: AtomicPtr::new(ptr::null_mut()),
     scopes: AtomicUsize::new(0),
-    ambient: OnceLock::new(),
+    metered: OnceLock::new(),
+    tracer: OnceLock::new(),
 };
 
 thread_local! {
     static SCOPED: Cell<Option<&'static Runtime>> = const { Cell::new(None) };
-    static AMBIENT_CALLS: Cell<u32> = const { Cell::new(0) };
+    static CALLS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// The error of [`install`] when a runtime is installed already.
@@ -116,34 +123,57 @@ pub(crate) fn current() -> Option<&'static Runtime> {
     installed.or_else(ambient)
 }
 
-/// A thread looks for a global meter provider on its first call, and then on every call of this number.
-const AMBIENT_PERIOD: u32 = 64;
+/// A thread looks for a global meter provider on its first call, and then once in this many calls.
+const METER_PERIOD: u32 = 64;
+/// The same for a global tracer provider. This look is rarer because it allocates.
+const TRACER_PERIOD: u32 = 4 * METER_PERIOD;
 
-/// Returns the runtime of foreign set-ups, once a global meter provider was set.
+/// Returns the runtime of programs that have not built one, once a global provider was found.
 fn ambient() -> Option<&'static Runtime> {
-    if let Some(runtime) = LISTENING.ambient.get() {
-        return Some(runtime);
+    let (mut metered, mut tracer) = (LISTENING.metered.get(), LISTENING.tracer.get());
+    if metered.is_none() || tracer.is_none() {
+        let calls = CALLS.get();
+        CALLS.set((calls + 1) % TRACER_PERIOD);
+        if calls % METER_PERIOD == 0 {
+            look_for_providers(calls == 0);
+            (metered, tracer) = (LISTENING.metered.get(), LISTENING.tracer.get());
+        }
     }
-    let calls = AMBIENT_CALLS.get();
-    AMBIENT_CALLS.set((calls + 1) % AMBIENT_PERIOD);
-    if calls != 0 {
-        return None;
+    match metered {
+        Some(runtime) => Some(runtime),
+        None => tracer.map(|_| unmetered()),
     }
-    let provider = global::meter_provider();
-    // The no-op provider, which is the default, has no fields.
-    if size_of_val(&*provider) == 0 {
-        return None;
-    }
-    Some(LISTENING.ambient.get_or_init(|| {
-        Box::new(Runtime::without_records(Some(Instruments::new(
-            provider.as_ref(),
-            None,
-        ))))
-    }))
 }
 
-/// Returns the runtime of a call that only `tracing` layers are interested in.
-pub(crate) fn layers_only() -> &'static Runtime {
-    static LAYERS_ONLY: OnceLock<Runtime> = OnceLock::new();
-    LAYERS_ONLY.get_or_init(|| Runtime::without_records(None))
+#[cold]
+fn look_for_providers(for_tracers: bool) {
+    if LISTENING.metered.get().is_none() {
+        let provider = global::meter_provider();
+        // The no-op provider, which is the default, has no fields.
+        if size_of_val(&*provider) != 0 {
+            LISTENING.metered.get_or_init(|| {
+                let instruments = Instruments::new(provider.as_ref(), None);
+                Box::new(Runtime::ambient(Some(instruments)))
+            });
+        }
+    }
+    if for_tracers
+        && LISTENING.tracer.get().is_none()
+        && let Some(found) = find_tracer()
+    {
+        LISTENING.tracer.get_or_init(|| found);
+    }
+}
+
+/// Returns the ambient runtime without metrics.
+pub(crate) fn unmetered() -> &'static Runtime {
+    static UNMETERED: OnceLock<Runtime> = OnceLock::new();
+    UNMETERED.get_or_init(|| Runtime::ambient(None))
+}
+
+impl Runtime {
+    /// Returns the tracer for calls that no `tracing` layer is interested in, if there is one.
+    pub(crate) fn global_tracer(&self) -> Option<&'static BoxedTracer> {
+        LISTENING.tracer.get().filter(|_| self.is_ambient)
+    }
 }

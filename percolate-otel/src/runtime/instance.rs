@@ -71,6 +71,8 @@ pub struct Runtime {
     pub(crate) recorder: Option<Recorder>,
     /// `None` where calls are not recorded by the runtime, so that a foreign set-up samples.
     pub(super) sampler: Option<Sampler>,
+    /// Whether it serves programs that have not built a runtime.
+    pub(super) is_ambient: bool,
     pub(crate) returned_rows: bool,
     pub(crate) reports: Reports,
 }
@@ -91,6 +93,7 @@ impl Runtime {
             series: SeriesTable::new(instruments),
             recorder,
             sampler,
+            is_ambient: false,
             returned_rows: config.returned_rows,
             reports: Reports::new(
                 config.slow,
@@ -100,12 +103,13 @@ impl Runtime {
         })))
     }
 
-    /// A runtime that records no spans and reports no unsampled calls.
-    pub(super) fn without_records(instruments: Option<Instruments>) -> Self {
+    /// The runtime of programs that have not built one.
+    pub(super) fn ambient(instruments: Option<Instruments>) -> Self {
         Self {
             series: SeriesTable::new(instruments),
             recorder: None,
             sampler: None,
+            is_ambient: true,
             returned_rows: true,
             reports: Reports::new(None, false, false),
         }

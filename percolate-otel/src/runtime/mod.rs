@@ -10,7 +10,7 @@ mod decision;
 mod instance;
 
 pub use current::{AlreadyInstalled, ScopeGuard, install, scope, scoped, uninstall};
-pub(crate) use current::{current, layers_only};
+pub(crate) use current::{current, unmetered};
 pub(crate) use decision::{Decision, is_refused};
 pub use instance::{MeterProviderHandle, Runtime, RuntimeConfig};
 

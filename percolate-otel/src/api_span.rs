@@ -1,0 +1,123 @@
+//! The span of a call through the OpenTelemetry API: for programs that set a global tracer provider, and have neither
+//! percolate's runtime nor a `tracing` layer that is interested in the call.
+//!
+//! The provider samples. The span has the attributes of the start when its sampler sees it.
+
+use std::time::SystemTime;
+
+use opentelemetry::baggage::{BaggageExt as _, KeyValueMetadata};
+use opentelemetry::global::BoxedTracer;
+use opentelemetry::trace::{
+    Link, Span as _, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _, TraceFlags,
+    TraceState, Tracer as _,
+};
+use opentelemetry::{Context, KeyValue, global};
+
+use crate::attributes::ON_SPANS;
+use crate::call_values::{self, CallEnd, at_end, at_start};
+use crate::details::{Details, Names};
+use crate::metrics::scope;
+use crate::record::RecordExtras;
+use crate::site::{Kind, Parent, Site, span_name};
+
+/// A span that has started.
+#[derive(Debug)]
+pub(crate) struct ApiSpan {
+    /// The context with the span.
+    context: Context,
+    started: SystemTime,
+}
+
+impl ApiSpan {
+    /// Starts the span of a call. Returns `None` if the provider was shut down.
+    pub(crate) fn start(
+        tracer: &BoxedTracer,
+        site: &'static Site,
+        names: Names<'_>,
+        details: &Details,
+    ) -> Option<Self> {
+        let operation = site.def.name;
+        let summary = details.query_summary.as_deref();
+        let values = at_start(site, operation, names.into()).with_details(details);
+        let mut attributes = Vec::with_capacity(10);
+        // The annotation's own attributes are set at the end: the body can still replace them, and the SDK would keep
+        // both values.
+        call_values::collect(site, ON_SPANS, &values, &[], &mut attributes);
+        let started = SystemTime::now();
+        let mut builder = SpanBuilder::from_name(span_name(site, operation, names.target, summary))
+            .with_kind(match site.def.kind {
+                Kind::Client => SpanKind::Client,
+                Kind::Internal => SpanKind::Internal,
+            })
+            .with_start_time(started)
+            .with_attributes(attributes);
+        let current = Context::current();
+        if site.def.parent == Parent::Link {
+            let caller = current.span().span_context().clone();
+            let links = caller.is_valid().then(|| Link::with_context(caller));
+            builder = builder.with_links(links.into_iter().collect());
+        }
+        let span = match site.def.parent {
+            Parent::Child => tracer.build_with_context(builder, &current),
+            Parent::Link | Parent::Root => {
+                tracer.build_with_context(builder, &without_span(&current))
+            }
+        };
+        let context = current.with_span(span);
+        let is_valid = context.span().span_context().is_valid();
+        is_valid.then_some(Self { context, started })
+    }
+
+    /// The context in which this span is the current one.
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Ends the span.
+    pub(crate) fn end(self, site: &'static Site, end: CallEnd<'_>, extras: &RecordExtras) {
+        let span = self.context.span();
+        if span.is_recording() {
+            let mut attributes = Vec::with_capacity(4 + extras.details.custom.len());
+            let custom = &extras.details.custom;
+            call_values::collect(site, ON_SPANS, &at_end(end), custom, &mut attributes);
+            let probed = extras.probed.iter();
+            attributes.extend(probed.map(|(name, value)| KeyValue::new(*name, *value)));
+            span.set_attributes(attributes);
+            if end.error.is_some() {
+                span.set_status(Status::error(""));
+            }
+        }
+        span.end_with_timestamp(self.started + end.duration);
+    }
+}
+
+/// A context with the baggage of `current` and no span. Samplers take an invalid span for a parent that refused.
+fn without_span(current: &Context) -> Context {
+    let baggage = current.baggage();
+    if baggage.is_empty() {
+        return Context::new();
+    }
+    Context::new().with_baggage(baggage.iter().map(|(key, (value, metadata))| {
+        KeyValueMetadata::new(key.clone(), value.clone(), metadata.clone())
+    }))
+}
+
+/// Returns percolate's tracer of the global tracer provider, unless it is the no-op provider, which is the default.
+///
+/// This starts a span, because a provider has no other visible property: in a context in which telemetry is suppressed,
+/// the no-op tracer returns the ids of the parent, and a real one does not. The span is never recorded.
+pub(crate) fn find_tracer() -> Option<BoxedTracer> {
+    let tracer = global::tracer_with_scope(scope());
+    let parent = SpanContext::new(
+        1_u128.into(),
+        1_u64.into(),
+        TraceFlags::NOT_SAMPLED,
+        true,
+        TraceState::NONE,
+    );
+    let context = Context::new()
+        .with_telemetry_suppressed()
+        .with_remote_span_context(parent.clone());
+    let span = tracer.build_with_context(SpanBuilder::from_name(""), &context);
+    (*span.span_context() != parent).then_some(tracer)
+}

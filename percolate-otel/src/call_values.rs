@@ -1,0 +1,162 @@
+//! Where the values of a call's attributes come from: its site, names and details at the start, its outcome at the end.
+//!
+//! [`visit`] is the only way from a call to attributes. The `tracing` span, the SDK's span, the span of the
+//! OpenTelemetry API and the metric are visitors of it.
+
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+
+use crate::attributes::{self, AttributeValue, CallValues};
+use crate::conventions::value;
+use crate::details::{Details, FieldValue, Names};
+use crate::outcome::{ErrorInfo, Outcome};
+use crate::site::{Kind, Site};
+
+/// The names of a call as attribute values.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct NameValues<'a> {
+    pub(crate) target: Option<AttributeValue<'a>>,
+    pub(crate) namespace: Option<AttributeValue<'a>>,
+    pub(crate) server_address: Option<AttributeValue<'a>>,
+}
+
+impl<'a> From<Names<'a>> for NameValues<'a> {
+    fn from(names: Names<'a>) -> Self {
+        Self {
+            target: names.target.map(AttributeValue::Str),
+            namespace: names.namespace.map(AttributeValue::Str),
+            server_address: names.server_address.map(AttributeValue::Str),
+        }
+    }
+}
+
+/// What is known when a call ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CallEnd<'a> {
+    pub(crate) returned_rows: Option<i64>,
+    pub(crate) affected_rows: Option<i64>,
+    /// The batch size, if it is read from the returned value.
+    pub(crate) batch_size: Option<i64>,
+    pub(crate) error: Option<&'a ErrorInfo>,
+    pub(crate) status: &'static str,
+    pub(crate) duration: Duration,
+}
+
+impl<'a> CallEnd<'a> {
+    pub(crate) fn new(outcome: &'a Outcome, status: &'static str, duration: Duration) -> Self {
+        Self {
+            returned_rows: outcome.returned_rows,
+            affected_rows: outcome.affected_rows,
+            batch_size: outcome.batch_size,
+            error: outcome.error.as_ref(),
+            status,
+            duration,
+        }
+    }
+}
+
+impl CallEnd<'_> {
+    pub(crate) fn is_success(&self) -> bool {
+        self.error.is_none() && self.status == value::JOB_STATUS_SUCCESS
+    }
+}
+
+/// The values that are known when a call starts.
+pub(crate) fn at_start<'a>(
+    site: &'static Site,
+    operation: &'static str,
+    names: NameValues<'a>,
+) -> CallValues<'a> {
+    let def = site.def;
+    CallValues {
+        span_kind: Some(match def.kind {
+            Kind::Client => "client",
+            Kind::Internal => "internal",
+        }),
+        system: Some(def.system),
+        operation: Some(operation),
+        target: names.target,
+        namespace: names.namespace,
+        server_address: names.server_address,
+        ..CallValues::default()
+    }
+}
+
+impl<'a> CallValues<'a> {
+    /// Adds the details of a recorded call.
+    pub(crate) fn with_details(self, details: &'a Details) -> Self {
+        Self {
+            batch_size: details.batch_size,
+            query_summary: details.query_summary.as_deref(),
+            query_text: details.query_text.as_deref(),
+            ..self
+        }
+    }
+
+    /// Adds what is known when the call ends.
+    pub(crate) fn with_end(self, end: CallEnd<'a>) -> Self {
+        Self {
+            span_status: end.error.map(|_| "ERROR"),
+            batch_size: end.batch_size.or(self.batch_size),
+            returned_rows: end.returned_rows,
+            affected_rows: end.affected_rows,
+            status_code: end.error.and_then(|error| error.status_code.as_ref()),
+            job_status: Some(end.status),
+            duration_ms: Some(i64::try_from(end.duration.as_millis()).unwrap_or(i64::MAX)),
+            error_type: end.error.map(|error| &error.error_type),
+            ..self
+        }
+    }
+}
+
+/// The values that are known when a call ends, and not those of its start.
+pub(crate) fn at_end(end: CallEnd<'_>) -> CallValues<'_> {
+    CallValues::default().with_end(end)
+}
+
+/// Visits the attributes of a call that `site` declares and that are in `mask`, then the annotation's own: the place
+/// among the site's fields, the name and the value.
+pub(crate) fn visit<'a>(
+    site: &'static Site,
+    mask: u32,
+    values: &CallValues<'a>,
+    custom: &'a [(usize, FieldValue)],
+    mut visitor: impl FnMut(usize, &'static str, AttributeValue<'a>),
+) {
+    attributes::visit(
+        site.def.attributes & mask,
+        values,
+        &mut |bit, name, value| {
+            if let Some(place) = site.field_index(bit) {
+                visitor(place, name, value);
+            }
+        },
+    );
+    for (index, value) in custom {
+        let value = match value {
+            FieldValue::None => continue,
+            FieldValue::I64(value) => AttributeValue::I64(*value),
+            FieldValue::F64(value) => AttributeValue::F64(*value),
+            FieldValue::Bool(value) => AttributeValue::Bool(*value),
+            FieldValue::Str(value) => AttributeValue::Str(value),
+        };
+        if let (Some(place), Some(name)) = (site.custom_index(*index), site.def.custom.get(*index))
+        {
+            visitor(place, name, value);
+        }
+    }
+}
+
+/// Collects the attributes that [`visit`] visits.
+pub(crate) fn collect(
+    site: &'static Site,
+    mask: u32,
+    values: &CallValues<'_>,
+    custom: &[(usize, FieldValue)],
+    attributes: &mut Vec<KeyValue>,
+) {
+    visit(site, mask, values, custom, |_, name, value| {
+        attributes.push(KeyValue::new(name, value));
+    });
+}
