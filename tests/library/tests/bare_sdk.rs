@@ -1,0 +1,143 @@
+//! An application with the OpenTelemetry SDK alone: a global tracer provider, and no `tracing` subscriber.
+
+mod common;
+
+use std::sync::OnceLock;
+
+use opentelemetry::trace::{
+    Link, SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+};
+use opentelemetry::{Context, KeyValue, global};
+use opentelemetry_sdk::trace::{
+    Sampler, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample,
+};
+use percolate_library_test::{Store, warm_apart};
+
+use common::Kept;
+
+/// Samples everything but the reads of one collection, which it can tell by the attributes at the start.
+#[derive(Debug, Clone)]
+struct ByCollection;
+
+impl ShouldSample for ByCollection {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        id: TraceId,
+        name: &str,
+        kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        let is_noise = attributes
+            .iter()
+            .any(|it| it.key.as_str() == "db.collection.name" && it.value.as_str() == "noise");
+        let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOn));
+        let mut result = sampler.should_sample(parent, id, name, kind, attributes, links);
+        if is_noise {
+            result.decision = SamplingDecision::Drop;
+        }
+        result
+    }
+}
+
+/// The provider is global, so the tests share it, one after the other.
+fn with_provider(test: impl FnOnce(&Kept)) {
+    static KEPT: OnceLock<Kept> = OnceLock::new();
+    static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _one = ONE
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let kept = KEPT.get_or_init(|| {
+        let kept = Kept::default();
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(ByCollection)
+            .with_span_processor(kept.clone())
+            .build();
+        global::set_tracer_provider(provider);
+        kept
+    });
+    kept.take();
+    test(kept);
+}
+
+fn remote(flags: TraceFlags) -> Context {
+    Context::new().with_remote_span_context(SpanContext::new(
+        TraceId::from(7_u128),
+        SpanId::from(9_u64),
+        flags,
+        true,
+        TraceState::NONE,
+    ))
+}
+
+#[test]
+fn annotated_calls_are_spans_of_the_global_provider() {
+    with_provider(|kept| {
+        common::work();
+        let spans = kept.take();
+        assert_eq!(common::describe(&spans), common::TRACE);
+        for span in &spans {
+            assert_eq!(span.instrumentation_scope.name(), "percolate");
+            assert!(span.end_time >= span.start_time);
+            let mut keys: Vec<&str> = span.attributes.iter().map(|it| it.key.as_str()).collect();
+            keys.sort_unstable();
+            let all = keys.len();
+            keys.dedup();
+            assert_eq!(keys.len(), all, "{} has an attribute twice", span.name);
+            assert!(!keys.iter().any(|key| key.starts_with("otel.")));
+        }
+    });
+}
+
+#[test]
+fn the_caller_is_the_parent_and_its_refusal_counts() {
+    with_provider(|kept| {
+        let store = Store::new("catalogue");
+        {
+            let _caller = remote(TraceFlags::SAMPLED).attach();
+            store.put_all("novels", &[]);
+        }
+        let spans = kept.take();
+        assert_eq!(spans.len(), 1);
+        assert_eq!(spans[0].parent_span_id, SpanId::from(9_u64));
+        assert_eq!(spans[0].span_context.trace_id(), TraceId::from(7_u128));
+        assert!(spans[0].parent_span_is_remote);
+        let _caller = remote(TraceFlags::NOT_SAMPLED).attach();
+        store.put_all("novels", &[]);
+        assert!(kept.take().is_empty());
+    });
+}
+
+#[test]
+fn a_linked_job_is_the_root_of_its_own_trace() {
+    with_provider(|kept| {
+        let store = Store::new("catalogue");
+        let _caller = remote(TraceFlags::SAMPLED).attach();
+        store.put_all("novels", &[]);
+        kept.take();
+        warm_apart(&store, "novels");
+        let spans = kept.take();
+        let (job, scan) = (&spans[0], &spans[1]);
+        assert_eq!(spans.len(), 2);
+        assert_eq!(job.parent_span_id, SpanId::INVALID);
+        assert_ne!(job.span_context.trace_id(), TraceId::from(7_u128));
+        assert_eq!(
+            job.links.links[0].span_context.span_id(),
+            SpanId::from(9_u64)
+        );
+        assert_eq!(scan.parent_span_id, job.span_context.span_id());
+    });
+}
+
+#[test]
+fn samplers_see_the_attributes_of_the_start_and_suppression_is_respected() {
+    with_provider(|kept| {
+        let store = Store::new("catalogue");
+        store.put_all("noise", &[]);
+        assert!(kept.take().is_empty());
+        let _suppressed = Context::enter_telemetry_suppressed_scope();
+        store.put_all("novels", &[]);
+        assert!(kept.take().is_empty());
+    });
+}
