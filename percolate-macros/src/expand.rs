@@ -521,12 +521,8 @@ impl Generator<'_> {
         }
         if self.args().annotation == Annotation::Job && !is_unit {
             say(
-                "partial",
-                tokens!((&__percolate_success).__percolate_partial()),
-            );
-            say(
-                "cancelled",
-                tokens!((&__percolate_success).__percolate_cancelled()),
+                "status",
+                tokens!((&__percolate_success).__percolate_status()),
             );
         }
         let success = tokens!(#p::Outcome { #said ..#p::Outcome::success() });

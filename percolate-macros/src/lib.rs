@@ -86,7 +86,7 @@ attribute! {
     /// Job types: `index.build`, `index.save`, `index.load`, `index.field.rebuild`, `index.key.rebuild`,
     /// `embedding.generate`, `wal.flush`, `db.compact`.
     ///
-    /// `job.status` is `success` or `failed`, and `partial` or `cancelled` where the value says so by `JobStatus`;
+    /// `job.status` is `success` or `failed`, and `partial` or `cancelled` where the value says so by `JobOutcome`;
     /// a job whose future is dropped is `cancelled` too.
     background_job, core_background_job => annotate(Job)
 }

@@ -56,7 +56,7 @@ const RESERVED: [(&str, &str); 24] = [
     ("job.type", "the job type in first position"),
     ("job.target", "`target = …`"),
     ("job.batch_size", "`batch_size = …`"),
-    ("job.status", "the `JobStatus` trait"),
+    ("job.status", "the `JobOutcome` trait"),
     ("job.duration_ms", "every job, without being asked"),
     ("otel.name", "`name = \"…\"`"),
     ("otel.kind", "`kind = …`"),

@@ -6,6 +6,7 @@ use super::details::Names;
 use super::named_sites::named_sites;
 use super::site::attr;
 use super::tracing_span::span_by_hand;
+use crate::conventions::JobStatus;
 
 /// Declares the enum from the table of job types in percolate-macros.
 macro_rules! declare {
@@ -66,7 +67,7 @@ pub fn record_background_metrics(batch_size: Option<u64>, duration_ms: Option<u6
         return;
     }
     span.record(attribute::JOB_STATUS, status);
-    if status == "failed" {
+    if status == JobStatus::Failed.as_str() {
         span.record(attribute::OTEL_STATUS_CODE, "ERROR");
         span.record(attribute::ERROR_TYPE, value::ERROR_TYPE_OTHER);
     }

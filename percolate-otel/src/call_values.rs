@@ -8,7 +8,7 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 
 use crate::attributes::{self, AttributeValue, CallValues};
-use crate::conventions::value;
+use crate::conventions::JobStatus;
 use crate::details::{Details, FieldValue, Names};
 use crate::outcome::{ErrorInfo, Outcome};
 use crate::site::{Kind, Site};
@@ -39,12 +39,12 @@ pub(crate) struct CallEnd<'a> {
     /// The batch size, if it is read from the returned value.
     pub(crate) batch_size: Option<i64>,
     pub(crate) error: Option<&'a ErrorInfo>,
-    pub(crate) status: &'static str,
+    pub(crate) status: JobStatus,
     pub(crate) duration: Duration,
 }
 
 impl<'a> CallEnd<'a> {
-    pub(crate) fn new(outcome: &'a Outcome, status: &'static str, duration: Duration) -> Self {
+    pub(crate) fn new(outcome: &'a Outcome, status: JobStatus, duration: Duration) -> Self {
         Self {
             returned_rows: outcome.returned_rows,
             affected_rows: outcome.affected_rows,
@@ -58,7 +58,7 @@ impl<'a> CallEnd<'a> {
 
 impl CallEnd<'_> {
     pub(crate) fn is_success(&self) -> bool {
-        self.error.is_none() && self.status == value::JOB_STATUS_SUCCESS
+        self.error.is_none() && self.status == JobStatus::Success
     }
 }
 
@@ -102,7 +102,7 @@ impl<'a> CallValues<'a> {
             returned_rows: end.returned_rows,
             affected_rows: end.affected_rows,
             status_code: end.error.and_then(|error| error.status_code.as_ref()),
-            job_status: Some(end.status),
+            job_status: Some(end.status.as_str()),
             duration_ms: Some(i64::try_from(end.duration.as_millis()).unwrap_or(i64::MAX)),
             error_type: end.error.map(|error| &error.error_type),
             ..self

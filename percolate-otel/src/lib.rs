@@ -77,12 +77,13 @@ pub use context::{
     carry_each, current_trace_ids, inject, with_trace_context,
 };
 #[cfg(feature = "query-text")]
+pub use conventions::JobStatus;
 pub use db::db_query_span;
 pub use db::{DbOperation, db_span, record_db_error, record_db_metrics};
 #[cfg(feature = "layer")]
 pub use layer::ConventionLayer;
 pub use metrics::{ADVISED_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};
-pub use outcome::{ErrorInfo, ErrorType, JobStatus, Outcome, Rows, register_error_type};
+pub use outcome::{ErrorInfo, ErrorType, JobOutcome, Outcome, Rows, register_error_type};
 #[cfg(feature = "pipeline")]
 pub use pipeline::{
     ConfigWarning, Environment, ExportCounts, Exporter, ExporterStatus, HistogramBuckets,

@@ -17,6 +17,7 @@ use crate::active::{self, ActiveCall};
 use crate::api_span::ApiSpan;
 use crate::call_values::CallEnd;
 use crate::clock::Reading;
+use crate::conventions::JobStatus;
 use crate::conventions::value;
 use crate::details::{Details, Names, OwnedNames};
 use crate::identity::Identity;
@@ -309,7 +310,7 @@ impl Live {
         entered.unsampled = None;
     }
 
-    fn end(&mut self, outcome: &mut Outcome, cancelled: Option<&'static str>) {
+    fn end(&mut self, outcome: &mut Outcome, cancelled: bool) {
         let Self {
             runtime,
             series,
@@ -321,12 +322,10 @@ impl Live {
         if !runtime.returned_rows {
             outcome.returned_rows = None;
         }
-        let status = match cancelled {
-            Some(status) => status,
-            None if outcome.error.is_some() => "failed",
-            None if outcome.cancelled => "cancelled",
-            None if outcome.partial => "partial",
-            None => value::JOB_STATUS_SUCCESS,
+        let status = match &outcome.error {
+            _ if cancelled => JobStatus::Cancelled,
+            Some(_) => JobStatus::Failed,
+            None => outcome.status,
         };
         runtime
             .series
@@ -377,7 +376,7 @@ impl Live {
                     error: failure(value::ERROR_TYPE_PANIC),
                     ..Outcome::default()
                 },
-                None,
+                false,
             );
         } else {
             let error = if is_job {
@@ -390,7 +389,7 @@ impl Live {
                     error,
                     ..Outcome::default()
                 },
-                Some("cancelled"),
+                true,
             );
         }
     }
@@ -403,7 +402,7 @@ fn report(
     series: &'static Series,
     root: Option<NonZeroU128>,
     (started, duration): (Reading, Duration),
-    status: &'static str,
+    status: JobStatus,
     outcome: &mut Outcome,
 ) {
     let reports = &runtime.reports;
@@ -451,7 +450,7 @@ impl Call {
     /// Ends the call with the outcome of its value.
     pub fn finish(mut self, mut outcome: Outcome) {
         if let Some(live) = &mut self.0 {
-            live.end(&mut outcome, None);
+            live.end(&mut outcome, false);
         }
         self.0 = None;
     }
@@ -530,7 +529,7 @@ impl SyncCall {
     pub fn finish(&mut self, mut outcome: Outcome) {
         if let Some(live) = &mut self.live {
             live.exit(&mut self.entered);
-            live.end(&mut outcome, None);
+            live.end(&mut outcome, false);
         }
         self.live = None;
     }

@@ -1,5 +1,5 @@
 //! Reading a return value: rows, error type, job status. A value says what it is through [`Rows`], [`ErrorType`]
-//! and [`JobStatus`]; a type that implements none of them records nothing and compiles all the same.
+//! and [`JobOutcome`]; a type that implements none of them records nothing and compiles all the same.
 //!
 //! The result of the reading is an [`Outcome`], the only thing the end of a call needs to know of the value. It
 //! never holds an error's message or a row: what is read here is counts and low-cardinality names.
@@ -14,6 +14,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use super::conventions::JobStatus;
 use super::conventions::value::ERROR_TYPE_OTHER;
 
 /// How one annotated call ended, as read from the value it returned.
@@ -27,10 +28,8 @@ pub struct Outcome {
     pub batch_size: Option<i64>,
     /// The failure, if the call failed.
     pub error: Option<ErrorInfo>,
-    /// The job finished, but some of its items failed.
-    pub partial: bool,
-    /// The job was told to stop, and did.
-    pub cancelled: bool,
+    /// How a job ended that returned no error.
+    pub status: JobStatus,
 }
 
 impl Outcome {
@@ -41,8 +40,7 @@ impl Outcome {
             affected_rows: None,
             batch_size: None,
             error: None,
-            partial: false,
-            cancelled: false,
+            status: JobStatus::Success,
         }
     }
 
@@ -285,52 +283,39 @@ macro_rules! rows_of_tuples {
 }
 rows_of_tuples!((B)(B, C)(B, C, D));
 
-/// A job's result that need not be a whole success: recorded as `job.status` = `partial` or `cancelled`. Neither is a
-/// failure; a result that is both is recorded as cancelled.
+/// The result of a job that can end without an error and still not be a full success.
 ///
 /// ```
-/// use percolate_otel::JobStatus;
+/// use percolate_otel::{JobOutcome, JobStatus};
 ///
 /// struct Report { embedded: usize, refused: usize }
 ///
-/// impl JobStatus for Report {
-///     fn is_partial(&self) -> bool {
-///         self.refused > 0
+/// impl JobOutcome for Report {
+///     fn job_status(&self) -> JobStatus {
+///         if self.refused > 0 { JobStatus::Partial } else { JobStatus::Success }
 ///     }
 /// }
 /// ```
-pub trait JobStatus {
-    /// Whether some items failed although the job as a whole did not.
-    fn is_partial(&self) -> bool;
-
-    /// Whether the job was told to stop, and stopped before its end. Default: it was not.
-    fn is_cancelled(&self) -> bool {
-        false
-    }
+pub trait JobOutcome {
+    /// Returns how the job ended. `Partial` and `Cancelled` are not failures: the span has no error.
+    fn job_status(&self) -> JobStatus;
 }
 
-macro_rules! job_status_of_pointers {
+macro_rules! job_outcome_of_pointers {
     ($($pointer:ty),*) => {$(
-        impl<T: JobStatus + ?Sized> JobStatus for $pointer {
-            fn is_partial(&self) -> bool {
-                (**self).is_partial()
-            }
-
-            fn is_cancelled(&self) -> bool {
-                (**self).is_cancelled()
+        impl<T: JobOutcome + ?Sized> JobOutcome for $pointer {
+            fn job_status(&self) -> JobStatus {
+                (**self).job_status()
             }
         }
     )*};
 }
-job_status_of_pointers!(&T, &mut T, Box<T>, Rc<T>, Arc<T>);
+job_outcome_of_pointers!(&T, &mut T, Box<T>, Rc<T>, Arc<T>);
 
-impl<T: JobStatus> JobStatus for Option<T> {
-    fn is_partial(&self) -> bool {
-        self.as_ref().is_some_and(JobStatus::is_partial)
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.as_ref().is_some_and(JobStatus::is_cancelled)
+impl<T: JobOutcome> JobOutcome for Option<T> {
+    fn job_status(&self) -> JobStatus {
+        self.as_ref()
+            .map_or(JobStatus::Success, JobOutcome::job_status)
     }
 }
 
@@ -428,7 +413,8 @@ fn error_type_by_name<E: ?Sized>() -> Option<&'static str> {
 #[doc(hidden)]
 pub mod probe {
     use super::{
-        Error, ErrorInfo, ErrorType, Infallible, JobStatus, Rows, error_type_by_name, type_name,
+        Error, ErrorInfo, ErrorType, Infallible, JobOutcome, JobStatus, Rows, error_type_by_name,
+        type_name,
     };
 
     /// What the function returned.
@@ -483,36 +469,24 @@ pub mod probe {
         }
     }
 
-    /// `(&success).__percolate_partial()` and `__percolate_cancelled()`: from [`JobStatus`].
+    /// `(&success).__percolate_status()`: from [`JobOutcome`].
     pub trait StatusKnown {
         /// See the trait.
-        fn __percolate_partial(&self) -> bool;
-        /// See the trait.
-        fn __percolate_cancelled(&self) -> bool;
+        fn __percolate_status(&self) -> JobStatus;
     }
-    impl<T: JobStatus> StatusKnown for Success<'_, T> {
-        fn __percolate_partial(&self) -> bool {
-            self.0.is_partial()
-        }
-
-        fn __percolate_cancelled(&self) -> bool {
-            self.0.is_cancelled()
+    impl<T: JobOutcome> StatusKnown for Success<'_, T> {
+        fn __percolate_status(&self) -> JobStatus {
+            self.0.job_status()
         }
     }
-    /// The same: a whole success.
+    /// The same for other types: success.
     pub trait StatusUnknown {
         /// See the trait.
-        fn __percolate_partial(&self) -> bool;
-        /// See the trait.
-        fn __percolate_cancelled(&self) -> bool;
+        fn __percolate_status(&self) -> JobStatus;
     }
     impl<T> StatusUnknown for &Success<'_, T> {
-        fn __percolate_partial(&self) -> bool {
-            false
-        }
-
-        fn __percolate_cancelled(&self) -> bool {
-            false
+        fn __percolate_status(&self) -> JobStatus {
+            JobStatus::Success
         }
     }
 
@@ -853,33 +827,21 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_job_says_so() {
-        struct Report(usize);
-        impl JobStatus for Report {
-            fn is_partial(&self) -> bool {
-                self.0 > 0
+    fn the_status_of_a_job_is_read_from_its_value_also_behind_a_pointer() {
+        struct Report(JobStatus);
+        impl JobOutcome for Report {
+            fn job_status(&self) -> JobStatus {
+                self.0
             }
         }
-        assert!((&Success(&Report(1))).__percolate_partial());
-        assert!(!(&Success(&Report(0))).__percolate_partial());
-        assert!(!(&Success(&7)).__percolate_partial());
-        assert!(!(&Success(&Report(1))).__percolate_cancelled());
-    }
-
-    #[test]
-    fn a_cancelled_job_says_so_also_behind_a_pointer() {
-        struct Report;
-        impl JobStatus for Report {
-            fn is_partial(&self) -> bool {
-                false
-            }
-
-            fn is_cancelled(&self) -> bool {
-                true
-            }
+        for status in JobStatus::ALL {
+            let boxed = Some(Box::new(Report(status)));
+            assert_eq!((&Success(&boxed)).__percolate_status(), status);
         }
-        assert!((&Success(&Some(Box::new(Report)))).__percolate_cancelled());
-        assert!(!(&Success(&None::<Report>)).__percolate_cancelled());
-        assert!(!(&Success(&7)).__percolate_cancelled());
+        assert_eq!(
+            (&Success(&None::<Report>)).__percolate_status(),
+            JobStatus::Success
+        );
+        assert_eq!((&Success(&7)).__percolate_status(), JobStatus::Success);
     }
 }

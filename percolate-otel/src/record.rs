@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use crate::clock::Reading;
+use crate::conventions::JobStatus;
 use crate::details::{Details, OwnedNames};
 use crate::identity::Identity;
 use crate::outcome::{ErrorInfo, Outcome};
@@ -24,7 +25,7 @@ pub struct CallRecord {
     pub(crate) identity: Identity,
     pub(crate) started: Reading,
     pub(crate) duration: Duration,
-    pub(crate) status: &'static str,
+    pub(crate) status: JobStatus,
     pub(crate) returned_rows: Option<i64>,
     pub(crate) extras: Option<Box<RecordExtras>>,
 }
@@ -60,7 +61,7 @@ impl CallRecord {
         series: &'static Series,
         identity: Identity,
         (started, duration): (Reading, Duration),
-        status: &'static str,
+        status: JobStatus,
         outcome: &mut Outcome,
         mut extras: Option<Box<RecordExtras>>,
     ) -> Self {

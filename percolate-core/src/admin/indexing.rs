@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::background_job;
 use crate::database::{Database, Error};
 use crate::index::{self, IndexEntry, Indexed};
-use crate::otel::JobStatus;
+use crate::otel::{JobOutcome, JobStatus};
 use crate::schema::Schema;
 use crate::schema::entity::Record;
 use crate::storage::column_families::{ENTITIES, FIELD_INDEX, KEY_INDEX};
@@ -52,13 +52,15 @@ impl IndexReport {
     }
 }
 
-impl JobStatus for IndexReport {
-    fn is_partial(&self) -> bool {
-        self.failed > 0
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.cancelled
+impl JobOutcome for IndexReport {
+    fn job_status(&self) -> JobStatus {
+        if self.cancelled {
+            JobStatus::Cancelled
+        } else if self.failed > 0 {
+            JobStatus::Partial
+        } else {
+            JobStatus::Success
+        }
     }
 }
 

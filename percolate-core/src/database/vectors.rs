@@ -20,7 +20,7 @@ use crate::admin::IndexReport;
 use crate::embeddings::BatchEmbedder;
 use crate::index::saved;
 use crate::index::vectors::{self, Neighbour};
-use crate::otel::{JobStatus, Rows};
+use crate::otel::{JobOutcome, JobStatus, Rows};
 use crate::schema::Schema;
 use crate::schema::entity::{Entity, Record, RecordParts};
 use crate::storage::column_families::{EMBEDDINGS, ENTITIES, META, PENDING_EMBEDDINGS};
@@ -60,9 +60,13 @@ pub struct EmbeddingReport {
     pub waiting: usize,
 }
 
-impl JobStatus for EmbeddingReport {
-    fn is_partial(&self) -> bool {
-        self.waiting > 0
+impl JobOutcome for EmbeddingReport {
+    fn job_status(&self) -> JobStatus {
+        if self.waiting > 0 {
+            JobStatus::Partial
+        } else {
+            JobStatus::Success
+        }
     }
 }
 

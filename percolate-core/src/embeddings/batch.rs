@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt};
 
 use super::provider::{EmbeddingError, EmbeddingProvider};
 use crate::background_job;
-use crate::otel::JobStatus;
+use crate::otel::{JobOutcome, JobStatus};
 
 /// How many texts are refused one by one before the rest of their request is taken to be refused too.
 const REFUSALS: usize = 3;
@@ -52,9 +52,13 @@ impl EmbeddedBatch {
     }
 }
 
-impl JobStatus for EmbeddedBatch {
-    fn is_partial(&self) -> bool {
-        !self.failures.is_empty()
+impl JobOutcome for EmbeddedBatch {
+    fn job_status(&self) -> JobStatus {
+        if self.failures.is_empty() {
+            JobStatus::Success
+        } else {
+            JobStatus::Partial
+        }
     }
 }
 
@@ -258,7 +262,7 @@ mod tests {
         let batch = embed(&["1", "2", "x", "4", "5"], &embedder).unwrap();
         let gaps: Vec<bool> = batch.vectors.iter().map(Option::is_none).collect();
         assert_eq!(gaps, [false, false, true, true, false]);
-        assert!(batch.is_partial());
+        assert_eq!(batch.job_status(), JobStatus::Partial);
     }
 
     #[test]

@@ -6,9 +6,12 @@
 //! constants of `opentelemetry-semantic-conventions`.
 
 pub mod attribute;
+mod job_status;
 pub mod metric;
 pub mod target;
 pub mod value;
+
+pub use job_status::JobStatus;
 
 /// Schema the emitted names follow.
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";

@@ -1,15 +1,23 @@
 //! Well-known values of attributes.
 
+use super::JobStatus;
+
 /// Value of [`super::attribute::ERROR_TYPE`] when nothing better is known.
 pub const ERROR_TYPE_OTHER: &str = "_OTHER";
 /// Value of [`super::attribute::ERROR_TYPE`] when the function panicked.
 pub const ERROR_TYPE_PANIC: &str = "panic";
 /// Value of [`super::attribute::ERROR_TYPE`] when the future of a database operation was dropped before it finished.
 pub const ERROR_TYPE_CANCELLED: &str = "cancelled";
-/// The value of [`super::attribute::JOB_STATUS`] of a run without any failure.
-pub const JOB_STATUS_SUCCESS: &str = "success";
 /// The values of [`super::attribute::JOB_STATUS`].
-pub const JOB_STATUS_VALUES: &[&str] = &["success", "partial", "failed", "cancelled"];
+pub const JOB_STATUS_VALUES: &[&str] = &{
+    let mut values = [""; JobStatus::ALL.len()];
+    let mut index = 0;
+    while index < values.len() {
+        values[index] = JobStatus::ALL[index].as_str();
+        index += 1;
+    }
+    values
+};
 
 /// Declares the lists of operations from the table in percolate-macros.
 macro_rules! declare {

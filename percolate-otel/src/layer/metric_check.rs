@@ -12,7 +12,7 @@ use super::metric_findings::{Failures, MetricKey, MetricName, MetricSlot};
 use super::metric_points::{Point, points};
 use super::registry::{self, Registry, Requirement, is_well_formed};
 use super::text::{has_literals, hash, is_message};
-use crate::conventions::{self, Stability, ValueType, attribute, metric};
+use crate::conventions::{self, JobStatus, Stability, ValueType, attribute, metric};
 
 /// The default bounds of the SDK, which are meant for milliseconds.
 const DEFAULT_BOUNDS: [f64; 15] = [
@@ -173,7 +173,7 @@ impl<'a> MetricCheck<'a> {
             text(attribute::ERROR_TYPE).is_some(),
         );
         match status.as_deref() {
-            Some("failed") if !has_error => self.add(
+            Some(status) if status == JobStatus::Failed.as_str() && !has_error => self.add(
                 of,
                 Case::ErrorTypeMissing,
                 attribute::ERROR_TYPE,

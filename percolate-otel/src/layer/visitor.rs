@@ -12,7 +12,7 @@ use super::role::Role;
 use super::seen::Seen;
 use super::span_state::SpanState;
 use super::text::{Short, has_literals, hash, is_changing, is_message, is_path};
-use crate::conventions::value;
+use crate::conventions::{JobStatus, value};
 
 /// Reads the fields of a span when they are given.
 pub(crate) struct Visitor<'a> {
@@ -159,7 +159,8 @@ impl<'a> Visitor<'a> {
             Role::JobTarget => self.put(Part::JobTarget, text),
             Role::JobStatus => {
                 self.flags.put(Flags::JOB_SUCCESS, text == "success");
-                self.flags.put(Flags::JOB_FAILED, text == "failed");
+                self.flags
+                    .put(Flags::JOB_FAILED, text == JobStatus::Failed.as_str());
                 self.member(index, bit, text);
             }
             Role::Member => self.member(index, bit, text),

@@ -18,9 +18,9 @@ use std::io;
 use std::pin::Pin;
 
 use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
-use percolate_otel::ConventionLayer;
 use percolate_otel::layer::Rule;
 use percolate_otel::testing::{ABSENT, Capture, Spans};
+use percolate_otel::{ConventionLayer, JobOutcome, JobStatus};
 use percolate_otel::{assert_span, background_job, db_op, db_ops, record};
 
 type Row = (String, Vec<u8>);
@@ -896,25 +896,19 @@ fn a_dropped_job_is_cancelled_and_did_not_fail() {
 
 #[test]
 fn a_job_that_was_told_to_stop_is_cancelled_and_did_not_fail() {
-    struct Stopped {
-        failures: usize,
-    }
-    impl percolate_otel::JobStatus for Stopped {
-        fn is_partial(&self) -> bool {
-            self.failures > 0
-        }
-
-        fn is_cancelled(&self) -> bool {
-            true
+    struct Stopped;
+    impl JobOutcome for Stopped {
+        fn job_status(&self) -> JobStatus {
+            JobStatus::Cancelled
         }
     }
     #[background_job(index.build, "graph")]
-    fn build(failures: usize) -> Result<Stopped, StoreError> {
-        Ok(Stopped { failures })
+    fn build() -> Result<Stopped, StoreError> {
+        Ok(Stopped)
     }
     let capture = Capture::new();
-    capture.run(|| build(0).is_ok() && build(1).is_ok());
-    assert_eq!(capture.spans().all("index.build graph").len(), 2);
+    capture.run(|| build().is_ok());
+    assert_eq!(capture.spans().all("index.build graph").len(), 1);
     for span in capture.spans().iter() {
         assert_eq!(
             span.attribute("job.status")
@@ -925,15 +919,19 @@ fn a_job_that_was_told_to_stop_is_cancelled_and_did_not_fail() {
         assert!(!span.is_error() && span.attribute("error.type").is_none());
     }
     let cancelled = [("job.type", "index.build"), ("job.status", "cancelled")];
-    assert_eq!(capture.metrics().count("job.duration", &cancelled), 2);
+    assert_eq!(capture.metrics().count("job.duration", &cancelled), 1);
 }
 
 #[test]
 fn a_job_is_named_by_its_type_and_target() {
     struct Report(usize);
-    impl percolate_otel::JobStatus for Report {
-        fn is_partial(&self) -> bool {
-            self.0 > 0
+    impl JobOutcome for Report {
+        fn job_status(&self) -> JobStatus {
+            if self.0 > 0 {
+                JobStatus::Partial
+            } else {
+                JobStatus::Success
+            }
         }
     }
     #[background_job(index.field.rebuild, schema)]
