@@ -1,8 +1,8 @@
-//! What the checking Layer adds to a `tracing` span: the registry alone, with a layer that only keeps as much state,
-//! and with the rules. Nanoseconds a span, the best of short rounds that take turns:
-//! what else the machine does can only add to it.
+//! The cost of the Layer for a `tracing` span, compared with the registry alone and with a layer
+//! that only keeps as much state. Prints nanoseconds per span: the best of short, alternating
+//! rounds, because other load on the machine only adds to the time.
 //!
-//! `cargo bench -p percolate-core --no-default-features --bench layer`
+//! `cargo bench -p percolate-otel --features layer --bench layer`
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -18,7 +18,8 @@ use tracing_subscriber::registry::{LookupSpan, Registry};
 const ROUNDS: usize = 401;
 const SPANS: u32 = 1_000;
 
-/// Keeps a record of the Layer's size for each span and looks at nothing: what any layer with state has to pay.
+/// Keeps a record of the Layer's size for each span and checks nothing, which is the cost of any
+/// layer with state.
 struct Stateful;
 
 struct State([u64; 14]);
@@ -45,7 +46,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Stateful {
     }
 }
 
-fn right() {
+fn checked() {
     let span = tracing::info_span!(
         target: "percolate::db",
         "get",
@@ -73,9 +74,9 @@ fn accepting() -> impl Layer<Registry> {
     Stateful.with_filter(filter_fn(|metadata| metadata.target() == "percolate::db"))
 }
 
-/// As in percolate's own pipeline: an exporting layer that leaves these spans to others. `tracing` then asks both
-/// filters for each span.
-fn beside() -> Dispatch {
+/// As in percolate's own pipeline: an exporting layer that refuses these spans. `tracing` then
+/// calls both filters for each span.
+fn next_to_refusing() -> Dispatch {
     let refusing = Stateful.with_filter(filter_fn(|metadata| metadata.target() != "percolate::db"));
     Dispatch::new(
         Registry::default()
@@ -93,48 +94,48 @@ const SETTINGS: &[Setting] = &[
     (
         "registry alone, a database span",
         || Dispatch::new(Registry::default()),
-        right,
+        checked,
     ),
     (
         "+ a layer that keeps as much state",
         || Dispatch::new(Registry::default().with(Stateful)),
-        right,
+        checked,
     ),
     (
         "+ the same with a filter that accepts",
         || Dispatch::new(Registry::default().with(accepting())),
-        right,
+        checked,
     ),
     (
         "+ ConventionLayer",
         || Dispatch::new(Registry::default().with(ConventionLayer::new().layer())),
-        right,
+        checked,
     ),
     (
         "+ ConventionLayer without its filter",
         || Dispatch::new(Registry::default().with(ConventionLayer::new())),
-        right,
+        checked,
     ),
     (
-        "+ ConventionLayer beside a layer whose filter refuses the span",
-        beside,
-        right,
+        "+ ConventionLayer next to a layer whose filter refuses the span",
+        next_to_refusing,
+        checked,
     ),
-    ("ConventionLayer, profile off", off, right),
+    ("ConventionLayer, profile off", off, checked),
     (
-        "registry alone, somebody else's span",
+        "registry alone, another span",
         || Dispatch::new(Registry::default()),
         other,
     ),
     (
-        "ConventionLayer alone, somebody else's span",
+        "ConventionLayer alone, another span",
         || Dispatch::new(Registry::default().with(ConventionLayer::new().layer())),
         other,
     ),
 ];
 
-/// One round. The subscriber is the only one of the process, as in a service: with several `tracing` asks each of them
-/// for each span.
+/// Returns the time of one round. The subscriber is the only one of the process, as in a service:
+/// with several subscribers, `tracing` calls each of them for each span.
 fn time((_, dispatch, body): &Setting) -> f64 {
     tracing::dispatcher::with_default(&dispatch(), || {
         for _ in 0..100 {
@@ -148,7 +149,7 @@ fn time((_, dispatch, body): &Setting) -> f64 {
     })
 }
 
-#[expect(clippy::print_stdout, reason = "a bench prints what it found")]
+#[expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 fn main() {
     let mut best = vec![f64::INFINITY; SETTINGS.len()];
     for _ in 0..ROUNDS {

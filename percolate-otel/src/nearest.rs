@@ -1,7 +1,8 @@
-//! Finds the known name that a misspelled one probably stands for. The rule is the one of `percolate-macros`: the
-//! distance is at most a third of the longer word.
+//! Finds the known name that a misspelled one probably stands for. The rule is the one of
+//! `percolate-macros`: the distance is at most a third of the longer word.
 
-/// Returns the candidate with the smallest distance to `word`; the first one on ties, and `None` if none is near.
+/// Returns the candidate with the smallest distance to `word`; the first one on ties, and `None` if
+/// none is near.
 pub(crate) fn nearest<C: AsRef<str>>(
     word: &str,
     candidates: impl IntoIterator<Item = C>,
@@ -9,8 +10,9 @@ pub(crate) fn nearest<C: AsRef<str>>(
     smallest(candidates, |candidate| distance(word, candidate))
 }
 
-/// As [`nearest`], for names that consist of words: the rule applies to each word separately, so that a long common
-/// prefix does not make two names similar. Names that differ only in case, `.` and `_` are the same name.
+/// As [`nearest`], for names that consist of words: the rule applies to each word separately, so
+/// that a long common prefix does not make two names similar. Names that differ only in case, `.`
+/// and `_` are the same name.
 pub(crate) fn nearest_name<C: AsRef<str>>(
     name: &str,
     candidates: impl IntoIterator<Item = C>,

@@ -1,5 +1,5 @@
-//! What the checking Layer allocates: one record for a checked span, nothing for others, nothing for calls that are
-//! not sampled. The allocator of this binary counts, so it has one test per thread and nothing else.
+//! The allocations of the Layer: one for a checked span, none for other spans and for calls that
+//! are not sampled. The allocator of this binary counts, so it contains nothing else.
 
 #[path = "../../percolate-core/tests/counting/mod.rs"]
 mod counting;
@@ -16,7 +16,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry;
 
 fn allocations(times: u64, mut body: impl FnMut()) -> u64 {
-    // Call sites, thread-locals and slots of the registry come with the first spans.
+    // The first spans allocate call sites, thread-locals and slots of the registry.
     for _ in 0..100 {
         body();
     }

@@ -1,4 +1,5 @@
-//! The settings of a Layer. `convention_layer.rs` builds the Layer, `definition.rs` adds registries of users.
+//! The settings of a Layer. `convention_layer.rs` builds the Layer, `definition.rs` adds registries
+//! of users.
 
 use super::cases::Rule;
 use super::level::Level;
@@ -51,8 +52,8 @@ impl ConventionLayerBuilder {
         self
     }
 
-    /// Allows only the opt-in attributes that are named after this call. By default the row counts that percolate
-    /// records are allowed.
+    /// Allows only the opt-in attributes that are named after this call. By default the row counts
+    /// that percolate records are allowed.
     pub fn no_opt_in(mut self) -> Self {
         self.settings.opt_in.clear();
         self
@@ -64,7 +65,8 @@ impl ConventionLayerBuilder {
         self
     }
 
-    /// Sets the lowest level at which a finding fails a test. The default is [`Level::Improvement`].
+    /// Sets the lowest level at which a finding fails a test. The default is
+    /// [`Level::Improvement`].
     pub fn fail_on(mut self, level: Level) -> Self {
         self.settings.fail_on = level;
         self

@@ -1,7 +1,8 @@
-//! One call site, classified once: bit masks with what each of its fields is, so that a span is checked with a few bit
-//! operations.
+//! One call site, classified once: bit masks with what each of its fields is, so that a span is
+//! checked with a few bit operations.
 //!
-//! Bit `i` of each mask stands for field `i` of the call site. Fields after the 64th are not checked.
+//! Bit `i` of each mask stands for field `i` of the call site. Fields after the 64th are not
+//! checked.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -76,8 +77,8 @@ pub(crate) struct CallSite {
 }
 
 impl CallSite {
-    /// Classifies a call site. Returns `None` if its spans are not checked. `allowed` are the opt-in attributes that may
-    /// be recorded.
+    /// Classifies a call site. Returns `None` if its spans are not checked. `allowed` are the
+    /// opt-in attributes that may be recorded.
     pub(crate) fn new(
         metadata: &'static Metadata<'static>,
         registry: &Registry,

@@ -1,4 +1,5 @@
-//! The call sites of the process that one Layer has classified. They are only ever added, and read without a lock.
+//! The call sites of the process that one Layer has classified. They are only ever added, and read
+//! without a lock.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -27,7 +28,8 @@ impl CallSites {
         if let Some(known) = self.0.load().get(&id) {
             return *known;
         }
-        // A call site lives as long as the process, and so does its classification: spans refer to it for free.
+        // A call site lives as long as the process, and so does its classification: spans refer to
+        // it for free.
         let site = classify().map(|site| -> &'static CallSite { Box::leak(Box::new(site)) });
         // The first thread wins, so that all spans of a call site count together.
         self.0.rcu(|sites| {
@@ -38,7 +40,8 @@ impl CallSites {
         self.0.load().get(&id).copied().flatten()
     }
 
-    /// Whether spans of this call site may be checked. True for a call site that is not classified yet.
+    /// Whether spans of this call site may be checked. True for a call site that is not classified
+    /// yet.
     pub(crate) fn may_be_checked(&self, id: &Identifier) -> bool {
         self.0.load().get(id).is_none_or(Option::is_some)
     }

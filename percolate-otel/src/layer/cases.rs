@@ -1,5 +1,6 @@
-//! The table of rules: one block for each rule, one row for each case of it. A case is one way to break a rule, with
-//! a message and a help of its own. `check.rs` and `metric_check.rs` decide which cases apply.
+//! The table of rules: one block for each rule, one row for each case of it. A case is one way to
+//! break a rule, with a message and a help of its own. `check.rs` and `metric_check.rs` decide
+//! which cases apply.
 //!
 //! Ids and levels follow the live check of OpenTelemetry's `weaver` where it has the same finding.
 
@@ -7,8 +8,8 @@ use super::facts::Facts;
 use super::level::Level;
 use crate::conventions::attribute;
 
-/// Defines [`Rule`] and [`Case`]. A row has the name of the case, its level where it differs from the level of the
-/// rule, and a message and a help, which may use the names between the bars.
+/// Defines [`Rule`] and [`Case`]. A row has the name of the case, its level where it differs from
+/// the level of the rule, and a message and a help, which may use the names between the bars.
 macro_rules! cases {
     (
         |$facts:ident, $subject:ident, $span:ident, $found:ident|

@@ -9,7 +9,8 @@ use super::registry::Class;
 use super::span_state::SpanState;
 use crate::conventions::attribute;
 
-/// Reports all cases that apply to a finished span. `strict` includes those that are tolerated otherwise.
+/// Reports all cases that apply to a finished span. `strict` includes those that are tolerated
+/// otherwise.
 pub(crate) fn check(state: &SpanState, strict: bool, report: &mut dyn FnMut(Case, Subject)) {
     let SpanState {
         site, seen, flags, ..

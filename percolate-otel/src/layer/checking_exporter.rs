@@ -43,8 +43,8 @@ impl ConventionLayer {
         }
     }
 
-    /// Checks metrics as they would be exported. Call this when no operation is running: every failed span so far must
-    /// be measured.
+    /// Checks metrics as they would be exported. Call this when no operation is running: every
+    /// failed span so far must be measured.
     pub fn check_metrics(&self, metrics: &ResourceMetrics) {
         let failures = self.shared.metrics.failures();
         self.check(metrics, &failures);
@@ -79,7 +79,8 @@ impl ConventionLayer {
     }
 }
 
-/// A metric exporter that checks metrics before it exports them. Created by [`ConventionLayer::metric_exporter`].
+/// A metric exporter that checks metrics before it exports them. Created by
+/// [`ConventionLayer::metric_exporter`].
 #[derive(Debug)]
 pub struct CheckingExporter<E> {
     exporter: E,

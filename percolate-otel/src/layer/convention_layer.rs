@@ -1,6 +1,6 @@
-//! The handle of the Layer: what it shares, and its report. The other files of this folder add what it does as a
-//! `tracing` layer (`hooks.rs`), as a filter (`filter.rs`), in tests (`test_scope.rs`) and for metrics
-//! (`checking_exporter.rs`).
+//! The handle of the Layer: what it shares, and its report. The other files of this folder add what
+//! it does as a `tracing` layer (`hooks.rs`), as a filter (`filter.rs`), in tests (`test_scope.rs`)
+//! and for metrics (`checking_exporter.rs`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use super::span_finding::span_finding;
 
 /// Checks database and job spans from any source against the conventions.
 ///
-/// A handle: its clones share the findings. Add [`layer`](Self::layer) to the subscriber and keep the handle for the
-/// [`report`](Self::report).
+/// A handle: its clones share the findings. Add [`layer`](Self::layer) to the subscriber and keep
+/// the handle for the [`report`](Self::report).
 ///
 /// ```
 /// use percolate_otel::ConventionLayer;
@@ -38,8 +38,8 @@ use super::span_finding::span_finding;
 /// assert!(report.to_string().contains("the database span has no `db.system.name`"));
 /// ```
 ///
-/// The handle itself is a `tracing_subscriber::Layer` without a filter, which enables every span and event that
-/// reaches it. [`layer`](Self::layer) enables only the spans it checks.
+/// The handle itself is a `tracing_subscriber::Layer` without a filter, which enables every span
+/// and event that reaches it. [`layer`](Self::layer) enables only the spans it checks.
 #[derive(Clone)]
 pub struct ConventionLayer {
     pub(super) shared: Arc<LayerShared>,

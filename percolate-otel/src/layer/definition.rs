@@ -1,6 +1,6 @@
-//! Registries of users: YAML files in OpenTelemetry's definition format (`file_format: definition/2`), read into the
-//! Layer's [`Registry`]. Attributes, attribute groups, spans and metrics are read. Events, entities and imports are
-//! allowed and ignored.
+//! Registries of users: YAML files in OpenTelemetry's definition format (`file_format:
+//! definition/2`), read into the Layer's [`Registry`]. Attributes, attribute groups, spans and
+//! metrics are read. Events, entities and imports are allowed and ignored.
 //!
 //! Every error has the file and the line, what is wrong and what is accepted.
 
@@ -23,8 +23,8 @@ use crate::conventions::ValueType;
 use map::{Map, Mistake, mistake, scalar};
 
 impl ConventionLayerBuilder {
-    /// Adds a registry: a YAML file, or a folder of them (except `manifest.yaml`). Its spans and metrics are checked,
-    /// and unknown names in its namespaces are findings.
+    /// Adds a registry: a YAML file, or a folder of them (except `manifest.yaml`). Its spans and
+    /// metrics are checked, and unknown names in its namespaces are findings.
     ///
     /// ```
     /// use percolate_otel::ConventionLayer;

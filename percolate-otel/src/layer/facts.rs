@@ -1,4 +1,5 @@
-//! What the message and help of a case may mention: names, types and definitions. Never a value that was recorded.
+//! What the message and help of a case may mention: names, types and definitions. Never a value
+//! that was recorded.
 
 use super::registry::{Metric, Registry};
 

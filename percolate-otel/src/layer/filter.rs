@@ -1,4 +1,5 @@
-//! The filter that enables the spans of a Layer: a call site is classified once, when `tracing` registers it.
+//! The filter that enables the spans of a Layer: a call site is classified once, when `tracing`
+//! registers it.
 
 use tracing_core::subscriber::Interest;
 use tracing_core::{Level as TracingLevel, Metadata, Subscriber};
@@ -11,8 +12,8 @@ use super::finding_log::LOG_TARGET;
 use super::profile::Profile;
 
 impl ConventionLayer {
-    /// Returns the Layer with its own filter, which enables only the call sites it checks and decides once for each
-    /// call site. Add this to the subscriber.
+    /// Returns the Layer with its own filter, which enables only the call sites it checks and
+    /// decides once for each call site. Add this to the subscriber.
     pub fn layer<S>(&self) -> Filtered<Self, RelevantSpans, S>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,

@@ -1,4 +1,5 @@
-//! One finding: a broken rule at one place. It contains names, types, places and counts, never a value.
+//! One finding: a broken rule at one place. It contains names, types, places and counts, never a
+//! value.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! The findings of one call site: the case, the subject, a count and two examples, without any words.
+//! The findings of one call site: the case, the subject, a count and two examples, without any
+//! words.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,4 +1,5 @@
-//! What the values of a span meant, as bits: values are read when they are recorded and are not kept.
+//! What the values of a span meant, as bits: values are read when they are recorded and are not
+//! kept.
 
 /// Facts about the values of a span, one bit each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

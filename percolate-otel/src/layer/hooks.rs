@@ -1,5 +1,5 @@
-//! The hooks that `tracing` calls: a span gets its state when it is created, and is checked when it is closed. No lock
-//! is held while code outside of the Layer runs.
+//! The hooks that `tracing` calls: a span gets its state when it is created, and is checked when it
+//! is closed. No lock is held while code outside of the Layer runs.
 
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::subscriber::Interest;
@@ -39,7 +39,8 @@ where
         let mut visitor = Visitor::at_start(&mut state, &mut parts);
         attributes.record(&mut visitor);
         visitor.finish();
-        // Another ConventionLayer on the same subscriber may have set a state: the outermost one checks.
+        // Another ConventionLayer on the same subscriber may have set a state: the outermost one
+        // checks.
         span.extensions_mut().replace(state);
     }
 

@@ -1,5 +1,5 @@
-//! Decides which cases apply to a metric when it is exported: `tracing` layers do not see metrics. Attributes are checked
-//! as on spans. `cases.rs` has the cases.
+//! Decides which cases apply to a metric when it is exported: `tracing` layers do not see metrics.
+//! Attributes are checked as on spans. `cases.rs` has the cases.
 
 use std::collections::{HashMap, HashSet};
 
@@ -233,7 +233,8 @@ impl<'a> MetricCheck<'a> {
     }
 }
 
-/// Returns the hashes of the operation (or job type) and of the error type, which is 0 for a success.
+/// Returns the hashes of the operation (or job type) and of the error type, which is 0 for a
+/// success.
 fn outcome(attributes: &[KeyValue]) -> (u64, u64) {
     let of = |keys: &[&str]| {
         let pair = attributes

@@ -1,5 +1,5 @@
-//! The findings of metrics, and the failures of spans that metrics are compared with. Of operations and error types only
-//! hashes are kept.
+//! The findings of metrics, and the failures of spans that metrics are compared with. Of operations
+//! and error types only hashes are kept.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};

@@ -1,9 +1,10 @@
 //! [`ConventionLayer`]: checks the telemetry of a process against the conventions at run time.
 //!
-//! Call sites are classified once (`call_site.rs`). The values of a span become bits when they are recorded
-//! (`visitor.rs`), and the span is checked with bit masks when it ends (`check.rs`). Findings are counted for each call
-//! site, and are put into words (`cases.rs`) only for a [`Report`]. Values are never kept. Nothing panics outside of
-//! the test scope of [`Profile::Strict`], and the Layer logs outside of any span.
+//! Call sites are classified once (`call_site.rs`). The values of a span become bits when they are
+//! recorded (`visitor.rs`), and the span is checked with bit masks when it ends (`check.rs`).
+//! Findings are counted for each call site, and are put into words (`cases.rs`) only for a
+//! [`Report`]. Values are never kept. Nothing panics outside of the test scope of
+//! [`Profile::Strict`], and the Layer logs outside of any span.
 
 mod builder;
 mod call_site;

@@ -53,7 +53,8 @@ impl NameParts {
         (start < end).then(|| &self.bytes[usize::from(start)..usize::from(end)])
     }
 
-    /// Whether the name follows from the attributes. Attributes that are not known do not count against it.
+    /// Whether the name follows from the attributes. Attributes that are not known do not count
+    /// against it.
     pub(crate) fn allow(&self, name: &[u8], is_job: bool) -> bool {
         let joined = |first: Option<&[u8]>, second: Option<&[u8]>| match (first, second) {
             (Some(first), Some(second)) => {

@@ -1,6 +1,7 @@
 //! The names that the Layer checks against: percolate's table and the registries of users.
 //!
-//! Built with the Layer and never changed afterwards, so that call sites are classified without a lock.
+//! Built with the Layer and never changed afterwards, so that call sites are classified without a
+//! lock.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -231,7 +232,8 @@ impl Registry {
         nearest_name(key, self.metrics.keys().map(AsRef::as_ref))
     }
 
-    /// Returns the index of the span type for a call site with these fields, or `None` if its spans are not checked.
+    /// Returns the index of the span type for a call site with these fields, or `None` if its spans
+    /// are not checked.
     pub(crate) fn claim(&self, target: &str, fields: &[&str]) -> Option<usize> {
         let of = |class: Class| self.spans.iter().position(|span| span.class == class);
         match target {
@@ -258,9 +260,9 @@ impl Registry {
 }
 
 impl Registry {
-    /// Returns the span type of a user's registry with the most required attributes among these fields, then with the
-    /// most attributes. Only attributes of the registry's own namespaces count. An attribute that several span types
-    /// share and none requires selects none of them.
+    /// Returns the span type of a user's registry with the most required attributes among these
+    /// fields, then with the most attributes. Only attributes of the registry's own namespaces
+    /// count. An attribute that several span types share and none requires selects none of them.
     fn claim_by_user(&self, fields: &[&str]) -> Option<usize> {
         let is_own = |key: &str| {
             let first = key.split('.').next().unwrap_or(key);
@@ -305,8 +307,8 @@ pub(crate) fn listed(values: &[String]) -> String {
     }
 }
 
-/// Whether a name consists of lower-case words joined by `_` and `.`. Words start with a letter or digit, the first one
-/// with a letter.
+/// Whether a name consists of lower-case words joined by `_` and `.`. Words start with a letter or
+/// digit, the first one with a letter.
 pub(crate) fn is_well_formed(key: &str) -> bool {
     key.starts_with(|first: char| first.is_ascii_lowercase())
         && key.split(['.', '_']).all(|word| {

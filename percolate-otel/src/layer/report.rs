@@ -64,7 +64,8 @@ impl Report {
         );
     }
 
-    /// Returns the report as JSON: `{"spans": 1, "call_sites": 1, "metrics": 0, "findings": [{"rule": …, "level": …, …}]}`.
+    /// Returns the report as JSON: `{"spans": 1, "call_sites": 1, "metrics": 0, "findings":
+    /// [{"rule": …, "level": …, …}]}`.
     pub fn to_json(&self) -> String {
         let mut out = String::new();
         let _ = write!(
@@ -82,9 +83,11 @@ impl Report {
         out
     }
 
-    /// Returns the report as workflow commands of GitHub: one annotation at the source line of each finding.
+    /// Returns the report as workflow commands of GitHub: one annotation at the source line of each
+    /// finding.
     ///
-    /// `root` is removed from the start of file names, so that they become relative to the repository.
+    /// `root` is removed from the start of file names, so that they become relative to the
+    /// repository.
     pub fn to_github(&self, root: &str) -> String {
         let mut out = String::new();
         for finding in &self.findings {
@@ -117,7 +120,8 @@ impl Report {
 }
 
 impl fmt::Display for Report {
-    /// Writes the findings by place, violations first. Findings of the level information are only counted.
+    /// Writes the findings by place, violations first. Findings of the level information are only
+    /// counted.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |level| {
             self.findings

@@ -1,6 +1,7 @@
 //! Which fields a span was given, as bit masks over the fields of its call site.
 
-/// Which fields were given, when, and with which types. Bit `i` stands for field `i` of the call site.
+/// Which fields were given, when, and with which types. Bit `i` stands for field `i` of the call
+/// site.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// Given when the span was created.

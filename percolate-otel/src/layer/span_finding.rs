@@ -1,4 +1,5 @@
-//! Puts a finding of a call site into words. Only done for reports and log lines, never while spans are recorded.
+//! Puts a finding of a call site into words. Only done for reports and log lines, never while spans
+//! are recorded.
 
 use super::call_site::CallSite;
 use super::facts::Facts;

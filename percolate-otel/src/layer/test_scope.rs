@@ -4,7 +4,8 @@ use super::convention_layer::ConventionLayer;
 use super::profile::Profile;
 
 impl ConventionLayer {
-    /// Returns a scope that fails the test on any finding when it is dropped, if the profile is [`Profile::Strict`].
+    /// Returns a scope that fails the test on any finding when it is dropped, if the profile is
+    /// [`Profile::Strict`].
     #[must_use = "the check happens when the scope is dropped"]
     pub fn test_scope(&self) -> TestScope {
         TestScope {

@@ -1,9 +1,10 @@
-//! Heuristics over texts: literals in a query, paths, ids in a name, messages in place of an error type. They prefer a
-//! missed mistake to a false finding, and allocate nothing.
+//! Heuristics over texts: literals in a query, paths, ids in a name, messages in place of an error
+//! type. They prefer a missed mistake to a false finding, and allocate nothing.
 
 use std::fmt;
 
-/// Whether a query text contains literals and no parameters. Text with parameters may be recorded as it is.
+/// Whether a query text contains literals and no parameters. Text with parameters may be recorded
+/// as it is.
 pub(crate) fn has_literals(text: &str) -> bool {
     let bytes = text.as_bytes();
     let (mut at, mut found) = (0, false);
@@ -67,8 +68,8 @@ pub(crate) fn is_path(text: &str) -> bool {
     looks && !text.contains(".sock") && !text.contains("://")
 }
 
-/// Whether a word of a name probably differs from call to call: at least four digits, a UUID, a long hexadecimal id, a
-/// path.
+/// Whether a word of a name probably differs from call to call: at least four digits, a UUID, a
+/// long hexadecimal id, a path.
 pub(crate) fn is_changing(name: &[u8]) -> bool {
     if !name
         .iter()
@@ -95,8 +96,8 @@ pub(crate) fn is_changing(name: &[u8]) -> bool {
         })
 }
 
-/// Whether a text is a sentence or contains an id, and is therefore not the type of an error. The name of a generic
-/// type may contain spaces.
+/// Whether a text is a sentence or contains an id, and is therefore not the type of an error. The
+/// name of a generic type may contain spaces.
 pub(crate) fn is_message(text: &str) -> bool {
     text.len() > 128 || (text.contains(' ') && !text.contains('<')) || is_changing(text.as_bytes())
 }
@@ -150,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn literals_are_seen_and_parameters_excuse_them() {
+    fn literals_are_found_unless_there_are_parameters() {
         for text in [
             "SELECT * FROM a WHERE b = 'x'",
             "SELECT a LIMIT 10",
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_told_from_hosts_and_sockets() {
+    fn paths_differ_from_hosts_and_sockets() {
         for text in ["/var/lib/db", "C:\\data", "./db", "data/db", "d:/x"] {
             assert!(is_path(text), "{text}");
         }
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_numbers_and_paths_in_a_name_are_seen() {
+    fn ids_numbers_and_paths_in_a_name_are_found() {
         for name in [
             "get 12345",
             "get 6f9619ff-8b86-d011-b42d-00c04fc964ff",
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_is_no_kind_of_error() {
+    fn a_sentence_is_not_an_error_type() {
         for text in [
             "file not found: x",
             "NoSuchFile_00012345 x",

@@ -1,4 +1,5 @@
-//! Reads the values of a span when they are recorded, and turns them into bits. Values are not kept.
+//! Reads the values of a span when they are recorded, and turns them into bits. Values are not
+//! kept.
 
 use std::fmt::{Debug, Write as _};
 

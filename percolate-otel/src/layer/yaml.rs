@@ -1,5 +1,5 @@
-//! YAML as a tree of nodes with line numbers, for the errors of registries. Every scalar is a text here; `definition.rs`
-//! interprets the texts.
+//! YAML as a tree of nodes with line numbers, for the errors of registries. Every scalar is a text
+//! here; `definition.rs` interprets the texts.
 
 use saphyr_parser::{Event, Parser, ScanError};
 
@@ -121,8 +121,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nodes_know_their_line() {
-        let root = parse("# a comment\na: 1\nb:\n  - x\n  - {c: d}\n").expect("it is YAML");
+    fn nodes_have_a_line() {
+        let root = parse("# a comment\na: 1\nb:\n  - x\n  - {c: d}\n").expect("the text is valid");
         let Value::Map(pairs) = &root.value else {
             panic!("{root:?}")
         };

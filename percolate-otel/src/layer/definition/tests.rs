@@ -1,3 +1,5 @@
+//! Registries of users, and percolate's own registry file.
+
 use super::*;
 use crate::conventions::{self, RequirementLevel, Source};
 use crate::layer::{ConventionLayer, Level};
@@ -66,14 +68,15 @@ metrics:
 
 fn shop() -> Registry {
     let mut registry = Registry::builtin();
-    read(&[("shop.yaml".to_owned(), SHOP.to_owned())], &mut registry).expect("it is a registry");
+    read(&[("shop.yaml".to_owned(), SHOP.to_owned())], &mut registry)
+        .expect("the registry is valid");
     registry
 }
 
 fn error(text: &str) -> String {
     let error = ConventionLayer::builder()
         .registry_str("shop.yaml", text)
-        .expect_err("it is no registry");
+        .expect_err("the registry is invalid");
     error.to_string()
 }
 
@@ -116,7 +119,7 @@ fn a_registry_defines_attributes_spans_and_metrics() {
 }
 
 #[test]
-fn spans_of_a_registry_are_claimed_by_its_own_attributes() {
+fn spans_of_a_registry_are_selected_by_its_own_attributes() {
     let registry = shop();
     let claim = |fields: &[&str]| {
         registry
@@ -140,7 +143,7 @@ fn spans_of_a_registry_are_checked() {
     use tracing_subscriber::layer::SubscriberExt as _;
     let conventions = ConventionLayer::builder()
         .registry_str("shop.yaml", SHOP)
-        .expect("it is a registry")
+        .expect("the registry is valid")
         .build();
     let subscriber = tracing_subscriber::registry().with(conventions.layer());
     tracing::subscriber::with_default(subscriber, || {
@@ -189,7 +192,7 @@ fn names_of_a_registry_are_known_on_database_spans_too() {
 }
 
 #[test]
-fn mistakes_name_file_and_line() {
+fn mistakes_have_a_file_and_a_line() {
     for (text, expected) in [
         (
             "attributes: []",
@@ -273,7 +276,7 @@ fn mistakes_name_file_and_line() {
 
 #[test]
 fn a_folder_is_read_as_one_registry() {
-    let folder = tempfile::tempdir().expect("a folder can be made");
+    let folder = tempfile::tempdir().expect("the folder is created");
     let empty = ConventionLayer::builder()
         .registry(folder.path())
         .expect_err("it is empty");
@@ -304,7 +307,7 @@ fn a_folder_is_read_as_one_registry() {
     );
 }
 
-/// percolate's own registry, read as a user's: on top of the official names alone.
+/// Reads percolate's own registry like a user's, on top of the official names.
 fn own() -> Registry {
     let mut registry = Registry::builtin();
     let official = |key: &str| {
@@ -320,7 +323,7 @@ fn own() -> Registry {
     registry.spans.clear();
     let text = include_str!("../../../semconv/percolate.yaml").to_owned();
     read(&[("percolate.yaml".to_owned(), text)], &mut registry)
-        .expect("percolate's registry is one");
+        .expect("percolate's registry is valid");
     registry
 }
 
@@ -337,7 +340,7 @@ fn same_uses(ours: &[conventions::AttributeUse], theirs: &[Use], what: &str) {
 }
 
 #[test]
-fn the_registry_on_file_says_what_the_table_says() {
+fn the_registry_file_agrees_with_the_table() {
     let (builtin, own) = (Registry::builtin(), own());
     let mut keys: Vec<&str> = own.attributes.keys().map(AsRef::as_ref).collect();
     let mut known: Vec<&str> = builtin.attributes.keys().map(AsRef::as_ref).collect();
@@ -361,7 +364,7 @@ fn the_registry_on_file_says_what_the_table_says() {
         let theirs = own
             .metrics
             .get(metric.name)
-            .unwrap_or_else(|| panic!("{} is not on file", metric.name));
+            .unwrap_or_else(|| panic!("{} is not in the file", metric.name));
         assert_eq!(
             (metric.instrument, metric.unit, metric.stability),
             (&*theirs.instrument, &*theirs.unit, theirs.stability)
@@ -371,12 +374,12 @@ fn the_registry_on_file_says_what_the_table_says() {
     assert_eq!(
         own.metrics.len(),
         builtin.metrics.len(),
-        "no metric more on file"
+        "the file has no other metric"
     );
 }
 
 #[test]
-fn briefs_and_conditions_on_file_are_those_of_the_table() {
+fn briefs_and_conditions_in_the_file_are_those_of_the_table() {
     let text = include_str!("../../../semconv/percolate.yaml");
     let has = |line: &str| text.lines().any(|known| known.trim() == line);
     let has_brief =
@@ -406,12 +409,12 @@ fn briefs_and_conditions_on_file_are_those_of_the_table() {
 }
 
 #[test]
-fn names_that_the_macros_spell_are_in_the_table() {
+fn names_in_the_macros_are_in_the_table() {
     let vocabulary = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../percolate-macros/src/vocabulary.rs"
     );
-    let text = fs::read_to_string(vocabulary).expect("the macros stand beside this crate");
+    let text = fs::read_to_string(vocabulary).expect("the macros are next to this crate");
     let attributes = text
         .split_once("db.system.name")
         .map_or("", |(_, rest)| rest);
@@ -428,7 +431,7 @@ fn names_that_the_macros_spell_are_in_the_table() {
         count += 1;
         let known = conventions::find_attribute(literal).is_some()
             || conventions::instead_of(literal).is_some();
-        assert!(known, "the macros spell `{literal}`");
+        assert!(known, "the macros have `{literal}`");
     }
     assert!(count > 10, "the vocabulary has moved: {count} names found");
 }

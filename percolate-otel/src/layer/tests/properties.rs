@@ -1,5 +1,6 @@
-//! Arbitrary call sites, fields, values and orders of calls: the Layer never panics, always has a report, and counts
-//! no more findings than spans. For a few rules it is compared with a plain reading of the same calls.
+//! Arbitrary call sites, fields, values and orders of calls: the Layer never panics, always has a
+//! report, and counts no more findings than spans. For a few rules it is compared with a plain
+//! reading of the same calls.
 
 use std::sync::OnceLock;
 
@@ -15,7 +16,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use crate::conventions::attribute;
 use crate::layer::{ConventionLayer, Profile, Rule};
 
-/// A call site made at run time. Leaked, as call sites live for ever.
+/// A call site created at run time. Leaked, because call sites are never freed.
 #[derive(Default)]
 struct Site(OnceLock<Metadata<'static>>);
 
@@ -288,7 +289,7 @@ proptest! {
     }
 
     #[test]
-    fn a_plain_reading_of_the_same_calls_finds_the_same(
+    fn a_simple_implementation_of_the_same_rules_finds_the_same(
         at_start in prop::collection::vec(given(), 6),
         late in prop::collection::vec((0_usize..6, given()), 0..12),
     ) {
