@@ -2,6 +2,7 @@
 //! Nothing here decides what a value means for the pipeline; that is `settings`. Invariant, as the specification asks:
 //! an empty value is an unset one, and a value that cannot be read is reported and then ignored.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -263,19 +264,10 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Undoes percent-encoding; `None` if the result is no UTF-8. A lone `%` stands for itself.
+/// Decodes percent-encoded text; `None` if the result is not UTF-8. A single `%` is kept.
 fn percent_decoded(text: &str) -> Option<String> {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let escape = bytes.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
-        let byte =
-            escape.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        decoded.push(byte.unwrap_or(bytes[at]));
-        at += if byte.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8(decoded).ok()
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+    decoded.ok().map(Cow::into_owned)
 }
 
 /// Which variables exist, so that a misspelt one does not pass in silence.
