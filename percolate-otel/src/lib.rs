@@ -86,10 +86,9 @@ pub use metrics::{ADVISED_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};
 pub use outcome::{ErrorInfo, ErrorType, JobOutcome, Outcome, Rows, register_error_type};
 #[cfg(feature = "pipeline")]
 pub use pipeline::{
-    ConfigWarning, Environment, ExportCounts, Exporter, ExporterStatus, HistogramBuckets,
-    LogBridge, LogFilter, Otlp, OtlpCompression, OtlpProtocol, PipelineFilter, PipelineLogger,
-    PipelineTracer, Propagator, Signal, SpanLayer, Telemetry, TelemetryBuilder, TelemetryError,
-    TelemetryGuard, TelemetryLayer, TelemetryStatus,
+    ConfigWarning, Environment, ExportCounts, Exporter, ExporterStatus, HistogramBuckets, Otlp,
+    OtlpCompression, OtlpProtocol, Propagator, Signal, Telemetry, TelemetryBuilder, TelemetryError,
+    TelemetryGuard, TelemetryStatus,
 };
 pub use probe::{Probe, set_probe};
 pub use queue::QueueWait;

@@ -9,47 +9,48 @@ use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
-use super::builder::TelemetryBuilder;
+use super::choices::Choices;
 use super::console::{ConsoleMetrics, ConsoleSpans, ConsoleWriter};
 use super::counters::Counters;
 use super::drive::Driver;
 use super::env::Environment;
 use super::error::TelemetryError;
-use super::guard::{CONSOLE, ExportTo, Parts, Processor};
-use super::layer::{self, Slot};
+use super::layer::{self, PipelineSlot};
 use super::logs::ConsoleLogs;
+use super::parts::{CONSOLE, ExportTo, Parts, Processor};
 use super::processor::{AnySpanExporter, BatchProcessor, SharedProcessor};
 use super::sampler;
-use super::settings::{Exporter, Settings, Signal};
+use super::settings::Settings;
+use super::signal::{Exporter, Signal};
 use crate::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig};
 
 /// The console without an interval of its own prints at flush and shutdown only.
 const ON_REQUEST_ONLY: std::time::Duration = std::time::Duration::from_hours(24 * 365);
 
 /// Builds everything the builder and the environment ask for.
-pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, TelemetryError> {
-    let environment = builder
+pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
+    let environment = choices
         .environment
         .take()
         .unwrap_or_else(Environment::from_process);
-    let mut settings = Settings::decide(&builder, &environment);
+    let mut settings = Settings::decide(&choices, &environment);
     let warnings = std::mem::take(&mut settings.warnings);
     if settings.disabled {
         return Ok(Parts::disabled(
             settings.propagators,
             warnings,
             settings.log_level,
-            &builder,
+            choices.shutdown_timeout,
         ));
     }
-    let sampler = builder
+    let sampler = choices
         .sampler
         .take()
         .or(settings.sampler.take())
         .unwrap_or_default();
-    let mut exporters = Exporters::new(&builder, &settings)?;
-    exporters.traces(&mut builder, &settings)?;
-    let provider = exporters.metrics(&mut builder, &settings)?;
+    let mut exporters = Exporters::new(&choices, &settings)?;
+    exporters.traces(&mut choices, &settings)?;
+    let provider = exporters.metrics(&mut choices, &settings)?;
     let meter_provider = provider.map(|provider| {
         provider
             .with_resource(settings.resource.clone())
@@ -75,10 +76,10 @@ pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, Telemetry
         meter_provider: meter_provider.clone().map(MeterProviderHandle::new),
         sampler,
         sink: runtime::sdk_sink(exporters.processors.iter().map(Processor::shared).collect()),
-        returned_rows: builder.record_returned_rows,
-        slow: builder.slow_threshold,
-        report_failed: builder.report_failed,
-        export_reported_roots: builder.export_reported_roots,
+        returned_rows: choices.record_returned_rows,
+        slow: choices.slow_threshold,
+        report_failed: choices.report_failed,
+        export_reported_roots: choices.export_reported_roots,
         ..RuntimeConfig::default()
     };
     let runtime = Runtime::build(config).map_err(|source| TelemetryError::Thread {
@@ -86,7 +87,7 @@ pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, Telemetry
         source,
     })?;
 
-    let slot = Arc::new(Slot::default());
+    let slot = Arc::new(PipelineSlot::default());
     slot.fill(layer::tracer(&tracer_provider), logger_provider.as_ref());
     Ok(Parts {
         runtime: Some(runtime),
@@ -103,8 +104,8 @@ pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, Telemetry
         warnings,
         sampler: sampled,
         log_level: settings.log_level,
-        shutdown_timeout: builder.shutdown_timeout,
-        installs_subscriber: builder.installs_subscriber,
+        shutdown_timeout: choices.shutdown_timeout,
+        installs_subscriber: choices.installs_subscriber,
     })
 }
 
@@ -119,7 +120,7 @@ struct Exporters {
 }
 
 impl Exporters {
-    fn new(builder: &TelemetryBuilder, settings: &Settings) -> Result<Self, TelemetryError> {
+    fn new(choices: &Choices, settings: &Settings) -> Result<Self, TelemetryError> {
         let signals = [
             (&settings.traces, Signal::Traces),
             (&settings.metrics, Signal::Metrics),
@@ -146,7 +147,7 @@ impl Exporters {
                 runtime: otlp.as_ref().map(super::otlp::OtlpThread::handle),
                 ..Driver::default()
             },
-            console: builder
+            console: choices
                 .console
                 .clone()
                 .unwrap_or_else(|| ConsoleWriter::new(std::io::stderr())),
@@ -167,18 +168,14 @@ impl Exporters {
         counters
     }
 
-    fn traces(
-        &mut self,
-        builder: &mut TelemetryBuilder,
-        settings: &Settings,
-    ) -> Result<(), TelemetryError> {
+    fn traces(&mut self, choices: &mut Choices, settings: &Settings) -> Result<(), TelemetryError> {
         for exporter in &settings.traces {
             match exporter {
                 Exporter::Console => {
                     let counters = self.target(Signal::Traces, CONSOLE);
                     let console = ConsoleSpans::start(
                         self.console.clone(),
-                        builder.incomplete_after,
+                        choices.incomplete_after,
                         counters,
                     )?;
                     self.processors.push(Processor::Any(Arc::new(console)));
@@ -190,10 +187,10 @@ impl Exporters {
                 Exporter::None => {}
             }
         }
-        for exporter in std::mem::take(&mut builder.span_exporters) {
+        for exporter in std::mem::take(&mut choices.span_exporters) {
             self.batch("exporter".to_owned(), exporter, settings)?;
         }
-        for mut processor in std::mem::take(&mut builder.span_processors) {
+        for mut processor in std::mem::take(&mut choices.span_processors) {
             processor.set_resource(&settings.resource);
             self.processors.push(Processor::Any(Arc::from(processor)));
         }
@@ -239,7 +236,7 @@ impl Exporters {
     )]
     fn metrics(
         &mut self,
-        builder: &mut TelemetryBuilder,
+        choices: &mut Choices,
         settings: &Settings,
     ) -> Result<Option<MeterProviderBuilder>, TelemetryError> {
         let mut provider = SdkMeterProvider::builder();
@@ -264,7 +261,7 @@ impl Exporters {
             }
             readers += 1;
         }
-        for add in std::mem::take(&mut builder.metric_readers) {
+        for add in std::mem::take(&mut choices.metric_readers) {
             provider = add(provider, settings.metric_interval);
             readers += 1;
         }

@@ -1,7 +1,7 @@
-//! Other people's `tracing` spans in the same pipeline: a tracing-opentelemetry layer that finds its tracer when the
-//! pipeline is installed, before or after the subscriber; and events as log records, likewise. percolate's own calls do
-//! not pass here; they reach the same processors as records. Invariant: nothing is exported twice, and nothing at all
-//! before installation.
+//! The layer for the `tracing` spans and events of other crates: a tracing-opentelemetry layer and a
+//! log bridge whose tracer and logger are set when the pipeline is installed, before or after the
+//! subscriber. Annotated calls do not pass here; they reach the same processors as records.
+//! Invariant: nothing is exported twice, and nothing before the installation.
 
 use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
@@ -18,28 +18,23 @@ use tracing::level_filters::LevelFilter;
 use tracing::subscriber::{Interest, NoSubscriber};
 use tracing::{Metadata, Subscriber};
 use tracing_opentelemetry::OpenTelemetryLayer;
-use tracing_subscriber::filter::Filtered;
-use tracing_subscriber::layer::{self, Filter, Layer as _};
+use tracing_subscriber::layer::{self, Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::logs::{LogBridge, PipelineLogger};
+use super::diagnostics::TELEMETRY_TARGET;
+use super::logs::PipelineLogger;
 use crate::conventions::target;
 use crate::runtime;
 
-/// The layer that serves other people's `tracing` spans and events, for a subscriber of type `S`.
-pub type TelemetryLayer<S> = layer::Layered<SpanLayer<S>, Filtered<LogBridge, LogFilter, S>, S>;
-
-/// The part of a [`TelemetryLayer`] that serves spans.
-pub type SpanLayer<S> = Filtered<OpenTelemetryLayer<S, PipelineTracer>, PipelineFilter, S>;
-
-/// Where a layer finds the tracer of its pipeline.
+/// The tracer and logger of a pipeline, shared with its layers. Empty before the installation and
+/// after the shutdown.
 #[derive(Debug, Default)]
-pub(super) struct Slot {
+pub(super) struct PipelineSlot {
     tracer: ArcSwapOption<SdkTracer>,
     logger: PipelineLogger,
 }
 
-impl Slot {
+impl PipelineSlot {
     pub(super) fn fill(&self, tracer: SdkTracer, logs: Option<&SdkLoggerProvider>) {
         self.tracer.store(Some(Arc::new(tracer)));
         if let Some(logs) = logs {
@@ -55,20 +50,20 @@ impl Slot {
     }
 }
 
-/// The tracer for other people's spans.
+/// Returns the tracer for the spans of other crates.
 pub(super) fn tracer(provider: &SdkTracerProvider) -> SdkTracer {
     provider.tracer("tracing")
 }
 
-/// The slot of the installed pipeline.
-pub(super) fn installed_slot() -> Arc<Slot> {
-    static INSTALLED: LazyLock<Arc<Slot>> = LazyLock::new(Arc::default);
+/// Returns the slot of the installed pipeline.
+pub(super) fn installed_slot() -> Arc<PipelineSlot> {
+    static INSTALLED: LazyLock<Arc<PipelineSlot>> = LazyLock::new(Arc::default);
     Arc::clone(&INSTALLED)
 }
 
-/// The tracer of whichever pipeline a [`TelemetryLayer`] belongs to.
+/// The tracer of a layer: that of its slot.
 #[derive(Debug, Clone)]
-pub struct PipelineTracer(Arc<Slot>);
+struct PipelineTracer(Arc<PipelineSlot>);
 
 impl Tracer for PipelineTracer {
     type Span = Span;
@@ -82,8 +77,8 @@ impl Tracer for PipelineTracer {
         if span.is_recording() {
             return span;
         }
-        // The SDK gives a span that it refuses ids of its own, which nobody will ever see: headers that go out would
-        // name a parent that does not exist. What is not recorded does not come between.
+        // The SDK gives new ids to a span that is not sampled. Outgoing headers would name a parent
+        // that no backend receives. Such a span takes the ids of its parent instead.
         let parent = parent_cx.span().span_context().clone();
         if parent.is_valid() {
             with_ids_of(&parent, parent_cx)
@@ -95,18 +90,18 @@ impl Tracer for PipelineTracer {
     }
 }
 
-/// A span without ids that records nothing.
+/// Returns a span without ids that records nothing.
 fn without_ids() -> Span {
     static NOTHING: LazyLock<SdkTracer> = LazyLock::new(|| {
         let provider = SdkTracerProvider::builder().build();
-        // It has no processors: there is nothing that could fail.
+        // A provider without processors cannot fail to shut down.
         _ = provider.shutdown();
         provider.tracer("")
     });
     NOTHING.build_with_context(SpanBuilder::default(), &Context::new())
 }
 
-/// A span that records nothing and stands for its parent.
+/// Returns a span that records nothing and has the ids of its parent.
 fn with_ids_of(parent: &SpanContext, parent_cx: &Context) -> Span {
     static STAND_IN: LazyLock<SdkTracer> = LazyLock::new(|| {
         let provider = SdkTracerProvider::builder()
@@ -119,11 +114,11 @@ fn with_ids_of(parent: &SpanContext, parent_cx: &Context) -> Span {
 }
 
 thread_local! {
-    /// The span id that [`ParentsId`] gives out.
+    /// The span id that [`ParentsId`] returns.
     static PARENT: Cell<SpanId> = const { Cell::new(SpanId::INVALID) };
 }
 
-/// Gives a span its parent's id; the SDK itself takes the parent's trace id.
+/// Generates the span id of the parent; the SDK takes the trace id from the parent.
 #[derive(Debug)]
 struct ParentsId;
 
@@ -137,34 +132,33 @@ impl IdGenerator for ParentsId {
     }
 }
 
-/// What a [`TelemetryLayer`] leaves to others: percolate's own targets, everything before installation, and what is
-/// more detailed than its level.
+/// Admits the spans of other crates up to a level, after the installation.
 #[derive(Debug, Clone)]
-pub struct PipelineFilter {
-    slot: Arc<Slot>,
+struct PipelineFilter {
+    slot: Arc<PipelineSlot>,
     level: LevelFilter,
 }
 
 impl PipelineFilter {
-    fn wants(&self, metadata: &Metadata<'_>) -> bool {
+    fn admits(&self, metadata: &Metadata<'_>) -> bool {
         *metadata.level() <= self.level && !is_ours(metadata.target())
     }
 }
 
-/// percolate's calls, and what the pipeline says about itself.
+/// Whether this is the target of annotated calls or of the pipeline's messages.
 fn is_ours(target: &str) -> bool {
-    [target::DB, target::JOB, super::TELEMETRY_TARGET].contains(&target)
+    [target::DB, target::JOB, TELEMETRY_TARGET].contains(&target)
 }
 
 impl<S> Filter<S> for PipelineFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &layer::Context<'_, S>) -> bool {
-        self.wants(metadata)
+        self.admits(metadata)
             && self.slot.tracer.load().is_some()
             && !Context::map_current(Context::is_telemetry_suppressed)
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.wants(metadata) {
+        if self.admits(metadata) {
             Interest::sometimes()
         } else {
             Interest::never()
@@ -176,29 +170,29 @@ impl<S> Filter<S> for PipelineFilter {
     }
 }
 
-/// Which events become log records: those up to the level, where logs are exported at all.
+/// Admits events up to a level, if the pipeline exports logs.
 #[derive(Debug, Clone)]
-pub struct LogFilter {
-    slot: Arc<Slot>,
+struct LogFilter {
+    slot: Arc<PipelineSlot>,
     level: LevelFilter,
 }
 
 impl LogFilter {
-    fn wants(&self, metadata: &Metadata<'_>) -> bool {
+    fn admits(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_event()
             && *metadata.level() <= self.level
-            && metadata.target() != super::TELEMETRY_TARGET
+            && metadata.target() != TELEMETRY_TARGET
     }
 }
 
 impl<S> Filter<S> for LogFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &layer::Context<'_, S>) -> bool {
-        self.wants(metadata) && !self.slot.logger.is_empty()
+        self.admits(metadata) && !self.slot.logger.is_empty()
     }
 
-    /// Installing and shutting down ask again.
+    /// Installation and shutdown rebuild the interest cache.
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.wants(metadata) && !self.slot.logger.is_empty() {
+        if self.admits(metadata) && !self.slot.logger.is_empty() {
             Interest::always()
         } else {
             Interest::never()
@@ -210,9 +204,9 @@ impl<S> Filter<S> for LogFilter {
     }
 }
 
-/// The layer over a slot. The attributes tracing-opentelemetry adds on its own are off: none of them belongs to the
-/// conventions of the spans they would be put on, and two of them are deprecated.
-pub(super) fn layer<S>(slot: Arc<Slot>, level: LevelFilter) -> TelemetryLayer<S>
+/// Returns a layer over a slot. The attributes that tracing-opentelemetry adds by default are off:
+/// the conventions define none of them for these spans, and two are deprecated.
+pub(super) fn layer<S>(slot: Arc<PipelineSlot>, level: LevelFilter) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
@@ -229,8 +223,8 @@ where
     logs.and_then(spans)
 }
 
-/// Whether the current subscriber has a layer of this slot.
-pub(super) fn is_in_subscriber(slot: &Arc<Slot>) -> bool {
+/// Whether the current subscriber has a layer over this slot.
+pub(super) fn is_in_subscriber(slot: &Arc<PipelineSlot>) -> bool {
     tracing::dispatcher::get_default(|dispatch| {
         dispatch
             .downcast_ref::<PipelineFilter>()
@@ -238,14 +232,15 @@ pub(super) fn is_in_subscriber(slot: &Arc<Slot>) -> bool {
     })
 }
 
-/// Whether spans of this thread reach a subscriber. `tracing::dispatcher::has_been_set` does not tell: it says so too
-/// once any thread, such as one of an exporter, has silenced itself.
+/// Whether spans of this thread reach a subscriber. `tracing::dispatcher::has_been_set` is also true
+/// after any thread, such as an exporter's, has set an empty dispatcher for itself.
 pub(super) fn has_subscriber() -> bool {
     tracing::dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>())
 }
 
-/// Becomes the process's subscriber, if there is none: the layer, and events of the level and above on stderr.
-pub(super) fn install_subscriber(slot: &Arc<Slot>, level: LevelFilter) -> bool {
+/// Installs a `tracing` subscriber if the process has none: the layer, and events up to `level` on
+/// stderr.
+pub(super) fn install_subscriber(slot: &Arc<PipelineSlot>, level: LevelFilter) -> bool {
     use tracing_subscriber::filter::filter_fn;
     use tracing_subscriber::layer::SubscriberExt as _;
     if has_subscriber() {

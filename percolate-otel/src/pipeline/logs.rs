@@ -1,5 +1,6 @@
-//! Events of `tracing` as OpenTelemetry log records: the bridge that finds its provider when the pipeline is installed,
-//! and the console's lines. Off unless asked for: what a program logs is its own affair. Invariant: a record carries the ids of the span it was made in, ours or anybody's.
+//! `tracing` events as OpenTelemetry log records: the bridge, whose logger is set when the pipeline is
+//! installed, and the lines of the console. Off by default. Invariant: a record carries the ids of the
+//! span that is current when the event occurs, whether an annotated call or another crate's span.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
@@ -15,12 +16,12 @@ use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerPr
 use super::console::ConsoleWriter;
 use super::counters::Counters;
 
-/// The bridge of a [`Telemetry::layer`](super::Telemetry::layer).
-pub type LogBridge = OpenTelemetryTracingBridge<PipelineLogger, PipelineLogger>;
+/// The log bridge of a [`Telemetry::layer`](super::Telemetry::layer).
+type LogBridge = OpenTelemetryTracingBridge<PipelineLogger, PipelineLogger>;
 
-/// The logger of whichever pipeline a layer belongs to; none before installation.
+/// The logger of a layer's pipeline; none before the installation.
 #[derive(Debug, Clone, Default)]
-pub struct PipelineLogger(Arc<ArcSwapOption<SdkLogger>>);
+pub(super) struct PipelineLogger(Arc<ArcSwapOption<SdkLogger>>);
 
 impl PipelineLogger {
     pub(super) fn fill(&self, provider: &SdkLoggerProvider) {
@@ -52,7 +53,7 @@ impl Logger for PipelineLogger {
     type LogRecord = SdkLogRecord;
 
     fn create_log_record(&self) -> SdkLogRecord {
-        /// Records have no constructor of their own.
+        /// Only a logger can create a record.
         static ANY: LazyLock<SdkLogger> =
             LazyLock::new(|| SdkLoggerProvider::builder().build().logger("tracing"));
         ANY.create_log_record()
@@ -72,7 +73,7 @@ impl Logger for PipelineLogger {
     }
 }
 
-/// Prints each record as a line, with the ids of its span.
+/// Prints each record as one line with the ids of its span.
 #[derive(Debug)]
 pub(super) struct ConsoleLogs {
     pub(super) writer: ConsoleWriter,

@@ -1,55 +1,62 @@
-//! [`Telemetry`]: from `OTEL_*` variables to exporters, and an orderly end. Here are the exporters, their queues, the
-//! providers and the guard; how a call becomes a record is in `operation` and `record`, how context travels in
-//! `context`. Invariant: installing connects to nobody, and nobody is ever kept waiting for a collector longer than
-//! they said.
+//! [`Telemetry`]: a telemetry pipeline from `OTEL_*` variables, and a shutdown that flushes and cannot
+//! hang. This room has the exporters, their queues, the providers and the guard. Records of annotated
+//! calls are created in `operation` and `record`; `context` carries trace context. Invariants:
+//! installing does not connect, and no call waits for a collector beyond its deadline.
 
 mod assemble;
 mod buckets;
 mod builder;
+mod choices;
 mod console;
 mod counters;
+mod diagnostics;
 mod drive;
 mod env;
 mod error;
 mod guard;
+mod install;
 mod layer;
 mod logs;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod otlp_options;
+mod parts;
 mod processor;
+mod propagator;
 mod resource;
 mod sampler;
 mod settings;
+mod signal;
+mod status;
 
 pub use buckets::HistogramBuckets;
 pub use builder::TelemetryBuilder;
 pub use counters::ExportCounts;
 pub use env::{ConfigWarning, Environment};
 pub use error::TelemetryError;
-pub use guard::{ExporterStatus, TelemetryGuard, TelemetryStatus};
-pub use layer::{LogFilter, PipelineFilter, PipelineTracer, SpanLayer, TelemetryLayer};
-pub use logs::{LogBridge, PipelineLogger};
-pub use settings::{Exporter, Otlp, OtlpCompression, OtlpProtocol, Propagator, Signal};
+pub use guard::TelemetryGuard;
+pub use otlp_options::{Otlp, OtlpCompression, OtlpProtocol};
+pub use propagator::Propagator;
+pub use signal::{Exporter, Signal};
+pub use status::{ExporterStatus, TelemetryStatus};
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
-/// `tracing` target of what the pipeline says about itself.
-pub(crate) const TELEMETRY_TARGET: &str = "percolate::telemetry";
-
-/// The way to a telemetry pipeline.
+/// The entry point of the telemetry pipeline.
 ///
 /// ```
 /// use percolate_otel::Telemetry;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// // With OTEL_EXPORTER_OTLP_ENDPOINT set, spans and metrics go there; without, they are printed to stderr.
+/// // Spans and metrics go to OTEL_EXPORTER_OTLP_ENDPOINT if it is set, else to stderr.
 /// let _guard = Telemetry::from_env().install()?;
 /// # Ok(())
 /// # }
 /// ```
 ///
-/// Under a subscriber of your own, add the layer; before or after, the order does not matter:
+/// If your program has its own subscriber, add the layer to it, before or after the installation:
 ///
 /// ```
 /// use percolate_otel::Telemetry;
@@ -66,27 +73,30 @@ pub(crate) const TELEMETRY_TARGET: &str = "percolate::telemetry";
 pub struct Telemetry;
 
 impl Telemetry {
-    /// A pipeline as the environment describes it; what the builder is told wins over that.
+    /// Returns the builder of a pipeline. Its methods override the `OTEL_*` variables of the
+    /// environment.
     pub fn builder() -> TelemetryBuilder {
         TelemetryBuilder::default()
     }
 
-    /// The same as [`builder`](Self::builder), for programs that leave everything to the environment.
+    /// The same as [`builder`](Self::builder), for programs that are configured by the environment
+    /// alone.
     pub fn from_env() -> TelemetryBuilder {
-        TelemetryBuilder::default()
+        Self::builder()
     }
 
-    /// The layer that feeds other people's `tracing` spans (and, where logs are exported, events), up to `INFO`, to the
-    /// installed pipeline. It may be put into a subscriber before anything is installed.
-    pub fn layer<S>() -> TelemetryLayer<S>
+    /// Returns the layer that sends the `tracing` spans of other crates up to `INFO`, and their events
+    /// if logs are exported, to the installed pipeline. A subscriber may have it before a pipeline is
+    /// installed.
+    pub fn layer<S>() -> impl Layer<S> + use<S>
     where
         S: tracing::Subscriber + for<'span> LookupSpan<'span>,
     {
         Self::layer_up_to(LevelFilter::INFO)
     }
 
-    /// As [`layer`](Self::layer), for spans up to another level.
-    pub fn layer_up_to<S>(level: LevelFilter) -> TelemetryLayer<S>
+    /// Returns the layer as [`layer`](Self::layer) does, for spans and events up to another level.
+    pub fn layer_up_to<S>(level: LevelFilter) -> impl Layer<S> + use<S>
     where
         S: tracing::Subscriber + for<'span> LookupSpan<'span>,
     {

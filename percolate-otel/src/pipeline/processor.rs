@@ -1,7 +1,8 @@
-//! Queues of finished spans in front of exporters, and sharing them between the SDK's provider and percolate's own
-//! records. The SDK's batch processor keeps its losses to itself and waits without a limit; this one counts every span
-//! ([`Counters`]) and keeps deadlines. Invariants: the queue is bounded, callers never wait for an export, and one
-//! thread, `percolate-export`, calls the exporter.
+//! [`BatchProcessor`]: a queue of finished spans and the thread that exports them; and
+//! [`SharedProcessor`], one processor for the SDK's provider and the records of annotated calls. The
+//! SDK's batch processor does not report its losses and waits without a limit; this one counts every
+//! span ([`Counters`]) and keeps deadlines. Invariants: the queue is bounded, callers never wait for
+//! an export, and only the thread `percolate-export` calls the exporter.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,14 +17,15 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 
 use super::counters::Counters;
+use super::diagnostics::report_change;
 use super::drive::Driver;
 use super::error::TelemetryError;
 use super::settings::BatchSettings;
 
-/// How long a flush through the SDK's own interface, which has no deadline, may take.
+/// The time limit of a flush through the SDK's interface, which has no deadline.
 const SDK_FLUSH: Duration = Duration::from_secs(5);
 
-/// An exporter behind a pointer: [`SpanExporter`] returns unnamed futures.
+/// An object-safe exporter: [`SpanExporter`] returns unnamed futures.
 pub(super) trait AnySpanExporter: Send + Sync + fmt::Debug {
     fn export(
         &self,
@@ -44,8 +46,8 @@ impl<E: SpanExporter> AnySpanExporter for E {
     ) -> Result<(), String> {
         match driver.run(timeout, SpanExporter::export(self, batch)) {
             Some(Ok(())) => Ok(()),
-            Some(Err(error)) => Err(words(error)),
-            None => Err("no answer in time".to_owned()),
+            Some(Err(error)) => Err(message(error)),
+            None => Err("no response in time".to_owned()),
         }
     }
 
@@ -54,61 +56,65 @@ impl<E: SpanExporter> AnySpanExporter for E {
     }
 
     fn shutdown(&self, timeout: Duration) {
-        // An exporter that fails to say good-bye has nothing left to lose.
+        // All spans were exported or counted before: an error here loses nothing.
         _ = SpanExporter::shutdown_with_timeout(self, timeout);
     }
 }
 
-/// What an exporter said, without the SDK's "Operation failed".
-pub(super) fn words(error: OTelSdkError) -> String {
+/// The exporter's error message, without the SDK's prefix "Operation failed".
+fn message(error: OTelSdkError) -> String {
     match error {
-        OTelSdkError::InternalFailure(words) => words,
+        OTelSdkError::InternalFailure(message) => message,
         other => other.to_string(),
     }
 }
 
 /// A bounded queue and the thread that empties it into one exporter.
 pub(super) struct BatchProcessor {
-    shared: Arc<Shared>,
+    shared: Arc<ExportQueue>,
 }
 
-struct Shared {
+/// The queue of a [`BatchProcessor`], shared by its callers and its thread.
+struct ExportQueue {
     name: String,
     settings: BatchSettings,
     counters: Arc<Counters>,
     driver: Driver,
-    state: Mutex<State>,
-    /// For the worker: there is something to do.
+    state: Mutex<QueueState>,
+    /// Notifies the thread of work.
     work: Condvar,
-    /// For everyone else: the queue moved, or the worker is done.
+    /// Notifies the callers that spans were taken or exported, or that the thread has ended.
     progress: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     queue: VecDeque<SpanData>,
-    /// Spans ever taken into the queue, and those of them that are exported, failed or given up.
+    /// The number of spans that entered the queue.
     accepted: u64,
+    /// The number of spans that were exported, failed or dropped.
     handled: u64,
-    /// Everything accepted up to here is wanted out now.
-    wanted: u64,
-    /// Set once: no span is accepted any more, and what is not exported by then is given up.
+    /// A flush is pending for all spans up to this number.
+    flush_up_to: u64,
+    /// The deadline of the shutdown. Once it is set no span is accepted; spans that are not exported
+    /// by then are dropped.
     closing: Option<Instant>,
     stopped: bool,
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+fn lock(state: &Mutex<QueueState>) -> MutexGuard<'_, QueueState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 thread_local! {
-    /// The thread that turns records into spans is nobody's caller: it waits for room, so that an overflow shows where
-    /// it began, in the hand-over of records. Everybody else's spans are dropped and counted instead.
+    /// Set on the thread that converts records to spans. It waits for room in the queue, so that an
+    /// overflow is counted where it begins, in the buffer of records. On other threads spans are
+    /// dropped and counted instead.
     static MAY_WAIT: bool = thread::current().name() == Some("percolate-spans");
 }
 
 impl BatchProcessor {
-    /// Starts the thread. `name` says in messages where the spans go.
+    /// Starts the thread. `name` is the exporter's name in messages.
     pub(super) fn start(
         name: String,
         exporter: Box<dyn AnySpanExporter>,
@@ -116,7 +122,7 @@ impl BatchProcessor {
         driver: Driver,
         counters: Arc<Counters>,
     ) -> Result<Self, TelemetryError> {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ExportQueue {
             name,
             settings,
             counters,
@@ -125,7 +131,7 @@ impl BatchProcessor {
             work: Condvar::new(),
             progress: Condvar::new(),
         });
-        let worker = Worker {
+        let thread = ExportThread {
             shared: Arc::clone(&shared),
             exporter,
             last_export: Instant::now(),
@@ -133,7 +139,7 @@ impl BatchProcessor {
         };
         thread::Builder::new()
             .name("percolate-export".to_owned())
-            .spawn(move || worker.run())
+            .spawn(move || thread.run())
             .map_err(|source| TelemetryError::Thread {
                 name: "percolate-export",
                 source,
@@ -141,17 +147,17 @@ impl BatchProcessor {
         Ok(Self { shared })
     }
 
-    /// Waits until everything accepted so far has been exported.
+    /// Waits until all spans that were accepted so far are exported.
     pub(super) fn flush_by(&self, deadline: Instant) -> OTelSdkResult {
         let failed_before = self.shared.counters.failed.load(Ordering::Relaxed);
         let mut state = lock(&self.shared.state);
-        let wanted = state.accepted;
-        state.wanted = state.wanted.max(wanted);
+        let last = state.accepted;
+        state.flush_up_to = state.flush_up_to.max(last);
         self.shared.work.notify_one();
         let state = self.shared.wait_until(state, deadline, |state| {
-            state.handled >= wanted || state.stopped
+            state.handled >= last || state.stopped
         });
-        let done = state.handled >= wanted;
+        let done = state.handled >= last;
         drop(state);
         let failed = self.shared.counters.failed.load(Ordering::Relaxed) - failed_before;
         match (done, failed) {
@@ -161,7 +167,7 @@ impl BatchProcessor {
         }
     }
 
-    /// Exports what is queued, gives up the rest at the deadline, and ends the thread.
+    /// Exports the queued spans, drops the rest at the deadline, and ends the thread.
     pub(super) fn shutdown_by(&self, deadline: Instant) -> OTelSdkResult {
         let mut state = lock(&self.shared.state);
         if state.closing.is_some() {
@@ -174,7 +180,7 @@ impl BatchProcessor {
         let mut state = self
             .shared
             .wait_until(state, deadline, |state| state.stopped);
-        self.shared.give_up(&mut state);
+        self.shared.drop_queued(&mut state);
         let in_time = state.stopped;
         drop(state);
         match (in_time, self.shared.lost() - lost_before) {
@@ -185,14 +191,14 @@ impl BatchProcessor {
     }
 }
 
-impl Shared {
-    /// Waits on the queue's progress until `done` or the deadline.
+impl ExportQueue {
+    /// Waits until `done` or the deadline.
     fn wait_until<'a>(
         &self,
-        mut state: MutexGuard<'a, State>,
+        mut state: MutexGuard<'a, QueueState>,
         deadline: Instant,
-        done: impl Fn(&State) -> bool,
-    ) -> MutexGuard<'a, State> {
+        done: impl Fn(&QueueState) -> bool,
+    ) -> MutexGuard<'a, QueueState> {
         while !done(&state) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -207,8 +213,8 @@ impl Shared {
         state
     }
 
-    /// Drops what is queued, counted.
-    fn give_up(&self, state: &mut State) {
+    /// Drops and counts the queued spans.
+    fn drop_queued(&self, state: &mut QueueState) {
         let count = state.queue.len();
         state.queue.clear();
         state.handled += count as u64;
@@ -217,11 +223,11 @@ impl Shared {
     }
 
     fn last_problem(&self) -> String {
-        let words = self
+        let message = self
             .counters
             .last_error()
-            .unwrap_or_else(|| "some were given up".to_owned());
-        format!("traces to {}: {words}", self.name)
+            .unwrap_or_else(|| "some spans were dropped".to_owned());
+        format!("traces to {}: {message}", self.name)
     }
 
     fn lost(&self) -> u64 {
@@ -285,26 +291,26 @@ impl SpanProcessor for BatchProcessor {
     }
 }
 
-/// The thread's side.
-struct Worker {
-    shared: Arc<Shared>,
+/// The thread `percolate-export` of one [`BatchProcessor`].
+struct ExportThread {
+    shared: Arc<ExportQueue>,
     exporter: Box<dyn AnySpanExporter>,
     last_export: Instant,
     failing: bool,
 }
 
-/// What one turn of the worker found to do.
-enum Turn {
+/// The next step of the thread, with its time limit.
+enum Step {
     Export(Vec<SpanData>, Duration),
     Stop(Duration),
 }
 
-impl Worker {
+impl ExportThread {
     fn run(mut self) {
         loop {
-            match self.next_turn() {
-                Turn::Export(batch, timeout) => self.export(batch, timeout),
-                Turn::Stop(timeout) => {
+            match self.next_step() {
+                Step::Export(batch, timeout) => self.export(batch, timeout),
+                Step::Stop(timeout) => {
                     self.exporter.shutdown(timeout);
                     lock(&self.shared.state).stopped = true;
                     self.shared.progress.notify_all();
@@ -314,8 +320,8 @@ impl Worker {
         }
     }
 
-    /// Waits for a full batch, the delay, a flush or the end.
-    fn next_turn(&mut self) -> Turn {
+    /// Waits for a full batch, the end of the delay, a flush or the shutdown.
+    fn next_step(&mut self) -> Step {
         let BatchSettings {
             batch,
             delay,
@@ -329,14 +335,14 @@ impl Worker {
                 .closing
                 .map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
-                self.shared.give_up(&mut state);
+                self.shared.drop_queued(&mut state);
             }
             if let (Some(left), true) = (left, state.queue.is_empty()) {
-                return Turn::Stop(left);
+                return Step::Stop(left);
             }
-            let wanted = state.handled < state.wanted || left.is_some();
+            let flushing = state.handled < state.flush_up_to || left.is_some();
             let is_due = !state.queue.is_empty() && Instant::now() >= due;
-            if state.queue.len() >= batch || wanted || is_due {
+            if state.queue.len() >= batch || flushing || is_due {
                 let count = state.queue.len().min(batch);
                 let spans = state.queue.drain(..count).collect();
                 self.shared
@@ -346,7 +352,7 @@ impl Worker {
                 drop(state);
                 self.shared.progress.notify_all();
                 self.last_export = Instant::now();
-                return Turn::Export(spans, left.unwrap_or(export_timeout).min(export_timeout));
+                return Step::Export(spans, left.unwrap_or(export_timeout).min(export_timeout));
             }
             let wait = if state.queue.is_empty() {
                 delay
@@ -365,7 +371,16 @@ impl Worker {
     fn export(&mut self, batch: Vec<SpanData>, timeout: Duration) {
         let count = batch.len();
         let result = self.exporter.export(&self.shared.driver, timeout, batch);
-        self.report(count, &result);
+        report_change(
+            self.failing,
+            format_args!("{count} spans"),
+            &self.shared.name,
+            result
+                .as_ref()
+                .map(|()| ())
+                .map_err(|error| error as &dyn fmt::Display),
+        );
+        self.failing = result.is_err();
         match result {
             Ok(()) => Counters::add(&self.shared.counters.exported, count),
             Err(error) => self.shared.counters.failed(count, error),
@@ -373,25 +388,9 @@ impl Worker {
         lock(&self.shared.state).handled += count as u64;
         self.shared.progress.notify_all();
     }
-
-    /// One message when exports begin to fail and one when they work again.
-    fn report(&mut self, count: usize, result: &Result<(), String>) {
-        let to = &self.shared.name;
-        match (self.failing, result) {
-            (false, Err(error)) => tracing::warn!(
-                target: super::TELEMETRY_TARGET,
-                "cannot export {count} spans to {to}: {error}; further losses are counted in `TelemetryGuard::status`"
-            ),
-            (true, Ok(())) => {
-                tracing::info!(target: super::TELEMETRY_TARGET, "exporting spans to {to} works again")
-            }
-            (true, Err(_)) | (false, Ok(())) => {}
-        }
-        self.failing = result.is_err();
-    }
 }
 
-/// One processor for two feeders: the SDK's tracer provider and percolate's records.
+/// One processor for two sources: the SDK's tracer provider and the records of annotated calls.
 #[derive(Debug, Clone)]
 pub(super) struct SharedProcessor(pub(super) Arc<dyn SpanProcessor>);
 
@@ -416,7 +415,7 @@ impl SpanProcessor for SharedProcessor {
         self.0.shutdown()
     }
 
-    /// Given before sharing: a shared processor cannot be changed.
+    /// The resource is set before the processor is shared; afterwards it cannot change.
     fn set_resource(&mut self, resource: &Resource) {
         if let Some(processor) = Arc::get_mut(&mut self.0) {
             processor.set_resource(resource);

@@ -24,7 +24,8 @@ use tonic::transport::{Channel, Endpoint};
 use self::http::HttpTransport;
 pub(super) use self::timed::{TimedLogs, TimedMetrics, batched_logs};
 use super::error::TelemetryError;
-use super::settings::{OtlpCompression, OtlpProtocol, OtlpSettings};
+use super::otlp_options::{OtlpCompression, OtlpProtocol};
+use super::settings::OtlpSettings;
 use crate::quiet::quiet;
 
 /// The thread `percolate-otlp`. It ends when this is dropped.

@@ -1,6 +1,7 @@
-//! The exporters of metrics and log records inside the SDK's own reader and processor, which wait for them without a
-//! limit: here they get a deadline and a count. Spans have a queue of our own for that (`processor`).
+//! Deadlines and counts for the exporters of metrics and log records, which run inside the SDK's
+//! reader and processor. Those wait without a limit. Spans have their own queue (`processor`).
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,12 +13,12 @@ use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 
-use super::super::TELEMETRY_TARGET;
 use super::super::counters::Counters;
+use super::super::diagnostics::report_change;
 use super::super::drive::Driver;
 use super::super::settings::BatchSettings;
 
-/// A metric exporter that keeps its deadline, without any runtime of its reader, and counts.
+/// A metric exporter with a deadline and counts. It needs no runtime.
 #[derive(Debug)]
 pub(in super::super) struct TimedMetrics<E> {
     pub(in super::super) inner: E,
@@ -29,20 +30,28 @@ pub(in super::super) struct TimedMetrics<E> {
 }
 
 impl<E: PushMetricExporter> PushMetricExporter for TimedMetrics<E> {
-    /// Done when first polled: the reader calls it on a thread of its own, which has nothing else to do.
+    /// Blocks in the first poll: the reader calls it on a separate thread.
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let result = match self.driver.run(self.timeout, self.inner.export(metrics)) {
             Some(result) => result,
             None => Err(OTelSdkError::InternalFailure(
-                "no answer in time".to_owned(),
+                "no response in time".to_owned(),
             )),
         };
         match &result {
             Ok(()) => Counters::add(&self.counters.exported, 1),
-            Err(OTelSdkError::InternalFailure(words)) => self.counters.failed(1, words.clone()),
+            Err(OTelSdkError::InternalFailure(message)) => self.counters.failed(1, message.clone()),
             Err(error) => self.counters.failed(1, error.to_string()),
         }
-        self.report(&result);
+        report_change(
+            self.failing.swap(result.is_err(), Ordering::Relaxed),
+            "metrics",
+            &self.name,
+            result
+                .as_ref()
+                .map(|()| ())
+                .map_err(|error| error as &dyn Display),
+        );
         result
     }
 
@@ -59,27 +68,7 @@ impl<E: PushMetricExporter> PushMetricExporter for TimedMetrics<E> {
     }
 }
 
-impl<E> TimedMetrics<E> {
-    /// One message when exports begin to fail and one when they work again.
-    fn report(&self, result: &OTelSdkResult) {
-        let to = &self.name;
-        match (
-            self.failing.swap(result.is_err(), Ordering::Relaxed),
-            result,
-        ) {
-            (false, Err(error)) => tracing::warn!(
-                target: TELEMETRY_TARGET,
-                "cannot export metrics to {to}: {error}; further failures are counted in `TelemetryGuard::status`"
-            ),
-            (true, Ok(())) => {
-                tracing::info!(target: TELEMETRY_TARGET, "exporting metrics to {to} works again")
-            }
-            (true, Err(_)) | (false, Ok(())) => {}
-        }
-    }
-}
-
-/// The SDK's queue for log records with our measures.
+/// Returns the SDK's batch processor of log records with the decided limits.
 pub(in super::super) fn batched_logs(
     exporter: TimedLogs<impl LogExporter + 'static>,
     settings: BatchSettings,
@@ -94,7 +83,7 @@ pub(in super::super) fn batched_logs(
         .build()
 }
 
-/// An exporter of log records that keeps its deadline and counts.
+/// An exporter of log records with a deadline and counts.
 #[derive(Debug)]
 pub(in super::super) struct TimedLogs<E> {
     pub(in super::super) inner: E,
@@ -104,18 +93,20 @@ pub(in super::super) struct TimedLogs<E> {
 }
 
 impl<E: LogExporter> LogExporter for TimedLogs<E> {
-    /// Done when first polled: the processor calls it on a thread of its own, which has nothing else to do.
+    /// Blocks in the first poll: the processor calls it on a separate thread.
     async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
         let count = batch.iter().count();
         let result = match self.driver.run(self.timeout, self.inner.export(batch)) {
             Some(result) => result,
             None => Err(OTelSdkError::InternalFailure(
-                "no answer in time".to_owned(),
+                "no response in time".to_owned(),
             )),
         };
         match &result {
             Ok(()) => Counters::add(&self.counters.exported, count),
-            Err(OTelSdkError::InternalFailure(words)) => self.counters.failed(count, words.clone()),
+            Err(OTelSdkError::InternalFailure(message)) => {
+                self.counters.failed(count, message.clone())
+            }
             Err(error) => self.counters.failed(count, error.to_string()),
         }
         result

@@ -1,0 +1,66 @@
+//! The process-wide state of the installed pipeline: its runtime, OpenTelemetry's global providers
+//! and propagator, and the slot of [`Telemetry::layer`](super::Telemetry::layer). Invariant: every
+//! step that can fail precedes the first change of global state.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::assemble;
+use super::choices::Choices;
+use super::diagnostics::TELEMETRY_TARGET;
+use super::error::TelemetryError;
+use super::layer;
+use super::parts::Parts;
+use super::propagator;
+use crate::runtime;
+
+/// Set while a pipeline is installed.
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+
+/// Builds the pipeline and installs it.
+pub(super) fn install(choices: Choices) -> Result<Parts, TelemetryError> {
+    if INSTALLED.swap(true, Ordering::AcqRel) {
+        return Err(TelemetryError::AlreadyInstalled);
+    }
+    let parts = match assemble::assemble(choices) {
+        Ok(parts) => parts,
+        Err(error) => {
+            release();
+            return Err(error);
+        }
+    };
+    if let Some(runtime) = parts.runtime
+        && runtime::install(runtime).is_err()
+    {
+        release();
+        return Err(TelemetryError::AlreadyInstalled);
+    }
+    propagator::install(&parts.propagators);
+    if let Some(provider) = &parts.tracer_provider {
+        opentelemetry::global::set_tracer_provider(provider.clone());
+        layer::installed_slot().fill(layer::tracer(provider), parts.logger_provider.as_ref());
+    }
+    if let Some(provider) = &parts.meter_provider {
+        opentelemetry::global::set_meter_provider(provider.clone());
+    }
+    if parts.installs_subscriber {
+        layer::install_subscriber(&layer::installed_slot(), parts.log_level);
+    }
+    for warning in &parts.warnings {
+        tracing::warn!(target: TELEMETRY_TARGET, "{warning}");
+    }
+    Ok(parts)
+}
+
+/// Stops annotated calls and [`Telemetry::layer`](super::Telemetry::layer) from reaching the
+/// installed pipeline.
+pub(super) fn detach(parts: &Parts) {
+    if let Some(runtime) = parts.runtime {
+        runtime::uninstall(runtime);
+    }
+    layer::installed_slot().empty();
+}
+
+/// Permits the installation of another pipeline.
+pub(super) fn release() {
+    INSTALLED.store(false, Ordering::Release);
+}

@@ -1,0 +1,216 @@
+//! [`Parts`]: the components of a running pipeline, and how each signal is flushed and shut down.
+//! They are created in `assemble` and driven by `guard`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanProcessor};
+use tracing::level_filters::LevelFilter;
+
+use super::counters::Counters;
+use super::drive::Closing;
+use super::env::ConfigWarning;
+use super::layer::PipelineSlot;
+use super::processor::BatchProcessor;
+use super::propagator::Propagator;
+use super::signal::Signal;
+use crate::runtime::Runtime;
+
+/// One exporter and what became of what it was given.
+#[derive(Debug, Clone)]
+pub(super) struct ExportTo {
+    pub(super) signal: Signal,
+    pub(super) name: String,
+    pub(super) counters: Arc<Counters>,
+}
+
+/// What the console is called among the exporters.
+pub(super) const CONSOLE: &str = "console";
+
+/// Everything a pipeline consists of.
+pub(super) struct Parts {
+    pub(super) runtime: Option<&'static Runtime>,
+    pub(super) tracer_provider: Option<SdkTracerProvider>,
+    pub(super) meter_provider: Option<SdkMeterProvider>,
+    pub(super) logger_provider: Option<SdkLoggerProvider>,
+    pub(super) processors: Vec<Processor>,
+    pub(super) targets: Vec<ExportTo>,
+    pub(super) closing: Closing,
+    #[cfg(feature = "otlp")]
+    pub(super) _otlp: Option<super::otlp::OtlpThread>,
+    pub(super) slot: Arc<PipelineSlot>,
+    pub(super) propagators: Vec<Propagator>,
+    pub(super) warnings: Vec<ConfigWarning>,
+    pub(super) sampler: String,
+    pub(super) log_level: LevelFilter,
+    pub(super) shutdown_timeout: Duration,
+    pub(super) installs_subscriber: bool,
+}
+
+impl Parts {
+    /// What is left of a pipeline that is switched off: propagation and what was said about the configuration.
+    pub(super) fn disabled(
+        propagators: Vec<Propagator>,
+        warnings: Vec<ConfigWarning>,
+        log_level: LevelFilter,
+        shutdown_timeout: Duration,
+    ) -> Self {
+        Self {
+            runtime: None,
+            tracer_provider: None,
+            meter_provider: None,
+            logger_provider: None,
+            processors: Vec::new(),
+            targets: Vec::new(),
+            closing: Closing::default(),
+            #[cfg(feature = "otlp")]
+            _otlp: None,
+            slot: Arc::default(),
+            propagators,
+            warnings,
+            sampler: "off".to_owned(),
+            log_level,
+            shutdown_timeout,
+            installs_subscriber: false,
+        }
+    }
+
+    pub(super) fn is_disabled(&self) -> bool {
+        self.runtime.is_none()
+    }
+}
+
+/// A processor and how it is flushed by a deadline.
+#[derive(Debug, Clone)]
+pub(super) enum Processor {
+    /// One of ours: it keeps the deadline by itself.
+    Batch(Arc<BatchProcessor>),
+    /// Any other: it may take as long as it likes, on our thread.
+    Any(Arc<dyn SpanProcessor>),
+}
+
+impl Processor {
+    pub(super) fn shared(&self) -> Arc<dyn SpanProcessor> {
+        match self {
+            Self::Batch(batch) => Arc::clone(batch) as Arc<dyn SpanProcessor>,
+            Self::Any(any) => Arc::clone(any),
+        }
+    }
+
+    fn flush_by(&self, deadline: Instant) -> OTelSdkResult {
+        match self {
+            Self::Batch(batch) => batch.flush_by(deadline),
+            Self::Any(any) => any.force_flush(),
+        }
+    }
+
+    fn shutdown_by(&self, deadline: Instant) -> OTelSdkResult {
+        match self {
+            Self::Batch(batch) => batch.shutdown_by(deadline),
+            Self::Any(any) => any.shutdown_with_timeout(left(deadline)),
+        }
+    }
+}
+
+pub(super) fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+impl Parts {
+    pub(super) fn flush_spans(&self, deadline: Instant) -> Result<(), String> {
+        let records = self
+            .runtime
+            .is_none_or(|runtime| runtime.flush(left(deadline)));
+        let results = self
+            .processors
+            .iter()
+            .map(|processor| processor.flush_by(deadline));
+        summary(records, results)
+    }
+
+    pub(super) fn end_spans(&self, deadline: Instant) -> Result<(), String> {
+        let records = self
+            .runtime
+            .is_none_or(|runtime| runtime.stop(left(deadline)));
+        let results = self
+            .processors
+            .iter()
+            .map(|processor| processor.shutdown_by(deadline));
+        let result = summary(records, results);
+        // Only now: the provider would end the shared processors without a deadline. It finds them ended.
+        if let Some(provider) = &self.tracer_provider {
+            _ = provider.shutdown_with_timeout(left(deadline));
+        }
+        result
+    }
+
+    /// The exporters' own words where the SDK only says that something failed.
+    fn problem(&self, signal: Signal, error: &OTelSdkError) -> String {
+        let own = self
+            .targets
+            .iter()
+            .filter(|target| target.signal == signal)
+            .filter_map(|target| {
+                let words = target.counters.last_error()?;
+                Some(format!("{} to {}: {words}", signal.name(), target.name))
+            });
+        let own: Vec<_> = own.collect();
+        if own.is_empty() {
+            format!("{}: {error}", signal.name())
+        } else {
+            own.join("; ")
+        }
+    }
+
+    pub(super) fn flush_metrics(&self) -> Result<(), String> {
+        self.meter_provider
+            .as_ref()
+            .map_or(Ok(()), SdkMeterProvider::force_flush)
+            .map_err(|error| self.problem(Signal::Metrics, &error))
+    }
+
+    pub(super) fn flush_logs(&self) -> Result<(), String> {
+        self.logger_provider
+            .as_ref()
+            .map_or(Ok(()), SdkLoggerProvider::force_flush)
+            .map_err(|error| self.problem(Signal::Logs, &error))
+    }
+
+    pub(super) fn end_logs(&self, deadline: Instant) -> Result<(), String> {
+        let provider = self.logger_provider.as_ref();
+        provider
+            .map_or(Ok(()), |provider| {
+                provider.shutdown_with_timeout(left(deadline))
+            })
+            .map_err(|error| self.problem(Signal::Logs, &error))
+    }
+
+    pub(super) fn end_metrics(&self, deadline: Instant) -> Result<(), String> {
+        self.closing.close_by(deadline);
+        let provider = self.meter_provider.as_ref();
+        provider
+            .map_or(Ok(()), |provider| {
+                provider.shutdown_with_timeout(left(deadline))
+            })
+            .map_err(|error| self.problem(Signal::Metrics, &error))
+    }
+}
+
+fn summary(records: bool, results: impl Iterator<Item = OTelSdkResult>) -> Result<(), String> {
+    let late = (!records).then(|| "records were not converted in time".to_owned());
+    let failed = results.filter_map(|result| match result {
+        // Ended by someone who holds the same processor: nothing is left to do.
+        Ok(()) | Err(OTelSdkError::AlreadyShutdown) => None,
+        Err(OTelSdkError::Timeout(_)) => Some("spans were not exported in time".to_owned()),
+        Err(OTelSdkError::InternalFailure(problem)) => Some(problem),
+    });
+    let problems: Vec<String> = late.into_iter().chain(failed).collect();
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems.join("; "))
+    }
+}

@@ -1,0 +1,303 @@
+//! The pipeline's settings: builder methods over the environment over defaults. Variables are read
+//! through `env`; nothing is created here (see `assemble`). Invariant: a default never hides a
+//! variable, and a builder method that was called always wins.
+
+mod otlp;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::Temporality;
+use opentelemetry_sdk::trace::SpanLimits;
+
+pub(super) use self::otlp::OtlpSettings;
+use self::otlp::otlp;
+use super::buckets::HistogramBuckets;
+use super::choices::Choices;
+use super::env::{ConfigWarning, Environment, Reader};
+use super::propagator::Propagator;
+use super::resource;
+use super::sampler;
+use super::signal::{Exporter, Signal};
+use crate::runtime::Sampler;
+
+/// The batch processor's measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BatchSettings {
+    pub(super) queue: usize,
+    pub(super) batch: usize,
+    pub(super) delay: Duration,
+    pub(super) export_timeout: Duration,
+}
+
+/// Everything decided.
+#[cfg_attr(
+    not(feature = "otlp"),
+    expect(
+        dead_code,
+        reason = "decided and reported all the same, used by exporters"
+    )
+)]
+pub(super) struct Settings {
+    pub(super) disabled: bool,
+    pub(super) traces: Vec<Exporter>,
+    pub(super) metrics: Vec<Exporter>,
+    pub(super) logs: Vec<Exporter>,
+    pub(super) traces_otlp: OtlpSettings,
+    pub(super) metrics_otlp: OtlpSettings,
+    pub(super) logs_otlp: OtlpSettings,
+    pub(super) propagators: Vec<Propagator>,
+    /// As the environment names it; the builder's own sampler comes first.
+    pub(super) sampler: Option<Sampler>,
+    pub(super) limits: SpanLimits,
+    pub(super) batch: BatchSettings,
+    pub(super) logs_batch: BatchSettings,
+    /// `None`: nobody said; the console then prints at flush and shutdown only.
+    pub(super) metric_interval: Option<Duration>,
+    pub(super) metric_timeout: Duration,
+    pub(super) temporality: Temporality,
+    pub(super) buckets: HistogramBuckets,
+    pub(super) resource: Resource,
+    pub(super) log_level: tracing::level_filters::LevelFilter,
+    pub(super) warnings: Vec<ConfigWarning>,
+}
+
+impl Settings {
+    /// Decides everything from what the builder was told and from the environment.
+    pub(super) fn decide(choices: &Choices, environment: &Environment) -> Self {
+        let mut reader = Reader::new(environment);
+        let reads = &mut reader;
+        Self {
+            disabled: choices
+                .disabled
+                .or_else(|| reads.boolean("OTEL_SDK_DISABLED"))
+                .unwrap_or(false),
+            traces: exporters(reads, Signal::Traces, choices),
+            metrics: exporters(reads, Signal::Metrics, choices),
+            logs: exporters(reads, Signal::Logs, choices),
+            traces_otlp: otlp(reads, Signal::Traces, &choices.traces_otlp, &choices.otlp),
+            metrics_otlp: otlp(reads, Signal::Metrics, &choices.metrics_otlp, &choices.otlp),
+            logs_otlp: otlp(reads, Signal::Logs, &choices.logs_otlp, &choices.otlp),
+            propagators: propagators(reads, choices.propagators.clone()),
+            sampler: sampler(reads),
+            limits: limits(reads),
+            batch: batch(reads, choices),
+            logs_batch: logs_batch(reads),
+            metric_interval: choices.metric_interval.or_else(|| interval(reads)),
+            metric_timeout: reads
+                .millis("OTEL_METRIC_EXPORT_TIMEOUT")
+                .unwrap_or(Duration::from_secs(30)),
+            temporality: temporality(reads, choices.temporality),
+            buckets: buckets(reads, choices.buckets.clone()),
+            resource: resource(reads, choices),
+            log_level: log_level(reads),
+            warnings: reader.warnings,
+        }
+    }
+}
+
+/// The default: OTLP as soon as an endpoint is named anywhere, else the console. A builder that was given its own
+/// exporter or processor for the signal gets nothing besides. Logs go nowhere unless that is said in so many words.
+fn exporters(reads: &mut Reader<'_>, signal: Signal, choices: &Choices) -> Vec<Exporter> {
+    let words = [
+        ("otlp", Exporter::Otlp),
+        ("console", Exporter::Console),
+        ("none", Exporter::None),
+    ];
+    let (said, own) = match signal {
+        Signal::Traces => (&choices.traces, choices.has_own_traces()),
+        Signal::Metrics => (&choices.metrics, choices.has_own_metrics()),
+        Signal::Logs => (&choices.logs, true),
+    };
+    let from_environment = reads.choices(signal.exporter_variable(), &words);
+    let chosen = said.clone().or(from_environment).unwrap_or_else(|| {
+        match (own, exports_otlp(reads, choices)) {
+            (true, _) => Vec::new(),
+            (false, true) => vec![Exporter::Otlp],
+            (false, false) => vec![Exporter::Console],
+        }
+    });
+    if chosen.contains(&Exporter::None) && chosen.len() > 1 {
+        reads.warn(
+            signal.exporter_variable(),
+            "`none` beside other exporters means nothing; ignored",
+        );
+    }
+    chosen
+        .into_iter()
+        .filter(|exporter| *exporter != Exporter::None)
+        .collect()
+}
+
+fn exports_otlp(reads: &Reader<'_>, choices: &Choices) -> bool {
+    let told = [&choices.otlp, &choices.traces_otlp, &choices.metrics_otlp];
+    told.iter().any(|otlp| otlp.endpoint.is_some())
+        || reads.text("OTEL_EXPORTER_OTLP_ENDPOINT").is_some()
+        || [Signal::Traces, Signal::Metrics]
+            .iter()
+            .any(|signal| reads.text(&signal.variable("ENDPOINT")).is_some())
+}
+
+fn propagators(reads: &mut Reader<'_>, said: Option<Vec<Propagator>>) -> Vec<Propagator> {
+    let words = [
+        ("tracecontext", Propagator::TraceContext),
+        ("baggage", Propagator::Baggage),
+        ("none", Propagator::None),
+    ];
+    let chosen = said.or_else(|| reads.choices("OTEL_PROPAGATORS", &words));
+    let chosen = chosen.unwrap_or_else(|| vec![Propagator::TraceContext, Propagator::Baggage]);
+    chosen
+        .into_iter()
+        .filter(|propagator| *propagator != Propagator::None)
+        .collect()
+}
+
+fn sampler(reads: &mut Reader<'_>) -> Option<Sampler> {
+    let name = reads.text("OTEL_TRACES_SAMPLER")?;
+    let (sampler, problem) = sampler::from_names(name, reads.text("OTEL_TRACES_SAMPLER_ARG"));
+    if let Some(problem) = problem {
+        reads.warn("OTEL_TRACES_SAMPLER", format!("`{name}`: {problem}"));
+    }
+    sampler
+}
+
+fn limits(reads: &mut Reader<'_>) -> SpanLimits {
+    let mut limits = SpanLimits::default();
+    let mut set = |name, limit: &mut u32| *limit = reads.limit(name).unwrap_or(*limit);
+    set(
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+        &mut limits.max_attributes_per_span,
+    );
+    set(
+        "OTEL_SPAN_EVENT_COUNT_LIMIT",
+        &mut limits.max_events_per_span,
+    );
+    set("OTEL_SPAN_LINK_COUNT_LIMIT", &mut limits.max_links_per_span);
+    set(
+        "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+        &mut limits.max_attributes_per_event,
+    );
+    set(
+        "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+        &mut limits.max_attributes_per_link,
+    );
+    limits
+}
+
+fn batch(reads: &mut Reader<'_>, choices: &Choices) -> BatchSettings {
+    let queue = choices
+        .queue_size
+        .or_else(|| reads.count("OTEL_BSP_MAX_QUEUE_SIZE"))
+        .unwrap_or(2048)
+        .max(1);
+    let batch = choices
+        .batch_size
+        .or_else(|| reads.count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"));
+    let delay = choices
+        .batch_delay
+        .or_else(|| reads.millis("OTEL_BSP_SCHEDULE_DELAY"));
+    let export_timeout = choices
+        .export_timeout
+        .or_else(|| reads.millis("OTEL_BSP_EXPORT_TIMEOUT"));
+    if batch.is_some_and(|batch| batch > queue) {
+        reads.warn(
+            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+            format!("larger than the queue; using its size, {queue}"),
+        );
+    }
+    BatchSettings {
+        queue,
+        batch: batch.unwrap_or(512).clamp(1, queue),
+        delay: delay.unwrap_or(Duration::from_secs(5)),
+        export_timeout: export_timeout.unwrap_or(Duration::from_secs(30)),
+    }
+}
+
+fn logs_batch(reads: &mut Reader<'_>) -> BatchSettings {
+    let queue = reads.count("OTEL_BLRP_MAX_QUEUE_SIZE").unwrap_or(2048);
+    BatchSettings {
+        queue,
+        batch: reads
+            .count("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE")
+            .unwrap_or(512)
+            .min(queue),
+        delay: reads
+            .millis("OTEL_BLRP_SCHEDULE_DELAY")
+            .unwrap_or(Duration::from_secs(1)),
+        export_timeout: reads
+            .millis("OTEL_BLRP_EXPORT_TIMEOUT")
+            .unwrap_or(Duration::from_secs(30)),
+    }
+}
+
+fn interval(reads: &mut Reader<'_>) -> Option<Duration> {
+    let interval = reads.millis("OTEL_METRIC_EXPORT_INTERVAL")?;
+    if interval.is_zero() {
+        reads.warn("OTEL_METRIC_EXPORT_INTERVAL", "0 is no interval; ignored");
+        return None;
+    }
+    Some(interval)
+}
+
+fn temporality(reads: &mut Reader<'_>, said: Option<Temporality>) -> Temporality {
+    let words = [
+        ("cumulative", Temporality::Cumulative),
+        ("delta", Temporality::Delta),
+        ("lowmemory", Temporality::LowMemory),
+    ];
+    let read = reads.choice("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", &words);
+    said.or(read).unwrap_or_default()
+}
+
+fn buckets(reads: &mut Reader<'_>, said: Option<HistogramBuckets>) -> HistogramBuckets {
+    let words = [
+        ("explicit_bucket_histogram", false),
+        ("base2_exponential_bucket_histogram", true),
+    ];
+    let exponential = reads.choice(
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        &words,
+    );
+    if let Some(problem) = said.as_ref().and_then(HistogramBuckets::problem) {
+        reads.warn("TelemetryBuilder::histogram_buckets", problem);
+        return HistogramBuckets::Storage;
+    }
+    let read = exponential
+        .filter(|exponential| *exponential)
+        .map(|_| HistogramBuckets::Exponential);
+    said.or(read).unwrap_or_default()
+}
+
+fn resource(reads: &mut Reader<'_>, choices: &Choices) -> Resource {
+    let mut attributes = reads.pairs("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
+    if let Some(name) = reads.text("OTEL_SERVICE_NAME") {
+        attributes.retain(|(key, _)| key != resource::SERVICE_NAME);
+        attributes.push((resource::SERVICE_NAME.to_owned(), name.to_owned()));
+    }
+    let attributes = attributes
+        .into_iter()
+        .map(|(key, value)| KeyValue::new(key, value));
+    resource::build(
+        choices.detect_resource,
+        attributes,
+        choices.resource.iter().cloned(),
+    )
+}
+
+fn log_level(reads: &mut Reader<'_>) -> tracing::level_filters::LevelFilter {
+    use tracing::level_filters::LevelFilter;
+    let words = [
+        ("off", LevelFilter::OFF),
+        ("error", LevelFilter::ERROR),
+        ("warn", LevelFilter::WARN),
+        ("info", LevelFilter::INFO),
+        ("debug", LevelFilter::DEBUG),
+        ("trace", LevelFilter::TRACE),
+    ];
+    reads
+        .choice("OTEL_LOG_LEVEL", &words)
+        .unwrap_or(LevelFilter::WARN)
+}

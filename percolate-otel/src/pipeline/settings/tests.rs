@@ -1,0 +1,211 @@
+//! Precedence, defaults and warnings of the settings.
+
+use super::super::Telemetry;
+use super::super::builder::TelemetryBuilder;
+use super::super::otlp_options::{Otlp, OtlpCompression, OtlpProtocol};
+use super::*;
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "builders are made in the call"
+)]
+fn decide(builder: TelemetryBuilder, variables: &[(&str, &str)]) -> Settings {
+    Settings::decide(builder.choices(), &variables.iter().copied().collect())
+}
+
+fn decided(variables: &[(&str, &str)]) -> Settings {
+    decide(Telemetry::builder(), variables)
+}
+
+#[test]
+fn without_an_endpoint_everything_goes_to_the_console() {
+    let settings = decided(&[]);
+    assert_eq!(
+        (settings.traces, settings.metrics),
+        (vec![Exporter::Console], vec![Exporter::Console])
+    );
+    assert_eq!(settings.batch.queue, 2048);
+    assert_eq!(settings.warnings, []);
+}
+
+#[test]
+fn an_endpoint_for_any_signal_makes_otlp_the_default_and_a_named_exporter_still_wins() {
+    let settings = decided(&[
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "http://collector:4317",
+        ),
+        ("OTEL_METRICS_EXPORTER", "none"),
+    ]);
+    assert_eq!(
+        (settings.traces, settings.metrics),
+        (vec![Exporter::Otlp], vec![])
+    );
+    assert_eq!(settings.traces_otlp.endpoint, "http://collector:4317");
+    assert_eq!(settings.metrics_otlp.endpoint, "http://localhost:4317");
+}
+
+#[test]
+fn an_exporter_of_the_program_replaces_the_default_but_not_one_that_was_named() {
+    #[derive(Debug)]
+    struct Nowhere;
+    impl opentelemetry_sdk::trace::SpanExporter for Nowhere {
+        async fn export(
+            &self,
+            _: Vec<opentelemetry_sdk::trace::SpanData>,
+        ) -> opentelemetry_sdk::error::OTelSdkResult {
+            Ok(())
+        }
+    }
+    let builder = || Telemetry::builder().span_exporter(Nowhere);
+    assert_eq!(decide(builder(), &[]).traces, []);
+    assert_eq!(
+        decide(builder(), &[("OTEL_TRACES_EXPORTER", "console")]).traces,
+        [Exporter::Console]
+    );
+}
+
+#[test]
+fn the_protocol_follows_the_port_unless_it_is_named() {
+    let of = |endpoint, protocol| {
+        let settings = decided(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        ]);
+        (settings.traces_otlp.protocol, settings.traces_otlp.endpoint)
+    };
+    let http = |endpoint: &str| (OtlpProtocol::HttpProtobuf, endpoint.to_owned());
+    assert_eq!(
+        of("http://collector:4318", ""),
+        http("http://collector:4318/v1/traces")
+    );
+    assert_eq!(
+        of("http://collector:9999/base/", "http/protobuf"),
+        http("http://collector:9999/base/v1/traces")
+    );
+    assert_eq!(
+        of("http://collector:4318", "grpc"),
+        (OtlpProtocol::Grpc, "http://collector:4318".to_owned())
+    );
+}
+
+#[test]
+fn an_endpoint_for_one_signal_is_taken_as_it_is() {
+    let settings = decided(&[
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "http://collector:4318/custom",
+        ),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://other:4317"),
+    ]);
+    assert_eq!(
+        settings.traces_otlp.endpoint,
+        "http://collector:4318/custom"
+    );
+    assert_eq!(settings.traces_otlp.protocol, OtlpProtocol::HttpProtobuf);
+    assert_eq!(settings.metrics_otlp.protocol, OtlpProtocol::Grpc);
+}
+
+#[test]
+fn an_endpoint_without_a_scheme_is_secure_unless_told_otherwise() {
+    let grpc = |insecure| {
+        let settings = decided(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
+            ("OTEL_EXPORTER_OTLP_INSECURE", insecure),
+        ]);
+        settings.traces_otlp.endpoint
+    };
+    assert_eq!(grpc(""), "https://collector:4317");
+    assert_eq!(grpc("true"), "http://collector:4317");
+}
+
+#[test]
+fn the_builder_wins_over_every_variable() {
+    let builder = Telemetry::builder()
+        .otlp(
+            Otlp::to("http://told:4317")
+                .header("X-Team", "told")
+                .timeout(Duration::from_secs(1)),
+        )
+        .queue_size(10)
+        .traces([Exporter::Otlp, Exporter::Console])
+        .disabled(false);
+    let settings = decide(
+        builder,
+        &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://env:4317"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "x-team=env,x-other=env"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "9000"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "99"),
+            ("OTEL_TRACES_EXPORTER", "none"),
+            ("OTEL_SDK_DISABLED", "true"),
+        ],
+    );
+    assert_eq!(settings.traces_otlp.endpoint, "http://told:4317");
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(
+        settings.traces_otlp.headers,
+        [header("x-other", "env"), header("X-Team", "told")]
+    );
+    assert_eq!(settings.traces_otlp.timeout, Duration::from_secs(1));
+    assert_eq!(settings.batch.queue, 10);
+    assert_eq!(
+        settings.batch.batch, 10,
+        "a batch is never larger than the queue"
+    );
+    assert_eq!(settings.traces, [Exporter::Otlp, Exporter::Console]);
+    assert!(!settings.disabled);
+}
+
+#[test]
+fn what_cannot_be_read_is_reported_and_leaves_the_default() {
+    let settings = decided(&[
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
+        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+        ("OTEL_PROPAGATORS", "b3"),
+        ("OTEL_SDK_DISABLED", "yes"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/key.pem"),
+    ]);
+    assert!(settings.sampler.is_none());
+    assert!(!settings.disabled);
+    assert_eq!(
+        settings.propagators,
+        [Propagator::TraceContext, Propagator::Baggage]
+    );
+    assert_eq!(settings.traces_otlp.compression, OtlpCompression::None);
+    assert!(settings.traces_otlp.identity.is_none());
+    for variable in [
+        "OTEL_SDK_DISABLED",
+        "OTEL_TRACES_SAMPLER",
+        "OTEL_PROPAGATORS",
+    ] {
+        let count = settings
+            .warnings
+            .iter()
+            .filter(|warning| warning.variable == variable)
+            .count();
+        assert_eq!(count, 1, "{variable}: {:?}", settings.warnings);
+    }
+    let once: std::collections::HashSet<_> =
+        settings.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        once.len(),
+        settings.warnings.len(),
+        "each complaint is made once: {:?}",
+        settings.warnings
+    );
+}
+
+#[test]
+fn exponential_buckets_can_be_asked_for_in_the_environment() {
+    let variable = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
+    assert_eq!(
+        decided(&[(variable, "base2_exponential_bucket_histogram")]).buckets,
+        HistogramBuckets::Exponential
+    );
+    assert_eq!(
+        decided(&[(variable, "explicit_bucket_histogram")]).buckets,
+        HistogramBuckets::Storage
+    );
+}
