@@ -1,34 +1,43 @@
-//! Histogram bounds for durations, as views: which presets exist and what they hold. The instruments themselves are
-//! made in `metrics`. Invariant: the storage preset contains every bound the conventions advise, so that its buckets
-//! add up to theirs exactly.
+//! [`HistogramBuckets`]: the buckets of the duration histograms, as views. The instruments are created
+//! in `metrics`. Invariant: the storage preset contains every bound that the conventions advise, so
+//! that its buckets add up to the advised ones exactly.
 
 use opentelemetry_sdk::metrics::{Aggregation, Instrument, Stream};
 
 use crate::conventions::metric;
 use crate::metrics::{ADVISED_BOUNDS, STORAGE_BOUNDS};
 
-/// For `job.duration`: jobs take from milliseconds to hours.
+/// The histograms of durations.
+const DURATIONS: [&str; 3] = [
+    metric::DB_CLIENT_OPERATION_DURATION,
+    metric::JOB_DURATION,
+    metric::JOB_QUEUE_WAIT,
+];
+
+/// The bounds of `job.duration`: jobs take from milliseconds to hours.
 const JOBS: &[f64] = &[
     0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
 ];
 
-/// How durations are spread over buckets.
+/// The buckets of `db.client.operation.duration`, `job.duration` and `job.queue.wait`.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub enum HistogramBuckets {
-    /// 22 bounds from 1 µs to 10 s that contain every advised one; for jobs 14 bounds up to an hour.
+    /// 22 bounds from 1 µs to 10 s that contain every advised bound; for `job.duration` 14 bounds from
+    /// 1 ms to 1 h.
     #[default]
     Storage,
-    /// The bounds the conventions advise, from 1 ms to 10 s.
+    /// The bounds that the conventions advise, from 1 ms to 10 s.
     Advised,
-    /// Base-2 exponential buckets that find their own scale (at most 160 of them).
+    /// Base-2 exponential buckets, at most 160, whose scale adapts to the values.
     Exponential,
-    /// These bounds, in seconds, ascending.
+    /// The given bounds in seconds, finite and ascending. Other bounds are reported as a warning, and
+    /// the storage preset is used.
     Explicit(Vec<f64>),
 }
 
 impl HistogramBuckets {
-    /// The bounds for one instrument, `None` where they are not explicit.
+    /// Returns the bounds for one instrument; `None` for exponential buckets.
     fn bounds(&self, instrument: &str) -> Option<Vec<f64>> {
         match self {
             Self::Storage if instrument == metric::JOB_DURATION => Some(JOBS.to_vec()),
@@ -53,7 +62,7 @@ impl HistogramBuckets {
         }
     }
 
-    /// What is wrong with explicit bounds, if anything.
+    /// Returns a message if explicit bounds are invalid.
     pub(super) fn problem(&self) -> Option<String> {
         let Self::Explicit(bounds) = self else {
             return None;
@@ -64,18 +73,18 @@ impl HistogramBuckets {
             .then(|| "bounds must be finite and ascending; using the storage preset".to_owned())
     }
 
-    /// The view that gives our duration histograms these buckets and leaves every other instrument alone.
+    /// Returns the view that sets these buckets on the duration histograms. Other instruments are
+    /// unchanged.
     pub(super) fn view(self) -> impl Fn(&Instrument) -> Option<Stream> + Send + Sync + 'static {
         move |instrument| {
             let name = instrument.name();
-            let ours = name == metric::DB_CLIENT_OPERATION_DURATION || name == metric::JOB_DURATION;
-            ours.then(|| {
-                Stream::builder()
-                    .with_aggregation(self.aggregation(name))
-                    .build()
-                    .ok()
-            })
-            .flatten()
+            if !DURATIONS.contains(&name) {
+                return None;
+            }
+            Stream::builder()
+                .with_aggregation(self.aggregation(name))
+                .build()
+                .ok()
         }
     }
 }
@@ -83,10 +92,11 @@ impl HistogramBuckets {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conventions;
 
     #[test]
     fn the_storage_preset_contains_every_advised_bound() {
-        for instrument in [metric::DB_CLIENT_OPERATION_DURATION, metric::JOB_DURATION] {
+        for instrument in DURATIONS {
             let bounds = HistogramBuckets::Storage
                 .bounds(instrument)
                 .expect("explicit");
@@ -99,6 +109,15 @@ mod tests {
             assert_eq!(HistogramBuckets::Explicit(bounds).problem(), None);
         }
         assert!((STORAGE_BOUNDS[0] - 0.000_001).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn every_duration_of_the_conventions_gets_the_buckets() {
+        let durations = conventions::METRICS
+            .iter()
+            .filter(|metric| metric.instrument == "histogram" && metric.unit == "s");
+        let names: Vec<_> = durations.map(|metric| metric.name).collect();
+        assert_eq!(names, DURATIONS);
     }
 
     #[test]

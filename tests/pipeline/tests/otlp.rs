@@ -191,6 +191,20 @@ fn buckets_are_those_that_were_chosen() {
 }
 
 #[test]
+fn the_wait_in_a_queue_has_the_chosen_buckets() {
+    use percolate_core::otel::{HistogramBuckets, QueueWait};
+    let collector = Collector::grpc(Answer::Accept);
+    let buckets = HistogramBuckets::Explicit(vec![1.0, 60.0]);
+    let guard = build(pipeline(Otlp::to(collector.endpoint())).histogram_buckets(buckets));
+    let scope = guard.enter();
+    QueueWait::begin("reports").end();
+    drop(scope);
+    guard.shutdown(SOON).expect("the collector answers");
+    let (_, points) = collector.histogram("job.queue.wait");
+    assert_eq!(points[0].explicit_bounds, [1.0, 60.0]);
+}
+
+#[test]
 fn delta_temporality_counts_since_the_last_export() {
     use opentelemetry_sdk::metrics::Temporality;
     let collector = Collector::grpc(Answer::Accept);
