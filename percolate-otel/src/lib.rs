@@ -30,6 +30,9 @@ mod context;
 pub mod conventions;
 mod db;
 mod details;
+#[cfg(feature = "http-client")]
+#[doc(hidden)]
+pub mod http_client;
 mod identity;
 mod in_call;
 #[cfg(feature = "layer")]

@@ -7,20 +7,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Cursor;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
 use super::provider::{EmbeddingError, EmbeddingFuture, EmbeddingProvider};
+use crate::otel::http_client::{self, HttpClient, SendError};
 use crate::otel::{TraceContext, inject};
 
 const BAGGAGE: &str = "baggage";
@@ -145,7 +139,7 @@ pub struct HttpEmbeddings {
     options: HttpEmbeddingsOptions,
     endpoint: Uri,
     headers: HeaderMap,
-    client: Client<HttpsConnector<HttpConnector>, Full<Cursor<Vec<u8>>>>,
+    client: HttpClient,
 }
 
 impl HttpEmbeddings {
@@ -176,28 +170,12 @@ impl HttpEmbeddings {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let connector = if endpoint.scheme_str() == Some("https") {
-            HttpsConnectorBuilder::new()
-                .with_provider_and_native_roots(provider)
-                .map_err(|error| wrong(Box::new(error)))?
-                .https_only()
-                .enable_http1()
-                .build()
+        let tls = if endpoint.scheme_str() == Some("https") {
+            http_client::system_tls().map_err(wrong)?
         } else {
-            // Certificates are looked for only where they matter: plain HTTP works on a system that has none.
-            let config = rustls::ClientConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()
-                .map_err(|error| wrong(Box::new(error)))?
-                .with_root_certificates(rustls::RootCertStore::empty())
-                .with_no_client_auth();
-            HttpsConnectorBuilder::new()
-                .with_tls_config(config)
-                .https_or_http()
-                .enable_http1()
-                .build()
+            http_client::no_tls().map_err(|error| wrong(Box::new(error)))?
         };
-        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let client = HttpClient::new(tls, options.timeout, LONGEST_ANSWER);
         Ok(Self {
             options,
             endpoint,
@@ -244,26 +222,18 @@ impl HttpEmbeddings {
             error: failure(&self.options.model, kind, source),
             again: Again::After(None),
         };
-        let exchange = async {
-            let mut request = Request::new(Full::new(Cursor::new(body.to_vec())));
-            *request.method_mut() = http::Method::POST;
-            *request.uri_mut() = self.endpoint.clone();
-            *request.headers_mut() = self.headers.clone();
-            inject(request.headers_mut());
-            if let Some(baggage) = baggage().filter(|_| self.options.send_baggage) {
-                request.headers_mut().insert(BAGGAGE, baggage);
-            }
-            let (head, body) = self.client.request(request).await?.into_parts();
-            let body = Limited::new(body, LONGEST_ANSWER)
-                .collect()
-                .await?
-                .to_bytes();
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((head, body))
-        };
-        let (head, body) = match tokio::time::timeout(self.options.timeout, exchange).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(later("connection", error)),
-            Err(elapsed) => return Err(later("timeout", Box::new(elapsed))),
+        let mut request = Request::new(body.to_vec());
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = self.endpoint.clone();
+        *request.headers_mut() = self.headers.clone();
+        inject(request.headers_mut());
+        if let Some(baggage) = baggage().filter(|_| self.options.send_baggage) {
+            request.headers_mut().insert(BAGGAGE, baggage);
+        }
+        let (head, body) = match self.client.send(request).await {
+            Ok(response) => response.into_parts(),
+            Err(SendError::Connection(error)) => return Err(later("connection", error)),
+            Err(SendError::Timeout(elapsed)) => return Err(later("timeout", elapsed)),
         };
         if head.status != StatusCode::OK {
             return Err(self.refused(head.status, &head.headers));

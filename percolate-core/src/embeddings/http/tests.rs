@@ -1,6 +1,6 @@
 //! Against an endpoint of our own, which answers what each test wants.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

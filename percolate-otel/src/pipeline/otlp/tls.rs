@@ -1,8 +1,8 @@
-//! TLS of both transports from the same settings: which authorities to trust, and who we are. Files are read when the
-//! exporter is made, so that a wrong path is an error at once and not a failing export later.
+//! TLS of both transports: the trusted certificates and the client certificate, from the same
+//! settings. Files are read when the exporter is created, so that a wrong path is an error of
+//! `install` and not a failed export later.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -12,6 +12,7 @@ use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 use super::super::error::TelemetryError;
 use super::super::settings::OtlpSettings;
 use super::failed;
+use crate::http_client;
 
 fn read(settings: &OtlpSettings, path: &Path) -> Result<Vec<u8>, TelemetryError> {
     let signal = settings.signal.name();
@@ -22,7 +23,7 @@ fn read(settings: &OtlpSettings, path: &Path) -> Result<Vec<u8>, TelemetryError>
     })
 }
 
-/// For gRPC.
+/// Returns the configuration for gRPC.
 pub(super) fn for_tonic(settings: &OtlpSettings) -> Result<ClientTlsConfig, TelemetryError> {
     let mut tls = match &settings.certificate {
         Some(path) => {
@@ -39,12 +40,9 @@ pub(super) fn for_tonic(settings: &OtlpSettings) -> Result<ClientTlsConfig, Tele
     Ok(tls)
 }
 
-/// For HTTP.
-pub(super) fn for_hyper(settings: &OtlpSettings) -> Result<ClientConfig, TelemetryError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| failed(settings, error.to_string()))?;
+/// Returns the configuration for HTTP.
+pub(super) fn for_http(settings: &OtlpSettings) -> Result<ClientConfig, TelemetryError> {
+    let config = http_client::tls_builder().map_err(|error| failed(settings, error.to_string()))?;
     let config = if let Some(path) = &settings.certificate {
         let mut roots = RootCertStore::empty();
         for certificate in certificates(settings, path)? {
@@ -54,11 +52,13 @@ pub(super) fn for_hyper(settings: &OtlpSettings) -> Result<ClientConfig, Telemet
         }
         config.with_root_certificates(roots)
     } else {
-        use hyper_rustls::ConfigBuilderExt as _;
-        config.with_native_roots().map_err(|error| {
+        http_client::with_system_roots(config).map_err(|error| {
             failed(
                 settings,
-                format!("the system has no trusted certificates ({error}); name a file of them"),
+                format!(
+                    "the system has no trusted certificates ({error}); set \
+                     OTEL_EXPORTER_OTLP_CERTIFICATE to a PEM file"
+                ),
             )
         })?
     };
@@ -79,7 +79,7 @@ fn certificates(
         CertificateDer::pem_slice_iter(&read(settings, path)?).collect::<Result<Vec<_>, _>>();
     match certificates {
         Ok(certificates) if certificates.is_empty() => {
-            Err(bad_pem(settings, path, "it holds no certificate"))
+            Err(bad_pem(settings, path, "it contains no certificate"))
         }
         Ok(certificates) => Ok(certificates),
         Err(error) => Err(bad_pem(settings, path, &error.to_string())),
@@ -89,6 +89,6 @@ fn certificates(
 fn bad_pem(settings: &OtlpSettings, path: &Path, problem: &str) -> TelemetryError {
     failed(
         settings,
-        format!("`{}` is no usable PEM file: {problem}", path.display()),
+        format!("`{}` is not a valid PEM file: {problem}", path.display()),
     )
 }
