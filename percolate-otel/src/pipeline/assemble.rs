@@ -1,5 +1,5 @@
-//! From decided settings to the parts of a running pipeline, nothing global touched. The order matters: threads and
-//! exporters first, where something can fail, providers after.
+//! Builds the components of a pipeline from the decided settings, without changing global state.
+//! Threads and exporters, which can fail, come first; providers follow.
 
 use std::sync::Arc;
 
@@ -24,10 +24,10 @@ use super::settings::Settings;
 use super::signal::{Exporter, Signal};
 use crate::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig};
 
-/// The console without an interval of its own prints at flush and shutdown only.
+/// Without an interval the console prints only at flush and shutdown.
 const ON_REQUEST_ONLY: std::time::Duration = std::time::Duration::from_hours(24 * 365);
 
-/// Builds everything the builder and the environment ask for.
+/// Builds the pipeline from the builder's options and the environment.
 pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
     let environment = choices
         .environment
@@ -58,7 +58,7 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
             .build()
     });
     if let Some(provider) = &meter_provider {
-        observe(&provider.meter("otel.sdk"), &exporters.targets);
+        register_metrics(&provider.meter("otel.sdk"), &exporters.targets);
     }
 
     let logger_provider = exporters.logs(&settings)?;
@@ -109,7 +109,7 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
     })
 }
 
-/// The exporters of both signals while they are made.
+/// The exporters of all signals during construction.
 struct Exporters {
     driver: Driver,
     console: ConsoleWriter,
@@ -229,7 +229,7 @@ impl Exporters {
         Ok(())
     }
 
-    /// `None` where no metric goes anywhere: then none is recorded.
+    /// Returns `None` if no metric is exported; then none is recorded.
     #[cfg_attr(
         not(feature = "otlp"),
         expect(clippy::unnecessary_wraps, reason = "only OTLP can fail")
@@ -300,7 +300,7 @@ impl Exporters {
 }
 
 impl Exporters {
-    /// `None` where no log record goes anywhere.
+    /// Returns `None` if no log record is exported.
     #[cfg_attr(
         not(feature = "otlp"),
         expect(clippy::unnecessary_wraps, reason = "only OTLP can fail")
@@ -335,8 +335,8 @@ impl Exporters {
     }
 }
 
-/// The counts as the conventions' own metrics about an SDK, read when metrics are collected.
-fn observe(meter: &Meter, targets: &[ExportTo]) {
+/// Registers the counts as the metrics that the conventions define for SDKs.
+fn register_metrics(meter: &Meter, targets: &[ExportTo]) {
     let spans: Vec<_> = targets
         .iter()
         .filter(|target| target.signal == Signal::Traces)

@@ -1,6 +1,6 @@
-//! What a program can say about its telemetry. Every method has a variable beside it (`docs/pipeline.md`); what is said
-//! here wins over the environment, and what is not said is left to it. Deciding is done in `settings`, making in
-//! `assemble`.
+//! [`TelemetryBuilder`]: the options of the pipeline in code. Most have a variable too
+//! (`docs/pipeline.md`); a method that was called wins over the variable. The options are combined
+//! with the environment in `settings`, and the pipeline is built in `assemble`.
 
 use std::io::Write;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use super::signal::{Exporter, Signal};
 use super::{assemble, install};
 use crate::runtime::Sampler;
 
-/// Builds the telemetry pipeline. Made by [`Telemetry::builder`](super::Telemetry::builder).
+/// Builds the telemetry pipeline. Created by [`Telemetry::builder`](super::Telemetry::builder).
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,43 +48,45 @@ pub struct TelemetryBuilder {
 }
 
 impl TelemetryBuilder {
-    /// Reads these variables instead of the process's own.
+    /// Sets the variables to read instead of the process's own.
     pub fn environment(mut self, environment: Environment) -> Self {
         self.choices.environment = Some(environment);
         self
     }
 
-    /// Switches everything off (or on), as `OTEL_SDK_DISABLED` does. Propagators stay.
+    /// Disables recording and export; the propagators stay. See `OTEL_SDK_DISABLED`.
     pub fn disabled(mut self, disabled: bool) -> Self {
         self.choices.disabled = Some(disabled);
         self
     }
 
-    /// Where spans go. See `OTEL_TRACES_EXPORTER`.
+    /// Sets the exporters of spans. See `OTEL_TRACES_EXPORTER`.
     pub fn traces(mut self, exporters: impl IntoIterator<Item = Exporter>) -> Self {
         self.choices.traces = Some(exporters.into_iter().collect());
         self
     }
 
-    /// Where metrics go. See `OTEL_METRICS_EXPORTER`.
+    /// Sets the exporters of metrics. See `OTEL_METRICS_EXPORTER`.
     pub fn metrics(mut self, exporters: impl IntoIterator<Item = Exporter>) -> Self {
         self.choices.metrics = Some(exporters.into_iter().collect());
         self
     }
 
-    /// Where events of `tracing` go as log records; nowhere, unless told otherwise. See `OTEL_LOGS_EXPORTER`.
+    /// Sets the exporters of `tracing` events as log records. Default: none. See
+    /// `OTEL_LOGS_EXPORTER`.
     pub fn logs(mut self, exporters: impl IntoIterator<Item = Exporter>) -> Self {
         self.choices.logs = Some(exporters.into_iter().collect());
         self
     }
 
-    /// Options of the OTLP exporters of all signals. An endpoint here also makes OTLP the default exporter.
+    /// Sets the options of the OTLP exporters of all signals. If it has an endpoint, OTLP is the default
+    /// exporter.
     pub fn otlp(mut self, options: Otlp) -> Self {
         self.choices.otlp = options;
         self
     }
 
-    /// Options of one signal's OTLP exporter, over those for all signals.
+    /// Sets the options of one signal's OTLP exporter. They override those for all signals.
     pub fn otlp_for(mut self, signal: Signal, options: Otlp) -> Self {
         match signal {
             Signal::Traces => self.choices.traces_otlp = options,
@@ -94,142 +96,150 @@ impl TelemetryBuilder {
         self
     }
 
-    /// How context travels in headers. See `OTEL_PROPAGATORS`.
+    /// Sets the propagators of context in headers. See `OTEL_PROPAGATORS`.
     pub fn propagators(mut self, propagators: impl IntoIterator<Item = Propagator>) -> Self {
         self.choices.propagators = Some(propagators.into_iter().collect());
         self
     }
 
-    /// Which traces are recorded. See `OTEL_TRACES_SAMPLER`.
+    /// Sets the sampler of traces. See `OTEL_TRACES_SAMPLER`.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.choices.sampler = Some(sampler);
         self
     }
 
-    /// The service's name. See `OTEL_SERVICE_NAME`.
+    /// Sets the name of the service. See `OTEL_SERVICE_NAME`.
     pub fn service_name(self, name: impl Into<Value>) -> Self {
         self.resource_attribute(resource::SERVICE_NAME, name)
     }
 
-    /// An attribute of the resource. See `OTEL_RESOURCE_ATTRIBUTES`.
+    /// Adds an attribute to the resource. See `OTEL_RESOURCE_ATTRIBUTES`.
     pub fn resource_attribute(mut self, key: impl Into<Key>, value: impl Into<Value>) -> Self {
         self.choices.resource.push(KeyValue::new(key, value));
         self
     }
 
-    /// Whether host, operating system and process are detected; they are, unless told otherwise.
+    /// Sets whether host, operating system and process are detected. Default: `true`.
     pub fn detect_resource(mut self, detect: bool) -> Self {
         self.choices.detect_resource = detect;
         self
     }
 
-    /// The buckets of `db.client.operation.duration` and `job.duration`.
+    /// Sets the buckets of `db.client.operation.duration`, `job.duration` and `job.queue.wait`. Invalid
+    /// bounds are a warning in [`TelemetryStatus::warnings`](super::TelemetryStatus::warnings).
     pub fn histogram_buckets(mut self, buckets: HistogramBuckets) -> Self {
         self.choices.buckets = Some(buckets);
         self
     }
 
-    /// Spans that may wait for each exporter; more are dropped and counted. See `OTEL_BSP_MAX_QUEUE_SIZE`.
+    /// Sets how many spans may wait for each exporter; more are dropped and counted. Default: 2048. See
+    /// `OTEL_BSP_MAX_QUEUE_SIZE`.
     pub fn queue_size(mut self, spans: usize) -> Self {
         self.choices.queue_size = Some(spans);
         self
     }
 
-    /// Spans of one export at most. See `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`.
+    /// Sets how many spans one export has at most. Default: 512. See
+    /// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`.
     pub fn batch_size(mut self, spans: usize) -> Self {
         self.choices.batch_size = Some(spans);
         self
     }
 
-    /// How long a span waits at most for others to be exported with. See `OTEL_BSP_SCHEDULE_DELAY`.
+    /// Sets how long a span waits for a batch to fill. Default: 5 s. See `OTEL_BSP_SCHEDULE_DELAY`.
     pub fn batch_delay(mut self, delay: Duration) -> Self {
         self.choices.batch_delay = Some(delay);
         self
     }
 
-    /// How long the export of one batch may take. See `OTEL_BSP_EXPORT_TIMEOUT`.
+    /// Sets how long the export of one batch may take. Default: 30 s. See `OTEL_BSP_EXPORT_TIMEOUT`.
     pub fn export_timeout(mut self, timeout: Duration) -> Self {
         self.choices.export_timeout = Some(timeout);
         self
     }
 
-    /// How often metrics are exported. See `OTEL_METRIC_EXPORT_INTERVAL`. Unsaid, the console prints at flush and
-    /// shutdown only.
+    /// Sets the interval of metric exports. Default: 60 s; the console prints only at flush and
+    /// shutdown. A zero interval is ignored. See `OTEL_METRIC_EXPORT_INTERVAL`.
     pub fn metric_interval(mut self, interval: Duration) -> Self {
         self.choices.metric_interval = Some(interval).filter(|interval| !interval.is_zero());
         self
     }
 
-    /// Since when metrics count. See `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`.
+    /// Sets the temporality of exported metrics. See
+    /// `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE`.
     pub fn temporality(mut self, temporality: Temporality) -> Self {
         self.choices.temporality = Some(temporality);
         self
     }
 
-    /// Where the console exporter writes, instead of stderr.
+    /// Sets the writer of the console exporter. Default: stderr.
     pub fn console_writer(mut self, writer: impl Write + Send + 'static) -> Self {
         self.choices.console = Some(ConsoleWriter::new(writer));
         self
     }
 
-    /// After how long the console shows a trace whose root did not arrive; 5 seconds, unless told otherwise.
+    /// Sets after how long the console shows a trace whose root span has not ended. Default: 5 s.
     pub fn console_incomplete_after(mut self, delay: Duration) -> Self {
         self.choices.incomplete_after = delay;
         self
     }
 
-    /// How long dropping the guard may take; 5 seconds, unless told otherwise.
+    /// Sets how long dropping the guard may take. Default: 5 s.
     pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
         self.choices.shutdown_timeout = timeout;
         self
     }
 
-    /// Whether `install` may become the process's `tracing` subscriber where there is none; it may, unless told
-    /// otherwise. It then serves other people's `tracing` spans, and prints warnings (`OTEL_LOG_LEVEL`) to stderr.
+    /// Sets whether `install` installs a `tracing` subscriber if the process has none. That subscriber
+    /// exports the `tracing` spans of other crates and prints warnings (`OTEL_LOG_LEVEL`) to stderr.
+    /// Default: `true`.
     pub fn install_subscriber(mut self, install: bool) -> Self {
         self.choices.installs_subscriber = install;
         self
     }
 
-    /// From which duration on a call that was not sampled is reported as slow; never, unless told otherwise.
+    /// Sets the duration from which an unsampled call is reported as slow. Default: never.
     pub fn slow_threshold(mut self, threshold: Duration) -> Self {
         self.choices.slow_threshold = Some(threshold);
         self
     }
 
-    /// Whether calls that were not sampled and failed are reported; they are, unless told otherwise.
+    /// Sets whether unsampled calls that failed are reported. Default: `true`.
     pub fn report_failed(mut self, report: bool) -> Self {
         self.choices.report_failed = report;
         self
     }
 
-    /// Whether a reported call that was not sampled and began its trace is exported as a span too; it is not, unless
-    /// told otherwise.
+    /// Sets whether the root span of an unsampled trace is exported if its call is reported. Default:
+    /// `false`.
     pub fn export_reported_roots(mut self, export: bool) -> Self {
         self.choices.export_reported_roots = export;
         self
     }
 
-    /// Whether `db.response.returned_rows` is recorded, which the conventions want to be a choice; it is, unless told
-    /// otherwise.
+    /// Sets whether `db.response.returned_rows` is recorded; the conventions require that it is
+    /// optional. Default: `true`.
     pub fn record_returned_rows(mut self, record: bool) -> Self {
         self.choices.record_returned_rows = record;
         self
     }
 
-    /// Adds an exporter of spans, behind a queue of its own. It replaces the default one, not one that was named.
+    /// Adds an exporter of spans with its own queue. It replaces the default exporter, but not one set
+    /// by [`traces`](Self::traces) or the environment.
     pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
         self.choices.span_exporters.push(Box::new(exporter));
         self
     }
 
-    /// Adds a processor of finished spans as it is. It replaces the default exporter, not one that was named.
+    /// Adds a processor of finished spans, without a queue. It replaces the default exporter, but not one
+    /// set by [`traces`](Self::traces) or the environment.
     pub fn span_processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
         self.choices.span_processors.push(Box::new(processor));
         self
     }
 
-    /// Adds an exporter of metrics. It replaces the default one, not one that was named.
+    /// Adds an exporter of metrics. It replaces the default exporter, but not one set by
+    /// [`metrics`](Self::metrics) or the environment.
     pub fn metric_exporter(mut self, exporter: impl PushMetricExporter) -> Self {
         self.choices
             .metric_readers
@@ -257,8 +267,8 @@ impl TelemetryBuilder {
     }
 
     /// Builds the pipeline without changing global state. It serves the threads that
-    /// [enter it](TelemetryGuard::enter) and the subscribers that have [its layer](TelemetryGuard::layer):
-    /// for tests, and for programs with several pipelines.
+    /// [enter it](TelemetryGuard::enter) and the subscribers that have
+    /// [its layer](TelemetryGuard::layer): for tests, and for programs with several pipelines.
     ///
     /// # Errors
     ///

@@ -17,7 +17,10 @@ use super::signal::Exporter;
 use crate::runtime::Sampler;
 
 /// The values of the builder's methods; `None` and empty lists where a method was not called.
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an independent switch"
+)]
 pub(super) struct Choices {
     pub(super) environment: Option<Environment>,
     pub(super) disabled: Option<bool>,
@@ -52,7 +55,7 @@ pub(super) struct Choices {
     pub(super) metric_readers: Vec<AddReader>,
 }
 
-/// Adds a reader of any type to the provider's builder; the interval is the one decided for all.
+/// Adds a reader of any type, with the decided interval, to the builder of the meter provider.
 pub(super) type AddReader =
     Box<dyn FnOnce(MeterProviderBuilder, Option<Duration>) -> MeterProviderBuilder + Send>;
 

@@ -1,5 +1,5 @@
-//! What was exported, what was lost, and why. Counted where it happens, read by `status()` and by the
-//! `otel.sdk.*` metrics. Invariant: every span that reaches a processor ends in exactly one of the counts here.
+//! Counts of exported and lost data by reason. `status()` and the `otel.sdk.*` metrics read them.
+//! Invariant: every span that reaches a processor ends in exactly one of these counts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -16,23 +16,23 @@ pub(super) struct Counters {
     last_error: Mutex<Option<String>>,
 }
 
-/// Everything that happened to the spans of one exporter, or to the exports of one metric exporter.
+/// The counts of one exporter: spans, log records, or exports of metrics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExportCounts {
     /// Accepted by the collector, or printed.
     pub exported: u64,
-    /// Refused by the collector, or not delivered in time.
+    /// Rejected by the collector, or not delivered in time.
     pub failed: u64,
     /// Lost because the queue was full.
     pub dropped_queue_full: u64,
     /// Lost because the deadline of the shutdown passed.
     pub dropped_at_shutdown: u64,
-    /// Made after the shutdown.
+    /// Ended after the shutdown.
     pub dropped_after_shutdown: u64,
     /// Waiting to be exported.
     pub queued: u64,
-    /// The exporter's last complaint.
+    /// The last error message of the exporter.
     pub last_error: Option<String>,
 }
 
@@ -71,7 +71,7 @@ impl Counters {
 }
 
 impl ExportCounts {
-    /// Everything that did not arrive.
+    /// Returns the sum of failed and dropped data.
     pub fn lost(&self) -> u64 {
         self.failed
             + self.dropped_queue_full

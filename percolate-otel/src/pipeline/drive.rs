@@ -1,6 +1,7 @@
-//! Running an exporter's future on a plain thread until it is done or its time is up. Exporters over tonic or hyper
-//! need a runtime that drives their connections (see `otlp`); here only its context is entered, so that nobody's
-//! tokio runtime is ever blocked or needed. Invariant: [`Driver::run`] returns by its deadline, whatever the future does.
+//! [`Driver`]: runs the future of an exporter on a plain thread until it is ready or its time limit has
+//! passed. Exporters over tonic or hyper need a runtime that drives their connections (see `otlp`);
+//! only its context is entered here, so that the program's tokio runtime is neither blocked nor
+//! required. Invariant: [`Driver::run`] returns by its deadline, even if the future never does.
 
 use std::future::Future;
 use std::pin::pin;
@@ -11,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use crate::quiet::quiet;
 
-/// How often a waiting thread looks whether the pipeline is closing meanwhile.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often a waiting thread checks whether the pipeline is shutting down.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Runs exporters' futures.
+/// Runs the futures of exporters.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Driver {
     #[cfg(feature = "otlp")]
@@ -22,7 +23,7 @@ pub(super) struct Driver {
     pub(super) closing: Closing,
 }
 
-/// By when everything has to be over; unset until the pipeline is shut down.
+/// The deadline of the shutdown; unset until it begins.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Closing(Arc<Mutex<Option<Instant>>>);
 
@@ -47,7 +48,7 @@ impl Wake for Unpark {
 }
 
 impl Driver {
-    /// The future's output, or `None` if `timeout` or the pipeline's closing came first.
+    /// Returns the output of the future; `None` if `timeout` or the deadline of the shutdown comes first.
     pub(super) fn run<T>(&self, timeout: Duration, future: impl Future<Output = T>) -> Option<T> {
         #[cfg(feature = "otlp")]
         let _entered = self.runtime.as_ref().map(tokio::runtime::Handle::enter);
@@ -67,7 +68,7 @@ impl Driver {
             if left.is_zero() {
                 return None;
             }
-            thread::park_timeout(left.min(LOOK));
+            thread::park_timeout(left.min(CHECK_INTERVAL));
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The `OTEL_*` variables: one snapshot, read once, every odd value answered by a [`ConfigWarning`].
-//! Nothing here decides what a value means for the pipeline; that is `settings`. Invariant, as the specification asks:
-//! an empty value is an unset one, and a value that cannot be read is reported and then ignored.
+//! The `OTEL_*` variables: a snapshot, typed reading, and a [`ConfigWarning`] for each invalid value.
+//! The effect of a value on the pipeline is decided in `settings`. Invariant, as the specification
+//! requires: an empty value counts as unset, and an invalid value is reported and ignored.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,7 +8,8 @@ use std::time::Duration;
 
 /// A snapshot of the variables that configure telemetry.
 ///
-/// [`Telemetry::from_env`](super::Telemetry::from_env) takes the process's own; tests and embedders give theirs.
+/// [`Telemetry::from_env`](super::Telemetry::from_env) reads those of the process; tests and embedders
+/// can pass their own.
 ///
 /// ```
 /// use percolate_otel::Environment;
@@ -22,13 +23,13 @@ pub struct Environment {
     unreadable: Vec<String>,
 }
 
-/// A variable whose value was not used, or not as it stands.
+/// A variable or option whose value was not used, or only in part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConfigWarning {
     /// The variable, e.g. `OTEL_TRACES_EXPORTER`; for a builder method, its name.
     pub variable: String,
-    /// What is wrong, and what is used instead.
+    /// The problem, and the value that is used instead.
     pub problem: String,
 }
 
@@ -39,7 +40,7 @@ impl std::fmt::Display for ConfigWarning {
 }
 
 impl Environment {
-    /// The variables of this process that start with `OTEL_`.
+    /// Reads the variables of this process that start with `OTEL_`.
     #[must_use]
     pub fn from_process() -> Self {
         let mut this = Self::default();
@@ -58,13 +59,13 @@ impl Environment {
         this
     }
 
-    /// No variable at all.
+    /// Returns an environment without variables.
     #[must_use]
     pub fn empty() -> Self {
         Self::default()
     }
 
-    /// The value of a variable; `None` if it is unset or blank.
+    /// Returns the value of a variable; `None` if it is unset or blank.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.variables
@@ -94,15 +95,15 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
     }
 }
 
-/// Reads typed values and keeps the complaints.
+/// Reads typed values and collects the warnings.
 #[derive(Debug)]
-pub(super) struct Reader<'a> {
+pub(super) struct VariableReader<'a> {
     environment: &'a Environment,
     pub(super) warnings: Vec<ConfigWarning>,
 }
 
-impl<'a> Reader<'a> {
-    /// A reader that has already complained about names nobody reads.
+impl<'a> VariableReader<'a> {
+    /// Creates a reader, with warnings for the names of unknown variables.
     pub(super) fn new(environment: &'a Environment) -> Self {
         let mut this = Self {
             environment,
@@ -112,14 +113,14 @@ impl<'a> Reader<'a> {
             this.warn(name, "the value is not valid Unicode; ignored");
         }
         for name in environment.names() {
-            if let Some(problem) = known::complaint(name) {
+            if let Some(problem) = known::warning(name) {
                 this.warn(name, problem);
             }
         }
         this
     }
 
-    /// A complaint, made once: the variables for all signals are read for each of them.
+    /// Adds a warning once: the variables for all signals are read for each signal.
     pub(super) fn warn(&mut self, variable: &str, problem: impl Into<String>) {
         let warning = ConfigWarning {
             variable: variable.to_owned(),
@@ -134,7 +135,7 @@ impl<'a> Reader<'a> {
         self.environment.get(name)
     }
 
-    /// `true` in any case is true; anything else but `false` is reported, and false as well.
+    /// `true` in any letter case is true. Any other value is false, and reported unless it is `false`.
     pub(super) fn boolean(&mut self, name: &str) -> Option<bool> {
         let value = self.text(name)?;
         if value.eq_ignore_ascii_case("true") {
@@ -149,13 +150,13 @@ impl<'a> Reader<'a> {
         Some(false)
     }
 
-    /// A whole number of milliseconds.
+    /// Reads a whole number of milliseconds.
     pub(super) fn millis(&mut self, name: &str) -> Option<Duration> {
         self.number(name, "a whole number of milliseconds")
             .map(Duration::from_millis)
     }
 
-    /// A positive count.
+    /// Reads a positive count.
     pub(super) fn count(&mut self, name: &str) -> Option<usize> {
         match self.number(name, "a positive whole number")? {
             0 => {
@@ -166,7 +167,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A limit, which may be zero.
+    /// Reads a limit, which may be zero.
     pub(super) fn limit(&mut self, name: &str) -> Option<u32> {
         self.number(name, "a whole number")
             .map(|limit| u32::try_from(limit).unwrap_or(u32::MAX))
@@ -181,7 +182,7 @@ impl<'a> Reader<'a> {
         number
     }
 
-    /// One of several words, in any case.
+    /// Reads one of several words in any letter case.
     pub(super) fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
         let value = self.text(name)?;
         let found = choices
@@ -200,7 +201,7 @@ impl<'a> Reader<'a> {
         found.map(|(_, choice)| *choice)
     }
 
-    /// A comma-separated list of words; `None` if none of them is known.
+    /// Reads a comma-separated list of words; `None` if none of them is known.
     pub(super) fn choices<T: Copy + PartialEq>(
         &mut self,
         name: &str,
@@ -234,8 +235,8 @@ impl<'a> Reader<'a> {
         (!found.is_empty()).then_some(found)
     }
 
-    /// `key=value,key=value` with percent-encoded values, as resource attributes and headers are written.
-    /// The values may be secrets: a complaint names the key only.
+    /// Reads `key=value,key=value` with percent-encoded values: resource attributes and headers. Values
+    /// may be secret, so that a warning names only the key.
     pub(super) fn pairs(&mut self, name: &str) -> Option<Vec<(String, String)>> {
         let value = self.text(name)?;
         let mut pairs = Vec::new();
@@ -270,11 +271,11 @@ fn percent_decoded(text: &str) -> Option<String> {
     decoded.ok().map(Cow::into_owned)
 }
 
-/// Which variables exist, so that a misspelt one does not pass in silence.
+/// The known variables, so that a misspelled one is reported.
 mod known {
     use crate::nearest::nearest_name;
 
-    /// Read here or by the SDK below.
+    /// Variables that the pipeline or the SDK reads.
     const READ: &[&str] = &[
         "OTEL_SDK_DISABLED",
         "OTEL_LOG_LEVEL",
@@ -305,7 +306,7 @@ mod known {
         "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
     ];
 
-    /// Of the specification, without an effect here.
+    /// Variables of the specification without an effect here.
     const NOT_SUPPORTED: &[&str] = &[
         "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
         "OTEL_ATTRIBUTE_COUNT_LIMIT",
@@ -321,7 +322,7 @@ mod known {
         "OTEL_CONFIG_FILE",
     ];
 
-    /// Read by other languages, instrumentations and vendors in the same environment: none of our business.
+    /// Prefixes of the variables of other languages, instrumentations and vendors.
     const OTHERS: &[&str] = &[
         "OTEL_INSTRUMENTATION_",
         "OTEL_SEMCONV_",
@@ -349,8 +350,8 @@ mod known {
         "CLIENT_CERTIFICATE",
     ];
 
-    /// What to say about a variable of this name, if it will not be read.
-    pub(super) fn complaint(name: &str) -> Option<String> {
+    /// Returns a warning if a variable of this name is not read.
+    pub(super) fn warning(name: &str) -> Option<String> {
         if READ.contains(&name)
             || is_otlp(name)
             || OTHERS.iter().any(|prefix| name.starts_with(prefix))
@@ -361,7 +362,7 @@ mod known {
             return Some("not supported; ignored".to_owned());
         }
         let known = READ.iter().map(|known| (*known).to_owned());
-        // A name that resembles none of these may belong to another program.
+        // A variable with a different name may belong to another program.
         nearest_name(name, known.chain(otlp_names()))
             .map(|known| format!("unknown variable; ignored (did you mean `{known}`?)"))
     }
@@ -393,7 +394,7 @@ mod tests {
     fn a_blank_value_is_an_unset_one() {
         let environment =
             environment(&[("OTEL_SERVICE_NAME", "  "), ("OTEL_BSP_MAX_QUEUE_SIZE", "")]);
-        let mut reader = Reader::new(&environment);
+        let mut reader = VariableReader::new(&environment);
         assert_eq!(reader.text("OTEL_SERVICE_NAME"), None);
         assert_eq!(reader.count("OTEL_BSP_MAX_QUEUE_SIZE"), None);
         assert_eq!(reader.warnings, []);
@@ -402,7 +403,7 @@ mod tests {
     #[test]
     fn an_unreadable_number_is_reported_and_ignored() {
         let environment = environment(&[("OTEL_BSP_SCHEDULE_DELAY", "5s")]);
-        let mut reader = Reader::new(&environment);
+        let mut reader = VariableReader::new(&environment);
         assert_eq!(reader.millis("OTEL_BSP_SCHEDULE_DELAY"), None);
         let told: Vec<_> = reader.warnings.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -414,7 +415,7 @@ mod tests {
     #[test]
     fn a_misspelt_variable_is_told_its_neighbour() {
         let environment = environment(&[("OTEL_EXPORTER_OTLP_ENPOINT", "http://collector:4317")]);
-        let reader = Reader::new(&environment);
+        let reader = VariableReader::new(&environment);
         assert_eq!(
             reader.warnings[0].problem,
             "unknown variable; ignored (did you mean `OTEL_EXPORTER_OTLP_ENDPOINT`?)"
@@ -427,7 +428,7 @@ mod tests {
             ("OTEL_PYTHON_LOG_CORRELATION", "true"),
             ("OTEL_VENDOR_THING", "1"),
         ]);
-        assert_eq!(Reader::new(&environment).warnings, []);
+        assert_eq!(VariableReader::new(&environment).warnings, []);
     }
 
     #[test]
@@ -436,7 +437,7 @@ mod tests {
             "OTEL_EXPORTER_OTLP_HEADERS",
             "authorization=Bearer%20abc, x=%FF ,secret",
         )]);
-        let mut reader = Reader::new(&environment);
+        let mut reader = VariableReader::new(&environment);
         let pairs = reader.pairs("OTEL_EXPORTER_OTLP_HEADERS");
         assert_eq!(
             pairs,
@@ -454,7 +455,7 @@ mod tests {
     #[test]
     fn a_list_keeps_what_is_known() {
         let environment = environment(&[("OTEL_TRACES_EXPORTER", "zipkin, console,console")]);
-        let mut reader = Reader::new(&environment);
+        let mut reader = VariableReader::new(&environment);
         let choices = [("otlp", 1), ("console", 2)];
         assert_eq!(
             reader.choices("OTEL_TRACES_EXPORTER", &choices),

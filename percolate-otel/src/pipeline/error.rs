@@ -1,46 +1,46 @@
-//! What can go wrong when telemetry is installed, flushed or shut down.
+//! [`TelemetryError`]: the errors of installation, flush and shutdown.
 
 use std::time::Duration;
 
-/// Why [`TelemetryBuilder::install`](super::TelemetryBuilder::install) or an operation of the
-/// [`TelemetryGuard`](super::TelemetryGuard) did not succeed.
+/// An error of [`TelemetryBuilder::install`](super::TelemetryBuilder::install) or of an operation of the
+/// [`TelemetryGuard`](super::TelemetryGuard).
 ///
-/// Odd values in the environment are never an error; they are warnings in
+/// Invalid values in the environment are not errors; they are warnings in
 /// [`TelemetryStatus::warnings`](super::TelemetryStatus::warnings).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TelemetryError {
-    /// A pipeline is installed in this process already.
+    /// This process already has an installed pipeline.
     #[error(
         "telemetry is already installed in this process; keep the first `TelemetryGuard` and install once"
     )]
     AlreadyInstalled,
-    /// An OTLP exporter was asked for, but this build has none.
+    /// An OTLP exporter was selected, but this build has none.
     #[error(
-        "cannot export {signal} over OTLP: percolate-core was built without its feature `otlp`; enable it"
+        "cannot export {signal} over OTLP: this build has no OTLP exporters; enable the feature `otlp`"
     )]
     OtlpNotBuilt {
         /// `traces`, `metrics` or `logs`.
         signal: &'static str,
     },
-    /// An OTLP exporter could not be made from its settings.
+    /// An OTLP exporter could not be created from its settings.
     #[error("cannot export {signal} to `{endpoint}`: {problem}")]
     Exporter {
         /// `traces`, `metrics` or `logs`.
         signal: &'static str,
-        /// Where it should have gone.
+        /// The endpoint.
         endpoint: String,
-        /// What is wrong and what to do.
+        /// The problem and what to do.
         problem: String,
     },
     /// A certificate or key of the OTLP exporter could not be read.
-    #[error("cannot read the TLS file `{}` for exporting {signal}; give the path of a PEM file", path.display())]
+    #[error("cannot read the TLS file `{}` for exporting {signal}; set the path of a PEM file", path.display())]
     TlsFile {
         /// `traces`, `metrics` or `logs`.
         signal: &'static str,
         /// The file.
         path: std::path::PathBuf,
-        /// Why it could not be read.
+        /// The error of the file system.
         #[source]
         source: std::io::Error,
     },
@@ -49,29 +49,29 @@ pub enum TelemetryError {
     Thread {
         /// The thread's name.
         name: &'static str,
-        /// The operating system's reason.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
-    /// The deadline passed first. What is still queued is kept by a flush and given up by a shutdown.
+    /// The deadline passed. A flush keeps the queued data; a shutdown drops and counts it.
     #[error(
         "{operation} of telemetry did not finish within {timeout:?}; the collector may be slow or unreachable"
     )]
     Timeout {
         /// `flush` or `shutdown`.
         operation: &'static str,
-        /// The deadline given.
+        /// The time limit.
         timeout: Duration,
     },
-    /// Some telemetry could not be handed over.
+    /// A part of the telemetry could not be exported.
     #[error("{operation} of telemetry failed: {problem}")]
     Export {
         /// `flush` or `shutdown`.
         operation: &'static str,
-        /// The exporter's words.
+        /// The error messages of the exporters.
         problem: String,
     },
-    /// The pipeline was shut down before.
-    #[error("telemetry was shut down already")]
+    /// The pipeline was already shut down.
+    #[error("telemetry was already shut down")]
     AlreadyShutdown,
 }

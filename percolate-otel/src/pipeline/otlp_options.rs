@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How OTLP travels.
+/// The transport of OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OtlpProtocol {
@@ -14,17 +14,18 @@ pub enum OtlpProtocol {
     HttpProtobuf,
 }
 
-/// How OTLP is compressed.
+/// The compression of OTLP requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OtlpCompression {
-    /// Not at all.
+    /// No compression.
     None,
-    /// With gzip.
+    /// gzip.
     Gzip,
 }
 
-/// Options of the OTLP exporters. What is not said here comes from the `OTEL_EXPORTER_OTLP_*` variables.
+/// Options of the OTLP exporters. Options that are not set come from the `OTEL_EXPORTER_OTLP_*`
+/// variables.
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,7 +38,7 @@ pub enum OtlpCompression {
 /// let builder = Telemetry::builder().otlp(otlp);
 /// ```
 #[derive(Clone, Default)]
-#[must_use = "give it to `TelemetryBuilder::otlp`"]
+#[must_use = "pass it to `TelemetryBuilder::otlp`"]
 pub struct Otlp {
     pub(super) endpoint: Option<String>,
     pub(super) protocol: Option<OtlpProtocol>,
@@ -50,24 +51,24 @@ pub struct Otlp {
 }
 
 impl Otlp {
-    /// No option said yet.
+    /// Creates options of which none is set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Export to this endpoint.
+    /// Creates options with this endpoint.
     pub fn to(endpoint: impl Into<String>) -> Self {
         Self::default().endpoint(endpoint)
     }
 
-    /// The collector's URL. Over HTTP `/v1/traces` and `/v1/metrics` are appended, except where it is given for one
-    /// signal only.
+    /// Sets the URL of the collector. Over HTTP, `/v1/traces`, `/v1/metrics` or `/v1/logs` is appended,
+    /// except to an endpoint for one signal.
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.endpoint = Some(endpoint.into());
         self
     }
 
-    /// gRPC or HTTP. Unsaid everywhere, it is HTTP for port 4318 and gRPC for any other.
+    /// Sets the transport. Default: HTTP for port 4318, gRPC for any other port.
     pub fn protocol(mut self, protocol: OtlpProtocol) -> Self {
         self.protocol = Some(protocol);
         self
@@ -79,25 +80,27 @@ impl Otlp {
         self
     }
 
-    /// How long one export may take, retries included; 10 seconds if unsaid everywhere.
+    /// Sets how long one export may take, including retries. Default: 10 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Compression of requests; none if unsaid everywhere.
+    /// Sets the compression of requests. Default: none.
     pub fn compression(mut self, compression: OtlpCompression) -> Self {
         self.compression = Some(compression);
         self
     }
 
-    /// PEM file of the authorities trusted to sign the collector's certificate; the system's if unsaid everywhere.
+    /// Sets the PEM file of the authorities that may sign the collector's certificate. Default: the
+    /// system's authorities. `install` and `build` fail if it cannot be read.
     pub fn certificate(mut self, ca: impl Into<PathBuf>) -> Self {
         self.certificate = Some(ca.into());
         self
     }
 
-    /// PEM files of our own certificate and its key, for collectors that ask for one (mTLS).
+    /// Sets the PEM files of the client certificate and its key, for mTLS. `install` and `build` fail if
+    /// they cannot be read.
     pub fn identity(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.client_certificate = Some(certificate.into());
         self.client_key = Some(key.into());
@@ -105,7 +108,7 @@ impl Otlp {
     }
 }
 
-/// Headers may hold secrets: their names are shown, never their values.
+/// Shows the names of headers but not their values, which may be secret.
 impl std::fmt::Debug for Otlp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();

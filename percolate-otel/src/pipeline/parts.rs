@@ -19,7 +19,7 @@ use super::propagator::Propagator;
 use super::signal::Signal;
 use crate::runtime::Runtime;
 
-/// One exporter and what became of what it was given.
+/// One exporter with its counts.
 #[derive(Debug, Clone)]
 pub(super) struct ExportTo {
     pub(super) signal: Signal,
@@ -27,10 +27,10 @@ pub(super) struct ExportTo {
     pub(super) counters: Arc<Counters>,
 }
 
-/// What the console is called among the exporters.
+/// The name of the console exporter.
 pub(super) const CONSOLE: &str = "console";
 
-/// Everything a pipeline consists of.
+/// The components of a pipeline.
 pub(super) struct Parts {
     pub(super) runtime: Option<&'static Runtime>,
     pub(super) tracer_provider: Option<SdkTracerProvider>,
@@ -51,7 +51,7 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// What is left of a pipeline that is switched off: propagation and what was said about the configuration.
+    /// The components of a disabled pipeline: propagators and warnings.
     pub(super) fn disabled(
         propagators: Vec<Propagator>,
         warnings: Vec<ConfigWarning>,
@@ -83,12 +83,12 @@ impl Parts {
     }
 }
 
-/// A processor and how it is flushed by a deadline.
+/// A span processor that can be flushed by a deadline.
 #[derive(Debug, Clone)]
 pub(super) enum Processor {
-    /// One of ours: it keeps the deadline by itself.
+    /// It keeps the deadline.
     Batch(Arc<BatchProcessor>),
-    /// Any other: it may take as long as it likes, on our thread.
+    /// It may exceed the deadline, on a thread of the pipeline.
     Any(Arc<dyn SpanProcessor>),
 }
 
@@ -140,22 +140,22 @@ impl Parts {
             .iter()
             .map(|processor| processor.shutdown_by(deadline));
         let result = summary(records, results);
-        // Only now: the provider would end the shared processors without a deadline. It finds them ended.
+        // The provider would shut down the shared processors without a deadline: it comes last.
         if let Some(provider) = &self.tracer_provider {
             _ = provider.shutdown_with_timeout(left(deadline));
         }
         result
     }
 
-    /// The exporters' own words where the SDK only says that something failed.
+    /// Returns the error messages of the exporters; the SDK's error only reports a failure.
     fn problem(&self, signal: Signal, error: &OTelSdkError) -> String {
         let own = self
             .targets
             .iter()
             .filter(|target| target.signal == signal)
             .filter_map(|target| {
-                let words = target.counters.last_error()?;
-                Some(format!("{} to {}: {words}", signal.name(), target.name))
+                let message = target.counters.last_error()?;
+                Some(format!("{} to {}: {message}", signal.name(), target.name))
             });
         let own: Vec<_> = own.collect();
         if own.is_empty() {
@@ -202,7 +202,7 @@ impl Parts {
 fn summary(records: bool, results: impl Iterator<Item = OTelSdkResult>) -> Result<(), String> {
     let late = (!records).then(|| "records were not converted in time".to_owned());
     let failed = results.filter_map(|result| match result {
-        // Ended by someone who holds the same processor: nothing is left to do.
+        // Another owner of the processor has shut it down.
         Ok(()) | Err(OTelSdkError::AlreadyShutdown) => None,
         Err(OTelSdkError::Timeout(_)) => Some("spans were not exported in time".to_owned()),
         Err(OTelSdkError::InternalFailure(problem)) => Some(problem),

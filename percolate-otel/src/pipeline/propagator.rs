@@ -6,7 +6,7 @@ use opentelemetry_sdk::propagation::BaggagePropagator;
 
 use crate::context::StrictPropagator;
 
-/// How context travels in headers.
+/// A format of context in headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Propagator {
@@ -14,7 +14,7 @@ pub enum Propagator {
     TraceContext,
     /// W3C `baggage`.
     Baggage,
-    /// Nothing; of use alone only.
+    /// No propagation. It only has an effect alone.
     None,
 }
 

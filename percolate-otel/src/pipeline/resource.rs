@@ -1,6 +1,6 @@
-//! Who produces the telemetry: service, host, operating system, process and SDK, detected without any help, then
-//! overlaid with the environment and the builder. Invariant: nothing here can hold a secret, so the command's
-//! arguments are left out.
+//! The resource: service, host, operating system, process and SDK as detected, overridden by the
+//! environment and then by the builder. Invariant: no detected attribute can contain a secret, so that
+//! command line arguments are left out.
 
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::Resource;
@@ -9,7 +9,8 @@ use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator};
 
 pub(super) const SERVICE_NAME: &str = "service.name";
 
-/// The resource: what was detected (if wanted), the environment's attributes over it, the builder's over those.
+/// Builds the resource: detected attributes (if enabled), those of the environment, those of the
+/// builder; later ones win.
 pub(super) fn build(
     detect: bool,
     from_environment: impl Iterator<Item = KeyValue>,
@@ -48,7 +49,7 @@ fn detected() -> Vec<KeyValue> {
     attributes
 }
 
-/// A random UUID: two processes of one service on one host are told apart.
+/// Returns a random UUID. It distinguishes two processes of one service on one host.
 fn instance_id() -> Value {
     let mut bytes = RandomIdGenerator::default().new_trace_id().to_bytes();
     bytes[6] = (bytes[6] & 0x0f) | 0x40;
@@ -82,7 +83,7 @@ fn host_name() -> Option<String> {
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-/// The conventions' names of architectures where they differ from Rust's.
+/// Returns the conventions' name of the architecture.
 fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",

@@ -1,6 +1,7 @@
-//! Head sampling from names and towards the SDK. The [`Sampler`] itself lives in `runtime`, whose gate evaluates it
-//! with nothing but a trace id; the SDK's tracer provider asks the same value for everybody else's spans.
-//! Invariant: both answer alike, and a ratio agrees with every other OpenTelemetry service for the same trace id.
+//! Head sampling: samplers by name, and as samplers of the SDK. The [`Sampler`] itself lives in
+//! `runtime`, which evaluates it for annotated calls with the trace id alone; the SDK's tracer provider
+//! evaluates it for other spans. Invariant: both decide alike, and a ratio agrees with every other
+//! OpenTelemetry service for the same trace id.
 
 use opentelemetry::trace::{Link, SpanKind, TraceId};
 use opentelemetry::{Context, KeyValue};
@@ -8,8 +9,8 @@ use opentelemetry_sdk::trace::{Sampler as SdkSampler, SamplingResult, ShouldSamp
 
 use crate::runtime::Sampler;
 
-/// Reads the values of `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`; the second part of the answer says what
-/// was wrong with them. What is wrong is ignored, as the specification asks.
+/// Parses the values of `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`. The second value is a
+/// warning about an invalid value, which is ignored as the specification requires.
 pub(super) fn from_names(name: &str, arg: Option<&str>) -> (Option<Sampler>, Option<String>) {
     let mut problem = None;
     let sampler = match name {
@@ -47,7 +48,7 @@ fn ratio(arg: Option<&str>, problem: &mut Option<String>) -> Sampler {
     }
 }
 
-/// The same decision as a sampler of the SDK.
+/// Returns a sampler of the SDK that decides the same.
 pub(super) fn for_sdk(sampler: &Sampler) -> Box<dyn ShouldSample> {
     Box::new(match sampler {
         Sampler::AlwaysOn => SdkSampler::AlwaysOn,
@@ -58,7 +59,7 @@ pub(super) fn for_sdk(sampler: &Sampler) -> Box<dyn ShouldSample> {
     })
 }
 
-/// How a status report names it.
+/// Returns the name of a sampler for the status.
 pub(super) fn describe(sampler: &Sampler) -> String {
     match sampler {
         Sampler::AlwaysOn => "always_on".to_owned(),
@@ -69,8 +70,8 @@ pub(super) fn describe(sampler: &Sampler) -> String {
     }
 }
 
-/// The SDK's sampler, refusing what belongs to a root that percolate's gate refused: no ids exist there, so that the
-/// SDK would take such a span for a root of its own.
+/// A sampler of the SDK that drops the spans below an unsampled root of an annotated call. Such a root
+/// has no ids, so that the SDK alone would take these spans for roots.
 #[derive(Debug, Clone)]
 pub(super) struct RespectsGate(pub(super) Box<dyn ShouldSample>);
 

@@ -1,7 +1,7 @@
 //! The signals ([`Signal`]), the destinations each can have ([`Exporter`]), and the names of their
 //! variables. Which destination applies is decided in `settings`.
 
-/// The signals that can be exported.
+/// A signal that can be exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Signal {
@@ -9,11 +9,12 @@ pub enum Signal {
     Traces,
     /// Metrics.
     Metrics,
-    /// Log records: events of `tracing`.
+    /// Log records: `tracing` events.
     Logs,
 }
 
 impl Signal {
+    /// `traces`, `metrics` or `logs`.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Traces => "traces",
@@ -22,6 +23,7 @@ impl Signal {
         }
     }
 
+    /// The variable of this signal's OTLP exporter with this suffix.
     pub(super) fn variable(self, suffix: &str) -> String {
         format!(
             "OTEL_EXPORTER_OTLP_{}_{suffix}",
@@ -29,6 +31,7 @@ impl Signal {
         )
     }
 
+    /// The variable that selects the exporters.
     pub(super) fn exporter_variable(self) -> &'static str {
         match self {
             Self::Traces => "OTEL_TRACES_EXPORTER",
@@ -38,14 +41,14 @@ impl Signal {
     }
 }
 
-/// Where a signal goes.
+/// The destination of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Exporter {
-    /// A collector, over OTLP.
+    /// A collector over OTLP.
     Otlp,
     /// A readable tree of spans and a table of metrics on stderr, or on the builder's writer.
     Console,
-    /// Nowhere.
+    /// No export.
     None,
 }

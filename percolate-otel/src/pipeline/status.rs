@@ -3,43 +3,45 @@
 use super::counters::ExportCounts;
 use super::env::ConfigWarning;
 
-/// What a telemetry pipeline does and did, at one moment.
+/// A snapshot of a pipeline's state and counts.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct TelemetryStatus {
-    /// Switched off by `OTEL_SDK_DISABLED` or the builder.
+    /// Whether `OTEL_SDK_DISABLED` or the builder disabled the pipeline.
     pub disabled: bool,
-    /// Flushed and ended.
+    /// Whether the pipeline was shut down.
     pub shut_down: bool,
-    /// The sampler in words, e.g. `parentbased_traceidratio(0.01)`.
+    /// The sampler as text, e.g. `parentbased_traceidratio(0.01)`.
     pub sampler: String,
-    /// Each exporter of spans and what became of what it was given.
+    /// The exporters of spans with their counts of spans.
     pub traces: Vec<ExporterStatus>,
-    /// Each exporter of metrics; it counts exports.
+    /// The exporters of metrics with their counts of exports.
     pub metrics: Vec<ExporterStatus>,
-    /// Each exporter of log records. What the SDK's queue before it drops is not known here.
+    /// The exporters of log records with their counts of records. Records that the SDK's queue drops
+    /// are not counted.
     pub logs: Vec<ExporterStatus>,
-    /// Spans of percolate's calls that were lost before any exporter, as they were made faster than taken over.
+    /// Spans of annotated calls that were dropped because the buffer of records was full.
     pub dropped_records: u64,
-    /// Whether the subscriber of the asking thread has [`Telemetry::layer`](super::Telemetry::layer) (or
-    /// [`TelemetryGuard::layer`]), so that other people's `tracing` spans are exported too.
+    /// Whether the subscriber of the current thread has [`Telemetry::layer`](super::Telemetry::layer)
+    /// or [`TelemetryGuard::layer`](super::TelemetryGuard::layer), so that the `tracing` spans of other
+    /// crates are exported too.
     pub layer_in_subscriber: bool,
-    /// Variables and options that were not used as they stand.
+    /// Variables and options that were not used, or only in part.
     pub warnings: Vec<ConfigWarning>,
 }
 
-/// One exporter.
+/// The state of one exporter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExporterStatus {
-    /// Where to, e.g. `http://collector:4317 (OTLP/gRPC)` or `console`.
+    /// The destination, e.g. `http://collector:4317 (OTLP/gRPC)` or `console`.
     pub to: String,
-    /// What became of it.
+    /// The counts of exported and lost data.
     pub counts: ExportCounts,
 }
 
 impl TelemetryStatus {
-    /// Spans that did not arrive everywhere they should have, for whatever reason.
+    /// Returns the number of lost spans, over all exporters and reasons.
     pub fn lost_spans(&self) -> u64 {
         self.dropped_records
             + self

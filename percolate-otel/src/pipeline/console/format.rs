@@ -1,10 +1,10 @@
-//! Durations, counts and attribute values as a person reads them.
+//! Durations, counts and attribute values as readable text.
 
 use std::time::Duration;
 
 use opentelemetry::{Array, KeyValue, Value};
 
-/// Three significant digits with a fitting unit: `412 ns`, `9.10 µs`, `1.24 s`.
+/// Formats seconds with three significant digits and a unit: `412 ns`, `9.10 µs`, `1.24 s`.
 pub(super) fn seconds(seconds: f64) -> String {
     let (value, unit) = match seconds {
         s if s >= 1.0 => (s, "s"),
@@ -25,7 +25,7 @@ pub(super) fn duration(duration: Duration) -> String {
     seconds(duration.as_secs_f64())
 }
 
-/// Thousands apart: `12 345`.
+/// Formats a count with grouped thousands: `12 345`.
 pub(super) fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
@@ -38,7 +38,7 @@ pub(super) fn count(count: u64) -> String {
     grouped
 }
 
-/// `key=value`, quoted where the value would not read as one word, cut where it is long.
+/// Formats `key=value`. A value that is not a single word is quoted; a long one is truncated.
 pub(super) fn attribute(attribute: &KeyValue) -> String {
     format!("{}={}", attribute.key, value(&attribute.value))
 }

@@ -1,6 +1,6 @@
-//! Metrics as a table: operations and jobs with counts and quantiles, everything else as plain values. Printed when
-//! collected: at flush and shutdown, or at an interval that was asked for. A table that did not change is not
-//! printed twice.
+//! [`ConsoleMetrics`]: operations and jobs as a table with counts and quantiles, other metrics as
+//! values. It prints at flush and shutdown, or at the configured interval. A table that has not
+//! changed is not printed again.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,7 +20,7 @@ use super::super::counters::Counters;
 use super::{ConsoleWriter, format};
 use crate::conventions::{attribute, metric};
 
-/// Prints metrics for a person.
+/// Prints metrics as readable text.
 #[derive(Debug)]
 pub(crate) struct ConsoleMetrics {
     writer: ConsoleWriter,
@@ -47,9 +47,9 @@ impl PushMetricExporter for ConsoleMetrics {
         }
         if !self.writer.write(&text) {
             self.counters
-                .failed(1, "the console's writer failed".to_owned());
+                .failed(1, "cannot write to the console".to_owned());
             return Err(OTelSdkError::InternalFailure(
-                "the console's writer failed".to_owned(),
+                "cannot write to the console".to_owned(),
             ));
         }
         Counters::add(&self.counters.exported, 1);
@@ -90,7 +90,7 @@ fn render(metrics: &ResourceMetrics) -> String {
     }
     let mut text = operations.render(["operation", "collection"]);
     text.push_str(&jobs.render(["job", "target"]));
-    others.retain(|line| !is_quiet(line));
+    others.retain(|line| !is_hidden(line));
     others.sort_unstable();
     if !others.is_empty() {
         text.push_str("metric\n");
@@ -102,8 +102,8 @@ fn render(metrics: &ResourceMetrics) -> String {
     text
 }
 
-/// What the pipeline says about itself is worth a line only when something was lost.
-fn is_quiet(line: &str) -> bool {
+/// Whether a line is left out: the metrics of the pipeline itself appear only if data was lost.
+fn is_hidden(line: &str) -> bool {
     let of_sdk = line.starts_with("otel.sdk.");
     let is_loss = line.starts_with(metric::PERCOLATE_SPAN_DROPPED)
         || (of_sdk && line.contains(attribute::ERROR_TYPE));
@@ -114,13 +114,13 @@ fn is_quiet(line: &str) -> bool {
     }
 }
 
-/// Rows by operation and collection, whatever other attributes split them. Series without a measurement, which exist
-/// because instruments are bound ahead, make no row.
+/// One row per operation and collection, summed over other attributes. Series without a measurement,
+/// which exist because instruments are bound in advance, are left out.
 #[derive(Default)]
-struct Table(BTreeMap<(String, String), Row>);
+struct Table(BTreeMap<(String, String), TableRow>);
 
 #[derive(Default)]
-struct Row {
+struct TableRow {
     count: u64,
     errors: u64,
     rows: Option<u64>,
@@ -178,7 +178,7 @@ impl Table {
         }
     }
 
-    fn row(&mut self, attributes: &[&KeyValue], first: &str, second: &str) -> &mut Row {
+    fn row(&mut self, attributes: &[&KeyValue], first: &str, second: &str) -> &mut TableRow {
         let of = |key: &str| text_of(attributes, key);
         let second =
             of(second).or_else(|| of("otel.metric.overflow").map(|_| "(overflow)".to_owned()));
@@ -191,8 +191,8 @@ impl Table {
         if self.0.is_empty() {
             return String::new();
         }
-        let knows_rows = self.0.values().any(|row| row.rows.is_some());
-        let rows = if knows_rows { "rows" } else { "" };
+        let has_rows = self.0.values().any(|row| row.rows.is_some());
+        let rows = if has_rows { "rows" } else { "" };
         let mut lines =
             vec![[heads[0], heads[1], "count", "p50", "p99", "errors", rows].map(str::to_owned)];
         for ((first, second), row) in &self.0 {
@@ -217,7 +217,7 @@ impl Table {
     }
 }
 
-/// The first two columns to the left, numbers to the right.
+/// Aligns the first two columns to the left, numbers to the right.
 fn aligned(lines: &[[String; 7]]) -> String {
     let mut widths = [0; 7];
     for line in lines {
@@ -255,10 +255,10 @@ fn is_failed(attributes: &[&KeyValue]) -> bool {
         .any(|attribute| attribute.key.as_str() == attribute::ERROR_TYPE)
 }
 
-/// How many measurements lie up to which bound, merged over points, and the extremes.
+/// The distribution of measurements: buckets merged over points, minimum and maximum.
 #[derive(Default)]
 struct Spread {
-    /// (lower, upper, count), in any order until a quantile is asked for.
+    /// (lower, upper, count), unordered.
     buckets: Vec<(f64, f64, u64)>,
     min: Option<f64>,
     max: Option<f64>,
@@ -307,10 +307,10 @@ impl Spread {
         self.max = self.max.into_iter().chain(max).reduce(f64::max);
     }
 
-    /// The quantile by linear interpolation inside its bucket, never outside what was measured.
+    /// Returns a quantile by linear interpolation inside its bucket, within the measured range.
     #[expect(
         clippy::cast_precision_loss,
-        reason = "a quantile read from buckets is an estimate anyway"
+        reason = "a quantile from buckets is an estimate"
     )]
     fn quantile(&self, q: f64) -> Option<f64> {
         let mut buckets = self.buckets.clone();
@@ -332,7 +332,7 @@ impl Spread {
     }
 }
 
-/// One line for each point of a metric that has no table of its own.
+/// Returns one line per point of a metric without a table.
 fn values(metric: &Metric) -> Vec<String> {
     match metric.data() {
         AggregatedMetrics::F64(data) => points(metric, data),

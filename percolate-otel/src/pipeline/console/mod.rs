@@ -1,5 +1,5 @@
-//! What a person sees when no collector is configured: each trace as a tree, metrics as a table. Written for reading,
-//! never for parsing. Invariant: it is bounded in memory, and writes whole blocks, so that traces do not interleave.
+//! The console exporter: each trace as a tree, metrics as a table, for people and not for parsers.
+//! Invariant: its memory is bounded, and it writes whole blocks, so that traces do not interleave.
 
 mod format;
 mod metrics;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) use metrics::ConsoleMetrics;
 pub(super) use spans::ConsoleSpans;
 
-/// Where the console writes: stderr, or any writer.
+/// The output of the console: stderr, or any writer.
 #[derive(Clone)]
 pub(super) struct ConsoleWriter(Arc<Mutex<Box<dyn Write + Send>>>);
 
@@ -21,7 +21,7 @@ impl ConsoleWriter {
         Self(Arc::new(Mutex::new(Box::new(writer))))
     }
 
-    /// Writes one block; `false` if it could not be written.
+    /// Writes one block. Returns `false` if it could not be written.
     pub(super) fn write(&self, block: &str) -> bool {
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         writer

@@ -1,6 +1,6 @@
-//! When a trace is shown: once its root has ended and the others had a moment to arrive, at a flush, or as incomplete
-//! when nothing more came for a while. Spans come from several threads in any order. Invariant: no more than
-//! [`MOST_SPANS`] wait; beyond, the oldest trace is shown as it is.
+//! [`ConsoleSpans`]: collects spans into traces. A trace is shown a moment after its root has ended, at
+//! a flush, or as incomplete when no span has arrived for a while. Spans arrive from several threads
+//! in any order. Invariant: at most [`MAX_SPANS`] wait; beyond, the oldest trace is shown.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -16,21 +16,21 @@ use super::super::counters::Counters;
 use super::super::error::TelemetryError;
 use super::{ConsoleWriter, tree};
 
-/// Spans of one trace reach us over two ways, of which percolate's records take up to 200 ms.
+/// How long a trace waits after its last span: records of annotated calls arrive after up to 200 ms.
 const SETTLE: Duration = Duration::from_millis(500);
-/// How often traces are looked through.
-const LOOK: Duration = Duration::from_millis(100);
-/// Spans that wait at most, over all traces.
-const MOST_SPANS: usize = 50_000;
+/// How often the traces are checked.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// The maximum number of waiting spans over all traces.
+const MAX_SPANS: usize = 50_000;
 
 /// Collects spans into traces and prints them.
 #[derive(Debug)]
 pub(crate) struct ConsoleSpans {
-    shared: Arc<Shared>,
+    shared: Arc<TraceBuffer>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct TraceBuffer {
     writer: ConsoleWriter,
     incomplete_after: Duration,
     counters: Arc<Counters>,
@@ -52,13 +52,13 @@ struct Trace {
 }
 
 impl ConsoleSpans {
-    /// Starts the thread `percolate-console`, which shows what is due. It ends with the processor.
+    /// Starts the thread `percolate-console`, which shows due traces. It ends with the processor.
     pub(crate) fn start(
         writer: ConsoleWriter,
         incomplete_after: Duration,
         counters: Arc<Counters>,
     ) -> Result<Self, TelemetryError> {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(TraceBuffer {
             writer,
             incomplete_after,
             counters,
@@ -76,9 +76,9 @@ impl ConsoleSpans {
     }
 }
 
-fn show_until_closed(shared: &Weak<Shared>) {
+fn show_until_closed(shared: &Weak<TraceBuffer>) {
     loop {
-        thread::sleep(LOOK);
+        thread::sleep(CHECK_INTERVAL);
         let Some(shared) = shared.upgrade() else {
             return;
         };
@@ -88,12 +88,12 @@ fn show_until_closed(shared: &Weak<Shared>) {
     }
 }
 
-impl Shared {
+impl TraceBuffer {
     fn lock(&self) -> MutexGuard<'_, Traces> {
         self.traces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shows what is due at `now`; `false` when there will be no more.
+    /// Shows the traces that are due at `now`. Returns `false` after the shutdown.
     fn tick(&self, now: Instant) -> bool {
         let (due, open) = {
             let mut traces = self.lock();
@@ -128,7 +128,7 @@ impl Shared {
                 Counters::add(&self.counters.exported, count);
             } else {
                 self.counters
-                    .failed(count, "the console's writer failed".to_owned());
+                    .failed(count, "cannot write to the console".to_owned());
             }
         }
     }
@@ -182,7 +182,7 @@ impl SpanProcessor for ConsoleSpans {
                 return;
             }
             traces.add(span, Instant::now());
-            let full = traces.spans > MOST_SPANS;
+            let full = traces.spans > MAX_SPANS;
             let oldest = if full { traces.oldest() } else { None };
             let overflow = oldest.and_then(|oldest| traces.by_id.remove(&oldest));
             traces.spans -= overflow.as_ref().map_or(0, |trace| trace.spans.len());
@@ -222,8 +222,8 @@ mod tests {
         }
     }
 
-    fn shared(written: &Written) -> Shared {
-        Shared {
+    fn shared(written: &Written) -> TraceBuffer {
+        TraceBuffer {
             writer: ConsoleWriter::new(written.clone()),
             incomplete_after: Duration::from_secs(5),
             counters: Arc::default(),

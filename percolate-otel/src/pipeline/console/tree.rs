@@ -1,6 +1,7 @@
-//! One trace as text: children under their parents in the order they began, many alike folded into one line.
-//! What tells stores apart stands in the first lines, where the whole trace agrees about it, and a line does not say
-//! in attributes what its name says. Pure: spans in, text out. When a trace is shown is decided in `spans`.
+//! One trace as text: children below their parents in order of their start, similar siblings folded
+//! into one line. Attributes of the store that all spans share are printed once, in the second line;
+//! attributes that the span's name contains are left out. Pure functions from spans to text; `spans`
+//! decides when a trace is shown.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -13,19 +14,19 @@ use opentelemetry_sdk::trace::SpanData;
 use super::format;
 use crate::conventions::attribute;
 
-/// Siblings of one shape from here on are folded: the first ones in full, one line for the others. Two calls have one
-/// shape when they and everything below them have the same names.
+/// From this number of siblings of one shape the first are shown in full and the others in one line. Two
+/// calls have the same shape if they and all calls below them have the same names.
 const FOLD_FROM: usize = 6;
 const SHOWN_OF_FOLDED: usize = 2;
-/// Spans with more floors below them are never folded.
+/// Spans with more levels below them are not folded.
 const DEEPEST_FOLDED: usize = 4;
 /// Attributes of a store rather than of a call.
-const OF_STORE: [&str; 3] = [
+const STORE_ATTRIBUTES: [&str; 3] = [
     attribute::DB_SYSTEM_NAME,
     attribute::DB_NAMESPACE,
     attribute::SERVER_ADDRESS,
 ];
-/// Attributes that are found again in a span's name.
+/// Attributes that a span's name contains.
 const IN_NAME: [&str; 4] = [
     attribute::DB_OPERATION_NAME,
     attribute::DB_COLLECTION_NAME,
@@ -35,7 +36,7 @@ const IN_NAME: [&str; 4] = [
 /// Column of the durations.
 const NAME_WIDTH: usize = 48;
 
-/// The whole block for one trace. `complete` says whether its root has arrived.
+/// Returns the text of one trace. `complete` is whether its root has arrived.
 pub(super) fn render(mut spans: Vec<SpanData>, complete: bool) -> String {
     spans.sort_by_key(|span| (span.start_time, span.span_context.span_id().to_bytes()));
     let known: HashSet<SpanId> = spans
@@ -103,7 +104,7 @@ fn header(spans: &[SpanData], complete: bool) -> String {
     text
 }
 
-/// What tells stores apart, where several spans have it and all of them agree.
+/// Returns the attributes of the store that at least two spans have, with one value for all.
 fn shared(spans: &[SpanData]) -> Vec<&KeyValue> {
     let of = |key: &'static str| {
         let mut found = spans.iter().filter_map(move |span| attribute(span, key));
@@ -111,7 +112,7 @@ fn shared(spans: &[SpanData]) -> Vec<&KeyValue> {
         (first.value == second.value && found.all(|other| other.value == first.value))
             .then_some(first)
     };
-    OF_STORE.into_iter().filter_map(of).collect()
+    STORE_ATTRIBUTES.into_iter().filter_map(of).collect()
 }
 
 fn attribute<'a>(span: &'a SpanData, key: &str) -> Option<&'a KeyValue> {
@@ -120,8 +121,8 @@ fn attribute<'a>(span: &'a SpanData, key: &str) -> Option<&'a KeyValue> {
         .find(|attribute| attribute.key.as_str() == key)
 }
 
-/// Whether the line says it already: in the span's name or as the time it took.
-fn is_said(span: &SpanData, attribute: &KeyValue) -> bool {
+/// Whether the line already shows the attribute: in the span's name or as its duration.
+fn is_redundant(span: &SpanData, attribute: &KeyValue) -> bool {
     let key = attribute.key.as_str();
     let words = || {
         span.name
@@ -156,7 +157,7 @@ struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// One span and everything below. Taking the children out of the map ends a circle of parents.
+    /// Writes one span and all spans below it. Removing children from the map ends a cycle of parents.
     fn span(&mut self, span: &'a SpanData, indent: &str, below: &str, outside_parent: SpanId) {
         self.line(span, indent, outside_parent);
         let children = self
@@ -172,7 +173,7 @@ impl<'a> Tree<'a> {
                 ("├─ ", "│  ")
             };
             match row {
-                Row::Span(child) => {
+                TreeRow::Span(child) => {
                     self.span(
                         child,
                         &format!("{below}{branch}"),
@@ -180,7 +181,7 @@ impl<'a> Tree<'a> {
                         SpanId::INVALID,
                     );
                 }
-                Row::Folded(folded) => self.folded(&folded, &format!("{below}{branch}")),
+                TreeRow::Folded(folded) => self.folded(&folded, &format!("{below}{branch}")),
             }
         }
     }
@@ -194,7 +195,7 @@ impl<'a> Tree<'a> {
             format::duration(took(span))
         );
         for attribute in &span.attributes {
-            if !self.shared.contains(&attribute) && !is_said(span, attribute) {
+            if !self.shared.contains(&attribute) && !is_redundant(span, attribute) {
                 _ = write!(self.text, "  {}", format::attribute(attribute));
             }
         }
@@ -255,16 +256,16 @@ impl<'a> Tree<'a> {
     }
 }
 
-enum Row<'a> {
+enum TreeRow<'a> {
     Span(&'a SpanData),
     Folded(Vec<&'a SpanData>),
 }
 
-/// Folds siblings of one shape in which everything ended well, wherever they stand; everything else keeps its lines.
+/// Folds siblings of one shape without errors, adjacent or not; other spans keep their lines.
 fn fold<'a>(
     siblings: Vec<&'a SpanData>,
     children: &HashMap<SpanId, Vec<&'a SpanData>>,
-) -> Vec<Row<'a>> {
+) -> Vec<TreeRow<'a>> {
     let shapes: Vec<Option<String>> = siblings
         .iter()
         .map(|span| shape(span, children, 0))
@@ -275,7 +276,7 @@ fn fold<'a>(
     }
     let mut seen: HashMap<&str, usize> = HashMap::new();
     let mut folds: HashMap<&str, usize> = HashMap::new();
-    let mut rows: Vec<Row<'a>> = Vec::new();
+    let mut rows: Vec<TreeRow<'a>> = Vec::new();
     for (span, shape) in siblings.into_iter().zip(&shapes) {
         let often = shape
             .as_deref()
@@ -286,21 +287,21 @@ fn fold<'a>(
             *seen
         });
         let Some(shape) = often.filter(|_| seen > shown_of_folded(span, children)) else {
-            rows.push(Row::Span(span));
+            rows.push(TreeRow::Span(span));
             continue;
         };
         let at = *folds.entry(shape).or_insert_with(|| {
-            rows.push(Row::Folded(Vec::new()));
+            rows.push(TreeRow::Folded(Vec::new()));
             rows.len() - 1
         });
-        if let Some(Row::Folded(folded)) = rows.get_mut(at) {
+        if let Some(TreeRow::Folded(folded)) = rows.get_mut(at) {
             folded.push(span);
         }
     }
     rows
 }
 
-/// One is enough where it takes several lines.
+/// Spans with children take several lines: one of them is shown.
 fn shown_of_folded(span: &SpanData, children: &HashMap<SpanId, Vec<&SpanData>>) -> usize {
     if children.contains_key(&span.span_context.span_id()) {
         1
@@ -309,8 +310,8 @@ fn shown_of_folded(span: &SpanData, children: &HashMap<SpanId, Vec<&SpanData>>) 
     }
 }
 
-/// The names of a span and of everything below it, each kind of child once; `None` if something failed or it is too
-/// deep, which also ends a circle of parents.
+/// Returns the names of a span and of all spans below it, each kind of child once; `None` if a span has
+/// an error or the tree is too deep, which also ends a cycle of parents.
 fn shape(
     span: &SpanData,
     children: &HashMap<SpanId, Vec<&SpanData>>,
@@ -351,7 +352,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A span of trace 1 that began `start` µs after the epoch and took `took` µs.
+    /// A span of trace 1 that starts `start` µs after the epoch and takes `took` µs.
     pub(crate) fn span(
         name: &'static str,
         id: u64,
@@ -457,7 +458,7 @@ pub(super) mod tests {
         for id in (10..=80).step_by(10) {
             spans.push(span("insert packages", id, 1, id, 8));
             spans.push(span("get entities", id + 1, id, id + 1, 2));
-            // One of them asks twice and is alike all the same; one does something else.
+            // One of them has two equal calls and is folded too; one has a different call.
             if id == 20 {
                 spans.push(span("get entities", id + 2, id, id + 2, 2));
             }

@@ -1,7 +1,7 @@
-//! OTLP exporters and the small runtime that drives their connections: one thread, `percolate-otlp`, whoever installs
-//! the pipeline and from whatever runtime. The SDK's builders read the environment by themselves and skip half of it,
-//! so the channel is made here and everything decided in `settings` is handed to it.
-//! Invariant: making an exporter never connects; a dead collector shows at export only.
+//! The OTLP exporters, and the runtime that drives their connections on one thread, `percolate-otlp`.
+//! The SDK's builders read only a part of the environment, so that the channel is created here from
+//! the decided settings. Invariant: creating an exporter does not connect; an unreachable collector
+//! is an error of the export only.
 
 mod http;
 mod timed;
@@ -51,7 +51,7 @@ impl OtlpThread {
             .name("percolate-otlp".to_owned())
             .spawn(move || {
                 let _quiet = quiet();
-                // An error means that the other side was dropped: the signal this waits for.
+                // The channel closes when the `OtlpThread` is dropped: the signal to stop.
                 _ = runtime.block_on(stopped);
                 runtime.shutdown_background();
             })
@@ -67,7 +67,7 @@ impl OtlpThread {
     }
 }
 
-/// What an endpoint is called in messages: without a password it may hold.
+/// Returns the name of an endpoint in messages, without user name and password.
 pub(super) fn describe(settings: &OtlpSettings) -> String {
     let protocol = match settings.protocol {
         OtlpProtocol::Grpc => "OTLP/gRPC",
@@ -94,7 +94,7 @@ fn failed(settings: &OtlpSettings, problem: impl Into<String>) -> TelemetryError
     }
 }
 
-/// The SDK's builder of one exporter, told everything that was decided.
+/// Builds one exporter of the SDK from the decided settings.
 macro_rules! exporter {
     ($builder:expr, $settings:expr) => {{
         let settings: &OtlpSettings = $settings;
@@ -128,7 +128,7 @@ macro_rules! exporter {
     }};
 }
 
-/// The exporter of spans.
+/// Creates the exporter of spans.
 pub(super) fn span_exporter(
     settings: &OtlpSettings,
     handle: &Handle,
@@ -137,7 +137,7 @@ pub(super) fn span_exporter(
     exporter!(SpanExporter::builder(), settings)
 }
 
-/// The exporter of metrics.
+/// Creates the exporter of metrics.
 pub(super) fn metric_exporter(
     settings: &OtlpSettings,
     temporality: Temporality,
@@ -150,7 +150,7 @@ pub(super) fn metric_exporter(
     )
 }
 
-/// The exporter of log records.
+/// Creates the exporter of log records.
 pub(super) fn log_exporter(
     settings: &OtlpSettings,
     handle: &Handle,
@@ -159,12 +159,12 @@ pub(super) fn log_exporter(
     exporter!(LogExporter::builder(), settings)
 }
 
-/// A channel that connects when it is first used.
+/// Creates a channel that connects at its first use.
 fn channel(settings: &OtlpSettings) -> Result<Channel, TelemetryError> {
     let endpoint = Endpoint::from_shared(settings.endpoint.clone()).map_err(|error| {
         failed(
             settings,
-            format!("not a URL like http://collector:4317: {error}"),
+            format!("not a valid URL such as http://collector:4317: {error}"),
         )
     })?;
     let endpoint = if endpoint.uri().scheme_str() == Some("https") {
@@ -180,13 +180,14 @@ fn channel(settings: &OtlpSettings) -> Result<Channel, TelemetryError> {
         .connect_lazy())
 }
 
-/// An error with its causes: tonic's own text stops at "transport error".
+/// Returns an error message with its causes; tonic's own is only "transport error".
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// Sets the decided headers on each request, over those the SDK took from the environment by itself.
+/// Returns an interceptor that sets the decided headers on each request, over those that the SDK has
+/// read from the environment.
 fn headers(
     settings: &OtlpSettings,
 ) -> Result<
@@ -197,7 +198,7 @@ fn headers(
         let key = MetadataKey::<Ascii>::from_str(&name.to_ascii_lowercase()).ok();
         let value = MetadataValue::try_from(value.as_str()).ok();
         key.zip(value)
-            .ok_or_else(|| failed(settings, format!("the header `{name}` cannot be sent")))
+            .ok_or_else(|| failed(settings, format!("the header `{name}` is invalid")))
     });
     let parsed: Arc<[_]> = parsed.collect::<Result<Vec<_>, _>>()?.into();
     Ok(move |mut request: tonic::Request<()>| {

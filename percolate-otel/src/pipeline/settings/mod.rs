@@ -17,14 +17,14 @@ pub(super) use self::otlp::OtlpSettings;
 use self::otlp::otlp;
 use super::buckets::HistogramBuckets;
 use super::choices::Choices;
-use super::env::{ConfigWarning, Environment, Reader};
+use super::env::{ConfigWarning, Environment, VariableReader};
 use super::propagator::Propagator;
 use super::resource;
 use super::sampler;
 use super::signal::{Exporter, Signal};
 use crate::runtime::Sampler;
 
-/// The batch processor's measures.
+/// The limits of a queue of spans or log records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BatchSettings {
     pub(super) queue: usize,
@@ -33,12 +33,12 @@ pub(super) struct BatchSettings {
     pub(super) export_timeout: Duration,
 }
 
-/// Everything decided.
+/// The decided settings.
 #[cfg_attr(
     not(feature = "otlp"),
     expect(
         dead_code,
-        reason = "decided and reported all the same, used by exporters"
+        reason = "decided in every build, for the warnings; read by the exporters"
     )
 )]
 pub(super) struct Settings {
@@ -50,12 +50,12 @@ pub(super) struct Settings {
     pub(super) metrics_otlp: OtlpSettings,
     pub(super) logs_otlp: OtlpSettings,
     pub(super) propagators: Vec<Propagator>,
-    /// As the environment names it; the builder's own sampler comes first.
+    /// The sampler of the environment; the builder's sampler wins over it.
     pub(super) sampler: Option<Sampler>,
     pub(super) limits: SpanLimits,
     pub(super) batch: BatchSettings,
     pub(super) logs_batch: BatchSettings,
-    /// `None`: nobody said; the console then prints at flush and shutdown only.
+    /// `None` if it is not set; the console then prints only at flush and shutdown.
     pub(super) metric_interval: Option<Duration>,
     pub(super) metric_timeout: Duration,
     pub(super) temporality: Temporality,
@@ -66,9 +66,9 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Decides everything from what the builder was told and from the environment.
+    /// Decides all settings from the builder's options and the environment.
     pub(super) fn decide(choices: &Choices, environment: &Environment) -> Self {
-        let mut reader = Reader::new(environment);
+        let mut reader = VariableReader::new(environment);
         let reads = &mut reader;
         Self {
             disabled: choices
@@ -99,31 +99,32 @@ impl Settings {
     }
 }
 
-/// The default: OTLP as soon as an endpoint is named anywhere, else the console. A builder that was given its own
-/// exporter or processor for the signal gets nothing besides. Logs go nowhere unless that is said in so many words.
-fn exporters(reads: &mut Reader<'_>, signal: Signal, choices: &Choices) -> Vec<Exporter> {
+/// Decides the exporters of one signal. Default: OTLP if any endpoint is set, else the console; none if
+/// the builder has its own exporter or processor for the signal. Logs have no default exporter.
+fn exporters(reads: &mut VariableReader<'_>, signal: Signal, choices: &Choices) -> Vec<Exporter> {
     let words = [
         ("otlp", Exporter::Otlp),
         ("console", Exporter::Console),
         ("none", Exporter::None),
     ];
-    let (said, own) = match signal {
+    let (chosen_in_code, own) = match signal {
         Signal::Traces => (&choices.traces, choices.has_own_traces()),
         Signal::Metrics => (&choices.metrics, choices.has_own_metrics()),
         Signal::Logs => (&choices.logs, true),
     };
     let from_environment = reads.choices(signal.exporter_variable(), &words);
-    let chosen = said.clone().or(from_environment).unwrap_or_else(|| {
-        match (own, exports_otlp(reads, choices)) {
+    let chosen = chosen_in_code
+        .clone()
+        .or(from_environment)
+        .unwrap_or_else(|| match (own, exports_otlp(reads, choices)) {
             (true, _) => Vec::new(),
             (false, true) => vec![Exporter::Otlp],
             (false, false) => vec![Exporter::Console],
-        }
-    });
+        });
     if chosen.contains(&Exporter::None) && chosen.len() > 1 {
         reads.warn(
             signal.exporter_variable(),
-            "`none` beside other exporters means nothing; ignored",
+            "`none` has no effect with other exporters; ignored",
         );
     }
     chosen
@@ -132,22 +133,25 @@ fn exporters(reads: &mut Reader<'_>, signal: Signal, choices: &Choices) -> Vec<E
         .collect()
 }
 
-fn exports_otlp(reads: &Reader<'_>, choices: &Choices) -> bool {
-    let told = [&choices.otlp, &choices.traces_otlp, &choices.metrics_otlp];
-    told.iter().any(|otlp| otlp.endpoint.is_some())
+fn exports_otlp(reads: &VariableReader<'_>, choices: &Choices) -> bool {
+    let options = [&choices.otlp, &choices.traces_otlp, &choices.metrics_otlp];
+    options.iter().any(|otlp| otlp.endpoint.is_some())
         || reads.text("OTEL_EXPORTER_OTLP_ENDPOINT").is_some()
         || [Signal::Traces, Signal::Metrics]
             .iter()
             .any(|signal| reads.text(&signal.variable("ENDPOINT")).is_some())
 }
 
-fn propagators(reads: &mut Reader<'_>, said: Option<Vec<Propagator>>) -> Vec<Propagator> {
+fn propagators(
+    reads: &mut VariableReader<'_>,
+    from_builder: Option<Vec<Propagator>>,
+) -> Vec<Propagator> {
     let words = [
         ("tracecontext", Propagator::TraceContext),
         ("baggage", Propagator::Baggage),
         ("none", Propagator::None),
     ];
-    let chosen = said.or_else(|| reads.choices("OTEL_PROPAGATORS", &words));
+    let chosen = from_builder.or_else(|| reads.choices("OTEL_PROPAGATORS", &words));
     let chosen = chosen.unwrap_or_else(|| vec![Propagator::TraceContext, Propagator::Baggage]);
     chosen
         .into_iter()
@@ -155,7 +159,7 @@ fn propagators(reads: &mut Reader<'_>, said: Option<Vec<Propagator>>) -> Vec<Pro
         .collect()
 }
 
-fn sampler(reads: &mut Reader<'_>) -> Option<Sampler> {
+fn sampler(reads: &mut VariableReader<'_>) -> Option<Sampler> {
     let name = reads.text("OTEL_TRACES_SAMPLER")?;
     let (sampler, problem) = sampler::from_names(name, reads.text("OTEL_TRACES_SAMPLER_ARG"));
     if let Some(problem) = problem {
@@ -164,7 +168,7 @@ fn sampler(reads: &mut Reader<'_>) -> Option<Sampler> {
     sampler
 }
 
-fn limits(reads: &mut Reader<'_>) -> SpanLimits {
+fn limits(reads: &mut VariableReader<'_>) -> SpanLimits {
     let mut limits = SpanLimits::default();
     let mut set = |name, limit: &mut u32| *limit = reads.limit(name).unwrap_or(*limit);
     set(
@@ -187,7 +191,7 @@ fn limits(reads: &mut Reader<'_>) -> SpanLimits {
     limits
 }
 
-fn batch(reads: &mut Reader<'_>, choices: &Choices) -> BatchSettings {
+fn batch(reads: &mut VariableReader<'_>, choices: &Choices) -> BatchSettings {
     let queue = choices
         .queue_size
         .or_else(|| reads.count("OTEL_BSP_MAX_QUEUE_SIZE"))
@@ -205,7 +209,7 @@ fn batch(reads: &mut Reader<'_>, choices: &Choices) -> BatchSettings {
     if batch.is_some_and(|batch| batch > queue) {
         reads.warn(
             "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-            format!("larger than the queue; using its size, {queue}"),
+            format!("larger than the queue; using the queue size {queue}"),
         );
     }
     BatchSettings {
@@ -216,7 +220,7 @@ fn batch(reads: &mut Reader<'_>, choices: &Choices) -> BatchSettings {
     }
 }
 
-fn logs_batch(reads: &mut Reader<'_>) -> BatchSettings {
+fn logs_batch(reads: &mut VariableReader<'_>) -> BatchSettings {
     let queue = reads.count("OTEL_BLRP_MAX_QUEUE_SIZE").unwrap_or(2048);
     BatchSettings {
         queue,
@@ -233,26 +237,32 @@ fn logs_batch(reads: &mut Reader<'_>) -> BatchSettings {
     }
 }
 
-fn interval(reads: &mut Reader<'_>) -> Option<Duration> {
+fn interval(reads: &mut VariableReader<'_>) -> Option<Duration> {
     let interval = reads.millis("OTEL_METRIC_EXPORT_INTERVAL")?;
     if interval.is_zero() {
-        reads.warn("OTEL_METRIC_EXPORT_INTERVAL", "0 is no interval; ignored");
+        reads.warn(
+            "OTEL_METRIC_EXPORT_INTERVAL",
+            "0 is not a valid interval; ignored",
+        );
         return None;
     }
     Some(interval)
 }
 
-fn temporality(reads: &mut Reader<'_>, said: Option<Temporality>) -> Temporality {
+fn temporality(reads: &mut VariableReader<'_>, from_builder: Option<Temporality>) -> Temporality {
     let words = [
         ("cumulative", Temporality::Cumulative),
         ("delta", Temporality::Delta),
         ("lowmemory", Temporality::LowMemory),
     ];
     let read = reads.choice("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", &words);
-    said.or(read).unwrap_or_default()
+    from_builder.or(read).unwrap_or_default()
 }
 
-fn buckets(reads: &mut Reader<'_>, said: Option<HistogramBuckets>) -> HistogramBuckets {
+fn buckets(
+    reads: &mut VariableReader<'_>,
+    from_builder: Option<HistogramBuckets>,
+) -> HistogramBuckets {
     let words = [
         ("explicit_bucket_histogram", false),
         ("base2_exponential_bucket_histogram", true),
@@ -261,17 +271,17 @@ fn buckets(reads: &mut Reader<'_>, said: Option<HistogramBuckets>) -> HistogramB
         "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
         &words,
     );
-    if let Some(problem) = said.as_ref().and_then(HistogramBuckets::problem) {
+    if let Some(problem) = from_builder.as_ref().and_then(HistogramBuckets::problem) {
         reads.warn("TelemetryBuilder::histogram_buckets", problem);
         return HistogramBuckets::Storage;
     }
     let read = exponential
         .filter(|exponential| *exponential)
         .map(|_| HistogramBuckets::Exponential);
-    said.or(read).unwrap_or_default()
+    from_builder.or(read).unwrap_or_default()
 }
 
-fn resource(reads: &mut Reader<'_>, choices: &Choices) -> Resource {
+fn resource(reads: &mut VariableReader<'_>, choices: &Choices) -> Resource {
     let mut attributes = reads.pairs("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
     if let Some(name) = reads.text("OTEL_SERVICE_NAME") {
         attributes.retain(|(key, _)| key != resource::SERVICE_NAME);
@@ -287,7 +297,7 @@ fn resource(reads: &mut Reader<'_>, choices: &Choices) -> Resource {
     )
 }
 
-fn log_level(reads: &mut Reader<'_>) -> tracing::level_filters::LevelFilter {
+fn log_level(reads: &mut VariableReader<'_>) -> tracing::level_filters::LevelFilter {
     use tracing::level_filters::LevelFilter;
     let words = [
         ("off", LevelFilter::OFF),

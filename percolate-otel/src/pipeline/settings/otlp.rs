@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::env::Reader;
+use super::super::env::VariableReader;
 use super::super::otlp_options::{Otlp, OtlpCompression, OtlpProtocol};
 use super::super::signal::Signal;
 
@@ -14,12 +14,12 @@ use super::super::signal::Signal;
     not(feature = "otlp"),
     expect(
         dead_code,
-        reason = "decided and reported all the same, used by exporters"
+        reason = "decided in every build, for the warnings; read by the exporters"
     )
 )]
 pub(in super::super) struct OtlpSettings {
     pub(in super::super) signal: Signal,
-    /// Complete, with scheme and, over HTTP, with its path.
+    /// The complete URL, with scheme and, over HTTP, with path.
     pub(in super::super) endpoint: String,
     pub(in super::super) protocol: OtlpProtocol,
     pub(in super::super) headers: Vec<(String, String)>,
@@ -29,16 +29,22 @@ pub(in super::super) struct OtlpSettings {
     pub(in super::super) identity: Option<(PathBuf, PathBuf)>,
 }
 
-/// Builder for the signal, builder for all, variable of the signal, variable for all, default.
-pub(super) fn otlp(reads: &mut Reader<'_>, signal: Signal, own: &Otlp, all: &Otlp) -> OtlpSettings {
-    let said = own.endpoint.as_deref().map(|endpoint| (endpoint, true));
-    let said = said.or_else(|| all.endpoint.as_deref().map(|endpoint| (endpoint, false)));
-    let said = said.or_else(|| {
+/// Decides the settings of one signal. In order of precedence: options for the signal, options for all
+/// signals, variable of the signal, variable for all signals, default.
+pub(super) fn otlp(
+    reads: &mut VariableReader<'_>,
+    signal: Signal,
+    own: &Otlp,
+    all: &Otlp,
+) -> OtlpSettings {
+    let chosen = own.endpoint.as_deref().map(|endpoint| (endpoint, true));
+    let chosen = chosen.or_else(|| all.endpoint.as_deref().map(|endpoint| (endpoint, false)));
+    let chosen = chosen.or_else(|| {
         reads
             .text(&signal.variable("ENDPOINT"))
             .map(|endpoint| (endpoint, true))
     });
-    let said = said.or_else(|| {
+    let chosen = chosen.or_else(|| {
         reads
             .text("OTEL_EXPORTER_OTLP_ENDPOINT")
             .map(|endpoint| (endpoint, false))
@@ -54,10 +60,11 @@ pub(super) fn otlp(reads: &mut Reader<'_>, signal: Signal, own: &Otlp, all: &Otl
             reads.choice(name, &protocols)
         })
     });
-    let protocol = protocol.unwrap_or_else(|| protocol_of_port(said.map(|(endpoint, _)| endpoint)));
+    let protocol =
+        protocol.unwrap_or_else(|| protocol_of_port(chosen.map(|(endpoint, _)| endpoint)));
 
-    let insecure = either(reads, signal, "INSECURE", Reader::boolean).unwrap_or(false);
-    let endpoint = endpoint(said, protocol, signal, insecure);
+    let insecure = either(reads, signal, "INSECURE", VariableReader::boolean).unwrap_or(false);
+    let endpoint = endpoint(chosen, protocol, signal, insecure);
 
     let compressions = [
         ("none", OtlpCompression::None),
@@ -72,10 +79,10 @@ pub(super) fn otlp(reads: &mut Reader<'_>, signal: Signal, own: &Otlp, all: &Otl
     let timeout = own
         .timeout
         .or(all.timeout)
-        .or_else(|| either(reads, signal, "TIMEOUT", Reader::millis));
+        .or_else(|| either(reads, signal, "TIMEOUT", VariableReader::millis));
     let mut file = |suffix, own: &Option<PathBuf>, all: &Option<PathBuf>| {
-        let said = own.clone().or_else(|| all.clone());
-        said.or_else(|| {
+        let chosen = own.clone().or_else(|| all.clone());
+        chosen.or_else(|| {
             either(reads, signal, suffix, |reads, name| {
                 reads.text(name).map(PathBuf::from)
             })
@@ -104,10 +111,10 @@ pub(super) fn otlp(reads: &mut Reader<'_>, signal: Signal, own: &Otlp, all: &Otl
 
 /// The variable of the signal, else the one for all signals.
 fn either<'a, T>(
-    reads: &mut Reader<'a>,
+    reads: &mut VariableReader<'a>,
     signal: Signal,
     suffix: &str,
-    read: impl Fn(&mut Reader<'a>, &str) -> Option<T>,
+    read: impl Fn(&mut VariableReader<'a>, &str) -> Option<T>,
 ) -> Option<T> {
     let own = read(reads, &signal.variable(suffix));
     own.or_else(|| read(reads, &format!("OTEL_EXPORTER_OTLP_{suffix}")))
@@ -128,7 +135,7 @@ fn protocol_of_port(endpoint: Option<&str>) -> OtlpProtocol {
 }
 
 fn endpoint(
-    said: Option<(&str, bool)>,
+    chosen: Option<(&str, bool)>,
     protocol: OtlpProtocol,
     signal: Signal,
     insecure: bool,
@@ -137,31 +144,31 @@ fn endpoint(
         OtlpProtocol::Grpc => "http://localhost:4317",
         OtlpProtocol::HttpProtobuf => "http://localhost:4318",
     };
-    let (said, complete) = said.unwrap_or((default, false));
-    let said = match (
-        said.contains("://"),
+    let (chosen, complete) = chosen.unwrap_or((default, false));
+    let chosen = match (
+        chosen.contains("://"),
         insecure || protocol == OtlpProtocol::HttpProtobuf,
     ) {
-        (true, _) => said.to_owned(),
-        (false, true) => format!("http://{said}"),
-        (false, false) => format!("https://{said}"),
+        (true, _) => chosen.to_owned(),
+        (false, true) => format!("http://{chosen}"),
+        (false, false) => format!("https://{chosen}"),
     };
     match protocol {
         OtlpProtocol::HttpProtobuf if !complete => {
-            format!("{}/v1/{}", said.trim_end_matches('/'), signal.name())
+            format!("{}/v1/{}", chosen.trim_end_matches('/'), signal.name())
         }
-        _ => said,
+        _ => chosen,
     }
 }
 
 fn headers(
-    reads: &mut Reader<'_>,
+    reads: &mut VariableReader<'_>,
     signal: Signal,
     own: &Otlp,
     all: &Otlp,
 ) -> Vec<(String, String)> {
     let mut headers: Vec<(String, String)> =
-        either(reads, signal, "HEADERS", Reader::pairs).unwrap_or_default();
+        either(reads, signal, "HEADERS", VariableReader::pairs).unwrap_or_default();
     for (name, value) in all.headers.iter().chain(&own.headers) {
         headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         headers.push((name.clone(), value.clone()));
@@ -170,7 +177,7 @@ fn headers(
 }
 
 fn identity(
-    reads: &mut Reader<'_>,
+    reads: &mut VariableReader<'_>,
     signal: Signal,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
@@ -179,8 +186,7 @@ fn identity(
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
         (Some(_), None) | (None, Some(_)) => {
-            let problem =
-                "CLIENT_CERTIFICATE and CLIENT_KEY belong together and one is missing; mTLS is off";
+            let problem = "CLIENT_CERTIFICATE and CLIENT_KEY must be set together; mTLS is off";
             reads.warn(&signal.variable("CLIENT_CERTIFICATE"), problem);
             None
         }

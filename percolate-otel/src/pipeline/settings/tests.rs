@@ -7,7 +7,7 @@ use super::*;
 
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "builders are made in the call"
+    reason = "each call creates its builder"
 )]
 fn decide(builder: TelemetryBuilder, variables: &[(&str, &str)]) -> Settings {
     Settings::decide(builder.choices(), &variables.iter().copied().collect())
