@@ -23,6 +23,8 @@ pub mod query;
 pub mod schema;
 #[cfg(feature = "store")]
 pub mod storage;
+#[cfg(feature = "store")]
+mod worker;
 
 #[cfg(feature = "store")]
 pub use database::{Database, DatabaseOptions, EmbeddingReport, Error, Hit, SearchFilter};

@@ -205,7 +205,7 @@ def test_a_job_of_a_database_that_is_gone_was_abandoned(tmp_path: Path) -> None:
             assert job.wait(20), "a job that was dropped never ends"
             ended += 1
         except percolate_rocks.JobError as error:
-            assert "shut down before the job was done" in str(error)
+            assert "shut down before the job finished" in str(error)
             ended += 1
     assert ended == len(jobs)
 

@@ -1,8 +1,9 @@
-//! RocksDB, fenced: the only folder that names the `rocksdb` crate. Bytes in, bytes out; what the bytes mean is
-//! known above (`database`, `index`, `schema`), where they lie is known here (`column_families`, `keys`).
+//! The storage layer on RocksDB: the only folder that uses the `rocksdb` crate. It stores and returns bytes.
+//! The layout of keys and column families is defined here (`keys`, `column_families`), the meaning of
+//! values in the layers above (`database`, `index`, `schema`).
 //!
-//! Every public function is one annotated operation. The invariant: keys and values never reach telemetry or an
-//! error message; a column family's name, counts and RocksDB's status code do.
+//! Every public method is one annotated operation. The invariant: keys and values never appear in
+//! telemetry or error messages. Column family names, counts and RocksDB status codes do.
 
 mod batch;
 pub mod column_families;
@@ -15,9 +16,8 @@ mod metrics;
 mod options;
 mod perf;
 mod snapshot;
-mod worker;
 
-/// `db.system.name` of this room's calls.
+/// `db.system.name` of every operation.
 const SYSTEM: &str = "rocksdb";
 
 pub use self::batch::BatchWriter;
@@ -29,7 +29,9 @@ pub use self::error::{
 pub use self::iterator::{Entry, Scan, ScanRange};
 pub use self::options::{ServerAddress, StorageOptions};
 pub use self::snapshot::Snapshot;
-pub use self::worker::{
+/// The background worker, under its documented path.
+#[doc(inline)]
+pub use crate::worker::{
     BackgroundWorker, Drained, JobError, JobFailure, JobHandle, Relation, SubmitError, Task,
     TaskFuture, TaskRunner, WorkerOptions, WorkerStatus,
 };

@@ -1,9 +1,7 @@
-//! Work in the background: a bounded queue, some workers on tokio, and handles to what was handed in. What a task does
-//! is its [`TaskRunner`]'s affair (`database`); this file knows queues, retries, panics and the end.
+//! [`BackgroundWorker`]: the queue, its workers and the handles of jobs.
 //!
-//! Work runs in the context of whoever handed it in: as a child of the span that waits for it, else as a new trace
-//! with a link. A job that panics fails by itself and takes nothing with it. How many wait and for how long is measured
-//! ([`QueueWait`]), and so is each run, where it is annotated.
+//! The invariant: every job that was accepted ends as succeeded, failed, panicked or abandoned, and its
+//! handle resolves.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,175 +14,21 @@ use futures_util::FutureExt;
 use tokio::sync::{Notify, Semaphore, TryAcquireError, oneshot};
 use tokio::task::JoinSet;
 
+use super::error::{JobError, SubmitError};
+use super::options::WorkerOptions;
+use super::task::{Relation, Task, TaskFuture, TaskRunner};
 use crate::otel::{Carry, QueueWait};
 
-/// How long jobs that a shutdown abandons have to come to an end.
+/// How long shutdown waits for aborted jobs to stop.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// What a background worker can be asked to do.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Task {
-    /// Writes the vector indexes of a table to files.
-    SaveIndex {
-        /// The table.
-        table: String,
-    },
-    /// Brings the vector indexes of a table into memory.
-    LoadIndex {
-        /// The table.
-        table: String,
-    },
-    /// Makes the vectors that entities of a table wait for.
-    GenerateEmbeddings {
-        /// The table.
-        table: String,
-    },
-    /// Writes the write-ahead log to disk.
-    FlushWal,
-    /// Compacts a column family.
-    CompactCF {
-        /// The column family.
-        cf: String,
-    },
-}
-
-/// How a job's span stands to the span of whoever handed the job in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Relation {
-    /// Its child: somebody waits for the job.
-    Child,
-    /// A new trace with a link to it: nobody waits.
-    Link,
-}
-
-/// Why a job failed, in its own words.
-pub type JobFailure = Box<dyn std::error::Error + Send + Sync>;
-
-/// One run of a job.
-pub type TaskFuture = Pin<Box<dyn Future<Output = Result<(), JobFailure>> + Send>>;
-
-/// Does tasks.
-pub trait TaskRunner: Send + Sync + 'static {
-    /// Does a task once. `attempt` is the number of the attempt, counted from 1.
-    fn run(&self, task: &Task, relation: Relation, attempt: u32) -> TaskFuture;
-}
-
-/// A job was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SubmitError {
-    /// As many jobs wait as may wait. They are not pushed out; this one is refused, and counted.
-    #[error("the queue is full ({capacity} jobs wait); try again later, or use `submit_and_wait`")]
-    Full {
-        /// How many jobs may wait.
-        capacity: usize,
-    },
-    /// The worker was shut down.
-    #[error("the worker was shut down")]
-    ShutDown,
-    /// There is no tokio runtime to work on.
-    #[error("a background worker needs a tokio runtime; make it inside one")]
-    NoRuntime,
-}
-
-/// A job did not succeed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum JobError {
-    /// It was not taken.
-    #[error(transparent)]
-    Submit(#[from] SubmitError),
-    /// Its last attempt failed.
-    #[error("the job failed after {attempts} attempts")]
-    Failed {
-        /// How often it was tried.
-        attempts: u32,
-        /// Why the last attempt failed.
-        #[source]
-        source: JobFailure,
-    },
-    /// It panicked. Panics are not tried again.
-    #[error("the job panicked")]
-    Panicked,
-    /// The worker was shut down before the job was done.
-    #[error("the worker was shut down before the job was done")]
-    Abandoned,
-}
-
-/// Options of a [`BackgroundWorker`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub struct WorkerOptions {
-    /// What the worker's queue is called in metrics, as `job.queue.name`. Default: `background`.
-    pub name: Arc<str>,
-    /// How many jobs may wait. Default: 256.
-    pub capacity: usize,
-    /// How many jobs run at once. Default: 2.
-    pub workers: usize,
-    /// How often a failing job is tried. Default: 3.
-    pub attempts: u32,
-    /// How long to wait before the second attempt; each further wait is twice as long. Default: 100 ms.
-    pub backoff: Duration,
-}
-
-impl Default for WorkerOptions {
-    fn default() -> Self {
-        Self {
-            name: "background".into(),
-            capacity: 256,
-            workers: 2,
-            attempts: 3,
-            backoff: Duration::from_millis(100),
-        }
-    }
-}
-
-impl WorkerOptions {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets [`name`](Self::name).
-    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.name = name.into();
-        self
-    }
-
-    /// Sets [`capacity`](Self::capacity).
-    pub fn capacity(mut self, jobs: usize) -> Self {
-        self.capacity = jobs.max(1);
-        self
-    }
-
-    /// Sets [`workers`](Self::workers).
-    pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = workers.max(1);
-        self
-    }
-
-    /// Sets [`attempts`](Self::attempts).
-    pub fn attempts(mut self, attempts: u32) -> Self {
-        self.attempts = attempts.max(1);
-        self
-    }
-
-    /// Sets [`backoff`](Self::backoff).
-    pub fn backoff(mut self, wait: Duration) -> Self {
-        self.backoff = wait;
-        self
-    }
-}
-
-/// What a worker has to do and has done.
+/// Counts of a worker's jobs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerStatus {
-    /// Jobs that wait.
+    /// Queued jobs.
     pub queued: usize,
-    /// Jobs that run.
+    /// Running jobs.
     pub running: usize,
     /// Jobs that succeeded.
     pub succeeded: u64,
@@ -196,19 +40,19 @@ pub struct WorkerStatus {
     pub refused: u64,
 }
 
-/// What became of the jobs when a worker was shut down.
+/// The result of [`BackgroundWorker::shutdown`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// Jobs that were under way or waiting, and are done.
+    /// Queued and running jobs that finished during the shutdown.
     pub finished: u64,
-    /// Jobs that were not done before the deadline.
+    /// Jobs that had not finished by the deadline.
     pub abandoned: usize,
 }
 
-/// Does jobs in the background, a few at a time.
+/// Runs jobs in the background, a fixed number at a time.
 ///
-/// Dropping the worker abandons what waits and what runs; [`shutdown`](Self::shutdown) finishes it first.
+/// Dropping the worker abandons queued and running jobs; [`shutdown`](Self::shutdown) lets them finish.
 ///
 /// ```
 /// use std::time::Duration;
@@ -237,11 +81,11 @@ pub struct BackgroundWorker {
 struct Shared {
     options: WorkerOptions,
     state: Mutex<State>,
-    /// One permit for each job that may still be queued.
+    /// One permit for each free place in the queue.
     room: Arc<Semaphore>,
-    /// Wakes workers: something is queued, or the end has come.
+    /// Wakes workers when a job is queued or the worker shuts down.
     work: Notify,
-    /// Wakes those who wait for idleness.
+    /// Wakes callers of `wait_idle`.
     idle: Notify,
 }
 
@@ -258,9 +102,9 @@ struct Queued {
     _room: tokio::sync::OwnedSemaphorePermit,
 }
 
-/// Waits for a job. Dropping it does not stop the job.
+/// A future that resolves when the job ends. Dropping it does not stop the job.
 #[derive(Debug)]
-#[must_use = "the job runs all the same, but nobody learns how it ended"]
+#[must_use = "the job runs anyway, but its result is lost"]
 pub struct JobHandle {
     done: oneshot::Receiver<Result<(), JobError>>,
 }
@@ -304,20 +148,22 @@ impl BackgroundWorker {
         })
     }
 
-    /// Hands in a task that nobody need wait for: its span starts a trace of its own, with a link to this one.
+    /// Submits a task without waiting for it. Its span is the root of a new trace, linked to the current
+    /// span.
     ///
     /// # Errors
     ///
-    /// [`SubmitError::Full`] at once when as many jobs wait as may.
+    /// [`SubmitError::Full`] if the queue is full; the call does not wait for a free place.
     pub fn submit(&self, task: Task) -> Result<JobHandle, SubmitError> {
         self.submit_job(self.attempts_at(task, Relation::Link))
     }
 
-    /// Hands in a task, waiting for room if need be, and waits for its end: its span is a child of this one.
+    /// Submits a task, waiting for a free place in the queue if necessary, and waits until it ends. Its
+    /// span is a child of the current span.
     ///
     /// # Errors
     ///
-    /// [`JobError`]: why the task did not succeed.
+    /// [`JobError`] if the task did not succeed.
     pub async fn submit_and_wait(&self, task: Task) -> Result<(), JobError> {
         let attempt = self.attempts_at(task, Relation::Child);
         let since = Instant::now();
@@ -328,12 +174,12 @@ impl BackgroundWorker {
         self.shared.enqueue(room, since, attempt)?.await
     }
 
-    /// Hands in a job of any kind. `attempt` makes the future of one attempt, counted from 1; annotate what it runs
-    /// with `#[background_job(…, parent = link)]`.
+    /// Submits a job of any kind. `attempt` returns the future of one attempt, counted from 1. Annotate
+    /// the function it calls with `#[background_job(…, parent = link)]`.
     ///
     /// # Errors
     ///
-    /// [`SubmitError::Full`] at once when as many jobs wait as may.
+    /// [`SubmitError::Full`] if the queue is full; the call does not wait for a free place.
     pub fn submit_job<F>(&self, attempt: F) -> Result<JobHandle, SubmitError>
     where
         F: FnMut(u32) -> TaskFuture + Send + 'static,
@@ -350,7 +196,7 @@ impl BackgroundWorker {
         }
     }
 
-    /// What there is to do, and what was done.
+    /// Returns the current counts.
     pub fn status(&self) -> WorkerStatus {
         let state = self.shared.state();
         WorkerStatus {
@@ -359,7 +205,7 @@ impl BackgroundWorker {
         }
     }
 
-    /// Waits until nothing waits and nothing runs.
+    /// Waits until no job is queued or running.
     pub async fn wait_idle(&self) {
         loop {
             let idle = self.shared.idle.notified();
@@ -370,8 +216,9 @@ impl BackgroundWorker {
         }
     }
 
-    /// Takes no more jobs, finishes those it has, and ends. What is not done by the deadline is abandoned: running
-    /// jobs are dropped at their next `.await`, their spans say `cancelled`.
+    /// Stops accepting jobs and waits until the queued and running ones end, at most for `deadline`. Jobs
+    /// that have not ended by then are abandoned: running jobs are dropped at their next `.await`, and
+    /// their spans have the status `cancelled`.
     pub async fn shutdown(self, deadline: Duration) -> Drained {
         let before = self.status();
         self.shared.end();
@@ -383,7 +230,7 @@ impl BackgroundWorker {
         .await;
         let after = self.status();
         if drained.is_err() {
-            // A job that does not come to an `.await` must not hold up whoever set the deadline.
+            // A job that does not reach an `.await` must not delay the caller past the deadline.
             _ = tokio::time::timeout(GRACE, workers.shutdown()).await;
             self.shared.clear();
         }
@@ -407,7 +254,8 @@ impl BackgroundWorker {
 impl Drop for BackgroundWorker {
     fn drop(&mut self) {
         self.shared.end();
-        // Dropping the set of workers stops them; what they had not begun must go too, so that its handles learn it.
+        // Dropping the `JoinSet` stops the workers. Queued jobs must be dropped too, so that their
+        // handles resolve.
         self.shared.clear();
     }
 }
@@ -441,7 +289,7 @@ impl Shared {
     where
         F: FnMut(u32) -> TaskFuture + Send + 'static,
     {
-        let (tell, done) = oneshot::channel();
+        let (sender, done) = oneshot::channel();
         let shared = Arc::clone(self);
         let job = async move {
             let result = AssertUnwindSafe(shared.attempts(attempt))
@@ -449,8 +297,8 @@ impl Shared {
                 .await;
             let result = result.unwrap_or(Err(JobError::Panicked));
             shared.count(result.is_ok());
-            // Nobody may be waiting.
-            let _ = tell.send(result);
+            // The handle may have been dropped.
+            let _ = sender.send(result);
         };
         let job = Box::pin(job.carry());
         let wait = QueueWait::begun(Arc::clone(&self.options.name), since);
@@ -468,7 +316,7 @@ impl Shared {
         Ok(JobHandle { done })
     }
 
-    /// Tries until it succeeds or has been tried often enough.
+    /// Runs attempts until one succeeds or the maximum is reached.
     async fn attempts(&self, mut attempt: impl FnMut(u32) -> TaskFuture) -> Result<(), JobError> {
         let mut wait = self.options.backoff;
         let mut number = 1;
@@ -489,7 +337,7 @@ impl Shared {
         }
     }
 
-    /// One worker: does what is queued until the end has come and nothing is left.
+    /// The loop of one worker: runs queued jobs until the worker shuts down and the queue is empty.
     async fn work(self: Arc<Self>) {
         loop {
             let more = self.work.notified();
@@ -506,7 +354,7 @@ impl Shared {
                     drop(running);
                 }
                 None if self.state().ending => {
-                    // The next worker learns of the end from this one.
+                    // Wake the next worker, so that it ends too.
                     self.work.notify_one();
                     return;
                 }
@@ -518,7 +366,7 @@ impl Shared {
     fn take(&self) -> Option<Queued> {
         let mut state = self.state();
         let queued = state.queue.pop_front();
-        // Counted under the same lock, so that a job is never neither waiting nor running.
+        // Counted under the same lock, so that a job is always either queued or running.
         state.status.running += usize::from(queued.is_some());
         queued
     }
@@ -532,10 +380,10 @@ impl Shared {
         } += 1;
     }
 
-    /// Abandons what waits.
+    /// Abandons the queued jobs.
     fn clear(&self) {
         let abandoned = std::mem::take(&mut self.state().queue);
-        // Dropping a job may run code of its own, which may ask for the status.
+        // Dropping a job may run user code that locks the state; the lock is released by now.
         drop(abandoned);
     }
 
@@ -547,7 +395,7 @@ impl Shared {
     }
 }
 
-/// Ends the count of a running job, also when the worker is stopped in the middle of it.
+/// Decrements the number of running jobs on drop, even if the worker is stopped in the middle of a job.
 struct Running<'a> {
     shared: &'a Shared,
 }
@@ -569,6 +417,3 @@ impl Drop for Running<'_> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

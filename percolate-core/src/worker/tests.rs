@@ -1,10 +1,14 @@
-//! Queues, retries, panics and the end, with jobs that do nothing else.
+//! Queues, retries, panics and shutdown, with jobs that do nothing else.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use super::*;
 
-/// Runs no task: these tests hand in jobs of their own.
+/// A runner whose tasks do nothing: these tests submit their own jobs.
 struct Nothing;
 
 impl TaskRunner for Nothing {
@@ -132,6 +136,28 @@ fn a_failing_job_is_tried_again_and_told_its_attempt() {
                 ..WorkerStatus::default()
             }
         );
+    });
+}
+
+#[test]
+fn numbers_below_one_are_raised_to_one() {
+    test(async {
+        let options = WorkerOptions::new().capacity(0).workers(0).attempts(0);
+        assert_eq!(
+            options,
+            WorkerOptions::new().capacity(1).workers(1).attempts(1)
+        );
+        let worker = worker(options);
+        worker.submit_and_wait(Task::FlushWal).await.unwrap();
+        assert_eq!(worker.status().succeeded, 1);
+    });
+}
+
+#[test]
+fn a_capacity_without_limit_is_accepted() {
+    test(async {
+        let worker = worker(WorkerOptions::new().capacity(usize::MAX));
+        worker.submit_and_wait(Task::FlushWal).await.unwrap();
     });
 }
 
