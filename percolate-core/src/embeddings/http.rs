@@ -28,35 +28,23 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// Options of [`HttpEmbeddings`].
 #[derive(Clone)]
 #[must_use]
-#[non_exhaustive]
 pub struct HttpEmbeddingsOptions {
-    /// Where to post, e.g. `https://api.openai.com/v1/embeddings`.
-    pub endpoint: String,
-    /// The model to ask for.
-    pub model: String,
-    /// The length of its vectors.
-    pub dimensions: usize,
-    /// Asks the endpoint for vectors of that length; some models can give several. Default: no.
-    pub request_dimensions: bool,
-    /// The most texts in one request; endpoints have their own limits. Default: 64.
-    pub request_size: usize,
-    /// The most requests under way at once. Default: 4.
-    pub concurrency: usize,
-    /// Sent as a bearer token. Default: none.
-    pub api_key: Option<String>,
-    /// Sends the current baggage along too: what callers wrote, to whoever runs the endpoint. Default: no.
-    pub send_baggage: bool,
-    /// How long one attempt may take. Default: 30 s.
-    pub timeout: Duration,
-    /// How often a request is sent at most. Default: 4.
-    pub attempts: u32,
-    /// How long to wait before the second attempt, unless the endpoint says; each further wait is twice as long.
-    /// Default: 250 ms.
-    pub backoff: Duration,
+    endpoint: String,
+    model: String,
+    dimensions: usize,
+    request_dimensions: bool,
+    request_size: usize,
+    concurrency: usize,
+    api_key: Option<String>,
+    send_baggage: bool,
+    timeout: Duration,
+    attempts: u32,
+    backoff: Duration,
 }
 
 impl HttpEmbeddingsOptions {
-    /// An endpoint, a model, the length of its vectors, and the defaults.
+    /// Creates options for an endpoint, e.g. `https://api.openai.com/v1/embeddings`, a model and the
+    /// length of its vectors.
     pub fn new(endpoint: impl Into<String>, model: impl Into<String>, dimensions: usize) -> Self {
         Self {
             endpoint: endpoint.into(),
@@ -73,49 +61,53 @@ impl HttpEmbeddingsOptions {
         }
     }
 
-    /// Sets [`request_dimensions`](Self::request_dimensions).
+    /// Sets whether requests contain the length of the vectors. Some models support several lengths.
+    /// Default: `false`.
     pub fn request_dimensions(mut self, request: bool) -> Self {
         self.request_dimensions = request;
         self
     }
 
-    /// Sets [`request_size`](Self::request_size).
+    /// Sets the maximum number of texts in one request, at least 1. Endpoints have their own limits.
+    /// Default: 64.
     pub fn request_size(mut self, texts: usize) -> Self {
         self.request_size = texts.max(1);
         self
     }
 
-    /// Sets [`concurrency`](Self::concurrency).
+    /// Sets the maximum number of concurrent requests, at least 1. Default: 4.
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.concurrency = requests.max(1);
         self
     }
 
-    /// Sets [`api_key`](Self::api_key).
+    /// Sets the bearer token of requests. Default: none.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.api_key = Some(key.into());
         self
     }
 
-    /// Sets [`send_baggage`](Self::send_baggage).
+    /// Sets whether requests carry the current baggage. The operator of the endpoint can read it.
+    /// Default: `false`.
     pub fn send_baggage(mut self, send: bool) -> Self {
         self.send_baggage = send;
         self
     }
 
-    /// Sets [`timeout`](Self::timeout).
+    /// Sets the timeout of one attempt. Default: 30 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sets [`attempts`](Self::attempts).
+    /// Sets the maximum number of attempts of a request, at least 1. Default: 4.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);
         self
     }
 
-    /// Sets [`backoff`](Self::backoff).
+    /// Sets the delay before the second attempt, unless the endpoint sends `Retry-After`. Each further
+    /// delay is twice as long. Default: 250 ms.
     pub fn backoff(mut self, wait: Duration) -> Self {
         self.backoff = wait;
         self

@@ -1,57 +1,47 @@
-//! How a store is opened. Every option has a default that is safe for a first use, and a reason.
+//! [`StorageOptions`]: how a store is opened. Every option has a default that is safe for a first use.
 
-/// What spans carry as `server.address`. An embedded store has no host; its path tells stores apart.
+/// The `server.address` of spans. An embedded store has no host; its path identifies it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ServerAddress {
-    /// The database's path, as given to `open`.
+    /// The path of the database, as passed to `open`.
     #[default]
     Path,
-    /// No `server.address` at all: the strict reading of the conventions.
+    /// No `server.address`, as a strict reading of the conventions requires.
     Omit,
-    /// This text.
+    /// A custom text.
     Custom(String),
 }
 
 /// Options of [`Storage::open`](super::Storage::open).
 ///
 /// ```
-/// use percolate_core::storage::StorageOptions;
+/// use percolate_core::storage::{Storage, StorageOptions};
 ///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
 /// let options = StorageOptions::new().column_family("articles").namespace("library").sync(true);
-/// assert_eq!(options.column_families, ["articles"]);
+/// let storage = Storage::open(dir.path(), options)?;
+/// assert_eq!(storage.namespace(), "library");
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
-#[non_exhaustive]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent switches, each set by its name"
 )]
 pub struct StorageOptions {
-    /// Makes the directory and an empty database when there is none. Default: yes.
-    pub create_if_missing: bool,
-    /// Opens without the right to write, beside another handle that has it. Default: no.
-    pub read_only: bool,
-    /// Waits for the disk on every write, so that it outlives a power cut. Default: no; a write then outlives the
-    /// end of the process, and a power cut once [`flush_wal`](super::Storage::flush_wal) with `sync` has returned.
-    pub sync: bool,
-    /// The store's logical name, `db.namespace` on spans and metrics. Default: the last part of the path. It must
-    /// be one of few: a tenant id does not belong here.
-    pub namespace: Option<String>,
-    /// What spans carry as `server.address`. Default: the path.
-    pub server_address: ServerAddress,
-    /// Column families to make when they are missing. Existing ones are opened in any case.
-    pub column_families: Vec<String>,
-    /// Bytes of block cache, shared by all column families. Default: 64 MiB.
-    pub cache_size: usize,
-    /// Lets spans of this process carry what RocksDB counted during the call (blocks read, cache hits, time for
-    /// seeks and the log) as `rocksdb.*` attributes. Costs some hundred nanoseconds a recorded call, nothing for
-    /// others. Default: no.
-    pub perf_context: bool,
-    /// Lets RocksDB count what [`Storage::register_metrics`](super::Storage::observe) then offers. Costs RocksDB a few percent.
-    /// Default: no.
-    pub statistics: bool,
+    pub(super) create_if_missing: bool,
+    pub(super) read_only: bool,
+    pub(super) sync: bool,
+    pub(super) namespace: Option<String>,
+    pub(super) server_address: ServerAddress,
+    pub(crate) column_families: Vec<String>,
+    pub(super) cache_size: usize,
+    pub(super) perf_context: bool,
+    pub(super) statistics: bool,
 }
 
 impl Default for StorageOptions {
@@ -71,60 +61,69 @@ impl Default for StorageOptions {
 }
 
 impl StorageOptions {
-    /// The defaults.
+    /// Returns the default options.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets [`create_if_missing`](Self::create_if_missing).
+    /// Sets whether a missing database is created, with its directory. Default: `true`.
     pub fn create_if_missing(mut self, create: bool) -> Self {
         self.create_if_missing = create;
         self
     }
 
-    /// Sets [`read_only`](Self::read_only).
+    /// Sets whether the database is opened read-only, which is possible while another process has it open
+    /// for writing. Default: `false`.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
     }
 
-    /// Sets [`sync`](Self::sync).
+    /// Sets whether every write waits for the disk and so survives a power failure. Default: `false`: a
+    /// write then survives the end of the process, and a power failure only after a call of
+    /// [`flush_wal`](super::Storage::flush_wal) with `sync`.
     pub fn sync(mut self, sync: bool) -> Self {
         self.sync = sync;
         self
     }
 
-    /// Sets [`namespace`](Self::namespace).
+    /// Sets the logical name of the store, `db.namespace` in spans and metrics. It must have low
+    /// cardinality, so do not use a tenant id. Default: the last component of the path.
     pub fn namespace(mut self, name: impl Into<String>) -> Self {
         self.namespace = Some(name.into());
         self
     }
 
-    /// Sets [`server_address`](Self::server_address).
+    /// Sets the `server.address` of spans. Default: the path.
     pub fn server_address(mut self, address: ServerAddress) -> Self {
         self.server_address = address;
         self
     }
 
-    /// Adds one to [`column_families`](Self::column_families).
+    /// Adds a column family that is created if it does not exist. Existing column families are always
+    /// opened.
     pub fn column_family(mut self, name: impl Into<String>) -> Self {
         self.column_families.push(name.into());
         self
     }
 
-    /// Sets [`cache_size`](Self::cache_size).
+    /// Sets the size in bytes of the block cache, which all column families share. Default: 64 MiB.
     pub fn cache_size(mut self, bytes: usize) -> Self {
         self.cache_size = bytes;
         self
     }
 
-    /// Sets [`perf_context`](Self::perf_context).
+    /// Sets whether spans carry RocksDB's counters of their call (blocks read, cache hits, time of seeks
+    /// and log writes) as `rocksdb.*` attributes. Enabling it affects all stores of the process and costs a
+    /// few hundred nanoseconds per recorded call; other calls cost nothing. Default: `false`.
     pub fn perf_context(mut self, perf_context: bool) -> Self {
         self.perf_context = perf_context;
         self
     }
 
-    /// Sets [`statistics`](Self::statistics).
+    /// Sets whether RocksDB collects statistics, which
+    /// [`Storage::register_metrics`](super::Storage::register_metrics) exports. Costs a few percent of
+    /// RocksDB's throughput. Default: `false`.
     pub fn statistics(mut self, statistics: bool) -> Self {
         self.statistics = statistics;
         self
