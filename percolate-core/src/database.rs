@@ -3,44 +3,38 @@
 //! One write is one batch: the entity, its index entries and its mark for embedding reach the disk together or not
 //! at all. Reading what is to be replaced and writing the replacement happen under a lock chosen by the entity's id.
 
-mod error;
+pub(crate) mod core;
+pub(crate) mod error;
 mod options;
+mod schemas;
+mod search;
+mod slot;
+mod stored;
 mod tasks;
-mod vectors;
+pub(crate) mod vectors;
 
-use std::borrow::Borrow;
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::admin::IndexManager;
-use crate::embeddings::BatchEmbedder;
-use crate::index::{self, Indexed};
-use crate::schema::entity::{Entity, Record, RecordParts, Timestamp, field_value};
-use crate::schema::{EntityError, Schema, SchemaError};
-#[cfg(feature = "sql")]
-use crate::storage::Snapshot;
-use crate::storage::column_families::{
-    DATABASE, ENTITIES, FIELD_INDEX, KEY_INDEX, META, PENDING_EMBEDDINGS, RESOURCES, SCHEMAS,
-};
-use crate::storage::keys;
-use crate::storage::{BatchWriter, Entry, ReadError, ScanRange, Storage};
-use crate::{db_op, db_ops};
-
+use self::core::Core;
 pub use self::error::Error;
 pub use self::options::DatabaseOptions;
-use self::vectors::VectorIndexes;
 pub use self::vectors::{EmbeddingReport, Hit, SearchFilter};
+use crate::admin::indexing::IndexManager;
+use crate::index;
+use crate::schema::entity::{Entity, Record, RecordParts, Timestamp, field_value};
+use crate::schema::{EntityError, Schema};
+use crate::storage::column_families::{ENTITIES, FIELD_INDEX, KEY_INDEX, RESOURCES};
+use crate::storage::keys;
+use crate::storage::{Entry, ReadError, ScanRange, Storage};
+use crate::{db_op, db_ops};
 
 /// Ids made from keys are version 5 UUIDs in this namespace, of the bytes of the entry in the key index.
 const ID_NAMESPACE: Uuid = Uuid::from_u128(0x8f1c_5a0e_6d0b_4c53_9a44_70e7_c0a7_e001);
-
-/// How many locks the entities share.
-const LOCKS: usize = 64;
 
 /// Tables of JSON entities in a directory, for one tenant. Clones are handles of the same database.
 ///
@@ -64,25 +58,7 @@ const LOCKS: usize = 64;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Database {
-    core: Arc<Core>,
-    tenant: Arc<str>,
-}
-
-/// By tenant, and then by table.
-type Schemas = BTreeMap<Arc<str>, BTreeMap<String, Arc<Schema>>>;
-
-#[derive(Debug)]
-struct Core {
-    storage: Storage,
-    schemas: RwLock<Schemas>,
-    /// Held for reading while an entity is written, for writing while a schema changes: nothing is written by the
-    /// rules of a schema that is no longer there.
-    steady: RwLock<()>,
-    locks: [Mutex<()>; LOCKS],
-    embedder: BatchEmbedder,
-    vectors: VectorIndexes,
-    #[cfg(feature = "sql")]
-    engine: crate::query::Engine,
+    pub(crate) core: Core,
 }
 
 impl Database {
@@ -94,52 +70,34 @@ impl Database {
     /// Opens the database in the directory `path` as `options` say.
     pub fn open_with(path: impl AsRef<Path>, options: DatabaseOptions) -> Result<Self, Error> {
         crate::otel::register_error_type::<Error>();
-        let mut storage = options.storage;
-        storage.column_families.extend(DATABASE.map(str::to_owned));
-        let storage = Storage::open(path, storage)?;
-        let schemas = RwLock::new(load_schemas(&storage)?);
-        let core = Core {
-            storage,
-            schemas,
-            steady: RwLock::new(()),
-            locks: std::array::from_fn(|_| Mutex::new(())),
-            embedder: BatchEmbedder::new(options.provider),
-            vectors: VectorIndexes::default(),
-            #[cfg(feature = "sql")]
-            engine: crate::query::Engine::new(options.query_memory_limit),
-        };
-        let database = Self {
-            core: Arc::new(core),
-            tenant: options.tenant.into(),
-        };
-        if !database.storage().is_read_only() {
-            database.finish_schema_changes()?;
+        let core = Core::open(path, options)?;
+        if !core.storage().is_read_only() {
+            core.finish_schema_changes()?;
         }
-        Ok(database)
+        Ok(Self { core })
     }
 
     /// The same database as another tenant sees it.
     #[must_use]
     pub fn for_tenant(&self, tenant: &str) -> Self {
         Self {
-            core: Arc::clone(&self.core),
-            tenant: tenant.into(),
+            core: self.core.for_tenant(tenant),
         }
     }
 
     /// Whose entities this handle sees.
     pub fn tenant(&self) -> &str {
-        &self.tenant
+        self.core.tenant()
     }
 
     /// The store underneath.
     pub fn storage(&self) -> &Storage {
-        &self.core.storage
+        self.core.storage()
     }
 
     /// The rebuilder and verifier of this tenant's indexes.
     pub fn indexes(&self) -> IndexManager {
-        IndexManager::new(self)
+        IndexManager::over(self.core.clone())
     }
 
     /// Registers the schema of a table, or changes it. A change of the indexed fields rebuilds the table's field
@@ -150,60 +108,7 @@ impl Database {
     ///
     /// [`SchemaError`]: the schema is not valid, or changes the key field of a table that holds entities.
     pub fn register_schema(&self, table: &str, schema: &Value) -> Result<(), Error> {
-        let schema = Arc::new(Schema::parse(table, schema.clone())?);
-        let changing = self
-            .core
-            .steady
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        let old = self.find_schema(table);
-        if let Some(old) = &old
-            && old.key_field() != schema.key_field()
-            && self.holds_records(table)?
-        {
-            return Err(SchemaError::KeyFieldChanged {
-                table: table.to_owned(),
-            }
-            .into());
-        }
-        let reindex = old
-            .as_ref()
-            .is_some_and(|old| old.indexed_fields() != schema.indexed_fields());
-        let reembed = old
-            .as_ref()
-            .is_some_and(|old| old.embedding_fields() != schema.embedding_fields());
-        let mut batch = self.storage().batch();
-        batch.put(
-            SCHEMAS,
-            keys::schema_key(&self.tenant, table),
-            schema.source().to_string(),
-        )?;
-        if reindex || reembed {
-            batch.put(
-                META,
-                keys::unfinished_key(&self.tenant, table),
-                [u8::from(reembed)],
-            )?;
-        }
-        if old.is_some_and(|old| !schema.has_rules_of(&old)) {
-            batch.put(META, keys::changed_rules_key(&self.tenant, table), [])?;
-        }
-        batch.commit()?;
-        let mut schemas = self
-            .core
-            .schemas
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        schemas
-            .entry(Arc::clone(&self.tenant))
-            .or_default()
-            .insert(table.to_owned(), schema);
-        drop(schemas);
-        drop(changing);
-        if reindex || reembed {
-            self.finish_schema_change(table, reembed)?;
-        }
-        Ok(())
+        self.core.register_schema(table, schema)
     }
 
     /// The schema of a table.
@@ -212,25 +117,12 @@ impl Database {
     ///
     /// [`Error::UnknownTable`], with the tables there are.
     pub fn schema(&self, table: &str) -> Result<Arc<Schema>, Error> {
-        self.find_schema(table).ok_or_else(|| Error::UnknownTable {
-            table: table.to_owned(),
-            known: self.tables(),
-        })
+        self.core.schema(table)
     }
 
     /// The tables with a registered schema, sorted.
     pub fn tables(&self) -> Vec<String> {
-        let schemas = self
-            .core
-            .schemas
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        schemas
-            .get(&self.tenant)
-            .into_iter()
-            .flatten()
-            .map(|(table, _)| table.clone())
-            .collect()
+        self.core.tables()
     }
 }
 
@@ -244,13 +136,13 @@ impl Database {
     /// [`Error::Exists`] when the key is taken; [`Error::Entity`] when the data does not fit the schema.
     #[db_op("insert", table, affected_rows = 1)]
     pub fn insert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
-        let _steady = self.steady();
-        let schema = self.schema(table)?;
+        let _steady = self.core.steady();
+        let schema = self.core.schema(table)?;
         let prepared = self.prepare(&schema, data)?;
-        let _lock = self.lock(prepared.id);
-        let old = self.record(table, prepared.id)?;
+        let _lock = self.core.lock(prepared.id);
+        let old = self.core.record(table, prepared.id)?;
         refuse_live(&schema, prepared.id, old.as_ref())?;
-        self.write(
+        self.core.write(
             &schema,
             prepared.id,
             old.as_ref(),
@@ -262,12 +154,12 @@ impl Database {
     /// Adds an entity, or replaces the data of the one that has its key.
     #[db_op("upsert", table, affected_rows = 1)]
     pub fn upsert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
-        let _steady = self.steady();
-        let schema = self.schema(table)?;
+        let _steady = self.core.steady();
+        let schema = self.core.schema(table)?;
         let prepared = self.prepare(&schema, data)?;
-        let _lock = self.lock(prepared.id);
-        let old = self.record(table, prepared.id)?;
-        self.write(
+        let _lock = self.core.lock(prepared.id);
+        let old = self.core.record(table, prepared.id)?;
+        self.core.write(
             &schema,
             prepared.id,
             old.as_ref(),
@@ -283,8 +175,8 @@ impl Database {
     /// As [`insert`](Self::insert); also [`Error::Exists`] when two of them have one key.
     #[db_op("insert", table, batch_size = data.len(), affected_rows = data.len(), rows = none)]
     pub fn insert_batch(&self, table: &str, data: &[Value]) -> Result<Vec<Uuid>, Error> {
-        let _steady = self.steady();
-        let schema = self.schema(table)?;
+        let _steady = self.core.steady();
+        let schema = self.core.schema(table)?;
         let prepared = data
             .iter()
             .map(|data| self.prepare(&schema, data))
@@ -296,12 +188,12 @@ impl Database {
                 id,
             });
         }
-        let _locks = self.lock_all(&ids);
-        let old = self.records(table, &ids)?;
+        let _locks = self.core.lock_all(&ids);
+        let old = self.core.records(table, &ids)?;
         let mut batch = self.storage().batch();
         for ((id, old), data) in ids.iter().zip(&old).zip(data) {
             refuse_live(&schema, *id, old.as_ref())?;
-            self.add_to_batch(
+            self.core.add_to_batch(
                 &mut batch,
                 &schema,
                 *id,
@@ -320,15 +212,15 @@ impl Database {
     /// [`Error::NotFound`], [`Error::KeyChanged`], or [`Error::Entity`] when the result does not fit the schema.
     #[db_op("update", table, affected_rows = 1, rows = none)]
     pub fn update(&self, table: &str, id: Uuid, changes: &Value) -> Result<Entity, Error> {
-        let _steady = self.steady();
-        let schema = self.schema(table)?;
+        let _steady = self.core.steady();
+        let schema = self.core.schema(table)?;
         let changes = changes
             .as_object()
             .ok_or_else(|| EntityError::NotAnObject {
                 table: table.to_owned(),
             })?;
-        let _lock = self.lock(id);
-        let old = self.record(table, id)?.filter(|old| !old.deleted);
+        let _lock = self.core.lock(id);
+        let old = self.core.record(table, id)?.filter(|old| !old.deleted);
         let old = old.ok_or_else(|| Error::NotFound {
             table: table.to_owned(),
             id,
@@ -341,7 +233,7 @@ impl Database {
             });
         }
         let record = data_record(&data, Some(&old));
-        self.write(&schema, id, Some(&old), &record)?;
+        self.core.write(&schema, id, Some(&old), &record)?;
         let Record {
             created_at,
             updated_at,
@@ -358,8 +250,9 @@ impl Database {
     /// The entity with this id.
     #[db_op(get, table)]
     pub fn get(&self, table: &str, id: Uuid) -> Result<Option<Entity>, Error> {
-        self.schema(table)?;
+        self.core.schema(table)?;
         Ok(self
+            .core
             .record(table, id)?
             .filter(|record| !record.deleted)
             .map(|record| record.into_entity(id)))
@@ -368,11 +261,12 @@ impl Database {
     /// The entities with these ids, in their order.
     #[db_op(multi_get, table, rows = |entities| entities.iter().flatten().count())]
     pub fn get_batch(&self, table: &str, ids: &[Uuid]) -> Result<Vec<Option<Entity>>, Error> {
-        self.schema(table)?;
+        self.core.schema(table)?;
         let live = |(record, id): (Option<Record>, &Uuid)| {
             Some(record.filter(|record| !record.deleted)?.into_entity(*id))
         };
         Ok(self
+            .core
             .records(table, ids)?
             .into_iter()
             .zip(ids)
@@ -383,14 +277,15 @@ impl Database {
     /// The entity whose key field has the value `key`.
     #[db_op("lookup", table)]
     pub fn lookup(&self, table: &str, key: &str) -> Result<Option<Entity>, Error> {
-        self.schema(table)?;
+        self.core.schema(table)?;
         let entry = self
             .storage()
-            .get(KEY_INDEX, keys::key_index_key(&self.tenant, table, key))?;
+            .get(KEY_INDEX, keys::key_index_key(self.tenant(), table, key))?;
         let Some(id) = entry.as_deref().and_then(index::keys::owner) else {
             return Ok(None);
         };
         Ok(self
+            .core
             .record(table, id)?
             .filter(|record| !record.deleted)
             .map(|record| record.into_entity(id)))
@@ -444,6 +339,7 @@ impl Database {
     ) -> Result<Vec<Entity>, Error> {
         let ids = self.find_ids(table, field, lower, upper)?;
         Ok(self
+            .core
             .records(table, &ids)?
             .into_iter()
             .zip(ids)
@@ -459,7 +355,7 @@ impl Database {
         lower: Bound<Value>,
         upper: Bound<Value>,
     ) -> Result<Vec<Uuid>, Error> {
-        let schema = self.schema(table)?;
+        let schema = self.core.schema(table)?;
         if !schema
             .indexed_fields()
             .iter()
@@ -477,8 +373,12 @@ impl Database {
         let (Some(lower), Some(upper)) = (transpose(lower), transpose(upper)) else {
             return Ok(Vec::new());
         };
-        let range =
-            index::fields::range(&self.tenant, table, field, (lower.as_ref(), upper.as_ref()));
+        let range = index::fields::range(
+            self.tenant(),
+            table,
+            field,
+            (lower.as_ref(), upper.as_ref()),
+        );
         let id = |entry: Result<_, ReadError>| {
             let (key, _): (Box<[u8]>, Box<[u8]>) = entry?;
             Ok(keys::parse_field_index_key(&key)?.1)
@@ -492,7 +392,7 @@ impl Database {
         &'db self,
         table: &str,
     ) -> Result<impl Iterator<Item = Result<Entity, Error>> + use<'db>, Error> {
-        self.schema(table)?;
+        self.core.schema(table)?;
         self.scan_after(table, None)
     }
 
@@ -504,18 +404,18 @@ impl Database {
         after: Option<Uuid>,
         limit: usize,
     ) -> Result<Vec<Entity>, Error> {
-        self.schema(table)?;
+        self.core.schema(table)?;
         self.scan_after(table, after)?.take(limit).collect()
     }
 
     /// The number of entities in a table.
     #[db_op("count", table, rows = none)]
     pub fn count(&self, table: &str) -> Result<usize, Error> {
-        self.schema(table)?;
+        self.core.schema(table)?;
         let mut count = 0;
         for entry in self.storage().scan(
             ENTITIES,
-            ScanRange::prefix(keys::table_prefix(&self.tenant, table)),
+            ScanRange::prefix(keys::table_prefix(self.tenant(), table)),
         )? {
             count += usize::from(!RecordParts::read(&entry?.1)?.deleted);
         }
@@ -526,10 +426,10 @@ impl Database {
     /// whether there was one.
     #[db_op(delete, table, affected_rows = |found| i64::from(*found), rows = none)]
     pub fn delete(&self, table: &str, id: Uuid) -> Result<bool, Error> {
-        let _steady = self.steady();
-        let schema = self.schema(table)?;
-        let _lock = self.lock(id);
-        let Some(old) = self.record(table, id)?.filter(|old| !old.deleted) else {
+        let _steady = self.core.steady();
+        let schema = self.core.schema(table)?;
+        let _lock = self.core.lock(id);
+        let Some(old) = self.core.record(table, id)?.filter(|old| !old.deleted) else {
             return Ok(false);
         };
         let (created_at, updated_at) = (old.created_at, Timestamp::now());
@@ -540,25 +440,33 @@ impl Database {
             data: &old.data,
         };
         let mut batch = self.storage().batch();
-        self.add_to_batch(&mut batch, &schema, id, Some(&old), &record)?;
-        self.commit_without_vectors(batch, &schema, id)?;
+        self.core
+            .add_to_batch(&mut batch, &schema, id, Some(&old), &record)?;
+        self.core.commit_without_vectors(batch, &schema, id)?;
         Ok(true)
     }
 
     /// Removes every trace of an entity, deleted or not. Gives whether there was one.
     #[db_op("purge", table, affected_rows = |found| i64::from(*found), rows = none)]
     pub fn purge(&self, table: &str, id: Uuid) -> Result<bool, Error> {
-        let _steady = self.steady();
-        let schema = self.schema(table)?;
-        let _lock = self.lock(id);
-        let Some(old) = self.record(table, id)? else {
+        let _steady = self.core.steady();
+        let schema = self.core.schema(table)?;
+        let _lock = self.core.lock(id);
+        let Some(old) = self.core.record(table, id)? else {
             return Ok(false);
         };
         let mut batch = self.storage().batch();
-        batch.delete(ENTITIES, keys::entity_key(&self.tenant, table, id))?;
-        index::change(&mut batch, &self.entries(&schema, id, &old), &[])?;
-        self.commit_without_vectors(batch, &schema, id)?;
+        batch.delete(ENTITIES, keys::entity_key(self.tenant(), table, id))?;
+        index::change(&mut batch, &self.core.entries(&schema, id, &old), &[])?;
+        self.core.commit_without_vectors(batch, &schema, id)?;
         Ok(true)
+    }
+}
+
+impl IndexManager {
+    /// Creates a manager for the indexes of `database`'s tenant, as [`Database::indexes`] does.
+    pub fn new(database: &Database) -> Self {
+        Self::over(database.core.clone())
     }
 }
 
@@ -567,21 +475,21 @@ impl Database {
     pub fn store_resource(&self, id: &str, data: &[u8]) -> Result<(), Error> {
         Ok(self
             .storage()
-            .put(RESOURCES, keys::resource_key(&self.tenant, id), data)?)
+            .put(RESOURCES, keys::resource_key(self.tenant(), id), data)?)
     }
 
     /// The bytes stored under an id.
     pub fn load_resource(&self, id: &str) -> Result<Option<Vec<u8>>, Error> {
         Ok(self
             .storage()
-            .get(RESOURCES, keys::resource_key(&self.tenant, id))?)
+            .get(RESOURCES, keys::resource_key(self.tenant(), id))?)
     }
 
     /// Removes the bytes stored under an id. Removing what is not there is no error.
     pub fn delete_resource(&self, id: &str) -> Result<(), Error> {
         Ok(self
             .storage()
-            .delete(RESOURCES, keys::resource_key(&self.tenant, id))?)
+            .delete(RESOURCES, keys::resource_key(self.tenant(), id))?)
     }
 
     /// Makes everything written so far outlive a power cut. The files close with the last clone of the handle.
@@ -592,59 +500,12 @@ impl Database {
         Ok(())
     }
 
-    /// Brings a table's entities in line with a changed schema. Opening the database does so too, for changes that a
-    /// crash cut short.
-    fn finish_schema_change(&self, table: &str, reembed: bool) -> Result<(), Error> {
-        self.indexes().rebuild_field_indexes(table)?;
-        if reembed {
-            self.forget_unembedded(table)?;
-            self.mark_for_embedding(table)?;
-        }
-        Ok(self
-            .storage()
-            .delete(META, keys::unfinished_key(&self.tenant, table))?)
-    }
-
-    fn finish_schema_changes(&self) -> Result<(), Error> {
-        let range = ScanRange::prefix(keys::unfinished_prefix());
-        let unfinished = self
-            .storage()
-            .scan(META, range)?
-            .collect::<Result<Vec<_>, _>>()?;
-        for (key, reembed) in unfinished {
-            let (tenant, table) = keys::parse_unfinished_key(&key)?;
-            self.for_tenant(&tenant)
-                .finish_schema_change(&table, *reembed != [0])?;
-        }
-        Ok(())
-    }
-
-    fn find_schema(&self, table: &str) -> Option<Arc<Schema>> {
-        self.core
-            .schemas
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&self.tenant)?
-            .get(table)
-            .cloned()
-    }
-
-    fn holds_records(&self, table: &str) -> Result<bool, Error> {
-        let range = ScanRange::prefix(keys::table_prefix(&self.tenant, table));
-        Ok(self
-            .storage()
-            .scan(ENTITIES, range)?
-            .next()
-            .transpose()?
-            .is_some())
-    }
-
     /// Judges data and finds its id.
     fn prepare(&self, schema: &Schema, data: &Value) -> Result<Prepared, Error> {
         schema.check(data)?;
         let id = match schema.key_of(data)? {
             Some(key) => {
-                let name = keys::key_index_key(&self.tenant, schema.table(), &key);
+                let name = keys::key_index_key(self.tenant(), schema.table(), &key);
                 Uuid::new_v5(&ID_NAMESPACE, &name)
             }
             None => Uuid::now_v7(),
@@ -652,147 +513,16 @@ impl Database {
         Ok(Prepared { id })
     }
 
-    /// What is stored under an id, deleted or not.
-    pub(crate) fn record(&self, table: &str, id: Uuid) -> Result<Option<Record>, Error> {
-        let bytes = self
-            .storage()
-            .get(ENTITIES, keys::entity_key(&self.tenant, table, id))?;
-        Ok(bytes.map(|bytes| Record::decode(&bytes)).transpose()?)
-    }
-
-    fn records(&self, table: &str, ids: &[Uuid]) -> Result<Vec<Option<Record>>, Error> {
-        let keys: Vec<_> = ids
-            .iter()
-            .map(|id| keys::entity_key(&self.tenant, table, *id))
-            .collect();
-        let values = self.storage().multi_get(ENTITIES, &keys)?;
-        values
-            .into_iter()
-            .map(|bytes| Ok(bytes.map(|bytes| Record::decode(&bytes)).transpose()?))
-            .collect()
-    }
-
     fn scan_after(&self, table: &str, after: Option<Uuid>) -> Result<EntityScan<'_>, Error> {
-        let all = ScanRange::prefix(keys::table_prefix(&self.tenant, table));
+        let all = ScanRange::prefix(keys::table_prefix(self.tenant(), table));
         let range = match after {
-            Some(id) => all.after(keys::entity_key(&self.tenant, table, id)),
+            Some(id) => all.after(keys::entity_key(self.tenant(), table, id)),
             None => all,
         };
         Ok(EntityScan {
             entries: Box::new(self.storage().scan(ENTITIES, range)?),
             ended: false,
         })
-    }
-
-    fn write(
-        &self,
-        schema: &Schema,
-        id: Uuid,
-        old: Option<&Record>,
-        new: &Record<&Value>,
-    ) -> Result<(), Error> {
-        let mut batch = self.storage().batch();
-        self.add_to_batch(&mut batch, schema, id, old, new)?;
-        batch.commit()?;
-        Ok(())
-    }
-
-    /// Adds everything that turns `old` into `new`: the record, index entries, the mark for embedding.
-    fn add_to_batch(
-        &self,
-        batch: &mut BatchWriter<'_>,
-        schema: &Schema,
-        id: Uuid,
-        old: Option<&Record>,
-        new: &Record<&Value>,
-    ) -> Result<(), Error> {
-        batch.put(
-            ENTITIES,
-            keys::entity_key(&self.tenant, schema.table(), id),
-            new.encode(),
-        )?;
-        let before = old
-            .map(|old| self.entries(schema, id, old))
-            .unwrap_or_default();
-        index::change(batch, &before, &self.entries(schema, id, new))?;
-        if !new.deleted && embeds_anew(schema, old, new) {
-            batch.put(
-                PENDING_EMBEDDINGS,
-                keys::entity_key(&self.tenant, schema.table(), id),
-                [],
-            )?;
-        }
-        Ok(())
-    }
-
-    /// The index entries of a record; a deleted one has none.
-    fn entries(
-        &self,
-        schema: &Schema,
-        id: Uuid,
-        record: &Record<impl Borrow<Value>>,
-    ) -> Vec<index::IndexEntry> {
-        if record.deleted {
-            return Vec::new();
-        }
-        index::entries(Indexed {
-            tenant: &self.tenant,
-            schema,
-            id,
-            data: record.data.borrow(),
-        })
-    }
-
-    /// The store and the tables as they are at one moment: a schema that changes is either in both or in neither.
-    #[cfg(feature = "sql")]
-    pub(crate) fn snapshot(&self) -> (Snapshot<'_>, BTreeMap<String, Arc<Schema>>) {
-        let _steady = self.steady();
-        let schemas = self
-            .core
-            .schemas
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        let mine = schemas.get(&self.tenant).into_iter().flatten();
-        (
-            self.storage().snapshot(),
-            mine.map(|(table, schema)| (table.clone(), Arc::clone(schema)))
-                .collect(),
-        )
-    }
-
-    #[cfg(feature = "sql")]
-    pub(crate) fn engine(&self) -> &crate::query::Engine {
-        &self.core.engine
-    }
-
-    /// Keeps schemas as they are until the guard is dropped.
-    fn steady(&self) -> RwLockReadGuard<'_, ()> {
-        self.core
-            .steady
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock(&self, id: Uuid) -> MutexGuard<'_, ()> {
-        self.lock_at(lock_of(id))
-    }
-
-    /// Locks several entities, in the order of the locks, so that two callers cannot wait for each other.
-    pub(crate) fn lock_all(&self, ids: &[Uuid]) -> Vec<MutexGuard<'_, ()>> {
-        let mut positions: Vec<usize> = ids.iter().map(|id| lock_of(*id)).collect();
-        positions.sort_unstable();
-        positions.dedup();
-        positions
-            .into_iter()
-            .map(|position| self.lock_at(position))
-            .collect()
-    }
-
-    fn lock_at(&self, position: usize) -> MutexGuard<'_, ()> {
-        // A lock guards no data of its own, so one left by a panic is as good as any.
-        self.core.locks[position]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -828,10 +558,6 @@ impl Iterator for EntityScan<'_> {
 /// Data that was judged, and the id it will have.
 struct Prepared {
     id: Uuid,
-}
-
-fn lock_of(id: Uuid) -> usize {
-    usize::from(id.as_bytes()[15]) % LOCKS
 }
 
 fn decode_entity(key: &[u8], value: &[u8]) -> Result<Option<Entity>, Error> {
@@ -884,15 +610,6 @@ fn merged(data: &Value, changes: &Map<String, Value>) -> Value {
     Value::Object(merged)
 }
 
-/// Whether an embedded text differs from what it was.
-fn embeds_anew(schema: &Schema, old: Option<&Record>, new: &Record<&Value>) -> bool {
-    let old = old.filter(|old| !old.deleted);
-    schema
-        .embedding_fields()
-        .iter()
-        .any(|field| old.is_none_or(|old| old.data.get(field) != new.data.get(field)))
-}
-
 fn first_repeated(ids: &[Uuid]) -> Option<Uuid> {
     let mut sorted = ids.to_vec();
     sorted.sort_unstable();
@@ -908,25 +625,6 @@ fn transpose<T>(bound: Bound<Option<T>>) -> Option<Bound<T>> {
         Bound::Excluded(value) => value.map(Bound::Excluded),
         Bound::Unbounded => Some(Bound::Unbounded),
     }
-}
-
-fn load_schemas(storage: &Storage) -> Result<Schemas, Error> {
-    let mut schemas = Schemas::new();
-    for entry in storage.scan(SCHEMAS, ScanRange::all())? {
-        let (key, source) = entry?;
-        let (tenant, table) = keys::parse_schema_key(&key)?;
-        let invalid = |error: serde_json::Error| SchemaError::Invalid {
-            table: table.clone(),
-            reason: error.to_string(),
-        };
-        let source = serde_json::from_slice(&source).map_err(invalid)?;
-        let schema = Schema::parse(&table, source)?;
-        schemas
-            .entry(tenant.into())
-            .or_default()
-            .insert(table, Arc::new(schema));
-    }
-    Ok(schemas)
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@
 
 use uuid::Uuid;
 
-use super::indexing::{IndexManager, IndexReport, Mode, Owner, Row, commit};
-use crate::database::Error;
+use super::indexing::{IndexManager, Mode, Owner, Row, commit};
+use crate::database::error::Error;
+use crate::index::report::IndexReport;
 use crate::schema::entity::Record;
 use crate::storage::column_families::{EMBEDDINGS, ENTITIES, PENDING_EMBEDDINGS};
 use crate::storage::{ScanRange, keys};
@@ -15,10 +16,10 @@ impl IndexManager {
     /// Counts the texts of a table without a vector as missing, the vectors without a text as stale.
     pub(super) fn compare_embeddings(&self, table: &str, mode: Mode) -> Result<IndexReport, Error> {
         let mut report = IndexReport::default();
-        if self.database.schema(table)?.embedding_fields().is_empty() {
+        if self.core.schema(table)?.embedding_fields().is_empty() {
             return Ok(report);
         }
-        let all = ScanRange::prefix(keys::table_prefix(self.database.tenant(), table));
+        let all = ScanRange::prefix(keys::table_prefix(self.core.tenant(), table));
         let mut done = 0;
         let mut flow = self.each_page(ENTITIES, &all, |page| {
             done += page.len();
@@ -39,7 +40,7 @@ impl IndexManager {
     }
 
     fn mark_texts(&self, table: &str, mode: Mode, page: &[Row]) -> Result<usize, Error> {
-        let schema = self.database.schema(table)?;
+        let schema = self.core.schema(table)?;
         let owners = page
             .iter()
             .map(|(key, _)| Ok(Owner::of_entity(key)?))
@@ -88,16 +89,13 @@ impl IndexManager {
         ids: impl Iterator<Item = Uuid>,
     ) -> Result<usize, Error> {
         let keys: Vec<_> = ids
-            .map(|id| keys::entity_key(self.database.tenant(), table, id))
+            .map(|id| keys::entity_key(self.core.tenant(), table, id))
             .collect();
         if keys.is_empty() {
             return Ok(0);
         }
-        let marks = self
-            .database
-            .storage()
-            .multi_get(PENDING_EMBEDDINGS, &keys)?;
-        let mut batch = self.database.storage().batch();
+        let marks = self.core.storage().multi_get(PENDING_EMBEDDINGS, &keys)?;
+        let mut batch = self.core.storage().batch();
         for (key, _) in keys.iter().zip(marks).filter(|(_, mark)| mark.is_none()) {
             batch.put(PENDING_EMBEDDINGS, key, [])?;
         }
@@ -107,7 +105,7 @@ impl IndexManager {
     }
 
     fn embedding_key(&self, table: &str, field: &str, id: Uuid) -> Vec<u8> {
-        keys::embedding_key(self.database.tenant(), table, field, id)
+        keys::embedding_key(self.core.tenant(), table, field, id)
     }
 
     /// Which of these keys of `embeddings` are there.
@@ -116,7 +114,7 @@ impl IndexManager {
             return Ok(Vec::new());
         }
         let keys: Vec<_> = keys.iter().map(|(_, key)| key).collect();
-        let vectors = self.database.storage().multi_get(EMBEDDINGS, &keys)?;
+        let vectors = self.core.storage().multi_get(EMBEDDINGS, &keys)?;
         Ok(vectors.iter().map(Option::is_some).collect())
     }
 }

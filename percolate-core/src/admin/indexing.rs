@@ -9,9 +9,10 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::background_job;
-use crate::database::{Database, Error};
+use crate::database::core::Core;
+use crate::database::error::Error;
+use crate::index::report::{IndexReport, Progress};
 use crate::index::{self, IndexEntry, Indexed};
-use crate::otel::{JobOutcome, JobStatus};
 use crate::schema::Schema;
 use crate::schema::entity::Record;
 use crate::storage::column_families::{ENTITIES, FIELD_INDEX, KEY_INDEX};
@@ -19,58 +20,6 @@ use crate::storage::keys;
 use crate::storage::{BatchWriter, ScanRange, WriteError};
 
 const PAGE: usize = 512;
-
-/// What a rebuild or a verification found, and did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct IndexReport {
-    /// Entities looked at; for [`rebuild_hnsw_index`](IndexManager::rebuild_hnsw_index), stored vectors.
-    pub entities: usize,
-    /// Entries that were missing or wrong: written by a rebuild, only counted by a verification.
-    pub missing: usize,
-    /// Entries that belong to no entity: removed by a rebuild, only counted by a verification.
-    pub stale: usize,
-    /// Entities that could not be read, and so have no entries; vectors of another length than the provider's.
-    pub failed: usize,
-    /// Whether [`on_progress`](IndexManager::on_progress) ended the work before its end. The numbers are of what was
-    /// done until then.
-    pub cancelled: bool,
-}
-
-impl IndexReport {
-    /// Whether everything was looked at, every entity could be read, and the index agreed with all of them.
-    pub fn is_clean(&self) -> bool {
-        self.missing == 0 && self.stale == 0 && self.failed == 0 && !self.cancelled
-    }
-
-    fn add(&mut self, other: Self) {
-        self.entities += other.entities;
-        self.missing += other.missing;
-        self.stale += other.stale;
-        self.failed += other.failed;
-        self.cancelled |= other.cancelled;
-    }
-}
-
-impl JobOutcome for IndexReport {
-    fn job_status(&self) -> JobStatus {
-        if self.cancelled {
-            JobStatus::Cancelled
-        } else if self.failed > 0 {
-            JobStatus::Partial
-        } else {
-            JobStatus::Success
-        }
-    }
-}
-
-/// How far a rebuild has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Progress {
-    /// Entities and entries looked at so far. Begins anew with each index, where several are rebuilt.
-    pub done: usize,
-}
 
 type OnProgress = Arc<dyn Fn(Progress) -> ControlFlow<()> + Send + Sync>;
 
@@ -94,16 +43,15 @@ type OnProgress = Arc<dyn Fn(Progress) -> ControlFlow<()> + Send + Sync>;
 #[derive(Clone)]
 #[must_use]
 pub struct IndexManager {
-    pub(super) database: Database,
+    pub(super) core: Core,
     page: usize,
     on_progress: Option<OnProgress>,
 }
 
 impl IndexManager {
-    /// A manager of the indexes that `database`'s tenant has.
-    pub fn new(database: &Database) -> Self {
+    pub(crate) fn over(core: Core) -> Self {
         Self {
-            database: database.clone(),
+            core,
             page: PAGE,
             on_progress: None,
         }
@@ -149,14 +97,14 @@ impl IndexManager {
     /// Makes the key index of every table anew.
     #[background_job(index.key.rebuild, target = "all", batch_size = |report| report.entities)]
     pub fn rebuild_key_index(&self) -> Result<IndexReport, Error> {
-        self.work(&Work::keys(self.database.tenant()), Mode::Correct)
+        self.work(&Work::keys(self.core.tenant()), Mode::Correct)
     }
 
     /// Makes the field indexes of one table anew, as its present schema wants them.
     #[background_job(index.field.rebuild, table, batch_size = |report| report.entities)]
     pub fn rebuild_field_indexes(&self, table: &str) -> Result<IndexReport, Error> {
-        self.database.schema(table)?;
-        self.work(&Work::fields(self.database.tenant(), table), Mode::Correct)
+        self.core.schema(table)?;
+        self.work(&Work::fields(self.core.tenant(), table), Mode::Correct)
     }
 
     /// Makes the vector indexes of every table anew from the stored vectors, which the report counts as `entities`.
@@ -164,18 +112,18 @@ impl IndexManager {
     /// Each is made beside the old one, which is searched and kept in step until the new one takes its place; both are
     /// in memory until then, and where the work ends before, the old one stays. Texts whose vector is `missing`, and
     /// vectors that are `stale` because their text is gone, are marked for the next
-    /// [`generate_embeddings`](Database::generate_embeddings).
+    /// [`generate_embeddings`](crate::Database::generate_embeddings).
     #[background_job(index.build, target = "hnsw", batch_size = |report| report.entities)]
     pub fn rebuild_hnsw_index(&self) -> Result<IndexReport, Error> {
         let mut report = IndexReport::default();
-        for table in self.database.tables() {
+        for table in self.core.tables() {
             if !report.cancelled {
                 report.add(self.compare_embeddings(&table, Mode::Correct)?);
             }
         }
         if !report.cancelled {
             report.add(
-                self.database
+                self.core
                     .rebuild_vector_indexes(self.page, &|done| self.tell(done))?,
             );
         }
@@ -187,7 +135,7 @@ impl IndexManager {
     #[background_job("index.rebuild", target = "all", batch_size = |report| report.entities)]
     pub fn rebuild_all(&self) -> Result<IndexReport, Error> {
         let mut report = self.rebuild_key_index()?;
-        for table in self.database.tables() {
+        for table in self.core.tables() {
             if report.cancelled {
                 break;
             }
@@ -207,12 +155,12 @@ impl IndexManager {
     /// as a search does. Changes nothing.
     #[background_job("index.verify", target = "all", batch_size = |report| report.entities)]
     pub fn verify(&self) -> Result<IndexReport, Error> {
-        let mut report = self.work(&Work::keys(self.database.tenant()), Mode::Count)?;
-        for table in self.database.tables() {
+        let mut report = self.work(&Work::keys(self.core.tenant()), Mode::Count)?;
+        for table in self.core.tables() {
             if report.cancelled {
                 break;
             }
-            let fields = self.work(&Work::fields(self.database.tenant(), &table), Mode::Count)?;
+            let fields = self.work(&Work::fields(self.core.tenant(), &table), Mode::Count)?;
             report.add(IndexReport {
                 entities: 0,
                 failed: 0,
@@ -223,7 +171,7 @@ impl IndexManager {
             }
             if !report.cancelled {
                 report.add(
-                    self.database
+                    self.core
                         .verify_vector_indexes(&table, self.page, &|done| self.tell(done))?,
                 );
             }
@@ -262,7 +210,7 @@ impl IndexManager {
     ) -> Result<ControlFlow<()>, Error> {
         let mut rest = range.clone();
         loop {
-            let scan = self.database.storage().scan(family, rest)?;
+            let scan = self.core.storage().scan(family, rest)?;
             let page = scan.take(self.page).collect::<Result<Vec<Row>, _>>()?;
             let Some((last, _)) = page.last() else {
                 return Ok(ControlFlow::Continue(()));
@@ -294,8 +242,8 @@ impl IndexManager {
             }
         }
         let keys: Vec<_> = wanted.iter().map(|entry| &entry.key).collect();
-        let found = self.database.storage().multi_get(work.family, &keys)?;
-        let mut batch = self.database.storage().batch();
+        let found = self.core.storage().multi_get(work.family, &keys)?;
+        let mut batch = self.core.storage().batch();
         for (entry, found) in wanted.iter().zip(found) {
             if found.as_ref() != Some(&entry.value) {
                 report.missing += 1;
@@ -337,8 +285,8 @@ impl IndexManager {
         }
         // A writer may have removed an entry after the page was read and before its entity was locked.
         let keys: Vec<_> = unwanted.iter().map(|(key, _)| key).collect();
-        let found = self.database.storage().multi_get(work.family, &keys)?;
-        let mut batch = self.database.storage().batch();
+        let found = self.core.storage().multi_get(work.family, &keys)?;
+        let mut batch = self.core.storage().batch();
         for ((key, value), found) in unwanted.into_iter().zip(found) {
             if found.as_deref() == Some(value) {
                 batch.delete(work.family, key)?;
@@ -354,12 +302,12 @@ impl IndexManager {
         owners: &[Owner],
     ) -> Result<(impl Sized + use<'_>, Vec<Option<Vec<u8>>>), Error> {
         let ids: Vec<_> = owners.iter().map(|owner| owner.id).collect();
-        let locks = self.database.lock_all(&ids);
+        let locks = self.core.lock_all(&ids);
         let keys: Vec<_> = owners
             .iter()
-            .map(|owner| keys::entity_key(self.database.tenant(), &owner.table, owner.id))
+            .map(|owner| keys::entity_key(self.core.tenant(), &owner.table, owner.id))
             .collect();
-        Ok((locks, self.database.storage().multi_get(ENTITIES, &keys)?))
+        Ok((locks, self.core.storage().multi_get(ENTITIES, &keys)?))
     }
 
     /// The entries an entity should have; `None` when it cannot be read or has no schema.
@@ -376,8 +324,8 @@ impl IndexManager {
         if record.deleted {
             return Some(Vec::new());
         }
-        let schema: Arc<Schema> = self.database.schema(&owner.table).ok()?;
-        let tenant = self.database.tenant();
+        let schema: Arc<Schema> = self.core.schema(&owner.table).ok()?;
+        let tenant = self.core.tenant();
         Some((work.entries)(Indexed {
             tenant,
             schema: &schema,

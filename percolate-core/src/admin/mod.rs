@@ -1,6 +1,7 @@
 //! Looking after a database while it is in use: rebuilding its indexes and verifying them.
 
 mod embeddings;
-mod indexing;
+pub(crate) mod indexing;
 
-pub use self::indexing::{IndexManager, IndexReport, Progress};
+pub use self::indexing::IndexManager;
+pub use crate::index::report::{IndexReport, Progress};

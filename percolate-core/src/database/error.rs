@@ -99,7 +99,7 @@ pub enum Error {
     /// A query was refused, or failed.
     #[cfg(feature = "sql")]
     #[error(transparent)]
-    Query(#[from] crate::query::QueryError),
+    Query(#[from] crate::query::error::QueryError),
 }
 
 /// Prints the tables there are.

@@ -3,9 +3,10 @@
 //! Each task exists twice, because a span's relation to its submitter is decided where it is declared: as a child of
 //! one who waits, and as a trace of its own with a link. A run after a failed one says which attempt it is.
 
-use super::{Database, EmbeddingReport, Error};
+use super::Database;
+use super::error::Error;
+use super::vectors::EmbeddingReport;
 use crate::background_job;
-use crate::otel::carry;
 use crate::storage::{Relation, Task, TaskFuture, TaskRunner};
 
 impl TaskRunner for Database {
@@ -51,28 +52,32 @@ impl Database {
     #[background_job(index.save, table, batch_size = |vectors| *vectors, fields(job.attempt = retry))]
     async fn save_index_job(&self, table: &str, retry: Option<u32>) -> Result<usize, Error> {
         let table = table.to_owned();
-        self.blocking(move |database| database.save_index_now(&table))
+        self.core
+            .blocking(move |core| core.save_index(&table))
             .await
     }
 
     #[background_job(index.save, table, batch_size = |vectors| *vectors, parent = link, fields(job.attempt = retry))]
     async fn save_index_linked(&self, table: &str, retry: Option<u32>) -> Result<usize, Error> {
         let table = table.to_owned();
-        self.blocking(move |database| database.save_index_now(&table))
+        self.core
+            .blocking(move |core| core.save_index(&table))
             .await
     }
 
     #[background_job(index.load, table, batch_size = |vectors| *vectors, fields(job.attempt = retry))]
     async fn load_index_job(&self, table: &str, retry: Option<u32>) -> Result<usize, Error> {
         let table = table.to_owned();
-        self.blocking(move |database| database.load_index_now(&table))
+        self.core
+            .blocking(move |core| core.load_index(&table))
             .await
     }
 
     #[background_job(index.load, table, batch_size = |vectors| *vectors, parent = link, fields(job.attempt = retry))]
     async fn load_index_linked(&self, table: &str, retry: Option<u32>) -> Result<usize, Error> {
         let table = table.to_owned();
-        self.blocking(move |database| database.load_index_now(&table))
+        self.core
+            .blocking(move |core| core.load_index(&table))
             .await
     }
 
@@ -82,7 +87,7 @@ impl Database {
         table: &str,
         retry: Option<u32>,
     ) -> Result<EmbeddingReport, Error> {
-        self.generate_embeddings_now(table).await
+        self.core.generate_embeddings(table).await
     }
 
     #[background_job(embedding.generate, table, batch_size = |report| report.embedded, parent = link, fields(job.attempt = retry))]
@@ -91,50 +96,36 @@ impl Database {
         table: &str,
         retry: Option<u32>,
     ) -> Result<EmbeddingReport, Error> {
-        self.generate_embeddings_now(table).await
+        self.core.generate_embeddings(table).await
     }
 
     #[background_job(wal.flush, target = "wal", fields(job.attempt = retry))]
     async fn flush_wal_job(&self, retry: Option<u32>) -> Result<(), Error> {
-        self.blocking(|database| Ok(database.storage().flush_wal(true)?))
+        self.core
+            .blocking(|core| Ok(core.storage().flush_wal(true)?))
             .await
     }
 
     #[background_job(wal.flush, target = "wal", parent = link, fields(job.attempt = retry))]
     async fn flush_wal_linked(&self, retry: Option<u32>) -> Result<(), Error> {
-        self.blocking(|database| Ok(database.storage().flush_wal(true)?))
+        self.core
+            .blocking(|core| Ok(core.storage().flush_wal(true)?))
             .await
     }
 
     #[background_job(db.compact, cf, fields(job.attempt = retry))]
     async fn compact_job(&self, cf: &str, retry: Option<u32>) -> Result<(), Error> {
         let cf = cf.to_owned();
-        self.blocking(move |database| Ok(database.storage().compact(&cf)?))
+        self.core
+            .blocking(move |core| Ok(core.storage().compact(&cf)?))
             .await
     }
 
     #[background_job(db.compact, cf, parent = link, fields(job.attempt = retry))]
     async fn compact_linked(&self, cf: &str, retry: Option<u32>) -> Result<(), Error> {
         let cf = cf.to_owned();
-        self.blocking(move |database| Ok(database.storage().compact(&cf)?))
+        self.core
+            .blocking(move |core| Ok(core.storage().compact(&cf)?))
             .await
-    }
-
-    /// Does what waits for the disk where it holds nobody up, in the same context; here, where there is no tokio.
-    pub(super) async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        if tokio::runtime::Handle::try_current().is_err() {
-            return work(self);
-        }
-        let database = self.clone();
-        match tokio::task::spawn_blocking(carry(move || work(&database))).await {
-            Ok(result) => result,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(Error::ShuttingDown),
-            },
-        }
     }
 }

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::storage::column_families::EMBEDDINGS;
+use crate::schema::SchemaError;
+use crate::storage::column_families::{EMBEDDINGS, META, PENDING_EMBEDDINGS, SCHEMAS};
 
 fn temporary() -> (tempfile::TempDir, Database) {
     let dir = tempfile::tempdir().unwrap();

@@ -4,20 +4,17 @@
 //! stored vectors holds the index's lock from before the commit until the index has changed too, and records a new
 //! generation in the same batch, so that an index file written earlier is known to be stale.
 
-mod slot;
-mod stored;
-
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
-use self::slot::{Reading, Slot, Source};
-use self::stored::{Rebuild, Stopped, Stored};
-use super::{Database, Error};
-use crate::admin::IndexReport;
-use crate::embeddings::BatchEmbedder;
+use super::core::Core;
+use super::error::Error;
+use super::slot::{Reading, Slot, Source as _};
+use super::stored::{Rebuild, Stopped, Stored};
+use crate::index::report::IndexReport;
 use crate::index::saved;
 use crate::index::vectors::{self, Neighbour};
 use crate::otel::{JobOutcome, JobStatus, Rows};
@@ -25,7 +22,6 @@ use crate::schema::Schema;
 use crate::schema::entity::{Entity, Record, RecordParts};
 use crate::storage::column_families::{EMBEDDINGS, ENTITIES, META, PENDING_EMBEDDINGS};
 use crate::storage::{BatchWriter, ScanRange, WriteError, keys};
-use crate::{background_job, db_op, db_ops};
 
 /// How many entities are embedded, or marked, in one go.
 const PAGE: usize = 256;
@@ -70,34 +66,14 @@ impl JobOutcome for EmbeddingReport {
     }
 }
 
-/// The vector indexes that are in memory.
-#[derive(Debug, Default)]
-pub(super) struct VectorIndexes {
-    slots: Mutex<HashMap<Vec<u8>, Arc<Slot>>>,
-}
-
 /// An embedded field of a table, and its index.
 struct Field {
     name: String,
     slot: Arc<Slot>,
 }
 
-/// Makes, saves and loads what searches need.
-impl Database {
-    /// Makes the vectors of the entities of a table that wait for them.
-    ///
-    /// # Errors
-    ///
-    /// When the store fails, or the provider fails for a whole page of entities; those made before are kept.
-    #[background_job(embedding.generate, table, batch_size = |report| report.embedded)]
-    pub async fn generate_embeddings(&self, table: &str) -> Result<EmbeddingReport, Error> {
-        self.generate_embeddings_now(table).await
-    }
-
-    pub(super) async fn generate_embeddings_now(
-        &self,
-        table: &str,
-    ) -> Result<EmbeddingReport, Error> {
+impl Core {
+    pub(super) async fn generate_embeddings(&self, table: &str) -> Result<EmbeddingReport, Error> {
         let mut report = EmbeddingReport::default();
         let mut schema = self.schema(table)?;
         let mut page = self.pending_page(table, None)?;
@@ -105,7 +81,7 @@ impl Database {
             let (last, marked) = (*last, page.len());
             let texts = texts_of(&schema, &page);
             let vectors = self.embedder().embed_batch(&texts).await?.vectors;
-            let store = move |database: &Self| database.store_vectors(&schema, &page, vectors);
+            let store = move |core: &Self| core.store_vectors(&schema, &page, vectors);
             let embedded = self.blocking(store).await?;
             report.embedded += embedded;
             report.waiting += marked - embedded;
@@ -118,14 +94,7 @@ impl Database {
         Ok(report)
     }
 
-    /// Writes the vector indexes of a table to files, so that the next open need not make them. Gives the number of
-    /// vectors.
-    #[background_job(index.save, table, batch_size = |vectors| *vectors)]
-    pub fn save_index(&self, table: &str) -> Result<usize, Error> {
-        self.save_index_now(table)
-    }
-
-    pub(super) fn save_index_now(&self, table: &str) -> Result<usize, Error> {
+    pub(super) fn save_index(&self, table: &str) -> Result<usize, Error> {
         if self.storage().is_read_only() {
             return Err(WriteError::ReadOnly.into());
         }
@@ -146,14 +115,7 @@ impl Database {
         Ok(vectors)
     }
 
-    /// Brings the vector indexes of a table into memory: from their files where those are whole and up to date, else
-    /// from the stored vectors. Gives the number of vectors.
-    #[background_job(index.load, table, batch_size = |vectors| *vectors)]
-    pub fn load_index(&self, table: &str) -> Result<usize, Error> {
-        self.load_index_now(table)
-    }
-
-    pub(super) fn load_index_now(&self, table: &str) -> Result<usize, Error> {
+    pub(super) fn load_index(&self, table: &str) -> Result<usize, Error> {
         let mut vectors = 0;
         for field in self.embedded_fields(&*self.schema(table)?) {
             vectors += self
@@ -163,66 +125,10 @@ impl Database {
         }
         Ok(vectors)
     }
-}
 
-/// Searching.
-#[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
-impl Database {
-    /// At most `k` entities whose embedded fields are nearest in meaning to `text`, nearest first.
-    ///
-    /// Entities are found once their vectors are made, by [`generate_embeddings`](Self::generate_embeddings).
-    ///
-    /// ```
-    /// use percolate_core::Database;
-    /// use serde_json::json;
-    ///
-    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-    /// # let dir = tempfile::tempdir()?;
-    /// let db = Database::open(dir.path())?;
-    /// db.register_schema("articles", &json!({ "embedding_fields": ["body"] }))?;
-    /// db.insert("articles", &json!({ "body": "an embedded store of keys and values" }))?;
-    /// db.insert("articles", &json!({ "body": "a client for HTTP requests" }))?;
-    /// db.generate_embeddings("articles").await?;
-    /// let hits = db.search("articles", "key value store", 1, None).await?;
-    /// assert_eq!(hits[0].entity.data["body"], "an embedded store of keys and values");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// # })?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[db_op(search, table)]
-    pub async fn search(
-        &self,
-        table: &str,
-        text: &str,
-        k: usize,
-        filter: Option<&SearchFilter<'_>>,
-    ) -> Result<Vec<Hit>, Error> {
-        let schema = self.schema(table)?;
-        let vector = self.embedder().embed_one(text).await?;
-        self.bring_into_memory(&schema).await?;
-        self.nearest(&schema, &vector, k, filter)
-    }
-
-    /// As [`search`](Self::search), with a vector of the provider's making.
-    #[db_op(search, table)]
-    pub fn search_vector(
-        &self,
-        table: &str,
-        vector: &[f32],
-        k: usize,
-        filter: Option<&SearchFilter<'_>>,
-    ) -> Result<Vec<Hit>, Error> {
-        self.nearest(&*self.schema(table)?, vector, k, filter)
-    }
-}
-
-impl Database {
-    /// Marks every entity of a table for re-embedding, for example after a change of the provider.
-    /// Returns the number of entities. The next [`generate_embeddings`](Self::generate_embeddings)
-    /// creates the vectors.
-    pub fn mark_for_embedding(&self, table: &str) -> Result<usize, Error> {
+    pub(super) fn mark_for_embedding(&self, table: &str) -> Result<usize, Error> {
         self.schema(table)?;
-        let range = ScanRange::prefix(keys::table_prefix(&self.tenant, table));
+        let range = ScanRange::prefix(keys::table_prefix(self.tenant(), table));
         let mut marked = 0;
         let mut batch = self.storage().batch();
         for entry in self.storage().scan(ENTITIES, range)? {
@@ -245,7 +151,7 @@ impl Database {
     /// Removes the vectors of fields that are embedded no longer, and what was made of them.
     pub(super) fn forget_unembedded(&self, table: &str) -> Result<(), Error> {
         let schema = self.schema(table)?;
-        let all = ScanRange::prefix(keys::table_prefix(&self.tenant, table));
+        let all = ScanRange::prefix(keys::table_prefix(self.tenant(), table));
         let mut rest = all.clone();
         while let Some(entry) = self.storage().scan(EMBEDDINGS, rest)?.next() {
             let field = keys::parse_embedding_field(&entry?.0)?;
@@ -254,7 +160,7 @@ impl Database {
             }
             rest = all
                 .clone()
-                .after_prefix(keys::field_prefix(&self.tenant, table, &field));
+                .after_prefix(keys::field_prefix(self.tenant(), table, &field));
         }
         Ok(())
     }
@@ -262,7 +168,7 @@ impl Database {
     fn forget_vectors(&self, table: &str, field: &Field) -> Result<(), Error> {
         let mut slot = field.slot.change();
         slot.forget();
-        let range = ScanRange::prefix(keys::field_prefix(&self.tenant, table, &field.name));
+        let range = ScanRange::prefix(keys::field_prefix(self.tenant(), table, &field.name));
         let mut batch = self.storage().batch();
         for entry in self.storage().scan(EMBEDDINGS, range)? {
             batch.delete(EMBEDDINGS, entry?.0)?;
@@ -291,7 +197,7 @@ impl Database {
             for field in self.embedded_fields(&*self.schema(&table)?) {
                 let before = report;
                 let stored = Stored {
-                    database: self,
+                    core: self,
                     table: &table,
                     field: &field.name,
                     page,
@@ -330,7 +236,7 @@ impl Database {
         let mut done = 0;
         for field in self.embedded_fields(&*self.schema(table)?) {
             let mut stored = Stored {
-                database: self,
+                core: self,
                 table,
                 field: &field.name,
                 page,
@@ -399,13 +305,13 @@ impl Database {
         if !fields.is_empty() {
             batch.delete(
                 PENDING_EMBEDDINGS,
-                keys::entity_key(&self.tenant, schema.table(), id),
+                keys::entity_key(self.tenant(), schema.table(), id),
             )?;
         }
         for field in &fields {
             batch.delete(
                 EMBEDDINGS,
-                keys::embedding_key(&self.tenant, schema.table(), &field.name, id),
+                keys::embedding_key(self.tenant(), schema.table(), &field.name, id),
             )?;
             batch.put(
                 META,
@@ -426,9 +332,9 @@ impl Database {
         table: &str,
         after: Option<Uuid>,
     ) -> Result<Vec<(Uuid, Option<Record>)>, Error> {
-        let all = ScanRange::prefix(keys::table_prefix(&self.tenant, table));
+        let all = ScanRange::prefix(keys::table_prefix(self.tenant(), table));
         let range = match after {
-            Some(id) => all.after(keys::entity_key(&self.tenant, table, id)),
+            Some(id) => all.after(keys::entity_key(self.tenant(), table, id)),
             None => all,
         };
         let marks = self.storage().scan(PENDING_EMBEDDINGS, range)?.take(PAGE);
@@ -489,13 +395,13 @@ impl Database {
             if complete {
                 batch.delete(
                     PENDING_EMBEDDINGS,
-                    keys::entity_key(&self.tenant, table, *id),
+                    keys::entity_key(self.tenant(), table, *id),
                 )?;
                 embedded += 1;
             }
         }
         for (position, id, vector) in &changes {
-            let key = keys::embedding_key(&self.tenant, table, &fields[*position].name, *id);
+            let key = keys::embedding_key(self.tenant(), table, &fields[*position].name, *id);
             match vector {
                 Some(vector) => batch.put(EMBEDDINGS, key, vectors::vector_to_bytes(vector))?,
                 None => batch.delete(EMBEDDINGS, key)?,
@@ -521,7 +427,7 @@ impl Database {
         Ok(embedded)
     }
 
-    fn nearest(
+    pub(super) fn nearest(
         &self,
         schema: &Schema,
         vector: &[f32],
@@ -606,13 +512,13 @@ impl Database {
     }
 
     /// Brings the indexes of a table into memory where it holds no other task up: one that has to be made takes long.
-    async fn bring_into_memory(&self, schema: &Schema) -> Result<(), Error> {
+    pub(super) async fn bring_into_memory(&self, schema: &Schema) -> Result<(), Error> {
         let is_loaded = |field: &Field| field.slot.read().loaded().is_some();
         if self.embedded_fields(schema).iter().all(is_loaded) {
             return Ok(());
         }
         let table = schema.table().to_owned();
-        self.blocking(move |database| database.load_index_now(&table).map(drop))
+        self.blocking(move |core| core.load_index(&table).map(drop))
             .await
     }
 
@@ -625,28 +531,12 @@ impl Database {
             }
             drop(reading);
             field.slot.load(&mut Stored {
-                database: self,
+                core: self,
                 table,
                 field: &field.name,
                 page: PAGE,
             })?;
         }
-    }
-
-    fn generation(&self, table: &str, field: &str) -> Result<Option<Uuid>, Error> {
-        let bytes = self
-            .storage()
-            .get(META, self.generation_key(table, field))?;
-        Ok(bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok()))
-    }
-
-    fn generation_key(&self, table: &str, field: &str) -> Vec<u8> {
-        keys::generation_key(&self.tenant, table, field)
-    }
-
-    /// What the file of an index is called after.
-    fn index_name(&self, table: &str, field: &str) -> Vec<u8> {
-        keys::field_prefix(&self.tenant, table, field)
     }
 
     fn embedded_fields(&self, schema: &Schema) -> Vec<Field> {
@@ -658,25 +548,10 @@ impl Database {
     }
 
     fn field(&self, table: &str, name: &str) -> Field {
-        let mut slots = self
-            .core
-            .vectors
-            .slots
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let slot = Arc::clone(slots.entry(self.index_name(table, name)).or_default());
         Field {
             name: name.to_owned(),
-            slot,
+            slot: self.slot(self.index_name(table, name)),
         }
-    }
-
-    fn embedder(&self) -> &BatchEmbedder {
-        &self.core.embedder
-    }
-
-    fn dimensions(&self) -> usize {
-        self.embedder().provider().dimensions()
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub(crate) mod fields;
 pub(crate) mod keys;
+pub(crate) mod report;
 pub(crate) mod saved;
 pub(crate) mod vectors;
 

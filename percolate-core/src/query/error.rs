@@ -8,7 +8,6 @@ use std::fmt;
 use datafusion::common::SchemaError as ColumnError;
 use datafusion::error::DataFusionError;
 
-use crate::database::Error;
 use crate::otel::ErrorType;
 
 /// A query that was refused, or failed.
@@ -174,50 +173,33 @@ pub(super) struct Translator<'a> {
 }
 
 impl Translator<'_> {
-    pub(super) fn error(&self, error: DataFusionError) -> Error {
+    pub(super) fn error(&self, error: DataFusionError) -> QueryError {
         match error {
-            DataFusionError::External(error) => match error.downcast::<Error>() {
-                Ok(error) => *error,
-                Err(error) => self.failed(&error.to_string()),
-            },
-            DataFusionError::Context(_, error) | DataFusionError::Diagnostic(_, error) => {
-                self.error(*error)
-            }
-            DataFusionError::Collection(mut errors) if !errors.is_empty() => {
-                self.error(errors.remove(0))
-            }
-            DataFusionError::ResourcesExhausted(_) => QueryError::Memory {
-                limit: self.memory_limit,
-            }
-            .into(),
+            DataFusionError::ResourcesExhausted(_) => self.memory(),
             DataFusionError::SchemaError(error, _) => self.column_error(&error),
             DataFusionError::Plan(reason) => QueryError::Invalid {
                 reason: self.scrubbed(&reason),
-            }
-            .into(),
+            },
             DataFusionError::NotImplemented(reason) => QueryError::Unsupported {
                 reason: self.scrubbed(&reason),
-            }
-            .into(),
+            },
             DataFusionError::Shared(error) => self.shared(&error),
             DataFusionError::Execution(reason) => self.failed(&reason),
             DataFusionError::ArrowError(error, _) => self.failed(&error.to_string()),
+            DataFusionError::External(error) => self.failed(&error.to_string()),
             error => self.failed(&error.to_string()),
         }
     }
 
-    /// An error that several parts of a plan wait for; its insides cannot be taken out.
-    fn shared(&self, error: &DataFusionError) -> Error {
+    /// Translates an error that several parts of a plan share. Its source cannot be moved out.
+    fn shared(&self, error: &DataFusionError) -> QueryError {
         match error.find_root() {
-            DataFusionError::ResourcesExhausted(_) => QueryError::Memory {
-                limit: self.memory_limit,
-            }
-            .into(),
+            DataFusionError::ResourcesExhausted(_) => self.memory(),
             error => self.failed(&error.to_string()),
         }
     }
 
-    fn column_error(&self, error: &ColumnError) -> Error {
+    fn column_error(&self, error: &ColumnError) -> QueryError {
         match error {
             ColumnError::FieldNotFound {
                 field,
@@ -233,14 +215,18 @@ impl Translator<'_> {
                 reason: self.scrubbed(&error.to_string()),
             },
         }
-        .into()
     }
 
-    fn failed(&self, reason: &str) -> Error {
+    fn memory(&self) -> QueryError {
+        QueryError::Memory {
+            limit: self.memory_limit,
+        }
+    }
+
+    fn failed(&self, reason: &str) -> QueryError {
         QueryError::Failed {
             reason: self.scrubbed(reason),
         }
-        .into()
     }
 
     fn scrubbed(&self, text: &str) -> String {

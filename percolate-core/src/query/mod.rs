@@ -7,7 +7,8 @@
 
 mod access;
 mod columns;
-mod error;
+pub(crate) mod engine;
+pub(crate) mod error;
 mod filters;
 mod reader;
 mod result;
@@ -34,13 +35,15 @@ use serde_json::Value;
 
 pub use datafusion::arrow;
 
+use self::engine::Engine;
 pub use self::error::QueryError;
 use self::error::Translator;
-use self::reader::{Reader, Requests, Tables};
+use self::reader::{Reader, Requests, Tables, read_error};
 pub use self::result::QueryResult;
-pub(crate) use self::session::Engine;
+use self::session::session;
 use self::statement::{Statement, parameters};
-use crate::database::{Database, Error};
+use crate::database::Database;
+use crate::database::error::Error;
 use crate::otel::query_text;
 use crate::{db_op, db_ops};
 
@@ -91,9 +94,9 @@ impl Database {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(QueryError::NoRuntime.into());
         }
-        let (reader, tables) = Reader::start(self).await?;
+        let (reader, tables) = Reader::start(&self.core).await?;
         let result = run(
-            self.engine(),
+            self.core.engine(),
             tables,
             reader.requests(),
             statement,
@@ -127,9 +130,9 @@ async fn run(
         words: &words,
         memory_limit: engine.memory_limit(),
     };
-    let failed = |error| translator.error(error);
+    let failed = |error| read_error(error).unwrap_or_else(|error| translator.error(error).into());
     let known: Vec<String> = tables.keys().cloned().collect();
-    let session = engine.session(tables, requests).map_err(failed)?;
+    let session = session(engine, tables, requests).map_err(failed)?;
     let named = session.resolve_table_references(&inner).unwrap_or_default();
     let plan = session.statement_to_plan(inner).await.map_err(|error| {
         let unknown = named.into_iter().find(|table| !exists(&session, table));

@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use super::access::Access;
 use super::rows::{BatchBuilder, RowReader};
-use crate::database::{Database, Error};
+use crate::database::core::Core;
+use crate::database::error::Error;
 use crate::index;
 use crate::otel::carry;
 use crate::schema::Schema;
@@ -78,11 +79,11 @@ pub(super) struct Requests {
 
 impl Reader {
     /// Starts the thread in the current context; gives the tables as they are at the moment of its snapshot.
-    pub(super) async fn start(database: &Database) -> Result<(Self, Tables), Error> {
+    pub(super) async fn start(core: &Core) -> Result<(Self, Tables), Error> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let (opened, tables) = oneshot::channel();
-        let database = database.clone();
-        let thread = tokio::task::spawn_blocking(carry(move || serve(&database, opened, receiver)));
+        let core = core.clone();
+        let thread = tokio::task::spawn_blocking(carry(move || serve(&core, opened, receiver)));
         let requests = Requests {
             sender,
             scans: Arc::default(),
@@ -153,12 +154,29 @@ impl Drop for OpenScan {
     }
 }
 
+/// Takes the error of a reader out of DataFusion's wrappers. Returns any other error without its wrappers.
+pub(super) fn read_error(error: DataFusionError) -> Result<Error, DataFusionError> {
+    match error {
+        DataFusionError::External(error) => match error.downcast::<Error>() {
+            Ok(error) => Ok(*error),
+            Err(error) => Err(DataFusionError::External(error)),
+        },
+        DataFusionError::Context(_, error) | DataFusionError::Diagnostic(_, error) => {
+            read_error(*error)
+        }
+        DataFusionError::Collection(mut errors) if !errors.is_empty() => {
+            read_error(errors.remove(0))
+        }
+        error => Err(error),
+    }
+}
+
 fn serve(
-    database: &Database,
+    core: &Core,
     opened: oneshot::Sender<Tables>,
     mut requests: mpsc::UnboundedReceiver<Request>,
 ) {
-    let (snapshot, tables) = database.snapshot();
+    let (snapshot, tables) = core.snapshot();
     if opened.send(tables).is_err() {
         return;
     }
@@ -168,7 +186,7 @@ fn serve(
             Request::Page { scan, spec, reply } => {
                 let page = match walks
                     .remove(&scan)
-                    .map_or_else(|| Walk::begin(database, &snapshot, spec), Ok)
+                    .map_or_else(|| Walk::begin(core, &snapshot, spec), Ok)
                 {
                     Ok(mut walk) => {
                         let page = walk.page(&reply);
@@ -206,11 +224,11 @@ type Entries<'s> = Box<dyn Iterator<Item = Result<Entry, ReadError>> + 's>;
 
 impl<'s> Walk<'s> {
     fn begin(
-        database: &'s Database,
+        core: &'s Core,
         snapshot: &'s Snapshot<'s>,
         spec: Arc<ScanSpec>,
     ) -> Result<Self, Error> {
-        let (tenant, left) = (database.tenant(), spec.limit.unwrap_or(usize::MAX));
+        let (tenant, left) = (core.tenant(), spec.limit.unwrap_or(usize::MAX));
         let found = Found::begin(tenant, snapshot, &spec)?;
         Ok(Self {
             tenant,

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use serde_json::json;
 
 use super::*;
+use crate::Database;
+use crate::otel::{JobOutcome as _, JobStatus};
 
 fn temporary(entities: usize) -> (tempfile::TempDir, Database) {
     let dir = tempfile::tempdir().unwrap();

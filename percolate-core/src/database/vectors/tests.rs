@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::embeddings::{EmbeddingError, EmbeddingFuture, EmbeddingProvider, OfflineEmbeddings};
-use crate::{DatabaseOptions, VectorError};
+use crate::{Database, DatabaseOptions, VectorError};
 
 const TEXTS: [&str; 4] = [
     "an embedded store of keys and values",
@@ -65,7 +65,7 @@ fn id_of(db: &Database, name: &str) -> Uuid {
 
 fn stored(db: &Database) -> Stored<'_> {
     Stored {
-        database: db,
+        core: &db.core,
         table: "crates",
         field: "about",
         page: PAGE,
@@ -467,12 +467,15 @@ fn a_verification_counts_what_an_index_lacks_and_what_it_has_in_excess() {
     let (_dir, db) = temporary();
     embed(&db);
     clean(&db);
-    let field = db.embedded_fields(&db.schema("crates").unwrap()).remove(0);
+    let field = db
+        .core
+        .embedded_fields(&db.schema("crates").unwrap())
+        .remove(0);
     let generation = Uuid::now_v7();
     field.slot.change().apply(generation, |index| {
         index.remove(id_of(&db, "0"))?;
-        index.set(id_of(&db, "1"), &vec![1.0; db.dimensions()])?;
-        index.set(Uuid::from_u128(7), &vec![1.0; db.dimensions()])
+        index.set(id_of(&db, "1"), &vec![1.0; db.core.dimensions()])?;
+        index.set(Uuid::from_u128(7), &vec![1.0; db.core.dimensions()])
     });
     let report = db.indexes().page_size(3).verify().unwrap();
     assert_eq!((report.missing, report.stale, report.failed), (2, 1, 0));
@@ -498,7 +501,10 @@ fn an_index_that_a_panic_left_half_changed_is_made_anew() {
     let (_dir, db) = temporary();
     embed(&db);
     db.load_index("crates").unwrap();
-    let field = db.embedded_fields(&db.schema("crates").unwrap()).remove(0);
+    let field = db
+        .core
+        .embedded_fields(&db.schema("crates").unwrap())
+        .remove(0);
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         field.slot.change().apply(Uuid::now_v7(), |index| {
             index.remove(id_of(&db, "0"))?;
@@ -580,7 +586,7 @@ fn a_text_without_a_vector_and_a_vector_without_a_text_are_found_and_put_right()
     let (_dir, db) = temporary();
     embed(&db);
     let key = |id| keys::embedding_key("default", "crates", "about", id);
-    let vector = vectors::vector_to_bytes(&vec![1.0; db.dimensions()]);
+    let vector = vectors::vector_to_bytes(&vec![1.0; db.core.dimensions()]);
     db.storage()
         .delete(EMBEDDINGS, key(id_of(&db, "0")))
         .unwrap();

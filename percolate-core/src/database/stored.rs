@@ -4,18 +4,41 @@ use std::ops::ControlFlow;
 
 use uuid::Uuid;
 
+use super::core::Core;
+use super::error::Error;
 use super::slot::Source;
-use crate::admin::IndexReport;
-use crate::database::{Database, Error};
+use crate::index::report::IndexReport;
 use crate::index::saved;
 use crate::index::vectors::{self, VectorError, VectorIndex};
-use crate::storage::column_families::EMBEDDINGS;
+use crate::storage::column_families::{EMBEDDINGS, META};
 use crate::storage::{Entry, ReadError, ScanRange, keys};
+
+impl Core {
+    pub(super) fn generation(&self, table: &str, field: &str) -> Result<Option<Uuid>, Error> {
+        let bytes = self
+            .storage()
+            .get(META, self.generation_key(table, field))?;
+        Ok(bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok()))
+    }
+
+    pub(super) fn generation_key(&self, table: &str, field: &str) -> Vec<u8> {
+        keys::generation_key(self.tenant(), table, field)
+    }
+
+    /// What the file of an index is called after.
+    pub(super) fn index_name(&self, table: &str, field: &str) -> Vec<u8> {
+        keys::field_prefix(self.tenant(), table, field)
+    }
+
+    pub(super) fn dimensions(&self) -> usize {
+        self.embedder().provider().dimensions()
+    }
+}
 
 /// The stored vectors of one field, as an index is brought into memory: from its file where that is whole and up to
 /// date, else from the store.
 pub(super) struct Stored<'a> {
-    pub(super) database: &'a Database,
+    pub(super) core: &'a Core,
     pub(super) table: &'a str,
     pub(super) field: &'a str,
     pub(super) page: usize,
@@ -23,16 +46,16 @@ pub(super) struct Stored<'a> {
 
 impl Stored<'_> {
     pub(super) fn saved(&self) -> Result<Option<Box<dyn VectorIndex>>, Error> {
-        let database = self.database;
-        let Some(generation) = database.generation(self.table, self.field)? else {
+        let core = self.core;
+        let Some(generation) = core.generation(self.table, self.field)? else {
             return Ok(None);
         };
         let path = saved::path(
-            database.storage().path(),
-            &database.index_name(self.table, self.field),
+            core.storage().path(),
+            &core.index_name(self.table, self.field),
         );
         let payload = saved::read(&path, generation);
-        Ok(payload.and_then(|payload| vectors::from_bytes(database.dimensions(), &payload).ok()))
+        Ok(payload.and_then(|payload| vectors::from_bytes(core.dimensions(), &payload).ok()))
     }
 
     /// The stored vectors after `last`, which becomes the last of them. A new scan for each page, so that none holds
@@ -41,7 +64,7 @@ impl Stored<'_> {
         &self,
         last: &mut Option<Uuid>,
     ) -> Result<Vec<(Uuid, Vec<f32>)>, Error> {
-        let (tenant, storage) = (&self.database.tenant, self.database.storage());
+        let (tenant, storage) = (self.core.tenant(), self.core.storage());
         let all = ScanRange::prefix(keys::field_prefix(tenant, self.table, self.field));
         let range = match last {
             Some(id) => all.after(keys::embedding_key(tenant, self.table, self.field, *id)),
@@ -71,7 +94,7 @@ impl Source for Stored<'_> {
         if let Some(index) = self.saved()? {
             return Ok(index);
         }
-        let mut index = vectors::empty(self.database.dimensions())?;
+        let mut index = vectors::empty(self.core.dimensions())?;
         let mut last = None;
         loop {
             let page = self.next_page(&mut last)?;
@@ -85,10 +108,9 @@ impl Source for Stored<'_> {
     }
 
     fn vectors(&mut self, ids: &[Uuid]) -> Result<Vec<Option<Vec<f32>>>, Error> {
-        let key =
-            |id: &Uuid| keys::embedding_key(&self.database.tenant, self.table, self.field, *id);
+        let key = |id: &Uuid| keys::embedding_key(self.core.tenant(), self.table, self.field, *id);
         let stored = self
-            .database
+            .core
             .storage()
             .multi_get(EMBEDDINGS, &ids.iter().map(key).collect::<Vec<_>>())?;
         Ok(stored
@@ -99,7 +121,7 @@ impl Source for Stored<'_> {
 
     fn generation(&mut self) -> Result<Uuid, Error> {
         Ok(self
-            .database
+            .core
             .generation(self.table, self.field)?
             .unwrap_or_else(Uuid::nil))
     }
@@ -131,7 +153,7 @@ impl Source for Rebuild<'_> {
 
     fn load(&mut self) -> Result<Box<dyn VectorIndex>, Stopped> {
         self.report = self.before;
-        let dimensions = self.stored.database.dimensions();
+        let dimensions = self.stored.core.dimensions();
         let mut index = vectors::empty(dimensions)?;
         let mut last = None;
         loop {
@@ -153,7 +175,7 @@ impl Source for Rebuild<'_> {
     }
 
     fn vectors(&mut self, ids: &[Uuid]) -> Result<Vec<Option<Vec<f32>>>, Stopped> {
-        let dimensions = self.stored.database.dimensions();
+        let dimensions = self.stored.core.dimensions();
         let stored = self.stored.vectors(ids)?.into_iter();
         Ok(stored
             .map(|vector| vector.filter(|vector| vector.len() == dimensions))

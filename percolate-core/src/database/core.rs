@@ -1,0 +1,341 @@
+//! The handle that all other modules of the database are built on: the store, the schemas and the locks, seen by one
+//! tenant.
+//!
+//! One write is one batch: the entity, its index entries and its embedding mark reach the disk together or not at
+//! all. The public operations are in [`database`](super), schema changes in [`schemas`](super::schemas), vectors in
+//! [`vectors`](super::vectors). This module uses none of them.
+//!
+//! Lock order: `steady`, then entity locks (in the order of their positions), then vector index slots.
+
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::error::Error;
+use super::options::DatabaseOptions;
+use super::slot::Slot;
+use crate::embeddings::BatchEmbedder;
+use crate::index::{self, Indexed};
+use crate::otel::carry;
+#[cfg(feature = "sql")]
+use crate::query::engine::Engine;
+use crate::schema::entity::Record;
+use crate::schema::{Schema, SchemaError};
+#[cfg(feature = "sql")]
+use crate::storage::Snapshot;
+use crate::storage::column_families::{DATABASE, ENTITIES, PENDING_EMBEDDINGS, SCHEMAS};
+use crate::storage::{BatchWriter, ScanRange, Storage, keys};
+
+/// The number of locks that the entities share.
+const LOCKS: usize = 64;
+
+/// Schemas by tenant, then by table.
+type Schemas = BTreeMap<Arc<str>, BTreeMap<String, Arc<Schema>>>;
+
+/// An open database as one tenant sees it. Clones share the database.
+#[derive(Debug, Clone)]
+pub(crate) struct Core {
+    inner: Arc<Inner>,
+    tenant: Arc<str>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    storage: Storage,
+    schemas: RwLock<Schemas>,
+    /// Read-locked while an entity is written, write-locked while a schema changes, so that no entity is written
+    /// under the rules of a schema that has been replaced.
+    steady: RwLock<()>,
+    locks: [Mutex<()>; LOCKS],
+    embedder: BatchEmbedder,
+    /// The vector indexes in memory, by the key prefix of their field.
+    slots: Mutex<HashMap<Vec<u8>, Arc<Slot>>>,
+    #[cfg(feature = "sql")]
+    engine: Engine,
+}
+
+impl Core {
+    /// Opens the store and loads the schemas. Does not complete interrupted schema changes.
+    pub(super) fn open(path: impl AsRef<Path>, options: DatabaseOptions) -> Result<Self, Error> {
+        let mut storage = options.storage;
+        storage.column_families.extend(DATABASE.map(str::to_owned));
+        let storage = Storage::open(path, storage)?;
+        let schemas = RwLock::new(load_schemas(&storage)?);
+        let inner = Inner {
+            storage,
+            schemas,
+            steady: RwLock::new(()),
+            locks: std::array::from_fn(|_| Mutex::new(())),
+            embedder: BatchEmbedder::new(options.provider),
+            slots: Mutex::default(),
+            #[cfg(feature = "sql")]
+            engine: Engine::new(options.query_memory_limit),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+            tenant: options.tenant.into(),
+        })
+    }
+
+    /// Returns a handle of the same database for another tenant.
+    pub(super) fn for_tenant(&self, tenant: &str) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            tenant: tenant.into(),
+        }
+    }
+
+    pub(crate) fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.inner.storage
+    }
+
+    pub(super) fn embedder(&self) -> &BatchEmbedder {
+        &self.inner.embedder
+    }
+
+    #[cfg(feature = "sql")]
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    /// Returns the place of the vector index whose field has this key prefix. Creates an empty one on first use.
+    pub(super) fn slot(&self, prefix: Vec<u8>) -> Arc<Slot> {
+        let mut slots = self
+            .inner
+            .slots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(prefix).or_default())
+    }
+
+    /// Returns the schema of a table, or [`Error::UnknownTable`].
+    pub(crate) fn schema(&self, table: &str) -> Result<Arc<Schema>, Error> {
+        self.find_schema(table).ok_or_else(|| Error::UnknownTable {
+            table: table.to_owned(),
+            known: self.tables(),
+        })
+    }
+
+    pub(super) fn find_schema(&self, table: &str) -> Option<Arc<Schema>> {
+        self.schemas().get(&self.tenant)?.get(table).cloned()
+    }
+
+    /// Returns the names of the tenant's tables, sorted.
+    pub(crate) fn tables(&self) -> Vec<String> {
+        self.schemas()
+            .get(&self.tenant)
+            .into_iter()
+            .flatten()
+            .map(|(table, _)| table.clone())
+            .collect()
+    }
+
+    /// Replaces the schema of a table in memory. The caller holds the guard of [`change_schemas`](Self::change_schemas).
+    pub(super) fn set_schema(&self, table: &str, schema: Arc<Schema>) {
+        self.inner
+            .schemas
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(Arc::clone(&self.tenant))
+            .or_default()
+            .insert(table.to_owned(), schema);
+    }
+
+    fn schemas(&self) -> RwLockReadGuard<'_, Schemas> {
+        self.inner
+            .schemas
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns a snapshot of the store and the schemas that belong to it: a schema change is in both or in neither.
+    #[cfg(feature = "sql")]
+    pub(crate) fn snapshot(&self) -> (Snapshot<'_>, BTreeMap<String, Arc<Schema>>) {
+        let _steady = self.steady();
+        let schemas = self.schemas();
+        let mine = schemas.get(&self.tenant).into_iter().flatten();
+        (
+            self.storage().snapshot(),
+            mine.map(|(table, schema)| (table.clone(), Arc::clone(schema)))
+                .collect(),
+        )
+    }
+
+    /// Blocks schema changes until the guard is dropped.
+    pub(super) fn steady(&self) -> RwLockReadGuard<'_, ()> {
+        self.inner
+            .steady
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Blocks writes of entities until the guard is dropped.
+    pub(super) fn change_schemas(&self) -> RwLockWriteGuard<'_, ()> {
+        self.inner
+            .steady
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn lock(&self, id: Uuid) -> MutexGuard<'_, ()> {
+        self.lock_at(lock_of(id))
+    }
+
+    /// Locks several entities, always in the order of the locks, so that two callers cannot deadlock.
+    pub(crate) fn lock_all(&self, ids: &[Uuid]) -> Vec<MutexGuard<'_, ()>> {
+        let mut positions: Vec<usize> = ids.iter().map(|id| lock_of(*id)).collect();
+        positions.sort_unstable();
+        positions.dedup();
+        positions
+            .into_iter()
+            .map(|position| self.lock_at(position))
+            .collect()
+    }
+
+    fn lock_at(&self, position: usize) -> MutexGuard<'_, ()> {
+        // A lock guards no data of its own, so a poisoned one can be used.
+        self.inner.locks[position]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the record stored under an id, deleted or not.
+    pub(super) fn record(&self, table: &str, id: Uuid) -> Result<Option<Record>, Error> {
+        let bytes = self
+            .storage()
+            .get(ENTITIES, keys::entity_key(&self.tenant, table, id))?;
+        Ok(bytes.map(|bytes| Record::decode(&bytes)).transpose()?)
+    }
+
+    /// Returns the records stored under several ids, in the order of the ids.
+    pub(super) fn records(&self, table: &str, ids: &[Uuid]) -> Result<Vec<Option<Record>>, Error> {
+        let keys: Vec<_> = ids
+            .iter()
+            .map(|id| keys::entity_key(&self.tenant, table, *id))
+            .collect();
+        let values = self.storage().multi_get(ENTITIES, &keys)?;
+        values
+            .into_iter()
+            .map(|bytes| Ok(bytes.map(|bytes| Record::decode(&bytes)).transpose()?))
+            .collect()
+    }
+
+    /// Writes everything that turns `old` into `new`. The caller holds the lock of the entity.
+    pub(super) fn write(
+        &self,
+        schema: &Schema,
+        id: Uuid,
+        old: Option<&Record>,
+        new: &Record<&Value>,
+    ) -> Result<(), Error> {
+        let mut batch = self.storage().batch();
+        self.add_to_batch(&mut batch, schema, id, old, new)?;
+        batch.commit()?;
+        Ok(())
+    }
+
+    /// Adds everything that turns `old` into `new`: the record, its index entries and its embedding mark.
+    pub(super) fn add_to_batch(
+        &self,
+        batch: &mut BatchWriter<'_>,
+        schema: &Schema,
+        id: Uuid,
+        old: Option<&Record>,
+        new: &Record<&Value>,
+    ) -> Result<(), Error> {
+        batch.put(
+            ENTITIES,
+            keys::entity_key(&self.tenant, schema.table(), id),
+            new.encode(),
+        )?;
+        let before = old
+            .map(|old| self.entries(schema, id, old))
+            .unwrap_or_default();
+        index::change(batch, &before, &self.entries(schema, id, new))?;
+        if !new.deleted && text_changed(schema, old, new) {
+            batch.put(
+                PENDING_EMBEDDINGS,
+                keys::entity_key(&self.tenant, schema.table(), id),
+                [],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Returns the index entries of a record. A deleted record has none.
+    pub(super) fn entries(
+        &self,
+        schema: &Schema,
+        id: Uuid,
+        record: &Record<impl Borrow<Value>>,
+    ) -> Vec<index::IndexEntry> {
+        if record.deleted {
+            return Vec::new();
+        }
+        index::entries(Indexed {
+            tenant: &self.tenant,
+            schema,
+            id,
+            data: record.data.borrow(),
+        })
+    }
+
+    /// Runs blocking work on tokio's blocking pool, in the current context. Outside a tokio runtime, runs it on the
+    /// current thread.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return work(self);
+        }
+        let core = self.clone();
+        match tokio::task::spawn_blocking(carry(move || work(&core))).await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Error::ShuttingDown),
+            },
+        }
+    }
+}
+
+fn lock_of(id: Uuid) -> usize {
+    usize::from(id.as_bytes()[15]) % LOCKS
+}
+
+/// Returns `true` if an embedded text differs between `old` and `new`. A deleted `old` has no texts.
+fn text_changed(schema: &Schema, old: Option<&Record>, new: &Record<&Value>) -> bool {
+    let old = old.filter(|old| !old.deleted);
+    schema
+        .embedding_fields()
+        .iter()
+        .any(|field| old.is_none_or(|old| old.data.get(field) != new.data.get(field)))
+}
+
+fn load_schemas(storage: &Storage) -> Result<Schemas, Error> {
+    let mut schemas = Schemas::new();
+    for entry in storage.scan(SCHEMAS, ScanRange::all())? {
+        let (key, source) = entry?;
+        let (tenant, table) = keys::parse_schema_key(&key)?;
+        let invalid = |error: serde_json::Error| SchemaError::Invalid {
+            table: table.clone(),
+            reason: error.to_string(),
+        };
+        let source = serde_json::from_slice(&source).map_err(invalid)?;
+        let schema = Schema::parse(&table, source)?;
+        schemas
+            .entry(tenant.into())
+            .or_default()
+            .insert(table, Arc::new(schema));
+    }
+    Ok(schemas)
+}

@@ -1,0 +1,96 @@
+//! The public operations on vectors: creating them, saving and loading their indexes, searching by meaning.
+//!
+//! They only name and observe the work. The work is in [`vectors`](super::vectors).
+
+use super::Database;
+use super::error::Error;
+use super::vectors::{EmbeddingReport, Hit, SearchFilter};
+use crate::{background_job, db_op, db_ops};
+
+/// Makes, saves and loads what searches need.
+impl Database {
+    /// Makes the vectors of the entities of a table that wait for them.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails, or the provider fails for a whole page of entities; those made before are kept.
+    #[background_job(embedding.generate, table, batch_size = |report| report.embedded)]
+    pub async fn generate_embeddings(&self, table: &str) -> Result<EmbeddingReport, Error> {
+        self.core.generate_embeddings(table).await
+    }
+
+    /// Writes the vector indexes of a table to files, so that the next open need not make them. Gives the number of
+    /// vectors.
+    #[background_job(index.save, table, batch_size = |vectors| *vectors)]
+    pub fn save_index(&self, table: &str) -> Result<usize, Error> {
+        self.core.save_index(table)
+    }
+
+    /// Brings the vector indexes of a table into memory: from their files where those are whole and up to date, else
+    /// from the stored vectors. Gives the number of vectors.
+    #[background_job(index.load, table, batch_size = |vectors| *vectors)]
+    pub fn load_index(&self, table: &str) -> Result<usize, Error> {
+        self.core.load_index(table)
+    }
+}
+
+/// Searching.
+#[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
+impl Database {
+    /// At most `k` entities whose embedded fields are nearest in meaning to `text`, nearest first.
+    ///
+    /// Entities are found once their vectors are made, by [`generate_embeddings`](Self::generate_embeddings).
+    ///
+    /// ```
+    /// use percolate_core::Database;
+    /// use serde_json::json;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Database::open(dir.path())?;
+    /// db.register_schema("articles", &json!({ "embedding_fields": ["body"] }))?;
+    /// db.insert("articles", &json!({ "body": "an embedded store of keys and values" }))?;
+    /// db.insert("articles", &json!({ "body": "a client for HTTP requests" }))?;
+    /// db.generate_embeddings("articles").await?;
+    /// let hits = db.search("articles", "key value store", 1, None).await?;
+    /// assert_eq!(hits[0].entity.data["body"], "an embedded store of keys and values");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[db_op(search, table)]
+    pub async fn search(
+        &self,
+        table: &str,
+        text: &str,
+        k: usize,
+        filter: Option<&SearchFilter<'_>>,
+    ) -> Result<Vec<Hit>, Error> {
+        let schema = self.core.schema(table)?;
+        let vector = self.core.embedder().embed_one(text).await?;
+        self.core.bring_into_memory(&schema).await?;
+        self.core.nearest(&schema, &vector, k, filter)
+    }
+
+    /// As [`search`](Self::search), with a vector of the provider's making.
+    #[db_op(search, table)]
+    pub fn search_vector(
+        &self,
+        table: &str,
+        vector: &[f32],
+        k: usize,
+        filter: Option<&SearchFilter<'_>>,
+    ) -> Result<Vec<Hit>, Error> {
+        self.core
+            .nearest(&*self.core.schema(table)?, vector, k, filter)
+    }
+}
+
+impl Database {
+    /// Marks every entity of a table for re-embedding, for example after a change of the provider.
+    /// Returns the number of entities. The next [`generate_embeddings`](Self::generate_embeddings)
+    /// creates the vectors.
+    pub fn mark_for_embedding(&self, table: &str) -> Result<usize, Error> {
+        self.core.mark_for_embedding(table)
+    }
+}

@@ -1,0 +1,71 @@
+//! What all queries of a database share: DataFusion's configuration, its functions and the memory limit.
+//!
+//! [`session`](super::session) adds the tables of one query.
+
+use std::sync::{Arc, OnceLock};
+
+use datafusion::error::Result;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::prelude::SessionConfig;
+
+pub(super) const CATALOG: &str = "percolate";
+pub(super) const SCHEMA: &str = "public";
+
+/// DataFusion without tables.
+pub(crate) struct Engine {
+    memory_limit: usize,
+    base: OnceLock<SessionState>,
+}
+
+impl Engine {
+    pub(crate) fn new(memory_limit: usize) -> Self {
+        Self {
+            memory_limit,
+            base: OnceLock::new(),
+        }
+    }
+
+    /// The bytes that all queries together may hold at a time.
+    pub(super) fn memory_limit(&self) -> usize {
+        self.memory_limit
+    }
+
+    /// Returns the session that every query copies. The first query creates it, because registering all functions
+    /// takes time.
+    pub(super) fn base(&self) -> Result<&SessionState> {
+        if let Some(base) = self.base.get() {
+            return Ok(base);
+        }
+        let config = SessionConfig::new()
+            .with_default_catalog_and_schema(CATALOG, SCHEMA)
+            .with_create_default_catalog_and_schema(false)
+            .with_information_schema(true)
+            // One thread reads. More partitions would move rows between tasks for no gain.
+            .with_target_partitions(1);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(self.memory_limit)))
+            // A query that exceeds the memory limit fails. It never spills to files.
+            .with_disk_manager_builder(
+                DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
+            )
+            .build_arc()?;
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .build();
+        Ok(self.base.get_or_init(|| state))
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Engine")
+            .field("memory_limit", &self.memory_limit)
+            .finish_non_exhaustive()
+    }
+}
