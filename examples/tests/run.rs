@@ -66,7 +66,7 @@ fn quickstart_shows_a_trace_a_table_and_what_the_conventions_say() {
         &[
             "stored        4 packages",
             "found         2 packages",
-            "counted       1 names",
+            "counted       1 package names",
             "removed       1 packages",
         ],
     );
@@ -89,8 +89,8 @@ fn quickstart_shows_a_trace_a_table_and_what_the_conventions_say() {
         ],
     );
     let (before, after) = printed
-        .split_once("by hand")
-        .expect("a part about a span made by hand");
+        .split_once("hand-written span")
+        .expect("a part about a hand-written span");
     assert_shows(before, &["checked: no problems found"]);
     assert_shows(
         after,
@@ -131,7 +131,7 @@ fn quickstart_exports_the_same_run_to_a_collector() {
         &printed,
         &[
             "checked: no problems found",
-            &format!("The same is at {endpoint} now"),
+            &format!("The telemetry was also exported to {endpoint}"),
         ],
     );
 
@@ -166,7 +166,7 @@ fn quickstart_outlives_a_collector_that_is_not_there() {
         &printed,
         &[
             "checked: no problems found",
-            "The collector did not get everything",
+            "The export to the collector was incomplete",
         ],
     );
 }
@@ -175,7 +175,7 @@ fn quickstart_outlives_a_collector_that_is_not_there() {
 fn own_store_observes_an_engine_of_the_users() {
     assert_shows(
         &run(env!("CARGO_BIN_EXE_own_store"), &[], &[]),
-        &["get books", "3 puts, 1 of them failed with Sealed"],
+        &["get books", "3 puts, 1 of which failed with Sealed"],
     );
 }
 
