@@ -1,27 +1,28 @@
-//! The tokens of a body: finds each `record!(key = value)` and turns it into the form that names the site. Nothing
-//! else is touched, and nothing needs to parse.
+//! The tokens of a body. Each `record!(key = value)` is rewritten into the form that names the
+//! site; all other tokens are kept, whether they parse or not.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 use syn::LitStr;
 use syn::spanned::Spanned;
 
-use crate::args::{Errors, Name, check_attribute, recorded};
+use crate::args::{Name, check_attribute, recorded};
+use crate::errors::Errors;
 
-/// A body without `record!` in the user's form.
+/// A body after the rewriting of `record!`.
 #[derive(Debug)]
 pub(crate) struct Body {
     pub(crate) tokens: TokenStream,
-    /// What `record!` adds to the annotation's own attributes.
+    /// The attributes that `record!` adds to those of the annotation.
     pub(crate) attributes: Vec<LitStr>,
 }
 
-/// What becomes of a `record!`.
+/// The result of a `record!`.
 #[derive(Clone, Copy)]
 enum Rewrite<'a> {
-    /// It records on this site; the annotation itself declares these attributes first.
+    /// It records on this site, whose first attributes are those of the annotation.
     Site(&'a Ident, &'a [LitStr]),
-    /// The annotation is wrong: it records nothing, and is no second error.
+    /// The annotation has mistakes. It records nothing, so that it causes no second error.
     Nothing,
 }
 
@@ -42,8 +43,9 @@ pub(crate) fn rewrite(
     Body { tokens, attributes }
 }
 
-/// The item of an annotation that failed, as the user wrote it: so that nothing else breaks. Only what would be said a
-/// second time is kept quiet: `record!`, and parameters that the annotation alone names.
+/// Returns the item of an annotation with mistakes as the user wrote it, so that other code still
+/// compiles. Consequential errors are avoided: `record!` records nothing, and parameters that only
+/// the annotation uses cause no warning.
 pub(crate) fn of_failed(item: TokenStream) -> TokenStream {
     let item = walk(
         item,
@@ -61,16 +63,16 @@ fn walk(
     errors: &mut Errors,
 ) -> TokenStream {
     let mut out: Vec<TokenTree> = Vec::new();
-    let mut is_other_body_next = false;
+    let mut is_inner_body_next = false;
     for token in tokens {
         let TokenTree::Group(group) = token else {
             out.push(token);
             continue;
         };
         if is_annotation(&out, &group) {
-            is_other_body_next = true;
-        } else if is_other_body_next && group.delimiter() == Delimiter::Brace {
-            is_other_body_next = false;
+            is_inner_body_next = true;
+        } else if is_inner_body_next && group.delimiter() == Delimiter::Brace {
+            is_inner_body_next = false;
             out.push(group.into());
             continue;
         }
@@ -88,17 +90,18 @@ fn walk(
     out.into_iter().collect()
 }
 
-/// Whether a group is the annotation of a function inside the body, whose `record!` is its own matter.
+/// Returns whether a group is the annotation of a function inside the body, which rewrites its own
+/// `record!`.
 fn is_annotation(before: &[TokenTree], group: &Group) -> bool {
     let is_attribute =
         matches!(before.last(), Some(TokenTree::Punct(hash)) if hash.as_char() == '#');
-    let names_us = |token| matches!(token, TokenTree::Ident(name) if name == "db_op" || name == "background_job");
+    let is_ours = |token| matches!(token, TokenTree::Ident(name) if name == "db_op" || name == "background_job");
     is_attribute
         && group.delimiter() == Delimiter::Bracket
-        && group.stream().into_iter().any(names_us)
+        && group.stream().into_iter().any(is_ours)
 }
 
-/// Whether the last tokens are `record !`, alone or at the end of a path in which the crate is called anything.
+/// Returns whether the last tokens are `record !`, alone or at the end of a path.
 fn is_record(before: &[TokenTree]) -> bool {
     matches!(before, [.., TokenTree::Ident(name), TokenTree::Punct(bang)] if bang.as_char() == '!' && name == "record")
 }
@@ -128,7 +131,7 @@ fn arguments(
             attributes.push(name.literal);
             declared.len() + attributes.len() - 1
         });
-        // By reference, and at the place of the value, where the compiler reports what is wrong with it.
+        // By reference, and with the location of the value, where the compiler reports its errors.
         each.extend(quote_spanned!(value.span()=> [#index &(#value)]));
     }
     quote_spanned!(span=> @site #site #each)
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn record_names_its_attribute_by_number() {
+    fn record_refers_to_its_attribute_by_index() {
         let (tokens, attributes) = rewritten(quote!(if x {
             percolate_core::record!(c.d = f(1));
             record!(a.b = 2, c.d = 3)
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn an_annotated_function_inside_keeps_its_own() {
+    fn an_annotated_inner_function_keeps_its_record() {
         let inner = quote!(
             #[percolate_core::db_op(get, "a")]
             fn f(a: [u8; 2]) -> u8 {
@@ -180,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_left_alone() {
+    fn all_other_tokens_are_kept() {
         let tokens =
             quote!(record(a = b); my::record!(a, b); let record = !(x = y); json!({ "a": record }));
         assert_eq!(rewritten(tokens.clone()), (tokens.to_string(), vec![]));

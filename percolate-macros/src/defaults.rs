@@ -1,19 +1,21 @@
-//! `#[db_ops(…)]` and `#[background_jobs(…)]`: the keys they give are added to each annotated method of the block that
-//! does not give them itself. The block's tokens are kept; only the methods' annotations grow.
+//! `#[db_ops(…)]` and `#[background_jobs(…)]`: their keys are added to each annotated method of the
+//! block that does not have them. All other tokens of the block are kept.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{Error, Result};
 
-use crate::args::{Args, Errors};
+use crate::args::Args;
+use crate::errors::Errors;
+use crate::key::Key;
 use crate::vocabulary::Annotation;
 
-/// One `key = value` of the block.
+/// One argument of the block.
 #[derive(Debug)]
 struct Default {
-    key: String,
+    key: Key,
     tokens: TokenStream,
-    mentions_self: bool,
+    uses_self: bool,
 }
 
 /// Adds the block's defaults to its methods.
@@ -29,16 +31,20 @@ pub(crate) fn apply(
     let defaults: Vec<Default> = Args::parse_defaults(annotation, arguments)?
         .into_iter()
         .map(|(key, tokens)| Default {
-            key: key.to_string(),
-            mentions_self: mentions_self(tokens.clone()),
+            key,
+            uses_self: uses_self(tokens.clone()),
             tokens,
         })
         .collect();
+    let example = match annotation {
+        Annotation::Db => Key::Namespace.example(),
+        Annotation::Job => Key::ErrorType.example(),
+    };
     if defaults.is_empty() {
         return Err(Error::new(
             Span::call_site(),
             format!(
-                "`{plural}` wants defaults for the methods of this block, as in `{}(namespace = self.namespace())]`",
+                "`{plural}` needs defaults for the methods of this block, as in `{}({example})]`",
                 plural.trim_end_matches(']')
             ),
         ));
@@ -51,7 +57,7 @@ pub(crate) fn apply(
         return Err(Error::new_spanned(
             tokens.first().cloned().map(ToTokens::into_token_stream),
             format!(
-                "`{plural}` goes above an `impl` block or a trait; above a function write `{}`",
+                "`{plural}` can only be used on an `impl` block or a trait; on a function write `{}`",
                 annotation.attribute()
             ),
         ));
@@ -62,7 +68,7 @@ pub(crate) fn apply(
         errors.push(Error::new(
             Span::call_site(),
             format!(
-                "no method of this block is annotated with `{}`: the defaults would go nowhere",
+                "no method of this block has `{}`: the defaults have no effect",
                 annotation.attribute()
             ),
         ));
@@ -74,15 +80,15 @@ pub(crate) fn apply(
     errors.none_or(|| tokens.into_iter().collect())
 }
 
-fn mentions_self(tokens: TokenStream) -> bool {
+fn uses_self(tokens: TokenStream) -> bool {
     tokens.into_iter().any(|token| match token {
         TokenTree::Ident(word) => word == "self",
-        TokenTree::Group(group) => mentions_self(group.stream()),
+        TokenTree::Group(group) => uses_self(group.stream()),
         _ => false,
     })
 }
 
-/// The block's content with its annotations grown, and how many there were.
+/// Returns the block's content with the defaults added, and the number of annotated methods.
 fn methods(
     annotation: Annotation,
     block: TokenStream,
@@ -113,7 +119,8 @@ fn methods(
     (out.into_iter().collect(), found)
 }
 
-/// The content of `#[db_op(…)]` with the defaults it does not give; `None` for another attribute.
+/// Returns the content of `#[db_op(…)]` with the defaults that it does not give, or `None` for
+/// another attribute.
 fn grow(
     annotation: Annotation,
     attribute: &Group,
@@ -133,17 +140,20 @@ fn grow(
         return None;
     }
     let given = arguments.stream();
-    let keys = top_level_keys(annotation, given.clone());
+    let keys = Args::given_keys(annotation, given.clone());
     let mut added = TokenStream::new();
     for default in defaults
         .iter()
         .filter(|default| !keys.contains(&default.key))
     {
-        if default.mentions_self && !has_receiver(after) {
-            let key = &default.key;
+        if default.uses_self && !has_receiver(after) {
+            let key = default.key.name();
             errors.at(
                 path.last(),
-                format!("the default `{key}` mentions `self`, which this function does not have; give it its own `{key}`, or `{key} = none`"),
+                format!(
+                    "the default of `{key}` uses `self`, which this function does not have; write a \
+                     `{key}` of its own, or `{key} = none`"
+                ),
             );
             continue;
         }
@@ -160,31 +170,7 @@ fn grow(
     Some(quote!(#(#path)* #grown))
 }
 
-/// The keys a method's annotation gives, the second position included.
-fn top_level_keys(annotation: Annotation, arguments: TokenStream) -> Vec<String> {
-    let tokens: Vec<TokenTree> = arguments.into_iter().collect();
-    let mut keys = Vec::new();
-    for (position, argument) in tokens
-        .split(|token| matches!(token, TokenTree::Punct(comma) if comma.as_char() == ','))
-        .enumerate()
-    {
-        match argument {
-            [TokenTree::Ident(key)] if key == "leaf" => keys.push(key.to_string()),
-            [TokenTree::Ident(_) | TokenTree::Literal(_)] if position == 1 => {
-                keys.push(annotation.target_key().to_owned());
-            }
-            [
-                TokenTree::Ident(key),
-                TokenTree::Punct(_) | TokenTree::Group(_),
-                ..,
-            ] => keys.push(key.to_string()),
-            _ => {}
-        }
-    }
-    keys
-}
-
-/// Whether the next function takes `self`.
+/// Returns whether the next function has a `self` parameter.
 fn has_receiver(after: &[TokenTree]) -> bool {
     let function = after
         .iter()
@@ -215,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_takes_the_defaults_it_does_not_give() {
+    fn defaults_are_added_to_methods_that_do_not_give_them() {
         let item = quote!(
             impl<T> Store<T> {
                 #[db_op(get, cf, namespace = none)]
@@ -247,7 +233,7 @@ mod tests {
         let item = quote!(impl Store { #[db_op(get, cf)] fn get(cf: &str, me: &self::X) {} });
         let error =
             apply(Annotation::Db, quote!(namespace = self.name()), &item).expect_err("no self");
-        assert!(error.to_string().contains("mentions `self`"), "{error}");
+        assert!(error.to_string().contains("uses `self`"), "{error}");
     }
 
     #[test]
@@ -258,6 +244,6 @@ mod tests {
             &quote!(impl Store {}),
         )
         .expect_err("no methods");
-        assert!(error.to_string().contains("go nowhere"), "{error}");
+        assert!(error.to_string().contains("no effect"), "{error}");
     }
 }

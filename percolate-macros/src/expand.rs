@@ -1,7 +1,7 @@
-//! The expansion: a checked annotation and its function to tokens. Pure; nothing here can fail.
+//! The expansion: a checked annotation and its function to tokens. It cannot fail.
 //!
-//! What is generated is one static site, one call to a non-generic function before the untouched body, and the
-//! reading of the value after it. Everything is named by absolute paths, and every local is hygienic.
+//! The generated code is one static site, one call to a non-generic function, the unchanged body,
+//! and the reading of its value. All paths are absolute, and all locals are hygienic.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
@@ -12,14 +12,14 @@ use crate::args::{Args, Count, Rows, Target};
 use crate::item::{Boxed, Function, Returns, Shape, StreamShape};
 use crate::vocabulary::Annotation;
 
-/// The crate whose macros were used, and whose paths the expansion names.
+/// The crate that re-exported the macro, and to which the paths of the expansion lead.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Home {
     Otel,
     Core,
 }
 
-/// An annotated function, ready to be generated.
+/// A checked annotation and its function.
 #[derive(Debug)]
 pub(crate) struct Annotated {
     pub(crate) home: Home,
@@ -28,11 +28,11 @@ pub(crate) struct Annotated {
     pub(crate) returns: Returns,
     /// The body after `body::rewrite`.
     pub(crate) body: TokenStream,
-    /// The annotation's own attributes: those of `fields(…)`, then those of `record!`.
+    /// The attributes of the user: those of `fields(…)`, then those of `record!`.
     pub(crate) custom: Vec<LitStr>,
 }
 
-/// The name of the static.
+/// Returns the name of the static site.
 pub(crate) fn site_name() -> Ident {
     Ident::new("__PERCOLATE_SITE", Span::mixed_site())
 }
@@ -41,7 +41,7 @@ macro_rules! tokens {
     ($($tokens:tt)*) => { quote_spanned!(Span::mixed_site()=> $($tokens)*) };
 }
 
-/// Tokens at the place of a value of the user, with `q` as the path of the hidden module there.
+/// Tokens with the location of a value of the user. `$path` is the path of the hidden module there.
 macro_rules! spanned {
     ($generator:expr, $path:ident, $value:expr, $($tokens:tt)*) => {{
         let place = at(&$value);
@@ -50,12 +50,12 @@ macro_rules! spanned {
     }};
 }
 
-/// Hygienic, but at the place of the user's expression, where the compiler reports what is wrong with it.
+/// A hygienic span with the location of the user's expression, where the compiler reports errors.
 fn at(value: &impl Spanned) -> Span {
     Span::mixed_site().located_at(value.span())
 }
 
-/// The same tokens at another place.
+/// Returns the same tokens with another location.
 fn located(tokens: &TokenStream, place: Span) -> TokenStream {
     let moved = tokens.clone().into_iter().map(|mut token| {
         token.set_span(token.span().located_at(place));
@@ -80,13 +80,13 @@ pub(crate) fn expand(annotated: &Annotated) -> TokenStream {
     };
     let site = generator.site_static();
     let entered = generator.shape();
-    // With the place of the user's braces, so that lints of the function point at the function.
+    // With the location of the user's braces, so that lints of the function mark the function.
     let mut block = Group::new(Delimiter::Brace, tokens!(#inner_attrs #site #entered));
     block.set_span(annotated.function.body.span());
     tokens!(#(#attrs)* #vis #sig #block)
 }
 
-/// The path of the runtime's hidden module.
+/// Returns the path of the runtime's hidden module.
 fn private(annotated: &Annotated) -> TokenStream {
     if let Some(path) = &annotated.args.keys.crate_path {
         tokens!(#path::__private)
@@ -154,14 +154,14 @@ impl Generator<'_> {
         if keys.leaf {
             define(tokens!(leaf: true));
         }
-        if self.said_at_entry().is_empty() {
+        if self.details_at_entry().is_empty() {
             define(tokens!(describes: false));
         }
         let attributes = self.attributes();
         tokens!(#p::site!(#site, #kind, #level, #attributes, [#(#custom),*], { #definition });)
     }
 
-    /// The optional attributes this site can record.
+    /// Returns the optional attributes that this site can record.
     fn attributes(&self) -> TokenStream {
         let p = &self.private;
         let keys = &self.args().keys;
@@ -229,8 +229,9 @@ impl Generator<'_> {
             Shape::Async => {
                 let start = self.starting("start", &TokenStream::new());
                 let future = match annotated.returns.hint() {
-                    // What the body must give is said twice, for `return` and for its end: an `async` block has no
-                    // return type, and the compiler would report the user's mistakes against the block.
+                    // An `async` block has no return type. The type is written twice, for `return`
+                    // and for the end of the body, so that the compiler reports errors in the
+                    // user's code.
                     Some(hint) if !annotated.returns.is_never() => {
                         let returned = quote_spanned!(at(&hint)=> return __percolate_value;);
                         tokens!(async move {
@@ -238,7 +239,7 @@ impl Generator<'_> {
                                 #returned
                             }
                             let __percolate_value: #hint = #body;
-                            #[allow(unreachable_code)] // of a body that ends in a panic
+                            #[allow(unreachable_code)] // for a body that ends in a panic
                             return __percolate_value;
                         })
                     }
@@ -255,7 +256,8 @@ impl Generator<'_> {
         }
     }
 
-    /// The body of a function that returns a future: the call starts now and ends with the future.
+    /// The body of a function that returns a future: the call starts at once and ends with the
+    /// future.
     fn returned_future(&self, entry: &TokenStream) -> TokenStream {
         let Self {
             private: p,
@@ -296,7 +298,7 @@ impl Generator<'_> {
             &self.args().keys.rows,
             self.annotated.returns.hint(),
         ) {
-            // The block has no type of its own that the box around the stream could become.
+            // Without the type, the box around the stream would not be coerced to a trait object.
             end = tokens!(#p::core::convert::identity::<#hint>(#end));
         }
         tokens! {
@@ -305,7 +307,7 @@ impl Generator<'_> {
         }
     }
 
-    /// The body as a closure that is called once, so that `return` and `?` leave it and not the call.
+    /// The body as a closure that is called once, so that `return` and `?` leave only the closure.
     fn called(&self) -> TokenStream {
         let Self {
             private: p,
@@ -314,7 +316,7 @@ impl Generator<'_> {
         } = self;
         let body = self.body();
         let declared = match annotated.returns.shape {
-            // The whole type: the value's is inside the box.
+            // The type of the box, not the type of the value inside.
             Shape::BoxFuture => match &annotated.function.sig.output {
                 syn::ReturnType::Type(_, declared) => Some(declared.to_token_stream()),
                 syn::ReturnType::Default => None,
@@ -326,8 +328,8 @@ impl Generator<'_> {
         tokens!(#p::call(move || #declared #body))
     }
 
-    /// The user's body. One that changes its own `self` takes it whole: a closure would take the fields it names, and
-    /// the compiler would then know more about them, and warn, than it does in the function.
+    /// The user's body. With `mut self`, the closure captures all of `self`. If it captured single
+    /// fields, the compiler would emit warnings that it does not emit in the function.
     fn body(&self) -> TokenStream {
         let body = &self.annotated.body;
         let receiver = self.annotated.function.sig.receiver();
@@ -340,11 +342,12 @@ impl Generator<'_> {
         }
     }
 
-    /// Counts of the outcome that are known at entry already.
+    /// The counts that are known at entry.
     fn entry(&self) -> TokenStream {
         let p = &self.private;
         let count = tokens!(#p::Option<#p::i64>);
-        // Returned rows are measured, so they count in every call; affected ones only where a span says so.
+        // Returned rows are in the metrics, so every call counts them; affected rows only recorded
+        // calls.
         let rows = self
             .rows_at_entry()
             .map(|value| spanned!(self, q, value, let __percolate_rows: #count = #q::probe::Count::count(&(#value));));
@@ -419,42 +422,43 @@ impl Generator<'_> {
         spanned!(self, q, value, #q::AsRef::<#q::str>::as_ref(&#value))
     }
 
-    /// What only recorded calls evaluate.
+    /// The closure that only recorded calls evaluate.
     fn details(&self) -> TokenStream {
         let p = &self.private;
-        let said = self.said_at_entry();
-        if said.is_empty() {
+        let details = self.details_at_entry();
+        if details.is_empty() {
             return tokens!(|_| {});
         }
-        tokens!(|__percolate_details: &mut #p::Details| { #said })
+        tokens!(|__percolate_details: &mut #p::Details| { #details })
     }
 
-    fn said_at_entry(&self) -> TokenStream {
+    fn details_at_entry(&self) -> TokenStream {
         let p = &self.private;
         let keys = &self.args().keys;
-        let mut said = TokenStream::new();
+        let mut details = TokenStream::new();
         if let Some(value) = self.affected_rows_at_entry() {
-            said.extend(spanned!(self, q, value, __percolate_affected_rows = #q::probe::Count::count(&(#value));));
+            details.extend(spanned!(self, q, value, __percolate_affected_rows = #q::probe::Count::count(&(#value));));
         }
         if let Some(Count::AtEntry(value)) = &keys.batch_size {
-            said.extend(spanned!(self, q, value, #q::batch_size(__percolate_details, &(#value));));
+            details
+                .extend(spanned!(self, q, value, #q::batch_size(__percolate_details, &(#value));));
         }
         if let Some(text) = keys.query_text.as_ref().map(|text| self.text(text)) {
-            said.extend(tokens!(#p::Details::query_text(__percolate_details, #text);));
+            details.extend(tokens!(#p::Details::query_text(__percolate_details, #text);));
         }
         if let Some(text) = keys.query_summary.as_ref().map(|text| self.text(text)) {
-            said.extend(tokens!(#p::Details::query_summary(__percolate_details, #text);));
+            details.extend(tokens!(#p::Details::query_summary(__percolate_details, #text);));
         }
         for (index, field) in keys.fields.iter().enumerate() {
             let value = &field.value;
-            said.extend(
+            details.extend(
                 spanned!(self, q, value, #q::Details::field(__percolate_details, #index, #q::AsField::as_field(&(#value)));),
             );
         }
-        said
+        details
     }
 
-    /// Reads the value, ends the call, and gives the value back.
+    /// Reads the value, ends the call, and evaluates to the value.
     fn end(&self, detached: &TokenStream) -> TokenStream {
         if let (Some(Rows::Stream(_)), Some(stream)) =
             (&self.args().keys.rows, self.annotated.returns.stream())
@@ -492,10 +496,10 @@ impl Generator<'_> {
         let p = &self.private;
         let keys = &self.args().keys;
         let is_unit = self.annotated.returns.is_unit();
-        let mut said = TokenStream::new();
-        let mut say = |field: &str, value: TokenStream| {
+        let mut fields = TokenStream::new();
+        let mut set = |field: &str, value: TokenStream| {
             let field = Ident::new(field, Span::mixed_site());
-            said.extend(tokens!(#field: #value,));
+            fields.extend(tokens!(#field: #value,));
         };
         let count = |count: &Count, local: &str| match count {
             Count::OfValue(closure) => {
@@ -504,9 +508,9 @@ impl Generator<'_> {
             Count::AtEntry(_) => Ident::new(local, Span::mixed_site()).into_token_stream(),
         };
         match (&keys.rows, self.args().annotation) {
-            (Some(Rows::Count(rows)), _) => say("returned_rows", count(rows, "__percolate_rows")),
+            (Some(Rows::Count(rows)), _) => set("returned_rows", count(rows, "__percolate_rows")),
             (None, Annotation::Db) if !is_unit => {
-                say(
+                set(
                     "returned_rows",
                     tokens!((&__percolate_success).__percolate_rows()),
                 );
@@ -514,18 +518,18 @@ impl Generator<'_> {
             _ => {}
         }
         if let Some(rows) = &keys.affected_rows {
-            say("affected_rows", count(rows, "__percolate_affected_rows"));
+            set("affected_rows", count(rows, "__percolate_affected_rows"));
         }
         if let Some(size @ Count::OfValue(_)) = &keys.batch_size {
-            say("batch_size", count(size, ""));
+            set("batch_size", count(size, ""));
         }
         if self.args().annotation == Annotation::Job && !is_unit {
-            say(
+            set(
                 "status",
                 tokens!((&__percolate_success).__percolate_status()),
             );
         }
-        let success = tokens!(#p::Outcome { #said ..#p::Outcome::success() });
+        let success = tokens!(#p::Outcome { #fields ..#p::Outcome::success() });
         let failure = self.failure();
         let ok = tokens!(#p::Ok);
         let err = tokens!(#p::Err);
@@ -538,7 +542,7 @@ impl Generator<'_> {
         }}
     }
 
-    /// What is said of a `Failure`.
+    /// The `error.type` of a `Failure`.
     fn failure(&self) -> TokenStream {
         let p = &self.private;
         if let Some(name) = &self.args().keys.error_type {
@@ -548,7 +552,7 @@ impl Generator<'_> {
         }
     }
 
-    /// Wraps what is returned, so that the call ends when it is read to its end or dropped.
+    /// Wraps the returned stream, so that the call ends when it is exhausted or dropped.
     fn stream(&self, stream: &StreamShape, detached: &TokenStream) -> TokenStream {
         let p = &self.private;
         let failure = self.failure();
@@ -611,8 +615,8 @@ fn is_string(value: &Expr) -> bool {
     )
 }
 
-/// `async move { … }` of a body that is `{ Box::pin(async move { … }) }`: what `#[async_trait]` makes of a method. The
-/// call goes into that box then, and needs none of its own.
+/// Returns the `async move { … }` of a body `{ Box::pin(async move { … }) }`, to which
+/// `#[async_trait]` expands. The call can use that box.
 fn pinned_block(body: &TokenStream) -> Option<TokenStream> {
     let mut body = body.clone().into_iter();
     let (Some(TokenTree::Group(braces)), None) = (body.next(), body.next()) else {
@@ -675,7 +679,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_is_left_as_it_is() {
+    fn the_body_is_kept() {
         let item = quote!(fn get(cf: &str) -> u8 { let half = ; cf. });
         let expanded = crate::annotate(Annotation::Db, Home::Otel, quote!(get, cf), item);
         assert!(

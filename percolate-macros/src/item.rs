@@ -1,5 +1,5 @@
-//! The annotated item: a function whose body is kept as the tokens the user wrote, so that half-typed code still
-//! completes in an editor, and what its return type says about the way its call ends.
+//! The annotated function and its return type. The body is kept as the tokens that the user wrote,
+//! so that editors can complete unfinished code.
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::parse::{Parse, ParseStream};
@@ -21,18 +21,18 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    /// Reads the item under `attribute`.
+    /// Parses the item under `attribute`.
     ///
     /// # Errors
-    /// When it is not a function, or one without a body.
+    /// If it is not a function, or a function without a body.
     pub(crate) fn parse(attribute: &str, item: &TokenStream) -> Result<Self> {
         let wrong_item = || {
-            let (token, what) = item_kind(item);
+            let (token, kind) = item_kind(item);
             Error::new_spanned(
                 token,
                 format!(
-                    "`{attribute}` goes above a function or method with a body{}",
-                    what.map_or_else(String::new, |what| format!(", not above {what}"))
+                    "`{attribute}` can only be used on a function or method with a body{}",
+                    kind.map_or_else(String::new, |kind| format!(", not on {kind}"))
                 ),
             )
         };
@@ -50,7 +50,7 @@ impl Function {
             return Err(Error::new_spanned(
                 &sig.ident,
                 format!(
-                    "`{attribute}` wants a body to run: annotate the method where it is implemented"
+                    "`{attribute}` needs a function with a body; annotate the method where it is implemented"
                 ),
             ));
         };
@@ -64,7 +64,7 @@ impl Function {
         })
     }
 
-    /// The names its parameters bind.
+    /// Returns the names that its parameters bind.
     pub(crate) fn parameters(&self) -> Vec<Ident> {
         let mut names = Vec::new();
         for input in &self.sig.inputs {
@@ -89,7 +89,7 @@ impl Parse for Parsed {
         let vis = input.parse()?;
         let sig = input.parse()?;
         let body = braces(input.parse()?);
-        // Nothing follows a function's body; whatever does is for the compiler to judge.
+        // The compiler reports tokens after the body.
         let _: TokenStream = input.parse()?;
         Ok(Self {
             attrs,
@@ -100,7 +100,7 @@ impl Parse for Parsed {
     }
 }
 
-/// A body in braces; a `$body:block` of `macro_rules!` comes in an invisible group.
+/// Returns a body in braces. A `$body:block` of `macro_rules!` is inside an invisible group.
 fn braces(token: TokenTree) -> Option<Group> {
     match token {
         TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Some(group),
@@ -131,12 +131,12 @@ fn split_inner_attributes(body: &Group) -> (TokenStream, Group) {
     (inner, body_without)
 }
 
-/// The keyword that says what an item is, and its name in a sentence; `None` for a function.
+/// Returns the keyword of an item, and its name in a sentence; no name for a function.
 fn item_kind(item: &TokenStream) -> (TokenTree, Option<&'static str>) {
     let mut first = None;
     for token in item.clone() {
         if let TokenTree::Ident(word) = &token {
-            let what = match word.to_string().as_str() {
+            let kind = match word.to_string().as_str() {
                 "fn" => return (token, None),
                 "struct" => "a struct",
                 "enum" => "an enum",
@@ -156,7 +156,7 @@ fn item_kind(item: &TokenStream) -> (TokenTree, Option<&'static str>) {
                     continue;
                 }
             };
-            return (token, Some(what));
+            return (token, Some(kind));
         }
     }
     let nothing = TokenTree::Group(Group::new(Delimiter::None, TokenStream::new()));
@@ -199,10 +199,10 @@ fn bindings(pattern: &Pat, names: &mut Vec<Ident>) {
     }
 }
 
-/// How a function hands over its value.
+/// How a function returns its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// It returns it.
+    /// It returns the value.
     Sync,
     /// It is an `async fn`.
     Async,
@@ -220,7 +220,7 @@ pub(crate) struct StreamShape {
     /// It is a `Stream`, not an `Iterator`.
     pub(crate) is_async: bool,
     pub(crate) boxed: Boxed,
-    /// What a row is, where the signature says so: the body alone may leave it to inference.
+    /// The type of a row, if the signature has it. The body alone may not determine it.
     pub(crate) item: Option<Type>,
 }
 
@@ -234,12 +234,12 @@ pub(crate) enum Boxed {
     Pin,
 }
 
-/// The type a function's body evaluates to, and how.
+/// The value of a function, and how it is returned.
 #[derive(Debug)]
 pub(crate) struct Returns {
     pub(crate) shape: Shape,
-    /// The type of the value that ends the call: of the future's output where there is a future.
-    /// `None` where it cannot be named.
+    /// The type of the value that ends the call, which is the output of a future. `None` if it
+    /// cannot be named.
     pub(crate) value: Option<Type>,
 }
 
@@ -300,14 +300,14 @@ impl Returns {
         matches!(self.value.as_ref().map(plain), Some(Type::Never(_)))
     }
 
-    /// The value's type as an annotation inside the function, where `impl Trait` cannot be written; `None` where
-    /// nothing of it can.
+    /// Returns the value's type as it can be written inside the function, where `impl Trait` is
+    /// `_`; `None` if nothing of it can be written.
     pub(crate) fn hint(&self) -> Option<Type> {
         let hint = self.value.clone()?;
         (!matches!(plain(&hint), Type::ImplTrait(_))).then(|| without_opaque(hint))
     }
 
-    /// How to wrap what is returned as a stream of rows; `None` if it is not one.
+    /// Returns how to wrap the returned stream of rows; `None` if the value is not a stream.
     pub(crate) fn stream(&self) -> Option<StreamShape> {
         let value = plain(self.value.as_ref()?);
         if let Some(stream) = stream_of(value) {
@@ -365,7 +365,7 @@ fn stream_of(value: &Type) -> Option<StreamShape> {
     }
 }
 
-/// The type with `_` for every `impl Trait`.
+/// Replaces every `impl Trait` with `_`.
 fn without_opaque(mut ty: Type) -> Type {
     InferOpaque.visit_type_mut(&mut ty);
     ty
@@ -536,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn streams_are_known_in_every_coat() {
+    fn streams_are_found_in_boxes_and_results() {
         let stream = |item: TokenStream| {
             returns(&item)
                 .stream()
@@ -606,7 +606,7 @@ mod tests {
     }
 
     #[test]
-    fn another_item_is_refused_by_name() {
+    fn an_error_names_the_kind_of_item() {
         let error = Function::parse(
             "#[db_op]",
             &quote!(
@@ -616,7 +616,7 @@ mod tests {
         .expect_err("a struct");
         assert_eq!(
             error.to_string(),
-            "`#[db_op]` goes above a function or method with a body, not above a struct"
+            "`#[db_op]` can only be used on a function or method with a body, not on a struct"
         );
         let error = Function::parse(
             "#[db_op]",
@@ -625,6 +625,9 @@ mod tests {
             ),
         )
         .expect_err("no body");
-        assert!(error.to_string().contains("wants a body"), "{error}");
+        assert!(
+            error.to_string().contains("needs a function with a body"),
+            "{error}"
+        );
     }
 }

@@ -1,14 +1,19 @@
-//! Attribute macros of percolate: `#[db_op]`, `#[background_job]` and their defaults for whole blocks. Use them
-//! through `percolate_otel` or `percolate_core`, which re-export them with the runtime they expand to.
+//! The attribute macros of percolate: `#[db_op]`, `#[background_job]`, and `#[db_ops]` and
+//! `#[background_jobs]` for whole blocks. Use them through `percolate_otel` or `percolate_core`,
+//! which re-export them with the runtime that the expansion calls.
 //!
-//! An annotation is read in steps, each in its own module and tested on tokens: `args` (tokens to a typed struct),
-//! `item` (the function under it), `validate` (both together), `body` (`record!`), `expand` (to tokens).
+//! An annotation is expanded in steps. Each is a module that is tested on tokens: `args` (tokens to
+//! a typed struct), `item` (the function), `validate` (both together), `body` (`record!`), `expand`
+//! (to tokens). The tables are in `operations` and `key`.
 
 mod args;
 mod body;
 mod defaults;
+mod errors;
 mod expand;
 mod item;
+mod key;
+mod nearest;
 mod operations;
 mod validate;
 mod vocabulary;
@@ -16,12 +21,13 @@ mod vocabulary;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 
-use args::{Args, Errors};
+use args::Args;
+use errors::Errors;
 use expand::Home;
 use vocabulary::Annotation;
 
-/// Declares an attribute macro twice: `$name` expands to paths of `percolate_otel`, `$core_name` to paths of
-/// `percolate_core`. Each crate re-exports its own.
+/// Declares an attribute macro twice: `$name` expands to paths of `percolate_otel`, `$core_name` to
+/// paths of `percolate_core`. Each crate re-exports its own.
 macro_rules! attribute {
     ($(#[doc = $doc:literal])+ $name:ident, $core_name:ident => $expand:ident($annotation:ident)) => {
         $(#[doc = $doc])+
@@ -45,64 +51,72 @@ macro_rules! attribute {
 }
 
 attribute! {
-    /// Makes each call of a function a database operation: measured always, a span when it is sampled.
+    /// Records each call of a function as a database operation: always in the metrics, and as a
+    /// span if it is sampled.
     ///
     /// `#[db_op(operation, parameter, key = value, …)]`
     ///
-    /// | Position or key | Gives |
+    /// | Position or key | Sets |
     /// |---|---|
     /// | first: an operation known by name, or a string literal | `db.operation.name` |
     /// | second: the parameter that is the collection, or a string literal | `db.collection.name` |
-    /// | `collection = expr`, `collection? = expr`, `collection = none` | the same, from an expression, from an `Option`, or none on purpose |
+    /// | `collection = expr`, `collection? = expr`, `collection = none` | the same, from an expression or an `Option`, or explicitly none |
     /// | `namespace`, `server_address`, `system` | `db.namespace`, `server.address`, `db.system.name` |
-    /// | `rows`, `affected_rows`, `batch_size` | counts: an expression at entry, or a closure over the value; `rows = stream`, `rows = none` |
+    /// | `rows`, `affected_rows`, `batch_size` | counts: an expression at entry, or a closure over the returned value; `rows = stream`, `rows = none` |
     /// | `query_text`, `query_summary` | `db.query.text`, `db.query.summary` |
-    /// | `error_type = path` | `error.type`, instead of what the error says of itself |
+    /// | `error_type = path` | `error.type`, instead of the name from the error's type |
     /// | `fields(a.b = expr)` | attributes of your own |
-    /// | `name`, `kind`, `level`, `parent`, `slow`, `metrics = off`, `leaf` | the span's name, kind, level and parent; slow-call reports; no metrics; no spans inside |
-    /// | `crate = path` | the path of percolate-core |
+    /// | `name`, `kind`, `level`, `parent` | name, kind, level and parent of the span |
+    /// | `slow = "5ms"` | the duration from which an unsampled call is reported |
+    /// | `metrics = off` | no metrics |
+    /// | `leaf` | the body creates no spans |
+    /// | `crate = path` | the path of percolate_otel or percolate_core |
     ///
-    /// Operations: `get`, `put`, `delete`, `scan`, `batch_write`, `multi_get`, `merge`, `delete_range`, `query`, `search`,
-    /// `flush`, `flush_wal`, `compact`, `checkpoint`.
+    /// Operations: `get`, `put`, `delete`, `scan`, `batch_write`, `multi_get`, `merge`,
+    /// `delete_range`, `query`, `search`, `flush`, `flush_wal`, `compact`, `checkpoint`.
     ///
-    /// Functions of every kind can be annotated: `async`, generic, methods, returning futures, iterators or streams. What the
-    /// call did is read from its value. The manual, `docs/macros.md`, has a section with an example for each key.
+    /// Functions of every kind can be annotated: `async` and generic functions, methods, and
+    /// functions that return futures, iterators or streams. Rows and errors are read from the
+    /// returned value. The manual, `docs/macros.md`, has a section with an example for each key.
     db_op, core_db_op => annotate(Db)
 }
 
 attribute! {
-    /// Makes each call of a function one run of a background job: measured always, a span when it is sampled.
+    /// Records each call of a function as one run of a background job: always in the metrics, and
+    /// as a span if it is sampled.
     ///
     /// `#[background_job(job.type, parameter, key = value, …)]`
     ///
-    /// | Position or key | Gives |
+    /// | Position or key | Sets |
     /// |---|---|
     /// | first: a job type known by name, or a string literal of dotted words | `job.type` |
     /// | second: the parameter that is the target, or a string literal | `job.target` |
-    /// | `target = expr`, `target? = expr`, `target = none` | the same, from an expression, from an `Option`, or none on purpose |
-    /// | `batch_size` | `job.batch_size`: an expression at entry, or a closure over the value |
+    /// | `target = expr`, `target? = expr`, `target = none` | the same, from an expression or an `Option`, or explicitly none |
+    /// | `batch_size` | `job.batch_size`: an expression at entry, or a closure over the returned value |
     /// | `error_type`, `fields`, `name`, `kind`, `level`, `parent`, `slow`, `metrics`, `leaf`, `crate` | as in `#[db_op]` |
     ///
-    /// Job types: `index.build`, `index.save`, `index.load`, `index.field.rebuild`, `index.key.rebuild`,
-    /// `embedding.generate`, `wal.flush`, `db.compact`.
+    /// Job types: `index.build`, `index.save`, `index.load`, `index.field.rebuild`,
+    /// `index.key.rebuild`, `embedding.generate`, `wal.flush`, `db.compact`.
     ///
-    /// `job.status` is `success` or `failed`, and `partial` or `cancelled` where the value says so by `JobOutcome`;
-    /// a job whose future is dropped is `cancelled` too.
+    /// `job.status` is `success` or `failed`, or the status that the returned value reports with
+    /// `JobOutcome`: `partial` or `cancelled`. A job whose future is dropped is `cancelled` too.
     background_job, core_background_job => annotate(Job)
 }
 
 attribute! {
-    /// Gives defaults to the `#[db_op]` methods of an `impl` block or trait: `#[db_ops(key = value, …)]`.
+    /// Sets defaults for the `#[db_op]` methods of an `impl` block or trait:
+    /// `#[db_ops(key = value, …)]`.
     ///
-    /// A method's own key goes before the default; `key = none` takes it away.
-    db_ops, core_db_ops => give_defaults(Db)
+    /// A key of the method overrides the default; `key = none` removes it.
+    db_ops, core_db_ops => add_defaults(Db)
 }
 
 attribute! {
-    /// Gives defaults to the `#[background_job]` methods of an `impl` block or trait: `#[background_jobs(key = value, …)]`.
+    /// Sets defaults for the `#[background_job]` methods of an `impl` block or trait:
+    /// `#[background_jobs(key = value, …)]`.
     ///
-    /// A method's own key goes before the default; `key = none` takes it away.
-    background_jobs, core_background_jobs => give_defaults(Job)
+    /// A key of the method overrides the default; `key = none` removes it.
+    background_jobs, core_background_jobs => add_defaults(Job)
 }
 
 /// Calls the macro `callback` with the table of operations. Not for users: percolate-otel declares
@@ -168,7 +182,7 @@ fn annotated(
     errors.none_or(|| expand::expand(&annotated))
 }
 
-fn give_defaults(
+fn add_defaults(
     annotation: Annotation,
     _: Home,
     arguments: TokenStream,

@@ -1,12 +1,15 @@
-//! What an annotation and its item must not say together. Each rule is one guard clause with one error, on the
-//! token that is wrong.
+//! The rules that an annotation and its function must keep together. Each rule is one guard clause
+//! with one error, on the wrong token.
 
 use syn::Error;
 
-use crate::args::{Args, Count, Errors, Rows, Target};
+use crate::args::{Args, Count, Rows, Target};
+use crate::errors::Errors;
 use crate::item::{Function, Returns};
+use crate::key::Key;
+use crate::nearest::expected_one_of;
 use crate::operations::needs_collection;
-use crate::vocabulary::{self as words, Annotation};
+use crate::vocabulary::Annotation;
 
 /// Checks the annotation against the function under it.
 pub(crate) fn check(args: &Args, function: &Function, returns: &Returns, errors: &mut Errors) {
@@ -22,7 +25,7 @@ fn no_const_fn(annotation: Annotation, function: &Function, errors: &mut Errors)
         errors.at(
             token,
             format!(
-                "a `const fn` cannot be annotated with `{}`: telemetry is no constant; remove `const`",
+                "a `const fn` cannot be annotated with `{}`: telemetry is not constant; remove `const`",
                 annotation.attribute()
             ),
         );
@@ -39,7 +42,7 @@ fn annotated_once(annotation: Annotation, function: &Function, errors: &mut Erro
             errors.at(
                 path,
                 format!(
-                    "`{}` is above this function already: a function is one operation or one job",
+                    "this function has `{}` already: a function is one operation or one job",
                     annotation.attribute()
                 ),
             );
@@ -55,25 +58,23 @@ fn target_is_a_parameter(args: &Args, function: &Function, errors: &mut Errors) 
     if parameters.contains(name) {
         return;
     }
-    let key = args.annotation.target_key();
+    let key = args.annotation.target_key().name();
     let names: Vec<String> = parameters.iter().map(ToString::to_string).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let given = name.to_string();
-    let what = if names.is_empty() {
-        "it has none".to_owned()
+    let function = &function.sig.ident;
+    let choices = if names.is_empty() {
+        "it has no parameters".to_owned()
     } else {
-        words::expected_one_of(&given, &names)
+        expected_one_of(&given, &names)
     };
-    let instead = match (args.annotation, given.as_str()) {
-        (_, "none") => format!("; without a {key} write `{key} = none`"),
-        _ => format!("; for anything else write `{key} = {given}`"),
+    let instead = match given.as_str() {
+        "none" => format!("for no {key} write `{key} = none`"),
+        _ => format!("for any other expression write `{key} = {given}`"),
     };
     errors.push(Error::new(
         name.span(),
-        format!(
-            "`{given}` is no parameter of `{}`; {what}{instead}",
-            function.sig.ident
-        ),
+        format!("`{given}` is not a parameter of `{function}`; {choices}; {instead}"),
     ));
 }
 
@@ -83,8 +84,8 @@ fn collection_is_given(args: &Args, errors: &mut Errors) {
         errors.push(Error::new(
             args.name.span(),
             format!(
-                "`{operation}` wants its collection: name the parameter, as in `#[db_op({operation}, cf)]`, or write \
-                 `collection = …`, or `collection = none` where there is none"
+                "`{operation}` needs a collection: write the parameter, as in \
+                 `#[db_op({operation}, cf)]`, or `collection = …`, or `collection = none`"
             ),
         ));
     }
@@ -95,25 +96,28 @@ fn stream_is_returned(args: &Args, function: &Function, returns: &Returns, error
         return;
     };
     if returns.stream().is_none() {
-        let message = "`rows = stream` counts what is returned while it is read: the function must return `impl Iterator`, \
-                       `impl Stream`, `Box<dyn Iterator>`, `Pin<Box<dyn Stream>>`, or a `Result` of one of them";
         errors.push(Error::new(
             stream.span(),
-            format!("{message}; `{}` does not", function.sig.ident),
+            format!(
+                "`rows = stream` counts rows while they are read: `{}` must return \
+                 `impl Iterator`, `impl Stream`, `Box<dyn Iterator>`, `Pin<Box<dyn Stream>>`, or a \
+                 `Result` of one of them",
+                function.sig.ident
+            ),
         ));
     }
-    let not_with = |key: &str, token: &dyn quote::ToTokens, errors: &mut Errors| {
-        errors.at(
-            token,
-            format!("`{key}` cannot be read from a value that `rows = stream` still counts: remove one of the two"),
-        );
+    let not_with = |key: Key, token: &dyn quote::ToTokens, errors: &mut Errors| {
+        let key = key.name();
+        let message =
+            format!("`{key}` cannot be combined with `rows = stream`; remove one of the two");
+        errors.at(token, message);
     };
     if let Some(Count::OfValue(closure)) = &args.keys.batch_size {
-        not_with("batch_size", closure, errors);
+        not_with(Key::BatchSize, closure, errors);
     }
     match &args.keys.affected_rows {
-        Some(Count::OfValue(closure)) => not_with("affected_rows", closure, errors),
-        Some(Count::AtEntry(value)) => not_with("affected_rows", value, errors),
+        Some(Count::OfValue(closure)) => not_with(Key::AffectedRows, closure, errors),
+        Some(Count::AtEntry(value)) => not_with(Key::AffectedRows, value, errors),
         None => {}
     }
 }

@@ -1,25 +1,79 @@
-//! What a value of an annotation may be: each is read as an expression, then judged here, with one sentence that says
-//! what is accepted. Which key takes which value is the matter of `args.rs`.
+//! The value of each key: what is valid, and one sentence for what is not. The `match` from a key
+//! to its function is in `reader.rs`.
 
 use proc_macro2::Span;
-use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Result};
+use syn::parse::{ParseBuffer, ParseStream};
+use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Path, Result, Token};
 
-use super::Count;
-use crate::vocabulary as words;
+use super::cursor::skip_value;
+use super::{Count, Rows, Target};
+use crate::key::Key;
+use crate::nearest::{did_you_mean, list};
 
-pub(super) fn is_word(value: &Expr, word: &str) -> bool {
+/// Reads the expression in `key = expression`.
+pub(super) fn expression(key: Key, word: &Ident, input: ParseStream<'_>) -> Result<Expr> {
+    equals(key, word, input)?;
+    input.parse()
+}
+
+/// Reads `=`, after which a value follows.
+fn equals(key: Key, word: &Ident, input: ParseStream<'_>) -> Result<()> {
+    let sign: Option<Token![=]> = input.parse()?;
+    if sign.is_none() || input.is_empty() || input.peek(Token![,]) {
+        let message = format!("`{}` needs a value: `{}`", key.name(), key.example());
+        return Err(Error::new(word.span(), message));
+    }
+    Ok(())
+}
+
+/// Checks that a flag has no value.
+pub(super) fn nothing(key: Key, input: ParseStream<'_>) -> Result<()> {
+    if input.is_empty() || input.peek(Token![,]) {
+        return Ok(());
+    }
+    Err(input.error(format!("`{0}` has no value: write `{0}`", key.name())))
+}
+
+/// Reads the parentheses of `key(…)` and returns their content.
+pub(super) fn parenthesized<'a>(
+    key: Key,
+    word: &Ident,
+    input: ParseStream<'a>,
+) -> Result<ParseBuffer<'a>> {
+    if !input.peek(syn::token::Paren) {
+        skip_value(input);
+        let message = format!("`{}` needs parentheses: `{}`", key.name(), key.example());
+        return Err(Error::new(word.span(), message));
+    }
+    let content;
+    syn::parenthesized!(content in input);
+    Ok(content)
+}
+
+pub(super) fn crate_path(word: &Ident, input: ParseStream<'_>) -> Result<Path> {
+    equals(Key::Crate, word, input)?;
+    if input.peek(LitStr) {
+        let literal: LitStr = input.parse()?;
+        let message = format!(
+            "`crate` is a path without quotes: `crate = {}`",
+            literal.value()
+        );
+        return Err(Error::new_spanned(&literal, message));
+    }
+    input.call(Path::parse_mod_style).map_err(|error| {
+        Error::new(
+            error.span(),
+            "`crate` is the path of percolate_otel or percolate_core, or of a module that \
+             re-exports it, such as `crate = ::telemetry`",
+        )
+    })
+}
+
+fn is_word(value: &Expr, word: &str) -> bool {
     matches!(value, Expr::Path(path) if path.path.is_ident(word))
 }
 
-pub(super) fn is_single_word(value: &Expr) -> bool {
-    matches!(value, Expr::Path(path) if path.path.get_ident().is_some())
-}
-
-pub(super) fn unless_none(value: Expr) -> Option<Expr> {
-    (!is_word(&value, "none")).then_some(value)
-}
-
-pub(super) fn string(value: &Expr) -> Option<LitStr> {
+fn string(value: &Expr) -> Option<LitStr> {
     match value {
         Expr::Lit(ExprLit {
             lit: Lit::Str(literal),
@@ -29,38 +83,72 @@ pub(super) fn string(value: &Expr) -> Option<LitStr> {
     }
 }
 
-/// An expression for a text, evaluated at entry.
-pub(super) fn text(key: &str, value: Expr) -> Result<Expr> {
-    match &value {
-        Expr::Closure(_) => Err(Error::new_spanned(
-            &value,
-            format!(
-                "`{key}` is read when the function is entered: write an expression over its parameters, not a closure"
-            ),
-        )),
-        Expr::Lit(ExprLit { lit, .. }) if !matches!(lit, Lit::Str(_)) => Err(Error::new_spanned(
-            &value,
-            format!("`{key}` is a text: a string literal or an expression that is `AsRef<str>`"),
-        )),
-        Expr::Lit(ExprLit {
-            lit: Lit::Str(literal),
-            ..
-        }) if literal.value().trim().is_empty() => Err(Error::new_spanned(
-            &value,
-            format!("`{key}` must not be empty; leave it out, or write `{key} = none`"),
-        )),
-        _ => Ok(value),
-    }
+/// The collection of an operation, or the target of a job.
+pub(super) fn target(key: Key, is_optional: bool, value: Expr) -> Result<Target> {
+    Ok(match (is_optional, is_word(&value, "none")) {
+        (false, true) => Target::None,
+        (true, true) => {
+            let message = format!("`{0}? = …` is an `Option`; write `{0} = none`", key.name());
+            return Err(Error::new_spanned(&value, message));
+        }
+        (true, false) => Target::Optional(text(key, value)?),
+        (false, false) => Target::Given(text(key, value)?),
+    })
 }
 
-/// A number at entry, or a closure over the value.
-pub(super) fn count(key: &str, value: Expr) -> Result<Count> {
+/// A text, or `none`.
+pub(super) fn text_or_none(key: Key, value: Expr) -> Result<Option<Expr>> {
+    let value = (!is_word(&value, "none")).then_some(value);
+    value.map(|value| text(key, value)).transpose()
+}
+
+/// An expression for a text, evaluated at entry.
+pub(super) fn text(key: Key, value: Expr) -> Result<Expr> {
+    let key = key.name();
+    let message = match &value {
+        Expr::Closure(_) => format!(
+            "`{key}` is evaluated when the function is entered; write an expression over its \
+             parameters, not a closure"
+        ),
+        Expr::Lit(ExprLit { lit, .. }) => match lit {
+            Lit::Str(literal) if literal.value().trim().is_empty() => {
+                format!("`{key}` must not be empty; omit it, or write `{key} = none`")
+            }
+            Lit::Str(_) => return Ok(value),
+            _ => format!(
+                "`{key}` must be a string literal, or an expression that implements `AsRef<str>`"
+            ),
+        },
+        _ => return Ok(value),
+    };
+    Err(Error::new_spanned(&value, message))
+}
+
+/// The number of returned rows.
+pub(super) fn rows(value: Expr) -> Result<Rows> {
+    if let Expr::Path(path) = &value
+        && let Some(word) = path.path.get_ident()
+    {
+        if word == "stream" {
+            return Ok(Rows::Stream(word.clone()));
+        }
+        if word == "none" {
+            return Ok(Rows::None);
+        }
+    }
+    count(Key::Rows, value).map(Rows::Count)
+}
+
+/// A number known at entry, or a closure over the returned value.
+pub(super) fn count(key: Key, value: Expr) -> Result<Count> {
+    let key = key.name();
     match value {
         Expr::Closure(closure) if closure.inputs.len() == 1 => Ok(Count::OfValue(closure)),
         Expr::Closure(closure) => Err(Error::new_spanned(
             &closure,
             format!(
-                "the closure of `{key}` takes one argument, the value that the function returned: `{key} = |out| …`"
+                "the closure of `{key}` must have one argument, the returned value: \
+                 `{key} = |out| …`"
             ),
         )),
         Expr::Lit(ExprLit {
@@ -68,14 +156,80 @@ pub(super) fn count(key: &str, value: Expr) -> Result<Count> {
             ..
         }) => Err(Error::new_spanned(
             &value,
-            format!("`{key}` is a number: `{key} = keys.len()` or `{key} = |out| out.len()`"),
+            format!(
+                "`{key}` must be an integer: `{key} = keys.len()` or `{key} = |out| out.len()`"
+            ),
         )),
         _ => Ok(Count::AtEntry(value)),
     }
 }
 
-/// One of a few words; the identifier that stands for it in the expansion.
-pub(super) fn choice(value: &Expr, key: &str, choices: &[(&str, &str)]) -> Result<Ident> {
+/// The name of the span.
+pub(super) fn span_name(value: &Expr) -> Result<LitStr> {
+    let literal = string(value).filter(|literal| !literal.value().trim().is_empty());
+    literal.ok_or_else(|| {
+        Error::new_spanned(
+            value,
+            "`name` must be a string literal that is not empty: a span name is fixed, values that \
+             vary are attributes",
+        )
+    })
+}
+
+/// The name of the database system.
+pub(super) fn system(value: &Expr) -> Result<LitStr> {
+    let is_system = |literal: &LitStr| {
+        let value = literal.value();
+        let is_valid =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.');
+        value.starts_with(|c: char| c.is_ascii_lowercase()) && value.chars().all(is_valid)
+    };
+    string(value).filter(is_system).ok_or_else(|| {
+        Error::new_spanned(
+            value,
+            "`system` must be the name of the database system as a lower-case string literal, \
+             such as \"redb\"",
+        )
+    })
+}
+
+/// The function from an error to its `error.type`.
+pub(super) fn error_type(value: Expr) -> Result<Expr> {
+    if matches!(value, Expr::Path(_) | Expr::Closure(_)) {
+        return Ok(value);
+    }
+    Err(Error::new_spanned(
+        &value,
+        "`error_type` must be a function from the error to its name: \
+         `error_type = MyError::kind` or `error_type = |e| …`",
+    ))
+}
+
+pub(super) fn kind(value: &Expr) -> Result<Ident> {
+    choice(
+        value,
+        Key::Kind,
+        &[("client", "Client"), ("internal", "Internal")],
+    )
+}
+
+pub(super) fn metrics(value: &Expr) -> Result<Ident> {
+    choice(value, Key::Metrics, &[("off", "off"), ("on", "on")])
+}
+
+pub(super) fn parent(value: &Expr) -> Result<Ident> {
+    let choices = [("child", "Child"), ("link", "Link"), ("root", "Root")];
+    choice(value, Key::Parent, &choices).map_err(|error| match value {
+        Expr::Path(path) if path.path.get_ident().is_some() => error,
+        _ => Error::new_spanned(
+            value,
+            "`parent` must be one of `child`, `link`, `root`; to use a span as the parent, enter it",
+        ),
+    })
+}
+
+/// One of a few words. Returns its identifier in the expansion.
+fn choice(value: &Expr, key: Key, choices: &[(&str, &str)]) -> Result<Ident> {
     let given = match value {
         Expr::Path(path) => path.path.get_ident().map(ToString::to_string),
         _ => None,
@@ -89,11 +243,11 @@ pub(super) fn choice(value: &Expr, key: &str, choices: &[(&str, &str)]) -> Resul
     let hint = if is_quoted {
         ", without quotes".to_owned()
     } else {
-        words::did_you_mean(&given, &all)
+        did_you_mean(&given, &all)
     };
     Err(Error::new_spanned(
         value,
-        format!("`{key}` takes one of {}{hint}", words::list(&all)),
+        format!("`{}` must be one of {}{hint}", key.name(), list(&all)),
     ))
 }
 
@@ -127,9 +281,9 @@ pub(super) fn level(value: &Expr) -> Result<Ident> {
     Err(Error::new_spanned(
         value,
         format!(
-            "`level` takes one of {}{}",
-            words::list(&LEVELS),
-            words::did_you_mean(&given, &LEVELS)
+            "`level` must be one of {}{}",
+            list(&LEVELS),
+            did_you_mean(&given, &LEVELS)
         ),
     ))
 }
@@ -139,7 +293,8 @@ pub(super) fn duration(value: &Expr) -> Result<u64> {
     let wrong = || {
         Error::new_spanned(
             value,
-            "`slow` takes a duration as a string literal: a number and `us`, `ms` or `s`, such as \"5ms\"",
+            "`slow` must be a duration as a string literal: a number and `ns`, `us`, `ms`, `s` or \
+             `min`, such as \"5ms\"",
         )
     };
     let literal = string(value).ok_or_else(wrong)?.value();
@@ -161,28 +316,4 @@ pub(super) fn duration(value: &Expr) -> Result<u64> {
         .and_then(|number| number.checked_mul(nanos))
         .filter(|nanos| *nanos > 0)
         .ok_or_else(wrong)
-}
-
-/// What the value of a key looks like.
-pub(super) fn example_of(key: &str) -> &'static str {
-    match key {
-        "collection" => "cf",
-        "target" => "schema",
-        "namespace" => "self.namespace()",
-        "server_address" => "self.path()",
-        "system" => "\"redb\"",
-        "kind" => "internal",
-        "level" => "debug",
-        "name" => "\"load users\"",
-        "rows" => "|out| out.len()",
-        "affected_rows" | "batch_size" => "keys.len()",
-        "query_text" => "sql",
-        "query_summary" => "summary",
-        "error_type" => "MyError::kind",
-        "slow" => "\"5ms\"",
-        "parent" => "link",
-        "metrics" => "off",
-        "crate" => "::percolate_otel",
-        _ => "…",
-    }
 }
