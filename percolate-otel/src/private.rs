@@ -120,9 +120,9 @@ pub fn call<T>(body: impl FnOnce() -> T) -> T {
 
 /// A value that an attribute can have, read by reference.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no attribute value",
+    message = "`{Self}` is not a valid attribute value",
     label = "expected an integer, a float, a bool, a string, or an `Option` of one",
-    note = "for another type write `.to_string()`, or name the part of it that is worth recording"
+    note = "convert a value of another type, for example with `.to_string()`, or record one of its fields"
 )]
 pub trait AsField {
     /// The value.
@@ -206,13 +206,14 @@ macro_rules! record {
     }};
     ($key:ident $(. $rest:ident)* = $($value:tt)*) => {
         $crate::__private::core::compile_error!(
-            "`record!` adds to the annotated call it stands in: write it in the body of a function under `#[db_op]` or \
-             `#[background_job]`; in a function of its own there is no call to add to"
+            "`record!` adds an attribute to an annotated call; use it in the body of a function with `#[db_op]` \
+             or `#[background_job]`"
         )
     };
     ($($other:tt)*) => {
         $crate::__private::core::compile_error!(
-            "`record!` takes one or more `key = value`, the key a dotted name: `record!(app.tenant = tenant)`"
+            "`record!` needs one or more `key = value` with a dotted name as the key: \
+             `record!(app.tenant = tenant)`"
         )
     };
 }

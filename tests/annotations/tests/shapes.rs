@@ -1,5 +1,5 @@
-//! Every kind of function under an annotation, and the span and metric it gives: name, kind, attributes with their
-//! types, status and parent.
+//! Every kind of function under an annotation, and its span and metric: name, kind, attributes with
+//! their types, status and parent.
 
 #![expect(unsafe_code, reason = "an `unsafe fn` is one of the shapes")]
 #![expect(
@@ -105,7 +105,7 @@ fn a_nested_call_is_a_child() {
 }
 
 #[test]
-fn a_method_takes_names_and_counts_from_itself() {
+fn names_and_counts_may_come_from_self() {
     struct Store {
         name: String,
         keys: Vec<u8>,
@@ -178,7 +178,7 @@ fn a_failed_call_affects_no_rows() {
 }
 
 #[test]
-fn a_panic_ends_the_call_and_goes_on() {
+fn a_panic_ends_the_call_and_continues() {
     #[db_op(get, cf)]
     fn get(cf: &str) -> Option<u8> {
         panic!("no {cf}")
@@ -221,7 +221,7 @@ fn every_receiver_generic_and_qualifier_is_kept() {
         }
         #[db_op(get, "unsafely")]
         unsafe fn unsafely(&self, at: usize) -> Option<&T> {
-            // SAFETY: the caller gives an index inside.
+            // SAFETY: the caller guarantees that the index is in bounds.
             Some(unsafe { self.0.get_unchecked(at) })
         }
         #[db_op(get, "from_c")]
@@ -247,7 +247,7 @@ fn every_receiver_generic_and_qualifier_is_kept() {
         let mut store = Store(&rows);
         assert_eq!(store.by_ref("by_ref", 1), Some(&2));
         store.by_mut();
-        // SAFETY: there are three.
+        // SAFETY: the slice has three elements.
         assert_eq!(unsafe { store.unsafely(1) }, Some(&2));
         assert_eq!(Store::<u8, 1>::from_c(1), 1);
         assert_eq!(store.opaque(String::from("opaque"), (1, 0)).count(), 2);
@@ -288,7 +288,7 @@ fn recursion_nests() {
 }
 
 #[test]
-fn a_mutable_and_a_destructured_argument_stay_what_they_are() {
+fn mutable_and_destructured_arguments_are_kept() {
     struct Key {
         cf: String,
         id: u64,
@@ -350,7 +350,7 @@ fn what_a_call_owns_is_dropped_inside_it() {
 }
 
 #[test]
-fn a_bound_on_a_type_parameter_is_what_is_known_of_it() {
+fn a_generic_value_is_read_only_through_its_bounds() {
     use percolate_otel::{ErrorType, Rows};
     #[db_op(scan, "known")]
     fn known<T: Rows, E: ErrorType>(value: Result<T, E>) -> Result<T, E> {
@@ -369,7 +369,7 @@ fn a_bound_on_a_type_parameter_is_what_is_known_of_it() {
 }
 
 #[test]
-fn an_annotated_function_may_hold_another() {
+fn an_annotated_function_may_contain_another() {
     #[db_op(query, "outer")]
     fn outer() -> usize {
         #[db_op(get, "inner", fields(app.of = "inner"))]
@@ -387,7 +387,7 @@ fn an_annotated_function_may_hold_another() {
 }
 
 #[test]
-fn a_function_made_by_a_macro_is_annotated_as_well() {
+fn a_function_from_a_macro_can_be_annotated() {
     macro_rules! getter {
         ($vis:vis $name:ident($cf:ident: $from:ty) -> $to:ty, $namespace:literal, $rows:expr, $body:block) => {
             #[db_op(get, $cf, namespace = $namespace, rows = $rows)]
@@ -407,7 +407,7 @@ fn a_function_made_by_a_macro_is_annotated_as_well() {
 // ---- the keys ----
 
 #[test]
-fn closures_read_the_value_that_did_not_fail() {
+fn closures_read_the_value_of_a_success() {
     #[db_op(multi_get, cf, rows = |out| out.iter().flatten().count())]
     fn multi_get(cf: &str) -> Result<Vec<Option<u8>>, StoreError> {
         Ok(vec![Some(1), None, Some(3)])
@@ -427,7 +427,7 @@ fn closures_read_the_value_that_did_not_fail() {
 }
 
 #[test]
-fn the_other_keys_of_an_operation_do_what_they_say() {
+fn the_other_keys_of_an_operation_take_effect() {
     #[db_op(
         "range_delete",
         collection = "cf",
@@ -447,7 +447,7 @@ fn the_other_keys_of_an_operation_do_what_they_say() {
     fn query(sql: &str) {
         let _ = range_delete();
     }
-    // A name of one's own is not the one the conventions make.
+    // A custom name differs from the name in the conventions.
     let conventions = ConventionLayer::builder()
         .ignore(Rule::SpanNameMismatch)
         .build();
@@ -500,7 +500,7 @@ fn record_adds_an_attribute_that_the_annotation_declares() {
 }
 
 #[test]
-fn a_block_gives_defaults_to_its_methods() {
+fn the_defaults_of_a_block_apply_to_its_methods() {
     struct Store;
     #[db_ops(namespace = self.namespace(), system = "redb", error_type = |_| "Bad")]
     impl Store {
@@ -689,7 +689,7 @@ fn async_traits_of_both_kinds_are_covered() {
 }
 
 #[test]
-fn a_panic_in_a_future_ends_the_call_and_goes_on() {
+fn a_panic_in_a_future_ends_the_call_and_continues() {
     #[db_op(get, "a")]
     async fn get() -> Option<u8> {
         tokio::task::yield_now().await;
@@ -772,7 +772,7 @@ fn rows() -> Vec<Result<Row, StoreError>> {
 }
 
 #[test]
-fn an_iterator_ends_its_call_when_it_is_read_to_the_end_or_dropped() {
+fn an_iterator_ends_its_call_when_it_is_exhausted_or_dropped() {
     #[db_op(scan, cf, rows = stream)]
     fn scan<'a>(
         cf: &str,
@@ -796,7 +796,7 @@ fn an_iterator_ends_its_call_when_it_is_read_to_the_end_or_dropped() {
 }
 
 #[test]
-fn an_item_that_is_an_error_fails_the_call_and_one_that_fails_at_once_too() {
+fn an_error_as_an_item_or_as_the_result_fails_the_call() {
     #[db_op(scan, cf, rows = stream, error_type = |_| "Missing")]
     fn scan(cf: &str) -> Result<Box<dyn Iterator<Item = Result<Row, StoreError>>>, StoreError> {
         if cf == "none" {
@@ -834,7 +834,7 @@ fn calls_made_while_a_row_is_read_are_children() {
 }
 
 #[test]
-fn a_stream_is_counted_in_every_coat() {
+fn a_stream_is_counted_in_a_box_or_a_result() {
     #[db_op(scan, "opaque", rows = stream)]
     fn opaque() -> impl Stream<Item = u8> {
         stream::iter([1, 2])
@@ -872,7 +872,7 @@ fn a_stream_is_counted_in_every_coat() {
 }
 
 #[test]
-fn a_panic_while_a_row_is_read_ends_the_call_as_one() {
+fn a_panic_while_a_row_is_read_ends_the_call_as_a_panic() {
     #[db_op(scan, "torn", rows = stream)]
     fn scan() -> impl Iterator<Item = u8> {
         (0..3).inspect(|row| assert!(*row < 1, "torn"))
@@ -885,7 +885,7 @@ fn a_panic_while_a_row_is_read_ends_the_call_as_one() {
 // ---- jobs ----
 
 #[test]
-fn a_dropped_job_is_cancelled_and_did_not_fail() {
+fn a_dropped_job_is_cancelled_and_not_failed() {
     #[background_job(wal.flush, target = "wal")]
     async fn flush() {
         std::future::pending::<()>().await;
@@ -895,7 +895,7 @@ fn a_dropped_job_is_cancelled_and_did_not_fail() {
 }
 
 #[test]
-fn a_job_that_was_told_to_stop_is_cancelled_and_did_not_fail() {
+fn a_job_that_stops_early_is_cancelled_and_not_failed() {
     struct Stopped;
     impl JobOutcome for Stopped {
         fn job_status(&self) -> JobStatus {

@@ -1,4 +1,4 @@
-//! A function is an operation or a job.
+//! A function is an operation or a job, not both.
 
 use percolate_otel::{background_job, db_op};
 

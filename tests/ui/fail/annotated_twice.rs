@@ -1,4 +1,4 @@
-//! A function is one operation.
+//! A function has at most one annotation.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! A name is read at entry.
+//! The collection is evaluated at entry, so it cannot be a closure.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! A name is not empty.
+//! The collection must not be empty.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! An expression needs its key.
+//! An expression needs the key `collection`.
 
 use percolate_otel::db_op;
 

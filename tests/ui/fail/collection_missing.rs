@@ -1,4 +1,4 @@
-//! Some operations want a collection.
+//! Some operations need a collection.
 
 use percolate_otel::db_op;
 

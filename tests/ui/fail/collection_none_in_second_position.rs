@@ -1,4 +1,4 @@
-//! `none` is said with the key.
+//! `none` needs the key `collection`.
 
 use percolate_otel::db_op;
 

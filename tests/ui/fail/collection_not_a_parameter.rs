@@ -1,4 +1,4 @@
-//! The second position is a parameter.
+//! The second position must be a parameter.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! The parameter is not `AsRef<str>`.
+//! The parameter must implement `AsRef<str>`.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! A name is a text.
+//! The collection must be a string.
 
 use percolate_otel::db_op;
 

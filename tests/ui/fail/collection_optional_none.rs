@@ -1,4 +1,4 @@
-//! An `Option` and `none` exclude each other.
+//! `collection? = …` needs an `Option`.
 
 use percolate_otel::db_op;
 

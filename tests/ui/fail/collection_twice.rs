@@ -1,4 +1,4 @@
-//! Second position and key.
+//! The collection is given once: in the second position or with the key.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! There is no parameter to name.
+//! The function has no parameters.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! A constant has no telemetry.
+//! A `const fn` cannot be annotated.
 
 use percolate_otel::db_op;
 

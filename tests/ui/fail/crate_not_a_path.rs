@@ -1,4 +1,4 @@
-//! A path, and nothing else.
+//! `crate` must be a path.
 
 use percolate_otel::db_op;
 

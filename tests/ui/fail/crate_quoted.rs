@@ -1,4 +1,4 @@
-//! A path is not a string.
+//! `crate` must be a path without quotes.
 
 use percolate_otel::db_op;
 

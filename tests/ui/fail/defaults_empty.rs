@@ -1,4 +1,4 @@
-//! Defaults without keys.
+//! `#[db_ops]` needs at least one key.
 
 use percolate_otel::{db_op, db_ops};
 

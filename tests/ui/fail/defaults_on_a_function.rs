@@ -1,4 +1,4 @@
-//! Defaults belong to a block.
+//! `#[db_ops]` is for blocks, not for functions.
 
 use percolate_otel::db_ops;
 

@@ -1,4 +1,4 @@
-//! A default that a function cannot evaluate.
+//! A default uses `self`, which one of the functions does not have.
 
 use percolate_otel::{db_op, db_ops};
 

@@ -1,4 +1,4 @@
-//! Defaults have no operation.
+//! `#[db_ops]` has no operation.
 
 use percolate_otel::{db_op, db_ops};
 

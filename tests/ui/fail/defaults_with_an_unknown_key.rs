@@ -1,4 +1,4 @@
-//! Defaults are checked like the rest.
+//! The keys of defaults are checked.
 
 use percolate_otel::{background_job, background_jobs};
 

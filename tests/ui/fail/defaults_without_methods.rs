@@ -1,4 +1,4 @@
-//! Defaults that go nowhere.
+//! The block has no annotated method.
 
 use percolate_otel::db_ops;
 

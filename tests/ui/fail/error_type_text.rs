@@ -1,4 +1,4 @@
-//! `error_type` is a function.
+//! `error_type` must be a function.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! `error_type` takes the function's own error.
+//! `error_type` must accept the error of the function.
 
 use percolate_otel::db_op;
 

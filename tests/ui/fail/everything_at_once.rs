@@ -1,4 +1,4 @@
-//! Every mistake is reported in one go.
+//! All mistakes are reported at once.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! Deprecated names have their own key too.
+//! A deprecated attribute name is reserved too.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! Attribute names are lower_snake words.
+//! An attribute name consists of lower_snake words joined by dots.
 
 use percolate_otel::db_op;
 

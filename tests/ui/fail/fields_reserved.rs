@@ -1,4 +1,4 @@
-//! What percolate records has its own key.
+//! An attribute that percolate records is reserved.
 
 use percolate_otel::db_op;
 

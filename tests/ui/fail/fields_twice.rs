@@ -1,4 +1,4 @@
-//! An attribute stands once.
+//! An attribute is given once.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! Attributes keep their type.
+//! The sigils `%` and `?` of `tracing` are not supported.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! A field has a name.
+//! An attribute needs a name.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! `fields` has parentheses.
+//! `fields` needs parentheses.
 
 use percolate_otel::db_op;
 

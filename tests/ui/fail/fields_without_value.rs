@@ -1,4 +1,4 @@
-//! A dotted name wants a value.
+//! A dotted attribute name needs a value.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! An operation has its own annotation.
+//! An operation needs `#[db_op]`.
 
 use percolate_otel::background_job;
 

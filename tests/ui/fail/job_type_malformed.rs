@@ -1,4 +1,4 @@
-//! A string literal is checked for form.
+//! A string literal must be a valid job type.
 
 use percolate_otel::background_job;
 

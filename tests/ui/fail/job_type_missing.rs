@@ -1,4 +1,4 @@
-//! A job names its type first.
+//! The first position must be a job type.
 
 use percolate_otel::background_job;
 

@@ -1,4 +1,4 @@
-//! Job types known by name are a closed list.
+//! A word must be a known job type.
 
 use percolate_otel::background_job;
 

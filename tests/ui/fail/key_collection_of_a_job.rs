@@ -1,4 +1,4 @@
-//! A job has a target.
+//! A job has a target, not a collection.
 
 use percolate_otel::background_job;
 

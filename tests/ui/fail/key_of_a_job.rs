@@ -1,4 +1,4 @@
-//! A job's key in an operation.
+//! A key of a job in an operation.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! An operation's key in a job.
+//! A key of an operation in a job.
 
 use percolate_otel::background_job;
 

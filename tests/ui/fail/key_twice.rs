@@ -1,4 +1,4 @@
-//! A key stands once.
+//! A key is given once.
 
 use percolate_otel::db_op;
 

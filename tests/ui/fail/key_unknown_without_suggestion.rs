@@ -1,4 +1,4 @@
-//! An unknown key, with nothing near.
+//! An unknown key that is not near any other.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! Only the collection takes `?`.
+//! Only `collection` supports `?`.
 
 use percolate_otel::db_op;
 

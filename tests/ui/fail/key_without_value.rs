@@ -1,4 +1,4 @@
-//! A key wants its value.
+//! A key needs a value.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! A kind is a word.
+//! `kind` must be a word without quotes.
 
 use percolate_otel::db_op;
 

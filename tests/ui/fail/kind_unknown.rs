@@ -1,4 +1,4 @@
-//! The kinds are two.
+//! An unknown kind, with the nearest one.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! A flag has no value.
+//! `leaf` has no value.
 
 use percolate_otel::db_op;
 

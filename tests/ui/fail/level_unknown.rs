@@ -1,4 +1,4 @@
-//! The levels are those of `tracing`.
+//! An unknown level, with the nearest one.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! Metrics are on or off.
+//! `metrics` must be `off` or `on`.
 
 use percolate_otel::db_op;
 

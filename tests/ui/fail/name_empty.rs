@@ -1,4 +1,4 @@
-//! A span's name is not empty.
+//! The span name must not be empty.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! A span's name is fixed.
+//! The span name must be a string literal.
 
 use percolate_otel::db_op;
 

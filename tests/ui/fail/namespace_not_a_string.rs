@@ -1,4 +1,4 @@
-//! The expression is not a text.
+//! The expression must implement `AsRef<str>`.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! An annotation goes above a function.
+//! An annotation needs a function, not a module.
 
 use percolate_otel::background_job;
 

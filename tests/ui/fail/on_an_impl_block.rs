@@ -1,4 +1,4 @@
-//! An annotation goes above a function.
+//! An annotation needs a function, not an `impl` block.
 
 use percolate_otel::db_op;
 

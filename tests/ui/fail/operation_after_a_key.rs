@@ -1,4 +1,4 @@
-//! The operation comes before every key.
+//! The operation must come first.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! A job type has its own annotation.
+//! A job type needs `#[background_job]`.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! A string literal is checked for form.
+//! A string literal must be a valid operation name.
 
 use percolate_otel::db_op;
 

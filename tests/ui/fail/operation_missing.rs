@@ -1,4 +1,4 @@
-//! An annotation names its operation first.
+//! The first position must be an operation.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! Something else in first position.
+//! The first position must be a word or a string literal.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! Operations known by name are a closed list.
+//! A word must be a known operation.
 
 use percolate_otel::db_op;
 

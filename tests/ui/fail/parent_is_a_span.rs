@@ -1,4 +1,4 @@
-//! `parent` is not `#[instrument]`'s.
+//! `parent` must be a word, not a span as in `#[instrument]`.
 
 use percolate_otel::db_op;
 

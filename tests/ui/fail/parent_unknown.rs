@@ -1,4 +1,4 @@
-//! The ways to relate are three.
+//! An unknown relation, with the nearest one.
 
 use percolate_otel::db_op;
 

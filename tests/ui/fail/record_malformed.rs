@@ -1,4 +1,4 @@
-//! `record!` takes `key = value`.
+//! `record!` needs arguments of the form `key = value`.
 
 use percolate_otel::{db_op, record};
 

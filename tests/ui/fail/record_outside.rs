@@ -1,4 +1,4 @@
-//! `record!` adds to a call.
+//! `record!` needs an annotated function around it.
 
 use percolate_otel::record;
 

@@ -1,4 +1,4 @@
-//! A type that no attribute can have.
+//! The value of an attribute has an unsupported type.
 
 use percolate_otel::{db_op, record};
 

@@ -1,4 +1,4 @@
-//! A mistake above is the only error.
+//! A mistake in the annotation is the only error.
 
 use percolate_otel::{db_op, record};
 

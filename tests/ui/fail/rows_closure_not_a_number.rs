@@ -1,4 +1,4 @@
-//! Rows are a number.
+//! The closure of `rows` must return an integer.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! The closure reads one value.
+//! The closure of `rows` must have one argument.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! The value is not there yet.
+//! A closure cannot read the value of `rows = stream`.
 
 use percolate_otel::db_op;
 

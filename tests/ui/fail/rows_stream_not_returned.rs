@@ -1,4 +1,4 @@
-//! Nothing is returned that can be counted later.
+//! `rows = stream` needs a function that returns a stream or an iterator.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! Rows are a number.
+//! `rows` must be an integer.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! A duration has a unit.
+//! `slow` needs a unit.
 
 use percolate_otel::db_op;
 

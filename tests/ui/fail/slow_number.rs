@@ -1,4 +1,4 @@
-//! A duration is a string literal.
+//! `slow` must be a string literal.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! A system is a lower-case word.
+//! `system` must be a lower-case word.
 
 use percolate_otel::db_op;
 

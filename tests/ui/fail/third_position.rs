@@ -1,4 +1,4 @@
-//! Everything after the collection has a name.
+//! Arguments after the second position need a key.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! The user's own borrow errors point at the user's code.
+//! Borrow errors of the user point to the user's code.
 
 use percolate_otel::db_op;
 

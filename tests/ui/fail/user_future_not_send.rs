@@ -1,4 +1,4 @@
-//! A future is as `Send` as its body.
+//! The future is `Send` only if the body of the user is.
 
 use percolate_otel::db_op;
 

@@ -1,4 +1,4 @@
-//! The user's own type errors point at the user's code.
+//! Type errors of the user point to the user's code, in an `async fn` too.
 
 use percolate_otel::db_op;
 

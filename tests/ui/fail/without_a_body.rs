@@ -1,4 +1,4 @@
-//! A trait's method has no body to run.
+//! An annotated function needs a body.
 
 use percolate_otel::db_op;
 
