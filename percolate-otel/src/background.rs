@@ -1,5 +1,6 @@
-//! Background job spans made by hand: [`background_span`], [`record_background_metrics`]. `#[background_job]` does
-//! the same and more: it measures, and reads the outcome from the returned value.
+//! Background job spans created by hand: [`background_span`], [`record_background_metrics`]. Prefer
+//! `#[background_job]` where it can be used: it also records the metric, and reads the outcome from
+//! the returned value.
 
 use super::conventions::{attribute, value};
 use super::details::Names;
@@ -25,10 +26,11 @@ macro_rules! declare {
 
 percolate_macros::job_types!(declare);
 
-/// A span for one run of a background job, named `{job type} {target}`.
+/// Creates a span for one run of a background job, named `{job type} {target}`.
 ///
-/// Enter it around synchronous code; around a future use `.instrument(span)` of `tracing`, never a guard across
-/// `.await`. Record how it ended with [`record_background_metrics`] while it is entered.
+/// Enter the span around synchronous code. Around a future use `.instrument(span)` of `tracing`; do
+/// not hold a guard across `.await`. Record the result with [`record_background_metrics`] while the
+/// span is entered.
 ///
 /// # Examples
 /// ```
@@ -48,11 +50,12 @@ pub fn background_span(job_type: BackgroundJobType, target: &str) -> tracing::Sp
     span_by_hand(job_type.site(), job_type.as_str(), about, None)
 }
 
-/// Records on the current span, made by [`background_span`], how the run ended.
+/// Records the result of the run on the current span, which must come from [`background_span`].
 ///
-/// `duration_ms` is in milliseconds. `status` is `success`, `partial`, `failed` or `cancelled`; `failed` marks the
-/// span as an error of type `_OTHER` (record `error.type` yourself where you know better). `started`, which the
-/// founding examples record first, is not an outcome: it leaves `job.status` for the end.
+/// `duration_ms` is in milliseconds. `status` is `success`, `partial`, `failed` or `cancelled`.
+/// `failed` marks the span as failed, with the `error.type` `_OTHER`; record a more specific
+/// `error.type` after it. `started` is accepted and leaves `job.status` unset, for a second call at
+/// the end of the run.
 pub fn record_background_metrics(batch_size: Option<u64>, duration_ms: Option<u64>, status: &str) {
     let span = tracing::Span::current();
     for (name, number) in [

@@ -1,6 +1,6 @@
-//! Database spans made by hand, for code that an attribute cannot reach: [`db_span`], [`db_query_span`],
-//! [`record_db_metrics`]. They have the fields of an annotated call's span. What they do not have is its metric, its
-//! error handling and its outcome: `#[db_op]` is the better choice wherever it fits.
+//! Database spans created by hand, for code that cannot be annotated: [`db_span`],
+//! [`db_query_span`], [`record_db_metrics`]. They have the fields of an annotated call's span, but
+//! no metric and no automatic error and outcome. Prefer `#[db_op]` where it can be used.
 
 use super::conventions::attribute;
 use super::details::Names;
@@ -34,11 +34,12 @@ macro_rules! declare {
 
 percolate_macros::operations!(declare);
 
-/// A span for one database operation, named `{operation} {collection}`.
+/// Creates a span for one database operation, named `{operation} {collection}`.
 ///
-/// Enter it around synchronous code; around a future use `.instrument(span)` of `tracing`, never a guard across
-/// `.await`. Record what came of it with [`record_db_metrics`] while it is entered. The span is disabled, and costs
-/// next to nothing, when no layer wants it or when the current trace is not sampled.
+/// Enter the span around synchronous code. Around a future use `.instrument(span)` of `tracing`; do
+/// not hold a guard across `.await`. Record the result with [`record_db_metrics`] while the span is
+/// entered. The span is disabled, and costs almost nothing, if no layer is interested in it or if
+/// the current trace is not sampled.
 ///
 /// `namespace` is `db.namespace`, the logical name of the database.
 ///
@@ -66,13 +67,14 @@ pub fn db_span(
     span_by_hand(operation.site(), operation.as_str(), about, None)
 }
 
-/// A span for one query in SQL or something like it, named `query {collection}`.
+/// Creates a span for one query in SQL or a similar language, named `query {collection}`.
 ///
-/// The text is sanitised before it is recorded: every literal becomes `?`. See [`query_text::sanitize`].
+/// The text is sanitized before it is recorded: every literal becomes `?`. See
+/// [`query_text::sanitize`].
 ///
 /// # Examples
 /// ```
-/// let sql = "SELECT * FROM articles WHERE author = 'somebody'";
+/// let sql = "SELECT * FROM articles WHERE author = 'A. Author'";
 /// let _span = percolate_otel::db_query_span(sql, "articles", None).entered();
 /// ```
 #[must_use = "a span does nothing until it is entered"]
@@ -91,10 +93,11 @@ pub fn db_query_span(query: &str, collection: &str, namespace: Option<&str>) -> 
     span_by_hand(site, DbOperation::Query.as_str(), about, Some(text))
 }
 
-/// Records on the current span how many rows were returned and how many keys were written or deleted.
+/// Records the number of returned rows, and of keys written or deleted, on the current span.
 ///
-/// The current span must be one made by [`db_span`] or [`db_query_span`]; on others nothing happens. An annotated
-/// function reads these numbers from what it returns, or from its `rows` and `affected_rows` keys.
+/// The current span must come from [`db_span`] or [`db_query_span`]; otherwise the call has no
+/// effect. An annotated function does not need it: its numbers come from the returned value, or
+/// from the keys `rows` and `affected_rows`.
 pub fn record_db_metrics(returned_rows: Option<u64>, affected_rows: Option<u64>) {
     let span = tracing::Span::current();
     for (name, rows) in [
@@ -107,10 +110,10 @@ pub fn record_db_metrics(returned_rows: Option<u64>, affected_rows: Option<u64>)
     }
 }
 
-/// Marks the current span, made by [`db_span`] or [`db_query_span`], as failed.
+/// Marks the current span, which must come from [`db_span`] or [`db_query_span`], as failed.
 ///
-/// `error_type` is a low-cardinality name, `status_code` the database's own code. An annotated function does this from
-/// the `Err` it returns.
+/// `error_type` is a low-cardinality name, `status_code` the code of the database. An annotated
+/// function does not need it: a returned `Err` marks its span.
 pub fn record_db_error(error_type: &str, status_code: Option<&str>) {
     let span = tracing::Span::current();
     span.record(attribute::OTEL_STATUS_CODE, "ERROR");

@@ -1,6 +1,8 @@
-//! Operations and job types known by name: an enum, its names, and the site of each for spans made by hand.
+//! The enums of operations and job types known by name, with a site for the spans that are created
+//! by hand. The names come from the tables in percolate-macros.
 
-/// Declares such an enum. `Other` is every other name: its site has the given name, and spans by hand their own.
+/// Declares an enum from its rows. The variant `Other` is any other name: its site has the given
+/// name, and each span its own.
 macro_rules! named_sites {
     (
         $(#[$about:meta])*
