@@ -79,8 +79,8 @@ pub use context::{
     TraceParentError, Traced, WithTraceContext, attach_parent, attach_trace_context, carry,
     carry_each, current_trace_ids, inject, with_trace_context,
 };
-#[cfg(feature = "query-text")]
 pub use conventions::JobStatus;
+#[cfg(feature = "query-text")]
 pub use db::db_query_span;
 pub use db::{DbOperation, db_span, record_db_error, record_db_metrics};
 #[cfg(feature = "layer")]
