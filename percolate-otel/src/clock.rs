@@ -1,8 +1,8 @@
-//! The two clock readings of a call. They are most of what an unsampled call costs, so the processor's time stamp
-//! counter is read where it can be trusted (Linux on x86-64 whose kernel keeps time by it), `Instant` elsewhere.
+//! The two clock readings of a call. They are most of the cost of an unsampled call. On x86-64 Linux they read the
+//! processor's time stamp counter if the kernel uses it as its clock source; elsewhere they are `Instant`s.
 //!
-//! The counter's rate is measured against `Instant` over the first 50 ms of the process's telemetry, without
-//! waiting: until then readings are `Instant`s. A reading remembers its clock, and its duration is taken by that one.
+//! The counter's rate is measured against `Instant` over the first 50 ms of telemetry, without waiting. Until then
+//! readings are `Instant`s. The duration of a reading is always measured by its own clock.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -35,16 +35,17 @@ impl Reading {
     }
 }
 
-/// How far the wall clock may go its own way before spans follow it.
+/// The difference from the wall clock at which an anchor is renewed.
 const TOLERANCE: Duration = Duration::from_millis(1);
 
-/// What turns readings into wall clock times, one line for all of them.
+/// One moment on every clock, by which readings become wall clock times.
 #[derive(Debug)]
 pub(crate) struct Anchor {
     wall: SystemTime,
     instant: Instant,
+    /// `None` while readings are `Instant`s.
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-    ticks: u64,
+    ticks: Option<u64>,
 }
 
 impl Anchor {
@@ -53,12 +54,12 @@ impl Anchor {
             wall: SystemTime::now(),
             instant: Instant::now(),
             #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-            ticks: counter::ticks(),
+            ticks: counter::is_ready().then(counter::ticks),
         }
     }
 
-    /// Follows the wall clock when it was set, or drifted. Otherwise the line stays, so that the order of spans that
-    /// were converted at different times is kept.
+    /// Renews the anchor if the wall clock was set or has drifted. Otherwise it stays the same, which keeps the order of
+    /// spans that are converted at different times.
     pub(crate) fn follow(&mut self) {
         let new = Self::new();
         let expected = self.wall + (new.instant - self.instant);
@@ -67,11 +68,14 @@ impl Anchor {
             .duration_since(expected)
             .unwrap_or_else(|earlier| earlier.duration());
         #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-        let difference = if counter::is_ready() {
-            let by_ticks = counter::duration(new.ticks.saturating_sub(self.ticks));
-            difference.max(by_ticks.abs_diff(new.instant - self.instant))
-        } else {
-            difference
+        let difference = match (self.ticks, new.ticks) {
+            (Some(before), Some(after)) => {
+                let by_ticks = counter::duration(after.saturating_sub(before));
+                difference.max(by_ticks.abs_diff(new.instant - self.instant))
+            }
+            // The counter became ready after this anchor: readings of it need an anchor with ticks.
+            (None, Some(_)) => Duration::MAX,
+            _ => difference,
         };
         if difference > TOLERANCE {
             *self = new;
@@ -86,12 +90,18 @@ impl Anchor {
                 None => self.wall + (instant - self.instant),
             },
             #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-            Reading::Ticks(ticks) => match self.ticks.checked_sub(ticks) {
-                Some(before) => self
-                    .wall
-                    .checked_sub(counter::duration(before))
+            Reading::Ticks(ticks) => match self.ticks {
+                Some(anchor) => match anchor.checked_sub(ticks) {
+                    Some(before) => self
+                        .wall
+                        .checked_sub(counter::duration(before))
+                        .unwrap_or(self.wall),
+                    None => self.wall + counter::duration(ticks - anchor),
+                },
+                // The counter became ready after this anchor was created.
+                None => SystemTime::now()
+                    .checked_sub(reading.elapsed())
                     .unwrap_or(self.wall),
-                None => self.wall + counter::duration(ticks - self.ticks),
             },
         }
     }
@@ -104,14 +114,14 @@ mod counter {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::{Duration, Instant};
 
-    /// How long the rate is measured: a reading is off by some 50 ns, which makes one part in a million.
+    /// How long the rate is measured. A reading is off by about 50 ns, so the rate is off by one part in a million.
     const BASELINE: Duration = Duration::from_millis(50);
 
-    /// Nanoseconds a tick as a binary fraction with 32 places; 0 until it is known, and where it will not be.
+    /// Nanoseconds per tick as a binary fraction with 32 places; 0 until it is known.
     static NANOS_PER_TICK: AtomicU64 = AtomicU64::new(0);
     static START: OnceLock<Option<(Instant, u64)>> = OnceLock::new();
 
-    /// Whether the rate is known. Measures it when the time has come.
+    /// Whether the rate is known. Measures it once the time has passed.
     #[inline]
     pub(super) fn is_ready() -> bool {
         NANOS_PER_TICK.load(Ordering::Relaxed) != 0 || measure()
@@ -145,8 +155,9 @@ mod counter {
     #[inline]
     #[expect(unsafe_code, reason = "the instruction has no safe form")]
     pub(super) fn ticks() -> u64 {
-        // SAFETY: every x86-64 processor has the instruction, and it only reads a counter. Where the kernel forbids
-        // it to user space, the kernel does not name it as its clock source to a process that could run this.
+        // SAFETY: every x86-64 processor has the instruction, and it only reads a counter. It faults only if the
+        // kernel forbids it to user space. All callers have checked before that the kernel's clock source is `tsc`:
+        // `measure` by reading its name, the others by `is_ready`, which depends on `measure`.
         unsafe { core::arch::x86_64::_rdtsc() }
     }
 }
