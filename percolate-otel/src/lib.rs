@@ -1,17 +1,62 @@
-//! One annotation gives storage code OpenTelemetry-compliant spans and exact metrics.
+//! One annotation gives storage code OpenTelemetry spans and metrics that follow the semantic conventions.
 //!
-//! What an annotated function runs, the conventions, trace context, the checking Layer and the pipeline. No storage
-//! type is named here: this crate instruments any engine.
+//! [`db_op`] instruments a database operation and [`background_job`] a background job. The annotation reads the
+//! collection, the returned rows, the error type and the status from the function's parameters and from what it
+//! returns. The crate names no storage engine: annotate your own.
 //!
-//! The way of one call is `operation.rs`: enter, gate, finish. Everything else serves it.
-
-#![cfg_attr(
-    not(feature = "pipeline"),
-    allow(
-        dead_code,
-        reason = "records are read by their conversion to spans of the SDK"
-    )
-)]
+//! ```
+//! use percolate_otel::db_op;
+//! use std::collections::BTreeMap;
+//!
+//! struct Store(BTreeMap<String, String>);
+//!
+//! impl Store {
+//!     #[db_op(get, collection, system = "kv")]
+//!     fn get(&self, collection: &str, key: &str) -> Result<Option<&str>, std::io::Error> {
+//!         Ok(self.0.get(key).map(String::as_str))
+//!     }
+//! }
+//!
+//! let store = Store(BTreeMap::from([("emma".into(), "1815".into())]));
+//! // The span `get novels`, and one measurement of `db.client.operation.duration`.
+//! assert_eq!(store.get("novels", "emma").unwrap(), Some("1815"));
+//! ```
+//!
+//! # Set-ups
+//!
+//! A library depends on this crate with its default features and sets up nothing. The application decides where
+//! telemetry goes. The first of these that is present receives the span of a call:
+//!
+//! | Set-up | Spans | Metrics |
+//! |---|---|---|
+//! | percolate's pipeline (`Telemetry`, feature `pipeline`) | its exporters | its exporters |
+//! | a `tracing` layer that is interested in the call, such as tracing-opentelemetry | that layer | global meter provider |
+//! | a global tracer provider | that provider | global meter provider |
+//! | none of them | none | global meter provider, if one is set |
+//!
+//! Without a provider an annotated call allocates nothing and takes no lock, except that each thread looks for
+//! providers on its first call and once in 64 calls afterwards. Trace context passes through in every set-up:
+//! [`TraceContext`], [`carry`], [`inject`].
+//!
+//! # Features
+//!
+//! No feature is enabled by default.
+//!
+//! | Feature | Adds |
+//! |---|---|
+//! | `layer` | `ConventionLayer`, which checks spans against the conventions at run time |
+//! | `registry` | registries of your own for the layer, as YAML files |
+//! | `query-text` | sanitised query text and its summary, and `db_query_span` |
+//! | `tracing-opentelemetry` | links of `parent = link` under tracing-opentelemetry 0.34 |
+//! | `pipeline` | `Telemetry`: the OpenTelemetry SDK, configured by `OTEL_*` variables |
+//! | `otlp` | export over OTLP |
+//! | `http` | trace context in and out of `http::HeaderMap` |
+//! | `serde` | trace context inside serialised messages |
+//! | `testing` | capture and assertions for tests |
+//!
+//! # The source
+//!
+//! `operation.rs` has the path of one call: enter, gate, finish. `attributes.rs` has one row for each attribute.
 
 // The macros name this crate by its public path, here too.
 #[allow(
