@@ -1,6 +1,6 @@
 //! The attributes of annotated calls: one table, with one row for each attribute.
 //!
-//! A row has the attribute's bit, its name, where it is used and its value. Everything else is made from the table: the
+//! A row has the attribute's bit, its name, where it is used and its value. The rest is generated from the table: the
 //! bits that a site declares, the order of its `tracing` fields, and [`visit`], by which spans and metrics get their
 //! attributes. What a value comes from is in `call_values`.
 

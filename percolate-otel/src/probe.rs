@@ -1,31 +1,31 @@
-//! What an engine counts of its own while a recorded call runs: a [`Probe`] is asked around the body of every recorded
-//! leaf call (one annotated with `leaf`) of its system, and what it reports becomes attributes of the span.
+//! Counters of an engine on its spans. A [`Probe`] reads them before and after the body of every recorded leaf call
+//! (one annotated with `leaf`) of its system, and the differences become attributes of the span.
 //!
-//! Spans of percolate's own pipeline carry them; a `tracing` span has only the fields its call site declares. Calls
-//! that are not recorded never ask.
+//! A `tracing` span does not have them, because it has only the fields that its call site declares. Calls that are not
+//! recorded do not run the probe.
 
 use std::sync::OnceLock;
 
 /// Reads an engine's counters of the current thread.
 pub trait Probe: std::fmt::Debug + Send + Sync {
-    /// The body of a call begins on this thread, or goes on.
+    /// Called when the body of a call starts or continues on this thread.
     fn begin(&self);
 
-    /// The body ends or pauses: reports what was counted since [`Probe::begin`], by attribute name. What is reported
-    /// under one name in one call adds up.
+    /// Called when the body ends or pauses. Reports what was counted since [`Probe::begin`] by attribute name. Values
+    /// of one name are added up over the call.
     fn end(&self, report: &mut dyn FnMut(&'static str, i64));
 }
 
 static PROBE: OnceLock<(&'static str, &'static dyn Probe)> = OnceLock::new();
 
-/// Lets `probe` measure the recorded leaf calls whose `db.system.name` is `system`.
+/// Sets the probe for recorded leaf calls whose `db.system.name` is `system`.
 ///
-/// There is one probe in a process; `false` tells that another one was there first.
+/// A process has one probe. Returns `false` if one was set before.
 pub fn set_probe(system: &'static str, probe: &'static dyn Probe) -> bool {
     PROBE.set((system, probe)).is_ok()
 }
 
-/// The probe of a system's calls.
+/// Returns the probe for calls of a system.
 #[inline]
 pub(crate) fn probe_of(system: &str) -> Option<&'static dyn Probe> {
     PROBE

@@ -1,4 +1,4 @@
-//! Jobs that wait: how many there are in a queue, and for how long each waited. What runs a job is not known here.
+//! Metrics of jobs that wait in a queue: their number, and the time each waited. Running a job is not part of it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,10 +7,10 @@ use opentelemetry::Context;
 
 use super::runtime::{self, Runtime};
 
-/// A job in a queue, measured: put it beside the job, and [`end`](Self::end) it when the job is taken.
+/// Measures a job in a queue. Put it into the queue with the job, and call [`end`](Self::end) when the job is taken.
 ///
-/// Until then the job counts in `job.queue.length`; its wait is recorded in `job.queue.wait`, in seconds. Dropped
-/// before, it is counted out and has no wait: nobody took the job.
+/// Until then the job counts in `job.queue.length`. Its wait is recorded in `job.queue.wait`, in seconds. If it is
+/// dropped first, the job was not run: it no longer counts and no wait is recorded.
 ///
 /// ```
 /// use std::sync::mpsc::channel;
@@ -24,21 +24,21 @@ use super::runtime::{self, Runtime};
 /// }
 /// ```
 #[derive(Debug)]
-#[must_use = "dropping it says that the job has left the queue"]
+#[must_use = "dropping it removes the job from the length of the queue"]
 pub struct QueueWait {
-    /// What the queue reports to: the same at the end as at the beginning.
+    /// The runtime at the start, which also gets the end.
     runtime: Option<&'static Runtime>,
     queue: Arc<str>,
     since: Instant,
 }
 
 impl QueueWait {
-    /// A job joins the queue of that name, which becomes `job.queue.name`: one of few, as it is on metrics.
+    /// Adds a job to a queue. The name is recorded as `job.queue.name` on metrics, so it must be one of few.
     pub fn begin(queue: impl Into<Arc<str>>) -> Self {
         Self::begun(queue, Instant::now())
     }
 
-    /// One that was handed in at `since`, and found room in the queue only now.
+    /// As [`begin`](Self::begin), for a job that was submitted at `since` and had to wait for room in the queue.
     pub fn begun(queue: impl Into<Arc<str>>, since: Instant) -> Self {
         let runtime =
             runtime::current().filter(|_| !Context::map_current(Context::is_telemetry_suppressed));
@@ -53,7 +53,7 @@ impl QueueWait {
         }
     }
 
-    /// The job is taken, and will run now.
+    /// Records the wait of a job that is taken from the queue to run now.
     pub fn end(self) {
         if let Some(runtime) = self.runtime {
             runtime.series.queue_wait(&self.queue, self.since.elapsed());

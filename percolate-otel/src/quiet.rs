@@ -1,12 +1,12 @@
-//! Threads that make telemetry out of telemetry make none themselves.
+//! No telemetry about telemetry: the threads that export are not instrumented.
 
 use opentelemetry::{Context, ContextGuard};
 use tracing_core::dispatcher::{self, DefaultGuard, Dispatch};
 
-/// While it lives, what this thread does makes no telemetry: exporting must not cause more to export.
+/// Suppresses telemetry on this thread until the guards are dropped.
 ///
-/// `Dispatch::none()` is not registered as a new one would be. A second registered dispatcher makes `tracing` ask for
-/// every event anew; and registering takes a lock, which a child that is forked meanwhile would find taken for good.
+/// `Dispatch::none()` is not registered, unlike a new dispatcher. A second registered dispatcher would disable the
+/// cached interest of call sites, and registering takes a lock, which a forked child could find locked for ever.
 pub(crate) fn quiet() -> (ContextGuard, DefaultGuard) {
     (
         Context::enter_telemetry_suppressed_scope(),

@@ -1,9 +1,7 @@
-//! Compact records: what a sampled call leaves behind on its thread, and how it becomes a span elsewhere.
+//! Compact records of sampled calls, which become spans on another thread.
 //!
 //! A [`CallRecord`] holds references, ids and clock readings, and owns text only where a call carries more than its names.
-//! Each thread fills a buffer of its own; full ones are handed over without waiting, the background thread
-//! (`percolate-spans`) fetches the others in time and gives records to the runtime's [`RecordSink`]. When the
-//! hand-over is full, records are dropped and counted.
+//! How it gets to the runtime's [`RecordSink`] is in `recorder`.
 
 use std::time::Duration;
 
@@ -14,7 +12,7 @@ use crate::identity::Identity;
 use crate::outcome::{ErrorInfo, Outcome};
 use crate::series::Series;
 
-/// One finished call: what every call has, and a pointer to what few have.
+/// One finished call. What few calls have is boxed.
 #[derive(Debug)]
 #[cfg_attr(
     not(feature = "pipeline"),
@@ -30,16 +28,16 @@ pub struct CallRecord {
     pub(crate) extras: Option<Box<RecordExtras>>,
 }
 
-/// Takes the records of finished calls, on the background thread of one runtime.
+/// Receives the records of finished calls on the background thread of one runtime.
 pub trait RecordSink: std::fmt::Debug + Send {
     /// Called before each delivery, and at least every 200 ms.
     fn tick(&mut self);
 
-    /// Takes a block of records, in the order in which their calls ended on one thread.
+    /// Receives a block of records, in the order in which their calls ended on one thread.
     fn deliver(&mut self, records: Vec<CallRecord>);
 }
 
-/// What few calls carry.
+/// What few calls have.
 #[derive(Debug, Default)]
 #[cfg_attr(
     not(feature = "pipeline"),
@@ -47,9 +45,9 @@ pub trait RecordSink: std::fmt::Debug + Send {
 )]
 pub(crate) struct RecordExtras {
     pub(crate) details: Details,
-    /// Names that the series does not hold, because there were too many.
+    /// The names of a call in an overflow series, which does not hold them.
     pub(crate) names: Option<Box<OwnedNames>>,
-    /// What a probe reported.
+    /// The counts of a probe.
     pub(crate) probed: Vec<(&'static str, i64)>,
     pub(crate) affected_rows: Option<i64>,
     pub(crate) error: Option<ErrorInfo>,

@@ -1,4 +1,7 @@
-//! Buffers of threads, their hand-over, and the background thread.
+//! From finished calls to a [`RecordSink`]: the buffers of threads, their hand-over, and the background thread.
+//!
+//! Each thread fills its own buffer. Full buffers are handed over without waiting; the background thread
+//! (`percolate-spans`) collects the others regularly. If the hand-over is full, records are dropped and counted.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,13 +17,13 @@ use crate::record::{CallRecord, RecordSink};
 const BLOCK: usize = 512;
 /// Blocks that may wait to be converted.
 const WAITING_BLOCKS: usize = 64;
-/// How long nobody waits for blocks once some were converted. Waking a thread that waits costs the one that hands over,
-/// which often loses its processor to it.
+/// How long the background thread sleeps after it has delivered blocks. Waking a waiting thread costs the thread that
+/// hands over, which often loses its processor to it.
 const REST: Duration = Duration::from_millis(2);
-/// How long a record waits at most in the buffer of an idle thread.
+/// The longest time that a record waits in the buffer of an idle thread.
 const IDLE: Duration = Duration::from_millis(200);
 
-/// Takes finished calls from any thread and gives them to span processors on its own.
+/// Receives records from any thread and delivers them on its own thread.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     id: u64,
@@ -30,10 +33,10 @@ pub(crate) struct Recorder {
 
 #[derive(Debug)]
 struct Shared {
-    /// Every thread's buffer, kept until it is empty and its thread has ended.
+    /// The buffers of all threads. A buffer is kept until it is empty and its thread has ended.
     buffers: Mutex<Vec<Arc<Buffer>>>,
     dropped: Arc<AtomicU64>,
-    /// Nobody takes records any more.
+    /// Records are no longer delivered.
     stopped: AtomicBool,
 }
 
@@ -42,12 +45,12 @@ type Buffer = Mutex<Vec<CallRecord>>;
 enum Work {
     Block(Vec<CallRecord>),
     Flush(SyncSender<()>),
-    /// Like a flush, and the last thing that is done.
+    /// A flush after which the background thread ends.
     Stop(SyncSender<()>),
 }
 
 thread_local! {
-    /// This thread's buffer with the recorder it belongs to; several only where tests scope several runtimes.
+    /// This thread's buffer for each recorder. There are several only if tests scope several runtimes.
     static MINE: RefCell<Vec<(u64, Arc<Buffer>)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -75,7 +78,7 @@ impl Recorder {
         })
     }
 
-    /// Leaves a record in this thread's buffer.
+    /// Puts a record into this thread's buffer.
     pub(crate) fn push(&self, record: CallRecord) {
         if self.shared.stopped.load(Ordering::Relaxed) {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
@@ -95,7 +98,7 @@ impl Recorder {
         match full {
             Ok(Some(block)) => self.hand_over(block),
             Ok(None) => {}
-            // The thread is ending: there is no buffer any more.
+            // The thread is ending and its buffer is gone.
             Err(_) => _ = self.shared.dropped.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -119,24 +122,24 @@ impl Recorder {
         }
     }
 
-    /// Waits until every record made before has reached the processors; `false` when `timeout` passed first.
+    /// Waits until all earlier records are delivered. Returns `false` if `timeout` passed first.
     pub(crate) fn flush(&self, timeout: Duration) -> bool {
-        self.ask(Work::Flush, timeout)
+        self.request(Work::Flush, timeout)
     }
 
-    /// Flushes, and ends the background thread. Records that come later are lost and counted.
+    /// Flushes, and ends the background thread. Later records are dropped and counted.
     pub(crate) fn stop(&self, timeout: Duration) -> bool {
-        self.ask(Work::Stop, timeout)
+        self.request(Work::Stop, timeout)
     }
 
-    fn ask(&self, what: fn(SyncSender<()>) -> Work, timeout: Duration) -> bool {
+    fn request(&self, what: fn(SyncSender<()>) -> Work, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let (done, wait) = mpsc::sync_channel(1);
         let mut work = what(done);
         loop {
             match self.work.try_send(work) {
                 Ok(()) => break,
-                // It was stopped: everything made before has been delivered.
+                // The recorder was stopped: all earlier records are delivered.
                 Err(TrySendError::Disconnected(_)) => {
                     return self.shared.stopped.load(Ordering::Relaxed);
                 }
@@ -151,13 +154,13 @@ impl Recorder {
         }
         match wait.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(()) => true,
-            // Asked between its last delivery and its end: as if it had been stopped before.
+            // The request came between the last delivery and the end of the thread.
             Err(RecvTimeoutError::Disconnected) => self.shared.stopped.load(Ordering::Relaxed),
             Err(RecvTimeoutError::Timeout) => false,
         }
     }
 
-    /// The number of records that were lost, as it goes on.
+    /// The counter of dropped records.
     pub(crate) fn losses(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.shared.dropped)
     }
@@ -172,7 +175,7 @@ fn deliver_until_closed(
     shared: &Weak<Shared>,
     mut sink: Box<dyn RecordSink>,
 ) {
-    // What processors and exporters do here must not be instrumented in turn.
+    // Processors and exporters must not be instrumented here.
     let _quiet = quiet();
     let mut next_round = Instant::now() + IDLE;
     let mut has_worked = false;
@@ -214,7 +217,7 @@ fn deliver_until_closed(
     }
 }
 
-/// Empties every thread's buffer and forgets those of ended threads.
+/// Delivers the buffers of all threads, and removes those of ended threads.
 fn deliver_buffers(shared: &Weak<Shared>, sink: &mut dyn RecordSink) {
     let Some(shared) = shared.upgrade() else {
         return;
@@ -228,7 +231,7 @@ fn deliver_buffers(shared: &Weak<Shared>, sink: &mut dyn RecordSink) {
         sink.deliver(records);
     }
     drop(buffers);
-    // Held by nobody else: its thread has ended, and it is empty unless it was filled just now.
+    // A buffer with one reference belongs to an ended thread. It is empty unless it was filled just now.
     lock(&shared.buffers)
         .retain(|buffer| Arc::strong_count(buffer) > 1 || !lock(buffer).is_empty());
 }

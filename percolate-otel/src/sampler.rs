@@ -11,13 +11,13 @@ use crate::site::Site;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Sampler {
-    /// Every call.
+    /// Samples every call.
     AlwaysOn,
-    /// No call.
+    /// Samples no call.
     AlwaysOff,
-    /// This share of the traces (0 to 1), decided from the trace id as the OpenTelemetry SDKs do.
+    /// Samples this share of the traces (0 to 1), by trace id as the OpenTelemetry SDKs do.
     TraceIdRatio(f64),
-    /// The parent's decision; this sampler where there is no parent.
+    /// The parent's decision, or this sampler for calls without a parent.
     ParentBased(Box<Sampler>),
     /// Any other sampler of the SDK. It is called with the operation's name and without attributes.
     #[cfg(feature = "pipeline")]
@@ -77,7 +77,7 @@ fn is_below(ratio: f64, trace_id: TraceId) -> bool {
     let bound = (ratio.max(0.0) * (1_u64 << 63) as f64) as u64;
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "the lower half is what is compared"
+        reason = "only the lower half is compared"
     )]
     let low = u128::from_be_bytes(trace_id.to_bytes()) as u64;
     (low >> 1) < bound

@@ -33,14 +33,14 @@ pub(crate) struct Series {
     pub(crate) target: Option<Box<str>>,
     pub(crate) namespace: Option<Box<str>>,
     pub(crate) server_address: Option<Box<str>>,
-    /// The name of spans whose statement does not name them.
+    /// The name of spans that have no query summary.
     pub(crate) span_name: Cow<'static, str>,
     pub(crate) is_overflow: bool,
     is_measured: bool,
     attributes: Vec<KeyValue>,
-    /// Bound by the first success: a bound handle is exported from then on, with or without calls.
+    /// Bound by the first success, because a bound instrument is exported even without measurements.
     duration: OnceLock<BoundHistogram<f64>>,
-    /// Bound by the first call that knows its rows.
+    /// Bound by the first call with a number of rows.
     rows: OnceLock<BoundHistogram<u64>>,
 }
 
@@ -125,7 +125,7 @@ impl SeriesTable {
         }
     }
 
-    /// The series of these names at this site.
+    /// Returns the series of these names at this site.
     pub(crate) fn find(&self, site: &'static Site, names: Names<'_>) -> &'static Series {
         let hash = hash(site, names);
         #[expect(
@@ -170,7 +170,7 @@ impl SeriesTable {
         if bucket.is_empty() {
             series.remove(&hash);
         }
-        // One overflow series a site: as many as there are annotated functions.
+        // One overflow series for each site, so at most as many as annotated functions.
         let none = Names::default();
         let bucket = series.entry(self::hash(site, none) ^ u64::MAX).or_default();
         if let Some(known) = bucket.iter().find(|known| std::ptr::eq(known.site, site)) {
@@ -181,7 +181,7 @@ impl SeriesTable {
         added
     }
 
-    /// Counts a job in or out.
+    /// Changes the number of running jobs.
     pub(crate) fn job_active(&self, site: &'static Site, change: i64) {
         if let Some(instruments) = &self.instruments {
             instruments
@@ -190,7 +190,7 @@ impl SeriesTable {
         }
     }
 
-    /// Counts a job into a queue or out of it.
+    /// Changes the number of jobs in a queue.
     pub(crate) fn queue_length(&self, queue: &Arc<str>, change: i64) {
         if let Some(instruments) = &self.instruments {
             instruments.queue_length.add(
@@ -200,7 +200,7 @@ impl SeriesTable {
         }
     }
 
-    /// Measures how long a job waited in a queue.
+    /// Records how long a job waited in a queue.
     pub(crate) fn queue_wait(&self, queue: &Arc<str>, waited: Duration) {
         if let Some(instruments) = &self.instruments {
             let queue = KeyValue::new(attribute::JOB_QUEUE_NAME, Arc::clone(queue));
@@ -243,8 +243,8 @@ impl SeriesTable {
     }
 }
 
-/// A few bits of the names, mixed with the site's address: enough to tell a site's collections apart in most cases,
-/// and cheaper than reading them whole. Equality is judged on everything.
+/// A hash of the site's address and a few bytes of the target. It distinguishes most collections of a site and is
+/// cheaper than reading whole names. Equality compares everything.
 #[inline]
 fn hash(site: &'static Site, names: Names<'_>) -> u64 {
     let site = std::ptr::from_ref(site).addr() as u64 >> 4;

@@ -1,8 +1,7 @@
-//! The static part of an annotated function: everything its annotation says, known when the program is compiled.
+//! The static part of an annotated function: everything in its annotation that is known at compile time.
 //!
-//! A [`Site`] is also the `tracing` call site of its spans. The attributes it may record are a bit set over one fixed
-//! order ([`attr`]), so that its `tracing` fields are exactly those attributes and the place of each is counted, not
-//! searched.
+//! A [`Site`] is also the `tracing` call site of its spans. The attributes it can record are a bit set in a fixed order
+//! ([`attr`]). Its `tracing` fields are exactly those attributes, and the index of each is a bit count.
 
 use std::borrow::Cow;
 
@@ -17,7 +16,7 @@ use crate::conventions::target;
 /// The span's kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A call to a database, as the conventions want it.
+    /// A call to a database, as in the conventions.
     Client,
     /// Work inside the process.
     Internal,
@@ -43,18 +42,18 @@ pub enum SiteKind {
     Job,
 }
 
-/// Everything an annotation says.
+/// The definition of a site: the content of its annotation.
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is a word of the annotation, independent of the others"
+    reason = "each is an independent key of the annotation"
 )]
 pub struct SiteDef {
     /// What the annotation instruments.
     pub site_kind: SiteKind,
     /// The operation's name or the job's type.
     pub name: &'static str,
-    /// A span name that replaces the one made from the conventions.
+    /// A span name that replaces the name by the conventions.
     pub span_name: Option<&'static str>,
     /// `db.system.name`.
     pub system: &'static str,
@@ -62,15 +61,15 @@ pub struct SiteDef {
     pub kind: Kind,
     /// How the span relates to the context it starts in.
     pub parent: Parent,
-    /// From which duration on an unsampled call is reported, where the annotation says so.
+    /// The duration from which an unsampled call is reported, if the annotation has one.
     pub slow: Option<core::time::Duration>,
     /// Whether calls are measured.
     pub metrics: bool,
-    /// The body makes no spans: the call need not become the current context.
+    /// The body creates no spans, so the call is not made the current context.
     pub leaf: bool,
-    /// A recorded call says more at entry than its names.
+    /// Recorded calls have details in addition to their names.
     pub describes: bool,
-    /// The span is a `tracing` span only, made by `db_span` and its like.
+    /// The span is only a `tracing` span, created by `db_span` and similar functions.
     pub by_hand: bool,
     /// The attributes this site can record, bits of [`attr`].
     pub attributes: u32,
@@ -79,7 +78,7 @@ pub struct SiteDef {
 }
 
 impl SiteDef {
-    /// What a database operation says when its annotation says nothing more.
+    /// The defaults of a database operation.
     pub const fn db() -> Self {
         Self {
             site_kind: SiteKind::Db,
@@ -98,7 +97,7 @@ impl SiteDef {
         }
     }
 
-    /// What a background job says when its annotation says nothing more.
+    /// The defaults of a background job.
     pub const fn job() -> Self {
         Self {
             site_kind: SiteKind::Job,
@@ -118,7 +117,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// A site; its `metadata` must have been made by [`metadata`] with this very site.
+    /// Creates a site. Its `metadata` must be the result of [`metadata`] with the same site.
     pub const fn new(def: &'static SiteDef, metadata: &'static Metadata<'static>) -> Self {
         Self {
             def,
@@ -127,8 +126,8 @@ impl Site {
         }
     }
 
-    /// Whether some `tracing` layer may want this call's span. Where there is no layer at all, neither the site nor its
-    /// metadata are looked at: they would have to come from memory.
+    /// Whether a `tracing` layer may be interested in this call's span. Without any layer, neither the site nor its
+    /// metadata are read, which saves cache misses.
     #[inline]
     pub(crate) fn is_watched(&'static self) -> bool {
         let most = tracing_core::LevelFilter::current();
@@ -138,20 +137,20 @@ impl Site {
             && has_subscriber()
     }
 
-    /// Whether some `tracing` layer wants the span that is made now. Layers with filters of their own keep the answer
-    /// on the thread until that span comes: ask right before making it, and never without.
+    /// Whether a `tracing` layer is interested in the span that is created next. Per-layer filters keep their result on
+    /// the thread until that span is created, so call this directly before creating it, and not otherwise.
     pub(crate) fn is_enabled(&'static self) -> bool {
         self.callsite.interest().is_always()
             || tracing_core::dispatcher::get_default(|d| d.enabled(self.metadata))
     }
 
-    /// The place of an attribute among the `tracing` fields.
+    /// The index of an attribute among the `tracing` fields.
     pub(crate) fn field_index(&self, bit: u32) -> Option<usize> {
         let attributes = self.def.attributes;
         (attributes & bit != 0).then(|| (attributes & (bit - 1)).count_ones() as usize)
     }
 
-    /// The place of the annotation's own attribute number `index` among the `tracing` fields.
+    /// The index of the annotation's own attribute number `index` among the `tracing` fields.
     pub(crate) fn custom_index(&self, index: usize) -> Option<usize> {
         (index < self.def.custom.len()).then(|| self.def.attributes.count_ones() as usize + index)
     }
@@ -173,7 +172,7 @@ pub(crate) fn span_name(
     }
 }
 
-/// Whether this thread has a subscriber: what those of other threads want is not asked of its calls.
+/// Whether this thread has a subscriber. Subscribers of other threads do not see its calls.
 fn has_subscriber() -> bool {
     tracing_core::dispatcher::get_default(|dispatch| {
         !dispatch.is::<tracing_core::subscriber::NoSubscriber>()

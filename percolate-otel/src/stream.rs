@@ -1,6 +1,6 @@
-//! Rows that are read after the function has returned them: `rows = stream`. The iterator or stream is wrapped, and
-//! its call ends when it is read to its end or dropped; each step runs inside the call. What an item says is read by
-//! a function that the expansion gives, since only there its type is known.
+//! Rows that are read after the function has returned: `rows = stream`. The iterator or stream is wrapped. Each step
+//! runs inside the call, which ends when the rows are read to their end or dropped. A function from the expansion reads
+//! the error of an item, because only the expansion has its type.
 
 use std::iter::FusedIterator;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ pin_project_lite::pin_project! {
     #[derive(Debug)]
     #[must_use = "iterators and streams do nothing unless they are read"]
     pub struct Counted<I, F> {
-        // Dropped before `run`: what it does when it is dropped still belongs to the call's time.
+        // Dropped before `run`, so that dropping it counts to the call's duration.
         #[pin]
         rows: I,
         run: Run<F>,
@@ -24,7 +24,7 @@ pin_project_lite::pin_project! {
 }
 
 impl<I, F> Counted<I, F> {
-    /// Counts the rows of an iterator; `failure` says whether an item is an error.
+    /// Counts the rows of an iterator; `failure` returns the error of an item, if it is one.
     pub fn iterator(call: Call, rows: I, failure: F) -> Self
     where
         I: Iterator,
@@ -36,7 +36,7 @@ impl<I, F> Counted<I, F> {
         }
     }
 
-    /// Counts the rows of a stream; `failure` says whether an item is an error.
+    /// Counts the rows of a stream; `failure` returns the error of an item, if it is one.
     pub fn stream(call: Call, rows: I, failure: F) -> Self
     where
         I: Stream,
@@ -49,12 +49,12 @@ impl<I, F> Counted<I, F> {
     }
 }
 
-/// The call, and what it has seen.
+/// The call, and the rows and error so far.
 #[derive(Debug)]
 struct Run<F> {
-    /// `None` once it has ended, and where nothing listens.
+    /// `None` after the end, and for an idle call.
     call: Option<Call>,
-    /// Whether a step inside the call differs from one outside. Many rows share the answer.
+    /// Whether steps have to enter the call. Computed once, because there can be many rows.
     is_entered: bool,
     failure: F,
     seen: i64,
@@ -86,7 +86,7 @@ impl<F> Run<F> {
         stepped
     }
 
-    /// What a step gave; `None` is the end.
+    /// Counts the item of a step; `None` is the end.
     #[inline]
     fn saw<T>(&mut self, item: Option<&T>)
     where
@@ -118,7 +118,7 @@ impl<F> Run<F> {
 
 impl<F> Drop for Run<F> {
     fn drop(&mut self) {
-        // A call that is dropped while a panic unwinds says so itself.
+        // A call that is dropped during a panic ends itself as one.
         if !std::thread::panicking() {
             self.end();
         }

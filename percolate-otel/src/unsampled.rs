@@ -1,8 +1,7 @@
-//! Unsampled calls that were slow or failed: never invisible. Each adds to a counter, and leaves a `tracing` event at
-//! WARN, of which there are a bounded number a second. Where the call was the root of its trace, it can be exported
-//! as a span besides, with its true start and end.
+//! Reports of unsampled calls that were slow or failed. Each is counted, and emits a `tracing` event at WARN, with a
+//! limit of events per second. If the call was the root of its trace, it can also be exported as a span.
 //!
-//! The events go to the target `percolate::unsampled` and carry names, a duration and the trace id: no data.
+//! The events have the target `percolate::unsampled`. They contain names, a duration and the trace id, and no data.
 
 use std::num::NonZeroU128;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +15,7 @@ use crate::series::Series;
 use crate::site::{Site, SiteKind};
 use crate::unsampled_root::unsampled_root;
 
-/// Events one runtime emits in a second at most.
+/// The most events that one runtime emits in a second.
 pub const MAX_EVENTS_PER_SECOND: u64 = 10;
 
 /// Why an unsampled call is reported.
@@ -35,7 +34,7 @@ impl Reason {
     }
 }
 
-/// What is reported of unsampled calls.
+/// Which unsampled calls are reported.
 #[derive(Debug)]
 pub(crate) struct Reports {
     slow: Option<Duration>,
@@ -54,7 +53,7 @@ impl Reports {
         }
     }
 
-    /// Whether, and why, a call that was not recorded is reported.
+    /// Returns why an unsampled call is reported; `None` if it is not.
     #[inline]
     pub(crate) fn reason(
         &self,
@@ -69,7 +68,7 @@ impl Reports {
         (duration >= threshold).then_some(Reason::Slow)
     }
 
-    /// Emits the event, unless there were many this second.
+    /// Emits the event, unless the limit of this second is reached.
     #[cold]
     pub(crate) fn emit(
         &self,
@@ -117,7 +116,7 @@ impl Reports {
     }
 }
 
-/// The trace the call belongs to: of its parent, or the one its unsampled root would have had.
+/// The trace id of the call's parent, or of its unsampled root.
 fn trace_id(root: Option<NonZeroU128>) -> Option<u128> {
     let parent = Context::map_current(|cx| {
         let span = cx.span();
@@ -127,7 +126,7 @@ fn trace_id(root: Option<NonZeroU128>) -> Option<u128> {
     parent.or_else(|| root.or_else(unsampled_root).map(NonZeroU128::get))
 }
 
-/// A number of events a second, counted without a lock.
+/// A limit of events per second, counted without a lock.
 #[derive(Debug)]
 struct Limit {
     started: Instant,
@@ -164,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_has_a_bounded_number_of_events_and_the_next_one_starts_anew() {
+    fn a_second_has_a_bounded_number_of_events_and_the_next_one_starts_at_zero() {
         let limit = Limit::new();
         let allowed = (0..100).filter(|_| limit.allows_in(7)).count() as u64;
         assert_eq!(allowed, MAX_EVENTS_PER_SECOND);

@@ -1,4 +1,4 @@
-//! The SDK's extras of the runtime: records become `SpanData` and are given to span processors.
+//! The sink of the OpenTelemetry SDK: records become `SpanData` for span processors.
 
 mod convert;
 
@@ -9,7 +9,7 @@ use opentelemetry_sdk::trace::SpanProcessor;
 use crate::record::{CallRecord, RecordSink};
 use convert::Converter;
 
-/// The sink that converts records to SDK `SpanData` and gives them to span processors; `None` without any processor.
+/// Returns the sink that converts records to the SDK's `SpanData` for these processors; `None` without processors.
 pub fn sdk_sink(processors: Vec<Arc<dyn SpanProcessor>>) -> Option<Box<dyn RecordSink>> {
     if processors.is_empty() {
         return None;
