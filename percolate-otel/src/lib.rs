@@ -70,18 +70,34 @@ mod api_span;
 mod attributes;
 mod background;
 mod call_values;
+#[cfg_attr(
+    not(feature = "pipeline"),
+    expect(dead_code, reason = "anchors serve the conversion to the SDK's spans")
+)]
 mod clock;
 mod context;
 pub mod conventions;
 mod db;
+#[cfg_attr(
+    not(feature = "pipeline"),
+    expect(
+        dead_code,
+        reason = "owned names serve the conversion to the SDK's spans"
+    )
+)]
 mod details;
 #[cfg(feature = "http-client")]
 #[doc(hidden)]
 pub mod http_client;
+#[cfg_attr(
+    not(feature = "pipeline"),
+    expect(dead_code, reason = "parents serve the conversion to the SDK's spans")
+)]
 mod identity;
 mod in_call;
 #[cfg(feature = "layer")]
 pub mod layer;
+mod live_call;
 mod metrics;
 mod named_sites;
 #[cfg(feature = "layer")]
@@ -104,6 +120,10 @@ pub mod runtime;
 mod sampler;
 #[cfg(feature = "pipeline")]
 mod sdk;
+#[cfg_attr(
+    not(feature = "pipeline"),
+    expect(dead_code, reason = "names serve the conversion to the SDK's spans")
+)]
 mod series;
 pub(crate) mod site;
 pub(crate) mod stream;

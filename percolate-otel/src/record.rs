@@ -39,10 +39,6 @@ pub trait RecordSink: std::fmt::Debug + Send {
 
 /// What few calls have.
 #[derive(Debug, Default)]
-#[cfg_attr(
-    not(feature = "pipeline"),
-    expect(dead_code, reason = "read by the conversion to the SDK's spans")
-)]
 pub(crate) struct RecordExtras {
     pub(crate) details: Details,
     /// The names of a call in an overflow series, which does not hold them.

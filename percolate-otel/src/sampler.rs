@@ -35,6 +35,14 @@ impl Sampler {
         matches!(self, Self::ParentBased(_))
     }
 
+    /// Whether a call that starts the trace `trace_id` is recorded.
+    #[cfg_attr(
+        not(feature = "pipeline"),
+        expect(
+            clippy::only_used_in_recursion,
+            reason = "only samplers of the SDK need the site and the parent"
+        )
+    )]
     pub(crate) fn samples_root(
         &self,
         trace_id: TraceId,

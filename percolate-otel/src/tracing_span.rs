@@ -124,8 +124,7 @@ impl<'a> Fields<'a> {
 
 fn as_tracing<'v>(value: &'v AttributeValue<'_>) -> &'v dyn TracingValue {
     match value {
-        AttributeValue::Static(value) => value,
-        AttributeValue::Str(value) => value,
+        AttributeValue::Static(value) | AttributeValue::Str(value) => value,
         AttributeValue::I64(value) => value,
         AttributeValue::F64(value) => value,
         AttributeValue::Bool(value) => value,

@@ -1,18 +1,19 @@
+use std::future::Future as _;
 use std::sync::{Arc, Mutex};
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
 
 use opentelemetry::trace::{
-    SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
+    SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
 };
-use opentelemetry::{Key, Value};
+use opentelemetry::{Context, Key, Value};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
-
-use std::task::{Context as TaskContext, Poll};
 
 use super::*;
 use crate::active::record;
 use crate::in_call::run;
-use crate::runtime::{RuntimeConfig, Sampler, ScopeGuard, scope};
+use crate::runtime::{Runtime, RuntimeConfig, Sampler, ScopeGuard, scope};
 use crate::site::{Parent, attr};
 
 crate::__private::site!(GET, db, INFO, attr::COLLECTION | attr::NAMESPACE | attr::RETURNED_ROWS, ["app.tier"], { name: "get" });

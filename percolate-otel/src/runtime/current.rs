@@ -134,7 +134,7 @@ fn ambient() -> Option<&'static Runtime> {
     if metered.is_none() || tracer.is_none() {
         let calls = CALLS.get();
         CALLS.set((calls + 1) % TRACER_PERIOD);
-        if calls % METER_PERIOD == 0 {
+        if calls.is_multiple_of(METER_PERIOD) {
             look_for_providers(calls == 0);
             (metered, tracer) = (LISTENING.metered.get(), LISTENING.tracer.get());
         }
