@@ -1,4 +1,4 @@
-"""percolate: an embedded database on RocksDB whose Rust spans appear in your own OpenTelemetry trace.
+"""percolate: an embedded database on RocksDB whose Rust spans appear in your OpenTelemetry traces.
 
     from percolate_rocks import Database
 
@@ -6,8 +6,9 @@
         db.register_schema("articles", {"key_field": "slug"})
         db.insert("articles", {"slug": "percolation"})
 
-Where the application has an OpenTelemetry `TracerProvider`, there is nothing to configure: each call runs as a child
-of the current Python span, and finished Rust spans reach the application's own exporters.
+If the application has an OpenTelemetry `TracerProvider`, nothing needs to be configured: each call
+runs as a child of the current Python span, and finished Rust spans reach the application's
+exporters.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    # Only those who instrument need `opentelemetry-instrumentation`.
+    # Imported on demand: only the instrumentor needs `opentelemetry-instrumentation`.
     if name == "PercolateInstrumentor":
         try:
             from ._instrumentor import PercolateInstrumentor

@@ -1,7 +1,8 @@
-"""`AsyncDatabase`: the same database for asyncio, on a few threads of its own.
+"""`AsyncDatabase`: the database for asyncio, on a pool of threads.
 
-The event loop is never blocked. Each call runs in a copy of the caller's context variables, so that Rust spans are
-children of the Python span that awaits. Cancelling an await stops the waiting; a write that has begun is finished.
+The event loop is never blocked. Each call runs in a copy of the caller's context variables, so that
+Rust spans are children of the awaiting Python span. Cancelling an await stops the waiting; a call
+that has begun is finished.
 """
 
 from __future__ import annotations
@@ -28,42 +29,42 @@ _END = object()
 
 
 class AsyncJob:
-    """A `Job` whose end is awaited: `await job`, or `await job.wait(timeout)`. No thread waits meanwhile."""
+    """A `Job` that is awaited, with `await job` or `await job.wait(timeout)`, without a thread."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
 
     @property
     def task(self) -> str:
-        """The task, as it was named to `submit`."""
+        """The name of the task, as passed to `submit`."""
         return self._job.task
 
     @property
     def target(self) -> str | None:
-        """The table or the column family that was named to `submit`."""
+        """The table or column family, as passed to `submit`, or `None`."""
         return self._job.target
 
     @property
     def status(self) -> Literal["pending", "succeeded", "failed"]:
-        """As `Job.status`."""
+        """See `Job.status`."""
         return self._job.status
 
     @property
     def done(self) -> bool:
-        """Whether the job has ended, well or not."""
+        """Whether the job has ended, successfully or not."""
         return self._job.done
 
     async def wait(self, timeout: float | None = None) -> bool:
-        """As `Job.wait`."""
+        """See `Job.wait`."""
         loop = asyncio.get_running_loop()
         ended = asyncio.Event()
 
-        def tell() -> None:
-            # A loop that was closed meanwhile has nobody waiting.
+        def job_ended() -> None:
+            # The loop may have been closed meanwhile.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(ended.set)
 
-        self._job._add_done_callback(tell)
+        self._job._add_done_callback(job_ended)
         try:
             await asyncio.wait_for(ended.wait(), timeout)
         except asyncio.TimeoutError:
@@ -80,11 +81,12 @@ class AsyncJob:
 class AsyncDatabase:
     """A `Database` whose methods are awaited.
 
-    Made by `await AsyncDatabase.open(path)`, or of an open `Database` that it then owns.
+    Create it with `await AsyncDatabase.open(path)`, or from an open `Database`, which it then owns.
 
     Args:
-        database: The database to work on. Closing this closes it.
-        threads: How many calls may be at work at once; by default as `ThreadPoolExecutor` chooses.
+        database: The database. It is closed with this object.
+        threads: The largest number of concurrent calls. The default is that of
+            `ThreadPoolExecutor`.
 
     Examples:
         >>> import asyncio
@@ -104,13 +106,13 @@ class AsyncDatabase:
 
     @classmethod
     async def open(cls, path: str | os.PathLike[str], *, threads: int | None = None, **options: Any) -> AsyncDatabase:
-        """Opens a database without blocking the event loop. Takes the keyword arguments of `Database`."""
+        """Open a database without blocking the event loop. `options` are those of `Database`."""
         database = await asyncio.to_thread(Database, path, **options)
         return cls(database, threads=threads)
 
     @property
     def database(self) -> Database:
-        """The database underneath."""
+        """The underlying database."""
         return self._database
 
     @property
@@ -119,11 +121,11 @@ class AsyncDatabase:
         return self._database.closed
 
     def for_tenant(self, tenant: str) -> AsyncDatabase:
-        """As `Database.for_tenant`. It has threads of its own, and is to be closed too."""
+        """See `Database.for_tenant`. The result has its own threads and must be closed too."""
         return AsyncDatabase(self._database.for_tenant(tenant), threads=self._threads)
 
     async def close(self) -> None:
-        """Waits for calls that are at work, and closes the database."""
+        """Wait for the running calls and close the database."""
         await self._run(self._database.close)
         self._executor.shutdown(wait=False)
 
@@ -141,89 +143,89 @@ class AsyncDatabase:
         return await loop.run_in_executor(self._executor, lambda: context.run(call, *args, **kwargs))
 
     async def register_schema(self, table: str, schema: Mapping[str, Any], *, trace_context: Trace = None) -> None:
-        """As `Database.register_schema`."""
+        """See `Database.register_schema`."""
         await self._run(self._database.register_schema, table, schema, trace_context=trace_context)
 
     async def schema(self, table: str) -> dict[str, Any]:
-        """As `Database.schema`."""
+        """See `Database.schema`."""
         return await self._run(self._database.schema, table)
 
     async def tables(self) -> list[str]:
-        """As `Database.tables`."""
+        """See `Database.tables`."""
         return await self._run(self._database.tables)
 
     async def column_families(self) -> list[str]:
-        """As `Database.column_families`."""
+        """See `Database.column_families`."""
         return await self._run(self._database.column_families)
 
     async def insert(self, table: str, data: Mapping[str, Any], *, trace_context: Trace = None) -> str:
-        """As `Database.insert`."""
+        """See `Database.insert`."""
         return await self._run(self._database.insert, table, data, trace_context=trace_context)
 
     async def insert_with_trace(self, table: str, data: Mapping[str, Any], trace_context: Trace = None) -> str:
-        """As `Database.insert_with_trace`."""
+        """See `Database.insert_with_trace`."""
         return await self._run(self._database.insert_with_trace, table, data, trace_context)
 
     async def upsert(self, table: str, data: Mapping[str, Any], *, trace_context: Trace = None) -> str:
-        """As `Database.upsert`."""
+        """See `Database.upsert`."""
         return await self._run(self._database.upsert, table, data, trace_context=trace_context)
 
     async def insert_many(
         self, table: str, data: Iterable[Mapping[str, Any]], *, trace_context: Trace = None
     ) -> list[str]:
-        """As `Database.insert_many`."""
+        """See `Database.insert_many`."""
         return await self._run(self._database.insert_many, table, data, trace_context=trace_context)
 
     async def update(
         self, table: str, id: str | UUID, changes: Mapping[str, Any], *, trace_context: Trace = None
     ) -> dict[str, Any]:
-        """As `Database.update`."""
+        """See `Database.update`."""
         return await self._run(self._database.update, table, id, changes, trace_context=trace_context)
 
     async def get(self, table: str, id: str | UUID, *, trace_context: Trace = None) -> dict[str, Any] | None:
-        """As `Database.get`."""
+        """See `Database.get`."""
         return await self._run(self._database.get, table, id, trace_context=trace_context)
 
     async def get_many(
         self, table: str, ids: Iterable[str | UUID], *, trace_context: Trace = None
     ) -> list[dict[str, Any] | None]:
-        """As `Database.get_many`."""
+        """See `Database.get_many`."""
         return await self._run(self._database.get_many, table, ids, trace_context=trace_context)
 
     async def lookup(self, table: str, key: str | int, *, trace_context: Trace = None) -> dict[str, Any] | None:
-        """As `Database.lookup`."""
+        """See `Database.lookup`."""
         return await self._run(self._database.lookup, table, key, trace_context=trace_context)
 
     async def find(self, table: str, field: str, *value: Any, **bounds: Any) -> list[dict[str, Any]]:
-        """As `Database.find`."""
+        """See `Database.find`."""
         return await self._run(self._database.find, table, field, *value, **bounds)
 
     async def scan(
         self, table: str, *, page_size: int = 256, trace_context: Trace = None
     ) -> AsyncIterator[dict[str, Any]]:
-        """As `Database.scan`, for `async for`."""
+        """See `Database.scan`, for `async for`."""
         entities = await self._run(self._database.scan, table, page_size=page_size, trace_context=trace_context)
         while (entity := await self._run(next, entities, _END)) is not _END:
             yield entity  # type: ignore[misc]
 
     async def count(self, table: str, *, trace_context: Trace = None) -> int:
-        """As `Database.count`."""
+        """See `Database.count`."""
         return await self._run(self._database.count, table, trace_context=trace_context)
 
     async def delete(self, table: str, id: str | UUID, *, trace_context: Trace = None) -> bool:
-        """As `Database.delete`."""
+        """See `Database.delete`."""
         return await self._run(self._database.delete, table, id, trace_context=trace_context)
 
     async def purge(self, table: str, id: str | UUID, *, trace_context: Trace = None) -> bool:
-        """As `Database.purge`."""
+        """See `Database.purge`."""
         return await self._run(self._database.purge, table, id, trace_context=trace_context)
 
     async def generate_embeddings(self, table: str, *, trace_context: Trace = None) -> dict[str, int]:
-        """As `Database.generate_embeddings`. The embedder is called on another thread."""
+        """See `Database.generate_embeddings`. The embedder runs on another thread."""
         return await self._run(self._database.generate_embeddings, table, trace_context=trace_context)
 
     async def mark_for_embedding(self, table: str, *, trace_context: Trace = None) -> int:
-        """As `Database.mark_for_embedding`."""
+        """See `Database.mark_for_embedding`."""
         return await self._run(self._database.mark_for_embedding, table, trace_context=trace_context)
 
     async def search(
@@ -235,7 +237,7 @@ class AsyncDatabase:
         where: Callable[[dict[str, Any]], object] | None = None,
         trace_context: Trace = None,
     ) -> list[tuple[dict[str, Any], float]]:
-        """As `Database.search`."""
+        """See `Database.search`."""
         return await self._run(self._database.search, table, text, limit, where=where, trace_context=trace_context)
 
     async def search_vector(
@@ -247,7 +249,7 @@ class AsyncDatabase:
         where: Callable[[dict[str, Any]], object] | None = None,
         trace_context: Trace = None,
     ) -> list[tuple[dict[str, Any], float]]:
-        """As `Database.search_vector`."""
+        """See `Database.search_vector`."""
         return await self._run(
             self._database.search_vector, table, vector, limit, where=where, trace_context=trace_context
         )
@@ -255,25 +257,25 @@ class AsyncDatabase:
     async def query(
         self, sql: str, params: Iterable[Param] | None = None, *, trace_context: Trace = None
     ) -> list[dict[str, Any]]:
-        """As `Database.query`."""
+        """See `Database.query`."""
         return await self._run(self._database.query, sql, params, trace_context=trace_context)
 
     async def query_arrow(
         self, sql: str, params: Iterable[Param] | None = None, *, trace_context: Trace = None
     ) -> QueryResult:
-        """As `Database.query_arrow`."""
+        """See `Database.query_arrow`."""
         return await self._run(self._database.query_arrow, sql, params, trace_context=trace_context)
 
     async def store_resource(self, resource_id: str, data: bytes, *, trace_context: Trace = None) -> None:
-        """As `Database.store_resource`."""
+        """See `Database.store_resource`."""
         await self._run(self._database.store_resource, resource_id, data, trace_context=trace_context)
 
     async def load_resource(self, resource_id: str, *, trace_context: Trace = None) -> bytes | None:
-        """As `Database.load_resource`."""
+        """See `Database.load_resource`."""
         return await self._run(self._database.load_resource, resource_id, trace_context=trace_context)
 
     async def delete_resource(self, resource_id: str, *, trace_context: Trace = None) -> None:
-        """As `Database.delete_resource`."""
+        """See `Database.delete_resource`."""
         await self._run(self._database.delete_resource, resource_id, trace_context=trace_context)
 
     async def submit(
@@ -283,11 +285,11 @@ class AsyncDatabase:
         *,
         trace_context: Trace = None,
     ) -> AsyncJob:
-        """As `Database.submit`: returns as soon as the task is handed in."""
+        """See `Database.submit`. Returns when the task is submitted."""
         return AsyncJob(await self._run(self._database.submit, task, target, trace_context=trace_context))
 
     async def background_status(self) -> dict[str, int]:
-        """As `Database.background_status`."""
+        """See `Database.background_status`."""
         return await self._run(self._database.background_status)
 
     async def rebuild_indexes(
@@ -297,7 +299,7 @@ class AsyncDatabase:
         on_progress: Callable[[int], object] | None = None,
         trace_context: Trace = None,
     ) -> dict[str, int]:
-        """As `Database.rebuild_indexes`. `on_progress` is called on another thread."""
+        """See `Database.rebuild_indexes`. `on_progress` runs on another thread."""
         return await self._run(
             self._database.rebuild_indexes, table, on_progress=on_progress, trace_context=trace_context
         )
@@ -305,23 +307,23 @@ class AsyncDatabase:
     async def rebuild_vector_indexes(
         self, *, on_progress: Callable[[int], object] | None = None, trace_context: Trace = None
     ) -> dict[str, int]:
-        """As `Database.rebuild_vector_indexes`. `on_progress` is called on another thread."""
+        """See `Database.rebuild_vector_indexes`. `on_progress` runs on another thread."""
         return await self._run(
             self._database.rebuild_vector_indexes, on_progress=on_progress, trace_context=trace_context
         )
 
     async def verify_indexes(self, *, trace_context: Trace = None) -> dict[str, int]:
-        """As `Database.verify_indexes`."""
+        """See `Database.verify_indexes`."""
         return await self._run(self._database.verify_indexes, trace_context=trace_context)
 
     async def flush(self, *, trace_context: Trace = None) -> None:
-        """As `Database.flush`."""
+        """See `Database.flush`."""
         await self._run(self._database.flush, trace_context=trace_context)
 
     async def compact(self, *, trace_context: Trace = None) -> None:
-        """As `Database.compact`."""
+        """See `Database.compact`."""
         await self._run(self._database.compact, trace_context=trace_context)
 
     async def checkpoint(self, path: str | os.PathLike[str], *, trace_context: Trace = None) -> None:
-        """As `Database.checkpoint`."""
+        """See `Database.checkpoint`."""
         await self._run(self._database.checkpoint, path, trace_context=trace_context)

@@ -1,7 +1,8 @@
-"""Finished Rust spans and Rust metrics in the types of the application's OpenTelemetry SDK.
+"""Finished Rust spans and Rust metrics as types of the application's OpenTelemetry SDK.
 
-Uses what the SDK has no public way for: the provider's span processors (to hand over finished spans) and the readers'
-collect callback (to add aggregated metrics). Tests run against the oldest and the newest supported SDK.
+Two private members of the SDK are used, because it has no public API for them: the provider's span
+processors (to deliver finished spans) and the readers' collect callback (to add aggregated
+metrics). Tests run against the oldest and the newest supported SDK.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from . import _percolate_rocks as _native
 
 logger = logging.getLogger("percolate_rocks")
 
-#: The native side hands over at most this many spans at once; a full hand-over means that more are waiting.
+#: The largest batch of the native module. A full batch means that more spans are waiting.
 _BATCH = 512
 
 _KINDS = (SpanKind.INTERNAL, SpanKind.SERVER, SpanKind.CLIENT, SpanKind.PRODUCER, SpanKind.CONSUMER)
@@ -37,8 +38,8 @@ class SpanBridge:
         processor = getattr(provider, "_active_span_processor", None)
         if processor is None:
             raise TypeError(
-                "tracer_provider must be an opentelemetry.sdk.trace.TracerProvider (spans made elsewhere cannot be "
-                f"handed to a {type(provider).__module__}.{type(provider).__qualname__})"
+                "tracer_provider must be an opentelemetry.sdk.trace.TracerProvider, not "
+                f"{type(provider).__module__}.{type(provider).__qualname__}: only the SDK's accepts finished spans"
             )
         self.provider = provider
         self._processor = processor
@@ -48,7 +49,7 @@ class SpanBridge:
         self._warned = False
 
     def deliver(self, batch: list[tuple[Any, ...]]) -> None:
-        """Takes spans from the native side, on its thread."""
+        """Deliver a batch of spans. Called by the native module on its own thread."""
         resource = self.provider.resource
         on_end = self._processor.on_end
         for parts in batch:
@@ -58,18 +59,20 @@ class SpanBridge:
             except Exception:
                 if not self._warned:
                     self._warned = True
-                    logger.exception("a span processor failed to take a Rust span; further failures are not logged")
+                    logger.exception("a span processor failed in on_end for a Rust span; further failures are not logged")
         if len(batch) >= _BATCH:
-            # More are waiting than a batch processor holds: let it export before it would have to drop some.
+            # More spans are waiting: flush before the queue of a batch processor is full and drops
+            # some.
             self.flush_processors(30.0)
 
     def flush_processors(self, timeout: float) -> bool:
-        """Flushes the provider's processors, without coming back to the native side."""
+        """Flush the provider's processors without flushing the native module again."""
         deadline = time.monotonic() + timeout
         others = [p for p in getattr(self._processor, "_span_processors", ()) if p is not self._hook]
         self._local.skip = True
         try:
-            # One by one: a multi-processor may flush on threads of its own, where our hook would not know of this one.
+            # One by one: a multi-processor may flush on other threads, where `is_flushing` is
+            # false.
             flushed = True
             for processor in others or [self._processor]:
                 left = max(0.0, deadline - time.monotonic())
@@ -83,11 +86,11 @@ class SpanBridge:
         return getattr(self._local, "skip", False)
 
     def sampler(self) -> Any:
-        """The provider's sampler as the native side understands it."""
+        """Return the provider's sampler in the form of the native module."""
         return _sampler(getattr(self.provider, "sampler", ALWAYS_ON))
 
     def attach(self) -> None:
-        """Makes the provider's own flush and shutdown include Rust spans: ours has to come first."""
+        """Add the hook as the first processor, so that flush and shutdown include Rust spans."""
         processors = getattr(self._processor, "_span_processors", None)
         if isinstance(processors, tuple):
             self._processor._span_processors = (self._hook, *processors)
@@ -97,7 +100,7 @@ class SpanBridge:
             self.provider.add_span_processor(self._hook)
 
     def detach(self) -> None:
-        """Takes the hook out again, where the processor allows it."""
+        """Remove the hook, if the processor allows it."""
         self._hook.off = True
         processors = getattr(self._processor, "_span_processors", None)
         if isinstance(processors, tuple):
@@ -130,7 +133,7 @@ class SpanBridge:
 
 
 class _FlushFirst(SpanProcessor):
-    """First of the provider's processors: hands over Rust spans before the others flush or shut down."""
+    """The provider's first processor: delivers Rust spans before others flush or shut down."""
 
     def __init__(self, bridge: SpanBridge) -> None:
         self._bridge = bridge
@@ -163,15 +166,15 @@ def _sampler(sampler: Any) -> Any:
     if isinstance(sampler, ParentBased):
         return ("parent", _sampler(getattr(sampler, "_root", ALWAYS_ON)))
 
-    def ask(trace_id: int, name: str) -> bool:
+    def is_recorded(trace_id: int, name: str) -> bool:
         result = sampler.should_sample(None, trace_id, name, SpanKind.CLIENT, {}, ())
         return bool(result.decision == Decision.RECORD_AND_SAMPLE)
 
-    return ask
+    return is_recorded
 
 
 class MetricsBridge:
-    """Adds Rust metrics to what the readers of a meter provider collect."""
+    """Adds Rust metrics to the collections of a meter provider's readers."""
 
     def __init__(self, provider: Any, readers: list[Any]) -> None:
         self.provider = provider
@@ -180,7 +183,7 @@ class MetricsBridge:
 
     @classmethod
     def to(cls, provider: Any) -> MetricsBridge | None:
-        """The bridge to a provider, by default the global one; `None` if it has no readers we can add to."""
+        """Return the bridge to a provider (default: the global one), or `None` without readers."""
         if provider is None:
             from opentelemetry import metrics
 
@@ -192,27 +195,30 @@ class MetricsBridge:
         return cls(provider, usable) if usable else None
 
     def settings(self) -> dict[str, Any]:
-        """What the native side has to know of the provider's readers and views."""
+        """Return the settings of the readers and views in the form of the native module."""
         views = getattr(getattr(self.provider, "_sdk_config", None), "views", ())
-        wanted = [_aggregation(_chosen(reader, "_instrument_class_aggregation")) for reader in self._readers]
-        if any(each != wanted[0] for each in wanted):
-            logger.warning("the readers of the MeterProvider want different histograms: Rust metrics have their own")
-            wanted = [_aggregation(None)]
+        preferred = [_aggregation(_for_histograms(reader, "_instrument_class_aggregation")) for reader in self._readers]
+        if any(each != preferred[0] for each in preferred):
+            logger.warning(
+                "the readers of the MeterProvider prefer different histogram aggregations: "
+                "Rust metrics use explicit buckets"
+            )
+            preferred = [_aggregation(None)]
         return {
             "temporalities": [_temporality(reader) for reader in self._readers],
             "views": [_view(view) for view in views],
-            "histograms": wanted[0],
+            "histograms": preferred[0],
         }
 
     def attach(self) -> None:
-        """Puts our collection behind each reader's own."""
+        """Append Rust metrics to the collection of each reader."""
         for index, reader in enumerate(self._readers):
             before = reader._collect
             self._before.append(before)
             reader._set_collect_callback(_collecting(before, index, self.provider))
 
     def detach(self) -> None:
-        """Gives the readers their own collection back."""
+        """Restore the collection of each reader."""
         for reader, before in zip(self._readers, self._before):
             if getattr(reader._collect, "_is_percolate", False):
                 reader._set_collect_callback(before)
@@ -229,21 +235,22 @@ def _collecting(before: Callable[..., Any], index: int, provider: Any) -> Callab
     return collect
 
 
-def _chosen(reader: Any, choice: str) -> Any:
-    """What a reader wants of histograms. The keys are the SDK's own classes, which have no public name."""
-    chosen = getattr(reader, choice, {})
-    return next((what for kind, what in chosen.items() if kind.__name__.endswith("Histogram")), None)
+def _for_histograms(reader: Any, attribute: str) -> Any:
+    """Return a reader's choice for histograms."""
+    # The keys are classes of the SDK without a public name.
+    choices = getattr(reader, attribute, {})
+    return next((choice for kind, choice in choices.items() if kind.__name__.endswith("Histogram")), None)
 
 
 def _temporality(reader: Any) -> str:
     from opentelemetry.sdk.metrics.export import AggregationTemporality
 
-    delta = _chosen(reader, "_instrument_class_temporality") is AggregationTemporality.DELTA
+    delta = _for_histograms(reader, "_instrument_class_temporality") is AggregationTemporality.DELTA
     return "delta" if delta else "cumulative"
 
 
 def _view(view: Any) -> dict[str, Any]:
-    """A view of the SDK, whose parts have no public names, as the native side understands it."""
+    """Return a View of the SDK in the form of the native module."""
     from opentelemetry.sdk import metrics
 
     kinds = {
@@ -254,11 +261,11 @@ def _view(view: Any) -> dict[str, Any]:
         "observable_up_down_counter": metrics.ObservableUpDownCounter,
         "observable_gauge": metrics.ObservableGauge,
     }
-    wanted = getattr(view, "_instrument_type", None)
+    instrument_type = getattr(view, "_instrument_type", None)
     pattern = getattr(view, "_instrument_name", None)
     attributes = getattr(view, "_attribute_keys", None)
     return {
-        "kinds": [name for name, kind in kinds.items() if wanted is None or issubclass(kind, wanted)],
+        "kinds": [name for name, kind in kinds.items() if instrument_type is None or issubclass(kind, instrument_type)],
         "instrument": pattern.lower() if pattern is not None else None,
         "unit": getattr(view, "_instrument_unit", None),
         "meter": getattr(view, "_meter_name", None),
@@ -273,7 +280,7 @@ def _view(view: Any) -> dict[str, Any]:
 
 
 def _aggregation(aggregation: Any) -> dict[str, Any]:
-    """An aggregation of the SDK, or the default one, as the native side understands it."""
+    """Return an aggregation of the SDK, or the default one, in the form of the native module."""
     from opentelemetry.sdk.metrics import view
 
     kinds = {

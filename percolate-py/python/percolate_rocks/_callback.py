@@ -1,4 +1,4 @@
-"""Python functions that Rust calls: their spans become children of the Rust span, and they see the caller's baggage."""
+"""Calls of Python functions from Rust, with the current Rust span and the caller's baggage."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from opentelemetry import baggage, context, trace
 
 
 class Surroundings(TypedDict):
-    """What is current in Rust."""
+    """The current Rust span (in the order of `SpanContext`) and baggage."""
 
     span: tuple[int, int, bool, int, list[tuple[str, str]]] | None
     baggage: list[tuple[str, str]]
 
 
 def call_in_span(function: Callable[[Any], Any], argument: Any, around: Surroundings) -> Any:
-    """Calls a function with what is current in Rust as its current context."""
+    """Call a function with the Rust span and baggage as its current context."""
     current = context.get_current()
     if around["span"] is not None:
         trace_id, span_id, is_remote, flags, state = around["span"]
@@ -24,7 +24,7 @@ def call_in_span(function: Callable[[Any], Any], argument: Any, around: Surround
             trace_id, span_id, is_remote, trace.TraceFlags(flags), trace.TraceState(state) if state else None
         )
         current = trace.set_span_in_context(trace.NonRecordingSpan(span_context), current)
-    # On the caller's own thread its baggage is there already, with values of any type.
+    # On the caller's own thread, its baggage is current already, with values of any type.
     if not baggage.get_all(current):
         for name, value in around["baggage"]:
             current = baggage.set_baggage(name, value, current)

@@ -1,4 +1,4 @@
-"""What the database asks of whoever turns text into vectors."""
+"""The protocol of embedders, which turn text into vectors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Embedder(Protocol):
-    """Turns texts into vectors of one length: any object with these three.
+    """Turns texts into vectors of one length. Any object with these three members is an embedder.
 
     Examples:
         >>> class Length:
@@ -21,11 +21,11 @@ class Embedder(Protocol):
 
     @property
     def name(self) -> str:
-        """A name that changes when the vectors would: those of different embedders cannot be compared."""
+        """A name for the vectors, which must change when they do: only equal names are compared."""
 
     @property
     def dimensions(self) -> int:
         """The length of every vector."""
 
     def embed(self, texts: list[str], /) -> Sequence[Sequence[float]]:
-        """One vector for each text, in their order: lists, or an array of numpy."""
+        """Return one vector per text, in order, as lists or as a numpy array."""

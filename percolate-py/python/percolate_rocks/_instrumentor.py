@@ -1,4 +1,4 @@
-"""The switch that `opentelemetry-instrument` and `opentelemetry-bootstrap` know."""
+"""The instrumentor for `opentelemetry-instrument` and `opentelemetry-bootstrap`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from . import _telemetry
 
 
 class PercolateInstrumentor(BaseInstrumentor):  # type: ignore[misc]
-    """Puts Rust spans and metrics into the application's own OpenTelemetry pipeline.
+    """Delivers Rust spans and metrics to the application's OpenTelemetry pipeline.
 
-    `opentelemetry-instrument python app.py` calls it by its entry point; `PercolateInstrumentor().instrument()` does
-    the same by hand. Keyword arguments of `instrument`: `tracer_provider` and `meter_provider`, each the global one by
-    default; `meter_provider=False` leaves metrics out.
+    `opentelemetry-instrument python app.py` loads it by its entry point;
+    `PercolateInstrumentor().instrument()` does the same in code. Keyword arguments of `instrument`
+    are `tracer_provider` and `meter_provider`, each the global one by default;
+    `meter_provider=False` disables metrics.
     """
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """Nothing but this package itself."""
+        """Return the instrumented package: this one."""
         return ("percolate-rocks >= 0.1",)
 
     def _instrument(self, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""The native part of `percolate_rocks`."""
+"""The native module of `percolate_rocks`."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -101,7 +101,7 @@ class Job:
     @property
     def done(self) -> bool: ...
     def wait(self, timeout: float | None = None) -> bool: ...
-    # For `AsyncJob` alone.
+    # Used only by `AsyncJob`.
     def _add_done_callback(self, function: Callable[[], object]) -> None: ...
 
 @final
@@ -241,7 +241,7 @@ def store_resource_with_trace(
     tenant_id: str, resource_id: str, data: bytes, trace_context: _Trace = None
 ) -> None: ...
 
-# For the Python part of the package alone.
+# Used only by the Python modules of this package.
 def _capture(trace_context: _Trace = None) -> bool: ...
 def _install_python(
     deliver: Callable[[list[tuple[Any, ...]]], object], sampler: object, meters: Mapping[str, Any] | None

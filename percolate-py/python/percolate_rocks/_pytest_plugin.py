@@ -1,4 +1,4 @@
-"""The pytest fixture `percolate_spans`: what percolate did in a test, as spans."""
+"""The pytest fixture `percolate_spans`: the spans that percolate records during a test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class CapturedSpans:
-    """The finished spans of a test: percolate's, and those made with `tracer()`."""
+    """The finished spans of a test: percolate's, and those of `tracer()`."""
 
     def __init__(self) -> None:
         from opentelemetry.sdk.trace import TracerProvider
@@ -24,24 +24,28 @@ class CapturedSpans:
         self.provider.add_span_processor(SimpleSpanProcessor(self._exporter))
 
     def tracer(self, name: str = "test") -> Any:
-        """A tracer whose spans are captured too."""
+        """Return a tracer whose spans are captured too."""
         return self.provider.get_tracer(name)
 
     def finished(self, name: str | None = None) -> list[ReadableSpan]:
-        """All spans that ended so far, or those of one name, in the order of their start."""
+        """Return all finished spans, or those with one name, in the order of their start."""
         self.provider.force_flush()
         spans = [span for span in self._exporter.get_finished_spans() if name is None or span.name == name]
         return sorted(spans, key=lambda span: span.start_time or 0)
 
     def one(self, name: str) -> ReadableSpan:
-        """The one span of this name."""
+        """Return the only span with this name.
+
+        Raises:
+            AssertionError: There is no such span, or more than one.
+        """
         spans = self.finished(name)
         if len(spans) != 1:
             raise AssertionError(f"expected one span {name!r}, found {len(spans)} of:\n{self.tree()}")
         return spans[0]
 
     def tree(self) -> str:
-        """The spans by name, children indented below their parents: to be compared, or read."""
+        """Return the names of the spans as text, with children indented below their parents."""
         spans = self.finished()
         known = {span.context.span_id for span in spans if span.context is not None}
         children: dict[int | None, list[ReadableSpan]] = {}
@@ -58,14 +62,17 @@ class CapturedSpans:
         return "\n".join(lines(None, 0))
 
     def clear(self) -> None:
-        """Forgets what was captured so far."""
+        """Remove the spans captured so far."""
         self.provider.force_flush()
         self._exporter.clear()
 
 
 @pytest.fixture
 def percolate_spans() -> Iterator[CapturedSpans]:
-    """Captures percolate's spans during one test. Nothing global is set; a delivery chosen before is resumed after."""
+    """Capture percolate's spans during one test.
+
+    Nothing global is set. A delivery configured before is resumed after the test.
+    """
     from . import _telemetry
 
     before = _telemetry._suspend()

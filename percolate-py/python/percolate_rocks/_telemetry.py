@@ -1,7 +1,7 @@
-"""Who receives Rust telemetry: found or chosen once, flushed, shut down, and started anew after a fork.
+"""The receiver of Rust telemetry: found or configured, flushed, shut down, restarted after forks.
 
-The hot path is native; this module runs when something is installed, and knows the OpenTelemetry SDK only by looking
-it up in what the application has imported or named.
+The hot path is native. This module runs when something is installed, and uses the OpenTelemetry SDK
+only if the application has imported it or passes one of its providers.
 """
 
 from __future__ import annotations
@@ -25,38 +25,40 @@ logger = logging.getLogger("percolate_rocks")
 
 Export = Literal["python", "otlp", "console", "off"]
 
-#: How often a sampled span may ask for a provider that is not there, before calls stop asking.
+#: The number of calls in a sampled span that look for a provider in vain before calls stop looking.
 _MAX_LOOKS = 16
 
 
 class Status(TypedDict):
-    """What `status()` gives."""
+    """The result of `status()`."""
 
-    #: Whether telemetry is delivered to anybody.
+    #: Whether telemetry is delivered.
     installed: bool
-    #: What `configure` was told, or `"none"`.
+    #: The export passed to `configure`, or `"none"`.
     export: str
     #: Whether metrics are delivered too.
     metrics: bool
-    #: Spans handed over so far.
+    #: The number of spans delivered so far.
     spans_delivered: int
-    #: Spans lost, for whatever reason.
+    #: The number of spans lost, for any reason.
     spans_dropped: int
-    #: Batches (or, exported from Rust, spans) that the receiver failed to take.
+    #: The number of batches (or, with an export from Rust, spans) that the receiver failed to
+    #: process.
     failed_batches: int
-    #: Variables and metric Views that were not used as they stand.
+    #: Environment variables and metric Views that were ignored or changed.
     warnings: list[str]
-    #: The process this is about: after a fork, the child has its own.
+    #: The process id. A forked child has a status of its own.
     pid: int
 
 
 class _State:
-    """What is installed, and what a child process has to install again."""
+    """The installed delivery, and the one that a forked child has to reinstall."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.looks = 0
-        #: Somebody said `configure` or `shutdown`, or something was found: opening a database changes nothing then.
+        #: Whether `configure` or `shutdown` was called or a provider was found: opening a database
+        #: then changes nothing.
         self.decided = False
         self.spans: SpanBridge | None = None
         self.metrics: MetricsBridge | None = None
@@ -73,27 +75,29 @@ def configure(
     tracer_provider: Any = None,
     meter_provider: Any = None,
 ) -> bool:
-    """Chooses, once and in one line, who receives Rust telemetry.
+    """Configure where Rust telemetry goes.
 
-    Without this call, and with nothing to configure, Rust spans go to the application's own `TracerProvider` from the
-    first call made inside a sampled Python span on. Calling it again with the same choice changes nothing.
+    Without this call, Rust spans go to the application's `TracerProvider`, starting with the first
+    call inside a sampled Python span. Calling it again with the same arguments changes nothing.
 
     Args:
-        export: `"python"` delivers finished Rust spans to the span processors of the application's `TracerProvider`,
-            and metrics to the readers of its `MeterProvider`. `"otlp"` exports both from Rust, as the `OTEL_*`
-            variables say, past Python altogether. `"console"` prints a tree of spans and a table of metrics to
-            standard error. `"off"` delivers nothing, and stops looking for somebody to deliver to.
-        tracer_provider: The SDK provider to deliver to; the global one by default.
-        meter_provider: The SDK provider whose readers get the metrics; the global one by default, `False` for none.
+        export: `"python"` delivers finished Rust spans to the span processors of the application's
+            `TracerProvider`, and metrics to the readers of its `MeterProvider`. `"otlp"` exports
+            both directly from Rust, configured by the `OTEL_*` variables. `"console"` prints a tree
+            of spans and a table of metrics to standard error. `"off"` delivers nothing and does not
+            look for a provider.
+        tracer_provider: The SDK provider that receives spans; the global one by default.
+        meter_provider: The SDK provider whose readers receive metrics; the global one by default,
+            `False` for none.
 
     Returns:
-        Whether telemetry is delivered now. `False` for `"python"` means that no SDK provider is set yet: it will be
-        found by the first call inside a sampled span.
+        Whether telemetry is delivered now. `False` for `"python"` means that no SDK provider is set
+        yet: the first call inside a sampled span looks for it.
 
     Raises:
         ValueError: `export` is not one of the choices.
-        TypeError: `tracer_provider` is not one of the OpenTelemetry SDK.
-        RuntimeError: The exporter cannot be made, for example of an endpoint that is no URL.
+        TypeError: `tracer_provider` is not a provider of the OpenTelemetry SDK.
+        RuntimeError: The exporter cannot be created, for example because the endpoint is not a URL.
 
     Examples:
         >>> import percolate_rocks
@@ -131,13 +135,13 @@ def configure(
 
 
 def force_flush(timeout: float = 30.0) -> bool:
-    """Hands over all finished Rust spans, then flushes the provider that received them.
+    """Deliver all finished Rust spans, then flush the provider that received them.
 
     Args:
-        timeout: Seconds to wait at most.
+        timeout: The longest wait in seconds.
 
     Returns:
-        Whether everything was handed over in time; `True` when nothing is installed.
+        Whether everything was delivered in time; `True` if nothing is installed.
 
     Raises:
         ValueError: `timeout` is negative or not a number.
@@ -157,15 +161,16 @@ def force_flush(timeout: float = 30.0) -> bool:
 
 
 def shutdown(timeout: float = 5.0) -> bool:
-    """Hands over what is finished and ends the delivery. The application's providers stay as they are.
+    """Deliver all finished Rust spans and end the delivery.
 
-    Nothing is delivered any more until `configure()` or `PercolateInstrumentor().instrument()` is called.
+    The application's providers are not shut down. After this, nothing is delivered until `configure()` or `PercolateInstrumentor().instrument()`
+    is called.
 
     Args:
-        timeout: Seconds to wait at most.
+        timeout: The longest wait in seconds.
 
     Returns:
-        Whether everything was handed over in time.
+        Whether everything was delivered in time.
 
     Raises:
         ValueError: `timeout` is negative or not a number.
@@ -183,7 +188,7 @@ def shutdown(timeout: float = 5.0) -> bool:
 
 
 def status() -> Status:
-    """What is installed, and how much went through it.
+    """Return what is installed, and counters of its spans.
 
     Examples:
         >>> import percolate_rocks
@@ -204,13 +209,13 @@ def status() -> Status:
 
 
 def _automatic() -> None:
-    """Called by the native module when a call has a sampled parent and nothing was decided yet."""
+    """Look for a provider. Called natively for a sampled parent, until switched off."""
     try:
         _look()
     except Exception:
-        # Whoever stores an article must not learn here that telemetry is broken.
+        # Broken telemetry must not fail a call of the database.
         _native._set_automatic(False)
-        logger.exception("Rust telemetry could not be delivered; nothing will be, until percolate_rocks.configure()")
+        logger.exception("cannot deliver Rust telemetry, and it stays off; call percolate_rocks.configure() to try again")
 
 
 def _look() -> None:
@@ -232,14 +237,14 @@ def _look() -> None:
 
 
 def _opened() -> None:
-    """Called when a database was opened: looks for a provider that is there already."""
+    """Look for a provider that is already set. Called natively when a database is opened."""
     if _state.reinstall is not None or ("opentelemetry.sdk.trace" in sys.modules and not _state.decided):
         _state.looks = 0
         _automatic()
 
 
 def _suspend() -> Callable[[], object] | None:
-    """Ends the delivery for a while; gives what starts it again."""
+    """End the delivery and return a function for `_resume`."""
     with _state.lock:
         again = _again(_state.spans, _state.metrics, _state.rust)
         decided = _state.decided
@@ -259,7 +264,7 @@ def _resume(again: Callable[[], object] | None) -> None:
 def _again(
     spans: SpanBridge | None, metrics: MetricsBridge | None, rust: str | None
 ) -> Callable[[], object] | None:
-    """What installs the same as these once more."""
+    """Return a function that installs the same delivery again, or `None`."""
     if rust is not None:
         return functools.partial(_install_rust, rust)
     if spans is not None:
@@ -289,7 +294,7 @@ def _install_rust(export: str) -> None:
 
 
 def _global_tracer_provider() -> Any:
-    """The application's tracer provider if it is one of the SDK, else `None`."""
+    """Return the global tracer provider if it is one of the SDK, else `None`."""
     try:
         from opentelemetry import trace
     except ImportError:
@@ -298,7 +303,7 @@ def _global_tracer_provider() -> Any:
 
 
 def _unwrapped(provider: Any) -> Any:
-    """The provider of the SDK, which distributions put into wrappers of their own; `None` if there is none inside."""
+    """Return the SDK's provider inside the wrappers of distributions; `None` if there is none."""
     for _ in range(4):
         if hasattr(provider, "_active_span_processor"):
             return provider
@@ -316,7 +321,7 @@ def _is_sdk_disabled() -> bool:
 
 
 def _after_fork_in_child() -> None:
-    # Locks of the parent may be held by threads that do not exist here.
+    # Threads that do not exist here may hold the locks.
     spans, metrics, rust, decided = _state.spans, _state.metrics, _state.rust, _state.decided
     _state.__init__()  # type: ignore[misc]
     _state.decided = decided
@@ -334,8 +339,9 @@ def _at_exit() -> None:
     shutdown(timeout=5.0)
 
 
-# Exit handlers run in the reverse order of their registration; the SDK's own, registered when a provider is made,
-# flush through our hook. This one ends the delivering thread when no provider did.
+# Exit handlers run in the reverse order of their registration. Those of the SDK, registered when a
+# provider is created, flush through the hook of `_bridge`. This one ends the delivering thread if
+# no provider has.
 atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
