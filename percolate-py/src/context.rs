@@ -254,7 +254,7 @@ pub(crate) struct Surroundings {
     baggage: Vec<(String, String)>,
 }
 
-/// Returns the current Rust span and baggage; `None` without both.
+/// Returns the current Rust span and baggage; `None` if there is neither.
 pub(crate) fn surroundings() -> Option<Surroundings> {
     Context::map_current(|cx| {
         let baggage = cx.baggage().iter();

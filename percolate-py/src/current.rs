@@ -75,7 +75,7 @@ impl Api {
 }
 
 /// Returns the current Python span, as the parent of Rust spans, with the current baggage; `None`
-/// without both.
+/// if there is neither.
 pub(crate) fn parent(py: Python<'_>) -> PyResult<Option<Parent>> {
     match read(py) {
         // A span that cannot be read does not fail the call; Ctrl-C does.

@@ -51,11 +51,15 @@ struct PythonPipeline {
 static INSTALLED: [Mutex<Option<Installed>>; GENERATIONS] =
     [const { Mutex::new(None) }; GENERATIONS];
 const GENERATIONS: usize = 16;
+
 /// When a call makes `percolate_rocks._telemetry` look for a provider.
 static AUTOMATIC: AtomicU8 = AtomicU8::new(WHEN_SAMPLED);
 const OFF: u8 = 0;
+/// In a call with a sampled parent.
 const WHEN_SAMPLED: u8 = 1;
+/// In any call: after a fork, to restart what the parent had installed.
 const AT_ONCE: u8 = 2;
+
 fn installed() -> MutexGuard<'static, Option<Installed>> {
     slot(forks()).lock().unwrap_or_else(PoisonError::into_inner)
 }

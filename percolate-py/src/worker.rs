@@ -182,9 +182,9 @@ impl End {
         if !callbacks.is_empty() {
             // Without an interpreter, nothing can be called.
             _ = Python::try_attach(|py| {
-                callbacks
-                    .into_iter()
-                    .for_each(|function| call(py, &function))
+                for function in &callbacks {
+                    call(py, function);
+                }
             });
         }
     }
@@ -199,7 +199,7 @@ impl End {
     }
 }
 
-/// Records the end of a job. Dropped before that, it records the job as abandoned.
+/// Records the end of a job, or that the job was abandoned if it is dropped before.
 struct Ending(Arc<End>);
 
 impl Drop for Ending {

@@ -1,10 +1,5 @@
 //! The default database, and the module's functions that work on it.
 
-#![expect(
-    clippy::needless_pass_by_value,
-    reason = "pyo3 passes arguments by value"
-)]
-
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
