@@ -1,4 +1,4 @@
-"""Fixtures of the wheel's tests. Nothing global is set by a test: providers are private, delivery ends with the test."""
+"""Fixtures of the wheel's tests. Tests set nothing global: providers are private, and delivery ends with the test."""
 
 from __future__ import annotations
 

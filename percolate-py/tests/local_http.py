@@ -1,4 +1,4 @@
-"""An HTTP server of a test's own, on this machine."""
+"""A local HTTP server for one test."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 
 class LocalServer:
-    """Answers POST requests on a thread of its own until it is closed, and keeps the headers it was asked with.
+    """Answers POST requests on its own thread until it is closed, and records their headers.
 
-    `answer` is given path and body, and gives status and body.
+    `answer` takes the path and the body of a request, and returns the status and the body of the response.
     """
 
     def __init__(self, answer: Callable[[str, bytes], tuple[int, bytes]]) -> None:
@@ -19,9 +19,9 @@ class LocalServer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                asked = self.rfile.read(int(self.headers["Content-Length"]))
+                request_body = self.rfile.read(int(self.headers["Content-Length"]))
                 received.append({key.lower(): value for key, value in self.headers.items()})
-                status, body = answer(self.path, asked)
+                status, body = answer(self.path, request_body)
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -36,7 +36,7 @@ class LocalServer:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def close(self) -> None:
-        """Answers nothing more."""
+        """Stop the server."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

@@ -34,8 +34,8 @@ def carrying(**members: object) -> Iterator[None]:
         context.detach(token)
 
 
-class Sees:
-    """An embedder that notes the baggage it is called with."""
+class RecordsBaggage:
+    """An embedder that records the baggage of its calls."""
 
     name = "sees"
     dimensions = 2
@@ -58,7 +58,7 @@ def filled(path: Path, embedder: percolate_rocks.Embedder) -> Database:
 
 
 def test_baggage_comes_along_to_other_threads_with_the_span(tmp_path: Path, percolate_spans: CapturedSpans) -> None:
-    embedder = Sees()
+    embedder = RecordsBaggage()
     with filled(tmp_path / "db", embedder) as db:
         with percolate_spans.tracer().start_as_current_span("request"), carrying(tenant="acme", plan="grün & gold"):
             db.generate_embeddings("articles")
@@ -67,8 +67,8 @@ def test_baggage_comes_along_to_other_threads_with_the_span(tmp_path: Path, perc
         assert embedder.seen == [{"tenant": "acme", "plan": "grün & gold"}]
 
 
-def test_baggage_needs_no_span_and_reaches_a_job_that_nobody_waits_for(tmp_path: Path) -> None:
-    embedder = Sees()
+def test_baggage_needs_no_span_and_reaches_a_background_job(tmp_path: Path) -> None:
+    embedder = RecordsBaggage()
     with filled(tmp_path / "db", embedder) as db:
         with carrying(tenant="acme"):
             job = db.submit("generate_embeddings", "articles")
@@ -79,26 +79,26 @@ def test_baggage_needs_no_span_and_reaches_a_job_that_nobody_waits_for(tmp_path:
 
 
 def test_on_the_callers_own_thread_values_keep_their_type(tmp_path: Path) -> None:
-    embedder = Sees()
+    embedder = RecordsBaggage()
     with filled(tmp_path / "db", embedder) as db, carrying(retries=3):
         db.search("articles", "text")
     assert embedder.seen == [{"retries": 3}]
 
 
-def test_a_parent_given_by_hand_keeps_the_current_baggage_and_takes_none_from_headers(tmp_path: Path) -> None:
-    embedder = Sees()
+def test_an_explicit_parent_keeps_the_current_baggage_and_takes_none_from_headers(tmp_path: Path) -> None:
+    embedder = RecordsBaggage()
     headers = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "baggage": "from=caller"}
     with filled(tmp_path / "db", embedder) as db, carrying(tenant="acme"):
         db.generate_embeddings("articles", trace_context=headers)
     assert embedder.seen == [{"tenant": "acme"}]
 
 
-def test_what_cannot_be_a_member_is_left_behind_and_fails_nothing(tmp_path: Path) -> None:
+def test_values_that_cannot_be_members_are_dropped(tmp_path: Path) -> None:
     class Broken:
         def __str__(self) -> str:
             raise RuntimeError("no text")
 
-    embedder = Sees()
+    embedder = RecordsBaggage()
     with filled(tmp_path / "db", embedder) as db:
         with carrying(**{"not a name": 1, "huge": "x" * 9000, "good": "y"}):
             db.generate_embeddings("articles")
@@ -115,8 +115,8 @@ class Endpoint(LocalServer):
         super().__init__(self.answer)
         self.url += "/v1/embeddings"
 
-    def answer(self, _: str, asked: bytes) -> tuple[int, bytes]:
-        vectors = [{"index": n, "embedding": [1.0, float(n)]} for n, _ in enumerate(json.loads(asked)["input"])]
+    def answer(self, _: str, body: bytes) -> tuple[int, bytes]:
+        vectors = [{"index": n, "embedding": [1.0, float(n)]} for n, _ in enumerate(json.loads(body)["input"])]
         return self.status, json.dumps({"data": vectors}).encode()
 
 
@@ -139,7 +139,7 @@ def test_embeddings_over_http_are_part_of_the_trace(
     trace_id = f"{request.get_span_context().trace_id:032x}"
     for received, name in zip(endpoint.received[1:], ["embedding.generate batch", "search articles"], strict=True):
         parent = f"00-{trace_id}-{percolate_spans.one(name).context.span_id:016x}-"
-        # Newer SDKs set the random flag of Trace Context Level 2 besides.
+        # Newer SDKs also set the random flag of Trace Context Level 2.
         assert received["traceparent"] in (parent + "01", parent + "03")
     assert endpoint.received[0]["authorization"] == "Bearer the-key"
 
@@ -171,7 +171,7 @@ TRACE_CONTEXT = TraceContextTextMapPropagator()
         (TRACE_CONTEXT, True, "tenant=acme%20ltd"),
     ],
 )
-def test_baggage_goes_out_as_the_applications_propagator_does(
+def test_baggage_is_sent_if_the_applications_propagator_sends_it(
     endpoint: Endpoint,
     propagator: TextMapPropagator,
     send: bool | None,

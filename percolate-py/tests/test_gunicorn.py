@@ -36,7 +36,7 @@ APP = """
         return [text.encode()]
 """
 
-# As docs/python.md says: nothing is opened before the fork, the worker opens what it serves.
+# As docs/python.md recommends: the worker opens the database, after the fork.
 IN_THE_WORKER = """
     from functools import cache
 
@@ -66,7 +66,7 @@ BEFORE_THE_FORK = """
 
 @contextmanager
 def gunicorn(path: Path, script: str, collector: AllSpans) -> Iterator[str]:
-    """A master with two workers, and its address."""
+    """Run a master with two workers and yield its address."""
     path.joinpath("service.py").write_text(textwrap.dedent(APP) + textwrap.dedent(script))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -96,9 +96,9 @@ def gunicorn(path: Path, script: str, collector: AllSpans) -> Iterator[str]:
         yield f"http://{address}"
     finally:
         master.terminate()
-        _, said = master.communicate(timeout=30)
-    assert master.returncode == 0, said
-    assert "was sent SIG" not in said.replace("was sent SIGTERM", ""), said
+        _, output = master.communicate(timeout=30)
+    assert master.returncode == 0, output
+    assert "was sent SIG" not in output.replace("was sent SIGTERM", ""), output
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_every_worker_has_a_database_and_traces_of_its_own(tmp_path: Path, spans
             assert namespaces == [f"worker-{pid}"]
 
 
-def test_a_database_opened_before_the_fork_says_so_to_each_request(tmp_path: Path, spans: AllSpans) -> None:
+def test_a_database_opened_before_the_fork_raises_in_each_request(tmp_path: Path, spans: AllSpans) -> None:
     with gunicorn(tmp_path, BEFORE_THE_FORK, spans) as service:
         answers = [httpx.get(service, timeout=20) for _ in range(4)]
     assert {answer.status_code for answer in answers} == {503}

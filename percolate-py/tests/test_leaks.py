@@ -1,4 +1,4 @@
-"""Nothing grows with the number of calls: neither memory, nor objects, nor references to what was given."""
+"""Memory, objects and references to arguments do not grow with the number of calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from percolate_rocks import Database, TraceContext
 
 CALLS = 100_000
 STEP = 1_000
-#: An allocator keeps some of what it was given back; a leak of one small object a call would be more than this.
+#: An allocator keeps some freed memory. A leak of one small object per call would exceed this.
 GROWTH = 3 << 20
 
 
@@ -51,7 +51,7 @@ def test_a_hundred_thousand_calls_leave_nothing_behind(db: Database, kind: str) 
     work: Callable[[], None] = {"in a span": in_a_span, "with headers": with_headers, "failing": failing}[kind]
 
     def many(calls: int) -> None:
-        # Flushed again and again, so that the queue of spans has its usual length throughout.
+        # Flush repeatedly, so that the queue of spans keeps its usual length.
         for _ in range(calls // STEP):
             with provider.get_tracer("test").start_as_current_span("request"):
                 for _ in range(STEP):
@@ -88,7 +88,7 @@ def test_thousands_of_queries_leave_nothing_behind(db: Database) -> None:
     memory, objects = resident(), len(gc.get_objects())
     many(1500)
     assert len(gc.get_objects()) - objects < 200
-    # One result of 500 rows that stayed with each query would be fifteen times this.
+    # Leaking one result of 500 rows per query would be fifteen times this.
     assert resident() - memory < GROWTH
 
 

@@ -1,4 +1,4 @@
-"""The package as a whole: names, docstrings, the fixture it ships."""
+"""The package as a whole: its names, docstrings and pytest fixture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from percolate_rocks._pytest_plugin import CapturedSpans
 MODULES = [f"percolate_rocks.{module.name}" for module in pkgutil.iter_modules(percolate_rocks.__path__)]
 
 
-def test_all_names_what_exists_and_everything_public() -> None:
+def test_dunder_all_lists_every_public_name() -> None:
     assert sorted(percolate_rocks.__all__) == percolate_rocks.__all__
     for name in percolate_rocks.__all__:
         assert getattr(percolate_rocks, name) is not None
@@ -64,7 +64,7 @@ def test_examples_in_docstrings_run(name: str, tmp_path: Path) -> None:
 
 
 def native_examples(finder: doctest.DocTestFinder, thing: object, globs: dict[str, object]) -> list[doctest.DocTest]:
-    """doctest looks only at functions and classes written in Python."""
+    """doctest finds only functions and classes written in Python."""
     parser = doctest.DocTestParser()
     documented = [thing, *vars(thing).values()] if isinstance(thing, type) else [thing]
     texts = [(getattr(o, "__name__", "?"), getattr(o, "__doc__", None)) for o in documented]

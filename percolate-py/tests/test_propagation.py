@@ -1,4 +1,4 @@
-"""Rust spans in the Python trace: parents, flags, trace state; delivered as the SDK's own spans."""
+"""Rust spans in the Python trace: parents, flags and trace state, delivered as spans of the SDK."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UNSAMPLED = PARENT[:-2] + "00"
 
 
 class Seen:
-    """A private provider that percolate delivers to."""
+    """A private provider to which percolate delivers."""
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
@@ -103,7 +103,7 @@ def test_trace_state_is_kept_in_its_order(db: Database, seen: Seen) -> None:
     assert list(span.context.trace_state.items()) == [("vendor", "1"), ("other@tenant", "x:y")]
 
 
-def test_an_unsampled_python_span_makes_no_rust_span(db: Database, seen: Seen) -> None:
+def test_an_unsampled_python_span_has_no_rust_spans(db: Database, seen: Seen) -> None:
     provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
     with provider.get_tracer("app").start_as_current_span("request"):
         db.load_resource("r")
@@ -145,7 +145,7 @@ def test_suppressed_instrumentation_suppresses_rust_spans(db: Database, seen: Se
 
 
 @pytest.mark.parametrize("make", [dict, TraceContext])
-def test_a_given_context_wins_over_the_current_span(db: Database, seen: Seen, make: type) -> None:
+def test_an_explicit_context_takes_precedence_over_the_current_span(db: Database, seen: Seen, make: type) -> None:
     given = make({"traceparent": PARENT})
     with seen.tracer.start_as_current_span("request"):
         db.load_resource("r", trace_context=given)
@@ -156,7 +156,7 @@ def test_a_given_context_wins_over_the_current_span(db: Database, seen: Seen, ma
     assert span.parent.is_remote is True
 
 
-def test_the_founding_calls_carry_the_trace(db: Database, seen: Seen) -> None:
+def test_calls_with_a_positional_trace_context_carry_the_trace(db: Database, seen: Seen) -> None:
     from percolate_rocks import _percolate_rocks
 
     with seen.tracer.start_as_current_span("memory.store_resource") as request:
@@ -178,7 +178,7 @@ def test_a_wrong_trace_context_is_refused(db: Database) -> None:
         db.load_resource("r", trace_context=5)  # type: ignore[arg-type]
 
 
-def test_current_gives_the_headers_of_the_current_span(seen: Seen) -> None:
+def test_current_returns_the_headers_of_the_current_span(seen: Seen) -> None:
     assert TraceContext.current() is None
     with seen.tracer.start_as_current_span("request"):
         carrier: dict[str, str] = {}
@@ -219,7 +219,7 @@ def test_a_python_callable_runs_inside_the_rust_span(db: Database, seen: Seen) -
     db.insert("articles", {"slug": "a"})
 
     def progress(done: int) -> None:
-        with seen.tracer.start_as_current_span("told"):
+        with seen.tracer.start_as_current_span("called"):
             pass
 
     with seen.tracer.start_as_current_span("request") as request:
@@ -228,9 +228,9 @@ def test_a_python_callable_runs_inside_the_rust_span(db: Database, seen: Seen) -
     assert job.parent is not None
     assert job.parent.span_id == request.get_span_context().span_id
     assert job.kind is SpanKind.INTERNAL
-    told = [span for span in seen.exporter.get_finished_spans() if span.name == "told"]
-    assert told
-    assert {span.parent.span_id for span in told if span.parent} == {job.context.span_id}
+    called = [span for span in seen.exporter.get_finished_spans() if span.name == "called"]
+    assert called
+    assert {span.parent.span_id for span in called if span.parent} == {job.context.span_id}
 
 
 def test_an_error_is_on_the_span(db: Database, seen: Seen, tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_a_processor_that_fails_does_not_stop_the_others(
     db.load_resource("r")
     db.load_resource("r")
     assert len(seen.rust()) == 2
-    assert [record.message for record in caplog.records if "failed to take a Rust span" in record.message] != []
+    assert [record.message for record in caplog.records if "failed in on_end for a Rust span" in record.message] != []
 
 
 def test_delivery_ends_with_the_provider(db: Database, seen: Seen) -> None:

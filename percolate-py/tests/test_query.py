@@ -1,4 +1,4 @@
-"""SQL from Python: values, Arrow for those who read it, errors, spans."""
+"""SQL from Python: values, Arrow, errors and spans."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_rows_are_dicts_in_the_order_of_the_columns_with_pythons_own_types(libra
         ("arrow_cast(1.5, 'Float16')", 1.5),
     ],
 )
-def test_every_type_that_sql_can_make_has_a_value(library: Database, expression: str, expected: object) -> None:
+def test_every_sql_type_has_a_python_value(library: Database, expression: str, expected: object) -> None:
     (row,) = library.query(f"SELECT {expression} AS value")
     assert row["value"] == expected
     assert type(row["value"]) is type(expected)
@@ -148,7 +148,7 @@ def test_a_parameter_comes_back_as_it_went_in(
     assert table.to_pylist() == [{"year": number, "score": real, "open": truth, "tags": [text]}]
 
 
-def test_errors_say_what_to_write_instead(library: Database) -> None:
+def test_error_messages_suggest_a_fix(library: Database) -> None:
     with pytest.raises(percolate_rocks.UnknownTableError, match="there are `articles`, `books`"):
         library.query("SELECT * FROM boks")
     refused = {
@@ -189,7 +189,7 @@ def test_tenants_query_their_own(library: Database) -> None:
 # ---- Arrow ----
 
 
-def test_pyarrow_polars_and_pandas_take_a_result_as_it_is(library: Database) -> None:
+def test_pyarrow_polars_and_pandas_read_a_result(library: Database) -> None:
     result = library.query_arrow("SELECT slug, year, seen, tags FROM books ORDER BY slug")
     assert (result.column_names, result.num_rows, len(result)) == (["slug", "year", "seen", "tags"], 3, 3)
     assert repr(result).startswith("<QueryResult of 3 rows: slug: Utf8, year: Int64, seen: Timestamp")
@@ -210,7 +210,7 @@ def test_pyarrow_polars_and_pandas_take_a_result_as_it_is(library: Database) -> 
     assert list(data["slug"]) == [row["slug"] for row in expected]
 
 
-def test_a_result_outlives_its_database_and_is_read_again_and_again(tmp_path: Path) -> None:
+def test_a_result_outlives_its_database_and_can_be_read_repeatedly(tmp_path: Path) -> None:
     with Database(tmp_path / "db") as db:
         db.register_schema("books", SCHEMA)
         db.insert_many("books", [{"slug": f"{n:05}", "year": n} for n in range(10_000)])
@@ -237,7 +237,7 @@ def test_a_reader_may_ask_for_other_types(library: Database) -> None:
     assert reader.read_all().to_pylist() == [{"year": 1957}]
 
 
-def test_streams_that_nobody_reads_are_given_back(library: Database) -> None:
+def test_unread_streams_are_released(library: Database) -> None:
     result = library.query_arrow("SELECT * FROM books")
     before = sys.getrefcount(result)
     for _ in range(1000):
@@ -246,7 +246,7 @@ def test_streams_that_nobody_reads_are_given_back(library: Database) -> None:
     assert sys.getrefcount(result) == before
 
 
-# ---- telemetry, threads, the end ----
+# ---- telemetry, threads, interruption ----
 
 
 def test_a_query_is_a_child_of_the_python_span_and_its_reads_are_below(
@@ -272,7 +272,7 @@ def test_a_query_is_a_child_of_the_python_span_and_its_reads_are_below(
     assert "secret" not in failed.to_json()
 
 
-def test_a_parent_given_by_hand_is_the_querys(library: Database, percolate_spans: CapturedSpans) -> None:
+def test_a_query_accepts_an_explicit_parent(library: Database, percolate_spans: CapturedSpans) -> None:
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     library.query_arrow("SELECT 1", trace_context={"traceparent": parent})
     (query,) = [span for span in percolate_spans.finished() if span.name.startswith("SELECT")]
@@ -290,7 +290,7 @@ async def test_queries_are_awaited(library: Database, percolate_spans: CapturedS
     assert parents == {request.get_span_context().span_id}
 
 
-def test_queries_run_beside_writers(library: Database) -> None:
+def test_queries_run_during_writes(library: Database) -> None:
     def write() -> None:
         for n in range(200):
             library.upsert("books", {"slug": f"w{n}", "year": n})

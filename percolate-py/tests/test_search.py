@@ -1,4 +1,4 @@
-"""Search by meaning, with embeddings made offline and in Python."""
+"""Search by meaning, with the offline embedder and with embedders in Python."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BODIES = {"store": "an embedded store of keys and values", "client": "a client f
 
 
 class Letters:
-    """Counts letters: nobody could ask for less."""
+    """A minimal embedder, which counts letters."""
 
     name = "letters"
     dimensions = 26
@@ -42,7 +42,7 @@ def filled(path: Path, embedder: object = None) -> Database:
     return db
 
 
-def test_what_is_near_in_meaning_is_found_offline(tmp_path: Path) -> None:
+def test_search_finds_near_texts_offline(tmp_path: Path) -> None:
     with filled(tmp_path / "db") as db:
         assert db.search("articles", "key value store") == []
         assert db.generate_embeddings("articles") == {"embedded": 2, "waiting": 0}
@@ -102,7 +102,7 @@ def test_an_exception_in_an_embedder_is_the_cause_and_on_the_span(
 
 
 @pytest.mark.parametrize("wrong", [object(), print])
-def test_what_is_no_embedder_is_refused(tmp_path: Path, wrong: object) -> None:
+def test_objects_that_are_not_embedders_are_refused(tmp_path: Path, wrong: object) -> None:
     with pytest.raises(TypeError, match="an embedder needs `name`, `dimensions` and `embed"):
         Database(tmp_path / "db", embedder=wrong)  # type: ignore[arg-type]
 
@@ -116,7 +116,7 @@ def test_vectors_of_another_length_are_refused(tmp_path: Path) -> None:
         db.search("articles", "x")
 
 
-def test_a_task_handed_in_is_a_trace_of_its_own_with_a_link(tmp_path: Path, percolate_spans: CapturedSpans) -> None:
+def test_a_submitted_task_starts_a_trace_with_a_link(tmp_path: Path, percolate_spans: CapturedSpans) -> None:
     with filled(tmp_path / "db") as db:
         with percolate_spans.tracer().start_as_current_span("request") as request:
             job = db.submit("generate_embeddings", "articles")
@@ -129,7 +129,7 @@ def test_a_task_handed_in_is_a_trace_of_its_own_with_a_link(tmp_path: Path, perc
     assert span.context.trace_id != request.get_span_context().trace_id
 
 
-def test_a_job_that_fails_says_why(tmp_path: Path) -> None:
+def test_a_failed_job_raises_its_cause(tmp_path: Path) -> None:
     class Broken(Letters):
         def embed(self, texts: list[str]) -> Iterator[list[float]]:
             raise TimeoutError("the model does not answer")
@@ -138,9 +138,9 @@ def test_a_job_that_fails_says_why(tmp_path: Path) -> None:
         with pytest.raises(percolate_rocks.JobError, match="after 3 attempts") as caught:
             db.submit("generate_embeddings", "articles").wait()
         assert isinstance(caught.value.__cause__, percolate_rocks.PercolateError)
-        with pytest.raises(TypeError, match="needs a table"):
+        with pytest.raises(TypeError, match="without a table"):
             db.submit("save_index")
-        with pytest.raises(TypeError, match="needs a column family"):
+        with pytest.raises(TypeError, match="without a column family"):
             db.submit("compact")
         with pytest.raises(TypeError, match="takes no second argument"):
             db.submit("flush_wal", "articles")
@@ -154,7 +154,7 @@ def test_a_job_that_fails_says_why(tmp_path: Path) -> None:
         assert db.background_status()["retried"] == 4
 
 
-def test_every_task_can_be_handed_in_and_followed(tmp_path: Path, percolate_spans: CapturedSpans) -> None:
+def test_every_task_can_be_submitted_and_awaited(tmp_path: Path, percolate_spans: CapturedSpans) -> None:
     with filled(tmp_path / "db") as db:
         assert db.background_status() == {
             "queued": 0, "running": 0, "succeeded": 0, "failed": 0, "retried": 0, "refused": 0
@@ -189,7 +189,7 @@ def test_every_task_can_be_handed_in_and_followed(tmp_path: Path, percolate_span
     assert [link.context.span_id for link in compaction.links] == [request.get_span_context().span_id]
 
 
-def test_a_job_of_a_database_that_is_gone_was_abandoned(tmp_path: Path) -> None:
+def test_a_job_of_a_dropped_database_is_abandoned(tmp_path: Path) -> None:
     class Slow(Letters):
         def embed(self, texts: list[str]) -> Iterator[list[float]]:
             time.sleep(1)
@@ -230,7 +230,7 @@ async def test_a_job_is_awaited_without_a_thread(tmp_path: Path) -> None:
         assert (await db.background_status())["succeeded"] == 1
 
 
-def test_a_vector_of_ones_own_is_searched_for(tmp_path: Path) -> None:
+def test_search_vector_searches_with_a_given_vector(tmp_path: Path) -> None:
     embedder = Letters()
     with filled(tmp_path / "db", embedder) as db:
         db.generate_embeddings("articles")

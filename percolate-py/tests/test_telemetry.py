@@ -1,4 +1,4 @@
-"""Choosing who receives telemetry; metrics; the instrumentor; the life cycle, in processes of their own."""
+"""The receiver of telemetry, metrics, the instrumentor, and the life cycle in separate processes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from percolate_rocks import Database
 
 
 def run(script: str, *arguments: str | Path, **environment: str) -> str:
-    """Runs a script in a process of its own, with warnings as errors, and gives what it printed."""
+    """Run a script in a new process, with warnings as errors, and return its output."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(script), *map(str, arguments)],
         env={**os.environ, **environment},
@@ -111,7 +111,7 @@ def test_metrics_are_exact_when_nothing_is_sampled(db: Database) -> None:
 
 
 def metrics_of(data: MetricsData | None) -> dict[str, Metric]:
-    """All metrics by name."""
+    """Return all metrics by name."""
     assert data is not None
     return {m.name: m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics}
 
@@ -120,7 +120,7 @@ def metrics_of(data: MetricsData | None) -> dict[str, Metric]:
 def collecting(
     views: Sequence[View] = (), *readers: InMemoryMetricReader
 ) -> Iterator[InMemoryMetricReader]:
-    """A reader of a private provider with these views, which percolate delivers to."""
+    """A reader of a private provider with these views, to which percolate delivers."""
     readers = readers or (InMemoryMetricReader(),)
     meters = MeterProvider(readers, views=views, shutdown_on_exit=False)
     tracers = TracerProvider(shutdown_on_exit=False)
@@ -136,7 +136,7 @@ def collecting(
 DURATION = "db.client.operation.duration"
 
 
-def test_a_view_gives_histograms_other_buckets_another_name_and_fewer_attributes(db: Database) -> None:
+def test_a_view_changes_buckets_name_and_attributes_of_histograms(db: Database) -> None:
     view = View(
         instrument_type=HistogramInstrument,
         instrument_name=DURATION,
@@ -228,7 +228,7 @@ def test_exponential_histograms_arrive_whole(db: Database, way: str, temporality
     assert sum(point.negative.bucket_counts) == 0
 
 
-def test_readers_that_want_different_histograms_get_explicit_buckets(
+def test_readers_that_prefer_different_histograms_get_explicit_buckets(
     db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     exponential = InMemoryMetricReader(
@@ -237,7 +237,7 @@ def test_readers_that_want_different_histograms_get_explicit_buckets(
     with collecting([], exponential, InMemoryMetricReader()):
         db.load_resource("r")
         assert isinstance(metrics_of(exponential.get_metrics_data())[DURATION].data, Histogram)
-    assert "want different histograms" in caplog.text
+    assert "prefer different histogram aggregations" in caplog.text
 
 
 def test_a_view_that_cannot_be_applied_is_reported(db: Database) -> None:
@@ -246,7 +246,7 @@ def test_a_view_that_cannot_be_applied_is_reported(db: Database) -> None:
         db.load_resource("r")
         durations(reader.get_metrics_data())
         (warning,) = percolate_rocks.status()["warnings"]
-    assert warning.startswith(f'a View of "{DURATION}" is not applied: ')
+    assert warning.startswith(f'the View of "{DURATION}" is not applied: ')
 
 
 class OnlyGets(Sampler):
@@ -267,7 +267,7 @@ class OnlyGets(Sampler):
         (ParentBased(OnlyGets()), {"get resources"}),
     ],
 )
-def test_roots_are_sampled_as_the_provider_says(db: Database, sampler: Sampler, expected: set[str]) -> None:
+def test_root_spans_are_sampled_by_the_providers_sampler(db: Database, sampler: Sampler, expected: set[str]) -> None:
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -345,7 +345,7 @@ APP = """
 """
 
 
-def test_with_nothing_configured_spans_are_out_at_exit(tmp_path: Path) -> None:
+def test_without_configuration_spans_are_exported_at_exit(tmp_path: Path) -> None:
     script = APP + """
     db = Database(sys.argv[1])
     trace.set_tracer_provider(provider)
@@ -377,7 +377,7 @@ def test_the_environment_can_switch_it_off(tmp_path: Path, environment: dict[str
     assert "resources" not in run(script, tmp_path / "db", **environment)
 
 
-def test_telemetry_that_cannot_be_delivered_fails_no_call(tmp_path: Path) -> None:
+def test_broken_telemetry_fails_no_call(tmp_path: Path) -> None:
     script = APP + """
     import logging, percolate_rocks
     logging.disable()
@@ -434,7 +434,7 @@ def test_without_opentelemetry_everything_works(tmp_path: Path) -> None:
     assert "pip install 'percolate-rocks[opentelemetry]'" in run(script, tmp_path / "db")
 
 
-def test_a_database_left_open_at_exit_is_no_deadlock(tmp_path: Path) -> None:
+def test_a_database_left_open_at_exit_does_not_deadlock(tmp_path: Path) -> None:
     script = APP + """
     import threading, time
     trace.set_tracer_provider(provider)
@@ -449,7 +449,7 @@ def test_a_database_left_open_at_exit_is_no_deadlock(tmp_path: Path) -> None:
     run(script, tmp_path / "db")
 
 
-def test_a_forked_child_is_refused_what_would_hang_and_the_parent_goes_on(tmp_path: Path) -> None:
+def test_a_forked_child_raises_instead_of_hanging_and_the_parent_goes_on(tmp_path: Path) -> None:
     script = APP + """
     import os, percolate_rocks
     trace.set_tracer_provider(provider)
@@ -525,7 +525,7 @@ def test_multiprocessing_children_work_on_databases_of_their_own(tmp_path: Path,
 
 @pytest.mark.parametrize("first", ["", "import percolate_rocks"])
 def test_a_sub_interpreter_is_refused_by_the_import(first: str) -> None:
-    # CPython 3.12.1 crashes where a sub-interpreter is the first to import asyncio.
+    # CPython 3.12.1 crashes if a sub-interpreter is the first to import asyncio.
     script = """
     import asyncio, sys
     try:
@@ -567,9 +567,9 @@ def test_ctrl_c_ends_a_rebuild(tmp_path: Path) -> None:
     db = Database(sys.argv[1])
     db.register_schema("t", {})
     db.insert_many("t", [{} for _ in range(600)])
-    told = []
+    progress = []
     def slow(done):
-        told.append(done)
+        progress.append(done)
         time.sleep(0.7)
     started = after(0.3)
     try:
@@ -577,14 +577,14 @@ def test_ctrl_c_ends_a_rebuild(tmp_path: Path) -> None:
     except KeyboardInterrupt:
         print("interrupted", time.monotonic() - started < 0.6)
     time.sleep(1.5)
-    print("told", told, status_of("index.rebuild all"))
+    print("progress", progress, status_of("index.rebuild all"))
     """
     printed = run(script, tmp_path / "db")
     assert "interrupted True" in printed
-    assert "told [512] ['cancelled']" in printed
+    assert "progress [512] ['cancelled']" in printed
 
 
-def test_ctrl_c_ends_embedding_and_is_no_embedding_error(tmp_path: Path) -> None:
+def test_ctrl_c_ends_embedding_and_does_not_raise_an_embedding_error(tmp_path: Path) -> None:
     script = INTERRUPTED + """
     import socket
     from percolate_rocks import HttpEmbeddings

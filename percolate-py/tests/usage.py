@@ -1,4 +1,4 @@
-"""What users write, checked by mypy --strict and never run: the stub is the contract."""
+"""Typical code of users. mypy --strict checks it against the stub; it is never run."""
 
 import asyncio
 from datetime import date
