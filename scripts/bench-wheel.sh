@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures what a call from Python costs before it reaches the database (percolate-py/benches). Only the wheel's own code
-# is built optimised, in the folder that everything else shares: RocksDB has no part in what is measured.
+# Measures the cost of a call from Python before it reaches the database (percolate-py/benches). Only the code of the wheel
+# is built with optimisation, in the shared target folder: RocksDB is not part of the measurement.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

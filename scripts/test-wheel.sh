@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Builds the wheel into .venv and tests it: pytest (with the examples in docstrings), types, the stub against the module.
-# Then once more what touches OpenTelemetry and the interpreter, with the oldest SDK on the oldest Python that is found
-# here, and with the newest SDK on the newest one. PYTHONS names other interpreters to look among.
-# Shares profile, features and target folder with `cargo build --workspace`; only what is this package's is compiled.
+# Builds the wheel into .venv and tests it: pytest (with the examples in docstrings), mypy, and the stub against the
+# module. Then runs the tests that depend on OpenTelemetry and the interpreter again: with the oldest supported SDK on the
+# oldest Python found here, and with the newest SDK on the newest Python. PYTHONS lists more interpreters to consider.
+# Uses the profile, the features and the target folder of `cargo build --workspace`, so only this package is compiled.
 #
 #   scripts/test-wheel.sh                 everything
-#   scripts/test-wheel.sh -k fork -x      pytest alone, with these arguments
+#   scripts/test-wheel.sh -k fork -x      only pytest, with these arguments
 set -euo pipefail
 shopt -s nullglob
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -13,7 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly BIN=$PWD/.venv/bin
 readonly TESTS=(tests/test_{baggage,database,propagation,telemetry,trace_context}.py)
 
-# install ENVIRONMENT: builds and installs the package there. It says a lot of which only a failure is of interest.
+# install ENVIRONMENT: builds the package and installs it there. The output is printed only after a failure.
 install() {
     local output
     if ! output=$(VIRTUAL_ENV=$1 "$BIN/maturin" develop --manifest-path percolate-py/Cargo.toml 2>&1); then
@@ -31,7 +31,7 @@ install "$PWD/.venv"
     "$BIN/python" -m mypy.stubtest percolate_rocks._percolate_rocks --allowlist tests/stubtest-allowlist.txt
 )
 
-# Interpreters from 3.10 on, as "MINOR PATH", oldest first: .venv's own, those named in PYTHONS, on the PATH, of pyenv.
+# Interpreters from 3.10 on, as "MINOR PATH", oldest first: of .venv, in PYTHONS, on the PATH, and of pyenv.
 interpreters() {
     local python
     for python in "$BIN/python" ${PYTHONS:-} python3 python3.1{0..9} "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1*/bin/python; do
@@ -41,20 +41,20 @@ if v >= (3, 10) and getattr(sys, "_is_gil_enabled", lambda: True)() and not hasa
     done | sort --key=1n --stable
 }
 
-# test_in NAME PYTHON REQUIREMENTS: runs TESTS in an environment of its own, made anew when what it is made of changes.
+# test_in NAME PYTHON REQUIREMENTS: runs TESTS in their own environment, created again when its requirements change.
 test_in() {
-    local environment=$PWD/.venv/$1 made_of
-    made_of="$("$2" --version)
+    local environment=$PWD/.venv/$1 contents
+    contents="$("$2" --version)
 $(cat "$3")"
-    if [ "$made_of" != "$(cat "$environment/made-of" 2>/dev/null)" ]; then
+    if [ "$contents" != "$(cat "$environment/contents" 2>/dev/null)" ]; then
         rm -rf "$environment"
         "$2" -m venv "$environment"
         "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$3"
-        printf '%s\n' "$made_of" >"$environment/made-of"
+        printf '%s\n' "$contents" >"$environment/contents"
     fi
     install "$environment"
     echo "$1: $("$2" --version), OpenTelemetry SDK $("$environment/bin/python" -c 'import opentelemetry.sdk.version as v; print(v.__version__)')"
-    # The oldest SDK itself uses what setuptools has deprecated since.
+    # The oldest SDK imports pkg_resources, which setuptools has deprecated since.
     (cd percolate-py && "$environment/bin/python" -m pytest --quiet -W "ignore:pkg_resources is deprecated" "${TESTS[@]}")
 }
 

@@ -1,8 +1,8 @@
-"""What it costs a call to become a child of the current Python span, beside doing the same by hand.
+"""The cost of making a call a child of the current Python span, compared with doing it by hand.
 
     scripts/bench-wheel.sh
 
-Each line is the median of many runs, less the cost of calling a native function that does nothing.
+Each line is the median of many runs, minus the cost of calling an empty native function.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RUNS, CALLS = 60, 5_000
 
 
 def nanoseconds(work: Callable[[], object]) -> float:
-    """The median cost of one call."""
+    """Return the median time of one call."""
     runs = []
     for _ in range(RUNS):
         started = time.perf_counter_ns()
@@ -33,14 +33,14 @@ def nanoseconds(work: Callable[[], object]) -> float:
 
 
 def by_hand() -> None:
-    """What the application would have to do without us."""
+    """Pass the trace context as an application without automatic capture would."""
     carrier: dict[str, str] = {}
     inject(carrier)
     _capture(TraceContext(carrier))
 
 
 def main() -> None:
-    """Prints one table."""
+    """Print the results as a table."""
     configure("off")
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer("bench")
     unsampled = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False).get_tracer("bench")
