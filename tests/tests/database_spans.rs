@@ -1,5 +1,5 @@
-//! What the functions of the database look like in a trace: each with the operations of the store that it causes below
-//! it, background jobs as children of whoever waits for them, or as traces of their own with a link.
+//! The spans of the database's functions. The store operations of a function are its children. A
+//! background job is a child of a caller that waits for it, otherwise a trace of its own with a link.
 #![expect(
     clippy::unwrap_used,
     reason = "a test that unwraps fails where it should"
@@ -12,7 +12,7 @@ use percolate_core::otel::testing::Capture;
 use percolate_core::storage::{BackgroundWorker, Task, WorkerOptions};
 use serde_json::{Value, json};
 
-/// A database with two articles, opened outside any capture. The directory goes with it.
+/// Opens a database with two articles outside any capture. Also returns its directory.
 fn library() -> (tempfile::TempDir, Database) {
     let dir = tempfile::tempdir().unwrap();
     let db = Database::open(dir.path()).unwrap();
@@ -32,7 +32,7 @@ fn article(slug: &str, year: i64) -> Value {
     json!({ "slug": slug, "year": year, "body": format!("the body of {slug}") })
 }
 
-/// Runs `body` under a parent span, through both ways of recording, and compares the tree with `expected`.
+/// Runs `body` under a parent span, on both recording paths, and compares the tree with `expected`.
 fn observe(body: impl Fn(&Database), expected: &str) {
     for capture in [Capture::new(), Capture::builder().compact_records().build()] {
         let (_dir, db) = library();
@@ -379,7 +379,7 @@ fn a_dropped_query_is_cancelled_and_leaves_no_reader_behind() {
                 let timeout = tokio::time::timeout(Duration::from_secs(3), db.query(endless)).await;
                 assert!(timeout.is_err());
             });
-            // The runtime has waited for its threads.
+            // Dropping the runtime has waited for its threads.
         },
         r#"
         request [internal]
@@ -657,7 +657,7 @@ fn a_workers_queue_is_measured() {
     capture.run(|| {
         wait(async {
             let worker = BackgroundWorker::new(db, WorkerOptions::new().name("chores")).unwrap();
-            // On a runtime of one thread no job is taken before the first `.await`.
+            // On a single-threaded runtime no job starts before the first `.await`.
             let handles = [(); 3].map(|()| worker.submit(Task::FlushWal).unwrap());
             assert!((length() - 3.0).abs() < f64::EPSILON);
             for handle in handles {

@@ -1,4 +1,4 @@
-//! What a job that fails and is tried again looks like in a trace.
+//! The spans of a job that fails and is retried.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn hand_in(worker: &BackgroundWorker, wait: bool) {
     }
 }
 
-/// Hands in a job that always fails, gives the attempts' spans and the submitter's.
+/// Submits a job that always fails. Returns the spans of its attempts and of the submitter.
 fn attempts(wait: bool, check: impl Fn(&percolate_core::otel::testing::Spans)) {
     for capture in [Capture::new(), Capture::builder().compact_records().build()] {
         let directory = tempfile::tempdir().expect("a directory can be made");
