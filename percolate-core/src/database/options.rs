@@ -1,4 +1,4 @@
-//! How a database is opened. Every option has a default that is safe for a first use.
+//! The options of opening a database. The defaults are safe for a first use.
 
 use std::sync::Arc;
 
@@ -10,17 +10,11 @@ use crate::storage::StorageOptions;
 #[must_use]
 #[non_exhaustive]
 pub struct DatabaseOptions {
-    /// Whose entities the handle sees. Default: `default`. Tenants share files and nothing else.
-    pub tenant: String,
-    /// How the store is opened.
-    pub storage: StorageOptions,
-    /// Who turns text into vectors. Default: [`OfflineEmbeddings`], which needs nobody else. After a change call
-    /// [`Database::mark_for_embedding`](crate::Database::mark_for_embedding): vectors of different providers cannot be compared.
-    pub provider: Arc<dyn EmbeddingProvider>,
-    /// Bytes that all queries together may hold at a time: what they sort, group and join, and their results until
-    /// they are returned. A query that needs more fails. Default: 256 MiB.
+    pub(super) tenant: String,
+    pub(super) storage: StorageOptions,
+    pub(super) provider: Arc<dyn EmbeddingProvider>,
     #[cfg(feature = "sql")]
-    pub query_memory_limit: usize,
+    pub(super) query_memory_limit: usize,
 }
 
 impl Default for DatabaseOptions {
@@ -36,32 +30,36 @@ impl Default for DatabaseOptions {
 }
 
 impl DatabaseOptions {
-    /// The defaults.
+    /// Creates the default options.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets [`tenant`](Self::tenant).
+    /// Sets the tenant whose entities the handle sees. Default: `default`. Tenants share the files
+    /// and nothing else.
     pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
         self.tenant = tenant.into();
         self
     }
 
-    /// Sets [`storage`](Self::storage).
+    /// Sets the options of the store.
     pub fn storage(mut self, storage: StorageOptions) -> Self {
         self.storage = storage;
         self
     }
-}
 
-impl DatabaseOptions {
-    /// Sets [`provider`](Self::provider).
+    /// Sets the provider that turns text into vectors. Default: [`OfflineEmbeddings`], which uses
+    /// no network. After a change call
+    /// [`Database::mark_for_embedding`](crate::Database::mark_for_embedding), because vectors of
+    /// different providers cannot be compared.
     pub fn provider(mut self, provider: Arc<dyn EmbeddingProvider>) -> Self {
         self.provider = provider;
         self
     }
 
-    /// Sets [`query_memory_limit`](Self::query_memory_limit).
+    /// Sets the bytes that all queries together may hold at a time: rows that are sorted, grouped
+    /// or joined, and results until they are returned. A query that needs more fails. Default: 256
+    /// MiB.
     #[cfg(feature = "sql")]
     pub fn query_memory_limit(mut self, bytes: usize) -> Self {
         self.query_memory_limit = bytes;
