@@ -1,7 +1,8 @@
-//! The facade: tables of JSON entities over the store. What Python and the examples use.
+//! The facade: tables of JSON entities. Python and the examples use it.
 //!
-//! One write is one batch: the entity, its index entries and its mark for embedding reach the disk together or not
-//! at all. Reading what is to be replaced and writing the replacement happen under a lock chosen by the entity's id.
+//! It names and observes the operations on entities. The store, the schemas and the locks are in
+//! [`core`](self::core). Each write reads the old record and writes the new one under the lock of
+//! the entity's id.
 
 pub(crate) mod core;
 pub(crate) mod error;
@@ -33,10 +34,11 @@ use crate::storage::keys;
 use crate::storage::{Entry, ReadError, ScanRange, Storage};
 use crate::{db_op, db_ops};
 
-/// Ids made from keys are version 5 UUIDs in this namespace, of the bytes of the entry in the key index.
+/// The namespace of ids that are derived from keys: version 5 UUIDs of the key's bytes in the key
+/// index.
 const ID_NAMESPACE: Uuid = Uuid::from_u128(0x8f1c_5a0e_6d0b_4c53_9a44_70e7_c0a7_e001);
 
-/// Tables of JSON entities in a directory, for one tenant. Clones are handles of the same database.
+/// Tables of JSON entities in a directory, for one tenant. Clones share the database.
 ///
 /// ```
 /// use percolate_core::Database;
@@ -62,12 +64,12 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens the database in the directory `path`, or makes one there.
+    /// Opens the database in the directory `path`. Creates it if there is none.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         Self::open_with(path, DatabaseOptions::new())
     }
 
-    /// Opens the database in the directory `path` as `options` say.
+    /// Opens the database in the directory `path` with `options`.
     pub fn open_with(path: impl AsRef<Path>, options: DatabaseOptions) -> Result<Self, Error> {
         crate::otel::register_error_type::<Error>();
         let core = Core::open(path, options)?;
@@ -77,7 +79,7 @@ impl Database {
         Ok(Self { core })
     }
 
-    /// The same database as another tenant sees it.
+    /// Returns a handle of the same database for another tenant.
     #[must_use]
     pub fn for_tenant(&self, tenant: &str) -> Self {
         Self {
@@ -85,55 +87,60 @@ impl Database {
         }
     }
 
-    /// Whose entities this handle sees.
+    /// Returns the tenant whose entities this handle sees.
     pub fn tenant(&self) -> &str {
         self.core.tenant()
     }
 
-    /// The store underneath.
+    /// Returns the underlying store.
     pub fn storage(&self) -> &Storage {
         self.core.storage()
     }
 
-    /// The rebuilder and verifier of this tenant's indexes.
+    /// Returns the manager that rebuilds and verifies this tenant's indexes.
     pub fn indexes(&self) -> IndexManager {
         IndexManager::over(self.core.clone())
     }
 
-    /// Registers the schema of a table, or changes it. A change of the indexed fields rebuilds the table's field
-    /// indexes before this returns; one of the embedded fields removes the vectors of those that are embedded no longer
-    /// and marks its entities for embedding.
+    /// Registers the schema of a table, or changes it.
+    ///
+    /// A change of the indexed fields rebuilds the table's field indexes before this returns. A
+    /// change of the embedded fields also removes the vectors of fields that are no longer embedded
+    /// and marks the table's entities for embedding.
     ///
     /// # Errors
     ///
-    /// [`SchemaError`]: the schema is not valid, or changes the key field of a table that holds entities.
+    /// [`SchemaError`](crate::schema::SchemaError) if the schema is invalid, or changes the key
+    /// field of a table that has entities.
     pub fn register_schema(&self, table: &str, schema: &Value) -> Result<(), Error> {
         self.core.register_schema(table, schema)
     }
 
-    /// The schema of a table.
+    /// Returns the schema of a table.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownTable`], with the tables there are.
+    /// [`Error::UnknownTable`] if the table has no schema.
     pub fn schema(&self, table: &str) -> Result<Arc<Schema>, Error> {
         self.core.schema(table)
     }
 
-    /// The tables with a registered schema, sorted.
+    /// Returns the names of the tables with a registered schema, sorted.
     pub fn tables(&self) -> Vec<String> {
         self.core.tables()
     }
 }
 
-/// Every operation on entities.
+/// Operations on entities.
 #[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
 impl Database {
-    /// Adds an entity and gives its id. With a key field, the id is made from the key and is the same every time.
+    /// Inserts an entity and returns its id. If the table has a key field, the id is derived from
+    /// the key, so that equal keys always have equal ids.
     ///
     /// # Errors
     ///
-    /// [`Error::Exists`] when the key is taken; [`Error::Entity`] when the data does not fit the schema.
+    /// [`Error::Exists`] if an entity has the same key; [`Error::Entity`] if the data does not
+    /// match the schema.
     #[db_op("insert", table, affected_rows = 1)]
     pub fn insert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
         let _steady = self.core.steady();
@@ -151,7 +158,7 @@ impl Database {
         Ok(prepared.id)
     }
 
-    /// Adds an entity, or replaces the data of the one that has its key.
+    /// Inserts an entity, or replaces the data of the entity with the same key. Returns its id.
     #[db_op("upsert", table, affected_rows = 1)]
     pub fn upsert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
         let _steady = self.core.steady();
@@ -168,11 +175,12 @@ impl Database {
         Ok(prepared.id)
     }
 
-    /// Adds several entities, all or none, and gives their ids in order.
+    /// Inserts several entities, all or none. Returns their ids in order.
     ///
     /// # Errors
     ///
-    /// As [`insert`](Self::insert); also [`Error::Exists`] when two of them have one key.
+    /// The errors of [`insert`](Self::insert); also [`Error::Exists`] if two of the entities have
+    /// the same key.
     #[db_op("insert", table, batch_size = data.len(), affected_rows = data.len(), rows = none)]
     pub fn insert_batch(&self, table: &str, data: &[Value]) -> Result<Vec<Uuid>, Error> {
         let _steady = self.core.steady();
@@ -205,11 +213,13 @@ impl Database {
         Ok(ids)
     }
 
-    /// Replaces the fields of an entity that `changes`, a JSON object, names; null takes a field away.
+    /// Replaces the fields of an entity that are in `changes`, a JSON object. A null removes the
+    /// field. Returns the changed entity.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`], [`Error::KeyChanged`], or [`Error::Entity`] when the result does not fit the schema.
+    /// [`Error::NotFound`] if there is no such entity, [`Error::KeyChanged`] if its key would
+    /// change, [`Error::Entity`] if the result does not match the schema.
     #[db_op("update", table, affected_rows = 1, rows = none)]
     pub fn update(&self, table: &str, id: Uuid, changes: &Value) -> Result<Entity, Error> {
         let _steady = self.core.steady();
@@ -247,7 +257,7 @@ impl Database {
         })
     }
 
-    /// The entity with this id.
+    /// Returns the entity with this id.
     #[db_op(get, table)]
     pub fn get(&self, table: &str, id: Uuid) -> Result<Option<Entity>, Error> {
         self.core.schema(table)?;
@@ -258,7 +268,7 @@ impl Database {
             .map(|record| record.into_entity(id)))
     }
 
-    /// The entities with these ids, in their order.
+    /// Returns the entities with these ids, in the order of the ids.
     #[db_op(multi_get, table, rows = |entities| entities.iter().flatten().count())]
     pub fn get_batch(&self, table: &str, ids: &[Uuid]) -> Result<Vec<Option<Entity>>, Error> {
         self.core.schema(table)?;
@@ -274,7 +284,7 @@ impl Database {
             .collect())
     }
 
-    /// The entity whose key field has the value `key`.
+    /// Returns the entity whose key field has the value `key`.
     #[db_op("lookup", table)]
     pub fn lookup(&self, table: &str, key: &str) -> Result<Option<Entity>, Error> {
         self.core.schema(table)?;
@@ -291,7 +301,7 @@ impl Database {
             .map(|record| record.into_entity(id)))
     }
 
-    /// The entities whose indexed field lies within `range`, ordered by that field.
+    /// Returns the entities whose indexed field is within `range`, ordered by that field.
     ///
     /// ```
     /// # use percolate_core::Database;
@@ -310,7 +320,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Error::NotIndexed`] when the schema does not list the field as indexed.
+    /// [`Error::NotIndexed`] if the field is not in the schema's `indexed_fields`.
     pub fn find<V>(
         &self,
         table: &str,
@@ -347,7 +357,8 @@ impl Database {
             .collect())
     }
 
-    /// The ids of the entities whose indexed field lies within the bounds, ordered by that field.
+    /// Returns the ids of the entities whose indexed field is within the bounds, ordered by that
+    /// field.
     pub(crate) fn find_ids(
         &self,
         table: &str,
@@ -386,7 +397,8 @@ impl Database {
         self.storage().scan(FIELD_INDEX, range)?.map(id).collect()
     }
 
-    /// Walks over the entities of a table, in the order of their ids, reading as the iterator is asked.
+    /// Iterates over the entities of a table, ordered by id. Entities are read as the iterator
+    /// advances.
     #[db_op(scan, table, rows = stream)]
     pub fn scan<'db>(
         &'db self,
@@ -396,7 +408,7 @@ impl Database {
         self.scan_after(table, None)
     }
 
-    /// At most `limit` entities of a table, in the order of their ids, beginning after the id `after`.
+    /// Returns at most `limit` entities of a table, ordered by id, starting after the id `after`.
     #[db_op("list", table)]
     pub fn list(
         &self,
@@ -408,7 +420,7 @@ impl Database {
         self.scan_after(table, after)?.take(limit).collect()
     }
 
-    /// The number of entities in a table.
+    /// Returns the number of entities in a table.
     #[db_op("count", table, rows = none)]
     pub fn count(&self, table: &str) -> Result<usize, Error> {
         self.core.schema(table)?;
@@ -422,8 +434,8 @@ impl Database {
         Ok(count)
     }
 
-    /// Marks an entity as deleted: nothing finds it any more, its data stay until [`purge`](Self::purge). Gives
-    /// whether there was one.
+    /// Marks an entity as deleted. No read finds it any more; its data stays until
+    /// [`purge`](Self::purge). Returns `true` if the entity existed.
     #[db_op(delete, table, affected_rows = |found| i64::from(*found), rows = none)]
     pub fn delete(&self, table: &str, id: Uuid) -> Result<bool, Error> {
         let _steady = self.core.steady();
@@ -446,7 +458,8 @@ impl Database {
         Ok(true)
     }
 
-    /// Removes every trace of an entity, deleted or not. Gives whether there was one.
+    /// Removes an entity and everything derived from it, whether it is marked as deleted or not.
+    /// Returns `true` if the entity existed.
     #[db_op("purge", table, affected_rows = |found| i64::from(*found), rows = none)]
     pub fn purge(&self, table: &str, id: Uuid) -> Result<bool, Error> {
         let _steady = self.core.steady();
@@ -471,28 +484,29 @@ impl IndexManager {
 }
 
 impl Database {
-    /// Stores bytes under an id, in place of what was there.
+    /// Stores bytes under an id. Replaces the bytes stored there before.
     pub fn store_resource(&self, id: &str, data: &[u8]) -> Result<(), Error> {
         Ok(self
             .storage()
             .put(RESOURCES, keys::resource_key(self.tenant(), id), data)?)
     }
 
-    /// The bytes stored under an id.
+    /// Returns the bytes stored under an id.
     pub fn load_resource(&self, id: &str) -> Result<Option<Vec<u8>>, Error> {
         Ok(self
             .storage()
             .get(RESOURCES, keys::resource_key(self.tenant(), id))?)
     }
 
-    /// Removes the bytes stored under an id. Removing what is not there is no error.
+    /// Removes the bytes stored under an id. It is not an error if there are none.
     pub fn delete_resource(&self, id: &str) -> Result<(), Error> {
         Ok(self
             .storage()
             .delete(RESOURCES, keys::resource_key(self.tenant(), id))?)
     }
 
-    /// Makes everything written so far outlive a power cut. The files close with the last clone of the handle.
+    /// Syncs the write-ahead log, so that everything written so far survives a power failure. The
+    /// files are closed when the last clone of the handle is dropped.
     pub fn close(self) -> Result<(), Error> {
         if !self.storage().is_read_only() {
             self.storage().flush_wal(true)?;
@@ -500,7 +514,7 @@ impl Database {
         Ok(())
     }
 
-    /// Judges data and finds its id.
+    /// Checks data against the schema and determines its id.
     fn prepare(&self, schema: &Schema, data: &Value) -> Result<Prepared, Error> {
         schema.check(data)?;
         let id = match schema.key_of(data)? {
@@ -526,7 +540,7 @@ impl Database {
     }
 }
 
-/// Walks over the entities of a table. Ends after the first error.
+/// Iterates over the entities of a table. Ends after the first error.
 struct EntityScan<'db> {
     entries: Box<dyn Iterator<Item = Result<Entry, ReadError>> + 'db>,
     ended: bool,
@@ -555,7 +569,7 @@ impl Iterator for EntityScan<'_> {
     }
 }
 
-/// Data that was judged, and the id it will have.
+/// The id of data that was checked.
 struct Prepared {
     id: Uuid,
 }
@@ -585,7 +599,7 @@ fn refuse_live(schema: &Schema, id: Uuid, old: Option<&Record>) -> Result<(), Er
     }
 }
 
-/// The record of new data. An entity that replaces a live one keeps the time of its creation.
+/// Returns the record of new data. An entity that replaces a live one keeps its creation time.
 fn data_record<'a>(data: &'a Value, old: Option<&Record>) -> Record<&'a Value> {
     let now = Timestamp::now();
     let created_at = old

@@ -1,11 +1,17 @@
-//! One annotation gives storage code OpenTelemetry-compliant spans and exact metrics.
+//! An embedded database on RocksDB whose operations emit OpenTelemetry spans and metrics, and the
+//! macros that instrument other storage code in the same way.
 //!
-//! See [`otel`] for the runtime and `storage` for the database underneath.
+//! - [`db_op`], [`db_ops`], [`background_job`] and [`background_jobs`] annotate functions. [`otel`]
+//!   is the instrumentation behind them, re-exported from the crate `percolate_otel`.
+//! - `Database` (feature `store`) stores JSON entities in tables, with indexes and vector search.
+//!   `Database::query` (feature `sql`) runs SQL.
+//! - `storage` (feature `store`) is the key-value store underneath.
+//! - `testing` (feature `testing`) captures spans and metrics in tests.
 
-// The macros name this crate by its public path, here too.
+// The macros refer to this crate by its public path, also inside this crate.
 #[allow(
     unused_extern_crates,
-    reason = "used by expansions in this crate, of which some feature sets have none"
+    reason = "used by macro expansions, which some feature sets do not have"
 )]
 extern crate self as percolate_core;
 

@@ -1,7 +1,9 @@
-//! Comparing stored vectors with the texts they are made of. What disagrees is put right by marking its entity for
-//! embedding; making vectors is the business of [`Database::generate_embeddings`](crate::Database::generate_embeddings).
+//! Comparing stored vectors with the texts of their entities. A difference is corrected by marking
+//! the entity for embedding;
+//! [`Database::generate_embeddings`](crate::Database::generate_embeddings) creates the vectors.
 //!
-//! A text that waits for its vector does not disagree. An entity that cannot be read is left alone.
+//! An entity that is already marked does not count as a difference. An unreadable entity is
+//! skipped.
 
 use uuid::Uuid;
 
@@ -13,7 +15,8 @@ use crate::storage::column_families::{EMBEDDINGS, ENTITIES, PENDING_EMBEDDINGS};
 use crate::storage::{ScanRange, keys};
 
 impl IndexManager {
-    /// Counts the texts of a table without a vector as missing, the vectors without a text as stale.
+    /// Counts the texts of a table without a vector as missing and the vectors without a text as
+    /// stale.
     pub(super) fn compare_embeddings(&self, table: &str, mode: Mode) -> Result<IndexReport, Error> {
         let mut report = IndexReport::default();
         if self.core.schema(table)?.embedding_fields().is_empty() {
@@ -24,13 +27,13 @@ impl IndexManager {
         let mut flow = self.each_page(ENTITIES, &all, |page| {
             done += page.len();
             report.missing += self.mark_texts(table, mode, page)?;
-            Ok(self.tell(done))
+            Ok(self.notify(done))
         })?;
         if flow.is_continue() {
             flow = self.each_page(EMBEDDINGS, &all, |page| {
                 done += page.len();
                 report.stale += self.mark_vectors(table, mode, page)?;
-                Ok(self.tell(done))
+                Ok(self.notify(done))
             })?;
         }
         Ok(IndexReport {
@@ -75,13 +78,14 @@ impl IndexManager {
                 stale.push((owner.id, key.to_vec()));
             }
         }
-        // An entity that was deleted since the page was read took its vectors with it.
+        // An entity deleted since the page was read has no vectors any more.
         let vectors = self.are_stored(&stale)?;
         let left = stale.iter().zip(vectors).filter(|(_, stored)| *stored);
         self.mark(table, mode, left.map(|((id, _), _)| *id))
     }
 
-    /// Marks entities, whose locks are held, for embedding. Gives the number of those that did not wait for it already.
+    /// Marks entities for embedding. Returns the number of newly marked ones. The caller holds the
+    /// locks of the entities.
     fn mark(
         &self,
         table: &str,
@@ -108,7 +112,7 @@ impl IndexManager {
         keys::embedding_key(self.core.tenant(), table, field, id)
     }
 
-    /// Which of these keys of `embeddings` are there.
+    /// Returns, for each of these keys, whether it is in `embeddings`.
     fn are_stored(&self, keys: &[(Uuid, Vec<u8>)]) -> Result<Vec<bool>, Error> {
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -119,7 +123,7 @@ impl IndexManager {
     }
 }
 
-/// Whether an entity has a text in a field; `None` when it cannot be read.
+/// Returns whether an entity has a text in a field, or `None` if the entity cannot be read.
 fn has_text(stored: Option<&Vec<u8>>, field: &str) -> Option<bool> {
     let Some(stored) = stored else {
         return Some(false);

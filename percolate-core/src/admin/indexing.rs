@@ -1,7 +1,8 @@
-//! Making indexes anew from the entities, and comparing them with what they should be, beside live reads and writes.
+//! Rebuilding and verifying indexes from the entities, while other threads read and write.
 //!
-//! Work goes page by page. A page's entities are locked while their entries are compared and corrected, so a writer
-//! of one of them comes wholly before or wholly after; nothing is ever missing from an index because of a rebuild.
+//! The work is done in pages. A page's entities are locked while their entries are compared and
+//! corrected, so that each write happens entirely before or entirely after. No correct entry is
+//! ever missing from an index because of a rebuild.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -57,18 +58,18 @@ impl IndexManager {
         }
     }
 
-    /// How many entities are locked and corrected at a time. Default: 512.
+    /// Sets the number of entities that are locked and corrected at a time, at least 1. Default:
+    /// 512.
     pub fn page_size(mut self, entities: usize) -> Self {
         self.page = entities.max(1);
         self
     }
 
-    /// Calls `report` after each page, and ends the work there when it answers with [`ControlFlow::Break`].
+    /// Calls `report` after each page. The work ends there if it returns [`ControlFlow::Break`].
     ///
-    /// Work that was ended so is no error: its report says [`cancelled`](IndexReport::cancelled), and so does the
-    /// `job.status` of its span. What was corrected until then stays corrected, and the rest is as it was: every entry
-    /// that was right still is. Nothing is kept to go on from; the next run begins anew, and
-    /// [`verify`](Self::verify) tells what it would find.
+    /// Ending the work early is not an error: the report is [`cancelled`](IndexReport::cancelled),
+    /// and the `job.status` of the span is `cancelled`. Entries corrected so far stay corrected,
+    /// and correct entries are never removed. The next run starts from the beginning.
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -94,24 +95,25 @@ impl IndexManager {
         self
     }
 
-    /// Makes the key index of every table anew.
+    /// Rebuilds the key index of every table.
     #[background_job(index.key.rebuild, target = "all", batch_size = |report| report.entities)]
     pub fn rebuild_key_index(&self) -> Result<IndexReport, Error> {
         self.work(&Work::keys(self.core.tenant()), Mode::Correct)
     }
 
-    /// Makes the field indexes of one table anew, as its present schema wants them.
+    /// Rebuilds the field indexes of one table according to its current schema.
     #[background_job(index.field.rebuild, table, batch_size = |report| report.entities)]
     pub fn rebuild_field_indexes(&self, table: &str) -> Result<IndexReport, Error> {
         self.core.schema(table)?;
         self.work(&Work::fields(self.core.tenant(), table), Mode::Correct)
     }
 
-    /// Makes the vector indexes of every table anew from the stored vectors, which the report counts as `entities`.
+    /// Rebuilds the vector indexes of every table from the stored vectors, which the report counts
+    /// as `entities`.
     ///
-    /// Each is made beside the old one, which is searched and kept in step until the new one takes its place; both are
-    /// in memory until then, and where the work ends before, the old one stays. Texts whose vector is `missing`, and
-    /// vectors that are `stale` because their text is gone, are marked for the next
+    /// The old index is searched and kept up to date until the new one replaces it. Both are in
+    /// memory until then; if the work ends early, the old one stays. The entities of texts without
+    /// a vector (`missing`) and of vectors without a text (`stale`) are marked for the next
     /// [`generate_embeddings`](crate::Database::generate_embeddings).
     #[background_job(index.build, target = "hnsw", batch_size = |report| report.entities)]
     pub fn rebuild_hnsw_index(&self) -> Result<IndexReport, Error> {
@@ -124,14 +126,14 @@ impl IndexManager {
         if !report.cancelled {
             report.add(
                 self.core
-                    .rebuild_vector_indexes(self.page, &|done| self.tell(done))?,
+                    .rebuild_vector_indexes(self.page, &|done| self.notify(done))?,
             );
         }
         Ok(report)
     }
 
-    /// Makes every index anew: the key index, all field indexes, and all vector indexes (without counting their vectors
-    /// as entities).
+    /// Rebuilds every index: the key index, all field indexes and all vector indexes. The report
+    /// does not count stored vectors as entities.
     #[background_job("index.rebuild", target = "all", batch_size = |report| report.entities)]
     pub fn rebuild_all(&self) -> Result<IndexReport, Error> {
         let mut report = self.rebuild_key_index()?;
@@ -150,9 +152,11 @@ impl IndexManager {
         Ok(report)
     }
 
-    /// Counts what disagrees between the entities and the indexes, between texts and their vectors (one that waits for
-    /// its vector does not disagree), and between vectors and the indexes that searches use, which it brings into memory
-    /// as a search does. Changes nothing.
+    /// Counts the differences between entities and indexes, between texts and their vectors, and
+    /// between stored vectors and the vector indexes in memory. Changes nothing on disk.
+    ///
+    /// A text that is marked for embedding does not count as a difference. Vector indexes that are
+    /// not in memory are loaded first, as by a search.
     #[background_job("index.verify", target = "all", batch_size = |report| report.entities)]
     pub fn verify(&self) -> Result<IndexReport, Error> {
         let mut report = self.work(&Work::keys(self.core.tenant()), Mode::Count)?;
@@ -172,7 +176,7 @@ impl IndexManager {
             if !report.cancelled {
                 report.add(
                     self.core
-                        .verify_vector_indexes(&table, self.page, &|done| self.tell(done))?,
+                        .verify_vector_indexes(&table, self.page, &|done| self.notify(done))?,
                 );
             }
         }
@@ -185,13 +189,13 @@ impl IndexManager {
         let mut flow = self.each_page(ENTITIES, &work.entities, |page| {
             done += page.len();
             report.add(self.complete_page(work, mode, page)?);
-            Ok(self.tell(done))
+            Ok(self.notify(done))
         })?;
         if flow.is_continue() {
             flow = self.each_page(work.family, &work.index, |page| {
                 done += page.len();
                 report.stale += self.clear_page(work, mode, page)?;
-                Ok(self.tell(done))
+                Ok(self.notify(done))
             })?;
         }
         Ok(IndexReport {
@@ -200,8 +204,8 @@ impl IndexManager {
         })
     }
 
-    /// Gives the keys and values of `range`, a page at a time. A new scan for each page, so that none holds back
-    /// compaction for as long as a rebuild may take.
+    /// Passes the keys and values of `range` to `handle`, a page at a time. Each page is a new
+    /// scan, because a long scan would delay compaction.
     pub(super) fn each_page(
         &self,
         family: &str,
@@ -223,7 +227,7 @@ impl IndexManager {
         }
     }
 
-    /// Writes the entries that the page's entities lack.
+    /// Writes the missing entries of the page's entities.
     fn complete_page(&self, work: &Work, mode: Mode, page: &[Row]) -> Result<IndexReport, Error> {
         let owners = page
             .iter()
@@ -234,17 +238,17 @@ impl IndexManager {
             entities: page.len(),
             ..IndexReport::default()
         };
-        let mut wanted = Vec::new();
+        let mut expected = Vec::new();
         for (owner, state) in owners.iter().zip(&states) {
-            match self.wanted(work, owner, state.as_ref()) {
-                Some(entries) => wanted.extend(entries),
+            match self.expected(work, owner, state.as_ref()) {
+                Some(entries) => expected.extend(entries),
                 None => report.failed += 1,
             }
         }
-        let keys: Vec<_> = wanted.iter().map(|entry| &entry.key).collect();
+        let keys: Vec<_> = expected.iter().map(|entry| &entry.key).collect();
         let found = self.core.storage().multi_get(work.family, &keys)?;
         let mut batch = self.core.storage().batch();
-        for (entry, found) in wanted.iter().zip(found) {
+        for (entry, found) in expected.iter().zip(found) {
             if found.as_ref() != Some(&entry.value) {
                 report.missing += 1;
                 batch.put(entry.family, &entry.key, &entry.value)?;
@@ -254,7 +258,7 @@ impl IndexManager {
         Ok(report)
     }
 
-    /// Removes the page's entries that no entity wants.
+    /// Removes the page's entries that belong to no entity.
     fn clear_page(&self, work: &Work, mode: Mode, page: &[Row]) -> Result<usize, Error> {
         let owners: Vec<_> = page
             .iter()
@@ -263,31 +267,32 @@ impl IndexManager {
         let known: Vec<Owner> = owners.iter().flatten().cloned().collect();
         let (_locks, states) = self.lock_and_read(&known)?;
         let mut states = states.iter();
-        let mut unwanted = Vec::new();
+        let mut stale_rows = Vec::new();
         for (row, owner) in page.iter().zip(&owners) {
-            // States were read for the owners that are known, in order.
-            let wanted = match owner {
+            // States were read for the known owners, in order.
+            let expected = match owner {
                 Some(owner) => self
-                    .wanted(work, owner, states.next().and_then(Option::as_ref))
+                    .expected(work, owner, states.next().and_then(Option::as_ref))
                     .unwrap_or_default(),
                 None => Vec::new(),
             };
             let (key, value) = row;
-            if !wanted
+            if !expected
                 .iter()
                 .any(|entry| *entry.key == **key && *entry.value == **value)
             {
-                unwanted.push(row);
+                stale_rows.push(row);
             }
         }
-        if unwanted.is_empty() {
+        if stale_rows.is_empty() {
             return Ok(0);
         }
-        // A writer may have removed an entry after the page was read and before its entity was locked.
-        let keys: Vec<_> = unwanted.iter().map(|(key, _)| key).collect();
+        // A writer may have removed an entry after the page was read and before its entity was
+        // locked.
+        let keys: Vec<_> = stale_rows.iter().map(|(key, _)| key).collect();
         let found = self.core.storage().multi_get(work.family, &keys)?;
         let mut batch = self.core.storage().batch();
-        for ((key, value), found) in unwanted.into_iter().zip(found) {
+        for ((key, value), found) in stale_rows.into_iter().zip(found) {
             if found.as_deref() == Some(value) {
                 batch.delete(work.family, key)?;
             }
@@ -310,8 +315,9 @@ impl IndexManager {
         Ok((locks, self.core.storage().multi_get(ENTITIES, &keys)?))
     }
 
-    /// The entries an entity should have; `None` when it cannot be read or has no schema.
-    fn wanted(
+    /// Returns the entries that an entity should have, or `None` if it cannot be read or has no
+    /// schema.
+    fn expected(
         &self,
         work: &Work,
         owner: &Owner,
@@ -334,7 +340,7 @@ impl IndexManager {
         }))
     }
 
-    pub(super) fn tell(&self, done: usize) -> ControlFlow<()> {
+    pub(super) fn notify(&self, done: usize) -> ControlFlow<()> {
         match &self.on_progress {
             Some(report) => report(Progress { done }),
             None => ControlFlow::Continue(()),
@@ -387,7 +393,7 @@ impl Owner {
     }
 }
 
-/// One index: where its entities and entries lie, and how they follow from each other.
+/// One index: the ranges of its entities and entries, and how each is derived from the other.
 struct Work {
     family: &'static str,
     entities: ScanRange,

@@ -1,4 +1,6 @@
-//! Looking after a database while it is in use: rebuilding its indexes and verifying them.
+//! Maintenance of a database in use: rebuilding and verifying its indexes.
+//!
+//! Compaction, checkpoints and flushing are in [`storage`](crate::storage).
 
 mod embeddings;
 pub(crate) mod indexing;

@@ -1,11 +1,13 @@
-//! The handle that all other modules of the database are built on: the store, the schemas and the locks, seen by one
-//! tenant.
+//! The handle that all other modules of the database are built on: the store, the schemas and the
+//! locks, seen by one tenant.
 //!
-//! One write is one batch: the entity, its index entries and its embedding mark reach the disk together or not at
-//! all. The public operations are in [`database`](super), schema changes in [`schemas`](super::schemas), vectors in
-//! [`vectors`](super::vectors). This module uses none of them.
+//! One write is one batch: the entity, its index entries and its embedding mark reach the disk
+//! together or not at all. The public operations are in [`database`](super), schema changes in
+//! [`schemas`](super::schemas), vectors in [`vectors`](super::vectors). This module uses none of
+//! them.
 //!
-//! Lock order: `steady`, then entity locks (in the order of their positions), then vector index slots.
+//! Lock order: `steady`, then entity locks (in the order of their positions), then vector index
+//! slots.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
@@ -47,8 +49,8 @@ pub(crate) struct Core {
 struct Inner {
     storage: Storage,
     schemas: RwLock<Schemas>,
-    /// Read-locked while an entity is written, write-locked while a schema changes, so that no entity is written
-    /// under the rules of a schema that has been replaced.
+    /// Read-locked while an entity is written, write-locked while a schema changes, so that no
+    /// entity is written under the rules of a schema that has been replaced.
     steady: RwLock<()>,
     locks: [Mutex<()>; LOCKS],
     embedder: BatchEmbedder,
@@ -106,7 +108,8 @@ impl Core {
         &self.inner.engine
     }
 
-    /// Returns the place of the vector index whose field has this key prefix. Creates an empty one on first use.
+    /// Returns the place of the vector index whose field has this key prefix. Creates an empty one
+    /// on first use.
     pub(super) fn slot(&self, prefix: Vec<u8>) -> Arc<Slot> {
         let mut slots = self
             .inner
@@ -138,7 +141,8 @@ impl Core {
             .collect()
     }
 
-    /// Replaces the schema of a table in memory. The caller holds the guard of [`change_schemas`](Self::change_schemas).
+    /// Replaces the schema of a table in memory. The caller holds the guard of
+    /// [`change_schemas`](Self::change_schemas).
     pub(super) fn set_schema(&self, table: &str, schema: Arc<Schema>) {
         self.inner
             .schemas
@@ -156,7 +160,8 @@ impl Core {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns a snapshot of the store and the schemas that belong to it: a schema change is in both or in neither.
+    /// Returns a snapshot of the store and the schemas that belong to it: a schema change is in
+    /// both or in neither.
     #[cfg(feature = "sql")]
     pub(crate) fn snapshot(&self) -> (Snapshot<'_>, BTreeMap<String, Arc<Schema>>) {
         let _steady = self.steady();
@@ -189,7 +194,8 @@ impl Core {
         self.lock_at(lock_of(id))
     }
 
-    /// Locks several entities, always in the order of the locks, so that two callers cannot deadlock.
+    /// Locks several entities, always in the order of the locks, so that two callers cannot
+    /// deadlock.
     pub(crate) fn lock_all(&self, ids: &[Uuid]) -> Vec<MutexGuard<'_, ()>> {
         let mut positions: Vec<usize> = ids.iter().map(|id| lock_of(*id)).collect();
         positions.sort_unstable();
@@ -242,7 +248,8 @@ impl Core {
         Ok(())
     }
 
-    /// Adds everything that turns `old` into `new`: the record, its index entries and its embedding mark.
+    /// Adds everything that turns `old` into `new`: the record, its index entries and its embedding
+    /// mark.
     pub(super) fn add_to_batch(
         &self,
         batch: &mut BatchWriter<'_>,
@@ -288,8 +295,8 @@ impl Core {
         })
     }
 
-    /// Runs blocking work on tokio's blocking pool, in the current context. Outside a tokio runtime, runs it on the
-    /// current thread.
+    /// Runs blocking work on tokio's blocking pool, in the current context. Outside a tokio
+    /// runtime, runs it on the current thread.
     pub(super) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
@@ -312,7 +319,8 @@ fn lock_of(id: Uuid) -> usize {
     usize::from(id.as_bytes()[15]) % LOCKS
 }
 
-/// Returns `true` if an embedded text differs between `old` and `new`. A deleted `old` has no texts.
+/// Returns `true` if an embedded text differs between `old` and `new`. A deleted `old` has no
+/// texts.
 fn text_changed(schema: &Schema, old: Option<&Record>, new: &Record<&Value>) -> bool {
     let old = old.filter(|old| !old.deleted);
     schema

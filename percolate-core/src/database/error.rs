@@ -1,4 +1,4 @@
-//! What can go wrong with a database: everything the floors below report, and what only tables know.
+//! The errors of a database: those of the modules below it, and those of tables and entities.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::schema::{EntityError, SchemaError};
 use crate::storage::keys::MalformedKey;
 use crate::storage::{MaintenanceError, OpenError, ReadError, WriteError};
 
-/// Anything that can go wrong with a [`Database`](crate::Database).
+/// An error of a [`Database`](crate::Database).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -25,70 +25,72 @@ pub enum Error {
     /// The store could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// The store could not be looked after.
+    /// Maintenance of the store failed.
     #[error(transparent)]
     Maintenance(#[from] MaintenanceError),
-    /// A schema was refused.
+    /// A schema is invalid.
     #[error(transparent)]
     Schema(#[from] SchemaError),
-    /// An entity was refused.
+    /// An entity does not match its schema.
     #[error(transparent)]
     Entity(#[from] EntityError),
     /// No schema is registered for the table.
     #[error(
-        "there is no table `{table}`; {}. Register its schema with `register_schema` first",
+        "table `{table}` does not exist; {}. Register its schema with `register_schema` first",
         Tables(known)
     )]
     UnknownTable {
-        /// The table asked for.
+        /// The name of the missing table.
         table: String,
-        /// The tables there are.
+        /// The tables that exist.
         known: Vec<String>,
     },
     /// The field is not indexed.
     #[error(
-        "`{field}` is not an indexed field of `{table}`; add it to `indexed_fields` in its schema"
+        "cannot search table `{table}` by `{field}`: the field is not indexed. Add it to `indexed_fields` in the schema"
     )]
     NotIndexed {
         /// The table.
         table: String,
-        /// The field asked for.
+        /// The field that is not indexed.
         field: String,
     },
     /// `insert` found an entity with the same key.
     #[error(
-        "`{table}` already holds an entity with this key, id {id}; use `upsert` or `update` to change it"
+        "cannot insert into `{table}`: an entity with this key exists, with id {id}. Use `upsert` or `update` to change it"
     )]
     Exists {
         /// The table.
         table: String,
-        /// The entity that is there.
+        /// The id of the existing entity.
         id: Uuid,
     },
-    /// There is no such entity to change.
-    #[error("`{table}` holds no entity with the id {id}")]
+    /// The entity to change does not exist.
+    #[error(
+        "cannot update entity {id} of `{table}`: it does not exist. Use `insert` or `upsert` to create it"
+    )]
     NotFound {
         /// The table.
         table: String,
-        /// The id asked for.
+        /// The id of the missing entity.
         id: Uuid,
     },
-    /// An update would change the key, and with it the id.
+    /// An update would change the key, and therefore the id.
     #[error(
-        "an update cannot change the key of an entity of `{table}`; delete it and insert a new one"
+        "cannot change the key of an entity of `{table}` with an update; delete the entity and insert a new one"
     )]
     KeyChanged {
         /// The table.
         table: String,
     },
-    /// A stored entity cannot be understood.
+    /// A stored entity cannot be decoded.
     #[error(transparent)]
     MalformedRecord(#[from] MalformedRecord),
-    /// A stored key cannot be understood.
+    /// A stored key cannot be decoded.
     #[error(transparent)]
     MalformedKey(#[from] MalformedKey),
     /// The tokio runtime is shutting down.
-    #[error("the work was not done because the tokio runtime is shutting down")]
+    #[error("the operation was not run because the tokio runtime is shutting down")]
     ShuttingDown,
     /// Text could not be embedded.
     #[error(transparent)]
@@ -96,21 +98,21 @@ pub enum Error {
     /// A vector index failed.
     #[error(transparent)]
     Vector(#[from] VectorError),
-    /// A query was refused, or failed.
+    /// A query was rejected or failed.
     #[cfg(feature = "sql")]
     #[error(transparent)]
     Query(#[from] crate::query::error::QueryError),
 }
 
-/// Prints the tables there are.
+/// Prints the tables that exist.
 struct Tables<'a>(&'a [String]);
 
 impl std::fmt::Display for Tables<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.0.is_empty() {
-            return formatter.write_str("there are none yet");
+            return formatter.write_str("there are no tables yet");
         }
-        write!(formatter, "there are `{}`", self.0.join("`, `"))
+        write!(formatter, "the tables are `{}`", self.0.join("`, `"))
     }
 }
 

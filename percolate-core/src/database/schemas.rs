@@ -1,7 +1,7 @@
 //! Changing the schema of a table, and bringing the entities in line with the change.
 //!
-//! A change is recorded in `meta` in the same batch as the schema, and the record is removed when all entities
-//! follow it. Opening the database completes the changes that a crash interrupted.
+//! A change is recorded in `meta` in the same batch as the schema, and the record is removed when
+//! all entities follow it. Opening the database completes the changes that a crash interrupted.
 
 use std::sync::Arc;
 

@@ -1,45 +1,49 @@
-//! The public operations on vectors: creating them, saving and loading their indexes, searching by meaning.
+//! The public operations on vectors: creating them, saving and loading their indexes, and
+//! searching.
 //!
-//! They only name and observe the work. The work is in [`vectors`](super::vectors).
+//! They name and observe the operations. The implementations are in [`vectors`](super::vectors).
 
 use super::Database;
 use super::error::Error;
 use super::vectors::{EmbeddingReport, Hit, SearchFilter};
 use crate::{background_job, db_op, db_ops};
 
-/// Makes, saves and loads what searches need.
+/// Creates, saves and loads vectors and their indexes.
 impl Database {
-    /// Makes the vectors of the entities of a table that wait for them.
+    /// Creates the vectors of all entities of a table that are marked for embedding.
     ///
     /// # Errors
     ///
-    /// When the store fails, or the provider fails for a whole page of entities; those made before are kept.
+    /// [`Error::Embedding`] if the provider fails for a whole page of entities, or the error of the
+    /// store. Vectors created before the failure are kept.
     #[background_job(embedding.generate, table, batch_size = |report| report.embedded)]
     pub async fn generate_embeddings(&self, table: &str) -> Result<EmbeddingReport, Error> {
         self.core.generate_embeddings(table).await
     }
 
-    /// Writes the vector indexes of a table to files, so that the next open need not make them. Gives the number of
-    /// vectors.
+    /// Writes the vector indexes of a table to files, so that they need not be rebuilt after the
+    /// next open. Returns the number of vectors.
     #[background_job(index.save, table, batch_size = |vectors| *vectors)]
     pub fn save_index(&self, table: &str) -> Result<usize, Error> {
         self.core.save_index(table)
     }
 
-    /// Brings the vector indexes of a table into memory: from their files where those are whole and up to date, else
-    /// from the stored vectors. Gives the number of vectors.
+    /// Loads the vector indexes of a table into memory, from their files if these are complete and
+    /// current, otherwise from the stored vectors. Returns the number of vectors.
     #[background_job(index.load, table, batch_size = |vectors| *vectors)]
     pub fn load_index(&self, table: &str) -> Result<usize, Error> {
         self.core.load_index(table)
     }
 }
 
-/// Searching.
+/// Vector search.
 #[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
 impl Database {
-    /// At most `k` entities whose embedded fields are nearest in meaning to `text`, nearest first.
+    /// Returns at most `k` entities whose embedded fields are nearest in meaning to `text`, nearest
+    /// first.
     ///
-    /// Entities are found once their vectors are made, by [`generate_embeddings`](Self::generate_embeddings).
+    /// An entity is found after [`generate_embeddings`](Self::generate_embeddings) has created its
+    /// vectors.
     ///
     /// ```
     /// use percolate_core::Database;
@@ -72,7 +76,7 @@ impl Database {
         self.core.nearest(&schema, &vector, k, filter)
     }
 
-    /// As [`search`](Self::search), with a vector of the provider's making.
+    /// Like [`search`](Self::search), with a vector that the provider created.
     #[db_op(search, table)]
     pub fn search_vector(
         &self,

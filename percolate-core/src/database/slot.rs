@@ -1,8 +1,9 @@
-//! The vector index of one embedded field in memory: searches read it, writers keep it in step with the store, and a
-//! new one takes its place. What the store holds is the business of [`vectors`](super).
+//! The vector index of one embedded field in memory. Searches read it, writers update it together
+//! with the store, and a rebuild replaces it. The stored vectors are in [`stored`](super::stored).
 //!
-//! A new index is made beside the old one and beside writers. As long as it is being made, writers note whose vectors
-//! they change; whoever makes it reads those again before putting it in place. Nobody waits but for that last step.
+//! A rebuild runs while searches use the old index and writers change it. During a rebuild, writers
+//! note the ids of the vectors that they change. The rebuild reads these vectors again before it
+//! puts the new index in place. Only this last step blocks searches and writers.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -11,13 +12,14 @@ use uuid::Uuid;
 
 use crate::index::vectors::{VectorError, VectorIndex};
 
-/// How many noted changes may be left for the last step, while writers wait.
+/// The number of noted changes that may be left for the last step, which blocks writers.
 const FEW: usize = 64;
 
-/// How often the maker catches up beside writers. One that never comes near does the rest while they wait.
+/// The number of times that a rebuild catches up without blocking writers. After that, the last
+/// step does the rest.
 const ROUNDS: usize = 8;
 
-/// An index and the generation of the stored vectors that it holds.
+/// An index and the generation of the stored vectors in it.
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub(super) index: Box<dyn VectorIndex>,
@@ -28,38 +30,38 @@ pub(super) struct Loaded {
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     state: RwLock<State>,
-    /// Held by whoever brings the index into memory: a second one would bring the same. Not by whoever makes it anew,
-    /// whose progress is told to somebody who may want to search.
+    /// Held while the index is loaded, so that two threads do not load the same index. A rebuild
+    /// does not hold it, because its progress callback may search.
     loading: Mutex<()>,
-    /// Held by whoever writes the file of the index.
+    /// Held while the file of the index is written.
     saving: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     loaded: Option<Loaded>,
-    /// For each index that is being made, whose vectors have changed since it was begun.
+    /// For each running rebuild, the ids of the vectors changed since it started.
     notes: HashMap<u64, HashSet<Uuid>>,
-    /// What the next of them is known by.
+    /// The number of the next rebuild.
     next: u64,
 }
 
-/// Where a new index comes from.
+/// The source of a new index.
 pub(super) trait Source {
     type Error: From<VectorError>;
 
-    /// An index of what is stored. Changes meanwhile need not be in it.
+    /// Creates an index of the stored vectors. It need not contain changes made during the call.
     fn load(&mut self) -> Result<Box<dyn VectorIndex>, Self::Error>;
 
-    /// The stored vectors of these entities, in their order.
+    /// Returns the stored vectors of these entities, in the order of the ids.
     fn vectors(&mut self, ids: &[Uuid]) -> Result<Vec<Option<Vec<f32>>>, Self::Error>;
 
-    /// The generation of the stored vectors.
+    /// Returns the generation of the stored vectors.
     fn generation(&mut self) -> Result<Uuid, Self::Error>;
 }
 
 impl Slot {
-    /// The index, if one is in memory. Writers wait until the guard is dropped.
+    /// Returns the index, if it is in memory. Writers are blocked until the guard is dropped.
     pub(super) fn read(&self) -> Reading<'_> {
         Reading(self.state.read().unwrap_or_else(|poisoned| {
             drop(poisoned);
@@ -68,17 +70,17 @@ impl Slot {
         }))
     }
 
-    /// Keeps the index as it is while stored vectors change; what changes is told to the guard.
+    /// Locks the index while stored vectors change. The caller reports the changes to the guard.
     pub(super) fn change(&self) -> Changing<'_> {
         Changing(self.write())
     }
 
-    /// Allows one to write the file of the index.
+    /// Locks the file of the index for writing.
     pub(super) fn save(&self) -> MutexGuard<'_, ()> {
         self.saving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Brings an index into memory, unless one is there by now.
+    /// Loads the index into memory, unless it has been loaded in the meantime.
     pub(super) fn load<S: Source>(&self, source: &mut S) -> Result<(), S::Error> {
         let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         if self.read().loaded().is_none() {
@@ -87,8 +89,8 @@ impl Slot {
         Ok(())
     }
 
-    /// Makes an index and puts it in place. The old one is searched and kept in step until then, and stays if this
-    /// fails.
+    /// Creates an index and puts it in place. Until then the old index is searched and kept up to
+    /// date; it stays in place if this fails.
     pub(super) fn make<S: Source>(&self, source: &mut S) -> Result<(), S::Error> {
         loop {
             let notes = Notes::begin(self);
@@ -101,7 +103,8 @@ impl Slot {
 
     fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(|poisoned| {
-            // A panic may have left an index half changed: the stored vectors make it anew.
+            // A panic may have left the index half changed. It is loaded again from the stored
+            // vectors.
             let mut state = poisoned.into_inner();
             state.loaded = None;
             state.notes.clear();
@@ -111,7 +114,7 @@ impl Slot {
     }
 }
 
-/// Sees an index as it is.
+/// Read access to an index.
 pub(super) struct Reading<'a>(RwLockReadGuard<'a, State>);
 
 impl Reading<'_> {
@@ -120,11 +123,11 @@ impl Reading<'_> {
     }
 }
 
-/// Changes an index along with the store.
+/// Write access to an index while the store changes.
 pub(super) struct Changing<'a>(RwLockWriteGuard<'a, State>);
 
 impl Changing<'_> {
-    /// Says whose vectors are about to change in the store.
+    /// Notes the ids of the vectors that are about to change in the store.
     pub(super) fn note(&mut self, ids: impl IntoIterator<Item = Uuid>) {
         let ids: Vec<Uuid> = if self.0.notes.is_empty() {
             Vec::new()
@@ -136,13 +139,14 @@ impl Changing<'_> {
         }
     }
 
-    /// Forgets the index, and has those that are being made begun again.
+    /// Removes the index from memory and makes running rebuilds start again.
     pub(super) fn forget(&mut self) {
         self.0.loaded = None;
         self.0.notes.clear();
     }
 
-    /// Brings the index to a new generation. One that fails is forgotten, and made anew when next needed.
+    /// Changes the index to a new generation. If that fails, removes the index from memory; it is
+    /// loaded again when it is next needed.
     pub(super) fn apply(
         &mut self,
         generation: Uuid,
@@ -157,7 +161,7 @@ impl Changing<'_> {
     }
 }
 
-/// Has writers note what they change, until it is dropped.
+/// The notes of writers for one rebuild. Dropping them ends the noting.
 struct Notes<'a> {
     slot: &'a Slot,
     number: u64,
@@ -173,7 +177,7 @@ impl<'a> Notes<'a> {
         Self { slot, number }
     }
 
-    /// Reads again what was noted until little is left. `false` when the notes are lost.
+    /// Reads noted vectors again until few are left. Returns `false` if the notes were lost.
     fn catch_up<S: Source>(
         &self,
         index: &mut dyn VectorIndex,
@@ -190,7 +194,8 @@ impl<'a> Notes<'a> {
         Ok(true)
     }
 
-    /// Reads again the rest, while writers wait, and puts the index in place. `false` when the notes are lost.
+    /// Blocks writers, reads the remaining noted vectors again and puts the index in place. Returns
+    /// `false` if the notes were lost.
     fn put_in_place<S: Source>(
         &self,
         mut index: Box<dyn VectorIndex>,

@@ -1,4 +1,7 @@
-//! Where a vector index comes from: its file, or the stored vectors, read page by page.
+//! The sources of a vector index: its file, or the stored vectors, read page by page.
+//!
+//! Each commit that changes stored vectors also records a new generation, so that an index file of
+//! an older generation is recognised as stale.
 
 use std::ops::ControlFlow;
 
@@ -25,7 +28,7 @@ impl Core {
         keys::generation_key(self.tenant(), table, field)
     }
 
-    /// What the file of an index is called after.
+    /// Returns the name from which the file name of an index is derived.
     pub(super) fn index_name(&self, table: &str, field: &str) -> Vec<u8> {
         keys::field_prefix(self.tenant(), table, field)
     }
@@ -35,8 +38,8 @@ impl Core {
     }
 }
 
-/// The stored vectors of one field, as an index is brought into memory: from its file where that is whole and up to
-/// date, else from the store.
+/// Loads the index of one field: from its file if that is complete and current, otherwise from the
+/// stored vectors.
 pub(super) struct Stored<'a> {
     pub(super) core: &'a Core,
     pub(super) table: &'a str,
@@ -58,8 +61,8 @@ impl Stored<'_> {
         Ok(payload.and_then(|payload| vectors::from_bytes(core.dimensions(), &payload).ok()))
     }
 
-    /// The stored vectors after `last`, which becomes the last of them. A new scan for each page, so that none holds
-    /// back compaction for as long as an index takes to make.
+    /// Returns the next page of stored vectors after `last`, and updates `last`. Each page is a new
+    /// scan, because a long scan would delay compaction.
     pub(super) fn next_page(
         &self,
         last: &mut Option<Uuid>,
@@ -127,16 +130,17 @@ impl Source for Stored<'_> {
     }
 }
 
-/// The stored vectors of one field, as an index is made anew: told page by page, and without those that it cannot take.
+/// Rebuilds the index of one field from the stored vectors. Reports progress after each page and
+/// skips vectors of the wrong length.
 pub(super) struct Rebuild<'a> {
     pub(super) stored: Stored<'a>,
     pub(super) tell: &'a dyn Fn(usize) -> ControlFlow<()>,
-    /// What was done for the fields before.
+    /// The report of the fields rebuilt before.
     pub(super) before: IndexReport,
     pub(super) report: IndexReport,
 }
 
-/// Why an index was not made.
+/// Why a rebuild stopped.
 pub(super) enum Stopped {
     Cancelled,
     Failed(Error),

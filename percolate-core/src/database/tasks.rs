@@ -1,13 +1,14 @@
-//! What the background worker's tasks do to a database, and under which names they are observed.
+//! Running the background worker's tasks on a database, and the names of their spans.
 //!
-//! Each task exists twice, because a span's relation to its submitter is decided where it is declared: as a child of
-//! one who waits, and as a trace of its own with a link. A run after a failed one says which attempt it is.
+//! Each task is declared twice, because the relation of a span to its submitter is fixed at the
+//! declaration: once as a child of a submitter that waits, and once as a trace of its own that
+//! links to its submitter. The span of a retry has the number of its attempt.
 
 use super::Database;
 use super::error::Error;
 use super::vectors::EmbeddingReport;
 use crate::background_job;
-use crate::storage::{Relation, Task, TaskFuture, TaskRunner};
+use crate::worker::{Relation, Task, TaskFuture, TaskRunner};
 
 impl TaskRunner for Database {
     fn run(&self, task: &Task, relation: Relation, attempt: u32) -> TaskFuture {

@@ -1,4 +1,4 @@
-//! Tables and entities: what is found, by whom, and what a failed write leaves behind.
+//! Tests of tables and entities: lookups, tenants, schema changes and failed writes.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -241,7 +241,7 @@ fn an_unknown_table_is_answered_with_the_known_ones() {
     let (_dir, db) = temporary();
     let text = db.insert("artcles", &json!({})).unwrap_err().to_string();
     assert!(
-        text.contains("no table `artcles`") && text.contains("`articles`"),
+        text.contains("table `artcles` does not exist") && text.contains("`articles`"),
         "{text}"
     );
     assert!(matches!(
@@ -295,7 +295,7 @@ fn a_change_of_schema_cut_short_is_finished_by_the_next_open() {
     let (dir, db) = temporary();
     db.insert("articles", &json!({ "slug": "a", "year": 1 }))
         .unwrap();
-    // What a crash leaves that came right after the schema was written.
+    // The state after a crash right after the schema was written.
     let schema = json!({ "key_field": "slug", "indexed_fields": ["slug"] });
     let mut batch = db.storage().batch();
     batch

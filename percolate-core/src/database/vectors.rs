@@ -1,8 +1,10 @@
-//! Search by meaning: making the vectors of entities, keeping the vector indexes in step with the store, searching.
+//! Vector search: creating the vectors of entities, keeping the vector indexes up to date,
+//! searching.
 //!
-//! Vectors are stored in `embeddings`; an index in memory ([`slot`]) follows from them ([`stored`]). Whoever changes
-//! stored vectors holds the index's lock from before the commit until the index has changed too, and records a new
-//! generation in the same batch, so that an index file written earlier is known to be stale.
+//! Vectors are stored in `embeddings`. The index in memory ([`slot`](super::slot)) is derived from
+//! them ([`stored`](super::stored)). A writer that changes stored vectors locks the index before
+//! the commit and unlocks it after the index has changed too, and records a new generation in the
+//! same batch, so that an index file written earlier is recognised as stale.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -23,20 +25,21 @@ use crate::schema::entity::{Entity, Record, RecordParts};
 use crate::storage::column_families::{EMBEDDINGS, ENTITIES, META, PENDING_EMBEDDINGS};
 use crate::storage::{BatchWriter, ScanRange, WriteError, keys};
 
-/// How many entities are embedded, or marked, in one go.
+/// The number of entities that are embedded or marked at a time.
 const PAGE: usize = 256;
 
-/// Decides which entities a search may find. It is asked about the nearest first, and no more often than is needed to
-/// find as many as are wanted.
+/// Returns `true` for entities that a search may return. It is called for the nearest entities
+/// first, and only until enough of them have passed.
 pub type SearchFilter<'a> = dyn Fn(&Entity) -> bool + Sync + 'a;
 
-/// An entity that a search found.
+/// An entity found by a search.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Hit {
     /// The entity.
     pub entity: Entity,
-    /// Cosine distance between its vector and the question's: 0 is the same direction, 2 the opposite one.
+    /// The cosine distance between its vector and the query's, from 0 (same direction) to 2
+    /// (opposite direction).
     pub distance: f32,
 }
 
@@ -46,13 +49,13 @@ impl Rows for Hit {
     }
 }
 
-/// What making vectors achieved.
+/// The result of creating vectors.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EmbeddingReport {
     /// Entities whose vectors are stored.
     pub embedded: usize,
-    /// Entities that wait for another try, because the provider failed or they changed meanwhile.
+    /// Entities that remain marked, because the provider failed or they changed in the meantime.
     pub waiting: usize,
 }
 
@@ -66,7 +69,7 @@ impl JobOutcome for EmbeddingReport {
     }
 }
 
-/// An embedded field of a table, and its index.
+/// An embedded field of a table and its index.
 struct Field {
     name: String,
     slot: Arc<Slot>,
@@ -107,7 +110,8 @@ impl Core {
             };
             let (generation, bytes) = (loaded.generation, loaded.index.to_bytes()?);
             vectors += loaded.index.len();
-            // Changes need not wait for the disk: a file that they overtake is stale, and known to be.
+            // Changes during the write are allowed: the file's generation then shows that it is
+            // stale.
             drop(reading);
             let path = saved::path(self.storage().path(), &self.index_name(table, &field.name));
             saved::write(&path, generation, &bytes)?;
@@ -148,7 +152,7 @@ impl Core {
         Ok(marked)
     }
 
-    /// Removes the vectors of fields that are embedded no longer, and what was made of them.
+    /// Removes the vectors and indexes of fields that are no longer embedded.
     pub(super) fn forget_unembedded(&self, table: &str) -> Result<(), Error> {
         let schema = self.schema(table)?;
         let all = ScanRange::prefix(keys::table_prefix(self.tenant(), table));
@@ -176,7 +180,7 @@ impl Core {
                 std::mem::replace(&mut batch, self.storage().batch()).commit()?;
             }
         }
-        // Without a generation no file counts.
+        // An index file is ignored if there is no generation.
         batch.delete(META, self.generation_key(table, &field.name))?;
         batch.commit()?;
         Ok(saved::remove(&saved::path(
@@ -185,8 +189,8 @@ impl Core {
         ))?)
     }
 
-    /// Makes the vector indexes of every table from the stored vectors, read `page` at a time, beside live reads and
-    /// writes: each new index takes the place of the old one when it is whole.
+    /// Rebuilds the vector indexes of every table from the stored vectors, read `page` at a time,
+    /// while other threads read and write. Each new index replaces the old one when it is complete.
     pub(crate) fn rebuild_vector_indexes(
         &self,
         page: usize,
@@ -225,7 +229,7 @@ impl Core {
         Ok(report)
     }
 
-    /// Compares the vector indexes of a table, as searches use them, with the stored vectors.
+    /// Compares the vector indexes in memory of a table with the stored vectors.
     pub(crate) fn verify_vector_indexes(
         &self,
         table: &str,
@@ -243,7 +247,8 @@ impl Core {
             };
             let (mut last, mut ended) = (None, false);
             while !ended {
-                // Vectors change under the lock of their index only: what is read here is what it must hold.
+                // Vectors change only under the lock of their index, so the index must contain this
+                // page.
                 let reading = self.loaded(table, &field)?;
                 let vectors = stored.next_page(&mut last)?;
                 let Some(loaded) = reading.loaded() else {
@@ -289,7 +294,8 @@ impl Core {
         Ok(report)
     }
 
-    /// Deletes with `batch`, whose other writes are made, the vectors of an entity; from the store and from memory.
+    /// Adds the deletion of an entity's vectors to `batch`, commits it, and removes the vectors
+    /// from the indexes in memory.
     pub(super) fn commit_without_vectors(
         &self,
         mut batch: BatchWriter<'_>,
@@ -326,7 +332,7 @@ impl Core {
         Ok(())
     }
 
-    /// The next entities that wait for vectors, with what is stored of them.
+    /// Returns the next entities that are marked for embedding, with their records.
     fn pending_page(
         &self,
         table: &str,
@@ -353,7 +359,7 @@ impl Core {
             .collect())
     }
 
-    /// Stores the vectors of entities that still have the texts they were made from. Gives the number of those.
+    /// Stores the vectors of entities whose texts have not changed since. Returns their number.
     fn store_vectors(
         &self,
         schema: &Arc<Schema>,
@@ -363,7 +369,7 @@ impl Core {
         let _steady = self.steady();
         let table = schema.table();
         if !Arc::ptr_eq(schema, &self.schema(table)?) {
-            // The vectors may be of fields that are embedded no longer.
+            // The vectors may belong to fields that are no longer embedded.
             return Ok(0);
         }
         let ids: Vec<Uuid> = page.iter().map(|(id, _)| *id).collect();
@@ -473,8 +479,9 @@ impl Core {
             .unwrap_or_default())
     }
 
-    /// The nearest vectors of a field whose entities the filter keeps: asked for more and more of the nearest, until
-    /// enough are kept or there are no more. The filter is asked about the nearest first, and no index is held meanwhile.
+    /// Returns the nearest vectors of a field whose entities pass the filter. Searches for more and
+    /// more neighbours until enough have passed or there are no more. The filter is called for the
+    /// nearest first, and no lock of an index is held during the call.
     fn nearest_kept(
         &self,
         table: &str,
@@ -511,7 +518,7 @@ impl Core {
         Ok(kept)
     }
 
-    /// Brings the indexes of a table into memory where it holds no other task up: one that has to be made takes long.
+    /// Loads the indexes of a table on the blocking pool, because building an index takes long.
     pub(super) async fn bring_into_memory(&self, schema: &Schema) -> Result<(), Error> {
         let is_loaded = |field: &Field| field.slot.read().loaded().is_some();
         if self.embedded_fields(schema).iter().all(is_loaded) {
@@ -522,7 +529,7 @@ impl Core {
             .await
     }
 
-    /// The index of a field, brought into memory if it is not there.
+    /// Returns the index of a field. Loads it if it is not in memory.
     fn loaded<'a>(&self, table: &str, field: &'a Field) -> Result<Reading<'a>, Error> {
         loop {
             let reading = field.slot.read();
@@ -555,7 +562,7 @@ impl Core {
     }
 }
 
-/// The `k` nearest, nearest first, each entity once.
+/// Returns the `k` nearest, nearest first, each entity once.
 fn nearest_of(mut found: Vec<Neighbour>, k: usize) -> Vec<Neighbour> {
     found.sort_by(|left, right| left.distance.total_cmp(&right.distance));
     let mut seen = HashSet::new();
@@ -564,7 +571,7 @@ fn nearest_of(mut found: Vec<Neighbour>, k: usize) -> Vec<Neighbour> {
     found
 }
 
-/// The texts to embed, in the order of entities and, for each, of fields.
+/// Returns the texts to embed, ordered by entity and then by field.
 fn texts_of(schema: &Schema, page: &[(Uuid, Option<Record>)]) -> Vec<String> {
     let texts = page.iter().flat_map(|(_, record)| {
         schema
@@ -575,7 +582,7 @@ fn texts_of(schema: &Schema, page: &[(Uuid, Option<Record>)]) -> Vec<String> {
     texts.map(str::to_owned).collect()
 }
 
-/// The text of a field; `None` where there is none to embed.
+/// Returns the text of a field, or `None` if there is none to embed.
 fn text_of<'a>(record: Option<&'a Record>, field: &str) -> Option<&'a str> {
     record?.text_to_embed(field)
 }

@@ -1,7 +1,7 @@
-//! How the rows of a table are found: by their ids, their keys, through a field index, or one after the other.
+//! Access paths: reading the rows of a table by id, by key, through a field index, or with a scan.
 //!
-//! What is found may be more than what the query asks for, never less: rows are held against every restriction
-//! when they are read.
+//! An access path may find more rows than the query selects, but never fewer: every pushed-down
+//! filter is re-checked on every row.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ use crate::storage::keys::{FieldValue, ValueRange};
 /// Microseconds.
 const DAY: i64 = 86_400_000_000;
 
-/// A way to the rows.
+/// An access path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Access {
     /// By id.
@@ -28,10 +28,10 @@ pub(super) enum Access {
     Field {
         field: String,
         ranges: Vec<ValueRange>,
-        /// Whether rows would be missed that hold what the schema forbids.
+        /// `true` if rows that violate the schema would be missed.
         trusts_rules: bool,
     },
-    /// All of a table, or those whose ids lie within the bounds, both included.
+    /// A scan of the table, or of the ids within the bounds (both inclusive).
     Scan {
         first: Option<Uuid>,
         last: Option<Uuid>,
@@ -44,19 +44,19 @@ impl Access {
         last: None,
     };
 
-    /// The way that promises the fewest rows.
+    /// Chooses the access path with the lowest estimated number of rows.
     pub(super) fn choose(
         schema: &Schema,
         columns: &[Column],
         restrictions: &[Restriction],
     ) -> Self {
-        let ways = restrictions.iter().filter_map(|restriction| {
+        let paths = restrictions.iter().filter_map(|restriction| {
             let column = &columns[restriction.column];
             let extent = restriction.extent(&column.kind);
             if extent == Extent::Everything {
                 return None;
             }
-            let way = match &column.source {
+            let path = match &column.source {
                 Source::Id => by_id(restriction),
                 Source::Field(field) => {
                     by_key(schema, field, &column.kind, restriction).or_else(|| {
@@ -75,13 +75,14 @@ impl Access {
                 }
                 Source::CreatedAt | Source::UpdatedAt | Source::Data => None,
             }?;
-            Some((way.cost(extent), way))
+            Some((path.cost(extent), path))
         });
-        ways.min_by_key(|(cost, _)| *cost)
-            .map_or(Self::SCAN, |(_, way)| way)
+        paths
+            .min_by_key(|(cost, _)| *cost)
+            .map_or(Self::SCAN, |(_, path)| path)
     }
 
-    /// Fewer rows first, as far as can be told without counting them.
+    /// Estimates the number of rows without reading any. Lower values are better.
     fn cost(&self, extent: Extent) -> (u8, usize) {
         match (self, extent) {
             (Self::Ids(ids), _) => (0, ids.len()),
@@ -95,7 +96,7 @@ impl Access {
 }
 
 impl fmt::Display for Access {
-    /// For `EXPLAIN`.
+    /// Formats the access path for `EXPLAIN`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ids(ids) => write!(formatter, "by id, {}", counted(ids.len(), "id")),
@@ -120,7 +121,8 @@ fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Ids are compared as text, so only text that is written as ids are can name one.
+/// Chooses access by id. Ids are compared as text, so only text in the canonical form of an id
+/// matches.
 fn by_id(restriction: &Restriction) -> Option<Access> {
     let id = |value: &FieldValue| match value {
         FieldValue::Text(text) => Uuid::try_parse(text)
@@ -151,7 +153,7 @@ fn by_key(schema: &Schema, field: &str, kind: &Kind, restriction: &Restriction) 
     if schema.key_field() != Some(field) || !shows_keys {
         return None;
     }
-    // As `Schema::key_of` writes them. No entity has another key.
+    // Must agree with `Schema::key_of`. No entity has any other key.
     let key = |value: FieldValue| match value {
         FieldValue::Text(text) => Some(text),
         FieldValue::Integer(number) => Some(number.to_string()),
@@ -165,7 +167,8 @@ fn by_key(schema: &Schema, field: &str, kind: &Kind, restriction: &Restriction) 
     Some(Access::Keys(keys))
 }
 
-/// The index entries of all rows whose column has an allowed value; `None` when the index cannot tell.
+/// Returns the index ranges of all rows whose column has an allowed value, or `None` if the index
+/// cannot find all of them.
 fn index_ranges(kind: &Kind, restriction: &Restriction) -> Option<Vec<ValueRange>> {
     if *kind == Kind::Json {
         let entries = restriction
@@ -198,8 +201,9 @@ fn index_ranges(kind: &Kind, restriction: &Restriction) -> Option<Vec<ValueRange
     Some(tidy(entries))
 }
 
-/// The entries of what a column shows as null: null, and what the schema allows but the type cannot hold. Where the
-/// schema has always had these rules there is nothing else, and no list or object, which are in no index.
+/// Returns the index ranges of values that a column shows as null: null itself, and values that the
+/// schema allows but the column type cannot represent. If the schema's rules never changed, there
+/// are no others; in particular there are no lists and objects, which are in no index.
 fn entries_shown_as_null(kind: &Kind) -> Option<Vec<ValueRange>> {
     let null = ValueRange::at(&FieldValue::Null);
     match kind {
@@ -212,12 +216,13 @@ fn entries_shown_as_null(kind: &Kind) -> Option<Vec<ValueRange>> {
                 ValueRange::numbers().after(&FieldValue::Integer(i64::MAX)),
             ])
         }
-        // Any text may be there.
+        // Any text is possible.
         Kind::Date | Kind::Timestamp | Kind::Json | Kind::List(_) => None,
     }
 }
 
-/// The entries of the values that a column of anything shows as `shown`: the string, and what it is as JSON.
+/// Returns the index ranges of values that a JSON column shows as `shown`: the string, and the
+/// value that it is as JSON.
 fn entries_shown_as(shown: &FieldValue) -> Option<Vec<ValueRange>> {
     let FieldValue::Text(text) = shown else {
         return Some(vec![ValueRange::at(shown)]);
@@ -233,14 +238,14 @@ fn entries_shown_as(shown: &FieldValue) -> Option<Vec<ValueRange>> {
     Some(entries)
 }
 
-/// Texts that begin with the days of a range of dates or times, and with as many days around them as offsets from
-/// UTC can move a time.
+/// Returns the range of texts that begin with the days of a range of dates or times. Adds `around`
+/// days on either side, because the offset from UTC may move a time to another day.
 fn texts_of_days(range: &ValueRange, day: impl Fn(i64) -> i64, around: i64) -> ValueRange {
     let text = |bound: Option<FieldValue>, days: i64| match bound {
         Some(FieldValue::Integer(bound)) => {
             let moment = day(bound).checked_add(days)?.checked_mul(DAY)?;
             let text = Timestamp::from_micros(moment).to_string();
-            // Years of other than four digits do not sort as text.
+            // Years without exactly four digits do not sort as text.
             (text.len() == "1970-01-01T00:00:00.000000Z".len())
                 .then(|| FieldValue::Text(text[..10].to_owned()))
         }

@@ -1,7 +1,7 @@
-//! The columns of a table, from its JSON Schema as written by hand or by Pydantic.
+//! The columns of a table, derived from its JSON Schema, written by hand or by Pydantic.
 //!
-//! A column has a type only where the schema leaves no choice; everything else is text, as PostgreSQL's `->>` gives
-//! it: strings as they are, any other value as JSON. The types are listed in `docs/sql.md`.
+//! A column has a type only if the schema allows exactly one. All other columns are text, as with
+//! PostgreSQL's `->>`: strings as they are, other values as JSON. `docs/sql.md` lists the types.
 
 use std::sync::Arc;
 
@@ -10,28 +10,28 @@ use serde_json::{Map, Value};
 
 use crate::schema::Schema;
 
-/// How many references from one place in a schema to another are followed.
+/// The number of `$ref` references that are followed from one place in a schema.
 const MAX_DEPTH: usize = 16;
 
-/// What the values of a column are.
+/// The type of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Strings.
     Text,
-    /// Anything: strings as they are, other values as JSON.
+    /// Any values: strings as they are, other values as JSON.
     Json,
     Integer,
     Float,
     Boolean,
     /// Text of the form `2026-11-22`.
     Date,
-    /// Text as RFC 3339 has it.
+    /// Text in the format of RFC 3339.
     Timestamp,
-    /// Lists of one kind of scalars.
+    /// Lists of scalars of one kind.
     List(Box<Kind>),
 }
 
-/// Where the values of a column come from.
+/// The source of a column's values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Source {
     Id,
@@ -39,7 +39,7 @@ pub(super) enum Source {
     UpdatedAt,
     /// A field of the data.
     Field(String),
-    /// The data as a whole.
+    /// All of the data.
     Data,
 }
 
@@ -50,10 +50,11 @@ pub(super) struct Column {
     pub(super) kind: Kind,
 }
 
-/// The columns of `schema`: the id, its properties, the times of creation and change.
+/// Returns the columns of `schema`: the id, its properties, the times of creation and change.
 ///
-/// A property takes the name it has; a system column of that name gets an underscore before it. A schema without
-/// properties gives the fields it names elsewhere, and the data as a whole.
+/// A property keeps its name; a system column of the same name is prefixed with an underscore. A
+/// schema without properties has columns for the fields that it names elsewhere, and one for all of
+/// the data.
 pub(super) fn columns_of(schema: &Schema) -> Vec<Column> {
     let properties = schema.source().get("properties").and_then(Value::as_object);
     let fields: Vec<(&str, Kind)> = match properties {
@@ -87,7 +88,8 @@ pub(super) fn columns_of(schema: &Schema) -> Vec<Column> {
     columns
 }
 
-/// The Arrow schema of some columns. Data may be older than the schema, so any field may be null.
+/// Returns the Arrow schema of columns. Any field may be null, because data may be older than the
+/// schema.
 pub(super) fn arrow_schema<'a>(columns: impl IntoIterator<Item = &'a Column>) -> SchemaRef {
     let field = |column: &Column| {
         Field::new(
@@ -136,7 +138,7 @@ fn kind_of(node: &Value, schema: &Schema) -> Kind {
     node_kind(node, schema.source(), 0).unwrap_or(Kind::Json)
 }
 
-/// `None` for a node that allows null alone.
+/// Returns the kind of a schema node, or `None` if the node allows only null.
 fn node_kind(node: &Value, root: &Value, depth: usize) -> Option<Kind> {
     let Some(node) = node.as_object().filter(|_| depth < MAX_DEPTH) else {
         return Some(Kind::Json);
@@ -211,7 +213,7 @@ fn value_kind(value: &Value) -> Option<Kind> {
     })
 }
 
-/// The one kind that holds what all choices allow.
+/// Returns the kind that can represent the values of all choices.
 fn unite(choices: impl Iterator<Item = Option<Kind>>) -> Option<Kind> {
     choices.flatten().reduce(|left, right| match (left, right) {
         (left, right) if left == right => left,

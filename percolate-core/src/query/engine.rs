@@ -1,4 +1,5 @@
-//! What all queries of a database share: DataFusion's configuration, its functions and the memory limit.
+//! What all queries of a database share: DataFusion's configuration, its functions and the memory
+//! limit.
 //!
 //! [`session`](super::session) adds the tables of one query.
 
@@ -33,8 +34,8 @@ impl Engine {
         self.memory_limit
     }
 
-    /// Returns the session that every query copies. The first query creates it, because registering all functions
-    /// takes time.
+    /// Returns the session that every query copies. The first query creates it, because registering
+    /// all functions takes time.
     pub(super) fn base(&self) -> Result<&SessionState> {
         if let Some(base) = self.base.get() {
             return Ok(base);

@@ -1,5 +1,8 @@
-//! What can go wrong with a query. Messages may name what the query names: tables, columns, functions, its keywords.
-//! They never hold a constant of the query or a value of the data; what DataFusion says is stripped of both.
+//! The errors of queries, and their translation from DataFusion's.
+//!
+//! A message may name what the query names: tables, columns, functions and keywords. It never
+//! contains a constant of the query or a value of the data; both are removed from DataFusion's
+//! messages.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -10,85 +13,85 @@ use datafusion::error::DataFusionError;
 
 use crate::otel::ErrorType;
 
-/// A query that was refused, or failed.
+/// The error of a query that was rejected or failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QueryError {
-    /// There is no tokio runtime here.
-    #[error("a query needs a tokio runtime; call it from async code that tokio runs")]
+    /// The query was not run in a tokio runtime.
+    #[error("a query needs a tokio runtime; call it from async code that runs on tokio")]
     NoRuntime,
-    /// The text holds no statement.
+    /// The text contains no statement.
     #[error("the query is empty; write a SELECT")]
     Empty,
-    /// The text holds several statements.
-    #[error("the query holds {count} statements; run them one by one")]
+    /// The text contains several statements.
+    #[error("the query contains {count} statements; run them one by one")]
     SeveralStatements {
-        /// How many.
+        /// The number of statements.
         count: usize,
     },
-    /// The text is no SQL.
+    /// The text is not valid SQL.
     #[error("syntax error{}: {reason}", Place(place))]
     Syntax {
-        /// Line and column, both from 1, where they are known.
+        /// Line and column, both starting at 1, if known.
         place: Option<(u64, u64)>,
         /// What was expected.
         reason: String,
     },
-    /// The query is nested too deep, or too long.
+    /// The query is too long or nested too deeply.
     #[error("the query is too large: {reason}")]
     TooLarge {
-        /// What there is too much of.
+        /// What exceeds a limit.
         reason: String,
     },
-    /// The statement does more than read the tables.
-    #[error("{statement} is refused: SQL only reads here. {instead}")]
+    /// The statement does not only read tables.
+    #[error("{statement} is not allowed: queries are read-only. {instead}")]
     Refused {
-        /// The statement's keyword, or what it wanted to do.
+        /// The statement's keyword, or a description of it.
         statement: String,
         /// What to do instead.
         instead: &'static str,
     },
-    /// There is no such column.
-    #[error("there is no column `{column}`; {}", Columns { column, known })]
+    /// The column does not exist.
+    #[error("column `{column}` does not exist; {}", Columns { column, known })]
     UnknownColumn {
-        /// The column asked for.
+        /// The name of the missing column.
         column: String,
-        /// The columns there are.
+        /// The columns that exist.
         known: Vec<String>,
     },
-    /// The values given do not fit the placeholders.
+    /// The parameters do not match the placeholders.
     #[error("parameter ${position}: {reason}")]
     Parameter {
-        /// Which one, from 1.
+        /// The position of the parameter, starting at 1.
         position: usize,
-        /// What is wrong with it.
+        /// The problem with it.
         reason: &'static str,
     },
-    /// The query cannot be planned: types that do not fit, functions that do not exist.
-    #[error("the query makes no sense: {reason}")]
+    /// The query cannot be planned, for example because of mismatched types or unknown functions.
+    #[error("invalid query: {reason}")]
     Invalid {
-        /// What DataFusion said, without values.
+        /// DataFusion's message, without values.
         reason: String,
     },
-    /// The query asks for something that DataFusion cannot do.
-    #[error("the query asks for what is not supported: {reason}")]
+    /// The query uses a feature that is not supported.
+    #[error("the query uses an unsupported feature: {reason}")]
     Unsupported {
-        /// What DataFusion said, without values.
+        /// DataFusion's message, without values.
         reason: String,
     },
-    /// The query failed while it ran: a division by zero, a text that is no number.
+    /// The query failed during execution, for example because of a division by zero.
     #[error("the query failed: {reason}")]
     Failed {
-        /// What DataFusion said, without values.
+        /// DataFusion's message, without values.
         reason: String,
     },
-    /// Queries may not hold that much at a time.
+    /// The query exceeded the memory limit.
     #[error(
-        "the query needs more memory than the {limit} bytes that queries may hold; ask for fewer rows or columns, or \
-         raise `query_memory_limit`"
+        "the query needs more memory than the limit of {limit} bytes for all queries; select fewer rows or columns, \
+         or raise `query_memory_limit`"
     )]
     Memory {
-        /// The limit.
+        /// The limit in bytes.
         limit: usize,
     },
 }
@@ -112,7 +115,7 @@ impl ErrorType for QueryError {
     }
 }
 
-/// Prints where in the text.
+/// Prints the position in the text.
 struct Place<'a>(&'a Option<(u64, u64)>);
 
 impl fmt::Display for Place<'_> {
@@ -124,7 +127,7 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// Prints the columns there are, and the hint that unquoted names are read in lower case.
+/// Prints the columns that exist, or the hint that a name needs double quotes.
 struct Columns<'a> {
     column: &'a str,
     known: &'a [String],
@@ -142,18 +145,19 @@ impl fmt::Display for Columns<'_> {
             );
         }
         match self.known {
-            [] => formatter.write_str("there are none here"),
-            known => write!(formatter, "there are `{}`", known.join("`, `")),
+            [] => formatter.write_str("there are no columns"),
+            known => write!(formatter, "the columns are `{}`", known.join("`, `")),
         }
     }
 }
 
-/// The words of a query, in lower case: what its errors may quote, and what they may not.
+/// The words of a query, in lower case: those that its errors may quote, and those that they may
+/// not.
 #[derive(Debug, Default)]
 pub(super) struct Words {
     /// Names and keywords.
     pub(super) names: HashSet<String>,
-    /// What is written in literals and parameters.
+    /// Words in literals and parameters.
     pub(super) values: HashSet<String>,
 }
 
@@ -166,7 +170,7 @@ impl Words {
     }
 }
 
-/// Turns what DataFusion says into what we say.
+/// Translates DataFusion's errors.
 pub(super) struct Translator<'a> {
     pub(super) words: &'a Words,
     pub(super) memory_limit: usize,
@@ -234,8 +238,8 @@ impl Translator<'_> {
     }
 }
 
-/// The first line of a message with `?` for every number, for everything in quotes that is no name of the query, and
-/// for the words of its values.
+/// Returns the first line of a message. Replaces by `?` every number, everything in quotes that is
+/// not a name of the query, and every word of its values.
 pub(super) fn scrub(text: &str, words: &Words) -> String {
     let text = text.lines().next().unwrap_or_default();
     let mut scrubbed = String::with_capacity(text.len());
@@ -244,7 +248,8 @@ pub(super) fn scrub(text: &str, words: &Words) -> String {
         let taken = match next {
             '\'' | '"' | '`' => {
                 let inside = &rest[1..];
-                // What is not closed goes to the end of the text: a value may hold quotes itself.
+                // An unclosed quote extends to the end of the text, because a value may contain
+                // quotes.
                 let end = inside.find(next).unwrap_or(inside.len());
                 let taken = (end + 2).min(rest.len());
                 let is_name = words.names.contains(&inside[..end].to_lowercase());

@@ -1,8 +1,8 @@
-//! Which conditions of a query the table answers by itself: comparisons of one column with constants.
+//! Filter pushdown: comparisons of one column with constants.
 //!
-//! Such a condition becomes the ranges of values that fulfil it, in the order of the indexes. Rows are held against
-//! them where they are read, whichever way they are found, so what is taken over here is taken over exactly. All
-//! other conditions are left to DataFusion.
+//! A pushed-down filter becomes the sorted ranges of values that satisfy it. It is re-checked on
+//! every row, whatever the access path, so pushdown is exact. DataFusion evaluates all other
+//! conditions.
 
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
@@ -11,7 +11,7 @@ use super::columns::{Column, Kind};
 use super::values::constant;
 use crate::storage::keys::{FieldValue, ValueRange};
 
-/// The values that one column may have: sorted ranges that do not overlap.
+/// The values that one column may have: sorted ranges without overlaps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Restriction {
     /// The position of the column in the table.
@@ -19,21 +19,21 @@ pub(super) struct Restriction {
     pub(super) ranges: Vec<ValueRange>,
 }
 
-/// How much of a column's values a restriction leaves.
+/// How selective a restriction is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
-    /// So many single values.
+    /// This many single values.
     Values(usize),
-    /// What lies between two bounds.
+    /// Ranges with two bounds.
     Between,
-    /// What lies on one side of a bound.
+    /// Ranges with one bound.
     OneSided,
-    /// Nearly all.
+    /// Nearly all values.
     Everything,
 }
 
 impl Restriction {
-    /// What a condition says of a column, if it says nothing else.
+    /// Converts a condition, or returns `None` if it is not a restriction of a single column.
     pub(super) fn of(condition: &Expr, columns: &[Column]) -> Option<Self> {
         Some(match condition {
             Expr::BinaryExpr(BinaryExpr {
@@ -97,7 +97,7 @@ impl Restriction {
         })
     }
 
-    /// Everything that several conditions say, one restriction for each column.
+    /// Converts several conditions. Returns one restriction for each column.
     pub(super) fn all_of(conditions: &[Expr], columns: &[Column]) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
         for restriction in conditions
@@ -115,12 +115,12 @@ impl Restriction {
         all
     }
 
-    /// Whether the column may have this value.
+    /// Returns `true` if the column may have this value.
     pub(super) fn allows(&self, value: &FieldValue) -> bool {
         ValueRange::any_contains(&self.ranges, value)
     }
 
-    /// The values, where only some single ones are allowed.
+    /// Returns the allowed values, or `None` if they are not single values.
     pub(super) fn values(&self) -> Option<Vec<FieldValue>> {
         self.ranges.iter().map(ValueRange::single).collect()
     }
@@ -145,7 +145,7 @@ impl Restriction {
         }
     }
 
-    /// A column of truth values that stands alone.
+    /// Converts a boolean column that is a condition by itself.
     fn flag(expr: &Expr, wanted: bool, columns: &[Column]) -> Option<Self> {
         let column =
             column_of(expr, columns).filter(|&column| columns[column].kind == Kind::Boolean)?;
@@ -181,7 +181,7 @@ impl Restriction {
     }
 }
 
-/// The values for which `column op value` is true.
+/// Returns the values for which `column op value` is true.
 fn compared(kind: &Kind, op: Operator, value: &FieldValue) -> Option<Vec<ValueRange>> {
     let all = of_kind(kind)?;
     Some(match op {
@@ -195,7 +195,7 @@ fn compared(kind: &Kind, op: Operator, value: &FieldValue) -> Option<Vec<ValueRa
     })
 }
 
-/// Every value of a column but null.
+/// Returns the range of all values of a column except null.
 fn of_kind(kind: &Kind) -> Option<ValueRange> {
     match kind {
         Kind::Text | Kind::Json => Some(ValueRange::texts()),
@@ -210,7 +210,7 @@ fn column_of(expr: &Expr, columns: &[Column]) -> Option<usize> {
         return None;
     };
     let found = columns.iter().position(|known| known.name == column.name)?;
-    // Lists are compared by DataFusion alone.
+    // Only DataFusion compares lists.
     (!matches!(columns[found].kind, Kind::List(_))).then_some(found)
 }
 
@@ -225,7 +225,7 @@ fn is_null(expr: &Expr) -> bool {
     matches!(expr, Expr::Literal(value, _) if value.is_null())
 }
 
-/// Sorts ranges, and makes one of those that meet.
+/// Sorts ranges and merges those that touch.
 pub(super) fn tidy(mut ranges: Vec<ValueRange>) -> Vec<ValueRange> {
     ranges.retain(|range| !range.is_empty());
     ranges.sort_unstable();

@@ -1,9 +1,12 @@
-//! SQL over entities: [`Database::query`]. DataFusion plans and computes; this room gives it tables and rows.
+//! SQL over entities: [`Database::query`]. DataFusion plans and executes; this module provides
+//! tables and rows.
 //!
-//! A query goes through the files in this order: `statement` reads its text and refuses what does not read,
-//! `session` sets DataFusion up, `table` offers the tables, with `columns` from their schemas; `filters` finds the
-//! conditions that the store can answer and `access` the way to the rows; `reader` reads them, all at one moment,
-//! and `rows` makes Arrow of them by `values`. `result` is what comes out, `error` what goes wrong.
+//! A query passes through the files in this order. `statement` parses the text and rejects
+//! statements that write. `session` configures DataFusion from the shared `engine`. `table`
+//! provides the tables, with the columns that `columns` derives from their schemas. `filters`
+//! selects the conditions to push down, and `access` the access path. `reader` reads the records
+//! from one snapshot, and `rows` converts them to Arrow with `values`. `result` is the result, and
+//! `error` the errors.
 
 mod access;
 mod columns;
@@ -47,26 +50,27 @@ use crate::database::error::Error;
 use crate::otel::query_text;
 use crate::{db_op, db_ops};
 
-/// SQL.
+/// SQL queries.
 #[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
 impl Database {
     /// Runs a SELECT over the tables of this tenant.
     ///
-    /// Every registered table is there, with typed columns from its schema and the system columns `id`, `created_at`
-    /// and `updated_at`; everything that DataFusion's SQL can do with them works. All of the query sees the
-    /// database as it was at one moment. Statements that write are refused. Names are read in lower case unless they
-    /// stand in double quotes.
+    /// Every registered table has typed columns from its schema and the system columns `id`,
+    /// `created_at` and `updated_at`. All of DataFusion's SELECT is available. Each query reads one
+    /// snapshot. Statements that write are rejected. Names without double quotes are converted to
+    /// lower case.
     ///
-    /// Dropping the future ends the query.
+    /// Dropping the future cancels the query.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownTable`]; [`QueryError`] for everything else that can be wrong with a query.
+    /// [`Error::UnknownTable`] if a table does not exist; [`QueryError`] for all other errors of a
+    /// query; the error of the store if it cannot be read.
     pub async fn query(&self, sql: &str) -> Result<QueryResult, Error> {
         self.query_with(sql, &[]).await
     }
 
-    /// As [`query`](Self::query), with values for the placeholders `$1`, `$2`, … of the text.
+    /// Like [`query`](Self::query), with values for the placeholders `$1`, `$2`, … in the text.
     ///
     /// ```
     /// use percolate_core::Database;
@@ -108,7 +112,7 @@ impl Database {
     }
 }
 
-/// The summary, which names the span; a text that cannot be summarised is a query.
+/// Returns the summary, which is the name of the span, or `query` if there is none.
 fn summary(sql: &str) -> String {
     let summary = query_text::summarize(sql);
     if summary.is_empty() {
@@ -156,7 +160,7 @@ fn exists(session: &SessionState, table: &datafusion::common::TableReference) ->
             .is_ok_and(|schema| schema.table_exist(table.table()))
 }
 
-/// Puts the parameters in, and makes sure that the plan only reads.
+/// Replaces the placeholders by the parameters, and rejects a plan that writes.
 fn with_parameters(
     plan: LogicalPlan,
     parameters: Vec<ScalarValue>,
@@ -168,7 +172,7 @@ fn with_parameters(
         .with_allow_statements(false);
     reads
         .verify_plan(&plan)
-        .map_err(|_| statement::refused("a part of the query that does not read"))?;
+        .map_err(|_| statement::refused("a statement that writes"))?;
     let names = plan.get_parameter_names().map_err(&failed)?;
     let positions = names
         .iter()
@@ -177,14 +181,14 @@ fn with_parameters(
     if wanted > given {
         return Err(QueryError::Parameter {
             position: given + 1,
-            reason: "the query has it, but no value was given",
+            reason: "the query uses it, but no value was given",
         }
         .into());
     }
     if wanted < given {
         return Err(QueryError::Parameter {
             position: wanted + 1,
-            reason: "a value was given, but the query does not have it",
+            reason: "a value was given, but the query does not use it",
         }
         .into());
     }
@@ -196,9 +200,10 @@ fn with_parameters(
     }
 }
 
-/// Lets a plan give way between the batches of its joins. DataFusion sees to that where batches are read; a join may
-/// compute for minutes after it has read everything, and the future could not be dropped meanwhile.
-fn giving_way(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+/// Makes a plan yield to tokio between the batches of its joins. DataFusion only yields where
+/// batches are read. A join may compute for minutes after that, and its future could not be dropped
+/// meanwhile.
+fn cooperative(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
     let wrapped = plan.transform_up(|node| match node.children().len() {
         0 | 1 => Ok(Transformed::no(node)),
         _ => Ok(Transformed::yes(
@@ -208,12 +213,12 @@ fn giving_way(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, Da
     wrapped.map(|wrapped| wrapped.data)
 }
 
-/// Runs a plan. What it gives counts against the memory that queries may hold, as long as the query runs.
+/// Executes a plan. Its result counts towards the memory limit while the query runs.
 async fn collect(
     session: &SessionState,
     plan: &LogicalPlan,
 ) -> Result<QueryResult, DataFusionError> {
-    let plan = giving_way(session.create_physical_plan(plan).await?)?;
+    let plan = cooperative(session.create_physical_plan(plan).await?)?;
     let schema = plan.schema();
     let held = MemoryConsumer::new("result").register(&session.runtime_env().memory_pool);
     let mut batches = Vec::new();
@@ -228,7 +233,7 @@ async fn collect(
     Ok(QueryResult::new(schema, batches))
 }
 
-/// The bytes of a batch's own rows: several batches may be parts of the same buffers.
+/// Returns the size in bytes of a batch's own rows. Several batches may share buffers.
 fn size_of(batch: &RecordBatch) -> Result<usize, DataFusionError> {
     let sizes = batch
         .columns()

@@ -1,9 +1,9 @@
-//! The thread that reads for one query.
+//! The reader thread of a query.
 //!
-//! RocksDB's reads block, and all readings of a query belong to one moment. So each query has one thread of tokio's
-//! blocking pool, which holds a snapshot of the store, makes pages of rows as they are asked for, and ends when nobody
-//! is left to ask. It works in the context of the query: what it reads shows as the query's children, wherever
-//! DataFusion asks from.
+//! RocksDB's reads block, and each query reads one snapshot. Each query therefore uses one thread
+//! of tokio's blocking pool. The thread holds the snapshot, creates pages of rows on request, and
+//! ends when all request handles are dropped. It runs in the context of the query, so that its
+//! reads are children of the query's span.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -26,22 +26,23 @@ use crate::storage::column_families::{ENTITIES, FIELD_INDEX, KEY_INDEX, META};
 use crate::storage::keys::ValueRange;
 use crate::storage::{Entry, ReadError, ScanRange, Snapshot, keys};
 
-/// Rows in the first page of a scan: a query that wants few should not wait for many. Each page is
-/// [`GROWTH`] times the one before, up to [`MAX_PAGE`].
+/// Rows in the first page of a scan. It is small so that a query for few rows is fast. Each page is
+/// [`GROWTH`] times as large as the one before, up to [`MAX_PAGE`].
 const FIRST_PAGE: usize = 64;
 const GROWTH: usize = 4;
 const MAX_PAGE: usize = 8192;
-/// A page ends early when it was made from this many bytes.
+/// A page ends early when its records exceed this many bytes.
 const MAX_PAGE_BYTES: usize = 4 << 20;
-/// Ranges of an index that are looked up one by one. More are found on one walk from the first to the last.
+/// The number of index ranges that are scanned one by one. More ranges are read with one scan from
+/// the first to the last.
 const MAX_RANGES: usize = 64;
-/// Entities that are fetched in one go by their ids.
+/// The number of entities fetched by id at a time.
 const FETCH: usize = 256;
 
-/// The tables of a tenant at one moment.
+/// The tables of a tenant in one snapshot.
 pub(super) type Tables = BTreeMap<String, Arc<Schema>>;
 
-/// What to read of a table.
+/// A scan of a table.
 #[derive(Debug, Clone)]
 pub(super) struct ScanSpec {
     pub(super) table: String,
@@ -61,16 +62,16 @@ enum Request {
     },
 }
 
-/// `None` after the last one.
+/// `None` after the last page.
 type Page = Result<Option<RecordBatch>, DataFusionError>;
 
-/// The reading thread of a query.
+/// The reader thread of a query.
 pub(super) struct Reader {
     requests: Requests,
     thread: JoinHandle<()>,
 }
 
-/// What asks the thread for rows.
+/// A handle for requests to the reader thread.
 #[derive(Debug, Clone)]
 pub(super) struct Requests {
     sender: mpsc::UnboundedSender<Request>,
@@ -78,7 +79,7 @@ pub(super) struct Requests {
 }
 
 impl Reader {
-    /// Starts the thread in the current context; gives the tables as they are at the moment of its snapshot.
+    /// Starts the thread in the current context. Also returns the tables of its snapshot.
     pub(super) async fn start(core: &Core) -> Result<(Self, Tables), Error> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let (opened, tables) = oneshot::channel();
@@ -99,7 +100,7 @@ impl Reader {
         self.requests.clone()
     }
 
-    /// Waits until the thread has ended, which it does once all [`Requests`] are gone.
+    /// Waits for the thread to end, which it does when all [`Requests`] are dropped.
     pub(super) async fn end(self) -> Result<(), Error> {
         drop(self.requests);
         match self.thread.await {
@@ -113,7 +114,7 @@ impl Reader {
 }
 
 impl Requests {
-    /// A new scan. Nothing is read before its first page is asked for.
+    /// Opens a scan. Nothing is read before its first page is requested.
     pub(super) fn open(&self, spec: Arc<ScanSpec>) -> OpenScan {
         OpenScan {
             requests: self.clone(),
@@ -123,7 +124,7 @@ impl Requests {
     }
 }
 
-/// A scan that somebody holds.
+/// An open scan. Dropping it closes the scan.
 pub(super) struct OpenScan {
     requests: Requests,
     scan: u64,
@@ -146,7 +147,7 @@ impl OpenScan {
 
 impl Drop for OpenScan {
     fn drop(&mut self) {
-        // Fails where the thread has ended already, and every scan with it.
+        // Fails if the thread has already ended, which closes all scans.
         _ = self
             .requests
             .sender
@@ -154,7 +155,8 @@ impl Drop for OpenScan {
     }
 }
 
-/// Takes the error of a reader out of DataFusion's wrappers. Returns any other error without its wrappers.
+/// Takes the error of a reader out of DataFusion's wrappers. Returns any other error without its
+/// wrappers.
 pub(super) fn read_error(error: DataFusionError) -> Result<Error, DataFusionError> {
     match error {
         DataFusionError::External(error) => match error.downcast::<Error>() {
@@ -195,7 +197,7 @@ fn serve(
                     }
                     Err(error) => Err(DataFusionError::External(Box::new(error))),
                 };
-                // Nobody may be waiting any more.
+                // The receiver may have been dropped.
                 _ = reply.send(page);
             }
             Request::Close { scan } => drop(walks.remove(&scan)),
@@ -203,18 +205,18 @@ fn serve(
     }
 }
 
-/// A scan under way.
+/// A running scan.
 struct Walk<'s> {
     tenant: &'s str,
     snapshot: &'s Snapshot<'s>,
     spec: Arc<ScanSpec>,
     found: Found<'s>,
-    /// Rows it may still give.
+    /// The number of rows left before the limit.
     left: usize,
     page: usize,
 }
 
-/// Where the rows come from.
+/// The source of the rows.
 enum Found<'s> {
     Entities(Entries<'s>),
     Ids(Box<dyn Iterator<Item = Result<Uuid, Error>> + 's>),
@@ -240,7 +242,7 @@ impl<'s> Walk<'s> {
         })
     }
 
-    /// The next rows.
+    /// Reads the next page.
     fn page(&mut self, reply: &oneshot::Sender<Page>) -> Page {
         let rows = Arc::clone(&self.spec.rows);
         let mut batch = rows.batch();
@@ -256,7 +258,7 @@ impl<'s> Walk<'s> {
         }
     }
 
-    /// Adds rows until there are `target`, or none left, or nobody who waits for them.
+    /// Adds rows until there are `target` rows, no rows are left, or the receiver is dropped.
     fn fill(
         &mut self,
         batch: &mut BatchBuilder<'_>,
@@ -324,7 +326,7 @@ impl<'s> Found<'s> {
                 }
                 Ok(Self::Ids(Box::new(ids.into_iter())))
             }
-            // While a changed schema is being followed, the index does not know every entity.
+            // During a schema change the index does not contain every entity.
             Access::Field { .. }
                 if snapshot
                     .get(META, keys::unfinished_key(tenant, table))?
@@ -386,7 +388,7 @@ impl<'s> Found<'s> {
     }
 }
 
-/// The values under some keys.
+/// Returns the values of several keys.
 fn fetch(
     snapshot: &Snapshot<'_>,
     family: &str,

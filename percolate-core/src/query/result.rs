@@ -1,4 +1,4 @@
-//! What a query gives: Arrow batches, and the same as JSON.
+//! The result of a query, as Arrow batches and as JSON.
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::otel::Rows;
 
-/// The rows that a query gave, as Arrow batches.
+/// The rows that a query returned, as Arrow batches.
 ///
 /// ```
 /// use percolate_core::Database;
@@ -42,27 +42,27 @@ impl QueryResult {
         Self { schema, batches }
     }
 
-    /// Names and types of the columns. Every batch has this schema.
+    /// Returns the names and types of the columns. Every batch has this schema.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
 
-    /// The rows.
+    /// Returns the rows.
     pub fn batches(&self) -> &[RecordBatch] {
         &self.batches
     }
 
-    /// The rows, for others to keep.
+    /// Converts the result into its batches.
     pub fn into_batches(self) -> Vec<RecordBatch> {
         self.batches
     }
 
-    /// How many rows there are.
+    /// Returns the number of rows.
     pub fn num_rows(&self) -> usize {
         self.batches.iter().map(RecordBatch::num_rows).sum()
     }
 
-    /// The names of the columns, in order. Two may have one name.
+    /// Returns the names of the columns, in order. Names may repeat.
     pub fn columns(&self) -> Vec<&str> {
         self.schema
             .fields()
@@ -71,9 +71,10 @@ impl QueryResult {
             .collect()
     }
 
-    /// The rows as JSON, each as its values in the order of [`columns`](Self::columns).
+    /// Returns the rows as JSON values in the order of [`columns`](Self::columns).
     ///
-    /// Dates, times, intervals and decimal numbers are text; numbers that JSON does not have are null.
+    /// Dates, times, intervals and decimal numbers are strings. Numbers that JSON cannot represent
+    /// are null.
     pub fn rows(&self) -> impl Iterator<Item = Vec<Value>> {
         let row = |batch: &RecordBatch, at| {
             batch
@@ -87,7 +88,8 @@ impl QueryResult {
             .flat_map(move |batch| (0..batch.num_rows()).map(move |at| row(batch, at)))
     }
 
-    /// The rows as JSON objects. Of columns with one name the last one is kept: give them names with `AS`.
+    /// Returns the rows as JSON objects. If column names repeat, only the last of these columns is
+    /// kept; use `AS` to rename them.
     pub fn to_json(&self) -> Vec<Value> {
         let names = self.columns();
         let object = |row: Vec<Value>| {
@@ -144,7 +146,7 @@ fn json(column: &dyn Array, at: usize) -> Value {
                     .collect(),
             )
         }
-        // Every other type has a text form; one without a text is shown as null.
+        // All other types are shown as text, or as null if that fails.
         _ => array_value_to_string(column, at).map_or(Value::Null, Value::String),
     }
 }

@@ -1,4 +1,5 @@
-//! From stored records to Arrow batches: only the columns that are asked for, only the fields they need.
+//! Converting stored records to Arrow batches. Only the selected columns are built, and only the
+//! fields that they need are read.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,17 +21,17 @@ use super::values::column_value;
 use crate::schema::entity::{MalformedRecord, RecordParts};
 use crate::storage::keys::FieldValue;
 
-/// Which columns a scan gives, and which rows it leaves out.
+/// The columns that a scan returns, and the restrictions that it checks.
 #[derive(Debug)]
 pub(super) struct RowReader {
     schema: SchemaRef,
     shown: Vec<Cell>,
     tests: Vec<(Cell, Restriction)>,
-    /// The fields that the above need.
+    /// The fields that `shown` and `tests` need.
     fields: Vec<String>,
 }
 
-/// One value of a row: where it comes from and what it becomes.
+/// One value of a row: its source and its kind.
 #[derive(Debug)]
 struct Cell {
     place: Place,
@@ -74,7 +75,7 @@ impl RowReader {
         }
     }
 
-    /// An empty batch to be filled.
+    /// Creates an empty batch builder.
     pub(super) fn batch(&self) -> BatchBuilder<'_> {
         let columns = self
             .shown
@@ -121,7 +122,7 @@ impl Cell {
     }
 }
 
-/// Rows on their way into a batch.
+/// A batch under construction.
 pub(super) struct BatchBuilder<'a> {
     reader: &'a RowReader,
     columns: Vec<ColumnBuilder>,
@@ -129,7 +130,7 @@ pub(super) struct BatchBuilder<'a> {
 }
 
 impl BatchBuilder<'_> {
-    /// Adds a row, unless it is deleted or left out by a restriction.
+    /// Adds a row, unless it is deleted or does not satisfy a restriction.
     pub(super) fn push(&mut self, id: Uuid, record: &[u8]) -> Result<(), MalformedRecord> {
         let record = RecordParts::read(record)?;
         if record.deleted {
@@ -192,7 +193,7 @@ impl ColumnBuilder {
         }
     }
 
-    /// Adds a value that [`column_value`] made for this kind; anything else is null.
+    /// Adds a value that [`column_value`] returned for this kind. Any other value is added as null.
     fn push(&mut self, value: FieldValue) {
         match (self, value) {
             (Self::Text(column), FieldValue::Text(text)) => column.append_value(text),
@@ -264,7 +265,8 @@ impl ListBuilder {
     }
 }
 
-/// The values of some fields of a record's data, null for those it does not have. Others are passed over.
+/// Reads the values of some fields of a record's data. Missing fields are null; other fields are
+/// skipped.
 fn read_fields(record: &RecordParts<'_>, fields: &[String]) -> Result<Vec<Value>, MalformedRecord> {
     if fields.is_empty() {
         return Ok(Vec::new());

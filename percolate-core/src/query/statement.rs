@@ -1,4 +1,4 @@
-//! Reading the text of a query, and refusing what does more than read the tables.
+//! Parsing the text of a query, and rejecting statements that do not only read tables.
 
 use std::ops::ControlFlow;
 
@@ -13,19 +13,19 @@ use serde_json::Value;
 use super::error::{QueryError, Words, scrub};
 use crate::otel::query_text::{DIALECT, is_keyword, is_literal};
 
-/// Operators in one query. Chains of them become trees as deep as they are long.
+/// The limit of operators in one query. A chain of operators becomes a tree of the same depth.
 const MAX_OPERATORS: usize = 1000;
-/// Queries in one text: those of `WITH` may stand upon each other.
+/// The limit of SELECTs in one text. Those of `WITH` may build on each other.
 const MAX_SELECTS: usize = 100;
-/// Tables in one text, each as often as it is named. Planning a join takes much more time with each.
+/// The limit of table references in one text. Planning a join becomes much slower with each.
 const MAX_TABLES: usize = 64;
-/// Brackets and `CASE` within each other. The parser tries some of them in two ways, so that each level may double the
-/// time it takes to find a mistake.
+/// The limit of nested brackets and `CASE`. The parser tries some of them in two ways, so that each
+/// level may double the time until it finds an error.
 const MAX_NESTING: usize = 16;
-/// What the parser counts: steps of its own, several for each level.
+/// The parser's recursion limit. It takes several steps for each level of nesting.
 const MAX_RECURSION: usize = 100;
 
-/// A statement that reads.
+/// A read-only statement.
 #[derive(Debug)]
 pub(super) struct Statement {
     pub(super) inner: AnyStatement,
@@ -74,13 +74,13 @@ impl Statement {
             });
         }
         let inner = statements.pop_front().ok_or(QueryError::Empty)?;
-        judge(&inner, &verb)?;
+        check_read_only(&inner, &verb)?;
         check_tables(&inner)?;
         Ok(Self { inner, words })
     }
 }
 
-/// Values for the placeholders `$1`, `$2`, ….
+/// Converts the values of the placeholders `$1`, `$2`, ….
 pub(super) fn parameters(values: &[Value]) -> Result<Vec<ScalarValue>, QueryError> {
     let scalar = |(at, value): (usize, &Value)| {
         Ok(match value {
@@ -94,7 +94,7 @@ pub(super) fn parameters(values: &[Value]) -> Result<Vec<ScalarValue>, QueryErro
             Value::String(text) => text.as_str().into(),
             Value::Array(_) | Value::Object(_) => {
                 let reason =
-                    "a list or an object cannot be one; give each value a placeholder of its own";
+                    "lists and objects are not supported; use one placeholder for each value";
                 return Err(QueryError::Parameter {
                     position: at + 1,
                     reason,
@@ -135,7 +135,7 @@ fn check_tables(statement: &AnyStatement) -> Result<(), QueryError> {
         _ => 0,
     };
     if tables > MAX_TABLES {
-        let reason = format!("it names tables {tables} times, {MAX_TABLES} are allowed");
+        let reason = format!("it has {tables} table references, {MAX_TABLES} are allowed");
         return Err(QueryError::TooLarge { reason });
     }
     Ok(())
@@ -143,7 +143,7 @@ fn check_tables(statement: &AnyStatement) -> Result<(), QueryError> {
 
 fn count_tables(statement: &SqlStatement) -> usize {
     let mut tables = 0;
-    // It never breaks off.
+    // The closure never breaks.
     _ = visit_relations(statement, |_| {
         tables += 1;
         ControlFlow::<()>::Continue(())
@@ -157,7 +157,7 @@ fn check_size(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
         .filter(|token| is_keyword(&token.token, "SELECT"))
         .count();
     if selects > MAX_SELECTS {
-        let reason = format!("{selects} queries within it, {MAX_SELECTS} are allowed");
+        let reason = format!("it has {selects} SELECTs, {MAX_SELECTS} are allowed");
         return Err(QueryError::TooLarge { reason });
     }
     let operators = tokens
@@ -166,7 +166,7 @@ fn check_size(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
         .count();
     if operators > MAX_OPERATORS {
         let reason = format!(
-            "{operators} operators, {MAX_OPERATORS} are allowed; `IN (…)` takes a list of any length"
+            "it has {operators} operators, {MAX_OPERATORS} are allowed; `IN (…)` accepts a list of any length"
         );
         return Err(QueryError::TooLarge { reason });
     }
@@ -222,7 +222,7 @@ fn is_operator(token: &Token) -> bool {
     }
 }
 
-/// DataFusion passes over `TABLESAMPLE`, and gives every row.
+/// Rejects `TABLESAMPLE`, which DataFusion would ignore and return every row.
 fn refuse_samples(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
     if tokens
         .iter()
@@ -235,23 +235,23 @@ fn refuse_samples(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
     Ok(())
 }
 
-/// `FROM 'file.csv'` is how DataFusion's own shell reads files.
+/// Rejects `FROM 'file.csv'`, with which DataFusion's own shell reads files.
 fn refuse_files(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
     let names_file = |pair: &[TokenWithSpan]| {
         (is_keyword(&pair[0].token, "FROM") || is_keyword(&pair[0].token, "JOIN"))
             && matches!(pair[1].token, Token::SingleQuotedString(_))
     };
     match tokens.windows(2).find(|pair| names_file(pair)) {
-        // `SUBSTRING(a FROM 'b')` and the like are within parentheses.
+        // `SUBSTRING(a FROM 'b')` and similar functions are allowed.
         Some(pair) if !within_function(tokens, &pair[0]) => Err(QueryError::Refused {
             statement: "reading a file".to_owned(),
-            instead: "Name a table; names with unusual letters stand in double quotes",
+            instead: "Name a table; put names with special characters in double quotes",
         }),
         _ => Ok(()),
     }
 }
 
-/// Whether the nearest open parenthesis before `token` belongs to a function.
+/// Returns `true` if the nearest open parenthesis before `token` belongs to a function.
 fn within_function(tokens: &[TokenWithSpan], token: &TokenWithSpan) -> bool {
     let before = tokens
         .iter()
@@ -273,11 +273,11 @@ fn within_function(tokens: &[TokenWithSpan], token: &TokenWithSpan) -> bool {
     false
 }
 
-/// Lets through what reads: queries, their explanation, and what lists tables and columns.
-fn judge(statement: &AnyStatement, verb: &str) -> Result<(), QueryError> {
+/// Accepts read-only statements: queries, `EXPLAIN` of queries, and lists of tables and columns.
+fn check_read_only(statement: &AnyStatement, verb: &str) -> Result<(), QueryError> {
     match statement {
         AnyStatement::Statement(statement) => match &**statement {
-            SqlStatement::Query(query) => judge_query(query),
+            SqlStatement::Query(query) => check_query(query),
             SqlStatement::ShowTables { .. }
             | SqlStatement::ShowColumns { .. }
             | SqlStatement::ExplainTable { .. } => Ok(()),
@@ -285,18 +285,18 @@ fn judge(statement: &AnyStatement, verb: &str) -> Result<(), QueryError> {
         },
         AnyStatement::Explain(explained) => match &*explained.statement {
             AnyStatement::Statement(inner) => match &**inner {
-                SqlStatement::Query(query) => judge_query(query),
-                _ => Err(refused("EXPLAIN of a statement that does not read")),
+                SqlStatement::Query(query) => check_query(query),
+                _ => Err(refused("EXPLAIN of a statement that writes")),
             },
-            _ => Err(refused("EXPLAIN of a statement that does not read")),
+            _ => Err(refused("EXPLAIN of a statement that writes")),
         },
         _ => Err(refused(verb)),
     }
 }
 
-fn judge_query(query: &Query) -> Result<(), QueryError> {
+fn check_query(query: &Query) -> Result<(), QueryError> {
     match &*query.body {
-        SetExpr::Query(query) => judge_query(query),
+        SetExpr::Query(query) => check_query(query),
         SetExpr::Insert(_) => Err(refused("INSERT")),
         SetExpr::Update(_) => Err(refused("UPDATE")),
         SetExpr::Delete(_) => Err(refused("DELETE")),
@@ -312,8 +312,8 @@ pub(super) fn refused(statement: &str) -> QueryError {
         "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "REPLACE" | "TRUNCATE" => {
             "Use `insert`, `upsert`, `update` or `delete` of the database"
         }
-        "CREATE" | "ALTER" | "DROP" => "Tables come from `register_schema`",
-        "PREPARE" | "EXECUTE" | "DEALLOCATE" => "Give the values to `query_with`",
+        "CREATE" | "ALTER" | "DROP" => "Create tables with `register_schema`",
+        "PREPARE" | "EXECUTE" | "DEALLOCATE" => "Pass the values to `query_with`",
         _ => "Write a SELECT",
     };
     QueryError::Refused {
@@ -322,7 +322,7 @@ pub(super) fn refused(statement: &str) -> QueryError {
     }
 }
 
-/// What the parser said, with the token it stumbled over by its kind where it is a literal.
+/// Converts a parser error. Describes the unexpected token, without its text if it is a literal.
 fn syntax(error: &DataFusionError, tokens: &[TokenWithSpan], words: &Words) -> QueryError {
     let message = match error.find_root() {
         DataFusionError::SQL(error, _) => match &**error {

@@ -1,4 +1,4 @@
-//! A table as DataFusion sees it: its columns, what it takes over of a query's conditions, and the plan that reads it.
+//! A table for DataFusion: its columns, its filter pushdown, and the execution plan that reads it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -48,7 +48,8 @@ impl EntityTable {
         }
     }
 
-    /// What a scan that gives `shown` promises of its rows. A walk over the table meets its ids in order.
+    /// Returns the plan properties of a scan with the columns `shown`. A table scan is ordered by
+    /// id.
     fn properties(&self, shown: SchemaRef, access: &Access) -> PlanProperties {
         let id = self
             .columns
@@ -64,7 +65,7 @@ impl EntityTable {
             EmissionType::Incremental,
             Boundedness::Bounded,
         )
-        // Each page is waited for.
+        // The scan awaits each page.
         .with_scheduling_type(SchedulingType::Cooperative)
     }
 }

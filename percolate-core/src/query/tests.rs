@@ -1,4 +1,4 @@
-//! Queries: what they give, how many rows they read for it, and what is refused.
+//! Tests of queries: their results, the rows that they read, and what is rejected.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ fn temporary() -> (tempfile::TempDir, Database) {
     (dir, db)
 }
 
-/// A hundred articles of the years 2000 to 2009 by four authors; every tenth has no year.
+/// Creates a hundred articles of the years 2000 to 2009 by four authors. Every tenth has no year.
 fn library() -> (tempfile::TempDir, Database) {
     let (dir, db) = temporary();
     let articles = json!({
@@ -87,7 +87,7 @@ fn refusal(db: &Database, sql: &str) -> Error {
     }
 }
 
-/// What a query read: for each of the store's operations its name and the rows it gave.
+/// Returns the reads of a query: the name and the returned rows of each operation on the store.
 #[cfg(feature = "testing")]
 fn reads(db: &Database, sql: &str) -> Vec<(String, i64)> {
     let capture = Capture::new();
@@ -177,7 +177,7 @@ fn a_query_reads_only_the_rows_that_an_index_finds() {
     let (_dir, db) = library();
     let id = db.lookup("articles", "article-07").unwrap().unwrap().id;
     let other = db.lookup("articles", "article-08").unwrap().unwrap().id;
-    // Scans of an index, and then the entities; a single one is a get.
+    // First the index scans, then the entities; a single entity is read with a get.
     let through = |index: &[i64], entities: &[i64]| {
         let entity = |rows| {
             (if rows == 1 {
@@ -251,7 +251,7 @@ fn a_query_reads_only_the_rows_that_an_index_finds() {
         ("SELECT slug FROM articles WHERE score BETWEEN 1 AND 2".to_owned(), scan(5, &[5])),
         ("SELECT slug FROM articles WHERE day = '2026-01-28'".to_owned(), scan(3, &[3])),
         ("SELECT slug FROM articles WHERE year > 2003 AND year < 2003".to_owned(), vec![]),
-        // Through an index and no further than asked.
+        // Through an index, and only as many rows as requested.
         ("SELECT slug FROM articles WHERE year = 2003 LIMIT 2".to_owned(), scan(2, &[2])),
         ("SELECT slug FROM articles WHERE author = 'bob' LIMIT 3".to_owned(), scan(3, &[3])),
         ("SELECT slug FROM articles LIMIT 7".to_owned(), vec![one("scan entities", 7)]),
@@ -453,15 +453,15 @@ fn what_does_more_than_read_is_refused() {
             matches!(error, Error::Query(QueryError::Refused { .. })),
             "{sql}: {error:?}"
         );
-        assert!(error.to_string().contains("is refused"), "{error}");
+        assert!(error.to_string().contains("is not allowed"), "{error}");
     }
     let text = refusal(&db, "INSERT INTO articles (slug) VALUES ('x')").to_string();
     assert_eq!(
         text,
-        "INSERT is refused: SQL only reads here. Use `insert`, `upsert`, `update` or `delete` of the database"
+        "INSERT is not allowed: queries are read-only. Use `insert`, `upsert`, `update` or `delete` of the database"
     );
     assert_eq!(rows(&db, "SELECT count(*) FROM articles"), [[json!(100)]]);
-    // No table of files exists under any name either.
+    // A quoted file name is not a table either.
     let error = refusal(&db, &format!("SELECT * FROM \"{file}\""));
     assert!(matches!(error, Error::UnknownTable { .. }), "{error:?}");
 }
@@ -479,38 +479,38 @@ fn a_mistake_is_answered_with_what_to_do() {
         (" ; -- nothing", "the query is empty; write a SELECT"),
         (
             "SELECT 1; SELECT 2",
-            "the query holds 2 statements; run them one by one",
+            "the query contains 2 statements; run them one by one",
         ),
         (
             "SELECT * FROM artcles",
-            "there is no table `artcles`; there are `People`, `articles`, `authors`. Register its schema with \
+            "table `artcles` does not exist; the tables are `People`, `articles`, `authors`. Register its schema with \
              `register_schema` first",
         ),
         (
             "SELECT * FROM other.articles",
-            "there is no table `other.articles`; there are `People`, `articles`, `authors`. Register its schema with \
+            "table `other.articles` does not exist; the tables are `People`, `articles`, `authors`. Register its schema with \
              `register_schema` first",
         ),
         (
             "SELECT nam FROM authors",
-            "there is no column `nam`; there are `authors.id`, `authors.born`, `authors.name`, `authors.created_at`, \
+            "column `nam` does not exist; the columns are `authors.id`, `authors.born`, `authors.name`, `authors.created_at`, \
              `authors.updated_at`",
         ),
         (
             "SELECT firstName FROM \"People\"",
-            "there is no column `firstname`; write `\"firstName\"`: names with capital letters need double quotes",
+            "column `firstname` does not exist; write `\"firstName\"`: names with capital letters need double quotes",
         ),
         (
             "SELECT \"People\".id FROM \"People\" p",
-            "there is no column `People.id`; there are `p.id`, `p.firstName`, `p.created_at`, `p.updated_at`",
+            "column `People.id` does not exist; the columns are `p.id`, `p.firstName`, `p.created_at`, `p.updated_at`",
         ),
         (
             "SELECT * FROM authors TABLESAMPLE (10)",
-            "the query asks for what is not supported: TABLESAMPLE; use `ORDER BY random() LIMIT`",
+            "the query uses an unsupported feature: TABLESAMPLE; use `ORDER BY random() LIMIT`",
         ),
         (
             "DESCRIBE artcles",
-            "there is no table `artcles`; there are `People`, `articles`, `authors`. Register its schema with \
+            "table `artcles` does not exist; the tables are `People`, `articles`, `authors`. Register its schema with \
              `register_schema` first",
         ),
         (
@@ -539,7 +539,7 @@ fn a_mistake_is_answered_with_what_to_do() {
         ),
         (
             "SELECT $2 FROM authors WHERE name = $1",
-            "parameter $1: the query has it, but no value was given",
+            "parameter $1: the query uses it, but no value was given",
         ),
     ];
     for (sql, expected) in cases {
@@ -715,7 +715,7 @@ fn null_is_looked_up_beside_what_a_schema_allows_and_its_column_cannot_hold() {
     let plan = || json!(rows(&db, "EXPLAIN SELECT * FROM t WHERE a IS NULL")).to_string();
     assert_eq!(nulls(), json!([[5, 0]]));
     assert!(plan().contains("index of a, 3 ranges"), "{}", plan());
-    // What was allowed once may be a list, which no index holds.
+    // The old rules may have allowed lists, which are in no index.
     db.register_schema("t", &schema(&json!({}))).unwrap();
     db.insert("t", &json!({ "a": [1] })).unwrap();
     db.register_schema("t", &schema(&json!({ "type": ["integer", "null"] })))
@@ -852,7 +852,7 @@ fn tenants_see_their_own_tables_only() {
 fn an_index_that_is_being_made_is_not_trusted() {
     let (_dir, db) = library();
     let year = |db: &Database| json!(rows(db, "SELECT count(*) FROM articles WHERE year = 2001"));
-    // What a reader finds while a change of the schema is being followed.
+    // The state that a reader finds during a schema change.
     let entries = db
         .storage()
         .scan("field_index", crate::storage::ScanRange::all())
@@ -956,7 +956,7 @@ fn a_result_counts_by_its_own_rows() {
         DatabaseOptions::new().query_memory_limit(128 << 20),
     )
     .unwrap();
-    // DataFusion gives the first rows as parts of one batch, which weighs 4 MB and not that for each of 62 parts.
+    // DataFusion returns the first rows as 62 slices of one batch, whose 4 MB must only count once.
     let sql = "SELECT value FROM generate_series(1, 1000000) ORDER BY value DESC LIMIT 500000";
     assert_eq!(wait(db.query(sql)).unwrap().num_rows(), 500_000);
 }
@@ -1041,7 +1041,7 @@ fn a_query_nested_or_chained_beyond_measure_is_refused() {
             "{what}: {error:?}"
         );
     }
-    // What is allowed runs, on the small stack of a thread of tokio.
+    // Queries within the limits run on the small stack of a tokio thread.
     assert!(matches!(
         refusal(&db, &tables(65)),
         Error::Query(QueryError::TooLarge { .. })
@@ -1081,7 +1081,7 @@ fn a_query_wants_a_runtime() {
     );
 }
 
-/// Polls once; enough for what fails at once.
+/// Polls once. The future must be ready.
 fn futures_executor<T>(future: impl Future<Output = T>) -> T {
     let mut future = std::pin::pin!(future);
     match future
@@ -1127,7 +1127,7 @@ fn queries_run_side_by_side_on_one_thread() {
     });
 }
 
-/// Data for a table whose columns are in no, or in every, index.
+/// Generates data for a table with every column indexed and for one with none.
 fn entity() -> impl Strategy<Value = Value> {
     let text = prop_oneof![Just(json!(null)), "[ab]{0,2}".prop_map(|text| json!(text))];
     let integer = prop_oneof![

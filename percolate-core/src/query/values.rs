@@ -1,5 +1,5 @@
-//! What a JSON value is in a column: the value that SQL compares and indexes order by, or null where the column's
-//! type cannot hold it.
+//! Converting JSON values to column values: the values that SQL compares and indexes are sorted by.
+//! A value that the column's type cannot represent becomes null.
 
 use datafusion::arrow::compute::kernels::cast_utils::Parser;
 use datafusion::arrow::datatypes::{Date32Type, TimestampMicrosecondType};
@@ -9,10 +9,11 @@ use serde_json::Value;
 use super::columns::Kind;
 use crate::storage::keys::FieldValue;
 
-/// The value of a field in a column. Dates are days, times microseconds since 1970-01-01 UTC.
+/// Returns the value of a field in a column. Dates are days and times are microseconds since
+/// 1970-01-01 UTC.
 ///
-/// Null stands for every value that the type cannot hold: the schema may be younger than the data, and formats are
-/// not enforced.
+/// Values that the type cannot represent become null. They occur because the data may be older than
+/// the schema, and because formats are not enforced.
 pub(super) fn column_value(kind: &Kind, value: &Value) -> FieldValue {
     let held = match (kind, value) {
         (_, Value::Null) => None,
@@ -33,7 +34,8 @@ pub(super) fn column_value(kind: &Kind, value: &Value) -> FieldValue {
     held.unwrap_or(FieldValue::Null)
 }
 
-/// A constant of a query as a value of a column; `None` when it has another type, or is null.
+/// Converts a constant of a query to a value of a column. Returns `None` if it is null or has
+/// another type.
 pub(super) fn constant(kind: &Kind, literal: &ScalarValue) -> Option<FieldValue> {
     Some(match (kind, literal) {
         (
@@ -53,12 +55,12 @@ pub(super) fn constant(kind: &Kind, literal: &ScalarValue) -> Option<FieldValue>
     })
 }
 
-/// Negative zero is zero, here as in the indexes.
+/// Converts a float. Negative zero becomes zero, as in the indexes.
 fn float(number: f64) -> FieldValue {
     FieldValue::Float(if number == 0.0 { 0.0 } else { number })
 }
 
-/// JSON Schema takes `1.0` for an integer.
+/// Converts a float without a fraction to an integer. In JSON Schema, `1.0` is an integer.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the number is whole and within bounds"
@@ -68,21 +70,23 @@ fn integral(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && (-BEYOND..BEYOND).contains(&number)).then_some(number as i64)
 }
 
-/// The days of `2026-11-22`.
+/// Parses a date such as `2026-11-22` into days.
 fn parse_date(text: &str) -> Option<i32> {
     (text.len() == 10 && begins_with_date(text))
         .then(|| Date32Type::parse(text))
         .flatten()
 }
 
-/// The microseconds of `2026-11-22T15:04:05.000000Z`, with another offset, or without one: that is UTC.
+/// Parses a time such as `2026-11-22T15:04:05.000000Z` into microseconds. A time without an offset
+/// is in UTC.
 fn parse_timestamp(text: &str) -> Option<i64> {
     (text.len() > 10 && begins_with_date(text))
         .then(|| TimestampMicrosecondType::parse(text))
         .flatten()
 }
 
-/// Index lookups rely on this: texts that are dates or times sort by the day they begin with.
+/// Returns `true` if the text begins with a date. Index lookups rely on this: texts of dates and
+/// times sort by the day that they begin with.
 fn begins_with_date(text: &str) -> bool {
     let shape = |(at, byte): (usize, u8)| {
         if matches!(at, 4 | 7) {

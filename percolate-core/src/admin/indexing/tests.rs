@@ -1,4 +1,4 @@
-//! Rebuilding against damage done on purpose, and beside writers.
+//! Tests of rebuilding and verifying damaged indexes, also during writes.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -147,7 +147,7 @@ fn progress_is_told_page_by_page() {
     assert_eq!(*told.lock().unwrap(), [2, 4, 5, 7, 9, 10]);
 }
 
-/// Ends the work after its `pages`-th page.
+/// Returns a progress callback that ends the work after `pages` pages.
 fn stop_after(pages: usize) -> impl Fn(Progress) -> ControlFlow<()> + Send + Sync {
     let seen = AtomicUsize::new(0);
     move |_| match seen.fetch_add(1, Ordering::Relaxed) + 1 {

@@ -1,4 +1,4 @@
-//! Searching by meaning: what is found after changes, from files that are stale or damaged, and while things change.
+//! Tests of vector search: after changes, with stale or damaged index files, and during writes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ fn embed(db: &Database) -> EmbeddingReport {
     wait(db.generate_embeddings("crates")).unwrap()
 }
 
-/// The numbers of the entities found.
+/// Returns the numbers of the entities found.
 fn found(db: &Database, text: &str, k: usize) -> Vec<u64> {
     let hits = wait(db.search("crates", text, k, None)).unwrap();
     hits.iter()
@@ -202,7 +202,7 @@ fn a_saved_index_is_used_and_a_stale_or_damaged_one_is_not() {
     assert_eq!(db.indexes().rebuild_hnsw_index().unwrap().entities, 3);
 }
 
-/// Works, but for texts that say `fail`.
+/// A provider that fails for texts that contain `fail`.
 #[derive(Debug, Default)]
 struct Moody {
     failing: AtomicBool,
@@ -258,7 +258,7 @@ fn entities_wait_while_the_provider_fails() {
 }
 
 #[test]
-fn after_a_change_of_the_provider_everything_is_embedded_anew() {
+fn after_a_change_of_the_provider_everything_is_embedded_again() {
     let (dir, db) = temporary();
     embed(&db);
     drop(db);
@@ -326,8 +326,8 @@ fn clean(db: &Database) {
     assert!(report.is_clean(), "{report:?}");
 }
 
-/// Does `work` after each page of a rebuild, by the thread that rebuilds. It is told how many pages were done before:
-/// four of entities, four of stored vectors, and then those that the new index is made of.
+/// Runs `work` after each page of a rebuild, on the thread that rebuilds, with the number of pages
+/// done before: four of entities, four of stored vectors, then those of the new index.
 fn rebuild_and(
     db: &Database,
     work: impl Fn(usize) -> ControlFlow<()> + Send + Sync + 'static,
@@ -414,7 +414,7 @@ fn a_rebuild_told_to_stop_leaves_the_old_index() {
     clean(&db);
 }
 
-/// Ends the writers of a test, also of one that fails.
+/// Stops the writers of a test, also if it fails.
 struct StopsWhenDropped<'a>(&'a AtomicBool);
 
 impl Drop for StopsWhenDropped<'_> {
@@ -571,7 +571,7 @@ fn a_field_that_is_embedded_no_longer_leaves_no_vectors_behind() {
     register(&["about"]);
     assert_eq!((vectors(), index_files(&db).len()), (4, 1));
     clean(&db);
-    // Embedded again, it begins with nothing.
+    // If the field is embedded again, it starts without vectors.
     register(&["about", "title"]);
     db.upsert("crates", &json!({ "name": 0, "about": TEXTS[0] }))
         .unwrap();
@@ -641,7 +641,7 @@ fn a_search_needs_no_tokio_runtime_and_inside_one_holds_no_task_up_while_it_load
         .now_or_never();
     assert_eq!(hits.unwrap().unwrap().len(), 1);
     drop(db);
-    // A thread elsewhere may be done before the first poll is. It is not each time.
+    // Another thread may finish before the first poll, but not every time.
     let waited = || {
         let db = Database::open(dir.path()).unwrap();
         wait(async {
@@ -664,7 +664,7 @@ fn a_search_needs_no_tokio_runtime_and_inside_one_holds_no_task_up_while_it_load
     );
 }
 
-/// A thousand entities in ten groups, one of them of two.
+/// Creates a thousand entities in ten groups, one of which has only two.
 fn groups() -> (tempfile::TempDir, Database) {
     let (dir, db) = temporary();
     let group = |name| if name % 500 == 7 { 0 } else { 1 + name % 9 };
