@@ -1,12 +1,12 @@
 //! The rules that an annotation and its function must keep together. Each rule is one guard clause
 //! with one error, on the wrong token.
 
+use quote::ToTokens;
 use syn::Error;
 
 use crate::args::{Args, Count, Rows, Target};
 use crate::errors::Errors;
 use crate::item::{Function, Returns};
-use crate::key::Key;
 use crate::nearest::expected_one_of;
 use crate::operations::needs_collection;
 use crate::vocabulary::Annotation;
@@ -106,18 +106,19 @@ fn stream_is_returned(args: &Args, function: &Function, returns: &Returns, error
             ),
         ));
     }
-    let not_with = |key: Key, token: &dyn quote::ToTokens, errors: &mut Errors| {
-        let key = key.name();
-        let message =
-            format!("`{key}` cannot be combined with `rows = stream`; remove one of the two");
-        errors.at(token, message);
-    };
+    let message = "the rows of `rows = stream` are counted after the function returns";
     if let Some(Count::OfValue(closure)) = &args.keys.batch_size {
-        not_with(Key::BatchSize, closure, errors);
+        errors.at(
+            closure,
+            format!("{message}; `batch_size` must be an integer at entry, not a closure"),
+        );
     }
-    match &args.keys.affected_rows {
-        Some(Count::OfValue(closure)) => not_with(Key::AffectedRows, closure, errors),
-        Some(Count::AtEntry(value)) => not_with(Key::AffectedRows, value, errors),
-        None => {}
+    let affected_rows: Option<&dyn ToTokens> = match &args.keys.affected_rows {
+        Some(Count::OfValue(closure)) => Some(closure),
+        Some(Count::AtEntry(value)) => Some(value),
+        None => None,
+    };
+    if let Some(value) = affected_rows {
+        errors.at(value, format!("{message}; remove `affected_rows`"));
     }
 }
