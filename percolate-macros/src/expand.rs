@@ -350,7 +350,7 @@ impl Generator<'_> {
         // calls.
         let rows = self
             .rows_at_entry()
-            .map(|value| spanned!(self, q, value, let __percolate_rows: #count = #q::probe::Count::count(&(#value));));
+            .map(|value| spanned!(self, q, value, let __percolate_rows: #count = #q::autoref::Count::count(&(#value));));
         let affected = self
             .affected_rows_at_entry()
             .map(|_| tokens!(let mut __percolate_affected_rows: #count = #p::None;));
@@ -437,7 +437,7 @@ impl Generator<'_> {
         let keys = &self.args().keys;
         let mut details = TokenStream::new();
         if let Some(value) = self.affected_rows_at_entry() {
-            details.extend(spanned!(self, q, value, __percolate_affected_rows = #q::probe::Count::count(&(#value));));
+            details.extend(spanned!(self, q, value, __percolate_affected_rows = #q::autoref::Count::count(&(#value));));
         }
         if let Some(Count::AtEntry(value)) = &keys.batch_size {
             details
@@ -503,7 +503,7 @@ impl Generator<'_> {
         };
         let count = |count: &Count, local: &str| match count {
             Count::OfValue(closure) => {
-                spanned!(self, q, closure, #q::probe::counted(&__percolate_success, #closure))
+                spanned!(self, q, closure, #q::autoref::counted(&__percolate_success, #closure))
             }
             Count::AtEntry(_) => Ident::new(local, Span::mixed_site()).into_token_stream(),
         };
@@ -534,8 +534,8 @@ impl Generator<'_> {
         let ok = tokens!(#p::Ok);
         let err = tokens!(#p::Err);
         tokens! {{
-            use #p::probe::traits::*;
-            match #p::probe::Returned(&__percolate_value).__percolate_split() {
+            use #p::autoref::traits::*;
+            match #p::autoref::Returned(&__percolate_value).__percolate_split() {
                 #ok(__percolate_success) => #success,
                 #err(__percolate_failure) => #p::Outcome::failed(#failure),
             }
@@ -546,7 +546,7 @@ impl Generator<'_> {
     fn failure(&self) -> TokenStream {
         let p = &self.private;
         if let Some(name) = &self.args().keys.error_type {
-            tokens!(#p::probe::named(&__percolate_failure, #name))
+            tokens!(#p::autoref::named(&__percolate_failure, #name))
         } else {
             tokens!((&&&&&__percolate_failure).__percolate_info())
         }
@@ -571,8 +571,8 @@ impl Generator<'_> {
         let item = stream.item.as_ref().map(|item| tokens!(: &#item));
         let mut wrapped = tokens! {
             #p::Counted::#constructor(#detached, __percolate_value, |__percolate_item #item| {
-                use #p::probe::traits::*;
-                match #p::probe::Returned(__percolate_item).__percolate_split() {
+                use #p::autoref::traits::*;
+                match #p::autoref::Returned(__percolate_item).__percolate_split() {
                     #ok(_) => #none,
                     #err(__percolate_failure) => #some(#failure),
                 }
@@ -588,8 +588,8 @@ impl Generator<'_> {
         }
         let finish = self.finish(&tokens! {
             #p::Outcome::failed({
-                use #p::probe::traits::*;
-                let __percolate_failure = #p::probe::Failure(&__percolate_error);
+                use #p::autoref::traits::*;
+                let __percolate_failure = #p::autoref::Failure(&__percolate_error);
                 #failure
             })
         });

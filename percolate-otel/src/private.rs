@@ -15,7 +15,7 @@ pub use crate::details::{Details, FieldValue, Names};
 pub use crate::in_call::{InCall, run};
 pub use crate::metrics::scope;
 pub use crate::operation::{Call, CallScope, SyncCall, enter, start};
-pub use crate::outcome::{ErrorInfo, Outcome, probe};
+pub use crate::outcome::{ErrorInfo, Outcome, autoref};
 pub use crate::site::{Kind, Parent, Site, SiteDef, metadata};
 pub use crate::stream::Counted;
 pub use tracing_core::{Level, Metadata};
@@ -104,7 +104,7 @@ impl<'a, T: ?Sized> core::ops::Deref for MaybeName<'a, T> {
 }
 
 /// `batch_size = expr`, at entry.
-pub fn batch_size(details: &mut Details, size: &impl probe::Count) {
+pub fn batch_size(details: &mut Details, size: &impl autoref::Count) {
     if let Some(size) = size.count() {
         details.batch_size(size);
     }
