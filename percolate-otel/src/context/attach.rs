@@ -1,29 +1,31 @@
-//! Making a received trace context current, for a scope or for a future. Carrying the *current* context elsewhere is
-//! in `carry`.
+//! Makes a received trace context current, for a scope or for a future. Carrying the *current*
+//! context to another thread is in `carry`.
 //!
-//! A guard puts back exactly what was there before, and belongs to its thread.
+//! A guard restores exactly the previous state, on the thread that created it.
 
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{self, Poll};
 
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceId, TraceState};
 use pin_project_lite::pin_project;
 
-use super::carry::{Carried, Entered};
+use super::carried::{Carried, Entered};
+use super::received::Received;
+use super::trace_context::TraceContext;
+use super::traceparent::TraceParent;
 use super::tracestate::StateList;
-use super::{TraceContext, TraceParent};
 
-/// Makes spans that follow on this thread children of the caller, until the guard is dropped.
+/// Makes the spans that start on this thread children of the caller, until the guard is dropped.
 ///
-/// `None` changes nothing. A context without a valid `traceparent` restarts: the next span is the root of a new trace.
-/// Guards nest; drop them in the order opposite to their making, which scopes do by themselves. Nothing needs to be
-/// installed: without a pipeline there are no spans, and outgoing headers still carry the caller's ids.
+/// `None` changes nothing. With a context without a valid `traceparent`, the next span is the root of
+/// a new trace. Guards nest and must be dropped in reverse order of their creation, as scopes do.
+/// No pipeline is required: without one there are no spans, and outgoing headers carry the caller's
+/// ids.
 ///
-/// A caller that was not sampled stays so: no spans are made, and the same ids go out.
+/// If the caller's trace is not sampled, no spans are recorded and outgoing headers have the same ids.
 ///
+/// # Examples
 /// ```
 /// use percolate_otel::{TraceContext, attach_trace_context};
 ///
@@ -38,9 +40,9 @@ use super::{TraceContext, TraceParent};
 ///
 /// # Misuse
 ///
-/// `let _ = attach_trace_context(…)` detaches at once: the guard wants a name, be it `_guard`. In async code use
-/// [`with_trace_context`]: a guard held across `.await` would stay on a thread that goes on with other tasks. The
-/// guard is not `Send`, so that a spawned future holding one does not compile:
+/// `let _ = attach_trace_context(…)` detaches at once: bind the guard to a name such as `_guard`. In
+/// async code use [`with_trace_context`]: a guard held across `.await` stays attached while the thread
+/// runs other tasks. The guard is not `Send`, so a spawned future that holds one does not compile:
 ///
 /// ```compile_fail
 /// # fn spawn(future: impl Future<Output = ()> + Send) {}
@@ -59,10 +61,11 @@ pub fn attach_trace_context(context: Option<TraceContext>) -> TraceContextGuard 
     }
 }
 
-/// As [`attach_trace_context`], for a caller whose ids are at hand: no header is printed and parsed again.
+/// Like [`attach_trace_context`], with the caller's ids instead of headers.
 ///
-/// An invalid `tracestate` is left out.
+/// An invalid `tracestate` is ignored.
 ///
+/// # Examples
 /// ```
 /// use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
 /// use percolate_otel::{TraceContext, TraceParent, attach_parent};
@@ -80,19 +83,21 @@ pub fn attach_parent(parent: TraceParent, tracestate: Option<&str>) -> TraceCont
     }
 }
 
-/// Keeps a trace context attached to this thread; made by [`attach_trace_context`] and [`attach_parent`].
+/// Keeps a trace context attached to this thread. Returned by [`attach_trace_context`] and
+/// [`attach_parent`].
 #[derive(Debug)]
 #[must_use = "dropping the guard detaches the context at once; write `let _guard = …`"]
 pub struct TraceContextGuard {
     _entered: Option<Entered>,
-    /// What is attached is this thread's: the guard must be dropped here.
+    /// Makes the guard `!Send`: it must be dropped on this thread.
     _thread: PhantomData<*const ()>,
 }
 
 /// Makes the spans of a future children of the caller: the async form of [`attach_trace_context`].
 ///
-/// The context is current while the future is polled and while it is dropped, on whichever thread that happens.
+/// The context is current while the future is polled and while it is dropped, on any thread.
 ///
+/// # Examples
 /// ```
 /// use percolate_otel::{TraceContext, with_trace_context};
 ///
@@ -114,11 +119,12 @@ pub fn with_trace_context<F: Future>(
 }
 
 pin_project! {
-    /// A future with a trace context of its own; made by [`with_trace_context`] and [`Carry::carry`](super::Carry::carry).
+    /// A future with its own trace context. Returned by [`with_trace_context`] and
+    /// [`Carry::carry`](super::Carry::carry).
     #[derive(Debug)]
     #[must_use = "futures do nothing unless awaited"]
     pub struct WithTraceContext<F> {
-        // Only empty while and after being dropped.
+        // `None` only during and after the drop.
         #[pin]
         future: Option<F>,
         carried: Option<Carried>,
@@ -126,7 +132,7 @@ pin_project! {
 
     impl<F> PinnedDrop for WithTraceContext<F> {
         fn drop(this: Pin<&mut Self>) {
-            // What the future holds may end spans: they end where they began, in the context.
+            // Dropping the future can end spans. They must end in the context in which they began.
             let mut this = this.project();
             let _entered = this.carried.as_ref().map(Carried::enter);
             this.future.set(None);
@@ -152,84 +158,6 @@ impl<F: Future> Future for WithTraceContext<F> {
         match this.future.as_pin_mut() {
             Some(future) => future.poll(cx),
             None => Poll::Pending,
-        }
-    }
-}
-
-/// A remote parent that parsed.
-pub(super) struct Received {
-    pub(super) span_context: SpanContext,
-    origin: Option<Origin>,
-}
-
-/// What the SDK's types lose of a remote parent; a value in the OpenTelemetry `Context`, there only when something
-/// would be lost.
-#[derive(Debug, Clone)]
-pub(super) struct Origin {
-    trace_id: TraceId,
-    random: bool,
-    state: Option<Arc<StateList>>,
-    /// The part of `state` that the SDK's type holds.
-    held: TraceState,
-}
-
-impl Received {
-    pub(super) fn new(parent: TraceParent, state: Option<StateList>) -> Self {
-        let (held, complete) = state
-            .as_ref()
-            .map_or((TraceState::NONE, true), StateList::to_sdk);
-        // The SDK gives spans that it does not record no flags at all; the random bit has to outlive that.
-        let random = parent.flags().to_u8() & 0x02 != 0;
-        let loses = !complete || (random && !parent.is_sampled());
-        let origin = loses.then(|| Origin {
-            trace_id: parent.trace_id(),
-            random,
-            state: state.filter(|_| !complete).map(Arc::new),
-            held: held.clone(),
-        });
-        let span_context = SpanContext::new(
-            parent.trace_id(),
-            parent.span_id(),
-            parent.flags(),
-            true,
-            held,
-        );
-        Self {
-            span_context,
-            origin,
-        }
-    }
-
-    /// `base` with this as its remote span.
-    pub(super) fn on(self, base: &Context) -> Context {
-        let context = base.with_remote_span_context(self.span_context);
-        if self.origin.is_some() || base.get::<Option<Origin>>().is_some() {
-            return context.with_value(self.origin);
-        }
-        context
-    }
-}
-
-impl Origin {
-    /// What was lost of the remote parent that `span` descends from.
-    pub(super) fn of<'a>(context: &'a Context, span: &SpanContext) -> Option<&'a Self> {
-        context
-            .get::<Option<Self>>()?
-            .as_ref()
-            .filter(|origin| origin.trace_id == span.trace_id())
-    }
-
-    pub(super) fn is_random(&self) -> bool {
-        self.random
-    }
-
-    /// The whole `tracestate`, if `span` holds only a part of it.
-    pub(super) fn state(&self, span: &SpanContext) -> Option<StateList> {
-        let state = self.state.as_deref()?;
-        if *span.trace_state() == self.held {
-            Some(state.clone())
-        } else {
-            state.merge_changed(span.trace_state())
         }
     }
 }

@@ -1,20 +1,19 @@
-//! The current context in other places: threads, tasks, thread pools and queues. A context is a thread's own; whoever
-//! starts work elsewhere takes it along with one of the helpers here.
+//! Carries the current context to threads, tasks, thread pools and queues. A context belongs to its
+//! thread, so work that starts on another thread needs one of these helpers.
 //!
-//! All of them capture when they are *called*, not when the work runs, and put back what they found.
+//! The context is captured when a helper is *called*, not when the work runs. The previous context of
+//! the other thread is restored afterwards.
 
-use std::fmt;
-use std::num::NonZeroU128;
+use super::attach::WithTraceContext;
+use super::carried::Carried;
+use super::trace_context::TraceContext;
 
-use opentelemetry::{Context, ContextGuard};
-use tracing::dispatcher::{self, DefaultGuard, Dispatch};
-
-use super::{TraceContext, WithTraceContext, outgoing};
-use crate::runtime::{self, Runtime, ScopeGuard, UnsampledGuard};
-
-/// Wraps a closure so that it runs in the context that is current now: for `std::thread::spawn`, scoped threads,
-/// `tokio::task::spawn_blocking`, `rayon::spawn` and every other place that takes a closure.
+/// Wraps a closure so that it runs in the current context, for example with `std::thread::spawn`, scoped
+/// threads, `tokio::task::spawn_blocking` or `rayon::spawn`.
 ///
+/// Without it, spans on the other thread are roots.
+///
+/// # Examples
 /// ```
 /// use percolate_otel::{TraceContext, attach_trace_context, carry};
 ///
@@ -22,8 +21,6 @@ use crate::runtime::{self, Runtime, ScopeGuard, UnsampledGuard};
 /// let there = std::thread::spawn(carry(TraceContext::current)).join().unwrap();
 /// assert_eq!(there, TraceContext::current());
 /// ```
-///
-/// Without it the other thread starts from nothing: its spans would be roots of their own.
 pub fn carry<R>(work: impl FnOnce() -> R) -> impl FnOnce() -> R {
     let carried = Carried::capture();
     move || {
@@ -32,8 +29,9 @@ pub fn carry<R>(work: impl FnOnce() -> R) -> impl FnOnce() -> R {
     }
 }
 
-/// Wraps a closure that is called many times, on any threads, such as the body of a rayon iterator.
+/// Wraps a closure that is called several times, on any threads, such as the body of a rayon iterator.
 ///
+/// # Examples
 /// ```
 /// use percolate_otel::{attach_trace_context, carry_each};
 ///
@@ -50,8 +48,9 @@ pub fn carry_each<A, R>(work: impl Fn(A) -> R) -> impl Fn(A) -> R {
     }
 }
 
-/// Futures that take the current context along: for `tokio::spawn`, `JoinSet::spawn` and other executors.
+/// Carries the current context with a future, for `tokio::spawn`, `JoinSet::spawn` and other executors.
 ///
+/// # Examples
 /// ```
 /// use percolate_otel::{Carry as _, TraceContext, attach_trace_context};
 ///
@@ -64,7 +63,7 @@ pub fn carry_each<A, R>(work: impl Fn(A) -> R) -> impl Fn(A) -> R {
 /// # });
 /// ```
 pub trait Carry: Future + Sized {
-    /// Runs this future in the context that is current now, wherever it is polled.
+    /// Returns a future that runs in the current context, on any thread.
     fn carry(self) -> WithTraceContext<Self> {
         WithTraceContext::carried(self, Carried::capture())
     }
@@ -72,8 +71,12 @@ pub trait Carry: Future + Sized {
 
 impl<F: Future> Carry for F {}
 
-/// A message with the context of its sender: what to put into a channel or a queue.
+/// A message with the context of its sender, for channels and queues.
 ///
+/// With the feature `serde` it can be sent to another process. It is serialised as
+/// `{"value": …, "trace": {headers}}`.
+///
+/// # Examples
 /// ```
 /// use std::sync::mpsc::channel;
 /// use percolate_otel::{TraceContext, Traced, attach_trace_context};
@@ -81,7 +84,7 @@ impl<F: Future> Carry for F {}
 /// let (sender, receiver) = channel::<Traced<&str>>();
 /// let worker = std::thread::spawn(move || {
 ///     for message in receiver {
-///         // Annotated functions called in here are children of the sender; jobs with `parent = link` link to it.
+///         // Spans of annotated functions are children of the sender; jobs with `parent = link` link to it.
 ///         message.run(|job| assert!(job == "index" && TraceContext::current().is_some()));
 ///     }
 /// });
@@ -90,8 +93,6 @@ impl<F: Future> Carry for F {}
 /// # drop(sender);
 /// # worker.join().unwrap();
 /// ```
-///
-/// With the feature `serde` it can leave the process: it is written as `{"value": …, "trace": {headers}}`.
 #[derive(Debug, Clone)]
 #[must_use = "a message does nothing until it is sent or run"]
 pub struct Traced<T> {
@@ -100,7 +101,7 @@ pub struct Traced<T> {
 }
 
 impl<T> Traced<T> {
-    /// Takes the current context along with `value`.
+    /// Creates a message with the current context.
     pub fn new(value: T) -> Self {
         Self {
             value,
@@ -108,7 +109,7 @@ impl<T> Traced<T> {
         }
     }
 
-    /// A message that came from another process with these headers.
+    /// Creates a message that was received from another process with these headers.
     pub fn received(value: T, context: &TraceContext) -> Self {
         Self {
             value,
@@ -116,29 +117,24 @@ impl<T> Traced<T> {
         }
     }
 
-    /// The message.
+    /// Returns the message.
     pub fn value(&self) -> &T {
         &self.value
     }
 
-    /// The message without its context.
-    pub fn into_value(self) -> T {
-        self.value
-    }
-
-    /// The sender's context as headers; `None` if the sender was not traced.
+    /// Returns the sender's context as headers, `None` if the sender was not traced.
     pub fn context(&self) -> Option<TraceContext> {
         let _entered = self.carried.enter();
         TraceContext::current()
     }
 
-    /// Handles the message in the sender's context.
+    /// Calls `handle` with the message in the sender's context.
     pub fn run<R>(self, handle: impl FnOnce(T) -> R) -> R {
         let _entered = self.carried.enter();
         handle(self.value)
     }
 
-    /// Handles the message with a future in the sender's context.
+    /// Calls `handle` with the message and runs the future that it returns, in the sender's context.
     pub fn run_async<F: Future>(self, handle: impl FnOnce(T) -> F) -> WithTraceContext<F> {
         let future = {
             let _entered = self.carried.enter();
@@ -147,83 +143,11 @@ impl<T> Traced<T> {
         WithTraceContext::carried(future, self.carried)
     }
 
-    /// Another message in the same context.
+    /// Returns another message in the same context.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Traced<U> {
         Traced {
             value: change(self.value),
             carried: self.carried,
         }
-    }
-}
-
-/// Everything that makes up "here" for telemetry, to be entered elsewhere.
-#[derive(Clone)]
-pub(crate) struct Carried {
-    context: Context,
-    /// The root decided against, whose calls are not recorded and which has no span in the context.
-    unsampled_root: Option<NonZeroU128>,
-    /// Where a test listens; never set in production, where the runtime and the dispatcher are the process's own.
-    scope: Option<(&'static Runtime, Dispatch)>,
-}
-
-impl Carried {
-    /// What is current on this thread.
-    pub(crate) fn capture() -> Self {
-        Self {
-            context: Context::current(),
-            unsampled_root: runtime::unsampled_root(),
-            scope: runtime::scoped()
-                .map(|runtime| (runtime, dispatcher::get_default(Clone::clone))),
-        }
-    }
-
-    /// The sender of `context` as the parent; the rest stays as it is where this is entered.
-    pub(crate) fn remote(context: &TraceContext) -> Self {
-        Self::parent(context.to_context())
-    }
-
-    /// A context with a remote parent, or with none.
-    pub(crate) fn parent(context: Context) -> Self {
-        Self {
-            context,
-            unsampled_root: None,
-            scope: None,
-        }
-    }
-
-    /// Makes it current until the guard is dropped.
-    pub(crate) fn enter(&self) -> Entered {
-        Entered {
-            _context: self.context.clone().attach(),
-            _unsampled_root: runtime::enter_unsampled_root(self.unsampled_root),
-            _scope: self.scope.as_ref().map(|(runtime, dispatch)| {
-                (
-                    runtime::scope(Some(runtime)),
-                    dispatcher::set_default(dispatch),
-                )
-            }),
-        }
-    }
-}
-
-impl fmt::Debug for Carried {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Carried")
-            .field(&outgoing::of(&self.context).map(|(parent, _)| parent))
-            .finish()
-    }
-}
-
-/// Puts back what was current before.
-#[must_use]
-pub(crate) struct Entered {
-    _context: ContextGuard,
-    _unsampled_root: UnsampledGuard,
-    _scope: Option<(ScopeGuard, DefaultGuard)>,
-}
-
-impl fmt::Debug for Entered {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Entered")
     }
 }

@@ -1,6 +1,6 @@
-//! What leaves this process: the current context as headers and as ids for log lines.
+//! The current context as outgoing headers, and as ids for log lines.
 //!
-//! Headers are written only from what is current; a carrier that is injected into twice holds the second context alone.
+//! Injecting replaces headers of an earlier injection.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
@@ -8,25 +8,27 @@ use std::hash::BuildHasher;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceFlags, TraceId};
 
-use super::attach::Origin;
+use super::header::{TRACEPARENT, TRACESTATE};
+use super::received::Origin;
+use super::traceparent::TraceParent;
 use super::tracestate::StateList;
-use super::{TRACEPARENT, TRACESTATE, TraceParent};
 use crate::runtime;
 
 /// The ids of the current span, for a log line or an error page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct TraceIds {
-    /// The trace: 32 hexadecimal digits when printed.
+    /// The id of the trace, displayed as 32 hexadecimal digits.
     pub trace_id: TraceId,
-    /// The span: 16 hexadecimal digits when printed.
+    /// The id of the span, displayed as 16 hexadecimal digits.
     pub span_id: SpanId,
-    /// Whether the trace is recorded, and worth looking for.
+    /// Whether the trace is sampled.
     pub sampled: bool,
 }
 
-/// The ids of the current span; `None` when nothing is being traced.
+/// Returns the ids of the current span, `None` if nothing is being traced.
 ///
+/// # Examples
 /// ```
 /// use percolate_otel::{TraceContext, attach_trace_context, current_trace_ids};
 ///
@@ -50,9 +52,12 @@ pub fn current_trace_ids() -> Option<TraceIds> {
     })
 }
 
-/// Writes the current trace context into the headers of an outgoing call. Headers from an earlier call are replaced,
-/// a stale `tracestate` is removed; when nothing is being traced, the headers are left alone.
+/// Writes the current trace context into the headers of an outgoing call.
 ///
+/// Existing trace headers are replaced, and a stale `tracestate` is removed. If nothing is being
+/// traced, the headers are unchanged.
+///
+/// # Examples
 /// ```
 /// use std::collections::HashMap;
 /// use percolate_otel::{attach_trace_context, inject};
@@ -68,10 +73,12 @@ pub fn inject(headers: &mut impl HeaderWriter) {
     }
 }
 
-/// Headers that a trace context can be written into. Implemented for maps and lists of strings and, with the feature
-/// `http`, for `http::HeaderMap`.
+/// Headers that a trace context can be written to.
+///
+/// Implemented for maps and lists of strings and, with the feature `http`, for `http::HeaderMap`.
 pub trait HeaderWriter {
-    /// Sets the header to this value alone. `name` is in lower case, both are visible ASCII.
+    /// Sets the header to `value` and removes its other values. `name` is in lower case; both are
+    /// visible ASCII.
     fn set(&mut self, name: &'static str, value: &str);
 
     /// Removes the header.
@@ -125,12 +132,13 @@ impl HeaderWriter for http::HeaderMap {
     }
 }
 
-/// The current span and the `tracestate` to send with it.
+/// Returns the current span and its `tracestate`.
 pub(super) fn current() -> Option<(TraceParent, Option<StateList>)> {
     Context::map_current(of).or_else(|| unsampled_root().map(|parent| (parent, None)))
 }
 
-/// The root that was decided against has no span: its trace id goes out, with a parent id made from it.
+/// Returns the ids to send under an unsampled root. It has no span: the parent id is derived from the
+/// trace id.
 fn unsampled_root() -> Option<TraceParent> {
     let trace_id = runtime::unsampled_root()?.get();
     #[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
@@ -143,7 +151,7 @@ fn unsampled_root() -> Option<TraceParent> {
     )
 }
 
-/// The span of `context` and the `tracestate` to send with it.
+/// Returns the span of `context` and its `tracestate`.
 pub(super) fn of(context: &Context) -> Option<(TraceParent, Option<StateList>)> {
     let span = context.span();
     let span = span.span_context();
@@ -160,7 +168,7 @@ pub(super) fn of(context: &Context) -> Option<(TraceParent, Option<StateList>)> 
     Some((parent, state))
 }
 
-/// Writes both headers; without `tracestate` an old one is removed.
+/// Writes both headers. Removes `tracestate` if `state` is `None`.
 pub(super) fn write(
     headers: &mut impl HeaderWriter,
     parent: TraceParent,

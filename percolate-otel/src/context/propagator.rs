@@ -8,7 +8,9 @@ use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 
-use super::{BAGGAGE, TRACEPARENT, TRACESTATE, TraceContext, baggage, outgoing};
+use super::header::{BAGGAGE, TRACEPARENT, TRACESTATE};
+use super::trace_context::TraceContext;
+use super::{baggage, outgoing};
 
 /// Variable that chooses the propagators of a service.
 const VARIABLE: &str = "OTEL_PROPAGATORS";

@@ -11,7 +11,8 @@ use std::marker::PhantomData;
 use serde_core::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_core::ser::{Serialize, SerializeStruct as _, Serializer};
 
-use super::{TraceContext, Traced};
+use super::carry::Traced;
+use super::trace_context::TraceContext;
 
 const VALUE: &str = "value";
 const TRACE: &str = "trace";

@@ -1,10 +1,13 @@
 //! W3C Trace Context Level 2, rule by rule: a table of what comes in and what must go out. `None` going out means that
 //! the trace restarts.
 
-use opentelemetry::Context;
-use opentelemetry::trace::{TraceContextExt as _, TraceFlags};
+use std::collections::HashMap;
 
-use super::*;
+use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags};
+
+use crate::context::*;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const SPAN: &str = "b7ad6b7169203331";

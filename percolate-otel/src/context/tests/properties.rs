@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use crate::context::tracestate::StateList;
+use crate::context::*;
 
 fn valid_parent() -> impl Strategy<Value = TraceParent> {
     (1_u128.., 1_u64.., 0_u8..4).prop_filter_map("ids are not zero", |(trace, span, flags)| {
