@@ -1,6 +1,6 @@
-//! A collector in the same process: a real OTLP receiver on loopback, over gRPC or plain HTTP, that keeps what it is
-//! sent and can be told to be slow or to refuse. It runs on threads of its own, so that a test's runtime is its own
-//! affair.
+//! A collector in the test process: an OTLP receiver on loopback, over gRPC or HTTP, that keeps the
+//! received data. It can be slow or refuse requests. It runs on its own threads, independent of the
+//! runtime of the test.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -38,18 +38,18 @@ use tokio_rustls::rustls::ServerConfig;
 use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Request, Response, Status};
 
-/// How the collector answers.
+/// The responses of the collector.
 #[derive(Debug, Clone, Copy)]
 pub enum Answer {
-    /// At once.
+    /// Accepts immediately.
     Accept,
-    /// After this long.
+    /// Accepts after a delay.
     After(Duration),
-    /// With an error that is not worth a second try.
+    /// Refuses with an error that is not retried.
     Refuse,
 }
 
-/// Everything that was received.
+/// The received requests.
 #[derive(Debug, Default)]
 struct Received {
     traces: Vec<ExportTraceServiceRequest>,
@@ -59,7 +59,7 @@ struct Received {
     paths: Vec<String>,
 }
 
-/// A running collector. It ends with the value.
+/// A running collector. Dropping it stops it.
 #[derive(Debug)]
 pub struct Collector {
     address: SocketAddr,
@@ -68,14 +68,14 @@ pub struct Collector {
     _runtime: tokio::runtime::Runtime,
 }
 
-/// A received span with what it came with.
+/// A received span with its scope and resource.
 #[derive(Debug, Clone)]
 pub struct ReceivedSpan {
-    /// The span as it was encoded.
+    /// The encoded span.
     pub span: Span,
-    /// Its instrumentation scope.
+    /// The instrumentation scope.
     pub scope: InstrumentationScope,
-    /// Attributes of its resource.
+    /// The attributes of the resource.
     pub resource: Vec<KeyValue>,
 }
 
@@ -84,17 +84,17 @@ fn lock(received: &Mutex<Received>) -> MutexGuard<'_, Received> {
 }
 
 impl Collector {
-    /// Over gRPC.
+    /// Starts a collector over gRPC.
     pub fn grpc(answer: Answer) -> Self {
         Self::grpc_with(answer, None)
     }
 
-    /// Over gRPC on a known port.
+    /// Starts a collector over gRPC on this port.
     pub fn grpc_on(port: u16, answer: Answer) -> Self {
         Self::serve_grpc(listen(port), answer, None)
     }
 
-    /// Over gRPC with TLS.
+    /// Starts a collector over gRPC, optionally with TLS.
     pub fn grpc_with(answer: Answer, tls: Option<ServerTlsConfig>) -> Self {
         Self::serve_grpc(listen(0), answer, tls)
     }
@@ -131,7 +131,7 @@ impl Collector {
         }
     }
 
-    /// Over HTTP/1.1, uncompressed bodies decoded.
+    /// Starts a collector over HTTP/1.1. It decodes uncompressed bodies only.
     ///
     /// # Panics
     ///
@@ -140,7 +140,7 @@ impl Collector {
         Self::http_with(answer, None)
     }
 
-    /// Over HTTP/1.1 with TLS.
+    /// Starts a collector over HTTP/1.1, optionally with TLS.
     ///
     /// # Panics
     ///
@@ -176,12 +176,12 @@ impl Collector {
         }
     }
 
-    /// Where to export to.
+    /// Returns the URL to export to.
     pub fn endpoint(&self) -> String {
         format!("{}://localhost:{}", self.scheme, self.address.port())
     }
 
-    /// All spans so far.
+    /// Returns all received spans.
     pub fn spans(&self) -> Vec<ReceivedSpan> {
         let received = lock(&self.received);
         let resources = received
@@ -202,7 +202,7 @@ impl Collector {
         spans
     }
 
-    /// The only span of this name.
+    /// Returns the only span with this name.
     ///
     /// # Panics
     ///
@@ -219,7 +219,7 @@ impl Collector {
         named.remove(0).clone()
     }
 
-    /// All metrics so far.
+    /// Returns all received metrics.
     pub fn metrics(&self) -> Vec<Metric> {
         let received = lock(&self.received);
         let scopes = received
@@ -232,7 +232,7 @@ impl Collector {
             .collect()
     }
 
-    /// The points of a histogram with explicit bounds, with its unit, from the last export that had it.
+    /// Returns the unit and the points of a histogram with explicit bounds from its last export.
     pub fn histogram(&self, name: &str) -> (String, Vec<HistogramDataPoint>) {
         let metric = self
             .metrics()
@@ -248,7 +248,7 @@ impl Collector {
         }
     }
 
-    /// All log records so far.
+    /// Returns all received log records.
     pub fn logs(&self) -> Vec<LogRecord> {
         let received = lock(&self.received);
         let scopes = received
@@ -261,7 +261,7 @@ impl Collector {
             .collect()
     }
 
-    /// The values of a header, one for each request that had it.
+    /// Returns the values of a header over all requests.
     pub fn header(&self, name: &str) -> Vec<String> {
         lock(&self.received)
             .headers
@@ -270,13 +270,13 @@ impl Collector {
             .collect()
     }
 
-    /// The paths that were asked for, over HTTP.
+    /// Returns the paths of the HTTP requests.
     pub fn paths(&self) -> Vec<String> {
         lock(&self.received).paths.clone()
     }
 }
 
-/// An endpoint where nobody listens.
+/// Returns an endpoint without a listener.
 ///
 /// # Panics
 ///
@@ -288,7 +288,7 @@ pub fn dead_endpoint() -> String {
     format!("http://{address}")
 }
 
-/// An attribute's value.
+/// Returns the value of an attribute.
 pub fn value(attributes: &[KeyValue], key: &str) -> Option<Value> {
     attributes
         .iter()
@@ -298,7 +298,7 @@ pub fn value(attributes: &[KeyValue], key: &str) -> Option<Value> {
         .value
 }
 
-/// An attribute's value as text, with its type: `string:articles`, `int:3`.
+/// Returns the value of an attribute as text with its type: `string:articles`, `int:3`.
 pub fn typed(attributes: &[KeyValue], key: &str) -> Option<String> {
     Some(match value(attributes, key)? {
         Value::StringValue(text) => format!("string:{text}"),
@@ -388,7 +388,7 @@ impl LogsService for Service {
     }
 }
 
-/// One request and its answer; `None` when the connection has ended.
+/// Serves one request. Returns `None` when the connection has ended.
 async fn serve_http(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     received: &Mutex<Received>,

@@ -1,5 +1,5 @@
-//! Collectors that are dead, slow or full: callers never wait for them, flush and shutdown keep their deadlines from any
-//! kind of thread, and every span that is lost is counted.
+//! Unreachable, slow and refusing collectors: callers never wait for them, flush and shutdown keep
+//! their deadlines on any kind of thread, and every lost span is counted.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use percolate_core::otel::{
 };
 use percolate_pipeline_tests::{Answer, Collector, dead_endpoint};
 
-/// Far longer than any deadline below, far shorter than a hang.
+/// Far longer than any deadline below, and far shorter than a hang.
 const HANG: Duration = Duration::from_mins(1);
 
 #[db_op(get, cf)]
@@ -30,7 +30,7 @@ fn calls(guard: &TelemetryGuard, count: usize) {
     }
 }
 
-/// Everything that was made is accounted for.
+/// Asserts that every span is counted as lost.
 #[track_caller]
 fn assert_all_lost(guard: &TelemetryGuard, made: u64) {
     let status = guard.status();
@@ -43,12 +43,12 @@ fn assert_all_lost(guard: &TelemetryGuard, made: u64) {
 fn a_dead_collector_costs_no_more_than_the_deadline_and_its_losses_are_counted() {
     let guard = pipeline(dead_endpoint())
         .build()
-        .expect("building connects to nobody");
+        .expect("building does not connect");
     calls(&guard, 10);
     let started = Instant::now();
     let error = guard
         .shutdown(Duration::from_millis(500))
-        .expect_err("nobody listens");
+        .expect_err("no listener");
     assert!(started.elapsed() < HANG);
     assert!(
         matches!(
@@ -66,7 +66,7 @@ fn a_flush_against_a_slow_collector_ends_at_its_deadline_and_loses_nothing() {
     let collector = Collector::grpc(Answer::After(Duration::from_millis(600)));
     let guard = pipeline(collector.endpoint())
         .build()
-        .expect("building connects to nobody");
+        .expect("building does not connect");
     calls(&guard, 5);
     let error = guard
         .force_flush(Duration::from_millis(100))
@@ -91,7 +91,7 @@ fn shutdown_gives_up_a_slow_collector_at_its_deadline() {
     let collector = Collector::grpc(Answer::After(HANG));
     let guard = pipeline(collector.endpoint())
         .build()
-        .expect("building connects to nobody");
+        .expect("building does not connect");
     calls(&guard, 5);
     let started = Instant::now();
     guard
@@ -103,17 +103,17 @@ fn shutdown_gives_up_a_slow_collector_at_its_deadline() {
 }
 
 #[test]
-fn what_a_collector_refuses_is_counted_as_failed() {
+fn spans_that_a_collector_refuses_are_counted_as_failed() {
     let collector = Collector::grpc(Answer::Refuse);
     let guard = pipeline(collector.endpoint())
         .build()
-        .expect("building connects to nobody");
+        .expect("building does not connect");
     calls(&guard, 3);
     let error = guard.force_flush(HANG).expect_err("it refuses");
     assert!(matches!(error, TelemetryError::Export { .. }), "{error}");
     for signal in ["traces", "metrics"] {
-        let words = format!("{signal} to {} (OTLP/gRPC): Tonic", collector.endpoint());
-        assert!(error.to_string().contains(&words), "{error}");
+        let message = format!("{signal} to {} (OTLP/gRPC): Tonic", collector.endpoint());
+        assert!(error.to_string().contains(&message), "{error}");
     }
     let counts = guard.status().traces[0].counts.clone();
     assert_eq!((counts.failed, counts.exported), (3, 0));
@@ -125,11 +125,11 @@ fn what_a_collector_refuses_is_counted_as_failed() {
 }
 
 #[test]
-fn other_peoples_spans_beyond_the_queue_are_dropped_and_counted_and_their_maker_never_waits() {
+fn spans_of_other_crates_beyond_the_queue_are_dropped_counted_and_never_block() {
     use opentelemetry::trace::{Tracer as _, TracerProvider as _};
     let collector = Collector::grpc(Answer::After(HANG));
     let builder = pipeline(collector.endpoint()).queue_size(4).batch_size(2);
-    let guard = builder.build().expect("building connects to nobody");
+    let guard = builder.build().expect("building does not connect");
     let tracer = guard.tracer_provider().expect("it is on").tracer("someone");
     let started = Instant::now();
     for _ in 0..100 {
@@ -149,7 +149,7 @@ fn spans_made_after_the_shutdown_are_counted_as_lost() {
     let collector = Collector::grpc(Answer::Accept);
     let guard = pipeline(collector.endpoint())
         .build()
-        .expect("building connects to nobody");
+        .expect("building does not connect");
     guard.shutdown(HANG).expect("it answers");
     calls(&guard, 2);
     wait_until(|| guard.status().lost_spans() == 2);
@@ -174,7 +174,7 @@ fn a_current_thread_runtime_can_flush_and_drop_the_guard_on_its_only_thread() {
     runtime.block_on(async {
         let guard = pipeline(endpoint)
             .build()
-            .expect("building connects to nobody");
+            .expect("building does not connect");
         calls(&guard, 3);
         guard.force_flush(HANG).expect("it answers");
         calls(&guard, 2);
@@ -184,13 +184,13 @@ fn a_current_thread_runtime_can_flush_and_drop_the_guard_on_its_only_thread() {
 }
 
 #[test]
-fn the_guard_outlives_the_runtime_it_was_made_in() {
+fn the_guard_outlives_the_runtime_that_created_it() {
     let collector = Collector::grpc(Answer::Accept);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let endpoint = collector.endpoint();
     let guard = runtime
         .block_on(async { pipeline(endpoint).build() })
-        .expect("building connects to nobody");
+        .expect("building does not connect");
     runtime.block_on(async { calls(&guard, 3) });
     drop(runtime);
     calls(&guard, 4);
@@ -201,7 +201,7 @@ fn the_guard_outlives_the_runtime_it_was_made_in() {
 #[test]
 fn dropping_the_guard_against_a_dead_collector_takes_its_shutdown_timeout_at_most() {
     let builder = pipeline(dead_endpoint()).shutdown_timeout(Duration::from_millis(200));
-    let guard = builder.build().expect("building connects to nobody");
+    let guard = builder.build().expect("building does not connect");
     calls(&guard, 10);
     let started = Instant::now();
     drop(guard);
@@ -209,16 +209,16 @@ fn dropping_the_guard_against_a_dead_collector_takes_its_shutdown_timeout_at_mos
 }
 
 #[test]
-fn a_collector_that_comes_back_gets_what_was_made_since() {
+fn a_collector_that_comes_back_receives_later_spans() {
     let endpoint = dead_endpoint();
     let otlp = Otlp::to(endpoint.clone()).timeout(Duration::from_millis(100));
     let guard = Telemetry::builder()
         .environment(Environment::empty())
         .otlp(otlp)
         .build()
-        .expect("connects to nobody");
+        .expect("building does not connect");
     calls(&guard, 1);
-    guard.force_flush(HANG).expect_err("nobody listens");
+    guard.force_flush(HANG).expect_err("no listener");
     let port = endpoint
         .rsplit_once(':')
         .and_then(|(_, port)| port.parse().ok())
@@ -233,7 +233,10 @@ fn a_collector_that_comes_back_gets_what_was_made_since() {
 fn wait_until(condition: impl Fn() -> bool) {
     let deadline = Instant::now() + HANG / 2;
     while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain");
+        assert!(
+            Instant::now() < deadline,
+            "the condition was not met in time"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -1,4 +1,5 @@
-//! Installing for the whole process, under a subscriber that was there before. One test: it owns what is global here.
+//! Installation for the whole process, under an existing subscriber. One test, because it changes
+//! global state.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -36,7 +37,7 @@ impl Write for Written {
     }
 }
 
-/// The lines of the trace whose root has this name, without times and attributes.
+/// Returns the lines of the trace whose root has this name, without durations and attributes.
 fn tree(text: &str, root: &str) -> Vec<String> {
     let trace = text.split("\n\n").find(|block| {
         block
@@ -74,11 +75,11 @@ fn one_pipeline_at_a_time_serves_the_whole_process() {
     let events = fmt.with_filter(tracing_subscriber::filter::filter_fn(|metadata| {
         metadata.is_event()
     }));
-    // The layer comes first: it finds the pipeline that is installed later.
+    // The subscriber has the layer before the pipeline is installed.
     let subscriber = tracing_subscriber::registry()
         .with(Telemetry::layer())
         .with(events);
-    tracing::subscriber::set_global_default(subscriber).expect("nobody else is here");
+    tracing::subscriber::set_global_default(subscriber).expect("no subscriber is set");
     tracing::info_span!("before").in_scope(|| get("articles"));
 
     let written = Written::default();
@@ -101,7 +102,8 @@ fn one_pipeline_at_a_time_serves_the_whole_process() {
         "{second:?}"
     );
 
-    // Our calls, `tracing` spans and spans of the OpenTelemetry API in one trace, on other threads too.
+    // Annotated calls, `tracing` spans and spans of the OpenTelemetry API are in one trace, also on
+    // another thread.
     std::thread::spawn(|| {
         tracing::info_span!("request", user = 7_i64).in_scope(|| {
             get("articles");
@@ -113,7 +115,7 @@ fn one_pipeline_at_a_time_serves_the_whole_process() {
     .expect("nothing panics");
     guard
         .force_flush(SOON)
-        .expect("the console takes everything");
+        .expect("the console accepts everything");
     let text = written.text();
     let expected = [
         "  request",
@@ -128,7 +130,7 @@ fn one_pipeline_at_a_time_serves_the_whole_process() {
     );
     assert!(text.contains("user=7"), "{text}");
 
-    // The table, once.
+    // The table is printed once.
     let table: Vec<_> = text
         .lines()
         .filter(|line| line.starts_with("get "))
@@ -141,10 +143,9 @@ fn one_pipeline_at_a_time_serves_the_whole_process() {
     assert_eq!(status.lost_spans(), 0);
     assert_eq!(status.traces[0].to, "console");
     assert_eq!(status.warnings.len(), 1);
-    let complaint =
-        "OTEL_BSP_SCHEDULE_DELAY: `soon` is not a whole number of milliseconds; ignored";
+    let warning = "OTEL_BSP_SCHEDULE_DELAY: `soon` is not a whole number of milliseconds; ignored";
     assert_eq!(
-        messages.text().matches(complaint).count(),
+        messages.text().matches(warning).count(),
         1,
         "{}",
         messages.text()
@@ -156,11 +157,13 @@ fn one_pipeline_at_a_time_serves_the_whole_process() {
     });
     assert_eq!(fields, ["traceparent", "tracestate"]);
 
-    guard.shutdown(SOON).expect("the console takes everything");
+    guard
+        .shutdown(SOON)
+        .expect("the console accepts everything");
     tracing::info_span!("after").in_scope(|| get("articles"));
     assert!(!written.text().contains("after"));
 
-    // Once it is shut down, another may be installed.
+    // After the shutdown another pipeline can be installed.
     let written = Written::default();
     let guard = Telemetry::builder()
         .environment(Environment::empty())
@@ -184,7 +187,7 @@ fn one_pipeline_at_a_time_serves_the_whole_process() {
         written.text()
     );
 
-    // Switched off, propagation stays.
+    // Propagation stays if telemetry is disabled.
     let off: Environment = [("OTEL_SDK_DISABLED", "TRUE")].into_iter().collect();
     let guard = Telemetry::builder()
         .environment(off)

@@ -1,5 +1,5 @@
-//! A subscriber without percolate's layer is told so, once; percolate's own calls are exported all the same, and other
-//! people's events cost what they cost before. One test: it owns what is global here.
+//! A subscriber without percolate's layer: one warning, annotated calls are exported, and the
+//! events of other crates cost the same as before. One test, because it changes global state.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,11 +37,11 @@ impl Write for Written {
     }
 }
 
-/// Wants every event once and for all, and counts how often it is asked again.
+/// Enables every event when its call site is registered, and counts later checks.
 #[derive(Clone, Default)]
-struct Asked(Arc<AtomicUsize>);
+struct EventChecks(Arc<AtomicUsize>);
 
-impl<S: Subscriber> Layer<S> for Asked {
+impl<S: Subscriber> Layer<S> for EventChecks {
     fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
         Interest::always()
     }
@@ -56,15 +56,17 @@ impl<S: Subscriber> Layer<S> for Asked {
 }
 
 #[test]
-fn a_subscriber_without_our_layer_is_told_once() {
+fn a_subscriber_without_the_layer_is_reported_once() {
     let messages = Written::default();
     let for_fmt = messages.clone();
     let fmt = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_writer(move || for_fmt.clone());
-    let asked = Asked::default();
-    let subscriber = tracing_subscriber::registry().with(fmt).with(asked.clone());
-    tracing::subscriber::set_global_default(subscriber).expect("nobody else is here");
+    let checks = EventChecks::default();
+    let subscriber = tracing_subscriber::registry()
+        .with(fmt)
+        .with(checks.clone());
+    tracing::subscriber::set_global_default(subscriber).expect("no subscriber is set");
     let written = Written::default();
     let guard = Telemetry::builder()
         .environment(Environment::empty())
@@ -74,18 +76,18 @@ fn a_subscriber_without_our_layer_is_told_once() {
     tracing::info_span!("request").in_scope(|| get("articles"));
     guard
         .force_flush(Duration::from_secs(20))
-        .expect("the console takes everything");
+        .expect("the console accepts everything");
     for _ in 0..10 {
         tracing::info!(target: "somebody", "event");
     }
     assert_eq!(
-        asked.0.load(Ordering::Relaxed),
+        checks.0.load(Ordering::Relaxed),
         0,
-        "a second dispatcher makes `tracing` ask for every event"
+        "a second dispatcher makes `tracing` check every event"
     );
     guard
         .shutdown(Duration::from_secs(20))
-        .expect("the console takes everything");
+        .expect("the console accepts everything");
     assert!(!guard.status().layer_in_subscriber);
     assert_eq!(
         messages.text().matches("Telemetry::layer()").count(),

@@ -1,5 +1,6 @@
-//! What a collector receives: annotated calls and other people's spans over gRPC, HTTP and TLS, with names, kinds,
-//! attribute types, parent ids, scope and resource, and the histogram that goes with them.
+//! The data that a collector receives: annotated calls and the spans of other crates over gRPC,
+//! HTTP and TLS, with names, kinds, attribute types, parent ids, scope and resource, and the
+//! histograms.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +38,7 @@ fn rebuild(found: bool) -> usize {
     2
 }
 
-/// A pipeline that knows nothing of the environment the tests run in.
+/// A pipeline that does not read the environment of the test process.
 fn pipeline(otlp: Otlp) -> TelemetryBuilder {
     Telemetry::builder()
         .environment(Environment::empty())
@@ -160,7 +161,7 @@ fn the_duration_histogram_arrives_in_seconds_with_the_storage_bounds() {
 }
 
 #[test]
-fn buckets_are_those_that_were_chosen() {
+fn histograms_have_the_chosen_buckets() {
     use opentelemetry_proto::tonic::metrics::v1::metric::Data;
     use percolate_core::otel::{ADVISED_BOUNDS, HistogramBuckets};
     let data = |buckets| {
@@ -251,7 +252,7 @@ fn a_remote_parent_is_the_parent_that_arrives() {
 }
 
 #[test]
-fn other_peoples_tracing_spans_nest_with_ours_in_both_directions_and_nothing_comes_twice() {
+fn tracing_spans_and_annotated_calls_nest_both_ways_and_are_exported_once() {
     #[db_op(scan, cf)]
     fn scan(cf: &str) -> Vec<u8> {
         tracing::info_span!("decode", cf).in_scope(Vec::new)
@@ -431,7 +432,7 @@ fn an_unsampled_root_exports_nothing_but_its_metrics() {
     );
 }
 
-/// Records everything but roots of this name.
+/// Samples all spans except those with this name.
 #[derive(Debug, Clone)]
 struct AllBut(&'static str);
 
@@ -459,7 +460,7 @@ impl ShouldSample for AllBut {
 }
 
 #[test]
-fn other_peoples_spans_inside_a_refused_root_are_no_roots_of_their_own() {
+fn spans_inside_an_unsampled_root_are_not_roots() {
     #[db_op(scan, cf)]
     fn scan(cf: &str) -> Vec<u8> {
         tracing::info_span!("decode", cf).in_scope(Vec::new)
@@ -505,7 +506,7 @@ mod tls {
         http_server: Arc<ServerConfig>,
     }
 
-    /// The same certificates for a collector over HTTP, which asks for ours too.
+    /// The same certificates for a collector over HTTP, which also requires a client certificate.
     fn http_server(authority: &str, certificate: &str, key: &str) -> Arc<ServerConfig> {
         let der =
             |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate");
@@ -528,7 +529,7 @@ mod tls {
         )
     }
 
-    /// An authority, the collector's certificate and ours.
+    /// The certificates of an authority, the collector and the client.
     fn files() -> Files {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -564,7 +565,7 @@ mod tls {
     }
 
     #[test]
-    fn a_collector_that_asks_for_our_certificate_gets_it() {
+    fn a_collector_that_requires_a_client_certificate_receives_it() {
         let files = files();
         let both = [
             (
@@ -590,7 +591,7 @@ mod tls {
     }
 
     #[test]
-    fn a_collector_nobody_vouches_for_gets_nothing() {
+    fn a_collector_with_an_untrusted_certificate_receives_nothing() {
         let files = files();
         let collector = Collector::grpc_with(Answer::Accept, Some(files.server));
         let guard = build(pipeline(
@@ -601,7 +602,7 @@ mod tls {
         drop(scope);
         guard
             .shutdown(SOON)
-            .expect_err("its certificate is unknown");
+            .expect_err("its certificate is not trusted");
         assert_eq!(collector.spans().len(), 0);
         assert_eq!(guard.status().traces[0].counts.failed, 1);
     }

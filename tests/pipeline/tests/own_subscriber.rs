@@ -1,4 +1,4 @@
-//! Where there is no subscriber, installing becomes it: one line gives everything. One test: it owns what is global here.
+//! Without a subscriber, `install` installs one. One test, because it changes global state.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use percolate_core::otel::{Environment, Otlp, Telemetry};
 use percolate_pipeline_tests::{Answer, Collector};
 
 #[test]
-fn one_line_exports_other_peoples_spans_too() {
+fn one_line_also_exports_the_spans_of_other_crates() {
     let collector = Collector::grpc(Answer::Accept);
     let builder = Telemetry::builder()
         .environment(Environment::empty())
@@ -23,5 +23,5 @@ fn one_line_exports_other_peoples_spans_too() {
         .into_iter()
         .map(|received| received.span.name)
         .collect();
-    assert_eq!(names, ["request"], "and nothing of the exporter's own");
+    assert_eq!(names, ["request"], "no spans of the exporter itself");
 }

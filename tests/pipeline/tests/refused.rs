@@ -1,5 +1,5 @@
-//! Spans that are not recorded do not come between: what goes out of them names a span that somebody recorded, or the
-//! one trace id of a root that nobody did.
+//! Unsampled spans do not appear in outgoing context: it names the nearest recorded span, or the
+//! one trace id of an unsampled root.
 
 use percolate_core::background_job;
 use percolate_core::otel::{
@@ -20,7 +20,7 @@ fn outgoing() -> Option<TraceParent> {
     TraceContext::current().and_then(|context| context.parent())
 }
 
-/// Runs `body` in a pipeline that records nothing by itself, then sees that nothing was recorded.
+/// Runs `body` in a pipeline that samples no root, then asserts that nothing was exported.
 fn in_a_refusing_pipeline(body: impl FnOnce()) {
     let collector = Collector::grpc(Answer::Accept);
     let guard = Telemetry::builder()
@@ -64,12 +64,12 @@ fn a_refused_root_has_one_trace_id_at_every_depth() {
 }
 
 #[test]
-fn another_root_inside_a_refused_trace_is_decided_by_itself() {
+fn another_root_inside_a_refused_trace_is_sampled_independently() {
     in_a_refusing_pipeline(|| {
         let _guard = attach_trace_context(REFUSED.parse().ok());
         let own = info_span!(parent: None, "housekeeping")
             .in_scope(outgoing)
-            .expect("the decision is told");
+            .expect("outgoing context has the decision");
         assert_ne!(own.to_string(), REFUSED);
         assert!(!own.is_sampled());
     });
