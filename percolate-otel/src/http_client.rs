@@ -45,8 +45,8 @@ impl SendError {
 }
 
 impl HttpClient {
-    /// Creates a client for URLs with `https://`, which uses `tls`, and `http://`. A request takes at
-    /// most `timeout`; a response has at most `max_response` bytes.
+    /// Creates a client for URLs with `https://`, which uses `tls`, and `http://`. A request takes
+    /// at most `timeout`; a response has at most `max_response` bytes.
     pub fn new(tls: ClientConfig, timeout: Duration, max_response: usize) -> Self {
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)

@@ -1,6 +1,6 @@
-//! [`HistogramBuckets`]: the buckets of the duration histograms, as views. The instruments are created
-//! in `metrics`. Invariant: the storage preset contains every bound that the conventions advise, so
-//! that its buckets add up to the advised ones exactly.
+//! [`HistogramBuckets`]: the buckets of the duration histograms, as views. The instruments are
+//! created in `metrics`. Invariant: the storage preset contains every bound that the conventions
+//! advise, so that its buckets add up to the advised ones exactly.
 
 use opentelemetry_sdk::metrics::{Aggregation, Instrument, Stream};
 
@@ -23,16 +23,16 @@ const JOBS: &[f64] = &[
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub enum HistogramBuckets {
-    /// 22 bounds from 1 µs to 10 s that contain every advised bound; for `job.duration` 14 bounds from
-    /// 1 ms to 1 h.
+    /// 22 bounds from 1 µs to 10 s that contain every advised bound; for `job.duration` 14 bounds
+    /// from 1 ms to 1 h.
     #[default]
     Storage,
     /// The bounds that the conventions advise, from 1 ms to 10 s.
     Advised,
     /// Base-2 exponential buckets, at most 160, whose scale adapts to the values.
     Exponential,
-    /// The given bounds in seconds, finite and ascending. Other bounds are reported as a warning, and
-    /// the storage preset is used.
+    /// The given bounds in seconds, finite and ascending. Other bounds are reported as a warning,
+    /// and the storage preset is used.
     Explicit(Vec<f64>),
 }
 

@@ -79,8 +79,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sets the options of the OTLP exporters of all signals. If it has an endpoint, OTLP is the default
-    /// exporter.
+    /// Sets the options of the OTLP exporters of all signals. If it has an endpoint, OTLP is the
+    /// default exporter.
     pub fn otlp(mut self, options: Otlp) -> Self {
         self.choices.otlp = options;
         self
@@ -125,15 +125,16 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sets the buckets of `db.client.operation.duration`, `job.duration` and `job.queue.wait`. Invalid
-    /// bounds are a warning in [`TelemetryStatus::warnings`](super::TelemetryStatus::warnings).
+    /// Sets the buckets of `db.client.operation.duration`, `job.duration` and `job.queue.wait`.
+    /// Invalid bounds are a warning in
+    /// [`TelemetryStatus::warnings`](super::TelemetryStatus::warnings).
     pub fn histogram_buckets(mut self, buckets: HistogramBuckets) -> Self {
         self.choices.buckets = Some(buckets);
         self
     }
 
-    /// Sets how many spans may wait for each exporter; more are dropped and counted. Default: 2048. See
-    /// `OTEL_BSP_MAX_QUEUE_SIZE`.
+    /// Sets how many spans may wait for each exporter; more are dropped and counted. Default: 2048.
+    /// See `OTEL_BSP_MAX_QUEUE_SIZE`.
     pub fn queue_size(mut self, spans: usize) -> Self {
         self.choices.queue_size = Some(spans);
         self
@@ -152,7 +153,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sets how long the export of one batch may take. Default: 30 s. See `OTEL_BSP_EXPORT_TIMEOUT`.
+    /// Sets how long the export of one batch may take. Default: 30 s. See
+    /// `OTEL_BSP_EXPORT_TIMEOUT`.
     pub fn export_timeout(mut self, timeout: Duration) -> Self {
         self.choices.export_timeout = Some(timeout);
         self
@@ -190,9 +192,9 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sets whether `install` installs a `tracing` subscriber if the process has none. That subscriber
-    /// exports the `tracing` spans of other crates and prints warnings (`OTEL_LOG_LEVEL`) to stderr.
-    /// Default: `true`.
+    /// Sets whether `install` installs a `tracing` subscriber if the process has none. That
+    /// subscriber exports the `tracing` spans of other crates and prints warnings
+    /// (`OTEL_LOG_LEVEL`) to stderr. Default: `true`.
     pub fn install_subscriber(mut self, install: bool) -> Self {
         self.choices.installs_subscriber = install;
         self
@@ -210,8 +212,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sets whether the root span of an unsampled trace is exported if its call is reported. Default:
-    /// `false`.
+    /// Sets whether the root span of an unsampled trace is exported if its call is reported.
+    /// Default: `false`.
     pub fn export_reported_roots(mut self, export: bool) -> Self {
         self.choices.export_reported_roots = export;
         self
@@ -224,15 +226,15 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Adds an exporter of spans with its own queue. It replaces the default exporter, but not one set
-    /// by [`traces`](Self::traces) or the environment.
+    /// Adds an exporter of spans with its own queue. It replaces the default exporter, but not one
+    /// set by [`traces`](Self::traces) or the environment.
     pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
         self.choices.span_exporters.push(Box::new(exporter));
         self
     }
 
-    /// Adds a processor of finished spans, without a queue. It replaces the default exporter, but not one
-    /// set by [`traces`](Self::traces) or the environment.
+    /// Adds a processor of finished spans, without a queue. It replaces the default exporter, but
+    /// not one set by [`traces`](Self::traces) or the environment.
     pub fn span_processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
         self.choices.span_processors.push(Box::new(processor));
         self
@@ -272,8 +274,9 @@ impl TelemetryBuilder {
     ///
     /// # Errors
     ///
-    /// [`TelemetryError::Exporter`], [`TelemetryError::TlsFile`] or [`TelemetryError::OtlpNotBuilt`]
-    /// if an exporter cannot be created, and [`TelemetryError::Thread`] if a thread cannot be started.
+    /// [`TelemetryError::Exporter`], [`TelemetryError::TlsFile`] or
+    /// [`TelemetryError::OtlpNotBuilt`] if an exporter cannot be created, and
+    /// [`TelemetryError::Thread`] if a thread cannot be started.
     pub fn build(self) -> Result<TelemetryGuard, TelemetryError> {
         Ok(TelemetryGuard::new(assemble::assemble(self.choices)?))
     }

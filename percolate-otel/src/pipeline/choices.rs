@@ -1,5 +1,5 @@
-//! [`Choices`]: the values that a [`TelemetryBuilder`](super::TelemetryBuilder) collects. `settings`
-//! combines them with the environment, and `assemble` builds the pipeline from both.
+//! [`Choices`]: the values that a [`TelemetryBuilder`](super::TelemetryBuilder) collects.
+//! `settings` combines them with the environment, and `assemble` builds the pipeline from both.
 
 use std::time::Duration;
 

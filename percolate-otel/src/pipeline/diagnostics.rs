@@ -5,7 +5,8 @@ use std::fmt::Display;
 /// The `tracing` target of the pipeline's messages.
 pub(super) const TELEMETRY_TARGET: &str = "percolate::telemetry";
 
-/// Reports the first failure of an exporter and its recovery; the failures between are only counted.
+/// Reports the first failure of an exporter and its recovery; the failures between are only
+/// counted.
 ///
 /// `data` is the exported data, such as `12 spans` or `metrics`, and `to` the exporter's name.
 pub(super) fn report_change(

@@ -1,7 +1,8 @@
-//! [`Driver`]: runs the future of an exporter on a plain thread until it is ready or its time limit has
-//! passed. Exporters over tonic or hyper need a runtime that drives their connections (see `otlp`);
-//! only its context is entered here, so that the program's tokio runtime is neither blocked nor
-//! required. Invariant: [`Driver::run`] returns by its deadline, even if the future never does.
+//! [`Driver`]: runs the future of an exporter on a plain thread until it is ready or its time limit
+//! has passed. Exporters over tonic or hyper need a runtime that drives their connections (see
+//! `otlp`); only its context is entered here, so that the program's tokio runtime is neither
+//! blocked nor required. Invariant: [`Driver::run`] returns by its deadline, even if the future
+//! never does.
 
 use std::future::Future;
 use std::pin::pin;
@@ -48,7 +49,8 @@ impl Wake for Unpark {
 }
 
 impl Driver {
-    /// Returns the output of the future; `None` if `timeout` or the deadline of the shutdown comes first.
+    /// Returns the output of the future; `None` if `timeout` or the deadline of the shutdown comes
+    /// first.
     pub(super) fn run<T>(&self, timeout: Duration, future: impl Future<Output = T>) -> Option<T> {
         #[cfg(feature = "otlp")]
         let _entered = self.runtime.as_ref().map(tokio::runtime::Handle::enter);

@@ -1,6 +1,7 @@
-//! The `OTEL_*` variables: a snapshot, typed reading, and a [`ConfigWarning`] for each invalid value.
-//! The effect of a value on the pipeline is decided in `settings`. Invariant, as the specification
-//! requires: an empty value counts as unset, and an invalid value is reported and ignored.
+//! The `OTEL_*` variables: a snapshot, typed reading, and a [`ConfigWarning`] for each invalid
+//! value. The effect of a value on the pipeline is decided in `settings`. Invariant, as the
+//! specification requires: an empty value counts as unset, and an invalid value is reported and
+//! ignored.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,8 +9,8 @@ use std::time::Duration;
 
 /// A snapshot of the variables that configure telemetry.
 ///
-/// [`Telemetry::from_env`](super::Telemetry::from_env) reads those of the process; tests and embedders
-/// can pass their own.
+/// [`Telemetry::from_env`](super::Telemetry::from_env) reads those of the process; tests and
+/// embedders can pass their own.
 ///
 /// ```
 /// use percolate_otel::Environment;
@@ -135,7 +136,8 @@ impl<'a> VariableReader<'a> {
         self.environment.get(name)
     }
 
-    /// `true` in any letter case is true. Any other value is false, and reported unless it is `false`.
+    /// `true` in any letter case is true. Any other value is false, and reported unless it is
+    /// `false`.
     pub(super) fn boolean(&mut self, name: &str) -> Option<bool> {
         let value = self.text(name)?;
         if value.eq_ignore_ascii_case("true") {
@@ -235,8 +237,8 @@ impl<'a> VariableReader<'a> {
         (!found.is_empty()).then_some(found)
     }
 
-    /// Reads `key=value,key=value` with percent-encoded values: resource attributes and headers. Values
-    /// may be secret, so that a warning names only the key.
+    /// Reads `key=value,key=value` with percent-encoded values: resource attributes and headers.
+    /// Values may be secret, so that a warning names only the key.
     pub(super) fn pairs(&mut self, name: &str) -> Option<Vec<(String, String)>> {
         let value = self.text(name)?;
         let mut pairs = Vec::new();
@@ -391,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blank_value_is_an_unset_one() {
+    fn a_blank_value_counts_as_unset() {
         let environment =
             environment(&[("OTEL_SERVICE_NAME", "  "), ("OTEL_BSP_MAX_QUEUE_SIZE", "")]);
         let mut reader = VariableReader::new(&environment);
@@ -405,15 +407,15 @@ mod tests {
         let environment = environment(&[("OTEL_BSP_SCHEDULE_DELAY", "5s")]);
         let mut reader = VariableReader::new(&environment);
         assert_eq!(reader.millis("OTEL_BSP_SCHEDULE_DELAY"), None);
-        let told: Vec<_> = reader.warnings.iter().map(ToString::to_string).collect();
+        let warnings: Vec<_> = reader.warnings.iter().map(ToString::to_string).collect();
         assert_eq!(
-            told,
+            warnings,
             ["OTEL_BSP_SCHEDULE_DELAY: `5s` is not a whole number of milliseconds; ignored"]
         );
     }
 
     #[test]
-    fn a_misspelt_variable_is_told_its_neighbour() {
+    fn a_misspelled_variable_is_reported_with_the_nearest_name() {
         let environment = environment(&[("OTEL_EXPORTER_OTLP_ENPOINT", "http://collector:4317")]);
         let reader = VariableReader::new(&environment);
         assert_eq!(
@@ -423,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_other_languages_are_left_in_peace() {
+    fn variables_of_other_languages_are_not_reported() {
         let environment = environment(&[
             ("OTEL_PYTHON_LOG_CORRELATION", "true"),
             ("OTEL_VENDOR_THING", "1"),
@@ -432,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn pairs_are_percent_decoded_and_a_complaint_holds_no_value() {
+    fn pairs_are_percent_decoded_and_warnings_contain_no_value() {
         let environment = environment(&[(
             "OTEL_EXPORTER_OTLP_HEADERS",
             "authorization=Bearer%20abc, x=%FF ,secret",
@@ -453,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_keeps_what_is_known() {
+    fn a_list_keeps_its_known_words() {
         let environment = environment(&[("OTEL_TRACES_EXPORTER", "zipkin, console,console")]);
         let mut reader = VariableReader::new(&environment);
         let choices = [("otlp", 1), ("console", 2)];

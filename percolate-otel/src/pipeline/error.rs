@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// An error of [`TelemetryBuilder::install`](super::TelemetryBuilder::install) or of an operation of the
-/// [`TelemetryGuard`](super::TelemetryGuard).
+/// An error of [`TelemetryBuilder::install`](super::TelemetryBuilder::install) or of an operation
+/// of the [`TelemetryGuard`](super::TelemetryGuard).
 ///
 /// Invalid values in the environment are not errors; they are warnings in
 /// [`TelemetryStatus::warnings`](super::TelemetryStatus::warnings).

@@ -1,6 +1,6 @@
-//! [`TelemetryGuard`]: flush, shutdown and status of a running pipeline. Work that may block runs on
-//! separate threads, so that the deadline also holds on a plain thread, in a current-thread runtime
-//! and after a runtime has ended. Invariant: nothing here waits without a deadline.
+//! [`TelemetryGuard`]: flush, shutdown and status of a running pipeline. Work that may block runs
+//! on separate threads, so that the deadline also holds on a plain thread, in a current-thread
+//! runtime and after a runtime has ended. Invariant: nothing here waits without a deadline.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -77,8 +77,8 @@ impl TelemetryGuard {
         )
     }
 
-    /// Exports as [`force_flush`](Self::force_flush) does, then ends the pipeline. It returns within
-    /// `timeout`. A second call does nothing.
+    /// Exports as [`force_flush`](Self::force_flush) does, then ends the pipeline. It returns
+    /// within `timeout`. A second call does nothing.
     ///
     /// # Errors
     ///
@@ -162,8 +162,8 @@ impl TelemetryGuard {
             || (self.installed && layer::is_in_subscriber(&layer::installed_slot()))
     }
 
-    /// Warns once if the subscriber has no layer of this pipeline, so that the spans of other crates
-    /// are not exported.
+    /// Warns once if the subscriber has no layer of this pipeline, so that the spans of other
+    /// crates are not exported.
     fn warn_about_layer(&self) {
         let expects_layer =
             self.installed && !self.parts.is_disabled() && !self.parts.processors.is_empty();

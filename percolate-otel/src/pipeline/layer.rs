@@ -1,5 +1,5 @@
-//! The layer for the `tracing` spans and events of other crates: a tracing-opentelemetry layer and a
-//! log bridge whose tracer and logger are set when the pipeline is installed, before or after the
+//! The layer for the `tracing` spans and events of other crates: a tracing-opentelemetry layer and
+//! a log bridge whose tracer and logger are set when the pipeline is installed, before or after the
 //! subscriber. Annotated calls do not pass here; they reach the same processors as records.
 //! Invariant: nothing is exported twice, and nothing before the installation.
 
@@ -232,8 +232,8 @@ pub(super) fn is_in_subscriber(slot: &Arc<PipelineSlot>) -> bool {
     })
 }
 
-/// Whether spans of this thread reach a subscriber. `tracing::dispatcher::has_been_set` is also true
-/// after any thread, such as an exporter's, has set an empty dispatcher for itself.
+/// Whether spans of this thread reach a subscriber. `tracing::dispatcher::has_been_set` is also
+/// true after any thread, such as an exporter's, has set an empty dispatcher for itself.
 pub(super) fn has_subscriber() -> bool {
     tracing::dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>())
 }

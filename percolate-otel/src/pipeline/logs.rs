@@ -1,6 +1,7 @@
-//! `tracing` events as OpenTelemetry log records: the bridge, whose logger is set when the pipeline is
-//! installed, and the lines of the console. Off by default. Invariant: a record carries the ids of the
-//! span that is current when the event occurs, whether an annotated call or another crate's span.
+//! `tracing` events as OpenTelemetry log records: the bridge, whose logger is set when the pipeline
+//! is installed, and the lines of the console. Off by default. Invariant: a record carries the ids
+//! of the span that is current when the event occurs, whether an annotated call or another crate's
+//! span.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};

@@ -1,7 +1,7 @@
-//! [`Telemetry`]: a telemetry pipeline from `OTEL_*` variables, and a shutdown that flushes and cannot
-//! hang. This room has the exporters, their queues, the providers and the guard. Records of annotated
-//! calls are created in `operation` and `record`; `context` carries trace context. Invariants:
-//! installing does not connect, and no call waits for a collector beyond its deadline.
+//! [`Telemetry`]: a telemetry pipeline from `OTEL_*` variables, and a shutdown that flushes and
+//! cannot hang. This room has the exporters, their queues, the providers and the guard. Records of
+//! annotated calls are created in `operation` and `record`; `context` carries trace context.
+//! Invariants: installing does not connect, and no call waits for a collector beyond its deadline.
 
 mod assemble;
 mod buckets;
@@ -63,7 +63,9 @@ use tracing_subscriber::registry::LookupSpan;
 /// use tracing_subscriber::prelude::*;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let subscriber = tracing_subscriber::registry().with(Telemetry::layer()).with(tracing_subscriber::fmt::layer());
+/// let subscriber = tracing_subscriber::registry()
+///     .with(Telemetry::layer())
+///     .with(tracing_subscriber::fmt::layer());
 /// tracing::subscriber::set_global_default(subscriber)?;
 /// let _guard = Telemetry::from_env().install()?;
 /// # Ok(())
@@ -85,9 +87,9 @@ impl Telemetry {
         Self::builder()
     }
 
-    /// Returns the layer that sends the `tracing` spans of other crates up to `INFO`, and their events
-    /// if logs are exported, to the installed pipeline. A subscriber may have it before a pipeline is
-    /// installed.
+    /// Returns the layer that sends the `tracing` spans of other crates up to `INFO`, and their
+    /// events if logs are exported, to the installed pipeline. A subscriber may have it before a
+    /// pipeline is installed.
     pub fn layer<S>() -> impl Layer<S> + use<S>
     where
         S: tracing::Subscriber + for<'span> LookupSpan<'span>,

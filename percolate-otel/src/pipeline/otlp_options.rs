@@ -1,5 +1,5 @@
-//! [`Otlp`]: the options of the OTLP exporters as the program gives them. They are combined with the
-//! environment in `settings`; the exporters themselves are in `otlp`.
+//! [`Otlp`]: the options of the OTLP exporters as the program gives them. They are combined with
+//! the environment in `settings`; the exporters themselves are in `otlp`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -61,8 +61,8 @@ impl Otlp {
         Self::default().endpoint(endpoint)
     }
 
-    /// Sets the URL of the collector. Over HTTP, `/v1/traces`, `/v1/metrics` or `/v1/logs` is appended,
-    /// except to an endpoint for one signal.
+    /// Sets the URL of the collector. Over HTTP, `/v1/traces`, `/v1/metrics` or `/v1/logs` is
+    /// appended, except to an endpoint for one signal.
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.endpoint = Some(endpoint.into());
         self
@@ -99,8 +99,8 @@ impl Otlp {
         self
     }
 
-    /// Sets the PEM files of the client certificate and its key, for mTLS. `install` and `build` fail if
-    /// they cannot be read.
+    /// Sets the PEM files of the client certificate and its key, for mTLS. `install` and `build`
+    /// fail if they cannot be read.
     pub fn identity(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.client_certificate = Some(certificate.into());
         self.client_key = Some(key.into());

@@ -1,8 +1,8 @@
 //! [`BatchProcessor`]: a queue of finished spans and the thread that exports them; and
-//! [`SharedProcessor`], one processor for the SDK's provider and the records of annotated calls. The
-//! SDK's batch processor does not report its losses and waits without a limit; this one counts every
-//! span ([`Counters`]) and keeps deadlines. Invariants: the queue is bounded, callers never wait for
-//! an export, and only the thread `percolate-export` calls the exporter.
+//! [`SharedProcessor`], one processor for the SDK's provider and the records of annotated calls.
+//! The SDK's batch processor does not report its losses and waits without a limit; this one counts
+//! every span ([`Counters`]) and keeps deadlines. Invariants: the queue is bounded, callers never
+//! wait for an export, and only the thread `percolate-export` calls the exporter.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -96,8 +96,8 @@ struct QueueState {
     handled: u64,
     /// A flush is pending for all spans up to this number.
     flush_up_to: u64,
-    /// The deadline of the shutdown. Once it is set no span is accepted; spans that are not exported
-    /// by then are dropped.
+    /// The deadline of the shutdown. Once it is set no span is accepted; spans that are not
+    /// exported by then are dropped.
     closing: Option<Instant>,
     stopped: bool,
 }
@@ -300,7 +300,7 @@ struct ExportThread {
 }
 
 /// The next step of the thread, with its time limit.
-enum Step {
+enum ExportStep {
     Export(Vec<SpanData>, Duration),
     Stop(Duration),
 }
@@ -309,8 +309,8 @@ impl ExportThread {
     fn run(mut self) {
         loop {
             match self.next_step() {
-                Step::Export(batch, timeout) => self.export(batch, timeout),
-                Step::Stop(timeout) => {
+                ExportStep::Export(batch, timeout) => self.export(batch, timeout),
+                ExportStep::Stop(timeout) => {
                     self.exporter.shutdown(timeout);
                     lock(&self.shared.state).stopped = true;
                     self.shared.progress.notify_all();
@@ -321,7 +321,7 @@ impl ExportThread {
     }
 
     /// Waits for a full batch, the end of the delay, a flush or the shutdown.
-    fn next_step(&mut self) -> Step {
+    fn next_step(&mut self) -> ExportStep {
         let BatchSettings {
             batch,
             delay,
@@ -338,7 +338,7 @@ impl ExportThread {
                 self.shared.drop_queued(&mut state);
             }
             if let (Some(left), true) = (left, state.queue.is_empty()) {
-                return Step::Stop(left);
+                return ExportStep::Stop(left);
             }
             let flushing = state.handled < state.flush_up_to || left.is_some();
             let is_due = !state.queue.is_empty() && Instant::now() >= due;
@@ -352,7 +352,10 @@ impl ExportThread {
                 drop(state);
                 self.shared.progress.notify_all();
                 self.last_export = Instant::now();
-                return Step::Export(spans, left.unwrap_or(export_timeout).min(export_timeout));
+                return ExportStep::Export(
+                    spans,
+                    left.unwrap_or(export_timeout).min(export_timeout),
+                );
             }
             let wait = if state.queue.is_empty() {
                 delay

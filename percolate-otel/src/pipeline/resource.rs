@@ -1,6 +1,6 @@
 //! The resource: service, host, operating system, process and SDK as detected, overridden by the
-//! environment and then by the builder. Invariant: no detected attribute can contain a secret, so that
-//! command line arguments are left out.
+//! environment and then by the builder. Invariant: no detected attribute can contain a secret, so
+//! that command line arguments are left out.
 
 use opentelemetry::{KeyValue, Value};
 use opentelemetry_sdk::Resource;

@@ -1,7 +1,7 @@
 //! Head sampling: samplers by name, and as samplers of the SDK. The [`Sampler`] itself lives in
-//! `runtime`, which evaluates it for annotated calls with the trace id alone; the SDK's tracer provider
-//! evaluates it for other spans. Invariant: both decide alike, and a ratio agrees with every other
-//! OpenTelemetry service for the same trace id.
+//! `runtime`, which evaluates it for annotated calls with the trace id alone; the SDK's tracer
+//! provider evaluates it for other spans. Invariant: both decide alike, and a ratio agrees with
+//! every other OpenTelemetry service for the same trace id.
 
 use opentelemetry::trace::{Link, SpanKind, TraceId};
 use opentelemetry::{Context, KeyValue};
@@ -21,8 +21,9 @@ pub(super) fn from_names(name: &str, arg: Option<&str>) -> (Option<Sampler>, Opt
         "parentbased_always_off" => parent_based(Sampler::AlwaysOff),
         "parentbased_traceidratio" => parent_based(ratio(arg, &mut problem)),
         _ => {
-            let problem = "expected one of always_on, always_off, traceidratio, parentbased_always_on, \
-                           parentbased_always_off, parentbased_traceidratio; ignored";
+            let problem = "expected one of always_on, always_off, traceidratio, \
+                           parentbased_always_on, parentbased_always_off, \
+                           parentbased_traceidratio; ignored";
             return (None, Some(problem.to_owned()));
         }
     };
@@ -70,8 +71,8 @@ pub(super) fn describe(sampler: &Sampler) -> String {
     }
 }
 
-/// A sampler of the SDK that drops the spans below an unsampled root of an annotated call. Such a root
-/// has no ids, so that the SDK alone would take these spans for roots.
+/// A sampler of the SDK that drops the spans below an unsampled root of an annotated call. Such a
+/// root has no ids, so that the SDK alone would take these spans for roots.
 #[derive(Debug, Clone)]
 pub(super) struct RespectsGate(pub(super) Box<dyn ShouldSample>);
 
@@ -107,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_the_specification_are_read_and_others_explained() {
+    fn samplers_of_the_specification_are_parsed_and_others_reported() {
         let read = |name, arg| {
             let (sampler, problem) = from_names(name, arg);
             (sampler.map(|sampler| describe(&sampler)), problem.is_some())

@@ -17,14 +17,15 @@ pub struct TelemetryStatus {
     pub traces: Vec<ExporterStatus>,
     /// The exporters of metrics with their counts of exports.
     pub metrics: Vec<ExporterStatus>,
-    /// The exporters of log records with their counts of records. Records that the SDK's queue drops
-    /// are not counted.
+    /// The exporters of log records with their counts of records. Records that the SDK's queue
+    /// drops are not counted.
     pub logs: Vec<ExporterStatus>,
     /// Spans of annotated calls that were dropped because the buffer of records was full.
     pub dropped_records: u64,
-    /// Whether the subscriber of the current thread has [`Telemetry::layer`](super::Telemetry::layer)
-    /// or [`TelemetryGuard::layer`](super::TelemetryGuard::layer), so that the `tracing` spans of other
-    /// crates are exported too.
+    /// Whether the subscriber of the current thread has
+    /// [`Telemetry::layer`](super::Telemetry::layer) or
+    /// [`TelemetryGuard::layer`](super::TelemetryGuard::layer), so that the `tracing` spans of
+    /// other crates are exported too.
     pub layer_in_subscriber: bool,
     /// Variables and options that were not used, or only in part.
     pub warnings: Vec<ConfigWarning>,

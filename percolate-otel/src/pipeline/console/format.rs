@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_no_single_word_are_quoted() {
+    fn values_other_than_single_words_are_quoted() {
         let shown = [
             attribute(&KeyValue::new("db.query.text", "SELECT * FROM articles")),
             attribute(&KeyValue::new("db.collection.name", "articles")),

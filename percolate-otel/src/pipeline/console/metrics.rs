@@ -114,8 +114,8 @@ fn is_hidden(line: &str) -> bool {
     }
 }
 
-/// One row per operation and collection, summed over other attributes. Series without a measurement,
-/// which exist because instruments are bound in advance, are left out.
+/// One row per operation and collection, summed over other attributes. Series without a
+/// measurement, which exist because instruments are bound in advance, are left out.
 #[derive(Default)]
 struct Table(BTreeMap<(String, String), TableRow>);
 

@@ -1,6 +1,7 @@
-//! [`ConsoleSpans`]: collects spans into traces. A trace is shown a moment after its root has ended, at
-//! a flush, or as incomplete when no span has arrived for a while. Spans arrive from several threads
-//! in any order. Invariant: at most [`MAX_SPANS`] wait; beyond, the oldest trace is shown.
+//! [`ConsoleSpans`]: collects spans into traces. A trace is shown a moment after its root has
+//! ended, at a flush, or as incomplete when no span has arrived for a while. Spans arrive from
+//! several threads in any order. Invariant: at most [`MAX_SPANS`] wait; beyond, the oldest trace is
+//! shown.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -16,7 +17,8 @@ use super::super::counters::Counters;
 use super::super::error::TelemetryError;
 use super::{ConsoleWriter, tree};
 
-/// How long a trace waits after its last span: records of annotated calls arrive after up to 200 ms.
+/// How long a trace waits after its last span: records of annotated calls arrive after up to 200
+/// ms.
 const SETTLE: Duration = Duration::from_millis(500);
 /// How often the traces are checked.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);

@@ -1,7 +1,7 @@
 //! One trace as text: children below their parents in order of their start, similar siblings folded
-//! into one line. Attributes of the store that all spans share are printed once, in the second line;
-//! attributes that the span's name contains are left out. Pure functions from spans to text; `spans`
-//! decides when a trace is shown.
+//! into one line. Attributes of the store that all spans share are printed once, in the second
+//! line; attributes that the span's name contains are left out. Pure functions from spans to text;
+//! `spans` decides when a trace is shown.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
@@ -14,8 +14,8 @@ use opentelemetry_sdk::trace::SpanData;
 use super::format;
 use crate::conventions::attribute;
 
-/// From this number of siblings of one shape the first are shown in full and the others in one line. Two
-/// calls have the same shape if they and all calls below them have the same names.
+/// From this number of siblings of one shape the first are shown in full and the others in one
+/// line. Two calls have the same shape if they and all calls below them have the same names.
 const FOLD_FROM: usize = 6;
 const SHOWN_OF_FOLDED: usize = 2;
 /// Spans with more levels below them are not folded.
@@ -157,7 +157,8 @@ struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// Writes one span and all spans below it. Removing children from the map ends a cycle of parents.
+    /// Writes one span and all spans below it. Removing children from the map ends a cycle of
+    /// parents.
     fn span(&mut self, span: &'a SpanData, indent: &str, below: &str, outside_parent: SpanId) {
         self.line(span, indent, outside_parent);
         let children = self
@@ -310,8 +311,8 @@ fn shown_of_folded(span: &SpanData, children: &HashMap<SpanId, Vec<&SpanData>>) 
     }
 }
 
-/// Returns the names of a span and of all spans below it, each kind of child once; `None` if a span has
-/// an error or the tree is too deep, which also ends a cycle of parents.
+/// Returns the names of a span and of all spans below it, each kind of child once; `None` if a span
+/// has an error or the tree is too deep, which also ends a cycle of parents.
 fn shape(
     span: &SpanData,
     children: &HashMap<SpanId, Vec<&SpanData>>,
@@ -423,7 +424,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_span_whose_parent_is_elsewhere_says_so() {
+    fn a_span_with_its_parent_elsewhere_shows_the_parents_id() {
         let mut remote = span("get articles", 3, 9, 0, 5);
         remote.parent_span_is_remote = true;
         let text = render(vec![remote, span("put articles", 4, 8, 1, 5)], false);
@@ -484,7 +485,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_all_spans_agree_about_stands_once_above_them() {
+    fn attributes_shared_by_all_spans_are_shown_once() {
         let of = |id, namespace: &'static str| {
             let mut span = span("get articles", id, 0, id, 1);
             span.attributes
@@ -505,7 +506,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn parents_in_a_circle_are_shown_nowhere_and_hang_nothing() {
+    fn a_cycle_of_parents_is_left_out() {
         let text = render(vec![span("a", 1, 2, 0, 1), span("b", 2, 1, 0, 1)], false);
         assert_eq!(lines(&text).len(), 1);
     }

@@ -1,5 +1,6 @@
-//! OTLP over HTTP. The SDK encodes and retries; [`HttpTransport`] sends the requests with the decided
-//! headers, over the client of `http_client`. Connections live on the thread `percolate-otlp`.
+//! OTLP over HTTP. The SDK encodes and retries; [`HttpTransport`] sends the requests with the
+//! decided headers, over the client of `http_client`. Connections live on the thread
+//! `percolate-otlp`.
 
 use std::sync::Arc;
 

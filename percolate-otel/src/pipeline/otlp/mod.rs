@@ -1,7 +1,7 @@
-//! The OTLP exporters, and the runtime that drives their connections on one thread, `percolate-otlp`.
-//! The SDK's builders read only a part of the environment, so that the channel is created here from
-//! the decided settings. Invariant: creating an exporter does not connect; an unreachable collector
-//! is an error of the export only.
+//! The OTLP exporters, and the runtime that drives their connections on one thread,
+//! `percolate-otlp`. The SDK's builders read only a part of the environment, so that the channel is
+//! created here from the decided settings. Invariant: creating an exporter does not connect; an
+//! unreachable collector is an error of the export only.
 
 mod http;
 mod timed;
@@ -186,8 +186,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// Returns an interceptor that sets the decided headers on each request, over those that the SDK has
-/// read from the environment.
+/// Returns an interceptor that sets the decided headers on each request, over those that the SDK
+/// has read from the environment.
 fn headers(
     settings: &OtlpSettings,
 ) -> Result<

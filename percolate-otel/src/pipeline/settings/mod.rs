@@ -99,8 +99,9 @@ impl Settings {
     }
 }
 
-/// Decides the exporters of one signal. Default: OTLP if any endpoint is set, else the console; none if
-/// the builder has its own exporter or processor for the signal. Logs have no default exporter.
+/// Decides the exporters of one signal. Default: OTLP if any endpoint is set, else the console;
+/// none if the builder has its own exporter or processor for the signal. Logs have no default
+/// exporter.
 fn exporters(reads: &mut VariableReader<'_>, signal: Signal, choices: &Choices) -> Vec<Exporter> {
     let words = [
         ("otlp", Exporter::Otlp),

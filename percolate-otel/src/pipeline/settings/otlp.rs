@@ -29,8 +29,8 @@ pub(in super::super) struct OtlpSettings {
     pub(in super::super) identity: Option<(PathBuf, PathBuf)>,
 }
 
-/// Decides the settings of one signal. In order of precedence: options for the signal, options for all
-/// signals, variable of the signal, variable for all signals, default.
+/// Decides the settings of one signal. In order of precedence: options for the signal, options for
+/// all signals, variable of the signal, variable for all signals, default.
 pub(super) fn otlp(
     reads: &mut VariableReader<'_>,
     signal: Signal,
@@ -120,7 +120,7 @@ fn either<'a, T>(
     own.or_else(|| read(reads, &format!("OTEL_EXPORTER_OTLP_{suffix}")))
 }
 
-/// 4318 is the port of OTLP over HTTP; whoever names it without a protocol means that.
+/// Port 4318 is that of OTLP over HTTP: without a set protocol it selects HTTP.
 fn protocol_of_port(endpoint: Option<&str>) -> OtlpProtocol {
     let authority = endpoint.map(|endpoint| {
         endpoint

@@ -46,7 +46,7 @@ fn an_endpoint_for_any_signal_makes_otlp_the_default_and_a_named_exporter_still_
 }
 
 #[test]
-fn an_exporter_of_the_program_replaces_the_default_but_not_one_that_was_named() {
+fn a_programs_exporter_replaces_the_default_but_not_a_named_exporter() {
     #[derive(Debug)]
     struct Nowhere;
     impl opentelemetry_sdk::trace::SpanExporter for Nowhere {
@@ -107,7 +107,7 @@ fn an_endpoint_for_one_signal_is_taken_as_it_is() {
 }
 
 #[test]
-fn an_endpoint_without_a_scheme_is_secure_unless_told_otherwise() {
+fn an_endpoint_without_a_scheme_is_secure_by_default() {
     let grpc = |insecure| {
         let settings = decided(&[
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
@@ -123,8 +123,8 @@ fn an_endpoint_without_a_scheme_is_secure_unless_told_otherwise() {
 fn the_builder_wins_over_every_variable() {
     let builder = Telemetry::builder()
         .otlp(
-            Otlp::to("http://told:4317")
-                .header("X-Team", "told")
+            Otlp::to("http://builder:4317")
+                .header("X-Team", "builder")
                 .timeout(Duration::from_secs(1)),
         )
         .queue_size(10)
@@ -141,11 +141,11 @@ fn the_builder_wins_over_every_variable() {
             ("OTEL_SDK_DISABLED", "true"),
         ],
     );
-    assert_eq!(settings.traces_otlp.endpoint, "http://told:4317");
+    assert_eq!(settings.traces_otlp.endpoint, "http://builder:4317");
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(
         settings.traces_otlp.headers,
-        [header("x-other", "env"), header("X-Team", "told")]
+        [header("x-other", "env"), header("X-Team", "builder")]
     );
     assert_eq!(settings.traces_otlp.timeout, Duration::from_secs(1));
     assert_eq!(settings.batch.queue, 10);
@@ -158,7 +158,7 @@ fn the_builder_wins_over_every_variable() {
 }
 
 #[test]
-fn what_cannot_be_read_is_reported_and_leaves_the_default() {
+fn invalid_values_are_reported_and_leave_the_default() {
     let settings = decided(&[
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
@@ -192,13 +192,13 @@ fn what_cannot_be_read_is_reported_and_leaves_the_default() {
     assert_eq!(
         once.len(),
         settings.warnings.len(),
-        "each complaint is made once: {:?}",
+        "each warning is reported once: {:?}",
         settings.warnings
     );
 }
 
 #[test]
-fn exponential_buckets_can_be_asked_for_in_the_environment() {
+fn exponential_buckets_can_be_set_in_the_environment() {
     let variable = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
     assert_eq!(
         decided(&[(variable, "base2_exponential_bucket_histogram")]).buckets,
