@@ -87,7 +87,7 @@ impl LogProcessor for ConsoleLogs {
             Counters::add(&self.counters.exported, 1);
         } else {
             self.counters
-                .failed(1, "the console's writer failed".to_owned());
+                .failed(1, "cannot write to the console".to_owned());
         }
     }
 

@@ -17,7 +17,8 @@ use opentelemetry_sdk::metrics::data::{HistogramDataPoint, ResourceMetrics, Scop
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 
 use super::super::counters::Counters;
-use super::{ConsoleWriter, format};
+use super::format;
+use super::writer::ConsoleWriter;
 use crate::conventions::{attribute, metric};
 
 /// Prints metrics as readable text.

@@ -15,7 +15,8 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
 use super::super::counters::Counters;
 use super::super::error::TelemetryError;
-use super::{ConsoleWriter, tree};
+use super::tree;
+use super::writer::ConsoleWriter;
 
 /// How long a trace waits after its last span: records of annotated calls arrive after up to 200
 /// ms.

@@ -9,7 +9,8 @@ use tonic::codegen::http::{HeaderName, HeaderValue};
 
 use super::super::error::TelemetryError;
 use super::super::settings::OtlpSettings;
-use super::{failed, tls};
+use super::endpoint::failed;
+use super::tls;
 use crate::http_client::{self, SendError};
 
 /// The longest accepted response in bytes; the SDK's own limit.

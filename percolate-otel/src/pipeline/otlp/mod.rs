@@ -3,6 +3,7 @@
 //! created here from the decided settings. Invariant: creating an exporter does not connect; an
 //! unreachable collector is an error of the export only.
 
+mod endpoint;
 mod http;
 mod timed;
 mod tls;
@@ -21,6 +22,8 @@ use tokio::sync::oneshot;
 use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 
+pub(super) use self::endpoint::describe;
+use self::endpoint::failed;
 use self::http::HttpTransport;
 pub(super) use self::timed::{TimedLogs, TimedMetrics, batched_logs};
 use super::error::TelemetryError;
@@ -64,33 +67,6 @@ impl OtlpThread {
 
     pub(super) fn handle(&self) -> Handle {
         self.handle.clone()
-    }
-}
-
-/// Returns the name of an endpoint in messages, without user name and password.
-pub(super) fn describe(settings: &OtlpSettings) -> String {
-    let protocol = match settings.protocol {
-        OtlpProtocol::Grpc => "OTLP/gRPC",
-        OtlpProtocol::HttpProtobuf => "OTLP/HTTP",
-    };
-    format!("{} ({protocol})", without_userinfo(&settings.endpoint))
-}
-
-fn without_userinfo(endpoint: &str) -> String {
-    match endpoint.split_once("://") {
-        Some((scheme, rest)) => match rest.split_once('@') {
-            Some((userinfo, host)) if !userinfo.contains('/') => format!("{scheme}://{host}"),
-            _ => endpoint.to_owned(),
-        },
-        None => endpoint.to_owned(),
-    }
-}
-
-fn failed(settings: &OtlpSettings, problem: impl Into<String>) -> TelemetryError {
-    TelemetryError::Exporter {
-        signal: settings.signal.name(),
-        endpoint: without_userinfo(&settings.endpoint),
-        problem: problem.into(),
     }
 }
 

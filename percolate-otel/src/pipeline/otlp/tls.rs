@@ -11,7 +11,7 @@ use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
 use super::super::error::TelemetryError;
 use super::super::settings::OtlpSettings;
-use super::failed;
+use super::endpoint::failed;
 use crate::http_client;
 
 fn read(settings: &OtlpSettings, path: &Path) -> Result<Vec<u8>, TelemetryError> {
