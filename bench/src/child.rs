@@ -261,7 +261,7 @@ pub(crate) fn count(args: &[String]) -> Result<(), Failed> {
     let mut calls = |turns| {
         failed = repeat(&Empty, setting.way.get(), turns)
             .err()
-            .or(failed.take())
+            .or(failed.take());
     };
     setting.around.run(WARM_UP, &mut calls);
     // Some clocks calibrate during the first calls.

@@ -63,7 +63,7 @@ fn main() -> Result<()> {
     block(THE_CODE);
     match (collector(), exported) {
         (Some(collector), Ok(())) => {
-            heading(&format!("The telemetry was also exported to {collector}"))
+            heading(&format!("The telemetry was also exported to {collector}"));
         }
         (_, Err(error)) => heading(&format!(
             "The export to the collector was incomplete: {error}"

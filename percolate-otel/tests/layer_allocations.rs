@@ -106,7 +106,7 @@ fn a_finding_that_is_known_costs_nothing_more() {
                 "x",
                 db.operation.name = "flush",
                 db.odd = 1
-            ))
+            ));
         };
         assert!(allocations(TIMES, broken) <= TIMES);
     });

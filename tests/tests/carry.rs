@@ -167,7 +167,7 @@ fn a_message_takes_the_senders_context_through_a_channel() {
         let worker = std::thread::spawn(move || {
             receiver
                 .into_iter()
-                .for_each(|message| message.run(drop_get))
+                .for_each(|message| message.run(drop_get));
         });
         sender
             .send(Traced::new("articles"))

@@ -73,7 +73,7 @@ fn insert_reads_then_writes_one_batch() {
                     .unwrap()
                     .get_version_num(),
                 5
-            )
+            );
         },
         "
         request [internal]
@@ -109,7 +109,7 @@ fn insert_batch_writes_one_batch() {
             drop(
                 db.insert_batch("articles", &[article("three", 1), article("four", 1)])
                     .unwrap(),
-            )
+            );
         },
         "
         request [internal]

@@ -91,7 +91,7 @@ fn put_affects_one_row() {
         |storage| {
             storage
                 .put("articles", "secret-key", "secret-value")
-                .unwrap()
+                .unwrap();
         },
         &[(
             "put articles [client]",
@@ -133,7 +133,7 @@ fn multi_get_counts_the_rows_it_found() {
                 storage
                     .multi_get("articles", &["known-key", "no-such-key"])
                     .unwrap(),
-            )
+            );
         },
         &[(
             "multi_get articles [client]",
@@ -152,7 +152,7 @@ fn scan_lasts_until_its_end_and_counts_what_it_gave() {
             assert_eq!(
                 storage.scan("articles", ScanRange::all()).unwrap().count(),
                 1
-            )
+            );
         },
         &[(
             "scan articles [client]",
@@ -172,7 +172,7 @@ fn scan_dropped_early_counts_what_it_gave() {
                 storage
                     .scan("articles", ScanRange::all().reverse())
                     .unwrap(),
-            )
+            );
         },
         &[(
             "scan articles [client]",

@@ -201,7 +201,7 @@ impl ColumnBuilder {
             (Self::Float(column), FieldValue::Float(number)) => column.append_value(number),
             (Self::Boolean(column), FieldValue::Bool(value)) => column.append_value(value),
             (Self::Date(column), FieldValue::Integer(days)) => {
-                column.append_option(i32::try_from(days).ok())
+                column.append_option(i32::try_from(days).ok());
             }
             (Self::Timestamp(column), FieldValue::Integer(micros)) => column.append_value(micros),
             (Self::Text(column), _) => column.append_null(),

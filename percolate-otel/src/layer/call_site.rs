@@ -175,7 +175,7 @@ impl CallSite {
             match used.requirement {
                 Requirement::Required => masks.required |= bit,
                 Requirement::OptIn if !allowed.iter().any(|allowed| is_of(allowed)) => {
-                    masks.opt_in |= bit
+                    masks.opt_in |= bit;
                 }
                 _ => {}
             }

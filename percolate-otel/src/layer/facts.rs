@@ -67,9 +67,10 @@ impl Facts<'_> {
 
     /// The values that the definition of the attribute allows, in words.
     pub(crate) fn values(&self) -> String {
-        self.registry
-            .attribute(self.subject)
-            .map_or_else(|| "any value".to_owned(), |attribute| attribute.in_words())
+        self.registry.attribute(self.subject).map_or_else(
+            || "any value".to_owned(),
+            super::registry::Attribute::in_words,
+        )
     }
 
     /// The unit in the definition of the metric.

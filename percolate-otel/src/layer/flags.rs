@@ -42,9 +42,9 @@ impl Flags {
 
     pub(crate) fn put(&mut self, other: Self, on: bool) {
         if on {
-            self.set(other)
+            self.set(other);
         } else {
-            self.clear(other)
+            self.clear(other);
         }
     }
 }

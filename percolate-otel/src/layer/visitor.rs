@@ -175,9 +175,9 @@ impl<'a> Visitor<'a> {
             .get(&index)
             .is_none_or(|members| members.iter().any(|member| member == text));
         if is_listed {
-            self.seen.undefined &= !bit
+            self.seen.undefined &= !bit;
         } else {
-            self.seen.undefined |= bit
+            self.seen.undefined |= bit;
         }
     }
 

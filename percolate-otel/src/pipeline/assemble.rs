@@ -25,7 +25,7 @@ use super::signal::{Exporter, Signal};
 use crate::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig};
 
 /// Without an interval the console prints only at flush and shutdown.
-const ON_REQUEST_ONLY: std::time::Duration = std::time::Duration::from_hours(24 * 365);
+const ON_REQUEST_ONLY: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Builds the pipeline from the builder's options and the environment.
 pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
@@ -80,7 +80,6 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
         slow: choices.slow_threshold,
         report_failed: choices.report_failed,
         export_reported_roots: choices.export_reported_roots,
-        ..RuntimeConfig::default()
     };
     let runtime = Runtime::build(config).map_err(|source| TelemetryError::Thread {
         name: "percolate-spans",
@@ -290,7 +289,7 @@ impl Exporters {
         };
         let interval = settings
             .metric_interval
-            .unwrap_or(std::time::Duration::from_mins(1));
+            .unwrap_or(std::time::Duration::from_secs(60));
         Ok(provider.with_reader(
             PeriodicReader::builder(exporter)
                 .with_interval(interval)

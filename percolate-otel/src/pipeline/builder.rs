@@ -247,7 +247,7 @@ impl TelemetryBuilder {
             .metric_readers
             .push(Box::new(move |provider, interval| {
                 let reader = PeriodicReader::builder(exporter)
-                    .with_interval(interval.unwrap_or(Duration::from_mins(1)));
+                    .with_interval(interval.unwrap_or(Duration::from_secs(60)));
                 provider.with_reader(reader.build())
             }));
         self

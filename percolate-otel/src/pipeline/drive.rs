@@ -99,7 +99,7 @@ mod tests {
             closing.close_by(Instant::now());
         });
         assert_eq!(
-            driver.run(Duration::from_mins(10), std::future::pending::<()>()),
+            driver.run(Duration::from_secs(600), std::future::pending::<()>()),
             None
         );
         other.join().expect("closes");

@@ -254,7 +254,7 @@ impl<'a> VariableReader<'a> {
             let key = key.trim();
             match (key.is_empty(), percent_decoded(value.trim())) {
                 (true, _) => {
-                    self.warn(name, format!("member {} has no key; ignored", position + 1))
+                    self.warn(name, format!("member {} has no key; ignored", position + 1));
                 }
                 (false, None) => self.warn(
                     name,

@@ -380,7 +380,7 @@ impl ExportThread {
             &self.shared.name,
             result
                 .as_ref()
-                .map(|()| ())
+                .copied()
                 .map_err(|error| error as &dyn fmt::Display),
         );
         self.failing = result.is_err();

@@ -280,7 +280,7 @@ impl CaptureBuilder {
             .build();
         // Collection happens when a test asks; the period is only there because the reader wants one.
         let reader = PeriodicReader::builder(metrics.clone())
-            .with_interval(Duration::from_hours(1))
+            .with_interval(Duration::from_secs(60 * 60))
             .build();
         let meters = SdkMeterProvider::builder().with_reader(reader).build();
         let mut config = RuntimeConfig {

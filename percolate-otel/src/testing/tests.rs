@@ -45,7 +45,7 @@ fn attributes_keep_their_types_and_nothing_is_added() {
             flag = true,
             unsigned = 1_u64
         )
-        .in_scope(|| ())
+        .in_scope(|| ());
     });
     capture.spans().assert_tree_with_attributes(
         r#"
@@ -249,7 +249,7 @@ fn a_conventional_future_is_checked_to_its_end() {
     assert_eq!(tree, "get articles [client]\n");
     let text = message(|| {
         futures_executor(check_conventions_async(|_| async {
-            info_span!("x", db.operation.name = "x").in_scope(|| ())
+            info_span!("x", db.operation.name = "x").in_scope(|| ());
         }));
     });
     assert!(

@@ -309,7 +309,7 @@ fn mutable_and_destructured_arguments_are_kept() {
                 1
             ),
             5
-        )
+        );
     });
     assert_span!(
         spans,

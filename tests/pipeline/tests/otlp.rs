@@ -179,13 +179,13 @@ fn histograms_have_the_chosen_buckets() {
     };
     match data(HistogramBuckets::Advised) {
         Some(Data::Histogram(histogram)) => {
-            assert_eq!(histogram.data_points[0].explicit_bounds, ADVISED_BOUNDS)
+            assert_eq!(histogram.data_points[0].explicit_bounds, ADVISED_BOUNDS);
         }
         other => panic!("explicit buckets: {other:?}"),
     }
     match data(HistogramBuckets::Exponential) {
         Some(Data::ExponentialHistogram(histogram)) => {
-            assert_eq!(histogram.data_points[0].count, 1)
+            assert_eq!(histogram.data_points[0].count, 1);
         }
         other => panic!("exponential buckets: {other:?}"),
     }

@@ -742,6 +742,6 @@ fn a_message_takes_its_context_through_serialisation() {
         assert!(
             Context::map_current(|cx| cx.baggage().is_empty()),
             "nobody asked for baggage"
-        )
+        );
     });
 }

@@ -156,7 +156,7 @@ fn types_are_those_of_the_conventions() {
             server.port = "5432",
             code.function.name = 3_i64,
             db.operation.batch.size = 2.0
-        ))
+        ));
     });
     assert!(
         found.contains(&"type_mismatch server.port".to_owned()),
@@ -234,7 +234,7 @@ fn names_in_checked_namespaces_are_defined() {
 #[test]
 fn deprecated_names_have_a_replacement() {
     let report = report_of(ConventionLayer::builder(), || {
-        close(get!(db.statement = "SELECT ?", db.user = "x"))
+        close(get!(db.statement = "SELECT ?", db.user = "x"));
     });
     assert_eq!(
         findings_of(&report),
@@ -250,7 +250,7 @@ fn deprecated_names_have_a_replacement() {
 #[test]
 fn misspelled_names_have_a_suggestion() {
     let report = report_of(ConventionLayer::builder(), || {
-        close(get!(db.namespce = "a", eror.type = "b", job_type = "c"))
+        close(get!(db.namespce = "a", eror.type = "b", job_type = "c"));
     });
     assert_eq!(
         findings_of(&report),
@@ -490,7 +490,7 @@ fn other_spans_are_not_checked() {
 #[test]
 fn percolates_targets_are_checked_even_without_attributes() {
     let report = report_of(ConventionLayer::builder(), || {
-        close(info_span!(target: "percolate::job", "x"))
+        close(info_span!(target: "percolate::job", "x"));
     });
     assert_eq!(report.spans, 1);
     assert_eq!(

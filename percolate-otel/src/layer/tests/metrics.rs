@@ -121,7 +121,7 @@ fn unit_and_instrument_are_those_of_the_definition() {
             .u64_counter(DURATION)
             .with_unit("ms")
             .build()
-            .add(1, &attributes)
+            .add(1, &attributes);
     });
     assert_eq!(found, ["unit_mismatch", "unexpected_instrument"]);
 }

@@ -112,7 +112,7 @@ fn open(metadata: &'static Metadata<'static>, values: &[Given]) -> Span {
     values.resize(count, Given::Nothing);
     let mut span = Span::none();
     place(&values, &mut Vec::new(), &mut |placed| {
-        span = Span::new(metadata, &metadata.fields().value_set_all(placed))
+        span = Span::new(metadata, &metadata.fields().value_set_all(placed));
     });
     span
 }

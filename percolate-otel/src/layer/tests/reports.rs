@@ -120,7 +120,7 @@ fn ignored_rules_are_not_reported() {
             "flush",
             otel.kind = "client",
             db.operation.name = "flush"
-        ))
+        ));
     });
     assert_eq!(findings_of(&report), [""; 0]);
 }

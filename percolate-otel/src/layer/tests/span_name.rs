@@ -130,7 +130,7 @@ fn database_spans_are_client_and_jobs_internal() {
     }
     let run = |kind: Option<&'static str>| {
         findings(move || {
-            close(info_span!("j", otel.kind = kind, job.type = "j", job.status = "success"))
+            close(info_span!("j", otel.kind = kind, job.type = "j", job.status = "success"));
         })
     };
     assert_eq!(run(None), [""; 0]);

@@ -205,7 +205,7 @@ impl<'a> Tree<'a> {
         }
         match &span.status {
             Status::Error { description } if description.is_empty() => {
-                self.text.push_str("  ERROR")
+                self.text.push_str("  ERROR");
             }
             Status::Error { description } => _ = write!(self.text, "  ERROR {description:?}"),
             Status::Ok => self.text.push_str("  OK"),

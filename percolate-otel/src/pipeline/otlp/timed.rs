@@ -49,7 +49,7 @@ impl<E: PushMetricExporter> PushMetricExporter for TimedMetrics<E> {
             &self.name,
             result
                 .as_ref()
-                .map(|()| ())
+                .copied()
                 .map_err(|error| error as &dyn Display),
         );
         result
@@ -105,7 +105,7 @@ impl<E: LogExporter> LogExporter for TimedLogs<E> {
         match &result {
             Ok(()) => Counters::add(&self.counters.exported, count),
             Err(OTelSdkError::InternalFailure(message)) => {
-                self.counters.failed(count, message.clone())
+                self.counters.failed(count, message.clone());
             }
             Err(error) => self.counters.failed(count, error.to_string()),
         }
