@@ -3,6 +3,7 @@
 
 /// Returns the candidate with the smallest distance to `word`; the first one on ties, and `None` if
 /// none is near.
+#[cfg(any(feature = "registry", test))]
 pub(crate) fn nearest<C: AsRef<str>>(
     word: &str,
     candidates: impl IntoIterator<Item = C>,

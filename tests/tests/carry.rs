@@ -165,9 +165,9 @@ fn a_message_takes_the_senders_context_through_a_channel() {
     under_a_job(|| {
         let (sender, receiver) = mpsc::channel::<Traced<&str>>();
         let worker = std::thread::spawn(move || {
-            receiver
-                .into_iter()
-                .for_each(|message| message.run(drop_get));
+            for message in receiver {
+                message.run(drop_get);
+            }
         });
         sender
             .send(Traced::new("articles"))

@@ -44,6 +44,10 @@ macro_rules! cases {
         }
 
         /// One way to break a rule.
+        #[cfg_attr(
+            not(feature = "pipeline"),
+            expect(dead_code, reason = "metrics are checked by an exporter of the pipeline")
+        )]
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub(crate) enum Case { $($($case,)+)+ }
 

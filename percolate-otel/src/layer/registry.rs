@@ -113,6 +113,13 @@ impl SpanType {
 
 /// One metric.
 #[derive(Debug, Clone)]
+#[cfg_attr(
+    not(feature = "pipeline"),
+    expect(
+        dead_code,
+        reason = "metrics are checked by an exporter of the pipeline"
+    )
+)]
 pub(crate) struct Metric {
     pub(crate) instrument: Name,
     pub(crate) unit: Name,

@@ -68,10 +68,6 @@ fn one_pipeline_at_a_time_serves_the_whole_process() {
     let fmt = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_writer(move || for_fmt.clone());
-    #[expect(
-        clippy::redundant_closure_for_method_calls,
-        reason = "the method alone is not general enough for the filter"
-    )]
     let events = fmt.with_filter(tracing_subscriber::filter::filter_fn(|metadata| {
         metadata.is_event()
     }));
