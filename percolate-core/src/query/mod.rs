@@ -2,11 +2,11 @@
 //! tables and rows.
 //!
 //! A query passes through the files in this order. `statement` parses the text and rejects
-//! statements that write. `session` configures DataFusion from the shared `engine`. `table`
-//! provides the tables, with the columns that `columns` derives from their schemas. `filters`
-//! selects the conditions to push down, and `access` the access path. `reader` reads the records
-//! from one snapshot, and `rows` converts them to Arrow with `values`. `result` is the result, and
-//! `error` the errors.
+//! statements that write, and `stack` provides the stack for large ones. `session` configures
+//! DataFusion from the shared `engine`. `table` provides the tables, with the columns that `columns`
+//! derives from their schemas. `filters` selects the conditions to push down, and `access` the
+//! access path. `reader` reads the records from one snapshot, and `rows` converts them to Arrow
+//! with `values`. `result` is the result, and `error` the errors.
 
 mod access;
 mod columns;
@@ -17,6 +17,7 @@ mod reader;
 mod result;
 mod rows;
 mod session;
+mod stack;
 mod statement;
 mod table;
 mod values;
@@ -99,14 +100,16 @@ impl Database {
             return Err(QueryError::NoRuntime.into());
         }
         let (reader, tables) = Reader::start(&self.core).await?;
-        let result = run(
-            self.core.engine(),
-            tables,
-            reader.requests(),
-            statement,
-            parameters,
-        )
-        .await;
+        let stack = statement.stack;
+        let result = stack
+            .poll(run(
+                self.core.engine(),
+                tables,
+                reader.requests(),
+                statement,
+                parameters,
+            ))
+            .await;
         reader.end().await?;
         result
     }
@@ -129,7 +132,7 @@ async fn run(
     statement: Statement,
     parameters: Vec<ScalarValue>,
 ) -> Result<QueryResult, Error> {
-    let Statement { inner, words } = statement;
+    let Statement { inner, words, .. } = statement;
     let translator = Translator {
         words: &words,
         memory_limit: engine.memory_limit(),

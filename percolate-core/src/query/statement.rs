@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Toke
 use serde_json::Value;
 
 use super::error::{QueryError, Words, scrub};
+use super::stack::Stack;
 use crate::otel::query_text::{DIALECT, is_keyword, is_literal};
 
 /// The limit of operators in one query. A chain of operators becomes a tree of the same depth.
@@ -30,6 +31,8 @@ const MAX_RECURSION: usize = 100;
 pub(super) struct Statement {
     pub(super) inner: AnyStatement,
     pub(super) words: Words,
+    /// The stack to plan and run it on.
+    pub(super) stack: Stack,
 }
 
 impl Statement {
@@ -58,15 +61,15 @@ impl Statement {
             );
         };
         let words = words_of(&tokens);
-        check_size(&tokens)?;
+        let stack = Stack::for_operators(check_size(&tokens)?);
         refuse_samples(&tokens)?;
         refuse_files(&tokens)?;
         let parser = DFParserBuilder::new(sql)
             .with_dialect(&DIALECT)
             .with_recursion_limit(MAX_RECURSION)
             .build();
-        let mut statements = parser
-            .and_then(|mut parser| parser.parse_statements())
+        let mut statements = stack
+            .run(|| parser.and_then(|mut parser| parser.parse_statements()))
             .map_err(|error| syntax(&error, &tokens, &words))?;
         if statements.len() > 1 {
             return Err(QueryError::SeveralStatements {
@@ -76,7 +79,11 @@ impl Statement {
         let inner = statements.pop_front().ok_or(QueryError::Empty)?;
         check_read_only(&inner, &verb)?;
         check_tables(&inner)?;
-        Ok(Self { inner, words })
+        Ok(Self {
+            inner,
+            words,
+            stack,
+        })
     }
 }
 
@@ -151,7 +158,8 @@ fn count_tables(statement: &SqlStatement) -> usize {
     tables
 }
 
-fn check_size(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
+/// Returns the number of operators.
+fn check_size(tokens: &[TokenWithSpan]) -> Result<usize, QueryError> {
     let selects = tokens
         .iter()
         .filter(|token| is_keyword(&token.token, "SELECT"))
@@ -184,7 +192,7 @@ fn check_size(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
     if deepest > MAX_NESTING {
         Err(too_deep())
     } else {
-        Ok(())
+        Ok(operators)
     }
 }
 
