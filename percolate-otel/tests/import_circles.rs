@@ -76,7 +76,7 @@ fn a_circle_is_found_and_named() {
     assert_eq!(circles(&imports(&sources)), [["a.rs", "b.rs"]]);
     sources.insert(
         "b.rs".to_owned(),
-        "pub struct B; #[cfg(test)] mod tests { use crate::a::A; }".to_owned(),
+        "pub(in crate::a) struct B; #[cfg(test)] mod tests { use crate::a::A; }".to_owned(),
     );
     assert!(circles(&imports(&sources)).is_empty());
 }
@@ -260,6 +260,11 @@ fn parse(file: &Module, text: &str, modules: &BTreeMap<Module, &str>) -> Parsed 
                     }
                 }
                 index = end;
+                continue;
+            }
+            // The path of `pub(in path)` is not an import.
+            "in" if tokens[..index].ends_with(&["pub".to_owned(), "(".to_owned()]) => {
+                index += tokens[index..].iter().position(|it| it == ")").unwrap_or(1);
                 continue;
             }
             _ if follows(1) == "::" && is_word(token) => {
