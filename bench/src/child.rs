@@ -44,7 +44,7 @@ pub(crate) struct Pair {
 /// `child SETTING WORKLOAD`: answers each line `CALLS PIECE THREADS` with a [`Pair`].
 pub(crate) fn serve(args: &[String]) -> Result<(), Failed> {
     let [setting, workload] = args else {
-        return Err("`child` wants a setting and a workload".into());
+        return Err("`child` needs a setting and a workload".into());
     };
     let setting = settings::named(setting)?;
     #[cfg(feature = "store")]
@@ -74,12 +74,12 @@ pub(crate) fn serve(args: &[String]) -> Result<(), Failed> {
                 &Batch(&store),
                 if is_bare { bare } else { percolate_batch },
             ),
-            _ => Err(format!("no workload is called `{workload}`").into()),
+            _ => Err(format!("unknown workload `{workload}`").into()),
         };
     }
     if workload != "empty" {
         return Err(format!(
-            "no workload is called `{workload}`; the feature `store` adds RocksDB's"
+            "unknown workload `{workload}`; the feature `store` adds RocksDB's"
         )
         .into());
     }
@@ -245,14 +245,14 @@ fn check(setting: &Setting, spans: u64, calls: usize) -> Result<(), Failed> {
     if is_right {
         Ok(())
     } else {
-        Err(format!("`{}` left {spans} spans of {calls} calls", setting.name).into())
+        Err(format!("`{}` exported {spans} spans for {calls} calls", setting.name).into())
     }
 }
 
 /// `count SETTING CALLS`: runs the calls with an empty body, for a tool that counts instructions.
 pub(crate) fn count(args: &[String]) -> Result<(), Failed> {
     let [setting, count] = args else {
-        return Err("`count` wants a setting and a number of calls".into());
+        return Err("`count` needs a setting and a number of calls".into());
     };
     let setting = settings::named(setting)?;
     let installed = setting.install()?;

@@ -66,7 +66,7 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
             .insert(name.to_owned(), seconds);
     }
     report.print(
-        "CPU of the process for a million spans, through to a local OTLP receiver",
+        "CPU of the process for a million spans to a local OTLP receiver",
         &lines,
     )
 }
@@ -74,13 +74,13 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
 /// `spans SETTING ENDPOINT COUNT`: sends spans, and prints the CPU seconds per million.
 pub(crate) fn send(args: &[String]) -> Result<(), Failed> {
     let [name, endpoint, count] = args else {
-        return Err("`spans` wants a setting, an endpoint and a count".into());
+        return Err("`spans` needs a setting, an endpoint and a count".into());
     };
     let count: u64 = count.parse()?;
     let (_, way) = SENDERS
         .iter()
         .find(|(known, _)| known == name)
-        .ok_or("no such sender")?;
+        .ok_or("unknown setting")?;
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -135,7 +135,7 @@ impl Receiver {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let mut answers = BufReader::new(child.stdout.take().ok_or("a process has an output")?);
+        let mut answers = BufReader::new(child.stdout.take().ok_or("the process has no output")?);
         let mut endpoint = String::new();
         answers.read_line(&mut endpoint)?;
         Ok(Self {
@@ -148,7 +148,7 @@ impl Receiver {
     /// Returns the number of spans received since the last request.
     fn taken(&mut self) -> Result<u64, Failed> {
         writeln!(
-            self.child.stdin.as_mut().ok_or("a process has an input")?,
+            self.child.stdin.as_mut().ok_or("the process has no input")?,
             "count"
         )?;
         let mut count = String::new();

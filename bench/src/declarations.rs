@@ -1,6 +1,6 @@
 //! Real entities: the documented declarations (functions, types, constants, fields, variants) in the sources of the
 //! packages that cargo has unpacked on this machine, package by package. The packages of this workspace alone have more
-//! than a hundred thousand; where there are fewer, fewer are measured, and the tables say how many.
+//! than a hundred thousand. A machine with fewer measures fewer; the tables contain the number.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -84,7 +84,7 @@ fn packages() -> Result<Vec<PathBuf>, Failed> {
         .filter(|home| !home.as_os_str().is_empty());
     let home = home
         .or_else(|| Some(env::home_dir()?.join(".cargo")))
-        .ok_or("there is no home folder")?;
+        .ok_or("the home folder is unknown")?;
     let mut packages: Vec<_> = entries(&home.join("registry/src"))
         .iter()
         .flat_map(|source| entries(source))

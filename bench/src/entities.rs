@@ -52,12 +52,12 @@ fn child(step: &str, dir: &Path) -> Result<Figures, Failed> {
 /// `entities-child STEP FOLDER`: prints the results.
 pub(crate) fn serve(args: &[String]) -> Result<(), Failed> {
     let [step, dir] = args else {
-        return Err("`entities-child` wants a step and a folder".into());
+        return Err("`entities-child` needs a step and a folder".into());
     };
     let figures = match step.as_str() {
         "load" => load(Path::new(dir))?,
         "reopen" => reopen(Path::new(dir))?,
-        _ => return Err(format!("there is no step `{step}`").into()),
+        _ => return Err(format!("unknown step `{step}`").into()),
     };
     Ok(serde_json::to_writer(io::stdout().lock(), &figures)?)
 }
@@ -92,7 +92,7 @@ fn load(dir: &Path) -> Result<Figures, Failed> {
     note(&mut figures, "load_rss_mib", rss());
     let counted = taking(&mut figures, "count", || Ok(db.count(TABLE)?))?;
     if counted != usize::try_from(entities)? {
-        return Err(format!("{entities} entities went in, and {counted} are there").into());
+        return Err(format!("{entities} entities were inserted, but {counted} are stored").into());
     }
     let tokio = tokio::runtime::Builder::new_current_thread().build()?;
     taking(&mut figures, "embed", || {

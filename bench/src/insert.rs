@@ -106,7 +106,7 @@ impl<'a> Inserts<'a> {
             .pieces
             .borrow_mut()
             .next()
-            .ok_or("there is a piece for each round")?;
+            .ok_or("a round has no piece")?;
         let rocksdb = self.db.storage().rocksdb();
         let before = rocksdb.latest_sequence_number();
         let cost = timed(PIECE, || insert(entities))?;
@@ -114,7 +114,7 @@ impl<'a> Inserts<'a> {
         let writes = writes.collect::<Result<Vec<_>, Failed>>()?;
         if writes.len() != expected {
             return Err(format!(
-                "{expected} writes were made, and the log has {}",
+                "{expected} writes are expected, but the log has {}",
                 writes.len()
             )
             .into());

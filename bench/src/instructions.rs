@@ -23,7 +23,7 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
     let mut lines = Vec::new();
     for setting in settings::all()
         .iter()
-        .filter(|setting| plan.wants(setting.name))
+        .filter(|setting| plan.includes(setting.name))
     {
         let found = count(setting.name)?;
         lines.push(format!("{:<44} {found:>8}", setting.name));
@@ -63,6 +63,6 @@ fn count(setting: &str) -> Result<u64, Failed> {
     let total = text
         .lines()
         .find_map(|line| line.strip_prefix("totals:"))
-        .ok_or("a profile has a total")?;
+        .ok_or("the profile has no total")?;
     Ok(total.trim().parse::<u64>()? / CALLS)
 }

@@ -39,21 +39,22 @@ type Failed = Box<dyn Error + Send + Sync>;
 const HELP: &str = "\
 percolate-bench [PART..] [--rounds N] [--restarts N] [--only NAME,..]
 
-Parts, all of them when none is named:
-  empty          an empty body: what the instrumentation alone costs, in nanoseconds
+Parts (default: all):
+  empty          an empty body: the cost of the instrumentation alone, in nanoseconds
   store          calls of RocksDB (feature `store`), or one of them: get, put, scan, batch
-  storage        `Storage` beside RocksDB alone (feature `store`, as all that follow), or one operation: storage_get,
-                 storage_put, storage_scan, storage_batch, storage_multi_get
-  insert         `Database::insert` beside its parts
-  search         `Database::search` beside usearch alone, among ten and a hundred thousand texts
-  sql            one question through SQL, by an index and by reading everything (feature `sql`)
-  entities       a hundred thousand entities: loading, memory, opening again, rebuilding
+  storage        `Storage` compared with RocksDB alone (feature `store`), or one operation:
+                 storage_get, storage_put, storage_scan, storage_batch, storage_multi_get
+  insert         `Database::insert` compared with its parts (feature `store`)
+  search         `Database::search` compared with usearch alone, among 10,000 and 100,000 texts
+                 (feature `store`)
+  sql            one query with an index and without (features `store` and `sql`)
+  entities       100,000 entities: loading, memory, reopening, rebuilding (feature `store`)
   instructions   instructions of one call on an empty body (needs valgrind)
-  cpu            CPU of the whole process for a million spans, through to a local OTLP receiver
+  cpu            CPU of the whole process for a million spans to a local OTLP receiver
 
   --rounds N     rounds between two restarts of all processes (default 10)
-  --restarts N   times that all processes are started afresh (default 3)
-  --only NAMES   these settings, and `bare`
+  --restarts N   how often all processes are restarted (default 3)
+  --only NAMES   measure only these settings, and `bare`
 
 Writes target/bench/overhead.json.
 ";
@@ -99,7 +100,7 @@ impl Plan {
         while let Some(arg) = args.next() {
             let mut value = || {
                 args.next()
-                    .ok_or_else(|| format!("`{arg}` wants a value\n\n{HELP}"))
+                    .ok_or_else(|| format!("`{arg}` needs a value\n\n{HELP}"))
             };
             match arg.as_str() {
                 "--rounds" => plan.rounds = value()?.parse()?,
@@ -116,7 +117,7 @@ impl Plan {
         self.parts.is_empty() || self.parts.iter().any(|wanted| wanted == part)
     }
 
-    fn wants(&self, setting: &str) -> bool {
+    fn includes(&self, setting: &str) -> bool {
         self.only.is_empty()
             || setting == "bare"
             || self.only.iter().any(|wanted| wanted == setting)

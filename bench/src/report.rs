@@ -58,7 +58,7 @@ pub(crate) struct Report {
     /// Instructions of one call on an empty body, on the calling thread.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) instructions: BTreeMap<String, u64>,
-    /// Seconds of CPU of the whole process for a million spans, through to a local OTLP receiver.
+    /// Seconds of CPU of the whole process for a million spans, to a local OTLP receiver.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) cpu_seconds_per_million_spans: BTreeMap<String, f64>,
     /// A hundred thousand real entities; each name ends with its unit.

@@ -26,7 +26,7 @@ impl Process {
             .stdout(Stdio::piped())
             .spawn()?;
         let orders = child.stdin.take();
-        let answers = BufReader::new(child.stdout.take().ok_or("a process has an output")?);
+        let answers = BufReader::new(child.stdout.take().ok_or("the process has no output")?);
         Ok(Self {
             setting,
             child,
@@ -36,7 +36,7 @@ impl Process {
     }
 
     fn run(&mut self, workload: Workload, threads: usize) -> Result<Pair, Failed> {
-        let orders = self.orders.as_mut().ok_or("the process was told to end")?;
+        let orders = self.orders.as_mut().ok_or("the process has been stopped")?;
         writeln!(orders, "{} {} {threads}", workload.calls, workload.piece)?;
         orders.flush()?;
         let mut answer = String::new();
@@ -69,7 +69,7 @@ pub(crate) fn median(values: &[f64]) -> f64 {
 pub(crate) fn measure(plan: &Plan, workload: Workload, report: &mut Report) -> Result<(), Failed> {
     let chosen: Vec<Setting> = settings::all()
         .into_iter()
-        .filter(|setting| plan.wants(setting.name) && workload.compared.has(setting.name))
+        .filter(|setting| plan.includes(setting.name) && workload.compared.has(setting.name))
         .collect();
     let threads: &[usize] = if workload.compared == Compared::All {
         &[1, 2]

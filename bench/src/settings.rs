@@ -202,7 +202,7 @@ pub(crate) fn named(name: &str) -> Result<Setting, Failed> {
     all()
         .into_iter()
         .find(|setting| setting.name == name)
-        .ok_or_else(|| format!("no setting is called `{name}`").into())
+        .ok_or_else(|| format!("unknown setting `{name}`").into())
 }
 
 impl Setting {

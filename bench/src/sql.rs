@@ -80,5 +80,5 @@ fn package(entities: &[Value]) -> Result<(&str, usize), Failed> {
     let nearest = packages
         .into_iter()
         .min_by_key(|(_, count): &(_, usize)| count.abs_diff(ROWS));
-    nearest.ok_or_else(|| "there are no entities".into())
+    nearest.ok_or_else(|| "no entities were found".into())
 }

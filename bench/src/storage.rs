@@ -147,7 +147,7 @@ where
         .storage
         .rocksdb()
         .cf_handle(FAMILY)
-        .ok_or("the column family is there")?;
+        .ok_or("the column family does not exist")?;
     let (reads, writes) = (ReadOptions::default(), WriteOptions::default());
     let body = Operation {
         store,

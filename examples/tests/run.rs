@@ -1,4 +1,4 @@
-//! Every example runs, by itself and without arguments, and shows what it promises. Each one also checks itself.
+//! Runs every example and checks its output. Each example also checks itself.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use percolate_pipeline_tests::{Answer, Collector};
 
-/// Runs a program without any `OTEL_*` variable, and gives back what it printed.
+/// Runs a program with only these `OTEL_*` variables, and returns its output.
 fn run(program: &str, arguments: &[&Path], variables: &[(&str, &str)]) -> String {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
@@ -20,13 +20,13 @@ fn run(program: &str, arguments: &[&Path], variables: &[(&str, &str)]) -> String
         .output()
         .expect("the example starts");
     let printed = String::from_utf8(output.stdout).expect("text");
-    let complaints = String::from_utf8_lossy(&output.stderr);
+    let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),
-        "{program} ended with {}\n{printed}\n{complaints}",
+        "{program} ended with {}\n{printed}\n{errors}",
         output.status
     );
-    assert_eq!(complaints, "", "{program} complained");
+    assert_eq!(errors, "", "{program} printed errors");
     printed
 }
 
@@ -53,7 +53,7 @@ fn registry(packages: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 #[test]
-fn quickstart_shows_a_trace_a_table_and_what_the_conventions_say() {
+fn quickstart_shows_a_trace_a_table_and_the_convention_report() {
     let registry = registry(&[
         ("tracing", "0.1.0"),
         ("tracing-core", "0.1.0"),
@@ -151,16 +151,16 @@ fn quickstart_exports_the_same_run_to_a_collector() {
 }
 
 #[test]
-fn quickstart_outlives_a_collector_that_is_not_there() {
+fn quickstart_succeeds_without_its_collector() {
     let registry = registry(&[("tracing", "0.1.0")]);
-    let nobody = [
+    let unreachable = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"),
         ("OTEL_LOG_LEVEL", "none"),
     ];
     let printed = run(
         env!("CARGO_BIN_EXE_quickstart"),
         &[registry.path()],
-        &nobody,
+        &unreachable,
     );
     assert_shows(
         &printed,
@@ -172,7 +172,7 @@ fn quickstart_outlives_a_collector_that_is_not_there() {
 }
 
 #[test]
-fn own_store_observes_an_engine_of_the_users() {
+fn own_store_shows_the_spans_of_its_engine() {
     assert_shows(
         &run(env!("CARGO_BIN_EXE_own_store"), &[], &[]),
         &["get books", "3 puts, 1 of which failed with Sealed"],

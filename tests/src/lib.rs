@@ -1,21 +1,21 @@
-//! Tests
+//! Runs the Rust code of the documentation pages as doctests.
 
-/// The code on the page about trace context, run as it stands there.
+/// The code of `docs/propagation.md`.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/propagation.md")]
 mod propagation {}
 
-/// The code on the page about the pipeline.
+/// The code of `docs/pipeline.md`.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/pipeline.md")]
 mod pipeline {}
 
-/// The program on the front page.
+/// The program in `README.md`.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 mod readme {}
 
-/// The code on the page about SQL.
+/// The code of `docs/sql.md`.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/sql.md")]
 mod sql {}

@@ -1,5 +1,5 @@
-//! The current trace context in other threads, tasks, pools and queues: each form with the parent span id it must give,
-//! under percolate's own records as well as under a foreign `tracing-opentelemetry` set-up.
+//! The trace context in other threads, tasks, pools and queues. Each test checks the parent span id
+//! of the work, with percolate's own records and with a tracing-opentelemetry layer.
 
 use std::sync::mpsc;
 
@@ -39,7 +39,8 @@ fn captures() -> [Capture; 2] {
     [Capture::new(), Capture::builder().compact_records().build()]
 }
 
-/// Runs `body` inside the job `index.build hnsw` under every kind of capture; `get articles` has to be its child.
+/// Runs `body` inside the job `index.build hnsw` with both kinds of capture, and checks that
+/// `get articles` is a child of the job.
 fn under_a_job(body: impl Fn()) -> [Spans; 2] {
     captures().map(|capture| {
         capture.run(|| build("hnsw", &body));
@@ -57,7 +58,7 @@ fn assert_child(child: &CapturedSpan, parent: &CapturedSpan) {
     assert_eq!(
         child.parent_id(),
         Some(parent.id()),
-        "{} is no child of {}",
+        "{} is not a child of {}",
         child.name(),
         parent.name()
     );
@@ -73,7 +74,7 @@ fn tokio_runtime() -> tokio::runtime::Runtime {
 }
 
 #[test]
-fn a_thread_starts_from_nothing_without_carry() {
+fn a_thread_starts_a_new_trace_without_carry() {
     let capture = Capture::builder().compact_records().build();
     let other = capture.clone();
     capture.run(|| {
@@ -87,7 +88,7 @@ fn a_thread_starts_from_nothing_without_carry() {
 }
 
 #[test]
-fn a_thread_goes_on_with_carry() {
+fn a_thread_continues_the_trace_with_carry() {
     under_a_job(|| {
         std::thread::spawn(carry(|| get("articles")))
             .join()
@@ -96,7 +97,7 @@ fn a_thread_goes_on_with_carry() {
 }
 
 #[test]
-fn a_scoped_thread_goes_on_with_carry() {
+fn a_scoped_thread_continues_the_trace_with_carry() {
     under_a_job(|| {
         std::thread::scope(|scope| {
             scope.spawn(carry(|| get("articles")));
@@ -105,7 +106,7 @@ fn a_scoped_thread_goes_on_with_carry() {
 }
 
 #[test]
-fn a_spawned_task_goes_on_with_carry() {
+fn a_spawned_task_continues_the_trace_with_carry() {
     under_a_job(|| {
         let task = async { get("articles") }.carry();
         let runtime = tokio_runtime();
@@ -116,7 +117,7 @@ fn a_spawned_task_goes_on_with_carry() {
 }
 
 #[test]
-fn tasks_of_a_join_set_go_on_with_carry() {
+fn tasks_of_a_join_set_continue_the_trace_with_carry() {
     under_a_job(|| {
         let mut tasks = tokio::task::JoinSet::new();
         let runtime = tokio_runtime();
@@ -128,7 +129,7 @@ fn tasks_of_a_join_set_go_on_with_carry() {
 }
 
 #[test]
-fn a_blocking_task_goes_on_with_carry() {
+fn a_blocking_task_continues_the_trace_with_carry() {
     under_a_job(|| {
         let runtime = tokio_runtime();
         let task = runtime.spawn_blocking(carry(|| get("articles")));
@@ -137,7 +138,7 @@ fn a_blocking_task_goes_on_with_carry() {
 }
 
 #[test]
-fn a_rayon_iterator_goes_on_with_carry_each() {
+fn a_rayon_iterator_continues_the_trace_with_carry_each() {
     for spans in under_a_job(|| {
         let found: Vec<_> = (0..64)
             .into_par_iter()
@@ -150,7 +151,7 @@ fn a_rayon_iterator_goes_on_with_carry_each() {
 }
 
 #[test]
-fn rayon_join_and_spawn_go_on_with_carry() {
+fn rayon_join_and_spawn_continue_the_trace_with_carry() {
     under_a_job(|| {
         rayon::join(carry(|| get("articles")), carry(|| get("articles")));
         rayon::scope(|scope| {
@@ -161,7 +162,7 @@ fn rayon_join_and_spawn_go_on_with_carry() {
 }
 
 #[test]
-fn a_message_takes_the_senders_context_through_a_channel() {
+fn a_message_carries_the_senders_context_through_a_channel() {
     under_a_job(|| {
         let (sender, receiver) = mpsc::channel::<Traced<&str>>();
         let worker = std::thread::spawn(move || {
@@ -171,7 +172,7 @@ fn a_message_takes_the_senders_context_through_a_channel() {
         });
         sender
             .send(Traced::new("articles"))
-            .expect("the worker lives");
+            .expect("the worker is running");
         drop(sender);
         worker.join().expect("no panic");
     });
@@ -182,7 +183,7 @@ fn drop_get(cf: &str) {
 }
 
 #[test]
-fn a_message_is_handled_by_a_future_in_the_senders_context() {
+fn an_async_handler_runs_in_the_senders_context() {
     under_a_job(|| {
         let runtime = tokio_runtime();
         runtime.block_on(async {
@@ -198,7 +199,7 @@ fn a_message_is_handled_by_a_future_in_the_senders_context() {
             sender
                 .send(Traced::new("articles"))
                 .await
-                .expect("the worker lives");
+                .expect("the worker is running");
             drop(sender);
             worker.await.expect("no panic");
         });
@@ -267,7 +268,7 @@ fn nested_calls_of_a_carried_future_stay_in_order() {
 }
 
 #[test]
-fn an_attached_context_is_the_parent_until_the_guard_goes() {
+fn an_attached_context_is_the_parent_until_its_guard_is_dropped() {
     for capture in captures() {
         let _entered = capture.enter();
         {
@@ -312,7 +313,7 @@ fn a_future_keeps_its_attached_context_on_every_thread() {
 }
 
 #[test]
-fn a_restart_makes_roots_inside_of_a_call() {
+fn an_invalid_traceparent_starts_a_new_trace_inside_a_call() {
     for capture in captures() {
         capture.run(|| {
             build("hnsw", || {
@@ -333,7 +334,7 @@ fn a_restart_makes_roots_inside_of_a_call() {
 }
 
 #[test]
-fn a_caller_that_is_not_sampled_gets_no_spans_and_its_own_ids_go_out() {
+fn an_unsampled_caller_has_no_spans_below_it_and_its_ids_are_sent() {
     for capture in captures() {
         let _entered = capture.enter();
         let incoming: TraceContext = UNSAMPLED.parse().expect("valid");
@@ -351,7 +352,7 @@ fn a_caller_that_is_not_sampled_gets_no_spans_and_its_own_ids_go_out() {
 }
 
 #[test]
-fn everything_a_refused_root_sends_has_one_trace_that_is_not_sampled() {
+fn an_unsampled_root_sends_one_unsampled_trace_id() {
     let refusing =
         || Capture::builder().sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
     for capture in [refusing().build(), refusing().compact_records().build()] {
@@ -369,12 +370,12 @@ fn everything_a_refused_root_sends_has_one_trace_that_is_not_sampled() {
                     .expect("no panic"),
             )
         });
-        let sent = here.expect("the decision is told");
+        let sent = here.expect("an unsampled parent");
         assert!(!sent.is_sampled());
         assert_eq!((there, in_task), (Some(sent), Some(sent)));
         assert_ne!(
             build("hnsw", current)
-                .expect("the decision is told")
+                .expect("an unsampled parent")
                 .trace_id(),
             sent.trace_id()
         );
@@ -384,13 +385,13 @@ fn everything_a_refused_root_sends_has_one_trace_that_is_not_sampled() {
 }
 
 #[test]
-fn a_refused_root_covers_the_work_it_hands_on() {
+fn an_unsampled_root_covers_carried_work() {
     let capture = Capture::builder()
         .sampler(Sampler::AlwaysOff)
         .compact_records()
         .build();
     let message = capture.run(|| build("hnsw", || Traced::new("articles")));
-    // Another capture would sample: the state says that the decision was taken.
+    // The other capture samples every root, but the message is inside an unsampled root.
     let other = Capture::builder().compact_records().build();
     other.run(|| {
         let _outside = get("users");
@@ -400,7 +401,7 @@ fn a_refused_root_covers_the_work_it_hands_on() {
 }
 
 #[test]
-fn a_refused_linked_job_covers_its_calls_inside_a_sampled_caller() {
+fn an_unsampled_linked_job_covers_its_calls_inside_a_sampled_caller() {
     let capture = Capture::builder()
         .sampler(Sampler::AlwaysOff)
         .compact_records()

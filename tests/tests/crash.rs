@@ -1,8 +1,9 @@
-//! A process that writes is killed at random moments, many times over one database. After each kill: every write that
-//! was acknowledged is there, every batch is there whole or not at all, the indexes agree with the entities, and the
-//! vector index, from its file where that is whole, holds what the store holds.
+//! A writing process is killed many times at random moments, always with the same database. After
+//! each kill, the database has every acknowledged write, each batch is complete or absent, the
+//! indexes agree with the entities, and the vector index that is loaded from its file or rebuilt
+//! has the vectors of the store.
 //!
-//! The process is this test program itself, asked to run [`child`] alone.
+//! The process is this test program, which runs only the ignored test [`child`].
 #![expect(
     clippy::unwrap_used,
     reason = "a test that unwraps fails where it should"
@@ -43,14 +44,14 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// Tells the parent of a write, once it has returned.
+/// Reports a finished write to the parent process.
 fn acknowledge(what: &str, number: u64) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "done {what} {number}").unwrap();
     out.flush().unwrap();
 }
 
-/// The process that gets killed. Does nothing unless the parent started it.
+/// The process that is killed. Does nothing unless the test below started it.
 #[test]
 #[ignore = "started by the test below"]
 fn child() {
@@ -98,17 +99,17 @@ fn child() {
     }
 }
 
-/// What was acknowledged: the numbers of each kind of write.
+/// The numbers of the acknowledged writes of each kind.
 #[derive(Default)]
 struct Acknowledged(BTreeMap<String, BTreeSet<u64>>);
 
 impl Acknowledged {
     fn read(&mut self, line: &str) {
-        // The harness may begin the line with words of its own.
-        let Some((_, said)) = line.split_once("done ") else {
+        // The test harness may print text at the start of the line.
+        let Some((_, report)) = line.split_once("done ") else {
             return;
         };
-        let (what, number) = said.split_once(' ').unwrap();
+        let (what, number) = report.split_once(' ').unwrap();
         self.0
             .entry(what.to_owned())
             .or_default()
@@ -128,7 +129,8 @@ impl Acknowledged {
     }
 }
 
-/// Starts a child, and kills it after it has acknowledged some writes and done a little more.
+/// Starts a child process, and kills it a few milliseconds after it has acknowledged `writes`
+/// writes.
 fn run_and_kill(directory: &Path, first: u64, writes: u64, acknowledged: &mut Acknowledged) {
     let mut process = Command::new(std::env::current_exe().unwrap())
         .args([
@@ -202,7 +204,7 @@ fn check(db: &Database, acknowledged: &Acknowledged) {
 }
 
 #[test]
-fn what_was_acknowledged_outlives_every_kill() {
+fn acknowledged_writes_survive_every_kill() {
     let directory = tempfile::tempdir().unwrap();
     let mut acknowledged = Acknowledged::default();
     let mut first = 1;
@@ -217,7 +219,7 @@ fn what_was_acknowledged_outlives_every_kill() {
             (random >> 33) % 40,
             &mut acknowledged,
         );
-        // A write that was begun and not acknowledged may be there: the next child takes numbers of its own.
+        // An unacknowledged write may be in the database, so the next child uses other numbers.
         first = first.max(acknowledged.last()) + 2;
         check(&open(directory.path()), &acknowledged);
     }

@@ -672,7 +672,7 @@ fn a_workers_queue_is_measured() {
         });
     });
     assert!(length().abs() < f64::EPSILON);
-    assert_eq!(waits(), 4, "nobody took the last one");
+    assert_eq!(waits(), 4, "the last job has not been taken");
     assert!(capture.metrics().sum("job.queue.wait", &queue) > 0.0);
     capture.report().assert_clean();
 }

@@ -1,8 +1,10 @@
-//! A disk that takes no more, in the middle of writing: the failed write is a typed error, the handle refuses what would
-//! follow it, and after reopening everything acknowledged is there. And a directory that may be read only.
+//! A disk that becomes full, and a directory without write permission. A write to a full disk
+//! returns a typed error, the handle refuses further writes, and after reopening, every
+//! acknowledged write is there.
 //!
-//! The limit is put on a process of its own, which is this test program asked to run one of the ignored tests alone. A
-//! process without rights is made the same way where the tests run as root, to whom permissions mean nothing.
+//! Each test starts this test program as a child process with a limited file size or without
+//! privileges, which runs one of the ignored tests. Root ignores permissions, so as root the child
+//! process runs as another user.
 #![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
@@ -27,7 +29,8 @@ fn open(path: &Path) -> Storage {
     Storage::open(path, StorageOptions::new().column_family("articles")).unwrap()
 }
 
-/// Writes until it fails, then says how it failed. Does nothing unless the parent started it.
+/// Writes until a write fails, and prints the number of writes. Does nothing unless the test below
+/// started it.
 #[test]
 #[ignore = "started by the test below"]
 fn child() {
@@ -53,8 +56,8 @@ fn child() {
     writeln!(std::io::stdout(), "wrote {written}").unwrap();
 }
 
-/// Runs one of the ignored tests in a process whose files may grow to 512 KiB: the signal that would end it is ignored, so
-/// that writing fails instead. Gives what it said.
+/// Runs one of the ignored tests in a process whose files cannot grow beyond 512 KiB, and returns
+/// its output. The process ignores SIGXFSZ, so that the write fails.
 fn limited(test: &str, directory: &Path) -> String {
     let mut shell = Command::new("sh");
     shell
@@ -72,22 +75,22 @@ fn run(command: &mut Command, test: &str, directory: &Path) -> String {
         "--test-threads=1",
     ]);
     let output = command.env(DIRECTORY, directory).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         output.status.success(),
-        "{said}\n{}",
+        "{printed}\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(said.contains("1 passed"), "{said}");
-    said
+    assert!(printed.contains("1 passed"), "{printed}");
+    printed
 }
 
 #[test]
-fn a_disk_that_takes_no_more_costs_the_failed_write_only() {
+fn a_full_disk_loses_only_the_failed_write() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
-    let said = limited("child", directory.path());
-    let written = said
+    let printed = limited("child", directory.path());
+    let written = printed
         .split_once("wrote ")
         .unwrap()
         .1
@@ -107,7 +110,8 @@ fn a_disk_that_takes_no_more_costs_the_failed_write_only() {
     storage.put("articles", b"after", b"").unwrap();
 }
 
-/// A database whose vector index, saved, is longer than a limited process may write.
+/// Creates a database with a vector index. With 400 entities, its file exceeds the limit of
+/// [`limited`].
 fn library(path: &Path, entities: usize) -> Database {
     let db = Database::open(path).unwrap();
     db.register_schema(
@@ -130,7 +134,7 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// Saves an index that is too long. Does nothing unless the parent started it.
+/// Saves an index that exceeds the limit. Does nothing unless the test below started it.
 #[test]
 #[ignore = "started by the test below"]
 fn saver() {
@@ -144,7 +148,7 @@ fn saver() {
         "{error:?}"
     );
     assert_eq!(error.error_type(), "VectorSave");
-    // The store is as good as before.
+    // The store is still usable.
     db.insert("articles", &json!({ "slug": "after" })).unwrap();
     assert_eq!(
         wait(db.search("articles", "about 7", 3, None))
@@ -155,7 +159,7 @@ fn saver() {
 }
 
 #[test]
-fn an_index_that_the_disk_does_not_take_leaves_the_file_of_before() {
+fn saving_an_index_to_a_full_disk_keeps_the_previous_file() {
     let directory = tempfile::tempdir().unwrap();
     let db = library(directory.path(), 400);
     assert_eq!(db.save_index("articles").unwrap(), 400);
@@ -178,13 +182,13 @@ fn an_index_that_the_disk_does_not_take_leaves_the_file_of_before() {
     assert!(before.len() == 1 && before[0].len() > 512 << 10);
     drop(db);
     limited("saver", directory.path());
-    assert!(files() == before, "the file of before is as it was");
+    assert!(files() == before, "the previous file changed");
     let db = Database::open(directory.path()).unwrap();
     assert_eq!(db.load_index("articles").unwrap(), 400);
     assert!(db.indexes().verify().unwrap().is_clean());
 }
 
-/// Takes the right to write away from a directory and what it holds, and gives it back at the end.
+/// Removes the write permission from a directory and its contents, and restores it when dropped.
 struct ReadOnly<'a>(&'a Path);
 
 impl<'a> ReadOnly<'a> {
@@ -201,7 +205,7 @@ impl Drop for ReadOnly<'_> {
 }
 
 fn permit(path: &Path, directories: u32, files: u32) {
-    // From the outside to the inside: who may not enter a directory may not change what is in it.
+    // The directory first: without permission to enter it, its contents cannot be changed.
     let mode = if path.is_dir() { directories } else { files };
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     for entry in fs::read_dir(path).into_iter().flatten() {
@@ -209,7 +213,8 @@ fn permit(path: &Path, directories: u32, files: u32) {
     }
 }
 
-/// Tries everything in directories that may be read only. Does nothing unless the parent started it.
+/// Opens, reads and writes in directories without write permission. Does nothing unless the test
+/// below started it.
 #[test]
 #[ignore = "started by the test below"]
 fn reader() {
@@ -256,7 +261,7 @@ fn reader() {
 }
 
 #[test]
-fn a_directory_that_may_be_read_only_is_refused_by_name_or_read() {
+fn without_write_permission_opening_names_the_directory_and_read_only_works() {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
     let (db, empty) = (directory.path().join("db"), directory.path().join("empty"));
@@ -265,7 +270,7 @@ fn a_directory_that_may_be_read_only_is_refused_by_name_or_read() {
     let _read_only = (ReadOnly::new(&db), ReadOnly::new(&empty));
     let mut command = if fs::write(empty.join("probe"), b"").is_ok() {
         fs::remove_file(empty.join("probe")).unwrap();
-        // The program may lie where nobody else may look; a process may always start what it runs itself.
+        // The other user may have no access to the program's path, but always to `/proc/self/exe`.
         let mut command = Command::new("/proc/self/exe");
         command.gid(65_534).uid(65_534).current_dir("/");
         command
@@ -276,7 +281,7 @@ fn a_directory_that_may_be_read_only_is_refused_by_name_or_read() {
 }
 
 #[test]
-fn folders_that_are_missing_above_a_database_are_made() {
+fn missing_parent_directories_of_a_database_are_created() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("some/where/below");
     drop(library(&path, 1));

@@ -1,4 +1,4 @@
-//! Log records made inside an annotated call belong to its span when they are exported, without anybody's doing.
+//! Log records that are emitted inside an annotated call have the ids of its span when exported.
 
 use std::sync::{Arc, Mutex};
 
@@ -28,7 +28,7 @@ fn build(body: impl FnOnce()) {
 }
 
 #[test]
-fn a_log_record_carries_the_ids_of_the_call_it_was_made_in() {
+fn a_log_record_has_the_ids_of_the_call_around_it() {
     for capture in [Capture::new(), Capture::builder().compact_records().build()] {
         let kept = Kept::default();
         let provider = SdkLoggerProvider::builder()

@@ -27,7 +27,7 @@ async fn hand_in(worker: &BackgroundWorker, wait: bool) {
 /// Submits a job that always fails. Returns the spans of its attempts and of the submitter.
 fn attempts(wait: bool, check: impl Fn(&percolate_core::otel::testing::Spans)) {
     for capture in [Capture::new(), Capture::builder().compact_records().build()] {
-        let directory = tempfile::tempdir().expect("a directory can be made");
+        let directory = tempfile::tempdir().expect("a temporary directory");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()

@@ -1,5 +1,6 @@
-//! What each function of the store looks like in a trace: name, kind, parent, attributes and their types. The same
-//! through percolate's own pipeline and through somebody else's, and checked against the conventions as it happens.
+//! The spans of each function of the store: name, kind, parent, attributes and their types. They are
+//! equal in percolate's own pipeline and under a tracing-opentelemetry layer, and are checked
+//! against the conventions.
 #![expect(
     clippy::unwrap_used,
     reason = "a test that unwraps fails where it should"
@@ -10,7 +11,7 @@ use std::fmt::Write as _;
 use percolate_core::otel::testing::Capture;
 use percolate_core::storage::{ScanRange, ServerAddress, Storage, StorageOptions};
 
-/// A store with one article, opened outside any capture. The directory goes with it.
+/// Opens a store with one article outside any capture. Also returns its directory.
 fn shelf() -> (tempfile::TempDir, Storage) {
     let dir = tempfile::tempdir().unwrap();
     let options = StorageOptions::new()
@@ -23,8 +24,9 @@ fn shelf() -> (tempfile::TempDir, Storage) {
     (dir, storage)
 }
 
-/// Runs `body` under a parent span, through both ways of recording, and compares the trace with the spans expected
-/// below it: the headline of each, and its attributes besides those that every span of the store has.
+/// Runs `body` under a parent span, on both recording paths, and compares the child spans with
+/// `expected`: the headline of each, and its attributes apart from those that all spans of the store
+/// have.
 fn observe(body: impl Fn(&Storage), expected: &[(&str, &[&str])]) {
     let mut tree = "request [internal]\n".to_owned();
     for (headline, attributes) in expected {
@@ -72,7 +74,7 @@ fn get_counts_the_row_it_found() {
 }
 
 #[test]
-fn get_of_an_absent_key_is_no_error() {
+fn get_of_an_absent_key_is_not_an_error() {
     observe(
         |storage| drop(storage.get("articles", "no-such-key").unwrap()),
         &[(

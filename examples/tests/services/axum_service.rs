@@ -1,4 +1,4 @@
-//! Two services, one trace: a client calls A, A calls B, both export to one receiver.
+//! One trace across two services: a client calls A, A calls B, and both export to one receiver.
 
 use percolate_pipeline_tests::{Answer, Collector};
 
@@ -8,10 +8,10 @@ use crate::tree::{of_trace, tree};
 const CLIENT_SPAN: &str = "b7ad6b7169203331";
 
 #[test]
-fn a_trace_goes_through_both_services_and_the_clients_decision_is_respected() {
+fn a_trace_passes_through_both_services_with_the_clients_sampling_decision() {
     let collector = Collector::grpc(Answer::Accept);
     let endpoint = collector.endpoint();
-    let directory = tempfile::tempdir().expect("a directory can be made");
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let start = |name: &str, peer: Option<String>| {
         let path = directory.path().join(name).to_string_lossy().into_owned();
         let mut arguments = vec!["127.0.0.1:0", &path];
@@ -31,7 +31,7 @@ fn a_trace_goes_through_both_services_and_the_clients_decision_is_respected() {
     ];
     let refused = "0af7651916cd43dd8448eb211c80319e";
     let caller = |trace: &str, flags: &str| format!("00-{trace}-{CLIENT_SPAN}-{flags}");
-    let ask = |service: &Service, request: &str, caller: &str, body: &str| {
+    let send = |service: &Service, request: &str, caller: &str, body: &str| {
         http(
             service.address,
             request,
@@ -40,21 +40,21 @@ fn a_trace_goes_through_both_services_and_the_clients_decision_is_respected() {
         )
     };
 
-    let stored = ask(
+    let stored = send(
         &b,
         "PUT /articles/1",
         &caller(refused, "00"),
         r#"{"title":"Percolation"}"#,
     );
     assert!(stored.starts_with("HTTP/1.1 204"), "{stored}");
-    let found = ask(&a, "GET /articles/1", &caller(sampled[0], "01"), "");
+    let found = send(&a, "GET /articles/1", &caller(sampled[0], "01"), "");
     assert!(
         found.starts_with("HTTP/1.1 200") && found.ends_with(r#"{"title":"Percolation"}"#),
         "{found}"
     );
-    let missing = ask(&a, "GET /articles/2", &caller(sampled[1], "01"), "");
+    let missing = send(&a, "GET /articles/2", &caller(sampled[1], "01"), "");
     assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
-    let unseen = ask(&a, "GET /articles/3", &caller(refused, "02"), "");
+    let unseen = send(&a, "GET /articles/3", &caller(refused, "02"), "");
     assert!(unseen.starts_with("HTTP/1.1 404"), "{unseen}");
     a.stop();
     b.stop();
@@ -90,6 +90,6 @@ a: GET /articles/{id} [server]
       b: get articles [client]
 "
     );
-    // Nothing was recorded of what the client did not want recorded, and nothing without a parent.
+    // No other spans: unsampled requests have none, and there are no orphans.
     assert_eq!(spans.len(), 6 + 5);
 }

@@ -1,4 +1,4 @@
-//! The services among the examples, each in a process of its own, called over loopback.
+//! Tests of the example services, which run in their own processes and are called over loopback.
 
 mod axum_service;
 mod process;

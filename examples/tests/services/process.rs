@@ -1,4 +1,4 @@
-//! A service in a process of its own, and plain HTTP requests to it.
+//! A service in its own process, and plain HTTP requests to it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A service under test. It is killed when a test fails before stopping it.
+/// A service under test. It is killed when it is dropped without [`Service::stop`].
 pub(crate) struct Service {
     child: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl Service {
-    /// Starts a service that prints `listening on <address>`, with nothing of this process's telemetry settings.
+    /// Starts a service that prints `listening on <address>`, with only these `OTEL_*` variables.
     pub(crate) fn start(program: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(program);
         for (name, _) in
@@ -33,7 +33,7 @@ impl Service {
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped"))
             .read_line(&mut line)
-            .expect("the service speaks");
+            .expect("the service prints its address");
         let address = line
             .trim()
             .strip_prefix("listening on ")
@@ -44,12 +44,12 @@ impl Service {
         }
     }
 
-    /// Ends the service's input and waits until it is gone.
+    /// Closes the standard input of the service and waits until it has exited.
     pub(crate) fn stop(mut self) {
         drop(self.child.stdin.take());
         let start = Instant::now();
         loop {
-            if let Some(status) = self.child.try_wait().expect("the process is ours") {
+            if let Some(status) = self.child.try_wait().expect("the status of a child process") {
                 assert!(status.success(), "the service ended with {status}");
                 return;
             }
@@ -66,7 +66,7 @@ impl Drop for Service {
     }
 }
 
-/// Sends a request as it is written, gives the whole answer.
+/// Sends a request, and returns the complete response as text.
 pub(crate) fn http(
     address: SocketAddr,
     request: &str,

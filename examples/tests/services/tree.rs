@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use percolate_pipeline_tests::{ReceivedSpan, typed};
 
-/// The spans of a trace.
+/// Returns the spans of a trace.
 pub(crate) fn of_trace(spans: &[ReceivedSpan], trace_id: &str) -> Vec<ReceivedSpan> {
     spans
         .iter()
@@ -13,7 +13,7 @@ pub(crate) fn of_trace(spans: &[ReceivedSpan], trace_id: &str) -> Vec<ReceivedSp
         .collect()
 }
 
-/// The spans below `parent`, by indentation: service, name and kind.
+/// Prints the spans below `parent` as an indented tree of service, name and kind.
 pub(crate) fn tree(spans: &[ReceivedSpan], parent: &str) -> String {
     let mut text = String::new();
     draw(spans, parent, 0, &mut text);
@@ -41,14 +41,14 @@ fn draw(spans: &[ReceivedSpan], parent: &str, depth: usize, text: &mut String) {
             "  ".repeat(depth),
             span.name
         )
-        .expect("strings take everything");
+        .expect("writing to a string cannot fail");
         draw(spans, &hex(&span.span_id), depth + 1, text);
     }
 }
 
 fn hex(id: &[u8]) -> String {
     id.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("strings take everything");
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
         text
     })
 }

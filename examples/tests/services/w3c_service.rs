@@ -1,4 +1,4 @@
-//! The endpoint for the official test suite, called the way its harness calls.
+//! The endpoint for the official test suite, called as the suite's harness calls it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use crate::process::{Service, http};
 
 const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
-/// Asks the service to make `count` calls, gives the headers of each.
+/// Requests `count` calls from the service, and returns the headers of each.
 fn calls(service: &Service, headers: &[(&str, &str)], count: usize) -> Vec<Vec<(String, String)>> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let url = format!(
@@ -28,7 +28,7 @@ fn calls(service: &Service, headers: &[(&str, &str)], count: usize) -> Vec<Vec<(
     receiver.join().expect("no panic")
 }
 
-/// Takes one request, gives its headers.
+/// Receives one request, and returns its headers.
 fn receive(listener: &TcpListener) -> Vec<(String, String)> {
     let (stream, _) = listener.accept().expect("the service calls");
     let mut stream = BufReader::new(stream);
@@ -78,7 +78,7 @@ fn tracestate(headers: &[(String, String)]) -> Option<&str> {
 }
 
 #[test]
-fn the_service_follows_the_standard_from_header_to_header() {
+fn outgoing_headers_follow_the_standard() {
     let service = Service::start(
         env!("CARGO_BIN_EXE_w3c_service"),
         &["127.0.0.1:0"],
@@ -120,7 +120,7 @@ fn the_service_follows_the_standard_from_header_to_header() {
     let sent = calls(&service, &[("traceparent", &random)], 1);
     assert_eq!(traceparent(&sent[0]).flags().to_u8(), 0x03);
 
-    // Sampled unset: the service has no spans of its own, the caller's ids go on.
+    // Without the sampled flag the service creates no spans and forwards the caller's ids.
     for flags in ["-00", "-02"] {
         let refused = VALID.replace("-01", flags);
         let sent = calls(
@@ -160,7 +160,7 @@ fn the_service_follows_the_standard_from_header_to_header() {
 }
 
 #[test]
-fn a_trace_that_the_service_decides_against_has_one_id_in_all_its_calls() {
+fn an_unsampled_trace_has_one_id_in_all_calls() {
     let service = Service::start(
         env!("CARGO_BIN_EXE_w3c_service"),
         &["127.0.0.1:0"],
@@ -179,6 +179,6 @@ fn a_trace_that_the_service_decides_against_has_one_id_in_all_its_calls() {
     let sent = calls(&service, &[("traceparent", VALID)], 1);
     assert!(
         traceparent(&sent[0]).is_sampled(),
-        "the caller decides where there is one"
+        "the caller's decision takes precedence"
     );
 }

@@ -1,8 +1,9 @@
-//! What an annotation costs when it is compiled: time and machine code of two hundred functions, bare, under
-//! `#[tracing::instrument]` and under `#[db_op]`, each in a crate of its own.
+//! The compile-time cost of an annotation: compile time and machine code of two hundred functions
+//! without an annotation, with `#[tracing::instrument]` and with `#[db_op]`, each in its own crate.
 //!
-//! `cargo run -p percolate-annotation-tests --example annotation_cost`. Times are processor time of the compiler, the
-//! best of five, so other work on the machine disturbs them little. The numbers are in `docs/macros.md`.
+//! Run it with `cargo run -p percolate-annotation-tests --example annotation_cost`. Times are
+//! processor time of the compiler, best of five runs, so that other work on the machine has little
+//! influence. The results are in `docs/macros.md`.
 
 #![expect(clippy::print_stdout, reason = "it prints its result")]
 
@@ -65,7 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A crate of its own with the functions under one attribute.
+/// Writes a crate whose functions have one attribute.
 fn write_package(
     place: &Path,
     workspace: &Path,
@@ -96,7 +97,8 @@ fn write_package(
     Ok(package)
 }
 
-/// The least processor time, in seconds, of compiling the package alone, its dependencies being there.
+/// Returns the smallest processor time, in seconds, of compiling the package without its
+/// dependencies.
 fn best(package: &Path, command: &str) -> Result<f64, Box<dyn Error>> {
     let run = || -> Result<f64, Box<dyn Error>> {
         let script = format!(
@@ -109,13 +111,13 @@ fn best(package: &Path, command: &str) -> Result<f64, Box<dyn Error>> {
             .env("CARGO_INCREMENTAL", "0")
             .current_dir(package)
             .output()?;
-        let said = String::from_utf8(output.stderr)?;
+        let printed = String::from_utf8(output.stderr)?;
         if !output.status.success() {
             return Err(
-                format!("`cargo {command}` failed in {}:\n{said}", package.display()).into(),
+                format!("`cargo {command}` failed in {}:\n{printed}", package.display()).into(),
             );
         }
-        let times = said.lines().last().unwrap_or_default().split_whitespace();
+        let times = printed.lines().last().unwrap_or_default().split_whitespace();
         Ok(times.map(str::parse::<f64>).sum::<Result<f64, _>>()?)
     };
     run()?;
@@ -129,7 +131,7 @@ fn best(package: &Path, command: &str) -> Result<f64, Box<dyn Error>> {
     Ok(best)
 }
 
-/// Bytes of code and constants in a library's object files, as `size` counts them.
+/// Returns the bytes of code and constants in a library's object files, as counted by `size`.
 fn machine_code(library: &Path) -> Result<usize, Box<dyn Error>> {
     let output = Command::new("size").arg(library).output()?;
     let text = String::from_utf8(output.stdout)?;

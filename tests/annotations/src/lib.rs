@@ -1,6 +1,6 @@
-//! Tests of the annotations on the instrumentation alone: the span of every kind of function (`tests/shapes.rs`), what
-//! compiles and what does not (`tests/ui.rs`), and the examples of the manual, which are the doctests of this crate.
-//! Nothing here needs the store, so it builds in seconds.
+//! Tests of the annotations with percolate-otel only: the spans of every kind of function
+//! (`tests/shapes.rs`), compile errors (`tests/ui.rs`), and the examples of the manual, which are
+//! the doctests of this crate. Nothing here depends on percolate-core, so it builds in seconds.
 
 /// The examples of `docs/macros.md`.
 #[cfg(doctest)]

@@ -1,5 +1,5 @@
-//! Spans of every origin under the strict profile: annotations, the functions for spans by hand, and `tracing`'s own
-//! macros. What is right passes; what is wrong is found whoever made it.
+//! Spans from annotations, from the functions for spans by hand, and from the macros of `tracing`
+//! under the strict profile: valid spans pass, and mistakes are found in all of them.
 
 use percolate_otel::ConventionLayer;
 use percolate_otel::layer::Rule;
@@ -26,7 +26,7 @@ async fn build(target: &str) -> Result<usize, std::io::Error> {
 }
 
 #[test]
-fn annotated_functions_follow_the_conventions_whatever_their_outcome() {
+fn annotated_functions_follow_the_conventions_with_any_outcome() {
     check_conventions(|_| {
         _ = get("articles");
         _ = get("broken");
@@ -56,7 +56,7 @@ fn spans_by_hand_follow_the_conventions() {
     });
 }
 
-/// What `#[tracing::instrument]` makes of a function with these fields.
+/// The span that `#[tracing::instrument]` creates for a function with these fields.
 macro_rules! instrumented {
     ($rows:expr) => {
         tracing::info_span!(
@@ -74,7 +74,7 @@ macro_rules! instrumented {
 #[test]
 fn spans_of_tracing_are_checked_like_any_other() {
     let found = |body: fn()| {
-        // Collected whatever the profile of the run: one of the two breaks the conventions on purpose.
+        // Findings are collected under any profile, because one of the two spans is invalid.
         let capture = Capture::builder()
             .conventions(ConventionLayer::new())
             .build();

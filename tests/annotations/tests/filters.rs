@@ -1,7 +1,9 @@
-//! Layers with filters of their own beside annotated calls. A filter keeps its answer on the thread until the span or
-//! event it was asked about comes; asked without one coming, it would answer for the next. That happened to events
-//! after a call that was not sampled. One test: it must be the only subscriber of its process, or `tracing` asks anew
-//! each time and hides the mistake.
+//! Annotated calls next to a layer with a per-layer filter. `tracing-subscriber` keeps the result of
+//! the filter in the thread until the checked span or event arrives. If none arrives, the result
+//! applies to the next one. This happened to events after an unsampled call.
+//!
+//! One test, because the subscriber must be the only one of its process: otherwise `tracing` checks
+//! the filter again each time, which hides the mistake.
 
 use std::sync::{Arc, Mutex};
 
@@ -36,7 +38,7 @@ impl<S: Subscriber> Layer<S> for Events {
 }
 
 #[test]
-fn an_unsampled_call_leaves_no_filters_answer_behind() {
+fn an_unsampled_call_leaves_no_filter_result_behind() {
     let events = Events::default();
     let others = events
         .clone()

@@ -1,6 +1,6 @@
-//! The gate: which calls are recorded, and that those which are not build nothing and allocate nothing.
+//! The gate: which calls are recorded, and that the others create no span and do not allocate.
 //!
-//! Work is counted, not timed: an allocator that counts per thread, and the spans that come out.
+//! The tests count allocations per thread and finished spans; they measure no time.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -25,17 +25,17 @@ thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
-// SAFETY: every request goes to the system's allocator unchanged.
+// SAFETY: every call is forwarded to the system's allocator unchanged.
 #[expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promises are those of the trait.
+        // SAFETY: the caller upholds the contract of the trait, which is the one of `System`.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are those of the trait.
+        // SAFETY: the caller upholds the contract of the trait, which is the one of `System`.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -43,7 +43,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Allocations of a hundred calls, after some that may set things up.
+/// Returns the allocations of a hundred calls, after ten calls that may initialise caches.
 fn allocations(call: impl Fn()) -> u64 {
     for _ in 0..10 {
         call();
@@ -84,7 +84,7 @@ impl Scoped {
     fn spans(&self) -> Vec<SpanData> {
         assert!(
             self.runtime.flush(Duration::from_secs(10)),
-            "the flush comes to an end"
+            "the flush timed out"
         );
         self.spans.get()
     }
@@ -129,7 +129,7 @@ fn expensive() -> &'static str {
 
 #[db_op(scan, collection)]
 fn scan(collection: &str) -> usize {
-    let _someone_else = tracing::info_span!("someone else").entered();
+    let _foreign = tracing::info_span!("foreign").entered();
     get(collection, true).map_or(0, |_| 1)
 }
 
@@ -152,7 +152,7 @@ fn nothing_installed_allocates_nothing() {
 }
 
 #[test]
-fn under_an_unsampled_remote_parent_nothing_is_built_or_allocated() {
+fn under_an_unsampled_remote_parent_no_span_is_created_and_nothing_is_allocated() {
     let scoped = scoped(Sampler::default());
     let _parent = remote(TraceFlags::default());
     assert_eq!(allocations(|| _ = get("articles", true)), 0);
@@ -160,7 +160,7 @@ fn under_an_unsampled_remote_parent_nothing_is_built_or_allocated() {
 }
 
 #[test]
-fn an_unsampled_root_and_the_calls_inside_build_and_allocate_nothing() {
+fn an_unsampled_root_and_the_calls_inside_create_no_span_and_allocate_nothing() {
     let scoped = scoped(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
     assert_eq!(allocations(|| _ = scan("articles")), 0);
     assert_eq!(scoped.spans(), []);
@@ -206,14 +206,14 @@ fn unsampled_calls_are_measured_exactly() {
 fn a_sampled_leaf_costs_a_bounded_number_of_allocations() {
     let scoped = scoped(Sampler::default());
     let _parent = remote(TraceFlags::SAMPLED);
-    // The context of each call is one; a buffer of records now and then another.
+    // Each call allocates its context; a few also allocate a buffer of records.
     let count = allocations(|| _ = get("articles", true));
     assert!((100..=110).contains(&count), "{count}");
     assert_eq!(scoped.spans().len(), 110);
 }
 
 #[test]
-fn fields_are_evaluated_for_recorded_calls_alone() {
+fn fields_are_evaluated_for_recorded_calls_only() {
     let scoped = scoped(Sampler::default());
     {
         let _parent = remote(TraceFlags::default());
@@ -227,7 +227,7 @@ fn fields_are_evaluated_for_recorded_calls_alone() {
 }
 
 #[test]
-fn a_span_of_someone_else_between_ours_changes_nothing() {
+fn a_foreign_span_that_is_not_exported_does_not_change_the_parent() {
     let scoped = scoped(Sampler::default());
     scan("articles");
     let spans = scoped.spans();
@@ -240,13 +240,13 @@ fn a_span_of_someone_else_between_ours_changes_nothing() {
 }
 
 #[test]
-fn someone_elses_exported_span_between_ours_is_child_and_parent() {
+fn a_foreign_span_that_is_exported_is_child_and_parent() {
     let capture = Capture::builder().compact_records().build();
     capture.run(|| _ = scan("articles"));
     capture.spans().assert_tree(
         "
         scan articles [client]
-          someone else [internal]
+          foreign [internal]
             get articles [client]
         ",
     );
@@ -266,7 +266,7 @@ fn an_error_is_measured_and_recorded_with_the_same_type() {
     assert!(span.is_error());
     let error_type = span
         .attribute("error.type")
-        .expect("a failed call names its error")
+        .expect("a failed call has an error type")
         .to_string();
     let about = [
         ("error.type", error_type.as_str()),
@@ -281,7 +281,7 @@ fn an_error_is_measured_and_recorded_with_the_same_type() {
 }
 
 #[test]
-fn the_unsampled_state_goes_with_futures_across_threads_and_with_carried_work() {
+fn the_unsampled_state_follows_futures_across_threads_and_carried_work() {
     let scoped = scoped(Sampler::AlwaysOff);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -299,7 +299,7 @@ fn the_unsampled_state_goes_with_futures_across_threads_and_with_carried_work() 
     assert_eq!(scoped.spans(), []);
     assert!(
         runtime::unsampled_root().is_none(),
-        "nothing of it stays on the thread"
+        "the unsampled root is still current"
     );
 }
 
@@ -338,7 +338,7 @@ fn sampled_futures_keep_their_parents_across_threads_and_carried_work() {
 }
 
 #[test]
-fn the_share_of_sampled_roots_is_the_one_asked_for_and_whole_traces_are_kept() {
+fn the_sampler_ratio_is_kept_and_traces_are_complete() {
     let scoped = scoped(Sampler::ParentBased(Box::new(Sampler::TraceIdRatio(0.25))));
     for _ in 0..4000 {
         scan("articles");
@@ -373,14 +373,14 @@ fn records_of_ended_threads_are_not_lost() {
 }
 
 #[test]
-fn an_idle_threads_records_are_handed_over_in_time() {
+fn records_of_an_idle_thread_are_exported_without_a_flush() {
     let scoped = scoped(Sampler::default());
     get("articles", true);
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
     while scoped.spans.get().is_empty() {
         assert!(
             std::time::Instant::now() < deadline,
-            "nobody fetched the record"
+            "the record was not exported"
         );
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -1,4 +1,4 @@
-//! Metrics and records of annotated calls: exact, bounded, and the same truth as the spans.
+//! Metrics and records of annotated calls: metrics are exact and bounded, and agree with the spans.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -90,7 +90,7 @@ impl PushMetricExporter for Collected {
     }
 }
 
-/// A runtime whose metrics are collected when asked.
+/// A runtime whose metrics are collected on request.
 struct Measured {
     provider: SdkMeterProvider,
     collected: Collected,
@@ -135,7 +135,7 @@ fn get_of(collection: &str) -> String {
 }
 
 #[test]
-fn nothing_is_lost_under_delta_temporality_when_collections_come_and_go() {
+fn delta_temporality_loses_nothing_when_collections_change() {
     let measured = measured(Temporality::Delta);
     (0..3).for_each(|_| _ = get("articles", true));
     assert_eq!(measured.collect(), Points::from([(get_of("articles"), 3)]));
@@ -146,7 +146,7 @@ fn nothing_is_lost_under_delta_temporality_when_collections_come_and_go() {
 }
 
 #[test]
-fn a_call_that_only_failed_has_no_empty_success_beside_it_and_unknown_rows_have_no_point() {
+fn a_failed_call_has_one_duration_point_and_no_rows_point() {
     let capture = Capture::new();
     capture.run(|| _ = put("articles"));
     let metrics = capture.metrics();
@@ -165,7 +165,7 @@ fn a_call_that_only_failed_has_no_empty_success_beside_it_and_unknown_rows_have_
 }
 
 #[test]
-fn counts_go_on_under_cumulative_temporality() {
+fn cumulative_temporality_keeps_counting() {
     let measured = measured(Temporality::Cumulative);
     get("articles", true);
     measured.collect();
@@ -178,7 +178,7 @@ fn counts_go_on_under_cumulative_temporality() {
 }
 
 #[test]
-fn series_are_bounded_and_what_exceeds_them_is_visible_and_complete() {
+fn series_are_bounded_and_further_calls_are_counted_in_the_overflow_series() {
     let measured = measured(Temporality::Cumulative);
     for n in 0..2500 {
         get(&format!("collection {n}"), true);
@@ -194,7 +194,7 @@ fn series_are_bounded_and_what_exceeds_them_is_visible_and_complete() {
 
 #[test]
 fn spans_of_overflowing_collections_still_have_their_own_names() {
-    // Names that are different each time are what the conventions warn of.
+    // The default layer would report that the names have too many values.
     let capture = Capture::builder()
         .compact_records()
         .conventions(ConventionLayer::new())
@@ -209,7 +209,7 @@ fn spans_of_overflowing_collections_still_have_their_own_names() {
 }
 
 #[test]
-fn both_ways_of_recording_give_the_same_span() {
+fn both_recording_paths_create_the_same_span() {
     let record = |capture: &Capture| {
         capture.run(|| {
             build("hnsw", || {
@@ -243,7 +243,7 @@ fn under_percolates_own_pipeline_a_call_is_exported_once() {
 }
 
 #[test]
-fn the_measured_duration_is_the_spans() {
+fn the_metric_has_the_duration_of_the_span() {
     let capture = Capture::builder().compact_records().build();
     capture.run(|| _ = get_slowly("articles", Duration::from_millis(5)));
     let span = capture
@@ -291,7 +291,7 @@ fn instruments_have_the_names_units_and_bounds_of_the_conventions() {
         ADVISED_BOUNDS
             .iter()
             .all(|bound| STORAGE_BOUNDS.contains(bound)),
-        "it re-aggregates to the advised"
+        "the storage bounds include the advised bounds"
     );
 }
 
@@ -315,14 +315,14 @@ fn a_job_counts_in_its_queue_until_it_is_taken_or_dropped() {
     let (taken, dropped) =
         capture.run(|| (QueueWait::begin("reports"), QueueWait::begin("reports")));
     assert!((length() - 2.0).abs() < f64::EPSILON);
-    // Elsewhere, where nothing is captured: a queue reports to where it began.
+    // Outside the capture: the wait is reported to the runtime in which it began.
     taken.end();
     drop(dropped);
     assert!(length().abs() < f64::EPSILON);
     assert_eq!(capture.metrics().count("job.queue.wait", &queue), 1);
 }
 
-/// What the events of unsampled calls say.
+/// The events about unsampled calls, as text.
 #[derive(Clone, Default)]
 struct Events(Arc<Mutex<Vec<String>>>);
 
@@ -347,7 +347,7 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Events {
 }
 
 #[test]
-fn unsampled_calls_that_are_slow_or_fail_are_visible_and_fast_ones_are_not() {
+fn slow_and_failed_unsampled_calls_are_reported_and_fast_ones_are_not() {
     let (events, finished) = (Events::default(), FinishedSpans::default());
     let runtime = Runtime::build(RuntimeConfig {
         sampler: Sampler::AlwaysOff,
@@ -364,22 +364,22 @@ fn unsampled_calls_that_are_slow_or_fail_are_visible_and_fast_ones_are_not() {
     let fast = began.elapsed() < Duration::from_millis(1);
     get_slowly("articles", Duration::from_millis(2));
     _ = put("articles");
-    let said = events.0.lock().expect("no test panics here").clone();
-    let said: Vec<_> = said.iter().skip(usize::from(!fast)).collect();
-    assert_eq!(said.len(), 2, "{said:?}");
+    let reported = events.0.lock().expect("no test panics here").clone();
+    let reported: Vec<_> = reported.iter().skip(usize::from(!fast)).collect();
+    assert_eq!(reported.len(), 2, "{reported:?}");
     assert!(
-        said[0].starts_with("WARN percolate::unsampled "),
+        reported[0].starts_with("WARN percolate::unsampled "),
         "{}",
-        said[0]
+        reported[0]
     );
     assert!(
-        said[0].contains(r#"db.operation.name="get""#)
-            && said[0].contains(r#"percolate.reason="slow""#)
+        reported[0].contains(r#"db.operation.name="get""#)
+            && reported[0].contains(r#"percolate.reason="slow""#)
     );
     assert!(
-        said[1].contains(r#"percolate.reason="failed""#) && said[1].contains("error.type="),
+        reported[1].contains(r#"percolate.reason="failed""#) && reported[1].contains("error.type="),
         "{}",
-        said[1]
+        reported[1]
     );
     assert!(runtime.flush(Duration::from_secs(10)));
     let spans = finished.get();
@@ -394,13 +394,13 @@ fn unsampled_calls_that_are_slow_or_fail_are_visible_and_fast_ones_are_not() {
             >= Duration::from_millis(2)
     );
     assert!(
-        said[0].contains(&slow.span_context.trace_id().to_string()),
-        "the event names the span's trace"
+        reported[0].contains(&slow.span_context.trace_id().to_string()),
+        "the event has the trace id of the span"
     );
 }
 
 #[test]
-fn a_foreign_set_up_is_left_to_sample_and_export_by_itself() {
+fn a_tracing_opentelemetry_layer_samples_for_itself() {
     let capture = Capture::builder()
         .sampler(opentelemetry_sdk::trace::Sampler::AlwaysOff)
         .build();

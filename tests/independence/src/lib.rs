@@ -1,5 +1,5 @@
-//! A store that is not ours, annotated: it knows the instrumentation alone, under another name, without a prelude, and
-//! denies every warning. `tests/engine.rs` looks at what it reports.
+//! An annotated in-memory store that depends on percolate-core under another name, has no prelude and
+//! denies all warnings. `tests/engine.rs` checks its telemetry.
 
 #![no_implicit_prelude]
 #![deny(warnings)]
@@ -21,11 +21,11 @@ pub struct Library {
     shelves: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
 }
 
-/// Why the library refused.
+/// The error of an operation.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LibraryError {
-    /// There is no shelf of that name.
+    /// The library has no shelf with this name.
     NoShelf(String),
 }
 
@@ -51,15 +51,15 @@ impl ::telemetry::otel::ErrorType for LibraryError {
 
 #[db_ops(crate = ::telemetry, system = "library", namespace = self.name())]
 impl Library {
-    /// Its name in telemetry.
+    /// Returns the namespace in telemetry.
     pub fn name(&self) -> &'static str {
         "city"
     }
 
-    /// What is known of a book.
+    /// Returns the text of a book.
     ///
     /// # Errors
-    /// When there is no such shelf.
+    /// Returns [`LibraryError::NoShelf`] if the shelf does not exist.
     #[db_op(get, shelf)]
     pub fn get(&self, shelf: &str, title: &str) -> Result<Option<&[u8]>, LibraryError> {
         let books = self
@@ -76,7 +76,7 @@ impl Library {
         shelf.insert(title.to_string(), text.to_vec());
     }
 
-    /// Puts many books on one shelf.
+    /// Puts several books on one shelf, and returns the number of new ones.
     #[db_op(batch_write, shelf, batch_size = books.len(), affected_rows = |added| *added)]
     pub fn put_all(&mut self, shelf: &str, books: Vec<(String, Vec<u8>)>) -> usize {
         let shelf = self.shelves.entry(shelf.to_string()).or_default();
@@ -86,10 +86,10 @@ impl Library {
         shelf.len() - before
     }
 
-    /// The titles that start like this, one after the other.
+    /// Iterates over the titles that start with `prefix`.
     ///
     /// # Errors
-    /// When there is no such shelf.
+    /// Returns [`LibraryError::NoShelf`] if the shelf does not exist.
     #[db_op(scan, shelf, rows = stream)]
     pub fn titles(
         &self,
@@ -109,7 +109,7 @@ impl Library {
 
 #[background_jobs(crate = ::telemetry)]
 impl Library {
-    /// Drops empty shelves; how many.
+    /// Removes empty shelves, and returns their number.
     #[::telemetry::background_job("shelf.sweep", target = "all", batch_size = |swept| *swept)]
     pub fn sweep(&mut self) -> usize {
         let before = self.shelves.len();
@@ -117,7 +117,7 @@ impl Library {
         before - self.shelves.len()
     }
 
-    /// Whether there is a shelf.
+    /// Returns `Some(1)` if the shelf exists.
     pub fn has(&self, shelf: &str) -> Option<u8> {
         if self.shelves.contains_key(shelf) {
             Some(1)
