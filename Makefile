@@ -1,7 +1,8 @@
 # Everyday commands. `make` lists them; docs/development.md has the details.
 #
-# Everything is built with one profile and one feature set, so that tests, clippy, examples and the wheel share one
-# build of the dependencies. RocksDB itself is compiled by scripts/rocksdb.sh into target/rocksdb, once for all profiles.
+# Everything is built with one profile and one feature set, so that tests, clippy, examples and the
+# wheel share one build of the dependencies. RocksDB itself is compiled by scripts/rocksdb.sh into
+# target/rocksdb, once for all profiles.
 
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c

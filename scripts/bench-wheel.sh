@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Measures the cost of a call from Python before it reaches the database (percolate-py/benches). Only the code of the wheel
-# is built with optimisation, in the shared target folder: RocksDB is not part of the measurement.
+# Measures the cost of a call from Python before it reaches the database (percolate-py/benches).
+# Only the code of the wheel is built with optimisation, in the shared target folder: RocksDB is not
+# part of the measurement.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Compiles RocksDB into target/rocksdb/librocksdb.a, where .cargo/config.toml tells librocksdb-sys to look for it.
+# Compiles RocksDB into target/rocksdb/librocksdb.a. .cargo/config.toml passes this path to
+# librocksdb-sys.
 #
-# The sources, their list and the definitions are those of the librocksdb-sys crate in Cargo.lock. Its own build
-# compiles 343 files one by one, and each spends most of its time in the same headers; here they are compiled in
-# sixteen units, which takes about a sixth of the processor time. One library, optimised as RocksDB's own releases
-# are, serves every profile.
+# The sources, their list and the definitions are those of the librocksdb-sys crate in Cargo.lock.
+# Its own build compiles 343 files separately, and most of the time is spent on parsing the same
+# headers. This script compiles them in sixteen units, which takes about a sixth of the processor
+# time. The library is optimised like RocksDB's releases, and all profiles use it.
 #
-# Takes less than a second when the library is there. CXX chooses the compiler, ROCKSDB_JOBS how many units are
-# compiled at a time.
+# Takes less than a second if the library is up to date. CXX selects the compiler, ROCKSDB_JOBS the
+# number of units that are compiled at the same time.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -16,13 +17,13 @@ readonly PLACE=target/rocksdb
 readonly LIBRARY=$PLACE/librocksdb.a
 readonly COMPILER=${CXX:-c++}
 
-# source_of CRATE: the folder of a crate's source, downloaded if need be.
+# source_of CRATE: the folder of a crate's source, downloaded if necessary.
 source_of() {
     local manifest
     manifest=$(cargo metadata --locked --format-version 1 |
         grep -o "\"manifest_path\":\"[^\"]*/$1-[0-9][^\"]*/Cargo.toml\"" | head -n 1 | cut -d '"' -f 4)
     [ -n "$manifest" ] || {
-        echo "rocksdb: Cargo.lock names no crate $1" >&2
+        echo "rocksdb: Cargo.lock does not contain the crate $1" >&2
         exit 1
     }
     dirname "$manifest"
@@ -43,7 +44,7 @@ case $(uname -s) in
         jobs=${ROCKSDB_JOBS:-$(sysctl -n hw.ncpu)}
         ;;
     *)
-        echo "rocksdb: this script knows Linux and macOS; set ROCKSDB_COMPILE=1 to let librocksdb-sys compile RocksDB" >&2
+        echo "rocksdb: this script supports Linux and macOS only; set ROCKSDB_COMPILE=1 to let librocksdb-sys compile RocksDB" >&2
         exit 1
         ;;
 esac

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Prepares this machine to build percolate: checks the tools, installs missing ones where it is allowed to, and prints
-# instructions where it is not.
+# Prepares this machine to build percolate: checks the tools, installs missing ones if it has the
+# permission to, and prints instructions otherwise.
 #
 #   scripts/setup.sh           everything
 #   scripts/setup.sh rust      for the Rust crates: cargo, a C++ compiler, libclang, RocksDB's library
 #   scripts/setup.sh python    for the wheel: .venv with percolate-py/requirements-dev.txt
 #
-# Can be run again at any time; takes a second when nothing is missing.
+# Can be run again at any time; takes a second if nothing is missing.
 set -euo pipefail
 shopt -s nullglob
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -25,7 +25,8 @@ fail() {
     exit 1
 }
 
-# install_packages REASON PACKAGE...: installs with apt-get, as root or through sudo. Fails where neither is possible.
+# install_packages REASON PACKAGE...: installs with apt-get, as root or through sudo. Fails if
+# neither is possible.
 install_packages() {
     local reason=$1 as_root=()
     shift
@@ -45,11 +46,11 @@ install_packages() {
 need_cargo() {
     command -v cargo >/dev/null || fail "cargo is not on the PATH" \
         "Install Rust with rustup (https://rustup.rs), then run this script again."
-    local wanted found
-    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    local required found
+    required=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
     found=$(cargo --version | awk '{ print $2 }')
-    [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] ||
-        fail "cargo $found is too old: percolate needs Rust $wanted or newer" "Try: rustup update stable"
+    [ "$(printf '%s\n' "$required" "$found" | sort -V | head -n 1)" = "$required" ] ||
+        fail "cargo $found is too old: percolate needs Rust $required or newer" "Try: rustup update stable"
 }
 
 need_cxx() {
@@ -61,7 +62,8 @@ need_cxx() {
         "Alpine: apk add g++                         macOS: xcode-select --install"
 }
 
-# The places where RocksDB's build (bindgen, through clang-sys) looks for libclang, in its order.
+# The directories in which RocksDB's build (bindgen, through clang-sys) looks for libclang, in its
+# order.
 libclang_directories() {
     local prefix directory
     if prefix=$("${LLVM_CONFIG_PATH:-llvm-config}" --prefix 2>/dev/null); then
@@ -119,7 +121,7 @@ need_libclang() {
 
 announce_first_build() {
     [ ! -f target/rocksdb/librocksdb.a ] || return 0
-    say "first build in this clone: RocksDB, then about 450 crates, DataFusion among them (@MINUTES@)"
+    say "first build in this clone: RocksDB, then about 450 crates, including DataFusion (@MINUTES@)"
 }
 
 setup_rust() {

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Builds the wheel into .venv and tests it: pytest (with the examples in docstrings), mypy, and the stub against the
-# module. Then runs the tests that depend on OpenTelemetry and the interpreter again: with the oldest supported SDK on the
-# oldest Python found here, and with the newest SDK on the newest Python. PYTHONS lists more interpreters to consider.
-# Uses the profile, the features and the target folder of `cargo build --workspace`, so only this package is compiled.
+# Builds the wheel into .venv and tests it: pytest (with the examples in docstrings), mypy, and
+# stubtest. Then runs the tests that depend on OpenTelemetry and the interpreter
+# again: with the oldest supported SDK on the oldest Python found, and with the newest SDK on
+# the newest Python. PYTHONS lists more interpreters to consider. Uses the profile, the features and
+# the target folder of `cargo build --workspace`, so only this package is compiled.
 #
 #   scripts/test-wheel.sh                 everything
 #   scripts/test-wheel.sh -k fork -x      only pytest, with these arguments
@@ -13,7 +14,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly BIN=$PWD/.venv/bin
 readonly TESTS=(tests/test_{baggage,database,propagation,telemetry,trace_context}.py)
 
-# install ENVIRONMENT: builds the package and installs it there. The output is printed only after a failure.
+# install ENVIRONMENT: builds the package and installs it there. The output is printed only after a
+# failure.
 install() {
     local output
     if ! output=$(VIRTUAL_ENV=$1 "$BIN/maturin" develop --manifest-path percolate-py/Cargo.toml 2>&1); then
@@ -31,7 +33,8 @@ install "$PWD/.venv"
     "$BIN/python" -m mypy.stubtest percolate_rocks._percolate_rocks --allowlist tests/stubtest-allowlist.txt
 )
 
-# Interpreters from 3.10 on, as "MINOR PATH", oldest first: of .venv, in PYTHONS, on the PATH, and of pyenv.
+# Interpreters from 3.10 on, as "MINOR PATH", oldest first: of .venv, in PYTHONS, on the PATH, and
+# of pyenv.
 interpreters() {
     local python
     for python in "$BIN/python" ${PYTHONS:-} python3 python3.1{0..9} "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.1*/bin/python; do
@@ -41,7 +44,8 @@ if v >= (3, 10) and getattr(sys, "_is_gil_enabled", lambda: True)() and not hasa
     done | sort --key=1n --stable
 }
 
-# test_in NAME PYTHON REQUIREMENTS: runs TESTS in their own environment, created again when its requirements change.
+# test_in NAME PYTHON REQUIREMENTS: runs TESTS in their own environment, created again when its
+# requirements change.
 test_in() {
     local environment=$PWD/.venv/$1 contents
     contents="$("$2" --version)

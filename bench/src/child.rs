@@ -1,8 +1,10 @@
-//! The process of one setting: installs it, runs batches of calls on request, and prints their cost.
+//! The process of one setting: installs it, runs batches of calls on request, and prints their
+//! cost.
 //!
-//! Bare and instrumented calls alternate in pieces of a thousand, on the same data and in the same process, because the
-//! memory layout changes a call of RocksDB by several percent between processes. After each round the process waits for
-//! the setting's own threads and checks the number of exported spans.
+//! Bare and instrumented calls alternate in pieces of a thousand, on the same data and in the same
+//! process, because the memory layout changes a call of RocksDB by several percent between
+//! processes. After each round the process waits for the setting's own threads and checks the
+//! number of exported spans.
 
 use std::hint::black_box;
 use std::io::{self, BufRead as _, Write as _};
@@ -78,10 +80,9 @@ pub(crate) fn serve(args: &[String]) -> Result<(), Failed> {
         };
     }
     if workload != "empty" {
-        return Err(format!(
-            "unknown workload `{workload}`; the feature `store` adds RocksDB's"
-        )
-        .into());
+        return Err(
+            format!("unknown workload `{workload}`; the feature `store` adds RocksDB's").into(),
+        );
     }
     answer(&setting, &Empty, setting.way.get())
 }
@@ -245,7 +246,11 @@ fn check(setting: &Setting, spans: u64, calls: usize) -> Result<(), Failed> {
     if is_right {
         Ok(())
     } else {
-        Err(format!("`{}` exported {spans} spans for {calls} calls", setting.name).into())
+        Err(format!(
+            "`{}` exported {spans} spans for {calls} calls",
+            setting.name
+        )
+        .into())
     }
 }
 

@@ -1,7 +1,8 @@
-//! CPU time of the process per span: the call, conversion, encoding, and sending to a local OTLP receiver.
+//! CPU time of the process per span: the call, conversion, encoding, and sending to a local OTLP
+//! receiver.
 //!
-//! The receiver runs in its own process and is not counted. Calls have an empty body and run in bursts that fit into all
-//! queues; a flush follows each burst. The receiver counts the spans.
+//! The receiver runs in its own process and is not counted. Calls have an empty body and run in
+//! bursts that fit into all queues; a flush follows each burst. The receiver counts the spans.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -148,7 +149,10 @@ impl Receiver {
     /// Returns the number of spans received since the last request.
     fn taken(&mut self) -> Result<u64, Failed> {
         writeln!(
-            self.child.stdin.as_mut().ok_or("the process has no input")?,
+            self.child
+                .stdin
+                .as_mut()
+                .ok_or("the process has no input")?,
             "count"
         )?;
         let mut count = String::new();
@@ -184,7 +188,8 @@ impl TraceService for Counter {
     }
 }
 
-/// `receiver`: prints its address, then, for each input line, the number of spans received since the last one.
+/// `receiver`: prints its address, then, for each input line, the number of spans received since
+/// the last one.
 pub(crate) fn receive() -> Result<(), Failed> {
     let counter = Counter::default();
     let service = TraceServiceServer::new(counter.clone());

@@ -1,6 +1,7 @@
-//! Real entities: the documented declarations (functions, types, constants, fields, variants) in the sources of the
-//! packages that cargo has unpacked on this machine, package by package. The packages of this workspace alone have more
-//! than a hundred thousand. A machine with fewer measures fewer; the tables contain the number.
+//! Real entities: the documented declarations (functions, types, constants, fields, variants) in
+//! the sources of the packages that cargo has unpacked on this machine, package by package. The
+//! packages of this workspace alone have more than a hundred thousand. A machine with fewer
+//! measures fewer; the tables contain the number.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};

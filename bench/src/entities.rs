@@ -1,5 +1,6 @@
-//! Loads a hundred thousand real entities and measures time, memory and files of all operations. One process loads and
-//! changes them, another one opens the same files, so that their memory is measured separately.
+//! Loads a hundred thousand real entities and measures time, memory and files of all operations.
+//! One process loads and changes them, another one opens the same files, so that their memory is
+//! measured separately.
 
 use std::io::{self, Write as _};
 use std::path::Path;

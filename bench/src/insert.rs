@@ -1,5 +1,5 @@
-//! `Database::insert` compared with its parts. The bare side reads the batches that the inserts wrote from RocksDB's log
-//! and writes the same bytes again.
+//! `Database::insert` compared with its parts. The bare side reads the batches that the inserts
+//! wrote from RocksDB's log and writes the same bytes again.
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -21,7 +21,8 @@ const PIECE: usize = 100;
 /// Measures inserts one by one and by the hundred.
 pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
     report.progress("insert")?;
-    // Each round has a piece of single inserts and a piece of a batch. The first two rounds are not counted.
+    // Each round has a piece of single inserts and a piece of a batch. The first two rounds are not
+    // counted.
     let entities = declarations::read((plan.rounds * plan.restarts + 2) * PIECE * 2)?;
     let rounds = (entities.len() / PIECE / 2)
         .checked_sub(2)

@@ -1,5 +1,5 @@
-//! Instructions of one call on an empty body, counted by callgrind. Unlike times, they are reproducible.
-//! Only the calling thread is counted, and only during the calls.
+//! Instructions of one call on an empty body, counted by callgrind. Unlike times, they are
+//! reproducible. Only the calling thread is counted, and only during the calls.
 
 use std::process::{Command, Stdio};
 

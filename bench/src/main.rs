@@ -1,10 +1,11 @@
 //! The cost of percolate compared with the alternatives, measured in one run.
 //!
-//! Each setting runs in its own process, so that it can install its pipeline globally, as programs do. The parent
-//! (`rounds.rs`) runs them one after another, round by round, in an order that is shuffled for each round, and compares
-//! medians. `settings.rs` installs the settings, `calls.rs` has the call with each library, `bodies.rs` the measured
-//! bodies. `storage.rs`, `insert.rs`, `search.rs`, `sql.rs` and `entities.rs` compare the database with its parts, on the
-//! input from `declarations.rs`. `docs/benchmarks.md` explains the results.
+//! Each setting runs in its own process, so that it can install its pipeline globally, as programs
+//! do. The parent (`rounds.rs`) runs them one after another, round by round, in an order that is
+//! shuffled for each round, and compares medians. `settings.rs` installs the settings, `calls.rs`
+//! has the call with each library, `bodies.rs` the measured bodies. `storage.rs`, `insert.rs`,
+//! `search.rs`, `sql.rs` and `entities.rs` compare the database with its parts, on the input from
+//! `declarations.rs`. `docs/benchmarks.md` explains the results.
 
 mod bodies;
 mod calls;
@@ -47,7 +48,7 @@ Parts (default: all):
   insert         `Database::insert` compared with its parts (feature `store`)
   search         `Database::search` compared with usearch alone, among 10,000 and 100,000 texts
                  (feature `store`)
-  sql            one query with an index and without (features `store` and `sql`)
+  sql            one query with an index and without (feature `sql`)
   entities       100,000 entities: loading, memory, reopening, rebuilding (feature `store`)
   instructions   instructions of one call on an empty body (needs valgrind)
   cpu            CPU of the whole process for a million spans to a local OTLP receiver

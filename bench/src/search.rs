@@ -1,5 +1,5 @@
-//! `Database::search` compared with `usearch` alone, on the same vectors, which the offline provider computes from real
-//! texts. A query is every other word of one of the texts.
+//! `Database::search` compared with `usearch` alone, on the same vectors, which the offline
+//! provider computes from real texts. A query is every other word of one of the texts.
 
 use std::hint::black_box;
 use std::time::Instant;

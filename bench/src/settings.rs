@@ -1,4 +1,5 @@
-//! The compared settings: what each installs in its process, and which variant of the call it measures.
+//! The compared settings: what each installs in its process, and which variant of the call it
+//! measures.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};

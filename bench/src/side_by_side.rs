@@ -1,5 +1,5 @@
-//! Compares variants of an operation in this process, with nothing installed: one piece of each per round. The first
-//! variant is the baseline.
+//! Compares variants of an operation in this process, with nothing installed: one piece of each per
+//! round. The first variant is the baseline.
 
 use crate::Failed;
 use crate::child::{Cost, Pair};

@@ -1,4 +1,5 @@
-//! One query in four variants: by the index, in SQL with and without the index, and by reading everything.
+//! One query in four variants: by the index, in SQL with and without the index, and by reading
+//! everything.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;

@@ -1,6 +1,6 @@
-//! `Storage` compared with the `rocksdb` crate: the same open database, column family, and read and write options. Both
-//! sides return owned values and keep their options. The bare side also keeps the handle of the column family, which
-//! `Storage` looks up by name.
+//! `Storage` compared with the `rocksdb` crate: the same open database, column family, and read and
+//! write options. Both sides return owned values and keep their options. The bare side also keeps
+//! the handle of the column family, which `Storage` looks up by name.
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
-//! The instrumented program: a catalogue of packages in a [`Database`]. It contains annotations and no other telemetry
-//! code. The database's own functions are annotated already; their spans appear below.
+//! The instrumented program: a catalogue of packages in a [`Database`]. It contains annotations and
+//! no other telemetry code. The database's own functions are annotated already; their spans appear
+//! below.
 
 use std::error::Error;
 use std::path::Path;

@@ -1,5 +1,6 @@
-//! Reads the package manifests of cargo's registry folder, `registry/src/<registry>/<package>/Cargo.toml`. Every
-//! machine that builds Rust code has some. This module uses neither storage nor telemetry.
+//! Reads the package manifests of cargo's registry folder,
+//! `registry/src/<registry>/<package>/Cargo.toml`. Every machine that builds Rust code has some.
+//! This module uses neither storage nor telemetry.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};

@@ -1,6 +1,8 @@
-//! Annotating your own engine: names, rows, errors and the metric are read from the signature and the return value.
+//! Annotating your own engine: names, rows, errors and the metric are read from the signature and
+//! the return value.
 //!
-//! The engine is a map in memory. [`Capture`] replaces an exporter, so that the example can check its own output.
+//! The engine is a map in memory. [`Capture`] replaces an exporter, so that the example can check
+//! its own output.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

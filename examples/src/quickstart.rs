@@ -1,8 +1,8 @@
-//! The quickstart: stores the package manifests of this machine's cargo registry through annotated functions, and
-//! prints the resulting traces and metrics. Run it with `make demo`.
+//! The quickstart: stores the package manifests of this machine's cargo registry through annotated
+//! functions, and prints the resulting traces and metrics. Run it with `make demo`.
 //!
-//! With `OTEL_EXPORTER_OTLP_ENDPOINT` set, the telemetry is also exported there. The optional argument is the path of
-//! another registry folder.
+//! With `OTEL_EXPORTER_OTLP_ENDPOINT` set, the telemetry is also exported there. The optional
+//! argument is the path of another registry folder.
 
 mod catalogue;
 mod manifests;

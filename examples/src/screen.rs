@@ -1,5 +1,5 @@
-//! The output of the quickstart: its own lines, and the output of the console exporters, which is buffered until it is
-//! printed. Plain text, on a terminal and in a file.
+//! The output of the quickstart: its own lines, and the output of the console exporters, which is
+//! buffered until it is printed. Plain text, on a terminal and in a file.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! Handles a request from another service: reads its `traceparent` header, creates spans below it, sends a header to
-//! the next service, and continues the trace on a thread.
+//! Handles a request from another service: reads its `traceparent` header, creates spans below it,
+//! sends a header to the next service, and continues the trace on a thread.
 
 use std::collections::HashMap;
 use std::error::Error;

@@ -1,7 +1,8 @@
 //! An endpoint for the official W3C Trace Context test suite.
 //!
-//! The suite's harness posts a list of `{"url": …, "arguments": …}`. For each entry the service posts the arguments to
-//! the url, with the trace context of the request it answers. Run `w3c_service 127.0.0.1:5000`, and the suite with
+//! The suite's harness posts a list of `{"url": …, "arguments": …}`. For each entry the service
+//! posts the arguments to the url, with the trace context of the request it answers. Run
+//! `w3c_service 127.0.0.1:5000`, and the suite with
 //! `SERVICE_ENDPOINT=http://127.0.0.1:5000/test SPEC_LEVEL=2 STRICT_LEVEL=2`.
 
 #[path = "axum_service/incoming.rs"]

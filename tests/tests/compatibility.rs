@@ -1,5 +1,6 @@
-//! Databases of every format that percolate ever wrote, kept under `compat/`, still open and hold what they held. A
-//! change that breaks this test needs a new format version and a migration, not a new fixture.
+//! Databases of every released format, stored under `compat/`, can be opened and still have their
+//! data. A change that breaks this test needs a new format version and a migration, not a new
+//! fixture.
 #![expect(
     clippy::unwrap_used,
     reason = "a test that unwraps fails where it should"
@@ -37,7 +38,7 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// Wrote `compat/format-1`. Writes it again only where there is none.
+/// Writes `compat/format-1` if it does not exist.
 #[test]
 #[ignore = "run by hand when a format is new: it writes the fixture of the present one"]
 fn write_the_fixture_of_this_format() {
@@ -73,7 +74,7 @@ fn write_the_fixture_of_this_format() {
 }
 
 #[test]
-fn a_database_of_format_1_opens_twice_and_holds_what_it_held() {
+fn a_database_of_format_1_opens_twice_with_all_its_data() {
     let dir = tempfile::tempdir().unwrap();
     copy(&fixture("format-1"), dir.path());
     for _ in 0..2 {

@@ -1,5 +1,6 @@
 //! The spans of the database's functions. The store operations of a function are its children. A
-//! background job is a child of a caller that waits for it, otherwise a trace of its own with a link.
+//! background job is a child of a caller that waits for it, otherwise a trace of its own with a
+//! link.
 #![expect(
     clippy::unwrap_used,
     reason = "a test that unwraps fails where it should"
@@ -158,7 +159,7 @@ fn find_goes_through_the_field_index() {
 }
 
 #[test]
-fn scan_and_count_walk_over_the_entities() {
+fn scan_and_count_read_the_entities() {
     observe(
         |db| {
             assert_eq!(db.scan("articles").unwrap().count(), 2);
@@ -318,7 +319,7 @@ fn the_reads_of_a_join_are_children_of_the_query_on_any_runtime() {
 }
 
 #[test]
-fn a_query_that_fails_says_how() {
+fn a_failed_query_has_its_error_type() {
     observe(
         |db| {
             for sql in [
@@ -440,7 +441,7 @@ fn rebuilding_field_indexes_is_named_after_the_table() {
 }
 
 #[test]
-fn embedding_and_searching() {
+fn embedding_is_a_job_and_searching_reads_the_entities() {
     observe(
         |db| {
             wait(async {
@@ -533,7 +534,7 @@ fn vector_indexes_are_built_saved_and_loaded_by_jobs() {
 }
 
 #[test]
-fn a_task_that_is_waited_for_is_a_child() {
+fn a_task_with_a_waiting_caller_is_a_child() {
     observe(
         |db| {
             wait(async {
@@ -607,7 +608,7 @@ fn a_task_that_is_waited_for_is_a_child() {
 }
 
 #[test]
-fn a_task_that_nobody_waits_for_is_a_trace_with_a_link_to_its_submitter() {
+fn a_task_without_a_waiting_caller_is_a_trace_with_a_link_to_its_submitter() {
     for capture in [Capture::new(), Capture::builder().compact_records().build()] {
         let (_dir, db) = library();
         capture.run(|| {

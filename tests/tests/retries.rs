@@ -48,7 +48,7 @@ fn attempts(wait: bool, check: impl Fn(&percolate_core::otel::testing::Spans)) {
 }
 
 #[test]
-fn each_attempt_is_a_linked_trace_that_says_its_number() {
+fn each_attempt_is_a_linked_trace_with_its_number() {
     attempts(false, |spans| {
         let (submitter, runs) = (
             spans.span("report.render monthly"),
@@ -71,7 +71,7 @@ fn each_attempt_is_a_linked_trace_that_says_its_number() {
 }
 
 #[test]
-fn each_attempt_is_a_child_of_one_who_waits() {
+fn each_attempt_is_a_child_of_a_waiting_caller() {
     attempts(true, |spans| {
         let (submitter, runs) = (
             spans.span("report.render monthly"),

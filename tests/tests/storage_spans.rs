@@ -1,5 +1,5 @@
-//! The spans of each function of the store: name, kind, parent, attributes and their types. They are
-//! equal in percolate's own pipeline and under a tracing-opentelemetry layer, and are checked
+//! The spans of each function of the store: name, kind, parent, attributes and their types. They
+//! are equal in percolate's own pipeline and under a tracing-opentelemetry layer, and are checked
 //! against the conventions.
 #![expect(
     clippy::unwrap_used,
@@ -25,8 +25,8 @@ fn shelf() -> (tempfile::TempDir, Storage) {
 }
 
 /// Runs `body` under a parent span, on both recording paths, and compares the child spans with
-/// `expected`: the headline of each, and its attributes apart from those that all spans of the store
-/// have.
+/// `expected`: the headline of each, and its attributes apart from those that all spans of the
+/// store have.
 fn observe(body: impl Fn(&Storage), expected: &[(&str, &[&str])]) {
     let mut tree = "request [internal]\n".to_owned();
     for (headline, attributes) in expected {
@@ -148,7 +148,7 @@ fn multi_get_counts_the_rows_it_found() {
 }
 
 #[test]
-fn scan_lasts_until_its_end_and_counts_what_it_gave() {
+fn scan_ends_with_its_iterator_and_counts_the_rows() {
     observe(
         |storage| {
             assert_eq!(
@@ -167,7 +167,7 @@ fn scan_lasts_until_its_end_and_counts_what_it_gave() {
 }
 
 #[test]
-fn scan_dropped_early_counts_what_it_gave() {
+fn a_scan_that_is_dropped_early_counts_the_rows_read() {
     observe(
         |storage| {
             drop(
@@ -208,7 +208,7 @@ fn batch_in_one_column_family_is_named_after_it() {
 }
 
 #[test]
-fn batch_across_column_families_names_none() {
+fn batch_across_column_families_has_no_collection() {
     observe(
         |storage| {
             let mut batch = storage.batch();
@@ -227,7 +227,7 @@ fn batch_across_column_families_names_none() {
 }
 
 #[test]
-fn batch_of_none_says_so() {
+fn an_empty_batch_has_size_0() {
     observe(
         |storage| assert_eq!(storage.batch().commit().unwrap(), 0),
         &[(
@@ -241,7 +241,7 @@ fn batch_of_none_says_so() {
 }
 
 #[test]
-fn batch_of_exactly_one_is_that_one_operation() {
+fn a_batch_of_one_is_reported_as_its_operation() {
     observe(
         |storage| {
             let mut batch = storage.batch();
@@ -276,7 +276,7 @@ fn flush_and_flush_wal_have_no_collection() {
 }
 
 #[test]
-fn compact_names_its_column_family() {
+fn compact_has_its_column_family() {
     observe(
         |storage| storage.compact("articles").unwrap(),
         &[(
@@ -287,7 +287,7 @@ fn compact_names_its_column_family() {
 }
 
 #[test]
-fn checkpoint_and_a_new_column_family_are_operations_too() {
+fn checkpoint_and_create_column_family_are_operations() {
     observe(
         |storage| {
             storage

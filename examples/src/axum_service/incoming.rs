@@ -1,4 +1,5 @@
-//! The middleware for incoming requests: reads the caller's trace context and creates one server span per request.
+//! The middleware for incoming requests: reads the caller's trace context and creates one server
+//! span per request.
 
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
@@ -9,7 +10,8 @@ use tracing::{Instrument as _, Span, info_span};
 
 /// Handles a request within the trace of its caller. For `axum::middleware::from_fn`.
 ///
-/// Without a valid `traceparent` a new trace starts. If the caller's trace is not sampled, no spans are created.
+/// Without a valid `traceparent` a new trace starts. If the caller's trace is not sampled, no spans
+/// are created.
 pub(crate) async fn trace(request: Request, next: Next) -> Response {
     let caller = TraceContext::from_headers(request.headers());
     let answer = async {
@@ -44,7 +46,8 @@ fn server_span(request: &Request) -> Span {
     )
 }
 
-/// Records the response status on a span. Statuses from `failure` on are errors: 500 for a server, 400 for a client.
+/// Records the response status on a span. Statuses from `failure` on are errors: 500 for a server,
+/// 400 for a client.
 pub(crate) fn record_status(span: &Span, status: i64, failure: i64) {
     span.record("http.response.status_code", status);
     if status >= failure {

@@ -1,7 +1,8 @@
-//! A service on a `Storage` that handles requests and calls another service: one trace across two processes.
+//! A service on a `Storage` that handles requests and calls another service: one trace across two
+//! processes.
 //!
-//! It stores JSON articles. It requests a missing article from its peer and stores it. Start two services and call the
-//! first:
+//! It stores JSON articles. It requests a missing article from its peer and stores it. Start two
+//! services and call the first:
 //!
 //! ```text
 //! sleep infinity | OTEL_SERVICE_NAME=b axum_service 127.0.0.1:8081 /tmp/b &
@@ -10,10 +11,11 @@
 //! curl 127.0.0.1:8080/articles/1
 //! ```
 //!
-//! The trace of the second request contains the spans of both services: `GET /articles/{id}` and `get articles` of the
-//! first, its call to the second, there `GET /articles/{id}` and `get articles`, and then `put articles` of the first.
-//! With `OTEL_EXPORTER_OTLP_ENDPOINT` set, traces are exported, otherwise they are printed. `OTEL_SERVICE_NAME`
-//! distinguishes the services. A service flushes its telemetry and stops when its standard input ends.
+//! The trace of the second request contains the spans of both services: `GET /articles/{id}` and
+//! `get articles` of the first, its call to the second, there `GET /articles/{id}` and
+//! `get articles`, and then `put articles` of the first. With `OTEL_EXPORTER_OTLP_ENDPOINT` set,
+//! traces are exported, otherwise they are printed. `OTEL_SERVICE_NAME` distinguishes the services.
+//! A service flushes its telemetry and stops when its standard input ends.
 
 mod incoming;
 mod outgoing;
@@ -125,7 +127,8 @@ async fn write(
 }
 
 impl Service {
-    /// Runs a blocking RocksDB call on a blocking thread. `carry` makes its spans children of the request.
+    /// Runs a blocking RocksDB call on a blocking thread. `carry` makes its spans children of the
+    /// request.
     async fn stored(&self, id: &str) -> Result<Option<Vec<u8>>, Failure> {
         let (storage, key) = (self.storage.clone(), id.to_owned());
         Ok(tokio::task::spawn_blocking(carry(move || storage.get(ARTICLES, key))).await??)

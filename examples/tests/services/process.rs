@@ -49,7 +49,11 @@ impl Service {
         drop(self.child.stdin.take());
         let start = Instant::now();
         loop {
-            if let Some(status) = self.child.try_wait().expect("the status of a child process") {
+            if let Some(status) = self
+                .child
+                .try_wait()
+                .expect("the status of a child process")
+            {
                 assert!(status.success(), "the service ended with {status}");
                 return;
             }

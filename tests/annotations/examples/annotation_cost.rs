@@ -113,11 +113,17 @@ fn best(package: &Path, command: &str) -> Result<f64, Box<dyn Error>> {
             .output()?;
         let printed = String::from_utf8(output.stderr)?;
         if !output.status.success() {
-            return Err(
-                format!("`cargo {command}` failed in {}:\n{printed}", package.display()).into(),
-            );
+            return Err(format!(
+                "`cargo {command}` failed in {}:\n{printed}",
+                package.display()
+            )
+            .into());
         }
-        let times = printed.lines().last().unwrap_or_default().split_whitespace();
+        let times = printed
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .split_whitespace();
         Ok(times.map(str::parse::<f64>).sum::<Result<f64, _>>()?)
     };
     run()?;

@@ -1,5 +1,5 @@
-//! Annotated calls next to a layer with a per-layer filter. `tracing-subscriber` keeps the result of
-//! the filter in the thread until the checked span or event arrives. If none arrives, the result
+//! Annotated calls next to a layer with a per-layer filter. `tracing-subscriber` keeps the result
+//! of the filter in the thread until the checked span or event arrives. If none arrives, the result
 //! applies to the next one. This happened to events after an unsampled call.
 //!
 //! One test, because the subscriber must be the only one of its process: otherwise `tracing` checks

@@ -1,5 +1,5 @@
-//! An annotated in-memory store that depends on percolate-core under another name, has no prelude and
-//! denies all warnings. `tests/engine.rs` checks its telemetry.
+//! An annotated in-memory store that depends on percolate-core under another name, has no prelude
+//! and denies all warnings. `tests/engine.rs` checks its telemetry.
 
 #![no_implicit_prelude]
 #![deny(warnings)]

@@ -1,5 +1,5 @@
-//! A key-value library that is annotated with percolate-otel and depends on nothing else. It sets up no telemetry:
-//! applications do, and the tests show it under each of their set-ups.
+//! A key-value library that is annotated with percolate-otel, its only dependency. It installs no
+//! telemetry; the tests run it with each telemetry set-up of an application.
 
 extern crate percolate_otel as telemetry;
 
@@ -129,7 +129,7 @@ impl Store {
     }
 }
 
-/// Reads every key of a collection, so that later reads are fast. Returns how many there were.
+/// Reads every key of a collection, so that later reads are fast. Returns the number of keys.
 #[background_job("cache.warm", target = collection, batch_size = |read| *read)]
 pub fn warm(store: &Store, collection: &str) -> usize {
     let keys: Vec<String> = store.keys(collection).into_iter().flatten().collect();
@@ -139,7 +139,7 @@ pub fn warm(store: &Store, collection: &str) -> usize {
     keys.len()
 }
 
-/// As [`warm`], in a trace of its own that links to the caller's.
+/// Like [`warm`], in a new trace with a link to the caller.
 #[background_job("cache.warm", target = collection, parent = link)]
 pub fn warm_apart(store: &Store, collection: &str) {
     _ = store.keys(collection).map(Iterator::count);

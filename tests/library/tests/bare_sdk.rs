@@ -1,4 +1,5 @@
-//! An application with the OpenTelemetry SDK alone: a global tracer provider, and no `tracing` subscriber.
+//! An application with the OpenTelemetry SDK alone: a global tracer provider, and no `tracing`
+//! subscriber.
 
 mod common;
 
@@ -15,7 +16,8 @@ use percolate_library_test::{Store, warm_apart};
 
 use common::Kept;
 
-/// Samples everything but the reads of one collection, which it can tell by the attributes at the start.
+/// Samples all calls except those with the collection `noise`, which it reads from the initial
+/// attributes.
 #[derive(Debug, Clone)]
 struct ByCollection;
 
@@ -41,7 +43,7 @@ impl ShouldSample for ByCollection {
     }
 }
 
-/// The provider is global, so the tests share it, one after the other.
+/// Runs a test with the global provider, which the tests share. One test runs at a time.
 fn with_provider(test: impl FnOnce(&Kept)) {
     static KEPT: OnceLock<Kept> = OnceLock::new();
     static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
@@ -91,7 +93,7 @@ fn annotated_calls_are_spans_of_the_global_provider() {
 }
 
 #[test]
-fn the_caller_is_the_parent_and_its_refusal_counts() {
+fn the_caller_is_the_parent_and_its_sampling_decision_applies() {
     with_provider(|kept| {
         let store = Store::new("catalogue");
         {
@@ -131,7 +133,7 @@ fn a_linked_job_is_the_root_of_its_own_trace() {
 }
 
 #[test]
-fn samplers_see_the_attributes_of_the_start_and_suppression_is_respected() {
+fn samplers_receive_the_initial_attributes_and_suppression_is_respected() {
     with_provider(|kept| {
         let store = Store::new("catalogue");
         store.put_all("noise", &[]);

@@ -9,7 +9,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 #[test]
-fn annotated_calls_are_spans_of_the_layer_and_of_nothing_else() {
+fn annotated_calls_are_spans_of_the_layer_only() {
     let kept = common::Kept::default();
     let provider = SdkTracerProvider::builder()
         .with_span_processor(kept.clone())

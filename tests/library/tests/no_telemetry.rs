@@ -1,4 +1,4 @@
-//! An application without any telemetry. Trace context still passes through it.
+//! An application without telemetry. Trace context still passes through it.
 
 mod common;
 
@@ -7,7 +7,7 @@ use opentelemetry::trace::TraceContextExt as _;
 use percolate_otel::{TraceContext, attach_trace_context};
 
 #[test]
-fn annotated_calls_do_their_work_and_the_callers_context_passes_through() {
+fn annotated_calls_work_and_the_callers_context_passes_through() {
     common::work();
     assert!(!Context::map_current(Context::has_active_span));
     let incoming: TraceContext = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

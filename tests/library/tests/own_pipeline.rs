@@ -1,4 +1,5 @@
-//! An application with percolate's runtime, and with a global tracer provider for the rest of its spans.
+//! An application with percolate's runtime, and with a global tracer provider for the rest of its
+//! spans.
 
 mod common;
 
@@ -10,7 +11,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use percolate_otel::runtime::{self, Runtime, RuntimeConfig};
 
 #[test]
-fn annotated_calls_are_records_of_the_runtime_and_nothing_else() {
+fn annotated_calls_are_records_of_the_runtime_only() {
     let (kept, others) = (common::Kept::default(), common::Kept::default());
     let provider = SdkTracerProvider::builder()
         .with_span_processor(others.clone())

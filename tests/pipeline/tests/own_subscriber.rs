@@ -6,7 +6,7 @@ use percolate_core::otel::{Environment, Otlp, Telemetry};
 use percolate_pipeline_tests::{Answer, Collector};
 
 #[test]
-fn one_line_also_exports_the_spans_of_other_crates() {
+fn install_exports_the_spans_of_other_crates() {
     let collector = Collector::grpc(Answer::Accept);
     let builder = Telemetry::builder()
         .environment(Environment::empty())

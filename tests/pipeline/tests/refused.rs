@@ -21,7 +21,7 @@ fn outgoing() -> Option<TraceParent> {
 }
 
 /// Runs `body` in a pipeline that samples no root, then asserts that nothing was exported.
-fn in_a_refusing_pipeline(body: impl FnOnce()) {
+fn in_an_unsampling_pipeline(body: impl FnOnce()) {
     let collector = Collector::grpc(Answer::Accept);
     let guard = Telemetry::builder()
         .environment(Environment::empty())
@@ -39,8 +39,8 @@ fn in_a_refusing_pipeline(body: impl FnOnce()) {
 }
 
 #[test]
-fn the_ids_of_a_refused_caller_go_out_of_every_depth() {
-    in_a_refusing_pipeline(|| {
+fn an_unsampled_callers_ids_are_sent_from_every_depth() {
+    in_an_unsampling_pipeline(|| {
         let _guard = attach_trace_context(REFUSED.parse().ok());
         let sent =
             info_span!("request").in_scope(|| build(|| info_span!("call").in_scope(outgoing)));
@@ -52,8 +52,8 @@ fn the_ids_of_a_refused_caller_go_out_of_every_depth() {
 }
 
 #[test]
-fn a_refused_root_has_one_trace_id_at_every_depth() {
-    in_a_refusing_pipeline(|| {
+fn an_unsampled_root_has_one_trace_id_at_every_depth() {
+    in_an_unsampling_pipeline(|| {
         let sent = build(|| {
             let inside = info_span!("call").in_scope(|| (outgoing(), build(outgoing)));
             [outgoing(), inside.0, inside.1]
@@ -64,8 +64,8 @@ fn a_refused_root_has_one_trace_id_at_every_depth() {
 }
 
 #[test]
-fn another_root_inside_a_refused_trace_is_sampled_independently() {
-    in_a_refusing_pipeline(|| {
+fn another_root_inside_an_unsampled_trace_is_sampled_independently() {
+    in_an_unsampling_pipeline(|| {
         let _guard = attach_trace_context(REFUSED.parse().ok());
         let own = info_span!(parent: None, "housekeeping")
             .in_scope(outgoing)

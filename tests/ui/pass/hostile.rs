@@ -1,4 +1,4 @@
-//! Nothing of the prelude, and everything an expansion might name taken by something else.
+//! No prelude, and other items have the names that an expansion could use.
 
 #![no_implicit_prelude]
 #![deny(warnings)]
@@ -27,7 +27,7 @@ trait Option {}
 trait AsRef {}
 trait Iterator {}
 
-/// Methods of every name, on everything.
+/// Methods with common names, implemented for every type.
 trait Everything {
     fn as_ref(&self) {}
     fn field(&self) {}

@@ -1,4 +1,4 @@
-//! What every set-up shares: the work of an application, and the trace it must see.
+//! Shared by all set-ups: the work of an application, and its expected trace.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
@@ -32,7 +32,7 @@ impl SpanProcessor for Kept {
 }
 
 impl Kept {
-    /// Takes the spans that have ended, in the order of their start.
+    /// Removes the finished spans, and returns them in the order of their start.
     pub(crate) fn take(&self) -> Vec<SpanData> {
         let mut spans = std::mem::take(&mut *self.0.lock().expect("no test panics here"));
         spans.sort_by_key(|span| span.start_time);
@@ -40,7 +40,7 @@ impl Kept {
     }
 }
 
-/// The work of an application. The results are the same under every set-up.
+/// The work of an application. Its results are the same with every set-up.
 pub(crate) fn work() {
     let store = Store::new("catalogue");
     assert_eq!(
@@ -119,7 +119,8 @@ search novels [client]
   db.system.name = "kv"
 "#;
 
-/// Prints spans with their depth in the tree, kind, status and the attributes of the conventions and the library.
+/// Prints spans with their depth in the tree, kind, status and the attributes of the conventions
+/// and the library.
 pub(crate) fn describe(spans: &[SpanData]) -> String {
     let mut text = String::new();
     let ids: Vec<SpanId> = spans
