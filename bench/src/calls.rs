@@ -1,8 +1,8 @@
 //! One call, written with each of the compared libraries.
 //!
-//! All record the same where they can: span `get articles`, kind client, system, operation,
-//! collection, namespace and the rows returned. None is inlined into the loop, so that each setting
-//! includes one function call.
+//! All of them record the same data as far as they can: span `get articles`, kind client, system,
+//! operation, collection, namespace and returned rows. None is inlined into the loop, so that each
+//! setting includes one function call.
 
 use opentelemetry::trace::{Span as _, SpanKind, TraceContextExt as _, Tracer as _};
 use opentelemetry::{Context, KeyValue};

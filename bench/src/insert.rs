@@ -53,7 +53,7 @@ pub(crate) fn measure(plan: &Plan, report: &mut Report) -> Result<(), Failed> {
         Contestant::new("insert_batch", || inserts.at_once()),
     ];
     side_by_side::measure(
-        "insert of an entity; the last two: of a hundred at once, each",
+        "insert of one entity; the last two rows: one entity of a batch of a hundred",
         rounds,
         contestants,
         report,

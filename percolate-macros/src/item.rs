@@ -143,7 +143,7 @@ fn item_kind(item: &TokenStream) -> (TokenTree, Option<&'static str>) {
                 "union" => "a union",
                 "trait" => "a trait (annotate its methods)",
                 "impl" => {
-                    "an `impl` block (annotate its methods; `#[db_ops]` and `#[background_jobs]` give them defaults)"
+                    "an `impl` block (annotate its methods; `#[db_ops]` and `#[background_jobs]` set defaults for them)"
                 }
                 "mod" => "a module",
                 "type" => "a type alias",

@@ -159,7 +159,7 @@ struct End {
 #[derive(Default)]
 struct Ended {
     result: Option<Result<(), CoreJobError>>,
-    /// Python functions to call at the end.
+    /// Python functions to call when the job ends.
     callbacks: Vec<Py<PyAny>>,
 }
 

@@ -92,7 +92,7 @@ def test_find_takes_a_value_or_bounds(db: Database) -> None:
     assert years(gt=1951, lt=1954) == [1952, 1953]
     assert years(None) == [None]
     for wrong in ({}, {"ge": 1, "gt": 2}):
-        with pytest.raises(TypeError, match="give"):
+        with pytest.raises(TypeError, match="pass"):
             years(**wrong)
     with pytest.raises(TypeError, match="not both"):
         years(1955, ge=1)
@@ -206,7 +206,7 @@ def test_every_error_has_a_type_and_a_status() -> None:
 
 
 def test_a_database_without_a_path_is_refused() -> None:
-    with pytest.raises(ValueError, match="give it a directory"):
+    with pytest.raises(ValueError, match="pass a directory"):
         Database("")
 
 

@@ -25,7 +25,8 @@ logger = logging.getLogger("percolate_rocks")
 
 Export = Literal["python", "otlp", "console", "off"]
 
-#: The number of calls in a sampled span that look for a provider in vain before calls stop looking.
+#: How many calls in a sampled span may look for a provider without success before calls stop
+#: looking.
 _MAX_LOOKS = 16
 
 
@@ -163,8 +164,8 @@ def force_flush(timeout: float = 30.0) -> bool:
 def shutdown(timeout: float = 5.0) -> bool:
     """Deliver all finished Rust spans and end the delivery.
 
-    The application's providers are not shut down. After this, nothing is delivered until `configure()` or `PercolateInstrumentor().instrument()`
-    is called.
+    The application's providers are not shut down. After this, nothing is delivered until
+    `configure()` or `PercolateInstrumentor().instrument()` is called.
 
     Args:
         timeout: The longest wait in seconds.

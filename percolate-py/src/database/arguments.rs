@@ -74,7 +74,7 @@ pub(super) fn bounds(
 ) -> PyResult<Bounds> {
     let bound = |inclusive: Given, exclusive: Given, names: &str| match (inclusive.0, exclusive.0) {
         (Some(_), Some(_)) => Err(PyTypeError::new_err(format!(
-            "give one of {names}, not both"
+            "pass one of {names}, not both"
         ))),
         (Some(value), None) => Ok(RangeBound::Included(value)),
         (None, Some(value)) => Ok(RangeBound::Excluded(value)),
@@ -86,9 +86,9 @@ pub(super) fn bounds(
             RangeBound::Included(value.clone()),
             RangeBound::Included(value),
         )),
-        (Some(_), _) => Err(PyTypeError::new_err("give a value or bounds, not both")),
+        (Some(_), _) => Err(PyTypeError::new_err("pass a value or bounds, not both")),
         (None, (RangeBound::Unbounded, RangeBound::Unbounded)) => Err(PyTypeError::new_err(
-            "give a value, or bounds with ge=, gt=, le= or lt=",
+            "pass a value, or bounds with ge=, gt=, le= or lt=",
         )),
         (None, _) => Ok(range),
     }

@@ -112,7 +112,7 @@ impl PyDatabase {
         }
         if path.as_os_str().is_empty() {
             return Err(PyValueError::new_err(
-                "cannot open a database at an empty path; give it a directory",
+                "cannot open a database at an empty path; pass a directory",
             ));
         }
         refuse_after_fork(&path)?;
@@ -252,7 +252,7 @@ impl PyDatabase {
 
     // ---- entities ----
 
-    /// Insert an entity and return its id. With a key field, the same key always gives the same id.
+    /// Insert an entity and return its id. With a key field, the same key always has the same id.
     ///
     /// Raises:
     ///     UnknownTableError: There is no such table.
@@ -411,7 +411,7 @@ impl PyDatabase {
     /// field.
     ///
     /// Args:
-    ///     value: The value of the field. Omit it to give bounds.
+    ///     value: The value of the field. Omit it to pass bounds.
     ///     ge, gt: The lower bound, inclusive or exclusive.
     ///     le, lt: The upper bound, inclusive or exclusive.
     ///
@@ -887,7 +887,7 @@ impl PyDatabase {
         Ok(list)
     }
 
-    /// Runs a query until it ends or Ctrl-C comes.
+    /// Runs a query until it ends or is interrupted by Ctrl-C.
     fn result(
         &self,
         py: Python<'_>,

@@ -320,7 +320,7 @@ fn mutable_and_destructured_arguments_are_kept() {
 }
 
 #[test]
-fn what_a_call_owns_is_dropped_inside_it() {
+fn the_values_of_a_call_are_dropped_inside_it() {
     struct Guard;
     impl Drop for Guard {
         #[db_op(delete, "guard")]
@@ -813,7 +813,7 @@ fn an_error_as_an_item_or_as_the_result_fails_the_call() {
 }
 
 #[test]
-fn calls_made_while_a_row_is_read_are_children() {
+fn calls_while_a_row_is_read_are_children() {
     #[db_op(get, "row")]
     fn get() {}
     #[db_op(scan, "lazy", rows = stream)]

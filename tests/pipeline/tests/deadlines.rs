@@ -32,11 +32,11 @@ fn calls(guard: &TelemetryGuard, count: usize) {
 
 /// Asserts that every span is counted as lost.
 #[track_caller]
-fn assert_all_lost(guard: &TelemetryGuard, made: u64) {
+fn assert_all_lost(guard: &TelemetryGuard, spans: u64) {
     let status = guard.status();
     let counts = &status.traces[0].counts;
     assert_eq!(counts.exported, 0, "{status:?}");
-    assert_eq!(status.lost_spans(), made, "{status:?}");
+    assert_eq!(status.lost_spans(), spans, "{status:?}");
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn spans_of_other_crates_beyond_the_queue_are_dropped_counted_and_never_block() 
 }
 
 #[test]
-fn spans_made_after_the_shutdown_are_counted_as_lost() {
+fn spans_that_end_after_the_shutdown_are_counted_as_lost() {
     let collector = Collector::grpc(Answer::Accept);
     let guard = pipeline(collector.endpoint())
         .build()

@@ -289,7 +289,7 @@ fn tracing_spans_and_annotated_calls_nest_both_ways_and_are_exported_once() {
 }
 
 #[test]
-fn http_gets_the_same_spans_on_its_own_paths() {
+fn http_exports_the_same_spans_to_its_own_paths() {
     let collector = Collector::http(Answer::Accept);
     let otlp = Otlp::to(collector.endpoint())
         .protocol(OtlpProtocol::HttpProtobuf)
@@ -328,7 +328,7 @@ fn http_gets_the_same_spans_on_its_own_paths() {
 }
 
 #[test]
-fn the_environment_alone_decides_where_and_how_to_export() {
+fn the_environment_configures_the_export() {
     let collector = Collector::grpc(Answer::Accept);
     let endpoint = collector.endpoint();
     let environment: Environment = [
@@ -378,7 +378,7 @@ fn the_environment_alone_decides_where_and_how_to_export() {
 }
 
 #[test]
-fn events_become_log_records_with_the_ids_of_the_call_they_were_made_in() {
+fn events_become_log_records_with_the_ids_of_the_call_around_them() {
     #[db_op(merge, cf)]
     fn merge(cf: &str) {
         tracing::warn!(name: "merge.slow", cf, attempts = 3_i64, "took long");
