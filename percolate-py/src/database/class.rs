@@ -237,7 +237,7 @@ impl PyDatabase {
     /// Return the schema of a table as it was registered.
     ///
     /// Raises:
-    ///     UnknownTableError: There is no such table.
+    ///     UnknownTableError: The table does not exist.
     fn schema<'py>(&self, py: Python<'py>, table: &str) -> PyResult<Bound<'py, PyAny>> {
         let schema = self
             .shared
@@ -255,7 +255,7 @@ impl PyDatabase {
     /// Insert an entity and return its id. With a key field, the same key always has the same id.
     ///
     /// Raises:
-    ///     UnknownTableError: There is no such table.
+    ///     UnknownTableError: The table does not exist.
     ///     ExistsError: The table already holds an entity with this key.
     ///     EntityError: The data does not match the schema.
     ///     TypeError, ValueError: The data cannot be represented in JSON.
@@ -325,7 +325,7 @@ impl PyDatabase {
     /// Set the fields in `changes` and return the changed entity. `None` removes a field.
     ///
     /// Raises:
-    ///     NotFoundError: There is no such entity.
+    ///     NotFoundError: The entity does not exist.
     #[pyo3(signature = (table, id, changes, *, trace_context = None))]
     fn update<'py>(
         &self,
@@ -455,7 +455,7 @@ impl PyDatabase {
     ///     page_size: The number of entities to read at a time.
     ///
     /// Raises:
-    ///     UnknownTableError: There is no such table.
+    ///     UnknownTableError: The table does not exist.
     #[pyo3(signature = (table, *, page_size = 256, trace_context = None))]
     fn scan(
         slf: Bound<'_, Self>,
@@ -613,7 +613,7 @@ impl PyDatabase {
     ///     `None`, `datetime` (in UTC), `date`, and lists of these.
     ///
     /// Raises:
-    ///     UnknownTableError: There is no such table.
+    ///     UnknownTableError: The table does not exist.
     ///     QueryError: The query is invalid or failed; `error_type` names the reason.
     ///     ValueError: Two columns have the same name.
     ///     KeyboardInterrupt: Ctrl-C ends the query at once.
@@ -708,7 +708,7 @@ impl PyDatabase {
     ///
     /// Raises:
     ///     JobError: The queue of jobs is full.
-    ///     TypeError, ValueError: There is no such task, or its target is missing.
+    ///     TypeError, ValueError: The task is unknown, or its target is missing.
     #[pyo3(signature = (task, target = None, *, trace_context = None))]
     fn submit(
         &self,

@@ -40,7 +40,7 @@ fn default_database(py: Python<'_>) -> PyResult<Py<PyDatabase>> {
     }
     let Some(path) = std::env::var_os("PERCOLATE_DATABASE") else {
         return Err(MissingError::new_err(
-            "there is no default database: call percolate_rocks.set_default_database(db), or set \
+            "no default database is set: call percolate_rocks.set_default_database(db), or set \
              PERCOLATE_DATABASE to a directory",
         ));
     };
@@ -62,7 +62,7 @@ fn default_database(py: Python<'_>) -> PyResult<Py<PyDatabase>> {
 ///         the current Python span.
 ///
 /// Raises:
-///     MissingError: There is no default database.
+///     MissingError: No default database is set.
 #[pyfunction]
 #[pyo3(signature = (tenant_id, resource_id, data, trace_context = None))]
 pub(super) fn store_resource_with_trace(
