@@ -96,7 +96,7 @@ def finished(spans: AllSpans, trace_id: str, expected: set[str]) -> dict[str, Sp
         if expected <= set(found):
             return found
         time.sleep(0.05)
-    raise AssertionError(f"{expected - set(found)} did not come; found {sorted(found)}")
+    raise AssertionError(f"{expected - set(found)} did not arrive; found {sorted(found)}")
 
 
 def send(service: str, method: str, path: str, trace_id: str, **body: object) -> httpx.Response:

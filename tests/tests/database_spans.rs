@@ -1,6 +1,5 @@
 //! The spans of the database's functions. The store operations of a function are its children. A
-//! background job is a child of a caller that waits for it, otherwise a trace of its own with a
-//! link.
+//! background job is a child of a caller that waits for it, otherwise a new trace with a link.
 #![expect(
     clippy::unwrap_used,
     reason = "a test that unwraps fails where it should"

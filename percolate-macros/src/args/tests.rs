@@ -14,7 +14,7 @@ fn read(annotation: Annotation, tokens: TokenStream) -> Result<Args> {
 
 /// Returns the messages of all mistakes.
 fn wrong(annotation: Annotation, tokens: TokenStream) -> Vec<String> {
-    let error = read(annotation, tokens).expect_err("something is wrong");
+    let error = read(annotation, tokens).expect_err("a mistake");
     error.into_iter().map(|error| error.to_string()).collect()
 }
 
@@ -45,7 +45,7 @@ fn every_key_of_an_operation_is_read() {
             crate = crate::telemetry,
         ),
     )
-    .expect("all is well");
+    .expect("valid arguments");
     let Keys {
         namespace,
         server_address,
@@ -102,7 +102,11 @@ fn every_key_of_an_operation_is_read() {
 
 #[test]
 fn a_parameter_named_like_a_flag_is_the_second_position() {
-    let target = |tokens| read(Annotation::Db, tokens).expect("all is well").target;
+    let target = |tokens| {
+        read(Annotation::Db, tokens)
+            .expect("valid arguments")
+            .target
+    };
     assert!(matches!(target(quote!(get, cf)), Some(Target::Parameter(name)) if name == "cf"));
     assert!(matches!(target(quote!(get, leaf)), Some(Target::Parameter(name)) if name == "leaf"));
     assert!(matches!(
@@ -135,7 +139,7 @@ fn a_job_type_is_dotted() {
         Annotation::Job,
         quote!(index.field.rebuild, target = schema),
     )
-    .expect("all is well");
+    .expect("valid arguments");
     assert_eq!(args.name.value(), "index.field.rebuild");
 }
 
@@ -159,7 +163,7 @@ fn defaults_keep_their_tokens() {
         quote!(leaf, error_type = |e| f(e, 1), fields(a = 1),),
     );
     let defaults: Vec<_> = defaults
-        .expect("all is well")
+        .expect("valid arguments")
         .into_iter()
         .map(|(key, tokens)| (key.name(), tokens.to_string()))
         .collect();

@@ -55,7 +55,7 @@ fn allocations(call: impl Fn()) -> u64 {
     ALLOCATIONS.get() - before
 }
 
-/// A runtime of its own, scoped to the test's thread, with metrics and spans.
+/// A runtime with metrics and spans, scoped to the thread of the test.
 struct Scoped {
     spans: FinishedSpans,
     runtime: &'static Runtime,

@@ -130,7 +130,10 @@ fn spans_of_other_crates_beyond_the_queue_are_dropped_counted_and_never_block() 
     let collector = Collector::grpc(Answer::After(HANG));
     let builder = pipeline(collector.endpoint()).queue_size(4).batch_size(2);
     let guard = builder.build().expect("building does not connect");
-    let tracer = guard.tracer_provider().expect("it is on").tracer("someone");
+    let tracer = guard
+        .tracer_provider()
+        .expect("traces are enabled")
+        .tracer("other_crate");
     let started = Instant::now();
     for _ in 0..100 {
         drop(tracer.start("work"));

@@ -168,7 +168,7 @@ fn one_pipeline_at_a_time_serves_the_whole_process() {
         .sampler(Sampler::AlwaysOn)
         .console_writer(written.clone())
         .install();
-    let guard = guard.expect("the first is gone");
+    let guard = guard.expect("the first pipeline has been shut down");
     tracing::info_span!("again").in_scope(|| get("articles"));
     drop(guard);
     assert_eq!(
@@ -188,7 +188,7 @@ fn one_pipeline_at_a_time_serves_the_whole_process() {
     let guard = Telemetry::builder()
         .environment(off)
         .install()
-        .expect("the second is gone");
+        .expect("the second pipeline has been shut down");
     tracing::info_span!("off").in_scope(|| get("articles"));
     assert!(guard.status().disabled);
     assert_eq!(guard.status().traces, []);
