@@ -19,6 +19,7 @@ use crate::vocabulary::Annotation;
 pub(crate) use attribute::{Field, Name, check_attribute, recorded};
 use cursor::{comma, consumed, each, starts_with_key};
 use reader::Reader;
+pub(crate) use values::{unknown_parent, word_of};
 
 /// The arguments of `#[db_op(…)]` or `#[background_job(…)]`.
 #[derive(Debug)]
@@ -50,8 +51,7 @@ pub(crate) struct Keys {
     pub(crate) error_type: Option<Expr>,
     /// In nanoseconds.
     pub(crate) slow: Option<u64>,
-    /// `Child`, `Link` or `Root`.
-    pub(crate) parent: Option<Ident>,
+    pub(crate) parent: Option<Parent>,
     pub(crate) metrics_off: bool,
     pub(crate) leaf: bool,
     pub(crate) crate_path: Option<Path>,
@@ -82,6 +82,15 @@ pub(crate) enum Rows {
     /// `none`
     None,
     Count(Count),
+}
+
+/// `parent = …`
+#[derive(Debug)]
+pub(crate) enum Parent {
+    /// `Child`, `Link` or `Root`.
+    Word(Ident),
+    /// An expression, evaluated at entry.
+    AtEntry(Expr),
 }
 
 /// A number of rows or items.

@@ -8,7 +8,7 @@ use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, Lit, LitStr};
 
-use crate::args::{Args, Count, Rows, Target};
+use crate::args::{Args, Count, Parent, Rows, Target};
 use crate::item::{Boxed, Function, Returns, Shape, StreamShape};
 use crate::vocabulary::Annotation;
 
@@ -141,9 +141,6 @@ impl Generator<'_> {
         }
         if let Some(kind) = &keys.kind {
             define(tokens!(kind: #p::Kind::#kind));
-        }
-        if let Some(parent) = &keys.parent {
-            define(tokens!(parent: #p::Parent::#parent));
         }
         if let Some(nanos) = &keys.slow {
             define(tokens!(slow: #some(#p::core::time::Duration::from_nanos(#nanos))));
@@ -371,7 +368,7 @@ impl Generator<'_> {
         }
     }
 
-    /// `enter(&mut call, &SITE, Names { … }, &mut |details| { … })`, or `start` without the call.
+    /// `enter(&mut call, &SITE, Names { … }, Parent::…, &mut |details| { … })`, or `start` without the call.
     fn starting(&self, how: &str, call: &TokenStream) -> TokenStream {
         let Self {
             private: p, site, ..
@@ -393,12 +390,20 @@ impl Generator<'_> {
             }
         };
         let (namespace, server_address) = (maybe(&keys.namespace), maybe(&keys.server_address));
+        let parent = match &keys.parent {
+            None => tokens!(#p::Parent::Child),
+            Some(Parent::Word(word)) => tokens!(#p::Parent::#word),
+            Some(Parent::AtEntry(value)) => {
+                spanned!(self, q, value, { let parent: #q::Parent = #value; parent })
+            }
+        };
         let details = self.details();
         tokens! {
             #p::#how(
                 #call
                 &#site,
                 #p::Names { target: #target, namespace: #namespace, server_address: #server_address },
+                #parent,
                 &mut #details,
             )
         }

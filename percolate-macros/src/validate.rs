@@ -4,7 +4,7 @@
 use quote::ToTokens;
 use syn::Error;
 
-use crate::args::{Args, Count, Rows, Target};
+use crate::args::{Args, Count, Parent, Rows, Target, unknown_parent, word_of};
 use crate::errors::Errors;
 use crate::item::{Function, Returns};
 use crate::nearest::expected_one_of;
@@ -17,6 +17,7 @@ pub(crate) fn check(args: &Args, function: &Function, returns: &Returns, errors:
     annotated_once(args.annotation, function, errors);
     target_is_a_parameter(args, function, errors);
     collection_is_given(args, errors);
+    parent_is_known(args, function, errors);
     stream_is_returned(args, function, returns, errors);
 }
 
@@ -88,6 +89,16 @@ fn collection_is_given(args: &Args, errors: &mut Errors) {
                  `#[db_op({operation}, cf)]`, or `collection = …`, or `collection = none`"
             ),
         ));
+    }
+}
+
+fn parent_is_known(args: &Args, function: &Function, errors: &mut Errors) {
+    let Some(Parent::AtEntry(value)) = &args.keys.parent else {
+        return;
+    };
+    let is_unknown = word_of(value).is_some_and(|word| !function.parameters().contains(word));
+    if let Some(error) = unknown_parent(value).filter(|_| is_unknown) {
+        errors.push(error);
     }
 }
 

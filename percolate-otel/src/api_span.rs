@@ -34,6 +34,7 @@ impl ApiSpan {
         tracer: &BoxedTracer,
         site: &'static Site,
         names: Names<'_>,
+        parent: Parent,
         details: &Details,
     ) -> Option<Self> {
         let operation = site.def.name;
@@ -52,12 +53,12 @@ impl ApiSpan {
             .with_start_time(started)
             .with_attributes(attributes);
         let current = Context::current();
-        if site.def.parent == Parent::Link {
+        if parent == Parent::Link {
             let caller = current.span().span_context().clone();
             let links = caller.is_valid().then(|| Link::with_context(caller));
             builder = builder.with_links(links.into_iter().collect());
         }
-        let span = match site.def.parent {
+        let span = match parent {
             Parent::Child => tracer.build_with_context(builder, &current),
             Parent::Link | Parent::Root => {
                 tracer.build_with_context(builder, &without_span(&current))

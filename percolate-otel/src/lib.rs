@@ -161,6 +161,7 @@ pub use pipeline::{
 pub use probe::{Probe, set_probe};
 pub use queue::QueueWait;
 pub use sampler::Sampler;
+pub use site::Parent;
 pub use unsampled::MAX_EVENTS_PER_SECOND;
 
 /// # Examples

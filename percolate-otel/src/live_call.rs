@@ -23,7 +23,7 @@ use crate::probe::{Probe, probe_of};
 use crate::record::{CallRecord, RecordExtras};
 use crate::runtime::{Decision, Runtime};
 use crate::series::Series;
-use crate::site::{Site, SiteKind};
+use crate::site::{Parent, Site, SiteKind};
 use crate::tracing_span::{record_end, watched_span};
 use crate::unsampled_root::{UnsampledGuard, enter_unsampled_root};
 
@@ -80,9 +80,9 @@ struct CallExtras {
 
 impl CallExtras {
     /// Creates the `tracing` span.
-    fn watch(&mut self, site: &'static Site, names: Names<'_>) {
+    fn watch(&mut self, site: &'static Site, names: Names<'_>, parent: Parent) {
         let details = &self.record.details;
-        self.span = Some(watched_span(site, site.def.name, names, details));
+        self.span = Some(watched_span(site, site.def.name, names, parent, details));
         self.at_start = details.custom.len();
     }
 }
@@ -95,9 +95,10 @@ pub(crate) fn listen(
     is_watched: bool,
     site: &'static Site,
     names: Names<'_>,
+    parent: Parent,
     details: &mut dyn FnMut(&mut Details),
 ) {
-    let decision = runtime.decide(site);
+    let decision = runtime.decide(site, parent);
     if matches!(decision, Decision::Suppressed) {
         return;
     }
@@ -112,20 +113,21 @@ pub(crate) fn listen(
             extras: (is_watched || site.def.describes || series.is_overflow).then(|| {
                 let mut extras = describe(series, names, details);
                 if is_watched {
-                    extras.watch(site, names);
+                    extras.watch(site, names, parent);
                 }
                 extras
             }),
         }),
         Decision::Watched if is_watched => {
             let mut extras = describe(series, names, details);
-            extras.watch(site, names);
+            extras.watch(site, names, parent);
             Mode::unidentified(extras)
         }
         Decision::Watched => match runtime.global_tracer() {
             Some(tracer) => {
                 let mut extras = describe(series, names, details);
-                extras.api_span = ApiSpan::start(tracer, site, names, &extras.record.details);
+                extras.api_span =
+                    ApiSpan::start(tracer, site, names, parent, &extras.record.details);
                 Mode::unidentified(extras)
             }
             None => Mode::Plain,

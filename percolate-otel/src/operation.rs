@@ -10,7 +10,7 @@ use crate::details::{Details, Names};
 use crate::live_call::{Entered, LiveCall, listen};
 use crate::outcome::Outcome;
 use crate::runtime;
-use crate::site::Site;
+use crate::site::{Parent, Site};
 
 /// One call of an annotated function, from its start to its finish.
 ///
@@ -19,13 +19,26 @@ use crate::site::Site;
 pub struct Call(Option<LiveCall>);
 
 /// Starts a call without entering it: its body is a future.
-pub fn start(site: &'static Site, names: Names<'_>, details: &mut dyn FnMut(&mut Details)) -> Call {
+pub fn start(
+    site: &'static Site,
+    names: Names<'_>,
+    parent: Parent,
+    details: &mut dyn FnMut(&mut Details),
+) -> Call {
     let is_watched = site.is_watched();
     let Some(runtime) = runtime::current().or_else(|| is_watched.then(runtime::unmetered)) else {
         return Call(None);
     };
     let mut call = Call(None);
-    listen(&mut call.0, runtime, is_watched, site, names, details);
+    listen(
+        &mut call.0,
+        runtime,
+        is_watched,
+        site,
+        names,
+        parent,
+        details,
+    );
     call
 }
 
@@ -97,11 +110,20 @@ pub fn enter(
     call: &mut SyncCall,
     site: &'static Site,
     names: Names<'_>,
+    parent: Parent,
     details: &mut dyn FnMut(&mut Details),
 ) {
     let is_watched = site.is_watched();
     if let Some(runtime) = runtime::current().or_else(|| is_watched.then(runtime::unmetered)) {
-        listen(&mut call.live, runtime, is_watched, site, names, details);
+        listen(
+            &mut call.live,
+            runtime,
+            is_watched,
+            site,
+            names,
+            parent,
+            details,
+        );
         if let Some(live) = &mut call.live {
             live.enter(&mut call.entered, false);
         }

@@ -22,14 +22,24 @@ pub enum Kind {
     Internal,
 }
 
-/// How a call's span relates to the context it starts in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The relation of a call's span to the span in which the call starts: the type of the key `parent`.
+///
+/// ```
+/// use percolate_otel::{Parent, background_job};
+///
+/// // A caller that waits for the job is its parent; any other caller is linked.
+/// #[background_job(index.save, table, parent = if waits { Parent::Child } else { Parent::Link })]
+/// fn save(table: &str, waits: bool) {}
+/// # save("articles", true);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Parent {
-    /// The current span is the parent.
+    /// A child of that span.
+    #[default]
     Child,
-    /// A new trace, with a link to the current span.
+    /// The root of a new trace, with a link to that span.
     Link,
-    /// A new trace.
+    /// The root of a new trace.
     Root,
 }
 
@@ -59,8 +69,6 @@ pub struct SiteDef {
     pub system: &'static str,
     /// The span's kind.
     pub kind: Kind,
-    /// How the span relates to the context it starts in.
-    pub parent: Parent,
     /// The duration from which an unsampled call is reported, if the annotation has one.
     pub slow: Option<core::time::Duration>,
     /// Whether calls are measured.
@@ -86,7 +94,6 @@ impl SiteDef {
             span_name: None,
             system: "rocksdb",
             kind: Kind::Client,
-            parent: Parent::Child,
             slow: None,
             metrics: true,
             leaf: false,

@@ -28,6 +28,7 @@ pub(crate) fn span_by_hand(
         site,
         operation,
         names,
+        Parent::Child,
         &Details {
             query_text,
             query_summary,
@@ -41,6 +42,7 @@ pub(crate) fn watched_span(
     site: &'static Site,
     operation: &'static str,
     names: Names<'_>,
+    parent: Parent,
     details: &Details,
 ) -> tracing::Span {
     let summary = details.query_summary.as_deref();
@@ -60,7 +62,6 @@ pub(crate) fn watched_span(
     if !site.is_enabled() {
         return tracing::Span::none();
     }
-    let parent = site.def.parent;
     let span = fields
         .with(|values| match parent {
             Parent::Child => tracing::Span::new(site.metadata, values),

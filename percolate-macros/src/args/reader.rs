@@ -153,7 +153,7 @@ impl Reader {
             Key::Name => keys.span_name = Some(values::span_name(&value()?)?),
             Key::Kind => keys.kind = Some(values::kind(&value()?)?),
             Key::Level => keys.level = Some(values::level(&value()?)?),
-            Key::Parent => keys.parent = Some(values::parent(&value()?)?),
+            Key::Parent => keys.parent = Some(values::parent(value()?)?),
             Key::Slow => keys.slow = Some(values::duration(&value()?)?),
             Key::Metrics => keys.metrics_off = values::metrics(&value()?)? == "off",
             Key::Rows => keys.rows = Some(values::rows(value()?)?),

@@ -6,9 +6,12 @@ use syn::parse::{ParseBuffer, ParseStream};
 use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Path, Result, Token};
 
 use super::cursor::skip_value;
-use super::{Count, Rows, Target};
+use super::{Count, Parent, Rows, Target};
 use crate::key::Key;
 use crate::nearest::{did_you_mean, list};
+
+/// The words of `parent`, and their identifiers in the expansion.
+const PARENTS: [(&str, &str); 3] = [("child", "Child"), ("link", "Link"), ("root", "Root")];
 
 /// Reads the expression in `key = expression`.
 pub(super) fn expression(key: Key, word: &Ident, input: ParseStream<'_>) -> Result<Expr> {
@@ -217,24 +220,31 @@ pub(super) fn metrics(value: &Expr) -> Result<Ident> {
     choice(value, Key::Metrics, &[("off", "off"), ("on", "on")])
 }
 
-pub(super) fn parent(value: &Expr) -> Result<Ident> {
-    let choices = [("child", "Child"), ("link", "Link"), ("root", "Root")];
-    choice(value, Key::Parent, &choices).map_err(|error| match value {
-        Expr::Path(path) if path.path.get_ident().is_some() => error,
-        _ => Error::new_spanned(
-            value,
-            "`parent` must be one of `child`, `link`, `root`; to use a span as the parent, enter it",
-        ),
-    })
+pub(super) fn parent(value: Expr) -> Result<Parent> {
+    if word_of(&value).is_some_and(|word| PARENTS.iter().any(|(known, _)| word == known))
+        || string(&value).is_some()
+    {
+        return choice(&value, Key::Parent, &PARENTS).map(Parent::Word);
+    }
+    Ok(Parent::AtEntry(value))
+}
+
+/// The error for an expression that is one word and not a parameter.
+pub(crate) fn unknown_parent(value: &Expr) -> Option<Error> {
+    choice(value, Key::Parent, &PARENTS).err()
+}
+
+/// Returns the expression if it is one word.
+pub(crate) fn word_of(value: &Expr) -> Option<&Ident> {
+    match value {
+        Expr::Path(path) => path.path.get_ident(),
+        _ => None,
+    }
 }
 
 /// One of a few words. Returns its identifier in the expansion.
 fn choice(value: &Expr, key: Key, choices: &[(&str, &str)]) -> Result<Ident> {
-    let given = match value {
-        Expr::Path(path) => path.path.get_ident().map(ToString::to_string),
-        _ => None,
-    };
-    let given = given.unwrap_or_default();
+    let given = word_of(value).map(ToString::to_string).unwrap_or_default();
     if let Some((_, ident)) = choices.iter().find(|(word, _)| *word == given) {
         return Ok(Ident::new(ident, Span::call_site()));
     }

@@ -18,7 +18,7 @@ use crate::site::{Parent, attr};
 
 crate::__private::site!(GET, db, INFO, attr::COLLECTION | attr::NAMESPACE | attr::RETURNED_ROWS, ["app.tier"], { name: "get" });
 crate::__private::site!(BUILD, job, INFO, attr::JOB_TARGET, [], { name: "index.build" });
-crate::__private::site!(LINKED, job, INFO, attr::JOB_TARGET, [], { name: "index.save", parent: Parent::Link });
+crate::__private::site!(LINKED, job, INFO, attr::JOB_TARGET, [], { name: "index.save" });
 
 #[derive(Debug, Default, Clone)]
 struct Kept(Arc<Mutex<Vec<SpanData>>>);
@@ -74,8 +74,13 @@ fn entered(
     names: Names<'_>,
     details: &mut dyn FnMut(&mut Details),
 ) -> SyncCall {
+    let parent = if std::ptr::eq(site, &raw const LINKED) {
+        Parent::Link
+    } else {
+        Parent::Child
+    };
     let mut call = SyncCall::idle();
-    enter(&mut call, site, names, details);
+    enter(&mut call, site, names, parent, details);
     call
 }
 
@@ -259,13 +264,13 @@ fn a_dropped_future_is_cancelled_and_a_finished_one_is_not() {
     let mut cx = TaskContext::from_waker(std::task::Waker::noop());
     {
         let mut pending = Box::pin(run(
-            start(&BUILD, names, &mut |_| {}),
+            start(&BUILD, names, Parent::Child, &mut |_| {}),
             std::future::pending::<()>(),
         ));
         assert!(pending.as_mut().poll(&mut cx).is_pending());
     }
     let mut ready = Box::pin(run(
-        start(&BUILD, names, &mut |_| {}),
+        start(&BUILD, names, Parent::Child, &mut |_| {}),
         std::future::ready(()),
     ));
     match ready.as_mut().poll(&mut cx) {

@@ -29,14 +29,14 @@ pub(crate) enum Decision {
 
 impl Runtime {
     /// Decides how a call of `site` that starts now is recorded.
-    pub(crate) fn decide(&'static self, site: &'static Site) -> Decision {
+    pub(crate) fn decide(&'static self, site: &'static Site, relation: Parent) -> Decision {
         Context::map_current(|cx| {
             if cx.is_telemetry_suppressed() {
                 return Decision::Suppressed;
             }
             let span = cx.span();
             let parent = span.span_context();
-            let inherits = site.def.parent == Parent::Child;
+            let inherits = relation == Parent::Child;
             let Some(sampler) = &self.sampler else {
                 // A foreign set-up samples by itself; only a parent's refusal is final here.
                 return if inherits && parent.is_valid() && !parent.is_sampled() {
@@ -62,8 +62,7 @@ impl Runtime {
             }
             let trace_id = new_trace_id();
             if sampler.samples_root(TraceId::from(trace_id.get()), site, None) {
-                let link =
-                    (site.def.parent == Parent::Link && parent.is_valid()).then(|| parent.clone());
+                let link = (relation == Parent::Link && parent.is_valid()).then(|| parent.clone());
                 Decision::Sampled(Identity::root(trace_id).linked(link))
             } else {
                 Decision::UnsampledRoot(trace_id)

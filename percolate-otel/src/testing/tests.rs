@@ -205,7 +205,7 @@ fn annotated_get() {
         ..crate::__private::Names::default()
     };
     let mut call = crate::__private::SyncCall::idle();
-    crate::__private::enter(&mut call, &GET, names, &mut |_| ());
+    crate::__private::enter(&mut call, &GET, names, crate::Parent::Child, &mut |_| ());
     call.finish(crate::Outcome {
         returned_rows: Some(1),
         ..crate::Outcome::default()

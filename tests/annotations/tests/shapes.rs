@@ -20,7 +20,7 @@ use std::pin::Pin;
 use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 use percolate_otel::layer::Rule;
 use percolate_otel::testing::{ABSENT, Capture, Spans};
-use percolate_otel::{ConventionLayer, JobOutcome, JobStatus};
+use percolate_otel::{ConventionLayer, JobOutcome, JobStatus, Parent};
 use percolate_otel::{assert_span, background_job, db_op, db_ops, record};
 
 type Row = (String, Vec<u8>);
@@ -423,6 +423,52 @@ fn closures_read_the_value_of_a_success() {
         "delete b",
         "db.response.affected_rows" = 2,
         "db.response.returned_rows" = ABSENT
+    );
+}
+
+#[test]
+fn a_parent_that_is_an_expression_is_decided_at_each_call() {
+    #[background_job("cache.warm", target, parent = parent)]
+    fn of_parameter(target: &str, parent: Parent) {}
+
+    struct Queue {
+        waits: bool,
+    }
+    impl Queue {
+        fn parent(&self) -> Parent {
+            if self.waits {
+                Parent::Child
+            } else {
+                Parent::Link
+            }
+        }
+
+        #[background_job("cache.fill", "all", parent = self.parent())]
+        async fn of_method(&self) {}
+    }
+
+    #[db_op(put, cf)]
+    fn put(cf: &str) {
+        of_parameter("child", Parent::Child);
+        of_parameter("link", Parent::Link);
+        of_parameter("root", Parent::Root);
+        for waits in [true, false] {
+            let ready = Queue { waits }.of_method().now_or_never();
+            ready.expect("the job does not wait");
+        }
+    }
+    let spans = spans_of(|| put("a"));
+    spans.assert_tree(
+        "
+        put a [client]
+          cache.warm child [internal]
+          cache.fill all [internal]
+        cache.warm link [internal]
+          ~ link to put a
+        cache.warm root [internal]
+        cache.fill all [internal]
+          ~ link to put a
+        ",
     );
 }
 

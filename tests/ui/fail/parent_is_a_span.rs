@@ -1,4 +1,4 @@
-//! `parent` must be a word, not a span as in `#[instrument]`.
+//! `parent` is the relation to the current span, not a span as in `#[instrument]`.
 
 use percolate_otel::db_op;
 
