@@ -30,7 +30,7 @@ pub const JOB_TYPE: &str = "job.type";
 pub const JOB_TARGET: &str = "job.target";
 /// Number of items the run processed. Int.
 pub const JOB_BATCH_SIZE: &str = "job.batch_size";
-/// Number of the attempt, counted from 1; absent on a first one. Int, given at span creation.
+/// The number of the attempt, counted from 1; absent on the first one. Int, set at span creation.
 pub const JOB_ATTEMPT: &str = "job.attempt";
 /// Duration of the run in milliseconds. Int.
 pub const JOB_DURATION_MS: &str = "job.duration_ms";

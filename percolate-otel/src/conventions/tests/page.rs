@@ -1,20 +1,20 @@
-//! `docs/conventions.md`: the tables as a page. A test writes it or holds it to the tables.
+//! `docs/conventions.md`, generated from the tables. A test writes the page or compares it.
 
 use std::fmt::Write as _;
 use std::fs;
 
-use super::*;
+use crate::conventions::*;
 
 const HEAD: &str = "\
-<!-- Generated from percolate-core/src/otel/conventions.rs, which a test holds to percolate-core/semconv/.
-     Write it anew with: PERCOLATE_UPDATE=1 cargo test -p percolate-core --lib is_fresh -->
+<!-- Generated from percolate-otel/src/conventions/.
+     Update it with: PERCOLATE_UPDATE=1 cargo test -p percolate-otel --lib is_fresh -->
 
-# Names percolate emits
+# Emitted names
 
-Database names follow OpenTelemetry's semantic conventions 1.44. Names marked *percolate* are its own, declared in
-`percolate-core/semconv/` in the format of OpenTelemetry registries. Attributes marked *start* are there when the span
-is created, for samplers to see; integers are exported as integers. How telemetry is held to this page:
-[checking telemetry](layer.md).
+Database names follow OpenTelemetry's semantic conventions 1.44. Names with the source *percolate*
+are percolate's own, defined in `percolate-otel/semconv/` in the format of OpenTelemetry registries.
+Attributes with *start* are set when the span is created, so that samplers see them. Integers are
+exported as integers. [layer.md](layer.md) describes how telemetry is checked against these names.
 
 ";
 
@@ -77,7 +77,7 @@ fn page() -> std::string::String {
         uses(&mut out, span.attributes, true);
     }
     out.push_str(
-        "The conventions forbid opt-in attributes until someone asks for them; percolate asks for \
+        "Opt-in attributes are recorded only if they are enabled. percolate enables \
          `db.response.returned_rows` and `db.response.affected_rows`.\n\n## Metrics\n\n",
     );
     for metric in METRICS {
@@ -94,7 +94,7 @@ fn page() -> std::string::String {
         uses(&mut out, metric.attributes, false);
     }
     out.push_str(
-        "## Attributes\n\n| Attribute | Type | Stability | By | What it says | Example |\n|---|---|---|---|---|---|\n",
+        "## Attributes\n\n| Attribute | Type | Stability | Source | Meaning | Example |\n|---|---|---|---|---|---|\n",
     );
     for known in ATTRIBUTES {
         let value_type = if known.members.is_empty() {
@@ -117,10 +117,10 @@ fn page() -> std::string::String {
             known.example
         );
     }
-    out.push_str("\n## Names of yesterday\n\n| Not this | but this |\n|---|---|\n");
+    out.push_str("\n## Deprecated names\n\n| Deprecated | Replacement |\n|---|---|\n");
     for name in DEPRECATED.iter().chain(DEPRECATED_METRICS) {
         let instead = if name.instead.is_empty() {
-            "nothing".to_owned()
+            "none".to_owned()
         } else {
             format!("`{}`", name.instead)
         };
@@ -138,7 +138,7 @@ fn the_page_of_names_is_fresh() {
         let written = fs::read_to_string(path).expect("the page is there");
         assert!(
             written == page(),
-            "docs/conventions.md is stale; run `PERCOLATE_UPDATE=1 cargo test -p percolate-core --lib is_fresh`"
+            "docs/conventions.md is stale; run `PERCOLATE_UPDATE=1 cargo test -p percolate-otel --lib is_fresh`"
         );
     }
 }
