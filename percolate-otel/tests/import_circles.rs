@@ -14,37 +14,12 @@ const ALLOWED: &[(&[&str], &str)] = &[
         "a batch is written by the database that creates it",
     ),
     (
-        &[
-            "pipeline/otlp/mod.rs",
-            "pipeline/otlp/http.rs",
-            "pipeline/otlp/tls.rs",
-        ],
-        "the transports of one exporter share its error",
-    ),
-    (
         &["testing/mod.rs", "testing/spans.rs", "testing/metrics.rs"],
         "a capture and what it captured print each other",
     ),
     (
         &["index/mod.rs", "index/fields.rs", "index/keys.rs"],
         "the indexes share the type of their entries",
-    ),
-    (
-        &[
-            "context/mod.rs",
-            "context/attach.rs",
-            "context/carry.rs",
-            "context/outgoing.rs",
-        ],
-        "a context is attached, carried and sent by methods of its own type",
-    ),
-    (
-        &[
-            "pipeline/choices.rs",
-            "pipeline/processor.rs",
-            "pipeline/settings/mod.rs",
-        ],
-        "the choices name their exporters, which read the settings",
     ),
 ];
 

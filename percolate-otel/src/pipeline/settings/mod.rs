@@ -2,6 +2,7 @@
 //! through `env`; nothing is created here (see `assemble`). Invariant: a default never hides a
 //! variable, and a builder method that was called always wins.
 
+mod batch;
 mod otlp;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::trace::SpanLimits;
 
+pub(super) use self::batch::BatchSettings;
 pub(super) use self::otlp::OtlpSettings;
 use self::otlp::otlp;
 use super::buckets::HistogramBuckets;
@@ -23,15 +25,6 @@ use super::resource;
 use super::sampler;
 use super::signal::{Exporter, Signal};
 use crate::runtime::Sampler;
-
-/// The limits of a queue of spans or log records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BatchSettings {
-    pub(super) queue: usize,
-    pub(super) batch: usize,
-    pub(super) delay: Duration,
-    pub(super) export_timeout: Duration,
-}
 
 /// The decided settings.
 #[cfg_attr(
