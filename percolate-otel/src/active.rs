@@ -1,7 +1,7 @@
 //! The call that `record!` on this thread adds attributes to.
 //!
-//! Only calls of sites with attributes of their own are entered here, whether they are recorded or not, so that
-//! `record!` never adds to an outer call.
+//! Only calls of sites with attributes of their own are entered here, whether they are recorded or
+//! not, so that `record!` never adds to an outer call.
 
 use std::cell::RefCell;
 
@@ -26,7 +26,8 @@ pub(crate) fn replace(active: Option<Box<ActiveCall>>) -> Option<Box<ActiveCall>
     ACTIVE.replace(active)
 }
 
-/// Records the annotation's own attribute number `index` on the call of `site` that this thread is inside of.
+/// Records the annotation's own attribute number `index` on the call of `site` that this thread is
+/// inside of.
 ///
 /// `value` is called only if that call is recorded.
 pub fn record(site: &'static Site, index: usize, value: &mut dyn FnMut() -> FieldValue) {

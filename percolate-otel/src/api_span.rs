@@ -1,5 +1,6 @@
-//! The span of a call through the OpenTelemetry API: for programs that set a global tracer provider, and have neither
-//! percolate's runtime nor a `tracing` layer that is interested in the call.
+//! The span of a call through the OpenTelemetry API: for programs that set a global tracer
+//! provider, and have neither percolate's runtime nor a `tracing` layer that is interested in the
+//! call.
 //!
 //! The provider samples. The span has the attributes of the start when its sampler sees it.
 
@@ -41,8 +42,8 @@ impl ApiSpan {
         let summary = details.query_summary.as_deref();
         let values = at_start(site, operation, names.into()).with_details(details);
         let mut attributes = Vec::with_capacity(10);
-        // The annotation's own attributes are set at the end: the body can still replace them, and the SDK would keep
-        // both values.
+        // The annotation's own attributes are set at the end: the body can still replace them, and
+        // the SDK would keep both values.
         call_values::collect(site, ON_SPANS, &values, &[], &mut attributes);
         let started = SystemTime::now();
         let mut builder = SpanBuilder::from_name(span_name(site, operation, names.target, summary))
@@ -92,7 +93,8 @@ impl ApiSpan {
     }
 }
 
-/// A context with the baggage of `current` and no span. Samplers take an invalid span for a parent that refused.
+/// A context with the baggage of `current` and no span. Samplers take an invalid span for a parent
+/// that refused.
 fn without_span(current: &Context) -> Context {
     let baggage = current.baggage();
     if baggage.is_empty() {
@@ -103,10 +105,12 @@ fn without_span(current: &Context) -> Context {
     }))
 }
 
-/// Returns percolate's tracer of the global tracer provider, unless it is the no-op provider, which is the default.
+/// Returns percolate's tracer of the global tracer provider, unless it is the no-op provider, which
+/// is the default.
 ///
-/// This starts a span, because a provider has no other visible property: in a context in which telemetry is suppressed,
-/// the no-op tracer returns the ids of the parent, and a real one does not. The span is never recorded.
+/// This starts a span, because a provider has no other visible property: in a context in which
+/// telemetry is suppressed, the no-op tracer returns the ids of the parent, and a real one does
+/// not. The span is never recorded.
 pub(crate) fn find_tracer() -> Option<BoxedTracer> {
     let tracer = global::tracer_with_scope(scope());
     let parent = SpanContext::new(

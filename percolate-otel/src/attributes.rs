@@ -1,8 +1,8 @@
 //! The attributes of annotated calls: one table, with one row for each attribute.
 //!
-//! A row has the attribute's bit, its name, where it is used and its value. The rest is generated from the table: the
-//! bits that a site declares, the order of its `tracing` fields, and [`visit`], by which spans and metrics get their
-//! attributes. What a value comes from is in `call_values`.
+//! A row has the attribute's bit, its name, where it is used and its value. The rest is generated
+//! from the table: the bits that a site declares, the order of its `tracing` fields, and [`visit`],
+//! by which spans and metrics get their attributes. What a value comes from is in `call_values`.
 
 use std::borrow::Cow;
 
@@ -105,12 +105,13 @@ const fn with_use(wanted: u8) -> u32 {
     bits
 }
 
-/// The number of fields of a site.
+/// Returns the number of fields of a site.
 pub const fn count(attributes: u32, custom: &[&str]) -> usize {
     attributes.count_ones() as usize + custom.len()
 }
 
-/// The names of a site's fields: its attributes in the order of the table, then the annotation's own.
+/// Returns the names of a site's fields: its attributes in the order of the table, then the
+/// annotation's own.
 ///
 /// # Panics
 /// Panics if `N` is not [`count`] of the same arguments. It is evaluated at compile time.

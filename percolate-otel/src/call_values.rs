@@ -1,7 +1,8 @@
-//! Where the values of a call's attributes come from: its site, names and details at the start, its outcome at the end.
+//! Where the values of a call's attributes come from: its site, names and details at the start, its
+//! outcome at the end.
 //!
-//! [`visit`] is the only way from a call to attributes. The `tracing` span, the SDK's span, the span of the
-//! OpenTelemetry API and the metric are visitors of it.
+//! [`visit`] is the only way from a call to attributes. The `tracing` span, the SDK's span, the
+//! span of the OpenTelemetry API and the metric are visitors of it.
 
 use std::time::Duration;
 
@@ -115,8 +116,8 @@ pub(crate) fn at_end(end: CallEnd<'_>) -> CallValues<'_> {
     CallValues::default().with_end(end)
 }
 
-/// Visits the attributes of a call that `site` declares and that are in `mask`, then the annotation's own: the place
-/// among the site's fields, the name and the value.
+/// Visits the attributes of a call that `site` declares and that are in `mask`, then the
+/// annotation's own: the place among the site's fields, the name and the value.
 pub(crate) fn visit<'a>(
     site: &'static Site,
     mask: u32,

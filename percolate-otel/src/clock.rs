@@ -1,8 +1,10 @@
-//! The two clock readings of a call. They are most of the cost of an unsampled call. On x86-64 Linux they read the
-//! processor's time stamp counter if the kernel uses it as its clock source; elsewhere they are `Instant`s.
+//! The two clock readings of a call. They are most of the cost of an unsampled call. On x86-64
+//! Linux they read the processor's time stamp counter if the kernel uses it as its clock source;
+//! elsewhere they are `Instant`s.
 //!
-//! The counter's rate is measured against `Instant` over the first 50 ms of telemetry, without waiting. Until then
-//! readings are `Instant`s. The duration of a reading is always measured by its own clock.
+//! The counter's rate is measured against `Instant` over the first 50 ms of telemetry, without
+//! waiting. Until then readings are `Instant`s. The duration of a reading is always measured by its
+//! own clock.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -58,8 +60,8 @@ impl Anchor {
         }
     }
 
-    /// Renews the anchor if the wall clock was set or has drifted. Otherwise it stays the same, which keeps the order of
-    /// spans that are converted at different times.
+    /// Renews the anchor if the wall clock was set or has drifted. Otherwise it stays the same,
+    /// which keeps the order of spans that are converted at different times.
     pub(crate) fn follow(&mut self) {
         let new = Self::new();
         let expected = self.wall + (new.instant - self.instant);
@@ -114,7 +116,8 @@ mod counter {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::{Duration, Instant};
 
-    /// How long the rate is measured. A reading is off by about 50 ns, so the rate is off by one part in a million.
+    /// How long the rate is measured. A reading is off by about 50 ns, so the rate is off by one
+    /// part in a million.
     const BASELINE: Duration = Duration::from_millis(50);
 
     /// Nanoseconds per tick as a binary fraction with 32 places; 0 until it is known.
@@ -155,9 +158,10 @@ mod counter {
     #[inline]
     #[expect(unsafe_code, reason = "the instruction has no safe form")]
     pub(super) fn ticks() -> u64 {
-        // SAFETY: every x86-64 processor has the instruction, and it only reads a counter. It faults only if the
-        // kernel forbids it to user space. All callers have checked before that the kernel's clock source is `tsc`:
-        // `measure` by reading its name, the others by `is_ready`, which depends on `measure`.
+        // SAFETY: every x86-64 processor has the instruction, and it only reads a counter. It
+        // faults only if the kernel forbids it to user space. All callers have checked before that
+        // the kernel's clock source is `tsc`: `measure` by reading its name, the others by
+        // `is_ready`, which depends on `measure`.
         unsafe { core::arch::x86_64::_rdtsc() }
     }
 }

@@ -1,5 +1,5 @@
-//! What is known of a call when it starts: the names it is about ([`Names`]) and, for recorded calls only, its
-//! [`Details`]. Values of an annotation's own attributes are [`FieldValue`]s.
+//! What is known of a call when it starts: the names it is about ([`Names`]) and, for recorded
+//! calls only, its [`Details`]. Values of an annotation's own attributes are [`FieldValue`]s.
 //!
 //! Everything here is plain data. It is turned into attributes elsewhere.
 

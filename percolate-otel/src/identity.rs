@@ -7,7 +7,8 @@ use std::num::NonZeroU128;
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
-/// The flag of W3C Trace Context Level 2 for random trace ids. All trace ids created here are random.
+/// The flag of W3C Trace Context Level 2 for random trace ids. All trace ids created here are
+/// random.
 pub(crate) const RANDOM_TRACE_ID: TraceFlags = TraceFlags::new(0x02);
 
 /// The ids of a recorded call, of its parent and of its link.

@@ -7,8 +7,8 @@ use std::task::{Context as TaskContext, Poll};
 use crate::operation::Call;
 
 pin_project_lite::pin_project! {
-    /// The body of an asynchronous call. The call is entered for every poll, and ends as cancelled if the future is
-    /// dropped before it is ready.
+    /// The body of an asynchronous call. The call is entered for every poll, and ends as cancelled
+    /// if the future is dropped before it is ready.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct InCall<F> {
@@ -28,7 +28,8 @@ pin_project_lite::pin_project! {
     }
 }
 
-/// Runs the body of an asynchronous call. The output has the call, to be finished with the outcome of the value.
+/// Runs the body of an asynchronous call. The output has the call, to be finished with the outcome
+/// of the value.
 pub fn run<F: Future>(call: Call, future: F) -> InCall<F> {
     InCall {
         future: Some(future),

@@ -1,8 +1,10 @@
-//! One annotation gives storage code OpenTelemetry spans and metrics that follow the semantic conventions.
+//! One annotation gives storage code OpenTelemetry spans and metrics that follow the semantic
+//! conventions.
 //!
-//! [`db_op`] instruments a database operation and [`background_job`] a background job. The annotation reads the
-//! collection, the returned rows, the error type and the status from the function's parameters and from what it
-//! returns. The crate names no storage engine: annotate your own.
+//! [`db_op`] instruments a database operation and [`background_job`] a background job. The
+//! annotation reads the collection, the returned rows, the error type and the status from the
+//! function's parameters and from what it returns. The crate names no storage engine: annotate your
+//! own.
 //!
 //! ```
 //! use percolate_otel::db_op;
@@ -24,8 +26,8 @@
 //!
 //! # Set-ups
 //!
-//! A library depends on this crate with its default features and sets up nothing. The application decides where
-//! telemetry goes. The first of these that is present receives the span of a call:
+//! A library depends on this crate with its default features and sets up nothing. The application
+//! decides where telemetry goes. The first of these that is present receives the span of a call:
 //!
 //! | Set-up | Spans | Metrics |
 //! |---|---|---|
@@ -34,9 +36,9 @@
 //! | a global tracer provider | that provider | global meter provider |
 //! | none of them | none | global meter provider, if one is set |
 //!
-//! Without a provider an annotated call allocates nothing and takes no lock, except that each thread looks for
-//! providers on its first call and once in 64 calls afterwards. Trace context passes through in every set-up:
-//! [`TraceContext`], [`carry`], [`inject`].
+//! Without a provider an annotated call allocates nothing and takes no lock, except that each
+//! thread looks for providers on its first call and once in 64 calls afterwards. Trace context
+//! passes through in every set-up: [`TraceContext`], [`carry`], [`inject`].
 //!
 //! # Features
 //!
@@ -56,7 +58,8 @@
 //!
 //! # The source
 //!
-//! `operation.rs` has the path of one call: enter, gate, finish. `attributes.rs` has one row for each attribute.
+//! `operation.rs` has the path of one call: enter, gate, finish. `attributes.rs` has one row for
+//! each attribute.
 
 // The macros name this crate by its public path, here too.
 #[allow(

@@ -1,8 +1,8 @@
-//! A call that something listens to: it passes the gate, is entered and left on its threads, and is measured and
-//! recorded at its end.
+//! A call that something listens to: it passes the gate, is entered and left on its threads, and is
+//! measured and recorded at its end.
 //!
-//! Nothing is formatted or allocated before the gate has decided. The metric and the span share the same two clock
-//! readings and the same attributes.
+//! Nothing is formatted or allocated before the gate has decided. The metric and the span share the
+//! same two clock readings and the same attributes.
 
 use std::borrow::Cow;
 use std::num::NonZeroU128;
@@ -191,7 +191,8 @@ impl LiveCall {
         self.series.site
     }
 
-    /// Whether code between [`LiveCall::enter`] and [`LiveCall::exit`] can observe that the call was entered.
+    /// Whether code between [`LiveCall::enter`] and [`LiveCall::exit`] can observe that the call
+    /// was entered.
     pub(crate) fn changes_its_thread(&self) -> bool {
         let site = self.site();
         let enters = match &self.mode {
@@ -207,7 +208,8 @@ impl LiveCall {
         enters || !site.def.custom.is_empty()
     }
 
-    /// Makes this call the current one on this thread. `again` is whether it can be entered more than once.
+    /// Makes this call the current one on this thread. `again` is whether it can be entered more
+    /// than once.
     #[inline]
     pub(crate) fn enter(&mut self, entered: &mut Entered, again: bool) {
         let site = self.site();
@@ -216,7 +218,8 @@ impl LiveCall {
             Mode::Plain => {}
             Mode::UnsampledRoot(trace_id) => {
                 entered.unsampled = Some(enter_unsampled_root(Some(*trace_id)));
-                // The caller of a linked job may be recorded, but what happens inside is not its child.
+                // The caller of a linked job may be recorded, but what happens inside is not its
+                // child.
                 entered.context = Context::map_current(|cx| {
                     cx.has_active_span()
                         .then(|| cx.with_remote_span_context(SpanContext::NONE))

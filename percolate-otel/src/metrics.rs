@@ -11,7 +11,8 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use crate::conventions::{SCHEMA_URL, SCOPE_NAME, attribute, metric};
 use crate::site::SiteKind;
 
-/// Bounds for storage calls in seconds: from a microsecond, and every bound the conventions advise among them.
+/// Bounds for storage calls in seconds: from a microsecond, and every bound the conventions advise
+/// among them.
 pub const STORAGE_BOUNDS: [f64; 22] = [
     0.000_001,
     0.000_002_5,

@@ -1,8 +1,9 @@
 //! The calls of annotated functions, as the expansion uses them.
 //!
-//! [`enter`] (sync) and [`start`] (async, with `in_call`) take the static [`Site`] of the function and what is known at
-//! entry. [`SyncCall::finish`] and [`Call::finish`] take the [`Outcome`] of the returned value. A call that is dropped
-//! without `finish` ends as a panic or as cancelled. What a call does that something listens to is in `live_call`.
+//! [`enter`] (sync) and [`start`] (async, with `in_call`) take the static [`Site`] of the function
+//! and what is known at entry. [`SyncCall::finish`] and [`Call::finish`] take the [`Outcome`] of
+//! the returned value. A call that is dropped without `finish` ends as a panic or as cancelled.
+//! What a call does that something listens to is in `live_call`.
 
 use std::mem::ManuallyDrop;
 
@@ -55,7 +56,7 @@ impl Call {
         }
     }
 
-    /// Whether something listens to the call, so that its outcome is needed.
+    /// Returns whether something listens to the call, so that its outcome is needed.
     pub fn is_live(&self) -> bool {
         self.0.is_some()
     }
@@ -140,7 +141,7 @@ impl SyncCall {
         }
     }
 
-    /// Whether something listens to the call, so that its outcome is needed.
+    /// Returns whether something listens to the call, so that its outcome is needed.
     #[inline]
     pub const fn is_live(&self) -> bool {
         self.live.is_some()

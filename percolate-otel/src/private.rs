@@ -1,5 +1,5 @@
-//! What the expansions of the macros name, and nothing else. Outside semver: `percolate-macros` is pinned to the
-//! exact version of this crate, and the two change together.
+//! What the expansions of the macros name, and nothing else. Outside semver: `percolate-macros` is
+//! pinned to the exact version of this crate, and the two change together.
 
 pub use core;
 pub use std;
@@ -25,7 +25,8 @@ pub mod attr {
     pub use crate::attributes::*;
 }
 
-/// Declares the static site of one annotated function: `static $name: Site`, its `tracing` metadata, and its fields.
+/// Declares the static site of one annotated function: `static $name: Site`, its `tracing`
+/// metadata, and its fields.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __percolate_site {
@@ -62,8 +63,8 @@ pub fn optional_name<T: AsRef<str>>(name: &Option<T>) -> Option<&str> {
     name.as_ref().map(AsRef::as_ref)
 }
 
-/// `namespace = expr`: a text, or an `Option` of one. The method is found on this type for an `Option`, and through
-/// `Deref` for anything else.
+/// `namespace = expr`: a text, or an `Option` of one. The method is found on this type for an
+/// `Option`, and through `Deref` for anything else.
 #[derive(Debug)]
 pub struct MaybeName<'a, T: ?Sized>(SureName<'a, T>);
 
@@ -79,14 +80,14 @@ impl<'a, T: ?Sized> MaybeName<'a, T> {
 }
 
 impl<'a, T: AsRef<str>> MaybeName<'a, Option<T>> {
-    /// The name, if there is one.
+    /// Returns the name, if there is one.
     pub fn __percolate_get(&self) -> Option<&'a str> {
         optional_name(self.0.0)
     }
 }
 
 impl<'a, T: ?Sized> SureName<'a, T> {
-    /// The name.
+    /// Returns the name.
     pub fn __percolate_get(&self) -> Option<&'a str>
     where
         T: AsRef<str>,
@@ -110,8 +111,8 @@ pub fn batch_size(details: &mut Details, size: &impl autoref::Count) {
     }
 }
 
-/// Calls the body of an annotated function. As an argument the closure is one that is called once, which may give away
-/// what it has taken.
+/// Calls the body of an annotated function. As an argument the closure is one that is called once,
+/// which may give away what it has taken.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the body is the function's own")]
 pub fn call<T>(body: impl FnOnce() -> T) -> T {
@@ -177,8 +178,9 @@ macro_rules! as_field_of_pointers {
 }
 as_field_of_pointers!(&T, &mut T, Box<T>, std::rc::Rc<T>, std::sync::Arc<T>);
 
-/// Adds an attribute to the annotated call that is running: `record!(key = value)`, directly in the body of a function
-/// under `#[db_op]` or `#[background_job]`. The annotation declares the attribute by itself.
+/// Adds an attribute to the annotated call that is running: `record!(key = value)`, directly in the
+/// body of a function under `#[db_op]` or `#[background_job]`. The annotation declares the
+/// attribute by itself.
 ///
 /// The value is evaluated only when the call is recorded. Recording a key again replaces its value.
 ///

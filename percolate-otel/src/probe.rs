@@ -1,8 +1,9 @@
-//! Counters of an engine on its spans. A [`Probe`] reads them before and after the body of every recorded leaf call
-//! (one annotated with `leaf`) of its system, and the differences become attributes of the span.
+//! Counters of an engine on its spans. A [`Probe`] reads them before and after the body of every
+//! recorded leaf call (one annotated with `leaf`) of its system, and the differences become
+//! attributes of the span.
 //!
-//! A `tracing` span does not have them, because it has only the fields that its call site declares. Calls that are not
-//! recorded do not run the probe.
+//! A `tracing` span does not have them, because it has only the fields that its call site declares.
+//! Calls that are not recorded do not run the probe.
 
 use std::sync::OnceLock;
 
@@ -11,8 +12,8 @@ pub trait Probe: std::fmt::Debug + Send + Sync {
     /// Called when the body of a call starts or continues on this thread.
     fn begin(&self);
 
-    /// Called when the body ends or pauses. Reports what was counted since [`Probe::begin`] by attribute name. Values
-    /// of one name are added up over the call.
+    /// Called when the body ends or pauses. Reports what was counted since [`Probe::begin`] by
+    /// attribute name. Values of one name are added up over the call.
     fn end(&self, report: &mut dyn FnMut(&'static str, i64));
 }
 

@@ -1,26 +1,27 @@
-//! Query text without its data: [`sanitize`] for `db.query.text`, [`summarize`] for `db.query.summary`.
-//!
-//! Both work on tokens, so that a quote in a comment or a keyword in a string is not mistaken. They follow the
-//! OpenTelemetry conventions for database spans, with one difference: text with placeholders is sanitised as well,
-//! since nothing proves that it holds no literals besides.
+//! Query text without its data: [`sanitize`] for `db.query.text`, [`summarize`] for
+//! `db.query.summary`.
+//! Both work on tokens, so quotes in comments and keywords in strings are read correctly. They follow
+//! the OpenTelemetry conventions for database spans, with one difference: text with placeholders is
+//! sanitised as well, because it can also contain literals.
 
 use std::iter::Peekable;
 
 use sqlparser::dialect::GenericDialect;
 use sqlparser::tokenizer::{Token, Tokenizer, Word};
 
-/// The dialect that queries are read in, here and where they are run: what is a literal to one is one to the other.
-/// Double quotes are for names.
+/// The dialect of query text. The database parses queries with the same dialect, so both agree on
+/// what is a literal. Double quotes are for names.
 #[doc(hidden)]
 pub static DIALECT: GenericDialect = GenericDialect {};
 
-/// The longest summary, in characters, as the conventions ask.
+/// The maximum length of a summary in characters, as the conventions require.
 pub const MAX_SUMMARY: usize = 255;
 
-/// The query with `?` for every literal: strings, numbers, dates, truth values, intervals, binary and hexadecimal.
+/// Returns the query with `?` for every literal: strings, numbers, dates, booleans, intervals, binary
+/// and hexadecimal.
 ///
-/// Comments are left out, white space is folded, and a list of literals after `IN` becomes `(?)`. Where the text
-/// cannot be read (an unfinished string, say) what follows is one `?`.
+/// Comments are removed, white space is collapsed, and a list of literals after `IN` becomes `(?)`. If
+/// the text cannot be tokenised, for example after an unterminated string, the rest becomes one `?`.
 ///
 /// # Examples
 /// ```
@@ -61,7 +62,8 @@ pub fn sanitize(query: &str) -> String {
     text
 }
 
-/// After `IN`: `(?)` for a list of literals, or as much of it as was read. Tells whether white space follows.
+/// Writes `(?)` for a list of literals after `IN`, or as much of it as was read. Returns whether
+/// white space follows.
 fn push_list(text: &mut String, tokens: &mut Peekable<impl Iterator<Item = Token>>) -> bool {
     let mut spaced = skip_whitespace(tokens);
     if tokens.peek() != Some(&Token::LParen) {
@@ -88,7 +90,7 @@ fn push_list(text: &mut String, tokens: &mut Peekable<impl Iterator<Item = Token
                 tokens.next();
                 return false;
             }
-            // Not a list of literals: the rest is read like any other text.
+            // Not a list of literals: the rest is handled like any other text.
             _ => {
                 if written {
                     text.push(',');
@@ -125,7 +127,7 @@ pub fn is_keyword(token: &Token, keyword: &str) -> bool {
 pub fn is_literal(token: &Token) -> bool {
     match token {
         Token::Word(_) => is_keyword(token, "TRUE") || is_keyword(token, "FALSE"),
-        // Numbers, and every kind of quoted string; not placeholders.
+        // Numbers and all kinds of quoted strings, but not placeholders.
         Token::Number(..)
         | Token::SingleQuotedString(_)
         | Token::DoubleQuotedString(_)
@@ -148,7 +150,8 @@ pub fn is_literal(token: &Token) -> bool {
     }
 }
 
-/// The operations of a query and what they work on, in order: low-cardinality, at most [`MAX_SUMMARY`] characters.
+/// Returns the operations of a query and their targets, in order. The result has a low cardinality and
+/// at most [`MAX_SUMMARY`] characters.
 ///
 /// # Examples
 /// ```
@@ -159,7 +162,7 @@ pub fn is_literal(token: &Token) -> bool {
 /// ```
 pub fn summarize(query: &str) -> String {
     let mut tokens = Vec::new();
-    // What was read before a mistake is summarised.
+    // The text before a syntax error is summarised.
     _ = Tokenizer::new(&DIALECT, query).tokenize_with_location_into_buf(&mut tokens);
     let mut tokens = tokens
         .into_iter()
@@ -232,7 +235,8 @@ impl Summary {
         self.text.push_str(part);
     }
 
-    /// The names of tables after `FROM` and the like: dotted, possibly several, each with or without an alias.
+    /// Reads the names of tables after `FROM` and similar words: dotted names in a list, with or without
+    /// aliases.
     fn push_names(&mut self, tokens: &mut Peekable<impl Iterator<Item = Token>>) {
         loop {
             let Some(Token::Word(first)) = tokens.next_if(|token| matches!(token, Token::Word(_)))
@@ -250,7 +254,7 @@ impl Summary {
                 name.push_str(&next.to_string());
             }
             self.push(&name);
-            // An alias, and then perhaps another table.
+            // An alias, possibly followed by another table.
             tokens.next_if(|token| is_keyword(token, "AS"));
             if matches!(tokens.peek(), Some(Token::Word(_))) {
                 let mut ahead = AliasThenComma(tokens);
@@ -264,7 +268,8 @@ impl Summary {
     }
 }
 
-/// `FROM a x, b y`: the word after a table is its alias unless it is a keyword that goes on with the query.
+/// In `FROM a x, b y`, the word after a table is its alias unless it is a keyword that continues the
+/// query.
 struct AliasThenComma<'a, I: Iterator<Item = Token>>(&'a mut Peekable<I>);
 
 impl<I: Iterator<Item = Token>> AliasThenComma<'_, I> {

@@ -1,4 +1,5 @@
-//! Metrics of jobs that wait in a queue: their number, and the time each waited. Running a job is not part of it.
+//! Metrics of jobs that wait in a queue: their number, and the time each waited. Running a job is
+//! not part of it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,10 +8,12 @@ use opentelemetry::Context;
 
 use super::runtime::{self, Runtime};
 
-/// Measures a job in a queue. Put it into the queue with the job, and call [`end`](Self::end) when the job is taken.
+/// Measures a job in a queue. Put it into the queue with the job, and call [`end`](Self::end) when
+/// the job is taken.
 ///
-/// Until then the job counts in `job.queue.length`. Its wait is recorded in `job.queue.wait`, in seconds. If it is
-/// dropped first, the job was not run: it no longer counts and no wait is recorded.
+/// Until then the job counts in `job.queue.length`. Its wait is recorded in `job.queue.wait`, in
+/// seconds. If it is dropped first, the job was not run: it no longer counts and no wait is
+/// recorded.
 ///
 /// ```
 /// use std::sync::mpsc::channel;
@@ -33,12 +36,14 @@ pub struct QueueWait {
 }
 
 impl QueueWait {
-    /// Adds a job to a queue. The name is recorded as `job.queue.name` on metrics, so it must be one of few.
+    /// Adds a job to a queue. The name is recorded as `job.queue.name` on metrics, so it must be
+    /// one of few.
     pub fn begin(queue: impl Into<Arc<str>>) -> Self {
         Self::begun(queue, Instant::now())
     }
 
-    /// As [`begin`](Self::begin), for a job that was submitted at `since` and had to wait for room in the queue.
+    /// As [`begin`](Self::begin), for a job that was submitted at `since` and had to wait for room
+    /// in the queue.
     pub fn begun(queue: impl Into<Arc<str>>, since: Instant) -> Self {
         let runtime =
             runtime::current().filter(|_| !Context::map_current(Context::is_telemetry_suppressed));

@@ -5,8 +5,9 @@ use tracing_core::dispatcher::{self, DefaultGuard, Dispatch};
 
 /// Suppresses telemetry on this thread until the guards are dropped.
 ///
-/// `Dispatch::none()` is not registered, unlike a new dispatcher. A second registered dispatcher would disable the
-/// cached interest of call sites, and registering takes a lock, which a forked child could find locked for ever.
+/// `Dispatch::none()` is not registered, unlike a new dispatcher. A second registered dispatcher
+/// would disable the cached interest of call sites, and registering takes a lock, which a forked
+/// child could find locked for ever.
 pub(crate) fn quiet() -> (ContextGuard, DefaultGuard) {
     (
         Context::enter_telemetry_suppressed_scope(),

@@ -1,7 +1,7 @@
 //! Compact records of sampled calls, which become spans on another thread.
 //!
-//! A [`CallRecord`] holds references, ids and clock readings, and owns text only where a call carries more than its names.
-//! How it gets to the runtime's [`RecordSink`] is in `recorder`.
+//! A [`CallRecord`] holds references, ids and clock readings, and owns text only where a call
+//! carries more than its names. How it gets to the runtime's [`RecordSink`] is in `recorder`.
 
 use std::time::Duration;
 

@@ -1,7 +1,9 @@
-//! From finished calls to a [`RecordSink`]: the buffers of threads, their hand-over, and the background thread.
+//! From finished calls to a [`RecordSink`]: the buffers of threads, their hand-over, and the
+//! background thread.
 //!
-//! Each thread fills its own buffer. Full buffers are handed over without waiting; the background thread
-//! (`percolate-spans`) collects the others regularly. If the hand-over is full, records are dropped and counted.
+//! Each thread fills its own buffer. Full buffers are handed over without waiting; the background
+//! thread (`percolate-spans`) collects the others regularly. If the hand-over is full, records are
+//! dropped and counted.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,8 +19,8 @@ use crate::record::{CallRecord, RecordSink};
 const BLOCK: usize = 512;
 /// Blocks that may wait to be converted.
 const WAITING_BLOCKS: usize = 64;
-/// How long the background thread sleeps after it has delivered blocks. Waking a waiting thread costs the thread that
-/// hands over, which often loses its processor to it.
+/// How long the background thread sleeps after it has delivered blocks. Waking a waiting thread
+/// costs the thread that hands over, which often loses its processor to it.
 const REST: Duration = Duration::from_millis(2);
 /// The longest time that a record waits in the buffer of an idle thread.
 const IDLE: Duration = Duration::from_millis(200);
@@ -27,12 +29,12 @@ const IDLE: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(crate) struct Recorder {
     id: u64,
-    shared: Arc<Shared>,
+    shared: Arc<RecorderShared>,
     work: SyncSender<Work>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct RecorderShared {
     /// The buffers of all threads. A buffer is kept until it is empty and its thread has ended.
     buffers: Mutex<Vec<Arc<Buffer>>>,
     dropped: Arc<AtomicU64>,
@@ -50,7 +52,8 @@ enum Work {
 }
 
 thread_local! {
-    /// This thread's buffer for each recorder. There are several only if tests scope several runtimes.
+    /// This thread's buffer for each recorder. There are several only if tests scope several
+    /// runtimes.
     static MINE: RefCell<Vec<(u64, Arc<Buffer>)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -61,7 +64,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Recorder {
     pub(crate) fn start(sink: Box<dyn RecordSink>) -> std::io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(RecorderShared {
             buffers: Mutex::default(),
             dropped: Arc::default(),
             stopped: AtomicBool::new(false),
@@ -172,7 +175,7 @@ impl Recorder {
 
 fn deliver_until_closed(
     todo: &Receiver<Work>,
-    shared: &Weak<Shared>,
+    shared: &Weak<RecorderShared>,
     mut sink: Box<dyn RecordSink>,
 ) {
     // Processors and exporters must not be instrumented here.
@@ -218,7 +221,7 @@ fn deliver_until_closed(
 }
 
 /// Delivers the buffers of all threads, and removes those of ended threads.
-fn deliver_buffers(shared: &Weak<Shared>, sink: &mut dyn RecordSink) {
+fn deliver_buffers(shared: &Weak<RecorderShared>, sink: &mut dyn RecordSink) {
     let Some(shared) = shared.upgrade() else {
         return;
     };
@@ -231,7 +234,8 @@ fn deliver_buffers(shared: &Weak<Shared>, sink: &mut dyn RecordSink) {
         sink.deliver(records);
     }
     drop(buffers);
-    // A buffer with one reference belongs to an ended thread. It is empty unless it was filled just now.
+    // A buffer with one reference belongs to an ended thread. It is empty unless it was filled just
+    // now.
     lock(&shared.buffers)
         .retain(|buffer| Arc::strong_count(buffer) > 1 || !lock(buffer).is_empty());
 }

@@ -1,9 +1,10 @@
 //! The metric series of each call site.
 //!
-//! A [`Series`] is one site with one collection (or job target), namespace and address. It holds the bound instruments
-//! of the successful outcome, and the interned names that records refer to. Series are found through a small
-//! per-thread cache, live as long as the process and are bounded: past [`MAX_SERIES`], the calls of a site share its
-//! overflow series, whose measurements carry `otel.metric.overflow`.
+//! A [`Series`] is one site with one collection (or job target), namespace and address. It holds
+//! the bound instruments of the successful outcome, and the interned names that records refer to.
+//! Series are found through a small per-thread cache, live as long as the process and are bounded:
+//! past [`MAX_SERIES`], the calls of a site share its overflow series, whose measurements carry
+//! `otel.metric.overflow`.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -38,7 +39,8 @@ pub(crate) struct Series {
     pub(crate) is_overflow: bool,
     is_measured: bool,
     attributes: Vec<KeyValue>,
-    /// Bound by the first success, because a bound instrument is exported even without measurements.
+    /// Bound by the first success, because a bound instrument is exported even without
+    /// measurements.
     duration: OnceLock<BoundHistogram<f64>>,
     /// Bound by the first call with a number of rows.
     rows: OnceLock<BoundHistogram<u64>>,
@@ -243,8 +245,8 @@ impl SeriesTable {
     }
 }
 
-/// A hash of the site's address and a few bytes of the target. It distinguishes most collections of a site and is
-/// cheaper than reading whole names. Equality compares everything.
+/// A hash of the site's address and a few bytes of the target. It distinguishes most collections of
+/// a site and is cheaper than reading whole names. Equality compares everything.
 #[inline]
 fn hash(site: &'static Site, names: Names<'_>) -> u64 {
     let site = std::ptr::from_ref(site).addr() as u64 >> 4;

@@ -1,7 +1,9 @@
-//! The static part of an annotated function: everything in its annotation that is known at compile time.
+//! The static part of an annotated function: everything in its annotation that is known at compile
+//! time.
 //!
-//! A [`Site`] is also the `tracing` call site of its spans. The attributes it can record are a bit set in a fixed order
-//! ([`attr`]). Its `tracing` fields are exactly those attributes, and the index of each is a bit count.
+//! A [`Site`] is also the `tracing` call site of its spans. The attributes it can record are a bit
+//! set in a fixed order ([`attr`]). Its `tracing` fields are exactly those attributes, and the
+//! index of each is a bit count.
 
 use std::borrow::Cow;
 
@@ -22,7 +24,8 @@ pub enum Kind {
     Internal,
 }
 
-/// The relation of a call's span to the span in which the call starts: the type of the key `parent`.
+/// The relation of a call's span to the span in which the call starts: the type of the key
+/// `parent`.
 ///
 /// ```
 /// use percolate_otel::{Parent, background_job};
@@ -133,8 +136,8 @@ impl Site {
         }
     }
 
-    /// Whether a `tracing` layer may be interested in this call's span. Without any layer, neither the site nor its
-    /// metadata are read, which saves cache misses.
+    /// Whether a `tracing` layer may be interested in this call's span. Without any layer, neither
+    /// the site nor its metadata are read, which saves cache misses.
     #[inline]
     pub(crate) fn is_watched(&'static self) -> bool {
         let most = tracing_core::LevelFilter::current();
@@ -144,8 +147,9 @@ impl Site {
             && has_subscriber()
     }
 
-    /// Whether a `tracing` layer is interested in the span that is created next. Per-layer filters keep their result on
-    /// the thread until that span is created, so call this directly before creating it, and not otherwise.
+    /// Whether a `tracing` layer is interested in the span that is created next. Per-layer filters
+    /// keep their result on the thread until that span is created, so call this directly before
+    /// creating it, and not otherwise.
     pub(crate) fn is_enabled(&'static self) -> bool {
         self.callsite.interest().is_always()
             || tracing_core::dispatcher::get_default(|d| d.enabled(self.metadata))
@@ -163,8 +167,8 @@ impl Site {
     }
 }
 
-/// The name of a call's span: the annotation's own name, or `{operation} {target}`, or the query's summary, or the
-/// operation.
+/// The name of a call's span: the annotation's own name, or `{operation} {target}`, or the query's
+/// summary, or the operation.
 pub(crate) fn span_name(
     site: &Site,
     operation: &'static str,

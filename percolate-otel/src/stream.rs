@@ -1,6 +1,7 @@
-//! Rows that are read after the function has returned: `rows = stream`. The iterator or stream is wrapped. Each step
-//! runs inside the call, which ends when the rows are read to their end or dropped. A function from the expansion reads
-//! the error of an item, because only the expansion has its type.
+//! Rows that are read after the function has returned: `rows = stream`. The iterator or stream is
+//! wrapped. Each step runs inside the call, which ends when the rows are read to their end or
+//! dropped. A function from the expansion reads the error of an item, because only the expansion
+//! has its type.
 
 use std::iter::FusedIterator;
 use std::pin::Pin;

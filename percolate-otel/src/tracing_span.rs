@@ -1,4 +1,5 @@
-//! The `tracing` span of a call: for layers of `tracing-subscriber`, among them those of `tracing-opentelemetry`.
+//! The `tracing` span of a call: for layers of `tracing-subscriber`, among them those of
+//! `tracing-opentelemetry`.
 //!
 //! Its fields are exactly the attributes that the site declares, each in its place.
 
@@ -13,7 +14,8 @@ use crate::site::{Parent, Site, span_name};
 /// The most fields a site can have on a `tracing` span; a site with more has none.
 const MAX_FIELDS: usize = 64;
 
-/// Returns a span for code that is not annotated: for `tracing` layers only, with the fields of an annotated call.
+/// Returns a span for code that is not annotated: for `tracing` layers only, with the fields of an
+/// annotated call.
 pub(crate) fn span_by_hand(
     site: &'static Site,
     operation: &'static str,
@@ -74,7 +76,8 @@ pub(crate) fn watched_span(
     span
 }
 
-/// Records on the span how its call ended. `late` are the annotation's own attributes that it does not have yet.
+/// Records on the span how its call ended. `late` are the annotation's own attributes that it does
+/// not have yet.
 pub(crate) fn record_end(
     site: &'static Site,
     span: &tracing::Span,
@@ -144,7 +147,8 @@ fn link_to_current(span: &tracing::Span) {
     }
 }
 
-/// Links a `tracing` span to the current `tracing` span, which layers for OpenTelemetry export as a link.
+/// Links a `tracing` span to the current `tracing` span, which layers for OpenTelemetry export as a
+/// link.
 #[cfg(not(feature = "tracing-opentelemetry"))]
 fn link_to_current(span: &tracing::Span) {
     span.follows_from(tracing::Span::current());

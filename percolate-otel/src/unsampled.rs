@@ -1,7 +1,9 @@
-//! Reports of unsampled calls that were slow or failed. Each is counted, and emits a `tracing` event at WARN, with a
-//! limit of events per second. If the call was the root of its trace, it can also be exported as a span.
+//! Reports of unsampled calls that were slow or failed. Each is counted, and emits a `tracing`
+//! event at WARN, with a limit of events per second. If the call was the root of its trace, it can
+//! also be exported as a span.
 //!
-//! The events have the target `percolate::unsampled`. They contain names, a duration and the trace id, and no data.
+//! The events have the target `percolate::unsampled`. They contain names, a duration and the trace
+//! id, and no data.
 
 use std::num::NonZeroU128;
 use std::sync::atomic::{AtomicU64, Ordering};

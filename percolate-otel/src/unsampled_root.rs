@@ -1,5 +1,6 @@
-//! Whether this thread is inside a root call that is not sampled. Such a call has no span in the OpenTelemetry
-//! `Context`, so its calls inside read it here, and outgoing headers take its trace id.
+//! Whether this thread is inside a root call that is not sampled. Such a call has no span in the
+//! OpenTelemetry `Context`, so its calls inside read it here, and outgoing headers take its trace
+//! id.
 
 use std::cell::Cell;
 use std::marker::PhantomData;

@@ -1,7 +1,7 @@
 //! No two source files of percolate-otel or percolate-core import each other in a circle.
 //!
-//! The test reads `use` declarations and `crate::`, `super::` and `self::` paths. A name that a module only passes on
-//! counts as an import of the file that defines it. Test code does not count.
+//! The test reads `use` declarations and `crate::`, `super::` and `self::` paths. A name that a
+//! module only passes on counts as an import of the file that defines it. Test code does not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

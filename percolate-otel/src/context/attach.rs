@@ -18,12 +18,13 @@ use super::tracestate::StateList;
 
 /// Makes the spans that start on this thread children of the caller, until the guard is dropped.
 ///
-/// `None` changes nothing. With a context without a valid `traceparent`, the next span is the root of
-/// a new trace. Guards nest and must be dropped in reverse order of their creation, as scopes do.
-/// No pipeline is required: without one there are no spans, and outgoing headers carry the caller's
-/// ids.
+/// `None` changes nothing. With a context without a valid `traceparent`, the next span is the root
+/// of a new trace. Guards nest and must be dropped in reverse order of their creation, as scopes
+/// do. No pipeline is required: without one there are no spans, and outgoing headers carry the
+/// caller's ids.
 ///
-/// If the caller's trace is not sampled, no spans are recorded and outgoing headers have the same ids.
+/// If the caller's trace is not sampled, no spans are recorded and outgoing headers have the same
+/// ids.
 ///
 /// # Examples
 /// ```
@@ -40,9 +41,10 @@ use super::tracestate::StateList;
 ///
 /// # Misuse
 ///
-/// `let _ = attach_trace_context(…)` detaches at once: bind the guard to a name such as `_guard`. In
-/// async code use [`with_trace_context`]: a guard held across `.await` stays attached while the thread
-/// runs other tasks. The guard is not `Send`, so a spawned future that holds one does not compile:
+/// `let _ = attach_trace_context(…)` detaches at once: bind the guard to a name such as `_guard`.
+/// In async code use [`with_trace_context`]: a guard held across `.await` stays attached while the
+/// thread runs other tasks. The guard is not `Send`, so a spawned future that holds one does not
+/// compile:
 ///
 /// ```compile_fail
 /// # fn spawn(future: impl Future<Output = ()> + Send) {}

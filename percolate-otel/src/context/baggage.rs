@@ -1,14 +1,14 @@
-//! The `baggage` header within the bounds of W3C Baggage: at most 64 members and 8192 bytes. Baggage may hold what
-//! should not leave the house, so it travels only where a caller asked for it.
+//! The `baggage` header within the limits of W3C Baggage: at most 64 members and 8192 bytes. Baggage
+//! can contain confidential values, so it is forwarded only on request.
 //!
-//! Members that do not parse, and those beyond the bounds, are left behind one by one; the others go on.
+//! Invalid members, and members above the limits, are dropped one by one; the others are kept.
 
 use opentelemetry::baggage::Baggage;
 
 const MAX_MEMBERS: usize = 64;
 const MAX_BYTES: usize = 8192;
 
-/// The members of a `baggage` header value that can be kept, as text; `None` if there are none.
+/// Returns the members of a `baggage` header value that can be kept, `None` if there are none.
 pub(crate) fn bounded(text: &str) -> Option<String> {
     let mut kept = String::new();
     let members = text
@@ -25,7 +25,7 @@ pub(crate) fn bounded(text: &str) -> Option<String> {
     (!kept.is_empty()).then_some(kept)
 }
 
-/// Reads a header value into the SDK's type, values percent-decoded.
+/// Parses a header value into the SDK's type. Values are percent-decoded.
 pub(crate) fn parse(text: &str) -> Baggage {
     let mut baggage = Baggage::new();
     for (key, value, properties) in text.split(',').filter_map(split_member).take(MAX_MEMBERS) {
@@ -34,12 +34,12 @@ pub(crate) fn parse(text: &str) -> Baggage {
     baggage
 }
 
-/// The header value for what the SDK's type holds; `None` if that is nothing.
+/// Returns the header value for the SDK's type, `None` if it is empty.
 pub(crate) fn print(baggage: &Baggage) -> Option<String> {
     bounded(&baggage.to_string())
 }
 
-/// Key, value as encoded, and the properties after the first `;`.
+/// Returns the key, the encoded value, and the properties after the first `;`.
 fn split_member(member: &str) -> Option<(&str, &str, &str)> {
     let (pair, properties) = member.split_once(';').unwrap_or((member, ""));
     let (key, value) = pair.split_once('=')?;
@@ -68,7 +68,7 @@ fn is_property_byte(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b';') || is_value_byte(byte)
 }
 
-/// Percent-decodes; what is no UTF-8 afterwards becomes replacement characters, as the standard asks.
+/// Percent-decodes a value. Invalid UTF-8 becomes replacement characters, as the standard requires.
 fn decode(value: &str) -> String {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();

@@ -1,15 +1,15 @@
 //! Carries the current context to threads, tasks, thread pools and queues. A context belongs to its
 //! thread, so work that starts on another thread needs one of these helpers.
 //!
-//! The context is captured when a helper is *called*, not when the work runs. The previous context of
-//! the other thread is restored afterwards.
+//! The context is captured when a helper is *called*, not when the work runs. The previous context
+//! of the other thread is restored afterwards.
 
 use super::attach::WithTraceContext;
 use super::carried::Carried;
 use super::trace_context::TraceContext;
 
-/// Wraps a closure so that it runs in the current context, for example with `std::thread::spawn`, scoped
-/// threads, `tokio::task::spawn_blocking` or `rayon::spawn`.
+/// Wraps a closure so that it runs in the current context, for example with `std::thread::spawn`,
+/// scoped threads, `tokio::task::spawn_blocking` or `rayon::spawn`.
 ///
 /// Without it, spans on the other thread are roots.
 ///
@@ -29,7 +29,8 @@ pub fn carry<R>(work: impl FnOnce() -> R) -> impl FnOnce() -> R {
     }
 }
 
-/// Wraps a closure that is called several times, on any threads, such as the body of a rayon iterator.
+/// Wraps a closure that is called several times, on any threads, such as the body of a rayon
+/// iterator.
 ///
 /// # Examples
 /// ```
@@ -48,7 +49,8 @@ pub fn carry_each<A, R>(work: impl Fn(A) -> R) -> impl Fn(A) -> R {
     }
 }
 
-/// Carries the current context with a future, for `tokio::spawn`, `JoinSet::spawn` and other executors.
+/// Carries the current context with a future, for `tokio::spawn`, `JoinSet::spawn` and other
+/// executors.
 ///
 /// # Examples
 /// ```
@@ -73,8 +75,8 @@ impl<F: Future> Carry for F {}
 
 /// A message with the context of its sender, for channels and queues.
 ///
-/// With the feature `serde` it can be sent to another process. It is serialised as
-/// `{"value": …, "trace": {headers}}`.
+/// With the feature `serde` it can be sent to another process. It is serialised as `{"value": …,
+/// "trace": {headers}}`.
 ///
 /// # Examples
 /// ```
@@ -134,7 +136,8 @@ impl<T> Traced<T> {
         handle(self.value)
     }
 
-    /// Calls `handle` with the message and runs the future that it returns, in the sender's context.
+    /// Calls `handle` with the message and runs the future that it returns, in the sender's
+    /// context.
     pub fn run_async<F: Future>(self, handle: impl FnOnce(T) -> F) -> WithTraceContext<F> {
         let future = {
             let _entered = self.carried.enter();

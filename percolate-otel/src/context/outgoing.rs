@@ -137,8 +137,8 @@ pub(super) fn current() -> Option<(TraceParent, Option<StateList>)> {
     Context::map_current(of).or_else(|| unsampled_root().map(|parent| (parent, None)))
 }
 
-/// Returns the ids to send under an unsampled root. It has no span: the parent id is derived from the
-/// trace id.
+/// Returns the ids to send under an unsampled root. It has no span: the parent id is derived from
+/// the trace id.
 fn unsampled_root() -> Option<TraceParent> {
     let trace_id = runtime::unsampled_root()?.get();
     #[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]

@@ -1,7 +1,7 @@
-//! The strict rules as a propagator for the OpenTelemetry SDK, so that other people's instrumentation in the same
-//! service follows them too. Parsing and printing are those of `TraceContext`.
+//! The strict rules as a propagator for the OpenTelemetry SDK, so that other instrumentation in the
+//! same service follows them too. `TraceContext` parses and prints the headers.
 //!
-//! Extraction changes a context only if the headers are valid; a carrier without a trace leaves it as it was.
+//! Extraction changes a context only if the headers are valid.
 
 use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
@@ -12,12 +12,13 @@ use super::header::{BAGGAGE, TRACEPARENT, TRACESTATE};
 use super::trace_context::TraceContext;
 use super::{baggage, outgoing};
 
-/// Variable that chooses the propagators of a service.
+/// The variable that selects the propagators of a service.
 const VARIABLE: &str = "OTEL_PROPAGATORS";
-/// The names it may hold here.
+/// The supported names.
 const KNOWN: [&str; 3] = ["tracecontext", "baggage", "none"];
 
-/// W3C Trace Context Level 2, strictly, and W3C Baggage within its bounds.
+/// A propagator for W3C Trace Context Level 2, with strict parsing, and for W3C Baggage within its
+/// limits.
 ///
 /// ```
 /// use opentelemetry::global;
@@ -32,14 +33,14 @@ pub struct StrictPropagator {
 }
 
 impl StrictPropagator {
-    /// Trace context without baggage.
+    /// Creates a propagator of trace context without baggage.
     pub fn new() -> Self {
         Self {
             fields: vec![TRACEPARENT.to_owned(), TRACESTATE.to_owned()],
         }
     }
 
-    /// Trace context with baggage, which is what `OTEL_PROPAGATORS` means by default.
+    /// Creates a propagator of trace context and baggage, the default of `OTEL_PROPAGATORS`.
     pub fn with_baggage() -> Self {
         Self {
             fields: vec![
@@ -50,13 +51,13 @@ impl StrictPropagator {
         }
     }
 
-    /// What `OTEL_PROPAGATORS` asks for: `tracecontext`, `baggage`, both (the default) or `none`. The second value
-    /// holds the names that are not known here, worth a warning.
+    /// Creates the propagator that `OTEL_PROPAGATORS` selects: `tracecontext`, `baggage`, both (the
+    /// default) or `none`. The second value contains unsupported names, for a warning.
     pub fn from_env() -> (Self, Vec<String>) {
         Self::from_names(std::env::var(VARIABLE).ok().as_deref())
     }
 
-    /// As [`from_env`](Self::from_env), from the text of the variable.
+    /// Like [`from_env`](Self::from_env), with the value of the variable.
     pub fn from_names(names: Option<&str>) -> (Self, Vec<String>) {
         let Some(names) = names.filter(|names| !names.trim().is_empty()) else {
             return (Self::with_baggage(), Vec::new());

@@ -17,8 +17,8 @@ pub(super) struct Received {
     origin: Option<Origin>,
 }
 
-/// The parts of a remote parent that the SDK's types cannot hold. It is a value in the OpenTelemetry
-/// `Context`, present only if something would be lost.
+/// The parts of a remote parent that the SDK's types cannot hold. It is a value in the
+/// OpenTelemetry `Context`, present only if something would be lost.
 #[derive(Debug, Clone)]
 pub(super) struct Origin {
     trace_id: TraceId,

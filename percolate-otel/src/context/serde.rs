@@ -1,8 +1,8 @@
 //! Trace contexts in messages: a [`TraceContext`] is a map of its headers, a [`Traced`] value is
-//! `{"value": …, "trace": {headers}}`. Baggage is written only where it was asked for, and not read: to accept it, read
-//! a map of headers and give it to [`TraceContext::from_headers_with_baggage`].
+//! `{"value": …, "trace": {headers}}`. Baggage is written only on request, and is not read. To accept
+//! it, read a map of headers and pass it to [`TraceContext::from_headers_with_baggage`].
 //!
-//! Reading never fails on what the headers say, only on a wrong shape.
+//! Invalid headers are not an error when a message is read; another structure is.
 
 use std::collections::HashMap;
 use std::fmt;

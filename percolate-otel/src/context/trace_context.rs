@@ -41,8 +41,8 @@ pub struct TraceContext {
 impl TraceContext {
     /// Creates a context from the trace headers in a list or map of headers.
     ///
-    /// Accepts `&http::HeaderMap`, `&HashMap<String, String>` and arrays of pairs. Keys are compared
-    /// case-insensitively. Values that are not text are invalid.
+    /// Accepts `&http::HeaderMap`, `&HashMap<String, String>` and arrays of pairs. Keys are
+    /// compared case-insensitively. Values that are not text are invalid.
     pub fn from_headers<K, V>(headers: impl IntoIterator<Item = (K, V)>) -> Self
     where
         K: AsRef<str>,
@@ -51,8 +51,8 @@ impl TraceContext {
         Self::collect(headers, &[TRACEPARENT, TRACESTATE])
     }
 
-    /// Like [`from_headers`](Self::from_headers), and keeps the `baggage` header, up to 64 members and
-    /// 8192 bytes. When attached, it is the baggage of the current OpenTelemetry context.
+    /// Like [`from_headers`](Self::from_headers), and keeps the `baggage` header, up to 64 members
+    /// and 8192 bytes. When attached, it is the baggage of the current OpenTelemetry context.
     ///
     /// Baggage is untrusted input from callers. Check it before you forward it to third parties.
     pub fn from_headers_with_baggage<K, V>(headers: impl IntoIterator<Item = (K, V)>) -> Self
@@ -70,8 +70,8 @@ impl TraceContext {
 
     /// Returns the context to send with an outgoing call, `None` if nothing is being traced.
     ///
-    /// Under an unsampled root span the context has a trace id with `sampled` unset, the same for all
-    /// calls under that root, so that the called services follow the decision.
+    /// Under an unsampled root span the context has a trace id with `sampled` unset, the same for
+    /// all calls under that root, so that the called services follow the decision.
     ///
     /// Baggage is not included; see [`current_with_baggage`](Self::current_with_baggage).
     pub fn current() -> Option<Self> {
@@ -79,8 +79,8 @@ impl TraceContext {
         Some(Self::from_parts(parent, state.as_ref()))
     }
 
-    /// Like [`current`](Self::current), with the baggage of the current OpenTelemetry context. Returns
-    /// `None` if there is neither a trace nor baggage.
+    /// Like [`current`](Self::current), with the baggage of the current OpenTelemetry context.
+    /// Returns `None` if there is neither a trace nor baggage.
     pub fn current_with_baggage() -> Option<Self> {
         let baggage = Context::map_current(|cx| baggage::print(cx.baggage()));
         let mut context = match (Self::current(), &baggage) {
@@ -98,8 +98,8 @@ impl TraceContext {
         self.headers.get(TRACEPARENT)?.parse().ok()
     }
 
-    /// Returns the caller's span as a remote OpenTelemetry span context, `None` if there is no valid
-    /// `traceparent`.
+    /// Returns the caller's span as a remote OpenTelemetry span context, `None` if there is no
+    /// valid `traceparent`.
     ///
     /// The SDK's `TraceState` cannot hold every legal `tracestate`. Attaching and
     /// [`to_headers`](Self::to_headers) keep it complete.
@@ -110,8 +110,8 @@ impl TraceContext {
     /// Returns an OpenTelemetry `Context` with this as remote parent, for code that sets a parent
     /// explicitly (`span.set_parent(context.to_context())`).
     ///
-    /// It is derived from the current context and keeps its values. Without a valid `traceparent` it is
-    /// a new context, in which the next span is a root.
+    /// It is derived from the current context and keeps its values. Without a valid `traceparent`
+    /// it is a new context, in which the next span is a root.
     pub fn to_context(&self) -> Context {
         let context = Context::map_current(|current| match self.received() {
             Some(received) => received.on(current),

@@ -1,5 +1,5 @@
-//! The `traceparent` header: four fields, parsed strictly and printed in version 00. The rules are those of
-//! W3C Trace Context Level 2; the SDK's own propagator accepts forms that must restart the trace, so this is our code.
+//! The `traceparent` header: four fields, parsed strictly and printed in version 00, as W3C Trace
+//! Context Level 2 specifies. The SDK's own propagator accepts values that must restart the trace.
 //!
 //! A [`TraceParent`] is always valid: no zero ids, and no flag bits but `sampled` and `random`.
 
@@ -10,12 +10,12 @@ use opentelemetry::trace::{SpanId, TraceFlags, TraceId};
 
 /// The flag bits of Level 2: `sampled` and `random`. All others are zero on output.
 const KNOWN_FLAGS: u8 = 0x03;
-/// Length of a version 00 header, and the least length of any later one.
+/// The length of a version 00 header, and the minimum length of later versions.
 const LENGTH: usize = 55;
-/// The one version that can never be: it stands for "invalid".
+/// The version that is always invalid.
 const FORBIDDEN_VERSION: u8 = 0xff;
 
-/// A span in some process, as the `traceparent` header names it: trace, span and flags.
+/// A span of any process: the trace id, span id and flags of a `traceparent` header.
 ///
 /// ```
 /// use percolate_otel::TraceParent;
@@ -33,17 +33,17 @@ pub struct TraceParent {
     flags: u8,
 }
 
-/// Why a text is no `traceparent` header.
+/// The error for an invalid `traceparent` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TraceParentError {
     /// Too short, or too long for version 00.
     #[error("traceparent has {found} characters; version 00 has 55, later versions at least 55")]
     Length {
-        /// Characters found, without the white space around them.
+        /// The number of characters without surrounding white space.
         found: usize,
     },
-    /// A field is not followed by a dash, or there are several headers in one.
+    /// A field is not followed by a dash, or the value contains several headers.
     #[error(
         "traceparent is one value with dashes between its fields: `00-<32 digits>-<16 digits>-<2 digits>`"
     )]
@@ -63,7 +63,7 @@ pub enum TraceParentError {
 }
 
 impl TraceParent {
-    /// Names a span; `None` if one of the ids is all zero. Unknown flag bits are cleared.
+    /// Creates a value. Returns `None` if one of the ids is all zero. Unknown flag bits are cleared.
     pub fn new(trace_id: TraceId, span_id: SpanId, flags: TraceFlags) -> Option<Self> {
         (trace_id != TraceId::INVALID && span_id != SpanId::INVALID).then(|| Self {
             trace_id,
@@ -72,22 +72,22 @@ impl TraceParent {
         })
     }
 
-    /// The trace.
+    /// Returns the trace id.
     pub fn trace_id(&self) -> TraceId {
         self.trace_id
     }
 
-    /// The span: the parent of whatever follows.
+    /// Returns the span id, which is the parent id of the next span.
     pub fn span_id(&self) -> SpanId {
         self.span_id
     }
 
-    /// The flags `sampled` (bit 0) and `random` (bit 1).
+    /// Returns the flags `sampled` (bit 0) and `random` (bit 1).
     pub fn flags(&self) -> TraceFlags {
         TraceFlags::new(self.flags)
     }
 
-    /// Whether the caller recorded its span.
+    /// Returns whether the `sampled` flag is set.
     pub fn is_sampled(&self) -> bool {
         self.flags().is_sampled()
     }
@@ -96,8 +96,8 @@ impl TraceParent {
 impl FromStr for TraceParent {
     type Err = TraceParentError;
 
-    /// Parses a header value. Spaces and tabs around it are no part of it; a version above 00 may have more fields,
-    /// which are ignored.
+    /// Parses a header value. Surrounding spaces and tabs are ignored. A version above 00 may have
+    /// more fields, which are ignored.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bytes = text.trim_matches([' ', '\t']).as_bytes();
         let length = TraceParentError::Length { found: bytes.len() };
@@ -114,7 +114,7 @@ impl FromStr for TraceParent {
         if version == 0 && !rest.is_empty() {
             return Err(length);
         }
-        // A comma is where several headers were joined: which of them would be the parent?
+        // Several headers were joined by commas, so the parent is ambiguous.
         if [fields[2], fields[35], fields[52]] != [b'-'; 3]
             || !matches!(rest, [] | [b'-', ..])
             || rest.contains(&b',')
@@ -128,7 +128,7 @@ impl FromStr for TraceParent {
             .filter(|&id| id != 0)
             .ok_or(TraceParentError::SpanId)?;
         let flags = hex(&fields[53..]).ok_or(TraceParentError::Flags)?;
-        // Sixteen and two digits: the narrowing keeps every bit.
+        // The strings have sixteen and two digits, so the conversions are lossless.
         #[expect(
             clippy::cast_possible_truncation,
             reason = "the fields have 16 and 2 hexadecimal digits"
@@ -151,7 +151,7 @@ impl fmt::Display for TraceParent {
     }
 }
 
-/// The value of at most 32 lower-case hexadecimal digits.
+/// Parses at most 32 lower-case hexadecimal digits.
 fn hex(digits: &[u8]) -> Option<u128> {
     digits.iter().try_fold(0, |value, digit| {
         let digit = match digit {

@@ -1,20 +1,23 @@
-//! The `tracestate` header: vendors' own entries, kept in order and passed on as they came. The SDK's `TraceState`
-//! refuses keys that Level 2 allows; where it does, the text lives in the context beside it (see `attach`).
+//! The `tracestate` header: the entries of tracing systems, forwarded unchanged and in order. The
+//! SDK's `TraceState` rejects keys that Level 2 allows. If it does, the complete text is kept in the
+//! `Context` (see `received`).
 //!
-//! A [`StateList`] is never empty and holds at most 32 valid members with distinct keys (of two with the same key the first, which is the newer, stays). One invalid member makes the
-//! whole list invalid: it is discarded, the trace goes on without it.
+//! A [`StateList`] is never empty and has at most 32 valid members with distinct keys. Of two members
+//! with the same key, the first is kept, because it is the newer one. One invalid member invalidates
+//! the whole list, which is discarded; the trace continues without it.
 
 use std::borrow::Cow;
 
 use opentelemetry::trace::TraceState;
 
-/// The most members a list may have.
+/// The maximum number of members.
 const MAX_MEMBERS: usize = 32;
-/// The longest key, and the longest value.
+/// The maximum length of a key, and of a value.
 const MAX_PART: usize = 256;
-/// Members longer than this are the first to go when a list is cut.
+/// Longer members are removed first when a list is shortened.
 const LONG_MEMBER: usize = 128;
-/// What goes out at most. The standard asks for at least 512; servers commonly refuse header lines above 8 KiB.
+/// The maximum length of an outgoing header. The standard requires at least 512; servers commonly
+/// reject header lines above 8 KiB.
 const MAX_OUTGOING: usize = 4096;
 
 /// The members of a `tracestate` header, joined by commas without white space.
@@ -22,7 +25,8 @@ const MAX_OUTGOING: usize = 4096;
 pub(crate) struct StateList(String);
 
 impl StateList {
-    /// Reads a header value; several header lines are joined by commas before. `None` if there is nothing to keep.
+    /// Parses a header value. Several header lines must be joined by commas. Returns `None` if the
+    /// list is empty or invalid.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut members: Vec<(&str, &str)> = Vec::new();
         let listed = text
@@ -43,12 +47,12 @@ impl StateList {
         Self::join(members)
     }
 
-    /// What the SDK's type holds, as text. An empty one is `None`.
+    /// Creates a list from the SDK's type. Returns `None` if it is empty.
     pub(crate) fn from_sdk(state: &TraceState) -> Option<Self> {
         Self::join(state)
     }
 
-    /// The SDK's type with every member it accepts; `true` if that is all of them.
+    /// Returns the SDK's type with every member that it accepts, and whether these are all members.
     pub(crate) fn to_sdk(&self) -> (TraceState, bool) {
         if let Ok(state) = TraceState::from_key_value(self.members()) {
             return (state, true);
@@ -62,7 +66,8 @@ impl StateList {
         )
     }
 
-    /// The members of `changed` in front, then those of this list that the SDK's type could not hold.
+    /// Returns the members of `changed`, followed by those of this list that the SDK's type could not
+    /// hold.
     pub(crate) fn merge_changed(&self, changed: &TraceState) -> Option<Self> {
         let unheld = self
             .members()
@@ -70,7 +75,7 @@ impl StateList {
         Self::join(changed.into_iter().chain(unheld).take(MAX_MEMBERS))
     }
 
-    /// The header value to send: whole members, longest first to go, then from the end.
+    /// Returns the header value to send. Whole members are removed: first long ones, then the last.
     pub(crate) fn outgoing(&self) -> Cow<'_, str> {
         if self.0.len() <= MAX_OUTGOING {
             return Cow::Borrowed(&self.0);
@@ -86,7 +91,7 @@ impl StateList {
         Cow::Owned(members.join(","))
     }
 
-    /// The whole list as text.
+    /// Returns the whole list as text.
     #[cfg(test)]
     pub(crate) fn as_str(&self) -> &str {
         &self.0

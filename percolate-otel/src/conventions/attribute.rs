@@ -64,7 +64,8 @@ pub const OTEL_NAME: &str = "otel.name";
 pub const OTEL_KIND: &str = "otel.kind";
 /// tracing-opentelemetry's field for the span's status.
 pub const OTEL_STATUS_CODE: &str = "otel.status_code";
-/// tracing-opentelemetry's field for the description of a failure; it also sets the status to ERROR.
+/// tracing-opentelemetry's field for the description of a failure; it also sets the status to
+/// ERROR.
 pub const OTEL_STATUS_DESCRIPTION: &str = "otel.status_description";
 /// Port of the database server, when it is not the default one. Int, given at span creation.
 pub const SERVER_PORT: &str = "server.port";

@@ -1,9 +1,10 @@
 //! The names of attributes, spans, metrics, targets and values, and tables with their types, levels
-//! and stability. No other file contains such a name. The Layer checks telemetry against the tables.
+//! and stability. No other file contains such a name. The Layer checks telemetry against the
+//! tables.
 //!
-//! Source: OpenTelemetry semantic conventions 1.44 for `db.*`, `error.*` and `server.*`; percolate's
-//! own registry (`semconv/`) for `job.*` and `db.response.affected_rows`. Tests compare the tables
-//! with that registry and with the constants of `opentelemetry-semantic-conventions`.
+//! Source: OpenTelemetry semantic conventions 1.44 for `db.*`, `error.*` and `server.*`;
+//! percolate's own registry (`semconv/`) for `job.*` and `db.response.affected_rows`. Tests compare
+//! the tables with that registry and with the constants of `opentelemetry-semantic-conventions`.
 
 pub mod attribute;
 mod attributes;

@@ -4,7 +4,8 @@
 pub const DB: &str = "percolate::db";
 /// `tracing` target of background jobs.
 pub const JOB: &str = "percolate::job";
-/// `tracing` target of the spans of `db_span` and `db_query_span`, which reach OpenTelemetry as `tracing` spans.
+/// `tracing` target of the spans of `db_span` and `db_query_span`, which reach OpenTelemetry as
+/// `tracing` spans.
 pub const DB_BY_HAND: &str = "percolate::db::span";
 /// `tracing` target of the spans of `background_span`.
 pub const JOB_BY_HAND: &str = "percolate::job::span";

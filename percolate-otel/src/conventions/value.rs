@@ -6,7 +6,8 @@ use super::JobStatus;
 pub const ERROR_TYPE_OTHER: &str = "_OTHER";
 /// Value of [`super::attribute::ERROR_TYPE`] when the function panicked.
 pub const ERROR_TYPE_PANIC: &str = "panic";
-/// Value of [`super::attribute::ERROR_TYPE`] when the future of a database operation was dropped before it finished.
+/// Value of [`super::attribute::ERROR_TYPE`] when the future of a database operation was dropped
+/// before it finished.
 pub const ERROR_TYPE_CANCELLED: &str = "cancelled";
 /// The values of [`super::attribute::JOB_STATUS`].
 pub const JOB_STATUS_VALUES: &[&str] = &{

@@ -44,7 +44,7 @@ impl Report {
             .collect()
     }
 
-    /// Whether all findings are below the level [`fail_on`](Self::fail_on).
+    /// Returns whether all findings are below the level [`fail_on`](Self::fail_on).
     pub fn is_clean(&self) -> bool {
         self.findings
             .iter()

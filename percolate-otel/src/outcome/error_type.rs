@@ -1,5 +1,5 @@
-//! [`ErrorType`] and [`ErrorInfo`]: the low-cardinality name of an error, and the search for a known
-//! cause in its sources. The choice between the readings of a type is in `autoref`.
+//! [`ErrorType`] and [`ErrorInfo`]: the low-cardinality name of an error, and the search for a
+//! known cause in its sources. The choice between the readings of a type is in `autoref`.
 //!
 //! The message of an error is never read: it can contain user data.
 
@@ -92,7 +92,8 @@ pub trait ErrorType {
     /// Returns the low-cardinality name recorded as `error.type`.
     fn error_type(&self) -> Cow<'static, str>;
 
-    /// Returns the database's own code, recorded as `db.response.status_code`. The default is `None`.
+    /// Returns the database's own code, recorded as `db.response.status_code`. The default is
+    /// `None`.
     fn status_code(&self) -> Option<Cow<'static, str>> {
         None
     }

@@ -20,7 +20,8 @@ use crate::conventions::JobStatus;
 /// }
 /// ```
 pub trait JobOutcome {
-    /// Returns how the job ended. `Partial` and `Cancelled` are not failures: the span has no error.
+    /// Returns how the job ended. `Partial` and `Cancelled` are not failures: the span has no
+    /// error.
     ///
     /// It is only called for values of successful calls: `Err` is always `JobStatus::Failed`.
     fn job_status(&self) -> JobStatus;

@@ -1,9 +1,9 @@
 //! [`Outcome`]: what is read from the return value of a call, and nothing else the end of a call
 //! needs.
 //!
-//! A type describes itself with [`Rows`], [`ErrorType`] and [`JobOutcome`]. The traits are optional:
-//! `autoref` picks the best reading that a type allows. An outcome holds counts and low-cardinality
-//! names, never an error's message or a row.
+//! A type describes itself with [`Rows`], [`ErrorType`] and [`JobOutcome`]. The traits are
+//! optional: `autoref` picks the best reading that a type allows. An outcome holds counts and
+//! low-cardinality names, never an error's message or a row.
 
 pub mod autoref;
 mod error_type;

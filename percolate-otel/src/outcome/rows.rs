@@ -122,7 +122,8 @@ rows_of_tuples!((B)(B, C)(B, C, D));
 
 /// Returns `true` for `u8`. `Vec<u8>` is one value, not a collection of rows.
 ///
-/// `TypeId` needs `'static`, so the name is compared. It is a constant: the comparison is folded away.
+/// `TypeId` needs `'static`, so the name is compared. It is a constant: the comparison is folded
+/// away.
 fn is_byte<T>() -> bool {
     size_of::<T>() == 1 && type_name::<T>() == "u8"
 }

@@ -1,10 +1,12 @@
-//! Which runtime a call reports to: the one scoped to its thread, the installed one, or the ambient one.
+//! Which runtime a call reports to: the one scoped to its thread, the installed one, or the ambient
+//! one.
 //!
-//! The ambient runtime serves programs that have not built one. Their metrics go to the global meter provider. Their
-//! spans go to `tracing` layers or, if none is interested in a call, to the global tracer provider.
+//! The ambient runtime serves programs that have not built one. Their metrics go to the global
+//! meter provider. Their spans go to `tracing` layers or, if none is interested in a call, to the
+//! global tracer provider.
 //!
-//! An idle call reads one cache line and one thread-local counter. Only the first call of a thread, and then one of
-//! [`METER_PERIOD`], takes a lock to look for providers.
+//! An idle call reads one cache line and one thread-local counter. Only the first call of a thread,
+//! and then one of [`METER_PERIOD`], takes a lock to look for providers.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -75,7 +77,8 @@ pub fn uninstall(runtime: &'static Runtime) {
     );
 }
 
-/// Scopes `runtime` to this thread until the guard is dropped. Used by tests: no global state changes.
+/// Scopes `runtime` to this thread until the guard is dropped. Used by tests: no global state
+/// changes.
 #[must_use = "the scope ends when the guard is dropped"]
 pub fn scope(runtime: Option<&'static Runtime>) -> ScopeGuard {
     LISTENING.scopes.fetch_add(1, Ordering::Relaxed);
@@ -108,17 +111,19 @@ impl Drop for ScopeGuard {
     }
 }
 
-/// Returns the runtime that calls on this thread report to; `None` if there is none. `tracing` layers may still be
-/// interested then.
+/// Returns the runtime that calls on this thread report to; `None` if there is none. `tracing`
+/// layers may still be interested then.
 #[inline]
 pub(crate) fn current() -> Option<&'static Runtime> {
     if let Some(runtime) = scoped() {
         return Some(runtime);
     }
     let installed = LISTENING.installed.load(Ordering::Acquire);
-    // Read through an atomic pointer: every call passes here, and a lock would cost more than the rest.
+    // Read through an atomic pointer: every call passes here, and a lock would cost more than the
+    // rest.
     #[expect(unsafe_code, reason = "an atomic reference has no safe form")]
-    // SAFETY: the pointer is null or was stored by `install`, which casts it from a `&'static Runtime`.
+    // SAFETY: the pointer is null or was stored by `install`, which casts it from a `&'static
+    // Runtime`.
     let installed = unsafe { installed.as_ref() };
     installed.or_else(ambient)
 }

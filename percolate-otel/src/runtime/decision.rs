@@ -19,7 +19,8 @@ pub(crate) enum Decision {
     Suppressed,
     /// Not recorded, because its parent is not.
     Unsampled,
-    /// A root that is not recorded, and neither are the calls inside. The trace id is kept for outgoing headers.
+    /// A root that is not recorded, and neither are the calls inside. The trace id is kept for
+    /// outgoing headers.
     UnsampledRoot(NonZeroU128),
     /// Recorded.
     Sampled(Identity),
@@ -71,7 +72,8 @@ impl Runtime {
     }
 }
 
-/// Whether nothing is recorded in the current context: it is suppressed, or its span is not sampled.
+/// Whether nothing is recorded in the current context: it is suppressed, or its span is not
+/// sampled.
 pub(crate) fn is_refused() -> bool {
     unsampled_root().is_some()
         || Context::map_current(|cx| {

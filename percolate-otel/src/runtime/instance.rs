@@ -1,6 +1,7 @@
 //! A [`Runtime`] and its configuration.
 //!
-//! A runtime is never freed: its series and instruments are used by references for the rest of the process.
+//! A runtime is never freed: its series and instruments are used by references for the rest of the
+//! process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +79,8 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Builds a runtime. It is kept until the process ends, with its metric series and everything they refer to.
+    /// Builds a runtime. It is kept until the process ends, with its metric series and everything
+    /// they refer to.
     ///
     /// # Errors
     /// Returns an error if the background thread that delivers records cannot be started.
@@ -115,7 +117,8 @@ impl Runtime {
         }
     }
 
-    /// Delivers all finished spans of this runtime to its span processors. The processors are not flushed.
+    /// Delivers all finished spans of this runtime to its span processors. The processors are not
+    /// flushed.
     ///
     /// Returns `false` if `timeout` passed first.
     pub fn flush(&self, timeout: Duration) -> bool {
@@ -124,8 +127,8 @@ impl Runtime {
             .is_none_or(|recorder| recorder.flush(timeout))
     }
 
-    /// Flushes, and ends the background thread that delivers spans. Spans of later calls are dropped and counted;
-    /// metrics are still recorded.
+    /// Flushes, and ends the background thread that delivers spans. Spans of later calls are
+    /// dropped and counted; metrics are still recorded.
     ///
     /// Returns `false` if `timeout` passed first.
     pub fn stop(&self, timeout: Duration) -> bool {
@@ -134,7 +137,8 @@ impl Runtime {
             .is_none_or(|recorder| recorder.stop(timeout))
     }
 
-    /// Returns the number of spans that were dropped because they were recorded faster than they could be delivered.
+    /// Returns the number of spans that were dropped because they were recorded faster than they
+    /// could be delivered.
     pub fn dropped_spans(&self) -> u64 {
         self.recorder.as_ref().map_or(0, Recorder::dropped)
     }

@@ -1,7 +1,8 @@
 //! Where calls report to: the [`Runtime`] of the process, of a thread, or of a foreign set-up.
 //!
-//! [`instance`] has the runtime itself, [`current`] selects the one of a call, [`decision`] decides whether the call is
-//! recorded. A runtime lives until the process ends, so calls hold plain references to it.
+//! [`instance`] has the runtime itself, [`current`] selects the one of a call, [`decision`] decides
+//! whether the call is recorded. A runtime lives until the process ends, so calls hold plain
+//! references to it.
 //!
 //! This page is for the crates of the project: nothing here is covered by semantic versioning.
 

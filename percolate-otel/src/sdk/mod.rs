@@ -9,7 +9,8 @@ use opentelemetry_sdk::trace::SpanProcessor;
 use crate::record::{CallRecord, RecordSink};
 use convert::Converter;
 
-/// Returns the sink that converts records to the SDK's `SpanData` for these processors; `None` without processors.
+/// Returns the sink that converts records to the SDK's `SpanData` for these processors; `None`
+/// without processors.
 pub fn sdk_sink(processors: Vec<Arc<dyn SpanProcessor>>) -> Option<Box<dyn RecordSink>> {
     if processors.is_empty() {
         return None;

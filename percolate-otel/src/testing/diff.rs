@@ -1,10 +1,10 @@
-//! Text comparison for assertions: indentation of inline expectations is taken off, and a mismatch is shown as a
-//! diff by lines. No colours and no dependencies: the text goes through a panic message.
+//! Text comparison for assertions: removes the indentation of inline expectations, and shows a
+//! mismatch as a diff by lines. There are no colours, because the text is part of a panic message.
 
 use std::fmt::Write as _;
 
-/// Takes off blank first and last lines and the indentation all lines share, so that an expectation can be
-/// indented with the test it stands in.
+/// Removes blank first and last lines and the common indentation, so that an expectation can be
+/// indented like its test.
 pub(crate) fn dedent(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     let first = lines
@@ -29,7 +29,7 @@ pub(crate) fn dedent(text: &str) -> String {
     out
 }
 
-/// The lines of both texts in one: `-` is only expected, `+` is only there.
+/// Merges the lines of both texts: `-` is only expected, `+` is only actual.
 pub(crate) fn diff(expected: &str, actual: &str) -> String {
     let (expected, actual): (Vec<&str>, Vec<&str>) =
         (expected.lines().collect(), actual.lines().collect());

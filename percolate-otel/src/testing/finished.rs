@@ -1,4 +1,4 @@
-//! Keeps finished spans as they reach a pipeline's end.
+//! A span processor that stores finished spans.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,8 +7,8 @@ use opentelemetry::Context;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-/// A span processor that keeps what it is given, for tests that build their own provider or runtime. Clones share
-/// what they keep.
+/// A span processor that stores all finished spans, for tests that build their own provider or
+/// runtime. Clones share the spans.
 ///
 /// ```
 /// use opentelemetry::trace::{Tracer as _, TracerProvider as _};
@@ -24,7 +24,7 @@ use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 pub struct FinishedSpans(Arc<Mutex<Vec<SpanData>>>);
 
 impl FinishedSpans {
-    /// The spans kept so far, in the order in which they ended.
+    /// Returns the stored spans, in the order in which they ended.
     pub fn get(&self) -> Vec<SpanData> {
         self.0
             .lock()
@@ -32,7 +32,7 @@ impl FinishedSpans {
             .clone()
     }
 
-    /// Forgets them.
+    /// Deletes the stored spans.
     pub fn clear(&self) {
         self.0
             .lock()

@@ -1,7 +1,7 @@
-//! Captured metrics: a plain copy of what the SDK would export, with lookup by name and attributes.
+//! Captured metrics: a copy of what the SDK exports, with lookup by name and attributes.
 //!
-//! Values are cumulative since the capture began. Durations are real and so are never part of a text form;
-//! counts are.
+//! Values are cumulative since the start of the capture. Durations vary, so the text form has only
+//! the counts of histograms.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ use super::super::layer::ConventionLayer;
 use super::diff::assert_same_text;
 use super::spans::value_text;
 
-/// The kind of instrument a metric came from, as far as exported data tells.
+/// The instrument of a metric, as far as exported data shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Instrument {
@@ -34,7 +34,7 @@ pub enum Instrument {
 }
 
 impl Instrument {
-    /// The name semantic conventions use.
+    /// Returns the name semantic conventions use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Histogram | Self::ExponentialHistogram => "histogram",
@@ -56,7 +56,7 @@ pub struct Point {
 }
 
 impl Point {
-    /// The value of one attribute, with its type.
+    /// Returns the value of one attribute, with its type.
     pub fn attribute(&self, key: &str) -> Option<&Value> {
         self.attributes
             .iter()
@@ -64,7 +64,7 @@ impl Point {
             .map(|pair| &pair.value)
     }
 
-    /// All attributes, sorted by key.
+    /// Returns all attributes, sorted by key.
     pub fn attributes(&self) -> Vec<(&str, &Value)> {
         self.attributes
             .iter()
@@ -72,12 +72,12 @@ impl Point {
             .collect()
     }
 
-    /// How often a histogram was recorded to; 1 for sums and gauges.
+    /// Returns the number of values that a histogram recorded; 1 for sums and gauges.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// The sum of a histogram, or the value of a sum or gauge.
+    /// Returns the sum of a histogram, or the value of a sum or gauge.
     pub fn sum(&self) -> f64 {
         self.value
     }
@@ -106,43 +106,43 @@ pub struct CapturedMetric {
 }
 
 impl CapturedMetric {
-    /// The metric's name.
+    /// Returns the metric's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The metric's unit.
+    /// Returns the metric's unit.
     pub fn unit(&self) -> &str {
         &self.unit
     }
 
-    /// The metric's description.
+    /// Returns the metric's description.
     pub fn description(&self) -> &str {
         &self.description
     }
 
-    /// The name of the instrumentation scope.
+    /// Returns the name of the instrumentation scope.
     pub fn scope(&self) -> &str {
         &self.scope
     }
 
-    /// The schema the instrumentation scope says it follows.
+    /// Returns the schema URL of the instrumentation scope.
     pub fn schema_url(&self) -> Option<&str> {
         self.schema_url.as_deref()
     }
 
-    /// The instrument.
+    /// Returns the instrument.
     pub fn instrument(&self) -> Instrument {
         self.instrument
     }
 
-    /// All series.
+    /// Returns all series.
     pub fn points(&self) -> &[Point] {
         &self.points
     }
 }
 
-/// Everything measured in a capture so far.
+/// All metrics of a capture.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     metrics: Vec<CapturedMetric>,
@@ -176,21 +176,21 @@ impl Metrics {
         Self { metrics }
     }
 
-    /// All metrics, sorted by name.
+    /// Returns all metrics, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = &CapturedMetric> {
         self.metrics.iter()
     }
 
-    /// The metric of this name, if anything was recorded to it.
+    /// Returns the metric of this name, if anything was recorded to it.
     pub fn find(&self, name: &str) -> Option<&CapturedMetric> {
         self.iter().find(|metric| metric.name == name)
     }
 
-    /// The metric of this name.
+    /// Returns the metric of this name.
     ///
     /// # Panics
     ///
-    /// When nothing was recorded to it; the message shows what there is.
+    /// Panics if nothing was recorded to it. The message shows all metrics.
     #[track_caller]
     pub fn metric(&self, name: &str) -> &CapturedMetric {
         self.find(name).unwrap_or_else(|| {
@@ -201,18 +201,19 @@ impl Metrics {
         })
     }
 
-    /// How many measurements carry all of these string attributes, over all series of the metric.
+    /// Returns the number of measurements with all of these string attributes, over all series of
+    /// the metric.
     pub fn count(&self, name: &str, attributes: &[(&str, &str)]) -> u64 {
         self.matching(name, attributes).map(Point::count).sum()
     }
 
-    /// The sum of the values of all series that carry these string attributes.
+    /// Returns the sum of the values of all series with these string attributes.
     pub fn sum(&self, name: &str, attributes: &[(&str, &str)]) -> f64 {
         self.matching(name, attributes).map(Point::sum).sum()
     }
 
-    /// Metrics and their series as text: one line per metric (`name instrument unit`), one indented line per series
-    /// with its attributes and, for a histogram, its count.
+    /// Metrics and their series as text: one line per metric (`name instrument unit`), one indented
+    /// line per series with its attributes and, for a histogram, its count.
     pub fn text(&self) -> String {
         let mut out = String::new();
         for metric in self.iter() {
@@ -253,7 +254,7 @@ impl Metrics {
     ///
     /// # Panics
     ///
-    /// When they differ; the message is a diff by lines.
+    /// Panics if they differ. The message is a diff by lines.
     #[track_caller]
     pub fn assert_text(&self, expected: &str) {
         assert_same_text("metrics", expected, &self.text());
@@ -337,7 +338,7 @@ fn copy<T: Copy>(data: &MetricData<T>, number: impl Fn(T) -> f64) -> (Instrument
     }
 }
 
-/// Checks what is exported and keeps the newest; cumulative, so that it holds everything.
+/// Checks exported metrics and keeps the newest ones, which are cumulative.
 #[derive(Debug, Clone)]
 pub(super) struct MetricStore {
     newest: Arc<Mutex<Metrics>>,

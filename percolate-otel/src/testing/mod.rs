@@ -1,8 +1,9 @@
-//! Scoped capture of telemetry for tests: spans as a tree, metrics with their points, and what the conventions say.
+//! Scoped capture of telemetry for tests: spans as a tree, metrics with their points, and the
+//! findings of the convention checks.
 //!
-//! [`Capture`] owns a tracer provider, a meter provider and a subscriber, and makes them current only for the
-//! closure, future or scope it is given. Nothing global is touched, so tests run in parallel; a thread or task takes
-//! part by running inside a clone of the capture.
+//! [`Capture`] owns a tracer provider, a meter provider and a subscriber, and makes them current
+//! only for one closure, future or scope. It changes no global state, so tests can run in parallel.
+//! To capture the telemetry of another thread or task, run it inside a clone of the capture.
 
 mod diff;
 mod finished;
@@ -35,7 +36,7 @@ pub use finished::FinishedSpans;
 pub use metrics::{CapturedMetric, Instrument, Metrics, Point};
 pub use spans::{ABSENT, CapturedSpan, ExpectedSpan, ExpectedValue, Spans};
 
-/// Captures the spans and metrics made inside it.
+/// Captures the spans and metrics that are created inside it.
 ///
 /// ```
 /// use percolate_otel::testing::Capture;
@@ -54,10 +55,10 @@ pub use spans::{ABSENT, CapturedSpan, ExpectedSpan, ExpectedValue, Spans};
 /// ```
 #[derive(Clone)]
 pub struct Capture {
-    inner: Arc<Inner>,
+    inner: Arc<CaptureInner>,
 }
 
-struct Inner {
+struct CaptureInner {
     dispatch: Dispatch,
     tracers: SdkTracerProvider,
     meters: SdkMeterProvider,
@@ -67,25 +68,25 @@ struct Inner {
     conventions: ConventionLayer,
 }
 
-impl Drop for Inner {
+impl Drop for CaptureInner {
     fn drop(&mut self) {
         let _scope = self.conventions.test_scope();
-        // Ends the reader's thread. Calls that are still under way lose their last measurement, as they should.
+        // Ends the reader's thread. Calls that have not ended lose their last measurement.
         let _ = self.meters.shutdown();
         self.runtime.stop(FLUSH);
     }
 }
 
-/// How long spans may take to come out of the background thread.
+/// The time limit for the background thread to export the spans.
 const FLUSH: Duration = Duration::from_secs(10);
 
 impl Capture {
-    /// A capture that samples everything.
+    /// Creates a capture that samples everything.
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// A capture with another sampler or other settings.
+    /// Returns a builder for a capture with another sampler or other settings.
     pub fn builder() -> CaptureBuilder {
         CaptureBuilder {
             sampler: Sampler::AlwaysOn,
@@ -100,7 +101,7 @@ impl Capture {
         body()
     }
 
-    /// Runs a future inside the capture: on every poll, on whatever thread that happens.
+    /// Runs a future inside the capture. The capture is current during each poll, on any thread.
     pub fn instrument<F: Future>(&self, future: F) -> InCapture<F> {
         InCapture {
             capture: self.clone(),
@@ -117,32 +118,27 @@ impl Capture {
         }
     }
 
-    /// The spans finished so far.
+    /// Returns the spans that have ended.
     ///
     /// # Panics
     ///
-    /// When spans do not come out of percolate's background thread within ten seconds.
+    /// Panics if percolate's background thread does not export the spans within ten seconds.
     pub fn spans(&self) -> Spans {
         self.flush();
         Spans::new(self.inner.spans.get())
     }
 
-    /// Everything measured so far.
+    /// Returns all metrics that have been recorded.
     pub fn metrics(&self) -> Metrics {
         let _ = self.inner.meters.force_flush();
         self.inner.metrics.newest()
     }
 
-    /// What does not follow the conventions so far, metrics included. `capture.report().assert_clean()` fails a test on any finding.
+    /// Returns the findings of the convention checks on spans and metrics. A test fails on any
+    /// finding with `capture.report().assert_clean()`.
     pub fn report(&self) -> Report {
         let _ = self.inner.meters.force_flush();
         self.inner.conventions.report()
-    }
-
-    /// Forgets the spans captured so far. Metrics are cumulative and stay.
-    pub fn clear_spans(&self) {
-        self.flush();
-        self.inner.spans.clear();
     }
 
     fn flush(&self) {
@@ -154,28 +150,29 @@ impl Capture {
         let _ = self.inner.tracers.force_flush();
     }
 
-    /// A tracer of this capture, for spans made through the OpenTelemetry API.
+    /// Returns a tracer of this capture, for spans that are created with the OpenTelemetry API.
     pub fn tracer(&self) -> SdkTracer {
         self.inner.tracers.tracer("capture")
     }
 
-    /// The capture's tracer provider.
+    /// Returns the capture's tracer provider.
     pub fn tracer_provider(&self) -> &SdkTracerProvider {
         &self.inner.tracers
     }
 
-    /// The capture's meter provider.
+    /// Returns the capture's meter provider.
     pub fn meter_provider(&self) -> &SdkMeterProvider {
         &self.inner.meters
     }
 
-    /// The capture's subscriber, for `tracing::dispatcher::with_default` and `WithSubscriber`.
+    /// Returns the capture's subscriber, for `tracing::dispatcher::with_default` and
+    /// `WithSubscriber`.
     pub fn dispatch(&self) -> &Dispatch {
         &self.inner.dispatch
     }
 }
 
-/// Runs a test body inside a capture, and fails it on any finding of the conventions.
+/// Runs a test body inside a capture, and panics on any finding of the convention checks.
 ///
 /// ```
 /// use percolate_otel::testing::check_conventions;
@@ -190,7 +187,7 @@ impl Capture {
 ///
 /// # Panics
 ///
-/// When something inside does not follow the conventions; the message is the report.
+/// Panics if telemetry does not follow the conventions. The message is the report.
 #[track_caller]
 pub fn check_conventions<R>(body: impl FnOnce(&Capture) -> R) -> R {
     let capture = Capture::builder()
@@ -201,11 +198,11 @@ pub fn check_conventions<R>(body: impl FnOnce(&Capture) -> R) -> R {
     result
 }
 
-/// [`check_conventions`] for a test whose body is a future.
+/// [`check_conventions`] for an async test body.
 ///
 /// # Panics
 ///
-/// When something inside does not follow the conventions; the message is the report.
+/// Panics if telemetry does not follow the conventions. The message is the report.
 pub async fn check_conventions_async<F: Future>(body: impl FnOnce(Capture) -> F) -> F::Output {
     let capture = Capture::builder()
         .conventions(ConventionLayer::strict())
@@ -239,21 +236,23 @@ pub struct CaptureBuilder {
 }
 
 impl CaptureBuilder {
-    /// Decides which spans are sampled. Metrics are captured in any case.
+    /// Sets the sampler of spans. All metrics are captured.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.sampler = sampler;
         self
     }
 
-    /// Records annotated calls as percolate's own pipeline does (compact records, turned into spans on a background
-    /// thread), instead of through `tracing` as a foreign set-up does. What comes out should be the same.
+    /// Records annotated calls as percolate's own pipeline does: in compact records that a
+    /// background thread converts to spans. The default is spans of `tracing`, as in an application
+    /// with another set-up. Both should have the same result.
     pub fn compact_records(mut self) -> Self {
         self.records = true;
         self
     }
 
-    /// Checks the conventions with this Layer. Without it, findings are collected; with `PERCOLATE_CONVENTIONS=strict`
-    /// in the environment they fail the test, which is how a whole suite is run under the strict profile.
+    /// Sets the Layer that checks the conventions. The default Layer collects findings. With
+    /// `PERCOLATE_CONVENTIONS=strict` in the environment, it fails the test on a finding, so that a
+    /// whole test suite can be run with the strict profile.
     pub fn conventions(mut self, conventions: ConventionLayer) -> Self {
         self.conventions = Some(conventions);
         self
@@ -263,7 +262,7 @@ impl CaptureBuilder {
     ///
     /// # Panics
     ///
-    /// When the thread that collects metrics or records cannot be started.
+    /// Panics if the thread that collects metrics or records cannot be started.
     pub fn build(self) -> Capture {
         let conventions = self.conventions.unwrap_or_else(|| {
             ConventionLayer::builder()
@@ -278,7 +277,7 @@ impl CaptureBuilder {
             .with_sampler(self.sampler.clone())
             .with_span_processor(spans.clone())
             .build();
-        // Collection happens when a test asks; the period is only there because the reader wants one.
+        // Metrics are collected on request. The reader needs an interval, but it is never reached.
         let reader = PeriodicReader::builder(metrics.clone())
             .with_interval(Duration::from_secs(60 * 60))
             .build();
@@ -311,7 +310,7 @@ impl CaptureBuilder {
                 .with(conventions.layer()),
         );
         Capture {
-            inner: Arc::new(Inner {
+            inner: Arc::new(CaptureInner {
                 dispatch,
                 tracers,
                 meters,

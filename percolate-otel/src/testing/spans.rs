@@ -1,7 +1,8 @@
-//! Captured spans: lookup, parents and children, the tree as text, and expectations of single spans.
+//! Captured spans: lookup, parents and children, the tree as text, and expectations of single
+//! spans.
 //!
-//! Everything here reads finished spans as an exporter got them; nothing is inferred. Of an attribute that was
-//! recorded twice the last value counts, as it does in backends.
+//! The spans are those that an exporter received; nothing is inferred. If an attribute was recorded
+//! twice, the last value counts, as in backends.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -19,42 +20,42 @@ pub struct CapturedSpan {
 }
 
 impl CapturedSpan {
-    /// The span's name.
+    /// Returns the span's name.
     pub fn name(&self) -> &str {
         &self.data.name
     }
 
-    /// The span's kind.
+    /// Returns the span's kind.
     pub fn kind(&self) -> SpanKind {
         self.data.span_kind.clone()
     }
 
-    /// The span's status.
+    /// Returns the span's status.
     pub fn status(&self) -> &Status {
         &self.data.status
     }
 
-    /// Whether the status is an error.
+    /// Returns whether the status is an error.
     pub fn is_error(&self) -> bool {
         matches!(self.data.status, Status::Error { .. })
     }
 
-    /// The span's own id.
+    /// Returns the span's own id.
     pub fn id(&self) -> SpanId {
         self.data.span_context.span_id()
     }
 
-    /// The id of the parent, `None` for a root.
+    /// Returns the id of the parent, `None` for a root.
     pub fn parent_id(&self) -> Option<SpanId> {
         (self.data.parent_span_id != SpanId::INVALID).then_some(self.data.parent_span_id)
     }
 
-    /// The id of the trace.
+    /// Returns the id of the trace.
     pub fn trace_id(&self) -> TraceId {
         self.data.span_context.trace_id()
     }
 
-    /// The value of one attribute, with its type.
+    /// Returns the value of one attribute, with its type.
     pub fn attribute(&self, key: &str) -> Option<&Value> {
         self.data
             .attributes
@@ -64,7 +65,7 @@ impl CapturedSpan {
             .map(|pair| &pair.value)
     }
 
-    /// All attributes, sorted by key.
+    /// Returns all attributes, sorted by key.
     pub fn attributes(&self) -> Vec<(&str, &Value)> {
         let mut attributes: Vec<(&str, &Value)> = Vec::with_capacity(self.data.attributes.len());
         for pair in self.data.attributes.iter().rev() {
@@ -93,12 +94,12 @@ impl CapturedSpan {
             .unwrap_or_default()
     }
 
-    /// The name of the instrumentation scope.
+    /// Returns the name of the instrumentation scope.
     pub fn scope(&self) -> &str {
         self.data.instrumentation_scope.name()
     }
 
-    /// The span exactly as the exporter got it.
+    /// Returns the span as the exporter received it.
     pub fn data(&self) -> &SpanData {
         &self.data
     }
@@ -138,41 +139,41 @@ impl Spans {
         Self { spans }
     }
 
-    /// The number of spans.
+    /// Returns the number of spans.
     pub fn len(&self) -> usize {
         self.spans.len()
     }
 
-    /// Whether nothing was captured.
+    /// Returns whether nothing was captured.
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
 
-    /// All spans in order of their start.
+    /// Returns all spans in order of their start.
     pub fn iter(&self) -> impl Iterator<Item = &CapturedSpan> {
         self.spans.iter()
     }
 
-    /// All names in order of start.
+    /// Returns all names in order of start.
     pub fn names(&self) -> Vec<&str> {
         self.iter().map(CapturedSpan::name).collect()
     }
 
-    /// All spans with this name.
+    /// Returns all spans with this name.
     pub fn all(&self, name: &str) -> Vec<&CapturedSpan> {
         self.iter().filter(|span| span.name() == name).collect()
     }
 
-    /// The first span with this name, if there is one.
+    /// Returns the first span with this name, if there is one.
     pub fn find(&self, name: &str) -> Option<&CapturedSpan> {
         self.iter().find(|span| span.name() == name)
     }
 
-    /// The only span with this name.
+    /// Returns the only span with this name.
     ///
     /// # Panics
     ///
-    /// When there is none or more than one; the message shows the whole tree.
+    /// Panics if there is not exactly one. The message shows the whole tree.
     #[track_caller]
     pub fn span(&self, name: &str) -> &CapturedSpan {
         let found = self.all(name);
@@ -185,14 +186,14 @@ impl Spans {
         found[0]
     }
 
-    /// The parent of a span, if it was captured too.
+    /// Returns the parent of a span, if it was captured too.
     pub fn parent_of(&self, span: &CapturedSpan) -> Option<&CapturedSpan> {
         let parent = span.parent_id()?;
         self.iter()
             .find(|other| other.id() == parent && other.trace_id() == span.trace_id())
     }
 
-    /// The children of a span in order of start.
+    /// Returns the children of a span in order of start.
     pub fn children_of(&self, span: &CapturedSpan) -> Vec<&CapturedSpan> {
         self.iter()
             .filter(|other| {
@@ -209,13 +210,14 @@ impl Spans {
             .collect()
     }
 
-    /// The spans as an indented tree: `name [kind]`, `[kind, error]` with a status, `(remote parent)` where the
-    /// parent is in another process, `~ link` where spans are linked.
+    /// Returns the spans as an indented tree: `name [kind]`, `[kind, error]` with a status,
+    /// `(remote parent)` where the parent is in another process, `~ link` where spans are linked.
     pub fn tree(&self) -> String {
         self.render(&|_| false)
     }
 
-    /// [`tree`](Self::tree) with every attribute under its span: `| key = value`, strings in quotes.
+    /// [`tree`](Self::tree) with every attribute under its span: `| key = value`, strings in
+    /// quotes.
     pub fn tree_with_attributes(&self) -> String {
         self.render(&|_| true)
     }
@@ -229,17 +231,18 @@ impl Spans {
     ///
     /// # Panics
     ///
-    /// When they differ; the message is a diff by lines.
+    /// Panics if they differ. The message is a diff by lines.
     #[track_caller]
     pub fn assert_tree(&self, expected: &str) {
         assert_same_text("span tree", expected, &self.tree());
     }
 
-    /// Compares [`tree_with_attributes`](Self::tree_with_attributes) with a text; shared indentation does not matter.
+    /// Compares [`tree_with_attributes`](Self::tree_with_attributes) with a text; shared
+    /// indentation does not matter.
     ///
     /// # Panics
     ///
-    /// When they differ; the message is a diff by lines.
+    /// Panics if they differ. The message is a diff by lines.
     #[track_caller]
     pub fn assert_tree_with_attributes(&self, expected: &str) {
         assert_same_text("span tree", expected, &self.tree_with_attributes());
@@ -249,18 +252,18 @@ impl Spans {
     ///
     /// # Panics
     ///
-    /// When they differ; the message is a diff by lines.
+    /// Panics if they differ. The message is a diff by lines.
     #[track_caller]
     pub fn assert_tree_with(&self, keys: &[&str], expected: &str) {
         assert_same_text("span tree", expected, &self.tree_with(keys));
     }
 
-    /// Checks the one span of that name against an expectation. [`assert_span!`](crate::assert_span) writes the same
-    /// in one line.
+    /// Compares the only span of that name with an expectation.
+    /// [`assert_span!`](crate::assert_span) does the same in one line.
     ///
     /// # Panics
     ///
-    /// When something differs; the message lists everything that does.
+    /// Panics if the span differs. The message lists all differences.
     #[track_caller]
     pub fn assert_span(&self, expected: &ExpectedSpan) -> &CapturedSpan {
         let span = self.span(&expected.name);
@@ -322,7 +325,7 @@ impl Spans {
     }
 }
 
-/// What [`Spans::assert_span`] compares: only what was said is compared.
+/// What [`Spans::assert_span`] expects. Only the properties that were set are compared.
 #[derive(Debug, Clone)]
 pub struct ExpectedSpan {
     name: String,
@@ -339,7 +342,7 @@ enum ExpectedParent {
 }
 
 impl ExpectedSpan {
-    /// Expects one span of this name, and nothing else yet.
+    /// Expects one span of this name.
     pub fn named(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -364,7 +367,7 @@ impl ExpectedSpan {
         self
     }
 
-    /// Expects no parent at all.
+    /// Expects a span without a parent.
     #[must_use]
     pub fn root(mut self) -> Self {
         self.parent = Some(ExpectedParent::None);
@@ -433,11 +436,11 @@ impl ExpectedSpan {
     }
 }
 
-/// The value an [`ExpectedSpan`] wants of an attribute, [`ABSENT`] for none.
+/// The value that an [`ExpectedSpan`] expects of an attribute; [`ABSENT`] for none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExpectedValue(Option<Value>);
 
-/// Expects that an attribute is not there.
+/// Expects that an attribute is absent.
 pub const ABSENT: ExpectedValue = ExpectedValue(None);
 
 impl From<i32> for ExpectedValue {
@@ -500,7 +503,7 @@ macro_rules! __expected_span {
     };
 }
 
-/// The kind in lower case, as `otel.kind` takes it.
+/// The kind in lower case, as in `otel.kind`.
 pub(super) fn kind_name(kind: &SpanKind) -> &'static str {
     match kind {
         SpanKind::Client => "client",
@@ -511,7 +514,7 @@ pub(super) fn kind_name(kind: &SpanKind) -> &'static str {
     }
 }
 
-/// A value as a Rust literal would show it, so that the type can be read off: `"1"`, `1`, `1.0`, `true`, `["a"]`.
+/// Formats a value as a Rust literal, which shows its type: `"1"`, `1`, `1.0`, `true`, `["a"]`.
 pub(super) fn value_text(value: &Value) -> String {
     match value {
         Value::Bool(value) => value.to_string(),

@@ -1,5 +1,5 @@
-//! W3C Trace Context Level 2, rule by rule: a table of what comes in and what must go out. `None` going out means that
-//! the trace restarts.
+//! W3C Trace Context Level 2, rule by rule: a table of what comes in and what must go out. `None`
+//! going out means that the trace restarts.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
-//! Whatever comes in: what goes out is valid, or nothing goes out; and what is printed reads back the same.
+//! Whatever comes in: what goes out is valid, or nothing goes out; and what is printed reads back
+//! the same.
 
 use proptest::prelude::*;
 
