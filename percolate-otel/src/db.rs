@@ -1,5 +1,5 @@
 //! Database spans created by hand, for code that cannot be annotated: [`db_span`],
-//! [`db_query_span`], [`record_db_metrics`]. They have the fields of an annotated call's span, but
+//! `db_query_span`, [`record_db_metrics`]. They have the fields of an annotated call's span, but
 //! no metric and no automatic error and outcome. Prefer `#[db_op]` where it can be used.
 
 use super::conventions::attribute;
@@ -95,7 +95,7 @@ pub fn db_query_span(query: &str, collection: &str, namespace: Option<&str>) -> 
 
 /// Records the number of returned rows, and of keys written or deleted, on the current span.
 ///
-/// The current span must come from [`db_span`] or [`db_query_span`]; otherwise the call has no
+/// The current span must come from [`db_span`] or `db_query_span`; otherwise the call has no
 /// effect. An annotated function does not need it: its numbers come from the returned value, or
 /// from the keys `rows` and `affected_rows`.
 pub fn record_db_metrics(returned_rows: Option<u64>, affected_rows: Option<u64>) {
@@ -110,7 +110,7 @@ pub fn record_db_metrics(returned_rows: Option<u64>, affected_rows: Option<u64>)
     }
 }
 
-/// Marks the current span, which must come from [`db_span`] or [`db_query_span`], as failed.
+/// Marks the current span, which must come from [`db_span`] or `db_query_span`, as failed.
 ///
 /// `error_type` is a low-cardinality name, `status_code` the code of the database. An annotated
 /// function does not need it: a returned `Err` marks its span.

@@ -1,6 +1,6 @@
 //! Where calls report to: the [`Runtime`] of the process, of a thread, or of a foreign set-up.
 //!
-//! [`instance`] has the runtime itself, [`current`] selects the one of a call, [`decision`] decides
+//! `instance` has the runtime itself, `current` selects the one of a call, `decision` decides
 //! whether the call is recorded. A runtime lives until the process ends, so calls hold plain
 //! references to it.
 //!
