@@ -1,5 +1,6 @@
-//! Embedding many texts: in requests of a bounded size, a bounded number at a time, with the results in order. Where a
-//! provider refuses the texts of a request, smaller requests find out which: one text costs no other its vector.
+//! Embedding many texts: in requests of a limited size, a limited number at a time, with the results in
+//! order. If a provider rejects the texts of a request, they are sent again in smaller requests, so that
+//! one text does not prevent the vectors of others.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use super::provider::{EmbeddingError, EmbeddingProvider};
 use crate::background_job;
 use crate::otel::{JobOutcome, JobStatus};
 
-/// How many texts are refused one by one before the rest of their request is taken to be refused too.
+/// The number of texts that are rejected one by one before the rest of their request is given up.
 const REFUSALS: usize = 3;
 
 /// Splits texts into requests to a provider.
@@ -35,18 +36,18 @@ pub struct BatchEmbedder {
     concurrency: usize,
 }
 
-/// The vectors of a batch.
+/// The result of a batch.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct EmbeddedBatch {
-    /// One for each text, in order; `None` where its request failed.
+    /// A vector for each text, in order; `None` if its request failed.
     pub vectors: Vec<Option<Vec<f32>>>,
-    /// Why requests failed, in the order of the requests.
+    /// The errors of failed requests, in the order of the requests.
     pub failures: Vec<EmbeddingError>,
 }
 
 impl EmbeddedBatch {
-    /// How many texts have a vector.
+    /// Returns the number of texts with a vector.
     pub fn embedded(&self) -> usize {
         self.vectors.iter().flatten().count()
     }
@@ -63,7 +64,7 @@ impl JobOutcome for EmbeddedBatch {
 }
 
 impl BatchEmbedder {
-    /// Requests of as many texts, and as many at a time, as the provider allows.
+    /// Creates an embedder with the request size and concurrency that the provider supports.
     pub fn new(provider: Arc<dyn EmbeddingProvider>) -> Self {
         let (texts, requests) = (provider.request_size(), provider.concurrency());
         Self {
@@ -75,29 +76,29 @@ impl BatchEmbedder {
         .concurrency(requests)
     }
 
-    /// The most texts in one request.
+    /// Sets the maximum number of texts in one request.
     pub fn request_size(mut self, texts: usize) -> Self {
         self.request_size = texts.max(1);
         self
     }
 
-    /// The most requests under way at once.
+    /// Sets the maximum number of concurrent requests.
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.concurrency = requests.max(1);
         self
     }
 
-    /// Who embeds.
+    /// Returns the provider.
     pub fn provider(&self) -> &Arc<dyn EmbeddingProvider> {
         &self.provider
     }
 
-    /// Embeds `texts`. Requests that fail leave gaps; the others count. One that the provider refuses because of its
-    /// texts is sent again in halves, so that only the texts it will not take are without a vector.
+    /// Embeds `texts`. Texts of failed requests have no vector. If the provider rejects the texts of a
+    /// request, it is sent again in halves, so that only rejected texts have no vector.
     ///
     /// # Errors
     ///
-    /// The first failure, when every request failed.
+    /// The first error, if all requests failed.
     #[background_job(embedding.generate, target = "batch", batch_size = texts.len())]
     pub async fn embed_batch(&self, texts: &[String]) -> Result<EmbeddedBatch, EmbeddingError> {
         let requests = texts
@@ -123,13 +124,14 @@ impl BatchEmbedder {
         Ok(batch)
     }
 
-    /// Embeds one text, such as a question.
+    /// Embeds one text, such as a search query.
     pub(crate) async fn embed_one(&self, text: &str) -> Result<Vec<f32>, EmbeddingError> {
         let vectors = self.request(&[text.to_owned()]).await?;
         Ok(vectors.into_iter().next().unwrap_or_default())
     }
 
-    /// One request, or halves of it where the provider refuses its texts: how many texts each had, and the answer.
+    /// Sends one request, or halves of it if the provider rejects its texts. Returns the number of texts
+    /// and the result of each.
     async fn request_in_parts(
         &self,
         texts: &[String],
@@ -189,7 +191,8 @@ mod tests {
     use super::super::EmbeddingFuture;
     use super::*;
 
-    /// Gives each text its own number back; fails on texts that say so, and notes how many requests run at once.
+    /// A provider that returns the number in each text, fails on certain texts, and counts concurrent
+    /// requests.
     #[derive(Debug, Default)]
     struct Numbers {
         running: AtomicUsize,
@@ -210,7 +213,7 @@ mod tests {
                 let running = self.running.fetch_add(1, Ordering::Relaxed) + 1;
                 self.most.fetch_max(running, Ordering::Relaxed);
                 let first: u64 = texts[0].parse().unwrap_or_default();
-                // Later requests answer sooner.
+                // Later requests finish sooner.
                 tokio::time::sleep(std::time::Duration::from_millis(
                     20_u64.saturating_sub(first),
                 ))
@@ -272,7 +275,7 @@ mod tests {
         assert_eq!(embed(&[], &embedder).unwrap().vectors.len(), 0);
     }
 
-    /// Refuses requests with a text that is too long for it, as endpoints do, and counts requests.
+    /// A provider that rejects requests with a long text, as endpoints do, and counts requests.
     #[derive(Debug, Default)]
     struct Narrow {
         requests: AtomicUsize,
@@ -326,7 +329,7 @@ mod tests {
         let provider = Arc::new(Narrow::default());
         let error = embed(&["long"; 16], &BatchEmbedder::new(provider.clone())).unwrap_err();
         assert!(error.is_about_texts());
-        // 16, 8, 4, 2, 1, 1, 2, 1, and what is left of each.
+        // 16, 8, 4, 2, 1, 1, 2, 1, and the rest of each.
         assert!(provider.requests.load(Ordering::Relaxed) < 12);
     }
 

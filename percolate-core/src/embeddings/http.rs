@@ -1,9 +1,9 @@
-//! Embeddings over HTTP, from any endpoint that speaks the OpenAI protocol: `POST {"model", "input"}`, answered by
-//! `{"data": [{"index", "embedding"}]}`.
+//! Embeddings over HTTP, from any endpoint with the OpenAI protocol: `POST {"model", "input"}`, with the
+//! response `{"data": [{"index", "embedding"}]}`.
 //!
-//! A request that may succeed later (too many requests, server errors, timeouts, lost connections) is sent again after
-//! a wait; any other refusal is final. Requests carry the trace context, and baggage where that was asked for. Errors
-//! hold neither texts nor answers.
+//! A request that may succeed later (too many requests, server errors, timeouts, lost connections) is
+//! repeated after a delay; other errors are final. Requests contain the trace context, and baggage if it
+//! is enabled. Errors contain neither texts nor responses.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,10 +19,10 @@ use crate::otel::{TraceContext, inject};
 
 const BAGGAGE: &str = "baggage";
 
-/// What an endpoint may answer at most: a thousand vectors of 4096 numbers, generously written.
+/// The maximum size of a response: a thousand vectors of 4096 numbers.
 const LONGEST_ANSWER: usize = 128 << 20;
 
-/// The longest that an endpoint may make us wait.
+/// The maximum delay that an endpoint can request.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Options of [`HttpEmbeddings`].
@@ -115,7 +115,7 @@ impl HttpEmbeddingsOptions {
 }
 
 impl fmt::Debug for HttpEmbeddingsOptions {
-    /// Without the key.
+    /// Does not print the key.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("HttpEmbeddingsOptions")
@@ -126,7 +126,7 @@ impl fmt::Debug for HttpEmbeddingsOptions {
     }
 }
 
-/// Embeds by asking an endpoint. Must be used inside a tokio runtime.
+/// Embeds texts with requests to an endpoint. Must be used inside a tokio runtime.
 pub struct HttpEmbeddings {
     options: HttpEmbeddingsOptions,
     endpoint: Uri,
@@ -135,12 +135,12 @@ pub struct HttpEmbeddings {
 }
 
 impl HttpEmbeddings {
-    /// A client of the endpoint; nothing is sent yet.
+    /// Creates a client for the endpoint. No request is sent.
     ///
     /// # Errors
     ///
-    /// [`EmbeddingError::Provider`] of the kind `configuration`: the endpoint is no URL, the key cannot be sent in a
-    /// header, or the system's certificates cannot be read.
+    /// [`EmbeddingError::Provider`] of the kind `configuration`: the endpoint is not a URL, the key is not a
+    /// valid header value, or the system's certificates cannot be read.
     pub fn new(options: HttpEmbeddingsOptions) -> Result<Self, EmbeddingError> {
         let wrong = |source: Box<dyn std::error::Error + Send + Sync>| {
             failure(&options.model, "configuration", source)
@@ -270,7 +270,7 @@ impl HttpEmbeddings {
     }
 }
 
-/// An attempt that gave no vectors.
+/// The error of an attempt.
 struct Refusal {
     error: EmbeddingError,
     again: Again,
@@ -278,7 +278,7 @@ struct Refusal {
 
 enum Again {
     Never,
-    /// After this long, if the endpoint said so.
+    /// The delay that the endpoint requested.
     After(Option<Duration>),
 }
 
@@ -313,7 +313,7 @@ impl fmt::Debug for HttpEmbeddings {
     }
 }
 
-/// The current baggage as a header.
+/// Returns the current baggage as a header.
 fn baggage() -> Option<HeaderValue> {
     let context = TraceContext::current_with_baggage()?;
     HeaderValue::from_str(context.headers.get(BAGGAGE)?).ok()
@@ -331,7 +331,8 @@ fn failure(
     }
 }
 
-/// The vectors of an answer in the order of their indexes; `None` unless there is exactly one for each text.
+/// Returns the vectors of a response in the order of their indexes, `None` unless each text has exactly
+/// one.
 fn vectors_in(answer: &Value, texts: usize) -> Option<Vec<Vec<f32>>> {
     let data = answer.get("data")?.as_array()?;
     let mut vectors: Vec<Option<Vec<f32>>> = vec![None; texts];

@@ -1,7 +1,8 @@
-//! Turning text into vectors: who does it ([`EmbeddingProvider`]), the one that needs nobody else
-//! ([`OfflineEmbeddings`]), those that ask an endpoint over HTTP (feature `http-embeddings`), and doing it for many texts at once ([`BatchEmbedder`]).
+//! Embeddings: the trait of providers ([`EmbeddingProvider`]), a provider without a model
+//! ([`OfflineEmbeddings`]), a client for HTTP endpoints (feature `http-embeddings`), and batches
+//! ([`BatchEmbedder`]).
 //!
-//! Vectors are stored and searched elsewhere (`database`, `index`). Texts never appear in telemetry or in errors.
+//! Vectors are stored and searched in `database` and `index`. Texts never appear in telemetry or errors.
 
 mod batch;
 #[cfg(feature = "http-embeddings")]

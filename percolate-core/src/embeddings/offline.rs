@@ -1,7 +1,8 @@
-//! Embeddings without a model: words and pieces of words, hashed into a vector. The same text gives the same vector
-//! on every machine, for ever: stored vectors depend on it.
+//! Embeddings without a model: words and parts of words, hashed into a vector. The same text has the
+//! same vector on every machine and in every version, because stored vectors depend on it.
 //!
-//! It knows no meaning. It finds texts that share words, or much of the spelling of words, with the question.
+//! The vectors do not express meaning. They match texts that share words with the query, or most of the
+//! spelling of words.
 
 use super::provider::{EmbeddingFuture, EmbeddingProvider};
 
@@ -9,26 +10,27 @@ const WORD: f32 = 1.0;
 const PIECE: f32 = 0.35;
 const PIECE_LENGTH: usize = 3;
 
-/// The embedded default: deterministic, offline, immediate.
+/// The default provider: deterministic and offline.
 #[derive(Debug, Clone)]
 pub struct OfflineEmbeddings {
     dimensions: usize,
 }
 
 impl OfflineEmbeddings {
-    /// Vectors of 384 numbers.
+    /// Creates a provider of vectors with 384 numbers.
     pub const fn new() -> Self {
         Self::with_dimensions(384)
     }
 
-    /// Vectors of another length, at least 1. The shorter, the more words fall on one place.
+    /// Creates a provider of vectors with another length, at least 1. The shorter the vectors, the more words
+    /// share a position.
     pub const fn with_dimensions(dimensions: usize) -> Self {
         Self {
             dimensions: if dimensions == 0 { 1 } else { dimensions },
         }
     }
 
-    /// The vector of one text; all zeros when it holds no letter and no digit.
+    /// Returns the vector of one text. It is zero if the text has no letter or digit.
     ///
     /// ```
     /// use percolate_core::embeddings::OfflineEmbeddings;
@@ -63,7 +65,7 @@ impl OfflineEmbeddings {
         vector
     }
 
-    /// Half of the features count down instead of up, so that those which fall on one place cancel on average.
+    /// Half of the features are subtracted, so that features with the same position cancel on average.
     fn add(&self, vector: &mut [f32], kind: u8, feature: &[u8], weight: f32) {
         let hash = hash(kind, feature);
         let place = usize::try_from((hash >> 1) % self.dimensions as u64).unwrap_or_default();
@@ -92,7 +94,7 @@ impl EmbeddingProvider for OfflineEmbeddings {
     }
 }
 
-/// A word said ten times counts a little more than one said once, not ten times more.
+/// Repeated words count with the square root of their number.
 fn dampen(vector: &mut [f32]) {
     for number in vector {
         *number = number.signum() * number.abs().sqrt();
@@ -112,7 +114,7 @@ fn normalise(vector: &mut [f32]) {
     }
 }
 
-/// FNV-1a, its bits mixed once more so that the low ones are as good as the high ones.
+/// FNV-1a with a final mixing step, which improves the low bits.
 fn hash(kind: u8, feature: &[u8]) -> u64 {
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
     let hash = feature
@@ -128,7 +130,7 @@ mod tests {
 
     #[test]
     fn vectors_do_not_change_between_versions() {
-        // Stored vectors were made with this hash: another one would make them worthless.
+        // Stored vectors depend on this hash; another one would invalidate them.
         assert_eq!(hash(b'w', b"percolate"), 0xe7d1_f1d3_0280_8179);
     }
 

@@ -1,4 +1,4 @@
-//! What it takes to embed text.
+//! The trait of embedding providers, and their error.
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -6,46 +6,47 @@ use std::pin::Pin;
 
 use crate::otel::ErrorType;
 
-/// The vectors of some texts, in their order, sooner or later.
+/// The future of an embedding request.
 pub type EmbeddingFuture<'a> =
     Pin<Box<dyn Future<Output = Result<Vec<Vec<f32>>, EmbeddingError>> + Send + 'a>>;
 
-/// Turns texts into vectors of one length. Texts that mean the like get vectors that point alike.
+/// Converts texts to vectors of one length. Similar texts have vectors with a similar direction.
 pub trait EmbeddingProvider: Debug + Send + Sync {
-    /// A name that changes when the vectors would: vectors of different providers cannot be compared.
+    /// Returns a name that identifies the vectors. Vectors of providers with different names cannot be
+    /// compared.
     fn name(&self) -> &str;
 
-    /// The length of every vector.
+    /// Returns the length of the vectors.
     fn dimensions(&self) -> usize;
 
-    /// The most texts that one request may hold. Default: 64.
+    /// Returns the maximum number of texts in one request. Default: 64.
     fn request_size(&self) -> usize {
         64
     }
 
-    /// The most requests that may be under way at once. Default: 4.
+    /// Returns the maximum number of concurrent requests. Default: 4.
     fn concurrency(&self) -> usize {
         4
     }
 
-    /// Embeds `texts`: one vector each, in their order.
+    /// Embeds `texts`. Returns one vector for each, in order.
     fn embed<'a>(&'a self, texts: &'a [String]) -> EmbeddingFuture<'a>;
 }
 
-/// Embedding failed.
+/// An error of an embedding request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmbeddingError {
-    /// The provider gave another number of vectors than it was given texts, or vectors of another length.
+    /// The provider returned another number of vectors than there were texts, or vectors of another length.
     #[error(
         "the embedding provider `{provider}` gave {found} where {expected} was expected; check its model and dimensions"
     )]
     WrongShape {
         /// The provider's name.
         provider: String,
-        /// What it should have given.
+        /// What it should have returned.
         expected: String,
-        /// What it gave.
+        /// What it returned.
         found: String,
     },
     /// The provider failed.
@@ -53,8 +54,8 @@ pub enum EmbeddingError {
     Provider {
         /// The provider's name.
         provider: String,
-        /// A low-cardinality word for what happened: `timeout`, `rate_limited`, an HTTP status. `400`, `413` and
-        /// `422` say that something is wrong with the texts: they are tried in smaller requests.
+        /// A low-cardinality name of the error: `timeout`, `rate_limited`, an HTTP status. `400`, `413` and `422`
+        /// mean that the texts were rejected; they are sent again in smaller requests.
         kind: Cow<'static, str>,
         /// The cause.
         #[source]
@@ -63,7 +64,7 @@ pub enum EmbeddingError {
 }
 
 impl EmbeddingError {
-    /// Whether other texts might be taken.
+    /// Returns whether other texts might be accepted.
     pub(super) fn is_about_texts(&self) -> bool {
         matches!(self, Self::Provider { kind, .. } if matches!(kind.as_ref(), "400" | "413" | "422"))
     }

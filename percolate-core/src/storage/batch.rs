@@ -1,4 +1,4 @@
-//! Several writes as one: all of them happen, or none.
+//! Several writes as one atomic write.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use super::error::{UnknownColumnFamily, WriteError};
 use super::families::Family;
 use crate::{db_op, db_ops};
 
-/// Collects writes and commits them together. Nothing reaches the store before [`commit`](Self::commit); dropping
-/// the writer drops the writes.
+/// Collects writes and commits them atomically. Nothing is written before
+/// [`commit`](Self::commit); dropping the writer discards the writes.
 ///
-/// Later writes of a batch win over earlier ones to the same key.
+/// Of several writes to one key, the last one wins.
 ///
 /// ```
 /// use percolate_core::storage::{Storage, StorageOptions};
@@ -33,11 +33,11 @@ pub struct BatchWriter<'db> {
     storage: &'db Storage,
     writes: WriteBatch,
     families: Families<'db>,
-    /// What the batch holds when it holds exactly one write.
+    /// The kind of the write, if the batch has exactly one.
     only: Only,
 }
 
-/// The column families a batch touches, as far as telemetry asks. A single one is found once.
+/// The column families of a batch, as far as telemetry needs them. A single family is looked up once.
 enum Families<'db> {
     None,
     One(String, Family<'db>),
@@ -45,7 +45,7 @@ enum Families<'db> {
 }
 
 impl<'db> Families<'db> {
-    /// The family `name`, of which a write is added.
+    /// Returns the family `name`, to which a write is added.
     fn find(
         &mut self,
         storage: &'db Storage,
@@ -74,7 +74,7 @@ enum Only {
 }
 
 impl<'db> BatchWriter<'db> {
-    /// An empty batch for `storage`; the same as [`Storage::batch`].
+    /// Creates an empty batch for `storage`, like [`Storage::batch`].
     pub fn new(storage: &'db Storage) -> Self {
         Self {
             storage,
@@ -84,11 +84,11 @@ impl<'db> BatchWriter<'db> {
         }
     }
 
-    /// Adds the write of `value` under `key`.
+    /// Adds a write of `value` to `key`.
     ///
     /// # Errors
     ///
-    /// [`WriteError::UnknownColumnFamily`]; the batch stays as it was.
+    /// [`WriteError::UnknownColumnFamily`]; the batch is unchanged.
     pub fn put(
         &mut self,
         cf: &str,
@@ -101,11 +101,11 @@ impl<'db> BatchWriter<'db> {
         Ok(())
     }
 
-    /// Adds the removal of `key`. Removing what is not there is no error.
+    /// Adds a deletion of `key`. Deleting a key that does not exist succeeds.
     ///
     /// # Errors
     ///
-    /// [`WriteError::UnknownColumnFamily`]; the batch stays as it was.
+    /// [`WriteError::UnknownColumnFamily`]; the batch is unchanged.
     pub fn delete(&mut self, cf: &str, key: impl AsRef<[u8]>) -> Result<(), WriteError> {
         self.writes
             .delete_cf(&*self.families.find(self.storage, cf)?, key);
@@ -113,22 +113,22 @@ impl<'db> BatchWriter<'db> {
         Ok(())
     }
 
-    /// The number of writes collected.
+    /// Returns the number of collected writes.
     pub fn len(&self) -> usize {
         self.writes.len()
     }
 
-    /// Whether nothing was collected.
+    /// Returns whether the batch has no writes.
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty()
     }
 
-    /// Writes everything at once and tells how many writes that were. A batch of one is observed as that one
-    /// operation, a batch of none or several as `batch_write`.
+    /// Writes the batch and returns the number of its writes. A batch of one write is recorded as that
+    /// operation, any other batch as `batch_write`.
     ///
     /// # Errors
     ///
-    /// [`WriteError`]; nothing of the batch was written.
+    /// [`WriteError`]; nothing was written.
     pub fn commit(self) -> Result<usize, WriteError> {
         match (self.len(), self.only) {
             (1, Only::Put) => self.commit_put(),
@@ -138,7 +138,7 @@ impl<'db> BatchWriter<'db> {
     }
 }
 
-/// The same commit, under the three names it is observed by.
+/// The same commit under the three operation names.
 #[db_ops(namespace = self.storage.namespace(), server_address = self.storage.server_address())]
 impl BatchWriter<'_> {
     #[db_op(put, collection? = self.single_cf(), affected_rows = 1, leaf)]
@@ -164,7 +164,7 @@ impl BatchWriter<'_> {
         Ok(count)
     }
 
-    /// The column family, when all writes have the same one.
+    /// Returns the column family, if all writes have the same one.
     fn single_cf(&self) -> Option<&str> {
         match &self.families {
             Families::One(name, _) => Some(name),
@@ -174,7 +174,7 @@ impl BatchWriter<'_> {
 }
 
 impl std::fmt::Debug for BatchWriter<'_> {
-    /// Counts only: the writes are the user's data.
+    /// Prints counts only: the writes are the user's data.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("BatchWriter")

@@ -1,7 +1,7 @@
-//! The store: opening it, reading, writing, looking after it. Batches and scans have their own files.
+//! The store: opening, reading, writing and maintenance. Batches and scans have files of their own.
 //!
-//! One method, one RocksDB call, one annotated operation. A handle whose write failed half way refuses further
-//! writes: what follows an uncertain end of the log could not be trusted after a restart.
+//! One method is one RocksDB call and one annotated operation. After a write that failed halfway, a
+//! handle rejects all writes: data after an uncertain end of the log would be lost at a restart.
 
 use std::fs;
 use std::io;
@@ -23,10 +23,12 @@ use super::options::{ServerAddress, StorageOptions};
 use super::perf;
 use crate::{db_op, db_ops};
 
-/// A RocksDB database in a directory. Clones are handles of the same one; it closes with the last of them.
+/// A RocksDB database in a directory. Clones are handles of the same database, which is closed with the
+/// last handle.
 ///
-/// Keys and values are bytes, kept in named column families. Every method is observed as one database operation;
-/// telemetry holds the column family, counts and status codes, never a key or a value.
+/// Keys and values are bytes in named column families. Every method is recorded as one database
+/// operation. Telemetry contains the column family, counts and status codes, and never a key or a
+/// value.
 ///
 /// ```
 /// use percolate_core::storage::{ScanRange, Storage, StorageOptions};
@@ -52,23 +54,23 @@ pub(super) struct Inner {
     server_address: Option<String>,
     read_only: bool,
     cache: Cache,
-    /// The options hold RocksDB's statistics, where they are on.
+    /// The options own RocksDB's statistics, if these are enabled.
     pub(super) statistics: Option<rocksdb::Options>,
     reads: ReadOptions,
     writes: WriteOptions,
-    /// Kept here because RocksDB's list can be asked by name only.
+    /// A copy, because RocksDB's own list can only be searched by name.
     families: RwLock<Vec<String>>,
-    /// Status code of the write after which nothing may be written.
+    /// The status code of the write after which no write is allowed.
     poison: OnceLock<StatusCode>,
 }
 
 impl Storage {
-    /// Opens the database in the directory `path`, or makes one there if the options allow.
+    /// Opens the database in the directory `path`, or creates it if the options allow that.
     ///
     /// # Errors
     ///
-    /// [`OpenError`] names the reason: the path is a file, nothing is there, it is open elsewhere, damaged, made by
-    /// something else, or made by a newer percolate.
+    /// [`OpenError`] with the reason: the path is a file, the database does not exist, is open in another
+    /// process, is damaged, or was created by another program or a newer version of percolate.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "options are made for one open"
@@ -102,12 +104,12 @@ impl Storage {
         Ok(storage)
     }
 
-    /// An empty batch.
+    /// Creates an empty batch.
     pub fn batch(&self) -> BatchWriter<'_> {
         BatchWriter::new(self)
     }
 
-    /// The names of all column families, sorted.
+    /// Returns the names of all column families, sorted.
     pub fn column_families(&self) -> Vec<String> {
         self.inner
             .families
@@ -116,44 +118,45 @@ impl Storage {
             .clone()
     }
 
-    /// The directory of the database.
+    /// Returns the directory of the database.
     pub fn path(&self) -> &Path {
         &self.inner.path
     }
 
-    /// The logical name of the store: `db.namespace`.
+    /// Returns the logical name of the store, `db.namespace`.
     pub fn namespace(&self) -> &str {
         &self.inner.namespace
     }
 
-    /// What spans carry as `server.address`.
+    /// Returns the `server.address` of spans.
     pub fn server_address(&self) -> Option<&str> {
         self.inner.server_address.as_deref()
     }
 
-    /// Whether the database was opened without the right to write.
+    /// Returns whether the database was opened read-only.
     pub fn is_read_only(&self) -> bool {
         self.inner.read_only
     }
 
-    /// RocksDB's own handle, of the version of the `rocksdb` crate that this one uses: no part of what semantic
-    /// versioning covers. What is done with it is not observed, and a write that fails does not poison the store.
+    /// Returns RocksDB's handle, of the version of the `rocksdb` crate that percolate uses. It is not
+    /// covered by semantic versioning. Calls on it are not recorded, and a write that fails does not make
+    /// the store read-only.
     #[cfg(feature = "unstable-rocksdb")]
     pub fn rocksdb(&self) -> &rocksdb::DBWithThreadMode<rocksdb::MultiThreaded> {
         &self.inner.db
     }
 }
 
-/// Every operation.
+/// The operations.
 #[db_ops(namespace = self.namespace(), server_address = self.server_address())]
 impl Storage {
-    /// The value under `key`, `None` when there is none.
+    /// Returns the value of `key`, `None` if the key does not exist.
     #[db_op(get, cf, leaf)]
     pub fn get(&self, cf: &str, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, ReadError> {
         self.get_with(cf, key.as_ref(), &self.inner.reads)
     }
 
-    /// The values under `keys`, in the order of the keys.
+    /// Returns the values of `keys`, in the order of the keys.
     #[db_op(multi_get, cf, rows = |values| values.iter().flatten().count(), leaf)]
     pub fn multi_get<K: AsRef<[u8]>>(
         &self,
@@ -163,9 +166,9 @@ impl Storage {
         self.multi_get_with(cf, keys, &self.inner.reads)
     }
 
-    /// Walks over the keys of `range` and their values, reading as the iterator is asked.
+    /// Returns an iterator over the keys of `range` and their values, which are read on demand.
     ///
-    /// The operation lasts until the iterator is dropped or at its end, and counts what it gave.
+    /// The operation lasts until the iterator is exhausted or dropped, and counts the returned entries.
     #[db_op(scan, cf, rows = stream, leaf)]
     pub fn scan<'db>(
         &'db self,
@@ -175,7 +178,7 @@ impl Storage {
         self.scan_with(cf, range, ReadOptions::default())
     }
 
-    /// Writes `value` under `key`, in place of what was there.
+    /// Sets the value of `key`.
     #[db_op(put, cf, affected_rows = 1, leaf)]
     pub fn put(
         &self,
@@ -192,7 +195,7 @@ impl Storage {
         )
     }
 
-    /// Removes `key`. Removing what is not there is no error.
+    /// Deletes `key`. Deleting a key that does not exist succeeds.
     #[db_op(delete, cf, leaf)]
     pub fn delete(&self, cf: &str, key: impl AsRef<[u8]>) -> Result<(), WriteError> {
         let family = self.family(cf)?;
@@ -204,7 +207,7 @@ impl Storage {
         )
     }
 
-    /// Removes the keys from `start` up to, but without, `end`, in one write.
+    /// Deletes the keys from `start` (inclusive) to `end` (exclusive) in one write.
     #[db_op(delete_range, cf, leaf)]
     pub fn delete_range(
         &self,
@@ -223,7 +226,7 @@ impl Storage {
         ))
     }
 
-    /// Moves what is held in memory into files, for every column family.
+    /// Writes the memory tables of all column families to files.
     #[db_op(flush, leaf)]
     pub fn flush(&self) -> Result<(), MaintenanceError> {
         self.check_maintainable("flush")?;
@@ -240,7 +243,7 @@ impl Storage {
         result.map_err(|error| maintenance("flush", error))
     }
 
-    /// Hands the write-ahead log to the operating system; with `sync`, waits until the disk has it.
+    /// Writes the write-ahead log to the operating system. With `sync`, waits until it is on disk.
     #[db_op(flush_wal, leaf)]
     pub fn flush_wal(&self, sync: bool) -> Result<(), MaintenanceError> {
         self.check_maintainable("flush the log of")?;
@@ -250,7 +253,7 @@ impl Storage {
             .map_err(|error| maintenance("flush the log of", error))
     }
 
-    /// Compacts a column family: drops what was overwritten or removed, and sorts the rest anew.
+    /// Compacts a column family: removes overwritten and deleted entries, and sorts its files.
     #[db_op(compact, cf, leaf)]
     pub fn compact(&self, cf: &str) -> Result<(), MaintenanceError> {
         let family = self.family(cf)?;
@@ -261,8 +264,8 @@ impl Storage {
         Ok(())
     }
 
-    /// Makes a consistent copy of the database in the new directory `path`. Files are shared by hard links where the
-    /// file system can.
+    /// Creates a consistent copy of the database in the new directory `path`. Files are shared by hard
+    /// links if the file system supports them.
     #[db_op(checkpoint, leaf)]
     pub fn checkpoint(&self, path: impl AsRef<Path>) -> Result<(), MaintenanceError> {
         let made = Checkpoint::new(&self.inner.db)
@@ -270,11 +273,11 @@ impl Storage {
         made.map_err(|error| maintenance("make a checkpoint of", error))
     }
 
-    /// Makes the column family `name`.
+    /// Creates the column family `name`.
     ///
     /// # Errors
     ///
-    /// [`MaintenanceError::ColumnFamilyExists`] when there is one of that name.
+    /// [`MaintenanceError::ColumnFamilyExists`] if it exists.
     #[db_op("create_column_family", name, leaf)]
     pub fn create_column_family(&self, name: &str) -> Result<(), MaintenanceError> {
         const OPERATION: &str = "make a column family in";
@@ -390,7 +393,7 @@ impl Storage {
         }
     }
 
-    /// Records the format version in a new database, and refuses one that this build does not understand.
+    /// Writes the format version to a new database, and rejects versions that this build cannot read.
     fn check_format(&self, path: &Path) -> Result<(), OpenError> {
         let path = || path.to_owned();
         let db = &self.inner.db;
@@ -434,7 +437,7 @@ impl std::fmt::Debug for Storage {
 }
 
 impl Inner {
-    /// A number that RocksDB keeps of a column family.
+    /// Returns one of RocksDB's integer properties of a column family.
     pub(super) fn property(
         &self,
         family: &str,
@@ -473,7 +476,7 @@ impl Inner {
     }
 }
 
-/// The last part of the path, as text.
+/// Returns the last component of the path as text.
 fn name_of(path: &Path) -> String {
     path.file_name()
         .unwrap_or(path.as_os_str())
@@ -481,7 +484,7 @@ fn name_of(path: &Path) -> String {
         .into_owned()
 }
 
-/// Whether there is a database at `path`; refuses what cannot become one.
+/// Returns whether there is a database at `path`. Rejects paths where none can be created.
 fn check_directory(path: &Path, options: &StorageOptions) -> Result<bool, OpenError> {
     let missing = || OpenError::Missing {
         path: path.to_owned(),
@@ -515,7 +518,7 @@ fn check_directory(path: &Path, options: &StorageOptions) -> Result<bool, OpenEr
     }
 }
 
-/// Whether tables or logs of RocksDB lie in a directory.
+/// Returns whether a directory contains tables or logs of RocksDB.
 fn holds_data(path: &Path) -> bool {
     let is_data = |file: &Path| {
         file.extension()
@@ -534,8 +537,8 @@ fn list_families(path: &Path) -> Result<Vec<String>, OpenError> {
         .map_err(|error| OpenError::from_storage(path.to_owned(), error.into()))
 }
 
-/// Refuses, before anything is changed, a database that has no `meta` family. One that was never written to may be
-/// ours, its creation cut short, and is let through.
+/// Rejects a database without the family `meta`, before anything is changed. A database that was never
+/// written to is accepted: it may be percolate's own, if its creation was interrupted.
 fn refuse_foreign(path: &Path, existing: &[String], cache: &Cache) -> Result<(), OpenError> {
     if existing.is_empty() || existing.iter().any(|name| name == META) {
         return Ok(());
@@ -555,7 +558,7 @@ fn refuse_foreign(path: &Path, existing: &[String], cache: &Cache) -> Result<(),
     }
 }
 
-/// The families to open, sorted: all that exist, and those asked for unless nothing may be made.
+/// Returns the families to open, sorted: all that exist, and the requested ones if they may be created.
 fn family_names(existing: &[String], options: &StorageOptions) -> Vec<String> {
     let mut names = existing.to_vec();
     if !options.read_only {

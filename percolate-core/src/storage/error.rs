@@ -1,8 +1,8 @@
-//! What can go wrong in the store, one enum per family of operations, each able to carry RocksDB's own failure.
+//! The errors of the store: one enum for each family of operations, with RocksDB's error as source.
 //!
-//! RocksDB's errors are converted here and nowhere else. Messages may name paths and column families; they never
-//! hold a key or a value. [`ErrorType`] gives telemetry the low-cardinality name: RocksDB's status code where there
-//! is one, else the variant's name.
+//! RocksDB's errors are converted only here. Messages may contain paths and column families, and never
+//! a key or a value. [`ErrorType`] returns the low-cardinality name for telemetry: RocksDB's status
+//! code, or the name of the variant.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,21 +12,21 @@ use rocksdb::ErrorKind;
 
 use crate::otel::{ErrorType, register_error_type};
 
-/// RocksDB's status code: the name recorded as `db.response.status_code`.
+/// RocksDB's status code, recorded as `db.response.status_code`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StatusCode {
-    /// Something RocksDB needs does not exist.
+    /// A file or another object does not exist.
     NotFound,
-    /// Stored bytes do not match their checksum or their format.
+    /// Stored bytes do not match their checksum or format.
     Corruption,
-    /// The database was built or opened in a way that does not allow the operation.
+    /// The database was built or opened without support for the operation.
     NotSupported,
-    /// RocksDB refused an argument or an option.
+    /// RocksDB rejected an argument or an option.
     InvalidArgument,
-    /// The operating system failed to read or write.
+    /// The operating system reported an I/O error.
     IoError,
-    /// A merge is running.
+    /// A merge is in progress.
     MergeInProgress,
     /// The operation could not finish within its limits.
     Incomplete,
@@ -40,18 +40,18 @@ pub enum StatusCode {
     Busy,
     /// The operation expired.
     Expired,
-    /// The operation may succeed when tried again.
+    /// The operation may succeed if it is repeated.
     TryAgain,
     /// A compaction would be larger than allowed.
     CompactionTooLarge,
     /// The column family was dropped while in use.
     ColumnFamilyDropped,
-    /// RocksDB gave a code unknown here.
+    /// A code that this version does not know.
     Unknown,
 }
 
 impl StatusCode {
-    /// The name of the code, as RocksDB spells it.
+    /// Returns RocksDB's name of the code.
     ///
     /// ```
     /// use percolate_core::storage::StatusCode;
@@ -109,13 +109,13 @@ impl fmt::Display for StatusCode {
     }
 }
 
-/// A failure inside RocksDB, with its status code.
+/// An error of RocksDB, with its status code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("RocksDB failed: {0}")]
 pub struct StorageError(rocksdb::Error);
 
 impl StorageError {
-    /// RocksDB's status code.
+    /// Returns RocksDB's status code.
     pub fn code(&self) -> StatusCode {
         self.0.kind().into()
     }
@@ -143,7 +143,7 @@ impl StorageError {
         .any(|text| self.says(text))
     }
 
-    /// Whether the write may have reached the disk in part, so that nothing more may follow it.
+    /// Returns whether part of the write may have reached the disk, so that no write may follow.
     pub(super) fn leaves_log_uncertain(&self) -> bool {
         matches!(self.code(), StatusCode::IoError | StatusCode::Corruption)
     }
@@ -165,7 +165,7 @@ impl ErrorType for StorageError {
     }
 }
 
-/// The named column family does not exist in this database.
+/// The error for a column family that does not exist in this database.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "there is no column family `{name}` here; this database has {}. Open it with \
@@ -173,13 +173,13 @@ impl ErrorType for StorageError {
     Listed(known)
 )]
 pub struct UnknownColumnFamily {
-    /// The name that was asked for.
+    /// The requested name.
     pub name: String,
-    /// The column families that exist, sorted.
+    /// The existing column families, sorted.
     pub known: Vec<String>,
 }
 
-/// Prints names as `a`, `b` and `c`.
+/// Formats names as `a`, `b` and `c`.
 struct Listed<'a>(&'a [String]);
 
 impl fmt::Display for Listed<'_> {
@@ -196,34 +196,34 @@ impl fmt::Display for Listed<'_> {
     }
 }
 
-/// Opening a database failed. Nothing was changed on disk by a refused open.
+/// An error of [`Storage::open`](super::Storage::open). A failed open has changed nothing on disk.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The path exists and is no directory.
-    #[error("cannot open a database at {}: it is a file; give a directory", path.display())]
+    /// The path exists and is not a directory.
+    #[error("cannot open a database at {}: it is a file; pass a directory", path.display())]
     NotADirectory {
-        /// The path given.
+        /// The given path.
         path: PathBuf,
     },
-    /// There is no database, and the options do not allow one to be made.
-    #[error("there is no database at {}; set `create_if_missing` to make one", path.display())]
+    /// The database does not exist, and the options do not allow creating it.
+    #[error("there is no database at {}; set `create_if_missing` to create it", path.display())]
     Missing {
-        /// The path given.
+        /// The given path.
         path: PathBuf,
     },
-    /// Another handle, of this process or another, has the database open.
+    /// The database is open in this or another process.
     #[error("the database at {} is already open; close the other handle, or open this one read-only", path.display())]
     Locked {
-        /// The path given.
+        /// The given path.
         path: PathBuf,
-        /// What RocksDB said.
+        /// RocksDB's error.
         source: StorageError,
     },
-    /// The operating system does not allow the directory to be read or written.
+    /// The operating system denies access to the directory.
     #[error("no permission to open the database at {}; check its owner and mode, or open it read-only", path.display())]
     Denied {
-        /// The path given.
+        /// The given path.
         path: PathBuf,
         /// The cause.
         #[source]
@@ -232,60 +232,60 @@ pub enum OpenError {
     /// Files of the database are damaged.
     #[error("the database at {} is damaged; restore it from a backup or a checkpoint", path.display())]
     Corrupt {
-        /// The path given.
+        /// The given path.
         path: PathBuf,
-        /// What RocksDB said.
+        /// RocksDB's error.
         source: StorageError,
     },
-    /// Data of a database are there without the file that says which of them count, as after an incomplete copy. Making
-    /// a database there would remove them.
+    /// The directory has data files of a database, but not the file that lists them, as after an
+    /// incomplete copy. Creating a database there would delete them.
     #[error(
         "the database at {} lacks its file `CURRENT`; copy it whole, or restore it from a backup or a checkpoint",
         path.display()
     )]
     Incomplete {
-        /// The path given.
+        /// The given path.
         path: PathBuf,
     },
-    /// The directory holds a RocksDB database that was not made by percolate.
-    #[error("the database at {} holds data but no percolate format version; it was made by something else", path.display())]
+    /// The directory contains a RocksDB database that another program created.
+    #[error("the database at {} has data but no percolate format version; another program created it", path.display())]
     Foreign {
-        /// The path given.
+        /// The given path.
         path: PathBuf,
     },
-    /// A newer percolate wrote the database.
+    /// The database was written by a newer version of percolate.
     #[error(
         "the database at {} has format version {found}, this percolate reads up to {supported}; upgrade percolate",
         path.display()
     )]
     NewerFormat {
-        /// The path given.
+        /// The given path.
         path: PathBuf,
-        /// The version recorded in the database.
+        /// The version of the database.
         found: u32,
-        /// The newest version this build reads.
+        /// The newest version that this build can read.
         supported: u32,
     },
-    /// No space is left to open the database.
-    #[error("no space left to open the database at {}; free some and try again", path.display())]
+    /// The disk is full.
+    #[error("no space left to open the database at {}; free disk space and try again", path.display())]
     DiskFull {
-        /// The path given.
+        /// The given path.
         path: PathBuf,
-        /// What RocksDB said.
+        /// RocksDB's error.
         source: StorageError,
     },
-    /// Anything else RocksDB reported.
+    /// Any other error of RocksDB.
     #[error("cannot open the database at {}", path.display())]
     Storage {
-        /// The path given.
+        /// The given path.
         path: PathBuf,
-        /// What RocksDB said.
+        /// RocksDB's error.
         source: StorageError,
     },
 }
 
 impl OpenError {
-    /// Sorts RocksDB's answer to an attempt to open `path`.
+    /// Converts RocksDB's error of an attempt to open `path`.
     pub(super) fn from_storage(path: PathBuf, source: StorageError) -> Self {
         if source.is_lock_conflict() {
             Self::Locked { path, source }
@@ -331,19 +331,19 @@ impl ErrorType for OpenError {
     }
 }
 
-/// Reading failed.
+/// An error of a read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
     /// The column family does not exist.
     #[error(transparent)]
     UnknownColumnFamily(#[from] UnknownColumnFamily),
-    /// RocksDB could not read.
+    /// RocksDB failed.
     #[error("cannot read from column family `{column_family}`")]
     Storage {
-        /// The column family read from.
+        /// The column family.
         column_family: String,
-        /// What RocksDB said.
+        /// RocksDB's error.
         source: StorageError,
     },
 }
@@ -364,7 +364,7 @@ impl ErrorType for ReadError {
     }
 }
 
-/// Writing failed; of a batch, nothing was written.
+/// An error of a write. If a batch fails, none of its writes took effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
@@ -374,18 +374,18 @@ pub enum WriteError {
     /// The database was opened read-only.
     #[error("cannot write to a database that was opened read-only; open it without `read_only`")]
     ReadOnly,
-    /// An earlier write failed half way, so the log's end is uncertain and nothing more may follow it.
+    /// An earlier write failed halfway. The end of the log is uncertain, so no write may follow it.
     #[error(
         "an earlier write failed ({code}), so this handle refuses to write; close and reopen the database"
     )]
     Poisoned {
-        /// RocksDB's status code of the write that failed.
+        /// RocksDB's status code of the failed write.
         code: StatusCode,
     },
-    /// No space is left.
-    #[error("no space left to write; free some, then reopen the database")]
+    /// The disk is full.
+    #[error("no space left to write; free disk space and reopen the database")]
     DiskFull(#[source] StorageError),
-    /// Anything else RocksDB reported.
+    /// Any other error of RocksDB.
     #[error("cannot write")]
     Storage(#[source] StorageError),
 }
@@ -418,31 +418,31 @@ impl ErrorType for WriteError {
     }
 }
 
-/// Maintenance (flush, compaction, checkpoint, making a column family) failed.
+/// An error of maintenance: flush, compaction, checkpoint, or creating a column family.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MaintenanceError {
     /// The column family does not exist.
     #[error(transparent)]
     UnknownColumnFamily(#[from] UnknownColumnFamily),
-    /// The column family to be made exists already.
+    /// A column family with this name exists already.
     #[error("the column family `{name}` exists already")]
     ColumnFamilyExists {
-        /// Its name.
+        /// The name.
         name: String,
     },
     /// The database was opened read-only.
     #[error("cannot {operation} a database that was opened read-only; open it without `read_only`")]
     ReadOnly {
-        /// What was attempted.
+        /// The operation.
         operation: &'static str,
     },
     /// RocksDB failed.
     #[error("cannot {operation} the database")]
     Storage {
-        /// What was attempted.
+        /// The operation.
         operation: &'static str,
-        /// What RocksDB said.
+        /// RocksDB's error.
         source: StorageError,
     },
 }
@@ -465,7 +465,7 @@ impl ErrorType for MaintenanceError {
     }
 }
 
-/// Makes these errors known in telemetry wherever an application wraps them.
+/// Registers these errors, so that they are recognised inside the errors of an application.
 pub(super) fn name_in_telemetry() {
     register_error_type::<StorageError>();
     register_error_type::<OpenError>();

@@ -1,8 +1,8 @@
-//! The open database together with the handles of its column families, so that a call finds its family without a
-//! lock and without counting references. RocksDB's own list has both.
+//! The open database with the handles of its column families, so that a call finds its family without a
+//! lock and without reference counting. RocksDB's own list needs both.
 //!
-//! The invariant: no handle outlives the database. Here they are dropped before it, and others get one only for as
-//! long as they borrow this.
+//! The invariant: a handle never outlives the database. Handles are dropped before it, and callers
+//! borrow them from this type.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -14,19 +14,19 @@ use rocksdb::{BoundColumnFamily, DBWithThreadMode, MultiThreaded};
 /// RocksDB's handle of an open database.
 pub(super) type Rocks = DBWithThreadMode<MultiThreaded>;
 
-/// A family's handle: one that is kept here, or one of a family that was made later.
+/// The handle of a family: a stored one, or one of a family that was created later.
 pub(super) type Family<'db> = Cow<'db, Arc<BoundColumnFamily<'db>>>;
 
-/// An open database. Behaves as RocksDB's handle of it.
+/// An open database, with the methods of RocksDB's handle.
 pub(super) struct Opened {
-    /// Of the families it was opened with, sorted by the length of their names and then by the names: most are told
-    /// apart without a look at their bytes. Stands before `db`: fields are dropped in order.
+    /// The families with which it was opened, sorted by the length of their names and then by the names, so
+    /// that most lookups compare no bytes. It must come before `db`, because fields are dropped in order.
     handles: Vec<(String, Arc<BoundColumnFamily<'static>>)>,
     db: Rocks,
 }
 
 impl Opened {
-    /// Keeps the handles of the families `names`.
+    /// Stores the handles of the families `names`.
     pub(super) fn new(db: Rocks, names: &[String]) -> Self {
         let handle = |name: &String| Some((name.clone(), kept(db.cf_handle(name)?)));
         let mut handles: Vec<_> = names.iter().filter_map(handle).collect();
@@ -34,7 +34,7 @@ impl Opened {
         Self { handles, db }
     }
 
-    /// The family `name`, if there is one.
+    /// Returns the family `name`, if it exists.
     pub(super) fn family(&self, name: &str) -> Option<Family<'_>> {
         match self
             .handles
@@ -58,14 +58,14 @@ fn order(left: &str, right: &str) -> Ordering {
     left.len().cmp(&right.len()).then_with(|| left.cmp(right))
 }
 
-/// A handle without the lifetime of its database, for [`Opened`], which has both.
+/// A handle without the lifetime of its database, for [`Opened`], which owns both.
 #[expect(
     unsafe_code,
     reason = "a database and what borrows from it cannot be in one struct otherwise"
 )]
 fn kept(handle: Arc<BoundColumnFamily<'_>>) -> Arc<BoundColumnFamily<'static>> {
-    // SAFETY: only the lifetime changes, which has no representation. `Opened` drops the handle before the database,
-    // never gives the database away, and lends the handle with the lifetime of a borrow of itself.
+    // SAFETY: only the lifetime changes, which has no representation. `Opened` drops the handle before the
+    // database, never moves the database out, and lends the handle for the lifetime of a borrow of itself.
     unsafe {
         std::mem::transmute::<Arc<BoundColumnFamily<'_>>, Arc<BoundColumnFamily<'static>>>(handle)
     }

@@ -1,7 +1,7 @@
-//! Walking over a column family: which keys ([`ScanRange`]) and the walk itself ([`Scan`]).
+//! Scans of a column family: the range ([`ScanRange`]) and the iterator ([`Scan`]).
 //!
-//! A scan sees the store as it was when the scan began. It stops for good at its first error: what follows an error
-//! would have a hole that nobody could see.
+//! A scan reads one snapshot. It ends at its first error, because entries after it could be missing
+//! without notice.
 
 use rocksdb::{DBRawIteratorWithThreadMode, ReadOptions};
 
@@ -11,7 +11,7 @@ use super::families::Rocks;
 /// A key and its value.
 pub type Entry = (Box<[u8]>, Box<[u8]>);
 
-/// Which keys a scan visits, and in which direction.
+/// The keys that a scan visits, and its direction.
 ///
 /// ```
 /// use percolate_core::storage::ScanRange;
@@ -24,20 +24,20 @@ pub type Entry = (Box<[u8]>, Box<[u8]>);
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[must_use]
 pub struct ScanRange {
-    /// First key that belongs to the range.
+    /// The first key of the range.
     lower: Option<Vec<u8>>,
-    /// First key that no longer belongs to it.
+    /// The first key after the range.
     upper: Option<Vec<u8>>,
     reverse: bool,
 }
 
 impl ScanRange {
-    /// Every key.
+    /// Creates the range of all keys.
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// The keys that begin with `prefix`.
+    /// Creates the range of the keys with the prefix `prefix`.
     pub fn prefix(prefix: impl AsRef<[u8]>) -> Self {
         let prefix = prefix.as_ref();
         Self {
@@ -47,27 +47,27 @@ impl ScanRange {
         }
     }
 
-    /// Leaves out the keys before `key`.
+    /// Excludes the keys before `key`.
     pub fn from(self, key: impl AsRef<[u8]>) -> Self {
         self.narrow_lower(key.as_ref().to_vec())
     }
 
-    /// Leaves out the keys up to and including `key`: where a page that ended with `key` continues.
+    /// Excludes the keys up to and including `key`, to continue after a page that ended with `key`.
     pub fn after(self, key: impl AsRef<[u8]>) -> Self {
         self.narrow_lower(successor(key.as_ref()))
     }
 
-    /// Leaves out the keys from `key` on.
+    /// Excludes the keys from `key` on.
     pub fn before(self, key: impl AsRef<[u8]>) -> Self {
         self.narrow_upper(key.as_ref().to_vec())
     }
 
-    /// Leaves out the keys after `key`.
+    /// Excludes the keys after `key`.
     pub fn through(self, key: impl AsRef<[u8]>) -> Self {
         self.narrow_upper(successor(key.as_ref()))
     }
 
-    /// Leaves out the keys up to and including those that begin with `prefix`.
+    /// Excludes the keys up to and including those with the prefix `prefix`.
     pub fn after_prefix(self, prefix: impl AsRef<[u8]>) -> Self {
         match first_key_after_prefix(prefix.as_ref()) {
             Some(lower) => self.narrow_lower(lower),
@@ -75,7 +75,7 @@ impl ScanRange {
         }
     }
 
-    /// Leaves out the keys after those that begin with `prefix`.
+    /// Excludes the keys after those with the prefix `prefix`.
     pub fn through_prefix(self, prefix: impl AsRef<[u8]>) -> Self {
         match first_key_after_prefix(prefix.as_ref()) {
             Some(upper) => self.narrow_upper(upper),
@@ -97,7 +97,7 @@ impl ScanRange {
         self
     }
 
-    /// The same keys, last one first.
+    /// Reverses the direction: the last key comes first.
     pub fn reverse(mut self) -> Self {
         self.reverse = !self.reverse;
         self
@@ -107,7 +107,7 @@ impl ScanRange {
         matches!((&self.lower, &self.upper), (Some(lower), Some(upper)) if lower >= upper)
     }
 
-    /// Narrows `options` to the range.
+    /// Sets the range in RocksDB's options.
     fn bound(self, mut options: ReadOptions) -> ReadOptions {
         if let Some(lower) = self.lower {
             options.set_iterate_lower_bound(lower);
@@ -119,14 +119,15 @@ impl ScanRange {
     }
 }
 
-/// The smallest key greater than `key`.
+/// Returns the smallest key that is greater than `key`.
 fn successor(key: &[u8]) -> Vec<u8> {
     let mut next = key.to_vec();
     next.push(0);
     next
 }
 
-/// The smallest key greater than every key that begins with `prefix`; `None` when there is none.
+/// Returns the smallest key that is greater than every key with the prefix `prefix`, `None` if there is
+/// none.
 fn first_key_after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|&byte| byte != u8::MAX)?;
     let mut next = prefix[..=last].to_vec();
@@ -134,7 +135,8 @@ fn first_key_after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     Some(next)
 }
 
-/// The entries of a [`ScanRange`], read as they are asked for. Ends after the first error.
+/// An iterator over the entries of a [`ScanRange`], which are read on demand. It ends after the first
+/// error.
 #[must_use = "a scan reads only what is asked of it"]
 pub struct Scan<'db> {
     raw: DBRawIteratorWithThreadMode<'db, Rocks>,

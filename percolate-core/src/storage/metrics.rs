@@ -1,6 +1,8 @@
-//! RocksDB's own figures as observable instruments: asked when metrics are collected, and by nobody else.
+//! RocksDB's properties and statistics as observable instruments, which are read when metrics are
+//! collected.
 //!
-//! The names are percolate's, in the namespace the conventions give to a system; they are declared in `semconv/`.
+//! The names are percolate's own, defined in `semconv/`, in the namespace that the conventions reserve
+//! for a system.
 
 use std::sync::{Arc, Weak};
 
@@ -14,11 +16,11 @@ use super::db::Inner;
 use crate::otel::conventions::MetricDef;
 use crate::otel::conventions::{self, attribute, metric};
 
-/// One figure that RocksDB keeps.
+/// One property of RocksDB.
 struct Figure {
     metric: &'static str,
     property: &'static rocksdb::properties::PropName,
-    /// Whether each column family has its own; else the first one's is the database's.
+    /// Whether each column family has its own value. Otherwise the database has one.
     of_families: bool,
 }
 
@@ -65,7 +67,7 @@ const FIGURES: [Figure; 8] = [
     },
 ];
 
-/// What RocksDB counts while its statistics are on, and the metric of each.
+/// The tickers of RocksDB's statistics, and their metrics.
 const COUNTERS: [(&str, Ticker); 10] = [
     (metric::ROCKSDB_CACHE_HITS, Ticker::BlockCacheHit),
     (metric::ROCKSDB_CACHE_MISSES, Ticker::BlockCacheMiss),
@@ -83,13 +85,14 @@ const COUNTERS: [(&str, Ticker); 10] = [
 ];
 
 impl Storage {
-    /// Registers RocksDB's statistics with a meter provider: keys, memory tables, files, pending and running compactions,
-    /// flushes, block cache and snapshots, by column family where RocksDB keeps them so. With the option
-    /// [`statistics`](super::StorageOptions::statistics), its counters too: cache hits and misses, Bloom filters, bytes
-    /// read, written, logged, flushed and compacted, and the time writes were stalled.
+    /// Registers RocksDB's properties with a meter provider: keys, memory tables, files, pending and running
+    /// compactions, flushes, block cache and snapshots, for each column family where RocksDB has them. With
+    /// the option [`statistics`](super::StorageOptions::statistics), also its counters: cache hits and
+    /// misses, Bloom filters, bytes read, written, logged, flushed and compacted, and the time that writes
+    /// were stalled.
     ///
-    /// They are read whenever that provider collects, which takes no lock that reads or writes wait for. A store that
-    /// was closed is not kept open by this; its figures end.
+    /// They are read when the provider collects. Reading takes no lock that reads or writes use. The
+    /// provider does not keep the store open; the metrics end when it is closed.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,7 +1,8 @@
-//! RocksDB inside the span: what its `PerfContext` counted while a recorded call ran, as `rocksdb.*` attributes.
+//! RocksDB's `PerfContext` of recorded calls, as `rocksdb.*` attributes of their spans.
 //!
-//! Off unless [`StorageOptions::perf_context`](super::StorageOptions::perf_context) asks for it, and then for recorded
-//! calls alone: RocksDB counts more, and reads clocks, while it is on. What is zero is left out.
+//! It is off unless [`StorageOptions::perf_context`](super::StorageOptions::perf_context) enables it,
+//! because RocksDB then counts more and reads clocks. Only recorded calls are measured. Counters that
+//! are zero are omitted.
 
 use std::cell::RefCell;
 use std::sync::Once;
@@ -40,15 +41,15 @@ const COUNTED: [(PerfMetric, &str); 8] = [
     (PerfMetric::WriteWalTime, attribute::ROCKSDB_WAL_NANOS),
 ];
 
-/// Counters and times, without those of mutexes. The crate's levels are one behind RocksDB's, which has another one
-/// (`kEnableWait`) below: this is `kEnableTimeExceptForMutex` there.
+/// Counters and times, without those of mutexes. The levels of the crate are one behind RocksDB's,
+/// which has `kEnableWait` below. This is RocksDB's `kEnableTimeExceptForMutex`.
 const LEVEL: PerfStatsLevel = PerfStatsLevel::EnableTimeAndCPUTimeExceptForMutex;
 
-/// Lets recorded calls of this process carry RocksDB's counters from now on.
+/// Enables RocksDB's counters for recorded calls of this process.
 pub(super) fn enable() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // Another probe of the program's own may have been first; then that one speaks.
+        // The application may have set a probe of its own, which is kept.
         set_probe(super::SYSTEM, &Counters);
     });
 }
@@ -57,8 +58,8 @@ pub(super) fn enable() {
 struct Counters;
 
 thread_local! {
-    /// The thread's context, made on the first recorded call. Calls on one thread are not inside each other: only
-    /// leaves are measured.
+    /// The thread's context, created by the first recorded call. Only leaf calls are measured, so calls of
+    /// one thread are never nested.
     static CONTEXT: RefCell<Option<PerfContext>> = const { RefCell::new(None) };
 }
 

@@ -1,4 +1,4 @@
-//! Against an endpoint of our own, which answers what each test wants.
+//! Tests with a local endpoint that returns prepared responses.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::otel::attach_trace_context;
 
-/// Answers requests one after the other, each with the next of `answers`, and keeps what it was asked.
+/// Answers requests with the next of `answers`, and keeps the requests.
 async fn endpoint(answers: Vec<String>) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}/v1/embeddings", listener.local_addr().unwrap());
@@ -63,7 +63,7 @@ fn vectors() -> String {
     answer("200 OK", "", body)
 }
 
-/// Embeds two texts; the result, and what the endpoint was asked.
+/// Embeds two texts. Returns the result and the requests.
 fn embed(answers: Vec<String>) -> (Result<Vec<Vec<f32>>, EmbeddingError>, Vec<String>) {
     embed_with(answers, |options| options)
 }
