@@ -17,10 +17,6 @@ const ALLOWED: &[(&[&str], &str)] = &[
         &["testing/mod.rs", "testing/spans.rs", "testing/metrics.rs"],
         "a capture and what it captured print each other",
     ),
-    (
-        &["index/mod.rs", "index/fields.rs", "index/keys.rs"],
-        "the indexes share the type of their entries",
-    ),
 ];
 
 #[test]

@@ -4,7 +4,7 @@
 
 use std::ops::Bound;
 
-use super::{IndexEntry, Indexed};
+use super::entry::{IndexEntry, Indexed};
 use crate::schema::entity::field_value;
 #[cfg(feature = "sql")]
 use crate::storage::keys::ValueRange;

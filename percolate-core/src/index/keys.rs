@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{IndexEntry, Indexed};
+use super::entry::{IndexEntry, Indexed};
 use crate::storage::{column_families, keys};
 
 /// The entry of an entity; none when its table has no key field.

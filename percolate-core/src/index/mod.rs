@@ -1,38 +1,20 @@
-//! Indexes over entities. An index is derived data: it follows from the entities and their schema, so it
-//! can be verified against them and rebuilt.
+//! Indexes over entities. An index is derived data: it follows from the entities and their schema,
+//! so it can be verified against them and rebuilt.
 //!
-//! `keys` and `fields` compute the index entries of an entity; the caller writes them in the same batch
-//! as the entity. `vectors` and `saved` are the indexes of semantic search. Rebuilding and verification
-//! are in [`admin`](crate::admin).
+//! `keys` and `fields` compute the index entries of an entity; the caller writes them in the same
+//! batch as the entity. `vectors` and `saved` are the indexes of semantic search. Rebuilding and
+//! verification are in [`admin`](crate::admin).
 
+mod entry;
 pub(crate) mod fields;
 pub(crate) mod keys;
 pub(crate) mod report;
 pub(crate) mod saved;
 pub(crate) mod vectors;
 
-use serde_json::Value;
-use uuid::Uuid;
+pub(crate) use entry::{IndexEntry, Indexed};
 
-use crate::schema::Schema;
 use crate::storage::{BatchWriter, WriteError};
-
-/// An index entry: its column family, key and value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct IndexEntry {
-    pub(crate) family: &'static str,
-    pub(crate) key: Vec<u8>,
-    pub(crate) value: Vec<u8>,
-}
-
-/// The parts of an entity that its index entries depend on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Indexed<'a> {
-    pub(crate) tenant: &'a str,
-    pub(crate) schema: &'a Schema,
-    pub(crate) id: Uuid,
-    pub(crate) data: &'a Value,
-}
 
 /// Returns all index entries of an entity.
 pub(crate) fn entries(entity: Indexed<'_>) -> Vec<IndexEntry> {
@@ -41,8 +23,8 @@ pub(crate) fn entries(entity: Indexed<'_>) -> Vec<IndexEntry> {
     entries
 }
 
-/// Adds to `batch` the deletes and puts that replace the entries `old` with `new`. Entries in both are
-/// not written.
+/// Adds to `batch` the deletes and puts that replace the entries `old` with `new`. Entries in both
+/// are not written.
 pub(crate) fn change(
     batch: &mut BatchWriter<'_>,
     old: &[IndexEntry],
