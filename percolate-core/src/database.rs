@@ -288,9 +288,10 @@ impl Database {
     #[db_op("lookup", table)]
     pub fn lookup(&self, table: &str, key: &str) -> Result<Option<Entity>, Error> {
         self.core.schema(table)?;
-        let entry = self
-            .storage()
-            .get(KEY_INDEX, keys::key_index_key(self.tenant(), table, key))?;
+        let entry = self.storage().get(
+            KEY_INDEX,
+            keys::key_index_key(self.core.table_name(table), key),
+        )?;
         let Some(id) = entry.as_deref().and_then(index::keys::owner) else {
             return Ok(None);
         };
@@ -385,8 +386,7 @@ impl Database {
             return Ok(Vec::new());
         };
         let range = index::fields::range(
-            self.tenant(),
-            table,
+            self.core.table_name(table),
             field,
             (lower.as_ref(), upper.as_ref()),
         );
@@ -427,7 +427,7 @@ impl Database {
         let mut count = 0;
         for entry in self.storage().scan(
             ENTITIES,
-            ScanRange::prefix(keys::table_prefix(self.tenant(), table)),
+            ScanRange::prefix(keys::table_prefix(self.core.table_name(table))),
         )? {
             count += usize::from(!RecordParts::read(&entry?.1)?.deleted);
         }
@@ -469,7 +469,7 @@ impl Database {
             return Ok(false);
         };
         let mut batch = self.storage().batch();
-        batch.delete(ENTITIES, keys::entity_key(self.tenant(), table, id))?;
+        batch.delete(ENTITIES, keys::entity_key(self.core.table_name(table), id))?;
         index::change(&mut batch, &self.core.entries(&schema, id, &old), &[])?;
         self.core.commit_without_vectors(batch, &schema, id)?;
         Ok(true)
@@ -519,7 +519,7 @@ impl Database {
         schema.check(data)?;
         let id = match schema.key_of(data)? {
             Some(key) => {
-                let name = keys::key_index_key(self.tenant(), schema.table(), &key);
+                let name = keys::key_index_key(self.core.table_name(schema.table()), &key);
                 Uuid::new_v5(&ID_NAMESPACE, &name)
             }
             None => Uuid::now_v7(),
@@ -528,9 +528,9 @@ impl Database {
     }
 
     fn scan_after(&self, table: &str, after: Option<Uuid>) -> Result<EntityScan<'_>, Error> {
-        let all = ScanRange::prefix(keys::table_prefix(self.tenant(), table));
+        let all = ScanRange::prefix(keys::table_prefix(self.core.table_name(table)));
         let range = match after {
-            Some(id) => all.after(keys::entity_key(self.tenant(), table, id)),
+            Some(id) => all.after(keys::entity_key(self.core.table_name(table), id)),
             None => all,
         };
         Ok(EntityScan {

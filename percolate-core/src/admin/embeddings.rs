@@ -22,7 +22,7 @@ impl IndexManager {
         if self.core.schema(table)?.embedding_fields().is_empty() {
             return Ok(report);
         }
-        let all = ScanRange::prefix(keys::table_prefix(self.core.tenant(), table));
+        let all = ScanRange::prefix(keys::table_prefix(self.core.table_name(table)));
         let mut done = 0;
         let mut flow = self.each_page(ENTITIES, &all, |page| {
             done += page.len();
@@ -93,7 +93,7 @@ impl IndexManager {
         ids: impl Iterator<Item = Uuid>,
     ) -> Result<usize, Error> {
         let keys: Vec<_> = ids
-            .map(|id| keys::entity_key(self.core.tenant(), table, id))
+            .map(|id| keys::entity_key(self.core.table_name(table), id))
             .collect();
         if keys.is_empty() {
             return Ok(0);
@@ -109,7 +109,7 @@ impl IndexManager {
     }
 
     fn embedding_key(&self, table: &str, field: &str, id: Uuid) -> Vec<u8> {
-        keys::embedding_key(self.core.tenant(), table, field, id)
+        keys::embedding_key(self.core.table_name(table), field, id)
     }
 
     /// Returns, for each of these keys, whether it is in `embeddings`.

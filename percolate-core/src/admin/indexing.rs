@@ -17,7 +17,7 @@ use crate::index::{self, IndexEntry, Indexed};
 use crate::schema::Schema;
 use crate::schema::entity::Record;
 use crate::storage::column_families::{ENTITIES, FIELD_INDEX, KEY_INDEX};
-use crate::storage::keys;
+use crate::storage::keys::{self, Table};
 use crate::storage::{BatchWriter, ScanRange, WriteError};
 
 const PAGE: usize = 512;
@@ -105,7 +105,7 @@ impl IndexManager {
     #[background_job(index.field.rebuild, table, batch_size = |report| report.entities)]
     pub fn rebuild_field_indexes(&self, table: &str) -> Result<IndexReport, Error> {
         self.core.schema(table)?;
-        self.work(&Work::fields(self.core.tenant(), table), Mode::Correct)
+        self.work(&Work::fields(self.core.table_name(table)), Mode::Correct)
     }
 
     /// Rebuilds the vector indexes of every table from the stored vectors, which the report counts
@@ -164,7 +164,7 @@ impl IndexManager {
             if report.cancelled {
                 break;
             }
-            let fields = self.work(&Work::fields(self.core.tenant(), &table), Mode::Count)?;
+            let fields = self.work(&Work::fields(self.core.table_name(&table)), Mode::Count)?;
             report.add(IndexReport {
                 entities: 0,
                 failed: 0,
@@ -310,7 +310,7 @@ impl IndexManager {
         let locks = self.core.lock_all(&ids);
         let keys: Vec<_> = owners
             .iter()
-            .map(|owner| keys::entity_key(self.core.tenant(), &owner.table, owner.id))
+            .map(|owner| keys::entity_key(self.core.table_name(&owner.table), owner.id))
             .collect();
         Ok((locks, self.core.storage().multi_get(ENTITIES, &keys)?))
     }
@@ -414,8 +414,8 @@ impl Work {
         }
     }
 
-    fn fields(tenant: &str, table: &str) -> Self {
-        let table = ScanRange::prefix(keys::table_prefix(tenant, table));
+    fn fields(table: Table<'_>) -> Self {
+        let table = ScanRange::prefix(keys::table_prefix(table));
         Self {
             family: FIELD_INDEX,
             entities: table.clone(),

@@ -30,7 +30,8 @@ use crate::schema::{Schema, SchemaError};
 #[cfg(feature = "sql")]
 use crate::storage::Snapshot;
 use crate::storage::column_families::{DATABASE, ENTITIES, PENDING_EMBEDDINGS, SCHEMAS};
-use crate::storage::{BatchWriter, ScanRange, Storage, keys};
+use crate::storage::keys::{self, Table};
+use crate::storage::{BatchWriter, ScanRange, Storage};
 
 /// The number of locks that the entities share.
 const LOCKS: usize = 64;
@@ -93,6 +94,11 @@ impl Core {
 
     pub(crate) fn tenant(&self) -> &str {
         &self.tenant
+    }
+
+    /// Returns the full name of a table of this tenant.
+    pub(crate) fn table_name<'a>(&'a self, table: &'a str) -> Table<'a> {
+        Table::new(&self.tenant, table)
     }
 
     pub(crate) fn storage(&self) -> &Storage {
@@ -217,7 +223,7 @@ impl Core {
     pub(super) fn record(&self, table: &str, id: Uuid) -> Result<Option<Record>, Error> {
         let bytes = self
             .storage()
-            .get(ENTITIES, keys::entity_key(&self.tenant, table, id))?;
+            .get(ENTITIES, keys::entity_key(self.table_name(table), id))?;
         Ok(bytes.map(|bytes| Record::decode(&bytes)).transpose()?)
     }
 
@@ -225,7 +231,7 @@ impl Core {
     pub(super) fn records(&self, table: &str, ids: &[Uuid]) -> Result<Vec<Option<Record>>, Error> {
         let keys: Vec<_> = ids
             .iter()
-            .map(|id| keys::entity_key(&self.tenant, table, *id))
+            .map(|id| keys::entity_key(self.table_name(table), *id))
             .collect();
         let values = self.storage().multi_get(ENTITIES, &keys)?;
         values
@@ -260,7 +266,7 @@ impl Core {
     ) -> Result<(), Error> {
         batch.put(
             ENTITIES,
-            keys::entity_key(&self.tenant, schema.table(), id),
+            keys::entity_key(self.table_name(schema.table()), id),
             new.encode(),
         )?;
         let before = old
@@ -270,7 +276,7 @@ impl Core {
         if !new.deleted && text_changed(schema, old, new) {
             batch.put(
                 PENDING_EMBEDDINGS,
-                keys::entity_key(&self.tenant, schema.table(), id),
+                keys::entity_key(self.table_name(schema.table()), id),
                 [],
             )?;
         }

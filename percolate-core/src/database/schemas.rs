@@ -38,18 +38,18 @@ impl Core {
         let mut batch = self.storage().batch();
         batch.put(
             SCHEMAS,
-            keys::schema_key(self.tenant(), table),
+            keys::schema_key(self.table_name(table)),
             schema.source().to_string(),
         )?;
         if reindex || reembed {
             batch.put(
                 META,
-                keys::unfinished_key(self.tenant(), table),
+                keys::unfinished_key(self.table_name(table)),
                 [u8::from(reembed)],
             )?;
         }
         if old.is_some_and(|old| !schema.has_rules_of(&old)) {
-            batch.put(META, keys::changed_rules_key(self.tenant(), table), [])?;
+            batch.put(META, keys::changed_rules_key(self.table_name(table)), [])?;
         }
         batch.commit()?;
         self.set_schema(table, schema);
@@ -83,11 +83,11 @@ impl Core {
         }
         Ok(self
             .storage()
-            .delete(META, keys::unfinished_key(self.tenant(), table))?)
+            .delete(META, keys::unfinished_key(self.table_name(table)))?)
     }
 
     fn holds_records(&self, table: &str) -> Result<bool, Error> {
-        let range = ScanRange::prefix(keys::table_prefix(self.tenant(), table));
+        let range = ScanRange::prefix(keys::table_prefix(self.table_name(table)));
         Ok(self
             .storage()
             .scan(ENTITIES, range)?

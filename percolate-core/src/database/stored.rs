@@ -25,12 +25,12 @@ impl Core {
     }
 
     pub(super) fn generation_key(&self, table: &str, field: &str) -> Vec<u8> {
-        keys::generation_key(self.tenant(), table, field)
+        keys::generation_key(self.table_name(table), field)
     }
 
     /// Returns the name from which the file name of an index is derived.
     pub(super) fn index_name(&self, table: &str, field: &str) -> Vec<u8> {
-        keys::field_prefix(self.tenant(), table, field)
+        keys::field_prefix(self.table_name(table), field)
     }
 
     pub(super) fn dimensions(&self) -> usize {
@@ -67,10 +67,10 @@ impl Stored<'_> {
         &self,
         last: &mut Option<Uuid>,
     ) -> Result<Vec<(Uuid, Vec<f32>)>, Error> {
-        let (tenant, storage) = (self.core.tenant(), self.core.storage());
-        let all = ScanRange::prefix(keys::field_prefix(tenant, self.table, self.field));
+        let (table, storage) = (self.core.table_name(self.table), self.core.storage());
+        let all = ScanRange::prefix(keys::field_prefix(table, self.field));
         let range = match last {
-            Some(id) => all.after(keys::embedding_key(tenant, self.table, self.field, *id)),
+            Some(id) => all.after(keys::embedding_key(table, self.field, *id)),
             None => all,
         };
         let vector = |entry: Result<Entry, ReadError>| {
@@ -111,7 +111,8 @@ impl Source for Stored<'_> {
     }
 
     fn vectors(&mut self, ids: &[Uuid]) -> Result<Vec<Option<Vec<f32>>>, Error> {
-        let key = |id: &Uuid| keys::embedding_key(self.core.tenant(), self.table, self.field, *id);
+        let key =
+            |id: &Uuid| keys::embedding_key(self.core.table_name(self.table), self.field, *id);
         let stored = self
             .core
             .storage()

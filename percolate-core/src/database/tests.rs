@@ -6,6 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::schema::SchemaError;
 use crate::storage::column_families::{EMBEDDINGS, META, PENDING_EMBEDDINGS, SCHEMAS};
+use crate::storage::keys::Table;
 
 fn temporary() -> (tempfile::TempDir, Database) {
     let dir = tempfile::tempdir().unwrap();
@@ -301,12 +302,16 @@ fn a_change_of_schema_cut_short_is_finished_by_the_next_open() {
     batch
         .put(
             SCHEMAS,
-            keys::schema_key("default", "articles"),
+            keys::schema_key(Table::new("default", "articles")),
             schema.to_string(),
         )
         .unwrap();
     batch
-        .put(META, keys::unfinished_key("default", "articles"), [0])
+        .put(
+            META,
+            keys::unfinished_key(Table::new("default", "articles")),
+            [0],
+        )
         .unwrap();
     batch.commit().unwrap();
     drop(db);

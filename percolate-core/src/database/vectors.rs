@@ -132,7 +132,7 @@ impl Core {
 
     pub(super) fn mark_for_embedding(&self, table: &str) -> Result<usize, Error> {
         self.schema(table)?;
-        let range = ScanRange::prefix(keys::table_prefix(self.tenant(), table));
+        let range = ScanRange::prefix(keys::table_prefix(self.table_name(table)));
         let mut marked = 0;
         let mut batch = self.storage().batch();
         for entry in self.storage().scan(ENTITIES, range)? {
@@ -155,7 +155,7 @@ impl Core {
     /// Removes the vectors and indexes of fields that are no longer embedded.
     pub(super) fn forget_unembedded(&self, table: &str) -> Result<(), Error> {
         let schema = self.schema(table)?;
-        let all = ScanRange::prefix(keys::table_prefix(self.tenant(), table));
+        let all = ScanRange::prefix(keys::table_prefix(self.table_name(table)));
         let mut rest = all.clone();
         while let Some(entry) = self.storage().scan(EMBEDDINGS, rest)?.next() {
             let field = keys::parse_embedding_field(&entry?.0)?;
@@ -164,7 +164,7 @@ impl Core {
             }
             rest = all
                 .clone()
-                .after_prefix(keys::field_prefix(self.tenant(), table, &field));
+                .after_prefix(keys::field_prefix(self.table_name(table), &field));
         }
         Ok(())
     }
@@ -172,7 +172,7 @@ impl Core {
     fn forget_vectors(&self, table: &str, field: &Field) -> Result<(), Error> {
         let mut slot = field.slot.change();
         slot.forget();
-        let range = ScanRange::prefix(keys::field_prefix(self.tenant(), table, &field.name));
+        let range = ScanRange::prefix(keys::field_prefix(self.table_name(table), &field.name));
         let mut batch = self.storage().batch();
         for entry in self.storage().scan(EMBEDDINGS, range)? {
             batch.delete(EMBEDDINGS, entry?.0)?;
@@ -311,13 +311,13 @@ impl Core {
         if !fields.is_empty() {
             batch.delete(
                 PENDING_EMBEDDINGS,
-                keys::entity_key(self.tenant(), schema.table(), id),
+                keys::entity_key(self.table_name(schema.table()), id),
             )?;
         }
         for field in &fields {
             batch.delete(
                 EMBEDDINGS,
-                keys::embedding_key(self.tenant(), schema.table(), &field.name, id),
+                keys::embedding_key(self.table_name(schema.table()), &field.name, id),
             )?;
             batch.put(
                 META,
@@ -338,9 +338,9 @@ impl Core {
         table: &str,
         after: Option<Uuid>,
     ) -> Result<Vec<(Uuid, Option<Record>)>, Error> {
-        let all = ScanRange::prefix(keys::table_prefix(self.tenant(), table));
+        let all = ScanRange::prefix(keys::table_prefix(self.table_name(table)));
         let range = match after {
-            Some(id) => all.after(keys::entity_key(self.tenant(), table, id)),
+            Some(id) => all.after(keys::entity_key(self.table_name(table), id)),
             None => all,
         };
         let marks = self.storage().scan(PENDING_EMBEDDINGS, range)?.take(PAGE);
@@ -401,13 +401,13 @@ impl Core {
             if complete {
                 batch.delete(
                     PENDING_EMBEDDINGS,
-                    keys::entity_key(self.tenant(), table, *id),
+                    keys::entity_key(self.table_name(table), *id),
                 )?;
                 embedded += 1;
             }
         }
         for (position, id, vector) in &changes {
-            let key = keys::embedding_key(self.tenant(), table, &fields[*position].name, *id);
+            let key = keys::embedding_key(self.table_name(table), &fields[*position].name, *id);
             match vector {
                 Some(vector) => batch.put(EMBEDDINGS, key, vectors::vector_to_bytes(vector))?,
                 None => batch.delete(EMBEDDINGS, key)?,

@@ -4,6 +4,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::schema::Schema;
+use crate::storage::keys::Table;
 
 /// An index entry: its column family, key and value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,4 +21,11 @@ pub(crate) struct Indexed<'a> {
     pub(crate) schema: &'a Schema,
     pub(crate) id: Uuid,
     pub(crate) data: &'a Value,
+}
+
+impl<'a> Indexed<'a> {
+    /// Returns the name of the entity's table.
+    pub(super) fn table(self) -> Table<'a> {
+        Table::new(self.tenant, self.schema.table())
+    }
 }

@@ -8,20 +8,14 @@ use super::entry::{IndexEntry, Indexed};
 use crate::schema::entity::field_value;
 #[cfg(feature = "sql")]
 use crate::storage::keys::ValueRange;
-use crate::storage::keys::{self, FieldValue};
+use crate::storage::keys::{self, FieldValue, Table};
 use crate::storage::{ScanRange, column_families};
 
 /// The entries of an entity, one for each indexed field.
 pub(crate) fn entries(entity: Indexed<'_>) -> Vec<IndexEntry> {
     let entry = |field: &String| {
         let value = field_value(entity.data.get(field))?;
-        let key = keys::field_index_key(
-            entity.tenant,
-            entity.schema.table(),
-            field,
-            &value,
-            entity.id,
-        );
+        let key = keys::field_index_key(entity.table(), field, &value, entity.id);
         Some(IndexEntry {
             family: column_families::FIELD_INDEX,
             key,
@@ -38,13 +32,12 @@ pub(crate) fn entries(entity: Indexed<'_>) -> Vec<IndexEntry> {
 
 /// Which entries hold a value within the bounds.
 pub(crate) fn range(
-    tenant: &str,
-    table: &str,
+    table: Table<'_>,
     field: &str,
     (lower, upper): (Bound<&FieldValue>, Bound<&FieldValue>),
 ) -> ScanRange {
-    let of = |value| keys::field_value_prefix(tenant, table, field, value);
-    let all = ScanRange::prefix(keys::field_prefix(tenant, table, field));
+    let of = |value| keys::field_value_prefix(table, field, value);
+    let all = ScanRange::prefix(keys::field_prefix(table, field));
     let from_lower = match lower {
         Bound::Included(value) => all.from(of(value)),
         Bound::Excluded(value) => all.after_prefix(of(value)),
@@ -59,12 +52,7 @@ pub(crate) fn range(
 
 /// Which entries hold a value that belongs to `values`.
 #[cfg(feature = "sql")]
-pub(crate) fn value_range(
-    tenant: &str,
-    table: &str,
-    field: &str,
-    values: &ValueRange,
-) -> ScanRange {
-    let (first, end) = values.field_index_keys(tenant, table, field);
+pub(crate) fn value_range(table: Table<'_>, field: &str, values: &ValueRange) -> ScanRange {
+    let (first, end) = values.field_index_keys(table, field);
     ScanRange::all().from(first).before(end)
 }

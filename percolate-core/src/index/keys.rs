@@ -10,7 +10,7 @@ pub(crate) fn entries(entity: Indexed<'_>) -> Vec<IndexEntry> {
     let key = entity.schema.key_of(entity.data).ok().flatten();
     let entry = |key: String| IndexEntry {
         family: column_families::KEY_INDEX,
-        key: keys::key_index_key(entity.tenant, entity.schema.table(), &key),
+        key: keys::key_index_key(entity.table(), &key),
         value: entity.id.as_bytes().to_vec(),
     };
     key.map(entry).into_iter().collect()

@@ -23,7 +23,7 @@ use crate::index;
 use crate::otel::carry;
 use crate::schema::Schema;
 use crate::storage::column_families::{ENTITIES, FIELD_INDEX, KEY_INDEX, META};
-use crate::storage::keys::ValueRange;
+use crate::storage::keys::{Table, ValueRange};
 use crate::storage::{Entry, ReadError, ScanRange, Snapshot, keys};
 
 /// Rows in the first page of a scan. It is small so that a query for few rows is fast. Each page is
@@ -285,7 +285,8 @@ impl<'s> Walk<'s> {
                     if ids.is_empty() {
                         break;
                     }
-                    let key = |id: &Uuid| keys::entity_key(self.tenant, &self.spec.table, *id);
+                    let table = Table::new(self.tenant, &self.spec.table);
+                    let key = |id: &Uuid| keys::entity_key(table, *id);
                     let records = fetch(
                         self.snapshot,
                         ENTITIES,
@@ -305,13 +306,13 @@ impl<'s> Walk<'s> {
 
 impl<'s> Found<'s> {
     fn begin(tenant: &'s str, snapshot: &'s Snapshot<'s>, spec: &ScanSpec) -> Result<Self, Error> {
-        let table = &spec.table;
+        let table = Table::new(tenant, &spec.table);
         match &spec.access {
             Access::Ids(ids) => Ok(Self::Ids(Box::new(ids.clone().into_iter().map(Ok)))),
             Access::Keys(wanted) => {
                 let wanted: Vec<_> = wanted
                     .iter()
-                    .map(|key| keys::key_index_key(tenant, table, key))
+                    .map(|key| keys::key_index_key(table, key))
                     .collect();
                 let mut ids = Vec::with_capacity(wanted.len());
                 for wanted in wanted.chunks(FETCH) {
@@ -327,20 +328,16 @@ impl<'s> Found<'s> {
                 Ok(Self::Ids(Box::new(ids.into_iter())))
             }
             // During a schema change the index does not contain every entity.
-            Access::Field { .. }
-                if snapshot
-                    .get(META, keys::unfinished_key(tenant, table))?
-                    .is_some() =>
-            {
-                Self::all(tenant, snapshot, table, None, None)
+            Access::Field { .. } if snapshot.get(META, keys::unfinished_key(table))?.is_some() => {
+                Self::all(table, snapshot, None, None)
             }
             Access::Field {
                 trusts_rules: true, ..
             } if snapshot
-                .get(META, keys::changed_rules_key(tenant, table))?
+                .get(META, keys::changed_rules_key(table))?
                 .is_some() =>
             {
-                Self::all(tenant, snapshot, table, None, None)
+                Self::all(table, snapshot, None, None)
             }
             Access::Field { field, ranges, .. } => {
                 let walks = match &ranges[..] {
@@ -349,7 +346,7 @@ impl<'s> Found<'s> {
                 };
                 let walks: Vec<_> = walks
                     .iter()
-                    .map(|range| index::fields::value_range(tenant, table, field, range))
+                    .map(|range| index::fields::value_range(table, field, range))
                     .collect();
                 let wanted = ranges.clone();
                 let id = move |entry: Result<Entry, ReadError>| {
@@ -366,23 +363,22 @@ impl<'s> Found<'s> {
                     entries.map(id).filter_map(Result::transpose),
                 )))
             }
-            Access::Scan { first, last } => Self::all(tenant, snapshot, table, *first, *last),
+            Access::Scan { first, last } => Self::all(table, snapshot, *first, *last),
         }
     }
 
     fn all(
-        tenant: &str,
+        table: Table<'_>,
         snapshot: &'s Snapshot<'s>,
-        table: &str,
         first: Option<Uuid>,
         last: Option<Uuid>,
     ) -> Result<Self, Error> {
-        let mut range = ScanRange::prefix(keys::table_prefix(tenant, table));
+        let mut range = ScanRange::prefix(keys::table_prefix(table));
         if let Some(first) = first {
-            range = range.from(keys::entity_key(tenant, table, first));
+            range = range.from(keys::entity_key(table, first));
         }
         if let Some(last) = last {
-            range = range.through(keys::entity_key(tenant, table, last));
+            range = range.through(keys::entity_key(table, last));
         }
         Ok(Self::Entities(Box::new(snapshot.scan(ENTITIES, range)?)))
     }

@@ -12,7 +12,7 @@ use crate::DatabaseOptions;
 #[cfg(feature = "testing")]
 use crate::otel::testing::{Capture, CapturedSpan};
 use crate::storage::column_families::META;
-use crate::storage::keys;
+use crate::storage::keys::{self, Table};
 
 fn temporary() -> (tempfile::TempDir, Database) {
     let dir = tempfile::tempdir().unwrap();
@@ -860,7 +860,11 @@ fn an_index_that_is_being_made_is_not_trusted() {
     let entries: Vec<_> = entries.map(|entry| entry.unwrap().0).collect();
     let mut batch = db.storage().batch();
     batch
-        .put(META, keys::unfinished_key("default", "articles"), [0])
+        .put(
+            META,
+            keys::unfinished_key(Table::new("default", "articles")),
+            [0],
+        )
         .unwrap();
     for key in entries {
         batch.delete("field_index", key).unwrap();
@@ -868,7 +872,10 @@ fn an_index_that_is_being_made_is_not_trusted() {
     batch.commit().unwrap();
     assert_eq!(year(&db), json!([[10]]));
     db.storage()
-        .delete(META, keys::unfinished_key("default", "articles"))
+        .delete(
+            META,
+            keys::unfinished_key(Table::new("default", "articles")),
+        )
         .unwrap();
     assert_eq!(year(&db), json!([[0]]), "and is trusted afterwards");
 }

@@ -73,12 +73,12 @@ fn entries_that_belong_to_nothing_are_removed() {
     let (_dir, db) = temporary(5);
     let storage = db.storage();
     let stranger = Uuid::from_u128(1);
-    let key = keys::key_index_key("default", "articles", "no such");
+    let key = keys::key_index_key(Table::new("default", "articles"), "no such");
     storage.put(KEY_INDEX, &key, stranger.as_bytes()).unwrap();
     storage
         .put(
             KEY_INDEX,
-            keys::key_index_key("default", "articles", "malformed"),
+            keys::key_index_key(Table::new("default", "articles"), "malformed"),
             b"short",
         )
         .unwrap();
@@ -86,7 +86,7 @@ fn entries_that_belong_to_nothing_are_removed() {
     storage
         .put(
             FIELD_INDEX,
-            keys::field_index_key("default", "articles", "year", &value, stranger),
+            keys::field_index_key(Table::new("default", "articles"), "year", &value, stranger),
             b"",
         )
         .unwrap();
@@ -116,7 +116,7 @@ fn an_unreadable_entity_makes_the_rebuild_partial_and_stops_nothing() {
     db.storage()
         .put(
             ENTITIES,
-            keys::entity_key("default", "articles", Uuid::from_u128(7)),
+            keys::entity_key(Table::new("default", "articles"), Uuid::from_u128(7)),
             b"garbage",
         )
         .unwrap();

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::embeddings::{EmbeddingError, EmbeddingFuture, EmbeddingProvider, OfflineEmbeddings};
+use crate::storage::keys::Table;
 use crate::{Database, DatabaseOptions, VectorError};
 
 const TEXTS: [&str; 4] = [
@@ -487,7 +488,7 @@ fn a_verification_counts_what_an_index_lacks_and_what_it_has_in_excess() {
 fn a_vector_of_another_length_fails_by_itself_in_a_rebuild() {
     let (_dir, db) = temporary();
     embed(&db);
-    let key = keys::embedding_key("default", "crates", "about", id_of(&db, "0"));
+    let key = keys::embedding_key(Table::new("default", "crates"), "about", id_of(&db, "0"));
     db.storage().put(EMBEDDINGS, key, [0; 12]).unwrap();
     let report = db.indexes().rebuild_hnsw_index().unwrap();
     assert_eq!((report.entities, report.failed), (4, 1));
@@ -585,7 +586,7 @@ fn a_field_that_is_embedded_no_longer_leaves_no_vectors_behind() {
 fn a_text_without_a_vector_and_a_vector_without_a_text_are_found_and_put_right() {
     let (_dir, db) = temporary();
     embed(&db);
-    let key = |id| keys::embedding_key("default", "crates", "about", id);
+    let key = |id| keys::embedding_key(Table::new("default", "crates"), "about", id);
     let vector = vectors::vector_to_bytes(&vec![1.0; db.core.dimensions()]);
     db.storage()
         .delete(EMBEDDINGS, key(id_of(&db, "0")))
@@ -624,7 +625,7 @@ fn an_entity_that_cannot_be_read_is_not_marked_for_embedding() {
     db.storage()
         .put(
             ENTITIES,
-            keys::entity_key("default", "crates", id),
+            keys::entity_key(Table::new("default", "crates"), id),
             b"garbage",
         )
         .unwrap();

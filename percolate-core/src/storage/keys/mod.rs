@@ -12,7 +12,7 @@ mod range;
 mod value;
 
 pub use self::layout::{
-    changed_rules_key, embedding_key, entity_key, field_index_key, field_prefix,
+    Table, changed_rules_key, embedding_key, entity_key, field_index_key, field_prefix,
     field_value_prefix, generation_key, key_index_key, parse_embedding_field, parse_embedding_key,
     parse_entity_key, parse_field_index_key, parse_schema_key, parse_table, parse_unfinished_key,
     resource_key, schema_key, table_prefix, tenant_prefix, unfinished_key, unfinished_prefix,

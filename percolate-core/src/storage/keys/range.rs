@@ -1,6 +1,6 @@
 //! [`ValueRange`]: contiguous ranges of field values.
 
-use super::layout::field_prefix;
+use super::layout::{Table, field_prefix};
 use super::parts::{END, KeyReader};
 use super::value::{FALSE, FieldValue, NUMBER, TEXT, TRUE, push_value};
 
@@ -172,8 +172,8 @@ impl ValueRange {
 
     /// Returns the key range in `field_index` of the entries whose value is in this range: the first key
     /// and the first key after the range.
-    pub fn field_index_keys(&self, tenant: &str, table: &str, field: &str) -> (Vec<u8>, Vec<u8>) {
-        let prefix = field_prefix(tenant, table, field);
+    pub fn field_index_keys(&self, table: Table<'_>, field: &str) -> (Vec<u8>, Vec<u8>) {
+        let prefix = field_prefix(table, field);
         (
             [&prefix, &self.lower[..]].concat(),
             [&prefix, &self.upper[..]].concat(),

@@ -89,7 +89,7 @@ fn an_integer_and_the_float_equal_to_it_have_one_key() {
 fn keys_keep_their_bytes() {
     let id = Uuid::from_bytes([7; 16]);
     assert_eq!(
-        entity_key("t", "a\0", id),
+        entity_key(Table::new("t", "a\0"), id),
         [&[1, b't', 0, 1, b'a', 0, 0xff, 0, 1][..], &[7; 16]].concat()
     );
 }
@@ -143,7 +143,7 @@ proptest! {
     #[test]
     fn no_tenants_prefix_covers_another_tenants_key(a in "[\u{0}\u{1}:a]{0,4}", b in "[\u{0}\u{1}:a]{0,4}", table: String) {
         prop_assume!(a != b);
-        let key = entity_key(&b, &table, Uuid::nil());
+        let key = entity_key(Table::new(&b, &table), Uuid::nil());
         prop_assert!(!key.starts_with(&tenant_prefix(&a)));
     }
 
