@@ -1,5 +1,6 @@
-//! What the database allocates, with nothing installed: a read its value and no more, an insert no copy of its data,
-//! the offline embeddings nothing for the pieces of a word. The allocator of this binary counts by thread.
+//! What the database allocates, with nothing installed: a read its value and no more, an insert no
+//! copy of its data, the offline embeddings nothing for the pieces of a word. The allocator of this
+//! binary counts by thread.
 
 mod counting;
 

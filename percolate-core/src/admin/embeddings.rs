@@ -78,7 +78,7 @@ impl IndexManager {
                 stale.push((owner.id, key.to_vec()));
             }
         }
-        // An entity deleted since the page was read has no vectors any more.
+        // An entity that was deleted after the page was read has no vectors.
         let vectors = self.are_stored(&stale)?;
         let left = stale.iter().zip(vectors).filter(|(_, stored)| *stored);
         self.mark(table, mode, left.map(|((id, _), _)| *id))

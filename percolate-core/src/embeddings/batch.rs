@@ -1,6 +1,6 @@
-//! Embedding many texts: in requests of a limited size, a limited number at a time, with the results in
-//! order. If a provider rejects the texts of a request, they are sent again in smaller requests, so that
-//! one text does not prevent the vectors of others.
+//! Embedding many texts: in requests of a limited size, a limited number at a time, with the
+//! results in order. If a provider rejects the texts of a request, they are sent again in smaller
+//! requests, so that one text does not prevent the vectors of others.
 
 use std::sync::Arc;
 
@@ -93,8 +93,8 @@ impl BatchEmbedder {
         &self.provider
     }
 
-    /// Embeds `texts`. Texts of failed requests have no vector. If the provider rejects the texts of a
-    /// request, it is sent again in halves, so that only rejected texts have no vector.
+    /// Embeds `texts`. Texts of failed requests have no vector. If the provider rejects the texts
+    /// of a request, it is sent again in halves, so that only rejected texts have no vector.
     ///
     /// # Errors
     ///
@@ -130,8 +130,8 @@ impl BatchEmbedder {
         Ok(vectors.into_iter().next().unwrap_or_default())
     }
 
-    /// Sends one request, or halves of it if the provider rejects its texts. Returns the number of texts
-    /// and the result of each.
+    /// Sends one request, or halves of it if the provider rejects its texts. Returns the number of
+    /// texts and the result of each.
     async fn request_in_parts(
         &self,
         texts: &[String],
@@ -191,8 +191,8 @@ mod tests {
     use super::super::EmbeddingFuture;
     use super::*;
 
-    /// A provider that returns the number in each text, fails on certain texts, and counts concurrent
-    /// requests.
+    /// A provider that returns the number in each text, fails on certain texts, and counts
+    /// concurrent requests.
     #[derive(Debug, Default)]
     struct Numbers {
         running: AtomicUsize,

@@ -1,9 +1,9 @@
-//! Embeddings over HTTP, from any endpoint with the OpenAI protocol: `POST {"model", "input"}`, with the
-//! response `{"data": [{"index", "embedding"}]}`.
+//! Embeddings over HTTP, from any endpoint with the OpenAI protocol: `POST {"model", "input"}`,
+//! with the response `{"data": [{"index", "embedding"}]}`.
 //!
-//! A request that may succeed later (too many requests, server errors, timeouts, lost connections) is
-//! repeated after a delay; other errors are final. Requests contain the trace context, and baggage if it
-//! is enabled. Errors contain neither texts nor responses.
+//! A request that may succeed later (too many requests, server errors, timeouts, lost connections)
+//! is repeated after a delay; other errors are final. Requests contain the trace context, and
+//! baggage if it is enabled. Errors contain neither texts nor responses.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -43,8 +43,8 @@ pub struct HttpEmbeddingsOptions {
 }
 
 impl HttpEmbeddingsOptions {
-    /// Creates options for an endpoint, e.g. `https://api.openai.com/v1/embeddings`, a model and the
-    /// length of its vectors.
+    /// Creates options for an endpoint, e.g. `https://api.openai.com/v1/embeddings`, a model and
+    /// the length of its vectors.
     pub fn new(endpoint: impl Into<String>, model: impl Into<String>, dimensions: usize) -> Self {
         Self {
             endpoint: endpoint.into(),
@@ -61,15 +61,15 @@ impl HttpEmbeddingsOptions {
         }
     }
 
-    /// Sets whether requests contain the length of the vectors. Some models support several lengths.
-    /// Default: `false`.
+    /// Sets whether requests contain the length of the vectors. Some models support several
+    /// lengths. Default: `false`.
     pub fn request_dimensions(mut self, request: bool) -> Self {
         self.request_dimensions = request;
         self
     }
 
-    /// Sets the maximum number of texts in one request, at least 1. Endpoints have their own limits.
-    /// Default: 64.
+    /// Sets the maximum number of texts in one request, at least 1. Endpoints have their own
+    /// limits. Default: 64.
     pub fn request_size(mut self, texts: usize) -> Self {
         self.request_size = texts.max(1);
         self
@@ -106,8 +106,8 @@ impl HttpEmbeddingsOptions {
         self
     }
 
-    /// Sets the delay before the second attempt, unless the endpoint sends `Retry-After`. Each further
-    /// delay is twice as long. Default: 250 ms.
+    /// Sets the delay before the second attempt, unless the endpoint sends `Retry-After`. Each
+    /// further delay is twice as long. Default: 250 ms.
     pub fn backoff(mut self, wait: Duration) -> Self {
         self.backoff = wait;
         self
@@ -139,8 +139,8 @@ impl HttpEmbeddings {
     ///
     /// # Errors
     ///
-    /// [`EmbeddingError::Provider`] of the kind `configuration`: the endpoint is not a URL, the key is not a
-    /// valid header value, or the system's certificates cannot be read.
+    /// [`EmbeddingError::Provider`] of the kind `configuration`: the endpoint is not a URL, the key
+    /// is not a valid header value, or the system's certificates cannot be read.
     pub fn new(options: HttpEmbeddingsOptions) -> Result<Self, EmbeddingError> {
         let wrong = |source: Box<dyn std::error::Error + Send + Sync>| {
             failure(&options.model, "configuration", source)
@@ -331,8 +331,8 @@ fn failure(
     }
 }
 
-/// Returns the vectors of a response in the order of their indexes, `None` unless each text has exactly
-/// one.
+/// Returns the vectors of a response in the order of their indexes, `None` unless each text has
+/// exactly one.
 fn vectors_in(answer: &Value, texts: usize) -> Option<Vec<Vec<f32>>> {
     let data = answer.get("data")?.as_array()?;
     let mut vectors: Vec<Option<Vec<f32>>> = vec![None; texts];

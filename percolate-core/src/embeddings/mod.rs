@@ -2,7 +2,8 @@
 //! ([`OfflineEmbeddings`]), a client for HTTP endpoints (feature `http-embeddings`), and batches
 //! ([`BatchEmbedder`]).
 //!
-//! Vectors are stored and searched in `database` and `index`. Texts never appear in telemetry or errors.
+//! Vectors are stored and searched in `database` and `index`. Texts never appear in telemetry or
+//! errors.
 
 mod batch;
 #[cfg(feature = "http-embeddings")]

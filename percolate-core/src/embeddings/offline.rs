@@ -1,8 +1,8 @@
-//! Embeddings without a model: words and parts of words, hashed into a vector. The same text has the
-//! same vector on every machine and in every version, because stored vectors depend on it.
+//! Embeddings without a model: words and parts of words, hashed into a vector. The same text has
+//! the same vector on every machine and in every version, because stored vectors depend on it.
 //!
-//! The vectors do not express meaning. They match texts that share words with the query, or most of the
-//! spelling of words.
+//! The vectors do not express meaning. They match texts that share words with the query, or most of
+//! the spelling of words.
 
 use super::provider::{EmbeddingFuture, EmbeddingProvider};
 
@@ -22,8 +22,8 @@ impl OfflineEmbeddings {
         Self::with_dimensions(384)
     }
 
-    /// Creates a provider of vectors with another length, at least 1. The shorter the vectors, the more words
-    /// share a position.
+    /// Creates a provider of vectors with another length, at least 1. The shorter the vectors, the
+    /// more words share a position.
     pub const fn with_dimensions(dimensions: usize) -> Self {
         Self {
             dimensions: if dimensions == 0 { 1 } else { dimensions },
@@ -65,7 +65,8 @@ impl OfflineEmbeddings {
         vector
     }
 
-    /// Half of the features are subtracted, so that features with the same position cancel on average.
+    /// Half of the features are subtracted, so that features with the same position cancel on
+    /// average.
     fn add(&self, vector: &mut [f32], kind: u8, feature: &[u8], weight: f32) {
         let hash = hash(kind, feature);
         let place = usize::try_from((hash >> 1) % self.dimensions as u64).unwrap_or_default();

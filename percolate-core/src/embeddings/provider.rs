@@ -12,8 +12,8 @@ pub type EmbeddingFuture<'a> =
 
 /// Converts texts to vectors of one length. Similar texts have vectors with a similar direction.
 pub trait EmbeddingProvider: Debug + Send + Sync {
-    /// Returns a name that identifies the vectors. Vectors of providers with different names cannot be
-    /// compared.
+    /// Returns a name that identifies the vectors. Vectors of providers with different names cannot
+    /// be compared.
     fn name(&self) -> &str;
 
     /// Returns the length of the vectors.
@@ -37,7 +37,8 @@ pub trait EmbeddingProvider: Debug + Send + Sync {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmbeddingError {
-    /// The provider returned another number of vectors than there were texts, or vectors of another length.
+    /// The provider returned another number of vectors than there were texts, or vectors of another
+    /// length.
     #[error(
         "the embedding provider `{provider}` gave {found} where {expected} was expected; check its model and dimensions"
     )]
@@ -54,8 +55,9 @@ pub enum EmbeddingError {
     Provider {
         /// The provider's name.
         provider: String,
-        /// A low-cardinality name of the error: `timeout`, `rate_limited`, an HTTP status. `400`, `413` and `422`
-        /// mean that the texts were rejected; they are sent again in smaller requests.
+        /// A low-cardinality name of the error: `timeout`, `rate_limited`, an HTTP status. `400`,
+        /// `413` and `422` mean that the texts were rejected; they are sent again in smaller
+        /// requests.
         kind: Cow<'static, str>,
         /// The cause.
         #[source]

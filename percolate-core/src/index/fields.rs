@@ -1,6 +1,6 @@
-//! Field indexes: from the value of an indexed field to the ids of the entities that have it, in typed order.
+//! Field indexes: the ids of entities by the value of an indexed field, in typed order.
 //!
-//! Lists and objects are in no index. An absent field is indexed as null.
+//! Lists and objects are not indexed. An absent field is indexed as null.
 
 use std::ops::Bound;
 
@@ -11,7 +11,7 @@ use crate::storage::keys::ValueRange;
 use crate::storage::keys::{self, FieldValue, Table};
 use crate::storage::{ScanRange, column_families};
 
-/// The entries of an entity, one for each indexed field.
+/// Returns the entries of an entity, one for each indexed field.
 pub(crate) fn entries(entity: Indexed<'_>) -> Vec<IndexEntry> {
     let entry = |field: &String| {
         let value = field_value(entity.data.get(field))?;
@@ -30,7 +30,7 @@ pub(crate) fn entries(entity: Indexed<'_>) -> Vec<IndexEntry> {
         .collect()
 }
 
-/// Which entries hold a value within the bounds.
+/// Returns the range of entries with a value within the bounds.
 pub(crate) fn range(
     table: Table<'_>,
     field: &str,
@@ -50,7 +50,7 @@ pub(crate) fn range(
     }
 }
 
-/// Which entries hold a value that belongs to `values`.
+/// Returns the range of entries with a value in `values`.
 #[cfg(feature = "sql")]
 pub(crate) fn value_range(table: Table<'_>, field: &str, values: &ValueRange) -> ScanRange {
     let (first, end) = values.field_index_keys(table, field);

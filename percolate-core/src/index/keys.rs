@@ -1,11 +1,11 @@
-//! The key index: from the value of a table's key field to the id of the entity that has it.
+//! The key index: the id of an entity by the value of its key field.
 
 use uuid::Uuid;
 
 use super::entry::{IndexEntry, Indexed};
 use crate::storage::{column_families, keys};
 
-/// The entry of an entity; none when its table has no key field.
+/// Returns the entry of an entity, none if its table has no key field.
 pub(crate) fn entries(entity: Indexed<'_>) -> Vec<IndexEntry> {
     let key = entity.schema.key_of(entity.data).ok().flatten();
     let entry = |key: String| IndexEntry {
@@ -16,7 +16,7 @@ pub(crate) fn entries(entity: Indexed<'_>) -> Vec<IndexEntry> {
     key.map(entry).into_iter().collect()
 }
 
-/// The id an entry points to; `None` when its bytes are no id.
+/// Returns the id in an entry, `None` if it is malformed.
 pub(crate) fn owner(value: &[u8]) -> Option<Uuid> {
     Uuid::from_slice(value).ok()
 }

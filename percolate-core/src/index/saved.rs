@@ -1,5 +1,6 @@
-//! Vector index files, which make rebuilding the indexes on open unnecessary. A file is used only if it
-//! is intact and matches the stored vectors. Otherwise the index is rebuilt from the stored vectors.
+//! Vector index files, which make rebuilding the indexes on open unnecessary. A file is used only
+//! if it is intact and matches the stored vectors. Otherwise the index is rebuilt from the stored
+//! vectors.
 //!
 //! | Bytes | Meaning |
 //! |---|---|

@@ -3,10 +3,10 @@
 //!
 //! A query passes through the files in this order. `statement` parses the text and rejects
 //! statements that write, and `stack` provides the stack for large ones. `session` configures
-//! DataFusion from the shared `engine`. `table` provides the tables, with the columns that `columns`
-//! derives from their schemas. `filters` selects the conditions to push down, and `access` the
-//! access path. `reader` reads the records from one snapshot, and `rows` converts them to Arrow
-//! with `values`. `result` is the result, and `error` the errors.
+//! DataFusion from the shared `engine`. `table` provides the tables, with the columns that
+//! `columns` derives from their schemas. `filters` selects the conditions to push down, and
+//! `access` the access path. `reader` reads the records from one snapshot, and `rows` converts them
+//! to Arrow with `values`. `result` is the result, and `error` the errors.
 
 mod access;
 mod columns;

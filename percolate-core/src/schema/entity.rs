@@ -1,4 +1,4 @@
-//! Entities and the bytes they are stored as. Keys are in `storage::keys`; which fields exist is the schema's affair.
+//! Entities and their stored bytes. Keys are in `storage::keys`; the schema defines the fields.
 //!
 //! An entity record, format version 1:
 //!
@@ -13,6 +13,7 @@
 use std::borrow::Borrow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use chrono::{DateTime, Datelike as _, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -21,25 +22,25 @@ use crate::storage::keys::FieldValue;
 const RECORD_VERSION: u8 = 1;
 const FLAG_DELETED: u8 = 1;
 const HEADER: usize = 18;
-/// Room for the text of an entity of common size.
+/// The initial capacity for the text of an entity.
 const ROOM: usize = 512;
 
-/// A moment, to the microsecond, in UTC.
+/// A time in UTC, with microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The present moment.
+    /// Returns the current time.
     pub fn now() -> Self {
         Self::from(SystemTime::now())
     }
 
-    /// From microseconds since 1970-01-01 UTC.
+    /// Creates a time from microseconds since 1970-01-01 UTC.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    /// Microseconds since 1970-01-01 UTC.
+    /// Returns the microseconds since 1970-01-01 UTC.
     pub const fn as_micros(self) -> i64 {
         self.0
     }
@@ -56,51 +57,41 @@ impl From<SystemTime> for Timestamp {
 }
 
 impl std::fmt::Display for Timestamp {
-    /// RFC 3339, with microseconds: `2026-11-22T15:04:05.000000Z`.
+    /// Formats the time as RFC 3339 with microseconds: `2026-11-22T15:04:05.000000Z`.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const DAY: i64 = 86_400;
-        let (seconds, micros) = (self.0.div_euclid(1_000_000), self.0.rem_euclid(1_000_000));
-        let (year, month, day) = civil_from_days(seconds.div_euclid(DAY));
-        let second = seconds.rem_euclid(DAY);
-        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        let nearest = if self.0 < 0 {
+            DateTime::<Utc>::MIN_UTC
+        } else {
+            DateTime::<Utc>::MAX_UTC
+        };
+        let time = DateTime::from_timestamp_micros(self.0).unwrap_or(nearest);
+        // `%Y` would put a sign before years of five digits.
         write!(
             formatter,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z"
+            "{:04}-{}",
+            time.year(),
+            time.format("%m-%dT%H:%M:%S%.6fZ")
         )
     }
 }
 
-/// Year, month and day of a number of days since 1970-01-01, after Howard Hinnant's `civil_from_days`: years begin
-/// in March, so that the leap day comes last.
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
-}
-
-/// One object of a table.
+/// An object of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entity {
-    /// Its id: made from its key where the table has a key field, else time-ordered and random.
+    /// The id: derived from the key if the table has a key field, otherwise time-ordered and
+    /// random.
     pub id: Uuid,
-    /// When it was first written.
+    /// The time of the first write.
     pub created_at: Timestamp,
-    /// When it was last written.
+    /// The time of the last write.
     pub updated_at: Timestamp,
-    /// Its data, a JSON object.
+    /// The data, a JSON object.
     pub data: Value,
 }
 
 impl Entity {
-    /// The data with the system fields `id`, `created_at` and `updated_at` beside it. Fields of the data that have
-    /// those names win.
+    /// Returns the data with the system fields `id`, `created_at` and `updated_at`. A field of the
+    /// data with the same name is kept instead.
     pub fn to_json(&self) -> Value {
         let mut all = serde_json::Map::new();
         all.insert("id".to_owned(), Value::String(self.id.to_string()));
@@ -119,7 +110,8 @@ impl Entity {
     }
 }
 
-/// What is stored of an entity: the entity and whether it is deleted. One that is to be written borrows its data.
+/// The stored form of an entity, with the flag for deleted entities. A record to be written borrows
+/// its data.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Record<Data = Value> {
     pub(crate) deleted: bool,
@@ -128,7 +120,7 @@ pub(crate) struct Record<Data = Value> {
     pub(crate) data: Data,
 }
 
-/// Stored bytes are not an entity record.
+/// The error for stored bytes that are not an entity record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a stored entity is malformed ({0}); the database is damaged, restore it from a backup")]
 pub struct MalformedRecord(&'static str);
@@ -137,7 +129,7 @@ impl MalformedRecord {
     pub(crate) const NOT_JSON: Self = Self("its data is not JSON");
 }
 
-/// A stored record whose data is not read yet.
+/// A stored record whose data has not been parsed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RecordParts<'a> {
     pub(crate) deleted: bool,
@@ -185,7 +177,7 @@ impl<Data: Borrow<Value>> Record<Data> {
 }
 
 impl Record {
-    /// The text of a field; `None` where there is none to embed.
+    /// Returns the text of a field, `None` if there is no text to embed.
     pub(crate) fn text_to_embed(&self, field: &str) -> Option<&str> {
         self.data
             .get(field)
@@ -219,7 +211,8 @@ impl Record {
     }
 }
 
-/// How an index orders a JSON value; `None` for lists and objects, which no index holds.
+/// Converts a JSON value to the value of an index, `None` for lists and objects, which indexes do
+/// not have.
 pub(crate) fn field_value(value: Option<&Value>) -> Option<FieldValue> {
     match value {
         None | Some(Value::Null) => Some(FieldValue::Null),
@@ -248,6 +241,13 @@ mod tests {
         assert_eq!(text(951_782_400_000_001), "2000-02-29T00:00:00.000001Z");
         assert_eq!(text(-1), "1969-12-31T23:59:59.999999Z");
         assert_eq!(text(4_102_444_799_000_000), "2099-12-31T23:59:59.000000Z");
+        assert_eq!(
+            text(253_402_300_800_000_000),
+            "10000-01-01T00:00:00.000000Z"
+        );
+        // Beyond the calendar, the nearest time.
+        assert_eq!(text(i64::MAX), "262142-12-31T23:59:59.999999Z");
+        assert_eq!(text(i64::MIN), "-262143-01-01T00:00:00.000000Z");
     }
 
     #[test]

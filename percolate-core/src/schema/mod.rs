@@ -1,8 +1,10 @@
-//! Registered schemas: what a table's entities must look like, which field is their key, which are indexed and which
-//! are embedded. JSON Schema, as written by hand or by Pydantic's `model_json_schema()`; percolate's own words
-//! `key_field`, `indexed_fields` and `embedding_fields` stand at its top level.
+//! Registered schemas: the shape of a table's entities, their key field, and the indexed and
+//! embedded fields. A schema is a JSON Schema, hand-written or from Pydantic's
+//! `model_json_schema()`, with percolate's keywords `key_field`, `indexed_fields` and
+//! `embedding_fields` at the top level.
 //!
-//! A schema is compiled once, when it is registered or the database opens. No I/O here.
+//! A schema is compiled once, when it is registered or the database is opened. There is no I/O
+//! here.
 
 pub mod entity;
 
@@ -18,35 +20,35 @@ const INDEXED_FIELDS: &str = "indexed_fields";
 const EMBEDDING_FIELDS: &str = "embedding_fields";
 const PROPERTIES: &str = "properties";
 
-/// A schema that cannot be registered, or a change of one that its entities do not allow.
+/// The error for a schema that cannot be registered, or a change that its entities do not allow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SchemaError {
-    /// The schema is no JSON object.
+    /// The schema is not a JSON object.
     #[error("the schema of `{table}` is not a JSON object")]
     NotAnObject {
         /// The table.
         table: String,
     },
-    /// It is no valid JSON Schema.
+    /// The schema is not a valid JSON Schema.
     #[error("the schema of `{table}` is not a valid JSON Schema: {reason}")]
     Invalid {
         /// The table.
         table: String,
-        /// What the compiler of schemas said.
+        /// The error of the JSON Schema compiler.
         reason: String,
     },
-    /// One of percolate's own words has a value of the wrong kind.
+    /// A keyword of percolate has a value of the wrong type.
     #[error("`{word}` in the schema of `{table}` must be {expected}")]
     WrongKind {
         /// The table.
         table: String,
         /// `key_field`, `indexed_fields` or `embedding_fields`.
         word: &'static str,
-        /// What it must be.
+        /// The expected type.
         expected: &'static str,
     },
-    /// One of percolate's own words names a field that the schema does not have.
+    /// A keyword of percolate names a field that the schema does not have.
     #[error(
         "`{word}` in the schema of `{table}` names `{field}`, which is not among its properties: {known}"
     )]
@@ -55,15 +57,15 @@ pub enum SchemaError {
         table: String,
         /// `key_field`, `indexed_fields` or `embedding_fields`.
         word: &'static str,
-        /// The name that was given.
+        /// The unknown field.
         field: String,
-        /// The properties there are.
+        /// The fields of the schema.
         known: String,
     },
-    /// A table name is empty.
+    /// The name of the table is empty.
     #[error("a table needs a name")]
     NoName,
-    /// The key field of a table with entities cannot change, because their ids are made from it.
+    /// The key field of a table with entities cannot change, because ids are derived from it.
     #[error(
         "the key field of `{table}` cannot change while it holds entities; purge them, or register another table"
     )]
@@ -86,25 +88,25 @@ impl ErrorType for SchemaError {
     }
 }
 
-/// Data that a table does not take. Messages name fields, never values.
+/// The error for data that does not match the schema. Messages name fields and never values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EntityError {
-    /// The data is no JSON object.
+    /// The data is not a JSON object.
     #[error("an entity of `{table}` must be a JSON object")]
     NotAnObject {
         /// The table.
         table: String,
     },
-    /// The data breaks the schema.
+    /// The data does not match the schema.
     #[error("the entity does not fit the schema of `{table}`: {reasons}")]
     Invalid {
         /// The table.
         table: String,
-        /// Each broken rule, with the place in the data.
+        /// The violated rules, with their places in the data.
         reasons: String,
     },
-    /// The key field is missing, or its value is neither text nor a whole number.
+    /// The key field is missing, or its value is neither text nor an integer.
     #[error("the key field `{field}` of `{table}` must hold text or a whole number")]
     NoKey {
         /// The table.
@@ -124,7 +126,7 @@ impl ErrorType for EntityError {
     }
 }
 
-/// The schema of one table, ready to judge entities.
+/// The compiled schema of a table.
 pub struct Schema {
     table: String,
     source: Value,
@@ -135,7 +137,7 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Reads and compiles the schema of `table`.
+    /// Parses and compiles the schema of `table`.
     ///
     /// ```
     /// use percolate_core::schema::Schema;
@@ -176,32 +178,32 @@ impl Schema {
         })
     }
 
-    /// The table.
+    /// Returns the table.
     pub fn table(&self) -> &str {
         &self.table
     }
 
-    /// The schema as it was given.
+    /// Returns the schema as JSON.
     pub fn source(&self) -> &Value {
         &self.source
     }
 
-    /// The field whose value is an entity's key, and makes its id.
+    /// Returns the key field. The value of this field determines the id of an entity.
     pub fn key_field(&self) -> Option<&str> {
         self.key_field.as_deref()
     }
 
-    /// The fields that can be looked up by value and by range.
+    /// Returns the fields with an index by value.
     pub fn indexed_fields(&self) -> &[String] {
         &self.indexed_fields
     }
 
-    /// The fields whose text can be searched by meaning.
+    /// Returns the fields with vectors for semantic search.
     pub fn embedding_fields(&self) -> &[String] {
         &self.embedding_fields
     }
 
-    /// Whether this schema judges entities as `other` does: nothing but percolate's own words differs.
+    /// Returns whether both schemas accept the same entities: only percolate's keywords differ.
     pub(crate) fn has_rules_of(&self, other: &Self) -> bool {
         let rules = |schema: &Self| {
             let mut rules = schema.source.as_object().cloned().unwrap_or_default();
@@ -213,7 +215,7 @@ impl Schema {
         rules(self) == rules(other)
     }
 
-    /// Judges data against the schema.
+    /// Checks data against the schema.
     pub fn check(&self, data: &Value) -> Result<(), EntityError> {
         if !data.is_object() {
             return Err(EntityError::NotAnObject {
@@ -229,7 +231,7 @@ impl Schema {
         })
     }
 
-    /// The key of an entity: `None` when the table has no key field.
+    /// Returns the key of an entity, `None` if the table has no key field.
     pub fn key_of(&self, data: &Value) -> Result<Option<String>, EntityError> {
         let Some(field) = &self.key_field else {
             return Ok(None);
@@ -244,7 +246,7 @@ impl Schema {
         }
     }
 
-    /// The first few broken rules, without the values that broke them.
+    /// Returns the first violated rules, without values.
     fn reasons(&self, data: &Value) -> String {
         const SHOWN: usize = 3;
         let mut reasons: Vec<String> = Vec::new();
@@ -274,7 +276,7 @@ impl fmt::Debug for Schema {
     }
 }
 
-/// Reads percolate's own words from the top level of a schema.
+/// Reads percolate's keywords from the top level of a schema.
 struct Words<'a> {
     table: &'a str,
     schema: &'a Map<String, Value>,
@@ -313,7 +315,7 @@ impl<'a> Words<'a> {
         Ok(fields)
     }
 
-    /// Insists that a named field is a property, where the schema lists any.
+    /// Checks that a named field is a property, if the schema lists properties.
     fn known(&self, word: &'static str, field: &str) -> Result<String, SchemaError> {
         let properties = self.schema.get(PROPERTIES).and_then(Value::as_object);
         match properties {

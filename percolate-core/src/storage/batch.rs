@@ -37,7 +37,8 @@ pub struct BatchWriter<'db> {
     only: Only,
 }
 
-/// The column families of a batch, as far as telemetry needs them. A single family is looked up once.
+/// The column families of a batch, as far as telemetry needs them. A single family is looked up
+/// once.
 enum Families<'db> {
     None,
     One(String, Family<'db>),
@@ -123,8 +124,8 @@ impl<'db> BatchWriter<'db> {
         self.writes.is_empty()
     }
 
-    /// Writes the batch and returns the number of its writes. A batch of one write is recorded as that
-    /// operation, any other batch as `batch_write`.
+    /// Writes the batch and returns the number of its writes. A batch of one write is recorded as
+    /// that operation, any other batch as `batch_write`.
     ///
     /// # Errors
     ///

@@ -1,5 +1,6 @@
-//! The column families: their names, their keys and values, and RocksDB's options for them. No other
-//! file has the name or an option of a family. [`keys`](super::keys) builds the bytes of keys.
+//! The column families: their names, their keys and values, and RocksDB's options for them. No
+//! other file has the name or an option of a family. [`keys`](super::keys) builds the bytes of
+//! keys.
 //!
 //! | Family | Key | Value |
 //! |---|---|---|

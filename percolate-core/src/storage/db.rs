@@ -23,8 +23,8 @@ use super::options::{ServerAddress, StorageOptions};
 use super::perf;
 use crate::{db_op, db_ops};
 
-/// A RocksDB database in a directory. Clones are handles of the same database, which is closed with the
-/// last handle.
+/// A RocksDB database in a directory. Clones are handles of the same database, which is closed with
+/// the last handle.
 ///
 /// Keys and values are bytes in named column families. Every method is recorded as one database
 /// operation. Telemetry contains the column family, counts and status codes, and never a key or a
@@ -69,8 +69,9 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// [`OpenError`] with the reason: the path is a file, the database does not exist, is open in another
-    /// process, is damaged, or was created by another program or a newer version of percolate.
+    /// [`OpenError`] with the reason: the path is a file, the database does not exist, is open in
+    /// another process, is damaged, or was created by another program or a newer version of
+    /// percolate.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "options are made for one open"
@@ -138,9 +139,9 @@ impl Storage {
         self.inner.read_only
     }
 
-    /// Returns RocksDB's handle, of the version of the `rocksdb` crate that percolate uses. It is not
-    /// covered by semantic versioning. Calls on it are not recorded, and a write that fails does not make
-    /// the store read-only.
+    /// Returns RocksDB's handle, of the version of the `rocksdb` crate that percolate uses. It is
+    /// not covered by semantic versioning. Calls on it are not recorded, and a write that fails
+    /// does not make the store read-only.
     #[cfg(feature = "unstable-rocksdb")]
     pub fn rocksdb(&self) -> &rocksdb::DBWithThreadMode<rocksdb::MultiThreaded> {
         &self.inner.db
@@ -168,7 +169,8 @@ impl Storage {
 
     /// Returns an iterator over the keys of `range` and their values, which are read on demand.
     ///
-    /// The operation lasts until the iterator is exhausted or dropped, and counts the returned entries.
+    /// The operation lasts until the iterator is exhausted or dropped, and counts the returned
+    /// entries.
     #[db_op(scan, cf, rows = stream, leaf)]
     pub fn scan<'db>(
         &'db self,
@@ -264,8 +266,8 @@ impl Storage {
         Ok(())
     }
 
-    /// Creates a consistent copy of the database in the new directory `path`. Files are shared by hard
-    /// links if the file system supports them.
+    /// Creates a consistent copy of the database in the new directory `path`. Files are shared by
+    /// hard links if the file system supports them.
     #[db_op(checkpoint, leaf)]
     pub fn checkpoint(&self, path: impl AsRef<Path>) -> Result<(), MaintenanceError> {
         let made = Checkpoint::new(&self.inner.db)
@@ -393,7 +395,8 @@ impl Storage {
         }
     }
 
-    /// Writes the format version to a new database, and rejects versions that this build cannot read.
+    /// Writes the format version to a new database, and rejects versions that this build cannot
+    /// read.
     fn check_format(&self, path: &Path) -> Result<(), OpenError> {
         let path = || path.to_owned();
         let db = &self.inner.db;
@@ -537,8 +540,8 @@ fn list_families(path: &Path) -> Result<Vec<String>, OpenError> {
         .map_err(|error| OpenError::from_storage(path.to_owned(), error.into()))
 }
 
-/// Rejects a database without the family `meta`, before anything is changed. A database that was never
-/// written to is accepted: it may be percolate's own, if its creation was interrupted.
+/// Rejects a database without the family `meta`, before anything is changed. A database that was
+/// never written to is accepted: it may be percolate's own, if its creation was interrupted.
 fn refuse_foreign(path: &Path, existing: &[String], cache: &Cache) -> Result<(), OpenError> {
     if existing.is_empty() || existing.iter().any(|name| name == META) {
         return Ok(());
@@ -558,7 +561,8 @@ fn refuse_foreign(path: &Path, existing: &[String], cache: &Cache) -> Result<(),
     }
 }
 
-/// Returns the families to open, sorted: all that exist, and the requested ones if they may be created.
+/// Returns the families to open, sorted: all that exist, and the requested ones if they may be
+/// created.
 fn family_names(existing: &[String], options: &StorageOptions) -> Vec<String> {
     let mut names = existing.to_vec();
     if !options.read_only {

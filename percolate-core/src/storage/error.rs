@@ -1,8 +1,8 @@
 //! The errors of the store: one enum for each family of operations, with RocksDB's error as source.
 //!
-//! RocksDB's errors are converted only here. Messages may contain paths and column families, and never
-//! a key or a value. [`ErrorType`] returns the low-cardinality name for telemetry: RocksDB's status
-//! code, or the name of the variant.
+//! RocksDB's errors are converted only here. Messages may contain paths and column families, and
+//! never a key or a value. [`ErrorType`] returns the low-cardinality name for telemetry: RocksDB's
+//! status code, or the name of the variant.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! The open database with the handles of its column families, so that a call finds its family without a
-//! lock and without reference counting. RocksDB's own list needs both.
+//! The open database with the handles of its column families, so that a call finds its family
+//! without a lock and without reference counting. RocksDB's own list needs both.
 //!
 //! The invariant: a handle never outlives the database. Handles are dropped before it, and callers
 //! borrow them from this type.
@@ -19,8 +19,9 @@ pub(super) type Family<'db> = Cow<'db, Arc<BoundColumnFamily<'db>>>;
 
 /// An open database, with the methods of RocksDB's handle.
 pub(super) struct Opened {
-    /// The families with which it was opened, sorted by the length of their names and then by the names, so
-    /// that most lookups compare no bytes. It must come before `db`, because fields are dropped in order.
+    /// The families with which it was opened, sorted by the length of their names and then by the
+    /// names, so that most lookups compare no bytes. It must come before `db`, because fields are
+    /// dropped in order.
     handles: Vec<(String, Arc<BoundColumnFamily<'static>>)>,
     db: Rocks,
 }
@@ -64,8 +65,9 @@ fn order(left: &str, right: &str) -> Ordering {
     reason = "a database and what borrows from it cannot be in one struct otherwise"
 )]
 fn kept(handle: Arc<BoundColumnFamily<'_>>) -> Arc<BoundColumnFamily<'static>> {
-    // SAFETY: only the lifetime changes, which has no representation. `Opened` drops the handle before the
-    // database, never moves the database out, and lends the handle for the lifetime of a borrow of itself.
+    // SAFETY: only the lifetime changes, which has no representation. `Opened` drops the handle
+    // before the database, never moves the database out, and lends the handle for the lifetime of a
+    // borrow of itself.
     unsafe {
         std::mem::transmute::<Arc<BoundColumnFamily<'_>>, Arc<BoundColumnFamily<'static>>>(handle)
     }

@@ -126,8 +126,8 @@ fn successor(key: &[u8]) -> Vec<u8> {
     next
 }
 
-/// Returns the smallest key that is greater than every key with the prefix `prefix`, `None` if there is
-/// none.
+/// Returns the smallest key that is greater than every key with the prefix `prefix`, `None` if
+/// there is none.
 fn first_key_after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|&byte| byte != u8::MAX)?;
     let mut next = prefix[..=last].to_vec();
@@ -135,8 +135,8 @@ fn first_key_after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     Some(next)
 }
 
-/// An iterator over the entries of a [`ScanRange`], which are read on demand. It ends after the first
-/// error.
+/// An iterator over the entries of a [`ScanRange`], which are read on demand. It ends after the
+/// first error.
 #[must_use = "a scan reads only what is asked of it"]
 pub struct Scan<'db> {
     raw: DBRawIteratorWithThreadMode<'db, Rocks>,

@@ -1,8 +1,8 @@
 //! RocksDB's properties and statistics as observable instruments, which are read when metrics are
 //! collected.
 //!
-//! The names are percolate's own, defined in `semconv/`, in the namespace that the conventions reserve
-//! for a system.
+//! The names are percolate's own, defined in `semconv/`, in the namespace that the conventions
+//! reserve for a system.
 
 use std::sync::{Arc, Weak};
 
@@ -85,14 +85,14 @@ const COUNTERS: [(&str, Ticker); 10] = [
 ];
 
 impl Storage {
-    /// Registers RocksDB's properties with a meter provider: keys, memory tables, files, pending and running
-    /// compactions, flushes, block cache and snapshots, for each column family where RocksDB has them. With
-    /// the option [`statistics`](super::StorageOptions::statistics), also its counters: cache hits and
-    /// misses, Bloom filters, bytes read, written, logged, flushed and compacted, and the time that writes
-    /// were stalled.
+    /// Registers RocksDB's properties with a meter provider: keys, memory tables, files, pending
+    /// and running compactions, flushes, block cache and snapshots, for each column family where
+    /// RocksDB has them. With the option [`statistics`](super::StorageOptions::statistics), also
+    /// its counters: cache hits and misses, Bloom filters, bytes read, written, logged, flushed and
+    /// compacted, and the time that writes were stalled.
     ///
-    /// They are read when the provider collects. Reading takes no lock that reads or writes use. The
-    /// provider does not keep the store open; the metrics end when it is closed.
+    /// They are read when the provider collects. Reading takes no lock that reads or writes use.
+    /// The provider does not keep the store open; the metrics end when it is closed.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

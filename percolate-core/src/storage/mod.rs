@@ -1,6 +1,6 @@
-//! The storage layer on RocksDB: the only folder that uses the `rocksdb` crate. It stores and returns bytes.
-//! The layout of keys and column families is defined here (`keys`, `column_families`), the meaning of
-//! values in the layers above (`database`, `index`, `schema`).
+//! The storage layer on RocksDB: the only folder that uses the `rocksdb` crate. It stores and
+//! returns bytes. The layout of keys and column families is defined here (`keys`,
+//! `column_families`), the meaning of values in the layers above (`database`, `index`, `schema`).
 //!
 //! Every public method is one annotated operation. The invariant: keys and values never appear in
 //! telemetry or error messages. Column family names, counts and RocksDB status codes do.

@@ -72,16 +72,16 @@ impl StorageOptions {
         self
     }
 
-    /// Sets whether the database is opened read-only, which is possible while another process has it open
-    /// for writing. Default: `false`.
+    /// Sets whether the database is opened read-only, which is possible while another process has
+    /// it open for writing. Default: `false`.
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
     }
 
-    /// Sets whether every write waits for the disk and so survives a power failure. Default: `false`: a
-    /// write then survives the end of the process, and a power failure only after a call of
-    /// [`flush_wal`](super::Storage::flush_wal) with `sync`.
+    /// Sets whether every write waits for the disk and so survives a power failure. Default:
+    /// `false`: a write then survives the end of the process, and a power failure only after a call
+    /// of [`flush_wal`](super::Storage::flush_wal) with `sync`.
     pub fn sync(mut self, sync: bool) -> Self {
         self.sync = sync;
         self
@@ -100,8 +100,8 @@ impl StorageOptions {
         self
     }
 
-    /// Adds a column family that is created if it does not exist. Existing column families are always
-    /// opened.
+    /// Adds a column family that is created if it does not exist. Existing column families are
+    /// always opened.
     pub fn column_family(mut self, name: impl Into<String>) -> Self {
         self.column_families.push(name.into());
         self
@@ -113,17 +113,18 @@ impl StorageOptions {
         self
     }
 
-    /// Sets whether spans carry RocksDB's counters of their call (blocks read, cache hits, time of seeks
-    /// and log writes) as `rocksdb.*` attributes. Enabling it affects all stores of the process and costs a
-    /// few hundred nanoseconds per recorded call; other calls cost nothing. Default: `false`.
+    /// Sets whether spans carry RocksDB's counters of their call (blocks read, cache hits, time of
+    /// seeks and log writes) as `rocksdb.*` attributes. Enabling it affects all stores of the
+    /// process and costs a few hundred nanoseconds per recorded call; other calls cost nothing.
+    /// Default: `false`.
     pub fn perf_context(mut self, perf_context: bool) -> Self {
         self.perf_context = perf_context;
         self
     }
 
     /// Sets whether RocksDB collects statistics, which
-    /// [`Storage::register_metrics`](super::Storage::register_metrics) exports. Costs a few percent of
-    /// RocksDB's throughput. Default: `false`.
+    /// [`Storage::register_metrics`](super::Storage::register_metrics) exports. Costs a few percent
+    /// of RocksDB's throughput. Default: `false`.
     pub fn statistics(mut self, statistics: bool) -> Self {
         self.statistics = statistics;
         self

@@ -1,8 +1,8 @@
 //! RocksDB's `PerfContext` of recorded calls, as `rocksdb.*` attributes of their spans.
 //!
-//! It is off unless [`StorageOptions::perf_context`](super::StorageOptions::perf_context) enables it,
-//! because RocksDB then counts more and reads clocks. Only recorded calls are measured. Counters that
-//! are zero are omitted.
+//! It is off unless [`StorageOptions::perf_context`](super::StorageOptions::perf_context) enables
+//! it, because RocksDB then counts more and reads clocks. Only recorded calls are measured.
+//! Counters that are zero are omitted.
 
 use std::cell::RefCell;
 use std::sync::Once;
@@ -58,8 +58,8 @@ pub(super) fn enable() {
 struct Counters;
 
 thread_local! {
-    /// The thread's context, created by the first recorded call. Only leaf calls are measured, so calls of
-    /// one thread are never nested.
+    /// The thread's context, created by the first recorded call. Only leaf calls are measured, so
+    /// calls of one thread are never nested.
     static CONTEXT: RefCell<Option<PerfContext>> = const { RefCell::new(None) };
 }
 

@@ -1,4 +1,4 @@
-//! The store as it was at one moment, for readings that belong together.
+//! [`Snapshot`]: a consistent view for several reads.
 
 use rocksdb::{ReadOptions, SnapshotWithThreadMode};
 
@@ -8,9 +8,9 @@ use super::families::Rocks;
 use super::iterator::{Entry, ScanRange};
 use crate::{db_op, db_ops};
 
-/// The store as it was at one moment. Whatever is written later, no reading through it sees it.
+/// A consistent view of the store at one point in time. It does not contain later writes.
 ///
-/// It keeps overwritten and removed values from being cleared away: drop it when the reading is done.
+/// Overwritten and deleted values cannot be removed while it exists, so drop it after use.
 ///
 /// ```
 /// use percolate_core::storage::{Storage, StorageOptions};
@@ -30,7 +30,7 @@ pub struct Snapshot<'db> {
 }
 
 impl Storage {
-    /// The store as it is now.
+    /// Creates a snapshot of the current state.
     pub fn snapshot(&self) -> Snapshot<'_> {
         Snapshot {
             storage: self,
@@ -39,16 +39,16 @@ impl Storage {
     }
 }
 
-/// Every operation.
+/// The operations.
 #[db_ops(namespace = self.storage.namespace(), server_address = self.storage.server_address())]
 impl Snapshot<'_> {
-    /// As [`Storage::get`].
+    /// Like [`Storage::get`].
     #[db_op(get, cf, leaf)]
     pub fn get(&self, cf: &str, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, ReadError> {
         self.storage.get_with(cf, key.as_ref(), &self.reads())
     }
 
-    /// As [`Storage::multi_get`].
+    /// Like [`Storage::multi_get`].
     #[db_op(multi_get, cf, rows = |values| values.iter().flatten().count(), leaf)]
     pub fn multi_get<K: AsRef<[u8]>>(
         &self,
@@ -58,7 +58,7 @@ impl Snapshot<'_> {
         self.storage.multi_get_with(cf, keys, &self.reads())
     }
 
-    /// As [`Storage::scan`].
+    /// Like [`Storage::scan`].
     #[db_op(scan, cf, rows = stream, leaf)]
     pub fn scan<'s>(
         &'s self,

@@ -1,7 +1,7 @@
 //! [`BackgroundWorker`]: the queue, its workers and the handles of jobs.
 //!
-//! The invariant: every job that was accepted ends as succeeded, failed, panicked or abandoned, and its
-//! handle resolves.
+//! The invariant: every job that was accepted ends as succeeded, failed, panicked or abandoned, and
+//! its handle resolves.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -52,7 +52,8 @@ pub struct Drained {
 
 /// Runs jobs in the background, a fixed number at a time.
 ///
-/// Dropping the worker abandons queued and running jobs; [`shutdown`](Self::shutdown) lets them finish.
+/// Dropping the worker abandons queued and running jobs; [`shutdown`](Self::shutdown) lets them
+/// finish.
 ///
 /// ```
 /// use std::time::Duration;
@@ -148,8 +149,8 @@ impl BackgroundWorker {
         })
     }
 
-    /// Submits a task without waiting for it. Its span is the root of a new trace, linked to the current
-    /// span.
+    /// Submits a task without waiting for it. Its span is the root of a new trace, linked to the
+    /// current span.
     ///
     /// # Errors
     ///
@@ -158,8 +159,8 @@ impl BackgroundWorker {
         self.submit_job(self.attempts_at(task, Relation::Link))
     }
 
-    /// Submits a task, waiting for a free place in the queue if necessary, and waits until it ends. Its
-    /// span is a child of the current span.
+    /// Submits a task, waiting for a free place in the queue if necessary, and waits until it ends.
+    /// Its span is a child of the current span.
     ///
     /// # Errors
     ///
@@ -174,8 +175,8 @@ impl BackgroundWorker {
         self.shared.enqueue(room, since, attempt)?.await
     }
 
-    /// Submits a job of any kind. `attempt` returns the future of one attempt, counted from 1. Annotate
-    /// the function it calls with `#[background_job(…, parent = link)]`.
+    /// Submits a job of any kind. `attempt` returns the future of one attempt, counted from 1.
+    /// Annotate the function it calls with `#[background_job(…, parent = link)]`.
     ///
     /// # Errors
     ///
@@ -216,9 +217,9 @@ impl BackgroundWorker {
         }
     }
 
-    /// Stops accepting jobs and waits until the queued and running ones end, at most for `deadline`. Jobs
-    /// that have not ended by then are abandoned: running jobs are dropped at their next `.await`, and
-    /// their spans have the status `cancelled`.
+    /// Stops accepting jobs and waits until the queued and running ones end, at most for
+    /// `deadline`. Jobs that have not ended by then are abandoned: running jobs are dropped at
+    /// their next `.await`, and their spans have the status `cancelled`.
     pub async fn shutdown(self, deadline: Duration) -> Drained {
         let before = self.status();
         self.shared.end();
@@ -395,7 +396,8 @@ impl Shared {
     }
 }
 
-/// Decrements the number of running jobs on drop, even if the worker is stopped in the middle of a job.
+/// Decrements the number of running jobs on drop, even if the worker is stopped in the middle of a
+/// job.
 struct Running<'a> {
     shared: &'a Shared,
 }

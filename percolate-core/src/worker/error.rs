@@ -6,7 +6,8 @@ use super::task::JobFailure;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubmitError {
-    /// The queue is full. The job was refused and counted; queued jobs are never dropped for new ones.
+    /// The queue is full. The job was refused and counted; queued jobs are never dropped for new
+    /// ones.
     #[error("the queue is full ({capacity} jobs wait); try again later, or use `submit_and_wait`")]
     Full {
         /// The capacity of the queue.

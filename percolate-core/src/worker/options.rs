@@ -60,7 +60,8 @@ impl WorkerOptions {
         self
     }
 
-    /// Sets the delay before the second attempt. Each further delay is twice as long. Default: 100 ms.
+    /// Sets the delay before the second attempt. Each further delay is twice as long. Default: 100
+    /// ms.
     pub fn backoff(mut self, wait: Duration) -> Self {
         self.backoff = wait;
         self

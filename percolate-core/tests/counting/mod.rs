@@ -9,7 +9,8 @@ thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
-// SAFETY: every call goes to the system's allocator unchanged; counting touches a thread-local without a destructor.
+// SAFETY: every call goes to the system's allocator unchanged; counting touches a thread-local
+// without a destructor.
 #[expect(unsafe_code, reason = "counting allocations takes an allocator")]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {

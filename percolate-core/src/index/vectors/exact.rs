@@ -1,5 +1,6 @@
-//! [`Exact`], the vector index without a graph: results are exact, and a search takes time linear in
-//! the number of vectors. Builds without the `hnsw` feature use it, and tests compare the graph with it.
+//! [`Exact`], the vector index without a graph: results are exact, and a search takes time linear
+//! in the number of vectors. Builds without the `hnsw` feature use it, and tests compare the graph
+//! with it.
 //!
 //! Serialised form: kind 1, then for each vector its id (16 bytes) and its numbers.
 

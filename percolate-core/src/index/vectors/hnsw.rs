@@ -1,11 +1,13 @@
-//! The vector index on `usearch`: a navigable small world graph. Approximate, and fast however many vectors there are.
+//! The vector index on `usearch`: a navigable small world graph. Searches are approximate, and fast
+//! for any number of vectors.
 //!
-//! usearch names vectors by 64-bit labels; the index keeps which label stands for which entity. A replaced vector
-//! takes a new label, so that the graph never holds two for one entity. A search that asked the graph for more than it
-//! can reach (a node may lose the last edge that leads to it) compares with every vector instead.
+//! usearch identifies vectors by 64-bit labels; the index maps labels to entities. A replaced
+//! vector gets a new label, so the graph never has two vectors of one entity. If a search of the
+//! graph cannot reach enough vectors, because a node may lose its last incoming edge, all vectors
+//! are compared instead.
 //!
-//! As bytes: kind 2; the number of vectors (u64, big-endian); for each its label (u64, big-endian) and id (16 bytes);
-//! then the graph as usearch writes it.
+//! Format: kind 2; the number of vectors (u64, big-endian); for each its label (u64, big-endian)
+//! and id (16 bytes); then the graph in usearch's format.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -20,7 +22,7 @@ use super::vector_index::{Neighbour, VectorIndex, check_dimensions, has_directio
 const KIND: u8 = 2;
 const HEAD: usize = 9;
 const ENTRY: usize = 24;
-/// Room for new vectors is made in steps that double from here.
+/// The initial capacity for new vectors. It is doubled when necessary.
 const FIRST_CAPACITY: usize = 256;
 
 pub(crate) struct Hnsw {
@@ -73,7 +75,7 @@ impl Hnsw {
         if index.graph.dimensions() != dimensions || index.graph.size() != index.ids.len() {
             return Err(malformed("its parts disagree"));
         }
-        // A graph that was read has the contexts of usearch's own choice.
+        // A restored graph has usearch's default number of contexts.
         index.reserve(index.graph.capacity())?;
         Ok(index)
     }
@@ -98,8 +100,8 @@ impl Hnsw {
     }
 }
 
-/// The contexts that searches of the graph need. usearch has as many as were reserved, and a search that finds none
-/// free fails; here it waits.
+/// The contexts of concurrent searches. usearch has a fixed number of them, and a search without a
+/// free context fails, so searches wait here.
 struct Contexts {
     count: usize,
     free: Mutex<usize>,
@@ -107,7 +109,7 @@ struct Contexts {
 }
 
 impl Contexts {
-    /// As many as searches can make use of at once: they do nothing but compute.
+    /// The number of processors, because searches only compute.
     fn new() -> Self {
         let count = std::thread::available_parallelism()
             .map_or(4, std::num::NonZeroUsize::get)
@@ -277,7 +279,7 @@ mod tests {
         }
     }
 
-    /// Numbers between -1 and 1, the same ones every time.
+    /// Deterministic numbers between -1 and 1.
     fn random(mut seed: u64) -> impl FnMut() -> Vec<f32> {
         let mut number = move || {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -286,7 +288,7 @@ mod tests {
         move || (0..16).map(|_| number()).collect()
     }
 
-    /// The same vectors in a graph and in the index that compares with all.
+    /// The same vectors in a graph and in the exact index.
     struct Both {
         graph: Hnsw,
         exact: Exact,
@@ -313,7 +315,7 @@ mod tests {
             self.exact.remove(Uuid::from_u128(id)).unwrap();
         }
 
-        /// How many in a hundred of the `k` nearest the graph finds.
+        /// The percentage of the `k` nearest vectors that the graph finds.
         fn recall(&self, queries: usize, k: usize, mut query: impl FnMut() -> Vec<f32>) -> usize {
             let (mut right, mut wanted) = (0, 0);
             for _ in 0..queries {
@@ -321,7 +323,7 @@ mod tests {
                 let truth = self.exact.search(&query, k).unwrap();
                 let found = self.graph.search(&query, k).unwrap();
                 assert_eq!(found.len(), k.min(self.exact.len()));
-                // Vectors at the same distance are as good as each other.
+                // Vectors with the same distance are equally good.
                 let limit = truth.last().map_or(0.0, |last| last.distance) + 1e-5;
                 wanted += truth.len();
                 right += found
@@ -372,8 +374,8 @@ mod tests {
         );
     }
 
-    /// Sentences of real prose, each once: from the documents and the doc comments of the packages that cargo has
-    /// unpacked on this machine. Those that this crate is built from are enough.
+    /// Distinct sentences of prose, from the documents and doc comments of the packages in cargo's
+    /// registry on this machine. The dependencies of this crate are enough.
     fn texts(most: usize) -> Vec<String> {
         let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
         let home = home
@@ -395,7 +397,7 @@ mod tests {
                 let lines = prose
                     .lines()
                     .filter_map(|line| if is_code { doc(line) } else { Some(line) });
-                // From many files, so that no author's words are most of them.
+                // From many files, so that no author dominates.
                 texts.extend(
                     lines
                         .filter(|line| is_prose(line))
@@ -449,12 +451,12 @@ mod tests {
         );
         let embeddings = crate::embeddings::OfflineEmbeddings::new();
         let mut vectors = texts.iter().map(|text| embeddings.vector(text));
-        // The first one only tells its dimensions.
+        // The first vector only defines the dimensions.
         let mut first = Some(embeddings.vector(&texts[0]));
         let both = Both::new(TEXTS as u128, || {
             first.take().or_else(|| vectors.next()).unwrap()
         });
-        // Every other word of a text, as somebody would ask for it.
+        // Every other word of a text, as in a search query.
         let mut queries = texts.iter().step_by(TEXTS / 100).map(|text| {
             let words: Vec<_> = text.split_whitespace().skip(1).step_by(2).collect();
             embeddings.vector(&words.join(" "))

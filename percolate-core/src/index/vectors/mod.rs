@@ -1,9 +1,9 @@
 //! Vector indexes: nearest-neighbour search over the embeddings of entities. This file chooses the
-//! implementation of the build. The contract is in `vector_index`, the implementations are in `hnsw`
-//! and `exact`.
+//! implementation of the build. The contract is in `vector_index`, the implementations are in
+//! `hnsw` and `exact`.
 //!
-//! Distances are cosine distances: 0 for the same direction, 2 for the opposite one. A vector that is
-//! all zeros or contains a number that is not finite has no direction and is in no index.
+//! Distances are cosine distances: 0 for the same direction, 2 for the opposite one. A vector that
+//! is all zeros or contains a number that is not finite has no direction and is in no index.
 
 mod encoding;
 mod error;

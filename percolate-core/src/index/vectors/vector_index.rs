@@ -1,4 +1,5 @@
-//! [`VectorIndex`], the contract of every vector index, and the checks that all implementations share.
+//! [`VectorIndex`], the contract of every vector index, and the checks that all implementations
+//! share.
 
 use std::fmt::Debug;
 
@@ -27,7 +28,8 @@ pub(crate) trait VectorIndex: Debug + Send + Sync {
     /// Returns the number of vectors.
     fn len(&self) -> usize;
 
-    /// Returns at most `limit` ids of entities with a vector, in ascending order, starting after `after`.
+    /// Returns at most `limit` ids of entities with a vector, in ascending order, starting after
+    /// `after`.
     fn ids_after(&self, after: Option<Uuid>, limit: usize) -> Vec<Uuid>;
 
     /// Returns `true` if the index holds exactly this vector for the entity. For a vector without

@@ -280,7 +280,8 @@ fn a_torn_end_of_the_log_costs_the_last_write_only() {
 fn a_damaged_table_file_is_a_typed_error_that_ends_the_scan() {
     let (dir, storage) = temporary();
     for key in 0..200_u8 {
-        // A value that does not compress, so that the damage falls on data and not on the file's properties.
+        // A value that does not compress, so that the damage falls on data and not on the file's
+        // properties.
         let value: Vec<u8> = (0..500_u32)
             .map(|n| (n.wrapping_mul(2_654_435_761) ^ (u32::from(key) * 40_503)).to_be_bytes()[1])
             .collect();

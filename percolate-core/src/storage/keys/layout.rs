@@ -142,14 +142,14 @@ pub fn generation_key(table: Table<'_>, field: &str) -> Vec<u8> {
         .build()
 }
 
-/// Returns the key of `meta` that marks an unfinished schema change of a table: some entities do not
-/// follow the new schema yet.
+/// Returns the key of `meta` that marks an unfinished schema change of a table: some entities do
+/// not follow the new schema yet.
 pub fn unfinished_key(table: Table<'_>) -> Vec<u8> {
     table.key(KeyBuilder::new().text("unfinished")).build()
 }
 
-/// Returns the key of `meta` that marks a table whose validation rules have changed: its entities may
-/// violate its present schema.
+/// Returns the key of `meta` that marks a table whose validation rules have changed: its entities
+/// may violate its present schema.
 pub fn changed_rules_key(table: Table<'_>) -> Vec<u8> {
     table.key(KeyBuilder::new().text("changed_rules")).build()
 }

@@ -1,10 +1,11 @@
 //! The key bytes of every column family. All keys are built and parsed here. Stored values are in
 //! `schema::entity`.
 //!
-//! Keys sort in read order: by tenant, then by table, then by the remaining parts (`layout`). A key is the
-//! version byte 1, followed by its parts (`parts`). Text is escaped so that order is kept and no part is
-//! a prefix of another: byte 0 becomes `00 FF`, and `00 01` ends the part. So the names of tenants, tables
-//! and fields may contain any byte. An id is its 16 bytes. Field values are encoded by `value`.
+//! Keys sort in read order: by tenant, then by table, then by the remaining parts (`layout`). A key
+//! is the version byte 1, followed by its parts (`parts`). Text is escaped so that order is kept
+//! and no part is a prefix of another: byte 0 becomes `00 FF`, and `00 01` ends the part. So the
+//! names of tenants, tables and fields may contain any byte. An id is its 16 bytes. Field values
+//! are encoded by `value`.
 
 mod layout;
 mod parts;

@@ -1,4 +1,5 @@
-//! [`KeyBuilder`] and [`KeyReader`]: writing and reading the parts of a key. Field values are in `value`.
+//! [`KeyBuilder`] and [`KeyReader`]: writing and reading the parts of a key. Field values are in
+//! `value`.
 
 use uuid::Uuid;
 

@@ -98,8 +98,8 @@ impl ValueRange {
         }
     }
 
-    /// Returns the union of both ranges if they overlap or touch, else `None`. `later` must not begin
-    /// before this range.
+    /// Returns the union of both ranges if they overlap or touch, else `None`. `later` must not
+    /// begin before this range.
     pub fn joined(&self, later: &Self) -> Option<Self> {
         let meet = later.lower <= self.upper;
         meet.then(|| Self {
@@ -136,7 +136,8 @@ impl ValueRange {
         self.lower >= self.upper
     }
 
-    /// Returns `true` if one of `ranges` contains `value`. The ranges must be sorted and must not overlap.
+    /// Returns `true` if one of `ranges` contains `value`. The ranges must be sorted and must not
+    /// overlap.
     pub fn any_contains(ranges: &[Self], value: &FieldValue) -> bool {
         let bytes = value_bytes(value);
         let next = ranges.partition_point(|range| range.upper <= bytes);
@@ -158,20 +159,20 @@ impl ValueRange {
         (*self == Self::at(&value)).then_some(value)
     }
 
-    /// Returns the value at the lower bound. For a range that begins [`after`](Self::after) an integer this
-    /// is the next integer; after a text, the text itself.
+    /// Returns the value at the lower bound. For a range that begins [`after`](Self::after) an
+    /// integer this is the next integer; after a text, the text itself.
     pub fn first(&self) -> Option<FieldValue> {
         bound_value(&self.lower)
     }
 
-    /// Returns the value at the upper bound, which is exclusive. For a range [`through`](Self::through) a
-    /// text this is the text itself.
+    /// Returns the value at the upper bound, which is exclusive. For a range
+    /// [`through`](Self::through) a text this is the text itself.
     pub fn end(&self) -> Option<FieldValue> {
         bound_value(&self.upper)
     }
 
-    /// Returns the key range in `field_index` of the entries whose value is in this range: the first key
-    /// and the first key after the range.
+    /// Returns the key range in `field_index` of the entries whose value is in this range: the
+    /// first key and the first key after the range.
     pub fn field_index_keys(&self, table: Table<'_>, field: &str) -> (Vec<u8>, Vec<u8>) {
         let prefix = field_prefix(table, field);
         (
@@ -199,15 +200,16 @@ fn bound_value(bound: &[u8]) -> Option<FieldValue> {
     reader.finish().ok().map(|()| value)
 }
 
-/// Returns the smallest bytes that are greater than those of every key that continues after `value`.
+/// Returns the smallest bytes that are greater than those of every key that continues after
+/// `value`.
 fn after_value(value: &FieldValue) -> Vec<u8> {
     let mut bytes = value_bytes(value);
     increment(&mut bytes);
     bytes
 }
 
-/// Replaces a prefix with the smallest bytes that are greater than everything with that prefix. Encoded
-/// values are never all `FF`.
+/// Replaces a prefix with the smallest bytes that are greater than everything with that prefix.
+/// Encoded values are never all `FF`.
 fn increment(bytes: &mut Vec<u8>) {
     while bytes.last() == Some(&u8::MAX) {
         bytes.pop();

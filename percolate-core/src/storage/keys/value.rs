@@ -1,5 +1,5 @@
-//! [`FieldValue`] and its encoding, whose byte order is the order of values. It begins with a byte for
-//! the type:
+//! [`FieldValue`] and its encoding, whose byte order is the order of values. It begins with a byte
+//! for the type:
 //!
 //! | Type | Byte | Then |
 //! |---|---|---|
@@ -16,7 +16,8 @@ pub(super) const TRUE: u8 = 0x21;
 pub(super) const NUMBER: u8 = 0x30;
 pub(super) const TEXT: u8 = 0x40;
 
-/// A value in a field index. Null sorts before booleans, booleans before numbers, numbers before text.
+/// A value in a field index. Null sorts before booleans, booleans before numbers, numbers before
+/// text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FieldValue {
     /// JSON null or an absent field.
@@ -82,8 +83,8 @@ fn push_number(bytes: &mut Vec<u8>, (float, difference): (f64, i64)) {
 }
 
 /// Returns the float nearest to an integer and the difference of the integer to it. Rounding keeps
-/// order, so comparing first the floats and then the differences compares integers with each other and
-/// with floats.
+/// order, so comparing first the floats and then the differences compares integers with each other
+/// and with floats.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
