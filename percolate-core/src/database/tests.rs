@@ -54,7 +54,7 @@ fn an_entity_is_found_by_id_key_and_field() {
 }
 
 #[test]
-fn one_key_makes_one_id_in_every_database() {
+fn equal_keys_have_equal_ids_in_every_database() {
     let (_dir, db) = temporary();
     let (_other_dir, other) = temporary();
     let id = db.insert("articles", &json!({ "slug": "a" })).unwrap();
@@ -238,7 +238,7 @@ fn schemas_are_there_after_reopening() {
 }
 
 #[test]
-fn an_unknown_table_is_answered_with_the_known_ones() {
+fn the_error_for_an_unknown_table_lists_the_known_ones() {
     let (_dir, db) = temporary();
     let text = db.insert("artcles", &json!({})).unwrap_err().to_string();
     assert!(
@@ -265,7 +265,7 @@ fn a_newly_indexed_field_is_indexed_for_what_is_already_there() {
 }
 
 #[test]
-fn a_schema_that_changes_beside_writers_leaves_indexes_that_agree() {
+fn a_schema_change_with_concurrent_writers_leaves_consistent_indexes() {
     let (_dir, db) = temporary();
     let schema = |fields: &[&str]| json!({ "key_field": "slug", "indexed_fields": fields });
     std::thread::scope(|threads| {
@@ -353,7 +353,7 @@ fn list_goes_on_after_the_last_id_of_the_page_before() {
 }
 
 #[test]
-fn system_fields_stand_beside_the_data_in_json() {
+fn json_has_the_data_and_the_system_fields() {
     let (_dir, db) = temporary();
     let id = db.insert("articles", &json!({ "slug": "a" })).unwrap();
     let json = db.get("articles", id).unwrap().unwrap().to_json();

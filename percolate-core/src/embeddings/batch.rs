@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_that_takes_nothing_is_not_asked_about_every_text() {
+    fn a_provider_that_rejects_everything_gets_few_requests() {
         let provider = Arc::new(Narrow::default());
         let error = embed(&["long"; 16], &BatchEmbedder::new(provider.clone())).unwrap_err();
         assert!(error.is_about_texts());

@@ -467,7 +467,7 @@ fn what_does_more_than_read_is_refused() {
 }
 
 #[test]
-fn a_mistake_is_answered_with_what_to_do() {
+fn errors_contain_the_remedy() {
     let (_dir, db) = library();
     db.register_schema(
         "People",
@@ -689,7 +689,7 @@ fn a_value_that_does_not_fit_its_column_is_null_there_and_its_row_stays() {
 }
 
 #[test]
-fn null_is_looked_up_beside_what_a_schema_allows_and_its_column_cannot_hold() {
+fn null_finds_absent_fields_and_values_of_another_type() {
     let (_dir, db) = temporary();
     let schema = |rules: &Value| json!({ "properties": { "a": rules }, "indexed_fields": ["a"] });
     db.register_schema("t", &schema(&json!({ "type": ["integer", "null"] })))
@@ -849,7 +849,7 @@ fn tenants_see_their_own_tables_only() {
 }
 
 #[test]
-fn an_index_that_is_being_made_is_not_trusted() {
+fn an_incomplete_index_is_not_used() {
     let (_dir, db) = library();
     let year = |db: &Database| json!(rows(db, "SELECT count(*) FROM articles WHERE year = 2001"));
     // The state that a reader finds during a schema change.
@@ -969,7 +969,7 @@ fn a_result_counts_by_its_own_rows() {
 }
 
 #[test]
-fn a_query_nested_or_chained_beyond_measure_is_refused() {
+fn a_query_nested_or_chained_too_deeply_is_rejected() {
     let (_dir, db) = library();
     let nested = |levels: usize| format!("SELECT {}1{}", "(".repeat(levels), ")".repeat(levels));
     let subqueries = |levels: usize| {
@@ -1079,7 +1079,7 @@ fn a_query_nested_or_chained_beyond_measure_is_refused() {
 }
 
 #[test]
-fn a_query_wants_a_runtime() {
+fn a_query_needs_a_runtime() {
     let (_dir, db) = library();
     let error = futures_executor(db.query("SELECT 1")).unwrap_err();
     assert!(
@@ -1102,7 +1102,7 @@ fn futures_executor<T>(future: impl Future<Output = T>) -> T {
 
 #[test]
 #[cfg(feature = "testing")]
-fn a_dropped_query_ends_and_its_span_says_cancelled() {
+fn a_dropped_query_ends_with_the_status_cancelled() {
     let (_dir, db) = library();
     for capture in [Capture::new(), Capture::builder().compact_records().build()] {
         capture.run(|| {

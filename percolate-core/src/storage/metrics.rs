@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn rocksdbs_counters_are_there_when_its_statistics_are_on_and_count_what_their_names_say() {
+    fn rocksdbs_counters_are_exported_if_its_statistics_are_enabled() {
         let dir = tempfile::tempdir().expect("a directory can be made");
         let options = StorageOptions::new()
             .column_family("articles")

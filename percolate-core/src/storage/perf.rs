@@ -101,7 +101,7 @@ mod tests {
     use crate::storage::{ScanRange, Storage, StorageOptions};
 
     #[test]
-    fn a_recorded_read_says_where_rocksdb_found_the_value() {
+    fn a_recorded_read_has_rocksdbs_counters() {
         let dir = tempfile::tempdir().expect("a directory can be made");
         let storage = Storage::open(
             dir.path(),

@@ -101,7 +101,7 @@ fn a_full_queue_refuses_and_counts_and_waiting_finds_room() {
 }
 
 #[test]
-fn a_failing_job_is_tried_again_and_told_its_attempt() {
+fn a_failing_job_is_retried_with_the_number_of_the_attempt() {
     test(async {
         let worker = worker(WorkerOptions::new().attempts(3));
         let attempts = Arc::new(AtomicU32::new(0));

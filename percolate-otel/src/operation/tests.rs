@@ -106,7 +106,7 @@ fn attribute(span: &SpanData, name: &'static str) -> Option<Value> {
 }
 
 #[test]
-fn a_sampled_call_leaves_a_span_with_everything_the_annotation_says() {
+fn a_sampled_call_has_a_span_with_all_attributes_of_the_annotation() {
     let scoped = Scoped::new(Sampler::default());
     get(|| {});
     let spans = scoped.spans();
@@ -129,7 +129,7 @@ fn a_sampled_call_leaves_a_span_with_everything_the_annotation_says() {
 }
 
 #[test]
-fn nested_calls_are_children_of_the_call_they_are_made_in() {
+fn nested_calls_are_children_of_the_outer_call() {
     let scoped = Scoped::new(Sampler::default());
     get(|| get(|| {}));
     let spans = scoped.spans();
@@ -322,7 +322,7 @@ fn a_stopped_runtime_has_delivered_everything_and_counts_what_comes_later() {
 }
 
 #[test]
-fn a_root_says_of_its_trace_id_that_it_is_random_and_its_children_pass_that_on() {
+fn a_root_sets_the_random_flag_and_its_children_keep_it() {
     let scoped = Scoped::new(Sampler::default());
     get(|| get(|| {}));
     for span in scoped.spans() {

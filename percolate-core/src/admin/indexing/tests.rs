@@ -32,7 +32,7 @@ fn clear(db: &Database, family: &str) {
 }
 
 #[test]
-fn a_lost_index_is_made_anew() {
+fn a_lost_index_is_rebuilt() {
     let (_dir, db) = temporary(20);
     clear(&db, KEY_INDEX);
     clear(&db, FIELD_INDEX);
@@ -135,7 +135,7 @@ fn an_unreadable_entity_makes_the_rebuild_partial_and_stops_nothing() {
 }
 
 #[test]
-fn progress_is_told_page_by_page() {
+fn progress_is_reported_page_by_page() {
     let (_dir, db) = temporary(5);
     let told = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&told);
@@ -157,7 +157,7 @@ fn stop_after(pages: usize) -> impl Fn(Progress) -> ControlFlow<()> + Send + Syn
 }
 
 #[test]
-fn a_rebuild_told_to_stop_stops_after_that_page_and_can_be_begun_again() {
+fn a_stopped_rebuild_ends_after_its_page_and_can_be_repeated() {
     let (_dir, db) = temporary(10);
     clear(&db, KEY_INDEX);
     let stopping = |pages| db.indexes().page_size(3).on_progress(stop_after(pages));
@@ -185,7 +185,7 @@ fn a_rebuild_told_to_stop_stops_after_that_page_and_can_be_begun_again() {
 }
 
 #[test]
-fn wherever_a_rebuild_is_stopped_no_right_entry_is_lost() {
+fn a_rebuild_stopped_at_any_point_keeps_all_correct_entries() {
     let (_dir, db) = temporary(10);
     for pages in 1.. {
         let report = db
@@ -207,7 +207,7 @@ fn wherever_a_rebuild_is_stopped_no_right_entry_is_lost() {
 }
 
 #[test]
-fn a_verification_told_to_stop_vouches_for_nothing() {
+fn a_stopped_verification_is_not_clean() {
     let (_dir, db) = temporary(10);
     let report = db
         .indexes()
@@ -227,7 +227,7 @@ fn a_verification_told_to_stop_vouches_for_nothing() {
 }
 
 #[test]
-fn rebuilding_beside_writers_leaves_indexes_that_agree() {
+fn rebuilding_with_concurrent_writers_leaves_consistent_indexes() {
     let (_dir, db) = temporary(200);
     let stop = AtomicBool::new(false);
     std::thread::scope(|threads| {

@@ -124,7 +124,7 @@ fn a_changed_text_is_found_by_its_new_words_and_a_deleted_one_by_none() {
 }
 
 #[test]
-fn a_text_taken_away_takes_its_vector_with_it() {
+fn removing_a_text_removes_its_vector() {
     let (_dir, db) = temporary();
     embed(&db);
     db.update("crates", id_of(&db, "0"), &json!({ "about": null }))
@@ -291,7 +291,7 @@ fn a_newly_embedded_field_is_embedded_for_what_is_already_there() {
 }
 
 #[test]
-fn searches_beside_changes_find_what_is_there_in_the_end() {
+fn searches_with_concurrent_changes_find_the_final_state() {
     let (_dir, db) = temporary();
     embed(&db);
     std::thread::scope(|threads| {
@@ -342,7 +342,7 @@ fn rebuild_and(
 }
 
 #[test]
-fn searches_and_writes_go_on_while_an_index_is_made_anew() {
+fn searches_and_writes_continue_during_a_rebuild() {
     let (_dir, db) = temporary();
     embed(&db);
     let inside = db.clone();
@@ -398,7 +398,7 @@ fn an_index_may_be_searched_for_the_first_time_while_it_is_made() {
 }
 
 #[test]
-fn a_rebuild_told_to_stop_leaves_the_old_index() {
+fn a_stopped_rebuild_keeps_the_old_index() {
     let (_dir, db) = temporary();
     embed(&db);
     let stopping = |pages| {
@@ -425,7 +425,7 @@ impl Drop for StopsWhenDropped<'_> {
 }
 
 #[test]
-fn rebuilding_beside_writers_leaves_an_index_that_agrees() {
+fn rebuilding_with_concurrent_writers_leaves_a_consistent_index() {
     let (_dir, db) = temporary();
     let stop = AtomicBool::new(false);
     std::thread::scope(|threads| {
@@ -498,7 +498,7 @@ fn a_vector_of_another_length_fails_by_itself_in_a_rebuild() {
 }
 
 #[test]
-fn an_index_that_a_panic_left_half_changed_is_made_anew() {
+fn an_index_half_changed_by_a_panic_is_loaded_again() {
     let (_dir, db) = temporary();
     embed(&db);
     db.load_index("crates").unwrap();
@@ -518,7 +518,7 @@ fn an_index_that_a_panic_left_half_changed_is_made_anew() {
 }
 
 #[test]
-fn saving_beside_writers_and_each_other_leaves_files_that_are_whole_or_stale() {
+fn concurrent_saves_and_writes_leave_files_that_are_complete_or_stale() {
     let (dir, db) = temporary();
     embed(&db);
     std::thread::scope(|threads| {
@@ -677,7 +677,7 @@ fn groups() -> (tempfile::TempDir, Database) {
 }
 
 #[test]
-fn a_filter_that_keeps_few_finds_all_of_them_and_one_that_keeps_many_is_asked_about_few() {
+fn a_selective_filter_finds_everything_and_a_broad_one_is_called_rarely() {
     let (_dir, db) = groups();
     let asked = AtomicUsize::new(0);
     let search = |k, group: u64| {

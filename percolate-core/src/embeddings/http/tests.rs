@@ -124,7 +124,7 @@ fn requests_carry_the_trace_context() {
 }
 
 #[test]
-fn baggage_stays_at_home_unless_it_is_asked_for() {
+fn baggage_is_sent_only_if_it_is_enabled() {
     let headers = [("baggage", "tenant=acme")];
     let _guard = attach_trace_context(Some(TraceContext::from_headers_with_baggage(headers)));
     let (_, asked) = embed(vec![vectors()]);
@@ -138,7 +138,7 @@ fn baggage_stays_at_home_unless_it_is_asked_for() {
 }
 
 #[test]
-fn what_may_pass_is_tried_again() {
+fn temporary_errors_are_retried() {
     let busy = || answer("503 Service Unavailable", "", "");
     let (result, asked) = embed(vec![
         answer("429 Too Many Requests", "retry-after: 0\r\n", ""),
@@ -154,7 +154,7 @@ fn what_may_pass_is_tried_again() {
 }
 
 #[test]
-fn the_endpoint_says_how_long_to_wait() {
+fn the_endpoint_sets_the_delay() {
     let start = Instant::now();
     let (result, _) = embed(vec![
         answer("429 Too Many Requests", "retry-after: 1\r\n", ""),
@@ -165,7 +165,7 @@ fn the_endpoint_says_how_long_to_wait() {
 }
 
 #[test]
-fn a_refusal_is_final_and_says_nothing_of_the_texts() {
+fn a_rejection_is_final_and_does_not_contain_the_texts() {
     let (result, asked) = embed(vec![answer(
         "400 Bad Request",
         "",

@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_graph_does_what_an_index_must() {
+    fn the_graph_satisfies_the_contract_of_indexes() {
         check_contract(
             |dimensions| Box::new(Hnsw::new(dimensions).unwrap()),
             |dimensions, bytes| Box::new(Hnsw::from_bytes(dimensions, bytes).unwrap()),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_index_are_refused() {
+    fn bytes_that_are_not_an_index_are_rejected() {
         for bytes in [
             &[][..],
             &[1; 40],
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_are_found_as_are_asked_for() {
+    fn a_search_returns_k_results() {
         let both = Both::new(3_000, random(3));
         assert!(both.recall(10, 500, random(4)) >= 95);
         assert_eq!(both.graph.search(&random(6)(), 5_000).unwrap().len(), 3_000);

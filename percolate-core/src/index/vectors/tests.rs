@@ -12,11 +12,11 @@ pub(super) fn check_contract(
 ) {
     finds_nearest_first(empty(2));
     replaces_and_removes(empty(2));
-    gives_as_many_as_asked(empty(2));
+    returns_k_results(empty(2));
     tells_what_it_holds(empty(2));
     serves_many_threads_at_once(empty(2));
     refuses_other_dimensions(empty(2));
-    comes_back_from_its_bytes(empty(2), from);
+    is_restored_from_its_bytes(empty(2), from);
 }
 
 fn id(number: u128) -> Uuid {
@@ -62,7 +62,7 @@ fn replaces_and_removes(mut index: Box<dyn VectorIndex>) {
     assert_eq!(index.len(), 1);
 }
 
-fn gives_as_many_as_asked(mut index: Box<dyn VectorIndex>) {
+fn returns_k_results(mut index: Box<dyn VectorIndex>) {
     arc(&mut *index, 300);
     let numbers: Vec<u128> = (1..=300).collect();
     assert_eq!(ids(&index.search(&[1.0, 0.0], 300).unwrap()), numbers);
@@ -122,7 +122,7 @@ fn refuses_other_dimensions(mut index: Box<dyn VectorIndex>) {
     assert!(wrong(index.search(&[1.0; 3], 1).map(drop)));
 }
 
-fn comes_back_from_its_bytes(
+fn is_restored_from_its_bytes(
     mut index: Box<dyn VectorIndex>,
     from: impl Fn(usize, &[u8]) -> Box<dyn VectorIndex>,
 ) {
@@ -136,7 +136,7 @@ fn comes_back_from_its_bytes(
 }
 
 #[test]
-fn the_exact_index_does_what_an_index_must() {
+fn the_exact_index_satisfies_the_contract_of_indexes() {
     check_contract(
         |dimensions| Box::new(Exact::new(dimensions)),
         |dimensions, bytes| Box::new(Exact::from_bytes(dimensions, bytes).unwrap()),

@@ -197,7 +197,7 @@ fn a_file_is_refused_as_a_path() {
 }
 
 #[test]
-fn a_missing_database_is_not_made_when_the_options_say_so() {
+fn a_missing_database_is_not_created_if_the_options_forbid_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("none");
     let error = Storage::open(&path, StorageOptions::new().create_if_missing(false)).unwrap_err();
@@ -206,7 +206,7 @@ fn a_missing_database_is_not_made_when_the_options_say_so() {
 }
 
 #[test]
-fn a_second_handle_is_told_that_the_database_is_open() {
+fn a_second_handle_is_refused_because_the_database_is_open() {
     let (dir, _storage) = temporary();
     let error = Storage::open(dir.path(), StorageOptions::new()).unwrap_err();
     assert!(matches!(error, OpenError::Locked { .. }), "{error:?}");
@@ -346,7 +346,7 @@ fn a_creation_cut_short_is_finished_by_the_next_open() {
 }
 
 #[test]
-fn a_read_only_handle_reads_beside_the_writer_and_does_not_write() {
+fn a_read_only_handle_reads_with_an_open_writer_and_cannot_write() {
     let (dir, storage) = temporary();
     storage.put("a", b"1", b"x").unwrap();
     let reader = Storage::open(dir.path(), StorageOptions::new().read_only(true)).unwrap();
