@@ -35,6 +35,19 @@ impl Sampler {
         matches!(self, Self::ParentBased(_))
     }
 
+    /// Returns the sampler of the SDK that makes the same decisions.
+    #[cfg(feature = "pipeline")]
+    pub(crate) fn to_sdk(&self) -> Box<dyn ShouldSample> {
+        use opentelemetry_sdk::trace::Sampler as SdkSampler;
+        Box::new(match self {
+            Self::AlwaysOn => SdkSampler::AlwaysOn,
+            Self::AlwaysOff => SdkSampler::AlwaysOff,
+            Self::TraceIdRatio(ratio) => SdkSampler::TraceIdRatioBased(*ratio),
+            Self::ParentBased(root) => SdkSampler::ParentBased(root.to_sdk()),
+            Self::Custom(sampler) => return sampler.clone(),
+        })
+    }
+
     /// Whether a call that starts the trace `trace_id` is recorded.
     #[cfg_attr(
         not(feature = "pipeline"),

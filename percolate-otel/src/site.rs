@@ -76,7 +76,7 @@ pub struct SiteDef {
     pub slow: Option<core::time::Duration>,
     /// Whether calls are measured.
     pub metrics: bool,
-    /// The body creates no spans, so the call is not made the current context.
+    /// The body creates no spans, so the call does not become the current context.
     pub leaf: bool,
     /// Recorded calls have details in addition to their names.
     pub describes: bool,

@@ -4,7 +4,8 @@
 use std::sync::mpsc;
 
 use opentelemetry::trace::SpanId;
-use percolate_core::otel::testing::{Capture, CapturedSpan, Sampler, Spans};
+use percolate_core::otel::Sampler;
+use percolate_core::otel::testing::{Capture, CapturedSpan, Spans};
 use percolate_core::otel::{
     Carry as _, TraceContext, Traced, attach_trace_context, carry, carry_each, with_trace_context,
 };

@@ -42,12 +42,12 @@ type Schemas = BTreeMap<Arc<str>, BTreeMap<String, Arc<Schema>>>;
 /// An open database as one tenant sees it. Clones share the database.
 #[derive(Debug, Clone)]
 pub(crate) struct Core {
-    inner: Arc<Inner>,
+    inner: Arc<CoreInner>,
     tenant: Arc<str>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct CoreInner {
     storage: Storage,
     schemas: RwLock<Schemas>,
     /// Read-locked while an entity is written, write-locked while a schema changes, so that no
@@ -68,7 +68,7 @@ impl Core {
         storage.column_families.extend(DATABASE.map(str::to_owned));
         let storage = Storage::open(path, storage)?;
         let schemas = RwLock::new(load_schemas(&storage)?);
-        let inner = Inner {
+        let inner = CoreInner {
             storage,
             schemas,
             steady: RwLock::new(()),

@@ -29,7 +29,7 @@ pub(super) struct Loaded {
 /// The place of one field's index.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
-    state: RwLock<State>,
+    state: RwLock<SlotState>,
     /// Held while the index is loaded, so that two threads do not load the same index. A rebuild
     /// does not hold it, because its progress callback may search.
     loading: Mutex<()>,
@@ -38,7 +38,7 @@ pub(super) struct Slot {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SlotState {
     loaded: Option<Loaded>,
     /// For each running rebuild, the ids of the vectors changed since it started.
     notes: HashMap<u64, HashSet<Uuid>>,
@@ -101,7 +101,7 @@ impl Slot {
         }
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
+    fn write(&self) -> RwLockWriteGuard<'_, SlotState> {
         self.state.write().unwrap_or_else(|poisoned| {
             // A panic may have left the index half changed. It is loaded again from the stored
             // vectors.
@@ -115,7 +115,7 @@ impl Slot {
 }
 
 /// Read access to an index.
-pub(super) struct Reading<'a>(RwLockReadGuard<'a, State>);
+pub(super) struct Reading<'a>(RwLockReadGuard<'a, SlotState>);
 
 impl Reading<'_> {
     pub(super) fn loaded(&self) -> Option<&Loaded> {
@@ -124,7 +124,7 @@ impl Reading<'_> {
 }
 
 /// Write access to an index while the store changes.
-pub(super) struct Changing<'a>(RwLockWriteGuard<'a, State>);
+pub(super) struct Changing<'a>(RwLockWriteGuard<'a, SlotState>);
 
 impl Changing<'_> {
     /// Notes the ids of the vectors that are about to change in the store.

@@ -44,10 +44,10 @@ use crate::{db_op, db_ops};
 /// ```
 #[derive(Clone)]
 pub struct Storage {
-    pub(super) inner: Arc<Inner>,
+    pub(super) inner: Arc<StoreInner>,
 }
 
-pub(super) struct Inner {
+pub(super) struct StoreInner {
     db: Opened,
     path: PathBuf,
     namespace: String,
@@ -93,7 +93,7 @@ impl Storage {
             database.enable_statistics();
         }
         let db = open_rocks(path, &names, &cache, &options, &database)?;
-        let mut inner = Inner::new(db, path, names, cache, &options);
+        let mut inner = StoreInner::new(db, path, names, cache, &options);
         inner.statistics = options.statistics.then_some(database);
         let storage = Self {
             inner: Arc::new(inner),
@@ -439,7 +439,7 @@ impl std::fmt::Debug for Storage {
     }
 }
 
-impl Inner {
+impl StoreInner {
     /// Returns one of RocksDB's integer properties of a column family.
     pub(super) fn property(
         &self,

@@ -142,11 +142,11 @@ pub struct Scan<'db> {
     raw: DBRawIteratorWithThreadMode<'db, Rocks>,
     column_family: String,
     reverse: bool,
-    state: State,
+    state: ScanState,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ScanState {
     NotStarted,
     Walking,
     Ended,
@@ -161,9 +161,9 @@ impl<'db> Scan<'db> {
         reads: ReadOptions,
     ) -> Self {
         let state = if range.is_empty() {
-            State::Ended
+            ScanState::Ended
         } else {
-            State::NotStarted
+            ScanState::NotStarted
         };
         let reverse = range.reverse;
         let raw = db.raw_iterator_cf_opt(family, range.bound(reads));
@@ -178,18 +178,18 @@ impl<'db> Scan<'db> {
     #[inline]
     fn advance(&mut self) {
         match (self.state, self.reverse) {
-            (State::NotStarted, false) => self.raw.seek_to_first(),
-            (State::NotStarted, true) => self.raw.seek_to_last(),
-            (State::Walking, false) => self.raw.next(),
-            (State::Walking, true) => self.raw.prev(),
-            (State::Ended, _) => return,
+            (ScanState::NotStarted, false) => self.raw.seek_to_first(),
+            (ScanState::NotStarted, true) => self.raw.seek_to_last(),
+            (ScanState::Walking, false) => self.raw.next(),
+            (ScanState::Walking, true) => self.raw.prev(),
+            (ScanState::Ended, _) => return,
         }
-        self.state = State::Walking;
+        self.state = ScanState::Walking;
     }
 
     #[cold]
     fn end(&mut self) -> Option<Result<Entry, ReadError>> {
-        self.state = State::Ended;
+        self.state = ScanState::Ended;
         let source = StorageError::from(self.raw.status().err()?);
         Some(Err(ReadError::Storage {
             column_family: self.column_family.clone(),
@@ -203,7 +203,7 @@ impl Iterator for Scan<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.state == State::Ended {
+        if self.state == ScanState::Ended {
             return None;
         }
         self.advance();

@@ -12,7 +12,7 @@ use rocksdb::properties as rocks;
 use rocksdb::statistics::Ticker;
 
 use super::Storage;
-use super::db::Inner;
+use super::db::StoreInner;
 use crate::otel::conventions::MetricDef;
 use crate::otel::conventions::{self, attribute, metric};
 
@@ -164,7 +164,7 @@ impl Storage {
     }
 }
 
-fn report(store: &Weak<Inner>, figure: &Figure, observer: &dyn AsyncInstrument<i64>) {
+fn report(store: &Weak<StoreInner>, figure: &Figure, observer: &dyn AsyncInstrument<i64>) {
     let Some(inner) = store.upgrade() else { return };
     let storage = Storage { inner };
     let families = storage.column_families();

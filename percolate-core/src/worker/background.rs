@@ -74,14 +74,14 @@ pub struct Drained {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct BackgroundWorker {
-    shared: Arc<Shared>,
+    shared: Arc<WorkerShared>,
     runner: Arc<dyn TaskRunner>,
     workers: Mutex<JoinSet<()>>,
 }
 
-struct Shared {
+struct WorkerShared {
     options: WorkerOptions,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     /// One permit for each free place in the queue.
     room: Arc<Semaphore>,
     /// Wakes workers when a job is queued or the worker shuts down.
@@ -91,7 +91,7 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct State {
+struct QueueState {
     queue: VecDeque<Queued>,
     status: WorkerStatus,
     ending: bool,
@@ -131,7 +131,7 @@ impl BackgroundWorker {
     /// [`SubmitError::NoRuntime`] outside a tokio runtime.
     pub fn new(runner: impl TaskRunner, options: WorkerOptions) -> Result<Self, SubmitError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| SubmitError::NoRuntime)?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(WorkerShared {
             room: Arc::new(Semaphore::new(options.capacity)),
             state: Mutex::default(),
             work: Notify::new(),
@@ -270,14 +270,14 @@ impl fmt::Debug for BackgroundWorker {
     }
 }
 
-impl State {
+impl QueueState {
     fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.status.running == 0
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl WorkerShared {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -399,11 +399,11 @@ impl Shared {
 /// Decrements the number of running jobs on drop, even if the worker is stopped in the middle of a
 /// job.
 struct Running<'a> {
-    shared: &'a Shared,
+    shared: &'a WorkerShared,
 }
 
 impl<'a> Running<'a> {
-    fn begin(shared: &'a Shared) -> Self {
+    fn begin(shared: &'a WorkerShared) -> Self {
         Self { shared }
     }
 }

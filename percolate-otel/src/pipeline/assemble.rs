@@ -65,7 +65,7 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
     let mut tracer_provider = SdkTracerProvider::builder()
         .with_resource(settings.resource.clone())
         .with_span_limits(settings.limits)
-        .with_sampler(sampler::RespectsGate(sampler::for_sdk(&sampler)));
+        .with_sampler(sampler::RespectsGate(sampler.to_sdk()));
     for processor in &exporters.processors {
         tracer_provider = tracer_provider.with_span_processor(SharedProcessor(processor.shared()));
     }

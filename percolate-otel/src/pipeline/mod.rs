@@ -37,6 +37,8 @@ pub use error::TelemetryError;
 pub use guard::TelemetryGuard;
 pub use otlp_options::{Otlp, OtlpCompression, OtlpProtocol};
 pub use propagator::Propagator;
+#[cfg(feature = "testing")]
+pub(crate) use sampler::RespectsGate;
 pub use signal::{Exporter, Signal};
 pub use status::{ExporterStatus, TelemetryStatus};
 

@@ -1,4 +1,4 @@
-//! [`Otlp`]: the options of the OTLP exporters as the program gives them. They are combined with
+//! [`Otlp`]: the options of the OTLP exporters that the program sets. They are combined with
 //! the environment in `settings`; the exporters themselves are in `otlp`.
 
 use std::path::PathBuf;

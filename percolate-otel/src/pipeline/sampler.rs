@@ -1,11 +1,9 @@
-//! Head sampling: samplers by name, and as samplers of the SDK. The [`Sampler`] itself lives in
-//! `runtime`, which evaluates it for annotated calls with the trace id alone; the SDK's tracer
-//! provider evaluates it for other spans. Invariant: both decide alike, and a ratio agrees with
-//! every other OpenTelemetry service for the same trace id.
+//! Head sampling: samplers by name, and the sampler of the tracer provider. The runtime evaluates
+//! the [`Sampler`] for annotated calls, the provider for all other spans.
 
 use opentelemetry::trace::{Link, SpanKind, TraceId};
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_sdk::trace::{Sampler as SdkSampler, SamplingResult, ShouldSample};
+use opentelemetry_sdk::trace::{SamplingResult, ShouldSample};
 
 use crate::runtime::Sampler;
 
@@ -49,17 +47,6 @@ fn ratio(arg: Option<&str>, problem: &mut Option<String>) -> Sampler {
     }
 }
 
-/// Returns a sampler of the SDK that decides the same.
-pub(super) fn for_sdk(sampler: &Sampler) -> Box<dyn ShouldSample> {
-    Box::new(match sampler {
-        Sampler::AlwaysOn => SdkSampler::AlwaysOn,
-        Sampler::AlwaysOff => SdkSampler::AlwaysOff,
-        Sampler::TraceIdRatio(ratio) => SdkSampler::TraceIdRatioBased(*ratio),
-        Sampler::ParentBased(root) => SdkSampler::ParentBased(for_sdk(root)),
-        Sampler::Custom(custom) => return custom.clone(),
-    })
-}
-
 /// Returns the name of a sampler for the status.
 pub(super) fn describe(sampler: &Sampler) -> String {
     match sampler {
@@ -74,7 +61,7 @@ pub(super) fn describe(sampler: &Sampler) -> String {
 /// A sampler of the SDK that drops the spans below an unsampled root of an annotated call. Such a
 /// root has no ids, so that the SDK alone would take these spans for roots.
 #[derive(Debug, Clone)]
-pub(super) struct RespectsGate(pub(super) Box<dyn ShouldSample>);
+pub(crate) struct RespectsGate(pub(crate) Box<dyn ShouldSample>);
 
 impl ShouldSample for RespectsGate {
     fn should_sample(
@@ -89,7 +76,7 @@ impl ShouldSample for RespectsGate {
         use opentelemetry::trace::TraceContextExt as _;
         let is_root = parent_context.is_none_or(|cx| !cx.has_active_span());
         if is_root && crate::runtime::unsampled_root().is_some() {
-            return SdkSampler::AlwaysOff.should_sample(
+            return opentelemetry_sdk::trace::Sampler::AlwaysOff.should_sample(
                 parent_context,
                 trace_id,
                 name,

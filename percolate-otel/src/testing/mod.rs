@@ -20,7 +20,6 @@ use std::time::Duration;
 pub use opentelemetry::trace::SpanKind;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
-pub use opentelemetry_sdk::trace::Sampler;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use pin_project_lite::pin_project;
 use tracing::Dispatch;
@@ -30,7 +29,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::layer::{ConventionLayer, Profile, Report};
 use super::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig};
+use crate::Sampler;
 use crate::conventions::target;
+use crate::pipeline::RespectsGate;
 
 pub use finished::FinishedSpans;
 pub use metrics::{CapturedMetric, Instrument, Metrics, Point};
@@ -274,7 +275,7 @@ impl CaptureBuilder {
             metrics::MetricStore::new(conventions.clone()),
         );
         let tracers = SdkTracerProvider::builder()
-            .with_sampler(self.sampler.clone())
+            .with_sampler(RespectsGate(self.sampler.to_sdk()))
             .with_span_processor(spans.clone())
             .build();
         // Metrics are collected on request. The reader needs an interval, but it is never reached.
@@ -288,9 +289,7 @@ impl CaptureBuilder {
         };
         if self.records {
             config.sink = runtime::sdk_sink(vec![Arc::new(spans.clone())]);
-            config.sampler = runtime::Sampler::ParentBased(Box::new(runtime::Sampler::Custom(
-                Box::new(self.sampler),
-            )));
+            config.sampler = Sampler::ParentBased(Box::new(self.sampler));
         }
         let runtime =
             Runtime::build(config).expect("the thread that converts records should start");

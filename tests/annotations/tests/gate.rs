@@ -183,7 +183,7 @@ fn a_suppressed_context_silences_spans_and_metrics() {
 #[test]
 fn unsampled_calls_are_measured_exactly() {
     let capture = Capture::builder()
-        .sampler(opentelemetry_sdk::trace::Sampler::AlwaysOff)
+        .sampler(Sampler::AlwaysOff)
         .compact_records()
         .build();
     capture.run(|| (0..1000).for_each(|n| _ = get("articles", n % 4 == 0)));

@@ -401,9 +401,7 @@ fn slow_and_failed_unsampled_calls_are_reported_and_fast_ones_are_not() {
 
 #[test]
 fn a_tracing_opentelemetry_layer_samples_for_itself() {
-    let capture = Capture::builder()
-        .sampler(opentelemetry_sdk::trace::Sampler::AlwaysOff)
-        .build();
+    let capture = Capture::builder().sampler(Sampler::AlwaysOff).build();
     capture.run(|| _ = get("articles", true));
     assert!(capture.spans().is_empty());
     assert_eq!(

@@ -28,7 +28,7 @@ fn parent_after(value: &str) -> Option<String> {
     passed_on(&[("traceparent", value)]).map(|(parent, _)| parent)
 }
 
-/// What becomes of `tracestate` headers beside a valid `traceparent`.
+/// The result for `tracestate` headers with a valid `traceparent`.
 fn state_after(values: &[&str]) -> Option<String> {
     let states = values.iter().map(|value| ("tracestate", *value));
     let headers: Vec<_> = std::iter::once(("traceparent", VALID))
@@ -396,7 +396,7 @@ fn an_invalid_member_discards_the_whole_tracestate_and_not_the_trace() {
         .join(",");
     let table: &[(&str, &str)] = &[
         ("no value", "foo"),
-        ("no equals sign beside a good member", "bar=2,foo"),
+        ("no equals sign in one of two members", "bar=2,foo"),
         ("an empty value", "foo=,bar=3"),
         ("a value of white space", "foo= "),
         ("an empty key", "=1"),
@@ -741,7 +741,7 @@ fn a_message_takes_its_context_through_serialisation() {
     hostile.run(|_| {
         assert!(
             Context::map_current(|cx| cx.baggage().is_empty()),
-            "nobody asked for baggage"
+            "baggage is not enabled"
         );
     });
 }

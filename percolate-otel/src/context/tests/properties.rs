@@ -1,4 +1,4 @@
-//! Whatever comes in: what goes out is valid, or nothing goes out; and what is printed reads back
+//! For any incoming headers, the outgoing headers are valid or absent, and printed values parse
 //! the same.
 
 use proptest::prelude::*;
@@ -91,7 +91,7 @@ proptest! {
     }
 
     #[test]
-    fn what_goes_out_is_valid_whatever_came_in(
+    fn outgoing_headers_are_valid_for_any_incoming_ones(
         parent in prop_oneof![near_traceparent(), ".*"],
         states in prop::collection::vec(prop_oneof![".*", "([a-z@*]{1,3}=[ -~]{0,4},? ?){0,40}"], 0..3),
         baggage in prop_oneof![".*", "([a-z]{0,3}=[!-~]{0,4},? ?){0,80}"],

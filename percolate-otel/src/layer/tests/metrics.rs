@@ -194,7 +194,7 @@ fn durations_are_seconds() {
     assert_eq!(
         found,
         ["implausible_value"],
-        "the SDK's default bounds are made for milliseconds"
+        "the SDK's default bounds are meant for milliseconds"
     );
 }
 
