@@ -4,7 +4,7 @@
 #
 # The sources, their list and the definitions are those of the librocksdb-sys crate in Cargo.lock.
 # Its own build compiles 343 files separately, and most of the time is spent on parsing the same
-# headers. This script compiles them in sixteen units, which takes about a sixth of the processor
+# headers. This script compiles them in sixteen units, which takes about a quarter of the processor
 # time. The library is optimised like RocksDB's releases, and all profiles use it.
 #
 # Takes less than a second if the library is up to date. CXX selects the compiler, ROCKSDB_JOBS the
@@ -74,7 +74,7 @@ sed 's/^ *//; /^$/d; /util\/build_version.cc/d' "$source/rocksdb_lib_sources.txt
         }'
 printf '#include "build_version.cc"\n' >"$work/00.cc"
 
-echo "rocksdb: compiling RocksDB $version in $((UNITS + 1)) units, $jobs at a time (about 12 minutes of processor time, once)"
+echo "rocksdb: compiling RocksDB $version in $((UNITS + 1)) units, $jobs at a time (about 15 minutes of processor time, once)"
 export COMPILER work
 # shellcheck disable=SC2016
 printf '%s\0' "$work"/*.cc | xargs -0 -P "$jobs" -I{} bash -c '
