@@ -13,7 +13,7 @@ mod spans;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use pin_project_lite::pin_project;
 use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -77,6 +78,19 @@ impl Drop for CaptureInner {
         self.runtime.stop(FLUSH);
     }
 }
+
+/// Two subscribers that are registered for the rest of the process and record nothing.
+///
+/// While `tracing` has one registered subscriber, a thread without a subscriber that reaches a call
+/// site first disables this call site for the whole process, and a capture on another thread would
+/// lose its spans. With several, `tracing` considers
+/// all registered subscribers.
+static OTHER_DISPATCHERS: LazyLock<[Dispatch; 2]> = LazyLock::new(|| {
+    [
+        Dispatch::new(NoSubscriber::default()),
+        Dispatch::new(NoSubscriber::default()),
+    ]
+});
 
 /// The time limit for the background thread to export the spans.
 const FLUSH: Duration = Duration::from_secs(10);
@@ -303,6 +317,7 @@ impl CaptureBuilder {
             .with_filter(filter_fn(move |metadata| {
                 !records || !matches!(metadata.target(), target::DB | target::JOB)
             }));
+        LazyLock::force(&OTHER_DISPATCHERS);
         let dispatch = Dispatch::new(
             tracing_subscriber::registry()
                 .with(opentelemetry)
