@@ -34,15 +34,19 @@ fn _capture(py: Python<'_>, trace_context: Option<TraceArgument>) -> PyResult<bo
 /// `bytes`, and keeps only `traceparent` and `tracestate`. An invalid `traceparent` does not raise:
 /// it restarts the trace.
 ///
-/// Args: headers: The headers of a request, or a dict filled by `opentelemetry.propagate.inject`.
-/// Without it, the context is empty.
+/// Args:
+///     headers: The headers of a request, or a dict filled by `opentelemetry.propagate.inject`.
+///         Without it, the context is empty.
 ///
-/// Raises: TypeError: `headers` is neither a mapping nor a list of pairs.
+/// Raises:
+///     TypeError: `headers` is neither a mapping nor a list of pairs.
 ///
-/// Examples: >>> context = TraceContext({"TraceParent":
-/// "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}) >>> context.trace_id,
-/// context.span_id, context.sampled ('0af7651916cd43dd8448eb211c80319c', 'b7ad6b7169203331', True)
-/// >>> TraceContext({"traceparent": "nonsense"}).is_valid False
+/// Examples:
+///     >>> context = TraceContext({"TraceParent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})
+///     >>> context.trace_id, context.span_id, context.sampled
+///     ('0af7651916cd43dd8448eb211c80319c', 'b7ad6b7169203331', True)
+///     >>> TraceContext({"traceparent": "nonsense"}).is_valid
+///     False
 #[pyclass(
     name = "TraceContext",
     module = "percolate_rocks",

@@ -604,20 +604,26 @@ impl PyDatabase {
     /// A table has the columns of its schema, and `id`, `created_at` and `updated_at`. Each query
     /// reads one snapshot. Names are lower-cased unless they are in double quotes.
     ///
-    /// Args: sql: The query, with `$1`, `$2` and so on for values. params: The values, in order:
-    /// JSON values, dates and datetimes.
+    /// Args:
+    ///     sql: The query, with `$1`, `$2` and so on for values.
+    ///     params: The values, in order: JSON values, dates and datetimes.
     ///
-    /// Returns: One dict per row, with the columns in order. Values are `int`, `float`, `str`,
-    /// `bool`, `None`, `datetime` (in UTC), `date`, and lists of these.
+    /// Returns:
+    ///     One dict per row, with the columns in order. Values are `int`, `float`, `str`, `bool`,
+    ///     `None`, `datetime` (in UTC), `date`, and lists of these.
     ///
-    /// Raises: UnknownTableError: The table does not exist. QueryError: The query is invalid or
-    /// failed; `error_type` names the reason. ValueError: Two columns have the same name.
-    /// KeyboardInterrupt: Ctrl-C ends the query at once.
+    /// Raises:
+    ///     UnknownTableError: The table does not exist.
+    ///     QueryError: The query is invalid or failed; `error_type` names the reason.
+    ///     ValueError: Two columns have the same name.
+    ///     KeyboardInterrupt: Ctrl-C ends the query at once.
     ///
-    /// Examples: >>> with Database(tmp_path / "sql") as db: ...     db.register_schema("articles",
-    /// {"properties": {"year": {"type": "integer"}}}) ...     ids = db.insert_many("articles",
-    /// [{"year": 1957}, {"year": 1958}, {"year": 1957}]) ...     db.query("SELECT year, count(*) AS
-    /// n FROM articles WHERE year < $1 GROUP BY year", [1958]) [{'year': 1957, 'n': 2}]
+    /// Examples:
+    ///     >>> with Database(tmp_path / "sql") as db:
+    ///     ...     db.register_schema("articles", {"properties": {"year": {"type": "integer"}}})
+    ///     ...     ids = db.insert_many("articles", [{"year": 1957}, {"year": 1958}, {"year": 1957}])
+    ///     ...     db.query("SELECT year, count(*) AS n FROM articles WHERE year < $1 GROUP BY year", [1958])
+    ///     [{'year': 1957, 'n': 2}]
     #[pyo3(signature = (sql, params = None, *, trace_context = None))]
     fn query<'py>(
         &self,

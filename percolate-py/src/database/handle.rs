@@ -86,8 +86,8 @@ impl Drop for Handle {
         }
         // SAFETY: the handle is being dropped, so nothing reads the field after this.
         let opened = unsafe { ManuallyDrop::take(&mut self.opened) };
-        // Closing waits for RocksDB's threads, so the interpreter is released. If the interpreter
-        // has shut down, the closure is dropped, and the database with it.
+        // Closing waits for RocksDB's threads, so the interpreter is released. If the interpreter has
+        // shut down, the closure is dropped, and the database with it.
         _ = Python::try_attach(move |py| py.detach(move || opened.abandon()));
     }
 }
