@@ -1,5 +1,5 @@
 use std::future::Future as _;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
@@ -7,53 +7,37 @@ use opentelemetry::trace::{
     SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
 };
 use opentelemetry::{Context, Key, Value};
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use opentelemetry_sdk::trace::SpanData;
 
 use super::*;
 use crate::active::record;
 use crate::in_call::run;
 use crate::runtime::{Runtime, RuntimeConfig, Sampler, ScopeGuard, scope};
 use crate::site::{Parent, attr};
+use crate::testing::FinishedSpans;
 
 crate::__private::site!(GET, db, INFO, attr::COLLECTION | attr::NAMESPACE | attr::RETURNED_ROWS, ["app.tier"], { name: "get" });
 crate::__private::site!(BUILD, job, INFO, attr::JOB_TARGET, [], { name: "index.build" });
 crate::__private::site!(LINKED, job, INFO, attr::JOB_TARGET, [], { name: "index.save" });
 
-#[derive(Debug, Default, Clone)]
-struct Kept(Arc<Mutex<Vec<SpanData>>>);
-
-impl SpanProcessor for Kept {
-    fn on_start(&self, _: &mut Span, _: &Context) {}
-    fn on_end(&self, span: SpanData) {
-        self.0.lock().expect("no test panics here").push(span);
-    }
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-}
-
 /// A runtime scoped to this thread, whose spans are kept.
 struct Scoped {
-    kept: Kept,
+    finished: FinishedSpans,
     runtime: &'static Runtime,
     _scope: ScopeGuard,
 }
 
 impl Scoped {
     fn new(sampler: Sampler) -> Self {
-        let kept = Kept::default();
+        let finished = FinishedSpans::default();
         let runtime = Runtime::build(RuntimeConfig {
-            sink: crate::runtime::sdk_sink(vec![Arc::new(kept.clone())]),
+            sink: crate::runtime::sdk_sink(vec![Arc::new(finished.clone())]),
             sampler,
             ..RuntimeConfig::default()
         })
         .expect("threads start");
         Self {
-            kept,
+            finished,
             runtime,
             _scope: scope(Some(runtime)),
         }
@@ -64,7 +48,7 @@ impl Scoped {
             self.runtime.flush(Duration::from_secs(5)),
             "the flush comes to an end"
         );
-        self.kept.0.lock().expect("no test panics here").clone()
+        self.finished.get()
     }
 }
 
@@ -72,13 +56,9 @@ impl Scoped {
 fn entered(
     site: &'static Site,
     names: Names<'_>,
+    parent: Parent,
     details: &mut dyn FnMut(&mut Details),
 ) -> SyncCall {
-    let parent = if std::ptr::eq(site, &raw const LINKED) {
-        Parent::Link
-    } else {
-        Parent::Child
-    };
     let mut call = SyncCall::idle();
     enter(&mut call, site, names, parent, details);
     call
@@ -90,7 +70,9 @@ fn get(inner: impl FnOnce()) {
         namespace: Some("demo"),
         server_address: None,
     };
-    let mut call = entered(&GET, names, &mut |details| details.field(0, "hot"));
+    let mut call = entered(&GET, names, Parent::Child, &mut |details| {
+        details.field(0, "hot");
+    });
     inner();
     call.finish(Outcome {
         returned_rows: Some(1),
@@ -189,6 +171,7 @@ fn a_linked_job_starts_a_trace_of_its_own() {
                 target: Some("articles"),
                 ..Names::default()
             },
+            Parent::Link,
             &mut |_| {},
         )
         .finish(Outcome::default());
@@ -216,6 +199,7 @@ fn a_refused_linked_job_covers_its_calls_inside_a_sampled_caller() {
             target: Some("articles"),
             ..Names::default()
         },
+        Parent::Link,
         &mut |_| {},
     );
     // The sampler of this runtime ignores parents; what counts is which parent is seen.
@@ -241,6 +225,7 @@ fn a_panic_ends_the_call_as_failed() {
                 target: Some("hnsw"),
                 ..Names::default()
             },
+            Parent::Child,
             &mut |_| {},
         );
         std::panic::resume_unwind(Box::new("stop"));

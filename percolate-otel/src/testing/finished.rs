@@ -31,14 +31,6 @@ impl FinishedSpans {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
-
-    /// Deletes the stored spans.
-    pub fn clear(&self) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-    }
 }
 
 impl SpanProcessor for FinishedSpans {
