@@ -221,12 +221,11 @@ pub(super) fn metrics(value: &Expr) -> Result<Ident> {
 }
 
 pub(super) fn parent(value: Expr) -> Result<Parent> {
-    if word_of(&value).is_some_and(|word| PARENTS.iter().any(|(known, _)| word == known))
-        || string(&value).is_some()
-    {
-        return choice(&value, Key::Parent, &PARENTS).map(Parent::Word);
+    match choice(&value, Key::Parent, &PARENTS) {
+        Ok(word) => Ok(Parent::Word(word)),
+        Err(error) if string(&value).is_some() => Err(error),
+        Err(_) => Ok(Parent::AtEntry(value)),
     }
-    Ok(Parent::AtEntry(value))
 }
 
 /// The error for an expression that is one word and not a parameter.
