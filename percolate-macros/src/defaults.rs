@@ -3,7 +3,8 @@
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
-use syn::{Error, Result};
+use syn::parse::{ParseStream, Parser};
+use syn::{Attribute, Error, Ident, Result, Signature, Visibility};
 
 use crate::args::Args;
 use crate::errors::Errors;
@@ -103,15 +104,13 @@ fn methods(
             matches!(out.last(), Some(TokenTree::Punct(hash)) if hash.as_char() == '#');
         match token {
             TokenTree::Group(group) if is_attribute && group.delimiter() == Delimiter::Bracket => {
-                let Some(grown) = grow(annotation, group, &tokens[index + 1..], defaults, errors)
-                else {
+                let after = &tokens[index + 1..];
+                let Some(grown) = grow(annotation, group.stream(), after, defaults, errors) else {
                     out.push(token.clone());
                     continue;
                 };
                 found += 1;
-                let mut bracket = Group::new(Delimiter::Bracket, grown);
-                bracket.set_span(group.span());
-                out.push(bracket.into());
+                out.push(with_content(group, grown).into());
             }
             _ => out.push(token.clone()),
         }
@@ -119,11 +118,18 @@ fn methods(
     (out.into_iter().collect(), found)
 }
 
-/// Returns the content of `#[db_op(…)]` with the defaults that it does not give, or `None` for
-/// another attribute.
+/// Returns the group with other content.
+fn with_content(group: &Group, content: TokenStream) -> Group {
+    let mut changed = Group::new(group.delimiter(), content);
+    changed.set_span(group.span());
+    changed
+}
+
+/// Returns the content of `#[db_op(…)]`, or of a `#[cfg_attr(…)]` that contains it, with the
+/// defaults that it does not give. Returns `None` for another attribute.
 fn grow(
     annotation: Annotation,
-    attribute: &Group,
+    attribute: TokenStream,
     after: &[TokenTree],
     defaults: &[Default],
     errors: &mut Errors,
@@ -132,11 +138,33 @@ fn grow(
         Annotation::Db => "db_op",
         Annotation::Job => "background_job",
     };
-    let tokens: Vec<TokenTree> = attribute.stream().into_iter().collect();
+    let tokens: Vec<TokenTree> = attribute.into_iter().collect();
     let [path @ .., TokenTree::Group(arguments)] = &tokens[..] else {
         return None;
     };
-    if !matches!(path.last(), Some(TokenTree::Ident(last)) if last == name) {
+    let Some(TokenTree::Ident(last)) = path.last() else {
+        return None;
+    };
+    if last == "cfg_attr" {
+        let content: Vec<TokenTree> = arguments.stream().into_iter().collect();
+        let is_comma =
+            |token: &TokenTree| matches!(token, TokenTree::Punct(comma) if comma.as_char() == ',');
+        let mut is_grown = false;
+        let mut grown = TokenStream::new();
+        for (index, part) in content.split(is_comma).enumerate() {
+            let part: TokenStream = part.iter().cloned().collect();
+            // The first part is the condition.
+            let changed = (index > 0)
+                .then(|| grow(annotation, part.clone(), after, defaults, errors))
+                .flatten();
+            is_grown |= changed.is_some();
+            let part = changed.unwrap_or(part);
+            grown.extend(if index > 0 { quote!(, #part) } else { part });
+        }
+        let grown = with_content(arguments, grown);
+        return is_grown.then(|| quote!(#(#path)* #grown));
+    }
+    if last != name {
         return None;
     }
     let given = arguments.stream();
@@ -164,30 +192,22 @@ fn grow(
     if ends_with_comma {
         added = added.into_iter().skip(1).collect();
     }
-    let mut grown = Group::new(arguments.delimiter(), quote!(#given #added));
-    grown.set_span(arguments.span());
-    let path = path.iter();
+    let grown = with_content(arguments, quote!(#given #added));
     Some(quote!(#(#path)* #grown))
 }
 
 /// Returns whether the next function has a `self` parameter.
 fn has_receiver(after: &[TokenTree]) -> bool {
-    let function = after
-        .iter()
-        .skip_while(|token| !matches!(token, TokenTree::Ident(word) if word == "fn"));
-    let parameters = function.into_iter().find_map(|token| match token {
-        TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => {
-            Some(group.stream())
-        }
-        _ => None,
-    });
-    let first = parameters
-        .into_iter()
-        .flatten()
-        .take_while(|token| !matches!(token, TokenTree::Punct(comma) if comma.as_char() == ','));
-    first
-        .into_iter()
-        .any(|token| matches!(token, TokenTree::Ident(word) if word == "self"))
+    let read = |input: ParseStream<'_>| {
+        Attribute::parse_outer(input)?;
+        input.parse::<Visibility>()?;
+        input.parse::<Option<Ident>>()?; // `default`
+        let signature: Signature = input.parse()?;
+        input.parse::<TokenStream>()?;
+        Ok(signature.receiver().is_some())
+    };
+    // A signature with mistakes is reported by the compiler, and not once more here.
+    read.parse2(after.iter().cloned().collect()).unwrap_or(true)
 }
 
 #[cfg(test)]
@@ -234,6 +254,45 @@ mod tests {
         let error =
             apply(Annotation::Db, quote!(namespace = self.name()), &item).expect_err("no self");
         assert!(error.to_string().contains("uses `self`"), "{error}");
+    }
+
+    #[test]
+    fn a_receiver_is_found_behind_generics() {
+        let item = quote!(
+            impl Store {
+                #[db_op(scan, cf)]
+                #[inline]
+                pub(crate) fn each<F: Fn(u8) -> (u8, u8)>(&self, cf: &str, f: F) where F: Clone {}
+                #[db_op(put, cf)]
+                default unsafe fn put<const N: usize>(self: Arc<Self>, cf: &str) {}
+            }
+        );
+        let grown = applied(quote!(namespace = self.name()), &item);
+        assert_eq!(grown.matches("namespace").count(), 2, "{grown}");
+    }
+
+    #[test]
+    fn conditional_annotations_have_the_defaults_too() {
+        let item = quote!(
+            impl Store {
+                #[cfg_attr(feature = "telemetry", inline, percolate_otel::db_op(get, cf))]
+                fn get(&self, cf: &str) {}
+                #[cfg_attr(any(a, b), inline)]
+                fn plain(&self) {}
+            }
+        );
+        let expected = quote!(
+            impl Store {
+                #[cfg_attr(feature = "telemetry", inline, percolate_otel::db_op(get, cf, system = "redb"))]
+                fn get(&self, cf: &str) {}
+                #[cfg_attr(any(a, b), inline)]
+                fn plain(&self) {}
+            }
+        );
+        assert_eq!(
+            applied(quote!(system = "redb"), &item),
+            expected.to_string()
+        );
     }
 
     #[test]
