@@ -9,6 +9,7 @@ use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr};
 use super::Target;
 use super::attribute::Name;
 use super::cursor::{skip_argument, starts_with_key};
+use super::values::ungrouped;
 use crate::errors::Errors;
 use crate::nearest::{expected_one_of, list};
 use crate::vocabulary::Annotation;
@@ -101,7 +102,7 @@ pub(super) fn second(
 ) -> Target {
     let key = annotation.target_key().name();
     let start = input.fork();
-    match input.parse::<Expr>() {
+    match input.parse().map(ungrouped) {
         Ok(Expr::Path(path)) if path.attrs.is_empty() && path.path.get_ident().is_some() => path
             .path
             .get_ident()

@@ -160,6 +160,7 @@ impl Reader {
             Key::AffectedRows => keys.affected_rows = Some(values::count(key, value()?)?),
             Key::BatchSize => keys.batch_size = Some(values::count(key, value()?)?),
             Key::ErrorType => keys.error_type = Some(values::error_type(value()?)?),
+            Key::Future => keys.future_returned = values::future(&value()?)? == "returned",
             Key::Crate => keys.crate_path = Some(values::crate_path(word, input)?),
             Key::Leaf => {
                 keys.leaf = true;

@@ -16,7 +16,20 @@ const PARENTS: [(&str, &str); 3] = [("child", "Child"), ("link", "Link"), ("root
 /// Reads the expression in `key = expression`.
 pub(super) fn expression(key: Key, word: &Ident, input: ParseStream<'_>) -> Result<Expr> {
     equals(key, word, input)?;
-    input.parse()
+    input.parse().map(ungrouped)
+}
+
+/// Returns a literal, path or closure without the invisible group around it, which a fragment of
+/// `macro_rules!` such as `$value:expr` has. Another expression keeps the group.
+pub(super) fn ungrouped(value: Expr) -> Expr {
+    let mut inner = &value;
+    while let Expr::Group(group) = inner {
+        inner = &group.expr;
+    }
+    match inner {
+        Expr::Lit(_) | Expr::Path(_) | Expr::Closure(_) => inner.clone(),
+        _ => value,
+    }
 }
 
 /// Reads `=`, after which a value follows.
@@ -218,6 +231,14 @@ pub(super) fn kind(value: &Expr) -> Result<Ident> {
 
 pub(super) fn metrics(value: &Expr) -> Result<Ident> {
     choice(value, Key::Metrics, &[("off", "off"), ("on", "on")])
+}
+
+pub(super) fn future(value: &Expr) -> Result<Ident> {
+    choice(
+        value,
+        Key::Future,
+        &[("awaited", "awaited"), ("returned", "returned")],
+    )
 }
 
 pub(super) fn parent(value: Expr) -> Result<Parent> {
