@@ -54,6 +54,8 @@ pub(crate) struct Keys {
     pub(crate) parent: Option<Parent>,
     pub(crate) metrics_off: bool,
     pub(crate) leaf: bool,
+    /// The call ends when the function returns a future.
+    pub(crate) future_returned: bool,
     pub(crate) crate_path: Option<Path>,
 }
 

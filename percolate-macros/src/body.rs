@@ -15,6 +15,8 @@ pub(crate) struct Body {
     pub(crate) tokens: TokenStream,
     /// The attributes that `record!` adds to those of the annotation.
     pub(crate) attributes: Vec<LitStr>,
+    /// The indexes of all attributes that `record!` sets.
+    pub(crate) recorded: Vec<usize>,
 }
 
 /// The result of a `record!`.
@@ -33,14 +35,22 @@ pub(crate) fn rewrite(
     declared: &[LitStr],
     errors: &mut Errors,
 ) -> Body {
-    let mut attributes = Vec::new();
-    let tokens = walk(
+    let mut found = Found::default();
+    let tokens = walk(tokens, Rewrite::Site(site, declared), &mut found, errors);
+    Body {
         tokens,
-        Rewrite::Site(site, declared),
-        &mut attributes,
-        errors,
-    );
-    Body { tokens, attributes }
+        attributes: found.attributes,
+        recorded: found.recorded,
+    }
+}
+
+/// The attributes of the `record!`s found so far.
+#[derive(Default)]
+struct Found {
+    /// Those that the annotation does not declare.
+    attributes: Vec<LitStr>,
+    /// The indexes of all.
+    recorded: Vec<usize>,
 }
 
 /// Returns the item of an annotation with mistakes as the user wrote it, so that other code still
@@ -50,7 +60,7 @@ pub(crate) fn of_failed(item: TokenStream) -> TokenStream {
     let item = walk(
         item,
         Rewrite::Nothing,
-        &mut Vec::new(),
+        &mut Found::default(),
         &mut Errors::default(),
     );
     quote!(#[allow(unused_variables)] #item)
@@ -59,7 +69,7 @@ pub(crate) fn of_failed(item: TokenStream) -> TokenStream {
 fn walk(
     tokens: TokenStream,
     to: Rewrite<'_>,
-    attributes: &mut Vec<LitStr>,
+    found: &mut Found,
     errors: &mut Errors,
 ) -> TokenStream {
     let mut out: Vec<TokenTree> = Vec::new();
@@ -79,11 +89,11 @@ fn walk(
         let inner = if is_record(&out)
             && let Some(pairs) = recorded(group.stream())
         {
-            arguments(pairs, to, attributes, errors, group.span_open())
+            arguments(pairs, to, found, errors, group.span_open())
         } else {
             group.stream()
         };
-        let mut rewritten = Group::new(group.delimiter(), walk(inner, to, attributes, errors));
+        let mut rewritten = Group::new(group.delimiter(), walk(inner, to, found, errors));
         rewritten.set_span(group.span());
         out.push(rewritten.into());
     }
@@ -91,14 +101,25 @@ fn walk(
 }
 
 /// Returns whether a group is the annotation of a function inside the body, which rewrites its own
-/// `record!`.
+/// `record!`. The annotation can be inside a `cfg_attr`.
 fn is_annotation(before: &[TokenTree], group: &Group) -> bool {
     let is_attribute =
         matches!(before.last(), Some(TokenTree::Punct(hash)) if hash.as_char() == '#');
-    let is_ours = |token| matches!(token, TokenTree::Ident(name) if name == "db_op" || name == "background_job");
     is_attribute
         && group.delimiter() == Delimiter::Bracket
-        && group.stream().into_iter().any(is_ours)
+        && names_annotation(group.stream(), true)
+}
+
+fn names_annotation(attribute: TokenStream, is_outermost: bool) -> bool {
+    let mut is_conditional = false;
+    attribute.into_iter().any(|token| match token {
+        TokenTree::Ident(name) => {
+            is_conditional |= is_outermost && name == "cfg_attr";
+            name == "db_op" || name == "background_job"
+        }
+        TokenTree::Group(group) => is_conditional && names_annotation(group.stream(), false),
+        _ => false,
+    })
 }
 
 /// Returns whether the last tokens are `record !`, alone or at the end of a path.
@@ -110,7 +131,7 @@ fn is_record(before: &[TokenTree]) -> bool {
 fn arguments(
     pairs: Vec<(Name, syn::Expr)>,
     to: Rewrite<'_>,
-    attributes: &mut Vec<LitStr>,
+    found: &mut Found,
     errors: &mut Errors,
     span: Span,
 ) -> TokenStream {
@@ -125,12 +146,13 @@ fn arguments(
         }
         let index = declared
             .iter()
-            .chain(&*attributes)
+            .chain(&found.attributes)
             .position(|known| known.value() == name.value());
         let index = index.unwrap_or_else(|| {
-            attributes.push(name.literal);
-            declared.len() + attributes.len() - 1
+            found.attributes.push(name.literal);
+            declared.len() + found.attributes.len() - 1
         });
+        found.recorded.push(index);
         // By reference, and with the location of the value, where the compiler reports its errors.
         each.extend(quote_spanned!(value.span()=> [#index &(#value)]));
     }

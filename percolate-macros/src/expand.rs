@@ -30,6 +30,19 @@ pub(crate) struct Annotated {
     pub(crate) body: TokenStream,
     /// The attributes of the user: those of `fields(…)`, then those of `record!`.
     pub(crate) custom: Vec<LitStr>,
+    /// Those of `custom` that `record!` sets.
+    pub(crate) recorded: Vec<usize>,
+}
+
+impl Annotated {
+    /// Whether the type of the value decides if the call ends with a future.
+    fn may_return_future(&self) -> bool {
+        let keys = &self.args.keys;
+        self.returns.shape == Shape::Sync
+            && self.returns.may_be_future()
+            && !keys.future_returned
+            && !matches!(keys.rows, Some(Rows::Stream(_)))
+    }
 }
 
 /// Returns the name of the static site.
@@ -151,6 +164,15 @@ impl Generator<'_> {
         if keys.leaf {
             define(tokens!(leaf: true));
         }
+        let late = annotated.recorded.iter().fold(0_u64, |bits, index| {
+            bits | u32::try_from(*index)
+                .ok()
+                .and_then(|index| 1_u64.checked_shl(index))
+                .unwrap_or(0)
+        });
+        if late != 0 {
+            define(tokens!(late: #late));
+        }
         if self.details_at_entry().is_empty() {
             define(tokens!(describes: false));
         }
@@ -214,7 +236,11 @@ impl Generator<'_> {
             Shape::Sync => {
                 let enter = self.starting("enter", &tokens!(&mut __percolate_call,));
                 let called = self.called();
-                let end = self.end(&tokens!(#p::SyncCall::detach(__percolate_call)));
+                let end = if annotated.may_return_future() {
+                    self.end_of_unknown()
+                } else {
+                    self.end(&tokens!(#p::SyncCall::detach(__percolate_call)))
+                };
                 tokens! {
                     #entry
                     let mut __percolate_call = #p::SyncCall::idle();
@@ -290,6 +316,11 @@ impl Generator<'_> {
     fn awaited(&self, future: &TokenStream) -> TokenStream {
         let p = &self.private;
         let mut end = self.end(&tokens!(__percolate_call));
+        // The body may leave the type of its value to the signature.
+        let declared = match (self.annotated.returns.shape, self.annotated.returns.hint()) {
+            (Shape::Future | Shape::BoxFuture, Some(hint)) => Some(tokens!(: (_, #hint))),
+            _ => None,
+        };
         if let (Shape::Future | Shape::BoxFuture, Some(Rows::Stream(_)), Some(hint)) = (
             self.annotated.returns.shape,
             &self.args().keys.rows,
@@ -299,7 +330,8 @@ impl Generator<'_> {
             end = tokens!(#p::core::convert::identity::<#hint>(#end));
         }
         tokens! {
-            let (__percolate_call, __percolate_value) = #p::run(__percolate_call, #future).await;
+            let (__percolate_call, __percolate_value) #declared =
+                #p::run(__percolate_call, #future).await;
             #end
         }
     }
@@ -414,7 +446,7 @@ impl Generator<'_> {
             let p = &self.private;
             return tokens!(#p::Some(#value));
         }
-        self.name(&quote_spanned!(at(value)=> (#value)))
+        self.name(&value.to_token_stream())
     }
 
     fn name(&self, value: &TokenStream) -> TokenStream {
@@ -424,7 +456,7 @@ impl Generator<'_> {
     }
 
     fn text(&self, value: &(impl ToTokens + Spanned)) -> TokenStream {
-        spanned!(self, q, value, #q::AsRef::<#q::str>::as_ref(&#value))
+        spanned!(self, q, value, #q::AsRef::<#q::str>::as_ref(&(#value)))
     }
 
     /// The closure that only recorded calls evaluate.
@@ -470,12 +502,36 @@ impl Generator<'_> {
         {
             return self.stream(&stream, detached);
         }
-        let (is_live, finish) = (self.is_live(), self.finish(&self.outcome()));
+        let outcome = self.outcome(&tokens!(&__percolate_value));
+        let (is_live, finish) = (self.is_live(), self.finish(&outcome));
         tokens! {
             if #is_live {
                 #finish
             }
             __percolate_value
+        }
+    }
+
+    /// Ends the call of a value whose type the signature does not show: a boxed future ends it when
+    /// it is ready, any other value at once.
+    fn end_of_unknown(&self) -> TokenStream {
+        let p = &self.private;
+        let outcome = self.outcome(&tokens!(__percolate_value));
+        let place = match &self.annotated.function.sig.output {
+            syn::ReturnType::Type(_, declared) => at(declared),
+            syn::ReturnType::Default => Span::mixed_site(),
+        };
+        let kind = quote_spanned!(place=> __percolate_kind());
+        tokens! {
+            let __percolate_kind = {
+                use #p::returned::traits::*;
+                (&&&#p::returned::Value(&__percolate_value)).#kind
+            };
+            __percolate_kind.__percolate_end(
+                __percolate_value,
+                __percolate_call,
+                move |__percolate_value| #outcome,
+            )
         }
     }
 
@@ -497,7 +553,8 @@ impl Generator<'_> {
         }
     }
 
-    fn outcome(&self) -> TokenStream {
+    /// The outcome of a value, of which `value` is a reference.
+    fn outcome(&self, value: &TokenStream) -> TokenStream {
         let p = &self.private;
         let keys = &self.args().keys;
         let is_unit = self.annotated.returns.is_unit();
@@ -540,7 +597,7 @@ impl Generator<'_> {
         let err = tokens!(#p::Err);
         tokens! {{
             use #p::autoref::traits::*;
-            match #p::autoref::Returned(&__percolate_value).__percolate_split() {
+            match #p::autoref::Returned(#value).__percolate_split() {
                 #ok(__percolate_success) => #success,
                 #err(__percolate_failure) => #p::Outcome::failed(#failure),
             }

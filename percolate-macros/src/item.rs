@@ -292,6 +292,34 @@ impl Returns {
         }
     }
 
+    /// The same function, whose future is a value like any other.
+    pub(crate) fn into_value(self, sig: &Signature) -> Self {
+        match &sig.output {
+            ReturnType::Type(_, declared) if sig.asyncness.is_none() => Self {
+                shape: Shape::Sync,
+                value: Some(plain(declared).clone()),
+            },
+            _ => self,
+        }
+    }
+
+    /// Returns whether the value of a function that is not `async` may be a future. The signature
+    /// does not show what an alias, an associated type or a type of the user is.
+    pub(crate) fn may_be_future(&self) -> bool {
+        const OTHERS: [&str; 26] = [
+            "Arc", "BTreeMap", "BTreeSet", "Cow", "HashMap", "HashSet", "Option", "Rc", "Result",
+            "Self", "String", "Vec", "VecDeque", "bool", "f32", "f64", "i32", "i64", "i8", "str",
+            "u16", "u32", "u64", "u8", "usize", "u128",
+        ];
+        match self.value.as_ref().map(plain) {
+            Some(ty @ Type::Path(_)) => {
+                last_segment(ty).is_some_and(|last| OTHERS.iter().all(|other| last.ident != other))
+            }
+            Some(Type::ImplTrait(opaque)) => bound(&opaque.bounds, &STREAMS).is_none(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn is_unit(&self) -> bool {
         matches!(self.value.as_ref().map(plain), Some(Type::Tuple(tuple)) if tuple.elems.is_empty())
     }

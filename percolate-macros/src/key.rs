@@ -47,6 +47,8 @@ keys! {
     ErrorType "error_type" [Db Job] "error_type = MyError::kind"
     /// Attributes of the user.
     Fields "fields" [Db Job] "fields(app.tenant = tenant)"
+    /// Whether the call ends when a future is returned.
+    Future "future" [Db Job] "future = returned"
     /// The kind of the span.
     Kind "kind" [Db Job] "kind = internal"
     /// Whether the body creates no spans and sends no context.

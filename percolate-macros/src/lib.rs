@@ -70,6 +70,7 @@ attribute! {
     /// | `slow = "5ms"` | the duration from which an unsampled call is reported |
     /// | `metrics = off` | no metrics |
     /// | `leaf` | the body creates no spans |
+    /// | `future = returned` | the call ends when the function returns its future |
     /// | `crate = path` | the path of percolate_otel or percolate_core |
     ///
     /// Operations: `get`, `put`, `delete`, `scan`, `batch_write`, `multi_get`, `merge`,
@@ -93,7 +94,7 @@ attribute! {
     /// | second: the parameter that is the target, or a string literal | `job.target` |
     /// | `target = expr`, `target? = expr`, `target = none` | the same, from an expression or an `Option`, or explicitly none |
     /// | `batch_size` | `job.batch_size`: an expression at entry, or a closure over the returned value |
-    /// | `error_type`, `fields`, `name`, `kind`, `level`, `parent`, `slow`, `metrics`, `leaf`, `crate` | as in `#[db_op]` |
+    /// | `error_type`, `fields`, `name`, `kind`, `level`, `parent`, `slow`, `metrics`, `leaf`, `future`, `crate` | as in `#[db_op]` |
     ///
     /// Job types: `index.build`, `index.save`, `index.load`, `index.field.rebuild`,
     /// `index.key.rebuild`, `embedding.generate`, `wal.flush`, `db.compact`.
@@ -142,7 +143,7 @@ fn annotate(
     item: TokenStream,
 ) -> TokenStream {
     annotated(annotation, home, arguments, &item).unwrap_or_else(|error| {
-        let (errors, item) = (error.into_compile_error(), body::of_failed(item));
+        let (errors, item) = (errors::compile_errors(&error), body::of_failed(item));
         quote!(#errors #item)
     })
 }
@@ -154,10 +155,13 @@ fn annotated(
     item: &TokenStream,
 ) -> syn::Result<TokenStream> {
     let function = item::Function::parse(annotation.attribute(), item)?;
-    let returns = item::Returns::of(&function.sig);
+    let mut returns = item::Returns::of(&function.sig);
     let mut errors = Errors::default();
     let args = Args::parse(annotation, arguments, &function.parameters(), &mut errors)?;
     validate::check(&args, &function, &returns, &mut errors);
+    if args.keys.future_returned {
+        returns = returns.into_value(&function.sig);
+    }
     let mut custom: Vec<_> = args
         .keys
         .fields
@@ -178,6 +182,7 @@ fn annotated(
         returns,
         body: rewritten.tokens,
         custom,
+        recorded: rewritten.recorded,
     };
     errors.none_or(|| expand::expand(&annotated))
 }
@@ -189,7 +194,7 @@ fn add_defaults(
     item: TokenStream,
 ) -> TokenStream {
     defaults::apply(annotation, arguments, &item).unwrap_or_else(|error| {
-        let (errors, item) = (error.into_compile_error(), body::of_failed(item));
+        let (errors, item) = (errors::compile_errors(&error), body::of_failed(item));
         quote!(#errors #item)
     })
 }

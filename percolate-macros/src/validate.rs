@@ -6,7 +6,7 @@ use syn::Error;
 
 use crate::args::{Args, Count, Parent, Rows, Target, unknown_parent, word_of};
 use crate::errors::Errors;
-use crate::item::{Function, Returns};
+use crate::item::{Function, Returns, Shape};
 use crate::nearest::expected_one_of;
 use crate::operations::needs_collection;
 use crate::vocabulary::Annotation;
@@ -19,6 +19,7 @@ pub(crate) fn check(args: &Args, function: &Function, returns: &Returns, errors:
     collection_is_given(args, errors);
     parent_is_known(args, function, errors);
     stream_is_returned(args, function, returns, errors);
+    future_is_returned(args, function, returns, errors);
 }
 
 fn no_const_fn(annotation: Annotation, function: &Function, errors: &mut Errors) {
@@ -131,5 +132,23 @@ fn stream_is_returned(args: &Args, function: &Function, returns: &Returns, error
     };
     if let Some(value) = affected_rows {
         errors.at(value, format!("{message}; remove `affected_rows`"));
+    }
+}
+
+fn future_is_returned(args: &Args, function: &Function, returns: &Returns, errors: &mut Errors) {
+    let is_future = match returns.shape {
+        Shape::Sync => returns.may_be_future(),
+        Shape::Async => false,
+        Shape::Future | Shape::BoxFuture => true,
+    };
+    if args.keys.future_returned && !is_future {
+        errors.push(Error::new(
+            function.sig.ident.span(),
+            format!(
+                "`future = returned` is for a function that returns a future as its value, which \
+                 `{}` does not",
+                function.sig.ident
+            ),
+        ));
     }
 }

@@ -13,8 +13,6 @@ use crate::site::Site;
 pub(crate) struct ActiveCall {
     pub(crate) site: &'static Site,
     pub(crate) values: Vec<(usize, FieldValue)>,
-    /// How many of the first values were recorded when the call started.
-    pub(crate) at_start: usize,
 }
 
 thread_local! {
@@ -43,11 +41,7 @@ pub fn record(site: &'static Site, index: usize, value: &mut dyn FnMut() -> Fiel
     let value = value();
     ACTIVE.with_borrow_mut(|active| {
         if let Some(active) = active.as_mut().filter(|it| std::ptr::eq(it.site, site)) {
-            let known = active.values.iter().position(|(known, _)| *known == index);
-            if let Some(place) = known {
-                active.values.remove(place);
-                active.at_start -= usize::from(place < active.at_start);
-            }
+            active.values.retain(|(known, _)| *known != index);
             active.values.push((index, value));
         }
     });

@@ -15,7 +15,7 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue, global};
 
 use crate::attributes::ON_SPANS;
-use crate::call_values::{self, CallEnd, at_end, at_start};
+use crate::call_values::{self, CallEnd, at_end, at_start, own_at_end, own_at_start};
 use crate::details::{Details, Names};
 use crate::metrics::scope;
 use crate::record::RecordExtras;
@@ -42,9 +42,8 @@ impl ApiSpan {
         let summary = details.query_summary.as_deref();
         let values = at_start(site, operation, names.into()).with_details(details);
         let mut attributes = Vec::with_capacity(10);
-        // The annotation's own attributes are set at the end: the body can still replace them, and
-        // the SDK would keep both values.
-        call_values::collect(site, ON_SPANS, &values, &[], &mut attributes);
+        let custom = own_at_start(site, details);
+        call_values::collect(site, ON_SPANS, &values, custom, &mut attributes);
         let started = SystemTime::now();
         let mut builder = SpanBuilder::from_name(span_name(site, operation, names.target, summary))
             .with_kind(match site.def.kind {
@@ -80,7 +79,7 @@ impl ApiSpan {
         let span = self.context.span();
         if span.is_recording() {
             let mut attributes = Vec::with_capacity(4 + extras.details.custom.len());
-            let custom = &extras.details.custom;
+            let custom = own_at_end(site, &extras.details);
             call_values::collect(site, ON_SPANS, &at_end(end), custom, &mut attributes);
             let probed = extras.probed.iter();
             attributes.extend(probed.map(|(name, value)| KeyValue::new(*name, *value)));

@@ -53,8 +53,8 @@ attributes! { call:
     pub NAMESPACE = attribute::DB_NAMESPACE, METRIC, call.namespace;
     /// `server.address`.
     pub SERVER_ADDRESS = attribute::SERVER_ADDRESS, 0, call.server_address;
-    /// `db.operation.batch.size`.
-    pub BATCH_SIZE = attribute::DB_OPERATION_BATCH_SIZE, 0, call.batch_size;
+    /// `db.operation.batch.size`, which the conventions exclude for a single operation.
+    pub BATCH_SIZE = attribute::DB_OPERATION_BATCH_SIZE, 0, call.batch_size.filter(|size| *size != 1);
     /// `db.query.summary`.
     pub QUERY_SUMMARY = attribute::DB_QUERY_SUMMARY, 0, call.query_summary;
     /// `db.query.text`.

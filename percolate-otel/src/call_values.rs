@@ -122,7 +122,7 @@ pub(crate) fn visit<'a>(
     site: &'static Site,
     mask: u32,
     values: &CallValues<'a>,
-    custom: &'a [(usize, FieldValue)],
+    custom: impl IntoIterator<Item = &'a (usize, FieldValue)>,
     mut visitor: impl FnMut(usize, &'static str, AttributeValue<'a>),
 ) {
     attributes::visit(
@@ -149,12 +149,30 @@ pub(crate) fn visit<'a>(
     }
 }
 
+/// Returns those of the annotation's own attributes that spans have from their start.
+pub(crate) fn own_at_start<'a>(
+    site: &'static Site,
+    details: &'a Details,
+) -> impl Iterator<Item = &'a (usize, FieldValue)> {
+    let custom = details.custom.iter();
+    custom.filter(|(index, _)| !site.is_late(*index))
+}
+
+/// Returns those of the annotation's own attributes that spans get when the call ends.
+pub(crate) fn own_at_end<'a>(
+    site: &'static Site,
+    details: &'a Details,
+) -> impl Iterator<Item = &'a (usize, FieldValue)> {
+    let custom = details.custom.iter();
+    custom.filter(|(index, _)| site.is_late(*index))
+}
+
 /// Collects the attributes that [`visit`] visits.
-pub(crate) fn collect(
+pub(crate) fn collect<'a>(
     site: &'static Site,
     mask: u32,
-    values: &CallValues<'_>,
-    custom: &[(usize, FieldValue)],
+    values: &CallValues<'a>,
+    custom: impl IntoIterator<Item = &'a (usize, FieldValue)>,
     attributes: &mut Vec<KeyValue>,
 ) {
     visit(site, mask, values, custom, |_, name, value| {

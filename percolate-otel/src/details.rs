@@ -16,6 +16,18 @@ pub struct Names<'a> {
     pub server_address: Option<&'a str>,
 }
 
+impl Names<'_> {
+    /// Returns the names that are not empty.
+    pub(crate) fn without_empty(self) -> Self {
+        let filled = |name: &&str| !name.is_empty();
+        Self {
+            target: self.target.filter(filled),
+            namespace: self.namespace.filter(filled),
+            server_address: self.server_address.filter(filled),
+        }
+    }
+}
+
 /// The names of a call whose series does not hold them.
 #[derive(Debug)]
 pub(crate) struct OwnedNames {
@@ -49,7 +61,7 @@ impl OwnedNames {
 pub enum FieldValue {
     /// No value: the attribute is left out.
     None,
-    /// An integer.
+    /// An integer. A larger one is a string of its decimal digits.
     I64(i64),
     /// A floating-point number.
     F64(f64),
@@ -74,12 +86,14 @@ field_value_from! {
     i32 => |value| Self::I64(value.into());
     i16 => |value| Self::I64(value.into());
     i8 => |value| Self::I64(value.into());
-    isize => |value| Self::I64(i64::try_from(value).unwrap_or(i64::MAX));
+    isize => |value| integer(value);
     u8 => |value| Self::I64(value.into());
     u16 => |value| Self::I64(value.into());
     u32 => |value| Self::I64(value.into());
-    u64 => |value| Self::I64(i64::try_from(value).unwrap_or(i64::MAX));
-    usize => |value| Self::I64(i64::try_from(value).unwrap_or(i64::MAX));
+    u64 => |value| integer(value);
+    usize => |value| integer(value);
+    i128 => |value| integer(value);
+    u128 => |value| integer(value);
     f64 => |value| Self::F64(value);
     f32 => |value| Self::F64(value.into());
     bool => |value| Self::Bool(value);
@@ -87,6 +101,15 @@ field_value_from! {
     String => |value| Self::Str(value);
     &String => |value| Self::Str(value.clone());
     Cow<'_, str> => |value| Self::Str(value.into_owned());
+}
+
+/// An integer. The specification maps an integer that does not fit into 64 bits with a sign to its
+/// decimal digits as a string.
+fn integer(value: impl TryInto<i64> + ToString + Copy) -> FieldValue {
+    match value.try_into() {
+        Ok(value) => FieldValue::I64(value),
+        Err(_) => FieldValue::Str(value.to_string()),
+    }
 }
 
 impl<T: Into<FieldValue>> From<Option<T>> for FieldValue {

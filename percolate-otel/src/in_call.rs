@@ -15,6 +15,8 @@ pin_project_lite::pin_project! {
         #[pin]
         future: Option<F>,
         call: Option<Call>,
+        // Set while the body runs. It is still set at the drop if the body panicked.
+        is_running: bool,
     }
 
     impl<F> PinnedDrop for InCall<F> {
@@ -24,6 +26,11 @@ pin_project_lite::pin_project! {
             let scope = this.call.as_mut().map(Call::scope);
             this.future.set(None);
             drop(scope);
+            match this.call.take() {
+                Some(call) if *this.is_running => call.end_panicked(),
+                Some(call) => call.end_cancelled(),
+                None => {}
+            }
         }
     }
 }
@@ -34,6 +41,7 @@ pub fn run<F: Future>(call: Call, future: F) -> InCall<F> {
     InCall {
         future: Some(future),
         call: Some(call),
+        is_running: false,
     }
 }
 
@@ -47,10 +55,12 @@ impl<F: Future> Future for InCall<F> {
             return Poll::Pending;
         };
         let scope = call.scope();
+        *this.is_running = true;
         let polled = future.poll(cx);
         if polled.is_ready() {
             this.future.set(None);
         }
+        *this.is_running = false;
         drop(scope);
         match (polled, this.call) {
             (Poll::Ready(output), call) => match call.take() {

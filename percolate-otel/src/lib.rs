@@ -119,6 +119,8 @@ mod quiet;
 mod record;
 mod recorder;
 #[doc(hidden)]
+pub mod returned;
+#[doc(hidden)]
 pub mod runtime;
 mod sampler;
 #[cfg(feature = "pipeline")]
@@ -153,7 +155,7 @@ pub use db::db_query_span;
 pub use db::{DbOperation, db_span, record_db_error, record_db_metrics};
 #[cfg(feature = "layer")]
 pub use layer::ConventionLayer;
-pub use metrics::{ADVISED_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};
+pub use metrics::{ADVISED_BOUNDS, JOB_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};
 pub use outcome::{ErrorInfo, ErrorType, JobOutcome, Outcome, Rows, register_error_type};
 #[cfg(feature = "pipeline")]
 pub use pipeline::{

@@ -4,7 +4,6 @@
 //! Nothing is formatted or allocated before the gate has decided. The metric and the span share the
 //! same two clock readings and the same attributes.
 
-use std::borrow::Cow;
 use std::num::NonZeroU128;
 use std::time::Duration;
 
@@ -33,38 +32,28 @@ pub(crate) struct LiveCall {
     runtime: &'static Runtime,
     series: &'static Series,
     started: Reading,
-    mode: Mode,
-}
-
-#[derive(Debug)]
-enum Mode {
-    /// No span is recorded, and nothing changes for the calls inside.
-    Plain,
-    /// No span is recorded of this call and of the calls inside.
-    UnsampledRoot(NonZeroU128),
-    /// A span is recorded.
-    Recorded(Recorded),
-}
-
-impl Mode {
-    /// A call whose span gets its ids elsewhere.
-    fn unidentified(extras: Box<CallExtras>) -> Self {
-        Self::Recorded(Recorded {
-            identity: None,
-            extras: Some(extras),
-        })
-    }
-}
-
-#[derive(Debug)]
-struct Recorded {
-    /// The ids of the compact record; `None` if the span is not percolate's own.
-    identity: Option<Identity>,
+    /// The thread was unwinding when the call started.
+    was_unwinding: bool,
+    sampling: Sampling,
     /// Boxed because many calls have none.
     extras: Option<Box<CallExtras>>,
 }
 
-/// What a recorded call has in addition to its ids.
+/// Whether a span of the call is exported. A `tracing` span is independent of it: layers that write
+/// to a terminal or a file receive the spans that they are interested in, sampled or not.
+#[derive(Debug)]
+enum Sampling {
+    /// No span is exported, and nothing changes for the calls inside.
+    Unsampled,
+    /// No span is exported of this call and of the calls inside.
+    UnsampledRoot(NonZeroU128),
+    /// The runtime exports a span with these ids, which are taken at the end.
+    Sampled(Option<Identity>),
+    /// A foreign set-up samples by itself.
+    Foreign,
+}
+
+/// What few calls have.
 #[derive(Debug, Default)]
 struct CallExtras {
     /// The context with this call as the current span, if the call is entered more than once.
@@ -73,8 +62,6 @@ struct CallExtras {
     span: Option<tracing::Span>,
     /// The span through the OpenTelemetry API.
     api_span: Option<ApiSpan>,
-    /// How many of the first own attributes the `tracing` span has from its start.
-    at_start: usize,
     record: RecordExtras,
 }
 
@@ -83,7 +70,6 @@ impl CallExtras {
     fn watch(&mut self, site: &'static Site, names: Names<'_>, parent: Parent) {
         let details = &self.record.details;
         self.span = Some(watched_span(site, site.def.name, names, parent, details));
-        self.at_start = details.custom.len();
     }
 }
 
@@ -98,6 +84,7 @@ pub(crate) fn listen(
     parent: Parent,
     details: &mut dyn FnMut(&mut Details),
 ) {
+    let names = names.without_empty();
     let decision = runtime.decide(site, parent);
     if matches!(decision, Decision::Suppressed) {
         return;
@@ -107,39 +94,33 @@ pub(crate) fn listen(
         runtime.series.job_active(site, 1);
     }
     let started = Reading::now();
-    let mode = match decision {
-        Decision::Sampled(identity) => Mode::Recorded(Recorded {
-            identity: Some(identity),
-            extras: (is_watched || site.def.describes || series.is_overflow).then(|| {
-                let mut extras = describe(series, names, details);
-                if is_watched {
-                    extras.watch(site, names, parent);
-                }
-                extras
-            }),
-        }),
-        Decision::Watched if is_watched => {
-            let mut extras = describe(series, names, details);
-            extras.watch(site, names, parent);
-            Mode::unidentified(extras)
-        }
-        Decision::Watched => match runtime.global_tracer() {
-            Some(tracer) => {
-                let mut extras = describe(series, names, details);
-                extras.api_span =
-                    ApiSpan::start(tracer, site, names, parent, &extras.record.details);
-                Mode::unidentified(extras)
-            }
-            None => Mode::Plain,
-        },
-        Decision::UnsampledRoot(trace_id) => Mode::UnsampledRoot(trace_id),
-        Decision::Unsampled | Decision::Suppressed => Mode::Plain,
+    let tracer = match &decision {
+        Decision::Watched if !is_watched => runtime.global_tracer(),
+        _ => None,
     };
+    let has_extras =
+        matches!(decision, Decision::Sampled(_)) && (site.def.describes || series.is_overflow);
+    let extras = (is_watched || tracer.is_some() || has_extras).then(|| {
+        let mut extras = describe(series, names, details);
+        if is_watched {
+            extras.watch(site, names, parent);
+        } else if let Some(tracer) = tracer {
+            extras.api_span = ApiSpan::start(tracer, site, names, parent, &extras.record.details);
+        }
+        extras
+    });
     *place = Some(LiveCall {
         runtime,
         series,
         started,
-        mode,
+        was_unwinding: std::thread::panicking(),
+        sampling: match decision {
+            Decision::Sampled(identity) => Sampling::Sampled(Some(identity)),
+            Decision::Watched => Sampling::Foreign,
+            Decision::UnsampledRoot(trace_id) => Sampling::UnsampledRoot(trace_id),
+            Decision::Unsampled | Decision::Suppressed => Sampling::Unsampled,
+        },
+        extras,
     });
 }
 
@@ -191,21 +172,23 @@ impl LiveCall {
         self.series.site
     }
 
+    /// Whether a span of this call is exported by percolate or created by a foreign set-up.
+    fn is_recorded(&self) -> bool {
+        matches!(self.sampling, Sampling::Sampled(_)) || self.extras.is_some()
+    }
+
     /// Whether code between [`LiveCall::enter`] and [`LiveCall::exit`] can observe that the call
     /// was entered.
     pub(crate) fn changes_its_thread(&self) -> bool {
         let site = self.site();
-        let enters = match &self.mode {
-            Mode::Plain => false,
+        let has_span = |extras: &CallExtras| extras.span.is_some() || extras.api_span.is_some();
+        let enters = match &self.sampling {
+            Sampling::Unsampled | Sampling::Foreign => false,
             // A leaf has no calls inside that would have to be left out.
-            Mode::UnsampledRoot(_) => !site.def.leaf,
-            Mode::Recorded(Recorded { extras, .. }) => {
-                !site.def.leaf
-                    || extras.as_ref().is_some_and(|extras| extras.span.is_some())
-                    || probe_of(site.def.system).is_some()
-            }
+            Sampling::UnsampledRoot(_) => !site.def.leaf,
+            Sampling::Sampled(_) => !site.def.leaf || probe_of(site.def.system).is_some(),
         };
-        enters || !site.def.custom.is_empty()
+        enters || self.extras.as_deref().is_some_and(has_span) || !site.def.custom.is_empty()
     }
 
     /// Makes this call the current one on this thread. `again` is whether it can be entered more
@@ -213,10 +196,9 @@ impl LiveCall {
     #[inline]
     pub(crate) fn enter(&mut self, entered: &mut Entered, again: bool) {
         let site = self.site();
-        let mut active = None;
-        match &mut self.mode {
-            Mode::Plain => {}
-            Mode::UnsampledRoot(trace_id) => {
+        let is_recorded = self.is_recorded();
+        match &self.sampling {
+            Sampling::UnsampledRoot(trace_id) => {
                 entered.unsampled = Some(enter_unsampled_root(Some(*trace_id)));
                 // The caller of a linked job may be recorded, but what happens inside is not its
                 // child.
@@ -226,40 +208,39 @@ impl LiveCall {
                 })
                 .map(Context::attach);
             }
-            Mode::Recorded(Recorded { identity, extras }) => {
-                if let Some(identity) = identity.as_ref().filter(|_| !site.def.leaf) {
-                    let context = if again {
-                        let extras = extras.get_or_insert_default();
-                        extras
-                            .context
-                            .get_or_insert_with(|| context_of(identity))
-                            .clone()
-                    } else {
-                        context_of(identity)
-                    };
-                    entered.context = Some(context.attach());
-                }
-                let api_span = extras.as_ref().and_then(|extras| extras.api_span.as_ref());
-                if let Some(span) = api_span.filter(|_| !site.def.leaf) {
+            Sampling::Sampled(Some(identity)) if !site.def.leaf => {
+                let context = if again {
+                    let extras = self.extras.get_or_insert_default();
+                    extras
+                        .context
+                        .get_or_insert_with(|| context_of(identity))
+                        .clone()
+                } else {
+                    context_of(identity)
+                };
+                entered.context = Some(context.attach());
+            }
+            Sampling::Sampled(Some(_)) => entered.probe = probe_of(site.def.system),
+            Sampling::Unsampled | Sampling::Foreign | Sampling::Sampled(None) => {}
+        }
+        if let Some(extras) = &self.extras {
+            if let Some(span) = &extras.api_span {
+                if site.def.leaf {
+                    entered.probe = probe_of(site.def.system);
+                } else {
                     entered.context = Some(span.context().clone().attach());
                 }
-                if site.def.leaf && (identity.is_some() || api_span.is_some()) {
-                    entered.probe = probe_of(site.def.system);
-                }
-                if let Some(span) = extras.as_ref().and_then(|extras| extras.span.as_ref()) {
-                    span.with_subscriber(|(id, dispatch)| dispatch.enter(id));
-                }
-                if !site.def.custom.is_empty() {
-                    let extras = extras.get_or_insert_default();
-                    active = Some(Box::new(ActiveCall {
-                        site,
-                        values: std::mem::take(&mut extras.record.details.custom),
-                        at_start: extras.at_start,
-                    }));
-                }
+            }
+            if let Some(span) = &extras.span {
+                span.with_subscriber(|(id, dispatch)| dispatch.enter(id));
             }
         }
         if !site.def.custom.is_empty() {
+            let active = is_recorded.then(|| {
+                let extras = self.extras.get_or_insert_default();
+                let values = std::mem::take(&mut extras.record.details.custom);
+                Box::new(ActiveCall { site, values })
+            });
             entered.outer = Some(active::replace(active));
         }
         if let Some(probe) = entered.probe {
@@ -270,10 +251,8 @@ impl LiveCall {
     /// Restores what [`LiveCall::enter`] changed.
     #[inline]
     pub(crate) fn exit(&mut self, entered: &mut Entered) {
-        if let (Some(probe), Mode::Recorded(Recorded { extras, .. })) =
-            (entered.probe.take(), &mut self.mode)
-        {
-            let probed = &mut extras.get_or_insert_default().record.probed;
+        if let Some(probe) = entered.probe.take() {
+            let probed = &mut self.extras.get_or_insert_default().record.probed;
             probe.end(
                 &mut |name, value| match probed.iter_mut().find(|(known, _)| *known == name) {
                     Some((_, sum)) => *sum = sum.saturating_add(value),
@@ -283,24 +262,11 @@ impl LiveCall {
         }
         if let Some(outer) = entered.outer.take() {
             let active = active::replace(outer);
-            if let (
-                Some(active),
-                Mode::Recorded(Recorded {
-                    extras: Some(extras),
-                    ..
-                }),
-            ) = (active, &mut self.mode)
-            {
+            if let (Some(active), Some(extras)) = (active, &mut self.extras) {
                 extras.record.details.custom = active.values;
-                extras.at_start = active.at_start;
             }
         }
-        if let Mode::Recorded(Recorded {
-            extras: Some(extras),
-            ..
-        }) = &self.mode
-            && let Some(span) = &extras.span
-        {
+        if let Some(span) = self.extras.as_ref().and_then(|extras| extras.span.as_ref()) {
             span.with_subscriber(|(id, dispatch)| dispatch.exit(id));
         }
         entered.context = None;
@@ -314,7 +280,7 @@ impl LiveCall {
             runtime,
             series,
             started,
-            ref mut mode,
+            ..
         } = *self;
         let site = series.site;
         let duration = started.elapsed();
@@ -333,64 +299,64 @@ impl LiveCall {
             runtime.series.job_active(site, -1);
         }
         let timing = (started, duration);
-        match mode {
-            Mode::Recorded(Recorded { identity, extras }) => {
-                if let Some(extras) = extras {
-                    let end = CallEnd::new(outcome, status, duration);
-                    if let Some(span) = extras.span.take() {
-                        let late = &extras.record.details.custom[extras.at_start..];
-                        record_end(site, &span, end, late);
-                    }
-                    if let Some(span) = extras.api_span.take() {
-                        span.end(site, end, &extras.record);
-                    }
-                }
+        if let Some(extras) = &mut self.extras {
+            let end = CallEnd::new(outcome, status, duration);
+            if let Some(span) = extras.span.take() {
+                record_end(site, &span, end, &extras.record.details);
+            }
+            if let Some(span) = extras.api_span.take() {
+                span.end(site, end, &extras.record);
+            }
+        }
+        match &mut self.sampling {
+            Sampling::Sampled(identity) => {
                 if let (Some(identity), Some(recorder)) = (identity.take(), &runtime.recorder) {
-                    let extras = extras.take().map(|extras| Box::new(extras.record));
+                    let extras = self.extras.take().map(|extras| Box::new(extras.record));
                     recorder.push(CallRecord::new(
                         series, identity, timing, status, outcome, extras,
                     ));
                 }
             }
-            Mode::Plain => report(runtime, series, None, timing, status, outcome),
-            Mode::UnsampledRoot(trace_id) => {
+            Sampling::Foreign if self.extras.is_some() => {}
+            Sampling::Foreign | Sampling::Unsampled => {
+                report(runtime, series, None, timing, status, outcome);
+            }
+            Sampling::UnsampledRoot(trace_id) => {
                 report(runtime, series, Some(*trace_id), timing, status, outcome);
             }
         }
     }
 
-    /// Ends a call that is dropped without `finish`.
+    /// Whether this thread has started to unwind since the call started.
+    pub(crate) fn is_unwinding(&self) -> bool {
+        !self.was_unwinding && std::thread::panicking()
+    }
+
+    /// Ends a call whose body panicked.
     #[cold]
-    pub(crate) fn abandon(&mut self) {
+    pub(crate) fn end_panicked(&mut self) {
+        let error = Some(ErrorInfo::new(value::ERROR_TYPE_PANIC));
+        self.end(
+            &mut Outcome {
+                error,
+                ..Outcome::default()
+            },
+            false,
+        );
+    }
+
+    /// Ends a call that is dropped before it is finished.
+    #[cold]
+    pub(crate) fn end_cancelled(&mut self) {
         let is_job = self.site().def.site_kind == SiteKind::Job;
-        let failure = |error_type| {
-            Some(ErrorInfo {
-                error_type: Cow::Borrowed(error_type),
-                status_code: None,
-            })
-        };
-        if std::thread::panicking() {
-            self.end(
-                &mut Outcome {
-                    error: failure(value::ERROR_TYPE_PANIC),
-                    ..Outcome::default()
-                },
-                false,
-            );
-        } else {
-            let error = if is_job {
-                None
-            } else {
-                failure(value::ERROR_TYPE_CANCELLED)
-            };
-            self.end(
-                &mut Outcome {
-                    error,
-                    ..Outcome::default()
-                },
-                true,
-            );
-        }
+        let error = (!is_job).then(|| ErrorInfo::new(value::ERROR_TYPE_CANCELLED));
+        self.end(
+            &mut Outcome {
+                error,
+                ..Outcome::default()
+            },
+            true,
+        );
     }
 }
 

@@ -37,6 +37,10 @@ pub const STORAGE_BOUNDS: [f64; 22] = [
     5.0,
     10.0,
 ];
+/// Bounds for background jobs in seconds: from a millisecond to an hour.
+pub const JOB_BOUNDS: [f64; 14] = [
+    0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
+];
 /// The bounds the conventions advise for `db.client.operation.duration`, in seconds.
 pub const ADVISED_BOUNDS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
 /// The bounds the conventions advise for `db.client.response.returned_rows`.
@@ -96,7 +100,7 @@ impl Instruments {
                 .f64_histogram(metric::JOB_DURATION)
                 .with_unit("s")
                 .with_description("Duration of background job runs.")
-                .with_boundaries(STORAGE_BOUNDS.to_vec())
+                .with_boundaries(JOB_BOUNDS.to_vec())
                 .build(),
             job_active: meter
                 .i64_up_down_counter(metric::JOB_ACTIVE)

@@ -6,6 +6,7 @@
 //! What a call does that something listens to is in `live_call`.
 
 use std::mem::ManuallyDrop;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::details::{Details, Names};
 use crate::live_call::{Entered, LiveCall, listen};
@@ -75,13 +76,40 @@ impl Call {
     }
 }
 
+impl Call {
+    /// Ends the call whose step or poll panicked.
+    pub(crate) fn end_panicked(mut self) {
+        if let Some(live) = &mut self.0 {
+            live.end_panicked();
+        }
+        self.0 = None;
+    }
+
+    /// Ends the call that is dropped before its end.
+    pub(crate) fn end_cancelled(mut self) {
+        if let Some(live) = &mut self.0 {
+            live.end_cancelled();
+        }
+        self.0 = None;
+    }
+}
+
 impl Drop for Call {
     fn drop(&mut self) {
         if let Some(live) = &mut self.0 {
-            live.abandon();
+            if live.is_unwinding() {
+                live.end_panicked();
+            } else {
+                live.end_cancelled();
+            }
         }
     }
 }
+
+// A panic between any two statements of a call leaves it in a state in which it can be dropped, and
+// no reference leads into it.
+impl UnwindSafe for Call {}
+impl RefUnwindSafe for Call {}
 
 /// Leaves a call's scope when dropped.
 #[derive(Debug)]
@@ -167,19 +195,23 @@ impl SyncCall {
 
 impl SyncCall {
     #[cold]
-    fn abandon(&mut self) {
+    fn end_panicked(&mut self) {
         if let Some(live) = &mut self.live {
             live.exit(&mut self.entered);
-            live.abandon();
+            // The body has no other way to leave the call.
+            live.end_panicked();
         }
     }
 }
+
+impl UnwindSafe for SyncCall {}
+impl RefUnwindSafe for SyncCall {}
 
 impl Drop for SyncCall {
     #[inline]
     fn drop(&mut self) {
         if self.live.is_some() {
-            self.abandon();
+            self.end_panicked();
         }
     }
 }

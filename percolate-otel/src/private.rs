@@ -16,6 +16,7 @@ pub use crate::in_call::{InCall, run};
 pub use crate::metrics::scope;
 pub use crate::operation::{Call, CallScope, SyncCall, enter, start};
 pub use crate::outcome::{ErrorInfo, Outcome, autoref};
+pub use crate::returned;
 pub use crate::site::{Kind, Parent, Site, SiteDef, metadata};
 pub use crate::stream::Counted;
 pub use tracing_core::{Level, Metadata};
@@ -140,7 +141,7 @@ macro_rules! as_field_of_copies {
     )*};
 }
 as_field_of_copies!(
-    u8, u16, u32, u64, usize, i8, i16, i32, i64, isize, f32, f64, bool
+    u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64, bool
 );
 
 impl AsField for str {

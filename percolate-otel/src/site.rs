@@ -86,6 +86,9 @@ pub struct SiteDef {
     pub attributes: u32,
     /// The annotation's own attributes.
     pub custom: &'static [&'static str],
+    /// Those of `custom` that `record!` can set, as bits. Spans get them when the call ends, because
+    /// an attribute that is set twice is exported twice.
+    pub late: u64,
 }
 
 impl SiteDef {
@@ -104,6 +107,7 @@ impl SiteDef {
             by_hand: false,
             attributes: attr::db,
             custom: &[],
+            late: 0,
         }
     }
 
@@ -143,6 +147,8 @@ impl Site {
         let most = tracing_core::LevelFilter::current();
         most != tracing_core::LevelFilter::OFF
             && *self.metadata.level() <= most
+            // The features `max_level_*` of `tracing`.
+            && *self.metadata.level() <= tracing::level_filters::STATIC_MAX_LEVEL
             && !self.callsite.interest().is_never()
             && has_subscriber()
     }
@@ -159,6 +165,14 @@ impl Site {
     pub(crate) fn field_index(&self, bit: u32) -> Option<usize> {
         let attributes = self.def.attributes;
         (attributes & bit != 0).then(|| (attributes & (bit - 1)).count_ones() as usize)
+    }
+
+    /// Whether spans get the annotation's own attribute number `index` when the call ends.
+    pub(crate) fn is_late(&self, index: usize) -> bool {
+        u32::try_from(index)
+            .ok()
+            .and_then(|index| self.def.late.checked_shr(index))
+            .is_some_and(|bits| bits & 1 == 1)
     }
 
     /// The index of the annotation's own attribute number `index` among the `tracing` fields.

@@ -59,6 +59,8 @@ struct Run<F> {
     is_entered: bool,
     failure: F,
     seen: i64,
+    /// Set while a step runs. It is still set at the drop if the step panicked.
+    is_running: bool,
     /// The first error.
     error: Option<ErrorInfo>,
 }
@@ -71,6 +73,7 @@ impl<F> Run<F> {
             is_entered,
             failure,
             seen: 0,
+            is_running: false,
             error: None,
         }
     }
@@ -78,12 +81,15 @@ impl<F> Run<F> {
     /// One step of the iterator or stream, inside the call.
     #[inline]
     fn inside<T>(&mut self, step: impl FnOnce() -> T) -> T {
-        if !self.is_entered {
-            return step();
-        }
-        let scope = self.call.as_mut().map(Call::scope);
+        self.is_running = true;
+        let scope = self
+            .call
+            .as_mut()
+            .filter(|_| self.is_entered)
+            .map(Call::scope);
         let stepped = step();
         drop(scope);
+        self.is_running = false;
         stepped
     }
 
@@ -119,9 +125,9 @@ impl<F> Run<F> {
 
 impl<F> Drop for Run<F> {
     fn drop(&mut self) {
-        // A call that is dropped during a panic ends itself as one.
-        if !std::thread::panicking() {
-            self.end();
+        match self.call.take_if(|_| self.is_running) {
+            Some(call) => call.end_panicked(),
+            None => self.end(),
         }
     }
 }

@@ -6,8 +6,8 @@
 use tracing_core::field::{Value as TracingValue, ValueSet};
 
 use crate::attributes::AttributeValue;
-use crate::call_values::{self, CallEnd, at_start};
-use crate::details::{Details, FieldValue, Names};
+use crate::call_values::{self, CallEnd, at_start, own_at_end, own_at_start};
+use crate::details::{Details, Names};
 use crate::runtime;
 use crate::site::{Parent, Site, span_name};
 
@@ -22,14 +22,14 @@ pub(crate) fn span_by_hand(
     names: Names<'_>,
     query: Option<(String, String)>,
 ) -> tracing::Span {
-    if !site.is_watched() || runtime::is_refused() {
+    if !site.is_watched() || runtime::is_suppressed() {
         return tracing::Span::none();
     }
     let (query_text, query_summary) = query.unzip();
     watched_span(
         site,
         operation,
-        names,
+        names.without_empty(),
         Parent::Child,
         &Details {
             query_text,
@@ -56,7 +56,7 @@ pub(crate) fn watched_span(
         site,
         u32::MAX,
         &values,
-        &details.custom,
+        own_at_start(site, details),
         |place, _, value| {
             fields.set(place, value);
         },
@@ -76,20 +76,20 @@ pub(crate) fn watched_span(
     span
 }
 
-/// Records on the span how its call ended. `late` are the annotation's own attributes that it does
-/// not have yet.
+/// Records on the span how its call ended.
 pub(crate) fn record_end(
     site: &'static Site,
     span: &tracing::Span,
     end: CallEnd<'_>,
-    late: &[(usize, FieldValue)],
+    details: &Details,
 ) {
     if span.is_disabled() {
         return;
     }
     let values = call_values::at_end(end);
     let mut fields = Fields::new(site);
-    call_values::visit(site, u32::MAX, &values, late, |place, _, value| {
+    let custom = own_at_end(site, details);
+    call_values::visit(site, u32::MAX, &values, custom, |place, _, value| {
         fields.set(place, value);
     });
     fields.with(|values| span.record_all(values));

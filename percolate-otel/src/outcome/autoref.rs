@@ -33,6 +33,16 @@ impl<'a, T, E> Returned<'a, Result<T, E>> {
     }
 }
 
+impl<'a, T, E> Returned<'a, Option<Result<T, E>>> {
+    /// Splits an optional `Result`, as iterators return it, into success and failure.
+    pub fn __percolate_split(&self) -> Result<Success<'a, Option<Result<T, E>>>, Failure<'a, E>> {
+        match self.0 {
+            Some(Err(error)) => Err(Failure(error)),
+            value => Ok(Success(value)),
+        }
+    }
+}
+
 /// Any other type: a success.
 pub trait SplitOther<'a, T> {
     /// See the trait.

@@ -5,18 +5,13 @@
 use opentelemetry_sdk::metrics::{Aggregation, Instrument, Stream};
 
 use crate::conventions::metric;
-use crate::metrics::{ADVISED_BOUNDS, STORAGE_BOUNDS};
+use crate::metrics::{ADVISED_BOUNDS, JOB_BOUNDS, STORAGE_BOUNDS};
 
 /// The histograms of durations.
 const DURATIONS: [&str; 3] = [
     metric::DB_CLIENT_OPERATION_DURATION,
     metric::JOB_DURATION,
     metric::JOB_QUEUE_WAIT,
-];
-
-/// The bounds of `job.duration`: jobs take from milliseconds to hours.
-const JOBS: &[f64] = &[
-    0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0,
 ];
 
 /// The buckets of `db.client.operation.duration`, `job.duration` and `job.queue.wait`.
@@ -40,7 +35,7 @@ impl HistogramBuckets {
     /// Returns the bounds for one instrument; `None` for exponential buckets.
     fn bounds(&self, instrument: &str) -> Option<Vec<f64>> {
         match self {
-            Self::Storage if instrument == metric::JOB_DURATION => Some(JOBS.to_vec()),
+            Self::Storage if instrument == metric::JOB_DURATION => Some(JOB_BOUNDS.to_vec()),
             Self::Storage => Some(STORAGE_BOUNDS.to_vec()),
             Self::Advised => Some(ADVISED_BOUNDS.to_vec()),
             Self::Explicit(bounds) => Some(bounds.clone()),

@@ -72,13 +72,7 @@ impl Runtime {
     }
 }
 
-/// Whether nothing is recorded in the current context: it is suppressed, or its span is not
-/// sampled.
-pub(crate) fn is_refused() -> bool {
-    unsampled_root().is_some()
-        || Context::map_current(|cx| {
-            let span = cx.span();
-            let parent = span.span_context();
-            cx.is_telemetry_suppressed() || (parent.is_valid() && !parent.is_sampled())
-        })
+/// Whether telemetry is suppressed in the current context.
+pub(crate) fn is_suppressed() -> bool {
+    Context::map_current(Context::is_telemetry_suppressed)
 }

@@ -12,7 +12,7 @@ mod instance;
 
 pub use current::{AlreadyInstalled, ScopeGuard, install, scope, scoped, uninstall};
 pub(crate) use current::{current, unmetered};
-pub(crate) use decision::{Decision, is_refused};
+pub(crate) use decision::{Decision, is_suppressed};
 pub use instance::{MeterProviderHandle, Runtime, RuntimeConfig};
 
 pub(crate) use crate::identity::RANDOM_TRACE_ID;

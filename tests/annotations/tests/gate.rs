@@ -385,3 +385,60 @@ fn records_of_an_idle_thread_are_exported_without_a_flush() {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// Keeps the name of every `tracing` span with the names of its parents.
+#[derive(Clone, Default)]
+struct LocalSpans(Arc<std::sync::Mutex<Vec<String>>>);
+
+impl<S> tracing_subscriber::Layer<S> for LocalSpans
+where
+    S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
+{
+    fn on_new_span(
+        &self,
+        _: &tracing::span::Attributes<'_>,
+        id: &tracing::span::Id,
+        context: tracing_subscriber::layer::Context<'_, S>,
+    ) {
+        let names: Vec<_> = context
+            .span_scope(id)
+            .into_iter()
+            .flatten()
+            .map(|span| span.name())
+            .collect();
+        let mut spans = self.0.lock().expect("no test panics here");
+        spans.push(names.join(" < "));
+    }
+}
+
+#[test]
+fn layers_see_calls_that_are_not_sampled() {
+    #[db_op(query, collection = none)]
+    fn outer() {
+        get("articles", true);
+    }
+    #[db_op(scan, "articles", rows = stream)]
+    fn scan() -> impl Iterator<Item = u8> {
+        (0..2).inspect(|_| _ = get("in a step", true))
+    }
+    let scoped = scoped(Sampler::AlwaysOff);
+    let local = LocalSpans::default();
+    let subscriber = tracing_subscriber::layer::SubscriberExt::with(
+        tracing_subscriber::registry(),
+        local.clone(),
+    );
+    let take = || std::mem::take(&mut *local.0.lock().expect("no test panics here"));
+    tracing::subscriber::with_default(subscriber, || {
+        outer();
+        assert_eq!(take(), ["query", "get < query"]);
+        scan().for_each(drop);
+        assert_eq!(take(), ["scan", "get < scan", "get < scan"]);
+        let _parent = remote(TraceFlags::NOT_SAMPLED);
+        outer();
+        assert_eq!(take(), ["query", "get < query"]);
+        let _suppressed = Context::enter_telemetry_suppressed_scope();
+        outer();
+        assert!(take().is_empty());
+    });
+    assert!(scoped.spans().is_empty());
+}

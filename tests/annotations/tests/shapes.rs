@@ -1041,3 +1041,201 @@ fn every_call_is_measured() {
         1
     );
 }
+
+// ---- values, and where they are recorded ----
+
+#[test]
+fn names_that_are_empty_are_left_out() {
+    #[db_op(scan, cf, namespace = cf, server_address = cf)]
+    fn scan(cf: &str) {}
+    #[background_job(index.build, target)]
+    fn build(target: &str) {}
+    let spans = spans_of(|| {
+        scan("");
+        build("");
+    });
+    assert_span!(
+        spans,
+        "scan",
+        "db.collection.name" = ABSENT,
+        "db.namespace" = ABSENT,
+        "server.address" = ABSENT
+    );
+    assert_span!(spans, "index.build", "job.target" = ABSENT);
+}
+
+#[test]
+fn an_integer_beyond_64_bits_with_a_sign_is_a_decimal_string() {
+    #[db_op(get, "a", fields(app.hash = u64::MAX, app.size = 7_u64, app.wide = -1_i128))]
+    fn get() {
+        record!(app.other = u64::MAX - 1, app.id = u128::MAX);
+    }
+    let spans = spans_of(get);
+    assert_span!(
+        spans,
+        "get a",
+        "app.hash" = "18446744073709551615",
+        "app.size" = 7,
+        "app.wide" = -1,
+        "app.other" = "18446744073709551614",
+        "app.id" = "340282366920938463463374607431768211455"
+    );
+}
+
+#[test]
+fn an_optional_result_that_failed_is_a_failure() {
+    #[db_op(get, cf)]
+    fn next(cf: &str, row: Option<Result<u8, StoreError>>) -> Option<Result<u8, StoreError>> {
+        row
+    }
+    let spans = spans_of(|| {
+        next("some", Some(Ok(1)));
+        next("end", None);
+        next("failed", Some(Err(StoreError::Missing)));
+    });
+    assert_span!(spans, "get some", error: false, "db.response.returned_rows" = 1);
+    assert_span!(spans, "get end", error: false, "db.response.returned_rows" = 0);
+    assert_span!(spans, "get failed", error: true, "error.type" = "shapes::StoreError",
+        "db.response.returned_rows" = ABSENT);
+}
+
+#[test]
+fn a_batch_of_one_operation_has_no_size() {
+    #[db_op(batch_write, cf, batch_size = size)]
+    fn write(cf: &str, size: usize) {}
+    #[db_op(batch_write, cf, batch_size = |size| *size)]
+    fn counted(cf: &str, size: usize) -> usize {
+        size
+    }
+    #[background_job(index.build, target, batch_size = size)]
+    fn build(target: &str, size: usize) {}
+    let spans = spans_of(|| {
+        for (cf, size) in [("none", 0), ("one", 1), ("two", 2)] {
+            write(cf, size);
+        }
+        counted("counted", 1);
+        build("one", 1);
+    });
+    assert_span!(spans, "batch_write none", "db.operation.batch.size" = 0);
+    assert_span!(spans, "batch_write one", "db.operation.batch.size" = ABSENT);
+    assert_span!(spans, "batch_write two", "db.operation.batch.size" = 2);
+    assert_span!(
+        spans,
+        "batch_write counted",
+        "db.operation.batch.size" = ABSENT
+    );
+    assert_span!(spans, "index.build one", "job.batch_size" = 1);
+}
+
+// ---- panics ----
+
+/// Runs its function when it is dropped.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+fn panics(body: impl FnOnce()) {
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
+    assert!(caught.is_err());
+}
+
+#[db_op(scan, cf, rows = stream)]
+fn scan_rows(cf: &str, panics_at: usize) -> impl Iterator<Item = usize> + use<> {
+    (0..5).inspect(move |row| assert!(*row != panics_at, "a broken row"))
+}
+
+#[test]
+fn only_a_panic_inside_a_call_is_its_error() {
+    let spans = spans_of(|| {
+        panics(|| {
+            let mut rows = scan_rows("its own", 2);
+            rows.by_ref().for_each(drop);
+        });
+        panics(|| {
+            let mut rows = scan_rows("of its reader", 9);
+            rows.next();
+            panic!("the reader");
+        });
+        panics(|| {
+            let _cleanup = OnDrop(|| {
+                let mut rows = scan_rows("in a destructor", 9);
+                rows.next();
+                rows.next();
+            });
+            panic!("another");
+        });
+        panics(|| {
+            let mut future = Box::pin(wait("of its caller"));
+            assert!(future.as_mut().now_or_never().is_none());
+            panic!("the caller");
+        });
+        panics(|| {
+            let _cleanup = OnDrop(|| drop(wait("in a destructor")));
+            panic!("another");
+        });
+    });
+    assert_span!(spans, "scan its own", error: true, "error.type" = "panic",
+        "db.response.returned_rows" = ABSENT);
+    assert_span!(spans, "scan of its reader", error: false, "db.response.returned_rows" = 1);
+    assert_span!(spans, "scan in a destructor", error: false, "db.response.returned_rows" = 2);
+    assert_span!(spans, "get of its caller", error: true, "error.type" = "cancelled");
+}
+
+#[db_op(get, cf)]
+async fn wait(cf: &str) {
+    std::future::pending::<()>().await;
+}
+
+#[test]
+fn annotated_functions_return_what_is_unwind_safe() {
+    fn unwind_safe<T: std::panic::UnwindSafe>(value: T) -> T {
+        value
+    }
+    #[db_op(get, "a")]
+    async fn get() -> u8 {
+        1
+    }
+    #[db_op(scan, "a", rows = stream)]
+    fn scan() -> impl Iterator<Item = u8> {
+        0..3_u8
+    }
+    assert_eq!(unwind_safe(get()).now_or_never(), Some(1));
+    assert_eq!(unwind_safe(scan()).count(), 3);
+}
+
+// ---- macros ----
+
+macro_rules! engine {
+    ($get:literal, $system:literal, $name:expr, $level:literal, $slow:literal, $rows:expr, $cf:expr) => {
+        #[db_op($get, $cf, system = $system, name = $name, level = $level, slow = $slow, rows = $rows)]
+        fn of_fragments() -> Vec<u8> {
+            vec![1, 2]
+        }
+    };
+}
+engine!(
+    "get",
+    "kv",
+    "load",
+    "debug",
+    "5ms",
+    |rows| rows.len() + 1,
+    "articles"
+);
+
+#[test]
+fn fragments_of_macros_are_literals_and_closures() {
+    let spans = spans_of(of_fragments);
+    assert_span!(
+        spans,
+        "load",
+        "db.system.name" = "kv",
+        "db.operation.name" = "get",
+        "db.collection.name" = "articles",
+        "db.response.returned_rows" = 3
+    );
+}

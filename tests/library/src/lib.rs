@@ -101,12 +101,13 @@ impl Store {
         collection,
         batch_size = entries.len(),
         affected_rows = |written| *written,
-        fields(kv.load = 0.5)
+        fields(kv.load = 0.5, kv.written = 0)
     )]
     pub fn put_all(&self, collection: &str, entries: &[(&str, &str)]) -> usize {
         let mut collections = self.collections();
         record!(kv.is_new = !collections.contains_key(collection));
         let known = collections.entry(collection.to_owned()).or_default();
+        record!(kv.written = entries.len());
         for (key, value) in entries {
             known.insert((*key).to_owned(), (*value).to_owned());
         }

@@ -23,5 +23,6 @@ fn annotated_calls_are_spans_of_the_layer_only() {
     assert_eq!(common::describe(&spans), common::TRACE);
     for span in &spans {
         assert_eq!(span.instrumentation_scope.name(), "application");
+        common::assert_each_attribute_once(span);
     }
 }

@@ -76,6 +76,7 @@ batch_write novels [client]
   db.system.name = "kv"
   kv.is_new = true
   kv.load = 0.5
+  kv.written = 2
 cache.warm novels [internal]
   job.batch_size = 2
   job.status = "success"
@@ -102,7 +103,6 @@ cache.warm novels [internal]
 multi_get novels [client]
   db.collection.name = "novels"
   db.namespace = "catalogue"
-  db.operation.batch.size = 1
   db.operation.name = "multi_get"
   db.response.returned_rows = 1
   db.system.name = "kv"
@@ -169,6 +169,16 @@ pub(crate) fn describe(spans: &[SpanData]) -> String {
         }
     }
     text
+}
+
+/// Checks that the exporter received no attribute twice.
+#[allow(dead_code, reason = "some of the tests export nothing")]
+pub(crate) fn assert_each_attribute_once(span: &SpanData) {
+    let mut keys: Vec<&str> = span.attributes.iter().map(|it| it.key.as_str()).collect();
+    keys.sort_unstable();
+    let all = keys.len();
+    keys.dedup();
+    assert_eq!(keys.len(), all, "{} has an attribute twice", span.name);
 }
 
 fn typed(value: &opentelemetry::Value) -> String {
