@@ -7,7 +7,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Meter, MeterProvider as _};
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, PeriodicReader, SdkMeterProvider};
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData};
 
 use super::choices::Choices;
 use super::console::{ConsoleMetrics, ConsoleSpans, ConsoleWriter};
@@ -15,12 +15,13 @@ use super::counters::Counters;
 use super::drive::Driver;
 use super::env::Environment;
 use super::error::TelemetryError;
+use super::export_queue::{ExportBatch, ExportQueue, QueueOptions};
 use super::layer::{self, PipelineSlot};
-use super::logs::ConsoleLogs;
+use super::logs::{BatchLogs, ConsoleLogs};
 use super::parts::{CONSOLE, ExportTo, Parts, Processor};
-use super::processor::{AnySpanExporter, BatchProcessor, SharedProcessor};
+use super::processor::{BatchProcessor, SharedProcessor};
 use super::sampler;
-use super::settings::Settings;
+use super::settings::{BatchSettings, Settings};
 use super::signal::{Exporter, Signal};
 use crate::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig};
 
@@ -57,11 +58,11 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
             .with_view(settings.buckets.clone().view())
             .build()
     });
+    let logger_provider = exporters.logs(&settings)?;
     if let Some(provider) = &meter_provider {
         register_metrics(&provider.meter("otel.sdk"), &exporters.targets);
     }
 
-    let logger_provider = exporters.logs(&settings)?;
     let mut tracer_provider = SdkTracerProvider::builder()
         .with_resource(settings.resource.clone())
         .with_span_limits(settings.limits)
@@ -94,10 +95,9 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
         meter_provider,
         logger_provider,
         processors: exporters.processors,
+        log_queues: exporters.log_queues,
         targets: exporters.targets,
         closing: exporters.driver.closing.clone(),
-        #[cfg(feature = "otlp")]
-        _otlp: exporters.otlp,
         slot,
         propagators: settings.propagators,
         warnings,
@@ -113,9 +113,8 @@ struct Exporters {
     driver: Driver,
     console: ConsoleWriter,
     processors: Vec<Processor>,
+    log_queues: Vec<BatchLogs>,
     targets: Vec<ExportTo>,
-    #[cfg(feature = "otlp")]
-    otlp: Option<super::otlp::OtlpThread>,
 }
 
 impl Exporters {
@@ -136,14 +135,14 @@ impl Exporters {
         }
         #[cfg(feature = "otlp")]
         let otlp = if over_otlp.is_some() {
-            Some(super::otlp::OtlpThread::start()?)
+            Some(Arc::new(super::otlp::OtlpThread::start()?))
         } else {
             None
         };
         Ok(Self {
             driver: Driver {
                 #[cfg(feature = "otlp")]
-                runtime: otlp.as_ref().map(super::otlp::OtlpThread::handle),
+                runtime: otlp,
                 ..Driver::default()
             },
             console: choices
@@ -151,9 +150,8 @@ impl Exporters {
                 .clone()
                 .unwrap_or_else(|| ConsoleWriter::new(std::io::stderr())),
             processors: Vec::new(),
+            log_queues: Vec::new(),
             targets: Vec::new(),
-            #[cfg(feature = "otlp")]
-            otlp,
         })
     }
 
@@ -186,8 +184,9 @@ impl Exporters {
                 Exporter::None => {}
             }
         }
-        for exporter in std::mem::take(&mut choices.span_exporters) {
-            self.batch("exporter".to_owned(), exporter, settings)?;
+        for mut exporter in std::mem::take(&mut choices.span_exporters) {
+            exporter.set_resource(&settings.resource);
+            self.batch("exporter".to_owned(), exporter.into_batches(), settings)?;
         }
         for mut processor in std::mem::take(&mut choices.span_processors) {
             processor.set_resource(&settings.resource);
@@ -198,10 +197,11 @@ impl Exporters {
 
     #[cfg(feature = "otlp")]
     fn otlp_traces(&mut self, settings: &Settings) -> Result<(), TelemetryError> {
-        let Some(handle) = self.driver.runtime.clone() else {
+        let Some(thread) = self.driver.runtime.clone() else {
             return Ok(());
         };
-        let exporter = super::otlp::span_exporter(&settings.traces_otlp, &handle)?;
+        let exporter =
+            super::otlp::span_exporter(&settings.traces_otlp, &settings.resource, &thread)?;
         self.batch(
             super::otlp::describe(&settings.traces_otlp),
             Box::new(exporter),
@@ -212,20 +212,32 @@ impl Exporters {
     fn batch(
         &mut self,
         name: String,
-        mut exporter: Box<dyn AnySpanExporter>,
+        exporter: Box<dyn ExportBatch<SpanData>>,
         settings: &Settings,
     ) -> Result<(), TelemetryError> {
-        exporter.set_resource(&settings.resource);
-        let counters = self.target(Signal::Traces, name.clone());
-        let batch = BatchProcessor::start(
-            name,
-            exporter,
-            settings.batch,
-            self.driver.clone(),
-            counters,
-        )?;
-        self.processors.push(Processor::Batch(Arc::new(batch)));
+        let queue = self.queue(Signal::Traces, name, exporter, settings.batch)?;
+        self.processors
+            .push(Processor::Batch(Arc::new(BatchProcessor(queue))));
         Ok(())
+    }
+
+    /// Starts the queue of an exporter, which is counted as a new target.
+    fn queue<T: Send + 'static>(
+        &mut self,
+        signal: Signal,
+        name: String,
+        exporter: Box<dyn ExportBatch<T>>,
+        settings: BatchSettings,
+    ) -> Result<ExportQueue<T>, TelemetryError> {
+        let counters = self.target(signal, name.clone());
+        let options = QueueOptions {
+            name,
+            signal,
+            settings,
+            driver: self.driver.clone(),
+            counters,
+        };
+        ExportQueue::start(exporter, options)
     }
 
     /// Returns `None` if no metric is exported; then none is recorded.
@@ -273,20 +285,14 @@ impl Exporters {
         provider: MeterProviderBuilder,
         settings: &Settings,
     ) -> Result<MeterProviderBuilder, TelemetryError> {
-        let Some(handle) = self.driver.runtime.clone() else {
-            return Ok(provider);
-        };
-        let inner =
-            super::otlp::metric_exporter(&settings.metrics_otlp, settings.temporality, &handle)?;
         let name = super::otlp::describe(&settings.metrics_otlp);
-        let exporter = super::otlp::TimedMetrics {
-            inner,
-            counters: self.target(Signal::Metrics, name.clone()),
-            name,
-            timeout: settings.metric_timeout,
-            driver: self.driver.clone(),
-            failing: false.into(),
-        };
+        let exporter = super::otlp::metric_exporter(
+            &settings.metrics_otlp,
+            settings.temporality,
+            settings.metric_timeout,
+            self.driver.clone(),
+            self.target(Signal::Metrics, name),
+        )?;
         let interval = settings
             .metric_interval
             .unwrap_or(std::time::Duration::from_secs(60));
@@ -317,18 +323,21 @@ impl Exporters {
             });
         }
         #[cfg(feature = "otlp")]
-        if let (true, Some(handle)) = (
+        if let (true, Some(thread)) = (
             settings.logs.contains(&Exporter::Otlp),
             self.driver.runtime.clone(),
         ) {
-            let exporter = super::otlp::TimedLogs {
-                inner: super::otlp::log_exporter(&settings.logs_otlp, &handle)?,
-                timeout: settings.logs_batch.export_timeout,
-                driver: self.driver.clone(),
-                counters: self.target(Signal::Logs, super::otlp::describe(&settings.logs_otlp)),
-            };
-            provider = provider
-                .with_log_processor(super::otlp::batched_logs(exporter, settings.logs_batch));
+            let exporter =
+                super::otlp::log_exporter(&settings.logs_otlp, &settings.resource, &thread)?;
+            let queue = self.queue(
+                Signal::Logs,
+                super::otlp::describe(&settings.logs_otlp),
+                Box::new(exporter),
+                settings.logs_batch,
+            )?;
+            let logs = BatchLogs(Arc::new(queue));
+            self.log_queues.push(logs.clone());
+            provider = provider.with_log_processor(logs);
         }
         Ok(Some(provider.build()))
     }
@@ -336,34 +345,63 @@ impl Exporters {
 
 /// Registers the counts as the metrics that the conventions define for SDKs.
 fn register_metrics(meter: &Meter, targets: &[ExportTo]) {
-    let spans: Vec<_> = targets
-        .iter()
-        .filter(|target| target.signal == Signal::Traces)
-        .cloned()
-        .collect();
+    register_signal(
+        meter,
+        targets,
+        Signal::Traces,
+        "otel.sdk.processor.span",
+        "{span}",
+    );
+    register_signal(
+        meter,
+        targets,
+        Signal::Logs,
+        "otel.sdk.processor.log",
+        "{log_record}",
+    );
+}
+
+/// Registers the metrics of one signal's processors, unless there are none.
+fn register_signal(
+    meter: &Meter,
+    targets: &[ExportTo],
+    signal: Signal,
+    prefix: &str,
+    unit: &'static str,
+) {
+    let processor = match signal {
+        Signal::Logs => "log_processor",
+        Signal::Traces | Signal::Metrics => "span_processor",
+    };
     let component = |index: usize, target: &ExportTo| {
         let kind = if target.name == CONSOLE {
-            "percolate_console_span_processor"
+            format!("percolate_console_{processor}")
         } else {
-            "batching_span_processor"
+            format!("batching_{processor}")
         };
         vec![
-            KeyValue::new("otel.component.type", kind),
             KeyValue::new("otel.component.name", format!("{kind}/{index}")),
+            KeyValue::new("otel.component.type", kind),
         ]
     };
-    let labelled: Vec<_> = spans
-        .into_iter()
+    let labelled: Arc<[_]> = targets
+        .iter()
+        .filter(|target| target.signal == signal)
         .enumerate()
-        .map(|(i, target)| (component(i, &target), target))
+        .map(|(index, target)| (component(index, target), target.clone()))
         .collect();
-    let labelled: Arc<[_]> = labelled.into();
+    if labelled.is_empty() {
+        return;
+    }
 
     let observed = Arc::clone(&labelled);
     meter
-        .u64_observable_counter("otel.sdk.processor.span.processed")
-        .with_unit("{span}")
-        .with_description("Spans whose processing has finished, exported or lost.")
+        .u64_observable_counter(format!("{prefix}.processed"))
+        .with_unit(unit)
+        .with_description(format!(
+            "The number of {} whose processing has finished, exported or lost.",
+            signal.items()
+        ))
         .with_callback(move |observer| {
             for (component, target) in observed.iter() {
                 let counts = target.counters.counts();
@@ -385,9 +423,12 @@ fn register_metrics(meter: &Meter, targets: &[ExportTo]) {
         })
         .build();
     meter
-        .i64_observable_up_down_counter("otel.sdk.processor.span.queue.size")
-        .with_unit("{span}")
-        .with_description("Spans that wait to be exported.")
+        .i64_observable_up_down_counter(format!("{prefix}.queue.size"))
+        .with_unit(unit)
+        .with_description(format!(
+            "The number of {} that wait to be exported.",
+            signal.items()
+        ))
         .with_callback(move |observer| {
             for (component, target) in labelled.iter() {
                 observer.observe(

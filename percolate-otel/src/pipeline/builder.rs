@@ -17,6 +17,7 @@ use super::env::Environment;
 use super::error::TelemetryError;
 use super::guard::TelemetryGuard;
 use super::otlp_options::Otlp;
+use super::processor::SdkSpans;
 use super::propagator::Propagator;
 use super::resource;
 use super::signal::{Exporter, Signal};
@@ -48,7 +49,8 @@ pub struct TelemetryBuilder {
 }
 
 impl TelemetryBuilder {
-    /// Sets the variables to read instead of the process's own.
+    /// Sets the variables to read instead of the process's own. No `OTEL_*` variable of the process
+    /// has an effect on this pipeline then.
     pub fn environment(mut self, environment: Environment) -> Self {
         self.choices.environment = Some(environment);
         self
@@ -153,8 +155,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sets how long the export of one batch may take. Default: 30 s. See
-    /// `OTEL_BSP_EXPORT_TIMEOUT`.
+    /// Sets how long the export of one batch may take. Default: 30 s. Zero is no limit, which is one
+    /// hour. See `OTEL_BSP_EXPORT_TIMEOUT`.
     pub fn export_timeout(mut self, timeout: Duration) -> Self {
         self.choices.export_timeout = Some(timeout);
         self
@@ -229,7 +231,9 @@ impl TelemetryBuilder {
     /// Adds an exporter of spans with its own queue. It replaces the default exporter, but not one
     /// set by [`traces`](Self::traces) or the environment.
     pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
-        self.choices.span_exporters.push(Box::new(exporter));
+        self.choices
+            .span_exporters
+            .push(Box::new(SdkSpans(exporter)));
         self
     }
 

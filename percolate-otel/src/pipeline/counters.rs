@@ -13,6 +13,8 @@ pub(super) struct Counters {
     pub(super) at_shutdown: AtomicU64,
     pub(super) after_shutdown: AtomicU64,
     pub(super) queued: AtomicU64,
+    /// Running exports of metrics.
+    pub(super) running: AtomicU64,
     last_error: Mutex<Option<String>>,
 }
 

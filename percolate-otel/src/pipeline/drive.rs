@@ -16,11 +16,19 @@ use crate::quiet::quiet;
 /// How often a waiting thread checks whether the pipeline is shutting down.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Runs the futures of exporters.
+/// Returns the end of a timeout, which may be longer than the clock can represent.
+pub(super) fn deadline_in(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or(now + YEAR)
+}
+
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Runs the futures of exporters. The runtime lives as long as an exporter may need it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Driver {
     #[cfg(feature = "otlp")]
-    pub(super) runtime: Option<tokio::runtime::Handle>,
+    pub(super) runtime: Option<Arc<super::otlp::OtlpThread>>,
     pub(super) closing: Closing,
 }
 
@@ -53,9 +61,9 @@ impl Driver {
     /// first.
     pub(super) fn run<T>(&self, timeout: Duration, future: impl Future<Output = T>) -> Option<T> {
         #[cfg(feature = "otlp")]
-        let _entered = self.runtime.as_ref().map(tokio::runtime::Handle::enter);
+        let _entered = self.runtime.as_ref().map(|runtime| runtime.enter());
         let _quiet = quiet();
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline_in(timeout);
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut context = Context::from_waker(&waker);
         let mut future = pin!(future);

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -14,6 +14,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::diagnostics::TELEMETRY_TARGET;
+use super::drive::deadline_in;
 use super::error::TelemetryError;
 use super::parts::{CONSOLE, Parts, left};
 use super::signal::Signal;
@@ -66,14 +67,14 @@ impl TelemetryGuard {
             return Err(TelemetryError::AlreadyShutdown);
         }
         self.warn_about_layer();
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline_in(timeout);
         let spans: OfSignal = Box::new(move |parts| parts.flush_spans(deadline));
         self.on_threads(
             "flush",
             timeout,
             spans,
             Box::new(Parts::flush_metrics),
-            Box::new(Parts::flush_logs),
+            Box::new(move |parts| parts.flush_logs(deadline)),
         )
     }
 
@@ -94,7 +95,8 @@ impl TelemetryGuard {
             install::detach(&self.parts);
         }
         self.parts.slot.empty();
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline_in(timeout);
+        self.parts.close_by(deadline);
         let spans: OfSignal = Box::new(move |parts| parts.end_spans(deadline));
         let metrics: OfSignal = Box::new(move |parts| parts.end_metrics(deadline));
         let logs: OfSignal = Box::new(move |parts| parts.end_logs(deadline));
@@ -190,7 +192,7 @@ impl TelemetryGuard {
         metrics: OfSignal,
         logs: OfSignal,
     ) -> Result<(), TelemetryError> {
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline_in(timeout);
         let (done, results) = mpsc::channel();
         let (spans_are_done, wait_for_spans) = mpsc::channel::<()>();
         let prints = self

@@ -16,6 +16,7 @@ use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerPr
 
 use super::console::ConsoleWriter;
 use super::counters::Counters;
+use super::export_queue::ExportQueue;
 
 /// The log bridge of a [`Telemetry::layer`](super::Telemetry::layer).
 type LogBridge = OpenTelemetryTracingBridge<PipelineLogger, PipelineLogger>;
@@ -71,6 +72,37 @@ impl Logger for PipelineLogger {
             .load()
             .as_ref()
             .is_some_and(|logger| logger.event_enabled(level, target, name))
+    }
+}
+
+/// A log record in the queue of an exporter.
+#[derive(Debug)]
+pub(super) struct QueuedLog {
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "read by OTLP"))]
+    pub(super) record: SdkLogRecord,
+    #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "read by OTLP"))]
+    pub(super) scope: InstrumentationScope,
+}
+
+/// The log processor that fills one exporter's queue.
+#[derive(Debug, Clone)]
+pub(super) struct BatchLogs(pub(super) Arc<ExportQueue<QueuedLog>>);
+
+impl LogProcessor for BatchLogs {
+    fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
+        let log = QueuedLog {
+            record: record.clone(),
+            scope: scope.clone(),
+        };
+        self.0.push(log, false);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.0.flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.0.shutdown_in(timeout)
     }
 }
 

@@ -13,6 +13,7 @@ mod diagnostics;
 mod drive;
 mod env;
 mod error;
+mod export_queue;
 mod guard;
 mod install;
 mod layer;

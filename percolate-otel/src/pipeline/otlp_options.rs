@@ -61,8 +61,9 @@ impl Otlp {
         Self::default().endpoint(endpoint)
     }
 
-    /// Sets the URL of the collector. Over HTTP, `/v1/traces`, `/v1/metrics` or `/v1/logs` is
-    /// appended, except to an endpoint for one signal.
+    /// Sets the URL of the collector, with `http://` or `https://`. Over HTTP, `/v1/traces`,
+    /// `/v1/metrics` or `/v1/logs` is appended to its path, except to an endpoint for one signal.
+    /// `install` and `build` fail for other schemes and for a query string over gRPC.
     pub fn endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.endpoint = Some(endpoint.into());
         self
@@ -80,7 +81,8 @@ impl Otlp {
         self
     }
 
-    /// Sets how long one export may take, including retries. Default: 10 s.
+    /// Sets how long one export may take, including retries. Default: 10 s. Zero is no limit, which
+    /// is one hour.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

@@ -1,7 +1,10 @@
 //! [`Parts`]: the components of a running pipeline, and how each signal is flushed and shut down.
 //! They are created in `assemble` and driven by `guard`.
 
+use std::fmt::Display;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
@@ -14,6 +17,7 @@ use super::counters::Counters;
 use super::drive::Closing;
 use super::env::ConfigWarning;
 use super::layer::PipelineSlot;
+use super::logs::BatchLogs;
 use super::processor::BatchProcessor;
 use super::propagator::Propagator;
 use super::signal::Signal;
@@ -37,10 +41,9 @@ pub(super) struct Parts {
     pub(super) meter_provider: Option<SdkMeterProvider>,
     pub(super) logger_provider: Option<SdkLoggerProvider>,
     pub(super) processors: Vec<Processor>,
+    pub(super) log_queues: Vec<BatchLogs>,
     pub(super) targets: Vec<ExportTo>,
     pub(super) closing: Closing,
-    #[cfg(feature = "otlp")]
-    pub(super) _otlp: Option<super::otlp::OtlpThread>,
     pub(super) slot: Arc<PipelineSlot>,
     pub(super) propagators: Vec<Propagator>,
     pub(super) warnings: Vec<ConfigWarning>,
@@ -64,10 +67,9 @@ impl Parts {
             meter_provider: None,
             logger_provider: None,
             processors: Vec::new(),
+            log_queues: Vec::new(),
             targets: Vec::new(),
             closing: Closing::default(),
-            #[cfg(feature = "otlp")]
-            _otlp: None,
             slot: Arc::default(),
             propagators,
             warnings,
@@ -102,14 +104,14 @@ impl Processor {
 
     fn flush_by(&self, deadline: Instant) -> OTelSdkResult {
         match self {
-            Self::Batch(batch) => batch.flush_by(deadline),
+            Self::Batch(batch) => batch.0.flush_by(deadline),
             Self::Any(any) => any.force_flush(),
         }
     }
 
     fn shutdown_by(&self, deadline: Instant) -> OTelSdkResult {
         match self {
-            Self::Batch(batch) => batch.shutdown_by(deadline),
+            Self::Batch(batch) => batch.0.shutdown_by(deadline),
             Self::Any(any) => any.shutdown_with_timeout(left(deadline)),
         }
     }
@@ -120,6 +122,11 @@ pub(super) fn left(deadline: Instant) -> Duration {
 }
 
 impl Parts {
+    /// Ends every running export by the deadline of the shutdown.
+    pub(super) fn close_by(&self, deadline: Instant) {
+        self.closing.close_by(deadline);
+    }
+
     pub(super) fn flush_spans(&self, deadline: Instant) -> Result<(), String> {
         let records = self
             .runtime
@@ -128,7 +135,7 @@ impl Parts {
             .processors
             .iter()
             .map(|processor| processor.flush_by(deadline));
-        summary(records, results)
+        summary(late(records), Signal::Traces, results)
     }
 
     pub(super) fn end_spans(&self, deadline: Instant) -> Result<(), String> {
@@ -139,7 +146,7 @@ impl Parts {
             .processors
             .iter()
             .map(|processor| processor.shutdown_by(deadline));
-        let result = summary(records, results);
+        let result = summary(late(records), Signal::Traces, results);
         // The provider would shut down the shared processors without a deadline: it comes last.
         if let Some(provider) = &self.tracer_provider {
             _ = provider.shutdown_with_timeout(left(deadline));
@@ -148,7 +155,7 @@ impl Parts {
     }
 
     /// Returns the error messages of the exporters; the SDK's error only reports a failure.
-    fn problem(&self, signal: Signal, error: &OTelSdkError) -> String {
+    fn problem(&self, signal: Signal, error: impl Display) -> String {
         let own = self
             .targets
             .iter()
@@ -172,42 +179,88 @@ impl Parts {
             .map_err(|error| self.problem(Signal::Metrics, &error))
     }
 
-    pub(super) fn flush_logs(&self) -> Result<(), String> {
-        self.logger_provider
-            .as_ref()
-            .map_or(Ok(()), SdkLoggerProvider::force_flush)
-            .map_err(|error| self.problem(Signal::Logs, &error))
+    pub(super) fn flush_logs(&self, deadline: Instant) -> Result<(), String> {
+        let results = self.log_queues.iter().map(|logs| logs.0.flush_by(deadline));
+        summary(None, Signal::Logs, results)
     }
 
     pub(super) fn end_logs(&self, deadline: Instant) -> Result<(), String> {
-        let provider = self.logger_provider.as_ref();
-        provider
-            .map_or(Ok(()), |provider| {
-                provider.shutdown_with_timeout(left(deadline))
-            })
-            .map_err(|error| self.problem(Signal::Logs, &error))
+        let results = self
+            .log_queues
+            .iter()
+            .map(|logs| logs.0.shutdown_by(deadline));
+        let result = summary(None, Signal::Logs, results);
+        if let Some(provider) = &self.logger_provider {
+            _ = provider.shutdown_with_timeout(left(deadline));
+        }
+        result
     }
 
     pub(super) fn end_metrics(&self, deadline: Instant) -> Result<(), String> {
-        self.closing.close_by(deadline);
-        let provider = self.meter_provider.as_ref();
-        provider
-            .map_or(Ok(()), |provider| {
-                provider.shutdown_with_timeout(left(deadline))
-            })
-            .map_err(|error| self.problem(Signal::Metrics, &error))
+        let Some(provider) = &self.meter_provider else {
+            return Ok(());
+        };
+        let failed_before = self.failed_metrics();
+        let Err(error) = provider.shutdown_with_timeout(left(deadline)) else {
+            return Ok(());
+        };
+        // The SDK's reader waits for five seconds only, while the export goes on.
+        if self.metrics_run() && self.metrics_end_by(deadline) {
+            return match self.failed_metrics() - failed_before {
+                0 => Ok(()),
+                _ => Err(self.problem(Signal::Metrics, &error)),
+            };
+        }
+        Err(self.problem(Signal::Metrics, &error))
+    }
+
+    /// Waits for the running exports of metrics. Returns `false` if the deadline comes first.
+    fn metrics_end_by(&self, deadline: Instant) -> bool {
+        while self.metrics_run() {
+            let left = left(deadline);
+            if left.is_zero() {
+                return false;
+            }
+            thread::sleep(left.min(Duration::from_millis(10)));
+        }
+        true
+    }
+
+    /// Whether an export of metrics is running.
+    fn metrics_run(&self) -> bool {
+        let mut targets = self.targets.iter();
+        targets.any(|target| target.counters.running.load(Ordering::Acquire) > 0)
+    }
+
+    fn failed_metrics(&self) -> u64 {
+        let metrics = self.targets.iter();
+        metrics
+            .filter(|target| target.signal == Signal::Metrics)
+            .map(|target| target.counters.failed.load(Ordering::Relaxed))
+            .sum()
     }
 }
 
-fn summary(records: bool, results: impl Iterator<Item = OTelSdkResult>) -> Result<(), String> {
-    let late = (!records).then(|| "records were not converted in time".to_owned());
+/// Returns a message if the records of annotated calls were not converted in time.
+fn late(converted: bool) -> Option<String> {
+    (!converted).then(|| "records were not converted in time".to_owned())
+}
+
+/// Returns the messages of the results as one.
+fn summary(
+    problem: Option<String>,
+    signal: Signal,
+    results: impl Iterator<Item = OTelSdkResult>,
+) -> Result<(), String> {
     let failed = results.filter_map(|result| match result {
         // Another owner of the processor has shut it down.
         Ok(()) | Err(OTelSdkError::AlreadyShutdown) => None,
-        Err(OTelSdkError::Timeout(_)) => Some("spans were not exported in time".to_owned()),
+        Err(OTelSdkError::Timeout(_)) => {
+            Some(format!("{} were not exported in time", signal.items()))
+        }
         Err(OTelSdkError::InternalFailure(problem)) => Some(problem),
     });
-    let problems: Vec<String> = late.into_iter().chain(failed).collect();
+    let problems: Vec<String> = problem.into_iter().chain(failed).collect();
     if problems.is_empty() {
         Ok(())
     } else {

@@ -23,6 +23,15 @@ impl Signal {
         }
     }
 
+    /// The exported items in messages.
+    pub(super) fn items(self) -> &'static str {
+        match self {
+            Self::Traces => "spans",
+            Self::Metrics => "metrics",
+            Self::Logs => "log records",
+        }
+    }
+
     /// The variable of this signal's OTLP exporter with this suffix.
     pub(super) fn variable(self, suffix: &str) -> String {
         format!(

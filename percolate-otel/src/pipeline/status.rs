@@ -17,8 +17,7 @@ pub struct TelemetryStatus {
     pub traces: Vec<ExporterStatus>,
     /// The exporters of metrics with their counts of exports.
     pub metrics: Vec<ExporterStatus>,
-    /// The exporters of log records with their counts of records. Records that the SDK's queue
-    /// drops are not counted.
+    /// The exporters of log records with their counts of records.
     pub logs: Vec<ExporterStatus>,
     /// Spans of annotated calls that were dropped because the buffer of records was full.
     pub dropped_records: u64,
@@ -50,5 +49,13 @@ impl TelemetryStatus {
                 .iter()
                 .map(|exporter| exporter.counts.lost())
                 .sum::<u64>()
+    }
+
+    /// Returns the number of lost log records, over all exporters and reasons.
+    pub fn lost_log_records(&self) -> u64 {
+        self.logs
+            .iter()
+            .map(|exporter| exporter.counts.lost())
+            .sum()
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
     LogsService, LogsServiceServer,
@@ -23,7 +23,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
@@ -36,7 +36,8 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tonic::transport::{Server, ServerTlsConfig};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// The responses of the collector.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +48,15 @@ pub enum Answer {
     After(Duration),
     /// Refuses with an error that is not retried.
     Refuse,
+    /// Refuses this many requests and asks the client to wait, then accepts.
+    Busy {
+        /// The number of refused requests, over all signals.
+        requests: usize,
+        /// The time to wait, in whole seconds over HTTP.
+        wait: Duration,
+    },
+    /// Accepts all but one item of each request.
+    RejectOne,
 }
 
 /// The received requests.
@@ -57,6 +67,21 @@ struct Received {
     logs: Vec<ExportLogsServiceRequest>,
     headers: Vec<HashMap<String, String>>,
     paths: Vec<String>,
+    /// When a request was refused because the collector was busy.
+    refused: Vec<Instant>,
+    /// When a request was accepted.
+    accepted: Vec<Instant>,
+}
+
+impl Received {
+    /// Counts a refused request if the collector is still busy.
+    fn is_busy(&mut self, requests: usize) -> bool {
+        let busy = self.refused.len() < requests;
+        if busy {
+            self.refused.push(Instant::now());
+        }
+        busy
+    }
 }
 
 /// A running collector. Dropping it stops it.
@@ -146,7 +171,19 @@ impl Collector {
     ///
     /// If it cannot listen.
     pub fn http_with(answer: Answer, tls: Option<Arc<ServerConfig>>) -> Self {
-        let (runtime, listener) = listen(0);
+        Self::serve_http(listen(0), answer, tls)
+    }
+
+    /// Starts a collector over HTTP/1.1 on this port.
+    pub fn http_on(port: u16, answer: Answer) -> Self {
+        Self::serve_http(listen(port), answer, None)
+    }
+
+    fn serve_http(
+        (runtime, listener): (tokio::runtime::Runtime, TcpListener),
+        answer: Answer,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Self {
         let address = listener.local_addr().expect("bound");
         let received = Arc::<Mutex<Received>>::default();
         let kept = Arc::clone(&received);
@@ -270,6 +307,18 @@ impl Collector {
             .collect()
     }
 
+    /// Returns the time between the last refused request and the first accepted one.
+    ///
+    /// # Panics
+    ///
+    /// If no request was refused, or none accepted.
+    pub fn waited(&self) -> Duration {
+        let received = lock(&self.received);
+        let refused = received.refused.last().expect("a refused request");
+        let accepted = received.accepted.first().expect("an accepted request");
+        accepted.saturating_duration_since(*refused)
+    }
+
     /// Returns the paths of the HTTP requests.
     pub fn paths(&self) -> Vec<String> {
         lock(&self.received).paths.clone()
@@ -333,9 +382,19 @@ impl Service {
         keep: impl FnOnce(&mut Received, T),
     ) -> Result<(), Status> {
         match self.answer {
-            Answer::Accept => {}
+            Answer::Accept | Answer::RejectOne => {}
             Answer::After(delay) => tokio::time::sleep(delay).await,
             Answer::Refuse => return Err(Status::invalid_argument("refused")),
+            Answer::Busy { requests, wait } => {
+                if lock(&self.received).is_busy(requests) {
+                    let details = ErrorDetails::with_retry_info(Some(wait));
+                    return Err(Status::with_error_details(
+                        Code::ResourceExhausted,
+                        "busy",
+                        details,
+                    ));
+                }
+            }
         }
         let headers = request.metadata().clone().into_headers();
         let headers = headers.iter().map(|(name, value)| {
@@ -346,6 +405,7 @@ impl Service {
         });
         let headers = headers.collect();
         let mut received = lock(&self.received);
+        received.accepted.push(Instant::now());
         received.headers.push(headers);
         keep(&mut received, request.into_inner());
         Ok(())
@@ -360,7 +420,13 @@ impl TraceService for Service {
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         self.answer(request, |received, request| received.traces.push(request))
             .await?;
-        Ok(Response::new(ExportTraceServiceResponse::default()))
+        let rejected = i64::from(matches!(self.answer, Answer::RejectOne));
+        Ok(Response::new(ExportTraceServiceResponse {
+            partial_success: Some(ExportTracePartialSuccess {
+                rejected_spans: rejected,
+                error_message: String::new(),
+            }),
+        }))
     }
 }
 
@@ -396,9 +462,16 @@ async fn serve_http(
 ) -> Option<()> {
     let (path, headers, body) = read_http(stream).await?;
     match answer {
-        Answer::Accept => {}
+        Answer::Accept | Answer::RejectOne => {}
         Answer::After(delay) => tokio::time::sleep(delay).await,
         Answer::Refuse => return write_http(stream, "400 Bad Request").await,
+        Answer::Busy { requests, wait } => {
+            if lock(received).is_busy(requests) {
+                let seconds = wait.as_secs();
+                let status = format!("503 Service Unavailable\r\nretry-after: {seconds}");
+                return write_http(stream, &status).await;
+            }
+        }
     }
     {
         let mut received = lock(received);
@@ -414,6 +487,7 @@ async fn serve_http(
                 .extend(ExportLogsServiceRequest::decode(&body[..])),
             _ => {}
         }
+        received.accepted.push(Instant::now());
         received.headers.push(headers);
         received.paths.push(path);
     }

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use percolate_core::db_op;
 use percolate_core::otel::{
-    Environment, Otlp, Telemetry, TelemetryBuilder, TelemetryError, TelemetryGuard,
+    Environment, Exporter, Otlp, Telemetry, TelemetryBuilder, TelemetryError, TelemetryGuard,
 };
 use percolate_pipeline_tests::{Answer, Collector, dead_endpoint};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 /// Far longer than any deadline below, and far shorter than a hang.
 const HANG: Duration = Duration::from_mins(1);
@@ -112,7 +113,10 @@ fn spans_that_a_collector_refuses_are_counted_as_failed() {
     let error = guard.force_flush(HANG).expect_err("it refuses");
     assert!(matches!(error, TelemetryError::Export { .. }), "{error}");
     for signal in ["traces", "metrics"] {
-        let message = format!("{signal} to {} (OTLP/gRPC): Tonic", collector.endpoint());
+        let message = format!(
+            "{signal} to {} (OTLP/gRPC): the collector returned the status",
+            collector.endpoint()
+        );
         assert!(error.to_string().contains(&message), "{error}");
     }
     let counts = guard.status().traces[0].counts.clone();
@@ -230,6 +234,49 @@ fn a_collector_that_comes_back_receives_later_spans() {
     calls(&guard, 1);
     wait_until(|| guard.force_flush(HANG).is_ok());
     assert!(!collector.spans().is_empty());
+}
+
+#[test]
+fn a_shutdown_waits_for_metrics_longer_than_the_readers_own_limit() {
+    let collector = Collector::grpc(Answer::After(Duration::from_millis(5500)));
+    let guard = pipeline(collector.endpoint())
+        .traces([Exporter::None])
+        .build()
+        .expect("building does not connect");
+    calls(&guard, 1);
+    guard.shutdown(HANG).expect("it answers in the end");
+    assert_ne!(collector.metrics(), []);
+}
+
+#[test]
+fn log_records_beyond_the_queue_are_dropped_counted_and_never_block() {
+    let collector = Collector::grpc(Answer::After(HANG));
+    let environment: Environment = [
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "2"),
+        ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "1"),
+    ]
+    .into_iter()
+    .collect();
+    let guard = Telemetry::builder()
+        .environment(environment)
+        .otlp(Otlp::to(collector.endpoint()))
+        .logs([Exporter::Otlp])
+        .build()
+        .expect("building does not connect");
+    let subscriber = tracing_subscriber::registry().with(guard.layer());
+    let started = Instant::now();
+    tracing::subscriber::with_default(subscriber, || {
+        for number in 0..18 {
+            tracing::info!(number, "an event");
+        }
+    });
+    assert!(started.elapsed() < HANG / 2);
+    let counts = guard.status().logs[0].counts.clone();
+    assert!(counts.dropped_queue_full >= 15, "{counts:?}");
+    guard
+        .shutdown(Duration::from_millis(100))
+        .expect_err("it is slow");
+    wait_until(|| guard.status().lost_log_records() == 18);
 }
 
 #[track_caller]

@@ -591,20 +591,35 @@ mod tls {
     }
 
     #[test]
-    fn a_collector_with_an_untrusted_certificate_receives_nothing() {
+    fn a_collector_with_an_untrusted_certificate_receives_nothing_and_the_error_names_it() {
         let files = files();
-        let collector = Collector::grpc_with(Answer::Accept, Some(files.server));
-        let guard = build(pipeline(
-            Otlp::to(collector.endpoint()).timeout(Duration::from_millis(300)),
-        ));
-        let scope = guard.enter();
-        get("articles", true).expect("found");
-        drop(scope);
-        guard
-            .shutdown(SOON)
-            .expect_err("its certificate is not trusted");
-        assert_eq!(collector.spans().len(), 0);
-        assert_eq!(guard.status().traces[0].counts.failed, 1);
+        let both = [
+            (
+                Collector::grpc_with(Answer::Accept, Some(files.server)),
+                OtlpProtocol::Grpc,
+            ),
+            (
+                Collector::http_with(Answer::Accept, Some(files.http_server)),
+                OtlpProtocol::HttpProtobuf,
+            ),
+        ];
+        let other = super::tls::files();
+        for (collector, protocol) in both {
+            let otlp = Otlp::to(collector.endpoint())
+                .protocol(protocol)
+                .certificate(&other.authority);
+            let guard = build(pipeline(otlp));
+            let scope = guard.enter();
+            get("articles", true).expect("found");
+            drop(scope);
+            let error = guard
+                .shutdown(SOON)
+                .expect_err("its certificate is not trusted");
+            let message = "the collector's certificate is not trusted: ";
+            assert!(error.to_string().contains(message), "{error}");
+            assert_eq!(collector.spans().len(), 0);
+            assert_eq!(guard.status().traces[0].counts.failed, 1);
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(in super::super) struct OtlpSettings {
     pub(in super::super) signal: Signal,
     /// The complete URL, with scheme and, over HTTP, with path.
     pub(in super::super) endpoint: String,
+    /// Why no exporter can be created from these settings.
+    pub(in super::super) refused: Option<String>,
     pub(in super::super) protocol: OtlpProtocol,
     pub(in super::super) headers: Vec<(String, String)>,
     pub(in super::super) timeout: Duration,
@@ -37,34 +39,36 @@ pub(super) fn otlp(
     own: &Otlp,
     all: &Otlp,
 ) -> OtlpSettings {
-    let chosen = own.endpoint.as_deref().map(|endpoint| (endpoint, true));
-    let chosen = chosen.or_else(|| all.endpoint.as_deref().map(|endpoint| (endpoint, false)));
-    let chosen = chosen.or_else(|| {
-        reads
-            .text(&signal.variable("ENDPOINT"))
-            .map(|endpoint| (endpoint, true))
-    });
-    let chosen = chosen.or_else(|| {
-        reads
-            .text("OTEL_EXPORTER_OTLP_ENDPOINT")
-            .map(|endpoint| (endpoint, false))
-    });
-
+    let chosen = chosen_endpoint(reads, signal, own, all);
     let protocols = [
         ("grpc", OtlpProtocol::Grpc),
         ("http/protobuf", OtlpProtocol::HttpProtobuf),
     ];
-    let protocol = own.protocol.or(all.protocol);
-    let protocol = protocol.or_else(|| {
+    let mut refused = None;
+    let protocol = own.protocol.or(all.protocol).or_else(|| {
         either(reads, signal, "PROTOCOL", |reads, name| {
+            let value = reads.text(name)?;
+            if value.eq_ignore_ascii_case("http/json") {
+                refused = Some(format!(
+                    "{name}=http/json is not supported; set http/protobuf, which collectors accept \
+                     on the same port"
+                ));
+                return Some(OtlpProtocol::HttpProtobuf);
+            }
             reads.choice(name, &protocols)
         })
     });
-    let protocol =
-        protocol.unwrap_or_else(|| protocol_of_port(chosen.map(|(endpoint, _)| endpoint)));
+    let protocol = protocol
+        .unwrap_or_else(|| protocol_of_port(chosen.as_ref().map(|chosen| chosen.url.as_str())));
 
     let insecure = either(reads, signal, "INSECURE", VariableReader::boolean).unwrap_or(false);
-    let endpoint = endpoint(chosen, protocol, signal, insecure);
+    let endpoint = match endpoint(reads, chosen, protocol, signal, insecure) {
+        Ok(endpoint) => endpoint,
+        Err((endpoint, problem)) => {
+            refused.get_or_insert(problem);
+            endpoint
+        }
+    };
 
     let compressions = [
         ("none", OtlpCompression::None),
@@ -100,6 +104,7 @@ pub(super) fn otlp(
     OtlpSettings {
         signal,
         endpoint,
+        refused,
         protocol,
         headers: headers(reads, signal, own, all),
         timeout: timeout.unwrap_or(Duration::from_secs(10)),
@@ -114,10 +119,45 @@ fn either<'a, T>(
     reads: &mut VariableReader<'a>,
     signal: Signal,
     suffix: &str,
-    read: impl Fn(&mut VariableReader<'a>, &str) -> Option<T>,
+    mut read: impl FnMut(&mut VariableReader<'a>, &str) -> Option<T>,
 ) -> Option<T> {
     let own = read(reads, &signal.variable(suffix));
     own.or_else(|| read(reads, &format!("OTEL_EXPORTER_OTLP_{suffix}")))
+}
+
+/// An endpoint as it was set.
+struct Chosen {
+    url: String,
+    /// Over HTTP the URL has the path of the signal.
+    complete: bool,
+    /// The variable or the builder's method.
+    source: String,
+}
+
+fn chosen_endpoint(
+    reads: &VariableReader<'_>,
+    signal: Signal,
+    own: &Otlp,
+    all: &Otlp,
+) -> Option<Chosen> {
+    let from_builder = |otlp: &Otlp, complete| {
+        otlp.endpoint.clone().map(|url| Chosen {
+            url,
+            complete,
+            source: "Otlp::endpoint".to_owned(),
+        })
+    };
+    let from_variable = |source: String, complete| {
+        reads.text(&source).map(|url| Chosen {
+            url: url.to_owned(),
+            complete,
+            source,
+        })
+    };
+    from_builder(own, true)
+        .or_else(|| from_builder(all, false))
+        .or_else(|| from_variable(signal.variable("ENDPOINT"), true))
+        .or_else(|| from_variable("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), false))
 }
 
 /// Port 4318 is that of OTLP over HTTP: without a set protocol it selects HTTP.
@@ -127,38 +167,74 @@ fn protocol_of_port(endpoint: Option<&str>) -> OtlpProtocol {
             .split_once("://")
             .map_or(endpoint, |(_, rest)| rest)
     });
-    let authority = authority.and_then(|rest| rest.split('/').next());
+    let authority = authority.and_then(|rest| rest.split(['/', '?', '#']).next());
     match authority {
         Some(authority) if authority.ends_with(":4318") => OtlpProtocol::HttpProtobuf,
         _ => OtlpProtocol::Grpc,
     }
 }
 
+/// Returns the complete URL, or a URL and why it is refused.
 fn endpoint(
-    chosen: Option<(&str, bool)>,
+    reads: &mut VariableReader<'_>,
+    chosen: Option<Chosen>,
     protocol: OtlpProtocol,
     signal: Signal,
     insecure: bool,
-) -> String {
-    let default = match protocol {
-        OtlpProtocol::Grpc => "http://localhost:4317",
-        OtlpProtocol::HttpProtobuf => "http://localhost:4318",
-    };
-    let (chosen, complete) = chosen.unwrap_or((default, false));
-    let chosen = match (
-        chosen.contains("://"),
-        insecure || protocol == OtlpProtocol::HttpProtobuf,
-    ) {
-        (true, _) => chosen.to_owned(),
-        (false, true) => format!("http://{chosen}"),
-        (false, false) => format!("https://{chosen}"),
-    };
-    match protocol {
-        OtlpProtocol::HttpProtobuf if !complete => {
-            format!("{}/v1/{}", chosen.trim_end_matches('/'), signal.name())
-        }
-        _ => chosen,
+) -> Result<String, (String, String)> {
+    let is_http = protocol == OtlpProtocol::HttpProtobuf;
+    let chosen = chosen.unwrap_or_else(|| Chosen {
+        url: if is_http {
+            "http://localhost:4318".to_owned()
+        } else {
+            "http://localhost:4317".to_owned()
+        },
+        complete: false,
+        source: String::new(),
+    });
+    let refuse = |problem: &str| Err((chosen.url.clone(), problem.to_owned()));
+    if starts_with(&chosen.url, "unix:") {
+        return refuse("Unix sockets are not supported; set an http:// or https:// URL");
     }
+    // A fragment is not sent.
+    let url = chosen.url.split('#').next().unwrap_or_default();
+    let (base, query) = match url.split_once('?') {
+        Some((base, query)) => (base, Some(query)),
+        None => (url, None),
+    };
+    let (scheme, rest) = match base.split_once("://") {
+        Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
+        None if insecure || is_http => ("http".to_owned(), base),
+        None => ("https".to_owned(), base),
+    };
+    if scheme != "http" && scheme != "https" {
+        return refuse("only http:// and https:// URLs are supported");
+    }
+    let has_path = rest
+        .split_once('/')
+        .is_some_and(|(_, path)| !path.is_empty());
+    if !is_http && query.is_some() {
+        return refuse("a URL for gRPC has no query string; remove it, or set http/protobuf");
+    }
+    if !is_http && has_path {
+        reads.warn(&chosen.source, "a URL for gRPC has no path; it is ignored");
+    }
+    let mut complete = format!("{scheme}://{rest}");
+    if is_http && !chosen.complete {
+        complete.truncate(complete.trim_end_matches('/').len());
+        complete.push_str("/v1/");
+        complete.push_str(signal.name());
+    }
+    if let Some(query) = query {
+        complete.push('?');
+        complete.push_str(query);
+    }
+    Ok(complete)
+}
+
+fn starts_with(text: &str, prefix: &str) -> bool {
+    text.get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 fn headers(

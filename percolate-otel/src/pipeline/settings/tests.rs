@@ -90,6 +90,74 @@ fn the_protocol_follows_the_port_unless_it_is_named() {
 }
 
 #[test]
+fn the_query_string_of_an_endpoint_follows_the_path_of_the_signal() {
+    let of = |endpoint| {
+        let settings = decided(&[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]);
+        assert_eq!(settings.traces_otlp.refused, None);
+        settings.traces_otlp.endpoint
+    };
+    assert_eq!(
+        of("HTTP://collector:4318/base/?tenant=a/b"),
+        "http://collector:4318/base/v1/traces?tenant=a/b"
+    );
+    assert_eq!(
+        of("http://collector:4318?x=1#part"),
+        "http://collector:4318/v1/traces?x=1"
+    );
+    let settings = decided(&[(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "http://collector:4318/own?x=1",
+    )]);
+    assert_eq!(
+        settings.traces_otlp.endpoint,
+        "http://collector:4318/own?x=1"
+    );
+}
+
+#[test]
+fn an_endpoint_or_protocol_that_cannot_be_used_is_refused() {
+    let of = |endpoint, protocol| {
+        let settings = decided(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        ]);
+        settings.traces_otlp.refused.unwrap_or_default()
+    };
+    assert_eq!(
+        of("unix:/run/otel.sock", ""),
+        "Unix sockets are not supported; set an http:// or https:// URL"
+    );
+    assert_eq!(
+        of("ftp://collector", ""),
+        "only http:// and https:// URLs are supported"
+    );
+    assert_eq!(
+        of("http://collector:4317?x=1", ""),
+        "a URL for gRPC has no query string; remove it, or set http/protobuf"
+    );
+    assert_eq!(
+        of("http://collector:4318", "HTTP/JSON"),
+        "OTEL_EXPORTER_OTLP_PROTOCOL=http/json is not supported; set http/protobuf, which \
+         collectors accept on the same port"
+    );
+    let builder = Telemetry::builder().otlp(Otlp::new().protocol(OtlpProtocol::Grpc));
+    let settings = decide(builder, &[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")]);
+    assert_eq!(settings.traces_otlp.refused, None);
+}
+
+#[test]
+fn a_path_of_a_grpc_endpoint_is_reported() {
+    let settings = decided(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317/base")]);
+    let warnings: Vec<_> = settings.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        ["OTEL_EXPORTER_OTLP_ENDPOINT: a URL for gRPC has no path; it is ignored"]
+    );
+    let root = decided(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317/")]);
+    assert_eq!(root.warnings, []);
+}
+
+#[test]
 fn an_endpoint_for_one_signal_is_taken_as_it_is() {
     let settings = decided(&[
         (
@@ -160,7 +228,7 @@ fn the_builder_wins_over_every_variable() {
 #[test]
 fn invalid_values_are_reported_and_leave_the_default() {
     let settings = decided(&[
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/xml"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
         ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
         ("OTEL_PROPAGATORS", "b3"),

@@ -1,0 +1,375 @@
+//! [`ExportQueue`]: a bounded queue of finished spans or log records, and the thread that exports
+//! them. The SDK's batch processors do not report their losses and wait without a limit; this queue
+//! counts every item ([`Counters`]) and keeps deadlines. The processors that fill it are in
+//! `processor` and `logs`. Invariants: the queue is bounded, callers never wait for an export, and
+//! only the thread `percolate-export` calls the exporter.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+
+use super::counters::Counters;
+use super::diagnostics::report_change;
+use super::drive::{Driver, deadline_in};
+use super::error::TelemetryError;
+use super::settings::BatchSettings;
+use super::signal::Signal;
+
+/// The time limit of a flush through the SDK's interface, which has no deadline.
+const SDK_FLUSH: Duration = Duration::from_secs(5);
+
+/// An exporter of batches of one kind of item.
+pub(super) trait ExportBatch<T>: Send + Sync + fmt::Debug {
+    /// Exports a batch, within `timeout`. Returns how many of its items the collector rejected
+    /// while it accepted the others.
+    fn export(&self, driver: &Driver, timeout: Duration, batch: Vec<T>) -> Result<usize, String>;
+
+    fn shutdown(&self, timeout: Duration);
+}
+
+/// The name, the limits and the counts of a queue.
+pub(super) struct QueueOptions {
+    /// The exporter's name in messages.
+    pub(super) name: String,
+    pub(super) signal: Signal,
+    pub(super) settings: BatchSettings,
+    pub(super) driver: Driver,
+    pub(super) counters: Arc<Counters>,
+}
+
+/// A bounded queue and the thread that empties it into one exporter.
+pub(super) struct ExportQueue<T> {
+    shared: Arc<Shared<T>>,
+}
+
+/// What the callers of an [`ExportQueue`] share with its thread.
+struct Shared<T> {
+    options: QueueOptions,
+    state: Mutex<QueueState<T>>,
+    /// Notifies the thread of work.
+    work: Condvar,
+    /// Notifies the callers that items were taken or exported, or that the thread has ended.
+    progress: Condvar,
+}
+
+#[derive(Debug)]
+struct QueueState<T> {
+    queue: VecDeque<T>,
+    /// The number of items that entered the queue.
+    accepted: u64,
+    /// The number of items that were exported, failed or dropped.
+    handled: u64,
+    /// A flush is pending for all items up to this number.
+    flush_up_to: u64,
+    /// The deadline of the shutdown. Once it is set no item is accepted; items that are not
+    /// exported by then are dropped.
+    closing: Option<Instant>,
+    stopped: bool,
+}
+
+fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T: Send + 'static> ExportQueue<T> {
+    /// Starts the thread.
+    pub(super) fn start(
+        exporter: Box<dyn ExportBatch<T>>,
+        options: QueueOptions,
+    ) -> Result<Self, TelemetryError> {
+        let shared = Arc::new(Shared {
+            options,
+            state: Mutex::new(QueueState {
+                queue: VecDeque::new(),
+                accepted: 0,
+                handled: 0,
+                flush_up_to: 0,
+                closing: None,
+                stopped: false,
+            }),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+        });
+        let thread = ExportThread {
+            shared: Arc::clone(&shared),
+            exporter,
+            last_export: Instant::now(),
+            failing: false,
+        };
+        thread::Builder::new()
+            .name("percolate-export".to_owned())
+            .spawn(move || thread.run())
+            .map_err(|source| TelemetryError::Thread {
+                name: "percolate-export",
+                source,
+            })?;
+        Ok(Self { shared })
+    }
+
+    /// Adds an item. If the queue is full, the item is dropped and counted, or the call waits for
+    /// room if `may_wait` is set.
+    pub(super) fn push(&self, item: T, may_wait: bool) {
+        let shared = &self.shared;
+        let counters = &shared.options.counters;
+        let limits = shared.options.settings;
+        let mut state = lock(&shared.state);
+        while may_wait
+            && state.queue.len() >= limits.queue
+            && state.closing.is_none()
+            && !state.stopped
+        {
+            state = shared
+                .progress
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.closing.is_some() || state.stopped {
+            Counters::add(&counters.after_shutdown, 1);
+        } else if state.queue.len() >= limits.queue {
+            Counters::add(&counters.queue_full, 1);
+        } else {
+            state.queue.push_back(item);
+            state.accepted += 1;
+            let queued = state.queue.len();
+            counters.queued.store(queued as u64, Ordering::Relaxed);
+            drop(state);
+            if queued == limits.batch {
+                shared.work.notify_one();
+            }
+        }
+    }
+
+    /// Waits until all items that were accepted so far are exported.
+    pub(super) fn flush_by(&self, deadline: Instant) -> OTelSdkResult {
+        let failed = &self.shared.options.counters.failed;
+        let failed_before = failed.load(Ordering::Relaxed);
+        let mut state = lock(&self.shared.state);
+        let last = state.accepted;
+        state.flush_up_to = state.flush_up_to.max(last);
+        self.shared.work.notify_one();
+        let state = self.shared.wait_until(state, deadline, |state| {
+            state.handled >= last || state.stopped
+        });
+        let done = state.handled >= last;
+        drop(state);
+        match (done, failed.load(Ordering::Relaxed) - failed_before) {
+            (false, _) => Err(OTelSdkError::Timeout(Duration::ZERO)),
+            (true, 0) => Ok(()),
+            (true, _) => Err(OTelSdkError::InternalFailure(self.shared.last_problem())),
+        }
+    }
+
+    /// Flushes for the SDK's interface.
+    pub(super) fn flush(&self) -> OTelSdkResult {
+        self.flush_by(Instant::now() + SDK_FLUSH)
+    }
+
+    /// Exports the queued items, drops the rest at the deadline, and ends the thread.
+    pub(super) fn shutdown_by(&self, deadline: Instant) -> OTelSdkResult {
+        let mut state = lock(&self.shared.state);
+        if state.closing.is_some() {
+            return Err(OTelSdkError::AlreadyShutdown);
+        }
+        state.closing = Some(deadline);
+        self.shared.work.notify_one();
+        self.shared.progress.notify_all();
+        let lost_before = self.shared.lost();
+        let mut state = self
+            .shared
+            .wait_until(state, deadline, |state| state.stopped);
+        self.shared.drop_queued(&mut state);
+        let in_time = state.stopped;
+        drop(state);
+        match (in_time, self.shared.lost() - lost_before) {
+            (false, _) => Err(OTelSdkError::Timeout(Duration::ZERO)),
+            (true, 0) => Ok(()),
+            (true, _) => Err(OTelSdkError::InternalFailure(self.shared.last_problem())),
+        }
+    }
+
+    /// Shuts down for the SDK's interface.
+    pub(super) fn shutdown_in(&self, timeout: Duration) -> OTelSdkResult {
+        self.shutdown_by(deadline_in(timeout))
+    }
+}
+
+impl<T> fmt::Debug for ExportQueue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExportQueue")
+            .field("to", &self.shared.options.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> Shared<T> {
+    /// Waits until `done` or the deadline.
+    fn wait_until<'a>(
+        &self,
+        mut state: MutexGuard<'a, QueueState<T>>,
+        deadline: Instant,
+        done: impl Fn(&QueueState<T>) -> bool,
+    ) -> MutexGuard<'a, QueueState<T>> {
+        while !done(&state) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self
+                .progress
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        state
+    }
+
+    /// Drops and counts the queued items.
+    fn drop_queued(&self, state: &mut QueueState<T>) {
+        let count = state.queue.len();
+        state.queue.clear();
+        state.handled += count as u64;
+        Counters::add(&self.options.counters.at_shutdown, count);
+        self.options.counters.queued.store(0, Ordering::Relaxed);
+    }
+
+    fn last_problem(&self) -> String {
+        let items = self.options.signal.items();
+        let message = self
+            .options
+            .counters
+            .last_error()
+            .unwrap_or_else(|| format!("some {items} were dropped"));
+        format!(
+            "{} to {}: {message}",
+            self.options.signal.name(),
+            self.options.name
+        )
+    }
+
+    fn lost(&self) -> u64 {
+        let counters = &self.options.counters;
+        counters.failed.load(Ordering::Relaxed) + counters.at_shutdown.load(Ordering::Relaxed)
+    }
+}
+
+/// The thread `percolate-export` of one [`ExportQueue`].
+struct ExportThread<T> {
+    shared: Arc<Shared<T>>,
+    exporter: Box<dyn ExportBatch<T>>,
+    last_export: Instant,
+    failing: bool,
+}
+
+/// The next step of the thread, with its time limit.
+enum ExportStep<T> {
+    Export(Vec<T>, Duration),
+    Stop(Duration),
+}
+
+impl<T> ExportThread<T> {
+    fn run(mut self) {
+        loop {
+            match self.next_step() {
+                ExportStep::Export(batch, timeout) => self.export(batch, timeout),
+                ExportStep::Stop(timeout) => {
+                    self.exporter.shutdown(timeout);
+                    lock(&self.shared.state).stopped = true;
+                    self.shared.progress.notify_all();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits for a full batch, the end of the delay, a flush or the shutdown.
+    fn next_step(&mut self) -> ExportStep<T> {
+        let BatchSettings {
+            batch,
+            delay,
+            export_timeout,
+            ..
+        } = self.shared.options.settings;
+        let mut state = lock(&self.shared.state);
+        loop {
+            let due = self.last_export + delay;
+            let left = state
+                .closing
+                .map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                self.shared.drop_queued(&mut state);
+            }
+            if let (Some(left), true) = (left, state.queue.is_empty()) {
+                return ExportStep::Stop(left);
+            }
+            let flushing = state.handled < state.flush_up_to || left.is_some();
+            let is_due = !state.queue.is_empty() && Instant::now() >= due;
+            if state.queue.len() >= batch || flushing || is_due {
+                let count = state.queue.len().min(batch);
+                let items = state.queue.drain(..count).collect();
+                let queued = &self.shared.options.counters.queued;
+                queued.store(state.queue.len() as u64, Ordering::Relaxed);
+                drop(state);
+                self.shared.progress.notify_all();
+                self.last_export = Instant::now();
+                return ExportStep::Export(
+                    items,
+                    left.unwrap_or(export_timeout).min(export_timeout),
+                );
+            }
+            let wait = if state.queue.is_empty() {
+                delay
+            } else {
+                due.saturating_duration_since(Instant::now())
+            };
+            state = self
+                .shared
+                .work
+                .wait_timeout(state, wait)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    fn export(&mut self, batch: Vec<T>, timeout: Duration) {
+        let count = batch.len();
+        let QueueOptions {
+            name,
+            signal,
+            driver,
+            counters,
+            ..
+        } = &self.shared.options;
+        let items = signal.items();
+        let result = match self.exporter.export(driver, timeout, batch) {
+            Ok(0) => Ok(()),
+            Ok(rejected) => {
+                let rejected = rejected.min(count);
+                Counters::add(&counters.exported, count - rejected);
+                let problem = format!("the collector rejected {rejected} of {count} {items}");
+                Err((rejected, problem))
+            }
+            Err(problem) => Err((count, problem)),
+        };
+        report_change(
+            self.failing,
+            format_args!("{count} {items}"),
+            name,
+            result
+                .as_ref()
+                .copied()
+                .map_err(|(_, problem)| problem as &dyn fmt::Display),
+        );
+        self.failing = result.is_err();
+        match result {
+            Ok(()) => Counters::add(&counters.exported, count),
+            Err((lost, problem)) => counters.failed(lost, problem),
+        }
+        lock(&self.shared.state).handled += count as u64;
+        self.shared.progress.notify_all();
+    }
+}

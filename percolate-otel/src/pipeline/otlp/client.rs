@@ -1,0 +1,146 @@
+//! [`OtlpClient`]: sends one encoded request to the collector, over either transport, and sends it
+//! again within the time limit of the export. Encoding is in the exporters of the signals.
+//! Invariant: it uses the decided settings only; no library below reads the environment.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
+
+use super::super::drive::Driver;
+use super::super::error::TelemetryError;
+use super::super::otlp_options::OtlpProtocol;
+use super::super::settings::OtlpSettings;
+use super::endpoint::failed;
+use super::grpc::GrpcTransport;
+use super::http::HttpTransport;
+use super::retry::{Backoff, Failure};
+
+/// The product in the header `user-agent`.
+pub(super) const USER_AGENT: &str = concat!(
+    "OTel-OTLP-Exporter-Rust/",
+    env!("CARGO_PKG_VERSION"),
+    " percolate-otel"
+);
+
+/// Sends the requests of one signal.
+#[derive(Debug)]
+pub(super) struct OtlpClient {
+    transport: Transport,
+    timeout: Duration,
+}
+
+#[derive(Debug)]
+enum Transport {
+    Grpc(Box<GrpcTransport>),
+    Http(Box<HttpTransport>),
+}
+
+/// The attempts of one export so far.
+#[derive(Debug, Default)]
+struct Attempts {
+    count: usize,
+    /// The failure of the last finished attempt.
+    last: Option<Failure>,
+    /// Set while an attempt has no response.
+    waiting: bool,
+}
+
+impl OtlpClient {
+    /// Creates the client. It does not connect.
+    pub(super) fn new(settings: &OtlpSettings) -> Result<Self, TelemetryError> {
+        if let Some(problem) = &settings.refused {
+            return Err(failed(settings, problem.clone()));
+        }
+        let transport = match settings.protocol {
+            OtlpProtocol::Grpc => Transport::Grpc(Box::new(GrpcTransport::new(settings)?)),
+            OtlpProtocol::HttpProtobuf => Transport::Http(Box::new(HttpTransport::new(settings)?)),
+        };
+        Ok(Self {
+            transport,
+            timeout: settings.timeout,
+        })
+    }
+
+    /// Sends a request until it is accepted, refused, or out of time. Blocks the thread. The time
+    /// limit is `timeout` or that of the settings, whichever is shorter. Returns the response, or
+    /// an error message that names the cause.
+    pub(super) fn export(
+        &self,
+        driver: &Driver,
+        timeout: Duration,
+        request: Vec<u8>,
+    ) -> Result<Bytes, String> {
+        let started = Instant::now();
+        let timeout = timeout.min(self.timeout);
+        let attempts = RefCell::default();
+        let sending = self.send(request.into(), started + timeout, &attempts);
+        let result = driver.run(timeout, sending);
+        match result {
+            Some(Ok(response)) => Ok(response),
+            Some(Err(failure)) => Err(attempts.into_inner().gave_up(Some(failure), started)),
+            None => Err(attempts.into_inner().gave_up(None, started)),
+        }
+    }
+
+    async fn send(
+        &self,
+        request: Bytes,
+        deadline: Instant,
+        attempts: &RefCell<Attempts>,
+    ) -> Result<Bytes, Failure> {
+        let mut backoff = Backoff::default();
+        loop {
+            {
+                let mut attempts = attempts.borrow_mut();
+                attempts.count += 1;
+                attempts.waiting = true;
+            }
+            let result = match &self.transport {
+                Transport::Grpc(grpc) => grpc.send(request.clone()).await,
+                Transport::Http(http) => http.send(request.clone()).await,
+            };
+            attempts.borrow_mut().waiting = false;
+            let failure = match result {
+                Ok(response) => return Ok(response),
+                Err(failure) => failure,
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Some(delay) = backoff.next(failure.retry, left, jitter()) else {
+                return Err(failure);
+            };
+            attempts.borrow_mut().last = Some(failure);
+            tokio::time::sleep(delay).await;
+        }
+    }
+}
+
+impl Attempts {
+    /// Returns the error message of the export.
+    fn gave_up(self, failure: Option<Failure>, started: Instant) -> String {
+        let seconds = started.elapsed().as_secs_f64();
+        let waited = match (&failure, self.waiting) {
+            (None, true) => Some(format!("no response in time ({seconds:.1} s)")),
+            _ => None,
+        };
+        let cause = failure.or(self.last).map(|failure| failure.to_string());
+        let mut message = match (waited, cause) {
+            (Some(waited), Some(cause)) => format!("{waited}; before that: {cause}"),
+            (Some(waited), None) => waited,
+            (None, Some(cause)) => cause,
+            (None, None) => format!("not sent in time ({seconds:.1} s)"),
+        };
+        if self.count > 1 {
+            message = format!("{message}; {} attempts in {seconds:.1} s", self.count);
+        }
+        message
+    }
+}
+
+/// Returns a random number from 0 to 1.
+fn jitter() -> f64 {
+    let random = RandomIdGenerator::default().new_span_id().to_bytes();
+    let [a, b, c, d, ..] = random;
+    f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX)
+}
