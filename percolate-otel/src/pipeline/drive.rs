@@ -16,6 +16,19 @@ use crate::quiet::quiet;
 /// How often a waiting thread checks whether the pipeline is shutting down.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
+/// The longest time limit. A longer one is the same as this one.
+pub(super) const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// Returns the time limit of an export. As the specification requires, zero is no limit; it is one
+/// hour here, so that a collector that does not respond cannot block an exporter for ever.
+pub(super) fn time_limit(timeout: Duration) -> Duration {
+    if timeout.is_zero() {
+        LONGEST
+    } else {
+        timeout.min(LONGEST)
+    }
+}
+
 /// Returns the end of a timeout, which may be longer than the clock can represent.
 pub(super) fn deadline_in(timeout: Duration) -> Instant {
     let now = Instant::now();

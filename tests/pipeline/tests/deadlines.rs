@@ -249,6 +249,40 @@ fn a_shutdown_waits_for_metrics_longer_than_the_readers_own_limit() {
 }
 
 #[test]
+fn a_timeout_of_zero_is_no_limit_and_loses_nothing() {
+    let collectors = [
+        Collector::grpc(Answer::After(Duration::from_millis(50))),
+        Collector::http(Answer::After(Duration::from_millis(50))),
+    ];
+    for (collector, protocol) in collectors.iter().zip(["grpc", "http/protobuf"]) {
+        let endpoint = collector.endpoint();
+        let environment: Environment = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "0"),
+            ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0"),
+            ("OTEL_BSP_EXPORT_TIMEOUT", "0"),
+            ("OTEL_BLRP_EXPORT_TIMEOUT", "0"),
+            ("OTEL_METRIC_EXPORT_TIMEOUT", "0"),
+            ("OTEL_LOGS_EXPORTER", "otlp"),
+        ]
+        .into_iter()
+        .collect();
+        let guard = Telemetry::builder()
+            .environment(environment)
+            .build()
+            .expect("building does not connect");
+        calls(&guard, 3);
+        let subscriber = tracing_subscriber::registry().with(guard.layer());
+        tracing::subscriber::with_default(subscriber, || tracing::info!("an event"));
+        guard.shutdown(HANG).expect("it answers");
+        assert_eq!(collector.spans().len(), 3, "{protocol}");
+        assert_eq!(collector.logs().len(), 1, "{protocol}");
+        assert_ne!(collector.metrics(), [], "{protocol}");
+    }
+}
+
+#[test]
 fn log_records_beyond_the_queue_are_dropped_counted_and_never_block() {
     let collector = Collector::grpc(Answer::After(HANG));
     let environment: Environment = [

@@ -19,6 +19,7 @@ pub(super) use self::otlp::OtlpSettings;
 use self::otlp::otlp;
 use super::buckets::HistogramBuckets;
 use super::choices::Choices;
+use super::drive::{LONGEST, time_limit};
 use super::env::{ConfigWarning, Environment, VariableReader};
 use super::propagator::Propagator;
 use super::resource;
@@ -80,9 +81,11 @@ impl Settings {
             batch: batch(reads, choices),
             logs_batch: logs_batch(reads),
             metric_interval: choices.metric_interval.or_else(|| interval(reads)),
-            metric_timeout: reads
-                .millis("OTEL_METRIC_EXPORT_TIMEOUT")
-                .unwrap_or(Duration::from_secs(30)),
+            metric_timeout: time_limit(
+                reads
+                    .millis("OTEL_METRIC_EXPORT_TIMEOUT")
+                    .unwrap_or(Duration::from_secs(30)),
+            ),
             temporality: temporality(reads, choices.temporality),
             buckets: buckets(reads, choices.buckets.clone()),
             resource: resource(reads, choices),
@@ -209,8 +212,8 @@ fn batch(reads: &mut VariableReader<'_>, choices: &Choices) -> BatchSettings {
     BatchSettings {
         queue,
         batch: batch.unwrap_or(512).clamp(1, queue),
-        delay: delay.unwrap_or(Duration::from_secs(5)),
-        export_timeout: export_timeout.unwrap_or(Duration::from_secs(30)),
+        delay: delay.unwrap_or(Duration::from_secs(5)).min(LONGEST),
+        export_timeout: time_limit(export_timeout.unwrap_or(Duration::from_secs(30))),
     }
 }
 
@@ -224,10 +227,13 @@ fn logs_batch(reads: &mut VariableReader<'_>) -> BatchSettings {
             .min(queue),
         delay: reads
             .millis("OTEL_BLRP_SCHEDULE_DELAY")
-            .unwrap_or(Duration::from_secs(1)),
-        export_timeout: reads
-            .millis("OTEL_BLRP_EXPORT_TIMEOUT")
-            .unwrap_or(Duration::from_secs(30)),
+            .unwrap_or(Duration::from_secs(1))
+            .min(LONGEST),
+        export_timeout: time_limit(
+            reads
+                .millis("OTEL_BLRP_EXPORT_TIMEOUT")
+                .unwrap_or(Duration::from_secs(30)),
+        ),
     }
 }
 

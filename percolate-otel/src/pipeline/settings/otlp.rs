@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::super::drive::time_limit;
 use super::super::env::VariableReader;
 use super::super::otlp_options::{Otlp, OtlpCompression, OtlpProtocol};
 use super::super::signal::Signal;
@@ -107,7 +108,7 @@ pub(super) fn otlp(
         refused,
         protocol,
         headers: headers(reads, signal, own, all),
-        timeout: timeout.unwrap_or(Duration::from_secs(10)),
+        timeout: time_limit(timeout.unwrap_or(Duration::from_secs(10))),
         compression: compression.unwrap_or(OtlpCompression::None),
         certificate,
         identity,

@@ -90,6 +90,33 @@ fn the_protocol_follows_the_port_unless_it_is_named() {
 }
 
 #[test]
+fn a_timeout_of_zero_is_an_hour_and_no_timeout_is_longer() {
+    let hour = Duration::from_secs(3600);
+    for value in ["0", "18446744073709551615"] {
+        let settings = decided(&[
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", value),
+            ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "7"),
+            ("OTEL_BSP_EXPORT_TIMEOUT", value),
+            ("OTEL_BLRP_EXPORT_TIMEOUT", value),
+            ("OTEL_METRIC_EXPORT_TIMEOUT", value),
+        ]);
+        assert_eq!(settings.traces_otlp.timeout, hour);
+        assert_eq!(settings.logs_otlp.timeout, Duration::from_millis(7));
+        assert_eq!(settings.batch.export_timeout, hour);
+        assert_eq!(settings.logs_batch.export_timeout, hour);
+        assert_eq!(settings.metric_timeout, hour);
+    }
+    let builder = Telemetry::builder()
+        .otlp(Otlp::new().timeout(Duration::ZERO))
+        .export_timeout(Duration::MAX)
+        .batch_delay(Duration::MAX);
+    let settings = decide(builder, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "7")]);
+    assert_eq!(settings.metrics_otlp.timeout, hour);
+    assert_eq!(settings.batch.export_timeout, hour);
+    assert_eq!(settings.batch.delay, hour);
+}
+
+#[test]
 fn the_query_string_of_an_endpoint_follows_the_path_of_the_signal() {
     let of = |endpoint| {
         let settings = decided(&[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]);
