@@ -35,6 +35,7 @@ pub(crate) struct Args {
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     pub(crate) span_name: Option<LitStr>,
+    pub(crate) job_type: Option<Expr>,
     pub(crate) namespace: Option<Expr>,
     pub(crate) server_address: Option<Expr>,
     pub(crate) system: Option<LitStr>,

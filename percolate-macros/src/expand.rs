@@ -400,7 +400,7 @@ impl Generator<'_> {
         }
     }
 
-    /// `enter(&mut call, &SITE, Names { … }, Parent::…, &mut |details| { … })`, or `start` without the call.
+    /// `enter(&mut call, &SITE, Names::new(…), Parent::…, &mut |details| { … })`, or `start` without the call.
     fn starting(&self, how: &str, call: &TokenStream) -> TokenStream {
         let Self {
             private: p, site, ..
@@ -421,6 +421,8 @@ impl Generator<'_> {
                 spanned!(self, q, value, #q::MaybeName::new(&(#value)).__percolate_get())
             }
         };
+        let operation = keys.job_type.as_ref().map(|value| self.text(value));
+        let operation = operation.map(|name| tokens!(.with_operation(#name)));
         let (namespace, server_address) = (maybe(&keys.namespace), maybe(&keys.server_address));
         let parent = match &keys.parent {
             None => tokens!(#p::Parent::Child),
@@ -434,7 +436,7 @@ impl Generator<'_> {
             #p::#how(
                 #call
                 &#site,
-                #p::Names { target: #target, namespace: #namespace, server_address: #server_address },
+                #p::Names::new(#target, #namespace, #server_address) #operation,
                 #parent,
                 &mut #details,
             )

@@ -77,6 +77,8 @@ keys! {
     System "system" [Db] "system = \"redb\""
     /// The target of a job.
     Target "target" [Job] "target = schema"
+    /// The type of a job, if it is decided at run time.
+    Type "type" [Job] "type = job.kind()"
 }
 
 impl Key {

@@ -93,6 +93,7 @@ attribute! {
     /// | first: a job type known by name, or a string literal of dotted words | `job.type` |
     /// | second: the parameter that is the target, or a string literal | `job.target` |
     /// | `target = expr`, `target? = expr`, `target = none` | the same, from an expression or an `Option`, or explicitly none |
+    /// | `type = expr` | `job.type`, decided at run time; the first position names the call site |
     /// | `batch_size` | `job.batch_size`: an expression at entry, or a closure over the returned value |
     /// | `error_type`, `fields`, `name`, `kind`, `level`, `parent`, `slow`, `metrics`, `leaf`, `future`, `crate` | as in `#[db_op]` |
     ///

@@ -191,6 +191,9 @@ mod tests {
             section.matches("\n| `").count()
         };
         assert_eq!(first_columns("\n## The operation\n"), OPERATIONS.len());
-        assert_eq!(first_columns("\n## The job type\n"), JOB_TYPES.len());
+        assert_eq!(
+            first_columns("\n## The job type and `type`\n"),
+            JOB_TYPES.len()
+        );
     }
 }

@@ -38,14 +38,13 @@ impl ApiSpan {
         parent: Parent,
         details: &Details,
     ) -> Option<Self> {
-        let operation = site.def.name;
         let summary = details.query_summary.as_deref();
-        let values = at_start(site, operation, names.into()).with_details(details);
+        let values = at_start(site, names.into()).with_details(details);
         let mut attributes = Vec::with_capacity(10);
         let custom = own_at_start(site, details);
         call_values::collect(site, ON_SPANS, &values, custom, &mut attributes);
         let started = SystemTime::now();
-        let mut builder = SpanBuilder::from_name(span_name(site, operation, names.target, summary))
+        let mut builder = SpanBuilder::from_name(span_name(site, names, summary))
             .with_kind(match site.def.kind {
                 Kind::Client => SpanKind::Client,
                 Kind::Internal => SpanKind::Internal,

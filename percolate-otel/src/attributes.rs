@@ -88,6 +88,17 @@ pub const db: u32 = with_use(EVERY_DB);
     reason = "named by the macro from the site's kind"
 )]
 pub const job: u32 = with_use(EVERY_JOB);
+/// The attributes that operations by hand can record.
+pub const OF_DB_SITES: u32 = COLLECTION
+    | NAMESPACE
+    | SERVER_ADDRESS
+    | BATCH_SIZE
+    | QUERY_TEXT
+    | QUERY_SUMMARY
+    | RETURNED_ROWS
+    | AFFECTED_ROWS;
+/// The attributes that jobs by hand can record.
+pub const OF_JOB_SITES: u32 = JOB_TARGET | JOB_BATCH_SIZE;
 /// The attributes of metrics.
 pub(crate) const ON_METRICS: u32 = with_use(METRIC);
 /// The attributes of OpenTelemetry spans.
@@ -146,7 +157,7 @@ pub(crate) struct CallValues<'a> {
     pub(crate) span_kind: Option<&'static str>,
     pub(crate) span_status: Option<&'static str>,
     pub(crate) system: Option<&'static str>,
-    pub(crate) operation: Option<&'static str>,
+    pub(crate) operation: Option<AttributeValue<'a>>,
     pub(crate) target: Option<AttributeValue<'a>>,
     pub(crate) namespace: Option<AttributeValue<'a>>,
     pub(crate) server_address: Option<AttributeValue<'a>>,

@@ -19,7 +19,7 @@ macro_rules! declare {
             Other = "job";
             /// Returns the value of `job.type`.
             as_str;
-            attributes = attr::JOB_TARGET | attr::JOB_BATCH_SIZE;
+            attributes = attr::OF_JOB_SITES;
         }
     };
 }
@@ -44,10 +44,11 @@ percolate_macros::job_types!(declare);
 #[must_use = "a span does nothing until it is entered"]
 pub fn background_span(job_type: BackgroundJobType, target: &str) -> tracing::Span {
     let about = Names {
+        operation: Some(job_type.as_str()),
         target: Some(target),
         ..Names::default()
     };
-    span_by_hand(job_type.site(), job_type.as_str(), about, None)
+    span_by_hand(job_type.site(), about, None)
 }
 
 /// Records the result of the run on the current span, which must come from [`background_span`].

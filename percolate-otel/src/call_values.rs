@@ -17,6 +17,7 @@ use crate::site::{Kind, Site};
 /// The names of a call as attribute values.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct NameValues<'a> {
+    pub(crate) operation: Option<AttributeValue<'a>>,
     pub(crate) target: Option<AttributeValue<'a>>,
     pub(crate) namespace: Option<AttributeValue<'a>>,
     pub(crate) server_address: Option<AttributeValue<'a>>,
@@ -25,6 +26,7 @@ pub(crate) struct NameValues<'a> {
 impl<'a> From<Names<'a>> for NameValues<'a> {
     fn from(names: Names<'a>) -> Self {
         Self {
+            operation: names.operation.map(AttributeValue::Str),
             target: names.target.map(AttributeValue::Str),
             namespace: names.namespace.map(AttributeValue::Str),
             server_address: names.server_address.map(AttributeValue::Str),
@@ -64,11 +66,7 @@ impl CallEnd<'_> {
 }
 
 /// The values that are known when a call starts.
-pub(crate) fn at_start<'a>(
-    site: &'static Site,
-    operation: &'static str,
-    names: NameValues<'a>,
-) -> CallValues<'a> {
+pub(crate) fn at_start<'a>(site: &'static Site, names: NameValues<'a>) -> CallValues<'a> {
     let def = site.def;
     CallValues {
         span_kind: Some(match def.kind {
@@ -76,7 +74,7 @@ pub(crate) fn at_start<'a>(
             Kind::Internal => "internal",
         }),
         system: Some(def.system),
-        operation: Some(operation),
+        operation: names.operation.or(Some(AttributeValue::Static(def.name))),
         target: names.target,
         namespace: names.namespace,
         server_address: names.server_address,

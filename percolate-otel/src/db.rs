@@ -20,14 +20,7 @@ macro_rules! declare {
             Other = "db";
             /// Returns the value of `db.operation.name`.
             as_str;
-            attributes = attr::COLLECTION
-                | attr::NAMESPACE
-                | attr::SERVER_ADDRESS
-                | attr::BATCH_SIZE
-                | attr::QUERY_TEXT
-                | attr::QUERY_SUMMARY
-                | attr::RETURNED_ROWS
-                | attr::AFFECTED_ROWS;
+            attributes = attr::OF_DB_SITES;
         }
     };
 }
@@ -60,11 +53,12 @@ pub fn db_span(
     namespace: Option<&str>,
 ) -> tracing::Span {
     let about = Names {
+        operation: Some(operation.as_str()),
         target: collection,
         namespace,
         server_address: None,
     };
-    span_by_hand(operation.site(), operation.as_str(), about, None)
+    span_by_hand(operation.site(), about, None)
 }
 
 /// Creates a span for one query in SQL or a similar language, named `query {collection}`.
@@ -85,12 +79,13 @@ pub fn db_query_span(query: &str, collection: &str, namespace: Option<&str>) -> 
         return tracing::Span::none();
     }
     let about = Names {
+        operation: None,
         target: Some(collection),
         namespace,
         server_address: None,
     };
     let text = (query_text::sanitize(query), query_text::summarize(query));
-    span_by_hand(site, DbOperation::Query.as_str(), about, Some(text))
+    span_by_hand(site, about, Some(text))
 }
 
 /// Records the number of returned rows, and of keys written or deleted, on the current span.

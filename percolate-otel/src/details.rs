@@ -8,6 +8,8 @@ use std::borrow::Cow;
 /// The names a call is about, known when it starts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Names<'a> {
+    /// The operation or the type of the job, if it is not the one of the site.
+    pub operation: Option<&'a str>,
     /// The collection of an operation, or the target of a job.
     pub target: Option<&'a str>,
     /// `db.namespace`.
@@ -16,11 +18,38 @@ pub struct Names<'a> {
     pub server_address: Option<&'a str>,
 }
 
+impl<'a> Names<'a> {
+    /// The names at the entry of an annotated function.
+    #[inline]
+    pub const fn new(
+        target: Option<&'a str>,
+        namespace: Option<&'a str>,
+        server_address: Option<&'a str>,
+    ) -> Self {
+        Self {
+            operation: None,
+            target,
+            namespace,
+            server_address,
+        }
+    }
+
+    /// Sets the operation or the type of the job.
+    #[must_use]
+    pub fn with_operation(self, operation: &'a str) -> Self {
+        Self {
+            operation: Some(operation),
+            ..self
+        }
+    }
+}
+
 impl Names<'_> {
     /// Returns the names that are not empty.
     pub(crate) fn without_empty(self) -> Self {
         let filled = |name: &&str| !name.is_empty();
         Self {
+            operation: self.operation.filter(filled),
             target: self.target.filter(filled),
             namespace: self.namespace.filter(filled),
             server_address: self.server_address.filter(filled),
@@ -31,6 +60,7 @@ impl Names<'_> {
 /// The names of a call whose series does not hold them.
 #[derive(Debug)]
 pub(crate) struct OwnedNames {
+    pub(crate) operation: Option<String>,
     pub(crate) target: Option<String>,
     pub(crate) namespace: Option<String>,
     pub(crate) server_address: Option<String>,
@@ -39,6 +69,7 @@ pub(crate) struct OwnedNames {
 impl OwnedNames {
     pub(crate) fn of(names: Names<'_>) -> Self {
         Self {
+            operation: names.operation.map(str::to_owned),
             target: names.target.map(str::to_owned),
             namespace: names.namespace.map(str::to_owned),
             server_address: names.server_address.map(str::to_owned),
@@ -48,6 +79,7 @@ impl OwnedNames {
     #[cfg(feature = "pipeline")]
     pub(crate) fn as_names(&self) -> Names<'_> {
         Names {
+            operation: self.operation.as_deref(),
             target: self.target.as_deref(),
             namespace: self.namespace.as_deref(),
             server_address: self.server_address.as_deref(),

@@ -24,6 +24,9 @@
 //! assert_eq!(store.get("novels", "emma").unwrap(), Some("1815"));
 //! ```
 //!
+//! A function that returns an iterator of its own type, or a call that begins in one function and
+//! ends in another, starts its call with [`operation`].
+//!
 //! # Set-ups
 //!
 //! A library depends on this crate with its default features and sets up nothing. The application
@@ -72,6 +75,7 @@ mod active;
 mod api_span;
 mod attributes;
 mod background;
+mod by_hand;
 mod call_values;
 #[cfg_attr(
     not(feature = "pipeline"),
@@ -105,6 +109,7 @@ mod metrics;
 mod named_sites;
 #[cfg(feature = "layer")]
 mod nearest;
+mod observed;
 pub(crate) mod operation;
 pub(crate) mod outcome;
 #[cfg(feature = "pipeline")]
@@ -144,6 +149,7 @@ pub use opentelemetry_sdk;
 pub use tracing;
 
 pub use background::{BackgroundJobType, background_span, record_background_metrics};
+pub use by_hand::{CallBuilder, RunningCall, operation};
 pub use context::{
     Carry, HeaderWriter, StrictPropagator, TraceContext, TraceContextGuard, TraceIds, TraceParent,
     TraceParentError, Traced, WithTraceContext, attach_parent, attach_trace_context, carry,
@@ -153,9 +159,12 @@ pub use conventions::JobStatus;
 #[cfg(feature = "query-text")]
 pub use db::db_query_span;
 pub use db::{DbOperation, db_span, record_db_error, record_db_metrics};
+pub use details::FieldValue;
 #[cfg(feature = "layer")]
 pub use layer::ConventionLayer;
 pub use metrics::{ADVISED_BOUNDS, JOB_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};
+pub use observed::{Observed, ObservedStream};
+pub use operation::CallScope;
 pub use outcome::{ErrorInfo, ErrorType, JobOutcome, Outcome, Rows, register_error_type};
 #[cfg(feature = "pipeline")]
 pub use pipeline::{
@@ -166,7 +175,7 @@ pub use pipeline::{
 pub use probe::{Probe, set_probe};
 pub use queue::QueueWait;
 pub use sampler::Sampler;
-pub use site::Parent;
+pub use site::{Parent, Site};
 pub use unsampled::MAX_EVENTS_PER_SECOND;
 
 /// # Examples

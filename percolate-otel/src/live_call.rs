@@ -69,7 +69,7 @@ impl CallExtras {
     /// Creates the `tracing` span.
     fn watch(&mut self, site: &'static Site, names: Names<'_>, parent: Parent) {
         let details = &self.record.details;
-        self.span = Some(watched_span(site, site.def.name, names, parent, details));
+        self.span = Some(watched_span(site, names, parent, details));
     }
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn listen(
     }
     let series = runtime.series.find(site, names);
     if site.def.site_kind == SiteKind::Job && series.is_measured() {
-        runtime.series.job_active(site, 1);
+        runtime.series.job_active(series, 1);
     }
     let started = Reading::now();
     let tracer = match &decision {
@@ -296,7 +296,7 @@ impl LiveCall {
             .series
             .measure(series, CallEnd::new(outcome, status, duration));
         if site.def.site_kind == SiteKind::Job && series.is_measured() {
-            runtime.series.job_active(site, -1);
+            runtime.series.job_active(series, -1);
         }
         let timing = (started, duration);
         if let Some(extras) = &mut self.extras {

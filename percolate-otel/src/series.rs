@@ -31,6 +31,7 @@ pub(crate) const MAX_SERIES: usize = 2000;
 pub(crate) struct Series {
     table: u64,
     pub(crate) site: &'static Site,
+    operation: Option<Box<str>>,
     pub(crate) target: Option<Box<str>>,
     pub(crate) namespace: Option<Box<str>>,
     pub(crate) server_address: Option<Box<str>>,
@@ -49,7 +50,7 @@ pub(crate) struct Series {
 impl Series {
     fn new(table: &SeriesTable, site: &'static Site, names: Names<'_>, is_overflow: bool) -> Self {
         let mut attributes = Vec::with_capacity(6);
-        let values = at_start(site, site.def.name, names.into());
+        let values = at_start(site, names.into());
         call_values::collect(site, ON_METRICS, &values, &[], &mut attributes);
         if is_overflow {
             attributes.push(KeyValue::new(attribute::OTEL_METRIC_OVERFLOW, true));
@@ -57,10 +58,11 @@ impl Series {
         Self {
             table: table.id,
             site,
+            operation: names.operation.map(Into::into),
             target: names.target.map(Into::into),
             namespace: names.namespace.map(Into::into),
             server_address: names.server_address.map(Into::into),
-            span_name: span_name(site, site.def.name, names.target, None),
+            span_name: span_name(site, names, None),
             is_overflow,
             is_measured: site.def.metrics && table.instruments.is_some(),
             attributes,
@@ -72,6 +74,7 @@ impl Series {
     fn is(&self, table: &SeriesTable, site: &'static Site, names: Names<'_>) -> bool {
         self.table == table.id
             && std::ptr::eq(self.site, site)
+            && self.operation.as_deref() == names.operation
             && self.target.as_deref() == names.target
             && self.namespace.as_deref() == names.namespace
             && self.server_address.as_deref() == names.server_address
@@ -82,10 +85,26 @@ impl Series {
         self.is_measured
     }
 
+    /// The names of its calls, except in an overflow series.
+    pub(crate) fn names(&self) -> Names<'_> {
+        Names {
+            operation: self.operation.as_deref(),
+            target: self.target.as_deref(),
+            namespace: self.namespace.as_deref(),
+            server_address: self.server_address.as_deref(),
+        }
+    }
+
+    /// The operation or the type of the job.
+    pub(crate) fn operation(&self) -> &str {
+        self.operation.as_deref().unwrap_or(self.site.def.name)
+    }
+
     /// The names as attribute values, which spans need not copy.
     pub(crate) fn name_values(&'static self) -> NameValues<'static> {
         let value = |name: &'static Option<Box<str>>| name.as_deref().map(AttributeValue::Static);
         NameValues {
+            operation: value(&self.operation),
             target: value(&self.target),
             namespace: value(&self.namespace),
             server_address: value(&self.server_address),
@@ -184,11 +203,10 @@ impl SeriesTable {
     }
 
     /// Changes the number of running jobs.
-    pub(crate) fn job_active(&self, site: &'static Site, change: i64) {
+    pub(crate) fn job_active(&self, series: &'static Series, change: i64) {
         if let Some(instruments) = &self.instruments {
-            instruments
-                .job_active
-                .add(change, &[KeyValue::new(attribute::JOB_TYPE, site.def.name)]);
+            let job_type = KeyValue::new(attribute::JOB_TYPE, series.operation());
+            instruments.job_active.add(change, &[job_type]);
         }
     }
 
@@ -260,6 +278,14 @@ fn hash(site: &'static Site, names: Names<'_>) -> u64 {
             | place(length.wrapping_sub(2)) << 24
             | place(length.wrapping_sub(1)) << 32
     });
-    let mixed = (site ^ target.rotate_left(20)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // Types of jobs that are decided at run time often share a prefix and have few lengths.
+    let operation = names.operation.map_or(0, |name| {
+        let bytes = name.bytes().rev().take(8);
+        bytes.fold(name.len() as u64, |hash, byte| {
+            hash.rotate_left(7) ^ u64::from(byte)
+        })
+    });
+    let mixed = (site ^ target.rotate_left(20) ^ operation.rotate_left(41))
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^ (mixed >> 32)
 }

@@ -14,6 +14,7 @@ use tracing_core::{Level, Metadata};
 
 pub(crate) use crate::attributes as attr;
 use crate::conventions::target;
+use crate::details::Names;
 
 /// The span's kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +123,8 @@ impl SiteDef {
     }
 }
 
-/// The static part of one annotated function.
+/// The static part of one annotated function, or of the calls by hand that
+/// [`db_site!`](crate::db_site) or [`job_site!`](crate::job_site) declares.
 #[derive(Debug)]
 pub struct Site {
     pub(crate) def: &'static SiteDef,
@@ -131,6 +133,7 @@ pub struct Site {
 }
 
 impl Site {
+    #[doc(hidden)] // for the macros
     /// Creates a site. Its `metadata` must be the result of [`metadata`] with the same site.
     pub const fn new(def: &'static SiteDef, metadata: &'static Metadata<'static>) -> Self {
         Self {
@@ -183,17 +186,14 @@ impl Site {
 
 /// The name of a call's span: the annotation's own name, or `{operation} {target}`, or the query's
 /// summary, or the operation.
-pub(crate) fn span_name(
-    site: &Site,
-    operation: &'static str,
-    target: Option<&str>,
-    summary: Option<&str>,
-) -> Cow<'static, str> {
-    match (site.def.span_name, target, summary) {
+pub(crate) fn span_name(site: &Site, names: Names<'_>, summary: Option<&str>) -> Cow<'static, str> {
+    let operation = names.operation.unwrap_or(site.def.name);
+    match (site.def.span_name, names.target, summary) {
         (Some(name), _, _) => Cow::Borrowed(name),
         (None, Some(target), _) => Cow::Owned(format!("{operation} {target}")),
         (None, None, Some(summary)) => Cow::Owned(summary.to_owned()),
-        (None, None, None) => Cow::Borrowed(operation),
+        (None, None, None) if names.operation.is_none() => Cow::Borrowed(site.def.name),
+        (None, None, None) => Cow::Owned(operation.to_owned()),
     }
 }
 

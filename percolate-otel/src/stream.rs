@@ -26,27 +26,37 @@ pin_project_lite::pin_project! {
 
 impl<I, F> Counted<I, F> {
     /// Counts the rows of an iterator; `failure` returns the error of an item, if it is one.
-    pub fn iterator(call: Call, rows: I, failure: F) -> Self
+    pub fn iterator(call: impl Into<Option<Call>>, rows: I, failure: F) -> Self
     where
         I: Iterator,
         F: FnMut(&I::Item) -> Option<ErrorInfo>,
     {
         Self {
             rows,
-            run: Run::new(call, failure),
+            run: Run::new(call.into(), failure),
         }
     }
 
     /// Counts the rows of a stream; `failure` returns the error of an item, if it is one.
-    pub fn stream(call: Call, rows: I, failure: F) -> Self
+    pub fn stream(call: impl Into<Option<Call>>, rows: I, failure: F) -> Self
     where
         I: Stream,
         F: FnMut(&I::Item) -> Option<ErrorInfo>,
     {
         Self {
             rows,
-            run: Run::new(call, failure),
+            run: Run::new(call.into(), failure),
         }
+    }
+}
+
+impl<I, F> Counted<I, F> {
+    pub(crate) fn rows(&self) -> &I {
+        &self.rows
+    }
+
+    pub(crate) fn rows_mut(&mut self) -> &mut I {
+        &mut self.rows
     }
 }
 
@@ -66,11 +76,11 @@ struct Run<F> {
 }
 
 impl<F> Run<F> {
-    fn new(call: Call, failure: F) -> Self {
-        let (is_entered, call) = (call.changes_its_thread(), call.is_live().then_some(call));
+    fn new(call: Option<Call>, failure: F) -> Self {
+        let call = call.filter(Call::is_live);
         Self {
+            is_entered: call.as_ref().is_some_and(Call::changes_its_thread),
             call,
-            is_entered,
             failure,
             seen: 0,
             is_running: false,

@@ -18,7 +18,6 @@ const MAX_FIELDS: usize = 64;
 /// annotated call.
 pub(crate) fn span_by_hand(
     site: &'static Site,
-    operation: &'static str,
     names: Names<'_>,
     query: Option<(String, String)>,
 ) -> tracing::Span {
@@ -28,7 +27,6 @@ pub(crate) fn span_by_hand(
     let (query_text, query_summary) = query.unzip();
     watched_span(
         site,
-        operation,
         names.without_empty(),
         Parent::Child,
         &Details {
@@ -42,14 +40,13 @@ pub(crate) fn span_by_hand(
 /// Creates the span of a call that starts now.
 pub(crate) fn watched_span(
     site: &'static Site,
-    operation: &'static str,
     names: Names<'_>,
     parent: Parent,
     details: &Details,
 ) -> tracing::Span {
     let summary = details.query_summary.as_deref();
-    let name = span_name(site, operation, names.target, summary);
-    let mut values = at_start(site, operation, names.into()).with_details(details);
+    let name = span_name(site, names, summary);
+    let mut values = at_start(site, names.into()).with_details(details);
     values.span_name = Some(&name);
     let mut fields = Fields::new(site);
     call_values::visit(

@@ -66,6 +66,7 @@ fn entered(
 
 fn get(inner: impl FnOnce()) {
     let names = Names {
+        operation: None,
         target: Some("articles"),
         namespace: Some("demo"),
         server_address: None,
@@ -168,6 +169,7 @@ fn a_linked_job_starts_a_trace_of_its_own() {
         entered(
             &LINKED,
             Names {
+                operation: None,
                 target: Some("articles"),
                 ..Names::default()
             },
@@ -196,6 +198,7 @@ fn a_refused_linked_job_covers_its_calls_inside_a_sampled_caller() {
     let mut job = entered(
         &LINKED,
         Names {
+            operation: None,
             target: Some("articles"),
             ..Names::default()
         },
@@ -222,6 +225,7 @@ fn a_panic_ends_the_call_as_failed() {
         let _call = entered(
             &BUILD,
             Names {
+                operation: None,
                 target: Some("hnsw"),
                 ..Names::default()
             },
@@ -243,6 +247,7 @@ fn a_panic_ends_the_call_as_failed() {
 fn a_dropped_future_is_cancelled_and_a_finished_one_is_not() {
     let scoped = Scoped::new(Sampler::default());
     let names = Names {
+        operation: None,
         target: Some("hnsw"),
         ..Names::default()
     };

@@ -64,6 +64,19 @@ impl ErrorInfo {
     }
 }
 
+impl<E: ErrorType + ?Sized> From<&E> for ErrorInfo {
+    fn from(error: &E) -> Self {
+        Self::of(error)
+    }
+}
+
+/// An error with this low-cardinality name.
+impl From<&'static str> for ErrorInfo {
+    fn from(name: &'static str) -> Self {
+        Self::new(name)
+    }
+}
+
 /// An error with a low-cardinality name, recorded as `error.type` on spans and metrics.
 ///
 /// The name must come from a small fixed set, such as variant names or status codes. It must not

@@ -58,13 +58,11 @@ impl Converter {
         };
         let summary = details.query_summary.as_deref();
         let name = match owned {
-            Some(owned) => span_name(site, site.def.name, owned.target.as_deref(), summary),
-            None if summary.is_some() => {
-                span_name(site, site.def.name, series.target.as_deref(), summary)
-            }
+            Some(owned) => span_name(site, owned.as_names(), summary),
+            None if summary.is_some() => span_name(site, series.names(), summary),
             None => Cow::Borrowed(&*series.span_name),
         };
-        let values = at_start(site, site.def.name, names)
+        let values = at_start(site, names)
             .with_details(details)
             .with_end(CallEnd {
                 returned_rows,

@@ -201,6 +201,7 @@ crate::__private::site!(GET, db, INFO, attr::COLLECTION | attr::RETURNED_ROWS, [
 
 fn annotated_get() {
     let names = crate::__private::Names {
+        operation: None,
         target: Some("articles"),
         ..crate::__private::Names::default()
     };

@@ -1042,6 +1042,27 @@ fn every_call_is_measured() {
     );
 }
 
+#[test]
+fn the_type_of_a_job_can_be_decided_at_run_time() {
+    #[background_job("queue.run", type = kind, target = none)]
+    fn run(kind: &str) -> Result<(), StoreError> {
+        kind.is_empty().then_some(()).ok_or(StoreError::Missing)
+    }
+    let capture = Capture::new();
+    capture.run(|| {
+        run("report.render").expect_err("it fails");
+        run("").expect("it succeeds");
+    });
+    let spans = capture.spans();
+    assert_span!(spans, "report.render", error: true, "job.type" = "report.render");
+    assert_span!(spans, "queue.run", "job.type" = "queue.run");
+    let metrics = capture.metrics();
+    let of = |kind| metrics.count("job.duration", &[("job.type", kind)]);
+    assert_eq!((of("report.render"), of("queue.run")), (1, 1));
+    let active = metrics.metric("job.active");
+    assert_eq!(active.points().len(), 2, "{active:?}");
+}
+
 // ---- values, and where they are recorded ----
 
 #[test]

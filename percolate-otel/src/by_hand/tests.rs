@@ -1,0 +1,219 @@
+use std::io;
+
+use super::*;
+use crate::testing::{ABSENT, Capture, Spans};
+use crate::{Observed, ObservedStream, assert_span, background_job, db_op};
+
+crate::db_site!(static SCAN = "scan", system = "shelf", fields = ["app.tenant"]);
+crate::db_site!(static PUT = "put", system = "shelf");
+crate::job_site!(static WARM = "cache.warm");
+
+type Row = Result<u64, io::Error>;
+
+fn rows() -> Vec<Row> {
+    vec![Ok(1), Err(io::ErrorKind::NotFound.into()), Ok(2)]
+}
+
+#[db_op(get, "inner", system = "shelf")]
+fn inner() {}
+
+fn spans_of(work: impl FnOnce()) -> Spans {
+    let capture = Capture::new();
+    capture.run(work);
+    capture.spans()
+}
+
+#[test]
+fn a_call_by_hand_is_equal_to_an_annotated_one() {
+    #[db_op(scan, table, namespace = "demo", server_address = "/data", batch_size = 2, system = "shelf",
+        parent = root, rows = |()| 3, affected_rows = 4, fields(app.tenant = "t1"))]
+    fn annotated(table: &str) -> Result<(), io::Error> {
+        inner();
+        Ok(())
+    }
+    fn by_hand(table: &str) {
+        let mut call = operation(SCAN)
+            .collection(table)
+            .namespace("demo")
+            .server_address("/data")
+            .batch_size(2)
+            .parent(Parent::Root)
+            .field("app.tenant", "t1")
+            .start();
+        call.in_scope(inner);
+        call.row();
+        call.rows(2);
+        call.affected_rows(4);
+        call.finish();
+    }
+    let capture = Capture::new();
+    capture.run(|| {
+        annotated("annotated").expect("it succeeds");
+        by_hand("by hand");
+    });
+    let spans = capture.spans();
+    let (one, other) = (spans.span("scan annotated"), spans.span("scan by hand"));
+    assert_eq!(one.kind(), other.kind());
+    let without_name = |span: &crate::testing::CapturedSpan| {
+        let attributes = span.data().attributes.iter();
+        let mut kept: Vec<_> = attributes
+            .filter(|pair| pair.key.as_str() != "db.collection.name")
+            .cloned()
+            .collect();
+        kept.sort_by(|a, b| a.key.cmp(&b.key));
+        kept
+    };
+    assert_eq!(without_name(one), without_name(other));
+    assert_eq!(spans.children_of(one).len(), 1);
+    assert_eq!(spans.children_of(other).len(), 1);
+    let metrics = capture.metrics();
+    for table in ["annotated", "by hand"] {
+        for metric in [
+            "db.client.operation.duration",
+            "db.client.response.returned_rows",
+        ] {
+            assert_eq!(
+                metrics.count(metric, &[("db.collection.name", table)]),
+                1,
+                "{metric}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_job_by_hand_has_its_status() {
+    #[background_job("cache.warm", "annotated")]
+    fn annotated() -> Result<(), io::Error> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+    let spans = spans_of(|| {
+        annotated().expect_err("it fails");
+        let mut job = operation(WARM).target("failed").start();
+        job.fail(&io::Error::from(io::ErrorKind::NotFound));
+        job.fail("a later failure");
+        job.finish();
+        let mut job = operation(WARM).target("partial").batch_size(1).start();
+        job.job_status(JobStatus::Partial);
+        job.finish();
+        drop(
+            operation(WARM)
+                .named("cache.clear")
+                .target("dropped")
+                .start(),
+        );
+    });
+    for target in ["annotated", "failed"] {
+        assert_span!(spans, &format!("cache.warm {target}"), kind: Internal, error: true,
+            "job.status" = "failed", "error.type" = "NotFound");
+    }
+    assert_span!(spans, "cache.warm partial", error: false, "job.status" = "partial",
+        "job.batch_size" = 1);
+    assert_span!(spans, "cache.clear dropped", error: false, "job.status" = "cancelled",
+        "job.type" = "cache.clear");
+}
+
+#[test]
+fn a_call_that_is_dropped_is_cancelled_and_a_cursor_is_not() {
+    let spans = spans_of(|| {
+        drop(operation(PUT).collection("dropped").start());
+        let mut failed = operation(PUT).collection("failed").start();
+        failed.fail("Full");
+        drop(failed);
+        let mut cursor = operation(SCAN).collection("cursor").start_cursor();
+        cursor.row();
+        drop(cursor);
+        let caught = std::panic::catch_unwind(|| {
+            let _call = operation(PUT).collection("panicked").start();
+            panic!("the body");
+        });
+        assert!(caught.is_err());
+    });
+    assert_span!(spans, "put dropped", error: true, "error.type" = "cancelled");
+    assert_span!(spans, "put failed", error: true, "error.type" = "Full");
+    assert_span!(spans, "scan cursor", error: false, "db.response.returned_rows" = 1);
+    assert_span!(spans, "put panicked", error: true, "error.type" = "panic");
+}
+
+#[test]
+fn an_observed_iterator_counts_rows_and_reports_the_first_error() {
+    let start = |table| operation(SCAN).collection(table).start_cursor();
+    let spans = spans_of(|| {
+        let all = rows().into_iter().inspect(|_| inner());
+        assert_eq!(Observed::new(start("all"), all).count(), 3);
+        let mut early = Observed::infallible(start("early"), 0..5);
+        assert_eq!(
+            (early.len(), early.next(), early.next_back()),
+            (5, Some(0), Some(4))
+        );
+        assert_eq!(early.inner_mut().nth(1), Some(2));
+        drop(early);
+        let named = Observed::with_errors(start("named"), rows().into_iter(), |row| {
+            row.as_ref().err().map(|error| crate::error_info!(error))
+        });
+        assert_eq!(named.count(), 3);
+    });
+    let all = assert_span!(spans, "scan all", error: true, "error.type" = "NotFound",
+        "db.response.returned_rows" = 2);
+    assert_eq!(spans.children_of(all).len(), 3);
+    assert_span!(spans, "scan early", error: false, "db.response.returned_rows" = 2);
+    assert_span!(spans, "scan named", error: true, "error.type" = "NotFound");
+}
+
+#[test]
+fn a_future_and_a_stream_run_inside_their_call() {
+    struct Rows(std::vec::IntoIter<Row>);
+    impl futures_core::Stream for Rows {
+        type Item = Row;
+
+        fn poll_next(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Row>> {
+            inner();
+            std::task::Poll::Ready(self.0.next())
+        }
+    }
+    let capture = Capture::new();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(capture.instrument(async {
+        let call = operation(PUT).collection("future").start();
+        let (mut call, value) = call
+            .run(async {
+                tokio::task::yield_now().await;
+                inner();
+                7
+            })
+            .await;
+        call.affected_rows(value);
+        call.finish();
+        let call = operation(SCAN).collection("stream").start_cursor();
+        let mut rows = Box::pin(ObservedStream::new(call, Rows(rows().into_iter())));
+        let next = |rows: &mut std::pin::Pin<Box<ObservedStream<Rows>>>| {
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            futures_core::Stream::poll_next(rows.as_mut(), &mut context)
+        };
+        for _ in 0..4 {
+            assert!(next(&mut rows).is_ready());
+        }
+    }));
+    let spans = capture.spans();
+    let future = assert_span!(spans, "put future", "db.response.affected_rows" = 7);
+    assert_eq!(spans.children_of(future).len(), 1);
+    let stream = assert_span!(spans, "scan stream", error: true, "db.response.returned_rows" = 2);
+    assert_eq!(spans.children_of(stream).len(), 4);
+}
+
+#[test]
+fn fields_that_are_not_declared_and_names_that_are_malformed_are_refused() {
+    let spans = spans_of(|| operation(PUT).field("app.tenant", 1).start().finish());
+    assert_span!(spans, "put", "app.tenant" = ABSENT);
+    for name in ["scan", "range_delete", "BATCH put", "a.b-c"] {
+        assert!(is_words(name.as_bytes(), b"_.- "), "{name}");
+    }
+    for name in ["", " ", "a  b", "_a", "a_", "1a", "a/b", "é"] {
+        assert!(!is_words(name.as_bytes(), b"_.- "), "{name}");
+    }
+}
