@@ -55,7 +55,7 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
     let meter_provider = provider.map(|provider| {
         provider
             .with_resource(settings.resource.clone())
-            .with_view(settings.buckets.clone().view())
+            .with_view(settings.buckets.clone().view(settings.exponential))
             .build()
     });
     let logger_provider = exporters.logs(&settings)?;

@@ -2,7 +2,7 @@
 //! created in `metrics`. Invariant: the storage preset contains every bound that the conventions
 //! advise, so that its buckets add up to the advised ones exactly.
 
-use opentelemetry_sdk::metrics::{Aggregation, Instrument, Stream};
+use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, Stream};
 
 use crate::conventions::metric;
 use crate::metrics::{ADVISED_BOUNDS, JOB_BOUNDS, STORAGE_BOUNDS};
@@ -13,6 +13,13 @@ const DURATIONS: [&str; 3] = [
     metric::JOB_DURATION,
     metric::JOB_QUEUE_WAIT,
 ];
+
+/// Base-2 exponential buckets.
+const EXPONENTIAL: Aggregation = Aggregation::Base2ExponentialHistogram {
+    max_size: 160,
+    max_scale: 20,
+    record_min_max: true,
+};
 
 /// The buckets of `db.client.operation.duration`, `job.duration` and `job.queue.wait`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -49,11 +56,7 @@ impl HistogramBuckets {
                 boundaries,
                 record_min_max: true,
             },
-            None => Aggregation::Base2ExponentialHistogram {
-                max_size: 160,
-                max_scale: 20,
-                record_min_max: true,
-            },
+            None => EXPONENTIAL,
         }
     }
 
@@ -68,18 +71,22 @@ impl HistogramBuckets {
             .then(|| "bounds must be finite and ascending; using the storage preset".to_owned())
     }
 
-    /// Returns the view that sets these buckets on the duration histograms. Other instruments are
-    /// unchanged.
-    pub(super) fn view(self) -> impl Fn(&Instrument) -> Option<Stream> + Send + Sync + 'static {
+    /// Returns the view that sets these buckets on the duration histograms, and exponential buckets
+    /// on all other histograms if `exponential` is set. Other instruments are unchanged.
+    pub(super) fn view(
+        self,
+        exponential: bool,
+    ) -> impl Fn(&Instrument) -> Option<Stream> + Send + Sync + 'static {
         move |instrument| {
             let name = instrument.name();
-            if !DURATIONS.contains(&name) {
+            let aggregation = if DURATIONS.contains(&name) {
+                self.aggregation(name)
+            } else if exponential && instrument.kind() == InstrumentKind::Histogram {
+                EXPONENTIAL
+            } else {
                 return None;
-            }
-            Stream::builder()
-                .with_aggregation(self.aggregation(name))
-                .build()
-                .ok()
+            };
+            Stream::builder().with_aggregation(aggregation).build().ok()
         }
     }
 }

@@ -40,6 +40,14 @@ impl std::fmt::Display for ConfigWarning {
     }
 }
 
+impl ConfigWarning {
+    /// Whether ignoring the value can multiply the load: without its sampler, a service samples
+    /// every trace.
+    pub(super) fn is_severe(&self) -> bool {
+        self.variable.starts_with("OTEL_TRACES_SAMPLER")
+    }
+}
+
 impl Environment {
     /// Reads the variables of this process that start with `OTEL_`.
     #[must_use]
@@ -237,40 +245,78 @@ impl<'a> VariableReader<'a> {
         (!found.is_empty()).then_some(found)
     }
 
-    /// Reads `key=value,key=value` with percent-encoded values: resource attributes and headers.
-    /// Values may be secret, so that a warning names only the key.
+    /// Reads headers: `key=value,key=value` with percent-encoded values. An invalid member is
+    /// ignored. Values may be secret, so that a warning names only the key.
     pub(super) fn pairs(&mut self, name: &str) -> Option<Vec<(String, String)>> {
         let value = self.text(name)?;
         let mut pairs = Vec::new();
-        for (position, member) in value
-            .split(',')
-            .enumerate()
-            .filter(|(_, member)| !member.trim().is_empty())
-        {
-            let Some((key, value)) = member.split_once('=') else {
-                self.warn(name, format!("member {} has no `=`; ignored", position + 1));
-                continue;
-            };
-            let key = key.trim();
-            match (key.is_empty(), percent_decoded(value.trim())) {
-                (true, _) => {
-                    self.warn(name, format!("member {} has no key; ignored", position + 1));
-                }
-                (false, None) => self.warn(
-                    name,
-                    format!("the value of `{key}` is not percent-encoded text; ignored"),
-                ),
-                (false, Some(value)) => pairs.push((key.to_owned(), value)),
+        for (position, member) in members(value) {
+            match member {
+                Err(problem) => self.warn(name, format!("member {position} {problem}; ignored")),
+                Ok((key, value)) => match percent_decoded(value) {
+                    Some(value) => pairs.push((key.to_owned(), value)),
+                    None => self.warn(
+                        name,
+                        format!("the value of `{key}` is not percent-encoded text; ignored"),
+                    ),
+                },
             }
         }
         Some(pairs)
     }
+
+    /// Reads attributes: `key=value,key=value` with percent-encoded keys and values. As the
+    /// specification requires, one invalid member discards the whole value.
+    pub(super) fn attributes(&mut self, name: &str) -> Option<Vec<(String, String)>> {
+        let value = self.text(name)?;
+        let attributes = members(value).map(|(position, member)| {
+            let (key, value) = member.map_err(|problem| format!("member {position} {problem}"))?;
+            strictly_decoded(key)
+                .zip(strictly_decoded(value))
+                .ok_or_else(|| format!("member {position} is not percent-encoded text"))
+        });
+        match attributes.collect() {
+            Ok(attributes) => Some(attributes),
+            Err(problem) => {
+                let problem: String = problem;
+                self.warn(name, format!("{problem}; the whole value is ignored"));
+                None
+            }
+        }
+    }
+}
+
+/// Returns the position, key and value of each member of `key=value,key=value`, or what is wrong
+/// with it. Blank members are skipped.
+fn members(text: &str) -> impl Iterator<Item = (usize, Result<(&str, &str), &'static str>)> {
+    let members = text.split(',').zip(1..);
+    members
+        .filter(|(member, _)| !member.trim().is_empty())
+        .map(|(member, position)| {
+            let pair = match member.split_once('=') {
+                None => Err("has no `=`"),
+                Some((key, _)) if key.trim().is_empty() => Err("has no key"),
+                Some((key, value)) => Ok((key.trim(), value.trim())),
+            };
+            (position, pair)
+        })
 }
 
 /// Decodes percent-encoded text; `None` if the result is not UTF-8. A single `%` is kept.
 fn percent_decoded(text: &str) -> Option<String> {
     let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
     decoded.ok().map(Cow::into_owned)
+}
+
+/// Decodes percent-encoded text; `None` if a `%` is not followed by two hexadecimal digits, or the
+/// result is not UTF-8.
+fn strictly_decoded(text: &str) -> Option<String> {
+    let mut escapes = text.split('%').skip(1);
+    let valid = escapes.all(|escape| {
+        let digits = escape.as_bytes().first_chunk::<2>();
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    });
+    percent_decoded(text).filter(|_| valid)
 }
 
 /// The known variables, so that a misspelled one is reported.
@@ -321,8 +367,10 @@ mod known {
         "OTEL_EXPORTER_ZIPKIN_TIMEOUT",
         "OTEL_EXPORTER_PROMETHEUS_HOST",
         "OTEL_EXPORTER_PROMETHEUS_PORT",
-        "OTEL_CONFIG_FILE",
     ];
+
+    /// Variables that name a configuration file.
+    const CONFIG_FILES: &[&str] = &["OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_CONFIG_FILE"];
 
     /// Prefixes of the variables of other languages, instrumentations and vendors.
     const OTHERS: &[&str] = &[
@@ -354,6 +402,10 @@ mod known {
 
     /// Returns a warning if a variable of this name is not read.
     pub(super) fn warning(name: &str) -> Option<String> {
+        if CONFIG_FILES.contains(&name) {
+            let problem = "configuration files are not supported; the other variables are used";
+            return Some(problem.to_owned());
+        }
         if READ.contains(&name)
             || is_otlp(name)
             || OTHERS.iter().any(|prefix| name.starts_with(prefix))

@@ -46,7 +46,11 @@ pub(super) fn install(choices: Choices) -> Result<Parts, TelemetryError> {
         layer::install_subscriber(&layer::installed_slot(), parts.log_level);
     }
     for warning in &parts.warnings {
-        tracing::warn!(target: TELEMETRY_TARGET, "{warning}");
+        if warning.is_severe() {
+            tracing::error!(target: TELEMETRY_TARGET, "{warning}");
+        } else {
+            tracing::warn!(target: TELEMETRY_TARGET, "{warning}");
+        }
     }
     Ok(parts)
 }

@@ -7,11 +7,12 @@ use opentelemetry_sdk::trace::{SamplingResult, ShouldSample};
 
 use crate::runtime::Sampler;
 
-/// Parses the values of `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`. The second value is a
-/// warning about an invalid value, which is ignored as the specification requires.
+/// Parses the values of `OTEL_TRACES_SAMPLER`, in any letter case, and `OTEL_TRACES_SAMPLER_ARG`.
+/// The second value is a warning about an invalid value, which is ignored as the specification
+/// requires.
 pub(super) fn from_names(name: &str, arg: Option<&str>) -> (Option<Sampler>, Option<String>) {
     let mut problem = None;
-    let sampler = match name {
+    let sampler = match name.to_ascii_lowercase().as_str() {
         "always_on" => Sampler::AlwaysOn,
         "always_off" => Sampler::AlwaysOff,
         "traceidratio" => ratio(arg, &mut problem),
@@ -21,7 +22,8 @@ pub(super) fn from_names(name: &str, arg: Option<&str>) -> (Option<Sampler>, Opt
         _ => {
             let problem = "expected one of always_on, always_off, traceidratio, \
                            parentbased_always_on, parentbased_always_off, \
-                           parentbased_traceidratio; ignored";
+                           parentbased_traceidratio; using parentbased_always_on, which samples \
+                           every new trace";
             return (None, Some(problem.to_owned()));
         }
     };
@@ -40,7 +42,8 @@ fn ratio(arg: Option<&str>, problem: &mut Option<String>) -> Sampler {
         Ok(ratio) if (0.0..=1.0).contains(&ratio) => Sampler::TraceIdRatio(ratio),
         _ => {
             *problem = Some(format!(
-                "OTEL_TRACES_SAMPLER_ARG `{arg}` is not a number from 0 to 1; using 1"
+                "OTEL_TRACES_SAMPLER_ARG `{arg}` is not a number from 0 to 1; using 1, which \
+                 samples every new trace"
             ));
             Sampler::TraceIdRatio(1.0)
         }

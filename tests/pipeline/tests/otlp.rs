@@ -192,6 +192,54 @@ fn histograms_have_the_chosen_buckets() {
 }
 
 #[test]
+fn exponential_buckets_in_the_environment_are_those_of_every_histogram() {
+    use opentelemetry::metrics::MeterProvider as _;
+    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+    use percolate_core::otel::HistogramBuckets;
+    let names = |builder: TelemetryBuilder| {
+        let collector = Collector::grpc(Answer::Accept);
+        let environment: Environment = [(
+            "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+            "base2_exponential_bucket_histogram",
+        )]
+        .into_iter()
+        .collect();
+        let otlp = Otlp::to(collector.endpoint());
+        let guard = build(builder.environment(environment).otlp(otlp));
+        let scope = guard.enter();
+        rebuild(true);
+        drop(scope);
+        let meter = guard.meter_provider().expect("metrics are exported");
+        let meter = meter.meter("other");
+        meter.u64_histogram("sizes").build().record(7, &[]);
+        let bounded = meter.f64_histogram("waits").with_boundaries(vec![1.0, 2.0]);
+        bounded.build().record(1.5, &[]);
+        meter.u64_counter("calls").build().add(1, &[]);
+        guard.shutdown(SOON).expect("the collector answers");
+        let mut explicit: Vec<_> = collector
+            .metrics()
+            .into_iter()
+            .filter(|metric| matches!(metric.data, Some(Data::Histogram(_))))
+            .map(|metric| metric.name)
+            .collect();
+        explicit.sort();
+        let exponential = collector
+            .metrics()
+            .into_iter()
+            .filter(|metric| matches!(metric.data, Some(Data::ExponentialHistogram(_))))
+            .count();
+        (explicit, exponential)
+    };
+    let (explicit, exponential) = names(Telemetry::builder());
+    assert_eq!(explicit, Vec::<String>::new());
+    assert!(exponential >= 4, "{exponential}");
+    // The builder's buckets win for the durations, and for them only.
+    let own = Telemetry::builder().histogram_buckets(HistogramBuckets::Advised);
+    let (explicit, _) = names(own);
+    assert_eq!(explicit, ["db.client.operation.duration", "job.duration"]);
+}
+
+#[test]
 fn the_wait_in_a_queue_has_the_chosen_buckets() {
     use percolate_core::otel::{HistogramBuckets, QueueWait};
     let collector = Collector::grpc(Answer::Accept);

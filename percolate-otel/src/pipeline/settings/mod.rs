@@ -44,7 +44,7 @@ pub(super) struct Settings {
     pub(super) metrics_otlp: OtlpSettings,
     pub(super) logs_otlp: OtlpSettings,
     pub(super) propagators: Vec<Propagator>,
-    /// The sampler of the environment; the builder's sampler wins over it.
+    /// The sampler of the environment; `None` if the builder has one.
     pub(super) sampler: Option<Sampler>,
     pub(super) limits: SpanLimits,
     pub(super) batch: BatchSettings,
@@ -53,7 +53,10 @@ pub(super) struct Settings {
     pub(super) metric_interval: Option<Duration>,
     pub(super) metric_timeout: Duration,
     pub(super) temporality: Temporality,
+    /// The buckets of the durations.
     pub(super) buckets: HistogramBuckets,
+    /// Whether the histograms that `buckets` does not name have exponential buckets.
+    pub(super) exponential: bool,
     pub(super) resource: Resource,
     pub(super) log_level: tracing::level_filters::LevelFilter,
     pub(super) warnings: Vec<ConfigWarning>,
@@ -64,6 +67,7 @@ impl Settings {
     pub(super) fn decide(choices: &Choices, environment: &Environment) -> Self {
         let mut reader = VariableReader::new(environment);
         let reads = &mut reader;
+        let exponential = exponential(reads);
         Self {
             disabled: choices
                 .disabled
@@ -76,7 +80,7 @@ impl Settings {
             metrics_otlp: otlp(reads, Signal::Metrics, &choices.metrics_otlp, &choices.otlp),
             logs_otlp: otlp(reads, Signal::Logs, &choices.logs_otlp, &choices.otlp),
             propagators: propagators(reads, choices.propagators.clone()),
-            sampler: sampler(reads),
+            sampler: sampler(reads, choices),
             limits: limits(reads),
             batch: batch(reads, choices),
             logs_batch: logs_batch(reads),
@@ -87,7 +91,8 @@ impl Settings {
                     .unwrap_or(Duration::from_secs(30)),
             ),
             temporality: temporality(reads, choices.temporality),
-            buckets: buckets(reads, choices.buckets.clone()),
+            buckets: buckets(reads, choices.buckets.clone(), exponential),
+            exponential,
             resource: resource(reads, choices),
             log_level: log_level(reads),
             warnings: reader.warnings,
@@ -156,7 +161,10 @@ fn propagators(
         .collect()
 }
 
-fn sampler(reads: &mut VariableReader<'_>) -> Option<Sampler> {
+fn sampler(reads: &mut VariableReader<'_>, choices: &Choices) -> Option<Sampler> {
+    if choices.sampler.is_some() {
+        return None;
+    }
     let name = reads.text("OTEL_TRACES_SAMPLER")?;
     let (sampler, problem) = sampler::from_names(name, reads.text("OTEL_TRACES_SAMPLER_ARG"));
     if let Some(problem) = problem {
@@ -259,30 +267,37 @@ fn temporality(reads: &mut VariableReader<'_>, from_builder: Option<Temporality>
     from_builder.or(read).unwrap_or_default()
 }
 
-fn buckets(
-    reads: &mut VariableReader<'_>,
-    from_builder: Option<HistogramBuckets>,
-) -> HistogramBuckets {
+/// Whether histograms have exponential buckets by default.
+fn exponential(reads: &mut VariableReader<'_>) -> bool {
     let words = [
         ("explicit_bucket_histogram", false),
         ("base2_exponential_bucket_histogram", true),
     ];
-    let exponential = reads.choice(
-        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
-        &words,
-    );
+    let variable = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
+    reads.choice(variable, &words).unwrap_or(false)
+}
+
+fn buckets(
+    reads: &mut VariableReader<'_>,
+    from_builder: Option<HistogramBuckets>,
+    exponential: bool,
+) -> HistogramBuckets {
     if let Some(problem) = from_builder.as_ref().and_then(HistogramBuckets::problem) {
         reads.warn("TelemetryBuilder::histogram_buckets", problem);
         return HistogramBuckets::Storage;
     }
-    let read = exponential
-        .filter(|exponential| *exponential)
-        .map(|_| HistogramBuckets::Exponential);
-    from_builder.or(read).unwrap_or_default()
+    let default = if exponential {
+        HistogramBuckets::Exponential
+    } else {
+        HistogramBuckets::Storage
+    };
+    from_builder.unwrap_or(default)
 }
 
 fn resource(reads: &mut VariableReader<'_>, choices: &Choices) -> Resource {
-    let mut attributes = reads.pairs("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
+    let mut attributes = reads
+        .attributes("OTEL_RESOURCE_ATTRIBUTES")
+        .unwrap_or_default();
     if let Some(name) = reads.text("OTEL_SERVICE_NAME") {
         attributes.retain(|(key, _)| key != resource::SERVICE_NAME);
         attributes.push((resource::SERVICE_NAME.to_owned(), name.to_owned()));

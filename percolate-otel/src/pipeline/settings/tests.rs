@@ -304,3 +304,131 @@ fn exponential_buckets_can_be_set_in_the_environment() {
         HistogramBuckets::Storage
     );
 }
+
+#[test]
+fn words_are_read_in_any_letter_case() {
+    let settings = decided(&[
+        ("OTEL_TRACES_SAMPLER", "ALWAYS_OFF"),
+        ("OTEL_TRACES_EXPORTER", "OTLP"),
+        ("OTEL_METRICS_EXPORTER", "None"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "HTTP/Protobuf"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "GZip"),
+        ("OTEL_EXPORTER_OTLP_INSECURE", "TRUE"),
+        ("OTEL_PROPAGATORS", "Baggage"),
+        ("OTEL_LOG_LEVEL", "Debug"),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+            "LowMemory",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+            "Base2_Exponential_Bucket_Histogram",
+        ),
+    ]);
+    assert_eq!(settings.warnings, []);
+    assert!(matches!(settings.sampler, Some(Sampler::AlwaysOff)));
+    assert_eq!(
+        (settings.traces, settings.metrics),
+        (vec![Exporter::Otlp], vec![])
+    );
+    assert_eq!(settings.traces_otlp.protocol, OtlpProtocol::HttpProtobuf);
+    assert_eq!(settings.traces_otlp.compression, OtlpCompression::Gzip);
+    assert_eq!(settings.propagators, [Propagator::Baggage]);
+    assert_eq!(
+        settings.log_level,
+        tracing::level_filters::LevelFilter::DEBUG
+    );
+    assert_eq!(settings.temporality, Temporality::LowMemory);
+    assert_eq!(settings.buckets, HistogramBuckets::Exponential);
+}
+
+#[test]
+fn a_sampler_that_cannot_be_read_is_reported_as_severe_with_what_applies_instead() {
+    let expected = [
+        (
+            "jaeger_remote",
+            "using parentbased_always_on, which samples every new trace",
+        ),
+        ("traceidratio", "using 1, which samples every new trace"),
+    ];
+    for (name, problem) in expected {
+        let variables = [
+            ("OTEL_TRACES_SAMPLER", name),
+            ("OTEL_TRACES_SAMPLER_ARG", "a lot"),
+        ];
+        let warnings = decided(&variables).warnings;
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].is_severe());
+        assert!(warnings[0].problem.ends_with(problem), "{warnings:?}");
+        let own = Telemetry::builder().sampler(Sampler::AlwaysOff);
+        let warnings = decide(own, &variables).warnings;
+        assert_eq!(warnings, [], "the builder's sampler applies");
+    }
+    let unknown = decided(&[("OTEL_TRACES_SAMPLER", "jaeger_remote")]);
+    assert!(unknown.sampler.is_none(), "the default applies");
+}
+
+#[test]
+fn keys_and_values_of_resource_attributes_are_percent_decoded() {
+    let resource = decided(&[(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        "team%2Cname=a%3Db, deployment.environment.name = test ",
+    )])
+    .resource;
+    let value = |key: &'static str| resource.get(&opentelemetry::Key::from_static_str(key));
+    assert_eq!(value("team,name"), Some("a=b".into()));
+    assert_eq!(value("deployment.environment.name"), Some("test".into()));
+}
+
+#[test]
+fn one_invalid_resource_attribute_discards_the_whole_value() {
+    for (member, problem) in [
+        ("secret", "member 2 has no `=`; the whole value is ignored"),
+        ("=secret", "member 2 has no key; the whole value is ignored"),
+        (
+            "b=%FF",
+            "member 2 is not percent-encoded text; the whole value is ignored",
+        ),
+        (
+            "b%G1=secret",
+            "member 2 is not percent-encoded text; the whole value is ignored",
+        ),
+        (
+            "b=50%",
+            "member 2 is not percent-encoded text; the whole value is ignored",
+        ),
+    ] {
+        let value = format!("a=1,{member},c=3");
+        let settings = decided(&[
+            ("OTEL_RESOURCE_ATTRIBUTES", value.as_str()),
+            ("OTEL_SERVICE_NAME", "articles"),
+        ]);
+        let problems: Vec<_> = settings
+            .warnings
+            .iter()
+            .map(|warning| warning.problem.as_str())
+            .collect();
+        assert_eq!(problems, [problem]);
+        let get = |key| {
+            settings
+                .resource
+                .get(&opentelemetry::Key::from_static_str(key))
+        };
+        assert_eq!((get("a"), get("c")), (None, None));
+        assert_eq!(get("service.name"), Some("articles".into()));
+    }
+}
+
+#[test]
+fn a_configuration_file_is_reported_as_not_supported() {
+    for variable in ["OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_CONFIG_FILE"] {
+        let settings = decided(&[(variable, "/etc/otel.yaml"), ("OTEL_SERVICE_NAME", "x")]);
+        let warnings: Vec<_> = settings.warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            warnings,
+            [format!(
+                "{variable}: configuration files are not supported; the other variables are used"
+            )]
+        );
+    }
+}
