@@ -135,7 +135,7 @@ impl Exporters {
         }
         #[cfg(feature = "otlp")]
         let otlp = if over_otlp.is_some() {
-            Some(Arc::new(super::otlp::OtlpThread::start()?))
+            Some(Arc::new(super::otlp_thread::OtlpThread::start()?))
         } else {
             None
         };

@@ -1,6 +1,6 @@
 //! [`Driver`]: runs the future of an exporter on a plain thread until it is ready or its time limit
 //! has passed. Exporters over tonic or hyper need a runtime that drives their connections (see
-//! `otlp`); only its context is entered here, so that the program's tokio runtime is neither
+//! `otlp_thread`); only its context is entered here, so that the program's tokio runtime is neither
 //! blocked nor required. Invariant: [`Driver::run`] returns by its deadline, even if the future
 //! never does.
 
@@ -41,7 +41,7 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Driver {
     #[cfg(feature = "otlp")]
-    pub(super) runtime: Option<Arc<super::otlp::OtlpThread>>,
+    pub(super) runtime: Option<Arc<super::otlp_thread::OtlpThread>>,
     pub(super) closing: Closing,
 }
 

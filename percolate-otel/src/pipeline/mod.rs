@@ -21,6 +21,8 @@ mod logs;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod otlp_options;
+#[cfg(feature = "otlp")]
+mod otlp_thread;
 mod parts;
 mod processor;
 mod propagator;

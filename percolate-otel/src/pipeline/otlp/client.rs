@@ -17,13 +17,6 @@ use super::grpc::GrpcTransport;
 use super::http::HttpTransport;
 use super::retry::{Backoff, Failure};
 
-/// The product in the header `user-agent`.
-pub(super) const USER_AGENT: &str = concat!(
-    "OTel-OTLP-Exporter-Rust/",
-    env!("CARGO_PKG_VERSION"),
-    " percolate-otel"
-);
-
 /// Sends the requests of one signal.
 #[derive(Debug)]
 pub(super) struct OtlpClient {

@@ -17,10 +17,10 @@ use super::super::error::TelemetryError;
 use super::super::otlp_options::OtlpCompression;
 use super::super::settings::OtlpSettings;
 use super::super::signal::Signal;
-use super::client::USER_AGENT;
 use super::endpoint::failed;
 use super::retry::{Failure, Retry, chain};
 use super::tls;
+use super::user_agent::USER_AGENT;
 
 /// Calls the collector's service for one signal.
 #[derive(Debug)]

@@ -16,10 +16,10 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use super::super::error::TelemetryError;
 use super::super::otlp_options::OtlpCompression;
 use super::super::settings::OtlpSettings;
-use super::client::USER_AGENT;
 use super::endpoint::failed;
 use super::retry::{Failure, Retry};
 use super::tls;
+use super::user_agent::USER_AGENT;
 use crate::http_client::{self, SendError};
 
 /// The longest accepted response in bytes.
