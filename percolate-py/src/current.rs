@@ -212,8 +212,9 @@ impl<'py> Read<'py> {
             self.span_id,
             self.flags.to_u8() & 0x03
         );
-        let context = TraceContext::from_headers([("traceparent", parent), ("tracestate", state)])
-            .to_context();
+        let mut context: TraceContext = parent.parse().unwrap_or_default();
+        context.headers.insert("tracestate".to_owned(), state);
+        let context = context.to_context();
         let held = context.span().span_context().trace_state().clone();
         let span = SpanContext::new(
             self.trace_id,

@@ -315,8 +315,8 @@ impl fmt::Debug for HttpEmbeddings {
 
 /// Returns the current baggage as a header.
 fn baggage() -> Option<HeaderValue> {
-    let context = TraceContext::current_with_baggage()?;
-    HeaderValue::from_str(context.headers.get(BAGGAGE)?).ok()
+    let headers = TraceContext::current_with_baggage()?.to_headers();
+    HeaderValue::from_str(headers.get(BAGGAGE)?).ok()
 }
 
 fn failure(

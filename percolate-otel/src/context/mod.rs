@@ -1,4 +1,4 @@
-//! Trace context: W3C headers in and out, and the current context across threads, tasks and queues.
+//! Trace context: headers in and out (W3C, and others on request), and the current context across threads, tasks and queues.
 //! The current span of this process is in OpenTelemetry's `Context` and nowhere else.
 //!
 //! Invalid input never fails a call: it starts a new trace. Only valid headers are forwarded.
@@ -13,10 +13,13 @@
 //! | use these rules for a whole service | [`StrictPropagator`] |
 
 mod attach;
+mod b3;
 mod baggage;
 mod carried;
 mod carry;
+mod formats;
 mod header;
+mod jaeger;
 mod outgoing;
 mod propagator;
 mod received;
@@ -33,6 +36,8 @@ pub use self::attach::{
     TraceContextGuard, WithTraceContext, attach_parent, attach_trace_context, with_trace_context,
 };
 pub use self::carry::{Carry, Traced, carry, carry_each};
+#[cfg(feature = "pipeline")]
+pub(crate) use self::formats::Formats;
 pub use self::outgoing::{HeaderWriter, TraceIds, current_trace_ids, inject};
 pub use self::propagator::StrictPropagator;
 pub use self::trace_context::TraceContext;

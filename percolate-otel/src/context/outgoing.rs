@@ -8,10 +8,15 @@ use std::hash::BuildHasher;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceFlags, TraceId};
 
-use super::header::{TRACEPARENT, TRACESTATE};
+use super::formats::Formats;
+use super::header::{
+    B3, B3_FLAGS, B3_PARENT_SPAN_ID, B3_SAMPLED, B3_SPAN_ID, B3_TRACE_ID, TRACEPARENT, TRACESTATE,
+    UBER_TRACE_ID,
+};
 use super::received::Origin;
 use super::traceparent::TraceParent;
 use super::tracestate::StateList;
+use super::{b3, jaeger};
 use crate::runtime;
 
 /// The ids of the current span, for a log line or an error page.
@@ -54,8 +59,9 @@ pub fn current_trace_ids() -> Option<TraceIds> {
 
 /// Writes the current trace context into the headers of an outgoing call.
 ///
-/// Existing trace headers are replaced, and a stale `tracestate` is removed. If nothing is being
-/// traced, the headers are unchanged.
+/// The installed pipeline's propagators decide the formats (`OTEL_PROPAGATORS`); without them it is
+/// W3C Trace Context. Existing trace headers are replaced, and a stale `tracestate` is removed. If
+/// nothing is being traced, or nothing is to be propagated, the headers are unchanged.
 ///
 /// # Examples
 /// ```
@@ -69,7 +75,7 @@ pub fn current_trace_ids() -> Option<TraceIds> {
 /// ```
 pub fn inject(headers: &mut impl HeaderWriter) {
     if let Some((parent, state)) = current() {
-        write(headers, parent, state.as_ref());
+        write(headers, Formats::installed(), parent, state.as_ref());
     }
 }
 
@@ -168,15 +174,31 @@ pub(super) fn of(context: &Context) -> Option<(TraceParent, Option<StateList>)> 
     Some((parent, state))
 }
 
-/// Writes both headers. Removes `tracestate` if `state` is `None`.
+/// Writes the trace headers of the formats. Removes `tracestate` if `state` is `None`.
 pub(super) fn write(
     headers: &mut impl HeaderWriter,
+    formats: Formats,
     parent: TraceParent,
     state: Option<&StateList>,
 ) {
-    headers.set(TRACEPARENT, &parent.to_string());
-    match state {
-        Some(state) => headers.set(TRACESTATE, &state.outgoing()),
-        None => headers.remove(TRACESTATE),
+    if formats.has(Formats::TRACE_CONTEXT) {
+        headers.set(TRACEPARENT, &parent.to_string());
+        match state {
+            Some(state) => headers.set(TRACESTATE, &state.outgoing()),
+            None => headers.remove(TRACESTATE),
+        }
+    }
+    if formats.has(Formats::B3) {
+        headers.set(B3, &b3::print(&parent));
+    }
+    if formats.has(Formats::B3_MULTI) {
+        headers.set(B3_TRACE_ID, &parent.trace_id().to_string());
+        headers.set(B3_SPAN_ID, &parent.span_id().to_string());
+        headers.set(B3_SAMPLED, b3::sampled(&parent));
+        headers.remove(B3_PARENT_SPAN_ID);
+        headers.remove(B3_FLAGS);
+    }
+    if formats.has(Formats::JAEGER) {
+        headers.set(UBER_TRACE_ID, &jaeger::print(&parent));
     }
 }

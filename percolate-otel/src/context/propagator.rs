@@ -8,51 +8,44 @@ use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
 
-use super::header::{BAGGAGE, TRACEPARENT, TRACESTATE};
+use super::formats::Formats;
+use super::header::BAGGAGE;
+use super::outgoing::HeaderWriter;
 use super::trace_context::TraceContext;
 use super::{baggage, outgoing};
 
 /// The variable that selects the propagators of a service.
 const VARIABLE: &str = "OTEL_PROPAGATORS";
-/// The supported names.
-const KNOWN: [&str; 3] = ["tracecontext", "baggage", "none"];
 
-/// A propagator for W3C Trace Context Level 2, with strict parsing, and for W3C Baggage within its
-/// limits.
+/// A propagator for W3C Trace Context Level 2, with strict parsing, for W3C Baggage within its
+/// limits, and on request for B3 and Jaeger.
 ///
 /// ```
-/// use opentelemetry::global;
 /// use percolate_otel::StrictPropagator;
 ///
 /// let (propagator, _refused) = StrictPropagator::from_env();
-/// global::set_text_map_propagator(propagator);
+/// propagator.install();
 /// ```
 #[derive(Debug, Clone)]
 pub struct StrictPropagator {
+    formats: Formats,
     fields: Vec<String>,
 }
 
 impl StrictPropagator {
     /// Creates a propagator of trace context without baggage.
     pub fn new() -> Self {
-        Self {
-            fields: vec![TRACEPARENT.to_owned(), TRACESTATE.to_owned()],
-        }
+        Self::of(Formats::TRACE_CONTEXT)
     }
 
     /// Creates a propagator of trace context and baggage, the default of `OTEL_PROPAGATORS`.
     pub fn with_baggage() -> Self {
-        Self {
-            fields: vec![
-                TRACEPARENT.to_owned(),
-                TRACESTATE.to_owned(),
-                BAGGAGE.to_owned(),
-            ],
-        }
+        Self::of(Formats::DEFAULT)
     }
 
-    /// Creates the propagator that `OTEL_PROPAGATORS` selects: `tracecontext`, `baggage`, both (the
-    /// default) or `none`. The second value contains unsupported names, for a warning.
+    /// Creates the propagator that `OTEL_PROPAGATORS` selects: any of `tracecontext`, `baggage`,
+    /// `b3`, `b3multi` and `jaeger`, or `none`. The default is `tracecontext,baggage`. The second
+    /// value contains unsupported names, for a warning.
     pub fn from_env() -> (Self, Vec<String>) {
         Self::from_names(std::env::var(VARIABLE).ok().as_deref())
     }
@@ -62,28 +55,32 @@ impl StrictPropagator {
         let Some(names) = names.filter(|names| !names.trim().is_empty()) else {
             return (Self::with_baggage(), Vec::new());
         };
-        let names: Vec<&str> = names
-            .split(',')
-            .map(str::trim)
-            .filter(|name| !name.is_empty())
-            .collect();
-        let mut fields = Vec::new();
-        if names.contains(&"tracecontext") {
-            fields.extend([TRACEPARENT.to_owned(), TRACESTATE.to_owned()]);
+        let mut formats = Formats::NONE;
+        let mut refused = Vec::new();
+        let names = names.split(',').map(str::trim);
+        for name in names.filter(|name| !name.is_empty()) {
+            match Formats::of_word(name) {
+                Some(format) => formats = formats.and(format),
+                None => refused.push(name.to_owned()),
+            }
         }
-        if names.contains(&"baggage") {
-            fields.push(BAGGAGE.to_owned());
-        }
-        let refused = names
-            .iter()
-            .filter(|name| !KNOWN.contains(name))
-            .map(ToString::to_string)
-            .collect();
-        (Self { fields }, refused)
+        (Self::of(formats), refused)
     }
 
-    fn has(&self, field: &str) -> bool {
-        self.fields.iter().any(|own| own == field)
+    /// Creates the propagator of these formats.
+    pub(crate) fn of(formats: Formats) -> Self {
+        Self {
+            formats,
+            fields: formats.written().map(str::to_owned).collect(),
+        }
+    }
+
+    /// Sets this as OpenTelemetry's global propagator, and its formats as those of
+    /// [`inject`](super::inject), [`TraceContext::from_headers`] and
+    /// [`TraceContext::to_headers`] in this process. A percolate pipeline does this itself.
+    pub fn install(self) {
+        self.formats.install();
+        opentelemetry::global::set_text_map_propagator(self);
     }
 }
 
@@ -93,24 +90,33 @@ impl Default for StrictPropagator {
     }
 }
 
+/// Headers of another instrumentation.
+struct Injected<'a>(&'a mut dyn Injector);
+
+impl HeaderWriter for Injected<'_> {
+    fn set(&mut self, name: &'static str, value: &str) {
+        self.0.set(name, value.to_owned());
+    }
+
+    fn remove(&mut self, _name: &'static str) {}
+}
+
 impl TextMapPropagator for StrictPropagator {
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
-        if let Some((parent, state)) = outgoing::of(cx).filter(|_| self.has(TRACEPARENT)) {
-            injector.set(TRACEPARENT, parent.to_string());
-            if let Some(state) = state {
-                injector.set(TRACESTATE, state.outgoing().into_owned());
-            }
+        if let Some((parent, state)) = outgoing::of(cx) {
+            let mut headers = Injected(&mut *injector);
+            outgoing::write(&mut headers, self.formats, parent, state.as_ref());
         }
-        if let Some(text) = baggage::print(cx.baggage()).filter(|_| self.has(BAGGAGE)) {
+        if let Some(text) = baggage::print(cx.baggage())
+            && self.formats.has(Formats::BAGGAGE)
+        {
             injector.set(BAGGAGE, text);
         }
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        let headers = extractor
-            .keys()
-            .into_iter()
-            .filter(|key| self.fields.iter().any(|own| own.eq_ignore_ascii_case(key)));
+        let headers = extractor.keys().into_iter();
+        let headers = headers.filter(|name| self.formats.reads(name).is_some());
         let values = headers.flat_map(|key| {
             extractor
                 .get_all(key)
@@ -118,7 +124,7 @@ impl TextMapPropagator for StrictPropagator {
                 .into_iter()
                 .map(move |v| (key, v))
         });
-        let received = TraceContext::from_headers_with_baggage(values);
+        let received = TraceContext::read(values, self.formats);
         let context = received
             .received()
             .map_or_else(|| cx.clone(), |received| received.on(cx));

@@ -1,5 +1,5 @@
 //! Trace contexts in messages: a [`TraceContext`] is a map of its headers, a [`Traced`] value is
-//! `{"value": …, "trace": {headers}}`. Baggage is written only on request, and is not read. To accept
+//! `{"value": …, "trace": {headers}}`, in W3C form under any propagators. Baggage is written only on request, and is not read. To accept
 //! it, read a map of headers and pass it to [`TraceContext::from_headers_with_baggage`].
 //!
 //! Invalid headers are not an error when a message is read; another structure is.
@@ -12,6 +12,7 @@ use serde_core::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Vis
 use serde_core::ser::{Serialize, SerializeStruct as _, Serializer};
 
 use super::carry::Traced;
+use super::formats::Formats;
 use super::trace_context::TraceContext;
 
 const VALUE: &str = "value";
@@ -19,13 +20,16 @@ const TRACE: &str = "trace";
 
 impl Serialize for TraceContext {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.to_headers())
+        serializer.collect_map(self.written(Formats::DEFAULT))
     }
 }
 
 impl<'de> Deserialize<'de> for TraceContext {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        HashMap::<String, String>::deserialize(deserializer).map(TraceContext::from)
+        let headers = HashMap::<String, String>::deserialize(deserializer)?;
+        let mut headers: Vec<(String, String)> = headers.into_iter().collect();
+        headers.sort();
+        Ok(TraceContext::read(headers, Formats::TRACE_CONTEXT))
     }
 }
 

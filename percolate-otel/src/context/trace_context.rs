@@ -9,11 +9,12 @@ use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::SpanContext;
 
-use super::header::{BAGGAGE, TRACEPARENT, TRACESTATE};
+use super::formats::Formats;
+use super::header::{BAGGAGE, TRACEPARENT, TRACESTATE, UBER_TRACE_ID};
 use super::received::Received;
 use super::traceparent::{TraceParent, TraceParentError};
 use super::tracestate::StateList;
-use super::{baggage, outgoing};
+use super::{b3, baggage, jaeger, outgoing};
 
 /// The trace context of one request: its `traceparent` and `tracestate` headers.
 ///
@@ -34,7 +35,8 @@ use super::{baggage, outgoing};
 #[non_exhaustive]
 pub struct TraceContext {
     /// The headers as received, with keys in lower case. Values of repeated headers are joined by
-    /// commas, so two `traceparent` headers are invalid.
+    /// commas, so two `traceparent` headers are invalid. Ids in another format than W3C's are
+    /// converted to a `traceparent`.
     pub headers: HashMap<String, String>,
 }
 
@@ -43,12 +45,16 @@ impl TraceContext {
     ///
     /// Accepts `&http::HeaderMap`, `&HashMap<String, String>` and arrays of pairs. Keys are
     /// compared case-insensitively. Values that are not text are invalid.
+    ///
+    /// The installed pipeline's propagators decide the formats (`OTEL_PROPAGATORS`); without them it
+    /// is W3C Trace Context. If there are several, a valid `traceparent` is used first, then B3, then
+    /// Jaeger.
     pub fn from_headers<K, V>(headers: impl IntoIterator<Item = (K, V)>) -> Self
     where
         K: AsRef<str>,
         V: AsRef<[u8]>,
     {
-        Self::collect(headers, &[TRACEPARENT, TRACESTATE])
+        Self::read(headers, Formats::installed().without(Formats::BAGGAGE))
     }
 
     /// Like [`from_headers`](Self::from_headers), and keeps the `baggage` header, up to 64 members
@@ -60,12 +66,7 @@ impl TraceContext {
         K: AsRef<str>,
         V: AsRef<[u8]>,
     {
-        let mut context = Self::collect(headers, &[TRACEPARENT, TRACESTATE, BAGGAGE]);
-        let received = context.headers.remove(BAGGAGE);
-        if let Some(bounded) = received.as_deref().and_then(baggage::bounded) {
-            context.headers.insert(BAGGAGE.to_owned(), bounded);
-        }
-        context
+        Self::read(headers, Formats::installed())
     }
 
     /// Returns the context to send with an outgoing call, `None` if nothing is being traced.
@@ -126,41 +127,69 @@ impl TraceContext {
 
     /// Returns the headers to forward: version 00, known flags only, `tracestate` in its order and
     /// without white space. Without a valid `traceparent`, `tracestate` is dropped too.
+    ///
+    /// The installed pipeline's propagators decide the formats, as for [`inject`](super::inject).
     pub fn to_headers(&self) -> HashMap<String, String> {
-        let mut headers = match self.parent() {
-            Some(parent) => Self::from_parts(parent, self.state().as_ref()).headers,
-            None => HashMap::new(),
-        };
-        headers.extend(
-            self.headers
-                .get_key_value(BAGGAGE)
-                .map(|(key, text)| (key.clone(), text.clone())),
-        );
+        self.written(Formats::installed())
+    }
+
+    /// Returns the headers of the formats.
+    pub(super) fn written(&self, formats: Formats) -> HashMap<String, String> {
+        let mut headers = HashMap::new();
+        if let Some(parent) = self.parent() {
+            outgoing::write(&mut headers, formats, parent, self.state().as_ref());
+        }
+        if let Some(text) = self.headers.get(BAGGAGE)
+            && formats.has(Formats::BAGGAGE)
+        {
+            headers.insert(BAGGAGE.to_owned(), text.clone());
+        }
         headers
     }
 
-    fn collect<K, V>(headers: impl IntoIterator<Item = (K, V)>, wanted: &[&str]) -> Self
+    /// Reads the headers of the formats.
+    pub(super) fn read<K, V>(headers: impl IntoIterator<Item = (K, V)>, formats: Formats) -> Self
     where
         K: AsRef<str>,
         V: AsRef<[u8]>,
     {
         let mut kept: HashMap<String, String> = HashMap::new();
         for (key, value) in headers {
-            let Some(key) = wanted
-                .iter()
-                .find(|name| name.eq_ignore_ascii_case(key.as_ref()))
-            else {
+            let Some(key) = formats.reads(key.as_ref()) else {
                 continue;
             };
             let value = String::from_utf8_lossy(value.as_ref());
-            match kept.get_mut(*key) {
+            match kept.get_mut(key) {
                 Some(known) => known.extend([",", &value]),
                 None => {
-                    kept.insert((*key).to_owned(), value.into_owned());
+                    kept.insert(key.to_owned(), value.into_owned());
                 }
             }
         }
-        Self { headers: kept }
+        if let Some(received) = kept.remove(BAGGAGE)
+            && let Some(bounded) = baggage::bounded(&received)
+        {
+            kept.insert(BAGGAGE.to_owned(), bounded);
+        }
+        let mut context = Self { headers: kept };
+        if formats.has_foreign() {
+            context.convert();
+        }
+        context
+    }
+
+    /// Replaces the headers of other formats by a `traceparent`, unless there is a valid one.
+    fn convert(&mut self) {
+        let jaeger = self.headers.get(UBER_TRACE_ID);
+        let parent =
+            b3::parse(&self.headers).or_else(|| jaeger.and_then(|text| jaeger::parse(text)));
+        self.headers
+            .retain(|name, _| [TRACEPARENT, TRACESTATE, BAGGAGE].contains(&name.as_str()));
+        if let (None, Some(parent)) = (self.parent(), parent) {
+            self.headers.remove(TRACESTATE);
+            self.headers
+                .insert(TRACEPARENT.to_owned(), parent.to_string());
+        }
     }
 
     fn from_parts(parent: TraceParent, state: Option<&StateList>) -> Self {

@@ -152,7 +152,7 @@ impl fmt::Display for TraceParent {
 }
 
 /// Parses at most 32 lower-case hexadecimal digits.
-fn hex(digits: &[u8]) -> Option<u128> {
+pub(super) fn hex(digits: &[u8]) -> Option<u128> {
     digits.iter().try_fold(0, |value, digit| {
         let digit = match digit {
             b'0'..=b'9' => digit - b'0',

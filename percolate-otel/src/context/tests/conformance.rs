@@ -690,8 +690,15 @@ fn the_propagators_of_a_service_are_chosen_by_name() {
     );
     assert_eq!(fields(Some("none")).0, "");
     assert_eq!(
-        fields(Some("tracecontext,b3")),
-        ("traceparent tracestate".to_owned(), vec!["b3".to_owned()])
+        fields(Some("TraceContext,B3,jaeger,xray")),
+        (
+            "traceparent tracestate b3 uber-trace-id".to_owned(),
+            vec!["xray".to_owned()]
+        )
+    );
+    assert_eq!(
+        fields(Some("b3multi")).0,
+        "x-b3-traceid x-b3-spanid x-b3-sampled"
     );
 }
 

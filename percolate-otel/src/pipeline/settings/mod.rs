@@ -29,7 +29,7 @@ use crate::runtime::Sampler;
 
 /// The decided settings.
 #[cfg_attr(
-    not(feature = "otlp"),
+    not(any(feature = "otlp", test)),
     expect(
         dead_code,
         reason = "decided in every build, for the warnings; read by the exporters"
@@ -151,6 +151,9 @@ fn propagators(
     let words = [
         ("tracecontext", Propagator::TraceContext),
         ("baggage", Propagator::Baggage),
+        ("b3", Propagator::B3),
+        ("b3multi", Propagator::B3Multi),
+        ("jaeger", Propagator::Jaeger),
         ("none", Propagator::None),
     ];
     let chosen = from_builder.or_else(|| reads.choices("OTEL_PROPAGATORS", &words));
