@@ -104,8 +104,6 @@ fn a_failed_export_names_its_cause() {
         };
         let late = failure(slow.endpoint());
         assert!(late.contains("no response in time"), "{late}");
-        let unknown = failure("http://collector.invalid:4317".to_owned());
-        assert!(unknown.contains("dns error"), "{unknown}");
     }
 }
 

@@ -67,8 +67,12 @@ impl OtlpClient {
     ) -> Result<Bytes, String> {
         let started = Instant::now();
         let timeout = timeout.min(self.timeout);
+        let request = match &self.transport {
+            Transport::Grpc(_) => request.into(),
+            Transport::Http(http) => http.body(request)?,
+        };
         let attempts = RefCell::default();
-        let sending = self.send(request.into(), started + timeout, &attempts);
+        let sending = self.send(request, started + timeout, &attempts);
         let result = driver.run(timeout, sending);
         match result {
             Some(Ok(response)) => Ok(response),

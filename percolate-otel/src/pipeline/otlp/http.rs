@@ -55,15 +55,18 @@ impl HttpTransport {
         })
     }
 
-    /// Sends a request once and returns the body of the response.
+    /// Returns the body of a request, compressed if that is set.
+    pub(super) fn body(&self, request: Vec<u8>) -> Result<Bytes, String> {
+        match self.compression {
+            OtlpCompression::None => Ok(request.into()),
+            OtlpCompression::Gzip => {
+                gzip(&request).map_err(|error| format!("cannot compress the request: {error}"))
+            }
+        }
+    }
+
+    /// Sends a body once and returns that of the response.
     pub(super) async fn send(&self, body: Bytes) -> Result<Bytes, Failure> {
-        let body = match self.compression {
-            OtlpCompression::None => body,
-            OtlpCompression::Gzip => gzip(&body).map_err(|error| Failure {
-                problem: format!("cannot compress the request: {error}"),
-                retry: Retry::Never,
-            })?,
-        };
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.endpoint.clone();
