@@ -14,7 +14,7 @@ use http::header::{
 use http::{Method, Request, Response, StatusCode, Uri};
 
 use super::super::error::TelemetryError;
-use super::super::otlp_options::OtlpCompression;
+use super::super::otlp_options::{OtlpCompression, OtlpProtocol};
 use super::super::settings::OtlpSettings;
 use super::endpoint::failed;
 use super::retry::{Failure, Retry};
@@ -96,7 +96,10 @@ fn headers(settings: &OtlpSettings) -> Result<HeaderMap, TelemetryError> {
     }
     headers.insert(
         CONTENT_TYPE,
-        HeaderValue::from_static("application/x-protobuf"),
+        HeaderValue::from_static(match settings.protocol {
+            OtlpProtocol::HttpJson => "application/json",
+            OtlpProtocol::HttpProtobuf | OtlpProtocol::Grpc => "application/x-protobuf",
+        }),
     );
     match settings.compression {
         OtlpCompression::None => {}
