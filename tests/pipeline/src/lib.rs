@@ -47,7 +47,7 @@ pub enum Answer {
     After(Duration),
     /// Refuses with an error that is not retried.
     Refuse,
-    /// Refuses this many requests and asks the client to wait, then accepts.
+    /// Refuses this many requests and requests a delay, then accepts.
     Busy {
         /// The number of refused requests, over all signals.
         requests: usize,
@@ -494,7 +494,7 @@ async fn serve_http(
     write_http(stream, "200 OK").await
 }
 
-/// Decodes a request, as JSON if its content type says so.
+/// Decodes a request, as JSON or protobuf by its content type.
 fn decoded<M: prost::Message + Default + serde::de::DeserializeOwned>(
     headers: &HashMap<String, String>,
     body: &[u8],

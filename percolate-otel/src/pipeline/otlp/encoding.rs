@@ -29,7 +29,7 @@ impl Encoding {
         }
     }
 
-    /// Decodes a response. The collector has accepted the data, whatever its response contains.
+    /// Decodes a response. The data is accepted even if the response is invalid.
     pub(super) fn decode<M: Message + Default + DeserializeOwned>(self, response: &[u8]) -> M {
         match self {
             Self::Protobuf => M::decode(response).unwrap_or_default(),

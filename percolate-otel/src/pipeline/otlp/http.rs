@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn overload_is_retried_when_the_collector_asks_for_it() {
+    fn overload_is_retried_after_the_delay_in_the_response() {
         assert_eq!(failure(503, "").retry, Retry::Backoff);
         assert_eq!(
             failure(429, "7").retry,
