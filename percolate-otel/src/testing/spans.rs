@@ -1,9 +1,10 @@
 //! Captured spans: lookup, parents and children, the tree as text, and expectations of single
 //! spans.
 //!
-//! The spans are those that an exporter received; nothing is inferred. If an attribute was recorded
-//! twice, the last value counts, as in backends.
+//! The spans are those that an exporter received; nothing is inferred. An attribute that was exported
+//! twice is shown twice, and no expectation of its span holds.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ impl CapturedSpan {
         self.data.span_context.trace_id()
     }
 
-    /// Returns the value of one attribute, with its type.
+    /// Returns the value of one attribute, with its type: the last one, if it was exported twice.
     pub fn attribute(&self, key: &str) -> Option<&Value> {
         self.data
             .attributes
@@ -65,16 +66,26 @@ impl CapturedSpan {
             .map(|pair| &pair.value)
     }
 
-    /// Returns all attributes, sorted by key.
+    /// Returns all attributes as they were exported, sorted by key.
     pub fn attributes(&self) -> Vec<(&str, &Value)> {
-        let mut attributes: Vec<(&str, &Value)> = Vec::with_capacity(self.data.attributes.len());
-        for pair in self.data.attributes.iter().rev() {
-            if !attributes.iter().any(|(key, _)| *key == pair.key.as_str()) {
-                attributes.push((pair.key.as_str(), &pair.value));
-            }
-        }
+        let attributes = self.data.attributes.iter();
+        let mut attributes: Vec<(&str, &Value)> = attributes
+            .map(|pair| (pair.key.as_str(), &pair.value))
+            .collect();
         attributes.sort_by_key(|(key, _)| *key);
         attributes
+    }
+
+    /// Returns the keys of the attributes that were exported more than once.
+    fn doubled(&self) -> Vec<&str> {
+        let attributes = self.attributes();
+        let mut doubled: Vec<&str> = attributes
+            .windows(2)
+            .filter(|pair| pair[0].0 == pair[1].0)
+            .map(|pair| pair[0].0)
+            .collect();
+        doubled.dedup();
+        doubled
     }
 
     /// Ids of the spans this one links to.
@@ -129,29 +140,59 @@ impl From<SpanData> for CapturedSpan {
 /// The finished spans of a capture, in order of their start.
 #[derive(Debug, Clone, Default)]
 pub struct Spans {
-    spans: Vec<CapturedSpan>,
+    all: Vec<CapturedSpan>,
+    /// The places of the parents among the spans.
+    parents: Vec<Option<usize>>,
+    /// The places of the children of each span, in order of their start.
+    children: Vec<Vec<usize>>,
+    places: HashMap<(TraceId, SpanId), usize>,
 }
 
 impl Spans {
     pub(super) fn new(data: Vec<SpanData>) -> Self {
         let mut spans: Vec<CapturedSpan> = data.into_iter().map(CapturedSpan::from).collect();
         spans.sort_by_key(|span| span.data.start_time);
-        Self { spans }
+        let mut places = HashMap::with_capacity(spans.len());
+        for (place, span) in spans.iter().enumerate() {
+            places.entry((span.trace_id(), span.id())).or_insert(place);
+        }
+        let parent_of = |span: &CapturedSpan| {
+            let parent = (span.trace_id(), span.parent_id()?);
+            places.get(&parent).copied()
+        };
+        let parents: Vec<Option<usize>> = spans.iter().map(parent_of).collect();
+        let mut children = vec![Vec::new(); spans.len()];
+        for (place, parent) in parents.iter().enumerate() {
+            if let Some(parent) = parent {
+                children[*parent].push(place);
+            }
+        }
+        Self {
+            all: spans,
+            parents,
+            children,
+            places,
+        }
+    }
+
+    /// Returns the place of a span of this capture.
+    fn place_of(&self, span: &CapturedSpan) -> Option<usize> {
+        self.places.get(&(span.trace_id(), span.id())).copied()
     }
 
     /// Returns the number of spans.
     pub fn len(&self) -> usize {
-        self.spans.len()
+        self.all.len()
     }
 
     /// Returns whether nothing was captured.
     pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
+        self.all.is_empty()
     }
 
     /// Returns all spans in order of their start.
     pub fn iter(&self) -> impl Iterator<Item = &CapturedSpan> {
-        self.spans.iter()
+        self.all.iter()
     }
 
     /// Returns all names in order of start.
@@ -188,25 +229,23 @@ impl Spans {
 
     /// Returns the parent of a span, if it was captured too.
     pub fn parent_of(&self, span: &CapturedSpan) -> Option<&CapturedSpan> {
-        let parent = span.parent_id()?;
-        self.iter()
-            .find(|other| other.id() == parent && other.trace_id() == span.trace_id())
+        let parent = (span.trace_id(), span.parent_id()?);
+        self.places.get(&parent).map(|place| &self.all[*place])
     }
 
     /// Returns the children of a span in order of start.
     pub fn children_of(&self, span: &CapturedSpan) -> Vec<&CapturedSpan> {
-        self.iter()
-            .filter(|other| {
-                self.parent_of(other)
-                    .is_some_and(|parent| parent.id() == span.id())
-            })
-            .collect()
+        let children = self.place_of(span).map(|place| &self.children[place]);
+        let children = children.into_iter().flatten();
+        children.map(|place| &self.all[*place]).collect()
     }
 
     /// Spans whose parent was not captured: roots, and children of a remote or unfinished span.
     pub fn roots(&self) -> Vec<&CapturedSpan> {
-        self.iter()
-            .filter(|span| self.parent_of(span).is_none())
+        let spans = self.all.iter().zip(&self.parents);
+        spans
+            .filter(|(_, parent)| parent.is_none())
+            .map(|(span, _)| span)
             .collect()
     }
 
@@ -305,9 +344,8 @@ impl Spans {
         }
         out.push('\n');
         for link in &span.data.links.links {
-            let target = self
-                .iter()
-                .find(|other| other.id() == link.span_context.span_id());
+            let target = (link.span_context.trace_id(), link.span_context.span_id());
+            let target = self.places.get(&target).map(|place| &self.all[*place]);
             let _ = writeln!(
                 out,
                 "{pad}  ~ link to {}",
@@ -419,6 +457,9 @@ impl ExpectedSpan {
                 let _ = writeln!(wrong, "  status: expected unset, is {:?}", span.status());
             }
             _ => {}
+        }
+        for key in span.doubled() {
+            let _ = writeln!(wrong, "  {key}: exported more than once");
         }
         for (key, expected) in &self.attributes {
             let is = span.attribute(key.as_str());

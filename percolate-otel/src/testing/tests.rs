@@ -197,6 +197,47 @@ fn metrics_come_with_unit_instrument_and_points() {
     assert!((metrics.sum("wait.duration", &[]) - 2.5).abs() < 1e-9);
 }
 
+#[test]
+fn an_attribute_that_is_exported_twice_fails_every_expectation_of_its_span() {
+    let capture = Capture::new();
+    capture.run(|| {
+        let span = info_span!("fetch", pages = 1_i64);
+        span.record("pages", 2_i64);
+        span.in_scope(|| ());
+        info_span!("other", pages = 1_i64).in_scope(|| ());
+    });
+    let spans = capture.spans();
+    spans.assert_tree_with_attributes(
+        "
+        fetch [internal]
+          | pages = 1
+          | pages = 2
+        other [internal]
+          | pages = 1
+        ",
+    );
+    assert_span!(spans, "other", "pages" = 1);
+    let text = message(|| _ = assert_span!(spans, "fetch", "pages" = 2));
+    assert!(text.contains("pages: exported more than once"), "{text}");
+}
+
+#[test]
+fn a_large_tree_is_complete() {
+    const SPANS: usize = 20_000;
+    let capture = Capture::new();
+    capture.run(|| {
+        info_span!("root").in_scope(|| {
+            for _ in 1..SPANS {
+                info_span!("child").in_scope(|| ());
+            }
+        });
+    });
+    let spans = capture.spans();
+    assert_eq!(spans.roots().len(), 1);
+    assert_eq!(spans.children_of(spans.span("root")).len(), SPANS - 1);
+    assert_eq!(spans.tree().lines().count(), SPANS);
+}
+
 crate::__private::site!(GET, db, INFO, attr::COLLECTION | attr::RETURNED_ROWS, [], { name: "get" });
 
 fn annotated_get() {
