@@ -40,7 +40,9 @@
 //! | none of them | none | global meter provider, if one is set |
 //!
 //! Without a provider an annotated call allocates nothing and takes no lock, except that each
-//! thread looks for providers on its first call and once in 64 calls afterwards. Trace context
+//! thread looks for providers on some of its calls: the first, the second, the fourth and so on, and
+//! once in 64 calls afterwards. Call [`providers_changed`] if you set or replace a provider while
+//! annotated calls run. Trace context
 //! passes through in every set-up: [`TraceContext`], [`carry`], [`inject`].
 //!
 //! # Features
@@ -76,6 +78,7 @@ mod api_span;
 mod attributes;
 mod background;
 mod by_hand;
+mod call_events;
 mod call_values;
 #[cfg_attr(
     not(feature = "pipeline"),
@@ -174,6 +177,7 @@ pub use pipeline::{
 };
 pub use probe::{Probe, set_probe};
 pub use queue::QueueWait;
+pub use runtime::providers_changed;
 pub use sampler::Sampler;
 pub use site::{Parent, Site};
 pub use unsampled::MAX_EVENTS_PER_SECOND;

@@ -12,6 +12,7 @@ use opentelemetry::{Context, ContextGuard};
 
 use crate::active::{self, ActiveCall};
 use crate::api_span::ApiSpan;
+use crate::call_events::{self, CallEvents};
 use crate::call_values::CallEnd;
 use crate::clock::Reading;
 use crate::conventions::{JobStatus, value};
@@ -24,7 +25,9 @@ use crate::runtime::{Decision, Runtime};
 use crate::series::Series;
 use crate::site::{Parent, Site, SiteKind};
 use crate::tracing_span::{record_end, watched_span};
-use crate::unsampled_root::{UnsampledGuard, enter_unsampled_root};
+use crate::unsampled_root::{
+    UnsampledGuard, enter_unsampled_call, enter_unsampled_root, exit_unsampled_call,
+};
 
 /// A call that something listens to.
 #[derive(Debug)]
@@ -142,13 +145,17 @@ fn describe(
 #[derive(Debug)]
 #[expect(
     clippy::option_option,
-    reason = "the outer `Option` is whether a call was replaced, the inner one is that call"
+    reason = "the outer `Option` is whether something was replaced, the inner one is what it was"
 )]
 pub(crate) struct Entered {
     context: Option<ContextGuard>,
     unsampled: Option<UnsampledGuard>,
+    /// The call was entered as one below an unsampled caller.
+    is_unsampled: bool,
     /// The previous active call; `Some` if this call replaced it.
     outer: Option<Option<Box<ActiveCall>>>,
+    /// The events of the previous call; `Some` if this call replaced them.
+    outer_events: Option<Option<Box<CallEvents>>>,
     probe: Option<&'static dyn Probe>,
 }
 
@@ -157,7 +164,9 @@ impl Entered {
     pub(crate) const NOTHING: Self = Self {
         context: None,
         unsampled: None,
+        is_unsampled: false,
         outer: None,
+        outer_events: None,
         probe: None,
     };
 }
@@ -188,7 +197,10 @@ impl LiveCall {
             Sampling::UnsampledRoot(_) => !site.def.leaf,
             Sampling::Sampled(_) => !site.def.leaf || probe_of(site.def.system).is_some(),
         };
-        enters || self.extras.as_deref().is_some_and(has_span) || !site.def.custom.is_empty()
+        self.runtime.span_events
+            || enters
+            || self.extras.as_deref().is_some_and(has_span)
+            || !site.def.custom.is_empty()
     }
 
     /// Makes this call the current one on this thread. `again` is whether it can be entered more
@@ -221,7 +233,11 @@ impl LiveCall {
                 entered.context = Some(context.attach());
             }
             Sampling::Sampled(Some(_)) => entered.probe = probe_of(site.def.system),
-            Sampling::Unsampled | Sampling::Foreign | Sampling::Sampled(None) => {}
+            Sampling::Unsampled => {
+                enter_unsampled_call();
+                entered.is_unsampled = true;
+            }
+            Sampling::Foreign | Sampling::Sampled(None) => {}
         }
         if let Some(extras) = &self.extras {
             if let Some(span) = &extras.api_span {
@@ -242,6 +258,13 @@ impl LiveCall {
                 Box::new(ActiveCall { site, values })
             });
             entered.outer = Some(active::replace(active));
+        }
+        if self.runtime.span_events {
+            let events = matches!(self.sampling, Sampling::Sampled(_)).then(|| {
+                let extras = self.extras.get_or_insert_default();
+                extras.record.events.take().unwrap_or_default()
+            });
+            entered.outer_events = Some(call_events::replace(events));
         }
         if let Some(probe) = entered.probe {
             probe.begin();
@@ -266,11 +289,20 @@ impl LiveCall {
                 extras.record.details.custom = active.values;
             }
         }
+        if let Some(outer) = entered.outer_events.take() {
+            let events = call_events::replace(outer);
+            if let (Some(events), Some(extras)) = (events, &mut self.extras) {
+                extras.record.events = Some(events);
+            }
+        }
         if let Some(span) = self.extras.as_ref().and_then(|extras| extras.span.as_ref()) {
             span.with_subscriber(|(id, dispatch)| dispatch.exit(id));
         }
         entered.context = None;
         entered.unsampled = None;
+        if std::mem::take(&mut entered.is_unsampled) {
+            exit_unsampled_call();
+        }
     }
 
     /// Measures the call and ends its span.

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::call_events::CallEvents;
 use crate::clock::Reading;
 use crate::conventions::JobStatus;
 use crate::details::{Details, OwnedNames};
@@ -46,6 +47,7 @@ pub(crate) struct RecordExtras {
     /// The counts of a probe.
     pub(crate) probed: Vec<(&'static str, i64)>,
     pub(crate) affected_rows: Option<i64>,
+    pub(crate) events: Option<Box<CallEvents>>,
     pub(crate) error: Option<ErrorInfo>,
 }
 

@@ -1,6 +1,6 @@
-//! Whether this thread is inside a root call that is not sampled. Such a call has no span in the
-//! OpenTelemetry `Context`, so its calls inside read it here, and outgoing headers take its trace
-//! id.
+//! Whether this thread is inside a call that is not sampled. Such a call has no span in the
+//! OpenTelemetry `Context`, so its calls inside read it here, and so do outgoing headers: under a
+//! root they take its trace id, under an unsampled caller a span id for the current operation.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -8,6 +8,23 @@ use std::num::NonZeroU128;
 
 thread_local! {
     static UNSAMPLED_ROOT: Cell<Option<NonZeroU128>> = const { Cell::new(None) };
+    /// How many calls below an unsampled caller this thread is inside of.
+    static UNSAMPLED_CALLS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Returns whether this thread is inside a call below an unsampled caller.
+pub(crate) fn is_in_unsampled_call() -> bool {
+    UNSAMPLED_CALLS.try_with(Cell::get).unwrap_or(0) > 0
+}
+
+/// Enters a call below an unsampled caller. [`exit_unsampled_call`] must follow on this thread.
+pub(crate) fn enter_unsampled_call() {
+    _ = UNSAMPLED_CALLS.try_with(|calls| calls.set(calls.get().saturating_add(1)));
+}
+
+/// Leaves a call that [`enter_unsampled_call`] entered.
+pub(crate) fn exit_unsampled_call() {
+    _ = UNSAMPLED_CALLS.try_with(|calls| calls.set(calls.get().saturating_sub(1)));
 }
 
 /// Returns the trace id of the unsampled root this thread is inside of.

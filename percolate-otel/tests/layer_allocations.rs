@@ -1,5 +1,4 @@
-//! The allocations of the Layer: one for a checked span, none for other spans and for calls that
-//! are not sampled. The allocator of this binary counts, so it contains nothing else.
+//! The allocations of the Layer: one for a checked span, none for other spans. The allocator of this binary counts, so it contains nothing else.
 
 #[path = "../../percolate-core/tests/counting/mod.rs"]
 mod counting;
@@ -14,6 +13,8 @@ use percolate_otel::testing::Capture;
 use tracing::field::Empty;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry;
+
+const TIMES: u64 = 1000;
 
 fn allocations(times: u64, mut body: impl FnMut()) -> u64 {
     // The first spans allocate call sites, thread-locals and slots of the registry.
@@ -46,7 +47,6 @@ fn others() {
 
 #[test]
 fn a_checked_span_costs_one_allocation_and_another_none() {
-    const TIMES: u64 = 1000;
     let bare = tracing::subscriber::with_default(registry(), || {
         (allocations(TIMES, checked), allocations(TIMES, others))
     });
@@ -71,7 +71,7 @@ fn get(cf: &str) -> Option<u32> {
 }
 
 #[test]
-fn a_call_that_is_not_sampled_costs_nothing() {
+fn a_call_that_is_not_sampled_is_checked_and_measured() {
     let capture = Capture::new();
     let parent = SpanContext::new(
         TraceId::from(7_u128),
@@ -80,24 +80,22 @@ fn a_call_that_is_not_sampled_costs_nothing() {
         true,
         TraceState::default(),
     );
-    let (before, after) = capture.run(|| {
+    capture.run(|| {
         let _unsampled = Context::current().with_remote_span_context(parent).attach();
-        (
-            capture.report().spans,
-            allocations(1000, || assert_eq!(get("articles"), Some(7))),
-        )
+        for _ in 0..TIMES {
+            assert_eq!(get("articles"), Some(7));
+        }
     });
-    assert_eq!((before, after), (0, 0));
-    assert_eq!(capture.report().spans, 0);
+    assert_eq!(capture.report().spans, TIMES);
+    assert!(capture.spans().is_empty());
     assert_eq!(
         capture.metrics().count("db.client.operation.duration", &[]),
-        1100
+        TIMES
     );
 }
 
 #[test]
 fn a_finding_that_is_known_costs_nothing_more() {
-    const TIMES: u64 = 1000;
     let conventions = ConventionLayer::new();
     let subscriber = registry().with(conventions.layer());
     tracing::subscriber::with_default(subscriber, || {

@@ -335,19 +335,24 @@ fn an_invalid_traceparent_starts_a_new_trace_inside_a_call() {
 }
 
 #[test]
-fn an_unsampled_caller_has_no_spans_below_it_and_its_ids_are_sent() {
+fn an_unsampled_caller_has_no_spans_below_it_and_the_current_operation_is_sent() {
     for capture in captures() {
         let _entered = capture.enter();
         let incoming: TraceContext = UNSAMPLED.parse().expect("valid");
-        let _guard = attach_trace_context(Some(incoming.clone()));
-        let inside = build("hnsw", || {
+        let caller = incoming.parent().expect("valid");
+        let _guard = attach_trace_context(Some(incoming));
+        let sent = || TraceContext::current().and_then(|context| context.parent());
+        let sent = build("hnsw", || {
             get("articles");
-            let there =
-                std::thread::spawn(carry(|| (get("articles"), TraceContext::current()))).join();
-            assert_eq!(there.expect("no panic").1, Some(incoming.clone()));
-            TraceContext::current()
+            let there = std::thread::spawn(carry(move || (get("articles"), sent()))).join();
+            [there.expect("no panic").1, sent()]
         });
-        assert_eq!(inside, Some(incoming));
+        for parent in sent {
+            let parent = parent.expect("a trace context is sent");
+            assert_eq!(parent.trace_id(), caller.trace_id());
+            assert_ne!(parent.span_id(), caller.span_id());
+            assert!(!parent.is_sampled());
+        }
         assert!(capture.spans().is_empty());
     }
 }

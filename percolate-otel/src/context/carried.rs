@@ -10,6 +10,7 @@ use tracing::dispatcher::{self, DefaultGuard, Dispatch};
 use super::outgoing;
 use super::trace_context::TraceContext;
 use crate::runtime::{self, Runtime, ScopeGuard, UnsampledGuard};
+use crate::unsampled_root::{enter_unsampled_call, exit_unsampled_call, is_in_unsampled_call};
 
 /// The telemetry state of a thread, to be entered on another thread.
 #[derive(Clone)]
@@ -17,6 +18,8 @@ pub(crate) struct Carried {
     context: Context,
     /// The current unsampled root. It has no span in the context.
     unsampled_root: Option<NonZeroU128>,
+    /// The thread is inside a call below an unsampled caller.
+    is_in_unsampled_call: bool,
     /// The runtime and dispatcher of a test. `None` in production, where both are global.
     scope: Option<(&'static Runtime, Dispatch)>,
 }
@@ -27,6 +30,7 @@ impl Carried {
         Self {
             context: Context::current(),
             unsampled_root: runtime::unsampled_root(),
+            is_in_unsampled_call: is_in_unsampled_call(),
             scope: runtime::scoped()
                 .map(|runtime| (runtime, dispatcher::get_default(Clone::clone))),
         }
@@ -42,6 +46,7 @@ impl Carried {
         Self {
             context,
             unsampled_root: None,
+            is_in_unsampled_call: false,
             scope: None,
         }
     }
@@ -51,6 +56,7 @@ impl Carried {
         Entered {
             _context: self.context.clone().attach(),
             _unsampled_root: runtime::enter_unsampled_root(self.unsampled_root),
+            _unsampled_call: self.is_in_unsampled_call.then(UnsampledCall::enter),
             _scope: self.scope.as_ref().map(|(runtime, dispatch)| {
                 (
                     runtime::scope(Some(runtime)),
@@ -69,11 +75,28 @@ impl fmt::Debug for Carried {
     }
 }
 
+/// Leaves the call below an unsampled caller when dropped.
+struct UnsampledCall;
+
+impl UnsampledCall {
+    fn enter() -> Self {
+        enter_unsampled_call();
+        Self
+    }
+}
+
+impl Drop for UnsampledCall {
+    fn drop(&mut self) {
+        exit_unsampled_call();
+    }
+}
+
 /// Restores the previous state when dropped.
 #[must_use]
 pub(crate) struct Entered {
     _context: ContextGuard,
     _unsampled_root: UnsampledGuard,
+    _unsampled_call: Option<UnsampledCall>,
     _scope: Option<(ScopeGuard, DefaultGuard)>,
 }
 

@@ -17,7 +17,9 @@ use super::received::Origin;
 use super::traceparent::TraceParent;
 use super::tracestate::StateList;
 use super::{b3, jaeger};
+use crate::identity::mixed;
 use crate::runtime;
+use crate::unsampled_root::is_in_unsampled_call;
 
 /// The ids of the current span, for a log line or an error page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -157,7 +159,21 @@ fn unsampled_root() -> Option<TraceParent> {
     )
 }
 
-/// Returns the span of `context` and its `tracestate`.
+/// Returns the span id to send for an operation that is not recorded, below a span that is not
+/// sampled. The receiver must see the current operation as its parent, not the caller of the caller,
+/// and the operation has no span. The id is derived, so that it is the same for all of a request.
+fn stand_in(trace_id: TraceId, span_id: SpanId) -> SpanId {
+    let trace_id = u128::from_be_bytes(trace_id.to_bytes());
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low half is random enough"
+    )]
+    let seed = u64::from_be_bytes(span_id.to_bytes()) ^ trace_id as u64;
+    SpanId::from(mixed(seed).max(1))
+}
+
+/// Returns the span of `context` and its `tracestate`. Inside a call below a span that is not
+/// sampled, a stand-in for the call replaces that span.
 pub(super) fn of(context: &Context) -> Option<(TraceParent, Option<StateList>)> {
     let span = context.span();
     let span = span.span_context();
@@ -167,7 +183,13 @@ pub(super) fn of(context: &Context) -> Option<(TraceParent, Option<StateList>)> 
     } else {
         TraceFlags::default()
     };
-    let parent = TraceParent::new(span.trace_id(), span.span_id(), span.trace_flags() | random)?;
+    let is_stand_in = span.is_valid() && !span.is_sampled() && is_in_unsampled_call();
+    let span_id = if is_stand_in {
+        stand_in(span.trace_id(), span.span_id())
+    } else {
+        span.span_id()
+    };
+    let parent = TraceParent::new(span.trace_id(), span_id, span.trace_flags() | random)?;
     let state = origin
         .and_then(|origin| origin.state(span))
         .or_else(|| StateList::from_sdk(span.trace_state()));

@@ -81,6 +81,7 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
         slow: choices.slow_threshold,
         report_failed: choices.report_failed,
         export_reported_roots: choices.export_reported_roots,
+        span_events: choices.span_events,
     };
     let runtime = Runtime::build(config).map_err(|source| TelemetryError::Thread {
         name: "percolate-spans",

@@ -228,6 +228,16 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Sets whether a `tracing` event inside an annotated call becomes an event of that call's span.
+    /// Default: `false`, because span events are deprecated: export log records instead, which have
+    /// the ids of the call.
+    ///
+    /// A span has at most 128 events; further ones are counted in its `dropped_events_count`.
+    pub fn span_events(mut self, record: bool) -> Self {
+        self.choices.span_events = record;
+        self
+    }
+
     /// Adds an exporter of spans with its own queue. It replaces the default exporter, but not one
     /// set by [`traces`](Self::traces) or the environment.
     pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {

@@ -3,17 +3,17 @@
 //! subscriber. Annotated calls do not pass here; they reach the same processors as records.
 //! Invariant: nothing is exported twice, and nothing before the installation.
 
-use std::cell::Cell;
 use std::sync::{Arc, LazyLock};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
-use opentelemetry::Context;
 use opentelemetry::trace::{
-    Span as _, SpanBuilder, SpanContext, SpanId, TraceContextExt as _, TraceId, Tracer,
-    TracerProvider as _,
+    Event, Span as _, SpanBuilder, TraceContextExt as _, Tracer, TracerProvider as _,
 };
+use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::logs::SdkLoggerProvider;
-use opentelemetry_sdk::trace::{IdGenerator, Sampler, SdkTracer, SdkTracerProvider, Span};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span};
+use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::{Interest, NoSubscriber};
 use tracing::{Metadata, Subscriber};
@@ -23,6 +23,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::diagnostics::TELEMETRY_TARGET;
 use super::logs::PipelineLogger;
+use crate::call_events;
 use crate::conventions::target;
 use crate::runtime;
 
@@ -74,19 +75,12 @@ impl Tracer for PipelineTracer {
             return without_ids();
         };
         let span = tracer.build_with_context(builder, parent_cx);
-        if span.is_recording() {
-            return span;
-        }
-        // The SDK gives new ids to a span that is not sampled. Outgoing headers would name a parent
-        // that no backend receives. Such a span takes the ids of its parent instead.
-        let parent = parent_cx.span().span_context().clone();
-        if parent.is_valid() {
-            with_ids_of(&parent, parent_cx)
-        } else if runtime::unsampled_root().is_some() {
-            without_ids()
-        } else {
-            span
-        }
+        // A span that is not sampled has an id of its own, which outgoing headers name as their
+        // parent. Below an unsampled root they take the ids of the root.
+        let is_below_root = !span.is_recording()
+            && !parent_cx.has_active_span()
+            && runtime::unsampled_root().is_some();
+        if is_below_root { without_ids() } else { span }
     }
 }
 
@@ -101,38 +95,11 @@ fn without_ids() -> Span {
     NOTHING.build_with_context(SpanBuilder::default(), &Context::new())
 }
 
-/// Returns a span that records nothing and has the ids of its parent.
-fn with_ids_of(parent: &SpanContext, parent_cx: &Context) -> Span {
-    static STAND_IN: LazyLock<SdkTracer> = LazyLock::new(|| {
-        let provider = SdkTracerProvider::builder()
-            .with_sampler(Sampler::AlwaysOff)
-            .with_id_generator(ParentsId);
-        provider.build().tracer("")
-    });
-    PARENT.set(parent.span_id());
-    STAND_IN.build_with_context(SpanBuilder::default(), parent_cx)
-}
-
-thread_local! {
-    /// The span id that [`ParentsId`] returns.
-    static PARENT: Cell<SpanId> = const { Cell::new(SpanId::INVALID) };
-}
-
-/// Generates the span id of the parent; the SDK takes the trace id from the parent.
-#[derive(Debug)]
-struct ParentsId;
-
-impl IdGenerator for ParentsId {
-    fn new_trace_id(&self) -> TraceId {
-        TraceId::INVALID
-    }
-
-    fn new_span_id(&self) -> SpanId {
-        PARENT.get()
-    }
-}
-
-/// Admits the spans of other crates up to a level, after the installation.
+/// Admits the spans of other crates up to a level, after the installation, and the events whose
+/// span is one of them.
+///
+/// tracing-opentelemetry adds an event to the innermost `tracing` span. Inside an annotated call,
+/// which is not a `tracing` span here, that is the span of a caller.
 #[derive(Debug, Clone)]
 struct PipelineFilter {
     slot: Arc<PipelineSlot>,
@@ -154,7 +121,9 @@ impl<S> Filter<S> for PipelineFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &layer::Context<'_, S>) -> bool {
         self.admits(metadata)
             && self.slot.tracer.load().is_some()
-            && !Context::map_current(Context::is_telemetry_suppressed)
+            && Context::map_current(|cx| {
+                !cx.is_telemetry_suppressed() && (metadata.is_span() || cx.span().is_recording())
+            })
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
@@ -220,7 +189,113 @@ where
         .with_target(false)
         .with_tracked_inactivity(false)
         .with_filter(PipelineFilter { slot, level });
-    logs.and_then(spans)
+    let calls = CallEventLayer.with_filter(CallEventFilter { level });
+    logs.and_then(spans).and_then(calls)
+}
+
+/// Adds events to the annotated call around them, in pipelines with `span_events`.
+#[derive(Debug)]
+struct CallEventLayer;
+
+impl<S: Subscriber> Layer<S> for CallEventLayer {
+    fn on_event(&self, event: &tracing::Event<'_>, _: layer::Context<'_, S>) {
+        call_events::add(|| {
+            let metadata = event.metadata();
+            let mut visitor = EventVisitor {
+                message: None,
+                attributes: vec![
+                    KeyValue::new("level", metadata.level().as_str()),
+                    KeyValue::new("target", metadata.target().to_owned()),
+                ],
+            };
+            event.record(&mut visitor);
+            let name = visitor
+                .message
+                .unwrap_or_else(|| metadata.name().to_owned());
+            Event::new(name, SystemTime::now(), visitor.attributes, 0)
+        });
+    }
+}
+
+/// Admits events up to a level whose span is not a `tracing` span.
+#[derive(Debug)]
+struct CallEventFilter {
+    level: LevelFilter,
+}
+
+impl CallEventFilter {
+    fn admits(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && *metadata.level() <= self.level && !is_ours(metadata.target())
+    }
+}
+
+impl<S> Filter<S> for CallEventFilter {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &layer::Context<'_, S>) -> bool {
+        self.admits(metadata)
+            && call_events::is_collecting()
+            && Context::map_current(|cx| !cx.span().is_recording())
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.admits(metadata) {
+            Interest::sometimes()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level)
+    }
+}
+
+/// Reads an event as tracing-opentelemetry does: its message is the name, its fields are attributes.
+struct EventVisitor {
+    message: Option<String>,
+    attributes: Vec<KeyValue>,
+}
+
+impl EventVisitor {
+    fn put(&mut self, field: &Field, value: impl Into<Value>) {
+        self.attributes.push(KeyValue::new(field.name(), value));
+    }
+}
+
+impl Visit for EventVisitor {
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        match i64::try_from(value) {
+            Ok(value) => self.put(field, value),
+            Err(_) => self.put(field, value.to_string()),
+        }
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            self.message = Some(value.to_owned());
+        } else {
+            self.put(field, value.to_owned());
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.message = Some(format!("{value:?}"));
+        } else {
+            self.put(field, format!("{value:?}"));
+        }
+    }
 }
 
 /// Whether the current subscriber has a layer over this slot.
@@ -255,3 +330,6 @@ pub(super) fn install_subscriber(slot: &Arc<PipelineSlot>, level: LevelFilter) -
         .with(messages);
     tracing::subscriber::set_global_default(subscriber).is_ok()
 }
+
+#[cfg(test)]
+mod tests;

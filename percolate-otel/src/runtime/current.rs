@@ -5,16 +5,17 @@
 //! meter provider. Their spans go to `tracing` layers or, if none is interested in a call, to the
 //! global tracer provider.
 //!
-//! An idle call reads one cache line and one thread-local counter. Only the first call of a thread,
-//! and then one of [`METER_PERIOD`], takes a lock to look for providers.
+//! An idle call reads one cache line and one thread-local counter. Only few calls take a lock to
+//! look for providers: see [`is_due`].
 
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use opentelemetry::global::{self, BoxedTracer};
+use opentelemetry::metrics::MeterProvider;
 
 use super::instance::Runtime;
 use crate::api_span::find_tracer;
@@ -26,22 +27,32 @@ struct Listening {
     installed: AtomicPtr<Runtime>,
     /// Scopes that are open on any thread.
     scopes: AtomicUsize,
-    /// The runtime that measures with the global meter provider, once one was found.
-    metered: OnceLock<Box<Runtime>>,
-    /// The tracer of the global tracer provider, once one was found.
-    tracer: OnceLock<BoxedTracer>,
+    /// The runtime that measures with the global meter provider, if one was found. Never freed.
+    metered: AtomicPtr<Metered>,
+    /// The tracer of the global tracer provider, if one was found. Never freed.
+    tracer: AtomicPtr<BoxedTracer>,
+    /// How often [`providers_changed`] was called.
+    generation: AtomicU32,
+}
+
+/// A runtime that measures with a global meter provider.
+struct Metered {
+    runtime: Runtime,
+    provider: Arc<dyn MeterProvider + Send + Sync>,
 }
 
 static LISTENING: Listening = Listening {
     installed: AtomicPtr::new(ptr::null_mut()),
     scopes: AtomicUsize::new(0),
-    metered: OnceLock::new(),
-    tracer: OnceLock::new(),
+    metered: AtomicPtr::new(ptr::null_mut()),
+    tracer: AtomicPtr::new(ptr::null_mut()),
+    generation: AtomicU32::new(0),
 };
 
 thread_local! {
     static SCOPED: Cell<Option<&'static Runtime>> = const { Cell::new(None) };
-    static CALLS: Cell<u32> = const { Cell::new(0) };
+    /// The calls of this thread since it last saw another generation, and that generation.
+    static CALLS: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
 }
 
 /// The error of [`install`] when a runtime is installed already.
@@ -128,45 +139,116 @@ pub(crate) fn current() -> Option<&'static Runtime> {
     installed.or_else(ambient)
 }
 
-/// A thread looks for a global meter provider on its first call, and then once in this many calls.
+/// The most calls of a thread between two looks for a global meter provider.
 const METER_PERIOD: u32 = 64;
 /// The same for a global tracer provider. This look is rarer because it allocates.
 const TRACER_PERIOD: u32 = 4 * METER_PERIOD;
+/// A thread looks often until this call.
+const OFTEN: u32 = 16;
+/// The most providers of a kind that a process reports to. A runtime is never freed, so this bounds
+/// the memory of programs that replace their provider again and again.
+const MAX_PROVIDERS: usize = 32;
+
+/// Whether the call of this number looks for a provider. A thread looks often at first: providers
+/// are usually set soon after the first calls, and no more calls are missed than were made before.
+const fn is_due(call: u32, period: u32) -> bool {
+    call == 0 || call.is_power_of_two() && call < period || call.is_multiple_of(period)
+}
+
+/// Makes the next annotated call of each thread look for the global providers.
+///
+/// Without it, a thread notices a meter provider that was set or replaced after at most 64 of its
+/// calls, and a tracer provider that was set after at most 256. A tracer provider that was replaced
+/// is noticed only with it. Programs that set their providers before the first annotated call, and
+/// keep them, do not need it.
+pub fn providers_changed() {
+    LISTENING.generation.fetch_add(1, Ordering::Release);
+}
 
 /// Returns the runtime of programs that have not built one, once a global provider was found.
 fn ambient() -> Option<&'static Runtime> {
-    let (mut metered, mut tracer) = (LISTENING.metered.get(), LISTENING.tracer.get());
-    if metered.is_none() || tracer.is_none() {
-        let calls = CALLS.get();
-        CALLS.set((calls + 1) % TRACER_PERIOD);
-        if calls.is_multiple_of(METER_PERIOD) {
-            look_for_providers(calls == 0);
-            (metered, tracer) = (LISTENING.metered.get(), LISTENING.tracer.get());
+    let generation = LISTENING.generation.load(Ordering::Acquire);
+    let (calls, seen) = CALLS.get();
+    let call = if generation == seen { calls } else { 0 };
+    // After the last call number the period goes on as if it were the first full one.
+    let next = if call == u32::MAX {
+        METER_PERIOD
+    } else {
+        call + 1
+    };
+    CALLS.set((next, generation));
+    if is_due(call, METER_PERIOD) {
+        look_for_meters();
+        if call.is_multiple_of(TRACER_PERIOD) || (call < OFTEN && is_due(call, OFTEN)) {
+            look_for_tracer(generation);
         }
     }
-    match metered {
-        Some(runtime) => Some(runtime),
-        None => tracer.map(|_| unmetered()),
+    match metered() {
+        Some(metered) => Some(&metered.runtime),
+        None => tracer().map(|_| unmetered()),
+    }
+}
+
+fn metered() -> Option<&'static Metered> {
+    #[expect(unsafe_code, reason = "an atomic reference has no safe form")]
+    // SAFETY: the pointer is null or was stored by `look_for_meters`, which leaks what it points to.
+    unsafe {
+        LISTENING.metered.load(Ordering::Acquire).as_ref()
+    }
+}
+
+fn tracer() -> Option<&'static BoxedTracer> {
+    #[expect(unsafe_code, reason = "an atomic reference has no safe form")]
+    // SAFETY: the pointer is null or was stored by `look_for_tracer`, which leaks what it points to.
+    unsafe {
+        LISTENING.tracer.load(Ordering::Acquire).as_ref()
     }
 }
 
 #[cold]
-fn look_for_providers(for_tracers: bool) {
-    if LISTENING.metered.get().is_none() {
-        let provider = global::meter_provider();
-        // The no-op provider, which is the default, has no fields.
-        if size_of_val(&*provider) != 0 {
-            LISTENING.metered.get_or_init(|| {
-                let instruments = Instruments::new(provider.as_ref(), None);
-                Box::new(Runtime::ambient(Some(instruments)))
-            });
-        }
+fn look_for_meters() {
+    static FOUND: Mutex<usize> = Mutex::new(0);
+    let provider = global::meter_provider();
+    let is_known = metered().is_some_and(|known| Arc::ptr_eq(&known.provider, &provider));
+    // The no-op provider, which is the default, has no fields.
+    if is_known || size_of_val(&*provider) == 0 {
+        return;
     }
-    if for_tracers
-        && LISTENING.tracer.get().is_none()
-        && let Some(found) = find_tracer()
-    {
-        LISTENING.tracer.get_or_init(|| found);
+    // Another thread that looks at the same time finds the same provider.
+    let Ok(mut found) = FOUND.try_lock() else {
+        return;
+    };
+    let is_known = metered().is_some_and(|known| Arc::ptr_eq(&known.provider, &provider));
+    if is_known || *found == MAX_PROVIDERS {
+        return;
+    }
+    *found += 1;
+    let instruments = Instruments::new(provider.as_ref(), None);
+    let metered = Metered {
+        runtime: Runtime::ambient(Some(instruments)),
+        provider,
+    };
+    let metered: &'static Metered = Box::leak(Box::new(metered));
+    let metered = ptr::from_ref(metered).cast_mut();
+    LISTENING.metered.store(metered, Ordering::Release);
+}
+
+#[cold]
+fn look_for_tracer(generation: u32) {
+    /// The tracers found so far, and the generation of the last one.
+    static FOUND: Mutex<(usize, u32)> = Mutex::new((0, 0));
+    let Ok(mut found) = FOUND.try_lock() else {
+        return;
+    };
+    let is_known = tracer().is_some() && found.1 == generation;
+    if is_known || found.0 == MAX_PROVIDERS {
+        return;
+    }
+    if let Some(tracer) = find_tracer() {
+        *found = (found.0 + 1, generation);
+        let tracer: &'static BoxedTracer = Box::leak(Box::new(tracer));
+        let tracer = ptr::from_ref(tracer).cast_mut();
+        LISTENING.tracer.store(tracer, Ordering::Release);
     }
 }
 
@@ -179,6 +261,6 @@ pub(crate) fn unmetered() -> &'static Runtime {
 impl Runtime {
     /// Returns the tracer for calls that no `tracing` layer is interested in, if there is one.
     pub(crate) fn global_tracer(&self) -> Option<&'static BoxedTracer> {
-        LISTENING.tracer.get().filter(|_| self.is_ambient)
+        tracer().filter(|_| self.is_ambient)
     }
 }

@@ -17,6 +17,10 @@ use crate::unsampled::Reports;
 
 /// The configuration of a [`Runtime`].
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an independent option"
+)]
 pub struct RuntimeConfig {
     /// Receives metrics; without it, calls are not measured.
     pub meter_provider: Option<MeterProviderHandle>,
@@ -32,6 +36,9 @@ pub struct RuntimeConfig {
     pub report_failed: bool,
     /// Whether a reported call that was the root of its trace is also exported as a span.
     pub export_reported_roots: bool,
+    /// Whether `tracing` events inside a recorded call become events of its span. A layer has to
+    /// collect them.
+    pub span_events: bool,
 }
 
 impl Default for RuntimeConfig {
@@ -44,6 +51,7 @@ impl Default for RuntimeConfig {
             slow: None,
             report_failed: true,
             export_reported_roots: false,
+            span_events: false,
         }
     }
 }
@@ -75,6 +83,7 @@ pub struct Runtime {
     /// Whether it serves programs that have not built a runtime.
     pub(super) is_ambient: bool,
     pub(crate) returned_rows: bool,
+    pub(crate) span_events: bool,
     pub(crate) reports: Reports,
 }
 
@@ -97,6 +106,7 @@ impl Runtime {
             sampler,
             is_ambient: false,
             returned_rows: config.returned_rows,
+            span_events: config.span_events,
             reports: Reports::new(
                 config.slow,
                 config.report_failed,
@@ -113,6 +123,7 @@ impl Runtime {
             sampler: None,
             is_ambient: true,
             returned_rows: true,
+            span_events: false,
             reports: Reports::new(None, false, false),
         }
     }

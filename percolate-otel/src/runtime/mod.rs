@@ -10,7 +10,9 @@ mod current;
 mod decision;
 mod instance;
 
-pub use current::{AlreadyInstalled, ScopeGuard, install, scope, scoped, uninstall};
+pub use current::{
+    AlreadyInstalled, ScopeGuard, install, providers_changed, scope, scoped, uninstall,
+};
 pub(crate) use current::{current, unmetered};
 pub(crate) use decision::{Decision, is_suppressed};
 pub use instance::{MeterProviderHandle, Runtime, RuntimeConfig};

@@ -7,11 +7,21 @@ use opentelemetry::trace::{Link, SpanKind, Status};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use crate::attributes::ON_SPANS;
+use crate::call_events::CallEvents;
 use crate::call_values::{self, CallEnd, at_start};
 use crate::clock::Anchor;
 use crate::metrics;
 use crate::record::{CallRecord, RecordExtras};
 use crate::site::{Kind, span_name};
+
+fn span_events(call: Option<&CallEvents>) -> SpanEvents {
+    let mut events = SpanEvents::default();
+    if let Some(call) = call {
+        events.events.clone_from(&call.events);
+        events.dropped_count = call.dropped;
+    }
+    events
+}
 
 /// Converts records, with one anchor from clock readings to the wall clock.
 #[derive(Debug)]
@@ -49,6 +59,7 @@ impl Converter {
             names: owned,
             probed,
             affected_rows,
+            events,
             error,
         } = &extras;
         let site = series.site;
@@ -98,7 +109,7 @@ impl Converter {
             end_time: start_time + duration,
             attributes,
             dropped_attributes_count: 0,
-            events: SpanEvents::default(),
+            events: span_events(events.as_deref()),
             links,
             status: match error {
                 Some(_) => Status::error(""),

@@ -288,8 +288,9 @@ impl CaptureBuilder {
             FinishedSpans::default(),
             metrics::MetricStore::new(conventions.clone()),
         );
+        let sampler = Sampler::ParentBased(Box::new(self.sampler));
         let tracers = SdkTracerProvider::builder()
-            .with_sampler(RespectsGate(self.sampler.to_sdk()))
+            .with_sampler(RespectsGate(sampler.to_sdk()))
             .with_span_processor(spans.clone())
             .build();
         // Metrics are collected on request. The reader needs an interval, but it is never reached.
@@ -303,7 +304,7 @@ impl CaptureBuilder {
         };
         if self.records {
             config.sink = runtime::sdk_sink(vec![Arc::new(spans.clone())]);
-            config.sampler = Sampler::ParentBased(Box::new(self.sampler));
+            config.sampler = sampler;
         }
         let runtime =
             Runtime::build(config).expect("the thread that converts records should start");

@@ -107,6 +107,7 @@ impl Store {
         let mut collections = self.collections();
         record!(kv.is_new = !collections.contains_key(collection));
         let known = collections.entry(collection.to_owned()).or_default();
+        percolate_otel::tracing::info!("writing");
         record!(kv.written = entries.len());
         for (key, value) in entries {
             known.insert((*key).to_owned(), (*value).to_owned());

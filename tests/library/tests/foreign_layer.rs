@@ -24,5 +24,12 @@ fn annotated_calls_are_spans_of_the_layer_only() {
     for span in &spans {
         assert_eq!(span.instrumentation_scope.name(), "application");
         common::assert_each_attribute_once(span);
+        let events: Vec<_> = span.events.iter().map(|event| &*event.name).collect();
+        let own: &[&str] = if span.name == "batch_write novels" {
+            &["writing"]
+        } else {
+            &[]
+        };
+        assert_eq!(events, own, "the events of {}", span.name);
     }
 }

@@ -10,7 +10,6 @@ pub(in super::super) fn describe(settings: &OtlpSettings) -> String {
     let protocol = match settings.protocol {
         OtlpProtocol::Grpc => "OTLP/gRPC",
         OtlpProtocol::HttpProtobuf => "OTLP/HTTP",
-        OtlpProtocol::HttpJson => "OTLP/HTTP/JSON",
     };
     format!("{} ({protocol})", public_part(&settings.endpoint))
 }

@@ -3,7 +3,6 @@
 //! not connect; an unreachable collector is an error of the export only.
 
 mod client;
-mod encoding;
 mod endpoint;
 mod exporters;
 mod grpc;

@@ -44,10 +44,18 @@ pub(super) fn otlp(
     let protocols = [
         ("grpc", OtlpProtocol::Grpc),
         ("http/protobuf", OtlpProtocol::HttpProtobuf),
-        ("http/json", OtlpProtocol::HttpJson),
     ];
+    let mut refused = None;
     let protocol = own.protocol.or(all.protocol).or_else(|| {
         either(reads, signal, "PROTOCOL", |reads, name| {
+            let value = reads.text(name)?;
+            if value.eq_ignore_ascii_case("http/json") {
+                refused = Some(format!(
+                    "{name}=http/json is not supported; set http/protobuf, which collectors accept \
+                     on the same port"
+                ));
+                return Some(OtlpProtocol::HttpProtobuf);
+            }
             reads.choice(name, &protocols)
         })
     });
@@ -55,9 +63,12 @@ pub(super) fn otlp(
         .unwrap_or_else(|| protocol_of_port(chosen.as_ref().map(|chosen| chosen.url.as_str())));
 
     let insecure = either(reads, signal, "INSECURE", VariableReader::boolean).unwrap_or(false);
-    let (endpoint, refused) = match endpoint(reads, chosen, protocol, signal, insecure) {
-        Ok(endpoint) => (endpoint, None),
-        Err((endpoint, problem)) => (endpoint, Some(problem)),
+    let endpoint = match endpoint(reads, chosen, protocol, signal, insecure) {
+        Ok(endpoint) => endpoint,
+        Err((endpoint, problem)) => {
+            refused.get_or_insert(problem);
+            endpoint
+        }
     };
 
     let compressions = [
@@ -109,7 +120,7 @@ fn either<'a, T>(
     reads: &mut VariableReader<'a>,
     signal: Signal,
     suffix: &str,
-    read: impl Fn(&mut VariableReader<'a>, &str) -> Option<T>,
+    mut read: impl FnMut(&mut VariableReader<'a>, &str) -> Option<T>,
 ) -> Option<T> {
     let own = read(reads, &signal.variable(suffix));
     own.or_else(|| read(reads, &format!("OTEL_EXPORTER_OTLP_{suffix}")))
@@ -172,7 +183,7 @@ fn endpoint(
     signal: Signal,
     insecure: bool,
 ) -> Result<String, (String, String)> {
-    let is_http = protocol.is_http();
+    let is_http = protocol == OtlpProtocol::HttpProtobuf;
     let chosen = chosen.unwrap_or_else(|| Chosen {
         url: if is_http {
             "http://localhost:4318".to_owned()

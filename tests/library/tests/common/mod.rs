@@ -1,5 +1,7 @@
 //! Shared by all set-ups: the work of an application, and its expected trace.
 
+#![allow(dead_code, reason = "each of the tests uses some of it")]
+
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
