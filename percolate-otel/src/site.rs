@@ -184,16 +184,21 @@ impl Site {
     }
 }
 
-/// The name of a call's span: the annotation's own name, or `{operation} {target}`, or the query's
-/// summary, or the operation.
+/// The name of a call's span, as the conventions define it: the query's summary, or the operation
+/// with its collection or else its namespace, or the operation alone. The annotation's own name
+/// replaces it.
 pub(crate) fn span_name(site: &Site, names: Names<'_>, summary: Option<&str>) -> Cow<'static, str> {
+    if let Some(name) = site.def.span_name {
+        return Cow::Borrowed(name);
+    }
+    if let Some(summary) = summary {
+        return Cow::Owned(summary.to_owned());
+    }
     let operation = names.operation.unwrap_or(site.def.name);
-    match (site.def.span_name, names.target, summary) {
-        (Some(name), _, _) => Cow::Borrowed(name),
-        (None, Some(target), _) => Cow::Owned(format!("{operation} {target}")),
-        (None, None, Some(summary)) => Cow::Owned(summary.to_owned()),
-        (None, None, None) if names.operation.is_none() => Cow::Borrowed(site.def.name),
-        (None, None, None) => Cow::Owned(operation.to_owned()),
+    match names.target.or(names.namespace) {
+        Some(target) => Cow::Owned(format!("{operation} {target}")),
+        None if names.operation.is_none() => Cow::Borrowed(site.def.name),
+        None => Cow::Owned(operation.to_owned()),
     }
 }
 

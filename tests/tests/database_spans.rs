@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 /// Opens a database with two articles outside any capture. Also returns its directory.
 fn library() -> (tempfile::TempDir, Database) {
     let dir = tempfile::tempdir().unwrap();
-    let db = Database::open(dir.path()).unwrap();
+    let db = Database::open(dir.path().join("library")).unwrap();
     let schema = json!({
         "properties": { "slug": { "type": "string" }, "year": { "type": "integer" }, "body": { "type": "string" } },
         "key_field": "slug",
@@ -81,7 +81,7 @@ fn insert_reads_then_writes_one_batch() {
             | db.response.affected_rows = 1
             get entities [client]
               | db.response.returned_rows = 0
-            batch_write [client]
+            batch_write library [client]
               | db.operation.batch.size = 4
               | db.response.affected_rows = 4
         ",
@@ -118,7 +118,7 @@ fn insert_batch_writes_one_batch() {
             | db.response.affected_rows = 2
             multi_get entities [client]
               | db.response.returned_rows = 0
-            batch_write [client]
+            batch_write library [client]
               | db.operation.batch.size = 8
               | db.response.affected_rows = 8
         ",
@@ -199,14 +199,14 @@ fn reads_and_writes_of_one_entity() {
             | db.response.affected_rows = 1
             get entities [client]
               | db.response.returned_rows = 1
-            batch_write [client]
+            batch_write library [client]
               | db.operation.batch.size = 3
               | db.response.affected_rows = 3
           update articles [client]
             | db.response.affected_rows = 1
             get entities [client]
               | db.response.returned_rows = 1
-            batch_write [client]
+            batch_write library [client]
               | db.operation.batch.size = 3
               | db.response.affected_rows = 3
           get articles [client]
@@ -221,14 +221,14 @@ fn reads_and_writes_of_one_entity() {
             | db.response.affected_rows = 1
             get entities [client]
               | db.response.returned_rows = 1
-            batch_write [client]
+            batch_write library [client]
               | db.operation.batch.size = 6
               | db.response.affected_rows = 6
           purge articles [client]
             | db.response.affected_rows = 1
             get entities [client]
               | db.response.returned_rows = 1
-            batch_write [client]
+            batch_write library [client]
               | db.operation.batch.size = 4
               | db.response.affected_rows = 4
         ",
@@ -462,7 +462,7 @@ fn embedding_is_a_job_and_searching_reads_the_entities() {
               | job.status = "success"
             multi_get entities [client]
               | db.response.returned_rows = 2
-            batch_write [client]
+            batch_write library [client]
               | db.operation.batch.size = 5
               | db.response.affected_rows = 5
           search articles [client]
@@ -502,7 +502,7 @@ fn vector_indexes_are_built_saved_and_loaded_by_jobs() {
               | job.status = "success"
             multi_get entities [client]
               | db.response.returned_rows = 2
-            batch_write [client]
+            batch_write library [client]
               | db.operation.batch.size = 5
               | db.response.affected_rows = 5
           index.build hnsw [internal]
@@ -571,7 +571,7 @@ fn a_task_with_a_waiting_caller_is_a_child() {
         request [internal]
           wal.flush wal [internal]
             | job.status = "success"
-            flush_wal [client]
+            flush_wal library [client]
           db.compact entities [internal]
             | job.status = "success"
             compact entities [client]
@@ -587,7 +587,7 @@ fn a_task_with_a_waiting_caller_is_a_child() {
               | job.status = "success"
             multi_get entities [client]
               | db.response.returned_rows = 2
-            batch_write [client]
+            batch_write library [client]
               | db.operation.batch.size = 5
               | db.response.affected_rows = 5
           index.save articles [internal]

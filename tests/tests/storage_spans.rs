@@ -217,7 +217,7 @@ fn batch_across_column_families_has_no_collection() {
             batch.commit().unwrap();
         },
         &[(
-            "batch_write [client]",
+            "batch_write library [client]",
             &[
                 "db.operation.batch.size = 2",
                 "db.response.affected_rows = 2",
@@ -231,7 +231,7 @@ fn an_empty_batch_has_size_0() {
     observe(
         |storage| assert_eq!(storage.batch().commit().unwrap(), 0),
         &[(
-            "batch_write [client]",
+            "batch_write library [client]",
             &[
                 "db.operation.batch.size = 0",
                 "db.response.affected_rows = 0",
@@ -271,7 +271,10 @@ fn flush_and_flush_wal_have_no_collection() {
             storage.flush().unwrap();
             storage.flush_wal(true).unwrap();
         },
-        &[("flush [client]", &[]), ("flush_wal [client]", &[])],
+        &[
+            ("flush library [client]", &[]),
+            ("flush_wal library [client]", &[]),
+        ],
     );
 }
 
@@ -297,7 +300,7 @@ fn checkpoint_and_create_column_family_are_operations() {
             storage.create_column_family("notes").unwrap();
         },
         &[
-            ("checkpoint [client]", &[]),
+            ("checkpoint library [client]", &[]),
             (
                 "create_column_family notes [client]",
                 &["db.collection.name = \"notes\""],
@@ -325,7 +328,7 @@ fn a_failure_of_rocksdb_has_its_status_code() {
     observe(
         |storage| drop(storage.checkpoint(storage.path()).unwrap_err()),
         &[(
-            "checkpoint [client, error]",
+            "checkpoint library [client, error]",
             &[
                 "db.response.status_code = \"InvalidArgument\"",
                 "error.type = \"InvalidArgument\"",

@@ -71,37 +71,42 @@ impl NameParts {
             return kind.is_none() || joined(kind, target) || (target.is_none() && is(kind));
         }
         let operation = self.get(Part::Operation);
-        let (collection, summary) = (self.get(Part::Collection), self.get(Part::Summary));
-        if is(summary) {
-            return true;
+        let [summary, collection, procedure, namespace, address, system] = [
+            Part::Summary,
+            Part::Collection,
+            Part::Procedure,
+            Part::Namespace,
+            Part::Address,
+            Part::System,
+        ]
+        .map(|part| self.get(part));
+        if summary.is_some() {
+            return is(summary);
         }
-        if let Some(collection) = collection {
-            return joined(operation, Some(collection))
-                || (operation.is_none() && is(Some(collection)));
-        }
-        // Without a collection, any of the wider targets is allowed, or none.
-        let targets = [Part::Procedure, Part::Namespace, Part::Address].map(|part| self.get(part));
-        match operation {
-            Some(_) => {
-                is(operation)
-                    || targets.into_iter().any(|target| joined(operation, target))
-                    || self.get(Part::Address).is_some_and(|address| {
-                        // `{operation} {server.address}:{server.port}`
-                        let rest = name.strip_prefix(operation.unwrap_or(&[]));
-                        rest.and_then(|rest| rest.strip_prefix(b" "))
-                            .and_then(|rest| rest.strip_prefix(address))
-                            .is_some_and(|rest| {
-                                rest.starts_with(b":") && rest[1..].iter().all(u8::is_ascii_digit)
-                            })
-                    })
-            }
-            None if summary.is_some() => false,
-            None => {
-                targets.into_iter().any(is)
-                    || is(self.get(Part::System))
-                    // No attribute to build a name from: other rules report that.
-                    || (targets.iter().all(Option::is_none) && self.get(Part::System).is_none())
+        let target = collection.or(procedure).or(namespace);
+        match (operation, target) {
+            (Some(_), Some(_)) => joined(operation, target),
+            (None, Some(_)) => is(target),
+            (Some(operation), None) => name.strip_prefix(operation).is_some_and(|rest| {
+                rest.is_empty()
+                    || rest
+                        .strip_prefix(b" ")
+                        .is_some_and(|rest| is_address(rest, address))
+            }),
+            // Without an attribute to build a name from, other rules report that.
+            (None, None) => {
+                is_address(name, address) || is(system) || (address.is_none() && system.is_none())
             }
         }
     }
+}
+
+/// Whether `text` is `{server.address}` or `{server.address}:{server.port}`.
+fn is_address(text: &[u8], address: Option<&[u8]>) -> bool {
+    let rest = address.and_then(|address| text.strip_prefix(address));
+    rest.is_some_and(|rest| match rest {
+        [] => true,
+        [b':', port @ ..] => port.iter().all(u8::is_ascii_digit),
+        _ => false,
+    })
 }

@@ -159,7 +159,7 @@ fn names_and_counts_may_come_from_self() {
     });
     assert_span!(
         spans,
-        "batch_write",
+        "batch_write demo",
         "db.collection.name" = ABSENT,
         "db.operation.batch.size" = 0
     );

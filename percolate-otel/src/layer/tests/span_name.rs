@@ -26,19 +26,12 @@ fn the_name_follows_from_the_attributes() {
     for (name, collection, namespace, summary) in [
         ("query articles", Some("articles"), Some("library"), None),
         (
-            "query articles",
-            Some("articles"),
-            None,
-            Some("SELECT articles"),
-        ),
-        (
             "SELECT articles",
             Some("articles"),
             None,
             Some("SELECT articles"),
         ),
         ("query library", None, Some("library"), None),
-        ("query", None, Some("library"), None),
         ("query", None, None, None),
     ] {
         assert_eq!(op(name, collection, namespace, summary), [""; 0], "{name}");
@@ -49,6 +42,13 @@ fn the_name_follows_from_the_attributes() {
         ("query people", Some("articles"), None, None),
         ("query articles ", Some("articles"), None, None),
         ("query people", None, Some("library"), None),
+        ("query", None, Some("library"), None),
+        (
+            "query articles",
+            Some("articles"),
+            None,
+            Some("SELECT articles"),
+        ),
         ("fetch", None, None, Some("SELECT articles")),
     ] {
         assert_eq!(
