@@ -30,7 +30,6 @@ use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::{HistogramDataPoint, Metric, metric::Data};
 use opentelemetry_proto::tonic::trace::v1::Span;
-use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -48,7 +47,7 @@ pub enum Answer {
     After(Duration),
     /// Refuses with an error that is not retried.
     Refuse,
-    /// Refuses this many requests and asks the client to wait, then accepts.
+    /// Refuses this many requests and requests a delay, then accepts.
     Busy {
         /// The number of refused requests, over all signals.
         requests: usize,
@@ -67,6 +66,7 @@ struct Received {
     logs: Vec<ExportLogsServiceRequest>,
     headers: Vec<HashMap<String, String>>,
     paths: Vec<String>,
+    bodies: Vec<Vec<u8>>,
     /// When a request was refused because the collector was busy.
     refused: Vec<Instant>,
     /// When a request was accepted.
@@ -319,6 +319,11 @@ impl Collector {
         accepted.saturating_duration_since(*refused)
     }
 
+    /// Returns the bodies of the HTTP requests.
+    pub fn bodies(&self) -> Vec<Vec<u8>> {
+        lock(&self.received).bodies.clone()
+    }
+
     /// Returns the paths of the HTTP requests.
     pub fn paths(&self) -> Vec<String> {
         lock(&self.received).paths.clone()
@@ -476,22 +481,28 @@ async fn serve_http(
     {
         let mut received = lock(received);
         match path.as_str() {
-            "/v1/traces" => received
-                .traces
-                .extend(ExportTraceServiceRequest::decode(&body[..])),
-            "/v1/metrics" => received
-                .metrics
-                .extend(ExportMetricsServiceRequest::decode(&body[..])),
-            "/v1/logs" => received
-                .logs
-                .extend(ExportLogsServiceRequest::decode(&body[..])),
+            "/v1/traces" => received.traces.extend(decoded(&headers, &body)),
+            "/v1/metrics" => received.metrics.extend(decoded(&headers, &body)),
+            "/v1/logs" => received.logs.extend(decoded(&headers, &body)),
             _ => {}
         }
         received.accepted.push(Instant::now());
         received.headers.push(headers);
         received.paths.push(path);
+        received.bodies.push(body);
     }
     write_http(stream, "200 OK").await
+}
+
+/// Decodes a request, as JSON or protobuf by its content type.
+fn decoded<M: prost::Message + Default + serde::de::DeserializeOwned>(
+    headers: &HashMap<String, String>,
+    body: &[u8],
+) -> Option<M> {
+    match headers.get("content-type").map(String::as_str) {
+        Some("application/json") => serde_json::from_slice(body).ok(),
+        _ => M::decode(body).ok(),
+    }
 }
 
 async fn read_http(

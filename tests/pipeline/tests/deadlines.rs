@@ -3,11 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use percolate_core::db_op;
 use percolate_core::otel::{
-    Environment, Exporter, Otlp, Telemetry, TelemetryBuilder, TelemetryError, TelemetryGuard,
+    Environment, Exporter, Otlp, Signal, Telemetry, TelemetryBuilder, TelemetryError,
+    TelemetryGuard,
 };
-use percolate_pipeline_tests::{Answer, Collector, dead_endpoint};
+use percolate_pipeline_tests::{Answer, Collector, dead_endpoint, typed};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 /// Far longer than any deadline below, and far shorter than a hang.
@@ -280,6 +282,62 @@ fn a_timeout_of_zero_is_no_limit_and_loses_nothing() {
         assert_eq!(collector.logs().len(), 1, "{protocol}");
         assert_ne!(collector.metrics(), [], "{protocol}");
     }
+}
+
+#[test]
+fn a_timeout_of_zero_does_not_delay_the_shutdown() {
+    let collector = Collector::grpc(Answer::After(HANG));
+    let otlp = Otlp::to(collector.endpoint()).timeout(Duration::ZERO);
+    let guard = Telemetry::builder()
+        .environment(Environment::empty())
+        .otlp(otlp)
+        .export_timeout(Duration::ZERO)
+        .build()
+        .expect("building does not connect");
+    calls(&guard, 5);
+    let started = Instant::now();
+    guard
+        .shutdown(Duration::from_millis(300))
+        .expect_err("it takes longer");
+    assert!(started.elapsed() < HANG / 2);
+    wait_until(|| guard.status().lost_spans() == 5);
+}
+
+#[test]
+fn lost_log_records_are_a_metric() {
+    let [slow, collector] = [Answer::After(HANG), Answer::Accept].map(Collector::grpc);
+    let environment: Environment = [("OTEL_BLRP_MAX_QUEUE_SIZE", "1")].into_iter().collect();
+    let guard = Telemetry::builder()
+        .environment(environment)
+        .otlp(Otlp::to(collector.endpoint()))
+        .otlp_for(Signal::Logs, Otlp::to(slow.endpoint()))
+        .logs([Exporter::Otlp])
+        .build()
+        .expect("building does not connect");
+    let subscriber = tracing_subscriber::registry().with(guard.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        for number in 0..8 {
+            tracing::info!(number, "an event");
+        }
+    });
+    guard
+        .shutdown(Duration::from_secs(1))
+        .expect_err("one collector is slow");
+    let lost: Vec<_> = collector
+        .metrics()
+        .into_iter()
+        .filter(|metric| metric.name == "otel.sdk.processor.log.processed")
+        .flat_map(|metric| match metric.data {
+            Some(Data::Sum(sum)) => sum.data_points,
+            _ => Vec::new(),
+        })
+        .filter(|point| {
+            typed(&point.attributes, "error.type").as_deref() == Some("string:queue_full")
+        })
+        .collect();
+    assert_eq!(lost.len(), 1, "{lost:?}");
+    let component = typed(&lost[0].attributes, "otel.component.type");
+    assert_eq!(component.as_deref(), Some("string:batching_log_processor"));
 }
 
 #[test]

@@ -376,6 +376,53 @@ fn http_exports_the_same_spans_to_its_own_paths() {
 }
 
 #[test]
+fn http_json_exports_the_same_data_in_the_json_form_of_protobuf() {
+    let collector = Collector::http(Answer::Accept);
+    let endpoint = collector.endpoint();
+    let environment: Environment = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_LOGS_EXPORTER", "otlp"),
+    ]
+    .into_iter()
+    .collect();
+    let guard = build(Telemetry::builder().environment(environment));
+    let subscriber = tracing_subscriber::registry().with(guard.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let _scope = guard.enter();
+        get("articles", true).expect("found");
+        tracing::info!("an event");
+    });
+    guard.shutdown(SOON).expect("the collector answers");
+    assert_eq!(guard.status().warnings, []);
+    let get = collector.span("get articles");
+    assert_eq!(
+        typed(&get.span.attributes, "db.response.returned_rows").as_deref(),
+        Some("int:1")
+    );
+    assert_eq!(
+        collector.histogram("db.client.operation.duration").1[0].count,
+        1
+    );
+    assert_eq!(collector.logs().len(), 1);
+    let types = collector.header("content-type");
+    assert!(types.iter().all(|text| text == "application/json"));
+    let text = collector
+        .bodies()
+        .into_iter()
+        .filter_map(|body| String::from_utf8(body).ok())
+        .find(|text| text.contains("resourceSpans"))
+        .expect("spans as JSON");
+    let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let span = &json["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+    let trace_id: [u8; 16] = get.span.trace_id.try_into().expect("16 bytes");
+    let hex = opentelemetry::trace::TraceId::from_bytes(trace_id).to_string();
+    assert_eq!(span["traceId"], hex);
+    assert_eq!(span["kind"], 3);
+    assert!(span["startTimeUnixNano"].is_string());
+}
+
+#[test]
 fn the_environment_configures_the_export() {
     let collector = Collector::grpc(Answer::Accept);
     let endpoint = collector.endpoint();
