@@ -20,7 +20,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 pub(super) const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// Returns the time limit of an export. As the specification requires, zero is no limit; it is one
-/// hour here, so that a collector that does not respond cannot block an exporter for ever.
+/// hour here, so that a collector that does not respond cannot block an exporter indefinitely.
 pub(super) fn time_limit(timeout: Duration) -> Duration {
     if timeout.is_zero() {
         LONGEST

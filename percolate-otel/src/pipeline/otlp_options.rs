@@ -12,6 +12,14 @@ pub enum OtlpProtocol {
     Grpc,
     /// Protobuf over HTTP, usually on port 4318.
     HttpProtobuf,
+    /// JSON over HTTP, usually on port 4318.
+    HttpJson,
+}
+
+impl OtlpProtocol {
+    pub(super) fn is_http(self) -> bool {
+        matches!(self, Self::HttpProtobuf | Self::HttpJson)
+    }
 }
 
 /// The compression of OTLP requests.

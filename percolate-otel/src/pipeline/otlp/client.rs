@@ -1,5 +1,5 @@
-//! [`OtlpClient`]: sends one encoded request to the collector, over either transport, and sends it
-//! again within the time limit of the export. Encoding is in the exporters of the signals.
+//! [`OtlpClient`]: encodes a request once, sends it to the collector over either transport, and sends
+//! it again within the time limit of the export. The messages are created in `exporters`.
 //! Invariant: it uses the decided settings only; no library below reads the environment.
 
 use std::cell::RefCell;
@@ -7,11 +7,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
+use prost::Message;
+use serde_core::Serialize;
+use serde_core::de::DeserializeOwned;
 
 use super::super::drive::Driver;
 use super::super::error::TelemetryError;
 use super::super::otlp_options::OtlpProtocol;
 use super::super::settings::OtlpSettings;
+use super::encoding::Encoding;
 use super::endpoint::failed;
 use super::grpc::GrpcTransport;
 use super::http::HttpTransport;
@@ -21,6 +25,7 @@ use super::retry::{Backoff, Failure};
 #[derive(Debug)]
 pub(super) struct OtlpClient {
     transport: Transport,
+    encoding: Encoding,
     timeout: Duration,
 }
 
@@ -48,10 +53,13 @@ impl OtlpClient {
         }
         let transport = match settings.protocol {
             OtlpProtocol::Grpc => Transport::Grpc(Box::new(GrpcTransport::new(settings)?)),
-            OtlpProtocol::HttpProtobuf => Transport::Http(Box::new(HttpTransport::new(settings)?)),
+            OtlpProtocol::HttpProtobuf | OtlpProtocol::HttpJson => {
+                Transport::Http(Box::new(HttpTransport::new(settings)?))
+            }
         };
         Ok(Self {
             transport,
+            encoding: Encoding::of(settings.protocol),
             timeout: settings.timeout,
         })
     }
@@ -59,7 +67,18 @@ impl OtlpClient {
     /// Sends a request until it is accepted, refused, or out of time. Blocks the thread. The time
     /// limit is `timeout` or that of the settings, whichever is shorter. Returns the response, or
     /// an error message that names the cause.
-    pub(super) fn export(
+    pub(super) fn export<R: Message + Default + DeserializeOwned>(
+        &self,
+        driver: &Driver,
+        timeout: Duration,
+        request: &(impl Message + Serialize),
+    ) -> Result<R, String> {
+        let request = self.encoding.encode(request)?;
+        let response = self.export_bytes(driver, timeout, request)?;
+        Ok(self.encoding.decode(&response))
+    }
+
+    fn export_bytes(
         &self,
         driver: &Driver,
         timeout: Duration,
@@ -67,8 +86,12 @@ impl OtlpClient {
     ) -> Result<Bytes, String> {
         let started = Instant::now();
         let timeout = timeout.min(self.timeout);
+        let request = match &self.transport {
+            Transport::Grpc(_) => request.into(),
+            Transport::Http(http) => http.body(request)?,
+        };
         let attempts = RefCell::default();
-        let sending = self.send(request.into(), started + timeout, &attempts);
+        let sending = self.send(request, started + timeout, &attempts);
         let result = driver.run(timeout, sending);
         match result {
             Some(Ok(response)) => Ok(response),

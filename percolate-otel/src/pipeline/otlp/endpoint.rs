@@ -10,6 +10,7 @@ pub(in super::super) fn describe(settings: &OtlpSettings) -> String {
     let protocol = match settings.protocol {
         OtlpProtocol::Grpc => "OTLP/gRPC",
         OtlpProtocol::HttpProtobuf => "OTLP/HTTP",
+        OtlpProtocol::HttpJson => "OTLP/HTTP/JSON",
     };
     format!("{} ({protocol})", public_part(&settings.endpoint))
 }

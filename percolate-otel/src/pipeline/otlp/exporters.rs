@@ -1,5 +1,5 @@
-//! The OTLP exporters of the three signals: each encodes a batch once, sends it with the
-//! [`OtlpClient`], and reads from the response how much was rejected.
+//! The OTLP exporters of the three signals: each creates one message of a batch, sends it with
+//! the [`OtlpClient`], and reads from the response how much was rejected.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -26,7 +26,6 @@ use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::SpanData;
-use prost::Message;
 
 use super::super::counters::Counters;
 use super::super::diagnostics::report_change;
@@ -66,10 +65,8 @@ impl ExportBatch<SpanData> for OtlpSpans {
         let request = ExportTraceServiceRequest {
             resource_spans: group_spans_by_resource_and_scope(batch, &self.resource),
         };
-        let response = self
-            .client
-            .export(driver, timeout, request.encode_to_vec())?;
-        let partial = decoded::<ExportTraceServiceResponse>(&response).partial_success;
+        let response: ExportTraceServiceResponse = self.client.export(driver, timeout, &request)?;
+        let partial = response.partial_success;
         Ok(count(partial.map_or(0, |partial| partial.rejected_spans)))
     }
 
@@ -108,10 +105,8 @@ impl ExportBatch<QueuedLog> for OtlpLogs {
         let request = ExportLogsServiceRequest {
             resource_logs: group_logs_by_resource_and_scope(&records, &self.resource),
         };
-        let response = self
-            .client
-            .export(driver, timeout, request.encode_to_vec())?;
-        let partial = decoded::<ExportLogsServiceResponse>(&response).partial_success;
+        let response: ExportLogsServiceResponse = self.client.export(driver, timeout, &request)?;
+        let partial = response.partial_success;
         Ok(count(
             partial.map_or(0, |partial| partial.rejected_log_records),
         ))
@@ -136,10 +131,9 @@ pub(in super::super) struct OtlpMetrics {
 impl OtlpMetrics {
     fn send(&self, metrics: &ResourceMetrics) -> Result<(), String> {
         let request = ExportMetricsServiceRequest::from(metrics);
-        let response = self
-            .client
-            .export(&self.driver, self.timeout, request.encode_to_vec())?;
-        let partial = decoded::<ExportMetricsServiceResponse>(&response).partial_success;
+        let response: ExportMetricsServiceResponse =
+            self.client.export(&self.driver, self.timeout, &request)?;
+        let partial = response.partial_success;
         match partial.map_or(0, |partial| partial.rejected_data_points) {
             ..=0 => Ok(()),
             rejected => Err(format!("the collector rejected {rejected} data points")),
@@ -180,11 +174,6 @@ impl PushMetricExporter for OtlpMetrics {
     fn temporality(&self) -> Temporality {
         self.temporality
     }
-}
-
-/// Decodes a response. The collector has accepted the data, whatever its response contains.
-fn decoded<M: Message + Default>(response: &[u8]) -> M {
-    M::decode(response).unwrap_or_default()
 }
 
 fn count(rejected: i64) -> usize {

@@ -114,11 +114,11 @@ fn failure(status: &Status) -> Failure {
     if let Some(cause) = status.source() {
         return Failure::of_connection(cause);
     }
-    let asked = status
+    let requested = status
         .get_details_retry_info()
         .and_then(|info| info.retry_delay)
         .filter(|delay| !delay.is_zero());
-    let retry = match (status.code(), asked) {
+    let retry = match (status.code(), requested) {
         (Code::ResourceExhausted | Code::Unavailable, Some(delay)) => Retry::After(delay),
         (
             Code::Unavailable

@@ -14,7 +14,7 @@ use http::header::{
 use http::{Method, Request, Response, StatusCode, Uri};
 
 use super::super::error::TelemetryError;
-use super::super::otlp_options::OtlpCompression;
+use super::super::otlp_options::{OtlpCompression, OtlpProtocol};
 use super::super::settings::OtlpSettings;
 use super::endpoint::failed;
 use super::retry::{Failure, Retry};
@@ -55,15 +55,18 @@ impl HttpTransport {
         })
     }
 
-    /// Sends a request once and returns the body of the response.
+    /// Returns the body of a request, compressed if that is set.
+    pub(super) fn body(&self, request: Vec<u8>) -> Result<Bytes, String> {
+        match self.compression {
+            OtlpCompression::None => Ok(request.into()),
+            OtlpCompression::Gzip => {
+                gzip(&request).map_err(|error| format!("cannot compress the request: {error}"))
+            }
+        }
+    }
+
+    /// Sends a body once and returns that of the response.
     pub(super) async fn send(&self, body: Bytes) -> Result<Bytes, Failure> {
-        let body = match self.compression {
-            OtlpCompression::None => body,
-            OtlpCompression::Gzip => gzip(&body).map_err(|error| Failure {
-                problem: format!("cannot compress the request: {error}"),
-                retry: Retry::Never,
-            })?,
-        };
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.endpoint.clone();
@@ -93,7 +96,10 @@ fn headers(settings: &OtlpSettings) -> Result<HeaderMap, TelemetryError> {
     }
     headers.insert(
         CONTENT_TYPE,
-        HeaderValue::from_static("application/x-protobuf"),
+        HeaderValue::from_static(match settings.protocol {
+            OtlpProtocol::HttpJson => "application/json",
+            OtlpProtocol::HttpProtobuf | OtlpProtocol::Grpc => "application/x-protobuf",
+        }),
     );
     match settings.compression {
         OtlpCompression::None => {}
@@ -157,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn overload_is_retried_when_the_collector_asks_for_it() {
+    fn overload_is_retried_after_the_delay_in_the_response() {
         assert_eq!(failure(503, "").retry, Retry::Backoff);
         assert_eq!(
             failure(429, "7").retry,

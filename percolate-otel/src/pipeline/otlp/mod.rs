@@ -3,6 +3,7 @@
 //! not connect; an unreachable collector is an error of the export only.
 
 mod client;
+mod encoding;
 mod endpoint;
 mod exporters;
 mod grpc;

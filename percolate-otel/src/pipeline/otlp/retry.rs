@@ -1,5 +1,5 @@
 //! Failed attempts to send a request, and when to try again: exponential back-off with jitter, or
-//! the time that the collector asks for. Which failures are final is decided by the transports.
+//! the delay in the collector's response. Which failures are final is decided by the transports.
 //! Invariant: no attempt begins after the time limit of the export.
 
 use std::error::Error;
@@ -10,9 +10,9 @@ use rustls::Error as TlsError;
 
 /// The first delay. It doubles with each attempt.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
-/// The longest delay that the collector did not ask for.
+/// The longest delay that is not in a response.
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
-/// With less time left no attempt is worth while.
+/// No attempt begins with less time left.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(50);
 
 /// A request that was not accepted.
@@ -29,7 +29,7 @@ pub(super) enum Retry {
     Never,
     /// After the back-off.
     Backoff,
-    /// Not before the time that the collector asks for.
+    /// After the delay in the collector's response.
     After(Duration),
 }
 
@@ -60,7 +60,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.problem)?;
         match self.retry {
-            Retry::After(delay) => write!(f, "; it asks to wait {delay:?}"),
+            Retry::After(delay) => write!(f, "; it requests a delay of {delay:?}"),
             Retry::Never | Retry::Backoff => Ok(()),
         }
     }
@@ -91,9 +91,9 @@ impl Backoff {
             Retry::Never => None,
             // The last attempts are closer together, so that the whole time limit is used.
             Retry::Backoff => Some(backoff.min(left / 2)),
-            Retry::After(asked) if asked >= left => None,
-            // Never earlier than the collector asks for, and not all clients at the same moment.
-            Retry::After(asked) => Some((asked + backoff / 4).min(left)),
+            Retry::After(requested) if requested >= left => None,
+            // Never earlier than requested, and not all clients at the same moment.
+            Retry::After(requested) => Some((requested + backoff / 4).min(left)),
         }
     }
 }
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_that_the_collector_asks_for_is_kept_or_the_export_is_given_up() {
+    fn the_delay_in_a_response_is_kept_or_the_export_is_given_up() {
         let mut backoff = Backoff::default();
         let delay = backoff.next(Retry::After(2 * SECOND), 10 * SECOND, 0.0);
         assert!(delay.is_some_and(|delay| delay >= 2 * SECOND && delay < 3 * SECOND));

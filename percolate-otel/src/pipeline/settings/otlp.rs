@@ -44,18 +44,10 @@ pub(super) fn otlp(
     let protocols = [
         ("grpc", OtlpProtocol::Grpc),
         ("http/protobuf", OtlpProtocol::HttpProtobuf),
+        ("http/json", OtlpProtocol::HttpJson),
     ];
-    let mut refused = None;
     let protocol = own.protocol.or(all.protocol).or_else(|| {
         either(reads, signal, "PROTOCOL", |reads, name| {
-            let value = reads.text(name)?;
-            if value.eq_ignore_ascii_case("http/json") {
-                refused = Some(format!(
-                    "{name}=http/json is not supported; set http/protobuf, which collectors accept \
-                     on the same port"
-                ));
-                return Some(OtlpProtocol::HttpProtobuf);
-            }
             reads.choice(name, &protocols)
         })
     });
@@ -63,12 +55,9 @@ pub(super) fn otlp(
         .unwrap_or_else(|| protocol_of_port(chosen.as_ref().map(|chosen| chosen.url.as_str())));
 
     let insecure = either(reads, signal, "INSECURE", VariableReader::boolean).unwrap_or(false);
-    let endpoint = match endpoint(reads, chosen, protocol, signal, insecure) {
-        Ok(endpoint) => endpoint,
-        Err((endpoint, problem)) => {
-            refused.get_or_insert(problem);
-            endpoint
-        }
+    let (endpoint, refused) = match endpoint(reads, chosen, protocol, signal, insecure) {
+        Ok(endpoint) => (endpoint, None),
+        Err((endpoint, problem)) => (endpoint, Some(problem)),
     };
 
     let compressions = [
@@ -120,7 +109,7 @@ fn either<'a, T>(
     reads: &mut VariableReader<'a>,
     signal: Signal,
     suffix: &str,
-    mut read: impl FnMut(&mut VariableReader<'a>, &str) -> Option<T>,
+    read: impl Fn(&mut VariableReader<'a>, &str) -> Option<T>,
 ) -> Option<T> {
     let own = read(reads, &signal.variable(suffix));
     own.or_else(|| read(reads, &format!("OTEL_EXPORTER_OTLP_{suffix}")))
@@ -183,7 +172,7 @@ fn endpoint(
     signal: Signal,
     insecure: bool,
 ) -> Result<String, (String, String)> {
-    let is_http = protocol == OtlpProtocol::HttpProtobuf;
+    let is_http = protocol.is_http();
     let chosen = chosen.unwrap_or_else(|| Chosen {
         url: if is_http {
             "http://localhost:4318".to_owned()

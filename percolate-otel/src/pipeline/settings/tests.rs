@@ -84,6 +84,13 @@ fn the_protocol_follows_the_port_unless_it_is_named() {
         http("http://collector:9999/base/v1/traces")
     );
     assert_eq!(
+        of("http://collector:4318", "HTTP/JSON"),
+        (
+            OtlpProtocol::HttpJson,
+            "http://collector:4318/v1/traces".to_owned()
+        )
+    );
+    assert_eq!(
         of("http://collector:4318", "grpc"),
         (OtlpProtocol::Grpc, "http://collector:4318".to_owned())
     );
@@ -142,34 +149,23 @@ fn the_query_string_of_an_endpoint_follows_the_path_of_the_signal() {
 }
 
 #[test]
-fn an_endpoint_or_protocol_that_cannot_be_used_is_refused() {
-    let of = |endpoint, protocol| {
-        let settings = decided(&[
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
-            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
-        ]);
+fn an_endpoint_that_cannot_be_used_is_refused() {
+    let of = |endpoint| {
+        let settings = decided(&[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]);
         settings.traces_otlp.refused.unwrap_or_default()
     };
     assert_eq!(
-        of("unix:/run/otel.sock", ""),
+        of("unix:/run/otel.sock"),
         "Unix sockets are not supported; set an http:// or https:// URL"
     );
     assert_eq!(
-        of("ftp://collector", ""),
+        of("ftp://collector"),
         "only http:// and https:// URLs are supported"
     );
     assert_eq!(
-        of("http://collector:4317?x=1", ""),
+        of("http://collector:4317?x=1"),
         "a URL for gRPC has no query string; remove it, or set http/protobuf"
     );
-    assert_eq!(
-        of("http://collector:4318", "HTTP/JSON"),
-        "OTEL_EXPORTER_OTLP_PROTOCOL=http/json is not supported; set http/protobuf, which \
-         collectors accept on the same port"
-    );
-    let builder = Telemetry::builder().otlp(Otlp::new().protocol(OtlpProtocol::Grpc));
-    let settings = decide(builder, &[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")]);
-    assert_eq!(settings.traces_otlp.refused, None);
 }
 
 #[test]
