@@ -254,7 +254,8 @@ impl<'a> VariableReader<'a> {
             match member {
                 Err(problem) => self.warn(name, format!("member {position} {problem}; ignored")),
                 Ok((key, value)) => match percent_decoded(value) {
-                    Some(value) => pairs.push((key.to_owned(), value)),
+                    Some(value) if is_header(key, &value) => pairs.push((key.to_owned(), value)),
+                    Some(_) => self.warn(name, format!("the header `{key}` is invalid; ignored")),
                     None => self.warn(
                         name,
                         format!("the value of `{key}` is not percent-encoded text; ignored"),
@@ -300,6 +301,13 @@ fn members(text: &str) -> impl Iterator<Item = (usize, Result<(&str, &str), &'st
             };
             (position, pair)
         })
+}
+
+/// Whether a header can be sent over HTTP and gRPC.
+fn is_header(name: &str, value: &str) -> bool {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let is_value = |byte: u8| byte == b'\t' || byte == b' ' || byte.is_ascii_graphic();
+    name.bytes().all(is_name) && value.bytes().all(is_value)
 }
 
 /// Decodes percent-encoded text; `None` if the result is not UTF-8. A single `%` is kept.

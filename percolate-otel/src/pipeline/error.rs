@@ -5,7 +5,8 @@ use std::time::Duration;
 /// An error of [`TelemetryBuilder::install`](super::TelemetryBuilder::install) or of an operation
 /// of the [`TelemetryGuard`](super::TelemetryGuard).
 ///
-/// Invalid values in the environment are not errors; they are warnings in
+/// Invalid values in the environment are not errors, except a URL or a TLS file that an exporter
+/// cannot use. They are warnings in
 /// [`TelemetryStatus::warnings`](super::TelemetryStatus::warnings).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -302,6 +302,29 @@ fn exponential_buckets_can_be_set_in_the_environment() {
 }
 
 #[test]
+fn an_invalid_header_of_the_environment_is_reported_without_its_value_and_ignored() {
+    let settings = decided(&[(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "bad key=secret,x-name=%C3%A9secret,x-line=a%0Asecret,x-team=storage",
+    )]);
+    let expected = [("x-team".to_owned(), "storage".to_owned())];
+    assert_eq!(settings.traces_otlp.headers, expected);
+    let problems: Vec<_> = settings
+        .warnings
+        .iter()
+        .map(|warning| warning.problem.as_str())
+        .collect();
+    assert_eq!(
+        problems,
+        [
+            "the header `bad key` is invalid; ignored",
+            "the header `x-name` is invalid; ignored",
+            "the header `x-line` is invalid; ignored"
+        ]
+    );
+}
+
+#[test]
 fn words_are_read_in_any_letter_case() {
     let settings = decided(&[
         ("OTEL_TRACES_SAMPLER", "ALWAYS_OFF"),
