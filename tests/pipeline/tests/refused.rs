@@ -1,5 +1,5 @@
-//! Unsampled spans do not appear in outgoing context: it names the nearest recorded span, or the
-//! one trace id of an unsampled root.
+//! Outgoing context inside an unsampled trace: the caller's trace id with the id of the current
+//! operation, or the one trace id of an unsampled root.
 
 use percolate_core::background_job;
 use percolate_core::otel::{
@@ -39,15 +39,22 @@ fn in_an_unsampling_pipeline(body: impl FnOnce()) {
 }
 
 #[test]
-fn an_unsampled_callers_ids_are_sent_from_every_depth() {
+fn an_unsampled_callers_trace_is_sent_with_ids_of_the_operations_inside_it() {
     in_an_unsampling_pipeline(|| {
-        let _guard = attach_trace_context(REFUSED.parse().ok());
-        let sent =
-            info_span!("request").in_scope(|| build(|| info_span!("call").in_scope(outgoing)));
-        assert_eq!(
-            sent.map(|parent| parent.to_string()).as_deref(),
-            Some(REFUSED)
-        );
+        let caller: TraceParent = REFUSED.parse().expect("a traceparent");
+        let _guard = attach_trace_context(Some(caller.into()));
+        let sent = info_span!("request").in_scope(|| {
+            [
+                build(outgoing),
+                build(|| info_span!("call").in_scope(outgoing)),
+            ]
+        });
+        for parent in sent {
+            let parent = parent.expect("outgoing context has the decision");
+            assert_eq!(parent.trace_id(), caller.trace_id());
+            assert_eq!(parent.flags(), caller.flags());
+            assert_ne!(parent.span_id(), caller.span_id());
+        }
     });
 }
 
