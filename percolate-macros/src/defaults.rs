@@ -81,6 +81,26 @@ pub(crate) fn apply(
     errors.none_or(|| tokens.into_iter().collect())
 }
 
+/// Returns a block whose defaults have mistakes with a system for its operations, so that they do
+/// not report that it is missing.
+pub(crate) fn without_consequences(annotation: Annotation, item: TokenStream) -> TokenStream {
+    if annotation == Annotation::Job {
+        return item;
+    }
+    let system = Default {
+        key: Key::System,
+        tokens: quote!(system = "unknown"),
+        uses_self: false,
+    };
+    let mut tokens: Vec<TokenTree> = item.into_iter().collect();
+    if let Some(TokenTree::Group(block)) = tokens.last_mut() {
+        let mut ignored = Errors::default();
+        let (content, _) = methods(annotation, block.stream(), &[system], &mut ignored);
+        *block = with_content(block, content);
+    }
+    tokens.into_iter().collect()
+}
+
 fn uses_self(tokens: TokenStream) -> bool {
     tokens.into_iter().any(|token| match token {
         TokenTree::Ident(word) => word == "self",

@@ -733,7 +733,7 @@ mod tests {
             quote!(fn get(&self, cf: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> { #body });
         let added = |item: TokenStream| {
             let expanded =
-                crate::annotate(Annotation::Db, Home::Otel, quote!(get, cf), item.clone());
+                crate::annotate(Annotation::Db, Home::Core, quote!(get, cf), item.clone());
             count(expanded) - count(item)
         };
         assert!(added(sync.clone()) < 380, "{}", added(sync));
@@ -745,7 +745,7 @@ mod tests {
     #[test]
     fn the_body_is_kept() {
         let item = quote!(fn get(cf: &str) -> u8 { let half = ; cf. });
-        let expanded = crate::annotate(Annotation::Db, Home::Otel, quote!(get, cf), item);
+        let expanded = crate::annotate(Annotation::Db, Home::Core, quote!(get, cf), item);
         assert!(
             expanded.to_string().contains("{ let half = ; cf . }"),
             "{expanded}"

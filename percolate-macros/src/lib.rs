@@ -61,7 +61,8 @@ attribute! {
     /// | first: an operation known by name, or a string literal | `db.operation.name` |
     /// | second: the parameter that is the collection, or a string literal | `db.collection.name` |
     /// | `collection = expr`, `collection? = expr`, `collection = none` | the same, from an expression or an `Option`, or explicitly none |
-    /// | `namespace`, `server_address`, `system` | `db.namespace`, `server.address`, `db.system.name` |
+    /// | `system = "redb"` | `db.system.name`; required with `percolate_otel`, `rocksdb` with `percolate_core` |
+    /// | `namespace`, `server_address` | `db.namespace`, `server.address` |
     /// | `rows`, `affected_rows`, `batch_size` | counts: an expression at entry, or a closure over the returned value; `rows = stream`, `rows = none` |
     /// | `query_text`, `query_summary` | `db.query.text`, `db.query.summary` |
     /// | `error_type = path` | `error.type`, instead of the name from the error's type |
@@ -176,6 +177,9 @@ fn annotated(
         &mut errors,
     );
     custom.extend(rewritten.attributes);
+    if errors.is_empty() {
+        validate::system_is_given(home, &args, &mut errors);
+    }
     let annotated = expand::Annotated {
         home,
         args,
@@ -195,6 +199,7 @@ fn add_defaults(
     item: TokenStream,
 ) -> TokenStream {
     defaults::apply(annotation, arguments, &item).unwrap_or_else(|error| {
+        let item = defaults::without_consequences(annotation, item);
         let (errors, item) = (errors::compile_errors(&error), body::of_failed(item));
         quote!(#errors #item)
     })

@@ -6,6 +6,7 @@ use syn::Error;
 
 use crate::args::{Args, Count, Parent, Rows, Target, unknown_parent, word_of};
 use crate::errors::Errors;
+use crate::expand::Home;
 use crate::item::{Function, Returns, Shape};
 use crate::nearest::expected_one_of;
 use crate::operations::needs_collection;
@@ -91,6 +92,20 @@ fn collection_is_given(args: &Args, errors: &mut Errors) {
             ),
         ));
     }
+}
+
+/// Checks that an operation names its database system, if the macro is not that of percolate's own
+/// database. It is checked last: an annotation with other mistakes is often not finished.
+pub(crate) fn system_is_given(home: Home, args: &Args, errors: &mut Errors) {
+    let is_database = matches!(home, Home::Core);
+    if is_database || args.annotation == Annotation::Job || args.keys.system.is_some() {
+        return;
+    }
+    errors.push(Error::new(
+        args.name.span(),
+        "the database system is missing: write `system = \"redb\"` with the name of yours here, or \
+         once on the `impl` block: `#[db_ops(system = \"redb\")]`",
+    ));
 }
 
 fn parent_is_known(args: &Args, function: &Function, errors: &mut Errors) {

@@ -34,7 +34,8 @@ percolate_macros::operations!(declare);
 /// entered. The span is disabled, and costs almost nothing, if no layer is interested in it or if
 /// the current trace is not sampled.
 ///
-/// `namespace` is `db.namespace`, the logical name of the database.
+/// `namespace` is `db.namespace`, the logical name of the database. `db.system.name` is `rocksdb`;
+/// for another system start a call with [`operation`](crate::operation()), which is measured too.
 ///
 /// # Examples
 /// ```

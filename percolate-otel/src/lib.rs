@@ -201,7 +201,7 @@ pub use percolate_macros::background_jobs;
 /// ```
 /// use percolate_otel::db_op;
 ///
-/// #[db_op(multi_get, cf, rows = |found| found.iter().flatten().count(), fields(app.keys = keys.len()))]
+/// #[db_op(multi_get, cf, rows = |found| found.iter().flatten().count(), fields(app.keys = keys.len()), system = "redb")]
 /// fn multi_get(cf: &str, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, std::io::Error> {
 ///     Ok(keys.iter().map(|key| (*key == "a").then(Vec::new)).collect())
 /// }

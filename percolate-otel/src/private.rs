@@ -189,7 +189,7 @@ as_field_of_pointers!(&T, &mut T, Box<T>, std::rc::Rc<T>, std::sync::Arc<T>);
 /// ```
 /// use percolate_otel::{db_op, record};
 ///
-/// #[db_op(get, cf)]
+/// #[db_op(get, cf, system = "redb")]
 /// fn get(cf: &str) -> Option<Vec<u8>> {
 ///     record!(app.cached = cf == "hot");
 ///     None

@@ -65,7 +65,7 @@ fn a_checked_span_costs_one_allocation_and_another_none() {
     assert!(conventions.report().spans >= TIMES);
 }
 
-#[db_op(get, cf)]
+#[db_op(get, cf, system = "rocksdb")]
 fn get(cf: &str) -> Option<u32> {
     (!cf.is_empty()).then_some(7)
 }

@@ -27,7 +27,10 @@ const CRATES: [(&str, &str); 4] = [
         "instrument_err",
         "#[tracing::instrument(level = \"info\", skip_all, fields(cf = cf), err)]",
     ),
-    ("db_op", "#[percolate_otel::db_op(get, cf)]"),
+    (
+        "db_op",
+        "#[percolate_otel::db_op(get, cf, system = \"redb\")]",
+    ),
 ];
 
 const HEAD: &str = r#"

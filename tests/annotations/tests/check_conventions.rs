@@ -10,7 +10,7 @@ use percolate_otel::{
 };
 use percolate_otel::{background_job, db_op};
 
-#[db_op(get, cf)]
+#[db_op(get, cf, system = "rocksdb")]
 fn get(cf: &str) -> Result<Option<u8>, std::io::Error> {
     if cf == "broken" {
         Err(std::io::Error::other("disk full"))

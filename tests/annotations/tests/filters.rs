@@ -19,7 +19,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context as LayerContext, Layer, SubscriberExt as _};
 
-#[db_op(get, cf)]
+#[db_op(get, cf, system = "rocksdb")]
 fn get(cf: &str) -> Option<u8> {
     (!cf.is_empty()).then_some(7)
 }

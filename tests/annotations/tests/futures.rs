@@ -28,7 +28,7 @@ fn spans_of(future: impl Future) -> Spans {
     capture.spans()
 }
 
-#[db_op(get, "inner")]
+#[db_op(get, "inner", system = "rocksdb")]
 async fn inner() {
     tokio::time::sleep(Duration::from_millis(5)).await;
 }
@@ -37,17 +37,17 @@ async fn inner() {
 mod inferred {
     use super::{Future, ParseIntError, Pin, StoreError, background_job, db_op};
 
-    #[db_op(put, "ok")]
+    #[db_op(put, "ok", system = "rocksdb")]
     pub(super) fn ok() -> impl Future<Output = Result<(), StoreError>> {
         async move { Ok(()) }
     }
 
-    #[db_op(get, "none")]
+    #[db_op(get, "none", system = "rocksdb")]
     pub(super) fn none() -> impl Future<Output = Result<Option<u64>, StoreError>> + Send {
         async { Ok(None) }
     }
 
-    #[db_op(get, "converted")]
+    #[db_op(get, "converted", system = "rocksdb")]
     pub(super) fn converted(text: &str) -> impl Future<Output = Result<u64, StoreError>> {
         let text = text.to_owned();
         async move {
@@ -56,7 +56,7 @@ mod inferred {
         }
     }
 
-    #[db_op(get, "parsed")]
+    #[db_op(get, "parsed", system = "rocksdb")]
     pub(super) fn parsed(text: &'static str) -> impl Future<Output = Result<u64, ParseIntError>> {
         async move {
             let value = text.parse()?;
@@ -64,22 +64,22 @@ mod inferred {
         }
     }
 
-    #[db_op(scan, "collected")]
+    #[db_op(scan, "collected", system = "rocksdb")]
     pub(super) fn collected() -> impl Future<Output = Vec<u8>> {
         async { (0..3).collect() }
     }
 
-    #[db_op(get, "dyn")]
+    #[db_op(get, "dyn", system = "rocksdb")]
     pub(super) fn dynamic() -> impl Future<Output = Result<u8, Box<dyn std::error::Error>>> {
         async { Err("no")? }
     }
 
-    #[db_op(put, "boxed")]
+    #[db_op(put, "boxed", system = "rocksdb")]
     pub(super) fn boxed() -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>> {
         Box::pin(async move { Ok(()) })
     }
 
-    #[db_op(put, "boxed early")]
+    #[db_op(put, "boxed early", system = "rocksdb")]
     pub(super) fn early(now: bool) -> Pin<Box<dyn Future<Output = Result<u8, StoreError>> + Send>> {
         if now {
             return Box::pin(async { Ok(1) });
@@ -137,7 +137,7 @@ struct Engine;
 impl Service for Engine {
     type Future<'a> = Pending<'a, Result<Vec<u64>, StoreError>>;
 
-    #[db_op(scan, name, rows = |rows| rows.len() + 1)]
+    #[db_op(scan, name, rows = |rows| rows.len() + 1, system = "rocksdb")]
     fn call<'a>(&'a self, name: &'a str) -> Self::Future<'a> {
         Box::pin(async move {
             inner().await;
@@ -148,7 +148,7 @@ impl Service for Engine {
 
 #[test]
 fn a_boxed_future_behind_an_alias_ends_the_call_when_it_is_ready() {
-    #[db_op(get, cf)]
+    #[db_op(get, cf, system = "rocksdb")]
     fn get(cf: &str) -> Pending<'_, Result<u64, StoreError>> {
         Box::pin(async move {
             inner().await;
@@ -159,7 +159,7 @@ fn a_boxed_future_behind_an_alias_ends_the_call_when_it_is_ready() {
     fn build<'a>() -> Local<'a, Result<(), StoreError>> {
         Box::pin(async { Ok("x".parse::<u8>().map(drop)?) })
     }
-    #[db_op(get, "dropped")]
+    #[db_op(get, "dropped", system = "rocksdb")]
     fn dropped() -> Pending<'static, ()> {
         Box::pin(inner())
     }
@@ -194,7 +194,7 @@ fn a_type_that_is_not_a_future_ends_the_call_at_once() {
             Some(self.0.len())
         }
     }
-    #[db_op(scan, "alias")]
+    #[db_op(scan, "alias", system = "rocksdb")]
     fn alias(ok: bool) -> Answer<u64> {
         if ok {
             Ok(vec![1, 2])
@@ -202,15 +202,15 @@ fn a_type_that_is_not_a_future_ends_the_call_at_once() {
             Err(StoreError(String::new()))
         }
     }
-    #[db_op(scan, "own", rows = |page| page.0.len() + 1, fields(app.size = size))]
+    #[db_op(scan, "own", rows = |page| page.0.len() + 1, fields(app.size = size), system = "rocksdb")]
     fn own(size: u8) -> Page {
         Page(vec![0; size.into()])
     }
-    #[db_op(scan, "generic")]
+    #[db_op(scan, "generic", system = "rocksdb")]
     fn generic<T>(value: T) -> T {
         value
     }
-    #[db_op(scan, "opaque")]
+    #[db_op(scan, "opaque", system = "rocksdb")]
     fn opaque() -> impl std::fmt::Debug {
         [1_u64, 2, 3]
     }
@@ -245,11 +245,11 @@ fn a_returned_future_can_be_a_value() {
     fn spawn() -> tokio::task::JoinHandle<()> {
         tokio::spawn(async { tokio::time::sleep(Duration::from_mins(10)).await })
     }
-    #[db_op(get, "opaque", future = returned)]
+    #[db_op(get, "opaque", future = returned, system = "rocksdb")]
     fn opaque() -> impl Future<Output = ()> {
         inner()
     }
-    #[db_op(get, "boxed", future = returned)]
+    #[db_op(get, "boxed", future = returned, system = "rocksdb")]
     fn boxed() -> Pin<Box<dyn Future<Output = ()>>> {
         Box::pin(inner())
     }

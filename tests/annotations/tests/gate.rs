@@ -108,12 +108,12 @@ fn remote(flags: TraceFlags) -> ContextGuard {
     Context::current().with_remote_span_context(parent).attach()
 }
 
-#[db_op(get, collection, namespace = "library")]
+#[db_op(get, collection, namespace = "library", system = "rocksdb")]
 fn get(collection: &str, found: bool) -> Option<u64> {
     found.then_some(1)
 }
 
-#[db_op(query, collection, fields(app.tier = expensive()))]
+#[db_op(query, collection, fields(app.tier = expensive()), system = "rocksdb")]
 fn query(collection: &str) -> Vec<u64> {
     vec![]
 }
@@ -127,13 +127,13 @@ fn expensive() -> &'static str {
     "hot"
 }
 
-#[db_op(scan, collection)]
+#[db_op(scan, collection, system = "rocksdb")]
 fn scan(collection: &str) -> usize {
     let _foreign = tracing::info_span!("foreign").entered();
     get(collection, true).map_or(0, |_| 1)
 }
 
-#[db_op(get, collection)]
+#[db_op(get, collection, system = "rocksdb")]
 async fn get_later(collection: &str) -> Option<u64> {
     tokio::task::yield_now().await;
     get(collection, true)
@@ -254,7 +254,7 @@ fn a_foreign_span_that_is_exported_is_child_and_parent() {
 
 #[test]
 fn an_error_is_measured_and_recorded_with_the_same_type() {
-    #[db_op(put, collection)]
+    #[db_op(put, collection, system = "rocksdb")]
     fn put(collection: &str) -> std::io::Result<()> {
         _ = collection;
         Err(std::io::ErrorKind::StorageFull.into())
@@ -413,11 +413,11 @@ where
 
 #[test]
 fn layers_see_calls_that_are_not_sampled() {
-    #[db_op(query, collection = none)]
+    #[db_op(query, collection = none, system = "rocksdb")]
     fn outer() {
         get("articles", true);
     }
-    #[db_op(scan, "articles", rows = stream)]
+    #[db_op(scan, "articles", rows = stream, system = "rocksdb")]
     fn scan() -> impl Iterator<Item = u8> {
         (0..2).inspect(|_| _ = get("in a step", true))
     }

@@ -15,18 +15,18 @@ use percolate_otel::{ADVISED_BOUNDS, ConventionLayer, QueueWait, STORAGE_BOUNDS}
 use percolate_otel::{background_job, db_op};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-#[db_op(get, collection)]
+#[db_op(get, collection, system = "rocksdb")]
 fn get(collection: &str, found: bool) -> Option<u64> {
     found.then_some(1)
 }
 
-#[db_op(get, collection, slow = "1ms")]
+#[db_op(get, collection, slow = "1ms", system = "rocksdb")]
 fn get_slowly(collection: &str, takes: Duration) -> Option<u64> {
     std::thread::sleep(takes);
     (!collection.is_empty()).then_some(1)
 }
 
-#[db_op(put, collection)]
+#[db_op(put, collection, system = "rocksdb")]
 fn put(collection: &str) -> std::io::Result<()> {
     _ = collection;
     Err(std::io::ErrorKind::StorageFull.into())

@@ -57,7 +57,7 @@ fn spans_of_async(future: impl Future) -> Spans {
 
 #[test]
 fn a_function_that_returns_rows_counts_them() {
-    #[db_op(scan, table)]
+    #[db_op(scan, table, system = "rocksdb")]
     fn scan(table: &str, rows: usize) -> Vec<usize> {
         (0..rows).collect()
     }
@@ -69,7 +69,7 @@ fn a_function_that_returns_rows_counts_them() {
 
 #[test]
 fn early_return_and_question_mark_leave_the_body_and_not_the_call() {
-    #[db_op(get, cf)]
+    #[db_op(get, cf, system = "rocksdb")]
     fn get(cf: &str, key: &str) -> Result<Option<u64>, Box<dyn Error>> {
         if key.is_empty() {
             return Ok(None);
@@ -90,9 +90,9 @@ fn early_return_and_question_mark_leave_the_body_and_not_the_call() {
 
 #[test]
 fn a_nested_call_is_a_child() {
-    #[db_op(get, "inner")]
+    #[db_op(get, "inner", system = "rocksdb")]
     fn get() {}
-    #[db_op(query, collection = none)]
+    #[db_op(query, collection = none, system = "rocksdb")]
     fn query() {
         get();
     }
@@ -123,6 +123,7 @@ fn names_and_counts_may_come_from_self() {
             batch_size = self.keys.len(),
             affected_rows = self.keys.len(),
             fields(app.keys = self.keys.len(), app.name = self.name, app.hot = true, app.share = 0.5, app.none = None::<i64>),
+        system = "rocksdb",
         )]
         fn commit(self) -> Result<(), StoreError> {
             drop(self);
@@ -167,7 +168,7 @@ fn names_and_counts_may_come_from_self() {
 
 #[test]
 fn a_failed_call_affects_no_rows() {
-    #[db_op(put, cf, affected_rows = 1)]
+    #[db_op(put, cf, affected_rows = 1, system = "rocksdb")]
     fn put(cf: &str) -> Result<(), StoreError> {
         Err(StoreError::Missing)
     }
@@ -179,7 +180,7 @@ fn a_failed_call_affects_no_rows() {
 
 #[test]
 fn a_panic_ends_the_call_and_continues() {
-    #[db_op(get, cf)]
+    #[db_op(get, cf, system = "rocksdb")]
     fn get(cf: &str) -> Option<u8> {
         panic!("no {cf}")
     }
@@ -199,36 +200,36 @@ fn every_receiver_generic_and_qualifier_is_kept() {
     }
     struct Store<'a, T, const N: usize>(&'a [T; N]);
     impl<'a, T: Clone, const N: usize> Store<'a, T, N> {
-        #[db_op(get, collection = cf.name())]
+        #[db_op(get, collection = cf.name(), system = "rocksdb")]
         fn by_ref<'b, C>(&'b self, cf: C, at: usize) -> Option<&'b T>
         where
             C: Named + 'b,
         {
             self.0.get(at)
         }
-        #[db_op(get, "by_mut")]
+        #[db_op(get, "by_mut", system = "rocksdb")]
         fn by_mut(&mut self) -> &mut Self {
             self
         }
-        #[db_op(get, "by_box")]
+        #[db_op(get, "by_box", system = "rocksdb")]
         fn by_box(self: Box<Self>) -> &'a [T; N] {
             self.0
         }
-        #[db_op(get, "by_value")]
+        #[db_op(get, "by_value", system = "rocksdb")]
         fn by_value(mut self, other: &'a [T; N]) -> Option<T> {
             self.0 = other;
             self.0.first().cloned()
         }
-        #[db_op(get, "unsafely")]
+        #[db_op(get, "unsafely", system = "rocksdb")]
         unsafe fn unsafely(&self, at: usize) -> Option<&T> {
             // SAFETY: the caller guarantees that the index is in bounds.
             Some(unsafe { self.0.get_unchecked(at) })
         }
-        #[db_op(get, "from_c")]
+        #[db_op(get, "from_c", system = "rocksdb")]
         extern "C" fn from_c(at: u32) -> u32 {
             at
         }
-        #[db_op(scan, cf)]
+        #[db_op(scan, cf, system = "rocksdb")]
         fn opaque(
             &self,
             cf: impl AsRef<str>,
@@ -236,7 +237,7 @@ fn every_receiver_generic_and_qualifier_is_kept() {
         ) -> impl Iterator<Item = &T> {
             self.0.iter().skip(from)
         }
-        #[db_op(scan, "tried")]
+        #[db_op(scan, "tried", system = "rocksdb")]
         fn tried(&self, at: &str) -> Result<impl Iterator<Item = &T>, Box<dyn Error>> {
             let at: usize = at.parse()?;
             Ok(self.0.iter().skip(at))
@@ -274,7 +275,7 @@ fn every_receiver_generic_and_qualifier_is_kept() {
 
 #[test]
 fn recursion_nests() {
-    #[db_op(get, "tree")]
+    #[db_op(get, "tree", system = "rocksdb")]
     fn depth(left: usize) -> usize {
         if left == 0 { 0 } else { 1 + depth(left - 1) }
     }
@@ -293,7 +294,7 @@ fn mutable_and_destructured_arguments_are_kept() {
         cf: String,
         id: u64,
     }
-    #[db_op(get, cf, fields(app.id = id))]
+    #[db_op(get, cf, fields(app.id = id), system = "rocksdb")]
     fn get(Key { cf, id }: Key, mut sum: u64) -> u64 {
         sum += id;
         drop(cf);
@@ -323,15 +324,15 @@ fn mutable_and_destructured_arguments_are_kept() {
 fn the_values_of_a_call_are_dropped_inside_it() {
     struct Guard;
     impl Drop for Guard {
-        #[db_op(delete, "guard")]
+        #[db_op(delete, "guard", system = "rocksdb")]
         fn drop(&mut self) {}
     }
-    #[db_op(get, "local")]
+    #[db_op(get, "local", system = "rocksdb")]
     fn local() -> u8 {
         let _guard = Guard;
         1
     }
-    #[db_op(get, "moved")]
+    #[db_op(get, "moved", system = "rocksdb")]
     fn moved(guard: Guard) {
         let _ = &guard;
     }
@@ -352,11 +353,11 @@ fn the_values_of_a_call_are_dropped_inside_it() {
 #[test]
 fn a_generic_value_is_read_only_through_its_bounds() {
     use percolate_otel::{ErrorType, Rows};
-    #[db_op(scan, "known")]
+    #[db_op(scan, "known", system = "rocksdb")]
     fn known<T: Rows, E: ErrorType>(value: Result<T, E>) -> Result<T, E> {
         value
     }
-    #[db_op(scan, "unknown")]
+    #[db_op(scan, "unknown", system = "rocksdb")]
     fn unknown<T, E>(value: Result<T, E>) -> Result<T, E> {
         value
     }
@@ -370,9 +371,9 @@ fn a_generic_value_is_read_only_through_its_bounds() {
 
 #[test]
 fn an_annotated_function_may_contain_another() {
-    #[db_op(query, "outer")]
+    #[db_op(query, "outer", system = "rocksdb")]
     fn outer() -> usize {
-        #[db_op(get, "inner", fields(app.of = "inner"))]
+        #[db_op(get, "inner", fields(app.of = "inner"), system = "rocksdb")]
         fn inner() -> usize {
             record!(app.depth = 2);
             2
@@ -390,7 +391,7 @@ fn an_annotated_function_may_contain_another() {
 fn a_function_from_a_macro_can_be_annotated() {
     macro_rules! getter {
         ($vis:vis $name:ident($cf:ident: $from:ty) -> $to:ty, $namespace:literal, $rows:expr, $body:block) => {
-            #[db_op(get, $cf, namespace = $namespace, rows = $rows)]
+            #[db_op(get, $cf, namespace = $namespace, rows = $rows, system = "rocksdb")]
             $vis fn $name($cf: $from) -> $to $body
         };
     }
@@ -408,11 +409,11 @@ fn a_function_from_a_macro_can_be_annotated() {
 
 #[test]
 fn closures_read_the_value_of_a_success() {
-    #[db_op(multi_get, cf, rows = |out| out.iter().flatten().count())]
+    #[db_op(multi_get, cf, rows = |out| out.iter().flatten().count(), system = "rocksdb")]
     fn multi_get(cf: &str) -> Result<Vec<Option<u8>>, StoreError> {
         Ok(vec![Some(1), None, Some(3)])
     }
-    #[db_op(delete, cf, rows = none, affected_rows = |out| *out)]
+    #[db_op(delete, cf, rows = none, affected_rows = |out| *out, system = "rocksdb")]
     fn delete(cf: &str) -> u64 {
         2
     }
@@ -447,7 +448,7 @@ fn a_parent_that_is_an_expression_is_decided_at_each_call() {
         async fn of_method(&self) {}
     }
 
-    #[db_op(put, cf)]
+    #[db_op(put, cf, system = "rocksdb")]
     fn put(cf: &str) {
         of_parameter("child", Parent::Child);
         of_parameter("link", Parent::Link);
@@ -489,7 +490,7 @@ fn the_other_keys_of_an_operation_take_effect() {
     fn range_delete() -> Result<(), String> {
         Err("row 7".into())
     }
-    #[db_op(query, collection = none, query_text = sql, query_summary = "SELECT users", metrics = off)]
+    #[db_op(query, collection = none, query_text = sql, query_summary = "SELECT users", metrics = off, system = "rocksdb")]
     fn query(sql: &str) {
         let _ = range_delete();
     }
@@ -527,7 +528,7 @@ fn the_other_keys_of_an_operation_take_effect() {
 
 #[test]
 fn record_adds_an_attribute_that_the_annotation_declares() {
-    #[db_op(get, cf, fields(app.tenant = "t"))]
+    #[db_op(get, cf, fields(app.tenant = "t"), system = "rocksdb")]
     fn get(cf: &str) -> Option<u8> {
         record!(app.cached = true);
         let found = cf.len();
@@ -583,12 +584,12 @@ fn the_defaults_of_a_block_apply_to_its_methods() {
 
 #[test]
 fn an_async_function_covers_its_awaits() {
-    #[db_op(get, "inner")]
+    #[db_op(get, "inner", system = "rocksdb")]
     async fn inner() -> Option<u8> {
         tokio::task::yield_now().await;
         None
     }
-    #[db_op(query, cf)]
+    #[db_op(query, cf, system = "rocksdb")]
     async fn outer(cf: &str) -> Result<Option<u8>, Box<dyn Error + Send + Sync>> {
         tokio::task::yield_now().await;
         if cf.is_empty() {
@@ -609,7 +610,7 @@ fn an_async_function_covers_its_awaits() {
 
 #[test]
 fn a_dropped_future_is_cancelled() {
-    #[db_op(get, "never")]
+    #[db_op(get, "never", system = "rocksdb")]
     async fn never() {
         std::future::pending::<()>().await;
     }
@@ -621,7 +622,7 @@ fn a_dropped_future_is_cancelled() {
 fn a_future_stays_send_and_its_arguments_may_be_consumed() {
     struct Store(Vec<u8>);
     impl Store {
-        #[db_op(batch_write, collection = cf, batch_size = values.len(), affected_rows = |written| *written)]
+        #[db_op(batch_write, collection = cf, batch_size = values.len(), affected_rows = |written| *written, system = "rocksdb")]
         async fn put(&mut self, cf: String, values: Vec<u8>) -> Result<usize, io::Error> {
             drop(cf);
             tokio::task::yield_now().await;
@@ -644,7 +645,7 @@ fn a_future_stays_send_and_its_arguments_may_be_consumed() {
 
 #[test]
 fn a_function_that_returns_a_future_is_covered_to_its_end() {
-    #[db_op(get, cf)]
+    #[db_op(get, cf, system = "rocksdb")]
     fn opaque(cf: &str) -> impl Future<Output = Option<u8>> + Send + use<> {
         let found = (!cf.is_empty()).then_some(1);
         async move {
@@ -652,7 +653,7 @@ fn a_function_that_returns_a_future_is_covered_to_its_end() {
             found
         }
     }
-    #[db_op(get, cf)]
+    #[db_op(get, cf, system = "rocksdb")]
     fn boxed<'a>(
         cf: &'a str,
         fail: bool,
@@ -680,7 +681,7 @@ fn async_traits_of_both_kinds_are_covered() {
     #[async_trait::async_trait]
     trait Boxed {
         async fn get(&self, cf: &str) -> Result<Option<u8>, StoreError>;
-        #[db_op(put, cf)]
+        #[db_op(put, cf, system = "rocksdb")]
         async fn put(&self, cf: &str) {
             let _ = self.get("inner").await;
         }
@@ -707,7 +708,7 @@ fn async_traits_of_both_kinds_are_covered() {
         }
     }
     impl Native for Store {
-        #[db_op(get, cf)]
+        #[db_op(get, cf, system = "rocksdb")]
         async fn get(&self, cf: &str) -> Option<u8> {
             None
         }
@@ -736,7 +737,7 @@ fn async_traits_of_both_kinds_are_covered() {
 
 #[test]
 fn a_panic_in_a_future_ends_the_call_and_continues() {
-    #[db_op(get, "a")]
+    #[db_op(get, "a", system = "rocksdb")]
     async fn get() -> Option<u8> {
         tokio::task::yield_now().await;
         panic!("no value")
@@ -747,11 +748,11 @@ fn a_panic_in_a_future_ends_the_call_and_continues() {
 
 #[test]
 fn calls_that_are_awaited_together_do_not_mix() {
-    #[db_op(get, "row")]
+    #[db_op(get, "row", system = "rocksdb")]
     async fn row() {
         tokio::task::yield_now().await;
     }
-    #[db_op(query, cf)]
+    #[db_op(query, cf, system = "rocksdb")]
     async fn query(cf: &str) {
         tokio::task::yield_now().await;
         row().await;
@@ -772,7 +773,7 @@ fn calls_that_are_awaited_together_do_not_mix() {
 
 #[test]
 fn a_future_may_move_between_threads() {
-    #[db_op(get, cf)]
+    #[db_op(get, cf, system = "rocksdb")]
     async fn get(cf: String) -> usize {
         for _ in 0..8 {
             tokio::task::yield_now().await;
@@ -794,7 +795,7 @@ fn a_future_may_move_between_threads() {
 #[test]
 fn spans_of_others_nest_in_both_directions() {
     use tracing::Instrument as _;
-    #[db_op(get, cf)]
+    #[db_op(get, cf, system = "rocksdb")]
     async fn get(cf: &str) {
         async { tokio::task::yield_now().await }
             .instrument(tracing::info_span!("inside"))
@@ -819,7 +820,7 @@ fn rows() -> Vec<Result<Row, StoreError>> {
 
 #[test]
 fn an_iterator_ends_its_call_when_it_is_exhausted_or_dropped() {
-    #[db_op(scan, cf, rows = stream)]
+    #[db_op(scan, cf, rows = stream, system = "rocksdb")]
     fn scan<'a>(
         cf: &str,
         rows: &'a [u8],
@@ -843,7 +844,7 @@ fn an_iterator_ends_its_call_when_it_is_exhausted_or_dropped() {
 
 #[test]
 fn an_error_as_an_item_or_as_the_result_fails_the_call() {
-    #[db_op(scan, cf, rows = stream, error_type = |_| "Missing")]
+    #[db_op(scan, cf, rows = stream, error_type = |_| "Missing", system = "rocksdb")]
     fn scan(cf: &str) -> Result<Box<dyn Iterator<Item = Result<Row, StoreError>>>, StoreError> {
         if cf == "none" {
             return Err(StoreError::Missing);
@@ -860,13 +861,13 @@ fn an_error_as_an_item_or_as_the_result_fails_the_call() {
 
 #[test]
 fn calls_while_a_row_is_read_are_children() {
-    #[db_op(get, "row")]
+    #[db_op(get, "row", system = "rocksdb")]
     fn get() {}
-    #[db_op(scan, "lazy", rows = stream)]
+    #[db_op(scan, "lazy", rows = stream, system = "rocksdb")]
     fn scan() -> impl Iterator<Item = ()> {
         (0..2).map(|_| get())
     }
-    #[db_op(query, "between")]
+    #[db_op(query, "between", system = "rocksdb")]
     fn between() {}
     spans_of(|| scan().for_each(|()| between())).assert_tree(
         "
@@ -881,15 +882,15 @@ fn calls_while_a_row_is_read_are_children() {
 
 #[test]
 fn a_stream_is_counted_in_a_box_or_a_result() {
-    #[db_op(scan, "opaque", rows = stream)]
+    #[db_op(scan, "opaque", rows = stream, system = "rocksdb")]
     fn opaque() -> impl Stream<Item = u8> {
         stream::iter([1, 2])
     }
-    #[db_op(scan, "boxed", rows = stream)]
+    #[db_op(scan, "boxed", rows = stream, system = "rocksdb")]
     fn boxed<'a>() -> Pin<Box<dyn Stream<Item = Result<Row, StoreError>> + Send + 'a>> {
         stream::iter(rows()).boxed()
     }
-    #[db_op(scan, "later", rows = stream)]
+    #[db_op(scan, "later", rows = stream, system = "rocksdb")]
     async fn later() -> Result<impl Stream<Item = u8>, StoreError> {
         tokio::task::yield_now().await;
         Ok(stream::iter([1]))
@@ -900,7 +901,7 @@ fn a_stream_is_counted_in_a_box_or_a_result() {
     }
     #[async_trait::async_trait]
     impl Scan for () {
-        #[db_op(scan, "trait", rows = stream)]
+        #[db_op(scan, "trait", rows = stream, system = "rocksdb")]
         async fn scan(&self) -> stream::BoxStream<'static, u8> {
             stream::iter([1, 2, 3]).boxed()
         }
@@ -919,7 +920,7 @@ fn a_stream_is_counted_in_a_box_or_a_result() {
 
 #[test]
 fn a_panic_while_a_row_is_read_ends_the_call_as_a_panic() {
-    #[db_op(scan, "torn", rows = stream)]
+    #[db_op(scan, "torn", rows = stream, system = "rocksdb")]
     fn scan() -> impl Iterator<Item = u8> {
         (0..3).inspect(|row| assert!(*row < 1, "torn"))
     }
@@ -1013,7 +1014,7 @@ fn a_job_is_named_by_its_type_and_target() {
 
 #[test]
 fn every_call_is_measured() {
-    #[db_op(get, cf)]
+    #[db_op(get, cf, system = "rocksdb")]
     fn get(cf: &str) -> BTreeMap<u8, u8> {
         BTreeMap::new()
     }
@@ -1067,7 +1068,7 @@ fn the_type_of_a_job_can_be_decided_at_run_time() {
 
 #[test]
 fn names_that_are_empty_are_left_out() {
-    #[db_op(scan, cf, namespace = cf, server_address = cf)]
+    #[db_op(scan, cf, namespace = cf, server_address = cf, system = "rocksdb")]
     fn scan(cf: &str) {}
     #[background_job(index.build, target)]
     fn build(target: &str) {}
@@ -1087,7 +1088,7 @@ fn names_that_are_empty_are_left_out() {
 
 #[test]
 fn an_integer_beyond_64_bits_with_a_sign_is_a_decimal_string() {
-    #[db_op(get, "a", fields(app.hash = u64::MAX, app.size = 7_u64, app.wide = -1_i128))]
+    #[db_op(get, "a", fields(app.hash = u64::MAX, app.size = 7_u64, app.wide = -1_i128), system = "rocksdb")]
     fn get() {
         record!(app.other = u64::MAX - 1, app.id = u128::MAX);
     }
@@ -1105,7 +1106,7 @@ fn an_integer_beyond_64_bits_with_a_sign_is_a_decimal_string() {
 
 #[test]
 fn an_optional_result_that_failed_is_a_failure() {
-    #[db_op(get, cf)]
+    #[db_op(get, cf, system = "rocksdb")]
     fn next(cf: &str, row: Option<Result<u8, StoreError>>) -> Option<Result<u8, StoreError>> {
         row
     }
@@ -1122,9 +1123,9 @@ fn an_optional_result_that_failed_is_a_failure() {
 
 #[test]
 fn a_batch_of_one_operation_has_no_size() {
-    #[db_op(batch_write, cf, batch_size = size)]
+    #[db_op(batch_write, cf, batch_size = size, system = "rocksdb")]
     fn write(cf: &str, size: usize) {}
-    #[db_op(batch_write, cf, batch_size = |size| *size)]
+    #[db_op(batch_write, cf, batch_size = |size| *size, system = "rocksdb")]
     fn counted(cf: &str, size: usize) -> usize {
         size
     }
@@ -1164,7 +1165,7 @@ fn panics(body: impl FnOnce()) {
     assert!(caught.is_err());
 }
 
-#[db_op(scan, cf, rows = stream)]
+#[db_op(scan, cf, rows = stream, system = "rocksdb")]
 fn scan_rows(cf: &str, panics_at: usize) -> impl Iterator<Item = usize> + use<> {
     (0..5).inspect(move |row| assert!(*row != panics_at, "a broken row"))
 }
@@ -1206,7 +1207,7 @@ fn only_a_panic_inside_a_call_is_its_error() {
     assert_span!(spans, "get of its caller", error: true, "error.type" = "cancelled");
 }
 
-#[db_op(get, cf)]
+#[db_op(get, cf, system = "rocksdb")]
 async fn wait(cf: &str) {
     std::future::pending::<()>().await;
 }
@@ -1216,11 +1217,11 @@ fn annotated_functions_return_what_is_unwind_safe() {
     fn unwind_safe<T: std::panic::UnwindSafe>(value: T) -> T {
         value
     }
-    #[db_op(get, "a")]
+    #[db_op(get, "a", system = "rocksdb")]
     async fn get() -> u8 {
         1
     }
-    #[db_op(scan, "a", rows = stream)]
+    #[db_op(scan, "a", rows = stream, system = "rocksdb")]
     fn scan() -> impl Iterator<Item = u8> {
         0..3_u8
     }

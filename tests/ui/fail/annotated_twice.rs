@@ -2,8 +2,8 @@
 
 use percolate_otel::db_op;
 
-#[db_op(get, cf)]
-#[db_op(get, cf)]
+#[db_op(get, cf, system = "rocksdb")]
+#[db_op(get, cf, system = "rocksdb")]
 fn get(cf: &str) {}
 
 fn main() {

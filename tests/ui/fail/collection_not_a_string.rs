@@ -2,7 +2,7 @@
 
 use percolate_otel::db_op;
 
-#[db_op(get, cf)]
+#[db_op(get, cf, system = "rocksdb")]
 fn get(cf: u64) -> Option<u8> {
     None
 }

@@ -2,7 +2,7 @@
 
 use percolate_otel::db_op;
 
-#[db_op(get, cf, error_type = name)]
+#[db_op(get, cf, error_type = name, system = "rocksdb")]
 fn get(cf: &str) -> Result<(), u8> {
     Err(1)
 }

@@ -2,7 +2,7 @@
 
 use percolate_otel::db_op;
 
-#[db_op(get, cf, fields(app.keys = vec![cf]))]
+#[db_op(get, cf, fields(app.keys = vec![cf]), system = "rocksdb")]
 fn get(cf: &str) -> Option<u8> {
     None
 }

@@ -3,7 +3,7 @@
 use percolate_otel::{background_job, db_op};
 use std::future::{Ready, ready};
 
-#[db_op(get, "a")]
+#[db_op(get, "a", system = "rocksdb")]
 fn get() -> Ready<u8> {
     ready(1)
 }

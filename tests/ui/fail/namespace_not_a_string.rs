@@ -2,7 +2,7 @@
 
 use percolate_otel::db_op;
 
-#[db_op(get, cf, namespace = cf.len())]
+#[db_op(get, cf, namespace = cf.len(), system = "rocksdb")]
 fn get(cf: &str) -> Option<u8> {
     None
 }

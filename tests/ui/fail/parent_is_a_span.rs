@@ -2,7 +2,7 @@
 
 use percolate_otel::db_op;
 
-#[db_op(get, cf, parent = tracing::Span::current())]
+#[db_op(get, cf, parent = tracing::Span::current(), system = "rocksdb")]
 fn get(cf: &str) -> Option<u8> {
     None
 }

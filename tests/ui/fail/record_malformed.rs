@@ -2,7 +2,7 @@
 
 use percolate_otel::{db_op, record};
 
-#[db_op(get, "a")]
+#[db_op(get, "a", system = "rocksdb")]
 fn get() {
     record!(app.key);
     record!("app.key", 1);

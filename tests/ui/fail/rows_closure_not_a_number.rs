@@ -2,7 +2,7 @@
 
 use percolate_otel::db_op;
 
-#[db_op(get, cf, rows = |out| out.is_some())]
+#[db_op(get, cf, rows = |out| out.is_some(), system = "rocksdb")]
 fn get(cf: &str) -> Option<u8> {
     None
 }

@@ -2,7 +2,7 @@
 
 use percolate_otel::db_op;
 
-#[db_op(get, cf)]
+#[db_op(get, cf, system = "rocksdb")]
 fn get(cf: &str, key: String) -> usize {
     drop(key);
     key.len()

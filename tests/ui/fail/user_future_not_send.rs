@@ -2,7 +2,7 @@
 
 use percolate_otel::db_op;
 
-#[db_op(get, cf)]
+#[db_op(get, cf, system = "rocksdb")]
 async fn get(cf: &str) {
     let shared = std::rc::Rc::new(1);
     std::future::ready(()).await;

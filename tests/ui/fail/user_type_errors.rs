@@ -2,12 +2,12 @@
 
 use percolate_otel::db_op;
 
-#[db_op(get, cf)]
+#[db_op(get, cf, system = "rocksdb")]
 fn tail(cf: &str) -> Result<u8, String> {
     cf.len()
 }
 
-#[db_op(get, cf)]
+#[db_op(get, cf, system = "rocksdb")]
 fn early(cf: &str) -> Result<u8, String> {
     if cf.is_empty() {
         return 3;
@@ -15,12 +15,12 @@ fn early(cf: &str) -> Result<u8, String> {
     Ok(1)
 }
 
-#[db_op(get, cf)]
+#[db_op(get, cf, system = "rocksdb")]
 fn question_mark(cf: &str) -> Result<u8, String> {
     Ok(cf.parse::<u8>()?)
 }
 
-#[db_op(get, cf)]
+#[db_op(get, cf, system = "rocksdb")]
 fn nothing(cf: &str) -> Option<u8> {
     cf.len();
 }

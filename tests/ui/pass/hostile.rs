@@ -51,18 +51,18 @@ type Number = ::core::primitive::u64;
 struct Store;
 
 impl Store {
-    #[db_op(get, cf, namespace = "demo", rows = |out| Text::len(out), fields(app.count = 1, app.cf = cf))]
+    #[db_op(get, cf, namespace = "demo", rows = |out| Text::len(out), fields(app.count = 1, app.cf = cf), system = "rocksdb")]
     fn get<'a>(&self, cf: &'a Text) -> ::core::result::Result<&'a Text, ::std::string::String> {
         record!(app.found = true);
         ::core::result::Result::Ok(cf)
     }
 
-    #[db_op(multi_get, cf, batch_size = <[Number]>::len(keys), namespace = ::core::option::Option::Some("demo"))]
+    #[db_op(multi_get, cf, batch_size = <[Number]>::len(keys), namespace = ::core::option::Option::Some("demo"), system = "rocksdb")]
     async fn multi_get(&self, cf: &Text, keys: &[Number]) -> ::std::vec::Vec<Number> {
         <[Number]>::to_vec(keys)
     }
 
-    #[db_op(scan, cf, rows = stream)]
+    #[db_op(scan, cf, rows = stream, system = "rocksdb")]
     fn scan(&self, cf: &Text) -> impl ::core::iter::Iterator<Item = Number> {
         ::core::iter::once(1)
     }

@@ -11,13 +11,13 @@ use std::pin::Pin;
 /// Documented.
 #[must_use]
 #[inline]
-#[db_op(get, cf)]
+#[db_op(get, cf, system = "rocksdb")]
 pub fn get(cf: &str) -> Option<u8> {
     #![allow(clippy::needless_return, reason = "an attribute inside")]
     return cf.bytes().next();
 }
 
-#[db_op(put, collection = "users", namespace = none, server_address = Some("/data"), kind = client, metrics = on)]
+#[db_op(put, collection = "users", namespace = none, server_address = Some("/data"), kind = client, metrics = on, system = "rocksdb")]
 fn put(_: u8) {}
 
 #[db_op("range_delete_files", cf, system = "redb", level = tracing::Level::DEBUG, parent = child, slow = "20 us")]
@@ -26,23 +26,23 @@ fn range_delete(cf: Cow<'_, str>) -> u64 {
     0
 }
 
-#[db_op(batch_write, collection? = cf, affected_rows = |n| *n, batch_size = keys)]
+#[db_op(batch_write, collection? = cf, affected_rows = |n| *n, batch_size = keys, system = "rocksdb")]
 fn write(cf: Option<String>, keys: usize) -> Result<usize, std::io::Error> {
     Ok(cf.map_or(keys, |cf| cf.len()))
 }
 
-#[db_op(query, query_text = sql, leaf)]
+#[db_op(query, query_text = sql, leaf, system = "rocksdb")]
 fn query(sql: &str) -> ! {
     panic!("{sql}")
 }
 
-#[db_op(search, collection = none, fields(limit, app.terms = terms.len()),)]
+#[db_op(search, collection = none, fields(limit, app.terms = terms.len()), system = "rocksdb")]
 async fn search(terms: Vec<String>, limit: u8) {
     record!(app.found = limit, "app.first" = terms.first());
     std::future::ready(terms).await;
 }
 
-#[db_op(scan, cf)]
+#[db_op(scan, cf, system = "rocksdb")]
 fn generic<K: AsRef<str>, V, const N: usize>(cf: K, values: &[V; N]) -> Result<impl Iterator<Item = &V>, K>
 where
     V: Clone,
