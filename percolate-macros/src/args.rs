@@ -47,7 +47,7 @@ pub(crate) struct Keys {
     pub(crate) rows: Option<Rows>,
     pub(crate) affected_rows: Option<Count>,
     pub(crate) batch_size: Option<Count>,
-    pub(crate) query_text: Option<Expr>,
+    pub(crate) query_text: Option<QueryText>,
     pub(crate) query_summary: Option<Expr>,
     pub(crate) error_type: Option<Expr>,
     /// In nanoseconds.
@@ -94,6 +94,15 @@ pub(crate) enum Parent {
     Word(Ident),
     /// An expression, evaluated at entry.
     AtEntry(Expr),
+}
+
+/// `query_text = …`
+#[derive(Debug)]
+pub(crate) enum QueryText {
+    /// An expression, whose literals are replaced.
+    Sanitized(Expr),
+    /// `raw(expr)`: recorded as it is.
+    Raw(Expr),
 }
 
 /// A number of rows or items.

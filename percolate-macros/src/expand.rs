@@ -8,7 +8,7 @@ use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, Lit, LitStr};
 
-use crate::args::{Args, Count, Parent, Rows, Target};
+use crate::args::{Args, Count, Parent, QueryText, Rows, Target};
 use crate::item::{Boxed, Function, Returns, Shape, StreamShape};
 use crate::vocabulary::Annotation;
 
@@ -482,11 +482,18 @@ impl Generator<'_> {
             details
                 .extend(spanned!(self, q, value, #q::batch_size(__percolate_details, &(#value));));
         }
-        if let Some(text) = keys.query_text.as_ref().map(|text| self.text(text)) {
-            details.extend(tokens!(#p::Details::query_text(__percolate_details, #text);));
-        }
+        // The text adds a summary if there is none.
         if let Some(text) = keys.query_summary.as_ref().map(|text| self.text(text)) {
             details.extend(tokens!(#p::Details::query_summary(__percolate_details, #text);));
+        }
+        let query = match &keys.query_text {
+            Some(QueryText::Sanitized(query)) => Some((tokens!(query_text), query)),
+            Some(QueryText::Raw(query)) => Some((tokens!(raw_query_text), query)),
+            None => None,
+        };
+        if let Some((method, query)) = query {
+            let (site, text) = (&self.site, self.text(query));
+            details.extend(tokens!(#p::Details::#method(__percolate_details, #p::Site::system(&#site), #text);));
         }
         for (index, field) in keys.fields.iter().enumerate() {
             let value = &field.value;

@@ -64,7 +64,8 @@ attribute! {
     /// | `system = "redb"` | `db.system.name`; required with `percolate_otel`, `rocksdb` with `percolate_core` |
     /// | `namespace`, `server_address` | `db.namespace`, `server.address` |
     /// | `rows`, `affected_rows`, `batch_size` | counts: an expression at entry, or a closure over the returned value; `rows = stream`, `rows = none` |
-    /// | `query_text`, `query_summary` | `db.query.text`, `db.query.summary` |
+    /// | `query_text = expr`, `query_text = raw(expr)` | `db.query.text`: without its literals, or as it is |
+    /// | `query_summary` | `db.query.summary`, instead of the summary of the text |
     /// | `error_type = path` | `error.type`, instead of the name from the error's type |
     /// | `fields(a.b = expr)` | attributes of your own |
     /// | `name`, `kind`, `level`, `parent` | name, kind, level and parent of the span |

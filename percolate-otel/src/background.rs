@@ -3,7 +3,7 @@
 //! the returned value.
 
 use super::conventions::{attribute, value};
-use super::details::Names;
+use super::details::{Details, Names};
 use super::named_sites::named_sites;
 use super::site::attr;
 use super::tracing_span::span_by_hand;
@@ -48,7 +48,7 @@ pub fn background_span(job_type: BackgroundJobType, target: &str) -> tracing::Sp
         target: Some(target),
         ..Names::default()
     };
-    span_by_hand(job_type.site(), about, None)
+    span_by_hand(job_type.site(), about, &Details::default())
 }
 
 /// Records the result of the run on the current span, which must come from [`background_span`].

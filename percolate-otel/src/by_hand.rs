@@ -68,9 +68,15 @@ pub struct CallBuilder<'a> {
     names: Names<'a>,
     parent: Parent,
     batch_size: Option<i64>,
-    query_text: Option<&'a str>,
+    query_text: Option<QueryText<'a>>,
     query_summary: Option<&'a str>,
     fields: Vec<(usize, FieldValue)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum QueryText<'a> {
+    Sanitized(&'a str),
+    Raw(&'a str),
 }
 
 impl<'a> CallBuilder<'a> {
@@ -116,13 +122,22 @@ impl<'a> CallBuilder<'a> {
         self
     }
 
-    /// Sets `db.query.text`.
-    pub fn query_text(mut self, text: &'a str) -> Self {
-        self.query_text = Some(text);
+    /// Sets `db.query.text` to a query without its literals, and `db.query.summary`. See
+    /// [`query_text`](crate::query_text).
+    pub fn query_text(mut self, query: &'a str) -> Self {
+        self.query_text = Some(QueryText::Sanitized(query));
         self
     }
 
-    /// Sets `db.query.summary`, which is the name of the span when there is no collection.
+    /// Sets `db.query.text` to a query as it is, and `db.query.summary`. Its values must be
+    /// parameters: literals are exported.
+    pub fn raw_query_text(mut self, query: &'a str) -> Self {
+        self.query_text = Some(QueryText::Raw(query));
+        self
+    }
+
+    /// Sets `db.query.summary`, which is the name of the span when there is no collection. The
+    /// default is a summary of the query text.
     pub fn query_summary(mut self, summary: &'a str) -> Self {
         self.query_summary = Some(summary);
         self
@@ -166,11 +181,13 @@ impl<'a> CallBuilder<'a> {
             if let Some(size) = batch_size {
                 details.batch_size(size);
             }
-            if let Some(text) = query_text {
-                details.query_text(text);
-            }
             if let Some(summary) = query_summary {
                 details.query_summary(summary);
+            }
+            match query_text {
+                Some(QueryText::Sanitized(query)) => details.query_text(site.def.system, query),
+                Some(QueryText::Raw(query)) => details.raw_query_text(site.def.system, query),
+                None => {}
             }
             details.custom.append(&mut fields);
         };

@@ -3,10 +3,8 @@
 //! no metric and no automatic error and outcome. Prefer `#[db_op]` where it can be used.
 
 use super::conventions::attribute;
-use super::details::Names;
+use super::details::{Details, Names};
 use super::named_sites::named_sites;
-#[cfg(feature = "query-text")]
-use super::query_text;
 use super::site::attr;
 use super::tracing_span::span_by_hand;
 
@@ -59,13 +57,13 @@ pub fn db_span(
         namespace,
         server_address: None,
     };
-    span_by_hand(operation.site(), about, None)
+    span_by_hand(operation.site(), about, &Details::default())
 }
 
-/// Creates a span for one query in SQL or a similar language, named `query {collection}`.
+/// Creates a span for one query in SQL or a similar language, named after its summary.
 ///
 /// The text is sanitized before it is recorded: every literal becomes `?`. See
-/// [`query_text::sanitize`].
+/// [`query_text`](crate::query_text).
 ///
 /// # Examples
 /// ```
@@ -73,7 +71,6 @@ pub fn db_span(
 /// let _span = percolate_otel::db_query_span(sql, "articles", None).entered();
 /// ```
 #[must_use = "a span does nothing until it is entered"]
-#[cfg(feature = "query-text")]
 pub fn db_query_span(query: &str, collection: &str, namespace: Option<&str>) -> tracing::Span {
     let site = DbOperation::Query.site();
     if !site.is_watched() {
@@ -85,8 +82,9 @@ pub fn db_query_span(query: &str, collection: &str, namespace: Option<&str>) -> 
         namespace,
         server_address: None,
     };
-    let text = (query_text::sanitize(query), query_text::summarize(query));
-    span_by_hand(site, about, Some(text))
+    let mut details = Details::default();
+    details.query_text(site.def.system, query);
+    span_by_hand(site, about, &details)
 }
 
 /// Records the number of returned rows, and of keys written or deleted, on the current span.

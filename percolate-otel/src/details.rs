@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::query_text::Dialect;
+
 /// The names a call is about, known when it starts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Names<'a> {
@@ -166,18 +168,40 @@ impl Details {
         self.batch_size = Some(size);
     }
 
-    /// Sets `db.query.text`, which must be sanitised already.
-    pub fn query_text(&mut self, text: &str) {
-        self.query_text = Some(text.to_owned());
+    /// Sets `db.query.text` to a query of this system without its literals. Sets
+    /// `db.query.summary`, unless it was set before.
+    pub fn query_text(&mut self, system: &str, query: &str) {
+        let dialect = Dialect::of_system(system);
+        self.query_text = not_empty(dialect.sanitize(query));
+        self.summarize(dialect, query);
+    }
+
+    /// Sets `db.query.text` to a query of this system as it is. Sets `db.query.summary`, unless it
+    /// was set before.
+    pub fn raw_query_text(&mut self, system: &str, query: &str) {
+        let dialect = Dialect::of_system(system);
+        self.query_text = not_empty(dialect.cut(query).to_owned());
+        self.summarize(dialect, query);
+    }
+
+    fn summarize(&mut self, dialect: Dialect, query: &str) {
+        if self.query_summary.is_none() {
+            self.query_summary = not_empty(dialect.summarize(query));
+        }
     }
 
     /// Sets `db.query.summary`, which is the name of the span when there is no collection.
     pub fn query_summary(&mut self, summary: &str) {
-        self.query_summary = Some(summary.to_owned());
+        self.query_summary = not_empty(summary.to_owned());
     }
 
     /// Sets the annotation's own attribute number `index`.
     pub fn field(&mut self, index: usize, value: impl Into<FieldValue>) {
         self.custom.push((index, value.into()));
     }
+}
+
+/// An empty attribute is left out.
+fn not_empty(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
 }

@@ -53,7 +53,6 @@
 //! |---|---|
 //! | `layer` | `ConventionLayer`, which checks spans against the conventions at run time |
 //! | `registry` | registries of your own for the layer, as YAML files |
-//! | `query-text` | sanitised query text and its summary, and `db_query_span` |
 //! | `tracing-opentelemetry` | links of `parent = link` under tracing-opentelemetry 0.34 |
 //! | `pipeline` | `Telemetry`: the OpenTelemetry SDK, configured by `OTEL_*` variables |
 //! | `otlp` | export over OTLP |
@@ -120,7 +119,6 @@ mod pipeline;
 #[doc(hidden)]
 pub mod private;
 mod probe;
-#[cfg(feature = "query-text")]
 pub mod query_text;
 mod queue;
 mod quiet;
@@ -159,9 +157,7 @@ pub use context::{
     carry_each, current_trace_ids, inject, with_trace_context,
 };
 pub use conventions::JobStatus;
-#[cfg(feature = "query-text")]
-pub use db::db_query_span;
-pub use db::{DbOperation, db_span, record_db_error, record_db_metrics};
+pub use db::{DbOperation, db_query_span, db_span, record_db_error, record_db_metrics};
 pub use details::FieldValue;
 #[cfg(feature = "layer")]
 pub use layer::ConventionLayer;

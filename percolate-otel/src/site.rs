@@ -143,6 +143,11 @@ impl Site {
         }
     }
 
+    /// Returns `db.system.name`.
+    pub const fn system(&self) -> &'static str {
+        self.def.system
+    }
+
     /// Whether a `tracing` layer may be interested in this call's span. Without any layer, neither
     /// the site nor its metadata are read, which saves cache misses.
     #[inline]

@@ -19,22 +19,12 @@ const MAX_FIELDS: usize = 64;
 pub(crate) fn span_by_hand(
     site: &'static Site,
     names: Names<'_>,
-    query: Option<(String, String)>,
+    details: &Details,
 ) -> tracing::Span {
     if !site.is_watched() || runtime::is_suppressed() {
         return tracing::Span::none();
     }
-    let (query_text, query_summary) = query.unzip();
-    watched_span(
-        site,
-        names.without_empty(),
-        Parent::Child,
-        &Details {
-            query_text,
-            query_summary,
-            ..Details::default()
-        },
-    )
+    watched_span(site, names.without_empty(), Parent::Child, details)
 }
 
 /// Creates the span of a call that starts now.

@@ -2,7 +2,7 @@
 //! tables and rows.
 //!
 //! A query passes through the files in this order. `statement` parses the text and rejects
-//! statements that write, and `stack` provides the stack for large ones. `session` configures
+//! statements that write, with `tokens`, and `stack` provides the stack for large ones. `session` configures
 //! DataFusion from the shared `engine`. `table` provides the tables, with the columns that
 //! `columns` derives from their schemas. `filters` selects the conditions to push down, and
 //! `access` the access path. `reader` reads the records from one snapshot, and `rows` converts them
@@ -20,6 +20,7 @@ mod session;
 mod stack;
 mod statement;
 mod table;
+mod tokens;
 mod values;
 
 use std::sync::Arc;
@@ -88,7 +89,7 @@ impl Database {
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[db_op(query, query_text = query_text::sanitize(sql), query_summary = summary(sql))]
+    #[db_op(query, query_text = sql, query_summary = summary(sql))]
     pub async fn query_with(&self, sql: &str, parameters: &[Value]) -> Result<QueryResult, Error> {
         let mut statement = Statement::parse(sql)?;
         parameters

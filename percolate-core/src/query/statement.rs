@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::error::{QueryError, Words, scrub};
 use super::stack::Stack;
-use crate::otel::query_text::{DIALECT, is_keyword, is_literal};
+use super::tokens::{DIALECT, is_keyword, is_literal};
 
 /// The limit of operators in one query. A chain of operators becomes a tree of the same depth.
 const MAX_OPERATORS: usize = 1000;

@@ -147,7 +147,7 @@ impl Reader {
             }
             Key::Namespace => keys.namespace = values::text_or_none(key, value()?)?,
             Key::ServerAddress => keys.server_address = values::text_or_none(key, value()?)?,
-            Key::QueryText => keys.query_text = Some(values::text(key, value()?)?),
+            Key::QueryText => keys.query_text = Some(values::query_text(key, value()?)?),
             Key::QuerySummary => keys.query_summary = Some(values::text(key, value()?)?),
             Key::Type => keys.job_type = Some(values::text(key, value()?)?),
             Key::System => keys.system = Some(values::system(&value()?)?),

@@ -80,10 +80,8 @@ fn every_key_of_an_operation_is_read() {
     assert!(matches!(rows, Some(Rows::Count(Count::OfValue(_)))));
     assert!(matches!(affected_rows, Some(Count::AtEntry(value)) if *value == parse_quote!(n)));
     assert!(matches!(batch_size, Some(Count::OfValue(_))));
-    assert_eq!(
-        (query_text, query_summary),
-        (&Some(parse_quote!(sql)), &Some(parse_quote!("s")))
-    );
+    assert!(matches!(query_text, Some(QueryText::Sanitized(value)) if *value == parse_quote!(sql)));
+    assert_eq!(*query_summary, Some(parse_quote!("s")));
     let Keys {
         error_type,
         slow,
@@ -98,6 +96,24 @@ fn every_key_of_an_operation_is_read() {
     assert!(matches!(parent, Some(Parent::Word(word)) if word == "Link"));
     assert!(*metrics_off && *leaf);
     assert_eq!(*crate_path, Some(parse_quote!(crate::telemetry)));
+}
+
+#[test]
+fn a_raw_query_text_is_marked() {
+    let keys = |tokens| read(Annotation::Db, tokens).map(|args| args.keys);
+    let raw = keys(quote!(query, query_text = raw(self.sql()))).expect("valid arguments");
+    assert!(
+        matches!(raw.query_text, Some(QueryText::Raw(value)) if value == parse_quote!(self.sql()))
+    );
+    let other = keys(quote!(query, query_text = self.raw(sql))).expect("valid arguments");
+    assert!(matches!(other.query_text, Some(QueryText::Sanitized(_))));
+    for tokens in [quote!(raw()), quote!(raw(a, b))] {
+        let error = keys(quote!(query, query_text = #tokens)).expect_err("a mistake");
+        assert_eq!(
+            error.to_string(),
+            "`raw` needs one text: `query_text = raw(sql)`"
+        );
+    }
 }
 
 #[test]

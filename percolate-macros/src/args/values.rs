@@ -6,7 +6,7 @@ use syn::parse::{ParseBuffer, ParseStream};
 use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Path, Result, Token};
 
 use super::cursor::skip_value;
-use super::{Count, Parent, Rows, Target};
+use super::{Count, Parent, QueryText, Rows, Target};
 use crate::key::Key;
 use crate::nearest::{did_you_mean, list};
 
@@ -138,6 +138,21 @@ pub(super) fn text(key: Key, value: Expr) -> Result<Expr> {
         _ => return Ok(value),
     };
     Err(Error::new_spanned(&value, message))
+}
+
+/// The text of a query, or `raw(…)`.
+pub(super) fn query_text(key: Key, value: Expr) -> Result<QueryText> {
+    let mut call = match value {
+        Expr::Call(call) if is_word(&call.func, "raw") => call,
+        value => return text(key, value).map(QueryText::Sanitized),
+    };
+    if call.args.len() == 1
+        && let Some(query) = call.args.pop()
+    {
+        return text(key, query).map(QueryText::Raw);
+    }
+    let message = "`raw` needs one text: `query_text = raw(sql)`";
+    Err(Error::new_spanned(&call, message))
 }
 
 /// The number of returned rows.

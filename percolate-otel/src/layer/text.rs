@@ -3,60 +3,33 @@
 
 use std::fmt;
 
+use crate::query_text::Dialect;
+use crate::query_text::tokens::{Kind, Token, Tokens};
+
 /// Whether a query text contains literals and no parameters. Text with parameters may be recorded
 /// as it is.
 pub(crate) fn has_literals(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let (mut at, mut found) = (0, false);
-    while at < bytes.len() {
-        let byte = bytes[at];
-        match byte {
-            b'?' => return false,
-            b'$' | b':' | b'@'
-                if bytes
-                    .get(at + 1)
-                    .is_some_and(|next| next.is_ascii_alphanumeric() || *next == b'_')
-                    && (at == 0
-                        || (bytes[at - 1] != byte && !bytes[at - 1].is_ascii_alphanumeric())) =>
-            {
-                return false;
-            }
-            b'\'' => {
-                found = true;
-                at = end_of_quoted(bytes, at);
-            }
-            // Quoted identifiers.
-            b'"' | b'`' => at = end_of_quoted(bytes, at),
-            b'0'..=b'9' => found = true,
-            _ if byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80 => {
-                let is_word =
-                    |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 0x80;
-                let length = bytes[at..].iter().take_while(|byte| is_word(byte)).count();
-                let word = &text[at..at + length];
-                found |= word.eq_ignore_ascii_case("true") || word.eq_ignore_ascii_case("false");
-                at += length - 1;
-            }
+    let mut found = false;
+    let mut before = None;
+    // The last token is the sign of a named parameter, and not of a cast or a system variable.
+    let mut is_sign = false;
+    for token in Tokens::new(text, Dialect::Any) {
+        match token.kind {
+            Kind::Parameter => return false,
+            Kind::Word if is_sign => return false,
+            Kind::Literal => found = true,
+            // Probably a string.
+            Kind::Unclear => found |= token.text.contains('\''),
             _ => {}
         }
-        at += 1;
+        let follows_value = before.is_some_and(|before: Token<'_>| match before.kind {
+            Kind::Word | Kind::Name | Kind::Quoted | Kind::Literal => true,
+            _ => before.text == token.text,
+        });
+        is_sign = (token.is_symbol("@") || token.is_symbol(":")) && !follows_value;
+        before = Some(token);
     }
     found
-}
-
-/// Returns the index of the closing quote. A doubled quote is part of the text.
-fn end_of_quoted(bytes: &[u8], start: usize) -> usize {
-    let quote = bytes[start];
-    let mut at = start + 1;
-    while at < bytes.len() {
-        if bytes[at] == quote {
-            if bytes.get(at + 1) != Some(&quote) {
-                return at;
-            }
-            at += 1;
-        }
-        at += 1;
-    }
-    bytes.len()
 }
 
 /// Whether an address is a path in a file system. The name of a Unix socket is an address.

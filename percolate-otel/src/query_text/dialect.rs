@@ -1,0 +1,80 @@
+//! The dialects of query text, as far as they differ in what a literal is.
+
+use super::{sanitize, summarize};
+
+/// How query text quotes its literals, names and comments.
+///
+/// Server settings that change the quoting are assumed to have their defaults: backslash escapes
+/// and double-quoted strings in MySQL, standard strings in PostgreSQL, and quoted identifiers in
+/// SQL Server. Use [`Any`](Self::Any) for a server with other settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// An unknown dialect of SQL. Text that two dialects read differently is replaced.
+    #[default]
+    Any,
+    /// Standard SQL, as in Apache DataFusion, DB2, Derby, H2, HSQLDB and Trino: double quotes are
+    /// for names, and a backslash is an ordinary character.
+    Ansi,
+    /// MySQL and MariaDB: double quotes are for strings, which may contain backslash escapes.
+    MySql,
+    /// PostgreSQL: dollar quotes, `E'…'` with backslash escapes, nested comments.
+    Postgres,
+    /// Microsoft SQL Server: names in brackets, money such as `$1.50`, nested comments.
+    SqlServer,
+    /// Oracle Database: `q'[…]'`, and comments that do not nest.
+    Oracle,
+    /// Commands that are not SQL, such as those of Redis: a word and its arguments. All arguments
+    /// are replaced.
+    Command,
+}
+
+impl Dialect {
+    /// Returns the dialect of a database system, from the value of `db.system.name`.
+    ///
+    /// A system whose dialect is not listed, or differs between versions, has
+    /// [`Any`](Self::Any).
+    ///
+    /// # Examples
+    /// ```
+    /// use percolate_otel::query_text::Dialect;
+    ///
+    /// assert_eq!(Dialect::of_system("mariadb"), Dialect::MySql);
+    /// assert_eq!(Dialect::of_system("sqlite"), Dialect::Any);
+    /// ```
+    pub fn of_system(name: &str) -> Self {
+        match name {
+            "derby" | "h2database" | "hsqldb" | "ibm.db2" | "trino" => Self::Ansi,
+            "mariadb" | "mysql" => Self::MySql,
+            "postgresql" => Self::Postgres,
+            "microsoft.sql_server" => Self::SqlServer,
+            "oracle.db" => Self::Oracle,
+            "memcached" | "redis" => Self::Command,
+            _ => Self::Any,
+        }
+    }
+
+    /// Returns the query with `?` for every literal. See [`sanitize`](super::sanitize()).
+    ///
+    /// # Examples
+    /// ```
+    /// use percolate_otel::query_text::Dialect;
+    ///
+    /// let sql = r"SELECT id FROM users WHERE name = 'it\'s' AND city = 'Oslo'";
+    /// assert_eq!(Dialect::MySql.sanitize(sql), "SELECT id FROM users WHERE name = ? AND city = ?");
+    /// assert_eq!(Dialect::Any.sanitize(sql), "SELECT id FROM users WHERE name = ?");
+    /// ```
+    pub fn sanitize(self, query: &str) -> String {
+        sanitize::sanitize(query, self)
+    }
+
+    /// Returns the query as it is, up to the last token within the limit of recorded text.
+    pub(crate) fn cut(self, query: &str) -> &str {
+        sanitize::cut(query, self)
+    }
+
+    /// Returns the summary of the query. See [`summarize`](super::summarize()).
+    pub fn summarize(self, query: &str) -> String {
+        summarize::summarize(query, self)
+    }
+}

@@ -1,0 +1,196 @@
+//! The text of a query without its literals.
+//!
+//! Copies tokens in one pass. Literals and everything without a certain reading become `?`, and so
+//! do passwords, which some databases accept without quotes.
+
+use super::tokens::{Kind, Token, Tokens};
+use super::{Dialect, MAX_TEXT};
+
+pub(super) fn sanitize(query: &str, dialect: Dialect) -> String {
+    let mut tokens = Tokens::new(query, dialect);
+    let mut text = Text::with_capacity(query.len());
+    let mut passwords = Passwords::default();
+    let mut follows_in = false;
+    while let Some(token) = tokens.next() {
+        let is_copied = match token.kind {
+            Kind::Space => text.space(token.text),
+            Kind::Comment => {
+                text.has_gap = true;
+                true
+            }
+            Kind::Unclear => {
+                text.push("?");
+                false
+            }
+            _ if passwords.hide(token, &tokens) => {
+                let is_whole = token.kind == Kind::Name || token.kind == Kind::Quoted;
+                text.push("?") && is_whole
+            }
+            Kind::Literal | Kind::Quoted => text.push("?"),
+            Kind::Symbol if follows_in && token.text == "(" => match after_literals(tokens.clone())
+            {
+                Some(after) => {
+                    tokens = after;
+                    text.push("(?)")
+                }
+                None => text.push("("),
+            },
+            Kind::Word | Kind::Name | Kind::Parameter | Kind::Symbol => text.push(token.text),
+        };
+        if !is_copied {
+            break;
+        }
+        if !matches!(token.kind, Kind::Space | Kind::Comment) {
+            follows_in = token.is_word("IN");
+        }
+    }
+    text.finish()
+}
+
+/// Returns the text up to the last token that ends within [`MAX_TEXT`].
+pub(super) fn cut(query: &str, dialect: Dialect) -> &str {
+    if query.len() <= MAX_TEXT {
+        return query;
+    }
+    let mut end = 0;
+    for token in Tokens::new(query, dialect) {
+        if end + token.text.len() > MAX_TEXT {
+            break;
+        }
+        end += token.text.len();
+    }
+    query[..end].trim_end()
+}
+
+/// After `IN (`: returns what follows the parenthesis if it contains nothing but literals.
+fn after_literals(mut tokens: Tokens<'_>) -> Option<Tokens<'_>> {
+    let mut has_any = false;
+    loop {
+        let token = tokens.next()?;
+        match (token.kind, token.text) {
+            (Kind::Literal | Kind::Quoted, _) | (Kind::Parameter, "?") => has_any = true,
+            (Kind::Space | Kind::Comment, _) | (Kind::Symbol, "," | "+" | "-") => {}
+            (Kind::Symbol, ")") if has_any => return Some(tokens),
+            _ => return None,
+        }
+    }
+}
+
+/// The text that is written, of at most [`MAX_TEXT`] bytes.
+struct Text {
+    text: String,
+    /// A comment was left out at the end.
+    has_gap: bool,
+}
+
+impl Text {
+    fn with_capacity(length: usize) -> Self {
+        Self {
+            text: String::with_capacity(length.min(MAX_TEXT)),
+            has_gap: false,
+        }
+    }
+
+    /// Writes white space as it is, but not at the start.
+    fn space(&mut self, space: &str) -> bool {
+        self.has_gap = false;
+        self.text.is_empty() || self.append(space)
+    }
+
+    /// Writes a token. Returns `false`, and writes nothing, if there is no room for it.
+    fn push(&mut self, token: &str) -> bool {
+        let ends_in_space = self
+            .text
+            .chars()
+            .next_back()
+            .is_none_or(char::is_whitespace);
+        if std::mem::take(&mut self.has_gap) && !ends_in_space && !self.append(" ") {
+            return false;
+        }
+        self.append(token)
+    }
+
+    fn append(&mut self, text: &str) -> bool {
+        let has_room = self.text.len() + text.len() <= MAX_TEXT;
+        if has_room {
+            self.text.push_str(text);
+        }
+        has_room
+    }
+
+    fn finish(mut self) -> String {
+        self.text.truncate(self.text.trim_end().len());
+        self.text
+    }
+}
+
+/// Finds passwords, which are no literals in `IDENTIFIED BY secret` and `PASSWORD secret`.
+#[derive(Default)]
+struct Passwords {
+    statement: Statement,
+    /// `IDENTIFIED` was read.
+    identified: bool,
+    /// The next token is a password.
+    is_next: bool,
+}
+
+/// What is known of the statement from its first words.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Statement {
+    #[default]
+    Start,
+    CreateOrAlter,
+    /// `CREATE USER`, `ALTER LOGIN`, …
+    Account,
+    Set,
+    SetPassword,
+    Other,
+}
+
+impl Passwords {
+    /// Whether `token`, which `rest` follows, is a password that is not a literal.
+    fn hide(&mut self, token: Token<'_>, rest: &Tokens<'_>) -> bool {
+        let is = |words: &[&str]| words.iter().any(|word| token.is_word(word));
+        if self.is_next {
+            self.is_next =
+                is_separator(token) || (is(&["HASH", "PASSWORD", "VALUES"]) && has_literal(rest));
+            return !self.is_next
+                && !matches!(token.kind, Kind::Literal | Kind::Parameter)
+                && !is(&["NULL"]);
+        }
+        if token.is_symbol(";") {
+            *self = Self::default();
+            return false;
+        }
+        self.is_next = match self.statement {
+            Statement::Account => is(&["PASSWORD", "OLD_PASSWORD"]),
+            Statement::SetPassword => token.is_symbol("="),
+            _ => false,
+        } || (self.identified && is(&["BY", "REPLACE"]));
+        self.identified |= is(&["IDENTIFIED"]);
+        self.statement = match self.statement {
+            Statement::Start if is(&["CREATE", "ALTER"]) => Statement::CreateOrAlter,
+            Statement::Start if is(&["SET"]) => Statement::Set,
+            Statement::CreateOrAlter if is(&["USER", "LOGIN", "ROLE", "GROUP"]) => {
+                Statement::Account
+            }
+            Statement::CreateOrAlter if is(&["OR", "REPLACE"]) => Statement::CreateOrAlter,
+            Statement::Set if is(&["PASSWORD"]) => Statement::SetPassword,
+            Statement::Account | Statement::SetPassword => self.statement,
+            _ => Statement::Other,
+        };
+        false
+    }
+}
+
+fn is_separator(token: Token<'_>) -> bool {
+    token.is_symbol("=") || token.is_symbol(":")
+}
+
+/// Whether a literal or a parameter follows.
+fn has_literal(tokens: &Tokens<'_>) -> bool {
+    let next = tokens
+        .clone()
+        .find(|token| !matches!(token.kind, Kind::Space | Kind::Comment));
+    next.is_some_and(|token| matches!(token.kind, Kind::Literal | Kind::Quoted | Kind::Parameter))
+}
