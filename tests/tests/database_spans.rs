@@ -303,8 +303,8 @@ fn the_reads_of_a_join_are_children_of_the_query_on_any_runtime() {
         },
         r#"
         request [internal]
-          SELECT articles articles SELECT articles [client]
-            | db.query.summary = "SELECT articles articles SELECT articles"
+          SELECT articles articles articles [client]
+            | db.query.summary = "SELECT articles articles articles"
             | db.query.text = "SELECT a.slug FROM articles a JOIN articles b ON a.year = b.year UNION ALL SELECT slug FROM articles"
             | db.response.returned_rows = 4
             scan entities [client]
@@ -337,15 +337,12 @@ fn a_failed_query_has_its_error_type() {
         request [internal]
           query [client, error]
             | db.query.summary = "query"
-            | db.query.text = ""
             | error.type = "QueryEmpty"
           SELECT [client, error]
             | db.query.summary = "SELECT"
-            | db.query.text = "SELECT ?"
             | error.type = "QuerySyntax"
           DELETE articles [client, error]
             | db.query.summary = "DELETE articles"
-            | db.query.text = "DELETE FROM articles WHERE slug = ?"
             | error.type = "QueryRefused"
           SELECT artcles [client, error]
             | db.query.summary = "SELECT artcles"
@@ -706,5 +703,46 @@ fn data_is_in_no_span_and_no_metric() {
         assert!(spans.len() > 20);
         let text = format!("{spans:?} {}", capture.metrics().text());
         assert!(!text.contains("secret"), "{text}");
+    }
+}
+
+#[test]
+fn the_data_of_a_query_is_not_exported_whether_it_runs_or_is_refused() {
+    const REFUSED: [&str; 14] = [
+        "SELECT * FROM articles WHERE slug = \"canary@x\"",
+        "SELECT * FROM articles WHERE slug = 'it's canary'",
+        r"SELECT * FROM articles WHERE slug = 'it\'s canary'",
+        r#"SELECT * FROM articles WHERE slug = E'it\'s' OR year = "canary""#,
+        "my password is canary",
+        "SELECT 'canary' FROM nothing",
+        "SELECT CAST('canary' AS INT) FROM articles",
+        "SELECT slug FROM articles WHERE slug = 'canary",
+        "INSERT INTO articles VALUES ('canary', 0xcanary)",
+        "SELECT no_such_function('canary')",
+        "SELECT * FROM 'canary.csv'",
+        "SELECT 1; SELECT 'canary'",
+        "SELECT slug FROM articles WHERE year = 'canary'",
+        "CREATE USER u IDENTIFIED BY canary",
+    ];
+    for capture in [Capture::new(), Capture::builder().compact_records().build()] {
+        let (_dir, db) = library();
+        capture.run(|| {
+            for sql in REFUSED {
+                wait(db.query(sql)).unwrap_err();
+            }
+            wait(db.query_with("SELECT $1 + 1", &[json!("canary")])).unwrap_err();
+            let found = wait(db.query(
+                "SELECT slug FROM articles WHERE slug <> 'canary' AND year NOT IN (1, 2) -- canary",
+            ));
+            assert_eq!(found.unwrap().num_rows(), 2);
+        });
+        let mut exported = capture.metrics().text();
+        for span in capture.spans().iter() {
+            exported += &format!("{:?}\n", span.data());
+        }
+        assert!(exported.contains("slug <> ? AND year NOT IN (?)"));
+        if let Some(line) = exported.lines().find(|line| line.contains("canary")) {
+            panic!("{line}");
+        }
     }
 }

@@ -2,9 +2,9 @@
 //! tables and rows.
 //!
 //! A query passes through the files in this order. `statement` parses the text and rejects
-//! statements that write, with `tokens`, and `stack` provides the stack for large ones. `session` configures
-//! DataFusion from the shared `engine`. `table` provides the tables, with the columns that
-//! `columns` derives from their schemas. `filters` selects the conditions to push down, and
+//! statements that write, with `tokens`, and `stack` provides the stack for large ones. `session`
+//! configures DataFusion from the shared `engine`. `table` provides the tables, with the columns
+//! that `columns` derives from their schemas. `filters` selects the conditions to push down, and
 //! `access` the access path. `reader` reads the records from one snapshot, and `rows` converts them
 //! to Arrow with `values`. `result` is the result, and `error` the errors.
 
@@ -89,9 +89,19 @@ impl Database {
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[db_op(query, query_text = sql, query_summary = summary(sql))]
     pub async fn query_with(&self, sql: &str, parameters: &[Value]) -> Result<QueryResult, Error> {
-        let mut statement = Statement::parse(sql)?;
+        self.query_parsed(sql, Statement::parse(sql), parameters)
+            .await
+    }
+
+    #[db_op(query, query_text = raw(recorded_text(sql, &statement)), query_summary = summary(sql))]
+    async fn query_parsed(
+        &self,
+        sql: &str,
+        statement: Result<Statement, QueryError>,
+        parameters: &[Value],
+    ) -> Result<QueryResult, Error> {
+        let mut statement = statement?;
         parameters
             .iter()
             .filter_map(Value::as_str)
@@ -113,6 +123,16 @@ impl Database {
             .await;
         reader.end().await?;
         result
+    }
+}
+
+/// Returns the text without its literals, or nothing if it was refused: what is a literal in it is
+/// then not certain. Text in double quotes is left out too. It is a name, or a string of a query
+/// that planning will refuse.
+fn recorded_text(sql: &str, statement: &Result<Statement, QueryError>) -> String {
+    match statement {
+        Ok(_) => query_text::sanitize(sql),
+        Err(_) => String::new(),
     }
 }
 
