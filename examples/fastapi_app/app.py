@@ -32,7 +32,6 @@ from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, set_span_in_context
 
 from percolate_rocks import AsyncDatabase, Embedder, ExistsError, TraceContext
 
@@ -148,7 +147,7 @@ def create_app() -> FastAPI:
         received = TraceContext(request.headers.raw)
         async with httpx.AsyncClient() as client:
             for step in await request.json():
-                with trace.get_tracer(__name__).start_as_current_span("hop", context=parent_of(received)):
+                with trace.get_tracer(__name__).start_as_current_span("hop", context=received.to_context()):
                     await db().load_resource("hop")
                     current = TraceContext.current()
                     headers = current.to_headers() if current is not None else {}
@@ -158,18 +157,3 @@ def create_app() -> FastAPI:
     # The test service reads and writes its trace headers itself.
     FastAPIInstrumentor.instrument_app(app, excluded_urls="w3c")
     return app
-
-
-def parent_of(received: TraceContext) -> Any:
-    """Return the received trace context as a Python context. An invalid one restarts the trace."""
-    if received.trace_id is None or received.span_id is None:
-        return set_span_in_context(trace.INVALID_SPAN)
-    state = received.to_headers().get("tracestate")
-    span = SpanContext(
-        int(received.trace_id, 16),
-        int(received.span_id, 16),
-        is_remote=True,
-        trace_flags=TraceFlags(TraceFlags.SAMPLED if received.sampled else TraceFlags.DEFAULT),
-        trace_state=TraceState.from_header([state]) if state else None,
-    )
-    return set_span_in_context(NonRecordingSpan(span))

@@ -123,6 +123,65 @@ impl PyTraceContext {
         self.0.parent().is_some_and(|parent| parent.is_sampled())
     }
 
+    /// The flags of the `traceparent`: 1 is sampled, 2 is a random trace id; 0 if the context is
+    /// invalid.
+    #[getter]
+    fn trace_flags(&self) -> u8 {
+        self.0.parent().map_or(0, |parent| parent.flags().to_u8())
+    }
+
+    /// Return a context of `opentelemetry-api` with this as the remote parent, for
+    /// `tracer.start_as_current_span(name, context=...)`.
+    ///
+    /// Spans below it, of Python and of Rust, continue the trace. Rust keeps what the Python types
+    /// cannot hold: the random flag, and entries of the trace state that they refuse. An invalid
+    /// context restarts the trace.
+    ///
+    /// Args:
+    ///     context: The context to derive it from. Default: the current one.
+    ///
+    /// Raises:
+    ///     ImportError: `opentelemetry-api` is not installed.
+    ///
+    /// Examples:
+    ///     >>> from opentelemetry import trace
+    ///     >>> received = TraceContext({"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})
+    ///     >>> span = trace.get_current_span(received.to_context())
+    ///     >>> format(span.get_span_context().trace_id, "032x") == received.trace_id
+    ///     True
+    #[pyo3(signature = (context = None))]
+    fn to_context<'py>(
+        slf: &Bound<'py, Self>,
+        context: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let trace = py.import("opentelemetry.trace")?;
+        let in_context = trace.getattr("set_span_in_context")?;
+        let Some(parent) = slf.get().0.parent() else {
+            return in_context.call1((trace.getattr("INVALID_SPAN")?, context));
+        };
+        let state = slf.get().0.to_headers().remove("tracestate");
+        let state = state.map(|header| {
+            let parse = trace.getattr("TraceState")?.getattr("from_header")?;
+            parse.call1((vec![header],))
+        });
+        let state = state.transpose()?;
+        let span_context = trace.getattr("SpanContext")?.call1((
+            u128::from_be_bytes(parent.trace_id().to_bytes()),
+            u64::from_be_bytes(parent.span_id().to_bytes()),
+            true,
+            trace
+                .getattr("TraceFlags")?
+                .call1((parent.flags().to_u8(),))?,
+            &state,
+        ))?;
+        let span = trace.getattr("NonRecordingSpan")?.call1((span_context,))?;
+        let context = in_context.call1((span, context))?;
+        py.import("opentelemetry.context")?
+            .getattr("set_value")?
+            .call1((current::RECEIVED, (slf, state), context))
+    }
+
     /// Return the normalised headers to send on; an empty dict without a valid `traceparent`.
     ///
     /// Examples:
@@ -151,6 +210,10 @@ impl PyTraceContext {
 }
 
 impl PyTraceContext {
+    pub(crate) fn inner(&self) -> &TraceContext {
+        &self.0
+    }
+
     fn ordered<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let mut headers: Vec<_> = self.0.headers.iter().collect();
         headers.sort();

@@ -16,7 +16,15 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyMapping, PyTuple};
 
+use crate::context::PyTraceContext;
 use crate::parent::Parent;
+
+/// The key in Python's context of a received trace context, with the state that Python's type holds
+/// of it.
+pub(crate) const RECEIVED: &str = "percolate-received-trace-context";
+
+/// The flag of W3C Trace Context Level 2 for random trace ids.
+const RANDOM: u8 = 0x02;
 
 /// The parts of `opentelemetry-api` that are used.
 struct Api {
@@ -118,8 +126,9 @@ fn read(py: Python<'_>) -> PyResult<Option<Parent>> {
             Context::with_telemetry_suppressed,
         ))));
     }
-    let span = current_span(api, values)?;
-    if let Some(span) = &span {
+    let mut span = current_span(api, values)?;
+    if let Some(span) = &mut span {
+        span.restore(values)?;
         crate::telemetry::ready(py, || span.flags.is_sampled())?;
     }
     let context = span.map(|span| span.into_context(py)).transpose()?;
@@ -170,6 +179,8 @@ struct Read<'py> {
     is_remote: bool,
     flags: TraceFlags,
     state: Option<Bound<'py, PyAny>>,
+    /// The state as it was received, if Python's type could not hold all of it.
+    received_state: Option<String>,
 }
 
 impl<'py> Read<'py> {
@@ -190,11 +201,47 @@ impl<'py> Read<'py> {
             } else {
                 Some(state)
             },
+            received_state: None,
         }))
     }
 
+    /// Restores what Python's span lost of the received context of its trace: the random flag, and
+    /// entries of the trace state. `TraceContext.to_context` has put it into the context.
+    fn restore(&mut self, values: &Bound<'py, PyDict>) -> PyResult<()> {
+        let Some(received) = values.get_item(RECEIVED)? else {
+            return Ok(());
+        };
+        let Ok((received, state)) =
+            received.extract::<(PyRef<'py, PyTraceContext>, Bound<'py, PyAny>)>()
+        else {
+            return Ok(());
+        };
+        let Some(parent) = received.inner().parent() else {
+            return Ok(());
+        };
+        if parent.trace_id() != self.trace_id {
+            return Ok(());
+        }
+        self.flags = self.flags | TraceFlags::new(parent.flags().to_u8() & RANDOM);
+        let is_unchanged = match &self.state {
+            Some(own) => own.eq(&state)?,
+            None => state.is_none() || state.is_empty()?,
+        };
+        if is_unchanged {
+            let mut headers = received.inner().to_headers();
+            self.received_state = headers.remove("tracestate");
+        }
+        Ok(())
+    }
+
     fn into_context(self, py: Python<'py>) -> PyResult<Context> {
-        let Some(state) = &self.state else {
+        let state = match (self.received_state, &self.state) {
+            (Some(received), _) => Some(received),
+            // Rare. The header form keeps entries that the SDK's type would refuse.
+            (None, Some(state)) => Some(state.call_method0(intern!(py, "to_header"))?.extract()?),
+            (None, None) => None,
+        };
+        let Some(state) = state else {
             let span = SpanContext::new(
                 self.trace_id,
                 self.span_id,
@@ -204,8 +251,6 @@ impl<'py> Read<'py> {
             );
             return Ok(Context::map_current(|cx| cx.with_remote_span_context(span)));
         };
-        // Rare. The header form keeps entries that the SDK's type would refuse.
-        let state: String = state.call_method0(intern!(py, "to_header"))?.extract()?;
         let parent = format!(
             "00-{}-{}-{:02x}",
             self.trace_id,

@@ -212,6 +212,9 @@ PARENT = f"00-{TRACE}-{CALLER}-01"
         ([("traceparent", f"00-{'0' * 32}-{CALLER}-01")], False, None),
         ([("tracestate", "a=1")], False, None),
         ([("traceparent", PARENT.replace("00-", "cc-", 1) + "-what-the-future-brings")], True, None),
+        # Keys that Python's `TraceState` refuses.
+        ([("traceparent", PARENT), ("tracestate", "0a@b=1,a@b@c=2,c=3")], True, "0a@b=1,a@b@c=2,c=3"),
+        ([("traceparent", PARENT), ("tracestate", f"{'t' * 241}@{'v' * 14}=1")], True, f"{'t' * 241}@{'v' * 14}=1"),
     ],
 )
 def test_the_trace_context_service_continues_valid_traces_and_restarts_others(
@@ -226,3 +229,16 @@ def test_the_trace_context_service_continues_valid_traces_and_restarts_others(
         assert (match[1] == TRACE) is continues
         assert match[2] != CALLER
         assert received.get("tracestate") == state
+
+
+@pytest.mark.parametrize("flags", ["00", "01", "02", "03"])
+def test_the_trace_context_service_keeps_the_flags_and_sends_its_own_operation(
+    service: str, receiver: LocalServer, flags: str
+) -> None:
+    step = {"url": f"{receiver.url}/", "arguments": []}
+    headers = {"traceparent": PARENT[:-2] + flags}
+    assert httpx.post(f"{service}/w3c", headers=headers, json=[step]).is_success
+    (received,) = receiver.received
+    _, trace_id, span_id, sent = received["traceparent"].split("-")
+    assert (trace_id, sent) == (TRACE, flags)
+    assert span_id != CALLER
