@@ -27,7 +27,7 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI, HTTPException, Request
-from opentelemetry import trace
+from opentelemetry import context, trace
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -145,13 +145,17 @@ def create_app() -> FastAPI:
     async def hop(request: Request) -> list[dict[str, Any]]:
         """The service of the W3C trace-context test suite: continues the trace at each URL."""
         received = TraceContext(request.headers.raw)
-        async with httpx.AsyncClient() as client:
-            for step in await request.json():
-                with trace.get_tracer(__name__).start_as_current_span("hop", context=received.to_context()):
-                    await db().load_resource("hop")
-                    current = TraceContext.current()
-                    headers = current.to_headers() if current is not None else {}
-                    await client.post(step["url"], json=step["arguments"], headers=headers)
+        token = context.attach(received.to_context())
+        try:
+            async with httpx.AsyncClient() as client:
+                for step in await request.json():
+                    with trace.get_tracer(__name__).start_as_current_span("hop"):
+                        await db().load_resource("hop")
+                        current = TraceContext.current()
+                        headers = current.to_headers() if current is not None else {}
+                        await client.post(step["url"], json=step["arguments"], headers=headers)
+        finally:
+            context.detach(token)
         return []
 
     # The test service reads and writes its trace headers itself.

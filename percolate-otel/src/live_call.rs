@@ -24,7 +24,7 @@ use crate::record::{CallRecord, RecordExtras};
 use crate::runtime::{Decision, Runtime};
 use crate::series::Series;
 use crate::site::{Parent, Site, SiteKind};
-use crate::tracing_span::{record_end, watched_span};
+use crate::tracing_span::{check_trace_is_continued, record_end, watched_span};
 use crate::unsampled_root::{
     UnsampledGuard, enter_unsampled_call, enter_unsampled_root, exit_unsampled_call,
 };
@@ -249,6 +249,9 @@ impl LiveCall {
             }
             if let Some(span) = &extras.span {
                 span.with_subscriber(|(id, dispatch)| dispatch.enter(id));
+                if matches!(self.sampling, Sampling::Foreign) {
+                    check_trace_is_continued();
+                }
             }
         }
         if !site.def.custom.is_empty() {

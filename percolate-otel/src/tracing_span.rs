@@ -3,6 +3,10 @@
 //!
 //! Its fields are exactly the attributes that the site declares, each in its place.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt as _;
 use tracing_core::field::{Value as TracingValue, ValueSet};
 
 use crate::attributes::AttributeValue;
@@ -61,6 +65,42 @@ pub(crate) fn watched_span(
         link_to_current(&span);
     }
     span
+}
+
+/// Checks once, inside the span of a call, whether a layer continues the trace context that was
+/// attached. A tracing-opentelemetry layer of another version of OpenTelemetry does not: it has
+/// contexts of its own, and nothing else shows it.
+#[inline]
+pub(crate) fn check_trace_is_continued() {
+    if !IS_CHECKED.load(Ordering::Relaxed) {
+        check_trace_once();
+    }
+}
+
+static IS_CHECKED: AtomicBool = AtomicBool::new(false);
+
+#[cold]
+fn check_trace_once() {
+    let (is_remote, is_local) = Context::map_current(|cx| {
+        let span = cx.span();
+        let span = span.span_context();
+        let is_sampled = span.is_valid() && span.is_sampled();
+        (
+            is_sampled && span.is_remote(),
+            is_sampled && !span.is_remote(),
+        )
+    });
+    // Without a sampled span nothing is known yet.
+    if !(is_remote || is_local) || IS_CHECKED.swap(true, Ordering::Relaxed) || is_local {
+        return;
+    }
+    tracing::warn!(
+        target: "percolate::telemetry",
+        "no layer of the `tracing` subscriber continues the trace context that was attached; if \
+         tracing-opentelemetry exports the spans, it uses another version of `opentelemetry` than \
+         percolate: `attach_trace_context`, `inject`, `carry` and `parent = link` have no effect; \
+         run `cargo tree -d` and use one version"
+    );
 }
 
 /// Records on the span how its call ended.
@@ -125,8 +165,6 @@ fn as_tracing<'v>(value: &'v AttributeValue<'_>) -> &'v dyn TracingValue {
 /// Links a `tracing` span to the current OpenTelemetry span.
 #[cfg(feature = "tracing-opentelemetry")]
 fn link_to_current(span: &tracing::Span) {
-    use opentelemetry::Context;
-    use opentelemetry::trace::TraceContextExt as _;
     use tracing_opentelemetry::OpenTelemetrySpanExt as _;
     let linked = Context::map_current(|cx| cx.span().span_context().clone());
     if linked.is_valid() {

@@ -131,11 +131,11 @@ impl PyTraceContext {
     }
 
     /// Return a context of `opentelemetry-api` with this as the remote parent, for
-    /// `tracer.start_as_current_span(name, context=...)`.
+    /// `opentelemetry.context.attach` or `tracer.start_span(name, context=...)`.
     ///
-    /// Spans below it, of Python and of Rust, continue the trace. Rust keeps what the Python types
-    /// cannot hold: the random flag, and entries of the trace state that they refuse. An invalid
-    /// context restarts the trace.
+    /// Spans below it, of Python and of Rust, continue the trace. While it is attached, Rust keeps
+    /// what the Python types cannot hold: the random flag, and entries of the trace state that they
+    /// refuse. An invalid context restarts the trace.
     ///
     /// Args:
     ///     context: The context to derive it from. Default: the current one.

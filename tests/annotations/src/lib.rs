@@ -7,6 +7,11 @@
 #[doc = include_str!("../../../docs/macros.md")]
 pub struct Manual;
 
+/// The examples of `docs/existing-telemetry.md`.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/existing-telemetry.md")]
+pub struct ExistingTelemetry;
+
 /// The examples of `docs/annotate-your-engine.md`.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/annotate-your-engine.md")]
