@@ -53,6 +53,76 @@ struct Found {
     recorded: Vec<usize>,
 }
 
+/// Macros of the standard library and percolate that do not leave the function.
+const STAYING: [&str; 33] = [
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "concat",
+    "dbg",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "env",
+    "eprint",
+    "eprintln",
+    "file",
+    "format",
+    "format_args",
+    "include",
+    "include_bytes",
+    "include_str",
+    "line",
+    "matches",
+    "module_path",
+    "option_env",
+    "panic",
+    "print",
+    "println",
+    "record",
+    "stringify",
+    "todo",
+    "unimplemented",
+    "unreachable",
+    "vec",
+    "write",
+    "writeln",
+    "column",
+];
+
+/// Returns the first token of a body with which it may leave its function: `return`, `?`, or a
+/// macro that may contain one of them. Those of closures inside count too.
+pub(crate) fn leaving_token(body: TokenStream) -> Option<TokenTree> {
+    let mut before: Vec<TokenTree> = Vec::new();
+    for token in body {
+        let leaves = match &token {
+            TokenTree::Ident(word) => word == "return",
+            TokenTree::Punct(mark) if mark.as_char() == '?' => true,
+            TokenTree::Punct(mark) if mark.as_char() == '!' => false,
+            TokenTree::Group(_) => match &before[..] {
+                [.., TokenTree::Ident(name), TokenTree::Punct(bang)] => {
+                    bang.as_char() == '!' && STAYING.iter().all(|known| name != known)
+                }
+                _ => false,
+            },
+            _ => false,
+        };
+        if leaves {
+            return match (&token, before.len().checked_sub(2)) {
+                (TokenTree::Group(_), Some(name)) => before.into_iter().nth(name),
+                _ => Some(token),
+            };
+        }
+        if let TokenTree::Group(group) = &token
+            && let Some(leaving) = leaving_token(group.stream())
+        {
+            return Some(leaving);
+        }
+        before.push(token);
+    }
+    None
+}
+
 /// Returns the item of an annotation with mistakes as the user wrote it, so that other code still
 /// compiles. Consequential errors are avoided: `record!` records nothing, and parameters that only
 /// the annotation uses cause no warning.
@@ -202,6 +272,43 @@ mod tests {
             quote!({ #inner } record!(@site SITE [1usize &(2)])).to_string()
         );
         assert_eq!(attributes, ["e.f"]);
+    }
+
+    #[test]
+    fn what_may_leave_a_body_is_found() {
+        for (body, leaving) in [
+            (
+                quote!({
+                    if a != b {
+                        assert!(c == d, "{}", e)
+                    } else {
+                        vec![f]
+                    }
+                }),
+                None,
+            ),
+            (
+                quote!({
+                    let x = !(a) && !{ b };
+                    record!(a.b = 1);
+                    x
+                }),
+                None,
+            ),
+            (
+                quote!({
+                    for x in y {
+                        return;
+                    }
+                }),
+                Some("return"),
+            ),
+            (quote!({ vec![a?] }), Some("?")),
+            (quote!({ anyhow::ensure!(a) }), Some("ensure")),
+        ] {
+            let found = leaving_token(body).map(|token| token.to_string());
+            assert_eq!(found.as_deref(), leaving);
+        }
     }
 
     #[test]

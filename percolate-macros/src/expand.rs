@@ -226,16 +226,27 @@ impl Generator<'_> {
         match annotated.returns.shape {
             Shape::Sync if annotated.returns.is_never() => {
                 let enter = self.starting("enter", &tokens!(&mut __percolate_call,));
+                let called = if annotated.function.track_caller().is_some() {
+                    body
+                } else {
+                    tokens!(#p::call(move || -> ! #body))
+                };
                 tokens! {
                     #entry
                     let mut __percolate_call = #p::SyncCall::idle();
                     #enter;
-                    #p::call(move || -> ! #body)
+                    #called
                 }
             }
             Shape::Sync => {
                 let enter = self.starting("enter", &tokens!(&mut __percolate_call,));
-                let called = self.called();
+                // In a closure, the body would be called by the expansion.
+                let (called, declared) = if annotated.function.track_caller().is_some() {
+                    let declared = annotated.returns.hint();
+                    (self.body(), declared.map(|declared| tokens!(: #declared)))
+                } else {
+                    (self.called(), None)
+                };
                 let end = if annotated.may_return_future() {
                     self.end_of_unknown()
                 } else {
@@ -245,7 +256,7 @@ impl Generator<'_> {
                     #entry
                     let mut __percolate_call = #p::SyncCall::idle();
                     #enter;
-                    let __percolate_value = #called;
+                    let __percolate_value #declared = #called;
                     #end
                 }
             }

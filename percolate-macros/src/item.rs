@@ -64,6 +64,12 @@ impl Function {
         })
     }
 
+    /// Returns the attribute `#[track_caller]`, if the function has it.
+    pub(crate) fn track_caller(&self) -> Option<&Attribute> {
+        let mut attributes = self.attrs.iter();
+        attributes.find(|attribute| attribute.path().is_ident("track_caller"))
+    }
+
     /// Returns the names that its parameters bind.
     pub(crate) fn parameters(&self) -> Vec<Ident> {
         let mut names = Vec::new();

@@ -5,6 +5,7 @@ use quote::ToTokens;
 use syn::Error;
 
 use crate::args::{Args, Count, Parent, Rows, Target, unknown_parent, word_of};
+use crate::body::leaving_token;
 use crate::errors::Errors;
 use crate::expand::Home;
 use crate::item::{Function, Returns, Shape};
@@ -21,6 +22,7 @@ pub(crate) fn check(args: &Args, function: &Function, returns: &Returns, errors:
     parent_is_known(args, function, errors);
     stream_is_returned(args, function, returns, errors);
     future_is_returned(args, function, returns, errors);
+    caller_is_tracked(function, returns, errors);
 }
 
 fn no_const_fn(annotation: Annotation, function: &Function, errors: &mut Errors) {
@@ -165,5 +167,25 @@ fn future_is_returned(args: &Args, function: &Function, returns: &Returns, error
                 function.sig.ident
             ),
         ));
+    }
+}
+
+/// `#[track_caller]` is kept if the body is not in a closure, which must be able to leave alone.
+fn caller_is_tracked(function: &Function, returns: &Returns, errors: &mut Errors) {
+    let Some(attribute) = function.track_caller() else {
+        return;
+    };
+    if returns.shape != Shape::Sync {
+        errors.at(
+            attribute,
+            "`#[track_caller]` has no effect on an annotated function that returns a future; remove \
+             it",
+        );
+    } else if let Some(token) = leaving_token(function.body.stream()) {
+        let message = format!(
+            "the body of an annotated function with `#[track_caller]` must not leave it early, and \
+             `{token}` may; move the body into another function with `#[track_caller]`, and call it"
+        );
+        errors.at(token, message);
     }
 }

@@ -91,7 +91,8 @@ fn check_trace_once() {
         )
     });
     // Without a sampled span nothing is known yet.
-    if !(is_remote || is_local) || IS_CHECKED.swap(true, Ordering::Relaxed) || is_local {
+    let is_first = (is_remote || is_local) && !IS_CHECKED.swap(true, Ordering::Relaxed);
+    if !is_first || is_local {
         return;
     }
     tracing::warn!(

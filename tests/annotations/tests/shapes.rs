@@ -1229,6 +1229,18 @@ fn annotated_functions_return_what_is_unwind_safe() {
     assert_eq!(unwind_safe(scan()).count(), 3);
 }
 
+#[test]
+fn a_function_that_tracks_its_caller_still_does() {
+    #[track_caller]
+    #[db_op(get, "a", system = "rocksdb")]
+    fn location() -> u32 {
+        let caller = std::panic::Location::caller();
+        caller.line()
+    }
+    let spans = spans_of(|| assert_eq!(location(), line!()));
+    assert_span!(spans, "get a", error: false);
+}
+
 // ---- macros ----
 
 macro_rules! engine {
