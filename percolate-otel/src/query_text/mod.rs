@@ -10,8 +10,11 @@
 //! Every literal becomes `?`: strings, numbers with their sign, booleans, and all with a prefix,
 //! such as dates, bits and binary. A list of literals after `IN` becomes `(?)`. Comments are
 //! removed. Everything else is copied as it is, with its white space. Parameters are copied: `?`,
-//! `$1`, `:name`, `@p`, `%s`. Passwords after `IDENTIFIED BY`, and after `PASSWORD` in statements
-//! about users, are replaced with or without quotes.
+//! `$1`, `:name`, `@p`, `%s`.
+//!
+//! Some data has no quotes, and is replaced as well: passwords after `IDENTIFIED BY`, and after
+//! `PASSWORD` in statements about users; names as arguments of `EXEC`, which SQL Server reads as
+//! strings; rows after `COPY … FROM STDIN;` and after `INSERT … FORMAT CSV`.
 //!
 //! **Text without one certain reading is never copied.** After an unterminated string or comment,
 //! and where two readings differ, the rest of the text becomes one `?`. In [`Dialect::Any`] these
@@ -43,6 +46,7 @@
 //! Sanitised text is a fixed point: sanitising it again does not change it. The time is linear in
 //! the length of the text.
 
+mod bare_data;
 mod dialect;
 mod sanitize;
 mod summarize;

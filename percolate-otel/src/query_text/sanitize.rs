@@ -1,15 +1,16 @@
 //! The text of a query without its literals.
 //!
 //! Copies tokens in one pass. Literals and everything without a certain reading become `?`, and so
-//! do passwords, which some databases accept without quotes.
+//! does data without quotes, which `bare_data` finds.
 
-use super::tokens::{Kind, Token, Tokens};
+use super::bare_data::{BareData, Verdict};
+use super::tokens::{Kind, Tokens};
 use super::{Dialect, MAX_TEXT};
 
 pub(super) fn sanitize(query: &str, dialect: Dialect) -> String {
     let mut tokens = Tokens::new(query, dialect);
     let mut text = Text::with_capacity(query.len());
-    let mut passwords = Passwords::default();
+    let mut bare_data = BareData::new(dialect);
     let mut follows_in = false;
     while let Some(token) = tokens.next() {
         let is_copied = match token.kind {
@@ -22,20 +23,26 @@ pub(super) fn sanitize(query: &str, dialect: Dialect) -> String {
                 text.push("?");
                 false
             }
-            _ if passwords.hide(token, &tokens) => {
-                let is_whole = token.kind == Kind::Name || token.kind == Kind::Quoted;
-                text.push("?") && is_whole
-            }
-            Kind::Literal | Kind::Quoted => text.push("?"),
-            Kind::Symbol if follows_in && token.text == "(" => match after_literals(tokens.clone())
-            {
-                Some(after) => {
-                    tokens = after;
-                    text.push("(?)")
+            _ => match bare_data.read(token, &tokens) {
+                Verdict::Data => text.push("?"),
+                Verdict::DataToTheEnd => {
+                    text.push("?");
+                    false
                 }
-                None => text.push("("),
+                Verdict::Code if matches!(token.kind, Kind::Literal | Kind::Quoted) => {
+                    text.push("?")
+                }
+                Verdict::Code if follows_in && token.is_symbol("(") => {
+                    match after_literals(tokens.clone()) {
+                        Some(after) => {
+                            tokens = after;
+                            text.push("(?)")
+                        }
+                        None => text.push("("),
+                    }
+                }
+                Verdict::Code => text.push(token.text),
             },
-            Kind::Word | Kind::Name | Kind::Parameter | Kind::Symbol => text.push(token.text),
         };
         if !is_copied {
             break;
@@ -122,75 +129,4 @@ impl Text {
         self.text.truncate(self.text.trim_end().len());
         self.text
     }
-}
-
-/// Finds passwords, which are no literals in `IDENTIFIED BY secret` and `PASSWORD secret`.
-#[derive(Default)]
-struct Passwords {
-    statement: Statement,
-    /// `IDENTIFIED` was read.
-    identified: bool,
-    /// The next token is a password.
-    is_next: bool,
-}
-
-/// What is known of the statement from its first words.
-#[derive(Default, Clone, Copy, PartialEq, Eq)]
-enum Statement {
-    #[default]
-    Start,
-    CreateOrAlter,
-    /// `CREATE USER`, `ALTER LOGIN`, …
-    Account,
-    Set,
-    SetPassword,
-    Other,
-}
-
-impl Passwords {
-    /// Whether `token`, which `rest` follows, is a password that is not a literal.
-    fn hide(&mut self, token: Token<'_>, rest: &Tokens<'_>) -> bool {
-        let is = |words: &[&str]| words.iter().any(|word| token.is_word(word));
-        if self.is_next {
-            self.is_next =
-                is_separator(token) || (is(&["HASH", "PASSWORD", "VALUES"]) && has_literal(rest));
-            return !self.is_next
-                && !matches!(token.kind, Kind::Literal | Kind::Parameter)
-                && !is(&["NULL"]);
-        }
-        if token.is_symbol(";") {
-            *self = Self::default();
-            return false;
-        }
-        self.is_next = match self.statement {
-            Statement::Account => is(&["PASSWORD", "OLD_PASSWORD"]),
-            Statement::SetPassword => token.is_symbol("="),
-            _ => false,
-        } || (self.identified && is(&["BY", "REPLACE"]));
-        self.identified |= is(&["IDENTIFIED"]);
-        self.statement = match self.statement {
-            Statement::Start if is(&["CREATE", "ALTER"]) => Statement::CreateOrAlter,
-            Statement::Start if is(&["SET"]) => Statement::Set,
-            Statement::CreateOrAlter if is(&["USER", "LOGIN", "ROLE", "GROUP"]) => {
-                Statement::Account
-            }
-            Statement::CreateOrAlter if is(&["OR", "REPLACE"]) => Statement::CreateOrAlter,
-            Statement::Set if is(&["PASSWORD"]) => Statement::SetPassword,
-            Statement::Account | Statement::SetPassword => self.statement,
-            _ => Statement::Other,
-        };
-        false
-    }
-}
-
-fn is_separator(token: Token<'_>) -> bool {
-    token.is_symbol("=") || token.is_symbol(":")
-}
-
-/// Whether a literal or a parameter follows.
-fn has_literal(tokens: &Tokens<'_>) -> bool {
-    let next = tokens
-        .clone()
-        .find(|token| !matches!(token.kind, Kind::Space | Kind::Comment));
-    next.is_some_and(|token| matches!(token.kind, Kind::Literal | Kind::Quoted | Kind::Parameter))
 }

@@ -240,6 +240,27 @@ impl Reader<'_> {
         self.ended(Kind::Literal, end)
     }
 
+    /// `E'…'` of PostgreSQL. A string on the next line continues it, with the same escapes.
+    fn escape_string(self, mut start: usize) -> Read {
+        loop {
+            let end = self.closing(start, Backslash::Escapes)?;
+            start = end;
+            loop {
+                let rest = &self.rest[start..];
+                if rest.starts_with("--") {
+                    start += rest.find('\n').unwrap_or(rest.len());
+                } else if let Some(space) = rest.chars().next().filter(|c| c.is_whitespace()) {
+                    start += space.len_utf8();
+                } else {
+                    break;
+                }
+            }
+            if start == end || self.byte(start) != Some(b'\'') {
+                return self.ended(Kind::Literal, end);
+            }
+        }
+    }
+
     /// A quoted text that ends at `end`, unless a word goes on there: the quote is probably an
     /// apostrophe in the text.
     fn ended(self, kind: Kind, end: usize) -> Read {
@@ -481,7 +502,7 @@ impl Reader<'_> {
         match &rest.as_bytes()[end..] {
             [b'\'', ..] if is(&["q", "nq"]) => self.q_string(end),
             [b'\'', ..] if is(&["e"]) => match self.dialect {
-                Dialect::Postgres => self.string(end, Backslash::Escapes),
+                Dialect::Postgres => self.escape_string(end),
                 Dialect::Ansi => self.string(end, Backslash::Unknown),
                 _ => self.string(end, self.backslash()),
             },

@@ -91,6 +91,8 @@ fn postgres_has_dollar_quotes_and_nested_comments() {
                 "SELECT ?, ?, $1, $12345 FROM \"a\"",
             ),
             (r"SELECT E'a\'b', 'c\', d FROM t", "SELECT ?, ?, d FROM t"),
+            ("SELECT E'a' -- b\n 'c\\' secret' FROM t", "SELECT ? FROM t"),
+            ("SELECT E'a' , b FROM t", "SELECT ? , b FROM t"),
             ("SELECT /* a /* it's */ b */ c", "SELECT  c"),
             ("SELECT a #> 'b', c # 5", "SELECT a #> ?, c # ?"),
             (

@@ -234,6 +234,53 @@ fn passwords_are_replaced_with_or_without_quotes() {
 }
 
 #[test]
+fn arguments_of_procedures_are_replaced_with_or_without_quotes() {
+    check(&[
+        (
+            "EXEC dbo.p secret, @a = secret, @b = @c OUTPUT",
+            "EXEC dbo.p ?, @a = ?, @b = @c OUTPUT",
+        ),
+        (
+            "EXEC @r = p [secret], NULL, DEFAULT",
+            "EXEC @r = p [?], NULL, DEFAULT",
+        ),
+        ("EXEC p SELECT a FROM t", "EXEC p SELECT a FROM t"),
+        ("EXEC p 1 SELECT a FROM t", "EXEC p ? SELECT a FROM t"),
+        ("EXECUTE s USING @a, @b", "EXECUTE s USING @a, @b"),
+        ("EXECUTE plan(1, a)", "EXECUTE plan(?, a)"),
+        (
+            "SELECT a; EXEC p secret; SELECT b",
+            "SELECT a; EXEC p ?; SELECT b",
+        ),
+    ]);
+    let brackets = Dialect::SqlServer.sanitize("EXEC [p] [secret], \"secret\"");
+    assert_eq!(brackets, "EXEC [p] ?, ?");
+}
+
+#[test]
+fn rows_after_a_statement_are_replaced() {
+    check(&[
+        (
+            "COPY t FROM STDIN WITH (FORMAT csv);\n1,secret\n",
+            "COPY t FROM STDIN WITH (FORMAT csv);\n?",
+        ),
+        ("COPY t FROM STDIN;", "COPY t FROM STDIN;"),
+        (
+            "INSERT INTO t FORMAT CSV 1,secret",
+            "INSERT INTO t FORMAT CSV ?",
+        ),
+        (
+            "INSERT INTO t FORMAT JSONEachRow {a:secret}",
+            "INSERT INTO t FORMAT JSONEachRow ?",
+        ),
+        (
+            "INSERT INTO t (format, csv) VALUES (1, 'x')",
+            "INSERT INTO t (format, csv) VALUES (?, ?)",
+        ),
+    ]);
+}
+
+#[test]
 fn a_long_text_is_cut_after_a_token() {
     let query = format!("SELECT {}", "column_name, ".repeat(1000));
     let text = sanitize(&query);
