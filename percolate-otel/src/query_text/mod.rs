@@ -48,7 +48,9 @@
 
 mod bare_data;
 mod dialect;
+mod keywords;
 mod sanitize;
+mod significant;
 mod summarize;
 pub(crate) mod tokens;
 

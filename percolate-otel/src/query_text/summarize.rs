@@ -4,181 +4,16 @@
 //! parentheses and the few keywords behind which a table is named. Only words and quoted names are
 //! copied, and only from such places.
 
+use super::keywords::{
+    ALONE, BEFORE_A_TABLE, ENDS_TABLES, EXPLAIN_OPTIONS, MODIFIERS, OF_A_TABLE, PERIODS, RESERVED,
+    STATEMENTS, WITH_BODY,
+};
+use super::significant::{Significant, is_name, is_one_of};
 use super::tokens::{Kind, Token, Tokens};
 use super::{Dialect, MAX_SUMMARY};
 
 /// How much of a text is read, in bytes.
 const MAX_READ: usize = 64 * 1024;
-
-/// Words that are never the name of a table.
-const RESERVED: &[&str] = &[
-    "AND",
-    "AS",
-    "CROSS",
-    "EXCEPT",
-    "FROM",
-    "FULL",
-    "GROUP",
-    "HAVING",
-    "INNER",
-    "INTERSECT",
-    "INTO",
-    "JOIN",
-    "LEFT",
-    "LIMIT",
-    "NATURAL",
-    "ON",
-    "OR",
-    "ORDER",
-    "RIGHT",
-    "SELECT",
-    "SET",
-    "UNION",
-    "USING",
-    "VALUES",
-    "WHEN",
-    "WHERE",
-    "WITH",
-];
-/// Words that end a list of tables.
-const ENDS_TABLES: &[&str] = &[
-    "FETCH",
-    "GROUP",
-    "HAVING",
-    "INTO",
-    "LIMIT",
-    "OFFSET",
-    "ORDER",
-    "OUTPUT",
-    "PREWHERE",
-    "QUALIFY",
-    "RETURNING",
-    "SET",
-    "SETTINGS",
-    "VALUES",
-    "WHEN",
-    "WHERE",
-    "WINDOW",
-];
-/// Words between `CREATE` and the kind of object.
-const MODIFIERS: &[&str] = &[
-    "ALTER",
-    "BITMAP",
-    "CLUSTERED",
-    "COLUMNSTORE",
-    "CONSTRAINT",
-    "EDITIONABLE",
-    "EXTERNAL",
-    "FORCE",
-    "FOREIGN",
-    "FULLTEXT",
-    "GLOBAL",
-    "LOCAL",
-    "MATERIALIZED",
-    "NOFORCE",
-    "NONCLUSTERED",
-    "NONEDITIONABLE",
-    "OR",
-    "PRIMARY",
-    "PRIVATE",
-    "PUBLIC",
-    "RECURSIVE",
-    "REPLACE",
-    "SECURE",
-    "SPATIAL",
-    "TEMP",
-    "TEMPORARY",
-    "TRANSIENT",
-    "UNIQUE",
-    "UNLOGGED",
-    "VIRTUAL",
-    "VOLATILE",
-    "XML",
-];
-/// Objects with a body of several statements.
-const WITH_BODY: &[&str] = &[
-    "EVENT",
-    "FUNCTION",
-    "PACKAGE",
-    "PROC",
-    "PROCEDURE",
-    "RULE",
-    "TRIGGER",
-];
-/// Options between `EXPLAIN` and the statement or table.
-const EXPLAIN_OPTIONS: &[&str] = &[
-    "ANALYSE",
-    "ANALYZE",
-    "AST",
-    "CODEGEN",
-    "COST",
-    "EXTENDED",
-    "FOR",
-    "FORMATTED",
-    "LOGICAL",
-    "PARTITIONS",
-    "PIPELINE",
-    "PLAN",
-    "QUERY",
-    "SYNTAX",
-    "VERBOSE",
-];
-/// Operations with one target, and the words that may precede it.
-const OF_A_TABLE: &[&str] = &[
-    "ANALYSE", "ANALYZE", "CLUSTER", "COPY", "LOCK", "OPTIMIZE", "PRAGMA", "REFRESH", "REINDEX",
-    "REPAIR", "VACUUM",
-];
-const BEFORE_A_TABLE: &[&str] = &[
-    "FREEZE",
-    "FULL",
-    "INDEX",
-    "MATERIALIZED",
-    "ONLY",
-    "TABLES",
-    "VERBOSE",
-    "VIEW",
-];
-/// Operations that are read in a way of their own.
-const STATEMENTS: &[&str] = &[
-    "ALTER", "BEGIN", "CALL", "CREATE", "DELETE", "DENY", "DESC", "DESCRIBE", "DROP", "EXEC",
-    "EXECUTE", "EXPLAIN", "GRANT", "INSERT", "MERGE", "REPLACE", "REVOKE", "SHOW", "START",
-    "TABLE", "TRUNCATE", "UPDATE", "UPSERT", "USE",
-];
-/// Operations without a target.
-const ALONE: &[&str] = &[
-    "ABORT",
-    "ATTACH",
-    "BACKUP",
-    "CHECKPOINT",
-    "CLOSE",
-    "COMMENT",
-    "COMMIT",
-    "DEALLOCATE",
-    "DECLARE",
-    "DETACH",
-    "DISCARD",
-    "DO",
-    "EXPORT",
-    "FETCH",
-    "FLUSH",
-    "IMPORT",
-    "KILL",
-    "LISTEN",
-    "LOAD",
-    "NOTIFY",
-    "OPEN",
-    "PREPARE",
-    "RELEASE",
-    "RENAME",
-    "RESET",
-    "RESTORE",
-    "ROLLBACK",
-    "SAVEPOINT",
-    "SET",
-    "UNLISTEN",
-    "UNLOAD",
-    "VALUES",
-];
 
 pub(super) fn summarize(query: &str, dialect: Dialect) -> String {
     let mut end = query.len().min(MAX_READ);
@@ -200,105 +35,6 @@ pub(super) fn summarize(query: &str, dialect: Dialect) -> String {
         reader.read();
     }
     reader.summary.text
-}
-
-/// Tokens without white space and comments.
-#[derive(Clone)]
-struct Significant<'a>(Tokens<'a>);
-
-impl<'a> Iterator for Significant<'a> {
-    type Item = Token<'a>;
-
-    fn next(&mut self) -> Option<Token<'a>> {
-        self.0
-            .find(|token| !matches!(token.kind, Kind::Space | Kind::Comment))
-    }
-}
-
-impl<'a> Significant<'a> {
-    fn peek(&self) -> Option<Token<'a>> {
-        self.clone().next()
-    }
-
-    fn peek_second(&self) -> Option<Token<'a>> {
-        self.clone().nth(1)
-    }
-
-    fn peek_word(&self) -> Option<Token<'a>> {
-        self.peek().filter(|token| token.kind == Kind::Word)
-    }
-
-    fn is_next(&self, words: &[&str]) -> bool {
-        self.peek().is_some_and(|token| is_one_of(token, words))
-    }
-
-    fn is_symbol(&self, symbol: &str) -> bool {
-        self.peek().is_some_and(|token| token.is_symbol(symbol))
-    }
-
-    /// Reads a word if it is one of `words`.
-    fn take_word(&mut self, words: &[&str]) -> Option<Token<'a>> {
-        self.is_next(words).then(|| self.next()).flatten()
-    }
-
-    fn skip_words(&mut self, words: &[&str]) {
-        while self.take_word(words).is_some() {}
-    }
-
-    fn take_symbol(&mut self, symbol: &str) -> bool {
-        let is_next = self.is_symbol(symbol);
-        if is_next {
-            self.next();
-        }
-        is_next
-    }
-
-    /// Skips an opening parenthesis, and everything up to the closing one.
-    fn skip_parentheses(&mut self) {
-        let mut depth = 0_usize;
-        for token in self.by_ref() {
-            if token.is_symbol("(") {
-                depth += 1;
-            } else if token.is_symbol(")") {
-                depth -= 1;
-            }
-            if depth == 0 {
-                return;
-            }
-        }
-    }
-
-    /// Reads `TABLE` if a name follows it.
-    fn take_table(&mut self) -> Option<Token<'a>> {
-        let is_table = self.is_next(&["TABLE"]) && self.peek_second().is_some_and(is_name);
-        is_table.then(|| self.next()).flatten()
-    }
-
-    /// Whether a query follows, or a parenthesis with one.
-    fn starts_query(&self) -> bool {
-        const FIRST: &[&str] = &["SELECT", "TABLE", "VALUES", "WITH"];
-        const BEFORE: &[&str] = &["ALL", "BY", "CORRESPONDING", "DISTINCT"];
-        let opens = |token: Token<'_>| token.is_symbol("(");
-        match self.peek() {
-            Some(token) if opens(token) => self
-                .peek_second()
-                .is_some_and(|second| opens(second) || is_one_of(second, FIRST)),
-            Some(token) => is_one_of(token, FIRST) || is_one_of(token, BEFORE),
-            None => false,
-        }
-    }
-}
-
-fn is_one_of(token: Token<'_>, words: &[&str]) -> bool {
-    words.iter().any(|word| token.is_word(word))
-}
-
-fn is_name(token: Token<'_>) -> bool {
-    match token.kind {
-        Kind::Word => !is_one_of(token, RESERVED),
-        Kind::Name | Kind::Quoted => true,
-        _ => false,
-    }
 }
 
 /// What is read in a statement, a subquery, or any other pair of parentheses.
@@ -516,7 +252,6 @@ impl<'a> Reader<'a> {
     /// A word in a list of tables.
     fn table_word(&mut self, token: Token<'a>, expects: bool) {
         let opens = self.tokens.is_symbol("(");
-        let is_next = |words: &[&str]| self.tokens.is_next(words);
         if expects && is_name(token) {
             let is_prefix = is_one_of(token, &["LATERAL", "ONLY"])
                 && (opens || self.tokens.peek().is_some_and(is_name));
@@ -527,16 +262,19 @@ impl<'a> Reader<'a> {
             }
             return;
         }
-        let ends = match token.text.to_ascii_uppercase().as_str() {
-            "USING" => return self.using(),
-            "APPLY" | "STRAIGHT_JOIN" => return self.set(EXPECTS_TABLE),
-            "CONNECT" => is_next(&["BY"]),
-            "FOR" => !is_next(&["PORTION", "SYSTEM", "SYSTEM_TIME", "TIMESTAMP", "VERSION"]),
-            "LATERAL" => is_next(&["VIEW"]),
-            "OPTION" => opens,
-            "START" => is_next(&["WITH"]),
-            word => ENDS_TABLES.contains(&word),
-        };
+        if token.is_word("USING") {
+            return self.using();
+        }
+        if is_one_of(token, &["APPLY", "STRAIGHT_JOIN"]) {
+            return self.set(EXPECTS_TABLE);
+        }
+        let precedes = |words: &[&str]| self.tokens.is_next(words);
+        let ends = is_one_of(token, ENDS_TABLES)
+            || (token.is_word("CONNECT") && precedes(&["BY"]))
+            || (token.is_word("FOR") && !precedes(PERIODS))
+            || (token.is_word("LATERAL") && precedes(&["VIEW"]))
+            || (token.is_word("OPTION") && opens)
+            || (token.is_word("START") && precedes(&["WITH"]));
         if ends {
             self.set(State::Rest);
         }
