@@ -150,9 +150,47 @@ const PIECES: &[&str] = &[
     "}",
 ];
 
-fn text_of(pieces: &'static [&'static str]) -> impl Strategy<Value = String> {
+/// Text that is clear in most dialects.
+const CLEAR_PIECES: &[&str] = &[
+    " ",
+    "\n",
+    ", ",
+    " = ",
+    "( ",
+    ") ",
+    " IN (",
+    "SELECT ",
+    " FROM ",
+    " a ",
+    "- ",
+    "] ",
+    "[b] ",
+    "$1 ",
+    "? ",
+    ": ",
+    "@",
+    "`b c` ",
+    "'x' ",
+    "\"y\" ",
+    "; ",
+    "é ",
+    "5 ",
+    ". ",
+    "-- \n",
+    "/* c */",
+    "EXEC p a ",
+    "IN (1,2) ",
+    "IN (1, ",
+    "true ",
+    "long_name_of_a_column ",
+];
+
+fn text_of(
+    pieces: &'static [&'static str],
+    count: std::ops::Range<usize>,
+) -> impl Strategy<Value = String> {
     let piece = proptest::sample::select(pieces);
-    proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    proptest::collection::vec(piece, count).prop_map(|pieces| pieces.concat())
 }
 
 /// Text of complete literals and names in one dialect, separated by code that cannot join them.
@@ -205,7 +243,7 @@ proptest! {
     }
 
     #[test]
-    fn text_of_quotes_and_comments_is_read_and_stays(query in text_of(PIECES)) {
+    fn text_of_quotes_and_comments_is_read_and_stays(query in text_of(PIECES, 0..24)) {
         check_any(&query);
     }
 
@@ -216,6 +254,15 @@ proptest! {
             prop_assert!(!text.contains("secret"), "{dialect:?}: {query:?} -> {text:?}");
             prop_assert!(!summary.contains("secret"), "{dialect:?}: {query:?} -> {summary:?}");
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+
+    #[test]
+    fn text_that_was_cut_stays(query in text_of(CLEAR_PIECES, 2000..2500)) {
+        check_any(&query);
     }
 }
 
