@@ -5,7 +5,10 @@ use std::ops::ControlFlow;
 use datafusion::common::ScalarValue;
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement as AnyStatement};
-use datafusion::sql::sqlparser::ast::{Query, SetExpr, Statement as SqlStatement, visit_relations};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Query, SetExpr, Statement as SqlStatement, visit_expressions,
+    visit_relations,
+};
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 use serde_json::Value;
@@ -79,6 +82,7 @@ impl Statement {
         let inner = statements.pop_front().ok_or(QueryError::Empty)?;
         check_read_only(&inner, &verb)?;
         check_tables(&inner)?;
+        refuse_greedy_comparisons(&inner)?;
         Ok(Self {
             inner,
             words,
@@ -144,6 +148,41 @@ fn check_tables(statement: &AnyStatement) -> Result<(), QueryError> {
     if tables > MAX_TABLES {
         let reason = format!("it has {tables} table references, {MAX_TABLES} are allowed");
         return Err(QueryError::TooLarge { reason });
+    }
+    Ok(())
+}
+
+/// Rejects `a IS DISTINCT FROM b AND c` without brackets, which the parser reads as
+/// `a IS DISTINCT FROM (b AND c)`.
+fn refuse_greedy_comparisons(statement: &AnyStatement) -> Result<(), QueryError> {
+    let statement = match statement {
+        AnyStatement::Statement(statement) => statement,
+        AnyStatement::Explain(explained) => return refuse_greedy_comparisons(&explained.statement),
+        _ => return Ok(()),
+    };
+    let is_greedy = |expression: &Expr| match expression {
+        Expr::IsDistinctFrom(_, right) | Expr::IsNotDistinctFrom(_, right) => matches!(
+            **right,
+            Expr::BinaryOp {
+                op: BinaryOperator::And | BinaryOperator::Or | BinaryOperator::Xor,
+                ..
+            }
+        ),
+        _ => false,
+    };
+    let found = visit_expressions(&**statement, |expression| {
+        if is_greedy(expression) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    if found.is_break() {
+        return Err(QueryError::Unsupported {
+            reason: "IS DISTINCT FROM before AND or OR without brackets; write \
+                     `(a IS DISTINCT FROM b) AND …`"
+                .to_owned(),
+        });
     }
     Ok(())
 }
@@ -245,18 +284,35 @@ fn refuse_samples(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
 
 /// Rejects `FROM 'file.csv'`, with which DataFusion's own shell reads files.
 fn refuse_files(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
-    let names_file = |pair: &[TokenWithSpan]| {
-        (is_keyword(&pair[0].token, "FROM") || is_keyword(&pair[0].token, "JOIN"))
-            && matches!(pair[1].token, Token::SingleQuotedString(_))
+    let names_file = |at: usize| {
+        let starts_tables = is_keyword(&tokens[at].token, "JOIN")
+            || (is_keyword(&tokens[at].token, "FROM")
+                // `a IS DISTINCT FROM 'b'` compares two values.
+                && !at.checked_sub(1).is_some_and(|before| {
+                    is_keyword(&tokens[before].token, "DISTINCT") && is_comparison(tokens, before)
+                }));
+        starts_tables
+            && tokens
+                .get(at + 1)
+                .is_some_and(|next| matches!(next.token, Token::SingleQuotedString(_)))
     };
-    match tokens.windows(2).find(|pair| names_file(pair)) {
+    match (0..tokens.len()).find(|at| names_file(*at)) {
         // `SUBSTRING(a FROM 'b')` and similar functions are allowed.
-        Some(pair) if !within_function(tokens, &pair[0]) => Err(QueryError::Refused {
+        Some(at) if !within_function(tokens, &tokens[at]) => Err(QueryError::Refused {
             statement: "reading a file".to_owned(),
             instead: "Name a table; put names with special characters in double quotes",
         }),
         _ => Ok(()),
     }
+}
+
+/// Returns `true` if the `DISTINCT` at this place belongs to `IS DISTINCT` or `IS NOT DISTINCT`.
+fn is_comparison(tokens: &[TokenWithSpan], distinct: usize) -> bool {
+    let before = |steps: usize, word: &str| {
+        let token = distinct.checked_sub(steps).map(|at| &tokens[at].token);
+        token.is_some_and(|token| is_keyword(token, word))
+    };
+    before(1, "IS") || (before(1, "NOT") && before(2, "IS"))
 }
 
 /// Returns `true` if the nearest open parenthesis before `token` belongs to a function.

@@ -467,6 +467,42 @@ fn what_does_more_than_read_is_refused() {
 }
 
 #[test]
+fn is_distinct_from_compares_two_values_and_no_more() {
+    let (_dir, db) = library();
+    let count = |condition: &str| {
+        rows(
+            &db,
+            &format!("SELECT count(*) FROM articles WHERE {condition}"),
+        )[0][0]
+            .clone()
+    };
+    let both = count("(year <> 2003 OR year IS NULL) AND slug <> 'a1'");
+    assert_eq!(
+        count("(year IS DISTINCT FROM 2003) AND (slug IS DISTINCT FROM 'a1')"),
+        both
+    );
+    assert_eq!(
+        count("slug IS NOT DISTINCT FROM 'a1'"),
+        count("slug = 'a1'")
+    );
+    for condition in [
+        "year IS DISTINCT FROM 2003 AND slug <> 'a1'",
+        "slug <> 'a1' AND year IS NOT DISTINCT FROM 2003 OR year = 1",
+        "CASE WHEN year IS DISTINCT FROM 2003 AND true THEN true ELSE false END",
+    ] {
+        for explain in ["", "EXPLAIN "] {
+            let sql = format!("{explain}SELECT count(*) FROM articles WHERE {condition}");
+            let error = refusal(&db, &sql);
+            assert!(
+                matches!(error, Error::Query(QueryError::Unsupported { .. })),
+                "{sql}: {error:?}"
+            );
+            assert!(error.to_string().contains("brackets"), "{error}");
+        }
+    }
+}
+
+#[test]
 fn errors_contain_the_remedy() {
     let (_dir, db) = library();
     db.register_schema(
@@ -1117,7 +1153,7 @@ fn a_dropped_query_ends_with_the_status_cancelled() {
             });
         });
         let spans = capture.spans();
-        let query = spans.span("SELECT generate_series");
+        let query = spans.span("SELECT articles");
         assert_eq!(query.attribute("error.type"), Some(&"cancelled".into()));
     }
 }
