@@ -25,7 +25,7 @@ fn spans_of(work: impl FnOnce()) -> Spans {
 
 #[test]
 fn a_call_by_hand_is_equal_to_an_annotated_one() {
-    #[db_op(scan, table, namespace = "demo", server_address = "/data", batch_size = 2, system = "shelf",
+    #[db_op(scan, table, namespace = "demo", server_address = "db.example", system = "shelf",
         parent = root, rows = |()| 3, affected_rows = 4, fields(app.tenant = "t1"))]
     fn annotated(table: &str) -> Result<(), io::Error> {
         inner();
@@ -35,8 +35,7 @@ fn a_call_by_hand_is_equal_to_an_annotated_one() {
         let mut call = operation(SCAN)
             .collection(table)
             .namespace("demo")
-            .server_address("/data")
-            .batch_size(2)
+            .server_address("db.example")
             .parent(Parent::Root)
             .field("app.tenant", "t1")
             .start();
@@ -208,8 +207,14 @@ fn a_future_and_a_stream_run_inside_their_call() {
 
 #[test]
 fn fields_that_are_not_declared_and_names_that_are_malformed_are_refused() {
-    let spans = spans_of(|| operation(PUT).field("app.tenant", 1).start().finish());
-    assert_span!(spans, "put", "app.tenant" = ABSENT);
+    let spans = spans_of(|| {
+        operation(PUT)
+            .collection("a")
+            .field("app.tenant", 1)
+            .start()
+            .finish();
+    });
+    assert_span!(spans, "put a", "app.tenant" = ABSENT);
     for name in ["scan", "range_delete", "BATCH put", "a.b-c"] {
         assert!(is_words(name.as_bytes(), b"_.- "), "{name}");
     }

@@ -163,7 +163,8 @@ fn database(state: &SpanState, given: u64, strict: bool, report: &mut dyn FnMut(
         if let Some(case) = case {
             each(m.batch_size, case, report);
         }
-    } else if flags.has(Flags::BATCH) {
+    } else if flags.has(Flags::BATCH) && m.batch_size == 0 {
+        // A declared size that is not recorded is that of a batch of one operation.
         report(
             Case::BatchSizeMissing,
             Subject::Known(attribute::DB_OPERATION_BATCH_SIZE),

@@ -1,7 +1,5 @@
 //! The dialects of query text, as far as they differ in what a literal is.
 
-use super::{sanitize, summarize};
-
 /// How query text quotes its literals, names and comments.
 ///
 /// Server settings that change the quoting are assumed to have their defaults: backslash escapes
@@ -52,29 +50,5 @@ impl Dialect {
             "memcached" | "redis" => Self::Command,
             _ => Self::Any,
         }
-    }
-
-    /// Returns the query with `?` for every literal. See [`sanitize`](super::sanitize()).
-    ///
-    /// # Examples
-    /// ```
-    /// use percolate_otel::query_text::Dialect;
-    ///
-    /// let sql = r"SELECT id FROM users WHERE name = 'it\'s' AND city = 'Oslo'";
-    /// assert_eq!(Dialect::MySql.sanitize(sql), "SELECT id FROM users WHERE name = ? AND city = ?");
-    /// assert_eq!(Dialect::Any.sanitize(sql), "SELECT id FROM users WHERE name = ?");
-    /// ```
-    pub fn sanitize(self, query: &str) -> String {
-        sanitize::sanitize(query, self)
-    }
-
-    /// Returns the query as it is, up to the last token within the limit of recorded text.
-    pub(crate) fn cut(self, query: &str) -> &str {
-        sanitize::cut(query, self)
-    }
-
-    /// Returns the summary of the query. See [`summarize`](super::summarize()).
-    pub fn summarize(self, query: &str) -> String {
-        summarize::summarize(query, self)
     }
 }

@@ -7,7 +7,28 @@ use super::bare_data::{BareData, Verdict};
 use super::tokens::{Kind, Tokens};
 use super::{Dialect, MAX_TEXT};
 
-pub(super) fn sanitize(query: &str, dialect: Dialect) -> String {
+impl Dialect {
+    /// Returns the query with `?` for every literal. See [`sanitize`](super::sanitize()).
+    ///
+    /// # Examples
+    /// ```
+    /// use percolate_otel::query_text::Dialect;
+    ///
+    /// let sql = r"SELECT id FROM users WHERE name = 'it\'s' AND city = 'Oslo'";
+    /// assert_eq!(Dialect::MySql.sanitize(sql), "SELECT id FROM users WHERE name = ? AND city = ?");
+    /// assert_eq!(Dialect::Any.sanitize(sql), "SELECT id FROM users WHERE name = ?");
+    /// ```
+    pub fn sanitize(self, query: &str) -> String {
+        sanitize(query, self)
+    }
+
+    /// Returns the query as it is, up to the last token within the limit of recorded text.
+    pub(crate) fn cut(self, query: &str) -> &str {
+        cut(query, self)
+    }
+}
+
+fn sanitize(query: &str, dialect: Dialect) -> String {
     let mut tokens = Tokens::new(query, dialect);
     let mut text = Text::with_capacity(query.len());
     let mut bare_data = BareData::new(dialect);
@@ -55,7 +76,7 @@ pub(super) fn sanitize(query: &str, dialect: Dialect) -> String {
 }
 
 /// Returns the text up to the last token that ends within [`MAX_TEXT`].
-pub(super) fn cut(query: &str, dialect: Dialect) -> &str {
+fn cut(query: &str, dialect: Dialect) -> &str {
     if query.len() <= MAX_TEXT {
         return query;
     }

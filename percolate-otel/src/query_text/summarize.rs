@@ -15,7 +15,14 @@ use super::{Dialect, MAX_SUMMARY};
 /// How much of a text is read, in bytes.
 const MAX_READ: usize = 64 * 1024;
 
-pub(super) fn summarize(query: &str, dialect: Dialect) -> String {
+impl Dialect {
+    /// Returns the summary of the query. See [`summarize`](super::summarize()).
+    pub fn summarize(self, query: &str) -> String {
+        summarize(query, self)
+    }
+}
+
+fn summarize(query: &str, dialect: Dialect) -> String {
     let mut end = query.len().min(MAX_READ);
     while !query.is_char_boundary(end) {
         end -= 1;

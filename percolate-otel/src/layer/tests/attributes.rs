@@ -385,6 +385,21 @@ fn a_batch_size_is_for_batches() {
 }
 
 #[test]
+fn a_declared_batch_size_may_be_missing_for_a_batch_of_one() {
+    let found = findings(|| {
+        close(info_span!(
+            "op",
+            otel.name = "batch_write",
+            otel.kind = "client",
+            db.system.name = "rocksdb",
+            db.operation.name = "batch_write",
+            db.operation.batch.size = Empty
+        ));
+    });
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
 fn attributes_for_samplers_are_set_when_the_span_is_created() {
     let span = || {
         info_span!(
