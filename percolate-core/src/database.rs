@@ -110,8 +110,9 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`SchemaError`](crate::schema::SchemaError) if the schema is invalid, or changes the key
-    /// field of a table that has entities.
+    /// [`SchemaError`](crate::schema::SchemaError) if the schema is invalid, is nested deeper than
+    /// [`MAX_DEPTH`](crate::schema::MAX_DEPTH), or changes the key field of a table that has
+    /// entities.
     pub fn register_schema(&self, table: &str, schema: &Value) -> Result<(), Error> {
         self.core.register_schema(table, schema)
     }
@@ -140,7 +141,7 @@ impl Database {
     /// # Errors
     ///
     /// [`Error::Exists`] if an entity has the same key; [`Error::Entity`] if the data does not
-    /// match the schema.
+    /// match the schema, or is nested deeper than [`MAX_DEPTH`](crate::schema::MAX_DEPTH).
     #[db_op("insert", table, affected_rows = 1)]
     pub fn insert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
         let _steady = self.core.steady();
@@ -224,6 +225,7 @@ impl Database {
     pub fn update(&self, table: &str, id: Uuid, changes: &Value) -> Result<Entity, Error> {
         let _steady = self.core.steady();
         let schema = self.core.schema(table)?;
+        schema.check_depth(changes)?;
         let changes = changes
             .as_object()
             .ok_or_else(|| EntityError::NotAnObject {

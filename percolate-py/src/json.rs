@@ -1,19 +1,21 @@
 //! Conversion of Python values to JSON and back. A value that JSON cannot represent is refused with
 //! its path; nothing is converted to another type silently.
 
+use percolate_core::schema::MAX_DEPTH;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple};
 use serde_json::{Map, Number, Value};
 
-/// The deepest nesting that can be read back.
-const DEPTH: usize = 100;
+/// The length in bytes at which the path of a value is cut in a message.
+const SHOWN: usize = 80;
 
 /// Converts a Python value to JSON: mappings with `str` keys, lists, tuples, `str`, `int` of 64
-/// bits, `float`, `bool` and `None`.
+/// bits, `float`, `bool` and `None`, nested up to [`MAX_DEPTH`] levels.
 ///
 /// # Errors
-/// `TypeError` or `ValueError` with the path of the value that cannot be converted.
+/// `TypeError` or `ValueError` with the path of the value that cannot be converted. A value that
+/// contains itself exceeds the depth.
 pub(crate) fn to_json(value: &Bound<'_, PyAny>) -> PyResult<Value> {
     Place::default().convert(value)
 }
@@ -31,11 +33,6 @@ struct Place {
 
 impl Place {
     fn convert(&mut self, value: &Bound<'_, PyAny>) -> PyResult<Value> {
-        if self.steps.len() > DEPTH {
-            return Err(PyValueError::new_err(format!(
-                "the value is nested deeper than {DEPTH} levels"
-            )));
-        }
         if value.is_none() {
             Ok(Value::Null)
         } else if let Ok(text) = value.cast::<PyString>() {
@@ -82,6 +79,7 @@ impl Place {
         &mut self,
         items: impl Iterator<Item = (Bound<'py, PyAny>, Bound<'py, PyAny>)>,
     ) -> PyResult<Value> {
+        self.check_depth()?;
         let mut map = Map::new();
         for (key, value) in items {
             let Ok(key) = key.cast::<PyString>() else {
@@ -103,6 +101,7 @@ impl Place {
     }
 
     fn array<'py>(&mut self, items: impl Iterator<Item = Bound<'py, PyAny>>) -> PyResult<Value> {
+        self.check_depth()?;
         let mut array = Vec::new();
         for (index, value) in items.enumerate() {
             self.steps.push(index.to_string());
@@ -112,12 +111,27 @@ impl Place {
         Ok(Value::Array(array))
     }
 
+    /// Refuses a list or mapping at the current path if it is beyond the depth that can be stored.
+    fn check_depth(&self) -> PyResult<()> {
+        if self.steps.len() < MAX_DEPTH {
+            return Ok(());
+        }
+        Err(self.value_error(&format!(
+            "is nested deeper than {MAX_DEPTH} levels, or contains itself; store the inner part as text, or as an \
+             entity of its own"
+        )))
+    }
+
     fn name(&self) -> String {
         if self.steps.is_empty() {
-            "the value".to_owned()
-        } else {
-            format!("`{}`", self.steps.join("."))
+            return "the value".to_owned();
         }
+        let mut path = self.steps.join(".");
+        if path.len() > SHOWN {
+            path.truncate(path.floor_char_boundary(SHOWN));
+            path.push('…');
+        }
+        format!("`{path}`")
     }
 
     fn value_error(&self, problem: &str) -> PyErr {

@@ -78,6 +78,25 @@ def test_a_value_that_contains_itself_is_refused(db: Database) -> None:
     loop.append(loop)
     with pytest.raises(ValueError, match="nested deeper"):
         db.insert("articles", {"slug": "x", "loop": loop})
+    table: dict[str, object] = {}
+    table["properties"] = table
+    with pytest.raises(ValueError, match="nested deeper"):
+        db.register_schema("loop", table)
+
+
+def test_a_value_is_refused_beyond_100_levels_and_read_up_to_them(db: Database) -> None:
+    def nested(levels: int) -> object:
+        value: object = 1
+        for _ in range(levels):
+            value = [value]
+        return value
+
+    db.insert("articles", {"slug": "x", "deep": nested(99)})
+    entity = db.lookup("articles", "x")
+    assert entity is not None and entity["deep"] == nested(99)
+    with pytest.raises(ValueError, match=r"`deep\.0\.0.*…` is nested deeper than 100 levels"):
+        db.insert("articles", {"slug": "y", "deep": nested(100)})
+    assert db.count("articles") == 1
 
 
 def test_find_takes_a_value_or_bounds(db: Database) -> None:

@@ -345,7 +345,8 @@ fn load_schemas(storage: &Storage) -> Result<Schemas, Error> {
             reason: error.to_string(),
         };
         let source = serde_json::from_slice(&source).map_err(invalid)?;
-        let schema = Schema::parse(&table, source)?;
+        // Older versions did not limit the depth.
+        let schema = Schema::compile(&table, source)?;
         schemas
             .entry(tenant.into())
             .or_default()

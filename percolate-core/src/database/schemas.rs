@@ -17,7 +17,8 @@ use crate::storage::{ScanRange, keys};
 impl Core {
     /// Registers or changes the schema of a table, and waits until all entities follow it.
     pub(super) fn register_schema(&self, table: &str, schema: &Value) -> Result<(), Error> {
-        let schema = Arc::new(Schema::parse(table, schema.clone())?);
+        Schema::check_source(table, schema)?;
+        let schema = Arc::new(Schema::compile(table, schema.clone())?);
         let changing = self.change_schemas();
         let old = self.find_schema(table);
         if let Some(old) = &old

@@ -8,6 +8,8 @@ use crate::schema::SchemaError;
 use crate::storage::column_families::{EMBEDDINGS, META, PENDING_EMBEDDINGS, SCHEMAS};
 use crate::storage::keys::Table;
 
+mod depth;
+
 fn temporary() -> (tempfile::TempDir, Database) {
     let dir = tempfile::tempdir().unwrap();
     let db = Database::open(dir.path()).unwrap();

@@ -6,6 +6,7 @@
 //! A schema is compiled once, when it is registered or the database is opened. There is no I/O
 //! here.
 
+pub(crate) mod depth;
 pub mod entity;
 
 use std::borrow::Cow;
@@ -13,6 +14,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+pub use self::depth::MAX_DEPTH;
 use crate::otel::ErrorType;
 
 const KEY_FIELD: &str = "key_field";
@@ -37,6 +39,19 @@ pub enum SchemaError {
         table: String,
         /// The error of the JSON Schema compiler.
         reason: String,
+    },
+    /// The schema is nested deeper than [`MAX_DEPTH`].
+    #[error(
+        "cannot register the schema of `{table}`: it is nested deeper than {limit} levels at `{place}`. Move inner \
+         parts to `$defs`, and refer to them with `$ref`"
+    )]
+    TooDeep {
+        /// The table.
+        table: String,
+        /// The place in the schema, a JSON pointer that may be cut.
+        place: String,
+        /// The number of allowed levels.
+        limit: usize,
     },
     /// A keyword of percolate has a value of the wrong type.
     #[error("`{word}` in the schema of `{table}` must be {expected}")]
@@ -80,6 +95,7 @@ impl ErrorType for SchemaError {
         Cow::Borrowed(match self {
             Self::NotAnObject { .. } => "SchemaNotAnObject",
             Self::Invalid { .. } => "SchemaInvalid",
+            Self::TooDeep { .. } => "SchemaTooDeep",
             Self::WrongKind { .. } => "SchemaWrongKind",
             Self::UnknownField { .. } => "SchemaUnknownField",
             Self::NoName => "SchemaNoName",
@@ -97,6 +113,19 @@ pub enum EntityError {
     NotAnObject {
         /// The table.
         table: String,
+    },
+    /// The data is nested deeper than [`MAX_DEPTH`].
+    #[error(
+        "cannot store an entity in `{table}`: its data is nested deeper than {limit} levels at `{place}`. Store the \
+         inner part as text, or as an entity of its own"
+    )]
+    TooDeep {
+        /// The table.
+        table: String,
+        /// The place in the data, a JSON pointer that may be cut.
+        place: String,
+        /// The number of allowed levels.
+        limit: usize,
     },
     /// The data does not match the schema.
     #[error("the entity does not fit the schema of `{table}`: {reasons}")]
@@ -120,6 +149,7 @@ impl ErrorType for EntityError {
     fn error_type(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::NotAnObject { .. } => "EntityNotAnObject",
+            Self::TooDeep { .. } => "EntityTooDeep",
             Self::Invalid { .. } => "EntityInvalid",
             Self::NoKey { .. } => "EntityNoKey",
         })
@@ -155,7 +185,32 @@ impl Schema {
     /// assert!(schema.check(&json!({ "slug": "a", "year": "last" })).is_err());
     /// # Ok::<(), percolate_core::schema::SchemaError>(())
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SchemaError`] if the schema is invalid, or nested deeper than [`MAX_DEPTH`].
     pub fn parse(table: &str, source: Value) -> Result<Self, SchemaError> {
+        if let Err(error) = Self::check_source(table, &source) {
+            depth::discard(source);
+            return Err(error);
+        }
+        Self::compile(table, source)
+    }
+
+    /// Checks the depth of a schema before it is copied, compiled or stored.
+    pub(crate) fn check_source(table: &str, source: &Value) -> Result<(), SchemaError> {
+        match depth::too_deep(source) {
+            None => Ok(()),
+            Some(place) => Err(SchemaError::TooDeep {
+                table: table.to_owned(),
+                place,
+                limit: MAX_DEPTH,
+            }),
+        }
+    }
+
+    /// Compiles a schema whose depth was checked, or that was read from the store.
+    pub(crate) fn compile(table: &str, source: Value) -> Result<Self, SchemaError> {
         if table.is_empty() {
             return Err(SchemaError::NoName);
         }
@@ -215,13 +270,14 @@ impl Schema {
         rules(self) == rules(other)
     }
 
-    /// Checks data against the schema.
+    /// Checks data against the schema, and its depth against [`MAX_DEPTH`].
     pub fn check(&self, data: &Value) -> Result<(), EntityError> {
         if !data.is_object() {
             return Err(EntityError::NotAnObject {
                 table: self.table.clone(),
             });
         }
+        self.check_depth(data)?;
         if self.validator.is_valid(data) {
             return Ok(());
         }
@@ -229,6 +285,18 @@ impl Schema {
             table: self.table.clone(),
             reasons: self.reasons(data),
         })
+    }
+
+    /// Checks the depth of data before it is copied or validated, both of which are recursive.
+    pub(crate) fn check_depth(&self, data: &Value) -> Result<(), EntityError> {
+        match depth::too_deep(data) {
+            None => Ok(()),
+            Some(place) => Err(EntityError::TooDeep {
+                table: self.table.clone(),
+                place,
+                limit: MAX_DEPTH,
+            }),
+        }
     }
 
     /// Returns the key of an entity, `None` if the table has no key field.
