@@ -10,7 +10,10 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::optimizer::Analyzer;
 use datafusion::prelude::SessionConfig;
+
+use super::times::CompareInMicros;
 
 pub(super) const CATALOG: &str = "percolate";
 pub(super) const SCHEMA: &str = "public";
@@ -53,10 +56,13 @@ impl Engine {
                 DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
             )
             .build_arc()?;
+        let mut rules = Analyzer::new().rules;
+        rules.insert(0, Arc::new(CompareInMicros));
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_analyzer_rules(rules)
             .build();
         Ok(self.base.get_or_init(|| state))
     }

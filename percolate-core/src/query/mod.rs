@@ -20,6 +20,7 @@ mod session;
 mod stack;
 mod statement;
 mod table;
+mod times;
 mod tokens;
 mod values;
 

@@ -467,6 +467,56 @@ fn what_does_more_than_read_is_refused() {
 }
 
 #[test]
+fn times_and_dates_of_any_year_are_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open(dir.path()).unwrap();
+    let schema = json!({
+        "properties": {
+            "name": { "type": "string" },
+            "until": { "type": "string", "format": "date-time" },
+            "day": { "type": "string", "format": "date" },
+        },
+        "key_field": "name",
+        "indexed_fields": ["until", "day"],
+    });
+    db.register_schema("leases", &schema).unwrap();
+    for (name, until, day) in [
+        ("old", "0001-01-01T00:00:00Z", "0001-01-01"),
+        ("past", "2020-01-01T00:00:00Z", "2020-01-01"),
+        ("never", "9999-12-31T23:59:59Z", "9999-12-31"),
+    ] {
+        let lease = json!({ "name": name, "until": until, "day": day });
+        db.insert("leases", &lease).unwrap();
+    }
+    let names = |condition: &str| {
+        let sql = format!("SELECT name FROM leases WHERE {condition} ORDER BY name");
+        let rows = rows(&db, &sql);
+        rows.iter().map(|row| row[0].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("until IS NULL"), [""; 0]);
+    for column in ["until", "day"] {
+        assert_eq!(names(&format!("{column} > now()")), ["never"], "{column}");
+        assert_eq!(
+            names(&format!("{column} < now()")),
+            ["old", "past"],
+            "{column}"
+        );
+        let at = format!("{column} >= TIMESTAMP '2020-01-01T00:00:00Z'");
+        assert_eq!(names(&at), ["never", "past"], "{column}");
+        let year = format!("date_part('year', {column}) = 9999");
+        assert_eq!(names(&year), ["never"], "{column}");
+        let compared = format!("{column} = '9999-12-31T23:59:59Z' OR {column} = '0001-01-01'");
+        assert!(names(&compared).contains(&json!("old")), "{column}");
+    }
+    assert_eq!(names("until > day"), ["never"]);
+    assert_eq!(names("day = DATE '9999-12-31'"), ["never"]);
+    assert_eq!(
+        rows(&db, "SELECT max(until), min(day) FROM leases"),
+        [[json!("9999-12-31T23:59:59Z"), json!("0001-01-01")]]
+    );
+}
+
+#[test]
 fn is_distinct_from_compares_two_values_and_no_more() {
     let (_dir, db) = library();
     let count = |condition: &str| {

@@ -1,8 +1,9 @@
 //! Converting JSON values to column values: the values that SQL compares and indexes are sorted by.
 //! A value that the column's type cannot represent becomes null.
 
-use datafusion::arrow::compute::kernels::cast_utils::Parser;
-use datafusion::arrow::datatypes::{Date32Type, TimestampMicrosecondType};
+use chrono::Utc;
+use datafusion::arrow::compute::kernels::cast_utils::{Parser, string_to_datetime};
+use datafusion::arrow::datatypes::Date32Type;
 use datafusion::common::ScalarValue;
 use serde_json::Value;
 
@@ -78,11 +79,17 @@ fn parse_date(text: &str) -> Option<i32> {
 }
 
 /// Parses a time such as `2026-11-22T15:04:05.000000Z` into microseconds. A time without an offset
-/// is in UTC.
+/// is in UTC. Arrow's own parser of microseconds goes through nanoseconds, which end in 2262.
 fn parse_timestamp(text: &str) -> Option<i64> {
     (text.len() > 10 && begins_with_date(text))
-        .then(|| TimestampMicrosecondType::parse(text))
+        .then(|| parse_moment(text))
         .flatten()
+}
+
+/// Parses a date or a time in any of Arrow's forms into microseconds.
+pub(super) fn parse_moment(text: &str) -> Option<i64> {
+    let moment = string_to_datetime(&Utc, text).ok()?;
+    Some(moment.timestamp_micros())
 }
 
 /// Returns `true` if the text begins with a date. Index lookups rely on this: texts of dates and
@@ -132,6 +139,12 @@ mod tests {
         assert_eq!(time("1970-01-01T00:00:01Z"), Some(1_000_000));
         assert_eq!(time("1970-01-01T02:00:00.0000015+02:00"), Some(1));
         assert_eq!(time("1970-01-01 00:00:01"), Some(1_000_000));
+        assert_eq!(time("9999-12-31T23:59:59Z"), Some(253_402_300_799_000_000));
+        assert_eq!(time("0001-01-01T00:00:00Z"), Some(-62_135_596_800_000_000));
+        assert_eq!(
+            time("1500-06-01T12:00:00.25+01:00"),
+            Some(-14_818_683_599_750_000)
+        );
         for other in [
             "19700101T000001Z",
             "1970-01-01",
