@@ -38,6 +38,24 @@ pub use database::{Database, DatabaseOptions, EmbeddingReport, Error, Hit, Searc
 pub use index::vectors::VectorError;
 #[cfg(feature = "store")]
 pub use schema::entity::Entity;
+/// The crate of the ids of entities, in the version that the methods of [`Database`] use.
+///
+/// # Examples
+/// ```
+/// use percolate_core::Database;
+/// use percolate_core::uuid::Uuid;
+/// # use serde_json::json;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let db = Database::open(dir.path())?;
+/// # db.register_schema("articles", &json!({}))?;
+/// let missing: Uuid = "67e55044-10b1-426f-9247-bb680e5fe0c8".parse()?;
+/// assert!(db.get("articles", missing)?.is_none());
+/// # Ok(())
+/// # }
+/// ```
+#[cfg(feature = "store")]
+pub use uuid;
 
 pub use percolate_otel as otel;
 #[cfg(feature = "testing")]
