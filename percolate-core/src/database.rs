@@ -21,22 +21,18 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use self::core::Core;
+use self::core::{Core, Old};
 pub use self::error::Error;
 pub use self::options::DatabaseOptions;
 pub use self::vectors::{EmbeddingReport, Hit, SearchFilter};
 use crate::admin::indexing::IndexManager;
 use crate::index;
-use crate::schema::entity::{Entity, Record, RecordParts, Timestamp, field_value};
+use crate::schema::entity::{Entity, MalformedRecord, Record, RecordParts, Timestamp, field_value};
 use crate::schema::{EntityError, Schema};
 use crate::storage::column_families::{ENTITIES, FIELD_INDEX, KEY_INDEX, RESOURCES};
 use crate::storage::keys;
-use crate::storage::{Entry, ReadError, ScanRange, Storage};
+use crate::storage::{BatchWriter, Entry, ReadError, ScanRange, Storage};
 use crate::{db_op, db_ops};
-
-/// The namespace of ids that are derived from keys: version 5 UUIDs of the key's bytes in the key
-/// index.
-const ID_NAMESPACE: Uuid = Uuid::from_u128(0x8f1c_5a0e_6d0b_4c53_9a44_70e7_c0a7_e001);
 
 /// Tables of JSON entities in a directory, for one tenant. Clones share the database.
 ///
@@ -84,6 +80,20 @@ impl Database {
     pub fn for_tenant(&self, tenant: &str) -> Self {
         Self {
             core: self.core.for_tenant(tenant),
+        }
+    }
+
+    /// Returns a handle of the same database that skips entities that cannot be decoded: in `scan`,
+    /// `list`, `find`, `count`, searches and SQL. Other handles fail with
+    /// [`Error::MalformedRecord`], which names the entity.
+    ///
+    /// Such entities come from damage, or from a version that did not limit the depth of data. They
+    /// are counted and named by [`IndexManager::verify`], removed by [`delete`](Self::delete) and
+    /// [`purge`](Self::purge), and replaced by [`upsert`](Self::upsert).
+    #[must_use]
+    pub fn skip_malformed(&self) -> Self {
+        Self {
+            core: self.core.skip_malformed(),
         }
     }
 
@@ -148,14 +158,10 @@ impl Database {
         let schema = self.core.schema(table)?;
         let prepared = self.prepare(&schema, data)?;
         let _lock = self.core.lock(prepared.id);
-        let old = self.core.record(table, prepared.id)?;
-        refuse_live(&schema, prepared.id, old.as_ref())?;
-        self.core.write(
-            &schema,
-            prepared.id,
-            old.as_ref(),
-            &data_record(data, old.as_ref()),
-        )?;
+        let old = self.core.old(table, prepared.id)?;
+        refuse_existing(&schema, prepared.id, &old)?;
+        self.core
+            .write(&schema, prepared.id, &old, &data_record(data, &old))?;
         Ok(prepared.id)
     }
 
@@ -166,13 +172,9 @@ impl Database {
         let schema = self.core.schema(table)?;
         let prepared = self.prepare(&schema, data)?;
         let _lock = self.core.lock(prepared.id);
-        let old = self.core.record(table, prepared.id)?;
-        self.core.write(
-            &schema,
-            prepared.id,
-            old.as_ref(),
-            &data_record(data, old.as_ref()),
-        )?;
+        let old = self.core.old(table, prepared.id)?;
+        self.core
+            .write(&schema, prepared.id, &old, &data_record(data, &old))?;
         Ok(prepared.id)
     }
 
@@ -198,17 +200,12 @@ impl Database {
             });
         }
         let _locks = self.core.lock_all(&ids);
-        let old = self.core.records(table, &ids)?;
+        let old = self.core.old_batch(table, &ids)?;
         let mut batch = self.storage().batch();
         for ((id, old), data) in ids.iter().zip(&old).zip(data) {
-            refuse_live(&schema, *id, old.as_ref())?;
-            self.core.add_to_batch(
-                &mut batch,
-                &schema,
-                *id,
-                old.as_ref(),
-                &data_record(data, old.as_ref()),
-            )?;
+            refuse_existing(&schema, *id, old)?;
+            self.core
+                .add_to_batch(&mut batch, &schema, *id, old, &data_record(data, old))?;
         }
         batch.commit()?;
         Ok(ids)
@@ -232,7 +229,7 @@ impl Database {
                 table: table.to_owned(),
             })?;
         let _lock = self.core.lock(id);
-        let old = self.core.record(table, id)?.filter(|old| !old.deleted);
+        let old = self.core.record(table, id)?;
         let old = old.ok_or_else(|| Error::NotFound {
             table: table.to_owned(),
             id,
@@ -244,8 +241,9 @@ impl Database {
                 table: table.to_owned(),
             });
         }
-        let record = data_record(&data, Some(&old));
-        self.core.write(&schema, id, Some(&old), &record)?;
+        let old = Old::Live(old);
+        let record = data_record(&data, &old);
+        self.core.write(&schema, id, &old, &record)?;
         let Record {
             created_at,
             updated_at,
@@ -263,26 +261,17 @@ impl Database {
     #[db_op(get, table)]
     pub fn get(&self, table: &str, id: Uuid) -> Result<Option<Entity>, Error> {
         self.core.schema(table)?;
-        Ok(self
-            .core
-            .record(table, id)?
-            .filter(|record| !record.deleted)
-            .map(|record| record.into_entity(id)))
+        let record = self.core.record(table, id)?;
+        Ok(record.map(|record| record.into_entity(id)))
     }
 
     /// Returns the entities with these ids, in the order of the ids.
     #[db_op(multi_get, table, rows = |entities| entities.iter().flatten().count())]
     pub fn get_batch(&self, table: &str, ids: &[Uuid]) -> Result<Vec<Option<Entity>>, Error> {
         self.core.schema(table)?;
-        let live = |(record, id): (Option<Record>, &Uuid)| {
-            Some(record.filter(|record| !record.deleted)?.into_entity(*id))
-        };
-        Ok(self
-            .core
-            .records(table, ids)?
-            .into_iter()
-            .zip(ids)
-            .map(live)
+        let records = self.core.records(table, ids)?.into_iter().zip(ids);
+        Ok(records
+            .map(|(record, id)| Some(record?.into_entity(*id)))
             .collect())
     }
 
@@ -297,11 +286,8 @@ impl Database {
         let Some(id) = entry.as_deref().and_then(index::keys::owner) else {
             return Ok(None);
         };
-        Ok(self
-            .core
-            .record(table, id)?
-            .filter(|record| !record.deleted)
-            .map(|record| record.into_entity(id)))
+        let record = self.core.record(table, id)?;
+        Ok(record.map(|record| record.into_entity(id)))
     }
 
     /// Returns the entities whose indexed field is within `range`, ordered by that field.
@@ -351,12 +337,9 @@ impl Database {
         upper: Bound<Value>,
     ) -> Result<Vec<Entity>, Error> {
         let ids = self.find_ids(table, field, lower, upper)?;
-        Ok(self
-            .core
-            .records(table, &ids)?
-            .into_iter()
-            .zip(ids)
-            .filter_map(live_entity)
+        let records = self.core.found_records(table, &ids)?.into_iter().zip(ids);
+        Ok(records
+            .filter_map(|(record, id)| Some(record?.into_entity(id)))
             .collect())
     }
 
@@ -426,36 +409,48 @@ impl Database {
     #[db_op("count", table, rows = none)]
     pub fn count(&self, table: &str) -> Result<usize, Error> {
         self.core.schema(table)?;
+        if self.core.skips_malformed() {
+            return self
+                .scan_after(table, None)?
+                .try_fold(0, |count, entity| entity.map(|_| count + 1));
+        }
         let mut count = 0;
         for entry in self.storage().scan(
             ENTITIES,
             ScanRange::prefix(keys::table_prefix(self.core.table_name(table))),
         )? {
-            count += usize::from(!RecordParts::read(&entry?.1)?.deleted);
+            let (key, value) = entry?;
+            let parts = RecordParts::read(&value).map_err(|reason| malformed(&key, reason))?;
+            count += usize::from(!parts.deleted);
         }
         Ok(count)
     }
 
     /// Marks an entity as deleted. No read finds it any more; its data stays until
     /// [`purge`](Self::purge). Returns `true` if the entity existed.
+    ///
+    /// An entity that cannot be decoded is removed, as by [`purge`](Self::purge).
     #[db_op(delete, table, affected_rows = |found| i64::from(*found), rows = none)]
     pub fn delete(&self, table: &str, id: Uuid) -> Result<bool, Error> {
         let _steady = self.core.steady();
         let schema = self.core.schema(table)?;
         let _lock = self.core.lock(id);
-        let Some(old) = self.core.record(table, id)?.filter(|old| !old.deleted) else {
-            return Ok(false);
-        };
-        let (created_at, updated_at) = (old.created_at, Timestamp::now());
-        let record = Record {
-            deleted: true,
-            created_at,
-            updated_at,
-            data: &old.data,
-        };
+        let old = self.core.old(table, id)?;
         let mut batch = self.storage().batch();
-        self.core
-            .add_to_batch(&mut batch, &schema, id, Some(&old), &record)?;
+        match &old {
+            Old::Absent | Old::Deleted => return Ok(false),
+            Old::Live(live) => {
+                let record = Record {
+                    deleted: true,
+                    created_at: live.created_at,
+                    updated_at: Timestamp::now(),
+                    data: &live.data,
+                };
+                self.core
+                    .add_to_batch(&mut batch, &schema, id, &old, &record)?;
+            }
+            Old::Malformed(..) => self.remove(&mut batch, &schema, id, &old)?,
+        }
         self.core.commit_without_vectors(batch, &schema, id)?;
         Ok(true)
     }
@@ -467,12 +462,12 @@ impl Database {
         let _steady = self.core.steady();
         let schema = self.core.schema(table)?;
         let _lock = self.core.lock(id);
-        let Some(old) = self.core.record(table, id)? else {
+        let old = self.core.old(table, id)?;
+        if matches!(old, Old::Absent) {
             return Ok(false);
-        };
+        }
         let mut batch = self.storage().batch();
-        batch.delete(ENTITIES, keys::entity_key(self.core.table_name(table), id))?;
-        index::change(&mut batch, &self.core.entries(&schema, id, &old), &[])?;
+        self.remove(&mut batch, &schema, id, &old)?;
         self.core.commit_without_vectors(batch, &schema, id)?;
         Ok(true)
     }
@@ -520,13 +515,24 @@ impl Database {
     fn prepare(&self, schema: &Schema, data: &Value) -> Result<Prepared, Error> {
         schema.check(data)?;
         let id = match schema.key_of(data)? {
-            Some(key) => {
-                let name = keys::key_index_key(self.core.table_name(schema.table()), &key);
-                Uuid::new_v5(&ID_NAMESPACE, &name)
-            }
+            Some(key) => self.core.id_of_key(schema.table(), &key),
             None => Uuid::now_v7(),
         };
         Ok(Prepared { id })
+    }
+
+    /// Adds the removal of a record and its index entries to `batch`.
+    fn remove(
+        &self,
+        batch: &mut BatchWriter<'_>,
+        schema: &Schema,
+        id: Uuid,
+        old: &Old,
+    ) -> Result<(), Error> {
+        let table = self.core.table_name(schema.table());
+        batch.delete(ENTITIES, keys::entity_key(table, id))?;
+        index::change(batch, &self.core.old_entries(schema, id, old)?, &[])?;
+        Ok(())
     }
 
     fn scan_after(&self, table: &str, after: Option<Uuid>) -> Result<EntityScan<'_>, Error> {
@@ -536,14 +542,16 @@ impl Database {
             None => all,
         };
         Ok(EntityScan {
+            core: &self.core,
             entries: Box::new(self.storage().scan(ENTITIES, range)?),
             ended: false,
         })
     }
 }
 
-/// Iterates over the entities of a table. Ends after the first error.
+/// Iterates over the entities of a table. Ends after the first error of the store.
 struct EntityScan<'db> {
+    core: &'db Core,
     entries: Box<dyn Iterator<Item = Result<Entry, ReadError>> + 'db>,
     ended: bool,
 }
@@ -553,18 +561,16 @@ impl Iterator for EntityScan<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.ended {
-            match self
-                .entries
-                .next()?
-                .map_err(Error::from)
-                .and_then(|(key, value)| decode_entity(&key, &value))
-            {
-                Ok(None) => {}
-                Ok(Some(entity)) => return Some(Ok(entity)),
+            let (key, value) = match self.entries.next()? {
+                Ok(entry) => entry,
                 Err(error) => {
                     self.ended = true;
-                    return Some(Err(error));
+                    return Some(Err(error.into()));
                 }
+            };
+            let entity = self.core.skipping(decode_entity(&key, &value));
+            if let Some(entity) = entity.transpose() {
+                return Some(entity);
             }
         }
         None
@@ -577,39 +583,44 @@ struct Prepared {
 }
 
 fn decode_entity(key: &[u8], value: &[u8]) -> Result<Option<Entity>, Error> {
-    let record = Record::decode(value)?;
-    if record.deleted {
+    let record = Record::decode_live(value).map_err(|reason| malformed(key, reason))?;
+    let Some(record) = record else {
         return Ok(None);
-    }
+    };
     let (_, _, id) = keys::parse_entity_key(key)?;
     Ok(Some(record.into_entity(id)))
 }
 
-fn live_entity((record, id): (Option<Record>, Uuid)) -> Option<Entity> {
-    record
-        .filter(|record| !record.deleted)
-        .map(|record| record.into_entity(id))
+/// Returns the error of a record that cannot be decoded, with the name that its key contains.
+fn malformed(key: &[u8], reason: MalformedRecord) -> Error {
+    match keys::parse_entity_key(key) {
+        Ok((_, table, id)) => Error::MalformedRecord { table, id, reason },
+        Err(error) => error.into(),
+    }
 }
 
-fn refuse_live(schema: &Schema, id: Uuid, old: Option<&Record>) -> Result<(), Error> {
+/// Refuses to insert over an entity, also over one that cannot be decoded.
+fn refuse_existing(schema: &Schema, id: Uuid, old: &Old) -> Result<(), Error> {
     match old {
-        Some(old) if !old.deleted => Err(Error::Exists {
+        Old::Absent | Old::Deleted => Ok(()),
+        Old::Live(_) | Old::Malformed(..) => Err(Error::Exists {
             table: schema.table().to_owned(),
             id,
         }),
-        _ => Ok(()),
     }
 }
 
 /// Returns the record of new data. An entity that replaces a live one keeps its creation time.
-fn data_record<'a>(data: &'a Value, old: Option<&Record>) -> Record<&'a Value> {
+fn data_record<'a>(data: &'a Value, old: &Old) -> Record<&'a Value> {
     let now = Timestamp::now();
-    let created_at = old
-        .filter(|old| !old.deleted)
-        .map_or(now, |old| old.created_at);
+    let created_at = match old {
+        Old::Live(old) => Some(old.created_at),
+        Old::Malformed(_, created_at) => *created_at,
+        Old::Absent | Old::Deleted => None,
+    };
     Record {
         deleted: false,
-        created_at,
+        created_at: created_at.unwrap_or(now),
         updated_at: now,
         data,
     }

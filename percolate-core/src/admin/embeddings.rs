@@ -128,6 +128,6 @@ fn has_text(stored: Option<&Vec<u8>>, field: &str) -> Option<bool> {
     let Some(stored) = stored else {
         return Some(false);
     };
-    let record = Record::decode(stored).ok()?;
-    Some(!record.deleted && record.text_to_embed(field).is_some())
+    let record = Record::decode_live(stored).ok()?;
+    Some(record.is_some_and(|record| record.text_to_embed(field).is_some()))
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::background_job;
 use crate::database::core::Core;
 use crate::database::error::Error;
-use crate::index::report::{IndexReport, Progress};
+use crate::index::report::{IndexReport, Progress, Unreadable};
 use crate::index::{self, IndexEntry, Indexed};
 use crate::schema::Schema;
 use crate::schema::entity::Record;
@@ -152,7 +152,7 @@ impl IndexManager {
         Ok(report)
     }
 
-    /// Counts the differences between entities and indexes, between texts and their vectors, and
+    /// Counts and names the entities that cannot be read. Counts the differences between entities and indexes, between texts and their vectors, and
     /// between stored vectors and the vector indexes in memory. Changes nothing on disk.
     ///
     /// A text that is marked for embedding does not count as a difference. Vector indexes that are
@@ -168,6 +168,7 @@ impl IndexManager {
             report.add(IndexReport {
                 entities: 0,
                 failed: 0,
+                unreadable: Vec::new(),
                 ..fields
             });
             if !report.cancelled {
@@ -242,7 +243,10 @@ impl IndexManager {
         for (owner, state) in owners.iter().zip(&states) {
             match self.expected(work, owner, state.as_ref()) {
                 Some(entries) => expected.extend(entries),
-                None => report.failed += 1,
+                None => report.add_unreadable(Unreadable {
+                    table: owner.table.clone(),
+                    id: Some(owner.id),
+                }),
             }
         }
         let keys: Vec<_> = expected.iter().map(|entry| &entry.key).collect();
@@ -326,10 +330,9 @@ impl IndexManager {
         let Some(stored) = stored else {
             return Some(Vec::new());
         };
-        let record = Record::decode(stored).ok()?;
-        if record.deleted {
+        let Some(record) = Record::decode_live(stored).ok()? else {
             return Some(Vec::new());
-        }
+        };
         let schema: Arc<Schema> = self.core.schema(&owner.table).ok()?;
         let tenant = self.core.tenant();
         Some((work.entries)(Indexed {

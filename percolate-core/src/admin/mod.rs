@@ -6,4 +6,4 @@ mod embeddings;
 pub(crate) mod indexing;
 
 pub use self::indexing::IndexManager;
-pub use crate::index::report::{IndexReport, Progress};
+pub use crate::index::report::{IndexReport, Progress, Unreadable};

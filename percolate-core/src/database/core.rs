@@ -25,13 +25,19 @@ use crate::index::{self, Indexed};
 use crate::otel::carry;
 #[cfg(feature = "sql")]
 use crate::query::engine::Engine;
-use crate::schema::entity::Record;
+use crate::schema::entity::{MalformedRecord, Record, RecordParts, Timestamp};
 use crate::schema::{Schema, SchemaError};
 #[cfg(feature = "sql")]
 use crate::storage::Snapshot;
-use crate::storage::column_families::{DATABASE, ENTITIES, PENDING_EMBEDDINGS, SCHEMAS};
+use crate::storage::column_families::{
+    DATABASE, ENTITIES, FIELD_INDEX, KEY_INDEX, PENDING_EMBEDDINGS, SCHEMAS,
+};
 use crate::storage::keys::{self, Table};
 use crate::storage::{BatchWriter, ScanRange, Storage};
+
+/// The namespace of ids that are derived from keys: version 5 UUIDs of the key's bytes in the key
+/// index.
+const ID_NAMESPACE: Uuid = Uuid::from_u128(0x8f1c_5a0e_6d0b_4c53_9a44_70e7_c0a7_e001);
 
 /// The number of locks that the entities share.
 const LOCKS: usize = 64;
@@ -44,6 +50,33 @@ type Schemas = BTreeMap<Arc<str>, BTreeMap<String, Arc<Schema>>>;
 pub(crate) struct Core {
     inner: Arc<CoreInner>,
     tenant: Arc<str>,
+    skips_malformed: bool,
+}
+
+/// The record that a write replaces.
+#[derive(Debug)]
+pub(super) enum Old {
+    Absent,
+    Deleted,
+    Live(Record),
+    /// The record cannot be decoded. The time of the first write is known if its header is intact.
+    Malformed(MalformedRecord, Option<Timestamp>),
+}
+
+impl Old {
+    fn decode(bytes: Option<&[u8]>) -> Self {
+        let Some(bytes) = bytes else {
+            return Self::Absent;
+        };
+        match Record::decode_live(bytes) {
+            Ok(Some(record)) => Self::Live(record),
+            Ok(None) => Self::Deleted,
+            Err(reason) => {
+                let created_at = RecordParts::read(bytes).map(|parts| parts.created_at);
+                Self::Malformed(reason, created_at.ok())
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -81,6 +114,7 @@ impl Core {
         Ok(Self {
             inner: Arc::new(inner),
             tenant: options.tenant.into(),
+            skips_malformed: false,
         })
     }
 
@@ -89,7 +123,21 @@ impl Core {
         Self {
             inner: Arc::clone(&self.inner),
             tenant: tenant.into(),
+            skips_malformed: self.skips_malformed,
         }
+    }
+
+    /// Returns a handle of the same database that skips entities that cannot be decoded.
+    pub(super) fn skip_malformed(&self) -> Self {
+        Self {
+            skips_malformed: true,
+            ..self.clone()
+        }
+    }
+
+    /// Returns whether reads of several entities skip those that cannot be decoded.
+    pub(crate) fn skips_malformed(&self) -> bool {
+        self.skips_malformed
     }
 
     pub(crate) fn tenant(&self) -> &str {
@@ -219,25 +267,62 @@ impl Core {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the record stored under an id, deleted or not.
-    pub(super) fn record(&self, table: &str, id: Uuid) -> Result<Option<Record>, Error> {
+    /// Returns the id that belongs to a key.
+    pub(super) fn id_of_key(&self, table: &str, key: &str) -> Uuid {
+        let name = keys::key_index_key(self.table_name(table), key);
+        Uuid::new_v5(&ID_NAMESPACE, &name)
+    }
+
+    /// Returns what is stored under an id.
+    pub(super) fn old(&self, table: &str, id: Uuid) -> Result<Old, Error> {
         let bytes = self
             .storage()
             .get(ENTITIES, keys::entity_key(self.table_name(table), id))?;
-        Ok(bytes.map(|bytes| Record::decode(&bytes)).transpose()?)
+        Ok(Old::decode(bytes.as_deref()))
     }
 
-    /// Returns the records stored under several ids, in the order of the ids.
-    pub(super) fn records(&self, table: &str, ids: &[Uuid]) -> Result<Vec<Option<Record>>, Error> {
+    /// Returns what is stored under several ids, in the order of the ids.
+    pub(super) fn old_batch(&self, table: &str, ids: &[Uuid]) -> Result<Vec<Old>, Error> {
         let keys: Vec<_> = ids
             .iter()
             .map(|id| keys::entity_key(self.table_name(table), *id))
             .collect();
         let values = self.storage().multi_get(ENTITIES, &keys)?;
-        values
-            .into_iter()
-            .map(|bytes| Ok(bytes.map(|bytes| Record::decode(&bytes)).transpose()?))
+        Ok(values
+            .iter()
+            .map(|bytes| Old::decode(bytes.as_deref()))
+            .collect())
+    }
+
+    /// Returns the record of an entity, `None` if it is deleted or does not exist.
+    pub(super) fn record(&self, table: &str, id: Uuid) -> Result<Option<Record>, Error> {
+        live(table, id, self.old(table, id)?)
+    }
+
+    /// Returns the records of several entities, in the order of the ids.
+    pub(super) fn records(&self, table: &str, ids: &[Uuid]) -> Result<Vec<Option<Record>>, Error> {
+        let old = self.old_batch(table, ids)?.into_iter().zip(ids);
+        old.map(|(old, id)| live(table, *id, old)).collect()
+    }
+
+    /// Like [`records`](Self::records). An entity that cannot be decoded is `None` if this handle
+    /// skips them.
+    pub(super) fn found_records(
+        &self,
+        table: &str,
+        ids: &[Uuid],
+    ) -> Result<Vec<Option<Record>>, Error> {
+        let old = self.old_batch(table, ids)?.into_iter().zip(ids);
+        old.map(|(old, id)| self.skipping(live(table, *id, old)))
             .collect()
+    }
+
+    /// Replaces the error of an entity that cannot be decoded by `None`, if this handle skips them.
+    pub(crate) fn skipping<T>(&self, read: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+        match read {
+            Err(Error::MalformedRecord { .. }) if self.skips_malformed => Ok(None),
+            read => read,
+        }
     }
 
     /// Writes everything that turns `old` into `new`. The caller holds the lock of the entity.
@@ -245,7 +330,7 @@ impl Core {
         &self,
         schema: &Schema,
         id: Uuid,
-        old: Option<&Record>,
+        old: &Old,
         new: &Record<&Value>,
     ) -> Result<(), Error> {
         let mut batch = self.storage().batch();
@@ -261,7 +346,7 @@ impl Core {
         batch: &mut BatchWriter<'_>,
         schema: &Schema,
         id: Uuid,
-        old: Option<&Record>,
+        old: &Old,
         new: &Record<&Value>,
     ) -> Result<(), Error> {
         batch.put(
@@ -269,9 +354,7 @@ impl Core {
             keys::entity_key(self.table_name(schema.table()), id),
             new.encode(),
         )?;
-        let before = old
-            .map(|old| self.entries(schema, id, old))
-            .unwrap_or_default();
+        let before = self.old_entries(schema, id, old)?;
         index::change(batch, &before, &self.entries(schema, id, new))?;
         if !new.deleted && text_changed(schema, old, new) {
             batch.put(
@@ -283,8 +366,44 @@ impl Core {
         Ok(())
     }
 
+    /// Returns the index entries of what is stored under an id.
+    pub(super) fn old_entries(
+        &self,
+        schema: &Schema,
+        id: Uuid,
+        old: &Old,
+    ) -> Result<Vec<index::IndexEntry>, Error> {
+        match old {
+            Old::Absent | Old::Deleted => Ok(Vec::new()),
+            Old::Live(record) => Ok(self.entries(schema, id, record)),
+            Old::Malformed(..) => self.stored_entries(schema.table(), id),
+        }
+    }
+
+    /// Reads all index entries of a table and returns those of an entity. The entries of an entity
+    /// that cannot be decoded are not known otherwise.
+    fn stored_entries(&self, table: &str, id: Uuid) -> Result<Vec<index::IndexEntry>, Error> {
+        let mut entries = Vec::new();
+        for family in [KEY_INDEX, FIELD_INDEX] {
+            let range = ScanRange::prefix(keys::table_prefix(self.table_name(table)));
+            for entry in self.storage().scan(family, range)? {
+                let (key, value) = entry?;
+                let owner = if family == KEY_INDEX {
+                    index::keys::owner(&value)
+                } else {
+                    keys::parse_field_index_key(&key).ok().map(|(_, id)| id)
+                };
+                if owner == Some(id) {
+                    let (key, value) = (key.into_vec(), value.into_vec());
+                    entries.push(index::IndexEntry { family, key, value });
+                }
+            }
+        }
+        Ok(entries)
+    }
+
     /// Returns the index entries of a record. A deleted record has none.
-    pub(super) fn entries(
+    fn entries(
         &self,
         schema: &Schema,
         id: Uuid,
@@ -325,14 +444,27 @@ fn lock_of(id: Uuid) -> usize {
     usize::from(id.as_bytes()[15]) % LOCKS
 }
 
-/// Returns `true` if an embedded text differs between `old` and `new`. A deleted `old` has no
-/// texts.
-fn text_changed(schema: &Schema, old: Option<&Record>, new: &Record<&Value>) -> bool {
-    let old = old.filter(|old| !old.deleted);
-    schema
-        .embedding_fields()
-        .iter()
-        .any(|field| old.is_none_or(|old| old.data.get(field) != new.data.get(field)))
+/// Returns the record of an entity, or the error if it cannot be decoded.
+fn live(table: &str, id: Uuid, old: Old) -> Result<Option<Record>, Error> {
+    match old {
+        Old::Absent | Old::Deleted => Ok(None),
+        Old::Live(record) => Ok(Some(record)),
+        Old::Malformed(reason, _) => Err(Error::MalformedRecord {
+            table: table.to_owned(),
+            id,
+            reason,
+        }),
+    }
+}
+
+/// Returns `true` if an embedded text differs between `old` and `new`, or the old texts are not
+/// known.
+fn text_changed(schema: &Schema, old: &Old, new: &Record<&Value>) -> bool {
+    let same = |field| match old {
+        Old::Live(old) => old.data.get(field) == new.data.get(field),
+        Old::Absent | Old::Deleted | Old::Malformed(..) => false,
+    };
+    !schema.embedding_fields().iter().all(same)
 }
 
 fn load_schemas(storage: &Storage) -> Result<Schemas, Error> {

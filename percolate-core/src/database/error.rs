@@ -84,8 +84,18 @@ pub enum Error {
         table: String,
     },
     /// A stored entity cannot be decoded.
-    #[error(transparent)]
-    MalformedRecord(#[from] MalformedRecord),
+    #[error(
+        "cannot read entity {id} of `{table}`: {reason}. `delete` and `purge` remove it, `upsert` replaces it, and a \
+         handle of `skip_malformed` reads the others"
+    )]
+    MalformedRecord {
+        /// The table.
+        table: String,
+        /// The id of the entity.
+        id: Uuid,
+        /// The reason.
+        reason: MalformedRecord,
+    },
     /// A stored key cannot be decoded.
     #[error(transparent)]
     MalformedKey(#[from] MalformedKey),
@@ -130,7 +140,7 @@ impl ErrorType for Error {
             Self::Exists { .. } => Cow::Borrowed("Exists"),
             Self::NotFound { .. } => Cow::Borrowed("NotFound"),
             Self::KeyChanged { .. } => Cow::Borrowed("KeyChanged"),
-            Self::MalformedRecord(_) => Cow::Borrowed("MalformedRecord"),
+            Self::MalformedRecord { .. } => Cow::Borrowed("MalformedRecord"),
             Self::MalformedKey(_) => Cow::Borrowed("MalformedKey"),
             Self::ShuttingDown => Cow::Borrowed("ShuttingDown"),
             Self::Embedding(error) => error.error_type(),

@@ -157,7 +157,7 @@ impl Source for Rebuild<'_> {
     type Error = Stopped;
 
     fn load(&mut self) -> Result<Box<dyn VectorIndex>, Stopped> {
-        self.report = self.before;
+        self.report = self.before.clone();
         let dimensions = self.stored.core.dimensions();
         let mut index = vectors::empty(dimensions)?;
         let mut last = None;

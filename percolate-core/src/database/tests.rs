@@ -9,6 +9,7 @@ use crate::storage::column_families::{EMBEDDINGS, META, PENDING_EMBEDDINGS, SCHE
 use crate::storage::keys::Table;
 
 mod depth;
+mod malformed;
 
 fn temporary() -> (tempfile::TempDir, Database) {
     let dir = tempfile::tempdir().unwrap();

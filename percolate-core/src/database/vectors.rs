@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::core::Core;
+use super::core::{Core, Old};
 use super::error::Error;
 use super::slot::{Reading, Slot, Source as _};
 use super::stored::{Rebuild, Stopped, Stored};
@@ -137,7 +137,8 @@ impl Core {
         let mut batch = self.storage().batch();
         for entry in self.storage().scan(ENTITIES, range)? {
             let (key, value) = entry?;
-            if RecordParts::read(&value)?.deleted {
+            // An entity whose record is malformed has no texts.
+            if RecordParts::read(&value).is_ok_and(|parts| parts.deleted) {
                 continue;
             }
             batch.put(PENDING_EMBEDDINGS, key, [])?;
@@ -199,7 +200,7 @@ impl Core {
         let mut report = IndexReport::default();
         for table in self.tables() {
             for field in self.embedded_fields(&*self.schema(&table)?) {
-                let before = report;
+                let before = report.clone();
                 let stored = Stored {
                     core: self,
                     table: &table,
@@ -332,12 +333,8 @@ impl Core {
         Ok(())
     }
 
-    /// Returns the next entities that are marked for embedding, with their records.
-    fn pending_page(
-        &self,
-        table: &str,
-        after: Option<Uuid>,
-    ) -> Result<Vec<(Uuid, Option<Record>)>, Error> {
+    /// Returns the next entities that are marked for embedding.
+    fn pending_page(&self, table: &str, after: Option<Uuid>) -> Result<Vec<(Uuid, Old)>, Error> {
         let all = ScanRange::prefix(keys::table_prefix(self.table_name(table)));
         let range = match after {
             Some(id) => all.after(keys::entity_key(self.table_name(table), id)),
@@ -348,22 +345,16 @@ impl Core {
             Ok(keys::parse_entity_key(&mark.map_err(Error::from)?.0)?.2)
         };
         let ids = marks.map(id).collect::<Result<Vec<_>, Error>>()?;
-        let records = self.records(table, &ids)?;
-        Ok(ids
-            .into_iter()
-            .zip(
-                records
-                    .into_iter()
-                    .map(|record| record.filter(|record| !record.deleted)),
-            )
-            .collect())
+        let old = self.old_batch(table, &ids)?;
+        Ok(ids.into_iter().zip(old).collect())
     }
 
-    /// Stores the vectors of entities whose texts have not changed since. Returns their number.
+    /// Stores the vectors of entities whose texts have not changed since. Returns their number. The
+    /// marks of entities that cannot be decoded stay.
     fn store_vectors(
         &self,
         schema: &Arc<Schema>,
-        page: &[(Uuid, Option<Record>)],
+        page: &[(Uuid, Old)],
         vectors: Vec<Option<Vec<f32>>>,
     ) -> Result<usize, Error> {
         let _steady = self.steady();
@@ -374,7 +365,7 @@ impl Core {
         }
         let ids: Vec<Uuid> = page.iter().map(|(id, _)| *id).collect();
         let _locks = self.lock_all(&ids);
-        let now = self.records(table, &ids)?;
+        let now = self.old_batch(table, &ids)?;
         let fields = self.embedded_fields(schema);
         let mut slots: Vec<_> = fields.iter().map(|field| field.slot.change()).collect();
         for slot in &mut slots {
@@ -386,13 +377,13 @@ impl Core {
         let mut changes: Vec<(usize, Uuid, Option<Vec<f32>>)> = Vec::new();
         let mut embedded = 0;
         for ((id, then), now) in page.iter().zip(&now) {
-            let now = now.as_ref().filter(|record| !record.deleted);
-            let mut complete = true;
+            let is_malformed = matches!(now, Old::Malformed(..));
+            let mut complete = !is_malformed;
             for (position, field) in fields.iter().enumerate() {
-                let text = text_of(then.as_ref(), &field.name);
+                let text = text_of(then, &field.name);
                 let vector = text.and_then(|_| vectors.next());
                 match vector {
-                    _ if text != text_of(now, &field.name) => complete = false,
+                    _ if is_malformed || text != text_of(now, &field.name) => complete = false,
                     Some(None) => complete = false,
                     Some(Some(vector)) => changes.push((position, *id, Some(vector))),
                     None => changes.push((position, *id, None)),
@@ -451,15 +442,14 @@ impl Core {
         let found = nearest_of(found, k);
         let ids: Vec<Uuid> = found.iter().map(|neighbour| neighbour.id).collect();
         let hit = |(neighbour, record): (Neighbour, Option<Record>)| {
-            let record = record.filter(|record| !record.deleted)?;
             Some(Hit {
-                entity: record.into_entity(neighbour.id),
+                entity: record?.into_entity(neighbour.id),
                 distance: neighbour.distance,
             })
         };
         Ok(found
             .into_iter()
-            .zip(self.records(table, &ids)?)
+            .zip(self.found_records(table, &ids)?)
             .filter_map(hit)
             .collect())
     }
@@ -498,10 +488,8 @@ impl Core {
             found.retain(|neighbour| seen.insert(neighbour.id));
             for page in found.chunks(PAGE) {
                 let ids: Vec<Uuid> = page.iter().map(|neighbour| neighbour.id).collect();
-                for (neighbour, record) in page.iter().zip(self.records(table, &ids)?) {
-                    let entity = record
-                        .filter(|record| !record.deleted)
-                        .map(|record| record.into_entity(neighbour.id));
+                for (neighbour, record) in page.iter().zip(self.found_records(table, &ids)?) {
+                    let entity = record.map(|record| record.into_entity(neighbour.id));
                     if kept.len() < k && entity.is_some_and(|entity| filter(&entity)) {
                         kept.push(*neighbour);
                     }
@@ -572,19 +560,22 @@ fn nearest_of(mut found: Vec<Neighbour>, k: usize) -> Vec<Neighbour> {
 }
 
 /// Returns the texts to embed, ordered by entity and then by field.
-fn texts_of(schema: &Schema, page: &[(Uuid, Option<Record>)]) -> Vec<String> {
-    let texts = page.iter().flat_map(|(_, record)| {
+fn texts_of(schema: &Schema, page: &[(Uuid, Old)]) -> Vec<String> {
+    let texts = page.iter().flat_map(|(_, old)| {
         schema
             .embedding_fields()
             .iter()
-            .filter_map(|field| text_of(record.as_ref(), field))
+            .filter_map(|field| text_of(old, field))
     });
     texts.map(str::to_owned).collect()
 }
 
 /// Returns the text of a field, or `None` if there is none to embed.
-fn text_of<'a>(record: Option<&'a Record>, field: &str) -> Option<&'a str> {
-    record?.text_to_embed(field)
+fn text_of<'a>(old: &'a Old, field: &str) -> Option<&'a str> {
+    match old {
+        Old::Live(record) => record.text_to_embed(field),
+        Old::Absent | Old::Deleted | Old::Malformed(..) => None,
+    }
 }
 
 #[cfg(test)]

@@ -207,7 +207,7 @@ fn serve(
 
 /// A running scan.
 struct Walk<'s> {
-    tenant: &'s str,
+    core: &'s Core,
     snapshot: &'s Snapshot<'s>,
     spec: Arc<ScanSpec>,
     found: Found<'s>,
@@ -230,10 +230,10 @@ impl<'s> Walk<'s> {
         snapshot: &'s Snapshot<'s>,
         spec: Arc<ScanSpec>,
     ) -> Result<Self, Error> {
-        let (tenant, left) = (core.tenant(), spec.limit.unwrap_or(usize::MAX));
-        let found = Found::begin(tenant, snapshot, &spec)?;
+        let left = spec.limit.unwrap_or(usize::MAX);
+        let found = Found::begin(core.tenant(), snapshot, &spec)?;
         Ok(Self {
-            tenant,
+            core,
             snapshot,
             spec,
             found,
@@ -277,7 +277,8 @@ impl<'s> Walk<'s> {
                     let Some(entry) = entries.next() else { break };
                     let (key, value) = entry?;
                     bytes += value.len();
-                    batch.push(keys::parse_entity_key(&key)?.2, &value)?;
+                    let id = keys::parse_entity_key(&key)?.2;
+                    push(self.core, &self.spec, batch, id, &value)?;
                 }
                 Found::Ids(ids) => {
                     let wanted = (target - batch.rows()).min(FETCH);
@@ -285,7 +286,7 @@ impl<'s> Walk<'s> {
                     if ids.is_empty() {
                         break;
                     }
-                    let table = Table::new(self.tenant, &self.spec.table);
+                    let table = self.core.table_name(&self.spec.table);
                     let key = |id: &Uuid| keys::entity_key(table, *id);
                     let records = fetch(
                         self.snapshot,
@@ -295,13 +296,30 @@ impl<'s> Walk<'s> {
                     for (id, record) in ids.into_iter().zip(records) {
                         let Some(record) = record else { continue };
                         bytes += record.len();
-                        batch.push(id, &record)?;
+                        push(self.core, &self.spec, batch, id, &record)?;
                     }
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Adds a row to a batch. Skips a record that cannot be decoded if the handle does so.
+fn push(
+    core: &Core,
+    spec: &ScanSpec,
+    batch: &mut BatchBuilder<'_>,
+    id: Uuid,
+    record: &[u8],
+) -> Result<(), Error> {
+    let pushed = batch.push(id, record).map(Some);
+    core.skipping(pushed.map_err(|reason| Error::MalformedRecord {
+        table: spec.table.clone(),
+        id,
+        reason,
+    }))?;
+    Ok(())
 }
 
 impl<'s> Found<'s> {

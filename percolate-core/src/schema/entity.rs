@@ -120,13 +120,13 @@ pub(crate) struct Record<Data = Value> {
     pub(crate) data: Data,
 }
 
-/// The error for stored bytes that are not an entity record.
+/// The reason why stored bytes cannot be decoded as an entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a stored entity is malformed ({0}); the database is damaged, restore it from a backup")]
+#[error("{0}")]
 pub struct MalformedRecord(&'static str);
 
 impl MalformedRecord {
-    pub(crate) const NOT_JSON: Self = Self("its data is not JSON");
+    pub(crate) const NOT_JSON: Self = Self("its data is not JSON, or is nested too deeply");
 }
 
 /// A stored record whose data has not been parsed.
@@ -143,10 +143,10 @@ impl<'a> RecordParts<'a> {
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, MalformedRecord> {
         let (header, data) = bytes
             .split_first_chunk::<HEADER>()
-            .ok_or(MalformedRecord("too short"))?;
+            .ok_or(MalformedRecord("its record is too short"))?;
         let &[version, flags, ref times @ ..] = header;
         if version != RECORD_VERSION {
-            return Err(MalformedRecord("unknown record version"));
+            return Err(MalformedRecord("its record has an unknown version"));
         }
         let time = |at: usize| {
             let bytes = times
@@ -185,13 +185,23 @@ impl Record {
             .filter(|text| !text.trim().is_empty())
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, MalformedRecord> {
+    /// Decodes a record. Returns `None` if it is deleted; the data is then not read.
+    pub(crate) fn decode_live(bytes: &[u8]) -> Result<Option<Self>, MalformedRecord> {
+        let parts = RecordParts::read(bytes)?;
+        if parts.deleted {
+            Ok(None)
+        } else {
+            Self::from_parts(parts).map(Some)
+        }
+    }
+
+    fn from_parts(parts: RecordParts<'_>) -> Result<Self, MalformedRecord> {
         let RecordParts {
             deleted,
             created_at,
             updated_at,
             data,
-        } = RecordParts::read(bytes)?;
+        } = parts;
         let data = serde_json::from_slice(data).map_err(|_| MalformedRecord::NOT_JSON)?;
         Ok(Self {
             deleted,
@@ -268,17 +278,21 @@ mod tests {
         );
     }
 
+    fn decode(bytes: &[u8]) -> Result<Record, MalformedRecord> {
+        Record::from_parts(RecordParts::read(bytes)?)
+    }
+
     proptest! {
         #[test]
         fn a_record_comes_back_as_it_went_in(deleted: bool, created: i64, updated: i64, text: String) {
             let (created_at, updated_at) = (Timestamp::from_micros(created), Timestamp::from_micros(updated));
             let record = Record { deleted, created_at, updated_at, data: json!({ "text": text }) };
-            prop_assert_eq!(Record::decode(&record.encode()).unwrap(), record);
+            prop_assert_eq!(decode(&record.encode()).unwrap(), record);
         }
 
         #[test]
         fn any_bytes_are_decoded_without_a_panic(bytes: Vec<u8>) {
-            let _ = Record::decode(&bytes);
+            let _ = decode(&bytes);
         }
     }
 }

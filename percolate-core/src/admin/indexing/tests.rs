@@ -128,6 +128,10 @@ fn an_unreadable_entity_makes_the_rebuild_partial_and_stops_nothing() {
             entities: 5,
             missing: 4,
             failed: 1,
+            unreadable: vec![Unreadable {
+                table: "articles".to_owned(),
+                id: Some(Uuid::from_u128(7)),
+            }],
             ..IndexReport::default()
         }
     );
