@@ -32,14 +32,12 @@ pub(crate) fn replace(events: Option<Box<CallEvents>>) -> Option<Box<CallEvents>
 }
 
 /// Whether this thread is inside of a call that keeps events.
-#[cfg(feature = "pipeline")]
 pub(crate) fn is_collecting() -> bool {
     let is_some = |current: &RefCell<Option<_>>| current.try_borrow().is_ok_and(|it| it.is_some());
     CURRENT.try_with(is_some).unwrap_or(false)
 }
 
 /// Adds an event to the call that this thread is inside of, if it keeps events.
-#[cfg(feature = "pipeline")]
 pub(crate) fn add(event: impl FnOnce() -> Event) {
     _ = CURRENT.try_with(|current| {
         let mut current = current.try_borrow_mut().ok()?;

@@ -77,6 +77,10 @@ mod api_span;
 mod attributes;
 mod background;
 mod by_hand;
+#[cfg_attr(
+    not(feature = "pipeline"),
+    expect(dead_code, reason = "the layer of the pipeline collects events")
+)]
 mod call_events;
 mod call_values;
 #[cfg_attr(
