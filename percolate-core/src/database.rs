@@ -14,6 +14,7 @@ mod stored;
 mod tasks;
 pub(crate) mod vectors;
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub use self::vectors::{EmbeddingReport, Hit, SearchFilter};
 use crate::admin::indexing::IndexManager;
 use crate::index;
 use crate::schema::entity::{Entity, MalformedRecord, Record, RecordParts, Timestamp, field_value};
-use crate::schema::{EntityError, Schema};
+use crate::schema::{EntityError, Schema, SchemaError};
 use crate::storage::column_families::{ENTITIES, FIELD_INDEX, KEY_INDEX, RESOURCES};
 use crate::storage::keys;
 use crate::storage::{BatchWriter, Entry, ReadError, ScanRange, Storage};
@@ -116,7 +117,8 @@ impl Database {
     ///
     /// A change of the indexed fields rebuilds the table's field indexes before this returns. A
     /// change of the embedded fields also removes the vectors of fields that are no longer embedded
-    /// and marks the table's entities for embedding.
+    /// and marks the table's entities for embedding. If the stored schema cannot be read, both is
+    /// done, and the ids of the entities show whether the key field is the same.
     ///
     /// # Errors
     ///
@@ -131,14 +133,23 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownTable`] if the table has no schema.
+    /// [`Error::UnknownTable`] if the table has no schema, [`Error::UnusableTable`] if it cannot be
+    /// read.
     pub fn schema(&self, table: &str) -> Result<Arc<Schema>, Error> {
         self.core.schema(table)
     }
 
-    /// Returns the names of the tables with a registered schema, sorted.
+    /// Returns the names of the tables with a registered schema, sorted. They include the
+    /// [`unusable_tables`](Self::unusable_tables).
     pub fn tables(&self) -> Vec<String> {
-        self.core.tables()
+        self.core.all_tables()
+    }
+
+    /// Returns the tables whose stored schemas cannot be read, with the reasons. Their operations
+    /// fail with [`Error::UnusableTable`] until a schema is registered; other tables are not
+    /// affected.
+    pub fn unusable_tables(&self) -> BTreeMap<String, SchemaError> {
+        self.core.unusable_tables()
     }
 }
 

@@ -216,7 +216,9 @@ fn exception_of(error: &Error) -> PyErr {
         Error::Entity(_) | Error::KeyChanged { .. } => EntityError::new_err(text),
         Error::UnknownTable { .. } => UnknownTableError::new_err(text),
         Error::NotIndexed { .. } => NotIndexedError::new_err(text),
-        Error::MalformedRecord { .. } | Error::MalformedKey(_) => CorruptionError::new_err(text),
+        Error::MalformedRecord { .. } | Error::MalformedKey(_) | Error::UnusableTable { .. } => {
+            CorruptionError::new_err(text)
+        }
         Error::Query(_) => QueryError::new_err(text),
         Error::Embedding(_) => EmbeddingError::new_err(text),
         _ => PercolateError::new_err(text),

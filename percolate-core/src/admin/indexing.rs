@@ -95,7 +95,8 @@ impl IndexManager {
         self
     }
 
-    /// Rebuilds the key index of every table.
+    /// Rebuilds the key index of every table. The index of a table whose schema cannot be read stays
+    /// as it is.
     #[background_job(index.key.rebuild, target = "all", batch_size = |report| report.entities)]
     pub fn rebuild_key_index(&self) -> Result<IndexReport, Error> {
         self.work(&Work::keys(self.core.tenant()), Mode::Correct)
@@ -137,6 +138,7 @@ impl IndexManager {
     #[background_job("index.rebuild", target = "all", batch_size = |report| report.entities)]
     pub fn rebuild_all(&self) -> Result<IndexReport, Error> {
         let mut report = self.rebuild_key_index()?;
+        self.add_unusable_tables(&mut report);
         for table in self.core.tables() {
             if report.cancelled {
                 break;
@@ -160,6 +162,7 @@ impl IndexManager {
     #[background_job("index.verify", target = "all", batch_size = |report| report.entities)]
     pub fn verify(&self) -> Result<IndexReport, Error> {
         let mut report = self.work(&Work::keys(self.core.tenant()), Mode::Count)?;
+        self.add_unusable_tables(&mut report);
         for table in self.core.tables() {
             if report.cancelled {
                 break;
@@ -182,6 +185,12 @@ impl IndexManager {
             }
         }
         Ok(report)
+    }
+
+    fn add_unusable_tables(&self, report: &mut IndexReport) {
+        for table in self.core.unusable_tables().into_keys() {
+            report.add_unreadable(Unreadable { table, id: None });
+        }
     }
 
     fn work(&self, work: &Work, mode: Mode) -> Result<IndexReport, Error> {
@@ -230,13 +239,15 @@ impl IndexManager {
 
     /// Writes the missing entries of the page's entities.
     fn complete_page(&self, work: &Work, mode: Mode, page: &[Row]) -> Result<IndexReport, Error> {
-        let owners = page
+        let unusable = self.core.unusable_tables();
+        let mut owners = page
             .iter()
             .map(|(key, _)| Ok(Owner::of_entity(key)?))
             .collect::<Result<Vec<_>, Error>>()?;
+        owners.retain(|owner| !unusable.contains_key(&owner.table));
         let (_locks, states) = self.lock_and_read(&owners)?;
         let mut report = IndexReport {
-            entities: page.len(),
+            entities: owners.len(),
             ..IndexReport::default()
         };
         let mut expected = Vec::new();
@@ -264,6 +275,12 @@ impl IndexManager {
 
     /// Removes the page's entries that belong to no entity.
     fn clear_page(&self, work: &Work, mode: Mode, page: &[Row]) -> Result<usize, Error> {
+        // The entries of a table whose schema cannot be read stay until it is registered again.
+        let unusable = self.core.unusable_tables();
+        let is_usable = |(key, _): &&Row| {
+            !keys::parse_table(key).is_ok_and(|table| unusable.contains_key(&table))
+        };
+        let page: Vec<&Row> = page.iter().filter(is_usable).collect();
         let owners: Vec<_> = page
             .iter()
             .map(|(key, value)| (work.owner)(key, value))
@@ -272,7 +289,7 @@ impl IndexManager {
         let (_locks, states) = self.lock_and_read(&known)?;
         let mut states = states.iter();
         let mut stale_rows = Vec::new();
-        for (row, owner) in page.iter().zip(&owners) {
+        for (row, owner) in page.into_iter().zip(&owners) {
             // States were read for the known owners, in order.
             let expected = match owner {
                 Some(owner) => self

@@ -42,8 +42,9 @@ const ID_NAMESPACE: Uuid = Uuid::from_u128(0x8f1c_5a0e_6d0b_4c53_9a44_70e7_c0a7_
 /// The number of locks that the entities share.
 const LOCKS: usize = 64;
 
-/// Schemas by tenant, then by table.
-type Schemas = BTreeMap<Arc<str>, BTreeMap<String, Arc<Schema>>>;
+/// Schemas by tenant, then by table. A stored schema that cannot be read makes its table unusable
+/// and no other.
+type Schemas = BTreeMap<Arc<str>, BTreeMap<String, Result<Arc<Schema>, SchemaError>>>;
 
 /// An open database as one tenant sees it. Clones share the database.
 #[derive(Debug, Clone)]
@@ -173,25 +174,47 @@ impl Core {
         Arc::clone(slots.entry(prefix).or_default())
     }
 
-    /// Returns the schema of a table, or [`Error::UnknownTable`].
+    /// Returns the schema of a table, [`Error::UnknownTable`] or [`Error::UnusableTable`].
     pub(crate) fn schema(&self, table: &str) -> Result<Arc<Schema>, Error> {
-        self.find_schema(table).ok_or_else(|| Error::UnknownTable {
-            table: table.to_owned(),
-            known: self.tables(),
-        })
+        match self.find_schema(table) {
+            Some(Ok(schema)) => Ok(schema),
+            Some(Err(reason)) => Err(Error::UnusableTable {
+                table: table.to_owned(),
+                reason,
+            }),
+            None => Err(Error::UnknownTable {
+                table: table.to_owned(),
+                known: self.all_tables(),
+            }),
+        }
     }
 
-    pub(super) fn find_schema(&self, table: &str) -> Option<Arc<Schema>> {
+    /// Returns the schema of a table, or why it cannot be read.
+    pub(super) fn find_schema(&self, table: &str) -> Option<Result<Arc<Schema>, SchemaError>> {
         self.schemas().get(&self.tenant)?.get(table).cloned()
     }
 
-    /// Returns the names of the tenant's tables, sorted.
+    /// Returns the names of the tenant's tables, usable or not, sorted.
+    pub(super) fn all_tables(&self) -> Vec<String> {
+        let schemas = self.schemas();
+        let mine = schemas.get(&self.tenant).into_iter().flatten();
+        mine.map(|(table, _)| table.clone()).collect()
+    }
+
+    /// Returns the names of the tenant's usable tables, sorted.
     pub(crate) fn tables(&self) -> Vec<String> {
-        self.schemas()
-            .get(&self.tenant)
-            .into_iter()
-            .flatten()
+        let schemas = self.schemas();
+        let mine = schemas.get(&self.tenant).into_iter().flatten();
+        mine.filter(|(_, schema)| schema.is_ok())
             .map(|(table, _)| table.clone())
+            .collect()
+    }
+
+    /// Returns the tenant's tables whose stored schemas cannot be read, with the reasons.
+    pub(crate) fn unusable_tables(&self) -> BTreeMap<String, SchemaError> {
+        let schemas = self.schemas();
+        let mine = schemas.get(&self.tenant).into_iter().flatten();
+        mine.filter_map(|(table, schema)| Some((table.clone(), schema.clone().err()?)))
             .collect()
     }
 
@@ -204,7 +227,7 @@ impl Core {
             .unwrap_or_else(PoisonError::into_inner)
             .entry(Arc::clone(&self.tenant))
             .or_default()
-            .insert(table.to_owned(), schema);
+            .insert(table.to_owned(), Ok(schema));
     }
 
     fn schemas(&self) -> RwLockReadGuard<'_, Schemas> {
@@ -223,7 +246,7 @@ impl Core {
         let mine = schemas.get(&self.tenant).into_iter().flatten();
         (
             self.storage().snapshot(),
-            mine.map(|(table, schema)| (table.clone(), Arc::clone(schema)))
+            mine.filter_map(|(table, schema)| Some((table.clone(), schema.clone().ok()?)))
                 .collect(),
         )
     }
@@ -472,17 +495,16 @@ fn load_schemas(storage: &Storage) -> Result<Schemas, Error> {
     for entry in storage.scan(SCHEMAS, ScanRange::all())? {
         let (key, source) = entry?;
         let (tenant, table) = keys::parse_schema_key(&key)?;
-        let invalid = |error: serde_json::Error| SchemaError::Invalid {
+        let source = serde_json::from_slice(&source).map_err(|error| SchemaError::Invalid {
             table: table.clone(),
             reason: error.to_string(),
-        };
-        let source = serde_json::from_slice(&source).map_err(invalid)?;
+        });
         // Older versions did not limit the depth.
-        let schema = Schema::compile(&table, source)?;
+        let schema = source.and_then(|source| Schema::compile(&table, source));
         schemas
             .entry(tenant.into())
             .or_default()
-            .insert(table, Arc::new(schema));
+            .insert(table, schema.map(Arc::new));
     }
     Ok(schemas)
 }

@@ -45,6 +45,17 @@ pub enum Error {
         /// The tables that exist.
         known: Vec<String>,
     },
+    /// The stored schema of the table cannot be read. Other tables are not affected.
+    #[error(
+        "cannot use table `{table}`: {reason}. Its entities are kept; register a schema with the same key field to \
+         use them"
+    )]
+    UnusableTable {
+        /// The table.
+        table: String,
+        /// The error of the stored schema.
+        reason: SchemaError,
+    },
     /// The field is not indexed.
     #[error(
         "cannot search table `{table}` by `{field}`: the field is not indexed. Add it to `indexed_fields` in the schema"
@@ -136,6 +147,7 @@ impl ErrorType for Error {
             Self::Schema(error) => error.error_type(),
             Self::Entity(error) => error.error_type(),
             Self::UnknownTable { .. } => Cow::Borrowed("UnknownTable"),
+            Self::UnusableTable { .. } => Cow::Borrowed("UnusableTable"),
             Self::NotIndexed { .. } => Cow::Borrowed("NotIndexed"),
             Self::Exists { .. } => Cow::Borrowed("Exists"),
             Self::NotFound { .. } => Cow::Borrowed("NotFound"),

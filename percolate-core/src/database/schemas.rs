@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::core::Core;
 use super::error::Error;
 use crate::admin::indexing::IndexManager;
+use crate::schema::entity::Record;
 use crate::schema::{Schema, SchemaError};
 use crate::storage::column_families::{ENTITIES, META, SCHEMAS};
 use crate::storage::{ScanRange, keys};
@@ -21,21 +22,27 @@ impl Core {
         let schema = Arc::new(Schema::compile(table, schema.clone())?);
         let changing = self.change_schemas();
         let old = self.find_schema(table);
-        if let Some(old) = &old
-            && old.key_field() != schema.key_field()
-            && self.holds_records(table)?
-        {
+        let keeps_key = match &old {
+            None => true,
+            Some(Ok(old)) => old.key_field() == schema.key_field() || !self.holds_records(table)?,
+            Some(Err(_)) => self.ids_follow(&schema)?,
+        };
+        if !keeps_key {
             return Err(SchemaError::KeyFieldChanged {
                 table: table.to_owned(),
             }
             .into());
         }
-        let reindex = old
-            .as_ref()
-            .is_some_and(|old| old.indexed_fields() != schema.indexed_fields());
-        let reembed = old
-            .as_ref()
-            .is_some_and(|old| old.embedding_fields() != schema.embedding_fields());
+        // Of a schema that cannot be read, everything may have changed.
+        let changed = |changed: fn(&Schema, &Schema) -> bool| {
+            let read = |old: &Result<Arc<Schema>, SchemaError>| {
+                old.as_ref().map_or(true, |old| changed(old, &schema))
+            };
+            old.as_ref().is_some_and(read)
+        };
+        let reindex = changed(|old, new| old.indexed_fields() != new.indexed_fields());
+        let reembed = changed(|old, new| old.embedding_fields() != new.embedding_fields());
+        let rules_changed = changed(|old, new| !new.has_rules_of(old));
         let mut batch = self.storage().batch();
         batch.put(
             SCHEMAS,
@@ -49,7 +56,7 @@ impl Core {
                 [u8::from(reembed)],
             )?;
         }
-        if old.is_some_and(|old| !schema.has_rules_of(&old)) {
+        if rules_changed {
             batch.put(META, keys::changed_rules_key(self.table_name(table)), [])?;
         }
         batch.commit()?;
@@ -70,8 +77,11 @@ impl Core {
             .collect::<Result<Vec<_>, _>>()?;
         for (key, reembed) in unfinished {
             let (tenant, table) = keys::parse_unfinished_key(&key)?;
-            self.for_tenant(&tenant)
-                .finish_schema_change(&table, *reembed != [0])?;
+            let core = self.for_tenant(&tenant);
+            // The change of an unusable table is completed when its schema is registered again.
+            if core.schema(&table).is_ok() {
+                core.finish_schema_change(&table, *reembed != [0])?;
+            }
         }
         Ok(())
     }
@@ -85,6 +95,27 @@ impl Core {
         Ok(self
             .storage()
             .delete(META, keys::unfinished_key(self.table_name(table)))?)
+    }
+
+    /// Returns whether the ids of a table's entities are those that the schema derives. The first
+    /// entity that can be read decides.
+    fn ids_follow(&self, schema: &Schema) -> Result<bool, Error> {
+        let table = self.table_name(schema.table());
+        let range = ScanRange::prefix(keys::table_prefix(table));
+        for entry in self.storage().scan(ENTITIES, range)? {
+            let (key, value) = entry?;
+            let Ok(Some(record)) = Record::decode_live(&value) else {
+                continue;
+            };
+            let id = keys::parse_entity_key(&key)?.2;
+            return Ok(match schema.key_of(&record.data) {
+                Ok(Some(key)) => self.id_of_key(schema.table(), &key) == id,
+                // The ids of tables without a key field are of version 7.
+                Ok(None) => id.get_version_num() == 7,
+                Err(_) => false,
+            });
+        }
+        Ok(true)
     }
 
     fn holds_records(&self, table: &str) -> Result<bool, Error> {

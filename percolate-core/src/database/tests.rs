@@ -10,6 +10,7 @@ use crate::storage::keys::Table;
 
 mod depth;
 mod malformed;
+mod unusable;
 
 fn temporary() -> (tempfile::TempDir, Database) {
     let dir = tempfile::tempdir().unwrap();

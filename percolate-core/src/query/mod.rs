@@ -67,7 +67,8 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownTable`] if a table does not exist; [`QueryError`] for all other errors of a
+    /// [`Error::UnknownTable`] if a table does not exist; [`Error::UnusableTable`] if its schema
+    /// cannot be read; [`QueryError`] for all other errors of a
     /// query; the error of the store if it cannot be read.
     pub async fn query(&self, sql: &str) -> Result<QueryResult, Error> {
         self.query_with(sql, &[]).await
@@ -123,7 +124,14 @@ impl Database {
             ))
             .await;
         reader.end().await?;
-        result
+        match result {
+            // A table that cannot be used is not among the tables of the query.
+            Err(Error::UnknownTable { table, known }) => Err(match self.core.schema(&table) {
+                Err(error @ Error::UnusableTable { .. }) => error,
+                _ => Error::UnknownTable { table, known },
+            }),
+            result => result,
+        }
     }
 }
 
