@@ -99,6 +99,15 @@ def test_a_value_is_refused_beyond_100_levels_and_read_up_to_them(db: Database) 
     assert db.count("articles") == 1
 
 
+def test_a_handle_that_skips_malformed_entities_reads_the_others(db: Database) -> None:
+    db.insert("articles", {"slug": "x"})
+    skipping = db.skip_malformed()
+    assert [entity["slug"] for entity in skipping.scan("articles")] == ["x"]
+    assert (skipping.tenant, skipping.count("articles")) == (db.tenant, 1)
+    assert db.unusable_tables() == {}
+    skipping.close()
+
+
 def test_find_takes_a_value_or_bounds(db: Database) -> None:
     db.insert_many("articles", [{"slug": str(year), "year": year} for year in range(1950, 1960)])
     db.insert("articles", {"slug": "none", "year": None})
@@ -162,7 +171,7 @@ def test_indexes_are_verified_and_rebuilt_with_progress(db: Database) -> None:
     assert report["entities"] > 0
     assert progress
     assert max(progress) >= 5
-    assert db.verify_indexes() == {"entities": 5, "missing": 0, "stale": 0, "failed": 0}
+    assert db.verify_indexes() == {"entities": 5, "missing": 0, "stale": 0, "failed": 0, "unreadable": []}
 
 
 def test_an_exception_in_on_progress_is_raised_with_its_traceback(db: Database) -> None:

@@ -124,6 +124,10 @@ class AsyncDatabase:
         """See `Database.for_tenant`. The result has its own threads and must be closed too."""
         return AsyncDatabase(self._database.for_tenant(tenant), threads=self._threads)
 
+    def skip_malformed(self) -> AsyncDatabase:
+        """See `Database.skip_malformed`. The result has its own threads and must be closed too."""
+        return AsyncDatabase(self._database.skip_malformed(), threads=self._threads)
+
     async def close(self) -> None:
         """Wait for the running calls and close the database."""
         await self._run(self._database.close)
@@ -153,6 +157,10 @@ class AsyncDatabase:
     async def tables(self) -> list[str]:
         """See `Database.tables`."""
         return await self._run(self._database.tables)
+
+    async def unusable_tables(self) -> dict[str, str]:
+        """See `Database.unusable_tables`."""
+        return await self._run(self._database.unusable_tables)
 
     async def column_families(self) -> list[str]:
         """See `Database.column_families`."""
@@ -298,7 +306,7 @@ class AsyncDatabase:
         *,
         on_progress: Callable[[int], object] | None = None,
         trace_context: Trace = None,
-    ) -> dict[str, int]:
+    ) -> dict[str, Any]:
         """See `Database.rebuild_indexes`. `on_progress` runs on another thread."""
         return await self._run(
             self._database.rebuild_indexes, table, on_progress=on_progress, trace_context=trace_context
@@ -306,13 +314,13 @@ class AsyncDatabase:
 
     async def rebuild_vector_indexes(
         self, *, on_progress: Callable[[int], object] | None = None, trace_context: Trace = None
-    ) -> dict[str, int]:
+    ) -> dict[str, Any]:
         """See `Database.rebuild_vector_indexes`. `on_progress` runs on another thread."""
         return await self._run(
             self._database.rebuild_vector_indexes, on_progress=on_progress, trace_context=trace_context
         )
 
-    async def verify_indexes(self, *, trace_context: Trace = None) -> dict[str, int]:
+    async def verify_indexes(self, *, trace_context: Trace = None) -> dict[str, Any]:
         """See `Database.verify_indexes`."""
         return await self._run(self._database.verify_indexes, trace_context=trace_context)
 

@@ -8,6 +8,7 @@
     reason = "pyo3 passes arguments by value"
 )]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -174,6 +175,20 @@ impl PyDatabase {
         })
     }
 
+    /// Return a handle on the same database that skips entities that cannot be decoded.
+    ///
+    /// They are skipped by `scan`, `find`, `count`, searches and SQL. Other handles raise a
+    /// `CorruptionError` that names the entity. `delete` and `purge` remove such an entity,
+    /// `upsert` replaces it, and `verify_indexes` names all of them.
+    fn skip_malformed(&self) -> PyResult<Self> {
+        let handle = self.shared.handle()?;
+        let database = handle.database().skip_malformed();
+        Ok(Self {
+            shared: Closable::new(database, self.shared.path().to_owned()),
+            tenant: self.tenant.clone(),
+        })
+    }
+
     /// Make everything written so far durable and close the handle. Closing twice is not an error.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         let handle = py.detach(|| self.shared.take());
@@ -216,10 +231,11 @@ impl PyDatabase {
     ///
     /// The schema is a JSON Schema with three more keywords: `key_field` (the field whose value
     /// determines the id), `indexed_fields` (fields that `find` can search) and `embedding_fields`
-    /// (text that `search` can search).
+    /// (text that `search` can search). It can be nested up to 100 levels.
     ///
     /// Raises:
     ///     SchemaError: The schema is not valid.
+    ///     TypeError, ValueError: The schema cannot be represented in JSON, or is nested too deeply.
     #[pyo3(signature = (table, schema, *, trace_context = None))]
     fn register_schema(
         &self,
@@ -238,6 +254,7 @@ impl PyDatabase {
     ///
     /// Raises:
     ///     UnknownTableError: The table does not exist.
+    ///     CorruptionError: The stored schema cannot be read.
     fn schema<'py>(&self, py: Python<'py>, table: &str) -> PyResult<Bound<'py, PyAny>> {
         let schema = self
             .shared
@@ -245,9 +262,23 @@ impl PyDatabase {
         to_python(py, schema.source())
     }
 
-    /// Return the names of the tables, sorted.
+    /// Return the names of the tables, sorted. They include the `unusable_tables`.
     fn tables(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         self.shared.work(py, None, |database| Ok(database.tables()))
+    }
+
+    /// Return the tables whose stored schemas cannot be read, with the reasons.
+    ///
+    /// Their operations raise a `CorruptionError` until a schema with the same key field is
+    /// registered. Other tables are not affected.
+    fn unusable_tables(&self, py: Python<'_>) -> PyResult<BTreeMap<String, String>> {
+        let tables = self
+            .shared
+            .work(py, None, |database| Ok(database.unusable_tables()))?;
+        Ok(tables
+            .into_iter()
+            .map(|(table, reason)| (table, reason.to_string()))
+            .collect())
     }
 
     // ---- entities ----
@@ -258,7 +289,8 @@ impl PyDatabase {
     ///     UnknownTableError: The table does not exist.
     ///     ExistsError: The table already holds an entity with this key.
     ///     EntityError: The data does not match the schema.
-    ///     TypeError, ValueError: The data cannot be represented in JSON.
+    ///     TypeError, ValueError: The data cannot be represented in JSON, or is nested deeper than 100
+    ///         levels.
     #[pyo3(signature = (table, data, *, trace_context = None))]
     fn insert(
         &self,
@@ -753,7 +785,9 @@ impl PyDatabase {
     ///         and is raised here.
     ///
     /// Returns:
-    ///     The numbers of `entities`, and of `missing`, `stale` and `failed` index entries.
+    ///     The numbers of `entities`, of `missing` and `stale` index entries, and of `failed`
+    ///     entities and vectors; and in `unreadable` the names of entities and schemas that cannot
+    ///     be read, at most 100.
     ///
     /// Raises:
     ///     KeyboardInterrupt: Ctrl-C raises at once. The rebuild stops after the current page and
@@ -796,6 +830,9 @@ impl PyDatabase {
     }
 
     /// Count the differences between the entities and the indexes. Changes nothing.
+    ///
+    /// Returns:
+    ///     The same as `rebuild_indexes`.
     #[pyo3(signature = (*, trace_context = None))]
     fn verify_indexes<'py>(
         &self,
@@ -944,5 +981,7 @@ fn report_dict<'py>(py: Python<'py>, report: &IndexReport) -> PyResult<Bound<'py
     dict.set_item("missing", report.missing)?;
     dict.set_item("stale", report.stale)?;
     dict.set_item("failed", report.failed)?;
+    let unreadable = report.unreadable.iter().map(ToString::to_string);
+    dict.set_item("unreadable", unreadable.collect::<Vec<_>>())?;
     Ok(dict)
 }
