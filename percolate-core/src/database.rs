@@ -161,7 +161,8 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Error::Exists`] if an entity has the same key; [`Error::Entity`] if the data does not
+    /// [`Error::Exists`] if an entity has the same key, also if it cannot be decoded;
+    /// [`Error::Entity`] if the data does not
     /// match the schema, or is nested deeper than [`MAX_DEPTH`](crate::schema::MAX_DEPTH).
     #[db_op("insert", table, affected_rows = 1)]
     pub fn insert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
@@ -176,7 +177,13 @@ impl Database {
         Ok(prepared.id)
     }
 
-    /// Inserts an entity, or replaces the data of the entity with the same key. Returns its id.
+    /// Inserts an entity, or replaces the data of the entity with the same key, also if that cannot
+    /// be decoded. Returns its id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Entity`] if the data does not match the schema, or is nested deeper than
+    /// [`MAX_DEPTH`](crate::schema::MAX_DEPTH).
     #[db_op("upsert", table, affected_rows = 1)]
     pub fn upsert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
         let _steady = self.core.steady();
@@ -228,7 +235,8 @@ impl Database {
     /// # Errors
     ///
     /// [`Error::NotFound`] if there is no such entity, [`Error::KeyChanged`] if its key would
-    /// change, [`Error::Entity`] if the result does not match the schema.
+    /// change, [`Error::Entity`] if the result does not match the schema, or is nested deeper than
+    /// [`MAX_DEPTH`](crate::schema::MAX_DEPTH).
     #[db_op("update", table, affected_rows = 1, rows = none)]
     pub fn update(&self, table: &str, id: Uuid, changes: &Value) -> Result<Entity, Error> {
         let _steady = self.core.steady();
@@ -395,6 +403,9 @@ impl Database {
 
     /// Iterates over the entities of a table, ordered by id. Entities are read as the iterator
     /// advances.
+    ///
+    /// An entity that cannot be decoded is an error between the other entities. An error of the store
+    /// is the last item.
     #[db_op(scan, table, rows = stream)]
     pub fn scan<'db>(
         &'db self,
