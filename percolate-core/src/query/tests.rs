@@ -1203,7 +1203,7 @@ fn a_dropped_query_ends_with_the_status_cancelled() {
             });
         });
         let spans = capture.spans();
-        let query = spans.span("SELECT articles");
+        let query = spans.span("SELECT generate_series articles");
         assert_eq!(query.attribute("error.type"), Some(&"cancelled".into()));
     }
 }
