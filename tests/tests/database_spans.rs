@@ -5,6 +5,7 @@
     reason = "a test that unwraps fails where it should"
 )]
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use percolate_core::Database;
@@ -738,7 +739,7 @@ fn the_data_of_a_query_is_not_exported_whether_it_runs_or_is_refused() {
         });
         let mut exported = capture.metrics().text();
         for span in capture.spans().iter() {
-            exported += &format!("{:?}\n", span.data());
+            writeln!(exported, "{:?}", span.data()).unwrap();
         }
         assert!(exported.contains("slug <> ? AND year NOT IN (?)"));
         if let Some(line) = exported.lines().find(|line| line.contains("canary")) {
