@@ -44,6 +44,8 @@ impl std::fmt::Display for Error {
     }
 }
 impl std::error::Error for Error {}
+pub type Boxed<'a> =
+    std::pin::Pin<Box<dyn Future<Output = Result<Option<Vec<u8>>, Error>> + Send + 'a>>;
 "#;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -51,30 +53,35 @@ fn main() -> Result<(), Box<dyn Error>> {
         .join("../..")
         .canonicalize()?;
     let place = workspace.join("target/annotation-cost");
-    let mut bare = None;
-    println!("{FUNCTIONS} functions, added to those of the bare crate:");
-    for (name, attribute) in CRATES {
-        let package = write_package(&place, &workspace, name, attribute)?;
-        let checked = best(&package, "check")?;
-        let built = best(&package, "build --release")?;
-        let code = machine_code(&place.join(format!("target/release/lib{name}.rlib")))?;
-        let (bare_checked, bare_built, bare_code) = *bare.get_or_insert((checked, built, code));
-        println!(
-            "{name:15} check {:5.2} s   release build {:5.2} s   machine code {:5} bytes a function",
-            checked - bare_checked,
-            built - bare_built,
-            code.saturating_sub(bare_code) / FUNCTIONS,
-        );
+    println!("{FUNCTIONS} functions, added to those of the bare crate of their kind:");
+    for is_async in [false, true] {
+        let mut bare = None;
+        for (name, attribute) in CRATES {
+            let name = format!("{name}{}", if is_async { "_async" } else { "" });
+            let package = write_package(&place, &workspace, &name, attribute, is_async)?;
+            let checked = best(&package, "check")?;
+            let built = best(&package, "build --release")?;
+            let code = machine_code(&place.join(format!("target/release/lib{name}.rlib")))?;
+            let (bare_checked, bare_built, bare_code) = *bare.get_or_insert((checked, built, code));
+            println!(
+                "{name:20} check {:5.2} s   release build {:5.2} s   machine code {:5} bytes a function",
+                checked - bare_checked,
+                built - bare_built,
+                code.saturating_sub(bare_code) / FUNCTIONS,
+            );
+        }
     }
     Ok(())
 }
 
-/// Writes a crate whose functions have one attribute.
+/// Writes a crate whose functions have one attribute. Each asynchronous function is boxed once, so
+/// that its code is generated.
 fn write_package(
     place: &Path,
     workspace: &Path,
     name: &str,
     attribute: &str,
+    is_async: bool,
 ) -> Result<PathBuf, Box<dyn Error>> {
     let package = place.join(name);
     fs::create_dir_all(package.join("src"))?;
@@ -88,13 +95,21 @@ fn write_package(
     fs::write(package.join("Cargo.toml"), manifest)?;
     fs::copy(workspace.join("Cargo.lock"), package.join("Cargo.lock"))?;
     let mut source = String::from(HEAD);
+    let keyword = if is_async { "async fn" } else { "fn" };
     for number in 0..FUNCTIONS {
         write!(
             source,
-            "{attribute}\npub fn get_{number}(cf: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {{\n    \
+            "{attribute}\npub {keyword} get_{number}(cf: &str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {{\n    \
              if key.len() == {number} {{\n        return Err(Error::Missing);\n    }}\n    \
              Ok((cf.len() > {number}).then(|| key.to_vec()))\n}}\n"
         )?;
+        if is_async {
+            writeln!(
+                source,
+                "pub fn boxed_{number}<'a>(cf: &'a str, key: &'a [u8]) -> Boxed<'a> {{\n    \
+                 Box::pin(get_{number}(cf, key))\n}}"
+            )?;
+        }
     }
     fs::write(package.join("src/lib.rs"), source)?;
     Ok(package)
