@@ -202,7 +202,7 @@ impl Exporters {
             return Ok(());
         };
         let exporter =
-            super::otlp::span_exporter(&settings.traces_otlp, &settings.resource, &thread)?;
+            super::otlp::batch_exporter(&settings.traces_otlp, &settings.resource, &thread)?;
         self.batch(
             super::otlp::describe(&settings.traces_otlp),
             Box::new(exporter),
@@ -329,7 +329,7 @@ impl Exporters {
             self.driver.runtime.clone(),
         ) {
             let exporter =
-                super::otlp::log_exporter(&settings.logs_otlp, &settings.resource, &thread)?;
+                super::otlp::batch_exporter(&settings.logs_otlp, &settings.resource, &thread)?;
             let queue = self.queue(
                 Signal::Logs,
                 super::otlp::describe(&settings.logs_otlp),

@@ -6,7 +6,6 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use prost::Message;
 use serde_core::Serialize;
 use serde_core::de::DeserializeOwned;
@@ -20,6 +19,7 @@ use super::endpoint::failed;
 use super::grpc::GrpcTransport;
 use super::http::HttpTransport;
 use super::retry::{Backoff, Failure};
+use crate::identity::new_span_id;
 
 /// Sends the requests of one signal.
 #[derive(Debug)]
@@ -156,7 +156,6 @@ impl Attempts {
 
 /// Returns a random number from 0 to 1.
 fn jitter() -> f64 {
-    let random = RandomIdGenerator::default().new_span_id().to_bytes();
-    let [a, b, c, d, ..] = random;
+    let [a, b, c, d, ..] = new_span_id().to_bytes();
     f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX)
 }

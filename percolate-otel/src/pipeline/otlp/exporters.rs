@@ -36,14 +36,14 @@ use super::super::logs::QueuedLog;
 use super::super::settings::OtlpSettings;
 use super::client::OtlpClient;
 
-/// Exports spans.
+/// Exports batches of spans or of log records.
 #[derive(Debug)]
-pub(in super::super) struct OtlpSpans {
+pub(in super::super) struct OtlpBatches {
     client: OtlpClient,
     resource: ResourceAttributesWithSchema,
 }
 
-impl OtlpSpans {
+impl OtlpBatches {
     pub(super) fn new(
         settings: &OtlpSettings,
         resource: &Resource,
@@ -55,7 +55,7 @@ impl OtlpSpans {
     }
 }
 
-impl ExportBatch<SpanData> for OtlpSpans {
+impl ExportBatch<SpanData> for OtlpBatches {
     fn export(
         &self,
         driver: &Driver,
@@ -73,26 +73,7 @@ impl ExportBatch<SpanData> for OtlpSpans {
     fn shutdown(&self, _timeout: Duration) {}
 }
 
-/// Exports log records.
-#[derive(Debug)]
-pub(in super::super) struct OtlpLogs {
-    client: OtlpClient,
-    resource: ResourceAttributesWithSchema,
-}
-
-impl OtlpLogs {
-    pub(super) fn new(
-        settings: &OtlpSettings,
-        resource: &Resource,
-    ) -> Result<Self, TelemetryError> {
-        Ok(Self {
-            client: OtlpClient::new(settings)?,
-            resource: resource.into(),
-        })
-    }
-}
-
-impl ExportBatch<QueuedLog> for OtlpLogs {
+impl ExportBatch<QueuedLog> for OtlpBatches {
     fn export(
         &self,
         driver: &Driver,

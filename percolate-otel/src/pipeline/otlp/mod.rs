@@ -1,5 +1,6 @@
-//! The OTLP exporters. Their connections live on the runtime of `otlp_thread`. The builders of opentelemetry-otlp read the environment of the process; the
-//! exporters here are created from the decided settings alone. Invariant: creating an exporter does
+//! The OTLP exporters. Their connections live on the runtime of `otlp_thread`. The builders of
+//! opentelemetry-otlp read the environment of the process; the exporters here are created from the
+//! decided settings alone. Invariant: creating an exporter does
 //! not connect; an unreachable collector is an error of the export only.
 
 mod client;
@@ -20,31 +21,21 @@ use opentelemetry_sdk::metrics::Temporality;
 
 use self::client::OtlpClient;
 pub(super) use self::endpoint::describe;
-pub(super) use self::exporters::{OtlpLogs, OtlpMetrics, OtlpSpans};
+pub(super) use self::exporters::{OtlpBatches, OtlpMetrics};
 use super::counters::Counters;
 use super::drive::Driver;
 use super::error::TelemetryError;
 use super::otlp_thread::OtlpThread;
 use super::settings::OtlpSettings;
 
-/// Creates the exporter of spans.
-pub(super) fn span_exporter(
+/// Creates the exporter of spans or of log records.
+pub(super) fn batch_exporter(
     settings: &OtlpSettings,
     resource: &Resource,
     thread: &OtlpThread,
-) -> Result<OtlpSpans, TelemetryError> {
+) -> Result<OtlpBatches, TelemetryError> {
     let _entered = thread.enter();
-    OtlpSpans::new(settings, resource)
-}
-
-/// Creates the exporter of log records.
-pub(super) fn log_exporter(
-    settings: &OtlpSettings,
-    resource: &Resource,
-    thread: &OtlpThread,
-) -> Result<OtlpLogs, TelemetryError> {
-    let _entered = thread.enter();
-    OtlpLogs::new(settings, resource)
+    OtlpBatches::new(settings, resource)
 }
 
 /// Creates the exporter of metrics.
