@@ -162,8 +162,8 @@ impl Database {
     /// # Errors
     ///
     /// [`Error::Exists`] if an entity has the same key, also if it cannot be decoded;
-    /// [`Error::Entity`] if the data does not
-    /// match the schema, or is nested deeper than [`MAX_DEPTH`](crate::schema::MAX_DEPTH).
+    /// [`Error::Entity`] if the data does not match the schema, or is nested deeper than
+    /// [`MAX_DEPTH`](crate::schema::MAX_DEPTH).
     #[db_op("insert", table, affected_rows = 1)]
     pub fn insert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
         let _steady = self.core.steady();

@@ -43,11 +43,7 @@ percolate_macros::job_types!(declare);
 /// ```
 #[must_use = "a span does nothing until it is entered"]
 pub fn background_span(job_type: BackgroundJobType, target: &str) -> tracing::Span {
-    let about = Names {
-        operation: Some(job_type.as_str()),
-        target: Some(target),
-        ..Names::default()
-    };
+    let about = Names::new(Some(target), None, None).with_operation(job_type.as_str());
     span_by_hand(job_type.site(), about, &Details::default())
 }
 

@@ -51,12 +51,7 @@ pub fn db_span(
     collection: Option<&str>,
     namespace: Option<&str>,
 ) -> tracing::Span {
-    let about = Names {
-        operation: Some(operation.as_str()),
-        target: collection,
-        namespace,
-        server_address: None,
-    };
+    let about = Names::new(collection, namespace, None).with_operation(operation.as_str());
     span_by_hand(operation.site(), about, &Details::default())
 }
 
@@ -76,12 +71,7 @@ pub fn db_query_span(query: &str, collection: &str, namespace: Option<&str>) -> 
     if !site.is_watched() {
         return tracing::Span::none();
     }
-    let about = Names {
-        operation: None,
-        target: Some(collection),
-        namespace,
-        server_address: None,
-    };
+    let about = Names::new(Some(collection), namespace, None);
     let mut details = Details::default();
     details.query_text(site.def.system, query);
     span_by_hand(site, about, &details)

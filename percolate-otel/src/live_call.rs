@@ -25,9 +25,7 @@ use crate::runtime::{Decision, Runtime};
 use crate::series::Series;
 use crate::site::{Parent, Site, SiteKind};
 use crate::tracing_span::{check_trace_is_continued, record_end, watched_span};
-use crate::unsampled_root::{
-    UnsampledGuard, enter_unsampled_call, enter_unsampled_root, exit_unsampled_call,
-};
+use crate::unsampled_root::{UnsampledCall, UnsampledGuard, enter_unsampled_root};
 
 /// A call that something listens to.
 #[derive(Debug)]
@@ -150,8 +148,7 @@ fn describe(
 pub(crate) struct Entered {
     context: Option<ContextGuard>,
     unsampled: Option<UnsampledGuard>,
-    /// The call was entered as one below an unsampled caller.
-    is_unsampled: bool,
+    unsampled_call: Option<UnsampledCall>,
     /// The previous active call; `Some` if this call replaced it.
     outer: Option<Option<Box<ActiveCall>>>,
     /// The events of the previous call; `Some` if this call replaced them.
@@ -164,7 +161,7 @@ impl Entered {
     pub(crate) const NOTHING: Self = Self {
         context: None,
         unsampled: None,
-        is_unsampled: false,
+        unsampled_call: None,
         outer: None,
         outer_events: None,
         probe: None,
@@ -233,10 +230,7 @@ impl LiveCall {
                 entered.context = Some(context.attach());
             }
             Sampling::Sampled(Some(_)) => entered.probe = probe_of(site.def.system),
-            Sampling::Unsampled => {
-                enter_unsampled_call();
-                entered.is_unsampled = true;
-            }
+            Sampling::Unsampled => entered.unsampled_call = Some(UnsampledCall::enter()),
             Sampling::Foreign | Sampling::Sampled(None) => {}
         }
         if let Some(extras) = &self.extras {
@@ -303,9 +297,7 @@ impl LiveCall {
         }
         entered.context = None;
         entered.unsampled = None;
-        if std::mem::take(&mut entered.is_unsampled) {
-            exit_unsampled_call();
-        }
+        entered.unsampled_call = None;
     }
 
     /// Measures the call and ends its span.
@@ -370,14 +362,8 @@ impl LiveCall {
     /// Ends a call whose body panicked.
     #[cold]
     pub(crate) fn end_panicked(&mut self) {
-        let error = Some(ErrorInfo::new(value::ERROR_TYPE_PANIC));
-        self.end(
-            &mut Outcome {
-                error,
-                ..Outcome::default()
-            },
-            false,
-        );
+        let panic = ErrorInfo::new(value::ERROR_TYPE_PANIC);
+        self.end(&mut Outcome::failed(panic), false);
     }
 
     /// Ends a call that is dropped before it is finished.

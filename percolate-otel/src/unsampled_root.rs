@@ -17,14 +17,25 @@ pub(crate) fn is_in_unsampled_call() -> bool {
     UNSAMPLED_CALLS.try_with(Cell::get).unwrap_or(0) > 0
 }
 
-/// Enters a call below an unsampled caller. [`exit_unsampled_call`] must follow on this thread.
-pub(crate) fn enter_unsampled_call() {
-    _ = UNSAMPLED_CALLS.try_with(|calls| calls.set(calls.get().saturating_add(1)));
+/// A call below an unsampled caller that this thread is inside of, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct UnsampledCall {
+    not_send: PhantomData<*const ()>,
 }
 
-/// Leaves a call that [`enter_unsampled_call`] entered.
-pub(crate) fn exit_unsampled_call() {
-    _ = UNSAMPLED_CALLS.try_with(|calls| calls.set(calls.get().saturating_sub(1)));
+impl UnsampledCall {
+    pub(crate) fn enter() -> Self {
+        _ = UNSAMPLED_CALLS.try_with(|calls| calls.set(calls.get().saturating_add(1)));
+        Self {
+            not_send: PhantomData,
+        }
+    }
+}
+
+impl Drop for UnsampledCall {
+    fn drop(&mut self) {
+        _ = UNSAMPLED_CALLS.try_with(|calls| calls.set(calls.get().saturating_sub(1)));
+    }
 }
 
 /// Returns the trace id of the unsampled root this thread is inside of.

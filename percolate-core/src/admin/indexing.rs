@@ -154,8 +154,9 @@ impl IndexManager {
         Ok(report)
     }
 
-    /// Counts and names the entities that cannot be read. Counts the differences between entities and indexes, between texts and their vectors, and
-    /// between stored vectors and the vector indexes in memory. Changes nothing on disk.
+    /// Counts and names the entities that cannot be read. Counts the differences between entities
+    /// and indexes, between texts and their vectors, and between stored vectors and the vector
+    /// indexes in memory. Changes nothing on disk.
     ///
     /// A text that is marked for embedding does not count as a difference. Vector indexes that are
     /// not in memory are loaded first, as by a search.

@@ -10,7 +10,7 @@ use tracing::dispatcher::{self, DefaultGuard, Dispatch};
 use super::outgoing;
 use super::trace_context::TraceContext;
 use crate::runtime::{self, Runtime, ScopeGuard, UnsampledGuard};
-use crate::unsampled_root::{enter_unsampled_call, exit_unsampled_call, is_in_unsampled_call};
+use crate::unsampled_root::{UnsampledCall, is_in_unsampled_call};
 
 /// The telemetry state of a thread, to be entered on another thread.
 #[derive(Clone)]
@@ -72,22 +72,6 @@ impl fmt::Debug for Carried {
         f.debug_tuple("Carried")
             .field(&outgoing::of(&self.context).map(|(parent, _)| parent))
             .finish()
-    }
-}
-
-/// Leaves the call below an unsampled caller when dropped.
-struct UnsampledCall;
-
-impl UnsampledCall {
-    fn enter() -> Self {
-        enter_unsampled_call();
-        Self
-    }
-}
-
-impl Drop for UnsampledCall {
-    fn drop(&mut self) {
-        exit_unsampled_call();
     }
 }
 

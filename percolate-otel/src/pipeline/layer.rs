@@ -18,6 +18,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::subscriber::{Interest, NoSubscriber};
 use tracing::{Metadata, Subscriber};
 use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing_subscriber::filter::dynamic_filter_fn;
 use tracing_subscriber::layer::{self, Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -189,7 +190,7 @@ where
         .with_target(false)
         .with_tracked_inactivity(false)
         .with_filter(PipelineFilter { slot, level });
-    let calls = CallEventLayer.with_filter(CallEventFilter { level });
+    let calls = CallEventLayer.with_filter(call_event_filter(level));
     logs.and_then(spans).and_then(calls)
 }
 
@@ -218,35 +219,24 @@ impl<S: Subscriber> Layer<S> for CallEventLayer {
 }
 
 /// Admits events up to a level whose span is not a `tracing` span.
-#[derive(Debug)]
-struct CallEventFilter {
-    level: LevelFilter,
-}
-
-impl CallEventFilter {
-    fn admits(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && *metadata.level() <= self.level && !is_ours(metadata.target())
-    }
-}
-
-impl<S> Filter<S> for CallEventFilter {
-    fn enabled(&self, metadata: &Metadata<'_>, _: &layer::Context<'_, S>) -> bool {
-        self.admits(metadata)
+fn call_event_filter<S>(level: LevelFilter) -> impl Filter<S> {
+    let admits = move |metadata: &Metadata<'_>| {
+        metadata.is_event() && *metadata.level() <= level && !is_ours(metadata.target())
+    };
+    let enabled = move |metadata: &Metadata<'_>, _: &layer::Context<'_, S>| {
+        admits(metadata)
             && call_events::is_collecting()
             && Context::map_current(|cx| !cx.span().is_recording())
-    }
-
-    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.admits(metadata) {
-            Interest::sometimes()
-        } else {
-            Interest::never()
-        }
-    }
-
-    fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.level)
-    }
+    };
+    dynamic_filter_fn(enabled)
+        .with_max_level_hint(level)
+        .with_callsite_filter(move |metadata| {
+            if admits(metadata) {
+                Interest::sometimes()
+            } else {
+                Interest::never()
+            }
+        })
 }
 
 /// Reads an event as tracing-opentelemetry does: its message is the name, its fields are attributes.

@@ -174,7 +174,6 @@ pub(crate) fn describe(spans: &[SpanData]) -> String {
 }
 
 /// Checks that the exporter received no attribute twice.
-#[allow(dead_code, reason = "some of the tests export nothing")]
 pub(crate) fn assert_each_attribute_once(span: &SpanData) {
     let mut keys: Vec<&str> = span.attributes.iter().map(|it| it.key.as_str()).collect();
     keys.sort_unstable();
