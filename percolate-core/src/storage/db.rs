@@ -9,7 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{Cache, ColumnFamilyDescriptor, FlushOptions, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::properties::BACKGROUND_ERRORS;
+use rocksdb::{
+    Cache, ColumnFamilyDescriptor, FlushOptions, ReadOptions, WaitForCompactOptions, WriteBatch,
+    WriteOptions,
+};
 
 use super::batch::BatchWriter;
 use super::column_families::{self, DEFAULT, FORMAT_KEY, FORMAT_VERSION, META};
@@ -256,13 +260,27 @@ impl Storage {
     }
 
     /// Compacts a column family: removes overwritten and deleted entries, and sorts its files.
+    ///
+    /// # Errors
+    ///
+    /// [`MaintenanceError::Storage`] if a file cannot be read or written, also if that happened in
+    /// a compaction or flush that RocksDB started before.
     #[db_op(compact, cf, leaf)]
     pub fn compact(&self, cf: &str) -> Result<(), MaintenanceError> {
         let family = self.family(cf)?;
         self.check_maintainable("compact")?;
+        let failures = || self.inner.property(cf, BACKGROUND_ERRORS);
+        let before = failures();
         self.inner
             .db
             .compact_range_cf(&*family, None::<&[u8]>, None::<&[u8]>);
+        self.check_background()
+            .map_err(|error| maintenance("compact", error))?;
+        if failures() > before {
+            return Err(MaintenanceError::Background {
+                column_family: cf.to_owned(),
+            });
+        }
         Ok(())
     }
 
@@ -385,6 +403,19 @@ impl Storage {
             self.inner.poison.get_or_init(|| error.code());
         }
         Err(error.into())
+    }
+
+    /// Returns the error that stopped RocksDB's background work, if there is one.
+    ///
+    /// RocksDB's C interface does not return the error of a compaction. The wait returns the stored
+    /// error at once, or else ends after a microsecond.
+    fn check_background(&self) -> Result<(), rocksdb::Error> {
+        let mut wait = WaitForCompactOptions::default();
+        wait.set_timeout(1);
+        match self.inner.db.wait_for_compact(&wait) {
+            Err(error) if error.kind() == rocksdb::ErrorKind::TimedOut => Ok(()),
+            result => result,
+        }
     }
 
     fn check_maintainable(&self, operation: &'static str) -> Result<(), MaintenanceError> {

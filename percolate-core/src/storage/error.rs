@@ -445,6 +445,15 @@ pub enum MaintenanceError {
         /// RocksDB's error.
         source: StorageError,
     },
+    /// RocksDB counted a failure of the compaction, and went on without a stored error.
+    #[error(
+        "cannot compact the column family `{column_family}`: RocksDB reported a background error; its file `LOG` in \
+         the directory of the database has the reason"
+    )]
+    Background {
+        /// The column family.
+        column_family: String,
+    },
 }
 
 impl ErrorType for MaintenanceError {
@@ -454,6 +463,7 @@ impl ErrorType for MaintenanceError {
             Self::ColumnFamilyExists { .. } => Cow::Borrowed("ColumnFamilyExists"),
             Self::ReadOnly { .. } => Cow::Borrowed("ReadOnly"),
             Self::Storage { source, .. } => source.error_type(),
+            Self::Background { .. } => Cow::Borrowed("BackgroundError"),
         }
     }
 

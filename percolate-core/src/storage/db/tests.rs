@@ -364,6 +364,62 @@ fn a_read_only_handle_reads_with_an_open_writer_and_cannot_write() {
     ));
 }
 
+/// Returns the table files of a database.
+fn tables(path: &Path) -> std::collections::BTreeSet<PathBuf> {
+    let files = fs::read_dir(path).unwrap().map(|file| file.unwrap().path());
+    let is_table = |file: &PathBuf| file.extension().is_some_and(|kind| kind == "sst");
+    files.filter(is_table).collect()
+}
+
+#[test]
+fn a_compaction_of_a_damaged_file_fails() {
+    let (dir, storage) = temporary();
+    storage.flush().unwrap();
+    let sound = tables(dir.path());
+    for value in [b"1", b"2"] {
+        for key in 0_u32..1000 {
+            storage.put("a", key.to_be_bytes(), value).unwrap();
+        }
+        storage.flush().unwrap();
+    }
+    drop(storage);
+    for file in tables(dir.path()).difference(&sound) {
+        let mut bytes = fs::read(file).unwrap();
+        bytes[..64].fill(0xff);
+        fs::write(file, bytes).unwrap();
+    }
+    let storage = open(dir.path());
+    let error = storage.compact("a").unwrap_err();
+    assert_eq!(
+        (error.error_type(), error.status_code()),
+        ("Corruption".into(), Some("Corruption".into())),
+        "{error:?}"
+    );
+    // RocksDB's background work has stopped, so compactions of other families do not run either.
+    storage.compact("b").unwrap_err();
+}
+
+#[test]
+fn compactions_succeed_while_others_write() {
+    let (_dir, storage) = temporary();
+    std::thread::scope(|scope| {
+        for family in ["a", "b"] {
+            let storage = &storage;
+            scope.spawn(move || {
+                for n in 0_u32..20_000 {
+                    storage.put(family, n.to_be_bytes(), [7; 64]).unwrap();
+                    if n % 4_000 == 0 {
+                        storage.flush().unwrap();
+                    }
+                }
+            });
+        }
+        for _ in 0..20 {
+            storage.compact("a").unwrap();
+        }
+    });
+}
+
 #[test]
 fn after_a_write_that_failed_half_way_nothing_more_is_written() {
     let (_dir, storage) = temporary();
