@@ -7,6 +7,7 @@
 pub(crate) mod core;
 pub(crate) mod error;
 mod options;
+mod pending;
 mod schemas;
 mod search;
 mod slot;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 use self::core::{Core, Old};
 pub use self::error::Error;
 pub use self::options::DatabaseOptions;
+pub use self::pending::{EmbeddingStatus, RefusedField};
 pub use self::vectors::{EmbeddingReport, Hit, SearchFilter};
 use crate::admin::indexing::IndexManager;
 use crate::index;

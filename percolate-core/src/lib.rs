@@ -33,7 +33,10 @@ pub mod storage;
 mod worker;
 
 #[cfg(feature = "store")]
-pub use database::{Database, DatabaseOptions, EmbeddingReport, Error, Hit, SearchFilter};
+pub use database::{
+    Database, DatabaseOptions, EmbeddingReport, EmbeddingStatus, Error, Hit, RefusedField,
+    SearchFilter,
+};
 #[cfg(feature = "store")]
 pub use index::vectors::VectorError;
 #[cfg(feature = "store")]

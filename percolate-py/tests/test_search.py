@@ -45,13 +45,42 @@ def filled(path: Path, embedder: object = None) -> Database:
 def test_search_finds_near_texts_offline(tmp_path: Path) -> None:
     with filled(tmp_path / "db") as db:
         assert db.search("articles", "key value store") == []
-        assert db.generate_embeddings("articles") == {"embedded": 2, "waiting": 0}
+        assert db.generate_embeddings("articles") == {"embedded": 2, "waiting": 0, "refused": 0}
         (entity, distance), *_ = db.search("articles", "key value store", 1)
         assert entity["slug"] == "store"
         assert 0 <= distance < 2
         found = db.search("articles", "key value store", where=lambda entity: entity["slug"] == "client")
         assert [entity["slug"] for entity, _ in found] == ["client"]
         assert db.mark_for_embedding("articles") == 2
+
+
+class Fussy:
+    """Has no vector for texts that contain `nan`, and fails for texts that contain `fail`."""
+
+    name = "fussy"
+    dimensions = 2
+
+    def embed(self, texts: list[str]) -> list[list[float]]:
+        if any("fail" in text for text in texts):
+            raise ValueError("cannot embed")
+        return [[float("nan") if "nan" in text else 1.0, 2.0] for text in texts]
+
+
+def test_texts_without_a_vector_are_set_aside_with_the_reason(tmp_path: Path) -> None:
+    with Database(tmp_path / "db", embedder=Fussy()) as db:
+        db.register_schema("articles", {"key_field": "slug", "embedding_fields": ["body"]})
+        texts = ["fine"] * 40 + ["nan", "fail"]
+        ids = db.insert_many("articles", [{"slug": n, "body": text} for n, text in enumerate(texts)])
+        assert db.generate_embeddings("articles") == {"embedded": 40, "waiting": 0, "refused": 2}
+        status = db.embedding_status("articles")
+        assert status["waiting"] == 0
+        reasons = {entry["id"]: entry["reason"] for entry in status["refused"]}
+        assert set(reasons) == set(ids[40:])
+        assert {entry["field"] for entry in status["refused"]} == {"body"}
+        assert "finite" in reasons[ids[40]] and "ValueError" in reasons[ids[41]]
+        assert db.generate_embeddings("articles") == {"embedded": 0, "waiting": 0, "refused": 0}
+        assert db.retry_refused_embeddings("articles") == 2
+        assert db.embedding_status("articles") == {"waiting": 2, "refused": []}
 
 
 def test_an_exception_in_where_is_raised(tmp_path: Path) -> None:

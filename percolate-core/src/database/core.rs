@@ -348,7 +348,8 @@ impl Core {
         }
     }
 
-    /// Writes everything that turns `old` into `new`. The caller holds the lock of the entity.
+    /// Writes everything that turns `old` into `new`, and removes vectors of texts that changed. The
+    /// caller holds the lock of the entity.
     pub(super) fn write(
         &self,
         schema: &Schema,
@@ -358,12 +359,11 @@ impl Core {
     ) -> Result<(), Error> {
         let mut batch = self.storage().batch();
         self.add_to_batch(&mut batch, schema, id, old, new)?;
-        batch.commit()?;
-        Ok(())
+        self.commit_with_current_vectors(batch, schema, id, old, new)
     }
 
-    /// Adds everything that turns `old` into `new`: the record, its index entries and its embedding
-    /// mark.
+    /// Adds everything that turns `old` into `new` except vectors: the record, its index entries and
+    /// its embedding mark.
     pub(super) fn add_to_batch(
         &self,
         batch: &mut BatchWriter<'_>,

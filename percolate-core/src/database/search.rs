@@ -5,6 +5,7 @@
 
 use super::Database;
 use super::error::Error;
+use super::pending::EmbeddingStatus;
 use super::vectors::{EmbeddingReport, Hit, SearchFilter};
 use crate::{background_job, db_op, db_ops};
 
@@ -15,7 +16,9 @@ impl Database {
     /// # Errors
     ///
     /// [`Error::Embedding`] if the provider fails for a whole page of entities, or the error of the
-    /// store. Vectors created before the failure are kept.
+    /// store. Vectors created before the failure are kept. A text for which the provider has no
+    /// vector, while it embeds others, does not fail the job: its entity is set aside, see
+    /// [`EmbeddingReport::refused`].
     #[background_job(embedding.generate, table, batch_size = |report| report.embedded)]
     pub async fn generate_embeddings(&self, table: &str) -> Result<EmbeddingReport, Error> {
         self.core.generate_embeddings(table).await
@@ -43,7 +46,7 @@ impl Database {
     /// first.
     ///
     /// An entity is found after [`generate_embeddings`](Self::generate_embeddings) has created its
-    /// vectors.
+    /// vectors. A change of a text removes its vector, so the entity is not found by the old text.
     ///
     /// ```
     /// use percolate_core::Database;
@@ -96,5 +99,17 @@ impl Database {
     /// creates the vectors.
     pub fn mark_for_embedding(&self, table: &str) -> Result<usize, Error> {
         self.core.mark_for_embedding(table)
+    }
+
+    /// Returns the number of entities of a table that wait for embedding, and the texts that were
+    /// set aside because the provider has no vector for them.
+    pub fn embedding_status(&self, table: &str) -> Result<EmbeddingStatus, Error> {
+        self.core.embedding_status(table)
+    }
+
+    /// Marks the entities that were set aside for embedding, for example after the provider was
+    /// repaired. Returns their number.
+    pub fn retry_refused_embeddings(&self, table: &str) -> Result<usize, Error> {
+        self.core.retry_refused(table)
     }
 }

@@ -10,12 +10,15 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::core::{Core, Old};
 use super::error::Error;
+use super::pending::{self, PAGE, Reasons};
 use super::slot::{Reading, Slot, Source as _};
 use super::stored::{Rebuild, Stopped, Stored};
+use crate::embeddings::EmbeddedBatch;
 use crate::index::report::IndexReport;
 use crate::index::saved;
 use crate::index::vectors::{self, Neighbour};
@@ -24,9 +27,6 @@ use crate::schema::Schema;
 use crate::schema::entity::{Entity, Record, RecordParts};
 use crate::storage::column_families::{EMBEDDINGS, ENTITIES, META, PENDING_EMBEDDINGS};
 use crate::storage::{BatchWriter, ScanRange, WriteError, keys};
-
-/// The number of entities that are embedded or marked at a time.
-const PAGE: usize = 256;
 
 /// Returns `true` for entities that a search may return. It is called for the nearest entities
 /// first, and only until enough of them have passed.
@@ -57,16 +57,35 @@ pub struct EmbeddingReport {
     pub embedded: usize,
     /// Entities that remain marked, because the provider failed or they changed in the meantime.
     pub waiting: usize,
+    /// Entities that were set aside, because the provider has no vector for one of their texts
+    /// while it embedded others. [`Database::embedding_status`](crate::Database::embedding_status)
+    /// lists them with the reasons. They are embedded again after a change, and after
+    /// [`Database::retry_refused_embeddings`](crate::Database::retry_refused_embeddings).
+    pub refused: usize,
 }
 
 impl JobOutcome for EmbeddingReport {
     fn job_status(&self) -> JobStatus {
-        if self.waiting > 0 {
+        if self.waiting > 0 || self.refused > 0 {
             JobStatus::Partial
         } else {
             JobStatus::Success
         }
     }
+}
+
+/// The result of embedding one text.
+enum TextResult {
+    Embedded(Vec<f32>),
+    Refused(String),
+    Failed,
+}
+
+/// The numbers of entities of a page.
+#[derive(Default)]
+struct Counts {
+    embedded: usize,
+    refused: usize,
 }
 
 /// An embedded field of a table and its index.
@@ -80,14 +99,18 @@ impl Core {
         let mut report = EmbeddingReport::default();
         let mut schema = self.schema(table)?;
         let mut page = self.pending_page(table, None)?;
+        let mut is_proven = false;
         while let Some((last, _)) = page.last() {
             let (last, marked) = (*last, page.len());
             let texts = texts_of(&schema, &page);
-            let vectors = self.embedder().embed_batch(&texts).await?.vectors;
-            let store = move |core: &Self| core.store_vectors(&schema, &page, vectors);
-            let embedded = self.blocking(store).await?;
-            report.embedded += embedded;
-            report.waiting += marked - embedded;
+            let answer = self.embedder().embed_more(&texts, is_proven).await?;
+            is_proven |= answer.embedded() > 0;
+            let results = results_of(answer);
+            let store = move |core: &Self| core.store_vectors(&schema, &page, results);
+            let stored = self.blocking(store).await?;
+            report.embedded += stored.embedded;
+            report.refused += stored.refused;
+            report.waiting += marked - stored.embedded - stored.refused;
             if marked < PAGE {
                 break;
             }
@@ -295,34 +318,68 @@ impl Core {
         Ok(report)
     }
 
-    /// Adds the deletion of an entity's vectors to `batch`, commits it, and removes the vectors
-    /// from the indexes in memory.
+    /// Adds the deletion of an entity's vectors and of its mark to `batch`, commits it, and removes
+    /// the vectors from the indexes in memory.
     pub(super) fn commit_without_vectors(
         &self,
         mut batch: BatchWriter<'_>,
         schema: &Schema,
         id: Uuid,
     ) -> Result<(), Error> {
-        let fields = self.embedded_fields(schema);
-        let mut slots: Vec<_> = fields.iter().map(|field| field.slot.change()).collect();
-        for slot in &mut slots {
-            slot.note([id]);
-        }
-        let generation = Uuid::now_v7();
-        if !fields.is_empty() {
+        if !schema.embedding_fields().is_empty() {
             batch.delete(
                 PENDING_EMBEDDINGS,
                 keys::entity_key(self.table_name(schema.table()), id),
             )?;
         }
-        for field in &fields {
+        self.commit_removing(batch, schema.table(), id, &self.embedded_fields(schema))
+    }
+
+    /// Commits `batch`, which turns `old` into `new`. Vectors of texts that `new` no longer has are
+    /// removed with the same commit, so that a search does not find `new` by them.
+    pub(super) fn commit_with_current_vectors(
+        &self,
+        batch: BatchWriter<'_>,
+        schema: &Schema,
+        id: Uuid,
+        old: &Old,
+        new: &Record<&Value>,
+    ) -> Result<(), Error> {
+        let is_outdated = |field: &&String| match old {
+            Old::Absent | Old::Deleted => false,
+            Old::Live(old) => {
+                let text = old.text_to_embed(field);
+                text.is_some() && text != new.text_to_embed(field)
+            }
+            Old::Malformed(..) => true,
+        };
+        let outdated = schema.embedding_fields().iter().filter(is_outdated);
+        let fields: Vec<_> = outdated
+            .map(|name| self.field(schema.table(), name))
+            .collect();
+        self.commit_removing(batch, schema.table(), id, &fields)
+    }
+
+    fn commit_removing(
+        &self,
+        mut batch: BatchWriter<'_>,
+        table: &str,
+        id: Uuid,
+        fields: &[Field],
+    ) -> Result<(), Error> {
+        let mut slots: Vec<_> = fields.iter().map(|field| field.slot.change()).collect();
+        for slot in &mut slots {
+            slot.note([id]);
+        }
+        let generation = Uuid::now_v7();
+        for field in fields {
             batch.delete(
                 EMBEDDINGS,
-                keys::embedding_key(self.table_name(schema.table()), &field.name, id),
+                keys::embedding_key(self.table_name(table), &field.name, id),
             )?;
             batch.put(
                 META,
-                self.generation_key(schema.table(), &field.name),
+                self.generation_key(table, &field.name),
                 generation.as_bytes(),
             )?;
         }
@@ -333,35 +390,20 @@ impl Core {
         Ok(())
     }
 
-    /// Returns the next entities that are marked for embedding.
-    fn pending_page(&self, table: &str, after: Option<Uuid>) -> Result<Vec<(Uuid, Old)>, Error> {
-        let all = ScanRange::prefix(keys::table_prefix(self.table_name(table)));
-        let range = match after {
-            Some(id) => all.after(keys::entity_key(self.table_name(table), id)),
-            None => all,
-        };
-        let marks = self.storage().scan(PENDING_EMBEDDINGS, range)?.take(PAGE);
-        let id = |mark: Result<(Box<[u8]>, _), _>| {
-            Ok(keys::parse_entity_key(&mark.map_err(Error::from)?.0)?.2)
-        };
-        let ids = marks.map(id).collect::<Result<Vec<_>, Error>>()?;
-        let old = self.old_batch(table, &ids)?;
-        Ok(ids.into_iter().zip(old).collect())
-    }
-
-    /// Stores the vectors of entities whose texts have not changed since. Returns their number. The
-    /// marks of entities that cannot be decoded stay.
+    /// Stores the vectors of entities whose texts have not changed since, and sets entities with
+    /// refused texts aside. Returns the numbers of both. The marks of entities that cannot be
+    /// decoded stay.
     fn store_vectors(
         &self,
         schema: &Arc<Schema>,
         page: &[(Uuid, Old)],
-        vectors: Vec<Option<Vec<f32>>>,
-    ) -> Result<usize, Error> {
+        results: Vec<TextResult>,
+    ) -> Result<Counts, Error> {
         let _steady = self.steady();
         let table = schema.table();
         if !Arc::ptr_eq(schema, &self.schema(table)?) {
             // The vectors may belong to fields that are no longer embedded.
-            return Ok(0);
+            return Ok(Counts::default());
         }
         let ids: Vec<Uuid> = page.iter().map(|(id, _)| *id).collect();
         let _locks = self.lock_all(&ids);
@@ -372,29 +414,37 @@ impl Core {
             slot.note(ids.iter().copied());
         }
         let generation = Uuid::now_v7();
-        let mut vectors = vectors.into_iter();
+        let mut results = results.into_iter();
         let mut batch = self.storage().batch();
         let mut changes: Vec<(usize, Uuid, Option<Vec<f32>>)> = Vec::new();
-        let mut embedded = 0;
+        let mut counts = Counts::default();
         for ((id, then), now) in page.iter().zip(&now) {
             let is_malformed = matches!(now, Old::Malformed(..));
-            let mut complete = !is_malformed;
+            let mut is_done = !is_malformed;
+            let mut reasons = Reasons::new();
             for (position, field) in fields.iter().enumerate() {
                 let text = text_of(then, &field.name);
-                let vector = text.and_then(|_| vectors.next());
-                match vector {
-                    _ if is_malformed || text != text_of(now, &field.name) => complete = false,
-                    Some(None) => complete = false,
-                    Some(Some(vector)) => changes.push((position, *id, Some(vector))),
+                let result = text.and_then(|_| results.next());
+                match result {
+                    _ if is_malformed || text != text_of(now, &field.name) => is_done = false,
+                    Some(TextResult::Failed) => is_done = false,
+                    Some(TextResult::Refused(reason)) => {
+                        reasons.insert(field.name.clone(), reason);
+                        changes.push((position, *id, None));
+                    }
+                    Some(TextResult::Embedded(vector)) => {
+                        changes.push((position, *id, Some(vector)));
+                    }
                     None => changes.push((position, *id, None)),
                 }
             }
-            if complete {
-                batch.delete(
-                    PENDING_EMBEDDINGS,
-                    keys::entity_key(self.table_name(table), *id),
-                )?;
-                embedded += 1;
+            let mark = keys::entity_key(self.table_name(table), *id);
+            if is_done && reasons.is_empty() {
+                batch.delete(PENDING_EMBEDDINGS, mark)?;
+                counts.embedded += 1;
+            } else if is_done {
+                batch.put(PENDING_EMBEDDINGS, mark, pending::encode(&reasons))?;
+                counts.refused += 1;
             }
         }
         for (position, id, vector) in &changes {
@@ -421,7 +471,7 @@ impl Core {
                 })
             });
         }
-        Ok(embedded)
+        Ok(counts)
     }
 
     pub(super) fn nearest(
@@ -568,6 +618,18 @@ fn texts_of(schema: &Schema, page: &[(Uuid, Old)]) -> Vec<String> {
             .filter_map(|field| text_of(old, field))
     });
     texts.map(str::to_owned).collect()
+}
+
+/// Returns the result for each text, in order.
+fn results_of(batch: EmbeddedBatch) -> Vec<TextResult> {
+    let vectors = batch.vectors.into_iter();
+    let mut results: Vec<_> = vectors
+        .map(|vector| vector.map_or(TextResult::Failed, TextResult::Embedded))
+        .collect();
+    for refused in batch.refused {
+        results[refused.position] = TextResult::Refused(refused.reason);
+    }
+    results
 }
 
 /// Returns the text of a field, or `None` if there is none to embed.

@@ -1,7 +1,8 @@
 //! Embedding many texts: in requests of a limited size, a limited number at a time, with the
-//! results in order. If a provider rejects the texts of a request, they are sent again in smaller
-//! requests, so that one text does not prevent the vectors of others.
+//! results in order. If the texts of a request may be the cause of its failure, they are sent again
+//! in smaller requests, so that one text does not prevent the vectors of others.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
@@ -10,8 +11,9 @@ use super::provider::{EmbeddingError, EmbeddingProvider};
 use crate::background_job;
 use crate::otel::{JobOutcome, JobStatus};
 
-/// The number of texts that are rejected one by one before the rest of their request is given up.
-const REFUSALS: usize = 3;
+/// The number of requests that may fail because of their texts before one succeeds. The rest of the
+/// texts is then given up, because the provider seems to reject every text.
+const FAILED_REQUESTS: usize = 10;
 
 /// Splits texts into requests to a provider.
 ///
@@ -42,8 +44,20 @@ pub struct BatchEmbedder {
 pub struct EmbeddedBatch {
     /// A vector for each text, in order; `None` if its request failed.
     pub vectors: Vec<Option<Vec<f32>>>,
-    /// The errors of failed requests, in the order of the requests.
+    /// The errors of failed requests, in the order of the texts.
     pub failures: Vec<EmbeddingError>,
+    /// The texts for which the provider has no vector although it embedded other texts.
+    pub refused: Vec<RefusedText>,
+}
+
+/// A text for which the provider has no vector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RefusedText {
+    /// The position of the text in the batch.
+    pub position: usize,
+    /// The error of the request that contained only this text. It does not contain the text.
+    pub reason: String,
 }
 
 impl EmbeddedBatch {
@@ -59,6 +73,35 @@ impl JobOutcome for EmbeddedBatch {
             JobStatus::Success
         } else {
             JobStatus::Partial
+        }
+    }
+}
+
+/// Neighbouring texts of a request and the answer to them.
+struct Part {
+    /// The number of texts.
+    size: usize,
+    /// Whether the provider has no vector for the only text.
+    is_refused: bool,
+    /// `None` if the texts were given up together with those of another part.
+    answer: Option<Result<Vec<Vec<f32>>, EmbeddingError>>,
+}
+
+impl Part {
+    fn answered(texts: &[String], answer: Result<Vec<Vec<f32>>, EmbeddingError>) -> Self {
+        Self {
+            size: texts.len(),
+            is_refused: texts.len() == 1
+                && answer.as_ref().is_err_and(EmbeddingError::is_about_texts),
+            answer: Some(answer),
+        }
+    }
+
+    fn given_up(texts: &[String]) -> Self {
+        Self {
+            size: texts.len(),
+            is_refused: false,
+            answer: None,
         }
     }
 }
@@ -93,14 +136,24 @@ impl BatchEmbedder {
         &self.provider
     }
 
-    /// Embeds `texts`. Texts of failed requests have no vector. If the provider rejects the texts
-    /// of a request, it is sent again in halves, so that only rejected texts have no vector.
+    /// Embeds `texts`. Texts of failed requests have no vector. If the texts may be the cause, they
+    /// are sent again in halves, so that only the texts at fault have no vector.
     ///
     /// # Errors
     ///
     /// The first error, if all requests failed.
-    #[background_job(embedding.generate, target = "batch", batch_size = texts.len())]
     pub async fn embed_batch(&self, texts: &[String]) -> Result<EmbeddedBatch, EmbeddingError> {
+        self.embed_more(texts, false).await
+    }
+
+    /// Embeds texts as [`embed_batch`](Self::embed_batch) does. If `is_proven`, the provider has
+    /// embedded other texts before; errors that may be about the texts do then not fail the batch.
+    #[background_job(embedding.generate, target = "batch", batch_size = texts.len())]
+    pub(crate) async fn embed_more(
+        &self,
+        texts: &[String],
+        is_proven: bool,
+    ) -> Result<EmbeddedBatch, EmbeddingError> {
         let requests = texts
             .chunks(self.request_size)
             .map(|texts| self.request_in_parts(texts))
@@ -108,20 +161,30 @@ impl BatchEmbedder {
         let mut answers = stream::iter(requests).buffered(self.concurrency);
         let mut batch = EmbeddedBatch::default();
         while let Some(parts) = answers.next().await {
-            for (size, answer) in parts {
-                match answer {
-                    Ok(vectors) => batch.vectors.extend(vectors.into_iter().map(Some)),
-                    Err(error) => {
-                        batch.vectors.extend(std::iter::repeat_n(None, size));
+            for part in parts {
+                if let (true, Some(Err(error))) = (part.is_refused, &part.answer) {
+                    batch.refused.push(RefusedText {
+                        position: batch.vectors.len(),
+                        reason: error.to_string(),
+                    });
+                }
+                match part.answer {
+                    Some(Ok(vectors)) => batch.vectors.extend(vectors.into_iter().map(Some)),
+                    Some(Err(error)) => {
+                        batch.vectors.extend(std::iter::repeat_n(None, part.size));
                         batch.failures.push(error);
                     }
+                    None => batch.vectors.extend(std::iter::repeat_n(None, part.size)),
                 }
             }
         }
-        if batch.embedded() == 0 && !batch.failures.is_empty() {
-            return Err(batch.failures.swap_remove(0));
+        let is_about_texts = batch.failures.iter().all(EmbeddingError::is_about_texts);
+        let works = batch.embedded() > 0 || (is_proven && is_about_texts);
+        if works || batch.failures.is_empty() {
+            Ok(batch)
+        } else {
+            Err(batch.failures.swap_remove(0))
         }
-        Ok(batch)
     }
 
     /// Embeds one text, such as a search query.
@@ -130,28 +193,37 @@ impl BatchEmbedder {
         Ok(vectors.into_iter().next().unwrap_or_default())
     }
 
-    /// Sends one request, or halves of it if the provider rejects its texts. Returns the number of
-    /// texts and the result of each.
-    async fn request_in_parts(
-        &self,
-        texts: &[String],
-    ) -> Vec<(usize, Result<Vec<Vec<f32>>, EmbeddingError>)> {
-        let mut waiting = vec![texts];
+    /// Sends one request. If the texts may be the cause of a failure, sends halves of it, larger
+    /// parts first, so that few requests fail before one succeeds. Returns the parts in order.
+    async fn request_in_parts(&self, texts: &[String]) -> Vec<Part> {
+        let mut waiting = VecDeque::from([(0, texts)]);
         let mut answers = Vec::new();
-        let (mut taken, mut refused) = (false, 0);
-        while let Some(texts) = waiting.pop() {
+        let (mut succeeded, mut failed) = (false, 0);
+        let mut last_error = None;
+        while let Some((start, texts)) = waiting.pop_front() {
+            if !succeeded && failed >= FAILED_REQUESTS {
+                answers.push((start, Part::given_up(texts)));
+                continue;
+            }
             let answer = self.request(texts).await;
             let is_refused = answer.as_ref().is_err_and(EmbeddingError::is_about_texts);
-            taken |= answer.is_ok();
-            refused += usize::from(is_refused && texts.len() == 1);
-            if is_refused && texts.len() > 1 && (taken || refused < REFUSALS) {
-                let (first, second) = texts.split_at(texts.len() / 2);
-                waiting.extend([second, first]);
+            succeeded |= answer.is_ok();
+            failed += usize::from(is_refused);
+            if is_refused && texts.len() > 1 {
+                let middle = texts.len() / 2;
+                let (first, second) = texts.split_at(middle);
+                waiting.extend([(start, first), (start + middle, second)]);
+                last_error = answer.err();
             } else {
-                answers.push((texts.len(), answer));
+                answers.push((start, Part::answered(texts, answer)));
             }
         }
-        answers
+        answers.sort_by_key(|(start, _)| *start);
+        let mut parts: Vec<Part> = answers.into_iter().map(|(_, part)| part).collect();
+        if let Some(part) = parts.iter_mut().find(|part| part.answer.is_none()) {
+            part.answer = last_error.map(Err);
+        }
+        parts
     }
 
     async fn request(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
@@ -222,7 +294,7 @@ mod tests {
                 let number = |text: &String| Ok(vec![text.parse::<f32>()?]);
                 let failed = |source: std::num::ParseFloatError| EmbeddingError::Provider {
                     provider: "numbers".to_owned(),
-                    kind: "parse".into(),
+                    kind: "connection".into(),
                     source: source.into(),
                 };
                 texts

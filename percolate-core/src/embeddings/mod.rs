@@ -11,7 +11,7 @@ mod http;
 mod offline;
 mod provider;
 
-pub use self::batch::{BatchEmbedder, EmbeddedBatch};
+pub use self::batch::{BatchEmbedder, EmbeddedBatch, RefusedText};
 #[cfg(feature = "http-embeddings")]
 pub use self::http::{HttpEmbeddings, HttpEmbeddingsOptions};
 pub use self::offline::OfflineEmbeddings;

@@ -55,9 +55,12 @@ pub enum EmbeddingError {
     Provider {
         /// The provider's name.
         provider: String,
-        /// A low-cardinality name of the error: `timeout`, `rate_limited`, an HTTP status. `400`,
-        /// `413` and `422` mean that the texts were rejected; they are sent again in smaller
-        /// requests.
+        /// A low-cardinality name of the error: `timeout`, `rate_limited`, an HTTP status.
+        ///
+        /// Some kinds are errors of the service: `configuration`, kinds that contain `timeout`,
+        /// `connect`, `rate_limit`, `ratelimit` or `authentication` in any case, and the statuses
+        /// 401, 403 to 405, 407, 408, 429 and 501 to 504. After any other error the texts are sent
+        /// again in smaller requests, because one of them may be the cause.
         kind: Cow<'static, str>,
         /// The cause.
         #[source]
@@ -66,9 +69,25 @@ pub enum EmbeddingError {
 }
 
 impl EmbeddingError {
-    /// Returns whether other texts might be accepted.
-    pub(super) fn is_about_texts(&self) -> bool {
-        matches!(self, Self::Provider { kind, .. } if matches!(kind.as_ref(), "400" | "413" | "422"))
+    /// Returns whether the texts may be the cause, so that other texts might be accepted.
+    pub(crate) fn is_about_texts(&self) -> bool {
+        let Self::Provider { kind, .. } = self else {
+            return true;
+        };
+        let kind = kind.to_ascii_lowercase();
+        let is_status = matches!(
+            kind.as_str(),
+            "401" | "403" | "404" | "405" | "407" | "408" | "429" | "501" | "502" | "503" | "504"
+        );
+        let words = [
+            "configuration",
+            "timeout",
+            "connect",
+            "rate_limit",
+            "ratelimit",
+            "authentication",
+        ];
+        !is_status && !words.iter().any(|word| kind.contains(word))
     }
 }
 

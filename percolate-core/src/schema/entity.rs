@@ -174,17 +174,17 @@ impl<Data: Borrow<Value>> Record<Data> {
             .expect("memory takes whatever is written");
         bytes
     }
-}
 
-impl Record {
     /// Returns the text of a field, `None` if there is no text to embed.
     pub(crate) fn text_to_embed(&self, field: &str) -> Option<&str> {
-        self.data
-            .get(field)
+        let data: &Value = self.data.borrow();
+        data.get(field)
             .and_then(Value::as_str)
             .filter(|text| !text.trim().is_empty())
     }
+}
 
+impl Record {
     /// Decodes a record. Returns `None` if it is deleted; the data is then not read.
     pub(crate) fn decode_live(bytes: &[u8]) -> Result<Option<Self>, MalformedRecord> {
         let parts = RecordParts::read(bytes)?;

@@ -232,6 +232,14 @@ class AsyncDatabase:
         """See `Database.generate_embeddings`. The embedder runs on another thread."""
         return await self._run(self._database.generate_embeddings, table, trace_context=trace_context)
 
+    async def embedding_status(self, table: str, *, trace_context: Trace = None) -> dict[str, Any]:
+        """See `Database.embedding_status`."""
+        return await self._run(self._database.embedding_status, table, trace_context=trace_context)
+
+    async def retry_refused_embeddings(self, table: str, *, trace_context: Trace = None) -> int:
+        """See `Database.retry_refused_embeddings`."""
+        return await self._run(self._database.retry_refused_embeddings, table, trace_context=trace_context)
+
     async def mark_for_embedding(self, table: str, *, trace_context: Trace = None) -> int:
         """See `Database.mark_for_embedding`."""
         return await self._run(self._database.mark_for_embedding, table, trace_context=trace_context)

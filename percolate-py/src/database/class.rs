@@ -546,7 +546,9 @@ impl PyDatabase {
     /// Compute the missing vectors of a table. Ctrl-C stops the job; finished vectors are kept.
     ///
     /// Returns:
-    ///     How many entities were `embedded`, and how many are `waiting` for another attempt.
+    ///     How many entities were `embedded`, how many are `waiting` for another attempt, and how many
+    ///     were set aside (`refused`) because the embedder has no vector for one of their texts while
+    ///     it embedded others. `embedding_status` lists these.
     ///
     /// Raises:
     ///     EmbeddingError: The embedder failed. An exception raised in it is the cause.
@@ -566,7 +568,51 @@ impl PyDatabase {
         let dict = PyDict::new(py);
         dict.set_item("embedded", report.embedded)?;
         dict.set_item("waiting", report.waiting)?;
+        dict.set_item("refused", report.refused)?;
         Ok(dict)
+    }
+
+    /// Return the state of the vectors of a table.
+    ///
+    /// Returns:
+    ///     `waiting`, the number of entities that the next run embeds, and `refused`, a list of the
+    ///     texts that were set aside, each a dict with `id`, `field` and `reason`.
+    #[pyo3(signature = (table, *, trace_context = None))]
+    fn embedding_status<'py>(
+        &self,
+        py: Python<'py>,
+        table: &str,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let status = self.shared.work(py, trace_context, |database| {
+            database.embedding_status(table)
+        })?;
+        let refused = PyList::empty(py);
+        for field in status.refused {
+            let entry = PyDict::new(py);
+            entry.set_item("id", field.id.to_string())?;
+            entry.set_item("field", field.field)?;
+            entry.set_item("reason", field.reason)?;
+            refused.append(entry)?;
+        }
+        let dict = PyDict::new(py);
+        dict.set_item("waiting", status.waiting)?;
+        dict.set_item("refused", refused)?;
+        Ok(dict)
+    }
+
+    /// Mark the entities that were set aside for embedding, for example after the embedder was
+    /// repaired. Return their number.
+    #[pyo3(signature = (table, *, trace_context = None))]
+    fn retry_refused_embeddings(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<usize> {
+        self.shared.work(py, trace_context, |database| {
+            database.retry_refused_embeddings(table)
+        })
     }
 
     /// Mark all entities of a table for re-embedding, for example after a change of the embedder.

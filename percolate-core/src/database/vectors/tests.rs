@@ -89,7 +89,8 @@ fn words_of_a_text_find_it() {
         embed(&db),
         EmbeddingReport {
             embedded: 4,
-            waiting: 0
+            waiting: 0,
+            refused: 0
         }
     );
     assert_eq!(found(&db, "key value store", 1), [0]);
@@ -100,7 +101,8 @@ fn words_of_a_text_find_it() {
         embed(&db),
         EmbeddingReport {
             embedded: 0,
-            waiting: 0
+            waiting: 0,
+            refused: 0
         }
     );
 }
@@ -121,6 +123,196 @@ fn a_changed_text_is_found_by_its_new_words_and_a_deleted_one_by_none() {
     assert!(!found(&db, "archive compression", 4).contains(&2));
     db.purge("crates", id_of(&db, "0")).unwrap();
     assert_eq!(found(&db, "key value store", 4).len(), 2);
+}
+
+#[test]
+fn a_changed_text_is_not_found_by_its_old_words_before_it_is_embedded() {
+    let (_dir, db) = temporary();
+    embed(&db);
+    let distance = |name: u64| {
+        let hits = wait(db.search("crates", TEXTS[0], 9, None)).unwrap();
+        let hit = hits.iter().find(|hit| hit.entity.data["name"] == name);
+        hit.map(|hit| hit.distance)
+    };
+    assert!(distance(0).unwrap() < 0.01);
+    let change = json!({ "about": "compressing archives" });
+    db.update("crates", id_of(&db, "0"), &change).unwrap();
+    assert_eq!(distance(0), None);
+    db.indexes().verify().unwrap();
+    // A change of another field keeps the vector.
+    db.update("crates", id_of(&db, "1"), &json!({ "stars": 3 }))
+        .unwrap();
+    assert!(distance(1).is_some());
+    db.upsert("crates", &json!({ "name": 1, "about": "something else" }))
+        .unwrap();
+    assert_eq!(distance(1), None);
+    embed(&db);
+    assert!(distance(0).unwrap() > 0.1 && distance(1).unwrap() > 0.1);
+}
+
+/// A provider that fails for the text `poison` in one of the ways of providers, and counts texts.
+#[derive(Debug)]
+struct Fussy {
+    failure: Failure,
+    texts: AtomicUsize,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Failure {
+    NotFinite,
+    Dimensions,
+    Count,
+    Kind(&'static str),
+}
+
+impl EmbeddingProvider for Fussy {
+    fn name(&self) -> &'static str {
+        "fussy"
+    }
+
+    fn dimensions(&self) -> usize {
+        3
+    }
+
+    fn embed<'a>(&'a self, texts: &'a [String]) -> EmbeddingFuture<'a> {
+        self.texts.fetch_add(texts.len(), Ordering::Relaxed);
+        let mut vectors = vec![vec![1.0, 2.0, 3.0]; texts.len()];
+        let poisoned = texts.iter().position(|text| text.starts_with("poison"));
+        let answer = match (poisoned, self.failure) {
+            (None, _) => Ok(vectors),
+            (Some(position), Failure::NotFinite) => {
+                vectors[position][1] = f32::NAN;
+                Ok(vectors)
+            }
+            (Some(position), Failure::Dimensions) => {
+                vectors[position].pop();
+                Ok(vectors)
+            }
+            (Some(position), Failure::Count) => {
+                vectors.remove(position);
+                Ok(vectors)
+            }
+            (Some(_), Failure::Kind(kind)) => Err(EmbeddingError::Provider {
+                provider: "fussy".to_owned(),
+                kind: kind.into(),
+                source: "poison".into(),
+            }),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+fn fussy(failure: Failure, texts: &[&str]) -> (tempfile::TempDir, Database, Arc<Fussy>) {
+    let dir = tempfile::tempdir().unwrap();
+    let provider = Arc::new(Fussy {
+        failure,
+        texts: AtomicUsize::new(0),
+    });
+    let options = DatabaseOptions::new().provider(provider.clone());
+    let db = Database::open_with(dir.path(), options).unwrap();
+    db.register_schema(
+        "crates",
+        &json!({ "key_field": "name", "embedding_fields": ["about", "title"] }),
+    )
+    .unwrap();
+    let data = texts.iter().enumerate();
+    let data: Vec<_> = data
+        .map(|(name, text)| json!({ "name": name, "about": text }))
+        .collect();
+    db.insert_batch("crates", &data).unwrap();
+    (dir, db, provider)
+}
+
+#[test]
+fn a_text_without_a_vector_is_set_aside_and_costs_no_other_its_vector() {
+    use Failure::{Count, Dimensions, Kind, NotFinite};
+    for failure in [
+        NotFinite,
+        Dimensions,
+        Count,
+        Kind("400"),
+        Kind("500"),
+        Kind("ValueError"),
+    ] {
+        let mut texts = ["good"; 600];
+        texts[300] = "poison";
+        let (_dir, db, provider) = fussy(failure, &texts);
+        let first = embed(&db);
+        assert_eq!(
+            (first.embedded, first.waiting, first.refused),
+            (599, 0, 1),
+            "{failure:?}"
+        );
+        assert_eq!(first.job_status(), JobStatus::Partial);
+        let status = db.embedding_status("crates").unwrap();
+        assert_eq!((status.waiting, status.refused.len()), (0, 1));
+        let refused = &status.refused[0];
+        assert_eq!(
+            (refused.id, refused.field.as_str()),
+            (id_of(&db, "300"), "about")
+        );
+        assert!(refused.reason.contains("fussy"), "{refused:?}");
+        assert!(!refused.reason.contains("poison"), "{refused:?}");
+        // It is not sent again until it changes or is retried.
+        let sent = provider.texts.load(Ordering::Relaxed);
+        assert_eq!(embed(&db), EmbeddingReport::default());
+        assert_eq!(provider.texts.load(Ordering::Relaxed), sent);
+        assert_eq!(db.retry_refused_embeddings("crates").unwrap(), 1);
+        assert_eq!(db.embedding_status("crates").unwrap().waiting, 1);
+        db.update("crates", refused.id, &json!({ "about": "good" }))
+            .unwrap();
+        assert_eq!(embed(&db).embedded, 1);
+        assert_eq!(
+            db.embedding_status("crates").unwrap(),
+            crate::EmbeddingStatus::default()
+        );
+    }
+}
+
+#[test]
+fn without_proof_that_the_provider_works_no_text_is_set_aside() {
+    let texts = ["poison"; 100];
+    for failure in [Failure::NotFinite, Failure::Kind("503")] {
+        let (_dir, db, provider) = fussy(failure, &texts);
+        wait(db.generate_embeddings("crates")).unwrap_err();
+        let status = db.embedding_status("crates").unwrap();
+        assert_eq!((status.waiting, status.refused.len()), (100, 0));
+        assert!(provider.texts.load(Ordering::Relaxed) < 600);
+    }
+    // An error of the service is not the fault of a text.
+    let mut texts = ["good"; 600];
+    texts[300] = "poison";
+    let (_dir, db, _) = fussy(Failure::Kind("timeout"), &texts);
+    let report = embed(&db);
+    assert_eq!((report.waiting, report.refused), (64, 0));
+}
+
+#[test]
+fn a_text_that_is_alone_is_set_aside_with_the_next_run_that_embeds_another() {
+    let mut texts = vec!["good"; PAGE];
+    texts.extend(["poison"; 3]);
+    let (_dir, db, _) = fussy(Failure::NotFinite, &texts);
+    let report = embed(&db);
+    assert_eq!((report.embedded, report.refused), (PAGE, 3));
+    let poison = json!({ "name": 1000, "about": "poison" });
+    db.insert("crates", &poison).unwrap();
+    wait(db.generate_embeddings("crates")).unwrap_err();
+    db.insert("crates", &json!({ "name": 1001, "about": "good" }))
+        .unwrap();
+    let report = embed(&db);
+    assert_eq!((report.embedded, report.refused), (1, 1));
+}
+
+#[test]
+fn one_refused_field_keeps_the_vector_of_the_other() {
+    let (_dir, db, _) = fussy(Failure::NotFinite, &[]);
+    let entity = json!({ "name": 1, "about": "good", "title": "poison" });
+    db.insert("crates", &entity).unwrap();
+    let report = embed(&db);
+    assert_eq!((report.embedded, report.refused), (0, 1));
+    let status = db.embedding_status("crates").unwrap();
+    assert_eq!(status.refused[0].field, "title");
+    assert_eq!(found(&db, "anything", 9), [1]);
 }
 
 #[test]
@@ -603,7 +795,8 @@ fn a_text_without_a_vector_and_a_vector_without_a_text_are_found_and_put_right()
         embed(&db),
         EmbeddingReport {
             embedded: 2,
-            waiting: 0
+            waiting: 0,
+            refused: 0
         }
     );
     clean(&db);
