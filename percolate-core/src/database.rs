@@ -5,6 +5,7 @@
 //! the entity's id.
 
 pub(crate) mod core;
+mod entity_ref;
 pub(crate) mod error;
 mod options;
 mod pending;
@@ -15,15 +16,17 @@ mod stored;
 mod tasks;
 pub(crate) mod vectors;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use uuid::Uuid;
 
 use self::core::{Core, Old};
+pub use self::entity_ref::EntityRef;
 pub use self::error::Error;
 pub use self::options::DatabaseOptions;
 pub use self::pending::{EmbeddingStatus, RefusedField};
@@ -31,6 +34,7 @@ pub use self::vectors::{EmbeddingReport, Hit, SearchFilter};
 use crate::admin::indexing::IndexManager;
 use crate::index;
 use crate::schema::entity::{Entity, MalformedRecord, Record, RecordParts, Timestamp, field_value};
+use crate::schema::system::{Written, remove_system_fields};
 use crate::schema::{EntityError, Schema, SchemaError};
 use crate::storage::column_families::{ENTITIES, FIELD_INDEX, KEY_INDEX, RESOURCES};
 use crate::storage::keys;
@@ -125,8 +129,8 @@ impl Database {
     /// # Errors
     ///
     /// [`SchemaError`](crate::schema::SchemaError) if the schema is invalid, is nested deeper than
-    /// [`MAX_DEPTH`](crate::schema::MAX_DEPTH), or changes the key field of a table that has
-    /// entities.
+    /// [`MAX_DEPTH`](crate::schema::MAX_DEPTH), uses a reserved name (`_id`, `_created_at` or
+    /// `_updated_at`), or changes the key field of a table that has entities.
     pub fn register_schema(&self, table: &str, schema: &Value) -> Result<(), Error> {
         self.core.register_schema(table, schema)
     }
@@ -156,46 +160,57 @@ impl Database {
 }
 
 /// Operations on entities.
+///
+/// An entity that was read can be written back. In the data of a write, `_id` names the entity, and
+/// `_created_at` and `_updated_at` are ignored. With a key field, `_id` must be the id of the key. A
+/// null `_id` is ignored.
 #[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
 impl Database {
     /// Inserts an entity and returns its id. If the table has a key field, the id is derived from
-    /// the key, so that equal keys always have equal ids.
+    /// the key, so that equal keys always have equal ids. Otherwise it is the `_id` in the data, or
+    /// a new one.
     ///
     /// # Errors
     ///
-    /// [`Error::Exists`] if an entity has the same key, also if it cannot be decoded;
-    /// [`Error::Entity`] if the data does not match the schema, or is nested deeper than
-    /// [`MAX_DEPTH`](crate::schema::MAX_DEPTH).
+    /// [`Error::Exists`] if an entity has the same key or id, also if it cannot be decoded;
+    /// [`Error::Entity`] if the data does not match the schema, is nested deeper than
+    /// [`MAX_DEPTH`](crate::schema::MAX_DEPTH), or has an `_id` that is not a UUID or belongs to
+    /// another key.
     #[db_op("insert", table, affected_rows = 1)]
     pub fn insert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
         let _steady = self.core.steady();
         let schema = self.core.schema(table)?;
-        let prepared = self.prepare(&schema, data)?;
-        let _lock = self.core.lock(prepared.id);
-        let old = self.core.old(table, prepared.id)?;
-        refuse_existing(&schema, prepared.id, &old)?;
+        let Prepared { named, data } = self.prepare(&schema, data)?;
+        let id = named.unwrap_or_else(Uuid::now_v7);
+        let _lock = self.core.lock(id);
+        let old = self.core.old(table, id)?;
+        refuse_existing(&schema, id, &old)?;
         self.core
-            .write(&schema, prepared.id, &old, &data_record(data, &old))?;
-        Ok(prepared.id)
+            .write(&schema, id, &old, &data_record(&data, &old))?;
+        Ok(id)
     }
 
     /// Inserts an entity, or replaces the data of the entity with the same key, also if that cannot
-    /// be decoded. Returns its id.
+    /// be decoded. If the table has no key field, the `_id` in the data names the entity. Returns
+    /// the id.
     ///
     /// # Errors
     ///
-    /// [`Error::Entity`] if the data does not match the schema, or is nested deeper than
-    /// [`MAX_DEPTH`](crate::schema::MAX_DEPTH).
+    /// [`Error::NoIdentity`] if the table has no key field and the data no `_id`; [`Error::Entity`]
+    /// as for [`insert`](Self::insert).
     #[db_op("upsert", table, affected_rows = 1)]
     pub fn upsert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
         let _steady = self.core.steady();
         let schema = self.core.schema(table)?;
-        let prepared = self.prepare(&schema, data)?;
-        let _lock = self.core.lock(prepared.id);
-        let old = self.core.old(table, prepared.id)?;
+        let Prepared { named, data } = self.prepare(&schema, data)?;
+        let id = named.ok_or_else(|| Error::NoIdentity {
+            table: table.to_owned(),
+        })?;
+        let _lock = self.core.lock(id);
+        let old = self.core.old(table, id)?;
         self.core
-            .write(&schema, prepared.id, &old, &data_record(data, &old))?;
-        Ok(prepared.id)
+            .write(&schema, id, &old, &data_record(&data, &old))?;
+        Ok(id)
     }
 
     /// Inserts several entities, all or none. Returns their ids in order.
@@ -203,7 +218,7 @@ impl Database {
     /// # Errors
     ///
     /// The errors of [`insert`](Self::insert); also [`Error::Exists`] if two of the entities have
-    /// the same key.
+    /// the same key or id.
     #[db_op("insert", table, batch_size = data.len(), affected_rows = data.len(), rows = none)]
     pub fn insert_batch(&self, table: &str, data: &[Value]) -> Result<Vec<Uuid>, Error> {
         let _steady = self.core.steady();
@@ -212,7 +227,10 @@ impl Database {
             .iter()
             .map(|data| self.prepare(&schema, data))
             .collect::<Result<Vec<_>, _>>()?;
-        let ids: Vec<Uuid> = prepared.iter().map(|prepared| prepared.id).collect();
+        let ids: Vec<Uuid> = prepared
+            .iter()
+            .map(|prepared| prepared.named.unwrap_or_else(Uuid::now_v7))
+            .collect();
         if let Some(id) = first_repeated(&ids) {
             return Err(Error::Exists {
                 table: table.to_owned(),
@@ -222,7 +240,7 @@ impl Database {
         let _locks = self.core.lock_all(&ids);
         let old = self.core.old_batch(table, &ids)?;
         let mut batch = self.storage().batch();
-        for ((id, old), data) in ids.iter().zip(&old).zip(data) {
+        for ((id, old), Prepared { data, .. }) in ids.iter().zip(&old).zip(&prepared) {
             refuse_existing(&schema, *id, old)?;
             self.core
                 .add_to_batch(&mut batch, &schema, *id, old, &data_record(data, old))?;
@@ -231,31 +249,44 @@ impl Database {
         Ok(ids)
     }
 
-    /// Replaces the fields of an entity that are in `changes`, a JSON object. A null removes the
-    /// field. Returns the changed entity.
+    /// Replaces the fields of an entity, named by id or key, that are in `changes`, a JSON object. A
+    /// null removes the field. Returns the changed entity.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] if there is no such entity, [`Error::KeyChanged`] if its key would
-    /// change, [`Error::Entity`] if the result does not match the schema, or is nested deeper than
-    /// [`MAX_DEPTH`](crate::schema::MAX_DEPTH).
+    /// [`Error::NotFound`] if there is no such entity, [`Error::NoKeyField`] if a table without keys
+    /// is given a key, [`Error::KeyChanged`] if its key would change, [`Error::Entity`] if the
+    /// result does not match the schema, is nested deeper than
+    /// [`MAX_DEPTH`](crate::schema::MAX_DEPTH), or `changes` has the `_id` of another entity.
+    pub fn update<'a>(
+        &self,
+        table: &str,
+        entity: impl Into<EntityRef<'a>>,
+        changes: &Value,
+    ) -> Result<Entity, Error> {
+        self.update_entity(table, entity.into(), changes)
+    }
+
     #[db_op("update", table, affected_rows = 1, rows = none)]
-    pub fn update(&self, table: &str, id: Uuid, changes: &Value) -> Result<Entity, Error> {
+    fn update_entity(
+        &self,
+        table: &str,
+        entity: EntityRef<'_>,
+        changes: &Value,
+    ) -> Result<Entity, Error> {
         let _steady = self.core.steady();
         let schema = self.core.schema(table)?;
-        schema.check_depth(changes)?;
-        let changes = changes
-            .as_object()
-            .ok_or_else(|| EntityError::NotAnObject {
-                table: table.to_owned(),
-            })?;
+        let id = self.id_of(&schema, entity)?;
+        let changes = schema.written(changes)?;
+        refuse_other_id(&schema, changes.id, id)?;
         let _lock = self.core.lock(id);
         let old = self.core.record(table, id)?;
         let old = old.ok_or_else(|| Error::NotFound {
             table: table.to_owned(),
             id,
+            key: entity.key().map(str::to_owned),
         })?;
-        let data = merged(&old.data, changes);
+        let data = merged(&old.data, &changes.data);
         schema.check(&data)?;
         if schema.key_of(&data)? != schema.key_of(&old.data)? {
             return Err(Error::KeyChanged {
@@ -278,28 +309,67 @@ impl Database {
         })
     }
 
-    /// Returns the entity with this id.
+    /// Returns the entity with this id or key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoKeyField`] if a table without keys is given a key.
+    pub fn get<'a>(
+        &self,
+        table: &str,
+        entity: impl Into<EntityRef<'a>>,
+    ) -> Result<Option<Entity>, Error> {
+        self.get_entity(table, entity.into())
+    }
+
     #[db_op(get, table)]
-    pub fn get(&self, table: &str, id: Uuid) -> Result<Option<Entity>, Error> {
-        self.core.schema(table)?;
+    fn get_entity(&self, table: &str, entity: EntityRef<'_>) -> Result<Option<Entity>, Error> {
+        let schema = self.core.schema(table)?;
+        let id = self.id_of(&schema, entity)?;
         let record = self.core.record(table, id)?;
         Ok(record.map(|record| record.into_entity(id)))
     }
 
-    /// Returns the entities with these ids, in the order of the ids.
+    /// Returns the entities with these ids or keys, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoKeyField`] if a table without keys is given a key.
+    pub fn get_batch<'a>(
+        &self,
+        table: &str,
+        entities: impl IntoIterator<Item = impl Into<EntityRef<'a>>>,
+    ) -> Result<Vec<Option<Entity>>, Error> {
+        let entities: Vec<_> = entities.into_iter().map(Into::into).collect();
+        self.get_entities(table, &entities)
+    }
+
     #[db_op(multi_get, table, rows = |entities| entities.iter().flatten().count())]
-    pub fn get_batch(&self, table: &str, ids: &[Uuid]) -> Result<Vec<Option<Entity>>, Error> {
-        self.core.schema(table)?;
-        let records = self.core.records(table, ids)?.into_iter().zip(ids);
+    fn get_entities(
+        &self,
+        table: &str,
+        entities: &[EntityRef<'_>],
+    ) -> Result<Vec<Option<Entity>>, Error> {
+        let schema = self.core.schema(table)?;
+        let ids = entities
+            .iter()
+            .map(|entity| self.id_of(&schema, *entity))
+            .collect::<Result<Vec<_>, _>>()?;
+        let records = self.core.records(table, &ids)?.into_iter().zip(ids);
         Ok(records
-            .map(|(record, id)| Some(record?.into_entity(*id)))
+            .map(|(record, id)| Some(record?.into_entity(id)))
             .collect())
     }
 
     /// Returns the entity whose key field has the value `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoKeyField`] if the table has no key field.
     #[db_op("lookup", table)]
     pub fn lookup(&self, table: &str, key: &str) -> Result<Option<Entity>, Error> {
-        self.core.schema(table)?;
+        let schema = self.core.schema(table)?;
+        require_key_field(&schema)?;
         let entry = self.storage().get(
             KEY_INDEX,
             keys::key_index_key(self.core.table_name(table), key),
@@ -450,14 +520,23 @@ impl Database {
         Ok(count)
     }
 
-    /// Marks an entity as deleted. No read finds it any more; its data stays until
-    /// [`purge`](Self::purge). Returns `true` if the entity existed.
+    /// Marks an entity, named by id or key, as deleted. No read finds it any more; its data stays
+    /// until [`purge`](Self::purge). Returns `true` if the entity existed.
     ///
     /// An entity that cannot be decoded is removed, as by [`purge`](Self::purge).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoKeyField`] if a table without keys is given a key.
+    pub fn delete<'a>(&self, table: &str, entity: impl Into<EntityRef<'a>>) -> Result<bool, Error> {
+        self.delete_entity(table, entity.into())
+    }
+
     #[db_op(delete, table, affected_rows = |found| i64::from(*found), rows = none)]
-    pub fn delete(&self, table: &str, id: Uuid) -> Result<bool, Error> {
+    fn delete_entity(&self, table: &str, entity: EntityRef<'_>) -> Result<bool, Error> {
         let _steady = self.core.steady();
         let schema = self.core.schema(table)?;
+        let id = self.id_of(&schema, entity)?;
         let _lock = self.core.lock(id);
         let old = self.core.old(table, id)?;
         let mut batch = self.storage().batch();
@@ -479,12 +558,21 @@ impl Database {
         Ok(true)
     }
 
-    /// Removes an entity and everything derived from it, whether it is marked as deleted or not.
-    /// Returns `true` if the entity existed.
+    /// Removes an entity, named by id or key, and everything derived from it, whether it is marked
+    /// as deleted or not. Returns `true` if the entity existed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoKeyField`] if a table without keys is given a key.
+    pub fn purge<'a>(&self, table: &str, entity: impl Into<EntityRef<'a>>) -> Result<bool, Error> {
+        self.purge_entity(table, entity.into())
+    }
+
     #[db_op("purge", table, affected_rows = |found| i64::from(*found), rows = none)]
-    pub fn purge(&self, table: &str, id: Uuid) -> Result<bool, Error> {
+    fn purge_entity(&self, table: &str, entity: EntityRef<'_>) -> Result<bool, Error> {
         let _steady = self.core.steady();
         let schema = self.core.schema(table)?;
+        let id = self.id_of(&schema, entity)?;
         let _lock = self.core.lock(id);
         let old = self.core.old(table, id)?;
         if matches!(old, Old::Absent) {
@@ -535,14 +623,31 @@ impl Database {
         Ok(())
     }
 
-    /// Checks data against the schema and determines its id.
-    fn prepare(&self, schema: &Schema, data: &Value) -> Result<Prepared, Error> {
-        schema.check(data)?;
-        let id = match schema.key_of(data)? {
-            Some(key) => self.core.id_of_key(schema.table(), &key),
-            None => Uuid::now_v7(),
+    /// Checks data against the schema and determines the id that its key or its `_id` names.
+    fn prepare<'a>(&self, schema: &Schema, data: &'a Value) -> Result<Prepared<'a>, Error> {
+        let Written { id, data } = schema.written(data)?;
+        schema.check_rules(&data)?;
+        let named = match schema.key_of(&data)? {
+            Some(key) => {
+                let id_of_key = self.core.id_of_key(schema.table(), &key);
+                refuse_other_id(schema, id, id_of_key)?;
+                Some(id_of_key)
+            }
+            None => id,
         };
-        Ok(Prepared { id })
+        Ok(Prepared { named, data })
+    }
+
+    /// Returns the id of an entity. The id of a key is derived from it, so that the key index is not
+    /// read.
+    fn id_of(&self, schema: &Schema, entity: EntityRef<'_>) -> Result<Uuid, Error> {
+        match entity {
+            EntityRef::Id(id) => Ok(id),
+            EntityRef::Key(key) => {
+                require_key_field(schema)?;
+                Ok(self.core.id_of_key(schema.table(), key))
+            }
+        }
     }
 
     /// Adds the removal of a record and its index entries to `batch`.
@@ -601,9 +706,12 @@ impl Iterator for EntityScan<'_> {
     }
 }
 
-/// The id of data that was checked.
-struct Prepared {
-    id: Uuid,
+/// Data that was checked.
+struct Prepared<'a> {
+    /// The id that its key or its `_id` names.
+    named: Option<Uuid>,
+    /// The data without system fields.
+    data: Cow<'a, Value>,
 }
 
 fn decode_entity(key: &[u8], value: &[u8]) -> Result<Option<Entity>, Error> {
@@ -620,6 +728,26 @@ fn malformed(key: &[u8], reason: MalformedRecord) -> Error {
     match keys::parse_entity_key(key) {
         Ok((_, table, id)) => Error::MalformedRecord { table, id, reason },
         Err(error) => error.into(),
+    }
+}
+
+fn require_key_field(schema: &Schema) -> Result<(), Error> {
+    match schema.key_field() {
+        Some(_) => Ok(()),
+        None => Err(Error::NoKeyField {
+            table: schema.table().to_owned(),
+        }),
+    }
+}
+
+/// Refuses data whose `_id` is not `id`, the entity to write.
+fn refuse_other_id(schema: &Schema, named: Option<Uuid>, id: Uuid) -> Result<(), EntityError> {
+    match named {
+        Some(named) if named != id => Err(EntityError::OtherId {
+            table: schema.table().to_owned(),
+            id,
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -650,9 +778,12 @@ fn data_record<'a>(data: &'a Value, old: &Old) -> Record<&'a Value> {
     }
 }
 
-fn merged(data: &Value, changes: &Map<String, Value>) -> Value {
+/// Returns data with changed fields, both objects. Older versions stored system fields, which are
+/// left out.
+fn merged(data: &Value, changes: &Value) -> Value {
     let mut merged = data.as_object().cloned().unwrap_or_default();
-    for (field, value) in changes {
+    remove_system_fields(&mut merged);
+    for (field, value) in changes.as_object().into_iter().flatten() {
         match value {
             Value::Null => merged.remove(field),
             value => merged.insert(field.clone(), value.clone()),

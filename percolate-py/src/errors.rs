@@ -120,6 +120,12 @@ create_exception!(
 );
 create_exception!(
     percolate_rocks,
+    NoKeyError,
+    PercolateError,
+    "The schema of the table has no key field."
+);
+create_exception!(
+    percolate_rocks,
     CorruptionError,
     PercolateError,
     "Stored data is corrupt."
@@ -171,7 +177,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_all!(module:
         PercolateError, OpenError, MissingError, LockedError, FormatError, ReadError, WriteError, ReadOnlyError,
         DiskFullError, PoisonedError, MaintenanceError, SchemaError, EntityError, ExistsError, NotFoundError,
-        UnknownTableError, NotIndexedError, CorruptionError, EmbeddingError, QueryError, JobError, ClosedError, ForkedError,
+        UnknownTableError, NotIndexedError, NoKeyError, CorruptionError, EmbeddingError, QueryError, JobError, ClosedError, ForkedError,
     );
     Ok(())
 }
@@ -216,6 +222,7 @@ fn exception_of(error: &Error) -> PyErr {
         Error::Entity(_) | Error::KeyChanged { .. } => EntityError::new_err(text),
         Error::UnknownTable { .. } => UnknownTableError::new_err(text),
         Error::NotIndexed { .. } => NotIndexedError::new_err(text),
+        Error::NoKeyField { .. } | Error::NoIdentity { .. } => NoKeyError::new_err(text),
         Error::MalformedRecord { .. } | Error::MalformedKey(_) | Error::UnusableTable { .. } => {
             CorruptionError::new_err(text)
         }

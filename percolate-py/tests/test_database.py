@@ -31,8 +31,8 @@ def test_an_entity_comes_back_with_its_id_and_times(db: Database) -> None:
     id = db.insert("articles", {"slug": "a", "year": 1957})
     entity = db.get("articles", id)
     assert entity is not None
-    assert (entity["id"], entity["slug"], entity["year"]) == (id, "a", 1957)
-    assert entity["created_at"].endswith("Z")
+    assert (entity["_id"], entity["slug"], entity["year"]) == (id, "a", 1957)
+    assert entity["_created_at"].endswith("Z")
     assert db.get("articles", uuid.UUID(id)) == entity
     assert db.lookup("articles", "a") == entity
     assert db.get("articles", str(uuid.uuid4())) is None
@@ -130,7 +130,7 @@ def test_a_scan_reads_page_by_page_and_to_the_end(db: Database) -> None:
     ids = db.insert_many("articles", [{"slug": f"{n:03}"} for n in range(25)])
     entities = db.scan("articles", page_size=10)
     assert iter(entities) is entities
-    assert sorted(entity["id"] for entity in entities) == sorted(ids)
+    assert sorted(entity["_id"] for entity in entities) == sorted(ids)
     assert list(entities) == []
     assert db.count("articles") == 25
 
@@ -141,6 +141,58 @@ def test_update_changes_and_removes_fields(db: Database) -> None:
     assert entity["year"] == 1958
     assert "note" not in entity
     assert db.get("articles", id) == entity
+
+
+def test_a_row_that_was_read_is_written_back(db: Database) -> None:
+    id = db.insert("articles", {"slug": "a", "n": 1})
+    row = db.lookup("articles", "a")
+    assert row is not None
+    row["n"] = 2
+    assert db.upsert("articles", row) == id
+    changed = db.update("articles", id, row)
+    assert changed == {**row, "_updated_at": changed["_updated_at"]}
+    assert changed["_updated_at"] > row["_updated_at"]
+    row["slug"] = "b"
+    with pytest.raises(percolate_rocks.EntityError, match="Remove `_id`"):
+        db.upsert("articles", row)
+    assert db.count("articles") == 1
+    db.register_schema("notes", {})
+    note = {"_id": str(uuid.uuid4()), "id": 7, "updated_at": "x"}
+    assert db.insert("notes", note) == db.upsert("notes", note) == note["_id"]
+    with pytest.raises(percolate_rocks.NoKeyError):
+        db.upsert("notes", {"id": 7})
+    stored = db.get("notes", note["_id"])
+    assert stored is not None
+    assert note.items() <= stored.items()
+    assert db.count("notes") == 1
+
+
+def test_an_entity_is_named_by_id_or_by_key(db: Database) -> None:
+    id = db.insert("articles", {"slug": "1"})
+    assert db.update("articles", key=1, changes={"n": 2}) == db.get("articles", id) == db.get("articles", key="1")
+    assert db.get_many("articles", keys=["1", "2"]) == [db.get("articles", id=id), None]
+    for name in (db.get, db.delete, db.purge, db.update):
+        with pytest.raises(TypeError, match="pass an id, or a key"):
+            name("articles")
+        with pytest.raises(TypeError, match="not both"):
+            name("articles", id, key="1")  # type: ignore[operator]
+    with pytest.raises(TypeError, match="pass ids, or keys"):
+        db.get_many("articles")
+    with pytest.raises(TypeError, match="pass the changes"):
+        db.update("articles", id)
+    with pytest.raises(percolate_rocks.NotFoundError, match='with the key "2"'):
+        db.update("articles", key="2", changes={})
+    assert db.delete("articles", key="1") is True
+    assert db.delete("articles", key="1") is False
+    assert db.purge("articles", key="1") is True
+    db.register_schema("notes", {})
+    with pytest.raises(percolate_rocks.NoKeyError, match="no `key_field`"):
+        db.get("notes", key="1")
+
+
+def test_a_schema_with_a_reserved_name_is_refused(db: Database) -> None:
+    with pytest.raises(percolate_rocks.SchemaError, match="`_id`, which is reserved"):
+        db.register_schema("notes", {"properties": {"_id": {"type": "string"}}})
 
 
 def test_deleted_is_not_found_and_purged_is_gone(db: Database) -> None:

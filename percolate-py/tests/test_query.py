@@ -70,9 +70,9 @@ def test_rows_are_dicts_in_the_order_of_the_columns_with_pythons_own_types(libra
     assert row["seen"].tzinfo is dt.timezone.utc
     entity = library.lookup("books", "percolation")
     assert entity is not None
-    (system,) = library.query("SELECT id, created_at FROM books WHERE slug = 'percolation'")
-    assert system["id"] == entity["id"]
-    assert system["created_at"] == dt.datetime.fromisoformat(entity["created_at"].replace("Z", "+00:00"))
+    (system,) = library.query("SELECT _id, _created_at FROM books WHERE slug = 'percolation'")
+    assert system["_id"] == entity["_id"]
+    assert system["_created_at"] == dt.datetime.fromisoformat(entity["_created_at"].replace("Z", "+00:00"))
     assert library.query("SELECT slug FROM books WHERE year IS NULL") == [{"slug": "empty"}]
     assert library.query("SELECT slug FROM books WHERE year > 3000") == []
 
@@ -164,8 +164,8 @@ def test_error_messages_suggest_a_fix(library: Database) -> None:
             library.query(sql)
         assert caught.value.error_type == kind
     with pytest.raises(ValueError, match='two columns are called "slug".*AS'):
-        library.query("SELECT a.slug, b.slug FROM books a JOIN books b ON a.id = b.id")
-    assert library.query_arrow("SELECT a.slug, b.slug FROM books a JOIN books b ON a.id = b.id").num_rows == 3
+        library.query("SELECT a.slug, b.slug FROM books a JOIN books b ON a._id = b._id")
+    assert library.query_arrow("SELECT a.slug, b.slug FROM books a JOIN books b ON a._id = b._id").num_rows == 3
 
 
 def test_a_query_that_needs_too_much_memory_fails(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def synchronous(path: Path) -> None:
         if entity is not None:
             print(entity["slug"])
         for entity in db.scan("articles", page_size=10):
-            print(entity["id"])
+            print(entity["_id"])
         db.insert_with_trace("articles", {"slug": "b"}, TraceContext({"traceparent": "x"}))
         db.load_resource("r", trace_context={"traceparent": "x"})
         try:
@@ -49,7 +49,7 @@ async def asynchronous(path: str) -> None:
         job = assert_type(await db.submit("flush_wal"), AsyncJob)
         assert_type(await job, bool)
         async for entity in db.scan("articles"):
-            print(entity["id"])
+            print(entity["_id"])
 
 
 asyncio.run(asynchronous("x"))

@@ -190,7 +190,7 @@ fn reads_and_writes_of_one_entity() {
             let id = db.upsert("articles", &article("one", 3)).unwrap();
             db.update("articles", id, &json!({ "year": 4 })).unwrap();
             db.get("articles", id).unwrap().unwrap();
-            db.get_batch("articles", &[id]).unwrap();
+            db.get_batch("articles", [id]).unwrap();
             assert!(db.delete("articles", id).unwrap());
             assert!(db.purge("articles", id).unwrap());
         },

@@ -66,9 +66,27 @@ pub enum Error {
         /// The field that is not indexed.
         field: String,
     },
-    /// `insert` found an entity with the same key.
+    /// The table has no key field.
     #[error(
-        "cannot insert into `{table}`: an entity with this key exists, with id {id}. Use `upsert` or `update` to change it"
+        "cannot find an entity of `{table}` by its key: the schema has no `key_field`. Use the id of the entity"
+    )]
+    NoKeyField {
+        /// The table.
+        table: String,
+    },
+    /// `upsert` has neither a key nor an id: the table has no key field, and the data has no `_id`.
+    #[error(
+        "cannot upsert into `{table}`: the schema has no `key_field`, and the data has no `_id`. Use `insert` to create \
+         an entity"
+    )]
+    NoIdentity {
+        /// The table.
+        table: String,
+    },
+    /// `insert` found an entity with the same key or id.
+    #[error(
+        "cannot insert into `{table}`: entity {id}, with the same key or `_id`, exists. Use `upsert` or `update` to \
+         change it"
     )]
     Exists {
         /// The table.
@@ -78,13 +96,16 @@ pub enum Error {
     },
     /// The entity to change does not exist.
     #[error(
-        "cannot update entity {id} of `{table}`: it does not exist. Use `insert` or `upsert` to create it"
+        "cannot update {} of `{table}`: it does not exist. Use `insert` or `upsert` to create it",
+        Named(*id, key.as_deref())
     )]
     NotFound {
         /// The table.
         table: String,
         /// The id of the missing entity.
         id: Uuid,
+        /// The key by which the entity was named.
+        key: Option<String>,
     },
     /// An update would change the key, and therefore the id.
     #[error(
@@ -125,6 +146,18 @@ pub enum Error {
     Query(#[from] crate::query::error::QueryError),
 }
 
+/// Prints the name of an entity: its key if it was named by it, else its id.
+struct Named<'a>(Uuid, Option<&'a str>);
+
+impl std::fmt::Display for Named<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.1 {
+            Some(key) => write!(formatter, "the entity with the key {key:?}"),
+            None => write!(formatter, "entity {}", self.0),
+        }
+    }
+}
+
 /// Prints the tables that exist.
 struct Tables<'a>(&'a [String]);
 
@@ -149,6 +182,8 @@ impl ErrorType for Error {
             Self::UnknownTable { .. } => Cow::Borrowed("UnknownTable"),
             Self::UnusableTable { .. } => Cow::Borrowed("UnusableTable"),
             Self::NotIndexed { .. } => Cow::Borrowed("NotIndexed"),
+            Self::NoKeyField { .. } => Cow::Borrowed("NoKeyField"),
+            Self::NoIdentity { .. } => Cow::Borrowed("NoIdentity"),
             Self::Exists { .. } => Cow::Borrowed("Exists"),
             Self::NotFound { .. } => Cow::Borrowed("NotFound"),
             Self::KeyChanged { .. } => Cow::Borrowed("KeyChanged"),

@@ -110,8 +110,8 @@ impl Core {
             let id = keys::parse_entity_key(&key)?.2;
             return Ok(match schema.key_of(&record.data) {
                 Ok(Some(key)) => self.id_of_key(schema.table(), &key) == id,
-                // The ids of tables without a key field are of version 7.
-                Ok(None) => id.get_version_num() == 7,
+                // Only ids that are derived from keys are of version 5.
+                Ok(None) => id.get_version_num() != 5,
                 Err(_) => false,
             });
         }

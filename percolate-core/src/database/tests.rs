@@ -10,6 +10,7 @@ use crate::storage::keys::Table;
 
 mod depth;
 mod malformed;
+mod system_fields;
 mod unusable;
 
 fn temporary() -> (tempfile::TempDir, Database) {
@@ -136,7 +137,7 @@ fn a_deleted_entity_is_found_by_nothing_and_its_key_is_free() {
     assert!(db.delete("articles", id).unwrap());
     assert!(!db.delete("articles", id).unwrap());
     assert_eq!(db.get("articles", id).unwrap(), None);
-    assert_eq!(db.get_batch("articles", &[id]).unwrap(), [None]);
+    assert_eq!(db.get_batch("articles", [id]).unwrap(), [None]);
     assert_eq!(db.lookup("articles", "a").unwrap(), None);
     assert!(db.find("articles", "year", 0..).unwrap().is_empty());
     assert_eq!(db.count("articles").unwrap(), 0);
@@ -361,9 +362,9 @@ fn json_has_the_data_and_the_system_fields() {
     let (_dir, db) = temporary();
     let id = db.insert("articles", &json!({ "slug": "a" })).unwrap();
     let json = db.get("articles", id).unwrap().unwrap().to_json();
-    assert_eq!(json["id"], id.to_string());
+    assert_eq!(json["_id"], id.to_string());
     assert_eq!(json["slug"], "a");
-    assert!(json["created_at"].as_str().unwrap().ends_with('Z'));
+    assert!(json["_created_at"].as_str().unwrap().ends_with('Z'));
 }
 
 proptest! {

@@ -9,6 +9,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema as ArrowSchema, Schem
 use serde_json::{Map, Value};
 
 use crate::schema::Schema;
+use crate::schema::system::{self, is_system_field};
 
 /// The number of `$ref` references that are followed from one place in a schema.
 const MAX_DEPTH: usize = 16;
@@ -52,39 +53,47 @@ pub(super) struct Column {
 
 /// Returns the columns of `schema`: the id, its properties, the times of creation and change.
 ///
-/// A property keeps its name; a system column of the same name is prefixed with an underscore. A
-/// schema without properties has columns for the fields that it names elsewhere, and one for all of
-/// the data.
+/// A schema without properties has columns for the fields that it names elsewhere, and the column
+/// `data` for all of the data, which is prefixed with an underscore if a field has this name.
 pub(super) fn columns_of(schema: &Schema) -> Vec<Column> {
     let properties = schema.source().get("properties").and_then(Value::as_object);
     let fields: Vec<(&str, Kind)> = match properties {
         Some(properties) => properties
             .iter()
             .map(|(name, node)| (name.as_str(), kind_of(node, schema)))
+            // Schemas of older versions can have properties with the names of system fields.
+            .filter(|(name, _)| !is_system_field(name))
             .collect(),
         None => named_fields(schema)
             .into_iter()
             .map(|name| (name, Kind::Json))
+            .filter(|(name, _)| !is_system_field(name))
             .collect(),
     };
-    let system = |name: &str, source, kind| {
-        let mut name = name.to_owned();
-        while fields.iter().any(|(field, _)| *field == name) {
-            name.insert(0, '_');
-        }
-        Column { name, source, kind }
+    let column = |name: &str, source, kind| Column {
+        name: name.to_owned(),
+        source,
+        kind,
     };
-    let mut columns = vec![system("id", Source::Id, Kind::Text)];
+    let mut columns = vec![column(system::ID, Source::Id, Kind::Text)];
     columns.extend(fields.iter().map(|(name, kind)| Column {
         name: (*name).to_owned(),
         source: Source::Field((*name).to_owned()),
         kind: kind.clone(),
     }));
     if properties.is_none() {
-        columns.push(system("data", Source::Data, Kind::Json));
+        let mut name = "data".to_owned();
+        while fields.iter().any(|(field, _)| *field == name) {
+            name.insert(0, '_');
+        }
+        columns.push(column(&name, Source::Data, Kind::Json));
     }
-    columns.push(system("created_at", Source::CreatedAt, Kind::Timestamp));
-    columns.push(system("updated_at", Source::UpdatedAt, Kind::Timestamp));
+    for (name, source) in [
+        (system::CREATED_AT, Source::CreatedAt),
+        (system::UPDATED_AT, Source::UpdatedAt),
+    ] {
+        columns.push(column(name, source, Kind::Timestamp));
+    }
     columns
 }
 
@@ -315,37 +324,38 @@ mod tests {
     }
 
     #[test]
-    fn a_property_keeps_its_name_and_the_system_column_gets_another() {
+    fn a_property_keeps_its_name_and_the_data_column_gets_another() {
         let names = |source| {
             columns(source)
                 .into_iter()
                 .map(|(name, _)| name)
                 .collect::<Vec<_>>()
         };
-        let source = json!({ "properties": { "id": {}, "_id": {}, "created_at": {} } });
-        assert_eq!(
-            names(source),
-            [
-                "__id",
-                "_id",
-                "created_at",
-                "id",
-                "_created_at",
-                "updated_at"
-            ]
-        );
+        let source = json!({ "properties": { "id": {}, "created_at": {} } });
+        let expected = ["_id", "created_at", "id", "_created_at", "_updated_at"];
+        assert_eq!(names(source), expected);
         let bare = json!({ "key_field": "slug", "indexed_fields": ["year", "data"] });
         assert_eq!(
             names(bare),
             [
-                "id",
+                "_id",
                 "data",
                 "slug",
                 "year",
                 "_data",
-                "created_at",
-                "updated_at"
+                "_created_at",
+                "_updated_at"
             ]
         );
+    }
+
+    #[test]
+    fn the_system_value_has_the_column_where_an_old_schema_declares_its_name() {
+        let source = json!({ "properties": { "_id": {}, "a": {} } });
+        let columns = columns_of(&Schema::compile("t", source).unwrap());
+        let sources: Vec<_> = columns.into_iter().map(|column| column.source).collect();
+        let field = Source::Field("a".to_owned());
+        let expected = [Source::Id, field, Source::CreatedAt, Source::UpdatedAt];
+        assert_eq!(sources, expected);
     }
 }

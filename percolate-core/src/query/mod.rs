@@ -58,8 +58,8 @@ use crate::{db_op, db_ops};
 impl Database {
     /// Runs a SELECT over the tables of this tenant.
     ///
-    /// Every registered table has typed columns from its schema and the system columns `id`,
-    /// `created_at` and `updated_at`. All of DataFusion's SELECT is available. Each query reads one
+    /// Every registered table has typed columns from its schema and the system columns `_id`,
+    /// `_created_at` and `_updated_at`. All of DataFusion's SELECT is available. Each query reads one
     /// snapshot. Statements that write are rejected. Names without double quotes are converted to
     /// lower case.
     ///

@@ -118,7 +118,7 @@ fn a_query_gives_typed_columns() {
     assert_eq!(
         result.columns(),
         [
-            "id",
+            "_id",
             "author",
             "day",
             "extra",
@@ -128,8 +128,8 @@ fn a_query_gives_typed_columns() {
             "slug",
             "tags",
             "year",
-            "created_at",
-            "updated_at"
+            "_created_at",
+            "_updated_at"
         ]
     );
     let row = &result.to_json()[0];
@@ -141,8 +141,8 @@ fn a_query_gives_typed_columns() {
     assert_eq!(row["seen"], "2026-01-08T12:00:00Z");
     assert_eq!(row["day"], "2026-01-08");
     let entity = db.lookup("articles", "article-07").unwrap().unwrap();
-    assert_eq!(row["id"], entity.id.to_string());
-    assert_eq!(row["created_at"], entity.created_at.to_string());
+    assert_eq!(row["_id"], entity.id.to_string());
+    assert_eq!(row["_created_at"], entity.created_at.to_string());
 }
 
 #[test]
@@ -208,14 +208,14 @@ fn a_query_reads_only_the_rows_that_an_index_finds() {
         ("SELECT slug FROM articles WHERE author LIKE '%a'".to_owned(), vec![one("scan entities", 100)]),
         ("SELECT slug FROM articles WHERE year IS NOT NULL".to_owned(), vec![one("scan entities", 100)]),
         // By id.
-        (format!("SELECT slug FROM articles WHERE id = '{id}'"), vec![one("get entities", 1)]),
-        (format!("SELECT slug FROM articles WHERE id IN ('{id}', '{other}', 'x')"), vec![one("multi_get entities", 2)]),
-        (format!("SELECT slug FROM articles WHERE id = '{}'", id.to_string().to_uppercase()), vec![]),
-        (format!("SELECT slug FROM articles WHERE id >= '{id}' AND id <= '{id}'"), vec![one("get entities", 1)]),
+        (format!("SELECT slug FROM articles WHERE _id = '{id}'"), vec![one("get entities", 1)]),
+        (format!("SELECT slug FROM articles WHERE _id IN ('{id}', '{other}', 'x')"), vec![one("multi_get entities", 2)]),
+        (format!("SELECT slug FROM articles WHERE _id = '{}'", id.to_string().to_uppercase()), vec![]),
+        (format!("SELECT slug FROM articles WHERE _id >= '{id}' AND _id <= '{id}'"), vec![one("get entities", 1)]),
         // A page after an id.
-        ("SELECT slug FROM articles ORDER BY id LIMIT 5".to_owned(), vec![one("scan entities", 5)]),
+        ("SELECT slug FROM articles ORDER BY _id LIMIT 5".to_owned(), vec![one("scan entities", 5)]),
         (
-            "SELECT slug FROM articles WHERE id > '80000000-0000-5000-8000-000000000000' ORDER BY id LIMIT 5"
+            "SELECT slug FROM articles WHERE _id > '80000000-0000-5000-8000-000000000000' ORDER BY _id LIMIT 5"
                 .to_owned(),
             vec![one("scan entities", 5)],
         ),
@@ -353,7 +353,7 @@ fn everything_else_is_left_to_datafusion_and_works() {
             json!([["2026-01-02"]]),
         ),
         (
-            "SELECT count(*) FROM articles WHERE created_at <= now() AND updated_at >= created_at",
+            "SELECT count(*) FROM articles WHERE _created_at <= now() AND _updated_at >= _created_at",
             json!([[100]]),
         ),
         (
@@ -579,16 +579,16 @@ fn errors_contain_the_remedy() {
         ),
         (
             "SELECT nam FROM authors",
-            "column `nam` does not exist; the columns are `authors.id`, `authors.born`, `authors.name`, `authors.created_at`, \
-             `authors.updated_at`",
+            "column `nam` does not exist; the columns are `authors._id`, `authors.born`, `authors.name`, `authors._created_at`, \
+             `authors._updated_at`",
         ),
         (
             "SELECT firstName FROM \"People\"",
             "column `firstname` does not exist; write `\"firstName\"`: names with capital letters need double quotes",
         ),
         (
-            "SELECT \"People\".id FROM \"People\" p",
-            "column `People.id` does not exist; the columns are `p.id`, `p.firstName`, `p.created_at`, `p.updated_at`",
+            "SELECT \"People\"._id FROM \"People\" p",
+            "column `People._id` does not exist; the columns are `p._id`, `p.firstName`, `p._created_at`, `p._updated_at`",
         ),
         (
             "SELECT * FROM authors TABLESAMPLE (10)",
@@ -636,7 +636,7 @@ fn errors_contain_the_remedy() {
         "SELECT name FROM authors GROUP BY born",
         "SELECT sum(name) FROM authors",
         "SELECT born FROM authors WHERE born = 'secret'",
-        "SELECT id FROM articles, authors",
+        "SELECT _id FROM articles, authors",
         "SELECT ? FROM authors",
     ];
     for sql in invalid {
@@ -662,7 +662,7 @@ fn an_error_tells_no_value_of_the_data_or_the_query() {
         "SELECT CAST(name AS DATE) FROM authors",
         "SELECT CAST(born AS TINYINT) FROM authors",
         "SELECT born / (born - 98765) FROM authors",
-        "SELECT * FROM authors WHERE created_at > 'secret 12345'",
+        "SELECT * FROM authors WHERE _created_at > 'secret 12345'",
         "SELECT arrow_cast(name, 'secret 12345') FROM authors",
         "SELECT to_timestamp(name) FROM authors",
         "SELECT substr('secret 12345', 'secret 12345')",
@@ -830,7 +830,7 @@ fn a_table_without_properties_has_the_fields_it_names_and_its_data() {
     let result = wait(db.query("SELECT * FROM notes WHERE name = 'a'")).unwrap();
     assert_eq!(
         result.columns(),
-        ["id", "name", "size", "data", "created_at", "updated_at"]
+        ["_id", "name", "size", "data", "_created_at", "_updated_at"]
     );
     assert_eq!(result.to_json()[0]["data"], "{\"name\":\"a\",\"size\":1}");
     let names = |condition: &str| {
@@ -865,7 +865,7 @@ fn null_is_found_in_the_index_of_a_field_of_any_type() {
 }
 
 #[test]
-fn a_property_named_like_a_system_column_wins() {
+fn a_property_can_have_the_name_of_a_system_column_without_its_underscore() {
     let (_dir, db) = temporary();
     let schema = json!({ "properties": { "id": { "type": "integer" } }, "key_field": "id" });
     db.register_schema("t", &schema).unwrap();
@@ -1090,7 +1090,7 @@ fn a_query_nested_or_chained_too_deeply_is_rejected() {
     };
     let joins = |length: usize| {
         let each = (1..length)
-            .map(|n| format!(" JOIN authors a{n} ON a{n}.id = a0.id"))
+            .map(|n| format!(" JOIN authors a{n} ON a{n}._id = a0._id"))
             .collect::<Vec<_>>()
             .concat();
         format!("SELECT count(*) FROM authors a0{each}")

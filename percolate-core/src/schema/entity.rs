@@ -17,6 +17,7 @@ use chrono::{DateTime, Datelike as _, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::system;
 use crate::storage::keys::FieldValue;
 
 const RECORD_VERSION: u8 = 1;
@@ -90,21 +91,16 @@ pub struct Entity {
 }
 
 impl Entity {
-    /// Returns the data with the system fields `id`, `created_at` and `updated_at`. A field of the
-    /// data with the same name is kept instead.
+    /// Returns the data with the system fields `_id`, `_created_at` and `_updated_at`. The result
+    /// can be written back with `upsert` and `update`.
     pub fn to_json(&self) -> Value {
-        let mut all = serde_json::Map::new();
-        all.insert("id".to_owned(), Value::String(self.id.to_string()));
-        all.insert(
-            "created_at".to_owned(),
-            Value::String(self.created_at.to_string()),
-        );
-        all.insert(
-            "updated_at".to_owned(),
-            Value::String(self.updated_at.to_string()),
-        );
-        if let Value::Object(data) = &self.data {
-            all.extend(data.clone());
+        let mut all = self.data.as_object().cloned().unwrap_or_default();
+        for (field, value) in [
+            (system::ID, self.id.to_string()),
+            (system::CREATED_AT, self.created_at.to_string()),
+            (system::UPDATED_AT, self.updated_at.to_string()),
+        ] {
+            all.insert(field.to_owned(), Value::String(value));
         }
         Value::Object(all)
     }

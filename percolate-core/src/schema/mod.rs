@@ -8,19 +8,23 @@
 
 pub(crate) mod depth;
 pub mod entity;
+pub(crate) mod system;
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 pub use self::depth::MAX_DEPTH;
+use self::system::is_system_field;
 use crate::otel::ErrorType;
 
 const KEY_FIELD: &str = "key_field";
 const INDEXED_FIELDS: &str = "indexed_fields";
 const EMBEDDING_FIELDS: &str = "embedding_fields";
 const PROPERTIES: &str = "properties";
+const REQUIRED: &str = "required";
 
 /// The error for a schema that cannot be registered, or a change that its entities do not allow.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +81,19 @@ pub enum SchemaError {
         /// The fields of the schema.
         known: String,
     },
+    /// The schema uses the name of a system field for data.
+    #[error(
+        "`{word}` in the schema of `{table}` names `{field}`, which is reserved: `_id`, `_created_at` and \
+         `_updated_at` are set by the database. Rename the field"
+    )]
+    ReservedName {
+        /// The table.
+        table: String,
+        /// The keyword that names the field.
+        word: &'static str,
+        /// The reserved name.
+        field: String,
+    },
     /// The name of the table is empty.
     #[error("a table needs a name")]
     NoName,
@@ -98,6 +115,7 @@ impl ErrorType for SchemaError {
             Self::TooDeep { .. } => "SchemaTooDeep",
             Self::WrongKind { .. } => "SchemaWrongKind",
             Self::UnknownField { .. } => "SchemaUnknownField",
+            Self::ReservedName { .. } => "SchemaReservedName",
             Self::NoName => "SchemaNoName",
             Self::KeyFieldChanged { .. } => "SchemaKeyFieldChanged",
         })
@@ -143,6 +161,23 @@ pub enum EntityError {
         /// The key field.
         field: String,
     },
+    /// `_id` in the data is not a UUID.
+    #[error("`_id` of an entity of `{table}` must be a UUID. Give an id of your own another name")]
+    InvalidId {
+        /// The table.
+        table: String,
+    },
+    /// `_id` in the data is not the id of the entity that the key or the update names.
+    #[error(
+        "`_id` in the data is not {id}, the id of the entity of `{table}` to write. Remove `_id` from the data, or write \
+         to the entity that it names"
+    )]
+    OtherId {
+        /// The table.
+        table: String,
+        /// The id of the entity to write.
+        id: Uuid,
+    },
 }
 
 impl ErrorType for EntityError {
@@ -152,6 +187,8 @@ impl ErrorType for EntityError {
             Self::TooDeep { .. } => "EntityTooDeep",
             Self::Invalid { .. } => "EntityInvalid",
             Self::NoKey { .. } => "EntityNoKey",
+            Self::InvalidId { .. } => "EntityInvalidId",
+            Self::OtherId { .. } => "EntityOtherId",
         })
     }
 }
@@ -188,7 +225,8 @@ impl Schema {
     ///
     /// # Errors
     ///
-    /// [`SchemaError`] if the schema is invalid, or nested deeper than [`MAX_DEPTH`].
+    /// [`SchemaError`] if the schema is invalid, is nested deeper than [`MAX_DEPTH`], or uses a
+    /// reserved name: `_id`, `_created_at` or `_updated_at`.
     pub fn parse(table: &str, source: Value) -> Result<Self, SchemaError> {
         if let Err(error) = Self::check_source(table, &source) {
             depth::discard(source);
@@ -197,14 +235,22 @@ impl Schema {
         Self::compile(table, source)
     }
 
-    /// Checks the depth of a schema before it is copied, compiled or stored.
+    /// Checks the depth and the names of a schema before it is copied, compiled or stored. Stored
+    /// schemas are not checked, because older versions allowed what this refuses.
     pub(crate) fn check_source(table: &str, source: &Value) -> Result<(), SchemaError> {
-        match depth::too_deep(source) {
-            None => Ok(()),
-            Some(place) => Err(SchemaError::TooDeep {
+        if let Some(place) = depth::too_deep(source) {
+            return Err(SchemaError::TooDeep {
                 table: table.to_owned(),
                 place,
                 limit: MAX_DEPTH,
+            });
+        }
+        match reserved_name(source) {
+            None => Ok(()),
+            Some((word, field)) => Err(SchemaError::ReservedName {
+                table: table.to_owned(),
+                word,
+                field: field.to_owned(),
             }),
         }
     }
@@ -272,12 +318,12 @@ impl Schema {
 
     /// Checks data against the schema, and its depth against [`MAX_DEPTH`].
     pub fn check(&self, data: &Value) -> Result<(), EntityError> {
-        if !data.is_object() {
-            return Err(EntityError::NotAnObject {
-                table: self.table.clone(),
-            });
-        }
-        self.check_depth(data)?;
+        self.check_shape(data)?;
+        self.check_rules(data)
+    }
+
+    /// Checks data against the schema. Its depth was checked, because validation is recursive.
+    pub(crate) fn check_rules(&self, data: &Value) -> Result<(), EntityError> {
         if self.validator.is_valid(data) {
             return Ok(());
         }
@@ -287,10 +333,17 @@ impl Schema {
         })
     }
 
-    /// Checks the depth of data before it is copied or validated, both of which are recursive.
-    pub(crate) fn check_depth(&self, data: &Value) -> Result<(), EntityError> {
+    /// Checks that data is an object, and its depth, before it is copied or validated, both of which
+    /// are recursive.
+    pub(crate) fn check_shape<'a>(
+        &self,
+        data: &'a Value,
+    ) -> Result<&'a Map<String, Value>, EntityError> {
+        let fields = data.as_object().ok_or_else(|| EntityError::NotAnObject {
+            table: self.table.clone(),
+        })?;
         match depth::too_deep(data) {
-            None => Ok(()),
+            None => Ok(fields),
             Some(place) => Err(EntityError::TooDeep {
                 table: self.table.clone(),
                 place,
@@ -342,6 +395,27 @@ impl fmt::Debug for Schema {
             .field("embedding_fields", &self.embedding_fields)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns the first use of the name of a system field at the top level of a schema, with the
+/// keyword that it is in.
+fn reserved_name(source: &Value) -> Option<(&'static str, &str)> {
+    let words = [
+        PROPERTIES,
+        REQUIRED,
+        KEY_FIELD,
+        INDEXED_FIELDS,
+        EMBEDDING_FIELDS,
+    ];
+    words.into_iter().find_map(|word| {
+        let mut names: Box<dyn Iterator<Item = &str>> = match source.get(word)? {
+            Value::Object(properties) => Box::new(properties.keys().map(String::as_str)),
+            Value::Array(names) => Box::new(names.iter().filter_map(Value::as_str)),
+            name => Box::new(name.as_str().into_iter()),
+        };
+        let name = names.find(|name| is_system_field(name))?;
+        Some((word, name))
+    })
 }
 
 /// Reads percolate's keywords from the top level of a schema.
@@ -480,6 +554,25 @@ mod tests {
         assert!(schema.key_of(&json!({ "k": 1.5 })).is_err());
         assert!(schema.key_of(&json!({ "k": null })).is_err());
         assert!(schema.key_of(&json!({})).is_err());
+    }
+
+    #[test]
+    fn a_reserved_name_is_refused_at_the_top_level_only() {
+        for (word, names) in [
+            ("properties", json!({ "a": {}, "_id": {} })),
+            ("required", json!(["_id"])),
+            ("key_field", json!("_id")),
+            ("indexed_fields", json!(["a", "_created_at"])),
+            ("embedding_fields", json!(["_updated_at"])),
+        ] {
+            let error = Schema::parse("t", json!({ word: names })).unwrap_err();
+            assert!(
+                matches!(&error, SchemaError::ReservedName { word: named, .. } if *named == word),
+                "{error:?}"
+            );
+        }
+        let inner = json!({ "properties": { "a": { "properties": { "_id": {} } }, "id": {} } });
+        Schema::parse("t", inner).unwrap();
     }
 
     #[test]

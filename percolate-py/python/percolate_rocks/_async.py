@@ -185,20 +185,38 @@ class AsyncDatabase:
         return await self._run(self._database.insert_many, table, data, trace_context=trace_context)
 
     async def update(
-        self, table: str, id: str | UUID, changes: Mapping[str, Any], *, trace_context: Trace = None
+        self,
+        table: str,
+        id: str | UUID | None = None,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        key: str | int | None = None,
+        trace_context: Trace = None,
     ) -> dict[str, Any]:
         """See `Database.update`."""
-        return await self._run(self._database.update, table, id, changes, trace_context=trace_context)
+        return await self._run(self._database.update, table, id, changes, key=key, trace_context=trace_context)
 
-    async def get(self, table: str, id: str | UUID, *, trace_context: Trace = None) -> dict[str, Any] | None:
+    async def get(
+        self,
+        table: str,
+        id: str | UUID | None = None,
+        *,
+        key: str | int | None = None,
+        trace_context: Trace = None,
+    ) -> dict[str, Any] | None:
         """See `Database.get`."""
-        return await self._run(self._database.get, table, id, trace_context=trace_context)
+        return await self._run(self._database.get, table, id, key=key, trace_context=trace_context)
 
     async def get_many(
-        self, table: str, ids: Iterable[str | UUID], *, trace_context: Trace = None
+        self,
+        table: str,
+        ids: Iterable[str | UUID] | None = None,
+        *,
+        keys: Iterable[str | int] | None = None,
+        trace_context: Trace = None,
     ) -> list[dict[str, Any] | None]:
         """See `Database.get_many`."""
-        return await self._run(self._database.get_many, table, ids, trace_context=trace_context)
+        return await self._run(self._database.get_many, table, ids, keys=keys, trace_context=trace_context)
 
     async def lookup(self, table: str, key: str | int, *, trace_context: Trace = None) -> dict[str, Any] | None:
         """See `Database.lookup`."""
@@ -220,13 +238,27 @@ class AsyncDatabase:
         """See `Database.count`."""
         return await self._run(self._database.count, table, trace_context=trace_context)
 
-    async def delete(self, table: str, id: str | UUID, *, trace_context: Trace = None) -> bool:
+    async def delete(
+        self,
+        table: str,
+        id: str | UUID | None = None,
+        *,
+        key: str | int | None = None,
+        trace_context: Trace = None,
+    ) -> bool:
         """See `Database.delete`."""
-        return await self._run(self._database.delete, table, id, trace_context=trace_context)
+        return await self._run(self._database.delete, table, id, key=key, trace_context=trace_context)
 
-    async def purge(self, table: str, id: str | UUID, *, trace_context: Trace = None) -> bool:
+    async def purge(
+        self,
+        table: str,
+        id: str | UUID | None = None,
+        *,
+        key: str | int | None = None,
+        trace_context: Trace = None,
+    ) -> bool:
         """See `Database.purge`."""
-        return await self._run(self._database.purge, table, id, trace_context=trace_context)
+        return await self._run(self._database.purge, table, id, key=key, trace_context=trace_context)
 
     async def generate_embeddings(self, table: str, *, trace_context: Trace = None) -> dict[str, int]:
         """See `Database.generate_embeddings`. The embedder runs on another thread."""

@@ -2,6 +2,7 @@
 
 use std::ops::Bound as RangeBound;
 
+use percolate_core::EntityRef;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -25,9 +26,11 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Id {
                 "an id must be a str or a uuid.UUID, not {type_name}"
             )));
         }
-        uuid::Uuid::parse_str(&text)
-            .map(Self)
-            .map_err(|_| PyValueError::new_err(format!("`{text}` is not an id: expected a UUID")))
+        uuid::Uuid::parse_str(&text).map(Self).map_err(|_| {
+            PyValueError::new_err(format!(
+                "`{text}` is not an id: expected a UUID; pass a key with key="
+            ))
+        })
     }
 }
 
@@ -45,6 +48,58 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Key {
                 "a key must be a str or an int, not {}",
                 value.get_type().name()?
             ))),
+        }
+    }
+}
+
+/// An entity named by its id or its key.
+pub(super) enum Name {
+    Id(uuid::Uuid),
+    Key(String),
+}
+
+impl Name {
+    /// Returns the name that the arguments `id` and `key` give.
+    ///
+    /// # Errors
+    /// `TypeError` for neither and for both.
+    pub(super) fn new(id: Option<Id>, key: Option<Key>) -> PyResult<Self> {
+        match (id, key) {
+            (Some(Id(id)), None) => Ok(Self::Id(id)),
+            (None, Some(Key(key))) => Ok(Self::Key(key)),
+            (None, None) => Err(PyTypeError::new_err("pass an id, or a key with key=")),
+            (Some(_), Some(_)) => Err(PyTypeError::new_err("pass an id or key=, not both")),
+        }
+    }
+
+    /// Returns the names that the arguments `ids` and `keys` give.
+    ///
+    /// # Errors
+    /// `TypeError` for neither and for both.
+    pub(super) fn several(
+        ids: Option<&Bound<'_, PyAny>>,
+        keys: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Vec<Self>> {
+        match (ids, keys) {
+            (Some(ids), None) => ids
+                .try_iter()?
+                .map(|id| Ok(Self::Id(id?.extract::<Id>()?.0)))
+                .collect(),
+            (None, Some(keys)) => keys
+                .try_iter()?
+                .map(|key| Ok(Self::Key(key?.extract::<Key>()?.0)))
+                .collect(),
+            (None, None) => Err(PyTypeError::new_err("pass ids, or keys with keys=")),
+            (Some(_), Some(_)) => Err(PyTypeError::new_err("pass ids or keys=, not both")),
+        }
+    }
+}
+
+impl<'a> From<&'a Name> for EntityRef<'a> {
+    fn from(name: &'a Name) -> Self {
+        match name {
+            Name::Id(id) => Self::Id(*id),
+            Name::Key(key) => Self::Key(key),
         }
     }
 }

@@ -17,11 +17,11 @@ use percolate_core::query::QueryResult;
 use percolate_core::schema::entity::Entity;
 use percolate_core::storage::{ServerAddress, StorageOptions};
 use percolate_core::{Database, DatabaseOptions, Error, Hit, SearchFilter};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use super::arguments::{Given, Id, Key, bounds};
+use super::arguments::{Given, Id, Key, Name, bounds};
 use super::handle::Closable;
 use super::iterator::EntityIterator;
 use crate::callback::{Callback, block_on_interruptibly};
@@ -285,10 +285,13 @@ impl PyDatabase {
 
     /// Insert an entity and return its id. With a key field, the same key always has the same id.
     ///
+    /// A dict that was read can be written back with `insert`, `upsert` and `update`: `_id` names
+    /// the entity, `_created_at` and `_updated_at` are ignored.
+    ///
     /// Raises:
     ///     UnknownTableError: The table does not exist.
-    ///     ExistsError: The table already holds an entity with this key.
-    ///     EntityError: The data does not match the schema.
+    ///     ExistsError: The table already holds an entity with this key or `_id`.
+    ///     EntityError: The data does not match the schema, or its `_id` belongs to another key.
     ///     TypeError, ValueError: The data cannot be represented in JSON, or is nested deeper than 100
     ///         levels.
     #[pyo3(signature = (table, data, *, trace_context = None))]
@@ -321,6 +324,12 @@ impl PyDatabase {
     }
 
     /// Insert an entity, or replace the data of the one with the same key. Return its id.
+    ///
+    /// Without a key field, the `_id` in the data names the entity.
+    ///
+    /// Raises:
+    ///     NoKeyError: The table has no key field, and the data has no `_id`.
+    ///     EntityError: The data does not match the schema, or its `_id` belongs to another key.
     #[pyo3(signature = (table, data, *, trace_context = None))]
     fn upsert(
         &self,
@@ -356,60 +365,81 @@ impl PyDatabase {
 
     /// Set the fields in `changes` and return the changed entity. `None` removes a field.
     ///
+    /// Args:
+    ///     id: The id of the entity.
+    ///     changes: The new values of fields.
+    ///     key: The value of the key field, instead of the id.
+    ///
     /// Raises:
     ///     NotFoundError: The entity does not exist.
-    #[pyo3(signature = (table, id, changes, *, trace_context = None))]
+    ///     NoKeyError: A key was given, and the table has no key field.
+    ///     EntityError: The result does not match the schema, or `changes` has the `_id` of another
+    ///         entity.
+    ///     TypeError: Neither an id nor a key was given, or both, or no changes.
+    #[pyo3(signature = (table, id = None, changes = None, *, key = None, trace_context = None))]
     fn update<'py>(
         &self,
         py: Python<'py>,
         table: &str,
-        id: Id,
-        changes: &Bound<'py, PyAny>,
+        id: Option<Id>,
+        changes: Option<&Bound<'py, PyAny>>,
+        key: Option<Key>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        let name = Name::new(id, key)?;
+        let changes = changes.ok_or_else(|| PyTypeError::new_err("pass the changes"))?;
         let changes = to_json(changes)?;
         let entity = self.shared.work(py, trace_context, |database| {
             database
-                .update(table, id.0, &changes)
+                .update(table, &name, &changes)
                 .map(|entity| entity.to_json())
         })?;
         to_python(py, &entity)
     }
 
-    /// Return the entity with this id, or `None`.
+    /// Return the entity with this id or key, or `None`.
     ///
-    /// The dict holds the data and `id`, `created_at` and `updated_at`.
-    #[pyo3(signature = (table, id, *, trace_context = None))]
+    /// The dict holds the data and `_id`, `_created_at` and `_updated_at`.
+    ///
+    /// Raises:
+    ///     NoKeyError: A key was given, and the table has no key field.
+    ///     TypeError: Neither an id nor a key was given, or both.
+    #[pyo3(signature = (table, id = None, *, key = None, trace_context = None))]
     fn get<'py>(
         &self,
         py: Python<'py>,
         table: &str,
-        id: Id,
+        id: Option<Id>,
+        key: Option<Key>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let name = Name::new(id, key)?;
         let entity = self
             .shared
-            .work(py, trace_context, |database| database.get(table, id.0))?;
+            .work(py, trace_context, |database| database.get(table, &name))?;
         entity
             .map(|entity| to_python(py, &entity.to_json()))
             .transpose()
     }
 
-    /// Return the entities with these ids, in the same order, with `None` for each missing one.
-    #[pyo3(signature = (table, ids, *, trace_context = None))]
+    /// Return the entities with these ids or keys, in the same order, with `None` for each missing
+    /// one.
+    ///
+    /// Raises:
+    ///     NoKeyError: Keys were given, and the table has no key field.
+    ///     TypeError: Neither ids nor keys were given, or both.
+    #[pyo3(signature = (table, ids = None, *, keys = None, trace_context = None))]
     fn get_many<'py>(
         &self,
         py: Python<'py>,
         table: &str,
-        ids: &Bound<'py, PyAny>,
+        ids: Option<&Bound<'py, PyAny>>,
+        keys: Option<&Bound<'py, PyAny>>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let ids = ids
-            .try_iter()?
-            .map(|id| Ok(id?.extract::<Id>()?.0))
-            .collect::<PyResult<Vec<_>>>()?;
+        let names = Name::several(ids, keys)?;
         let entities = self.shared.work(py, trace_context, |database| {
-            database.get_batch(table, &ids)
+            database.get_batch(table, &names)
         })?;
         let list = PyList::empty(py);
         for entity in entities {
@@ -423,6 +453,9 @@ impl PyDatabase {
     }
 
     /// Return the entity whose key field has the value `key`, or `None`.
+    ///
+    /// Raises:
+    ///     NoKeyError: The table has no key field.
     #[pyo3(signature = (table, key, *, trace_context = None))]
     fn lookup<'py>(
         &self,
@@ -515,30 +548,44 @@ impl PyDatabase {
             .work(py, trace_context, |database| database.count(table))
     }
 
-    /// Mark an entity as deleted, so that no read returns it. Return `True` if it existed.
-    #[pyo3(signature = (table, id, *, trace_context = None))]
+    /// Mark an entity, named by id or key, as deleted, so that no read returns it. Return `True` if
+    /// it existed.
+    ///
+    /// Raises:
+    ///     NoKeyError: A key was given, and the table has no key field.
+    ///     TypeError: Neither an id nor a key was given, or both.
+    #[pyo3(signature = (table, id = None, *, key = None, trace_context = None))]
     fn delete(
         &self,
         py: Python<'_>,
         table: &str,
-        id: Id,
+        id: Option<Id>,
+        key: Option<Key>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<bool> {
+        let name = Name::new(id, key)?;
         self.shared
-            .work(py, trace_context, |database| database.delete(table, id.0))
+            .work(py, trace_context, |database| database.delete(table, &name))
     }
 
-    /// Remove an entity, deleted or not, from the store. Return `True` if it existed.
-    #[pyo3(signature = (table, id, *, trace_context = None))]
+    /// Remove an entity, named by id or key, deleted or not, from the store. Return `True` if it
+    /// existed.
+    ///
+    /// Raises:
+    ///     NoKeyError: A key was given, and the table has no key field.
+    ///     TypeError: Neither an id nor a key was given, or both.
+    #[pyo3(signature = (table, id = None, *, key = None, trace_context = None))]
     fn purge(
         &self,
         py: Python<'_>,
         table: &str,
-        id: Id,
+        id: Option<Id>,
+        key: Option<Key>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<bool> {
+        let name = Name::new(id, key)?;
         self.shared
-            .work(py, trace_context, |database| database.purge(table, id.0))
+            .work(py, trace_context, |database| database.purge(table, &name))
     }
 
     // ---- search ----
@@ -679,8 +726,8 @@ impl PyDatabase {
 
     /// Run a SELECT over the tables of this tenant and return the rows.
     ///
-    /// A table has the columns of its schema, and `id`, `created_at` and `updated_at`. Each query
-    /// reads one snapshot. Names are lower-cased unless they are in double quotes.
+    /// A table has the columns of its schema, and `_id`, `_created_at` and `_updated_at`. Each
+    /// query reads one snapshot. Names are lower-cased unless they are in double quotes.
     ///
     /// Args:
     ///     sql: The query, with `$1`, `$2` and so on for values.

@@ -1,5 +1,7 @@
 //! Tests of the limit of nesting: what is refused before it is written, and what can be read.
 
+use serde_json::Map;
+
 use super::*;
 use crate::otel::ErrorType as _;
 use crate::schema::{EntityError, MAX_DEPTH, depth};

@@ -61,7 +61,7 @@ fn index_entries_of(db: &Database, id: Uuid) -> usize {
 fn every_read_names_a_malformed_entity() {
     let (_dir, db, id) = poisoned();
     assert_names(&db.get("articles", id).unwrap_err(), id);
-    assert_names(&db.get_batch("articles", &[id]).unwrap_err(), id);
+    assert_names(&db.get_batch("articles", [id]).unwrap_err(), id);
     assert_names(&db.lookup("articles", "b").unwrap_err(), id);
     assert_names(&db.find("articles", "year", 2024..).unwrap_err(), id);
     assert_names(&db.list("articles", None, 9).unwrap_err(), id);
