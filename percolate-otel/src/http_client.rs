@@ -2,7 +2,7 @@
 //! `percolate-core` share: set-up, deadline and limit of the response size. Requests, headers and
 //! retries belong to the callers. Internal: outside of semantic versioning.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,10 +18,16 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 /// An error of any type.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+type PooledClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
 /// Sends requests. It must be used inside a tokio runtime.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    connector: HttpsConnector<HttpConnector>,
+    /// The client of the runtime that sent the last request. An idle connection makes progress only
+    /// on the runtime that opened it, so that another runtime, which may block the first one, must
+    /// not use it.
+    client: Arc<Mutex<Option<(tokio::runtime::Id, PooledClient)>>>,
     timeout: Duration,
     max_response: usize,
 }
@@ -54,9 +60,24 @@ impl HttpClient {
             .enable_http1()
             .build();
         Self {
-            client: Client::builder(TokioExecutor::new()).build(connector),
+            connector,
+            client: Arc::default(),
             timeout,
             max_response,
+        }
+    }
+
+    /// Returns the client of the current runtime.
+    fn client(&self) -> PooledClient {
+        let runtime = tokio::runtime::Handle::current().id();
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*client {
+            Some((of, client)) if *of == runtime => client.clone(),
+            _ => {
+                let new = Client::builder(TokioExecutor::new()).build(self.connector.clone());
+                *client = Some((runtime, new.clone()));
+                new
+            }
         }
     }
 
@@ -71,7 +92,7 @@ impl HttpClient {
     ) -> Result<Response<Bytes>, SendError> {
         let request = request.map(|body| Full::new(body.into()));
         let exchange = async {
-            let (head, body) = self.client.request(request).await?.into_parts();
+            let (head, body) = self.client().request(request).await?.into_parts();
             let body = Limited::new(body, self.max_response).collect().await?;
             Ok(Response::from_parts(head, body.to_bytes()))
         };
