@@ -133,6 +133,24 @@ impl IndexManager {
         Ok(report)
     }
 
+    /// Loads the vector indexes of a table into memory, as its first search does: from their files
+    /// if these are complete and current, otherwise from the stored vectors. The report counts the
+    /// vectors as `entities`. An index that is not complete when the work ends early is dropped.
+    #[background_job(index.load, table, batch_size = |report| report.entities)]
+    pub fn load_vector_indexes(&self, table: &str) -> Result<IndexReport, Error> {
+        match self.core.load_index(table, &|done| self.notify(done)) {
+            Ok(entities) => Ok(IndexReport {
+                entities,
+                ..IndexReport::default()
+            }),
+            Err(Error::Cancelled) => Ok(IndexReport {
+                cancelled: true,
+                ..IndexReport::default()
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Rebuilds every index: the key index, all field indexes and all vector indexes. The report
     /// does not count stored vectors as entities.
     #[background_job("index.rebuild", target = "all", batch_size = |report| report.entities)]

@@ -134,6 +134,9 @@ pub enum Error {
     /// The tokio runtime is shutting down.
     #[error("the operation was not run because the tokio runtime is shutting down")]
     ShuttingDown,
+    /// The operation was ended before it was complete.
+    #[error("the operation was cancelled")]
+    Cancelled,
     /// Text could not be embedded.
     #[error(transparent)]
     Embedding(#[from] EmbeddingError),
@@ -190,6 +193,7 @@ impl ErrorType for Error {
             Self::MalformedRecord { .. } => Cow::Borrowed("MalformedRecord"),
             Self::MalformedKey(_) => Cow::Borrowed("MalformedKey"),
             Self::ShuttingDown => Cow::Borrowed("ShuttingDown"),
+            Self::Cancelled => Cow::Borrowed("cancelled"),
             Self::Embedding(error) => error.error_type(),
             Self::Vector(error) => error.error_type(),
             #[cfg(feature = "sql")]

@@ -3,6 +3,8 @@
 //!
 //! They name and observe the operations. The implementations are in [`vectors`](super::vectors).
 
+use std::ops::ControlFlow;
+
 use super::Database;
 use super::error::Error;
 use super::pending::EmbeddingStatus;
@@ -35,7 +37,7 @@ impl Database {
     /// current, otherwise from the stored vectors. Returns the number of vectors.
     #[background_job(index.load, table, batch_size = |vectors| *vectors)]
     pub fn load_index(&self, table: &str) -> Result<usize, Error> {
-        self.core.load_index(table)
+        self.core.load_index(table, &|_| ControlFlow::Continue(()))
     }
 }
 
@@ -47,6 +49,10 @@ impl Database {
     ///
     /// An entity is found after [`generate_embeddings`](Self::generate_embeddings) has created its
     /// vectors. A change of a text removes its vector, so the entity is not found by the old text.
+    ///
+    /// The first search loads the index, which may take long;
+    /// [`load_vector_indexes`](crate::admin::IndexManager::load_vector_indexes) does so with
+    /// progress. Dropping the future cancels the search and the loading.
     ///
     /// ```
     /// use percolate_core::Database;
@@ -90,6 +96,21 @@ impl Database {
     ) -> Result<Vec<Hit>, Error> {
         self.core
             .nearest(&*self.core.schema(table)?, vector, k, filter)
+    }
+
+    /// Like [`search_vector`](Self::search_vector), but the first search loads the index on tokio's
+    /// blocking pool. Dropping the future cancels the search and the loading.
+    #[db_op(search, table)]
+    pub async fn search_vector_async(
+        &self,
+        table: &str,
+        vector: &[f32],
+        k: usize,
+        filter: Option<&SearchFilter<'_>>,
+    ) -> Result<Vec<Hit>, Error> {
+        let schema = self.core.schema(table)?;
+        self.core.bring_into_memory(&schema).await?;
+        self.core.nearest(&schema, vector, k, filter)
     }
 }
 

@@ -6,7 +6,10 @@
 //! puts the new index in place. Only this last step blocks searches and writers.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
+};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -18,6 +21,9 @@ const FEW: usize = 64;
 /// The number of times that a rebuild catches up without blocking writers. After that, the last
 /// step does the rest.
 const ROUNDS: usize = 8;
+
+/// How long a thread waits at a time for another one that loads the same index.
+const WAIT: Duration = Duration::from_millis(10);
 
 /// An index and the generation of the stored vectors in it.
 #[derive(Debug)]
@@ -56,6 +62,9 @@ pub(super) trait Source {
     /// Returns the stored vectors of these entities, in the order of the ids.
     fn vectors(&mut self, ids: &[Uuid]) -> Result<Vec<Option<Vec<f32>>>, Self::Error>;
 
+    /// Called repeatedly while another thread loads the index. Its error ends the waiting.
+    fn wait(&self) -> Result<(), Self::Error>;
+
     /// Returns the generation of the stored vectors.
     fn generation(&mut self) -> Result<Uuid, Self::Error>;
 }
@@ -82,7 +91,16 @@ impl Slot {
 
     /// Loads the index into memory, unless it has been loaded in the meantime.
     pub(super) fn load<S: Source>(&self, source: &mut S) -> Result<(), S::Error> {
-        let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _loading = loop {
+            match self.loading.try_lock() {
+                Ok(loading) => break loading,
+                Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => {
+                    source.wait()?;
+                    std::thread::sleep(WAIT);
+                }
+            }
+        };
         if self.read().loaded().is_none() {
             self.make(source)?;
         }

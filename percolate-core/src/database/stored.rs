@@ -38,6 +38,9 @@ impl Core {
     }
 }
 
+/// The number of vectors that are added to an index between two calls of the progress function.
+const STEP: usize = 32;
+
 /// Loads the index of one field: from its file if that is complete and current, otherwise from the
 /// stored vectors.
 pub(super) struct Stored<'a> {
@@ -45,6 +48,8 @@ pub(super) struct Stored<'a> {
     pub(super) table: &'a str,
     pub(super) field: &'a str,
     pub(super) page: usize,
+    /// Called with the number of vectors added so far. It can end the work.
+    pub(super) tell: &'a dyn Fn(usize) -> ControlFlow<()>,
 }
 
 impl Stored<'_> {
@@ -98,11 +103,17 @@ impl Source for Stored<'_> {
             return Ok(index);
         }
         let mut index = vectors::empty(self.core.dimensions())?;
-        let mut last = None;
+        let (mut last, mut done) = (None, 0);
         loop {
             let page = self.next_page(&mut last)?;
-            for (id, vector) in &page {
-                index.set(*id, vector)?;
+            for step in page.chunks(STEP) {
+                for (id, vector) in step {
+                    index.set(*id, vector)?;
+                }
+                done += step.len();
+                if (self.tell)(done).is_break() {
+                    return Err(Error::Cancelled);
+                }
             }
             if page.len() < self.page {
                 return Ok(index);
@@ -123,6 +134,13 @@ impl Source for Stored<'_> {
             .collect())
     }
 
+    fn wait(&self) -> Result<(), Error> {
+        match (self.tell)(0) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        }
+    }
+
     fn generation(&mut self) -> Result<Uuid, Error> {
         Ok(self
             .core
@@ -135,7 +153,6 @@ impl Source for Stored<'_> {
 /// skips vectors of the wrong length.
 pub(super) struct Rebuild<'a> {
     pub(super) stored: Stored<'a>,
-    pub(super) tell: &'a dyn Fn(usize) -> ControlFlow<()>,
     /// The report of the fields rebuilt before.
     pub(super) before: IndexReport,
     pub(super) report: IndexReport,
@@ -170,7 +187,7 @@ impl Source for Rebuild<'_> {
                 }
             }
             self.report.entities += page.len();
-            if !page.is_empty() && (self.tell)(self.report.entities).is_break() {
+            if !page.is_empty() && (self.stored.tell)(self.report.entities).is_break() {
                 return Err(Stopped::Cancelled);
             }
             if page.len() < self.stored.page {
@@ -185,6 +202,10 @@ impl Source for Rebuild<'_> {
         Ok(stored
             .map(|vector| vector.filter(|vector| vector.len() == dimensions))
             .collect())
+    }
+
+    fn wait(&self) -> Result<(), Stopped> {
+        Ok(self.stored.wait()?)
     }
 
     fn generation(&mut self) -> Result<Uuid, Stopped> {

@@ -2,6 +2,8 @@
 //!
 //! The span of a retry has the number of its attempt.
 
+use std::ops::ControlFlow;
+
 use super::Database;
 use super::error::Error;
 use super::vectors::EmbeddingReport;
@@ -60,7 +62,7 @@ impl Database {
     ) -> Result<usize, Error> {
         let table = table.to_owned();
         self.core
-            .blocking(move |core| core.load_index(&table))
+            .blocking(move |core| core.load_index(&table, &|_| ControlFlow::Continue(())))
             .await
     }
 

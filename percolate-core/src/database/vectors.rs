@@ -127,7 +127,7 @@ impl Core {
         let mut vectors = 0;
         for field in self.embedded_fields(&*self.schema(table)?) {
             let _saving = field.slot.save();
-            let reading = self.loaded(table, &field)?;
+            let reading = self.loaded(table, &field, &to_the_end)?;
             let Some(loaded) = reading.loaded() else {
                 continue;
             };
@@ -142,11 +142,20 @@ impl Core {
         Ok(vectors)
     }
 
-    pub(super) fn load_index(&self, table: &str) -> Result<usize, Error> {
+    /// Loads the indexes of a table into memory. Returns the number of vectors.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Cancelled`] if `tell` ends the work. Indexes loaded before stay in memory.
+    pub(crate) fn load_index(
+        &self,
+        table: &str,
+        tell: &dyn Fn(usize) -> ControlFlow<()>,
+    ) -> Result<usize, Error> {
         let mut vectors = 0;
         for field in self.embedded_fields(&*self.schema(table)?) {
             vectors += self
-                .loaded(table, &field)?
+                .loaded(table, &field, tell)?
                 .loaded()
                 .map_or(0, |loaded| loaded.index.len());
         }
@@ -229,10 +238,10 @@ impl Core {
                     table: &table,
                     field: &field.name,
                     page,
+                    tell,
                 };
                 let mut rebuild = Rebuild {
                     stored,
-                    tell,
                     before,
                     report,
                 };
@@ -268,12 +277,21 @@ impl Core {
                 table,
                 field: &field.name,
                 page,
+                tell,
             };
             let (mut last, mut ended) = (None, false);
             while !ended {
                 // Vectors change only under the lock of their index, so the index must contain this
                 // page.
-                let reading = self.loaded(table, &field)?;
+                let reading = match self.loaded(table, &field, &|_| tell(done)) {
+                    Err(Error::Cancelled) => {
+                        return Ok(IndexReport {
+                            cancelled: true,
+                            ..report
+                        });
+                    }
+                    reading => reading?,
+                };
                 let vectors = stored.next_page(&mut last)?;
                 let Some(loaded) = reading.loaded() else {
                     continue;
@@ -295,7 +313,7 @@ impl Core {
             }
             (last, ended) = (None, false);
             while !ended {
-                let reading = self.loaded(table, &field)?;
+                let reading = self.loaded(table, &field, &to_the_end)?;
                 let Some(loaded) = reading.loaded() else {
                     continue;
                 };
@@ -511,7 +529,7 @@ impl Core {
         vector: &[f32],
         k: usize,
     ) -> Result<Vec<Neighbour>, Error> {
-        let reading = self.loaded(table, field)?;
+        let reading = self.loaded(table, field, &to_the_end)?;
         Ok(reading
             .loaded()
             .map(|loaded| loaded.index.search(vector, k))
@@ -557,18 +575,36 @@ impl Core {
     }
 
     /// Loads the indexes of a table on the blocking pool, because building an index takes long.
+    /// Dropping the future ends the loading.
     pub(super) async fn bring_into_memory(&self, schema: &Schema) -> Result<(), Error> {
         let is_loaded = |field: &Field| field.slot.read().loaded().is_some();
         if self.embedded_fields(schema).iter().all(is_loaded) {
             return Ok(());
         }
         let table = schema.table().to_owned();
-        self.blocking(move |core| core.load_index(&table).map(drop))
-            .await
+        let wanted = Arc::new(());
+        let dropped = Arc::downgrade(&wanted);
+        let tell = move |_| match dropped.strong_count() {
+            0 => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        };
+        let loaded = self.blocking(move |core| core.load_index(&table, &tell).map(drop));
+        let loaded = loaded.await;
+        drop(wanted);
+        loaded
     }
 
     /// Returns the index of a field. Loads it if it is not in memory.
-    fn loaded<'a>(&self, table: &str, field: &'a Field) -> Result<Reading<'a>, Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Cancelled`] if `tell` ends the loading.
+    fn loaded<'a>(
+        &self,
+        table: &str,
+        field: &'a Field,
+        tell: &dyn Fn(usize) -> ControlFlow<()>,
+    ) -> Result<Reading<'a>, Error> {
         loop {
             let reading = field.slot.read();
             if reading.loaded().is_some() {
@@ -580,6 +616,7 @@ impl Core {
                 table,
                 field: &field.name,
                 page: PAGE,
+                tell,
             })?;
         }
     }
@@ -598,6 +635,11 @@ impl Core {
             slot: self.slot(self.index_name(table, name)),
         }
     }
+}
+
+/// The progress function of work that is not ended early.
+fn to_the_end(_: usize) -> ControlFlow<()> {
+    ControlFlow::Continue(())
 }
 
 /// Returns the `k` nearest, nearest first, each entity once.

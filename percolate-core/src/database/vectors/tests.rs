@@ -70,6 +70,7 @@ fn stored(db: &Database) -> Stored<'_> {
         table: "crates",
         field: "about",
         page: PAGE,
+        tell: &to_the_end,
     }
 }
 
@@ -856,6 +857,43 @@ fn a_search_needs_no_tokio_runtime_and_inside_one_holds_no_task_up_while_it_load
         (0..100).any(|_| waited()),
         "the index is loaded where it holds up others"
     );
+}
+
+#[test]
+fn loading_an_index_can_be_ended_and_leaves_nothing_half_loaded() {
+    let (dir, db) = groups();
+    drop(db);
+    let db = Database::open(dir.path()).unwrap();
+    let told = AtomicUsize::new(0);
+    let ended = db.core.load_index("crates", &|done| {
+        told.store(done, Ordering::Relaxed);
+        if done < 100 {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    });
+    assert!(matches!(ended, Err(Error::Cancelled)), "{ended:?}");
+    assert_eq!(told.load(Ordering::Relaxed), 128);
+    let ends = |_| ControlFlow::Break(());
+    let report = db.indexes().on_progress(ends).load_vector_indexes("crates");
+    assert!(report.unwrap().cancelled);
+    // A search that is dropped ends the loading too, and does not wait for another thread's.
+    let inside = db.clone();
+    let loading = db.core.load_index("crates", &|done| {
+        if done == 32 {
+            wait(async {
+                let search = inside.search_vector_async("crates", &[0.5; 256], 1, None);
+                let ended =
+                    tokio::time::timeout(std::time::Duration::from_millis(50), search).await;
+                assert!(ended.is_err());
+            });
+        }
+        ControlFlow::Continue(())
+    });
+    assert_eq!(loading.unwrap(), db.count("crates").unwrap());
+    assert_eq!(found(&db, "word507 of many", 1), [507]);
+    clean(&db);
 }
 
 /// Creates a thousand entities in ten groups, one of which has only two.
