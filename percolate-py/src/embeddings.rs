@@ -16,10 +16,11 @@ use percolate_core::embeddings::{
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-use crate::callback::{block_on, call_in_span};
+use crate::callback::call_in_span;
 use crate::context::parent;
 use crate::errors::raised;
-use crate::parent::traced;
+use crate::stop::Stop;
+use crate::waiting::{block_on_interruptibly, released, traced};
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyHttpEmbeddings>()
@@ -103,8 +104,7 @@ impl PyHttpEmbeddings {
         if let Some(key) = api_key {
             options = options.api_key(key);
         }
-        let provider = py
-            .detach(|| HttpEmbeddings::new(options))
+        let provider = released(py, || HttpEmbeddings::new(options))?
             .map_err(|error| raised(py, &Error::from(error)))?;
         Ok(Self {
             provider: Arc::new(provider),
@@ -127,13 +127,17 @@ impl PyHttpEmbeddings {
     ///
     /// Raises:
     ///     EmbeddingError: The endpoint returned no vectors.
+    ///     KeyboardInterrupt: Ctrl-C ends the request at once.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "pyo3 passes arguments by value"
     )]
     fn embed(&self, py: Python<'_>, texts: Vec<String>) -> PyResult<Vec<Vec<f32>>> {
         let parent = parent(py, None)?;
-        let embedded = traced(py, parent, || block_on(self.provider.embed(&texts)))?;
+        let stop = Stop::of_call(None)?;
+        let embedded = traced(py, parent, || {
+            block_on_interruptibly(&stop, self.provider.embed(&texts))
+        })??;
         embedded.map_err(|error| raised(py, &Error::from(error)))
     }
 

@@ -7,14 +7,16 @@
 
 use std::error::Error as StdError;
 
-use percolate_core::Error;
 use percolate_core::otel::ErrorType;
 use percolate_core::storage::{
     MaintenanceError as CoreMaintenance, OpenError as CoreOpen, WriteError as CoreWrite,
 };
+use percolate_core::{Error, VectorError};
 use pyo3::create_exception;
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyException, PyTimeoutError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyType};
 
 create_exception!(
     percolate_rocks,
@@ -161,6 +163,45 @@ create_exception!(
     "The database was opened before this process was forked."
 );
 
+create_exception!(
+    percolate_rocks,
+    InternalError,
+    PercolateError,
+    "An error in percolate itself."
+);
+
+/// The class `OperationTimeoutError`, which has two base classes.
+static TIMEOUT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+fn timeout_class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+    let class = TIMEOUT.get_or_try_init(py, || {
+        let bases = (
+            py.get_type::<PercolateError>(),
+            py.get_type::<PyTimeoutError>(),
+        );
+        let dict = PyDict::new(py);
+        dict.set_item("__module__", "percolate_rocks")?;
+        dict.set_item(
+            "__doc__",
+            "A call did not end within its `timeout`. It is also a `TimeoutError`.",
+        )?;
+        dict.set_item("error_type", "OperationTimeout")?;
+        let class = py
+            .get_type::<PyType>()
+            .call1(("OperationTimeoutError", bases, dict))?;
+        PyResult::Ok(class.cast_into::<PyType>()?.unbind())
+    })?;
+    Ok(class.bind(py))
+}
+
+/// Returns an `OperationTimeoutError`.
+pub(crate) fn timed_out(message: String) -> PyErr {
+    Python::attach(|py| match timeout_class(py) {
+        Ok(class) => PyErr::from_type(class.clone(), message),
+        Err(error) => error,
+    })
+}
+
 macro_rules! add_all {
     ($module:ident: $($name:ident),* $(,)?) => {
         $(
@@ -178,7 +219,9 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         PercolateError, OpenError, MissingError, LockedError, FormatError, ReadError, WriteError, ReadOnlyError,
         DiskFullError, PoisonedError, MaintenanceError, SchemaError, EntityError, ExistsError, NotFoundError,
         UnknownTableError, NotIndexedError, NoKeyError, CorruptionError, EmbeddingError, QueryError, JobError, ClosedError, ForkedError,
+        InternalError,
     );
+    module.add("OperationTimeoutError", timeout_class(module.py())?)?;
     Ok(())
 }
 
@@ -227,7 +270,9 @@ fn exception_of(error: &Error) -> PyErr {
             CorruptionError::new_err(text)
         }
         Error::Query(_) => QueryError::new_err(text),
-        Error::Embedding(_) => EmbeddingError::new_err(text),
+        Error::Embedding(_) | Error::Vector(VectorError::WrongDimensions { .. }) => {
+            EmbeddingError::new_err(text)
+        }
         _ => PercolateError::new_err(text),
     }
 }

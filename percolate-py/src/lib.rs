@@ -12,6 +12,7 @@ mod database;
 mod embeddings;
 mod errors;
 mod exit;
+mod inside;
 mod json;
 mod metrics;
 mod parent;
@@ -20,8 +21,10 @@ mod query;
 mod sampler;
 mod span_ids;
 mod spans;
+mod stop;
 mod telemetry;
 mod views;
+mod waiting;
 mod worker;
 
 use pyo3::exceptions::PyImportError;
@@ -39,6 +42,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     database::register(module)?;
     embeddings::register(module)?;
     query::register(module)?;
+    stop::register(module)?;
     telemetry::register(module)?;
     worker::register(module)?;
     Ok(())

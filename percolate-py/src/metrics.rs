@@ -20,6 +20,7 @@ use pyo3::prelude::*;
 
 use crate::spans::{attributes, nanoseconds};
 use crate::views::{self, Aggregating, View};
+use crate::waiting::released;
 
 /// The interval of the pipelines' own collection: only Python readers are to collect.
 const NEVER: Duration = Duration::from_hours(24 * 365);
@@ -101,7 +102,7 @@ impl Meters {
         let Some(store) = self.readers.get(reader) else {
             return Ok(Vec::new());
         };
-        let collected = py.detach(|| {
+        let collected = released(py, || {
             // After a failed flush, older collections are still valid.
             _ = self.provider.force_flush();
             std::mem::take(
@@ -110,7 +111,7 @@ impl Meters {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner),
             )
-        });
+        })?;
         let metrics = collected.into_iter().flatten();
         metrics.map(|metric| metric.into_python(py)).collect()
     }

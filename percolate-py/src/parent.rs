@@ -4,7 +4,6 @@
 //! Python span).
 
 use opentelemetry::Context;
-use pyo3::prelude::*;
 
 /// A context to make current around Rust work, on whichever thread runs it.
 #[derive(Debug, Clone)]
@@ -15,16 +14,4 @@ impl Parent {
     pub(crate) fn attach(self) -> opentelemetry::ContextGuard {
         self.0.attach()
     }
-}
-
-/// Runs Rust work with the interpreter released, inside the parent's context if there is one.
-pub(crate) fn traced<T: Send>(
-    py: Python<'_>,
-    parent: Option<Parent>,
-    work: impl FnOnce() -> T + Send,
-) -> T {
-    py.detach(|| {
-        let _attached = parent.map(Parent::attach);
-        work()
-    })
 }

@@ -18,6 +18,7 @@ use crate::metrics::{MeterSettings, Meters};
 use crate::process::{count_fork, forks, was_used};
 use crate::sampler::PythonSampler;
 use crate::spans::Bridge;
+use crate::waiting::released;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_install_python, module)?)?;
@@ -113,7 +114,7 @@ fn _install_python(
     meters: Option<MeterSettings>,
 ) -> PyResult<()> {
     let sampler = read_sampler(sampler)?;
-    py.detach(|| {
+    released(py, || {
         let mut slot = installed();
         refuse_second(slot.as_ref())?;
         let meters = meters.map(Meters::start).transpose()?;
@@ -132,7 +133,7 @@ fn _install_python(
         }));
         AUTOMATIC.store(OFF, Ordering::Relaxed);
         Ok(())
-    })
+    })?
 }
 
 /// Export from Rust: `otlp` as configured by the `OTEL_*` variables, `console` to standard error.
@@ -147,7 +148,7 @@ fn _install_rust(py: Python<'_>, export: &str) -> PyResult<()> {
             )));
         }
     };
-    py.detach(|| {
+    released(py, || {
         let mut slot = installed();
         refuse_second(slot.as_ref())?;
         let guard = Telemetry::builder()
@@ -159,7 +160,7 @@ fn _install_rust(py: Python<'_>, export: &str) -> PyResult<()> {
         *slot = Some(Installed::Rust(Arc::new(guard)));
         AUTOMATIC.store(OFF, Ordering::Relaxed);
         Ok(())
-    })
+    })?
 }
 
 fn refuse_second(installed: Option<&Installed>) -> PyResult<()> {
@@ -193,7 +194,7 @@ fn read_sampler(value: &Bound<'_, PyAny>) -> PyResult<Sampler> {
 #[pyfunction]
 fn _force_flush(py: Python<'_>, timeout: f64) -> PyResult<bool> {
     let deadline = Instant::now() + seconds(timeout)?;
-    Ok(py.detach(|| flush_until(deadline)))
+    released(py, || flush_until(deadline))
 }
 
 fn flush_until(deadline: Instant) -> bool {
@@ -219,7 +220,7 @@ fn in_use() -> Option<Installed> {
 #[pyfunction]
 fn _shutdown(py: Python<'_>, timeout: f64) -> PyResult<bool> {
     let deadline = Instant::now() + seconds(timeout)?;
-    Ok(py.detach(|| {
+    released(py, || {
         let left = || deadline.saturating_duration_since(Instant::now());
         AUTOMATIC.store(OFF, Ordering::Relaxed);
         let before = installed().take();
@@ -240,7 +241,7 @@ fn _shutdown(py: Python<'_>, timeout: f64) -> PyResult<bool> {
             }
             Some(Installed::Rust(guard)) => guard.shutdown(left()).is_ok(),
         }
-    }))
+    })
 }
 
 /// Return the metrics of the reader with the index `reader`, since its last collection (delta) or

@@ -13,39 +13,51 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio::runtime::Runtime;
 
-use crate::callback::SIGNAL_INTERVAL;
 use crate::errors::{JobError, cause_of};
+use crate::inside::Call;
+use crate::waiting::{SIGNAL_INTERVAL, outside_runtime, released};
 
 /// How long closing waits for submitted jobs.
 const DRAIN: Duration = Duration::from_secs(10);
+
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Job>()
 }
 
 /// The background worker of one handle.
 pub(crate) struct Worker {
-    worker: BackgroundWorker,
+    jobs: BackgroundWorker,
     runtime: Runtime,
+    /// The call that the threads of the runtime run.
+    call: Call,
 }
 
 impl Worker {
     pub(crate) fn start(database: &Database) -> PyResult<Self> {
+        let call = Call::default();
+        let mine = call.clone();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("percolate-jobs")
+            // The thread stays in the call until it ends.
+            .on_thread_start(move || std::mem::forget(mine.enter()))
             .enable_all()
             .build()?;
         let entered = runtime.enter();
-        let worker = BackgroundWorker::new(database.clone(), WorkerOptions::new());
+        let jobs = BackgroundWorker::new(database.clone(), WorkerOptions::new());
         drop(entered);
-        let worker = worker.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-        Ok(Self { worker, runtime })
+        let jobs = jobs.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        Ok(Self {
+            jobs,
+            runtime,
+            call,
+        })
     }
 
     /// Submits a task. Its span starts a trace, linked to the current span.
     pub(crate) fn submit(&self, task: Task) -> Result<Job, SubmitError> {
         let named = Named::of(&task);
-        let handle = self.worker.submit(task)?;
+        let handle = self.jobs.submit(task)?;
         let end = Arc::new(End::default());
         let ending = Ending(Arc::clone(&end));
         self.runtime
@@ -55,18 +67,24 @@ impl Worker {
 
     /// Returns the numbers of jobs by state.
     pub(crate) fn status(&self) -> WorkerStatus {
-        self.worker.status()
+        self.jobs.status()
     }
 
-    /// Finishes the submitted jobs, within limits. To be called with the interpreter released.
+    /// Finishes the submitted jobs, within limits. A job that closes its own database is not
+    /// finished. To be called with the interpreter released.
     pub(crate) fn shutdown(self) {
-        self.runtime.block_on(self.worker.shutdown(DRAIN));
-        self.runtime.shutdown_timeout(Duration::from_secs(1));
+        if self.call.is_current() {
+            return self.abandon();
+        }
+        outside_runtime(|| {
+            self.runtime.block_on(self.jobs.shutdown(DRAIN));
+            self.runtime.shutdown_timeout(Duration::from_secs(1));
+        });
     }
 
     /// Ends the worker without finishing its jobs.
     pub(crate) fn abandon(self) {
-        drop(self.worker);
+        drop(self.jobs);
         self.runtime.shutdown_background();
     }
 }
@@ -274,7 +292,7 @@ impl Job {
                     .saturating_sub(started.elapsed())
                     .min(SIGNAL_INTERVAL)
             });
-            if py.detach(|| self.end.wait(left)) {
+            if released(py, || self.end.wait(left))? {
                 return self.result(py).map(|()| true);
             }
             py.check_signals()?;

@@ -1,8 +1,9 @@
-"""`AsyncDatabase`: the database for asyncio, on a pool of threads.
+"""`AsyncDatabase`: the database for asyncio, on two pools of threads.
 
-The event loop is never blocked. Each call runs in a copy of the caller's context variables, so that
-Rust spans are children of the awaiting Python span. Cancelling an await stops the waiting; a call
-that has begun is finished.
+The event loop is never blocked. Queries, searches and jobs have their own threads, so that they do
+not delay other calls. Each call runs in a copy of the caller's context variables, so that Rust
+spans are children of the awaiting Python span. Cancelling an await ends a query, a search or a job;
+another call that has begun is finished.
 """
 
 from __future__ import annotations
@@ -10,15 +11,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import date
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, TypeVar
 from uuid import UUID
 
-from ._percolate_rocks import Database, Job, QueryResult, TraceContext
+from ._percolate_rocks import (
+    ClosedError,
+    Database,
+    Job,
+    OperationTimeoutError,
+    QueryResult,
+    TraceContext,
+    _Cancellation,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -85,8 +95,8 @@ class AsyncDatabase:
 
     Args:
         database: The database. It is closed with this object.
-        threads: The largest number of concurrent calls. The default is that of
-            `ThreadPoolExecutor`.
+        threads: The largest number of concurrent queries, searches and jobs, and of other
+            concurrent calls. The default is that of `ThreadPoolExecutor`.
 
     Examples:
         >>> import asyncio
@@ -102,7 +112,10 @@ class AsyncDatabase:
     def __init__(self, database: Database, *, threads: int | None = None) -> None:
         self._database = database
         self._threads = threads
-        self._executor = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="percolate-async")
+        self._closing = False
+        self._calls = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="percolate-async")
+        self._work = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="percolate-async-work")
+        self._pending: set[Future[Any]] = set()
 
     @classmethod
     async def open(cls, path: str | os.PathLike[str], *, threads: int | None = None, **options: Any) -> AsyncDatabase:
@@ -118,7 +131,7 @@ class AsyncDatabase:
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._database.closed
+        return self._closing or self._database.closed
 
     def for_tenant(self, tenant: str) -> AsyncDatabase:
         """See `Database.for_tenant`. The result has its own threads and must be closed too."""
@@ -129,11 +142,27 @@ class AsyncDatabase:
         return AsyncDatabase(self._database.skip_malformed(), threads=self._threads)
 
     async def close(self) -> None:
-        """Wait for the running calls and close the database."""
-        await self._run(self._database.close)
-        self._executor.shutdown(wait=False)
+        """Close the database as `Database.close` does, without blocking the event loop.
+
+        Queries, searches and jobs are ended and raise a `ClosedError`; other calls are waited for.
+        Closing again does nothing.
+        """
+        if self._closing:
+            return
+        self._closing = True
+        # A thread of its own: all others may be busy. It finishes even if this task is cancelled.
+        closer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="percolate-async-close")
+        closed = closer.submit(contextvars.copy_context().run, self._finish)
+        for executor in (closer, self._calls, self._work):
+            executor.shutdown(wait=False)
+        await asyncio.wrap_future(closed)
+
+    def _finish(self) -> None:
+        wait(list(self._pending))
+        self._database.close()
 
     async def __aenter__(self) -> AsyncDatabase:
+        self._refuse_closed()
         return self
 
     async def __aexit__(
@@ -141,10 +170,38 @@ class AsyncDatabase:
     ) -> None:
         await self.close()
 
+    def _refuse_closed(self) -> None:
+        if self.closed:
+            raise ClosedError(f"cannot use the database at {self._database.path}: it is closed; open it again")
+
     async def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a short call. Closing waits for it."""
+        self._refuse_closed()
         context = contextvars.copy_context()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, lambda: context.run(call, *args, **kwargs))
+        future = self._calls.submit(context.run, functools.partial(call, *args, **kwargs))
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
+        return await asyncio.wrap_future(future)
+
+    async def _run_long(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a query, a search or a job. Cancelling the task and closing end it."""
+        self._refuse_closed()
+        context = contextvars.copy_context()
+        cancellation = _Cancellation()
+        future = self._work.submit(context.run, functools.partial(cancellation.run, call, *args, **kwargs))
+        waiting = asyncio.wrap_future(future)
+        try:
+            timeout: Any = kwargs.get("timeout")
+            if timeout is not None and timeout > 0:
+                await asyncio.wait([waiting], timeout=timeout)
+                # Succeeds only if all threads were busy and the call has not begun.
+                if future.cancel():
+                    raise OperationTimeoutError(f"the call did not end within its timeout of {timeout} s")
+            return await waiting
+        except asyncio.CancelledError:
+            future.cancel()
+            cancellation.cancel()
+            raise
 
     async def register_schema(self, table: str, schema: Mapping[str, Any], *, trace_context: Trace = None) -> None:
         """See `Database.register_schema`."""
@@ -260,9 +317,13 @@ class AsyncDatabase:
         """See `Database.purge`."""
         return await self._run(self._database.purge, table, id, key=key, trace_context=trace_context)
 
-    async def generate_embeddings(self, table: str, *, trace_context: Trace = None) -> dict[str, int]:
+    async def generate_embeddings(
+        self, table: str, *, timeout: float | None = None, trace_context: Trace = None
+    ) -> dict[str, int]:
         """See `Database.generate_embeddings`. The embedder runs on another thread."""
-        return await self._run(self._database.generate_embeddings, table, trace_context=trace_context)
+        return await self._run_long(
+            self._database.generate_embeddings, table, timeout=timeout, trace_context=trace_context
+        )
 
     async def embedding_status(self, table: str, *, trace_context: Trace = None) -> dict[str, Any]:
         """See `Database.embedding_status`."""
@@ -283,10 +344,13 @@ class AsyncDatabase:
         limit: int = 10,
         *,
         where: Callable[[dict[str, Any]], object] | None = None,
+        timeout: float | None = None,
         trace_context: Trace = None,
     ) -> list[tuple[dict[str, Any], float]]:
         """See `Database.search`."""
-        return await self._run(self._database.search, table, text, limit, where=where, trace_context=trace_context)
+        return await self._run_long(
+            self._database.search, table, text, limit, where=where, timeout=timeout, trace_context=trace_context
+        )
 
     async def search_vector(
         self,
@@ -295,24 +359,43 @@ class AsyncDatabase:
         limit: int = 10,
         *,
         where: Callable[[dict[str, Any]], object] | None = None,
+        timeout: float | None = None,
         trace_context: Trace = None,
     ) -> list[tuple[dict[str, Any], float]]:
         """See `Database.search_vector`."""
-        return await self._run(
-            self._database.search_vector, table, vector, limit, where=where, trace_context=trace_context
+        return await self._run_long(
+            self._database.search_vector,
+            table,
+            vector,
+            limit,
+            where=where,
+            timeout=timeout,
+            trace_context=trace_context,
         )
 
     async def query(
-        self, sql: str, params: Iterable[Param] | None = None, *, trace_context: Trace = None
+        self,
+        sql: str,
+        params: Iterable[Param] | None = None,
+        *,
+        timeout: float | None = None,
+        trace_context: Trace = None,
     ) -> list[dict[str, Any]]:
         """See `Database.query`."""
-        return await self._run(self._database.query, sql, params, trace_context=trace_context)
+        return await self._run_long(self._database.query, sql, params, timeout=timeout, trace_context=trace_context)
 
     async def query_arrow(
-        self, sql: str, params: Iterable[Param] | None = None, *, trace_context: Trace = None
+        self,
+        sql: str,
+        params: Iterable[Param] | None = None,
+        *,
+        timeout: float | None = None,
+        trace_context: Trace = None,
     ) -> QueryResult:
         """See `Database.query_arrow`."""
-        return await self._run(self._database.query_arrow, sql, params, trace_context=trace_context)
+        return await self._run_long(
+            self._database.query_arrow, sql, params, timeout=timeout, trace_context=trace_context
+        )
 
     async def store_resource(self, resource_id: str, data: bytes, *, trace_context: Trace = None) -> None:
         """See `Database.store_resource`."""
@@ -345,24 +428,42 @@ class AsyncDatabase:
         table: str | None = None,
         *,
         on_progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
         trace_context: Trace = None,
     ) -> dict[str, Any]:
         """See `Database.rebuild_indexes`. `on_progress` runs on another thread."""
-        return await self._run(
-            self._database.rebuild_indexes, table, on_progress=on_progress, trace_context=trace_context
+        return await self._run_long(
+            self._database.rebuild_indexes, table, on_progress=on_progress, timeout=timeout, trace_context=trace_context
         )
 
     async def rebuild_vector_indexes(
-        self, *, on_progress: Callable[[int], object] | None = None, trace_context: Trace = None
+        self,
+        *,
+        on_progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+        trace_context: Trace = None,
     ) -> dict[str, Any]:
         """See `Database.rebuild_vector_indexes`. `on_progress` runs on another thread."""
-        return await self._run(
-            self._database.rebuild_vector_indexes, on_progress=on_progress, trace_context=trace_context
+        return await self._run_long(
+            self._database.rebuild_vector_indexes, on_progress=on_progress, timeout=timeout, trace_context=trace_context
         )
 
-    async def verify_indexes(self, *, trace_context: Trace = None) -> dict[str, Any]:
+    async def load_index(
+        self,
+        table: str,
+        *,
+        on_progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+        trace_context: Trace = None,
+    ) -> int:
+        """See `Database.load_index`. `on_progress` runs on another thread."""
+        return await self._run_long(
+            self._database.load_index, table, on_progress=on_progress, timeout=timeout, trace_context=trace_context
+        )
+
+    async def verify_indexes(self, *, timeout: float | None = None, trace_context: Trace = None) -> dict[str, Any]:
         """See `Database.verify_indexes`."""
-        return await self._run(self._database.verify_indexes, trace_context=trace_context)
+        return await self._run_long(self._database.verify_indexes, timeout=timeout, trace_context=trace_context)
 
     async def flush(self, *, trace_context: Trace = None) -> None:
         """See `Database.flush`."""
@@ -370,8 +471,8 @@ class AsyncDatabase:
 
     async def compact(self, *, trace_context: Trace = None) -> None:
         """See `Database.compact`."""
-        await self._run(self._database.compact, trace_context=trace_context)
+        await self._run_long(self._database.compact, trace_context=trace_context)
 
     async def checkpoint(self, path: str | os.PathLike[str], *, trace_context: Trace = None) -> None:
         """See `Database.checkpoint`."""
-        await self._run(self._database.checkpoint, path, trace_context=trace_context)
+        await self._run_long(self._database.checkpoint, path, trace_context=trace_context)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from types import TracebackType
-from typing import Any, Final, Literal, final
+from typing import Any, Final, Literal, ParamSpec, TypeVar, final
 from uuid import UUID
 
 from opentelemetry.context import Context
@@ -12,6 +12,8 @@ from typing_extensions import Self
 
 from ._embedder import Embedder
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 _Headers = Mapping[str, str] | Mapping[bytes, bytes]
 _Param = str | int | float | bool | date | None
 _Trace = TraceContext | Mapping[str, str] | None
@@ -45,6 +47,8 @@ class QueryError(PercolateError): ...
 class JobError(PercolateError): ...
 class ClosedError(PercolateError): ...
 class ForkedError(PercolateError): ...
+class InternalError(PercolateError): ...
+class OperationTimeoutError(PercolateError, TimeoutError): ...
 
 @final
 class TraceContext:
@@ -222,7 +226,9 @@ class Database:
         key: str | int | None = None,
         trace_context: _Trace = None,
     ) -> bool: ...
-    def generate_embeddings(self, table: str, *, trace_context: _Trace = None) -> dict[str, int]: ...
+    def generate_embeddings(
+        self, table: str, *, timeout: float | None = None, trace_context: _Trace = None
+    ) -> dict[str, int]: ...
     def embedding_status(self, table: str, *, trace_context: _Trace = None) -> dict[str, Any]: ...
     def retry_refused_embeddings(self, table: str, *, trace_context: _Trace = None) -> int: ...
     def mark_for_embedding(self, table: str, *, trace_context: _Trace = None) -> int: ...
@@ -233,6 +239,7 @@ class Database:
         limit: int = 10,
         *,
         where: Callable[[dict[str, Any]], object] | None = None,
+        timeout: float | None = None,
         trace_context: _Trace = None,
     ) -> list[tuple[dict[str, Any], float]]: ...
     def search_vector(
@@ -242,13 +249,24 @@ class Database:
         limit: int = 10,
         *,
         where: Callable[[dict[str, Any]], object] | None = None,
+        timeout: float | None = None,
         trace_context: _Trace = None,
     ) -> list[tuple[dict[str, Any], float]]: ...
     def query(
-        self, sql: str, params: Iterable[_Param] | None = None, *, trace_context: _Trace = None
+        self,
+        sql: str,
+        params: Iterable[_Param] | None = None,
+        *,
+        timeout: float | None = None,
+        trace_context: _Trace = None,
     ) -> list[dict[str, Any]]: ...
     def query_arrow(
-        self, sql: str, params: Iterable[_Param] | None = None, *, trace_context: _Trace = None
+        self,
+        sql: str,
+        params: Iterable[_Param] | None = None,
+        *,
+        timeout: float | None = None,
+        trace_context: _Trace = None,
     ) -> QueryResult: ...
     def store_resource(self, resource_id: str, data: bytes, *, trace_context: _Trace = None) -> None: ...
     def load_resource(self, resource_id: str, *, trace_context: _Trace = None) -> bytes | None: ...
@@ -267,12 +285,25 @@ class Database:
         table: str | None = None,
         *,
         on_progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
         trace_context: _Trace = None,
     ) -> dict[str, Any]: ...
     def rebuild_vector_indexes(
-        self, *, on_progress: Callable[[int], object] | None = None, trace_context: _Trace = None
+        self,
+        *,
+        on_progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+        trace_context: _Trace = None,
     ) -> dict[str, Any]: ...
-    def verify_indexes(self, *, trace_context: _Trace = None) -> dict[str, Any]: ...
+    def load_index(
+        self,
+        table: str,
+        *,
+        on_progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+        trace_context: _Trace = None,
+    ) -> int: ...
+    def verify_indexes(self, *, timeout: float | None = None, trace_context: _Trace = None) -> dict[str, Any]: ...
     def flush(self, *, trace_context: _Trace = None) -> None: ...
     def compact(self, *, trace_context: _Trace = None) -> None: ...
     def checkpoint(self, path: str | os.PathLike[str], *, trace_context: _Trace = None) -> None: ...
@@ -283,6 +314,12 @@ def store_resource_with_trace(
 ) -> None: ...
 
 # Used only by the Python modules of this package.
+@final
+class _Cancellation:
+    def __new__(cls) -> Self: ...
+    def run(self, method: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T: ...
+    def cancel(self) -> None: ...
+
 def _capture(trace_context: _Trace = None) -> bool: ...
 def _install_python(
     deliver: Callable[[list[tuple[Any, ...]]], object], sampler: object, meters: Mapping[str, Any] | None

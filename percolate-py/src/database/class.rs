@@ -24,14 +24,15 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use super::arguments::{Given, Id, Key, Name, bounds};
 use super::handle::Closable;
 use super::iterator::EntityIterator;
-use crate::callback::{Callback, block_on_interruptibly};
+use crate::callback::Callback;
 use crate::context::{TraceArgument, parent};
 use crate::embeddings::provider_of;
 use crate::errors::raised;
 use crate::json::{to_json, to_python};
-use crate::parent::traced;
 use crate::process::refuse_after_fork;
 use crate::query::{self, PyQueryResult};
+use crate::stop::Stop;
+use crate::waiting::{released, traced};
 use crate::worker::{Job, Worker, status_dict, task_of};
 
 /// Tables of JSON entities in a directory, for one tenant.
@@ -127,7 +128,7 @@ impl PyDatabase {
         py.import("percolate_rocks._telemetry")?
             .call_method0("_opened")?;
         let parent = parent(py, None)?;
-        let database = traced(py, parent, || Database::open_with(&path, options))
+        let database = traced(py, parent, || Database::open_with(&path, options))?
             .map_err(|error| raised(py, &error))?;
         Ok(Self {
             shared: Closable::new(database, path),
@@ -153,8 +154,9 @@ impl PyDatabase {
     ///     ClosedError: The database is closed.
     #[getter]
     fn namespace(&self) -> PyResult<String> {
-        let handle = self.shared.handle()?;
-        Ok(handle.database().storage().namespace().to_owned())
+        let running = self.shared.begin(None)?;
+        let database = running.handle().database();
+        Ok(database.storage().namespace().to_owned())
     }
 
     /// Whether `close` was called.
@@ -167,8 +169,8 @@ impl PyDatabase {
     ///
     /// The files are closed with the last handle.
     fn for_tenant(&self, tenant: String) -> PyResult<Self> {
-        let handle = self.shared.handle()?;
-        let database = handle.database().for_tenant(&tenant);
+        let running = self.shared.begin(None)?;
+        let database = running.handle().database().for_tenant(&tenant);
         Ok(Self {
             shared: Closable::new(database, self.shared.path().to_owned()),
             tenant,
@@ -181,33 +183,29 @@ impl PyDatabase {
     /// `CorruptionError` that names the entity. `delete` and `purge` remove such an entity,
     /// `upsert` replaces it, and `verify_indexes` names all of them.
     fn skip_malformed(&self) -> PyResult<Self> {
-        let handle = self.shared.handle()?;
-        let database = handle.database().skip_malformed();
+        let running = self.shared.begin(None)?;
+        let database = running.handle().database().skip_malformed();
         Ok(Self {
             shared: Closable::new(database, self.shared.path().to_owned()),
             tenant: self.tenant.clone(),
         })
     }
 
-    /// Make everything written so far durable and close the handle. Closing twice is not an error.
+    /// Make everything written so far durable, close the handle and release the directory.
+    ///
+    /// New calls raise a `ClosedError` from now on. Running queries, searches and jobs are ended
+    /// and raise a `ClosedError`; other calls are waited for, and so are submitted tasks, up to ten
+    /// seconds. A call that closes its own database, in a function that it calls, is not waited
+    /// for: the directory is released when it ends. Closing again does nothing.
+    ///
+    /// Raises:
+    ///     KeyboardInterrupt: Ctrl-C ends the waiting.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let handle = py.detach(|| self.shared.take());
-        // The files belong to the process that opened them.
-        let Some(handle) = handle.filter(|handle| handle.is_ours()) else {
-            return Ok(());
-        };
-        let parent = parent(py, None)?;
-        traced(py, parent, || {
-            handle.stop_worker();
-            let closed = handle.database().clone().close();
-            drop(handle);
-            closed
-        })
-        .map_err(|error| raised(py, &error))
+        self.shared.close(py)
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
-        slf.get().shared.handle()?;
+        slf.get().shared.begin(None)?;
         Ok(slf)
     }
 
@@ -590,7 +588,11 @@ impl PyDatabase {
 
     // ---- search ----
 
-    /// Compute the missing vectors of a table. Ctrl-C stops the job; finished vectors are kept.
+    /// Compute the missing vectors of a table. Ctrl-C and the timeout stop the job; finished vectors
+    /// are kept.
+    ///
+    /// Args:
+    ///     timeout: The longest time in seconds.
     ///
     /// Returns:
     ///     How many entities were `embedded`, how many are `waiting` for another attempt, and how many
@@ -599,19 +601,21 @@ impl PyDatabase {
     ///
     /// Raises:
     ///     EmbeddingError: The embedder failed. An exception raised in it is the cause.
-    #[pyo3(signature = (table, *, trace_context = None))]
+    ///     OperationTimeoutError: The timeout has passed.
+    #[pyo3(signature = (table, *, timeout = None, trace_context = None))]
     fn generate_embeddings<'py>(
         &self,
         py: Python<'py>,
         table: String,
+        timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let report = self
-            .shared
-            .long_work(py, trace_context, move |database, stop| {
-                Ok(stop.block_on(database.generate_embeddings(&table)))
-            })?;
-        let report = report?.map_err(|error| raised(py, &error))?;
+        let stop = Stop::of_call(timeout)?;
+        let report =
+            self.shared
+                .long_future(py, trace_context, &stop, move |database| async move {
+                    database.generate_embeddings(&table).await
+                })?;
         let dict = PyDict::new(py);
         dict.set_item("embedded", report.embedded)?;
         dict.set_item("waiting", report.waiting)?;
@@ -678,17 +682,27 @@ impl PyDatabase {
 
     /// Return the entities whose embedded text is nearest in meaning to `text`, nearest first.
     ///
+    /// The first search of a table loads its vector indexes into memory. `load_index` does so in
+    /// advance.
+    ///
     /// Args:
     ///     limit: The largest number of results.
     ///     where: A filter: a function that takes an entity and returns whether to include it.
+    ///     timeout: The longest time in seconds.
     ///
     /// Returns:
     ///     Pairs of an entity and its cosine distance, from 0 (same direction) to 2.
     ///
     /// Raises:
     ///     EmbeddingError: The embedder failed. An exception raised in it is the cause.
+    ///     OperationTimeoutError: The timeout has passed. A Python function that is running is not
+    ///         interrupted.
     ///     KeyboardInterrupt: Ctrl-C ends the search at once.
-    #[pyo3(signature = (table, text, limit = 10, *, r#where = None, trace_context = None))]
+    #[pyo3(signature = (table, text, limit = 10, *, r#where = None, timeout = None, trace_context = None))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of the Python method"
+    )]
     fn search<'py>(
         &self,
         py: Python<'py>,
@@ -696,18 +710,30 @@ impl PyDatabase {
         text: &str,
         limit: usize,
         r#where: Option<Py<PyAny>>,
+        timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyList>> {
-        self.hits(py, r#where, trace_context, |database, filter| {
-            block_on_interruptibly(database.search(table, text, limit, filter))
-        })
+        let stop = Stop::of_call(timeout)?;
+        let filter = Filter::new(py, r#where, &stop)?;
+        let condition = filter.condition();
+        let condition = condition.as_deref();
+        let hits = self
+            .shared
+            .future(py, trace_context, &stop, |database| async move {
+                database.search(table, text, limit, condition).await
+            });
+        filter.results(py, hits)
     }
 
     /// Search as `search` does, with a vector computed by the same embedder.
     ///
     /// Raises:
     ///     EmbeddingError: The vector does not have the embedder's dimensions.
-    #[pyo3(signature = (table, vector, limit = 10, *, r#where = None, trace_context = None))]
+    #[pyo3(signature = (table, vector, limit = 10, *, r#where = None, timeout = None, trace_context = None))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of the Python method"
+    )]
     fn search_vector<'py>(
         &self,
         py: Python<'py>,
@@ -715,11 +741,22 @@ impl PyDatabase {
         vector: Vec<f32>,
         limit: usize,
         r#where: Option<Py<PyAny>>,
+        timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyList>> {
-        self.hits(py, r#where, trace_context, |database, filter| {
-            Ok(database.search_vector(table, &vector, limit, filter))
-        })
+        let stop = Stop::of_call(timeout)?;
+        let filter = Filter::new(py, r#where, &stop)?;
+        let condition = filter.condition();
+        let condition = condition.as_deref();
+        let vector = &vector[..];
+        let hits = self
+            .shared
+            .future(py, trace_context, &stop, |database| async move {
+                database
+                    .search_vector_async(table, vector, limit, condition)
+                    .await
+            });
+        filter.results(py, hits)
     }
 
     // ---- SQL ----
@@ -732,6 +769,7 @@ impl PyDatabase {
     /// Args:
     ///     sql: The query, with `$1`, `$2` and so on for values.
     ///     params: The values, in order: JSON values, dates and datetimes.
+    ///     timeout: The longest time in seconds.
     ///
     /// Returns:
     ///     One dict per row, with the columns in order. Values are `int`, `float`, `str`, `bool`,
@@ -741,6 +779,7 @@ impl PyDatabase {
     ///     UnknownTableError: The table does not exist.
     ///     QueryError: The query is invalid or failed; `error_type` names the reason.
     ///     ValueError: Two columns have the same name.
+    ///     OperationTimeoutError: The timeout has passed.
     ///     KeyboardInterrupt: Ctrl-C ends the query at once.
     ///
     /// Examples:
@@ -749,28 +788,30 @@ impl PyDatabase {
     ///     ...     ids = db.insert_many("articles", [{"year": 1957}, {"year": 1958}, {"year": 1957}])
     ///     ...     db.query("SELECT year, count(*) AS n FROM articles WHERE year < $1 GROUP BY year", [1958])
     ///     [{'year': 1957, 'n': 2}]
-    #[pyo3(signature = (sql, params = None, *, trace_context = None))]
+    #[pyo3(signature = (sql, params = None, *, timeout = None, trace_context = None))]
     fn query<'py>(
         &self,
         py: Python<'py>,
         sql: String,
         params: Option<&Bound<'py, PyAny>>,
+        timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyList>> {
-        query::dicts(py, &self.result(py, sql, params, trace_context)?)
+        query::dicts(py, &self.result(py, sql, params, timeout, trace_context)?)
     }
 
     /// Run a query as `query` does and return the rows as Arrow, for pandas, polars, pyarrow and
     /// other libraries that read Arrow.
-    #[pyo3(signature = (sql, params = None, *, trace_context = None))]
+    #[pyo3(signature = (sql, params = None, *, timeout = None, trace_context = None))]
     fn query_arrow<'py>(
         &self,
         py: Python<'py>,
         sql: String,
         params: Option<&Bound<'py, PyAny>>,
+        timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<PyQueryResult> {
-        self.result(py, sql, params, trace_context)
+        self.result(py, sql, params, timeout, trace_context)
             .map(PyQueryResult::new)
     }
 
@@ -844,8 +885,10 @@ impl PyDatabase {
     ) -> PyResult<Job> {
         let task = task_of(task, target.as_deref())?;
         let parent = parent(py, trace_context)?;
-        let handle = self.shared.handle()?;
-        traced(py, parent, || handle.submit(task))
+        let running = self.shared.begin(None)?;
+        traced(py, parent, || {
+            running.run(|_| running.handle().submit(task))
+        })?
     }
 
     /// Return the state of the tasks submitted with `submit`.
@@ -855,8 +898,10 @@ impl PyDatabase {
     ///     attempts `retried`, and of jobs `refused` because the queue was full. All are 0 before
     ///     the first task.
     fn background_status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let handle = self.shared.handle()?;
-        let status = py.detach(|| handle.worker().as_ref().map(Worker::status));
+        let running = self.shared.begin(None)?;
+        let status = released(py, || {
+            running.handle().worker().as_ref().map(Worker::status)
+        })?;
         status_dict(py, status.unwrap_or_default())
     }
 
@@ -876,6 +921,7 @@ impl PyDatabase {
     ///     on_progress: Called with the number of entities and entries checked so far. It runs
     ///         inside the span of the job, so its spans are children. An exception ends the rebuild
     ///         and is raised here.
+    ///     timeout: The longest time in seconds.
     ///
     /// Returns:
     ///     The numbers of `entities`, of `missing` and `stale` index entries, and of `failed`
@@ -883,62 +929,93 @@ impl PyDatabase {
     ///     be read, at most 100.
     ///
     /// Raises:
+    ///     OperationTimeoutError: The timeout has passed.
     ///     KeyboardInterrupt: Ctrl-C raises at once. The rebuild stops after the current page and
-    ///         keeps its corrections.
-    #[pyo3(signature = (table = None, *, on_progress = None, trace_context = None))]
+    ///         keeps its corrections, as it does after a timeout.
+    #[pyo3(signature = (table = None, *, on_progress = None, timeout = None, trace_context = None))]
     fn rebuild_indexes<'py>(
         &self,
         py: Python<'py>,
         table: Option<String>,
         on_progress: Option<Py<PyAny>>,
+        timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        self.rebuild(
-            py,
-            on_progress,
-            trace_context,
-            move |indexes| match &table {
-                Some(table) => indexes.rebuild_field_indexes(table),
-                None => indexes.rebuild_all(),
-            },
-        )
+        let rebuild = move |indexes: &IndexManager| match &table {
+            Some(table) => indexes.rebuild_field_indexes(table),
+            None => indexes.rebuild_all(),
+        };
+        let report = self.with_progress(py, on_progress, timeout, trace_context, rebuild)?;
+        report_dict(py, &report)
     }
 
     /// Rebuild the vector indexes of all tables from the stored vectors, counted as `entities`.
     ///
-    /// `on_progress` and Ctrl-C work as in `rebuild_indexes`.
-    #[pyo3(signature = (*, on_progress = None, trace_context = None))]
+    /// `on_progress`, `timeout` and Ctrl-C work as in `rebuild_indexes`.
+    #[pyo3(signature = (*, on_progress = None, timeout = None, trace_context = None))]
     fn rebuild_vector_indexes<'py>(
         &self,
         py: Python<'py>,
         on_progress: Option<Py<PyAny>>,
+        timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        self.rebuild(
-            py,
-            on_progress,
-            trace_context,
-            IndexManager::rebuild_hnsw_index,
-        )
+        let rebuild = IndexManager::rebuild_hnsw_index;
+        let report = self.with_progress(py, on_progress, timeout, trace_context, rebuild)?;
+        report_dict(py, &report)
+    }
+
+    /// Load the vector indexes of a table into memory, as the first search does. Return the number
+    /// of vectors.
+    ///
+    /// The indexes are read from the files of `submit("save_index", table)` if these are current,
+    /// otherwise built from the stored vectors. An index that is in memory is not loaded again.
+    ///
+    /// Args:
+    ///     on_progress: Called with the number of vectors of an index added so far, as in
+    ///         `rebuild_indexes`.
+    ///     timeout: The longest time in seconds.
+    ///
+    /// Raises:
+    ///     UnknownTableError: The table does not exist.
+    ///     OperationTimeoutError: The timeout has passed.
+    ///     KeyboardInterrupt: Ctrl-C ends the loading. An index that is not complete is dropped.
+    #[pyo3(signature = (table, *, on_progress = None, timeout = None, trace_context = None))]
+    fn load_index(
+        &self,
+        py: Python<'_>,
+        table: String,
+        on_progress: Option<Py<PyAny>>,
+        timeout: Option<f64>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<usize> {
+        let load = move |indexes: &IndexManager| indexes.load_vector_indexes(&table);
+        let report = self.with_progress(py, on_progress, timeout, trace_context, load)?;
+        Ok(report.entities)
     }
 
     /// Count the differences between the entities and the indexes. Changes nothing.
     ///
+    /// Args:
+    ///     timeout: The longest time in seconds.
+    ///
     /// Returns:
     ///     The same as `rebuild_indexes`.
-    #[pyo3(signature = (*, trace_context = None))]
+    #[pyo3(signature = (*, timeout = None, trace_context = None))]
     fn verify_indexes<'py>(
         &self,
         py: Python<'py>,
+        timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let report = self.shared.long_work(py, trace_context, |database, stop| {
-            let stop = stop.clone();
-            database
-                .indexes()
-                .on_progress(move |_| stop.flow())
-                .verify()
-        })?;
+        let stop = Stop::of_call(timeout)?;
+        let report = self
+            .shared
+            .long_work(py, trace_context, &stop, |database, stop| {
+                let stop = stop.clone();
+                let indexes = database.indexes().on_progress(move |_| stop.flow());
+                indexes.verify()
+            })?;
         report_dict(py, &report)
     }
 
@@ -953,7 +1030,8 @@ impl PyDatabase {
     /// Compact every column family. Ctrl-C raises at once; the current column family is finished.
     #[pyo3(signature = (*, trace_context = None))]
     fn compact(&self, py: Python<'_>, trace_context: Option<TraceArgument>) -> PyResult<()> {
-        self.shared.long_work(py, trace_context, |database, stop| {
+        let stop = Stop::of_call(None)?;
+        let work = |database: &Database, stop: &Stop| {
             for family in database.storage().column_families() {
                 if stop.flow().is_break() {
                     break;
@@ -961,7 +1039,8 @@ impl PyDatabase {
                 database.storage().compact(&family)?;
             }
             Ok(())
-        })
+        };
+        self.shared.long_work(py, trace_context, &stop, work)
     }
 
     /// Copy the current state of the database into a new directory.
@@ -972,8 +1051,9 @@ impl PyDatabase {
         path: PathBuf,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<()> {
+        let stop = Stop::of_call(None)?;
         self.shared
-            .long_work(py, trace_context, move |database, _| {
+            .long_work(py, trace_context, &stop, move |database, _| {
                 Ok(database.storage().checkpoint(path)?)
             })
     }
@@ -981,90 +1061,95 @@ impl PyDatabase {
 
 impl PyDatabase {
     /// The handle, for functions that work on a `Database`.
-    pub(super) fn shared(&self) -> &Closable {
+    pub(super) fn shared(&self) -> &Arc<Closable> {
         &self.shared
     }
 
-    /// Runs a search with a Python function as its filter.
-    fn hits<'py>(
-        &self,
-        py: Python<'py>,
-        condition: Option<Py<PyAny>>,
-        trace_context: Option<TraceArgument>,
-        search: impl FnOnce(&Database, Option<&SearchFilter<'_>>) -> PyResult<Result<Vec<Hit>, Error>>
-        + Send,
-    ) -> PyResult<Bound<'py, PyList>> {
-        let condition = condition
-            .map(|function| Callback::new(py, "where", function))
-            .transpose()?;
-        let filter = condition
-            .clone()
-            .map(|filter| move |entity: &Entity| filter.accepts(&entity.to_json()));
-        let hits = self.shared.work(py, trace_context, |database| {
-            Ok(search(
-                database,
-                filter.as_ref().map(|filter| filter as &SearchFilter<'_>),
-            ))
-        })?;
-        let hits = hits?.map_err(|error| raised(py, &error))?;
-        if let Some(error) = condition.and_then(|condition| condition.take_error()) {
-            return Err(error);
-        }
-        let list = PyList::empty(py);
-        for hit in hits {
-            list.append((to_python(py, &hit.entity.to_json())?, hit.distance))?;
-        }
-        Ok(list)
-    }
-
-    /// Runs a query until it ends or is interrupted by Ctrl-C.
+    /// Runs a query until it ends or is stopped.
     fn result(
         &self,
         py: Python<'_>,
         sql: String,
         params: Option<&Bound<'_, PyAny>>,
+        timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<QueryResult> {
         let params = query::parameters(params)?;
-        let result = self
-            .shared
-            .long_work(py, trace_context, move |database, stop| {
-                Ok(stop.block_on(database.query_with(&sql, &params)))
-            })?;
-        result?.map_err(|error| raised(py, &error))
+        let stop = Stop::of_call(timeout)?;
+        self.shared
+            .long_future(py, trace_context, &stop, move |database| async move {
+                database.query_with(&sql, &params).await
+            })
     }
 
-    /// Rebuilds until the end, an exception in `on_progress`, or Ctrl-C.
-    fn rebuild<'py>(
+    /// Rebuilds until the end, an exception in `on_progress`, or a stop.
+    fn with_progress(
         &self,
-        py: Python<'py>,
+        py: Python<'_>,
         on_progress: Option<Py<PyAny>>,
+        timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
-        rebuild: impl FnOnce(&IndexManager) -> Result<IndexReport, Error> + Send + 'static,
-    ) -> PyResult<Bound<'py, PyDict>> {
+        work: impl FnOnce(&IndexManager) -> Result<IndexReport, Error> + Send + 'static,
+    ) -> PyResult<IndexReport> {
+        let stop = Stop::of_call(timeout)?;
         let progress = on_progress
-            .map(|function| Callback::new(py, "on_progress", function))
+            .map(|function| Callback::new(py, "on_progress", function, &stop))
             .transpose()?;
         let mine = progress.clone();
         let report = self
             .shared
-            .long_work(py, trace_context, move |database, stop| {
+            .long_work(py, trace_context, &stop, move |database, stop| {
                 let stop = stop.clone();
-                rebuild(
+                work(
                     &database
                         .indexes()
                         .on_progress(move |progress_made| match &mine {
-                            Some(progress) if stop.flow().is_continue() => {
-                                progress.report(progress_made.done)
-                            }
-                            _ => stop.flow(),
+                            Some(progress) => progress.report(progress_made.done),
+                            None => stop.flow(),
                         }),
                 )
             })?;
         if let Some(error) = progress.and_then(|progress| progress.take_error()) {
             return Err(error);
         }
-        report_dict(py, &report)
+        Ok(report)
+    }
+}
+
+/// The `where` argument of a search.
+struct Filter(Option<Callback>);
+
+impl Filter {
+    fn new(py: Python<'_>, function: Option<Py<PyAny>>, stop: &Stop) -> PyResult<Self> {
+        let function = function.map(|function| Callback::new(py, "where", function, stop));
+        Ok(Self(function.transpose()?))
+    }
+
+    /// Returns the filter for the search.
+    fn condition(&self) -> Option<Box<SearchFilter<'_>>> {
+        let function = self.0.as_ref()?;
+        Some(Box::new(|entity: &Entity| {
+            function.accepts(&entity.to_json())
+        }))
+    }
+
+    /// Returns the results of the search.
+    ///
+    /// # Errors
+    /// The exception that the function raised, or the one of the search.
+    fn results<'py>(
+        &self,
+        py: Python<'py>,
+        hits: PyResult<Vec<Hit>>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        if let Some(error) = self.0.as_ref().and_then(Callback::take_error) {
+            return Err(error);
+        }
+        let list = PyList::empty(py);
+        for hit in hits? {
+            list.append((to_python(py, &hit.entity.to_json())?, hit.distance))?;
+        }
+        Ok(list)
     }
 }
 

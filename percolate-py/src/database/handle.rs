@@ -2,21 +2,26 @@
 //!
 //! Every call runs with the interpreter released and inside its parent's context. A handle belongs
 //! to the process that opened it: after a fork, the child process can neither use it nor run
-//! RocksDB's destructors.
+//! RocksDB's destructors. Closing it waits for the running calls.
 
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use percolate_core::storage::Task;
 use percolate_core::{Database, Error};
 use pyo3::prelude::*;
 
-use crate::callback::{Stop, wait_for};
 use crate::context::{TraceArgument, parent};
 use crate::errors::{ClosedError, ForkedError, raised};
-use crate::parent::{Parent, traced};
+use crate::inside::{Call, Waiting};
+use crate::parent::Parent;
 use crate::process::forks;
+use crate::stop::{Reason, Stop};
+use crate::waiting::{
+    SIGNAL_INTERVAL, block_on, block_on_interruptibly, released, traced, wait_for,
+};
 use crate::worker::{Job, Worker, refused};
 
 /// An open database and its background worker.
@@ -46,7 +51,7 @@ impl Handle {
     }
 
     /// Returns whether this process opened the database.
-    pub(super) fn is_ours(&self) -> bool {
+    fn is_ours(&self) -> bool {
         self.forks == forks()
     }
 
@@ -103,16 +108,42 @@ impl Opened {
     }
 }
 
-/// A handle until it is closed. A `Database` object shares it with its iterators.
+/// A handle until it is closed, and the calls that run on it. A `Database` object shares it with
+/// its iterators.
 pub(super) struct Closable {
-    handle: RwLock<Option<Arc<Handle>>>,
     path: PathBuf,
+    forks: u32,
+    is_closed: AtomicBool,
+    state: Mutex<ClosableState>,
+    /// Notified when a call ends.
+    ended: Condvar,
+}
+
+struct ClosableState {
+    /// `None` after `close`.
+    handle: Option<Arc<Handle>>,
+    running: Vec<RunningCall>,
+}
+
+struct RunningCall {
+    call: Call,
+    /// How to end the call early; `None` if it cannot be.
+    stop: Option<Stop>,
 }
 
 impl Closable {
     pub(super) fn new(database: Database, path: PathBuf) -> Arc<Self> {
-        let handle = RwLock::new(Some(Arc::new(Handle::new(database))));
-        Arc::new(Self { handle, path })
+        let state = Mutex::new(ClosableState {
+            handle: Some(Arc::new(Handle::new(database))),
+            running: Vec::new(),
+        });
+        Arc::new(Self {
+            path,
+            forks: forks(),
+            is_closed: AtomicBool::new(false),
+            state,
+            ended: Condvar::new(),
+        })
     }
 
     /// The directory of the database.
@@ -121,21 +152,26 @@ impl Closable {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.read().is_none()
+        self.is_closed.load(Ordering::Relaxed)
     }
 
-    /// Returns the handle.
+    /// Begins a call. `stop` ends it early when the database is closed.
     ///
     /// # Errors
-    /// `ClosedError` after `close`; `ForkedError` if another process opened the database.
-    pub(super) fn handle(&self) -> PyResult<Arc<Handle>> {
-        let Some(handle) = self.read() else {
-            return Err(ClosedError::new_err(format!(
+    /// `ClosedError` after `close` was called; `ForkedError` if another process opened the
+    /// database.
+    pub(super) fn begin(self: &Arc<Self>, stop: Option<&Stop>) -> PyResult<Running> {
+        let closed = || {
+            ClosedError::new_err(format!(
                 "cannot use the database at {}: it is closed; open it again",
                 self.path.display()
-            )));
+            ))
         };
-        if !handle.is_ours() {
+        if self.is_closed() {
+            return Err(closed());
+        }
+        // A thread of the parent process may have held the lock during the fork.
+        if self.forks != forks() {
             return Err(ForkedError::new_err(format!(
                 "cannot use the database at {}: it was opened before this process was forked, and \
                  belongs to the parent process; open databases after forking, or start workers \
@@ -143,27 +179,82 @@ impl Closable {
                 self.path.display()
             )));
         }
-        Ok(handle)
+        let mut state = self.lock();
+        let handle = state.handle.clone().ok_or_else(closed)?;
+        let call = Call::default();
+        state.running.push(RunningCall {
+            call: call.clone(),
+            stop: stop.cloned(),
+        });
+        let listed = Listed {
+            call,
+            closable: Arc::clone(self),
+        };
+        Ok(Running { handle, listed })
     }
 
-    /// Removes the handle; `None` if it was removed before. To be called with the interpreter
-    /// released.
-    pub(super) fn take(&self) -> Option<Arc<Handle>> {
-        let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
-        handle.take()
+    /// Ends the calls that can be ended early, waits for the others, finishes the submitted tasks
+    /// within limits, and releases the directory. New calls are refused from the beginning. Does
+    /// nothing if it was called before, or in a forked process.
+    ///
+    /// A call that the current thread runs, or one that waits for other calls itself, is not waited
+    /// for. The directory is released when it ends.
+    ///
+    /// # Errors
+    /// The exception of a signal handler, which ends the waiting; the error of the store.
+    pub(super) fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let was_closed = self.is_closed.swap(true, Ordering::Relaxed);
+        // The files belong to the process that opened them.
+        if was_closed || self.forks != forks() {
+            return Ok(());
+        }
+        let parent = parent(py, None)?;
+        let handle = {
+            let mut state = self.lock();
+            for stop in state.running.iter().filter_map(|call| call.stop.as_ref()) {
+                stop.request(Reason::Closed);
+            }
+            state.handle.take()
+        };
+        let Some(handle) = handle else { return Ok(()) };
+        let waiting = Waiting::begin();
+        while !released(py, || self.wait_for_calls())? {
+            py.check_signals()?;
+        }
+        drop(waiting);
+        traced(py, parent, || {
+            handle.stop_worker();
+            let closed = handle.database().clone().close();
+            drop(handle);
+            closed
+        })?
+        .map_err(|error| raised(py, &error))
     }
 
-    fn read(&self) -> Option<Arc<Handle>> {
-        let handle = self.handle.read().unwrap_or_else(PoisonError::into_inner);
-        handle.clone()
+    /// Waits for a moment. Returns whether no call is left to wait for.
+    fn wait_for_calls(&self) -> bool {
+        let is_waited_for = |running: &RunningCall| !running.call.waits();
+        let state = self.lock();
+        if !state.running.iter().any(is_waited_for) {
+            return true;
+        }
+        let waited = self.ended.wait_timeout(state, SIGNAL_INTERVAL);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        !state.running.iter().any(is_waited_for)
+    }
+
+    /// Locks the state. The lock is never held while Python code runs, so waiting for it does not
+    /// need the interpreter released.
+    fn lock(&self) -> MutexGuard<'_, ClosableState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs `work` on this thread, inside the trace of the call.
     ///
     /// # Errors
-    /// Those of [`handle`](Self::handle), and the exception for the error of `work`.
+    /// Those of [`begin`](Self::begin), and the exception for the error of `work`.
     pub(super) fn work<T: Send>(
-        &self,
+        self: &Arc<Self>,
         py: Python<'_>,
         trace_context: Option<TraceArgument>,
         work: impl FnOnce(&Database) -> Result<T, Error> + Send,
@@ -174,29 +265,105 @@ impl Closable {
 
     /// Runs `work` as [`work`](Self::work) does, with a parent that was read before.
     pub(super) fn work_in<T: Send>(
-        &self,
+        self: &Arc<Self>,
         py: Python<'_>,
         parent: Option<Parent>,
         work: impl FnOnce(&Database) -> Result<T, Error> + Send,
     ) -> PyResult<T> {
-        let handle = self.handle()?;
-        traced(py, parent, || work(handle.database())).map_err(|error| raised(py, &error))
+        let running = self.begin(None)?;
+        traced(py, parent, || running.run(work))?.map_err(|error| raised(py, &error))
     }
 
-    /// Runs `work` on another thread and waits for it, so that Ctrl-C raises at once. `work` stops
-    /// early if it observes its [`Stop`].
+    /// Runs the future that `work` returns on this thread, until it ends, Ctrl-C is pressed, or
+    /// `stop` is requested.
     ///
     /// # Errors
-    /// Those of [`work`](Self::work), and what a signal handler raises.
-    pub(super) fn long_work<T: Send + 'static>(
-        &self,
+    /// Those of [`work`](Self::work), of a signal handler and of `stop`.
+    pub(super) fn future<T: Send, F>(
+        self: &Arc<Self>,
         py: Python<'_>,
         trace_context: Option<TraceArgument>,
+        stop: &Stop,
+        work: impl FnOnce(Database) -> F + Send,
+    ) -> PyResult<T>
+    where
+        F: Future<Output = Result<T, Error>> + Send,
+    {
+        let parent = parent(py, trace_context)?;
+        let running = self.begin(Some(stop))?;
+        let done = traced(py, parent, || {
+            running.run(|database| block_on_interruptibly(stop, work(database.clone())))
+        })??;
+        done.map_err(|error| raised(py, &error))
+    }
+
+    /// Runs `work` on another thread and waits for it, so that Ctrl-C and `stop` raise at once.
+    /// `work` stops early if it observes its [`Stop`].
+    ///
+    /// # Errors
+    /// Those of [`work`](Self::work), of a signal handler and of `stop`.
+    pub(super) fn long_work<T: Send + 'static>(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        trace_context: Option<TraceArgument>,
+        stop: &Stop,
         work: impl FnOnce(&Database, &Stop) -> Result<T, Error> + Send + 'static,
     ) -> PyResult<T> {
         let parent = parent(py, trace_context)?;
-        let handle = self.handle()?;
-        let work = move |stop: &Stop| work(handle.database(), stop);
-        wait_for(py, parent, work)?.map_err(|error| raised(py, &error))
+        let running = self.begin(Some(stop))?;
+        let work = move |stop: &Stop| running.run(|database| work(database, stop));
+        wait_for(py, parent, stop, work)?.map_err(|error| raised(py, &error))
+    }
+
+    /// Runs the future that `work` returns as [`long_work`](Self::long_work) runs work.
+    pub(super) fn long_future<T: Send + 'static, F>(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        trace_context: Option<TraceArgument>,
+        stop: &Stop,
+        work: impl FnOnce(Database) -> F + Send + 'static,
+    ) -> PyResult<T>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let parent = parent(py, trace_context)?;
+        let running = self.begin(Some(stop))?;
+        let work =
+            move |stop: &Stop| running.run(|database| block_on(stop, work(database.clone())));
+        wait_for(py, parent, stop, work)??.map_err(|error| raised(py, &error))
+    }
+}
+
+/// A running call. Closing the database waits until it is dropped.
+pub(super) struct Running {
+    handle: Arc<Handle>,
+    /// Dropped after the handle, so that the directory is released when no call is left.
+    listed: Listed,
+}
+
+impl Running {
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Runs `work` as a part of the call.
+    pub(super) fn run<T>(&self, work: impl FnOnce(&Database) -> T) -> T {
+        let _entered = self.listed.call.enter();
+        work(self.handle.database())
+    }
+}
+
+/// The entry of a call in the list of running ones.
+struct Listed {
+    call: Call,
+    closable: Arc<Closable>,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        let mut state = self.closable.lock();
+        state.running.retain(|running| running.call != self.call);
+        drop(state);
+        self.closable.ended.notify_all();
     }
 }
