@@ -17,6 +17,7 @@ use rocksdb::{
 
 use super::batch::BatchWriter;
 use super::column_families::{self, DEFAULT, FORMAT_KEY, FORMAT_VERSION, META};
+use super::directory::Directory;
 use super::error::{
     MaintenanceError, OpenError, ReadError, StatusCode, StorageError, UnknownColumnFamily,
     WriteError,
@@ -75,7 +76,7 @@ impl Storage {
     ///
     /// [`OpenError`] with the reason: the path is a file, the database does not exist, is open in
     /// another process, is damaged, or was created by another program or a newer version of
-    /// percolate.
+    /// percolate; or the directory has other files than a database.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "options are made for one open"
@@ -285,9 +286,16 @@ impl Storage {
     }
 
     /// Creates a consistent copy of the database in the new directory `path`. Files are shared by
-    /// hard links if the file system supports them.
+    /// hard links if the file system supports them. The directory `path` with the suffix `.tmp` is
+    /// used meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`MaintenanceError::Occupied`] if that directory holds other files,
+    /// [`MaintenanceError::Storage`] if `path` exists.
     #[db_op(checkpoint, leaf)]
     pub fn checkpoint(&self, path: impl AsRef<Path>) -> Result<(), MaintenanceError> {
+        check_checkpoint(path.as_ref())?;
         let made = Checkpoint::new(&self.inner.db)
             .and_then(|checkpoint| checkpoint.create_checkpoint(path));
         made.map_err(|error| maintenance("make a checkpoint of", error))
@@ -523,16 +531,33 @@ fn check_directory(path: &Path, options: &StorageOptions) -> Result<bool, OpenEr
     let missing = || OpenError::Missing {
         path: path.to_owned(),
     };
+    let denied = |error: io::Error| OpenError::Denied {
+        path: path.to_owned(),
+        source: Box::new(error),
+    };
     match fs::metadata(path) {
         Ok(found) if !found.is_dir() => Err(OpenError::NotADirectory {
             path: path.to_owned(),
         }),
-        Ok(_) if path.join("CURRENT").exists() => Ok(true),
-        Ok(_) if holds_data(path) => Err(OpenError::Incomplete {
-            path: path.to_owned(),
-        }),
-        Ok(_) if options.create_if_missing && !options.read_only => Ok(false),
-        Ok(_) => Err(missing()),
+        Ok(_) => {
+            let directory = Directory::read(path).map_err(denied)?;
+            if directory.is_database() {
+                Ok(true)
+            } else if directory.holds_data() {
+                Err(OpenError::Incomplete {
+                    path: path.to_owned(),
+                })
+            } else if !options.create_if_missing || options.read_only {
+                Err(missing())
+            } else if let Some(found) = directory.in_the_way() {
+                Err(OpenError::NotEmpty {
+                    path: path.to_owned(),
+                    found,
+                })
+            } else {
+                Ok(false)
+            }
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if options.create_if_missing && !options.read_only {
                 Ok(false)
@@ -545,24 +570,26 @@ fn check_directory(path: &Path, options: &StorageOptions) -> Result<bool, OpenEr
                 path: path.to_owned(),
             })
         }
-        Err(error) => Err(OpenError::Denied {
-            path: path.to_owned(),
-            source: Box::new(error),
-        }),
+        Err(error) => Err(denied(error)),
     }
 }
 
-/// Returns whether a directory contains tables or logs of RocksDB.
-fn holds_data(path: &Path) -> bool {
-    let is_data = |file: &Path| {
-        file.extension()
-            .is_some_and(|extension| extension == "sst" || extension == "log")
-    };
-    fs::read_dir(path)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .any(|entry| is_data(&entry.path()))
+/// Refuses a checkpoint at `path` if RocksDB would delete files of others: it first empties the
+/// directory of this name with the suffix `.tmp`.
+fn check_checkpoint(path: &Path) -> Result<(), MaintenanceError> {
+    let mut staging = path.components().as_path().as_os_str().to_owned();
+    staging.push(".tmp");
+    let found = Directory::read(Path::new(&staging))
+        .ok()
+        .and_then(|directory| directory.of_others());
+    match found {
+        None => Ok(()),
+        Some(found) => Err(MaintenanceError::Occupied {
+            path: path.to_owned(),
+            staging: staging.into(),
+            found,
+        }),
+    }
 }
 
 fn list_families(path: &Path) -> Result<Vec<String>, OpenError> {

@@ -247,6 +247,17 @@ pub enum OpenError {
         /// The given path.
         path: PathBuf,
     },
+    /// The directory has no database and is not empty. Hidden files and `lost+found` are allowed.
+    #[error(
+        "cannot create a database at {}: the directory holds other files: {found}; pass an empty or a new directory",
+        path.display()
+    )]
+    NotEmpty {
+        /// The given path.
+        path: PathBuf,
+        /// The names of some of the files.
+        found: String,
+    },
     /// The directory contains a RocksDB database that another program created.
     #[error("the database at {} has data but no percolate format version; another program created it", path.display())]
     Foreign {
@@ -312,6 +323,7 @@ impl ErrorType for OpenError {
             Self::Locked { .. } => "Locked",
             Self::Denied { .. } => "Denied",
             Self::Incomplete { .. } => "Incomplete",
+            Self::NotEmpty { .. } => "NotEmpty",
             Self::Foreign { .. } => "Foreign",
             Self::NewerFormat { .. } => "NewerFormat",
             Self::Corrupt { source, .. }
@@ -437,6 +449,19 @@ pub enum MaintenanceError {
         /// The operation.
         operation: &'static str,
     },
+    /// The directory that a checkpoint uses meanwhile holds other files, which would be deleted.
+    #[error(
+        "cannot create a checkpoint at {}: the directory {} holds other files: {found}; move them, or pass another path",
+        path.display(), staging.display()
+    )]
+    Occupied {
+        /// The path of the checkpoint.
+        path: PathBuf,
+        /// The path with the suffix `.tmp`.
+        staging: PathBuf,
+        /// The names of some of the files.
+        found: String,
+    },
     /// RocksDB failed.
     #[error("cannot {operation} the database")]
     Storage {
@@ -464,6 +489,7 @@ impl ErrorType for MaintenanceError {
             Self::ReadOnly { .. } => Cow::Borrowed("ReadOnly"),
             Self::Storage { source, .. } => source.error_type(),
             Self::Background { .. } => Cow::Borrowed("BackgroundError"),
+            Self::Occupied { .. } => Cow::Borrowed("Occupied"),
         }
     }
 

@@ -8,6 +8,7 @@
 mod batch;
 pub mod column_families;
 mod db;
+mod directory;
 mod error;
 mod families;
 mod iterator;

@@ -242,6 +242,59 @@ fn a_database_without_its_list_of_files_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn a_directory_with_other_files_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["notes.txt", "app.log", "b", "c"] {
+        fs::write(dir.path().join(name), "mine").unwrap();
+    }
+    let error = Storage::open(dir.path(), StorageOptions::new()).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("`app.log`, `b`, `c` and 1 more"), "{text}");
+    assert_eq!(error.error_type(), "NotEmpty");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 4);
+    let options = StorageOptions::new().create_if_missing(false);
+    let error = Storage::open(dir.path(), options).unwrap_err();
+    assert!(matches!(error, OpenError::Missing { .. }), "{error:?}");
+}
+
+#[test]
+fn a_database_is_created_next_to_hidden_files_and_after_an_interrupted_creation() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("lost+found")).unwrap();
+    for name in [
+        ".gitkeep",
+        "LOCK",
+        "LOG",
+        "IDENTITY",
+        "MANIFEST-000001",
+        "000001.dbtmp",
+    ] {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    open(dir.path()).put("a", b"1", b"").unwrap();
+    fs::write(dir.path().join("notes.txt"), "mine").unwrap();
+    assert!(open(dir.path()).get("a", b"1").unwrap().is_some());
+}
+
+#[test]
+fn a_checkpoint_deletes_no_files_of_others() {
+    let (dir, storage) = temporary();
+    let (target, staging) = (dir.path().join("copy"), dir.path().join("copy.tmp"));
+    fs::create_dir(&staging).unwrap();
+    fs::write(staging.join(".mine"), "x").unwrap();
+    for path in [target.clone(), target.join("")] {
+        let error = storage.checkpoint(path).unwrap_err();
+        assert!(
+            matches!(error, MaintenanceError::Occupied { .. }),
+            "{error:?}"
+        );
+    }
+    fs::rename(staging.join(".mine"), staging.join("000007.sst")).unwrap();
+    storage.checkpoint(&target).unwrap();
+    assert!(!staging.exists());
+}
+
+#[test]
 fn damage_inside_the_log_is_an_error_and_not_a_silent_loss() {
     let (dir, storage) = temporary();
     for key in 0..100_u8 {
