@@ -217,31 +217,40 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// The errors of [`insert`](Self::insert); also [`Error::Exists`] if two of the entities have
-    /// the same key or id.
+    /// [`Error::InBatch`] with the index and the key of the first entity that cannot be written, and
+    /// its error: one of [`insert`](Self::insert), or [`Error::Repeated`] if an earlier entity of the
+    /// batch has the same key or id.
     #[db_op("insert", table, batch_size = data.len(), affected_rows = data.len(), rows = none)]
     pub fn insert_batch(&self, table: &str, data: &[Value]) -> Result<Vec<Uuid>, Error> {
         let _steady = self.core.steady();
         let schema = self.core.schema(table)?;
+        let in_batch = |index: usize, error: Error| Error::InBatch {
+            index,
+            key: schema.key_of(&data[index]).ok().flatten(),
+            error: Box::new(error),
+        };
         let prepared = data
             .iter()
-            .map(|data| self.prepare(&schema, data))
+            .enumerate()
+            .map(|(index, data)| {
+                self.prepare(&schema, data)
+                    .map_err(|error| in_batch(index, error))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let ids: Vec<Uuid> = prepared
             .iter()
             .map(|prepared| prepared.named.unwrap_or_else(Uuid::now_v7))
             .collect();
-        if let Some(id) = first_repeated(&ids) {
-            return Err(Error::Exists {
-                table: table.to_owned(),
-                id,
-            });
+        if let Some((first, index)) = first_repeated(&ids) {
+            return Err(in_batch(index, Error::Repeated { first }));
         }
         let _locks = self.core.lock_all(&ids);
         let old = self.core.old_batch(table, &ids)?;
         let mut batch = self.storage().batch();
+        for (index, old) in old.iter().enumerate() {
+            refuse_existing(&schema, ids[index], old).map_err(|error| in_batch(index, error))?;
+        }
         for ((id, old), Prepared { data, .. }) in ids.iter().zip(&old).zip(&prepared) {
-            refuse_existing(&schema, *id, old)?;
             self.core
                 .add_to_batch(&mut batch, &schema, *id, old, &data_record(data, old))?;
         }
@@ -792,13 +801,15 @@ fn merged(data: &Value, changes: &Value) -> Value {
     Value::Object(merged)
 }
 
-fn first_repeated(ids: &[Uuid]) -> Option<Uuid> {
-    let mut sorted = ids.to_vec();
+/// Returns the first index whose id is at an earlier index, which is returned before it.
+fn first_repeated(ids: &[Uuid]) -> Option<(usize, usize)> {
+    let mut sorted: Vec<_> = ids.iter().zip(0..).collect();
     sorted.sort_unstable();
     sorted
         .windows(2)
-        .find(|pair| pair[0] == pair[1])
-        .map(|pair| pair[0])
+        .filter(|pair| pair[0].0 == pair[1].0)
+        .map(|pair| (pair[0].1, pair[1].1))
+        .min_by_key(|(_, index)| *index)
 }
 
 fn transpose<T>(bound: Bound<Option<T>>) -> Option<Bound<T>> {

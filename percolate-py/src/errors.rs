@@ -122,6 +122,12 @@ create_exception!(
 );
 create_exception!(
     percolate_rocks,
+    NotEmbeddedError,
+    PercolateError,
+    "The table has no embedded fields."
+);
+create_exception!(
+    percolate_rocks,
     NoKeyError,
     PercolateError,
     "The schema of the table has no key field."
@@ -218,7 +224,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_all!(module:
         PercolateError, OpenError, MissingError, LockedError, FormatError, ReadError, WriteError, ReadOnlyError,
         DiskFullError, PoisonedError, MaintenanceError, SchemaError, EntityError, ExistsError, NotFoundError,
-        UnknownTableError, NotIndexedError, NoKeyError, CorruptionError, EmbeddingError, QueryError, JobError, ClosedError, ForkedError,
+        UnknownTableError, NotIndexedError, NotEmbeddedError, NoKeyError, CorruptionError, EmbeddingError, QueryError, JobError, ClosedError, ForkedError,
         InternalError,
     );
     module.add("OperationTimeoutError", timeout_class(module.py())?)?;
@@ -233,7 +239,7 @@ pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
     {
         return ending.clone_ref(py);
     }
-    let exception = exception_of(error);
+    let exception = exception_of(error, error.to_string());
     let described = exception.value(py);
     let status_code = error.status_code();
     // Without its attributes, it is still the right exception.
@@ -243,9 +249,9 @@ pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
     exception
 }
 
-fn exception_of(error: &Error) -> PyErr {
-    let text = error.to_string();
+fn exception_of(error: &Error, text: String) -> PyErr {
     match error {
+        Error::InBatch { error, .. } => exception_of(error, text),
         Error::Open(CoreOpen::Missing { .. }) => MissingError::new_err(text),
         Error::Open(CoreOpen::Locked { .. }) => LockedError::new_err(text),
         Error::Open(CoreOpen::Foreign { .. } | CoreOpen::NewerFormat { .. }) => {
@@ -262,17 +268,23 @@ fn exception_of(error: &Error) -> PyErr {
         Error::Schema(_) => SchemaError::new_err(text),
         Error::Exists { .. } => ExistsError::new_err(text),
         Error::NotFound { .. } => NotFoundError::new_err(text),
-        Error::Entity(_) | Error::KeyChanged { .. } => EntityError::new_err(text),
+        Error::Entity(_) | Error::KeyChanged { .. } | Error::Repeated { .. } => {
+            EntityError::new_err(text)
+        }
         Error::UnknownTable { .. } => UnknownTableError::new_err(text),
         Error::NotIndexed { .. } => NotIndexedError::new_err(text),
+        Error::NotEmbedded { .. } => NotEmbeddedError::new_err(text),
         Error::NoKeyField { .. } | Error::NoIdentity { .. } => NoKeyError::new_err(text),
         Error::MalformedRecord { .. } | Error::MalformedKey(_) | Error::UnusableTable { .. } => {
             CorruptionError::new_err(text)
         }
         Error::Query(_) => QueryError::new_err(text),
-        Error::Embedding(_) | Error::Vector(VectorError::WrongDimensions { .. }) => {
-            EmbeddingError::new_err(text)
-        }
+        Error::Embedding(_)
+        | Error::Vector(
+            VectorError::WrongDimensions { .. }
+            | VectorError::QueryDimensions { .. }
+            | VectorError::QueryWithoutDirection,
+        ) => EmbeddingError::new_err(text),
         _ => PercolateError::new_err(text),
     }
 }

@@ -20,6 +20,18 @@ pub(crate) fn to_json(value: &Bound<'_, PyAny>) -> PyResult<Value> {
     Place::default().convert(value)
 }
 
+/// Converts the element at `index` of a list of values, as [`to_json`] does.
+///
+/// # Errors
+/// Those of [`to_json`], with the index.
+pub(crate) fn element_to_json(index: usize, value: &Bound<'_, PyAny>) -> PyResult<Value> {
+    let mut place = Place {
+        element: Some(index),
+        ..Place::default()
+    };
+    place.convert(value)
+}
+
 /// Converts JSON to Python values.
 pub(crate) fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     Ok(pythonize::pythonize(py, value)?)
@@ -28,6 +40,8 @@ pub(crate) fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'
 /// The path of the current value, for messages.
 #[derive(Default)]
 struct Place {
+    /// The index of the value in a list of values.
+    element: Option<usize>,
     steps: Vec<String>,
 }
 
@@ -123,15 +137,18 @@ impl Place {
     }
 
     fn name(&self) -> String {
-        if self.steps.is_empty() {
-            return "the value".to_owned();
-        }
+        let element = match self.element {
+            Some(index) if self.steps.is_empty() => return format!("the value at index {index}"),
+            None if self.steps.is_empty() => return "the value".to_owned(),
+            Some(index) => format!("in the value at index {index}, "),
+            None => String::new(),
+        };
         let mut path = self.steps.join(".");
         if path.len() > SHOWN {
             path.truncate(path.floor_char_boundary(SHOWN));
             path.push('…');
         }
-        format!("`{path}`")
+        format!("{element}`{path}`")
     }
 
     fn value_error(&self, problem: &str) -> PyErr {

@@ -190,6 +190,23 @@ def test_an_entity_is_named_by_id_or_by_key(db: Database) -> None:
         db.get("notes", key="1")
 
 
+def test_an_error_of_a_batch_names_the_entity(db: Database) -> None:
+    db.insert("articles", {"slug": "taken"})
+    first = {"slug": "a"}
+    refused = [
+        ({"slug": "taken"}, percolate_rocks.ExistsError, 'index 1, with the key "taken": cannot insert'),
+        ({"slug": "a"}, percolate_rocks.EntityError, 'index 1, with the key "a": .* the entity at index 0'),
+        ({"no": "key"}, percolate_rocks.EntityError, "index 1: the key field"),
+        ({"slug": "b", "tags": [{1}]}, TypeError, "in the value at index 1, `tags.0` is a set"),
+        ({1}, TypeError, "the value at index 1 is a set"),
+    ]
+    for data, error, message in refused:
+        with pytest.raises(error, match=message) as raised:
+            db.insert_many("articles", [first, data])  # type: ignore[list-item]
+        assert type(raised.value) is error
+    assert db.count("articles") == 1
+
+
 def test_a_schema_with_a_reserved_name_is_refused(db: Database) -> None:
     with pytest.raises(percolate_rocks.SchemaError, match="`_id`, which is reserved"):
         db.register_schema("notes", {"properties": {"_id": {"type": "string"}}})
@@ -273,6 +290,8 @@ def test_each_kind_of_error_has_its_exception_class(db: Database, tmp_path: Path
         Database(tmp_path / "db")
     assert isinstance(locked.value.__cause__, percolate_rocks.PercolateError)
     assert isinstance(locked.value, percolate_rocks.OpenError)
+    with pytest.raises(percolate_rocks.OpenError, match="other files: `db`"):
+        Database(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(percolate_rocks.OpenError, match="it is a file"):
         Database(tmp_path / "file")

@@ -267,8 +267,14 @@ def test_search_vector_searches_with_a_given_vector(tmp_path: Path) -> None:
         (entity, distance), *_ = db.search_vector("articles", vector, 1)
         assert (entity["slug"], round(distance, 3)) == ("client", 0.0)
         assert db.search_vector("articles", vector, where=lambda entity: False) == []
-        with pytest.raises(percolate_rocks.PercolateError, match="dimensions"):
+        with pytest.raises(percolate_rocks.EmbeddingError, match="dimensions"):
             db.search_vector("articles", [1.0])
+        for number in (0.0, float("nan"), float("inf")):
+            with pytest.raises(percolate_rocks.EmbeddingError, match="no direction"):
+                db.search_vector("articles", [number] * len(vector))
+        db.register_schema("plain", {})
+        with pytest.raises(percolate_rocks.NotEmbeddedError, match="embedding_fields"):
+            db.search("plain", "rain")
         report = db.rebuild_vector_indexes()
         assert (report["entities"], report["failed"]) == (2, 0)
         assert len(db.search_vector("articles", vector)) == 2

@@ -66,6 +66,12 @@ pub enum Error {
         /// The field that is not indexed.
         field: String,
     },
+    /// No field of the table is embedded.
+    #[error("cannot search table `{table}` by meaning: the schema has no `embedding_fields`")]
+    NotEmbedded {
+        /// The table.
+        table: String,
+    },
     /// The table has no key field.
     #[error(
         "cannot find an entity of `{table}` by its key: the schema has no `key_field`. Use the id of the entity"
@@ -115,6 +121,22 @@ pub enum Error {
         /// The table.
         table: String,
     },
+    /// Two entities of one batch have the same key or `_id`.
+    #[error("it has the same key or `_id` as the entity at index {first}")]
+    Repeated {
+        /// The index of the first of them in the batch.
+        first: usize,
+    },
+    /// An entity of a batch cannot be written. Nothing was written.
+    #[error("cannot write the entity at index {index}{}: {error}", Keyed(key.as_deref()))]
+    InBatch {
+        /// The index of the entity in the batch.
+        index: usize,
+        /// The key of the entity, if it has one.
+        key: Option<String>,
+        /// The error of the entity.
+        error: Box<Error>,
+    },
     /// A stored entity cannot be decoded.
     #[error(
         "cannot read entity {id} of `{table}`: {reason}. `delete` and `purge` remove it, `upsert` replaces it, and a \
@@ -161,6 +183,23 @@ impl std::fmt::Display for Named<'_> {
     }
 }
 
+/// Prints the key of an entity, cut if it is long.
+struct Keyed<'a>(Option<&'a str>);
+
+impl std::fmt::Display for Keyed<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const SHOWN: usize = 80;
+        match self.0 {
+            None => Ok(()),
+            Some(key) if key.len() <= SHOWN => write!(formatter, ", with the key {key:?}"),
+            Some(key) => {
+                let cut = &key[..key.floor_char_boundary(SHOWN)];
+                write!(formatter, ", with the key {cut:?}…")
+            }
+        }
+    }
+}
+
 /// Prints the tables that exist.
 struct Tables<'a>(&'a [String]);
 
@@ -185,10 +224,13 @@ impl ErrorType for Error {
             Self::UnknownTable { .. } => Cow::Borrowed("UnknownTable"),
             Self::UnusableTable { .. } => Cow::Borrowed("UnusableTable"),
             Self::NotIndexed { .. } => Cow::Borrowed("NotIndexed"),
+            Self::NotEmbedded { .. } => Cow::Borrowed("NotEmbedded"),
             Self::NoKeyField { .. } => Cow::Borrowed("NoKeyField"),
             Self::NoIdentity { .. } => Cow::Borrowed("NoIdentity"),
             Self::Exists { .. } => Cow::Borrowed("Exists"),
             Self::NotFound { .. } => Cow::Borrowed("NotFound"),
+            Self::Repeated { .. } => Cow::Borrowed("Repeated"),
+            Self::InBatch { error, .. } => error.error_type(),
             Self::KeyChanged { .. } => Cow::Borrowed("KeyChanged"),
             Self::MalformedRecord { .. } => Cow::Borrowed("MalformedRecord"),
             Self::MalformedKey(_) => Cow::Borrowed("MalformedKey"),
@@ -207,6 +249,7 @@ impl ErrorType for Error {
             Self::Read(error) => error.status_code(),
             Self::Write(error) => error.status_code(),
             Self::Maintenance(error) => error.status_code(),
+            Self::InBatch { error, .. } => error.status_code(),
             _ => None,
         }
     }

@@ -9,6 +9,8 @@ use super::Database;
 use super::error::Error;
 use super::pending::EmbeddingStatus;
 use super::vectors::{EmbeddingReport, Hit, SearchFilter};
+use crate::index::vectors::check_query;
+use crate::schema::Schema;
 use crate::{background_job, db_op, db_ops};
 
 /// Creates, saves and loads vectors and their indexes.
@@ -71,6 +73,11 @@ impl Database {
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotEmbedded`] if the table has no embedded fields, [`Error::Embedding`] if the
+    /// provider fails.
     #[db_op(search, table)]
     pub async fn search(
         &self,
@@ -80,12 +87,18 @@ impl Database {
         filter: Option<&SearchFilter<'_>>,
     ) -> Result<Vec<Hit>, Error> {
         let schema = self.core.schema(table)?;
+        require_embedded(&schema)?;
         let vector = self.core.embedder().embed_one(text).await?;
         self.core.bring_into_memory(&schema).await?;
         self.core.nearest(&schema, &vector, k, filter)
     }
 
     /// Like [`search`](Self::search), with a vector that the provider created.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotEmbedded`] if the table has no embedded fields, [`Error::Vector`] if the vector has
+    /// another length than the provider's, is all zeros, or contains NaN or an infinity.
     #[db_op(search, table)]
     pub fn search_vector(
         &self,
@@ -94,8 +107,10 @@ impl Database {
         k: usize,
         filter: Option<&SearchFilter<'_>>,
     ) -> Result<Vec<Hit>, Error> {
-        self.core
-            .nearest(&*self.core.schema(table)?, vector, k, filter)
+        let schema = self.core.schema(table)?;
+        require_embedded(&schema)?;
+        check_query(self.core.dimensions(), vector)?;
+        self.core.nearest(&schema, vector, k, filter)
     }
 
     /// Like [`search_vector`](Self::search_vector), but the first search loads the index on tokio's
@@ -133,4 +148,13 @@ impl Database {
     pub fn retry_refused_embeddings(&self, table: &str) -> Result<usize, Error> {
         self.core.retry_refused(table)
     }
+}
+
+fn require_embedded(schema: &Schema) -> Result<(), Error> {
+    if schema.embedding_fields().is_empty() {
+        return Err(Error::NotEmbedded {
+            table: schema.table().to_owned(),
+        });
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::otel::ErrorType as _;
 use crate::schema::SchemaError;
 use crate::storage::column_families::{EMBEDDINGS, META, PENDING_EMBEDDINGS, SCHEMAS};
 use crate::storage::keys::Table;
@@ -169,21 +170,26 @@ fn a_purged_entity_leaves_nothing() {
 fn a_batch_with_one_bad_entity_writes_none() {
     let (_dir, db) = temporary();
     let bad = [json!({ "slug": "a" }), json!({ "slug": 1 })];
-    assert!(matches!(
-        db.insert_batch("articles", &bad).unwrap_err(),
-        Error::Entity(_)
-    ));
-    let twice = [json!({ "slug": "a" }), json!({ "slug": "a" })];
-    assert!(matches!(
-        db.insert_batch("articles", &twice).unwrap_err(),
-        Error::Exists { .. }
-    ));
+    let refused = |data: &[Value]| match db.insert_batch("articles", data).unwrap_err() {
+        Error::InBatch { index, key, error } => (index, key, *error),
+        error => panic!("{error:?}"),
+    };
+    let (index, key, error) = refused(&bad);
+    assert_eq!((index, key.as_deref()), (1, Some("1")));
+    assert!(matches!(error, Error::Entity(_)), "{error:?}");
+    let twice = ["a", "b", "c", "b", "a"].map(|slug| json!({ "slug": slug }));
+    let (index, key, error) = refused(&twice);
+    assert_eq!((index, key.as_deref()), (3, Some("b")));
+    assert!(matches!(error, Error::Repeated { first: 1 }), "{error:?}");
     db.insert("articles", &json!({ "slug": "b" })).unwrap();
     let taken = [json!({ "slug": "a" }), json!({ "slug": "b" })];
-    assert!(matches!(
-        db.insert_batch("articles", &taken).unwrap_err(),
-        Error::Exists { .. }
-    ));
+    let (index, key, error) = refused(&taken);
+    assert_eq!((index, key.as_deref()), (1, Some("b")));
+    assert!(matches!(error, Error::Exists { .. }), "{error:?}");
+    let error = db.insert_batch("articles", &taken).unwrap_err();
+    assert_eq!(error.error_type(), "Exists");
+    let text = "cannot write the entity at index 1, with the key \"b\": cannot insert";
+    assert!(error.to_string().starts_with(text), "{error}");
     assert_eq!(db.count("articles").unwrap(), 1);
 }
 

@@ -28,7 +28,7 @@ use crate::callback::Callback;
 use crate::context::{TraceArgument, parent};
 use crate::embeddings::provider_of;
 use crate::errors::raised;
-use crate::json::{to_json, to_python};
+use crate::json::{element_to_json, to_json, to_python};
 use crate::process::refuse_after_fork;
 use crate::query::{self, PyQueryResult};
 use crate::stop::Stop;
@@ -48,7 +48,7 @@ use crate::worker::{Job, Worker, status_dict, task_of};
 ///         nothing else.
 ///     namespace: The name of the database in telemetry (`db.namespace`). The default is the name
 ///         of the directory.
-///     create_if_missing: Create a database if there is none.
+///     create_if_missing: Create a database if there is none, in an empty or a new directory.
 ///     read_only: Refuse writes. Several processes may have a directory open read-only.
 ///     sync: Wait for the disk on every write.
 ///     server_address: The value of the attribute `server.address`: `"path"` for the path,
@@ -343,6 +343,10 @@ impl PyDatabase {
     }
 
     /// Insert several entities, all or none. Return their ids in order.
+    ///
+    /// Raises:
+    ///     ExistsError, EntityError, TypeError, ValueError: As for `insert`. The message names the
+    ///         entity by its index and its key.
     #[pyo3(signature = (table, data, *, trace_context = None))]
     fn insert_many(
         &self,
@@ -353,7 +357,8 @@ impl PyDatabase {
     ) -> PyResult<Vec<String>> {
         let data = data
             .try_iter()?
-            .map(|data| to_json(&data?))
+            .enumerate()
+            .map(|(index, data)| element_to_json(index, &data?))
             .collect::<PyResult<Vec<_>>>()?;
         let ids = self.shared.work(py, trace_context, |database| {
             database.insert_batch(table, &data)
@@ -694,6 +699,7 @@ impl PyDatabase {
     ///     Pairs of an entity and its cosine distance, from 0 (same direction) to 2.
     ///
     /// Raises:
+    ///     NotEmbeddedError: The schema has no `embedding_fields`.
     ///     EmbeddingError: The embedder failed. An exception raised in it is the cause.
     ///     OperationTimeoutError: The timeout has passed. A Python function that is running is not
     ///         interrupted.
@@ -728,7 +734,9 @@ impl PyDatabase {
     /// Search as `search` does, with a vector computed by the same embedder.
     ///
     /// Raises:
-    ///     EmbeddingError: The vector does not have the embedder's dimensions.
+    ///     NotEmbeddedError: The schema has no `embedding_fields`.
+    ///     EmbeddingError: The vector does not have the embedder's dimensions, is all zeros, or
+    ///         contains NaN or an infinity.
     #[pyo3(signature = (table, vector, limit = 10, *, r#where = None, timeout = None, trace_context = None))]
     #[expect(
         clippy::too_many_arguments,

@@ -3,7 +3,6 @@
 use serde_json::Map;
 
 use super::*;
-use crate::otel::ErrorType as _;
 use crate::schema::{EntityError, MAX_DEPTH, depth};
 
 /// Creates an object without copying the value, which `json!` does recursively.

@@ -2,7 +2,6 @@
 //! their tables are unusable until a schema is registered, other tables are not affected.
 
 use super::*;
-use crate::otel::ErrorType as _;
 
 /// A schema of 64 nested `properties`, which the parser cannot read.
 fn deep() -> String {

@@ -936,6 +936,33 @@ fn a_selective_filter_finds_everything_and_a_broad_one_is_called_rarely() {
 }
 
 #[test]
+fn a_search_that_cannot_have_a_result_is_refused() {
+    let (_dir, db) = temporary();
+    db.register_schema("plain", &json!({})).unwrap();
+    let vector = OfflineEmbeddings::new().vector("a text");
+    for refused in [
+        wait(async { db.search("plain", "a text", 1, None).await }),
+        db.search_vector("plain", &vector, 1, None),
+    ] {
+        assert!(matches!(refused.unwrap_err(), Error::NotEmbedded { .. }));
+    }
+    let search = |vector: &[f32]| db.search_vector("crates", vector, 1, None);
+    for number in [0.0, f32::NAN, f32::INFINITY] {
+        let mut wrong = vector.clone();
+        wrong.fill(number);
+        assert!(matches!(
+            search(&wrong).unwrap_err(),
+            Error::Vector(VectorError::QueryWithoutDirection)
+        ));
+    }
+    assert!(matches!(
+        search(&vector[1..]).unwrap_err(),
+        Error::Vector(VectorError::QueryDimensions { found, .. }) if found + 1 == vector.len()
+    ));
+    search(&vector).unwrap();
+}
+
+#[test]
 fn a_filter_may_use_the_database_and_may_panic() {
     let (_dir, db) = groups();
     let filter = |entity: &Entity| {

@@ -18,6 +18,21 @@ pub enum VectorError {
         /// Dimensions of the vector.
         found: usize,
     },
+    /// The length of a query vector differs from the dimensions of the embedding provider.
+    #[error(
+        "cannot search with a vector of {found} numbers: the embedding provider has {expected} dimensions"
+    )]
+    QueryDimensions {
+        /// Dimensions of the provider.
+        expected: usize,
+        /// Numbers in the vector.
+        found: usize,
+    },
+    /// A query vector is all zeros, or contains NaN or an infinity. It has no cosine distance.
+    #[error(
+        "cannot search with a vector that is all zeros, or contains NaN or an infinity: it has no direction"
+    )]
+    QueryWithoutDirection,
     /// The index library reported an error.
     #[error("the vector index failed")]
     Index(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -38,6 +53,8 @@ impl ErrorType for VectorError {
     fn error_type(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::WrongDimensions { .. } => "VectorWrongDimensions",
+            Self::QueryDimensions { .. } => "VectorQueryDimensions",
+            Self::QueryWithoutDirection => "VectorQueryWithoutDirection",
             Self::Index(_) => "VectorIndex",
             Self::Save { .. } => "VectorSave",
             Self::Malformed(_) => "VectorMalformed",

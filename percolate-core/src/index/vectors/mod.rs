@@ -15,7 +15,7 @@ mod vector_index;
 
 pub(crate) use self::encoding::{vector_from_bytes, vector_to_bytes};
 pub use self::error::VectorError;
-pub(crate) use self::vector_index::{Neighbour, VectorIndex, check_dimensions};
+pub(crate) use self::vector_index::{Neighbour, VectorIndex, check_dimensions, check_query};
 
 /// Creates an empty index.
 #[cfg_attr(

@@ -48,6 +48,15 @@ pub(crate) fn check_dimensions(expected: usize, vector: &[f32]) -> Result<(), Ve
     }
 }
 
+/// Returns an error if `vector` cannot be searched for.
+pub(crate) fn check_query(expected: usize, vector: &[f32]) -> Result<(), VectorError> {
+    match vector.len() {
+        found if found != expected => Err(VectorError::QueryDimensions { expected, found }),
+        _ if !has_direction(vector) => Err(VectorError::QueryWithoutDirection),
+        _ => Ok(()),
+    }
+}
+
 /// Returns `true` if `vector` has a direction: its numbers are finite and not all zero.
 pub(crate) fn has_direction(vector: &[f32]) -> bool {
     vector.iter().any(|number| *number != 0.0) && vector.iter().all(|number| number.is_finite())
