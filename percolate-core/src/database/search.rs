@@ -5,6 +5,8 @@
 
 use std::ops::ControlFlow;
 
+use std::sync::Arc;
+
 use super::Database;
 use super::error::Error;
 use super::pending::EmbeddingStatus;
@@ -107,14 +109,16 @@ impl Database {
         k: usize,
         filter: Option<&SearchFilter<'_>>,
     ) -> Result<Vec<Hit>, Error> {
-        let schema = self.core.schema(table)?;
-        require_embedded(&schema)?;
-        check_query(self.core.dimensions(), vector)?;
+        let schema = self.searchable(table, vector)?;
         self.core.nearest(&schema, vector, k, filter)
     }
 
     /// Like [`search_vector`](Self::search_vector), but the first search loads the index on tokio's
     /// blocking pool. Dropping the future cancels the search and the loading.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`search_vector`](Self::search_vector).
     #[db_op(search, table)]
     pub async fn search_vector_async(
         &self,
@@ -123,13 +127,21 @@ impl Database {
         k: usize,
         filter: Option<&SearchFilter<'_>>,
     ) -> Result<Vec<Hit>, Error> {
-        let schema = self.core.schema(table)?;
+        let schema = self.searchable(table, vector)?;
         self.core.bring_into_memory(&schema).await?;
         self.core.nearest(&schema, vector, k, filter)
     }
 }
 
 impl Database {
+    /// Returns the schema of a table that can be searched for `vector`.
+    fn searchable(&self, table: &str, vector: &[f32]) -> Result<Arc<Schema>, Error> {
+        let schema = self.core.schema(table)?;
+        require_embedded(&schema)?;
+        check_query(self.core.dimensions(), vector)?;
+        Ok(schema)
+    }
+
     /// Marks every entity of a table for re-embedding, for example after a change of the provider.
     /// Returns the number of entities. The next [`generate_embeddings`](Self::generate_embeddings)
     /// creates the vectors.

@@ -950,10 +950,13 @@ fn a_search_that_cannot_have_a_result_is_refused() {
     for number in [0.0, f32::NAN, f32::INFINITY] {
         let mut wrong = vector.clone();
         wrong.fill(number);
-        assert!(matches!(
-            search(&wrong).unwrap_err(),
-            Error::Vector(VectorError::QueryWithoutDirection)
-        ));
+        let awaited = wait(async { db.search_vector_async("crates", &wrong, 1, None).await });
+        for refused in [search(&wrong), awaited] {
+            assert!(matches!(
+                refused.unwrap_err(),
+                Error::Vector(VectorError::QueryWithoutDirection)
+            ));
+        }
     }
     assert!(matches!(
         search(&vector[1..]).unwrap_err(),
