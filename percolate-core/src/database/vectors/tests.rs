@@ -879,11 +879,11 @@ fn loading_an_index_can_be_ended_and_leaves_nothing_half_loaded() {
     let report = db.indexes().on_progress(ends).load_vector_indexes("crates");
     assert!(report.unwrap().cancelled);
     // A search that is dropped ends the loading too, and does not wait for another thread's.
-    let inside = db.clone();
+    let (inside, vector) = (db.clone(), vec![0.5; db.core.dimensions()]);
     let loading = db.core.load_index("crates", &|done| {
         if done == 32 {
             wait(async {
-                let search = inside.search_vector_async("crates", &[0.5; 256], 1, None);
+                let search = inside.search_vector_async("crates", &vector, 1, None);
                 let ended =
                     tokio::time::timeout(std::time::Duration::from_millis(50), search).await;
                 assert!(ended.is_err());
