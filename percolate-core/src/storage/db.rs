@@ -531,16 +531,22 @@ fn check_directory(path: &Path, options: &StorageOptions) -> Result<bool, OpenEr
     let missing = || OpenError::Missing {
         path: path.to_owned(),
     };
-    let denied = |error: io::Error| OpenError::Denied {
-        path: path.to_owned(),
-        source: Box::new(error),
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::PermissionDenied => OpenError::Denied {
+            path: path.to_owned(),
+            source: Box::new(error),
+        },
+        _ => OpenError::Path {
+            path: path.to_owned(),
+            source: error,
+        },
     };
     match fs::metadata(path) {
         Ok(found) if !found.is_dir() => Err(OpenError::NotADirectory {
             path: path.to_owned(),
         }),
         Ok(_) => {
-            let directory = Directory::read(path).map_err(denied)?;
+            let directory = Directory::read(path).map_err(failed)?;
             if directory.is_database() {
                 Ok(true)
             } else if directory.holds_data() {
@@ -570,7 +576,7 @@ fn check_directory(path: &Path, options: &StorageOptions) -> Result<bool, OpenEr
                 path: path.to_owned(),
             })
         }
-        Err(error) => Err(denied(error)),
+        Err(error) => Err(failed(error)),
     }
 }
 

@@ -229,6 +229,15 @@ pub enum OpenError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The operating system cannot look up the directory, for example because the path is too long
+    /// or contains a NUL character.
+    #[error("cannot open a database at {}: {source}", path.display())]
+    Path {
+        /// The given path.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: std::io::Error,
+    },
     /// Files of the database are damaged.
     #[error("the database at {} is damaged; restore it from a backup or a checkpoint", path.display())]
     Corrupt {
@@ -322,6 +331,7 @@ impl ErrorType for OpenError {
             Self::Missing { .. } => "Missing",
             Self::Locked { .. } => "Locked",
             Self::Denied { .. } => "Denied",
+            Self::Path { .. } => "Path",
             Self::Incomplete { .. } => "Incomplete",
             Self::NotEmpty { .. } => "NotEmpty",
             Self::Foreign { .. } => "Foreign",

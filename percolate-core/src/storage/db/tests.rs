@@ -197,6 +197,17 @@ fn a_file_is_refused_as_a_path() {
 }
 
 #[test]
+fn an_impossible_path_is_refused_with_its_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, reason) in [("a\0b", "NUL"), (&*"a".repeat(5000), "too long")] {
+        let error = Storage::open(dir.path().join(name), StorageOptions::new()).unwrap_err();
+        assert!(matches!(error, OpenError::Path { .. }), "{error:?}");
+        let message = error.to_string().to_lowercase();
+        assert!(message.contains(&reason.to_lowercase()), "{message}");
+    }
+}
+
+#[test]
 fn a_missing_database_is_not_created_if_the_options_forbid_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("none");
