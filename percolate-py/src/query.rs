@@ -19,11 +19,10 @@ use percolate_core::query::arrow::array::types::{
 use percolate_core::query::arrow::array::{
     Array, ArrayRef, AsArray as _, RecordBatch, RecordBatchIterator, RecordBatchOptions,
 };
-use percolate_core::query::arrow::compute::{can_cast_types, cast};
+use percolate_core::query::arrow::compute::{CastOptions, can_cast_types, cast, cast_with_options};
 use percolate_core::query::arrow::datatypes::{
     ArrowTemporalType, DataType, Schema, SchemaRef, TimeUnit,
 };
-use percolate_core::query::arrow::error::ArrowError;
 use percolate_core::query::arrow::ffi::FFI_ArrowSchema;
 use percolate_core::query::arrow::ffi_stream::FFI_ArrowArrayStream;
 use percolate_core::query::arrow::util::display::array_value_to_string;
@@ -34,6 +33,7 @@ use pyo3::types::{PyBytes, PyCapsule, PyDict, PyList, PyMapping, PyString};
 use serde_json::Value;
 
 use crate::json::to_json;
+use crate::waiting::caught;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyQueryResult>()
@@ -123,6 +123,9 @@ impl PyQueryResult {
     }
 
     /// Return the rows with Arrow's PyCapsule interface.
+    ///
+    /// Raises:
+    ///     ValueError: A value does not fit into the type that `requested_schema` has for its column.
     #[pyo3(signature = (requested_schema = None))]
     fn __arrow_c_stream__<'py>(
         &self,
@@ -134,13 +137,12 @@ impl PyQueryResult {
                 .map(|capsule| schema_in(&capsule))
                 .transpose()?,
         );
-        let to = Arc::clone(&schema);
         let batches = self
             .0
             .batches()
-            .to_vec()
-            .into_iter()
-            .map(move |batch| converted(&batch, &to));
+            .iter()
+            .map(|batch| converted(batch, &schema));
+        let batches = batches.collect::<PyResult<Vec<_>>>()?.into_iter().map(Ok);
         let stream = FFI_ArrowArrayStream::new(Box::new(RecordBatchIterator::new(batches, schema)));
         PyCapsule::new_with_value(py, stream, STREAM)
     }
@@ -163,13 +165,46 @@ fn schema_in(capsule: &Bound<'_, PyCapsule>) -> PyResult<Schema> {
 }
 
 /// Casts a batch to the types of `schema`. Columns that have their type already share memory.
-fn converted(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+///
+/// # Errors
+/// `ValueError` if a value changes or does not fit. The message has no values.
+fn converted(batch: &RecordBatch, schema: &SchemaRef) -> PyResult<RecordBatch> {
     let columns = batch.columns().iter().zip(schema.fields());
     let columns = columns
-        .map(|(column, field)| cast(column, field.data_type()))
-        .collect::<Result<_, _>>()?;
+        .map(|(column, field)| {
+            exact_cast(column, field.data_type()).ok_or_else(|| {
+                PyValueError::new_err(format!(
+                    "cannot convert the column {:?} from {} to {}: a value does not fit",
+                    field.name(),
+                    column.data_type(),
+                    field.data_type()
+                ))
+            })
+        })
+        .collect::<PyResult<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).map_err(failed)
+}
+
+/// Casts a column; `None` if a value does not fit. Numbers and times must not change, except that
+/// floats may lose precision, as in pyarrow.
+fn exact_cast(column: &ArrayRef, to: &DataType) -> Option<ArrayRef> {
+    let from = column.data_type();
+    if from == to {
+        return Some(Arc::clone(column));
+    }
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    let converted = cast_with_options(column, to, &options).ok()?;
+    let is_number_or_time = |kind: &DataType| kind.is_numeric() || kind.is_temporal();
+    let may_change = from.is_floating() && to.is_floating();
+    if may_change || !is_number_or_time(from) || !is_number_or_time(to) {
+        return Some(converted);
+    }
+    let back = cast_with_options(&converted, from, &options).ok()?;
+    (*back == **column).then_some(converted)
 }
 
 /// Reads the `params` of a query: a sequence of JSON values, dates and times.
@@ -210,6 +245,10 @@ fn parameter(value: &Bound<'_, PyAny>) -> PyResult<Value> {
 /// # Errors
 /// `ValueError` if two columns have the same name.
 pub(crate) fn dicts<'py>(py: Python<'py>, result: &QueryResult) -> PyResult<Bound<'py, PyList>> {
+    caught(|| to_dicts(py, result))?
+}
+
+fn to_dicts<'py>(py: Python<'py>, result: &QueryResult) -> PyResult<Bound<'py, PyList>> {
     let names = result.columns();
     if let Some(twice) = names
         .iter()

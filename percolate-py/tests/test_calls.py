@@ -440,3 +440,36 @@ async def test_an_asynchronous_database_closes_like_a_database(tmp_path: Path) -
             pass
     async with await AsyncDatabase.open(tmp_path / "db") as again:
         assert await again.count("t") == 1550
+
+
+# ---- sharing and errors ----
+
+
+def test_threads_that_share_a_scan_get_each_entity_once(tmp_path: Path) -> None:
+    with articles(tmp_path / "db", count=2000) as db:
+        for _ in range(5):
+            scan = db.scan("articles", page_size=16)
+            threads = [in_thread(lambda: [entity["slug"] for entity in scan]) for _ in range(4)]
+            found: list[object] = []
+            for thread, results in threads:
+                thread.join(60)
+                (slugs,) = results
+                assert isinstance(slugs, list)
+                found += slugs
+            assert len(found) == len(set(found)) == 2000
+            assert list(scan) == []
+
+
+def test_exceptions_have_the_documented_types(tmp_path: Path) -> None:
+    for path, reason in [("a\0b", "nul"), ("a" * 5000, "too long")]:
+        with pytest.raises(percolate_rocks.OpenError) as caught:
+            Database(tmp_path / path)
+        assert reason in str(caught.value).lower()
+        assert "permission" not in str(caught.value)
+    with articles(tmp_path / "db") as db:
+        db.generate_embeddings("articles")
+        with pytest.raises(percolate_rocks.EmbeddingError, match="dimensions"):
+            db.search_vector("articles", [1.0])
+    db.close()
+    with pytest.raises(ClosedError):
+        db.count("articles")

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from test_telemetry import run
 
 import percolate_rocks
 from percolate_rocks import AsyncDatabase, Database, _percolate_rocks
@@ -25,6 +26,23 @@ def test_dunder_all_lists_every_public_name() -> None:
         assert getattr(percolate_rocks, name) is not None
     native = {name for name in dir(_percolate_rocks) if not name.startswith("_")}
     assert native - set(percolate_rocks.__all__) == {"EntityIterator"}
+
+
+def test_a_star_import_works_without_opentelemetry() -> None:
+    script = """
+    import sys
+
+    class NoOpenTelemetry:
+        def find_spec(self, name, path=None, target=None):
+            if name.startswith("opentelemetry"):
+                raise ModuleNotFoundError(name)
+
+    sys.meta_path.insert(0, NoOpenTelemetry())
+    from percolate_rocks import *
+    print(Database.__name__, "PercolateInstrumentor" in globals())
+    """
+    assert run(script) == "Database False\n"
+    assert percolate_rocks.PercolateInstrumentor.__name__ == "PercolateInstrumentor"
 
 
 def test_the_asynchronous_database_has_every_method_of_the_synchronous_one() -> None:

@@ -237,6 +237,28 @@ def test_a_reader_may_ask_for_other_types(library: Database) -> None:
     assert reader.read_all().to_pylist() == [{"year": 1957}]
 
 
+@pytest.mark.parametrize(
+    ("expression", "kind"),
+    [
+        ("300", pyarrow.int8()),
+        ("1.5", pyarrow.int64()),
+        ("9007199254740993", pyarrow.float64()),
+        ("TIMESTAMP '2020-01-02 03:04:05.6'", pyarrow.timestamp("s")),
+        ("'many'", pyarrow.int64()),
+    ],
+)
+def test_a_value_that_does_not_fit_into_the_requested_type_raises(
+    library: Database, expression: str, kind: pyarrow.DataType
+) -> None:
+    result = library.query_arrow(f"SELECT {expression} AS value")
+    with pytest.raises(ValueError, match='cannot convert the column "value" from .* a value does not fit') as caught:
+        pyarrow.RecordBatchReader.from_stream(result, schema=pyarrow.schema([("value", kind)]))
+    assert "300" not in str(caught.value)
+    fitting = pyarrow.schema([("value", pyarrow.float32())])
+    half = library.query_arrow("SELECT 0.1 AS value")
+    assert pyarrow.RecordBatchReader.from_stream(half, schema=fitting).read_all().schema == fitting
+
+
 def test_unread_streams_are_released(library: Database) -> None:
     result = library.query_arrow("SELECT * FROM books")
     before = sys.getrefcount(result)

@@ -57,7 +57,7 @@ from ._percolate_rocks import (
 from ._telemetry import Status, configure, force_flush, shutdown, status
 
 if TYPE_CHECKING:
-    from ._instrumentor import PercolateInstrumentor
+    from ._instrumentor import PercolateInstrumentor as PercolateInstrumentor
 
 __all__ = [
     "AsyncDatabase",
@@ -86,7 +86,6 @@ __all__ = [
     "OpenError",
     "OperationTimeoutError",
     "PercolateError",
-    "PercolateInstrumentor",
     "PoisonedError",
     "QueryError",
     "QueryResult",
@@ -107,6 +106,7 @@ __all__ = [
 ]
 
 
+# `PercolateInstrumentor` is not in `__all__`: a star import must not need its dependencies.
 def __getattr__(name: str) -> object:
     # Imported on demand: only the instrumentor needs `opentelemetry-instrumentation`.
     if name == "PercolateInstrumentor":

@@ -1,6 +1,6 @@
 //! `EntityIterator`: the entities of a table, read page by page.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use percolate_core::schema::entity::Entity;
 use pyo3::prelude::*;
@@ -36,17 +36,17 @@ impl EntityIterator {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let next = {
-            let mut position = self.position();
-            if position.ended {
-                return Ok(None);
-            }
-            position.page.next()
+        // Another thread may hold the lock while it reads a page, and needs the interpreter then.
+        let next = match self.position.try_lock() {
+            Ok(position) if position.ended && position.page.len() == 0 => return Ok(None),
+            Ok(mut position) => position.page.next(),
+            Err(_) => None,
         };
-        match next {
-            Some(entity) => to_python(py, &entity).map(Some),
-            None => self.next_page(py),
-        }
+        let next = match next {
+            Some(entity) => Some(entity),
+            None => self.read(py)?,
+        };
+        next.map(|entity| to_python(py, &entity)).transpose()
     }
 }
 
@@ -70,26 +70,27 @@ impl EntityIterator {
         }
     }
 
-    fn position(&self) -> MutexGuard<'_, Position> {
-        self.position.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Reads the next page and returns its first entity. No lock is held while reading.
-    fn next_page<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let after = self.position().after;
-        let (table, page_size) = (&self.table, self.page_size);
-        let page = self.database.work_in(py, self.parent.clone(), |database| {
-            let page = database.list(table, after, page_size)?;
-            let last = page.last().map(|entity| entity.id);
-            Ok((last, page.iter().map(Entity::to_json).collect::<Vec<_>>()))
-        });
-        let mut position = self.position();
-        let (last, page) = page.inspect_err(|_| position.ended = true)?;
-        position.after = last;
-        position.ended = last.is_none();
-        position.page = page.into_iter();
-        let first = position.page.next();
-        drop(position);
-        first.map(|entity| to_python(py, &entity)).transpose()
+    /// Returns the next entity, from the next page if necessary. Only one thread reads at a time, so
+    /// that threads that share the iterator get different entities.
+    fn read(&self, py: Python<'_>) -> PyResult<Option<Value>> {
+        self.database.work_in(py, self.parent.clone(), |database| {
+            let mut position = self.position.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(entity) = position.page.next() {
+                return Ok(Some(entity));
+            }
+            if position.ended {
+                return Ok(None);
+            }
+            // An error ends the iteration.
+            position.ended = true;
+            let page = database.list(&self.table, position.after, self.page_size)?;
+            if let Some(last) = page.last() {
+                position.after = Some(last.id);
+                position.ended = false;
+            }
+            let page: Vec<_> = page.iter().map(Entity::to_json).collect();
+            position.page = page.into_iter();
+            Ok(position.page.next())
+        })
     }
 }
