@@ -1,8 +1,14 @@
 """Finished Rust spans and Rust metrics as types of the application's OpenTelemetry SDK.
 
-Two private members of the SDK are used, because it has no public API for them: the provider's span
-processors (to deliver finished spans) and the readers' collect callback (to add aggregated
-metrics). Tests run against the oldest and the newest supported SDK.
+Private members of the SDK are used, because it has no public API for them: the provider's span
+processors (to deliver finished spans) and span limits, its span class (for processors that work in
+`on_start`), and the readers' collect callback (to add aggregated metrics). Tests run against the
+oldest and the newest supported SDK.
+
+Spans are delivered when they arrive, which may be after the Python span above them has ended. Two
+kinds of processors need them before: those that are not the SDK's own exporting ones (they may
+decide at the end of the local root), and among them those that work in `on_start` (they look up the
+span above). The hook, the provider's first processor, then delivers when a Python span ends.
 """
 
 from __future__ import annotations
@@ -13,8 +19,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits, SpanProcessor, _Span
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags, TraceState
 from opentelemetry.trace.status import Status, StatusCode
@@ -25,6 +34,13 @@ logger = logging.getLogger("percolate_rocks")
 
 #: The largest batch of the native module. A full batch means that more spans are waiting.
 _BATCH = 512
+
+#: The longest wait in seconds for Rust spans at the end of a Python span.
+_ORDER_TIMEOUT = 0.25
+#: The largest number of spans that wait for the Python span above them, and the longest time in
+#: seconds.
+_HELD = 4096
+_HELD_SECONDS = 10.0
 
 _KINDS = (SpanKind.INTERNAL, SpanKind.SERVER, SpanKind.CLIENT, SpanKind.PRODUCER, SpanKind.CONSUMER)
 _STATUS = (StatusCode.UNSET, StatusCode.OK, StatusCode.ERROR)
@@ -44,31 +60,97 @@ class SpanBridge:
         self.provider = provider
         self._processor = processor
         self._scopes: dict[tuple[str, str | None, str | None], InstrumentationScope] = {}
+        self._limits = _Limits(getattr(provider, "_span_limits", None))
+        self._held = _Held()
         self._hook = _FlushFirst(self)
         self._local = threading.local()
         self._warned = False
 
     def deliver(self, batch: list[tuple[Any, ...]]) -> None:
         """Deliver a batch of spans. Called by the native module on its own thread."""
-        resource = self.provider.resource
-        on_end = self._processor.on_end
-        for parts in batch:
-            span = self._readable(parts, resource)
-            try:
-                on_end(span)
-            except Exception:
-                if not self._warned:
-                    self._warned = True
-                    logger.exception("a span processor failed in on_end for a Rust span; further failures are not logged")
+        self._local.busy = True
+        try:
+            if _starting(self._others()):
+                self._deliver_whole(self._held.add(batch))
+            else:
+                resource = self.provider.resource
+                for parts in batch:
+                    self._end(self._readable(parts, resource))
+        finally:
+            self._local.busy = False
         if len(batch) >= _BATCH:
             # More spans are waiting: flush before the queue of a batch processor is full and drops
             # some.
             self.flush_processors(30.0)
 
+    def before_end(self, span: Any) -> None:
+        """Deliver the Rust spans below a Python span that ends, if a processor needs them now."""
+        context = span.context
+        if getattr(self._local, "busy", False) or context is None or not context.trace_flags.sampled:
+            return
+        others = self._others()
+        starting = _starting(others)
+        is_local_root = span.parent is None or span.parent.is_remote
+        if not starting and not (is_local_root and any(type(p) not in _EXPORTING for p in others)):
+            return
+        _native._force_flush(_ORDER_TIMEOUT)
+        if starting:
+            self._deliver_whole(self._held.below(context.trace_id, context.span_id))
+
+    def _deliver_whole(self, spans: list[tuple[Any, ...]]) -> None:
+        """Deliver spans to `on_start`, those above first, and then to `on_end`."""
+        if not spans:
+            return
+        before, self._local.busy = getattr(self._local, "busy", False), True
+        try:
+            starting = _starting(self._others())
+            started = [self._started(parts, starting) for parts in sorted(spans, key=lambda parts: parts[4][0])]
+            for span in sorted(started, key=lambda span: span.end_time):
+                self._end(span._readable_span())
+        finally:
+            self._local.busy = before
+
+    def _started(self, parts: tuple[Any, ...], starting: list[Any]) -> Any:
+        found = self._readable(parts, self.provider.resource)
+        span = _Span(
+            name=found.name,
+            context=found.context,
+            parent=found.parent,
+            resource=found.resource,
+            attributes=found.attributes,
+            links=found.links,
+            kind=found.kind,
+            instrumentation_scope=found.instrumentation_scope,
+            limits=self._limits.given,
+        )
+        span._start_time, span._status, span._events = found.start_time, found.status, found._events
+        for processor in starting:
+            self._call(processor.on_start, span, None)
+        span._end_time = found.end_time
+        return span
+
+    def _end(self, span: ReadableSpan) -> None:
+        self._call(self._processor.on_end, span)
+
+    def _call(self, function: Callable[..., object], *arguments: object) -> None:
+        try:
+            function(*arguments)
+        except Exception:
+            if not self._warned:
+                self._warned = True
+                logger.exception(
+                    "a span processor failed in %s for a Rust span; further failures are not logged", function.__name__
+                )
+
+    def _others(self) -> list[Any]:
+        """Return the provider's processors except the hook."""
+        return [p for p in getattr(self._processor, "_span_processors", ()) if p is not self._hook]
+
     def flush_processors(self, timeout: float) -> bool:
         """Flush the provider's processors without flushing the native module again."""
         deadline = time.monotonic() + timeout
-        others = [p for p in getattr(self._processor, "_span_processors", ()) if p is not self._hook]
+        self._deliver_whole(self._held.take())
+        others = self._others()
         self._local.skip = True
         try:
             # One by one: a multi-processor may flush on other threads, where `is_flushing` is
@@ -100,8 +182,9 @@ class SpanBridge:
             self.provider.add_span_processor(self._hook)
 
     def detach(self) -> None:
-        """Remove the hook, if the processor allows it."""
+        """Deliver the spans that wait, and remove the hook, if the processor allows it."""
         self._hook.off = True
+        self._deliver_whole(self._held.take())
         processors = getattr(self._processor, "_span_processors", None)
         if isinstance(processors, tuple):
             self._processor._span_processors = tuple(p for p in processors if p is not self._hook)
@@ -121,9 +204,9 @@ class SpanBridge:
             if parent is None
             else SpanContext(context.trace_id, parent[0], parent[1], context.trace_flags, context.trace_state),
             resource=resource,
-            attributes=attributes,
-            events=[Event(event, attributes, timestamp) for event, timestamp, attributes in events] if events else (),
-            links=[Link(_span_context(ids), attributes) for ids, attributes in links] if links else (),
+            attributes=self._limits.of_span(attributes),
+            events=self._limits.events(events) if events else (),
+            links=self._limits.links(links) if links else (),
             kind=_KINDS[kind],
             status=_UNSET if code == 0 else Status(_STATUS[code], description),
             start_time=start,
@@ -132,18 +215,125 @@ class SpanBridge:
         )
 
 
+#: Processors that only export: the time of a span's delivery does not matter to them.
+_EXPORTING = (BatchSpanProcessor, SimpleSpanProcessor)
+
+
+def _starting(processors: list[Any]) -> list[Any]:
+    """Return the processors that work in `on_start`."""
+    return [p for p in processors if type(p).on_start is not SpanProcessor.on_start and type(p) not in _EXPORTING]
+
+
+class _Held:
+    """Spans that wait for the Python span above them to end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._spans: list[tuple[float, tuple[Any, ...]]] = []
+
+    def add(self, batch: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Add spans. Return those that need not wait: below a root in Rust, too old or too many."""
+        now = time.monotonic()
+        with self._lock:
+            self._spans += [(now, parts) for parts in batch]
+            if len(self._spans) > _HELD:
+                return self._take()
+            roots = {parts[1][1] for _, parts in self._spans if parts[2] is None or parts[2][1]}
+            return self._take(roots, before=now - _HELD_SECONDS)
+
+    def below(self, trace_id: int, span_id: int) -> list[tuple[Any, ...]]:
+        """Remove and return the spans below a span."""
+        with self._lock:
+            return self._take({span_id}, trace_id=trace_id)
+
+    def take(self) -> list[tuple[Any, ...]]:
+        """Remove and return all spans."""
+        with self._lock:
+            return self._take()
+
+    def _take(
+        self, roots: set[int] | None = None, *, before: float = 0.0, trace_id: int | None = None
+    ) -> list[tuple[Any, ...]]:
+        if not self._spans:
+            return []
+        if roots is None:
+            taken, self._spans = self._spans, []
+            return [parts for _, parts in taken]
+        found, size = set(roots), 0
+        while size != len(found):
+            size = len(found)
+            found.update(parts[1][1] for _, parts in self._spans if parts[2] is not None and parts[2][0] in found)
+
+        def is_taken(since: float, parts: tuple[Any, ...]) -> bool:
+            is_of_trace = trace_id is None or parts[1][0] == trace_id
+            return since < before or (is_of_trace and parts[1][1] in found)
+
+        taken = [parts for since, parts in self._spans if is_taken(since, parts)]
+        self._spans = [(since, parts) for since, parts in self._spans if not is_taken(since, parts)]
+        return taken
+
+
+class _Limits:
+    """The application's `SpanLimits`, applied to Rust spans."""
+
+    def __init__(self, limits: Any) -> None:
+        self.given = SpanLimits() if limits is None else limits
+
+    def of_span(self, attributes: dict[str, Any]) -> Any:
+        limits = self.given
+        return _bounded(attributes, limits.max_span_attributes, limits.max_span_attribute_length)
+
+    def events(self, events: list[tuple[str, int, dict[str, Any]]]) -> Any:
+        limits = self.given
+        return _last(
+            limits.max_events,
+            [
+                Event(name, _bounded(attributes, limits.max_event_attributes, limits.max_attribute_length), timestamp)
+                for name, timestamp, attributes in events
+            ],
+        )
+
+    def links(self, links: list[tuple[Any, dict[str, Any]]]) -> Any:
+        limits = self.given
+        return _last(
+            limits.max_links,
+            [
+                Link(
+                    _span_context(ids),
+                    _bounded(attributes, limits.max_link_attributes, limits.max_attribute_length),
+                )
+                for ids, attributes in links
+            ],
+        )
+
+
+def _bounded(attributes: dict[str, Any], count: int | None, length: int | None) -> Any:
+    if length is None and (count is None or len(attributes) <= count):
+        return attributes
+    return BoundedAttributes(count, attributes, immutable=True, max_value_len=length)
+
+
+def _last(count: int | None, items: list[Any]) -> Any:
+    return items if count is None or len(items) <= count else BoundedList.from_seq(count, items)
+
+
 class _FlushFirst(SpanProcessor):
-    """The provider's first processor: delivers Rust spans before others flush or shut down."""
+    """The provider's first processor: delivers Rust spans before other processors see the end of a
+    Python span, flush or shut down."""
 
     def __init__(self, bridge: SpanBridge) -> None:
         self._bridge = bridge
         self.off = False
 
+    def on_end(self, span: ReadableSpan) -> None:
+        if not self.off:
+            self._bridge.before_end(span)
+
     def shutdown(self) -> None:
         if not self.off:
             from . import _telemetry
 
-            _telemetry.shutdown(timeout=5.0)
+            _telemetry._provider_ended(self._bridge)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         if self.off or self._bridge.is_flushing():
@@ -188,6 +378,11 @@ class MetricsBridge:
             from opentelemetry import metrics
 
             provider = metrics.get_meter_provider()
+        # Distributions wrap the provider of the SDK.
+        for _ in range(4):
+            if hasattr(provider, "_sdk_config") or not hasattr(provider, "provider"):
+                break
+            provider = provider.provider
         readers = getattr(provider, "_metric_readers", None)
         if readers is None:
             readers = getattr(getattr(provider, "_sdk_config", None), "metric_readers", None)

@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -65,6 +66,11 @@ class _State:
         self.metrics: MetricsBridge | None = None
         self.rust: str | None = None
         self.reinstall: Callable[[], object] | None = None
+        #: A global provider that was shut down: it receives nothing more.
+        self.ended: Callable[[], object] | None = None
+        #: The last `meter_provider` argument.
+        self.meter_provider: Any = None
+        self.warned = False
 
 
 _state = _State()
@@ -229,12 +235,42 @@ def _look() -> None:
             _native._set_automatic(False)
             return
         provider = _global_tracer_provider()
+        if provider is not None and _state.ended is not None and _state.ended() is provider:
+            return
         if provider is not None:
-            _install(provider, None)
+            _install(provider, False if _state.meter_provider is False else None)
             return
         _state.looks += 1
         if _state.looks >= _MAX_LOOKS:
             _native._set_automatic(False)
+            _warn_of_other_provider()
+
+
+def _warn_of_other_provider() -> None:
+    """Warn, once, of a global provider that cannot receive finished spans."""
+    from opentelemetry import trace
+
+    provider = trace.get_tracer_provider()
+    if _state.warned or isinstance(provider, (trace.ProxyTracerProvider, trace.NoOpTracerProvider)):
+        return
+    _state.warned = True
+    logger.warning(
+        "Rust spans are not delivered: the global tracer provider is a %s.%s, and only the OpenTelemetry SDK's accepts "
+        "finished spans; call percolate_rocks.configure() with an SDK provider, or configure(\"otlp\") to export them "
+        "from Rust",
+        type(provider).__module__,
+        type(provider).__qualname__,
+    )
+
+
+def _provider_ended(spans: SpanBridge) -> None:
+    """End the delivery to a provider that is shut down. If it was the global one, a new one is found."""
+    with _state.lock:
+        shutdown(timeout=5.0)
+        if spans.provider is _global_tracer_provider():
+            _state.ended = weakref.ref(spans.provider)
+            _state.decided, _state.looks = False, 0
+            _native._set_automatic(True)
 
 
 def _opened() -> None:
@@ -286,6 +322,7 @@ def _install(tracer_provider: Any, meter_provider: Any) -> bool:
     if metrics is not None:
         metrics.attach()
     _state.spans, _state.metrics, _state.decided = spans, metrics, True
+    _state.meter_provider = meter_provider
     return True
 
 
