@@ -13,6 +13,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::optimizer::Analyzer;
 use datafusion::prelude::SessionConfig;
 
+use super::membership::MembershipWithNulls;
 use super::times::CompareInMicros;
 
 pub(super) const CATALOG: &str = "percolate";
@@ -58,6 +59,7 @@ impl Engine {
             .build_arc()?;
         let mut rules = Analyzer::new().rules;
         rules.insert(0, Arc::new(CompareInMicros));
+        rules.insert(1, Arc::new(MembershipWithNulls));
         let state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)

@@ -3,7 +3,8 @@
 //!
 //! A query passes through the files in this order. `statement` parses the text and rejects
 //! statements that write, with `tokens`, and `stack` provides the stack for large ones. `session`
-//! configures DataFusion from the shared `engine`. `table` provides the tables, with the columns
+//! configures DataFusion from the shared `engine`, with rules that correct its comparisons: `times`
+//! and `membership`. `table` provides the tables, with the columns
 //! that `columns` derives from their schemas. `filters` selects the conditions to push down, and
 //! `access` the access path. `reader` reads the records from one snapshot, and `rows` converts them
 //! to Arrow with `values`. `result` is the result, and `error` the errors.
@@ -13,6 +14,7 @@ mod columns;
 pub(crate) mod engine;
 pub(crate) mod error;
 mod filters;
+mod membership;
 mod reader;
 mod result;
 mod rows;

@@ -552,6 +552,125 @@ fn is_distinct_from_compares_two_values_and_no_more() {
     }
 }
 
+/// Returns the value of `value IN (values)`, `None` for null.
+fn is_member(value: Option<i64>, values: &[Option<i64>]) -> Option<bool> {
+    let equal: Vec<Option<bool>> = values
+        .iter()
+        .map(|other| Some(value? == (*other)?))
+        .collect();
+    if equal.contains(&Some(true)) {
+        Some(true)
+    } else if equal.contains(&None) {
+        None
+    } else {
+        Some(false)
+    }
+}
+
+fn or(left: Option<bool>, right: Option<bool>) -> Option<bool> {
+    match (left, right) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (Some(false), Some(false)) => Some(false),
+        _ => None,
+    }
+}
+
+fn not(value: Option<bool>) -> Option<bool> {
+    value.map(|value| !value)
+}
+
+#[test]
+fn membership_in_a_subquery_heeds_nulls() {
+    type Condition = fn(i64, Option<i64>, &[Option<i64>]) -> Option<bool>;
+    let (_dir, db) = temporary();
+    let schema = json!({ "properties": { "n": { "type": "integer" }, "x": { "type": ["integer", "null"] } } });
+    let fill = |table: &str, values: &[Option<i64>]| {
+        db.register_schema(table, &schema).unwrap();
+        let rows = values.iter().enumerate();
+        let rows: Vec<_> = rows.map(|(n, x)| json!({ "n": n, "x": x })).collect();
+        db.insert_batch(table, &rows).unwrap();
+    };
+    let outer = [Some(1), Some(2), None, Some(4)];
+    fill("t", &outer);
+    let conditions: [(&str, Condition); 16] = [
+        ("x IN (SELECT x FROM s)", |_, x, s| is_member(x, s)),
+        ("x NOT IN (SELECT x FROM s)", |_, x, s| not(is_member(x, s))),
+        ("x IN (SELECT x FROM s) OR n = 0", |n, x, s| {
+            or(is_member(x, s), Some(n == 0))
+        }),
+        ("x NOT IN (SELECT x FROM s) OR n = 0", |n, x, s| {
+            or(not(is_member(x, s)), Some(n == 0))
+        }),
+        ("NOT (x IN (SELECT x FROM s)) OR n = 0", |n, x, s| {
+            or(not(is_member(x, s)), Some(n == 0))
+        }),
+        ("NOT (x IN (SELECT x FROM s) AND n < 9)", |_, x, s| {
+            not(is_member(x, s))
+        }),
+        ("NOT (x NOT IN (SELECT x FROM s) OR n = 0)", |n, x, s| {
+            not(or(not(is_member(x, s)), Some(n == 0)))
+        }),
+        ("9 NOT IN (SELECT x FROM s)", |_, _, s| {
+            not(is_member(Some(9), s))
+        }),
+        ("NULL NOT IN (SELECT x FROM s)", |_, _, s| {
+            not(is_member(None, s))
+        }),
+        ("x + 0 NOT IN (SELECT x FROM s)", |_, x, s| {
+            not(is_member(x, s))
+        }),
+        ("x NOT IN (SELECT x FROM s WHERE s.n <= t.n)", |n, x, s| {
+            let visible = &s[..s.len().min(usize::try_from(n).unwrap() + 1)];
+            not(is_member(x, visible))
+        }),
+        (
+            "x NOT IN (SELECT x FROM s WHERE s.n <= t.n) OR n = 0",
+            |n, x, s| {
+                let visible = &s[..s.len().min(usize::try_from(n).unwrap() + 1)];
+                or(not(is_member(x, visible)), Some(n == 0))
+            },
+        ),
+        ("(x IN (SELECT x FROM s)) IS NULL", |_, x, s| {
+            Some(is_member(x, s).is_none())
+        }),
+        ("(x NOT IN (SELECT x FROM s)) IS NOT TRUE", |_, x, s| {
+            Some(is_member(x, s) != Some(false))
+        }),
+        (
+            "CASE WHEN x NOT IN (SELECT x FROM s) THEN true ELSE n = 2 END",
+            |n, x, s| Some(is_member(x, s) == Some(false) || n == 2),
+        ),
+        (
+            "x NOT IN (SELECT x FROM s GROUP BY x ORDER BY x LIMIT 9) AND n < 9",
+            |_, x, s| not(is_member(x, s)),
+        ),
+    ];
+    let inner = [&[Some(1), None][..], &[Some(1), Some(7)], &[None], &[]];
+    let tables = ["s0", "s1", "s2", "s3"];
+    for (table, values) in tables.iter().zip(inner) {
+        fill(table, values);
+    }
+    for (table, inner) in tables.iter().zip(inner).chain([(&"t", &outer[..])]) {
+        for (condition, expected) in &conditions {
+            let condition = condition.replace("FROM s", &format!("FROM {table} AS s"));
+            let sql = format!("SELECT n FROM t WHERE {condition} ORDER BY n");
+            let found: Vec<i64> = rows(&db, &sql)
+                .iter()
+                .map(|row| row[0].as_i64().unwrap())
+                .collect();
+            let matching = (0..)
+                .zip(outer)
+                .filter(|(n, x)| expected(*n, *x, inner) == Some(true));
+            let expected: Vec<i64> = matching.map(|(n, _)| n).collect();
+            assert_eq!(found, expected, "{sql} with {inner:?}");
+        }
+    }
+    let joined = "SELECT t.n FROM t JOIN s1 ON s1.n = 0 AND t.n >= 0 AND (t.x NOT IN (SELECT x FROM t AS u) OR t.n = 3)";
+    assert_eq!(rows(&db, joined), [[json!(3)]]);
+    let grouped = "SELECT x, count(*) FROM t GROUP BY x HAVING x NOT IN (SELECT x FROM t AS u) OR count(*) > 5";
+    assert!(rows(&db, grouped).is_empty());
+}
+
 #[test]
 fn errors_contain_the_remedy() {
     let (_dir, db) = library();
