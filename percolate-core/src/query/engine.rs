@@ -6,6 +6,7 @@
 use std::sync::{Arc, OnceLock};
 
 use datafusion::error::Result;
+use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -14,6 +15,8 @@ use datafusion::optimizer::Analyzer;
 use datafusion::prelude::SessionConfig;
 
 use super::membership::MembershipWithNulls;
+use super::overflow::CheckOverflow;
+use super::sum::checked_sum;
 use super::times::CompareInMicros;
 
 pub(super) const CATALOG: &str = "percolate";
@@ -60,12 +63,14 @@ impl Engine {
         let mut rules = Analyzer::new().rules;
         rules.insert(0, Arc::new(CompareInMicros));
         rules.insert(1, Arc::new(MembershipWithNulls));
-        let state = SessionStateBuilder::new()
+        rules.push(Arc::new(CheckOverflow));
+        let mut state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
             .with_analyzer_rules(rules)
             .build();
+        state.register_udaf(checked_sum())?;
         Ok(self.base.get_or_init(|| state))
     }
 }

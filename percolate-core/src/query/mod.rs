@@ -3,9 +3,9 @@
 //!
 //! A query passes through the files in this order. `statement` parses the text and rejects
 //! statements that write, with `tokens`, and `stack` provides the stack for large ones. `session`
-//! configures DataFusion from the shared `engine`, with rules that correct its comparisons: `times`
-//! and `membership`. `table` provides the tables, with the columns
-//! that `columns` derives from their schemas. `filters` selects the conditions to push down, and
+//! configures DataFusion from the shared `engine`, with rules that correct its results: `times`,
+//! `membership`, `overflow` and `sum`. `table` provides the tables, with the columns that `columns`
+//! derives from their schemas. `filters` selects the conditions to push down, and
 //! `access` the access path. `reader` reads the records from one snapshot, and `rows` converts them
 //! to Arrow with `values`. `result` is the result, and `error` the errors.
 
@@ -15,12 +15,14 @@ pub(crate) mod engine;
 pub(crate) mod error;
 mod filters;
 mod membership;
+mod overflow;
 mod reader;
 mod result;
 mod rows;
 mod session;
 mod stack;
 mod statement;
+mod sum;
 mod table;
 mod times;
 mod tokens;

@@ -672,6 +672,90 @@ fn membership_in_a_subquery_heeds_nulls() {
 }
 
 #[test]
+fn arithmetic_of_integers_does_not_wrap_around() {
+    let (_dir, db) = library();
+    let largest = "9223372036854775807";
+    let wide = format!("(VALUES ({largest}), (1), (1), (NULL)) AS v(x)");
+    for sql in [
+        format!("SELECT {largest} + 1"),
+        format!("SELECT -{largest} - 2"),
+        format!("SELECT {largest} * 2"),
+        format!("SELECT year + {largest} FROM articles"),
+        format!("SELECT slug FROM articles WHERE year * {largest} > 0"),
+        format!("SELECT count(*) FROM articles GROUP BY year + {largest}"),
+        format!("SELECT slug FROM articles ORDER BY year + {largest}"),
+        format!("SELECT sum(x) FROM {wide}"),
+        format!("SELECT sum(DISTINCT x) FROM {wide}"),
+        format!("SELECT sum(x) OVER () FROM {wide}"),
+        format!("SELECT sum(x) FROM {wide} GROUP BY 1 < 2"),
+        format!("SELECT sum(x), sum(DISTINCT x), avg(DISTINCT x) FROM {wide}"),
+    ] {
+        let error = refusal(&db, &sql);
+        assert!(
+            matches!(&error, Error::Query(QueryError::Failed { reason }) if reason.contains("exceeds the range of its integer type")),
+            "{sql}: {error}"
+        );
+        assert!(!error.to_string().contains("922337"), "{error}");
+    }
+    for (sql, expected) in [
+        ("SELECT 9223372036854775806 + 1", json!(i64::MAX)),
+        ("SELECT -9223372036854775807 - 1", json!(i64::MIN)),
+        (
+            "SELECT CAST(9223372036854775807 AS DOUBLE) * 2",
+            json!(1.844_674_407_370_955_2e19),
+        ),
+        ("SELECT 1 + NULL", json!(null)),
+        (
+            "SELECT sum(x) FROM (VALUES (9223372036854775807), (-1), (NULL)) AS v(x)",
+            json!(i64::MAX - 1),
+        ),
+        (
+            "SELECT sum(DISTINCT x) FROM (VALUES (2), (2), (3), (NULL)) AS v(x)",
+            json!(5),
+        ),
+        (
+            "SELECT sum(x) FROM (VALUES (1)) AS v(x) WHERE x > 1",
+            json!(null),
+        ),
+        ("SELECT sum(year) FROM articles", json!(180_360)),
+        ("SELECT sum(year + 1) - sum(year) FROM articles", json!(90)),
+        ("SELECT sum(score) FROM articles", json!(1237.5)),
+        (
+            "SELECT count(*) FROM articles WHERE year + 1 = 2001",
+            json!(10),
+        ),
+    ] {
+        assert_eq!(rows(&db, sql)[0][0], expected, "{sql}");
+    }
+    // The frame moves, so values leave the sum.
+    let moving = "SELECT sum(x) OVER (ORDER BY n ROWS 1 PRECEDING) AS s, sum(DISTINCT x) OVER (ORDER BY n ROWS 1 PRECEDING) AS d \
+                  FROM (VALUES (1, 9223372036854775807), (2, 0), (3, 5), (4, 5), (5, NULL), (6, NULL)) AS v(n, x) ORDER BY n";
+    let sums: Vec<_> = rows(&db, moving)
+        .iter()
+        .map(|row| (row[0].as_i64(), row[1].as_i64()))
+        .collect();
+    let max = Some(i64::MAX);
+    assert_eq!(
+        sums,
+        [
+            (max, max),
+            (max, max),
+            (Some(5), Some(5)),
+            (Some(10), Some(5)),
+            (Some(5), Some(5)),
+            (None, None)
+        ]
+    );
+    // The columns are named as the query names them.
+    assert_eq!(
+        wait(db.query("SELECT year + 1, sum(year) FROM articles GROUP BY year + 1"))
+            .unwrap()
+            .columns(),
+        ["articles.year + Int64(1)", "sum(articles.year)"]
+    );
+}
+
+#[test]
 fn errors_contain_the_remedy() {
     let (_dir, db) = library();
     db.register_schema(
