@@ -168,6 +168,18 @@ impl Words {
                 .map(str::to_lowercase),
         );
     }
+
+    /// Returns whether text in quotes is a name of the query, such as `articles.year`.
+    fn is_name(&self, text: &str) -> bool {
+        let mut parts = text.split('.');
+        parts.all(|part| self.names.contains(&part.to_lowercase()))
+    }
+
+    /// Returns whether a word or a number is a value of the query.
+    fn is_value(&self, word: &str) -> bool {
+        let mut parts = word.split('.').map(str::to_lowercase);
+        parts.any(|part| self.values.contains(&part) && !self.names.contains(&part))
+    }
 }
 
 /// Translates DataFusion's errors.
@@ -182,11 +194,12 @@ impl Translator<'_> {
             DataFusionError::ResourcesExhausted(_) => self.memory(),
             DataFusionError::SchemaError(error, _) => self.column_error(&error),
             DataFusionError::Plan(reason) => QueryError::Invalid {
-                reason: self.scrubbed(&reason),
+                reason: without_literals(&reason, self.words),
             },
-            DataFusionError::NotImplemented(reason) => QueryError::Unsupported {
-                reason: self.scrubbed(&reason),
-            },
+            DataFusionError::NotImplemented(reason) => self.unsupported(&reason),
+            DataFusionError::Context(_, error) | DataFusionError::Diagnostic(_, error) => {
+                self.error(*error)
+            }
             DataFusionError::Shared(error) => self.shared(&error),
             DataFusionError::Execution(reason) => self.failed(&reason),
             DataFusionError::ArrowError(error, _) => self.failed(&error.to_string()),
@@ -210,15 +223,31 @@ impl Translator<'_> {
                 valid_fields,
             } => QueryError::UnknownColumn {
                 column: field.flat_name(),
+                // The name of a computed column contains the literals of its expression.
                 known: valid_fields
                     .iter()
+                    .filter(|known| !known.name().contains('('))
                     .map(datafusion::common::Column::flat_name)
                     .collect(),
             },
             error => QueryError::Invalid {
-                reason: self.scrubbed(&error.to_string()),
+                reason: without_literals(&error.to_string(), self.words),
             },
         }
+    }
+
+    fn unsupported(&self, reason: &str) -> QueryError {
+        const EXPRESSION: &str = "Physical plan does not support logical expression ";
+        // The rest is the expression in DataFusion's own notation.
+        let reason = match reason.strip_prefix(EXPRESSION) {
+            Some(rest) if rest.starts_with("InSubquery") || rest.starts_with("Exists") => {
+                "`IN` or `EXISTS` with a subquery in this place; use it in WHERE, or a join"
+                    .to_owned()
+            }
+            Some(_) => "an expression in this place".to_owned(),
+            None => without_literals(reason, self.words),
+        };
+        QueryError::Unsupported { reason }
     }
 
     fn memory(&self) -> QueryError {
@@ -229,55 +258,99 @@ impl Translator<'_> {
 
     fn failed(&self, reason: &str) -> QueryError {
         QueryError::Failed {
-            reason: self.scrubbed(reason),
+            reason: without_values(reason, self.words),
         }
-    }
-
-    fn scrubbed(&self, text: &str) -> String {
-        scrub(text, self.words)
     }
 }
 
-/// Returns the first line of a message. Replaces by `?` every number, everything in quotes that is
-/// not a name of the query, and every word of its values.
-pub(super) fn scrub(text: &str, words: &Words) -> String {
+/// Returns the first line of a message about the text of a query. Replaces by `?` every literal of
+/// the query, and everything in quotes that is not a name of the query.
+pub(super) fn without_literals(text: &str, words: &Words) -> String {
+    masked(text, |token| match token {
+        Token::Quoted(inside) => words.is_name(inside),
+        Token::Number(word) | Token::Word(word) => !words.is_value(word),
+    })
+}
+
+/// Returns the first line of a message about data. Replaces by `?` every number, every literal of
+/// the query, and everything from the first quote to the last, because a value may contain quotes.
+fn without_values(text: &str, words: &Words) -> String {
     let text = text.lines().next().unwrap_or_default();
-    let mut scrubbed = String::with_capacity(text.len());
+    let is_apostrophe = |at: usize, quote: char| {
+        let before = text[..at].chars().next_back();
+        quote == '\'' && before.is_some_and(char::is_alphanumeric)
+    };
+    let first_quote = text
+        .char_indices()
+        .find(|(at, character)| is_quote(*character) && !is_apostrophe(*at, *character));
+    let text = match first_quote {
+        Some((first, quote)) => {
+            let last = text.rfind(quote).filter(|last| *last > first);
+            let rest = last.map_or("", |last| &text[last + 1..]);
+            Cow::Owned(format!("{}\"\"{rest}", &text[..first]))
+        }
+        None => Cow::Borrowed(text),
+    };
+    masked(&text, |token| match token {
+        Token::Quoted(_) | Token::Number(_) => false,
+        Token::Word(word) => !words.is_value(word),
+    })
+}
+
+/// A part of a message that may be a value.
+enum Token<'a> {
+    Quoted(&'a str),
+    Number(&'a str),
+    Word(&'a str),
+}
+
+fn is_quote(character: char) -> bool {
+    matches!(character, '\'' | '"' | '`')
+}
+
+/// Returns the first line of a message with `?` in place of the tokens that are not kept.
+fn masked(text: &str, is_kept: impl Fn(&Token<'_>) -> bool) -> String {
+    let text = text.lines().next().unwrap_or_default();
+    let is_word = |part: char| part.is_alphanumeric() || part == '_';
+    let mut masked = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(next) = rest.chars().next() {
-        let taken = match next {
-            '\'' | '"' | '`' => {
+        let (token, taken) = match next {
+            quote if is_quote(quote) => {
                 let inside = &rest[1..];
                 // An unclosed quote extends to the end of the text, because a value may contain
                 // quotes.
-                let end = inside.find(next).unwrap_or(inside.len());
+                let end = inside.find(quote).unwrap_or(inside.len());
                 let taken = (end + 2).min(rest.len());
-                let is_name = words.names.contains(&inside[..end].to_lowercase());
-                scrubbed.push_str(if is_name { &rest[..taken] } else { "?" });
-                taken
+                (Token::Quoted(&inside[..end]), taken)
             }
-            next if next.is_alphanumeric() || next == '_' => {
-                let is_part = |part: char| {
-                    part.is_alphanumeric() || part == '_' || (part == '.' && next.is_numeric())
-                };
+            next if next.is_numeric() => {
+                let is_part = |part: char| is_word(part) || part == '.';
                 let end = rest.find(|part| !is_part(part)).unwrap_or(rest.len());
-                let word = rest[..end].to_lowercase();
-                let is_value = words.values.contains(&word) && !words.names.contains(&word);
-                scrubbed.push_str(if next.is_numeric() || is_value {
-                    "?"
+                // A full stop ends a sentence.
+                let end = rest[..end].trim_end_matches('.').len();
+                (Token::Number(&rest[..end]), end)
+            }
+            next if is_word(next) => {
+                let end = rest.find(|part| !is_word(part)).unwrap_or(rest.len());
+                // The apostrophe of `can't` is not a quote.
+                let end = if rest[end..].starts_with("'t ") {
+                    end + "'t".len()
                 } else {
-                    &rest[..end]
-                });
-                end
+                    end
+                };
+                (Token::Word(&rest[..end]), end)
             }
             next => {
-                scrubbed.push(next);
-                next.len_utf8()
+                masked.push(next);
+                rest = &rest[next.len_utf8()..];
+                continue;
             }
         };
+        masked.push_str(if is_kept(&token) { &rest[..taken] } else { "?" });
         rest = &rest[taken..];
     }
-    scrubbed
+    masked
 }
 
 #[cfg(test)]
@@ -285,25 +358,62 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_taken_out_of_messages_and_names_stay() {
+    fn literals_are_taken_out_of_messages_about_a_query() {
+        let mut words = Words::default();
+        words.names.extend(["year", "t"].map(str::to_owned));
+        words.add_value("top secret, year");
+        words.add_value("-1.5");
+        let masked = |text| without_literals(text, &words);
+        for (text, expected) in [
+            (
+                "LIMIT must be >= 0, -1 was provided",
+                "LIMIT must be >= 0, -? was provided",
+            ),
+            (
+                "no function 'year' for 1.5, year, 3 of t",
+                "no function 'year' for ?, year, 3 of t",
+            ),
+            (
+                "column 't.year' is not 't.other'",
+                "column 't.year' is not ?",
+            ),
+            ("unknown token: Secret", "unknown token: ?"),
+            ("Utf8(\"top \\\" secret\")", "Utf8(? ??"),
+            ("an open 'x", "an open ?"),
+            ("it can't match 2.", "it can't match 2."),
+            ("first\nx", "first"),
+        ] {
+            assert_eq!(masked(text), expected);
+        }
+    }
+
+    #[test]
+    fn values_are_taken_out_of_messages_about_data() {
         let mut words = Words::default();
         words.names.insert("year".to_owned());
         words.add_value("top secret, year");
-        let scrub = |text| scrub(text, &words);
-        assert_eq!(
-            scrub("Cannot cast string 'x' to value of Int64 type"),
-            "Cannot cast string ? to value of Int64 type"
-        );
-        assert_eq!(
-            scrub("Overflow happened on: 9223372036854775807 + 1"),
-            "Overflow happened on: ? + ?"
-        );
-        assert_eq!(
-            scrub("no function 'year' for 1.5e3, year"),
-            "no function 'year' for ?, year"
-        );
-        assert_eq!(scrub("unknown token: Secret"), "unknown token: ?");
-        assert_eq!(scrub("an open 'x"), "an open ?");
-        assert_eq!(scrub("first\nx"), "first");
+        let masked = |text| without_values(text, &words);
+        for (text, expected) in [
+            (
+                "Cannot cast string 'x' to value of Int64 type",
+                "Cannot cast string ? to value of Int64 type",
+            ),
+            (
+                "Cannot cast string 'it's the \"x\"' to value of Int64 type",
+                "Cannot cast string ? to value of Int64 type",
+            ),
+            (
+                "Can't cast value 300.5 to type Int8",
+                "Can't cast value ? to type Int8",
+            ),
+            (
+                "Overflow happened on: 9223372036854775807 + 1",
+                "Overflow happened on: ? + ?",
+            ),
+            ("unknown token: Secret", "unknown token: ?"),
+            ("an open 'x and y", "an open ?"),
+        ] {
+            assert_eq!(masked(text), expected);
+        }
     }
 }

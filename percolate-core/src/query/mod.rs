@@ -108,10 +108,12 @@ impl Database {
         parameters: &[Value],
     ) -> Result<QueryResult, Error> {
         let mut statement = statement?;
-        parameters
-            .iter()
-            .filter_map(Value::as_str)
-            .for_each(|value| statement.words.add_value(value));
+        for parameter in parameters {
+            match parameter {
+                Value::String(text) => statement.words.add_value(text),
+                other => statement.words.add_value(&other.to_string()),
+            }
+        }
         let parameters = self::parameters(parameters)?;
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(QueryError::NoRuntime.into());

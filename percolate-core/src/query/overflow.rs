@@ -1,14 +1,14 @@
 //! `+`, `-` and `*` of integers that fail instead of wrapping around. DataFusion wraps. This rule
 //! replaces the operators by functions over Arrow's checked kernels. The sum is in [`sum`](super::sum).
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use datafusion::arrow::compute::kernels::numeric::{add, mul, sub};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _};
-use datafusion::common::{DFSchema, exec_err};
+use datafusion::common::{DFSchema, exec_err, internal_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -51,52 +51,69 @@ pub(super) fn overflow<T>(operation: &str) -> Result<T> {
 }
 
 fn checked(expression: Expr, schema: &DFSchema) -> Transformed<Expr> {
-    let Expr::BinaryExpr(BinaryExpr { left, op, right }) = expression else {
-        return Transformed::no(expression);
-    };
-    let function = FUNCTIONS.iter().find(|(operator, _)| *operator == op);
-    let are_integers = || {
-        let types = (left.get_type(schema), right.get_type(schema));
-        matches!(types, (Ok(left), Ok(right)) if left.is_integer() && left == right)
-    };
-    match function {
-        Some((_, function)) if are_integers() => {
-            let arguments = vec![*left, *right];
-            let call = ScalarFunction::new_udf(Arc::clone(function), arguments);
-            Transformed::yes(Expr::ScalarFunction(call))
+    match expression {
+        Expr::BinaryExpr(BinaryExpr { left, op, right })
+            if matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply)
+                && integer_type(&left, schema).is_some()
+                && integer_type(&left, schema) == integer_type(&right, schema) =>
+        {
+            Transformed::yes(Checked::call(*left, op, *right))
         }
-        _ => Transformed::no(Expr::BinaryExpr(BinaryExpr::new(left, op, right))),
+        other => Transformed::no(other),
     }
 }
 
-static FUNCTIONS: LazyLock<[(Operator, Arc<ScalarUDF>); 3]> = LazyLock::new(|| {
-    [Operator::Plus, Operator::Minus, Operator::Multiply]
-        .map(|operator| (operator, Arc::new(ScalarUDF::from(Checked::new(operator)))))
-});
+fn integer_type(expression: &Expr, schema: &DFSchema) -> Option<DataType> {
+    match Checked::of(expression) {
+        // The first operand is not a chain itself.
+        Some((_, operands)) => operands[0].get_type(schema),
+        None => expression.get_type(schema),
+    }
+    .ok()
+    .filter(DataType::is_integer)
+}
 
-/// An operator as a function of two integers of one type.
+/// A chain such as `a + b - c` as one function of its operands, which are integers of one type. A
+/// function for each operator would be nested as deeply as the chain is long, and planning takes
+/// time that is quadratic in the depth.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Checked {
-    operator: Operator,
+    /// The operators, applied from left to right.
+    operators: Vec<Operator>,
     signature: Signature,
 }
 
 impl Checked {
-    fn new(operator: Operator) -> Self {
-        Self {
-            operator,
-            signature: Signature::any(2, Volatility::Immutable),
+    /// Returns the call for an operator. Extends the call that `left` is, if it is one.
+    fn call(left: Expr, operator: Operator, right: Expr) -> Expr {
+        let mut operators =
+            Self::of(&left).map_or_else(Vec::new, |(chain, _)| chain.operators.clone());
+        operators.push(operator);
+        let mut operands = match left {
+            Expr::ScalarFunction(chain) if operators.len() > 1 => chain.args,
+            left => vec![left],
+        };
+        operands.push(right);
+        let function = Arc::new(ScalarUDF::from(Self {
+            operators,
+            signature: Signature::variadic_any(Volatility::Immutable),
+        }));
+        Expr::ScalarFunction(ScalarFunction::new_udf(function, operands))
+    }
+
+    fn of(expression: &Expr) -> Option<(&Self, &[Expr])> {
+        match expression {
+            Expr::ScalarFunction(call) => {
+                Some((call.func.inner().downcast_ref::<Self>()?, &call.args))
+            }
+            _ => None,
         }
     }
 }
 
 impl ScalarUDFImpl for Checked {
     fn name(&self) -> &'static str {
-        match self.operator {
-            Operator::Plus => "checked_add",
-            Operator::Minus => "checked_subtract",
-            _ => "checked_multiply",
-        }
+        "checked_arithmetic"
     }
 
     fn signature(&self) -> &Signature {
@@ -108,19 +125,26 @@ impl ScalarUDFImpl for Checked {
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let (left, right) = (&arguments.args[0], &arguments.args[1]);
-        let (result, operation) = match self.operator {
-            Operator::Plus => (apply(left, right, add), "an addition"),
-            Operator::Minus => (apply(left, right, sub), "a subtraction"),
-            _ => (apply(left, right, mul), "a multiplication"),
+        let mut operands = arguments.args.into_iter();
+        let Some(first) = operands.next() else {
+            return internal_err!("a chain of operators without operands");
         };
-        match result {
-            Err(DataFusionError::ArrowError(error, _))
-                if matches!(*error, ArrowError::ArithmeticOverflow(_)) =>
-            {
-                overflow(operation)
-            }
-            result => result,
-        }
+        operands
+            .zip(&self.operators)
+            .try_fold(first, |left, (right, operator)| {
+                let (result, operation) = match operator {
+                    Operator::Plus => (apply(&left, &right, add), "an addition"),
+                    Operator::Minus => (apply(&left, &right, sub), "a subtraction"),
+                    _ => (apply(&left, &right, mul), "a multiplication"),
+                };
+                match result {
+                    Err(DataFusionError::ArrowError(error, _))
+                        if matches!(*error, ArrowError::ArithmeticOverflow(_)) =>
+                    {
+                        overflow(operation)
+                    }
+                    result => result,
+                }
+            })
     }
 }

@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 use serde_json::Value;
 
-use super::error::{QueryError, Words, scrub};
+use super::error::{QueryError, Words, without_literals};
 use super::stack::Stack;
 use super::tokens::{DIALECT, is_keyword, is_literal};
 
@@ -44,10 +44,11 @@ impl Statement {
         if let Err(error) =
             Tokenizer::new(&DIALECT, sql).tokenize_with_location_into_buf(&mut tokens)
         {
-            let reason = scrub(&error.message, &Words::default());
+            // What follows a colon is a part of the text.
+            let reason = error.message.split(':').next().unwrap_or_default();
             return Err(QueryError::Syntax {
                 place: place(error.location),
-                reason,
+                reason: reason.to_owned(),
             });
         }
         tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
@@ -410,11 +411,11 @@ fn syntax(error: &DataFusionError, tokens: &[TokenWithSpan], words: &Words) -> Q
                 .find(|token| Some((token.span.start.line, token.span.start.column)) == place);
             format!(
                 "expected {}, found {}",
-                scrub(expected, words),
+                without_literals(expected, words),
                 found.map_or("the end".to_owned(), described)
             )
         }
-        None => scrub(message, words),
+        None => without_literals(message, words),
     };
     QueryError::Syntax { place, reason }
 }

@@ -49,7 +49,7 @@ impl AggregateUDFImpl for CheckedSum {
         self.sum.return_type(types)
     }
 
-    fn accumulator(&self, arguments: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+    fn accumulator(&self, arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         if is_integer(&arguments) {
             Ok(Box::new(IntegerSum::new(&arguments)))
         } else {
@@ -59,7 +59,7 @@ impl AggregateUDFImpl for CheckedSum {
 
     fn create_sliding_accumulator(
         &self,
-        arguments: AccumulatorArgs,
+        arguments: AccumulatorArgs<'_>,
     ) -> Result<Box<dyn Accumulator>> {
         if is_integer(&arguments) {
             Ok(Box::new(IntegerSum::new(&arguments)))
@@ -68,18 +68,18 @@ impl AggregateUDFImpl for CheckedSum {
         }
     }
 
-    fn groups_accumulator_supported(&self, arguments: AccumulatorArgs) -> bool {
+    fn groups_accumulator_supported(&self, arguments: AccumulatorArgs<'_>) -> bool {
         !is_integer(&arguments) && self.sum.groups_accumulator_supported(arguments)
     }
 
     fn create_groups_accumulator(
         &self,
-        arguments: AccumulatorArgs,
+        arguments: AccumulatorArgs<'_>,
     ) -> Result<Box<dyn GroupsAccumulator>> {
         self.sum.create_groups_accumulator(arguments)
     }
 
-    fn state_fields(&self, arguments: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+    fn state_fields(&self, arguments: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
         if !arguments.return_type().is_integer() {
             return self.sum.state_fields(arguments);
         }

@@ -873,13 +873,57 @@ fn an_error_tells_no_value_of_the_data_or_the_query() {
         "SELECT * FROM authors ORDER BY 98765",
         "SELECT * FROM generate_series('secret 12345')",
         "SELECT E'secret 12345\\",
+        "SELECT 1 q'[secret 12345]'",
+        "SELECT q'[secret 12345]'",
+        "SELECT nq'{secret 12345}' FROM authors",
+        "SELECT nothing FROM (SELECT 'secret 12345', 98765 FROM authors)",
+        "SELECT nothing FROM (SELECT 'secret 12345' || name FROM authors) AS x",
+        "SELECT x.nothing FROM (SELECT upper('secret 12345') FROM authors) AS x",
+        "SELECT name, 'secret 12345' IN (SELECT name FROM authors) FROM authors",
+        "SELECT name FROM authors LIMIT -98765",
+        "SELECT name FROM authors OFFSET -98765",
+        "SELECT CAST(concat('it', chr(39), name, chr(39), '98765') AS BIGINT) FROM authors",
+        "SELECT U&'secret 12345\\zz'",
+        "SELECT sum('secret 12345', 98765) FROM authors",
+        "SELECT INTERVAL 'secret 12345' day",
+        "SELECT born + INTERVAL '98765 secret' FROM authors",
+        "SELECT name FROM authors WHERE name LIKE 'secret 12345' ESCAPE 'secret'",
     ];
     for sql in failing {
-        let text = refusal(&db, sql).to_string();
+        let error = refusal(&db, sql);
+        let text = format!("{error} {error:?}");
         assert!(
             !text.contains("secret") && !text.contains("12345") && !text.contains("98765"),
             "{sql}: {text}"
         );
+    }
+    let readable = [
+        (
+            "SELECT name FROM authors LIMIT -98765",
+            "invalid query: LIMIT must be >= 0, ? was provided",
+        ),
+        (
+            "SELECT substr(name, 7, 7, 7) FROM authors",
+            "invalid query: Internal error: Function 'substr' failed to match any signature, errors: Error during \
+             planning: Function 'substr' expects 2 arguments but received 4,Error during planning: Function 'substr' \
+             expects 3 arguments but received 4.",
+        ),
+        (
+            "SELECT CAST(born AS TINYINT) FROM authors",
+            "the query failed: Cast error: Can't cast value ? to type Int8",
+        ),
+        (
+            "SELECT name, name IN (SELECT name FROM authors) FROM authors",
+            "the query uses an unsupported feature: `IN` or `EXISTS` with a subquery in this place; use it in WHERE, or \
+             a join",
+        ),
+        (
+            "SELECT nothing FROM (SELECT name, 'secret' FROM authors)",
+            "column `nothing` does not exist; the columns are `authors.name`",
+        ),
+    ];
+    for (sql, expected) in readable {
+        assert_eq!(refusal(&db, sql).to_string(), expected, "{sql}");
     }
 }
 

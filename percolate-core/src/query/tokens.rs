@@ -16,25 +16,9 @@ pub(super) fn is_keyword(token: &Token, keyword: &str) -> bool {
 pub(super) fn is_literal(token: &Token) -> bool {
     match token {
         Token::Word(_) => is_keyword(token, "TRUE") || is_keyword(token, "FALSE"),
-        // Numbers and all kinds of quoted strings, but not placeholders.
-        Token::Number(..)
-        | Token::SingleQuotedString(_)
-        | Token::DoubleQuotedString(_)
-        | Token::TripleSingleQuotedString(_)
-        | Token::TripleDoubleQuotedString(_)
-        | Token::DollarQuotedString(_)
-        | Token::SingleQuotedByteStringLiteral(_)
-        | Token::DoubleQuotedByteStringLiteral(_)
-        | Token::TripleSingleQuotedByteStringLiteral(_)
-        | Token::TripleDoubleQuotedByteStringLiteral(_)
-        | Token::SingleQuotedRawStringLiteral(_)
-        | Token::DoubleQuotedRawStringLiteral(_)
-        | Token::TripleSingleQuotedRawStringLiteral(_)
-        | Token::TripleDoubleQuotedRawStringLiteral(_)
-        | Token::NationalStringLiteral(_)
-        | Token::EscapedStringLiteral(_)
-        | Token::UnicodeStringLiteral(_)
-        | Token::HexStringLiteral(_) => true,
-        _ => false,
+        Token::Number(..) | Token::DollarQuotedString(_) | Token::HexStringLiteral(_) => true,
+        Token::Placeholder(_) => false,
+        // All other strings have quotes, which no operator has.
+        token => token.to_string().contains(['\'', '"', '`']),
     }
 }
