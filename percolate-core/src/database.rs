@@ -37,7 +37,7 @@ use crate::schema::entity::{Entity, MalformedRecord, Record, RecordParts, Timest
 use crate::schema::system::{Written, remove_system_fields};
 use crate::schema::{EntityError, Schema, SchemaError};
 use crate::storage::column_families::{ENTITIES, FIELD_INDEX, KEY_INDEX, RESOURCES};
-use crate::storage::keys;
+use crate::storage::keys::{self, ValueRange};
 use crate::storage::{BatchWriter, Entry, ReadError, ScanRange, Storage};
 use crate::{db_op, db_ops};
 
@@ -392,6 +392,9 @@ impl Database {
 
     /// Returns the entities whose indexed field is within `range`, ordered by that field.
     ///
+    /// Values of another type than the bounds are not within the range: `0..` finds numbers and no
+    /// texts. Without bounds, all values are found, null included.
+    ///
     /// ```
     /// # use percolate_core::Database;
     /// # use serde_json::json;
@@ -470,11 +473,12 @@ impl Database {
         let (Some(lower), Some(upper)) = (transpose(lower), transpose(upper)) else {
             return Ok(Vec::new());
         };
-        let range = index::fields::range(
-            self.core.table_name(table),
-            field,
-            (lower.as_ref(), upper.as_ref()),
-        );
+        let table = self.core.table_name(table);
+        let range = match ValueRange::between(lower.as_ref(), upper.as_ref()) {
+            Some(values) if values.is_empty() => return Ok(Vec::new()),
+            Some(values) => index::fields::value_range(table, field, &values),
+            None => ScanRange::prefix(keys::field_prefix(table, field)),
+        };
         let id = |entry: Result<_, ReadError>| {
             let (key, _): (Box<[u8]>, Box<[u8]>) = entry?;
             Ok(keys::parse_field_index_key(&key)?.1)

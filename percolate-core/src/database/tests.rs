@@ -393,3 +393,52 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 }
+
+#[test]
+fn a_range_finds_values_of_the_type_of_its_bounds() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open(dir.path()).unwrap();
+    db.register_schema("mixed", &json!({ "indexed_fields": ["v"] }))
+        .unwrap();
+    let values = [
+        json!(null),
+        json!(false),
+        json!(true),
+        json!(-1),
+        json!(0.5),
+        json!(7),
+        json!("a"),
+        json!("b"),
+    ];
+    for value in &values {
+        db.insert("mixed", &json!({ "v": value })).unwrap();
+    }
+    let find = |lower: Bound<Value>, upper: Bound<Value>| -> Vec<Value> {
+        let found = db.find("mixed", "v", (lower, upper)).unwrap();
+        found
+            .iter()
+            .map(|entity| entity.data["v"].clone())
+            .collect()
+    };
+    let (from, to) = (Bound::Included, Bound::Excluded);
+    for (lower, upper, expected) in [
+        (from(json!(0)), Bound::Unbounded, &values[4..6]),
+        (Bound::Excluded(json!(0.5)), Bound::Unbounded, &values[5..6]),
+        (Bound::Unbounded, to(json!(7)), &values[3..5]),
+        (from(json!("a")), Bound::Unbounded, &values[6..]),
+        (Bound::Unbounded, from(json!("a")), &values[6..7]),
+        (from(json!(false)), Bound::Unbounded, &values[1..3]),
+        (Bound::Unbounded, to(json!(true)), &values[1..2]),
+        (from(json!(null)), Bound::Unbounded, &values[..1]),
+        (from(json!(null)), from(json!(null)), &values[..1]),
+        (from(json!(0)), from(json!("b")), &[]),
+        (from(json!(9)), from(json!(1)), &[]),
+        (Bound::Unbounded, Bound::Unbounded, &values[..]),
+    ] {
+        assert_eq!(
+            find(lower.clone(), upper.clone()),
+            expected,
+            "{lower:?} {upper:?}"
+        );
+    }
+}

@@ -94,6 +94,32 @@ pub enum SchemaError {
         /// The reserved name.
         field: String,
     },
+    /// A keyword is nearly one of percolate's.
+    #[error(
+        "the schema of `{table}` has the unknown keyword `{given}`; did you mean `{word}`? A keyword of your own that \
+         is as similar can begin with `x-`"
+    )]
+    UnknownWord {
+        /// The table.
+        table: String,
+        /// The unknown keyword.
+        given: String,
+        /// The keyword of percolate.
+        word: &'static str,
+    },
+    /// A keyword of percolate names a field of an inner object.
+    #[error(
+        "`{word}` in the schema of `{table}` names `{field}`, which is not a property. Fields of inner objects cannot be \
+         named here; copy the value to a field of the entity"
+    )]
+    NestedField {
+        /// The table.
+        table: String,
+        /// `key_field`, `indexed_fields` or `embedding_fields`.
+        word: &'static str,
+        /// The named field.
+        field: String,
+    },
     /// The name of the table is empty.
     #[error("a table needs a name")]
     NoName,
@@ -116,6 +142,8 @@ impl ErrorType for SchemaError {
             Self::WrongKind { .. } => "SchemaWrongKind",
             Self::UnknownField { .. } => "SchemaUnknownField",
             Self::ReservedName { .. } => "SchemaReservedName",
+            Self::UnknownWord { .. } => "SchemaUnknownWord",
+            Self::NestedField { .. } => "SchemaNestedField",
             Self::NoName => "SchemaNoName",
             Self::KeyFieldChanged { .. } => "SchemaKeyFieldChanged",
         })
@@ -225,8 +253,9 @@ impl Schema {
     ///
     /// # Errors
     ///
-    /// [`SchemaError`] if the schema is invalid, is nested deeper than [`MAX_DEPTH`], or uses a
-    /// reserved name: `_id`, `_created_at` or `_updated_at`.
+    /// [`SchemaError`] if the schema is invalid, is nested deeper than [`MAX_DEPTH`], has a keyword
+    /// that is nearly one of percolate's, or uses a reserved name: `_id`, `_created_at` or
+    /// `_updated_at`.
     pub fn parse(table: &str, source: Value) -> Result<Self, SchemaError> {
         if let Err(error) = Self::check_source(table, &source) {
             depth::discard(source);
@@ -245,14 +274,29 @@ impl Schema {
                 limit: MAX_DEPTH,
             });
         }
-        match reserved_name(source) {
-            None => Ok(()),
-            Some((word, field)) => Err(SchemaError::ReservedName {
-                table: table.to_owned(),
+        let table = || table.to_owned();
+        if let Some((word, field)) = reserved_name(source) {
+            return Err(SchemaError::ReservedName {
+                table: table(),
                 word,
                 field: field.to_owned(),
-            }),
+            });
         }
+        if let Some((given, word)) = misspelled_word(source) {
+            return Err(SchemaError::UnknownWord {
+                table: table(),
+                given: given.to_owned(),
+                word,
+            });
+        }
+        if let Some((word, field)) = nested_field(source) {
+            return Err(SchemaError::NestedField {
+                table: table(),
+                word,
+                field: field.to_owned(),
+            });
+        }
+        Ok(())
     }
 
     /// Compiles a schema whose depth was checked, or that was read from the store.
@@ -397,23 +441,58 @@ impl fmt::Debug for Schema {
     }
 }
 
+/// The keywords of percolate.
+const OWN_WORDS: [&str; 3] = [KEY_FIELD, INDEXED_FIELDS, EMBEDDING_FIELDS];
+
+/// The largest number of edits between a keyword of percolate and a misspelling of it.
+const EDITS: usize = 2;
+
 /// Returns the first use of the name of a system field at the top level of a schema, with the
 /// keyword that it is in.
 fn reserved_name(source: &Value) -> Option<(&'static str, &str)> {
-    let words = [
-        PROPERTIES,
-        REQUIRED,
-        KEY_FIELD,
-        INDEXED_FIELDS,
-        EMBEDDING_FIELDS,
-    ];
+    let words = [PROPERTIES, REQUIRED].into_iter().chain(OWN_WORDS);
     words.into_iter().find_map(|word| {
-        let mut names: Box<dyn Iterator<Item = &str>> = match source.get(word)? {
-            Value::Object(properties) => Box::new(properties.keys().map(String::as_str)),
-            Value::Array(names) => Box::new(names.iter().filter_map(Value::as_str)),
-            name => Box::new(name.as_str().into_iter()),
-        };
-        let name = names.find(|name| is_system_field(name))?;
+        let name = names_in(source, word).find(|name| is_system_field(name))?;
+        Some((word, name))
+    })
+}
+
+/// Returns the names of fields that a keyword contains.
+fn names_in<'a>(source: &'a Value, word: &str) -> Box<dyn Iterator<Item = &'a str> + 'a> {
+    match source.get(word) {
+        Some(Value::Object(properties)) => Box::new(properties.keys().map(String::as_str)),
+        Some(Value::Array(names)) => Box::new(names.iter().filter_map(Value::as_str)),
+        name => Box::new(name.and_then(Value::as_str).into_iter()),
+    }
+}
+
+/// Returns the first keyword that is nearly one of percolate's, and the latter. Case and separators
+/// do not count.
+fn misspelled_word(source: &Value) -> Option<(&str, &'static str)> {
+    let letters = |word: &str| {
+        let letters = word.chars().filter(|letter| letter.is_alphanumeric());
+        letters.flat_map(char::to_lowercase).collect::<String>()
+    };
+    let nearest = |given: &str| {
+        let edits = |word: &&str| strsim::osa_distance(&letters(given), &letters(word));
+        let nearest = OWN_WORDS.into_iter().min_by_key(edits)?;
+        (edits(&nearest) <= EDITS).then_some(nearest)
+    };
+    let mut unknown = source
+        .as_object()?
+        .keys()
+        .map(String::as_str)
+        .filter(|given| !OWN_WORDS.contains(given) && !given.starts_with("x-"));
+    unknown.find_map(|given| Some((given, nearest(given)?)))
+}
+
+/// Returns the first field with a full stop in its name that a keyword of percolate contains,
+/// although the schema has no such property.
+fn nested_field(source: &Value) -> Option<(&'static str, &str)> {
+    let is_property = |name: &str| source.get(PROPERTIES)?.get(name);
+    OWN_WORDS.into_iter().find_map(|word| {
+        let mut names = names_in(source, word);
+        let name = names.find(|name| name.contains('.') && is_property(name).is_none())?;
         Some((word, name))
     })
 }
@@ -579,5 +658,53 @@ mod tests {
     fn an_invalid_schema_is_refused() {
         let error = Schema::parse("a", json!({ "type": "strnig" })).unwrap_err();
         assert!(matches!(error, SchemaError::Invalid { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_keyword_that_is_nearly_one_of_percolates_is_refused() {
+        for (given, expected) in [
+            ("keyfield", KEY_FIELD),
+            ("key_fields", KEY_FIELD),
+            ("keyField", KEY_FIELD),
+            ("indexed_field", INDEXED_FIELDS),
+            ("index_fields", INDEXED_FIELDS),
+            ("indexed-fields", INDEXED_FIELDS),
+            ("embeding_fields", EMBEDDING_FIELDS),
+        ] {
+            let error = Schema::parse("t", json!({ given: "a" })).unwrap_err();
+            let wanted = SchemaError::UnknownWord {
+                table: "t".to_owned(),
+                given: given.to_owned(),
+                word: expected,
+            };
+            assert_eq!(error, wanted);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+        for accepted in [
+            "title",
+            "x-key-field",
+            "key",
+            "indexes",
+            "fields",
+            "$comment",
+        ] {
+            Schema::parse("t", json!({ accepted: "a" })).unwrap();
+        }
+        // Schemas that older versions stored are read.
+        Schema::compile("t", json!({ "keyfield": "a", "indexed_fields": ["a.b"] })).unwrap();
+    }
+
+    #[test]
+    fn a_field_of_an_inner_object_cannot_be_named() {
+        for word in [INDEXED_FIELDS, EMBEDDING_FIELDS] {
+            let error = Schema::parse("t", json!({ word: ["a", "a.b"] })).unwrap_err();
+            assert!(
+                matches!(&error, SchemaError::NestedField { field, .. } if field == "a.b"),
+                "{error:?}"
+            );
+            let named = json!({ "properties": { "a.b": {} }, word: ["a.b"] });
+            Schema::parse("t", named).unwrap();
+        }
+        Schema::parse("t", json!({ "key_field": "a.b" })).unwrap_err();
     }
 }

@@ -1,5 +1,7 @@
 //! [`ValueRange`]: contiguous ranges of field values.
 
+use std::ops::Bound;
+
 use super::layout::{Table, field_prefix};
 use super::parts::{END, KeyReader};
 use super::value::{FALSE, FieldValue, NUMBER, TEXT, TRUE, push_value};
@@ -42,6 +44,37 @@ impl ValueRange {
         Self {
             lower: vec![TEXT],
             upper: vec![TEXT + 1],
+        }
+    }
+
+    /// Returns the range of all values of the type of `value`. Null is a type of its own.
+    pub fn of_type(value: &FieldValue) -> Self {
+        match value {
+            FieldValue::Null => Self::at(value),
+            FieldValue::Bool(_) => Self::booleans(),
+            FieldValue::Integer(_) | FieldValue::Unsigned(_) | FieldValue::Float(_) => {
+                Self::numbers()
+            }
+            FieldValue::Text(_) => Self::texts(),
+        }
+    }
+
+    /// Returns the range of the values within the bounds and of their type, or `None` if there are
+    /// no bounds. The range is empty if the bounds have different types.
+    pub fn between(lower: Bound<&FieldValue>, upper: Bound<&FieldValue>) -> Option<Self> {
+        let above = match lower {
+            Bound::Included(value) => Some(Self::of_type(value).from(value)),
+            Bound::Excluded(value) => Some(Self::of_type(value).after(value)),
+            Bound::Unbounded => None,
+        };
+        let below = match upper {
+            Bound::Included(value) => Some(Self::of_type(value).through(value)),
+            Bound::Excluded(value) => Some(Self::of_type(value).before(value)),
+            Bound::Unbounded => None,
+        };
+        match (above, below) {
+            (Some(above), Some(below)) => Some(above.and(&below)),
+            (above, below) => above.or(below),
         }
     }
 
