@@ -258,8 +258,11 @@ impl Database {
         Ok(ids)
     }
 
-    /// Replaces the fields of an entity, named by id or key, that are in `changes`, a JSON object. A
-    /// null removes the field. Returns the changed entity.
+    /// Replaces the fields of an entity, named by id or key, that are in `changes`, a JSON object.
+    /// Returns the changed entity.
+    ///
+    /// A null is stored if the schema names null among the types of the field. Otherwise it removes
+    /// the field.
     ///
     /// # Errors
     ///
@@ -295,7 +298,7 @@ impl Database {
             id,
             key: entity.key().map(str::to_owned),
         })?;
-        let data = merged(&old.data, &changes.data);
+        let data = merged(&schema, &old.data, &changes.data);
         schema.check(&data)?;
         if schema.key_of(&data)? != schema.key_of(&old.data)? {
             return Err(Error::KeyChanged {
@@ -793,12 +796,12 @@ fn data_record<'a>(data: &'a Value, old: &Old) -> Record<&'a Value> {
 
 /// Returns data with changed fields, both objects. Older versions stored system fields, which are
 /// left out.
-fn merged(data: &Value, changes: &Value) -> Value {
+fn merged(schema: &Schema, data: &Value, changes: &Value) -> Value {
     let mut merged = data.as_object().cloned().unwrap_or_default();
     remove_system_fields(&mut merged);
     for (field, value) in changes.as_object().into_iter().flatten() {
         match value {
-            Value::Null => merged.remove(field),
+            Value::Null if !schema.allows_null(field) => merged.remove(field),
             value => merged.insert(field.clone(), value.clone()),
         };
     }

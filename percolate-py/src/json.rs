@@ -1,5 +1,5 @@
 //! Conversion of Python values to JSON and back. A value that JSON cannot represent is refused with
-//! its path; nothing is converted to another type silently.
+//! its path. Types with one obvious JSON form, such as dates, are converted to it; see `json_forms`.
 
 use percolate_core::schema::MAX_DEPTH;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -7,11 +7,19 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple};
 use serde_json::{Map, Number, Value};
 
+use crate::json_forms;
+
 /// The length in bytes at which the path of a value is cut in a message.
 const SHOWN: usize = 80;
 
+/// The number of conversions to simpler types at one place.
+const MAX_FORMS: usize = 4;
+
+/// Returns whether a place of the data holds text only.
+pub(crate) type IsText<'a> = dyn Fn(&[String]) -> bool + 'a;
+
 /// Converts a Python value to JSON: mappings with `str` keys, lists, tuples, `str`, `int` of 64
-/// bits, `float`, `bool` and `None`, nested up to [`MAX_DEPTH`] levels.
+/// bits, `float`, `bool`, `None` and the types of `json_forms`, nested up to [`MAX_DEPTH`] levels.
 ///
 /// # Errors
 /// `TypeError` or `ValueError` with the path of the value that cannot be converted. A value that
@@ -20,14 +28,20 @@ pub(crate) fn to_json(value: &Bound<'_, PyAny>) -> PyResult<Value> {
     Place::default().convert(value)
 }
 
-/// Converts the element at `index` of a list of values, as [`to_json`] does.
+/// Converts the data of an entity, which may be the element at `index` of a batch, as [`to_json`]
+/// does. Decimals become text where `is_text` returns `true`.
 ///
 /// # Errors
 /// Those of [`to_json`], with the index.
-pub(crate) fn element_to_json(index: usize, value: &Bound<'_, PyAny>) -> PyResult<Value> {
+pub(crate) fn entity_to_json(
+    value: &Bound<'_, PyAny>,
+    index: Option<usize>,
+    is_text: &IsText<'_>,
+) -> PyResult<Value> {
     let mut place = Place {
-        element: Some(index),
-        ..Place::default()
+        element: index,
+        steps: Vec::new(),
+        is_text: Some(is_text),
     };
     place.convert(value)
 }
@@ -39,15 +53,49 @@ pub(crate) fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'
 
 /// The path of the current value, for messages.
 #[derive(Default)]
-struct Place {
+struct Place<'a> {
     /// The index of the value in a list of values.
     element: Option<usize>,
     steps: Vec<String>,
+    is_text: Option<&'a IsText<'a>>,
 }
 
-impl Place {
+impl Place<'_> {
     fn convert(&mut self, value: &Bound<'_, PyAny>) -> PyResult<Value> {
-        if value.is_none() {
+        if let Some(converted) = self.plain(value)? {
+            return Ok(converted);
+        }
+        let mut simple = value.clone();
+        for _ in 0..MAX_FORMS {
+            let Some(simpler) = self.simplified(&simple)? else {
+                break;
+            };
+            if let Some(converted) = self.plain(&simpler)? {
+                return Ok(converted);
+            }
+            simple = simpler;
+        }
+        let type_name = value.get_type().name()?;
+        Err(PyTypeError::new_err(format!(
+            "{} is a {type_name}, which JSON cannot hold",
+            self.name()
+        )))
+    }
+
+    /// Returns the simpler Python value that represents `value`, if there is one.
+    fn simplified<'py>(&self, value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if !json_forms::is_decimal(value)? {
+            return json_forms::simplified(value);
+        }
+        let as_text = self.is_text.is_some_and(|is_text| is_text(&self.steps));
+        json_forms::simplified_decimal(value, as_text)?
+            .map(Some)
+            .map_err(|problem| self.value_error(problem))
+    }
+
+    /// Converts a value of a type that JSON has, and `None` for other types.
+    fn plain(&mut self, value: &Bound<'_, PyAny>) -> PyResult<Option<Value>> {
+        let converted = if value.is_none() {
             Ok(Value::Null)
         } else if let Ok(text) = value.cast::<PyString>() {
             let text = text
@@ -81,12 +129,9 @@ impl Place {
                 .collect::<PyResult<Vec<_>>>()?;
             self.object(items.into_iter())
         } else {
-            let type_name = value.get_type().name()?;
-            Err(PyTypeError::new_err(format!(
-                "{} is a {type_name}, which JSON cannot hold",
-                self.name()
-            )))
-        }
+            return Ok(None);
+        };
+        converted.map(Some)
     }
 
     fn object<'py>(

@@ -14,6 +14,7 @@ mod errors;
 mod exit;
 mod inside;
 mod json;
+mod json_forms;
 mod metrics;
 mod parent;
 mod process;

@@ -27,7 +27,6 @@ use percolate_core::query::arrow::ffi::FFI_ArrowSchema;
 use percolate_core::query::arrow::ffi_stream::FFI_ArrowArrayStream;
 use percolate_core::query::arrow::util::display::array_value_to_string;
 use pyo3::exceptions::{PyTypeError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyDict, PyList, PyMapping, PyString};
 use serde_json::Value;
@@ -207,7 +206,8 @@ fn exact_cast(column: &ArrayRef, to: &DataType) -> Option<ArrayRef> {
     (*back == **column).then_some(converted)
 }
 
-/// Reads the `params` of a query: a sequence of JSON values, dates and times.
+/// Reads the `params` of a query. Dates and times become text, which SQL converts to the type it is
+/// compared with.
 pub(crate) fn parameters(params: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Value>> {
     let Some(params) = params else {
         return Ok(Vec::new());
@@ -228,16 +228,8 @@ pub(crate) fn parameters(params: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<Valu
     params
         .try_iter()
         .map_err(|_| refused())?
-        .map(|value| parameter(&value?))
+        .map(|value| to_json(&value?))
         .collect()
-}
-
-/// Dates and times become text, which SQL converts to the type it is compared with.
-fn parameter(value: &Bound<'_, PyAny>) -> PyResult<Value> {
-    match value.call_method0(intern!(value.py(), "isoformat")) {
-        Ok(text) => Ok(Value::String(text.extract()?)),
-        Err(_) => to_json(value),
-    }
 }
 
 /// Returns the rows as dicts in the order of the columns.

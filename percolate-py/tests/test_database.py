@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import enum
 import pickle
 import uuid
 from collections import OrderedDict
+from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 
@@ -71,6 +75,122 @@ def test_values_that_json_cannot_hold_are_refused_with_their_path(
 ) -> None:
     with pytest.raises(error, match=message):
         db.insert("articles", {"slug": "x", "value": value})
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Size(enum.IntEnum):
+    SMALL = 1
+
+
+@dataclass
+class Author:
+    name: str
+    born: dt.date
+    colours: list[Colour] = field(default_factory=list)
+
+
+ISO_FORMS = [
+    (dt.datetime(2026, 11, 28, 1, 2, 3, tzinfo=dt.timezone.utc), "2026-11-28T01:02:03+00:00"),
+    (dt.date(2026, 11, 28), "2026-11-28"),
+    (dt.time(1, 2, 3, 4), "01:02:03.000004"),
+    (dt.timedelta(), "PT0S"),
+    (dt.timedelta(days=400), "P400D"),
+    (dt.timedelta(days=1, hours=2, minutes=3, seconds=4.5), "P1DT2H3M4.5S"),
+    (-dt.timedelta(hours=25, microseconds=1), "-P1DT1H0.000001S"),
+    (uuid.UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+    (Colour.RED, "red"),
+    (Size.SMALL, 1),
+    (Decimal("12"), 12),
+    (Decimal("1E2"), 100),
+    (Decimal("1.50"), 1.5),
+    (Author("n", dt.date(1950, 1, 2), [Colour.RED]), {"name": "n", "born": "1950-01-02", "colours": ["red"]}),
+]
+
+
+@pytest.mark.parametrize(("value", "stored"), ISO_FORMS)
+def test_types_with_one_obvious_json_form_are_stored_in_it(db: Database, value: object, stored: object) -> None:
+    db.insert_many("articles", [{"slug": "a", "value": {"deep": [value]}}])
+    entity = db.get("articles", key="a")
+    assert entity is not None
+    assert entity["value"] == {"deep": [stored]}
+    assert type(entity["value"]["deep"][0]) is type(stored)
+    db.register_schema("found", {"indexed_fields": ["value"]})
+    db.insert("found", {"value": value})
+    if not isinstance(stored, dict):
+        assert [row["value"] for row in db.find("found", "value", value)] == [stored]  # type: ignore[arg-type]
+        db.register_schema("keyed", {"properties": {"k": {"type": ["string", "number"]}}, "key_field": "k"})
+        if not isinstance(stored, float):
+            db.insert("keyed", {"k": value})
+            assert db.get("keyed", key=value) == db.get("keyed", key=stored)  # type: ignore[arg-type]
+        assert db.query("SELECT $1 AS value", [value]) == [{"value": stored}]  # type: ignore[list-item]
+
+
+def test_a_decimal_is_text_where_the_schema_allows_only_text(db: Database) -> None:
+    price = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+    items = {"type": "array", "items": {"type": "object", "properties": {"price": price}}}
+    db.register_schema("orders", {"properties": {"items": items, "tax": {"type": "number"}}})
+    id = db.insert("orders", {"items": [{"price": Decimal("1.50")}], "tax": Decimal("0.19")})
+    order = db.update("orders", id, {"more": Decimal("2")})
+    assert (order["items"], order["tax"], order["more"]) == ([{"price": "1.50"}], 0.19, 2)
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1E400", "1E999999"])
+def test_a_decimal_that_json_cannot_hold_is_refused(db: Database, value: str) -> None:
+    with pytest.raises(ValueError, match="`value` is"):
+        db.insert("articles", {"slug": "a", "value": Decimal(value)})
+
+
+def test_a_pydantic_model_is_stored_by_its_aliases(db: Database) -> None:
+    pydantic = pytest.importorskip("pydantic")
+
+    class Article(pydantic.BaseModel):  # type: ignore[name-defined, misc]
+        slug: str
+        seen: dt.datetime = pydantic.Field(alias="seenAt")
+        took: dt.timedelta
+        price: Decimal
+
+    db.register_schema("models", {**Article.model_json_schema(mode="serialization"), "key_field": "slug"})
+    article = Article(slug="a", seenAt="2026-11-28T01:02:03Z", took="PT1H", price="1.50")
+    db.insert("models", article)
+    row = db.get("models", key="a")
+    assert row is not None
+    assert (row["seenAt"], row["took"], row["price"]) == ("2026-11-28T01:02:03Z", "PT1H", "1.50")
+    assert Article.model_validate(row) == article
+
+
+def test_values_of_numpy_are_stored_as_numbers_and_lists(db: Database) -> None:
+    np = pytest.importorskip("numpy")
+    values = {
+        "int": (np.int64(7), 7),
+        "uint": (np.uint64(2**64 - 1), 2**64 - 1),
+        "float": (np.float32(0.5), 0.5),
+        "bool": (np.bool_(True), True),
+        "text": (np.str_("x"), "x"),
+        "array": (np.arange(4).reshape(2, 2), [[0, 1], [2, 3]]),
+        "time": (np.datetime64("2026-11-28T01:02:03"), "2026-11-28T01:02:03"),
+        "times": (np.array(["2026-11-28"], dtype="datetime64[D]"), ["2026-11-28"]),
+    }
+    db.insert("articles", {"slug": "a", **{name: value for name, (value, _) in values.items()}})
+    row = db.get("articles", key="a")
+    assert row is not None
+    for name, (_, stored) in values.items():
+        assert row[name] == stored
+        assert type(row[name]) is type(stored)
+    for refused in (np.array([1.0, np.nan]), np.complex64(1), np.datetime64("NaT"), np.longdouble(1)):
+        with pytest.raises((TypeError, ValueError)):
+            db.insert("articles", {"slug": "b", "value": refused})
+
+
+def test_none_is_stored_where_the_schema_allows_null(db: Database) -> None:
+    year = {"anyOf": [{"type": "integer"}, {"type": "null"}]}
+    db.register_schema("t", {"properties": {"year": year, "note": {"type": "string"}}, "required": ["year"]})
+    id = db.insert("t", {"year": 1, "note": "x"})
+    row = db.update("t", id, {"year": None, "note": None})
+    assert row["year"] is None
+    assert "note" not in row
 
 
 def test_a_value_that_contains_itself_is_refused(db: Database) -> None:

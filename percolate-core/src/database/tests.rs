@@ -111,6 +111,21 @@ fn an_update_keeps_the_creation_time_and_moves_the_index_entry() {
 }
 
 #[test]
+fn an_update_with_null_stores_it_where_the_schema_allows_it() {
+    let (_dir, db) = temporary();
+    let schema = json!({
+        "properties": { "year": { "type": ["integer", "null"] }, "body": { "type": "string" } },
+        "required": ["year"],
+    });
+    db.register_schema("t", &schema).unwrap();
+    let data = json!({ "year": 1, "body": "x", "other": 2 });
+    let id = db.insert("t", &data).unwrap();
+    let changes = json!({ "year": null, "body": null, "other": null });
+    let updated = db.update("t", id, &changes).unwrap();
+    assert_eq!(updated.data, json!({ "year": null }));
+}
+
+#[test]
 fn an_update_cannot_change_the_key_nor_break_the_schema_nor_make_an_entity() {
     let (_dir, db) = temporary();
     let id = db.insert("articles", &json!({ "slug": "a" })).unwrap();

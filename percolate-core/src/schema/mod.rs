@@ -9,6 +9,7 @@
 pub(crate) mod depth;
 pub mod entity;
 pub(crate) mod system;
+mod types;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -20,6 +20,7 @@ use percolate_core::{Database, DatabaseOptions, Error, Hit, SearchFilter};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
+use serde_json::Value;
 
 use super::arguments::{Given, Id, Key, Name, bounds};
 use super::handle::Closable;
@@ -28,7 +29,7 @@ use crate::callback::Callback;
 use crate::context::{TraceArgument, parent};
 use crate::embeddings::provider_of;
 use crate::errors::raised;
-use crate::json::{element_to_json, to_json, to_python};
+use crate::json::{entity_to_json, to_json, to_python};
 use crate::process::refuse_after_fork;
 use crate::query::{self, PyQueryResult};
 use crate::stop::Stop;
@@ -66,7 +67,11 @@ use crate::worker::{Job, Worker, status_dict, task_of};
 ///
 /// Examples:
 ///     >>> with Database(tmp_path / "db") as db:
-///     ...     db.register_schema("articles", {"key_field": "slug", "indexed_fields": ["year"]})
+///     ...     db.register_schema("articles", {
+///     ...         "properties": {"slug": {"type": "string"}, "year": {"type": "integer"}},
+///     ...         "key_field": "slug",
+///     ...         "indexed_fields": ["year"],
+///     ...     })
 ///     ...     id = db.insert("articles", {"slug": "percolation", "year": 1957})
 ///     ...     db.lookup("articles", "percolation")["year"]
 ///     1957
@@ -286,6 +291,10 @@ impl PyDatabase {
     /// A dict that was read can be written back with `insert`, `upsert` and `update`: `_id` names
     /// the entity, `_created_at` and `_updated_at` are ignored.
     ///
+    /// Args:
+    ///     data: A mapping, a dataclass or a Pydantic model. Dates, UUIDs, decimals, enums and numpy
+    ///         values in it are stored in their JSON form, and read in it.
+    ///
     /// Raises:
     ///     UnknownTableError: The table does not exist.
     ///     ExistsError: The table already holds an entity with this key or `_id`.
@@ -300,7 +309,7 @@ impl PyDatabase {
         data: &Bound<'_, PyAny>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<String> {
-        let data = to_json(data)?;
+        let data = self.data(table, None, data)?;
         self.shared
             .work(py, trace_context, |database| database.insert(table, &data))
             .map(|id| id.to_string())
@@ -336,7 +345,7 @@ impl PyDatabase {
         data: &Bound<'_, PyAny>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<String> {
-        let data = to_json(data)?;
+        let data = self.data(table, None, data)?;
         self.shared
             .work(py, trace_context, |database| database.upsert(table, &data))
             .map(|id| id.to_string())
@@ -358,7 +367,7 @@ impl PyDatabase {
         let data = data
             .try_iter()?
             .enumerate()
-            .map(|(index, data)| element_to_json(index, &data?))
+            .map(|(index, data)| self.data(table, Some(index), &data?))
             .collect::<PyResult<Vec<_>>>()?;
         let ids = self.shared.work(py, trace_context, |database| {
             database.insert_batch(table, &data)
@@ -366,7 +375,10 @@ impl PyDatabase {
         Ok(ids.iter().map(ToString::to_string).collect())
     }
 
-    /// Set the fields in `changes` and return the changed entity. `None` removes a field.
+    /// Set the fields in `changes` and return the changed entity.
+    ///
+    /// `None` is stored if the schema names null among the types of the field. Otherwise it removes
+    /// the field.
     ///
     /// Args:
     ///     id: The id of the entity.
@@ -391,7 +403,7 @@ impl PyDatabase {
     ) -> PyResult<Bound<'py, PyAny>> {
         let name = Name::new(id, key)?;
         let changes = changes.ok_or_else(|| PyTypeError::new_err("pass the changes"))?;
-        let changes = to_json(changes)?;
+        let changes = self.data(table, None, changes)?;
         let entity = self.shared.work(py, trace_context, |database| {
             database
                 .update(table, &name, &changes)
@@ -402,7 +414,8 @@ impl PyDatabase {
 
     /// Return the entity with this id or key, or `None`.
     ///
-    /// The dict holds the data and `_id`, `_created_at` and `_updated_at`.
+    /// The dict holds the data and `_id`, `_created_at` and `_updated_at`, in alphabetical order.
+    /// Values have JSON types: a stored `datetime` is read as `str`.
     ///
     /// Raises:
     ///     NoKeyError: A key was given, and the table has no key field.
@@ -776,7 +789,7 @@ impl PyDatabase {
     ///
     /// Args:
     ///     sql: The query, with `$1`, `$2` and so on for values.
-    ///     params: The values, in order: JSON values, dates and datetimes.
+    ///     params: The values, in order: JSON values, and the types that `insert` accepts.
     ///     timeout: The longest time in seconds.
     ///
     /// Returns:
@@ -1071,6 +1084,17 @@ impl PyDatabase {
     /// The handle, for functions that work on a `Database`.
     pub(super) fn shared(&self) -> &Arc<Closable> {
         &self.shared
+    }
+
+    /// Converts data to write. The schema is only read for decimals.
+    fn data(&self, table: &str, index: Option<usize>, data: &Bound<'_, PyAny>) -> PyResult<Value> {
+        let is_text = |place: &[String]| {
+            let schema = self
+                .shared
+                .work(data.py(), None, |database| database.schema(table));
+            schema.is_ok_and(|schema| schema.is_text_at(place))
+        };
+        entity_to_json(data, index, &is_text)
     }
 
     /// Runs a query until it ends or is stopped.
