@@ -93,7 +93,7 @@ impl ApiSpan {
 
 /// A context with the baggage of `current` and no span. Samplers take an invalid span for a parent
 /// that refused.
-fn without_span(current: &Context) -> Context {
+pub(crate) fn without_span(current: &Context) -> Context {
     let baggage = current.baggage();
     if baggage.is_empty() {
         return Context::new();

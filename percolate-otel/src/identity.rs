@@ -72,6 +72,24 @@ impl Identity {
         self
     }
 
+    /// Replaces the trace state by one that a sampler returned.
+    pub(crate) fn in_state(mut self, state: Option<TraceState>) -> Self {
+        let Some(trace_state) = state else {
+            return self;
+        };
+        match &mut self.rare {
+            Some(rare) => rare.trace_state = trace_state,
+            None if trace_state == TraceState::NONE => {}
+            None => {
+                self.rare = Some(Box::new(RareIdentity {
+                    trace_state,
+                    link: None,
+                }));
+            }
+        }
+        self
+    }
+
     pub(crate) fn span_context(&self) -> SpanContext {
         SpanContext::new(
             TraceId::from(self.trace_id),

@@ -141,6 +141,7 @@ mod sdk;
 )]
 mod series;
 pub(crate) mod site;
+mod starting_call;
 pub(crate) mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;

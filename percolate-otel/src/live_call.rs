@@ -24,6 +24,7 @@ use crate::record::{CallRecord, RecordExtras};
 use crate::runtime::{Decision, Runtime};
 use crate::series::Series;
 use crate::site::{Parent, Site, SiteKind};
+use crate::starting_call::StartingCall;
 use crate::tracing_span::{check_trace_is_continued, record_end, watched_span};
 use crate::unsampled_root::{UnsampledCall, UnsampledGuard, enter_unsampled_root};
 
@@ -86,11 +87,12 @@ pub(crate) fn listen(
     details: &mut dyn FnMut(&mut Details),
 ) {
     let names = names.without_empty();
-    let decision = runtime.decide(site, parent);
+    let mut call = StartingCall::new(site, names, parent, details);
+    let decision = runtime.decide(&mut call);
     if matches!(decision, Decision::Suppressed) {
         return;
     }
-    let series = runtime.series.find(site, names);
+    let series = runtime.series.find(call.site, names);
     if site.def.site_kind == SiteKind::Job && series.is_measured() {
         runtime.series.job_active(series, 1);
     }
@@ -99,10 +101,10 @@ pub(crate) fn listen(
         Decision::Watched if !is_watched => runtime.global_tracer(),
         _ => None,
     };
-    let has_extras =
-        matches!(decision, Decision::Sampled(_)) && (site.def.describes || series.is_overflow);
+    let has_extras = matches!(decision, Decision::Sampled(_))
+        && (site.def.describes || series.is_overflow || call.was_described());
     let extras = (is_watched || tracer.is_some() || has_extras).then(|| {
-        let mut extras = describe(series, names, details);
+        let mut extras = describe(series, call);
         if is_watched {
             extras.watch(site, names, parent);
         } else if let Some(tracer) = tracer {
@@ -126,13 +128,10 @@ pub(crate) fn listen(
 }
 
 /// Evaluates the details of a recorded call.
-fn describe(
-    series: &'static Series,
-    names: Names<'_>,
-    details: &mut dyn FnMut(&mut Details),
-) -> Box<CallExtras> {
+fn describe(series: &'static Series, call: StartingCall<'_>) -> Box<CallExtras> {
+    let names = call.names;
     let mut extras = Box::<CallExtras>::default();
-    details(&mut extras.record.details);
+    (extras.record.details, extras.record.sampled) = call.into_details();
     if series.is_overflow {
         extras.record.names = Some(Box::new(OwnedNames::of(names)));
     }

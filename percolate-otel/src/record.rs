@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
+
 use crate::call_events::CallEvents;
 use crate::clock::Reading;
 use crate::conventions::JobStatus;
@@ -44,6 +46,8 @@ pub(crate) struct RecordExtras {
     pub(crate) details: Details,
     /// The names of a call in an overflow series, which does not hold them.
     pub(crate) names: Option<Box<OwnedNames>>,
+    /// The attributes that a sampler added.
+    pub(crate) sampled: Vec<KeyValue>,
     /// The counts of a probe.
     pub(crate) probed: Vec<(&'static str, i64)>,
     pub(crate) affected_rows: Option<i64>,

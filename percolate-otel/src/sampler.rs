@@ -5,7 +5,7 @@ use opentelemetry::trace::TraceId;
 #[cfg(feature = "pipeline")]
 use opentelemetry_sdk::trace::ShouldSample;
 
-use crate::site::Site;
+use crate::starting_call::StartingCall;
 
 /// Head sampling, decided where a trace starts.
 #[derive(Debug)]
@@ -19,7 +19,9 @@ pub enum Sampler {
     TraceIdRatio(f64),
     /// The parent's decision, or this sampler for calls without a parent.
     ParentBased(Box<Sampler>),
-    /// Any other sampler of the SDK. It is called with the operation's name and without attributes.
+    /// Any other sampler of the SDK. It is called with the name of the span, the attributes that are
+    /// known at the start, the link, and the context of the parent. The attributes and the trace
+    /// state that it returns are those of the span.
     #[cfg(feature = "pipeline")]
     Custom(Box<dyn ShouldSample>),
 }
@@ -48,38 +50,29 @@ impl Sampler {
         })
     }
 
-    /// Whether a call that starts the trace `trace_id` is recorded.
+    /// Whether a call in the trace `trace_id` is recorded. The call is a root, or a child of the
+    /// span of `current` if the sampler is not parent-based.
     #[cfg_attr(
         not(feature = "pipeline"),
         expect(
             clippy::only_used_in_recursion,
-            reason = "only samplers of the SDK need the site and the parent"
+            reason = "only samplers of the SDK need the call and its context"
         )
     )]
-    pub(crate) fn samples_root(
+    pub(crate) fn samples(
         &self,
         trace_id: TraceId,
-        site: &Site,
-        parent: Option<&Context>,
+        call: &mut StartingCall<'_>,
+        current: &Context,
+        is_root: bool,
     ) -> bool {
         match self {
             Self::AlwaysOn => true,
             Self::AlwaysOff => false,
             Self::TraceIdRatio(ratio) => is_below(*ratio, trace_id),
-            Self::ParentBased(root) => root.samples_root(trace_id, site, parent),
+            Self::ParentBased(root) => root.samples(trace_id, call, current, is_root),
             #[cfg(feature = "pipeline")]
-            Self::Custom(sampler) => {
-                use opentelemetry::trace::SpanKind;
-                use opentelemetry_sdk::trace::SamplingDecision;
-                let kind = match site.def.kind {
-                    crate::site::Kind::Client => SpanKind::Client,
-                    crate::site::Kind::Internal => SpanKind::Internal,
-                };
-                sampler
-                    .should_sample(parent, trace_id, site.def.name, &kind, &[], &[])
-                    .decision
-                    == SamplingDecision::RecordAndSample
-            }
+            Self::Custom(sampler) => call.is_sampled_by(&**sampler, trace_id, current, is_root),
         }
     }
 }

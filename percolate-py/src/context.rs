@@ -319,17 +319,20 @@ pub(crate) struct Surroundings {
 
 /// Returns the current Rust span and baggage; `None` if there is neither.
 pub(crate) fn surroundings() -> Option<Surroundings> {
-    Context::map_current(|cx| {
-        let baggage = cx.baggage().iter();
-        let baggage = baggage
-            .map(|(name, (value, _))| (name.to_string(), value.to_string()))
-            .collect();
-        let found = Surroundings {
-            span: ids_of(cx),
-            baggage,
-        };
-        (found.span.is_some() || !found.baggage.is_empty()).then_some(found)
-    })
+    Context::map_current(surroundings_of)
+}
+
+/// Returns the span and the baggage of a context; `None` if it has neither.
+pub(crate) fn surroundings_of(context: &Context) -> Option<Surroundings> {
+    let baggage = context.baggage().iter();
+    let baggage = baggage
+        .map(|(name, (value, _))| (name.to_string(), value.to_string()))
+        .collect();
+    let found = Surroundings {
+        span: ids_of(context),
+        baggage,
+    };
+    (found.span.is_some() || !found.baggage.is_empty()).then_some(found)
 }
 
 fn ids_of(context: &Context) -> Option<SpanIds> {

@@ -255,7 +255,7 @@ fn parts<'py>(py: Python<'py>, span: &SpanData) -> PyResult<Bound<'py, PyTuple>>
 }
 
 /// Returns the value of Python's `SpanKind`.
-fn kind(kind: &SpanKind) -> u8 {
+pub(crate) fn kind(kind: &SpanKind) -> u8 {
     match kind {
         SpanKind::Internal => 0,
         SpanKind::Server => 1,

@@ -1,4 +1,4 @@
-"""Span processors and providers other than the plain ones of the SDK: order, `on_start`, wrappers, limits."""
+"""Span processors and providers other than the plain ones of the SDK: order, `on_start`, wrappers, limits, samplers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry import baggage, trace
 from opentelemetry import context as context_api
-from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, ParentBased, Sampler, SamplingResult
 from test_telemetry import run
 
 import percolate_rocks
@@ -254,3 +255,95 @@ def test_a_provider_that_accepts_no_finished_spans_is_warned_of_once(tmp_path: P
     (warning,) = [line for line in printed if "Rust spans" in line]
     assert "the global tracer provider is a __main__.Other" in warning
     assert 'configure("otlp")' in warning
+
+
+class Sampling(Sampler):
+    """Records what it is called with, and adds to the span."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+
+    def should_sample(
+        self,
+        parent_context: context_api.Context | None,
+        trace_id: int,
+        name: str,
+        kind: trace.SpanKind | None = None,
+        attributes: Any = None,
+        links: Any = None,
+        trace_state: Any = None,
+    ) -> SamplingResult:
+        parent = trace.get_current_span(parent_context).get_span_context()
+        self.calls.append((name, parent, dict(attributes or {}), kind, baggage.get_all(parent_context), list(links or ())))
+        wanted = not (attributes or {}).get("db.collection.name") == "resources"
+        added = {"sampled.by": "test", "sampled.parts": ["a", "b"], "sampled.rate": 0.5}
+        state = trace.TraceState([("test", "1")])
+        return SamplingResult(Decision.RECORD_AND_SAMPLE if wanted else Decision.DROP, {**(attributes or {}), **added}, state)
+
+    def get_description(self) -> str:
+        return "Sampling"
+
+
+def test_a_custom_sampler_sees_the_span_and_its_additions_are_kept(db: Database) -> None:
+    sampler, exporter = Sampling(), InMemorySpanExporter()
+    provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    db.insert("articles", {"slug": "a"})
+    percolate_rocks.configure(tracer_provider=provider, meter_provider=False)
+    try:
+        with provider.get_tracer("app").start_as_current_span("request") as request:
+            token = context_api.attach(baggage.set_baggage("user", "alice"))
+            sampler.calls.clear()
+            db.lookup("articles", "a")
+            db.load_resource("r")
+            context_api.detach(token)
+            assert db.submit("flush_wal").wait(30)
+        assert percolate_rocks.force_flush()
+    finally:
+        percolate_rocks.shutdown()
+        provider.shutdown()
+    calls = {name: call for name, *call in sampler.calls}
+    parent, attributes, kind, members, links = calls["lookup articles"]
+    assert parent.span_id == request.get_span_context().span_id
+    assert attributes["db.collection.name"] == "articles"
+    assert attributes["db.operation.name"] == "lookup"
+    assert (kind, members, links) == (trace.SpanKind.CLIENT, {"user": "alice"}, [])
+    spans = {span.name: span for span in exporter.get_finished_spans()}
+    assert calls["get key_index"][0].span_id == spans["lookup articles"].get_span_context().span_id
+    assert "get resources" in calls
+    assert "get resources" not in spans
+    job = calls["wal.flush wal"]
+    assert not job[0].is_valid
+    assert [link.context.span_id for link in job[4]] == [request.get_span_context().span_id]
+    for name in ("lookup articles", "get key_index", "wal.flush wal"):
+        found = spans[name]
+        assert found.attributes is not None
+        assert found.attributes["sampled.by"] == "test"
+        assert found.attributes["sampled.parts"] == ("a", "b")
+        assert found.attributes["sampled.rate"] == 0.5
+        assert found.get_span_context().trace_state == trace.TraceState([("test", "1")])
+
+
+@pytest.mark.parametrize("overrides", [True, False])
+def test_a_sampler_that_changes_the_decision_of_the_parent_is_called(db: Database, overrides: bool) -> None:
+    sampler: Sampler = ParentBased(ALWAYS_ON, local_parent_sampled=ALWAYS_OFF)
+    if overrides:
+
+        class Never(ParentBased):
+            def should_sample(self, *args: Any, **kwargs: Any) -> SamplingResult:
+                return SamplingResult(Decision.DROP)
+
+        sampler = Never(ALWAYS_ON)
+    provider = TracerProvider(shutdown_on_exit=False)
+    exporter = InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    provider.sampler = sampler
+    percolate_rocks.configure(tracer_provider=provider, meter_provider=False)
+    try:
+        with TracerProvider(shutdown_on_exit=False).get_tracer("app").start_as_current_span("request"):
+            db.load_resource("r")
+        assert percolate_rocks.force_flush()
+        assert exporter.get_finished_spans() == ()
+    finally:
+        percolate_rocks.shutdown()
+        provider.shutdown()

@@ -251,7 +251,7 @@ def test_a_view_that_cannot_be_applied_is_reported(db: Database) -> None:
 
 class OnlyGets(Sampler):
     def should_sample(self, parent_context, trace_id, name, *_, **__):  # type: ignore[no-untyped-def]
-        return SamplingResult(Decision.RECORD_AND_SAMPLE if name == "get" else Decision.DROP)
+        return SamplingResult(Decision.RECORD_AND_SAMPLE if name == "get resources" else Decision.DROP)
 
     def get_description(self) -> str:
         return "OnlyGets"

@@ -9,7 +9,8 @@ use opentelemetry::trace::{TraceContextExt as _, TraceId};
 
 use super::instance::Runtime;
 use crate::identity::{Identity, new_trace_id};
-use crate::site::{Parent, Site};
+use crate::site::Parent;
+use crate::starting_call::StartingCall;
 use crate::unsampled_root::unsampled_root;
 
 /// How a call is recorded.
@@ -29,8 +30,9 @@ pub(crate) enum Decision {
 }
 
 impl Runtime {
-    /// Decides how a call of `site` that starts now is recorded.
-    pub(crate) fn decide(&'static self, site: &'static Site, relation: Parent) -> Decision {
+    /// Decides how a call that starts now is recorded.
+    pub(crate) fn decide(&'static self, call: &mut StartingCall<'_>) -> Decision {
+        let relation = call.parent;
         Context::map_current(|cx| {
             if cx.is_telemetry_suppressed() {
                 return Decision::Suppressed;
@@ -50,10 +52,10 @@ impl Runtime {
                 let sampled = if sampler.is_parent_based() {
                     parent.is_sampled()
                 } else {
-                    sampler.samples_root(parent.trace_id(), site, Some(cx))
+                    sampler.samples(parent.trace_id(), call, cx, false)
                 };
                 return if sampled {
-                    Decision::Sampled(Identity::child(parent))
+                    Decision::Sampled(Identity::child(parent).in_state(call.trace_state.take()))
                 } else {
                     Decision::Unsampled
                 };
@@ -62,9 +64,10 @@ impl Runtime {
                 return Decision::Unsampled;
             }
             let trace_id = new_trace_id();
-            if sampler.samples_root(TraceId::from(trace_id.get()), site, None) {
+            if sampler.samples(TraceId::from(trace_id.get()), call, cx, true) {
                 let link = (relation == Parent::Link && parent.is_valid()).then(|| parent.clone());
-                Decision::Sampled(Identity::root(trace_id).linked(link))
+                let identity = Identity::root(trace_id).linked(link);
+                Decision::Sampled(identity.in_state(call.trace_state.take()))
             } else {
                 Decision::UnsampledRoot(trace_id)
             }

@@ -57,6 +57,7 @@ impl Converter {
         let RecordExtras {
             details,
             names: owned,
+            sampled,
             probed,
             affected_rows,
             events,
@@ -84,8 +85,12 @@ impl Converter {
                 duration,
             });
         let custom = &details.custom;
-        let mut attributes = Vec::with_capacity(10 + custom.len() + probed.len());
+        let mut attributes = Vec::with_capacity(10 + custom.len() + sampled.len() + probed.len());
         call_values::collect(site, ON_SPANS, &values, custom, &mut attributes);
+        if !sampled.is_empty() {
+            attributes.retain(|own| sampled.iter().all(|added| added.key != own.key));
+            attributes.extend(sampled.iter().cloned());
+        }
         attributes.extend(
             probed
                 .iter()

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits, SpanProcessor, _Span
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, ParentBased, TraceIdRatioBased
@@ -29,6 +30,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags, TraceSt
 from opentelemetry.trace.status import Status, StatusCode
 
 from . import _percolate_rocks as _native
+from ._callback import Surroundings, in_surroundings
 
 logger = logging.getLogger("percolate_rocks")
 
@@ -353,14 +355,39 @@ def _sampler(sampler: Any) -> Any:
         return ("off", None)
     if type(sampler) is TraceIdRatioBased:
         return ("ratio", sampler.rate)
-    if isinstance(sampler, ParentBased):
+    if isinstance(sampler, ParentBased) and _follows_the_parent(sampler):
         return ("parent", _sampler(getattr(sampler, "_root", ALWAYS_ON)))
 
-    def is_recorded(trace_id: int, name: str) -> bool:
-        result = sampler.should_sample(None, trace_id, name, SpanKind.CLIENT, {}, ())
-        return bool(result.decision == Decision.RECORD_AND_SAMPLE)
+    def decide(
+        around: Surroundings | None,
+        trace_id: int,
+        name: str,
+        kind: int,
+        attributes: dict[str, Any],
+        links: list[tuple[Any, dict[str, Any]]],
+    ) -> tuple[bool, dict[str, Any], list[tuple[str, str]]]:
+        parent = Context() if around is None else in_surroundings(Context(), around)
+        linked = [Link(_span_context(ids), attributes) for ids, attributes in links]
+        # `trace_state` is deprecated: samplers take it from the context.
+        result = sampler.should_sample(parent, trace_id, name, _KINDS[kind], attributes, linked)
+        own = object()
+        returned = {
+            key: value for key, value in dict(result.attributes or {}).items() if attributes.get(key, own) != value
+        }
+        is_recorded = result.decision == Decision.RECORD_AND_SAMPLE
+        return is_recorded, returned, list((result.trace_state or {}).items())
 
-    return is_recorded
+    return decide
+
+
+def _follows_the_parent(sampler: ParentBased) -> bool:
+    """Return whether a sampler uses the decision of the parent, if there is one, as it is."""
+    delegates = {"sampled": ALWAYS_ON, "not_sampled": ALWAYS_OFF}
+    return type(sampler).should_sample is ParentBased.should_sample and all(
+        getattr(sampler, f"_{where}_parent_{what}", delegate) is delegate
+        for where in ("remote", "local")
+        for what, delegate in delegates.items()
+    )
 
 
 class MetricsBridge:

@@ -15,9 +15,8 @@ class Surroundings(TypedDict):
     baggage: list[tuple[str, str]]
 
 
-def call_in_span(function: Callable[[Any], Any], argument: Any, around: Surroundings) -> Any:
-    """Call a function with the Rust span and baggage as its current context."""
-    current = context.get_current()
+def in_surroundings(current: context.Context, around: Surroundings) -> context.Context:
+    """Return a context with the Rust span and baggage."""
     if around["span"] is not None:
         trace_id, span_id, is_remote, flags, state = around["span"]
         span_context = trace.SpanContext(
@@ -28,7 +27,12 @@ def call_in_span(function: Callable[[Any], Any], argument: Any, around: Surround
     if not baggage.get_all(current):
         for name, value in around["baggage"]:
             current = baggage.set_baggage(name, value, current)
-    token = context.attach(current)
+    return current
+
+
+def call_in_span(function: Callable[[Any], Any], argument: Any, around: Surroundings) -> Any:
+    """Call a function with the Rust span and baggage as its current context."""
+    token = context.attach(in_surroundings(context.get_current(), around))
     try:
         return function(argument)
     finally:
