@@ -82,6 +82,20 @@ impl Database {
         Ok(Self { core })
     }
 
+    /// Returns a handle of the current state of the directory, if this one was opened read-only: a
+    /// read-only handle keeps the tables and entities that it found when it was opened, also if
+    /// another process writes. Vector indexes in memory that are still current are shared. The clone
+    /// of a handle that was opened for writing is returned, because it is current.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`open`](Self::open).
+    pub fn refreshed(&self) -> Result<Self, Error> {
+        Ok(Self {
+            core: self.core.refreshed()?,
+        })
+    }
+
     /// Returns a handle of the same database for another tenant.
     #[must_use]
     pub fn for_tenant(&self, tenant: &str) -> Self {

@@ -477,3 +477,20 @@ def test_a_checkpoint_is_a_database(db: Database, tmp_path: Path) -> None:
     db.checkpoint(tmp_path / "copy")
     with Database(tmp_path / "copy") as copy:
         assert copy.count("articles") == 1
+
+
+def test_a_read_only_handle_is_refreshed_in_place(tmp_path: Path) -> None:
+    with Database(tmp_path / "db") as db:
+        db.register_schema("t", {"properties": {"n": {"type": "integer"}}, "indexed_fields": ["n"]})
+        db.insert("t", {"n": 1})
+        with Database(tmp_path / "db", read_only=True) as reader:
+            db.insert("t", {"n": 2})
+            db.register_schema("later", {})
+            assert (reader.count("t"), reader.tables()) == (1, ["t"])
+            reader.refresh()
+            assert (reader.count("t"), reader.tables()) == (2, ["later", "t"])
+            assert reader.query("SELECT sum(n) AS s FROM t") == [{"s": 3}]
+            db.refresh()
+            assert db.count("t") == 2
+        with pytest.raises(percolate_rocks.ClosedError):
+            reader.refresh()

@@ -119,6 +119,60 @@ impl Core {
         })
     }
 
+    /// Returns a core over the current state of the directory. Vector indexes in memory that are
+    /// current are shared with this one.
+    pub(super) fn refreshed(&self) -> Result<Self, Error> {
+        let storage = self.storage().refreshed()?;
+        if !storage.is_read_only() {
+            return Ok(self.clone());
+        }
+        let inner = CoreInner {
+            schemas: RwLock::new(load_schemas(&storage)?),
+            storage,
+            steady: RwLock::new(()),
+            locks: std::array::from_fn(|_| Mutex::new(())),
+            embedder: self.embedder().clone(),
+            slots: Mutex::default(),
+            #[cfg(feature = "sql")]
+            engine: Engine::new(self.engine().memory_limit()),
+        };
+        let refreshed = Self {
+            inner: Arc::new(inner),
+            ..self.clone()
+        };
+        refreshed.share_indexes_of(self)?;
+        Ok(refreshed)
+    }
+
+    /// Takes over the vector indexes in memory of `other` whose vectors have not changed.
+    fn share_indexes_of(&self, other: &Self) -> Result<(), Error> {
+        let loaded = other
+            .inner
+            .slots
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let tenants: Vec<Arc<str>> = self.schemas().keys().cloned().collect();
+        for tenant in tenants {
+            let core = self.for_tenant(&tenant);
+            for table in core.tables() {
+                for field in core.schema(&table)?.embedding_fields() {
+                    let name = core.index_name(&table, field);
+                    let Some(slot) = loaded.get(&name) else {
+                        continue;
+                    };
+                    let generation = slot.read().loaded().map(|loaded| loaded.generation);
+                    if generation.is_some() && generation == core.generation(&table, field)? {
+                        let mut slots = self.inner.slots.lock();
+                        let slots = slots.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut());
+                        slots.insert(name, Arc::clone(slot));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Returns a handle of the same database for another tenant.
     pub(super) fn for_tenant(&self, tenant: &str) -> Self {
         Self {

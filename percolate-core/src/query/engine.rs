@@ -37,7 +37,7 @@ impl Engine {
     }
 
     /// The bytes that all queries together may hold at a time.
-    pub(super) fn memory_limit(&self) -> usize {
+    pub(crate) fn memory_limit(&self) -> usize {
         self.memory_limit
     }
 

@@ -58,6 +58,7 @@ pub(super) struct StoreInner {
     namespace: String,
     server_address: Option<String>,
     read_only: bool,
+    options: StorageOptions,
     cache: Cache,
     /// The options own RocksDB's statistics, if these are enabled.
     pub(super) statistics: Option<rocksdb::Options>,
@@ -83,22 +84,46 @@ impl Storage {
     )]
     pub fn open(path: impl AsRef<Path>, options: StorageOptions) -> Result<Self, OpenError> {
         super::error::name_in_telemetry();
-        let path = path.as_ref();
-        let exists = check_directory(path, &options)?;
         let cache = Cache::new_lru_cache(options.cache_size);
+        Self::open_with_cache(path.as_ref(), &options, cache)
+    }
+
+    /// Returns a store with the current state of the directory, if this one was opened read-only:
+    /// a read-only store keeps the state that it found when it was opened, also if another process
+    /// writes. The block cache is shared with this store. A store opened for writing is current, so
+    /// its clone is returned.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`open`](Self::open).
+    pub fn refreshed(&self) -> Result<Self, OpenError> {
+        if self.is_read_only() {
+            let inner = &self.inner;
+            Self::open_with_cache(&inner.path, &inner.options, inner.cache.clone())
+        } else {
+            Ok(self.clone())
+        }
+    }
+
+    fn open_with_cache(
+        path: &Path,
+        options: &StorageOptions,
+        cache: Cache,
+    ) -> Result<Self, OpenError> {
+        let exists = check_directory(path, options)?;
         let existing = if exists {
             list_families(path)?
         } else {
             Vec::new()
         };
         refuse_foreign(path, &existing, &cache)?;
-        let names = family_names(&existing, &options);
+        let names = family_names(&existing, options);
         let mut database = column_families::database_options(options.create_if_missing);
         if options.statistics {
             database.enable_statistics();
         }
-        let db = open_rocks(path, &names, &cache, &options, &database)?;
-        let mut inner = StoreInner::new(db, path, names, cache, &options);
+        let db = open_rocks(path, &names, &cache, options, &database)?;
+        let mut inner = StoreInner::new(db, path, names, cache, options);
         inner.statistics = options.statistics.then_some(database);
         let storage = Self {
             inner: Arc::new(inner),
@@ -508,6 +533,7 @@ impl StoreInner {
                 ServerAddress::Custom(text) => Some(text.clone()),
             },
             read_only: options.read_only,
+            options: options.clone(),
             cache,
             statistics: None,
             reads: ReadOptions::default(),

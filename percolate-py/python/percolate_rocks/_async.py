@@ -325,6 +325,10 @@ class AsyncDatabase:
             self._database.generate_embeddings, table, timeout=timeout, trace_context=trace_context
         )
 
+    async def refresh(self, *, trace_context: Trace = None) -> None:
+        """See `Database.refresh`."""
+        await self._run(self._database.refresh, trace_context=trace_context)
+
     async def embedding_status(self, table: str, *, trace_context: Trace = None) -> dict[str, Any]:
         """See `Database.embedding_status`."""
         return await self._run(self._database.embedding_status, table, trace_context=trace_context)

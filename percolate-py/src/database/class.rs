@@ -170,6 +170,27 @@ impl PyDatabase {
         self.shared.is_closed()
     }
 
+    /// Show the current state of the directory to a handle that was opened with `read_only=True`.
+    ///
+    /// A read-only handle keeps the tables and entities that it found when it was opened, also if
+    /// another process writes. This opens the directory again and replaces the handle's state.
+    /// Running calls finish with the old state. Does nothing for a handle that can write,
+    /// because it is current. Handles of `for_tenant` are refreshed by themselves.
+    ///
+    /// Raises:
+    ///     OpenError: The directory cannot be opened. The handle keeps its state.
+    #[pyo3(signature = (*, trace_context = None))]
+    fn refresh(&self, py: Python<'_>, trace_context: Option<TraceArgument>) -> PyResult<()> {
+        let refreshed = self.shared.work(py, trace_context, |database| {
+            let is_read_only = database.storage().is_read_only();
+            is_read_only.then(|| database.refreshed()).transpose()
+        })?;
+        if let Some(database) = refreshed {
+            self.shared.replace(database);
+        }
+        Ok(())
+    }
+
     /// Return a handle on the same database for another tenant.
     ///
     /// The files are closed with the last handle.

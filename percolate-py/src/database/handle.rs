@@ -146,6 +146,22 @@ impl Closable {
         })
     }
 
+    /// Replaces the database for calls that begin after this. It is closed with its last call. Does
+    /// nothing after `close`.
+    pub(super) fn replace(&self, database: Database) {
+        let handle = Arc::new(Handle::new(database));
+        let old = {
+            let mut state = self.lock();
+            if state.handle.is_some() {
+                state.handle.replace(handle)
+            } else {
+                Some(handle)
+            }
+        };
+        // Dropped without the lock, because closing a database takes time.
+        drop(old);
+    }
+
     /// The directory of the database.
     pub(super) fn path(&self) -> &Path {
         &self.path

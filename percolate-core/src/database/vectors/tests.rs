@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::embeddings::{EmbeddingError, EmbeddingFuture, EmbeddingProvider, OfflineEmbeddings};
+use crate::storage::StorageOptions;
 use crate::storage::keys::Table;
 use crate::{Database, DatabaseOptions, VectorError};
 
@@ -314,6 +315,43 @@ fn one_refused_field_keeps_the_vector_of_the_other() {
     let status = db.embedding_status("crates").unwrap();
     assert_eq!(status.refused[0].field, "title");
     assert_eq!(found(&db, "anything", 9), [1]);
+}
+
+#[test]
+fn a_read_only_handle_sees_later_writes_after_a_refresh() {
+    let (dir, db) = temporary();
+    embed(&db);
+    let options = DatabaseOptions::new().storage(StorageOptions::new().read_only(true));
+    let reader = Database::open_with(dir.path(), options).unwrap();
+    assert_eq!(found(&reader, "key value store", 9).len(), 4);
+    db.insert(
+        "crates",
+        &json!({ "name": 4, "about": "a parser of dates" }),
+    )
+    .unwrap();
+    embed(&db);
+    db.register_schema("later", &json!({ "embedding_fields": ["about"] }))
+        .unwrap();
+    assert_eq!(found(&reader, "parser of dates", 9).len(), 4);
+    assert_eq!(reader.tables(), ["crates"]);
+
+    let current = reader.refreshed().unwrap();
+    assert_eq!(current.tables(), ["crates", "later"]);
+    assert_eq!(found(&current, "parser of dates", 1), [4]);
+    // The old handle keeps its state, and the writer is current.
+    assert_eq!(found(&reader, "parser of dates", 9).len(), 4);
+    assert!(!db.refreshed().unwrap().storage().is_read_only());
+    assert!(current.insert("crates", &json!({ "name": 5 })).is_err());
+
+    // An index that is still current is not loaded again, for any tenant.
+    let slot = |db: &Database| {
+        let name = db.core.index_name("crates", "about");
+        Arc::as_ptr(&db.core.slot(name))
+    };
+    let again = current.for_tenant("other").refreshed().unwrap();
+    assert_eq!(again.tenant(), "other");
+    assert_eq!(slot(&again.for_tenant("default")), slot(&current));
+    assert_ne!(slot(&current), slot(&reader));
 }
 
 #[test]
