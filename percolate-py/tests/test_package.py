@@ -7,6 +7,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import runpy
 from importlib.metadata import version
 from pathlib import Path
 
@@ -51,9 +52,24 @@ def test_the_asynchronous_database_has_every_method_of_the_synchronous_one() -> 
 
     assert public(Database) - public(AsyncDatabase) == {"path", "tenant", "namespace"}
     assert public(AsyncDatabase) - public(Database) == {"database", "open"}
+    def parameters(function: object) -> dict[str, tuple[object, object]]:
+        found = inspect.signature(function).parameters  # type: ignore[arg-type]
+        return {name: (found[name].kind, found[name].default) for name in found if name != "self"}
+
     for name in sorted(public(Database) & public(AsyncDatabase) - {"closed", "find"}):
-        ours, theirs = (inspect.signature(getattr(thing, name)) for thing in (AsyncDatabase, Database))
-        assert list(ours.parameters) == list(theirs.parameters), name
+        assert parameters(getattr(AsyncDatabase, name)) == parameters(getattr(Database, name)), name
+    ours, theirs = parameters(AsyncDatabase.find), parameters(Database.find)
+    assert [(name, kind) for name, (kind, _) in ours.items()] == [(name, kind) for name, (kind, _) in theirs.items()]
+    opened = parameters(AsyncDatabase.open)
+    assert opened.pop("threads") == (inspect.Parameter.KEYWORD_ONLY, None)
+    assert opened == parameters(Database)
+
+
+def test_the_stub_has_the_docstrings_of_the_module() -> None:
+    script = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "stub-docs.py"))
+    stub = script["STUB"].read_text()
+    assert script["documented"](stub) == stub, "run .venv/bin/python scripts/stub-docs.py"
+    assert """Insert an entity and return its id.""" in stub
 
 
 def test_the_version_is_that_of_the_distribution() -> None:

@@ -1,7 +1,9 @@
 """Typical code of users. mypy --strict checks it against the stub; it is never run."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
@@ -42,8 +44,32 @@ def synchronous(path: Path) -> None:
     percolate_rocks.configure("console")
 
 
+@dataclass
+class Article:
+    slug: str
+    price: Decimal
+
+
+class Model:
+    def model_dump(self, *, mode: str = "python", by_alias: bool | None = None, **more: Any) -> dict[str, Any]:
+        return {}
+
+
+def types_beyond_json(db: Database) -> None:
+    db.insert_many("articles", [Article("a", Decimal(1)), Model(), {"seen": date(2020, 1, 1)}])
+    db.find("articles", "seen", ge=date(2020, 1, 1), lt=None)
+    db.get("articles", key=UUID(int=1))
+    db.update("articles", changes={"n": 1}, key="a")
+    db.insert("articles", 5)  # type: ignore[arg-type]
+    db.find("articles", "n", object())  # type: ignore[arg-type]
+
+
 async def asynchronous(path: str) -> None:
+    await AsyncDatabase.open(path, tenants="t")  # type: ignore[call-arg]
     async with await AsyncDatabase.open(path, tenant="t") as db:
+        assert_type(await db.find("articles", "n", ge=1, lt=None), list[dict[str, Any]])
+        await db.find("articles", "n", more=1)  # type: ignore[call-arg]
+        await db.find("articles", "n", 1, 2)  # type: ignore[call-arg]
         assert_type(await db.insert("articles", {"slug": "a"}), str)
         assert_type(await db.query("SELECT 1", [1]), list[dict[str, Any]])
         job = assert_type(await db.submit("flush_wal"), AsyncJob)

@@ -15,11 +15,11 @@ import functools
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from datetime import date
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, TypeVar
 from uuid import UUID
 
+from ._embedder import Embedder
 from ._percolate_rocks import (
     ClosedError,
     Database,
@@ -29,13 +29,16 @@ from ._percolate_rocks import (
     TraceContext,
     _Cancellation,
 )
+from ._types import Data, Key, Value
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Param = str | int | float | bool | date | None
+
 Trace = TraceContext | Mapping[str, str] | None
 
 _END = object()
+#: A value or bound that was not passed. `None` is a value.
+_OMITTED: Any = object()
 
 
 class AsyncJob:
@@ -118,9 +121,34 @@ class AsyncDatabase:
         self._pending: set[Future[Any]] = set()
 
     @classmethod
-    async def open(cls, path: str | os.PathLike[str], *, threads: int | None = None, **options: Any) -> AsyncDatabase:
-        """Open a database without blocking the event loop. `options` are those of `Database`."""
-        database = await asyncio.to_thread(Database, path, **options)
+    async def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        tenant: str = "default",
+        namespace: str | None = None,
+        create_if_missing: bool = True,
+        read_only: bool = False,
+        sync: bool = False,
+        server_address: Literal["path", "omit"] | str = "path",
+        query_memory_limit: int | None = None,
+        embedder: Embedder | None = None,
+    ) -> AsyncDatabase:
+        """Open a database without blocking the event loop. `threads` is that of this class, the other
+        arguments are those of `Database`."""
+        database = await asyncio.to_thread(
+            Database,
+            path,
+            tenant=tenant,
+            namespace=namespace,
+            create_if_missing=create_if_missing,
+            read_only=read_only,
+            sync=sync,
+            server_address=server_address,
+            query_memory_limit=query_memory_limit,
+            embedder=embedder,
+        )
         return cls(database, threads=threads)
 
     @property
@@ -223,20 +251,20 @@ class AsyncDatabase:
         """See `Database.column_families`."""
         return await self._run(self._database.column_families)
 
-    async def insert(self, table: str, data: Mapping[str, Any], *, trace_context: Trace = None) -> str:
+    async def insert(self, table: str, data: Data, *, trace_context: Trace = None) -> str:
         """See `Database.insert`."""
         return await self._run(self._database.insert, table, data, trace_context=trace_context)
 
-    async def insert_with_trace(self, table: str, data: Mapping[str, Any], trace_context: Trace = None) -> str:
+    async def insert_with_trace(self, table: str, data: Data, trace_context: Trace = None) -> str:
         """See `Database.insert_with_trace`."""
         return await self._run(self._database.insert_with_trace, table, data, trace_context)
 
-    async def upsert(self, table: str, data: Mapping[str, Any], *, trace_context: Trace = None) -> str:
+    async def upsert(self, table: str, data: Data, *, trace_context: Trace = None) -> str:
         """See `Database.upsert`."""
         return await self._run(self._database.upsert, table, data, trace_context=trace_context)
 
     async def insert_many(
-        self, table: str, data: Iterable[Mapping[str, Any]], *, trace_context: Trace = None
+        self, table: str, data: Iterable[Data], *, trace_context: Trace = None
     ) -> list[str]:
         """See `Database.insert_many`."""
         return await self._run(self._database.insert_many, table, data, trace_context=trace_context)
@@ -245,9 +273,9 @@ class AsyncDatabase:
         self,
         table: str,
         id: str | UUID | None = None,
-        changes: Mapping[str, Any] | None = None,
+        changes: Data | None = None,
         *,
-        key: str | int | None = None,
+        key: Key | None = None,
         trace_context: Trace = None,
     ) -> dict[str, Any]:
         """See `Database.update`."""
@@ -258,7 +286,7 @@ class AsyncDatabase:
         table: str,
         id: str | UUID | None = None,
         *,
-        key: str | int | None = None,
+        key: Key | None = None,
         trace_context: Trace = None,
     ) -> dict[str, Any] | None:
         """See `Database.get`."""
@@ -269,19 +297,32 @@ class AsyncDatabase:
         table: str,
         ids: Iterable[str | UUID] | None = None,
         *,
-        keys: Iterable[str | int] | None = None,
+        keys: Iterable[Key] | None = None,
         trace_context: Trace = None,
     ) -> list[dict[str, Any] | None]:
         """See `Database.get_many`."""
         return await self._run(self._database.get_many, table, ids, keys=keys, trace_context=trace_context)
 
-    async def lookup(self, table: str, key: str | int, *, trace_context: Trace = None) -> dict[str, Any] | None:
+    async def lookup(self, table: str, key: Key, *, trace_context: Trace = None) -> dict[str, Any] | None:
         """See `Database.lookup`."""
         return await self._run(self._database.lookup, table, key, trace_context=trace_context)
 
-    async def find(self, table: str, field: str, *value: Any, **bounds: Any) -> list[dict[str, Any]]:
+    async def find(
+        self,
+        table: str,
+        field: str,
+        value: Value = _OMITTED,
+        *,
+        ge: Value = _OMITTED,
+        gt: Value = _OMITTED,
+        le: Value = _OMITTED,
+        lt: Value = _OMITTED,
+        trace_context: Trace = None,
+    ) -> list[dict[str, Any]]:
         """See `Database.find`."""
-        return await self._run(self._database.find, table, field, *value, **bounds)
+        bounds = {"value": value, "ge": ge, "gt": gt, "le": le, "lt": lt}
+        passed: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not _OMITTED}
+        return await self._run(self._database.find, table, field, trace_context=trace_context, **passed)
 
     async def scan(
         self, table: str, *, page_size: int = 256, trace_context: Trace = None
@@ -300,7 +341,7 @@ class AsyncDatabase:
         table: str,
         id: str | UUID | None = None,
         *,
-        key: str | int | None = None,
+        key: Key | None = None,
         trace_context: Trace = None,
     ) -> bool:
         """See `Database.delete`."""
@@ -311,7 +352,7 @@ class AsyncDatabase:
         table: str,
         id: str | UUID | None = None,
         *,
-        key: str | int | None = None,
+        key: Key | None = None,
         trace_context: Trace = None,
     ) -> bool:
         """See `Database.purge`."""
@@ -380,7 +421,7 @@ class AsyncDatabase:
     async def query(
         self,
         sql: str,
-        params: Iterable[Param] | None = None,
+        params: Iterable[Value] | None = None,
         *,
         timeout: float | None = None,
         trace_context: Trace = None,
@@ -391,7 +432,7 @@ class AsyncDatabase:
     async def query_arrow(
         self,
         sql: str,
-        params: Iterable[Param] | None = None,
+        params: Iterable[Value] | None = None,
         *,
         timeout: float | None = None,
         trace_context: Trace = None,

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date
 from types import TracebackType
 from typing import Any, Final, Literal, ParamSpec, TypeVar, final
 from uuid import UUID
@@ -11,77 +10,196 @@ from opentelemetry.context import Context
 from typing_extensions import Self
 
 from ._embedder import Embedder
+from ._types import Data as _Data
+from ._types import Key as _Key
+from ._types import Value as _Value
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _Headers = Mapping[str, str] | Mapping[bytes, bytes]
-_Param = str | int | float | bool | date | None
 _Trace = TraceContext | Mapping[str, str] | None
 
 __version__: Final[str]
 
 class PercolateError(Exception):
+    """Base class of the exceptions that percolate raises."""
     error_type: str
     status_code: str | None
 
-class OpenError(PercolateError): ...
-class MissingError(OpenError): ...
-class LockedError(OpenError): ...
-class FormatError(OpenError): ...
-class ReadError(PercolateError): ...
-class WriteError(PercolateError): ...
-class ReadOnlyError(WriteError): ...
-class DiskFullError(WriteError): ...
-class PoisonedError(WriteError): ...
-class MaintenanceError(PercolateError): ...
-class SchemaError(PercolateError): ...
-class EntityError(PercolateError): ...
-class ExistsError(EntityError): ...
-class NotFoundError(EntityError): ...
-class UnknownTableError(PercolateError): ...
-class NotIndexedError(PercolateError): ...
-class NotEmbeddedError(PercolateError): ...
-class NoKeyError(PercolateError): ...
-class CorruptionError(PercolateError): ...
-class EmbeddingError(PercolateError): ...
-class QueryError(PercolateError): ...
-class JobError(PercolateError): ...
-class ClosedError(PercolateError): ...
-class ForkedError(PercolateError): ...
-class InternalError(PercolateError): ...
-class OperationTimeoutError(PercolateError, TimeoutError): ...
+class OpenError(PercolateError):
+    """A database could not be opened."""
+class MissingError(OpenError):
+    """There is no database at the path, and `create_if_missing` is false."""
+class LockedError(OpenError):
+    """Another process or handle has the database open."""
+class FormatError(OpenError):
+    """The directory holds another program's database, or one of a newer format."""
+class ReadError(PercolateError):
+    """Reading from the store failed."""
+class WriteError(PercolateError):
+    """Writing to the store failed; nothing was written."""
+class ReadOnlyError(WriteError):
+    """The database was opened read-only."""
+class DiskFullError(WriteError):
+    """The disk is full."""
+class PoisonedError(WriteError):
+    """An earlier write failed halfway; reopen the database."""
+class MaintenanceError(PercolateError):
+    """A flush, a compaction or a checkpoint failed."""
+class SchemaError(PercolateError):
+    """A schema is not valid."""
+class EntityError(PercolateError):
+    """Data does not match the schema of its table."""
+class ExistsError(EntityError):
+    """The table already holds an entity with this key."""
+class NotFoundError(EntityError):
+    """The table does not hold this entity."""
+class UnknownTableError(PercolateError):
+    """No schema is registered for the table."""
+class NotIndexedError(PercolateError):
+    """The field is not indexed."""
+class NotEmbeddedError(PercolateError):
+    """The table has no embedded fields."""
+class NoKeyError(PercolateError):
+    """The schema of the table has no key field."""
+class CorruptionError(PercolateError):
+    """Stored data is corrupt."""
+class EmbeddingError(PercolateError):
+    """The embedder failed."""
+class QueryError(PercolateError):
+    """A query is invalid or failed."""
+class JobError(PercolateError):
+    """A background job was refused, or failed."""
+class ClosedError(PercolateError):
+    """The database is closed."""
+class ForkedError(PercolateError):
+    """The database was opened before this process was forked."""
+class InternalError(PercolateError):
+    """An error in percolate itself."""
+class OperationTimeoutError(PercolateError, TimeoutError):
+    """A call did not end within its `timeout`. It is also a `TimeoutError`."""
 
 @final
 class TraceContext:
+    """The W3C trace context of one request.
+
+    It is built from a mapping or a list of headers, with keys in any letter case and of `str` or
+    `bytes`, and keeps only `traceparent` and `tracestate`. An invalid `traceparent` does not raise:
+    it restarts the trace.
+
+    Args:
+        headers: The headers of a request, or a dict filled by `opentelemetry.propagate.inject`.
+            Without it, the context is empty.
+
+    Raises:
+        TypeError: `headers` is neither a mapping nor a list of pairs.
+
+    Examples:
+        >>> context = TraceContext({"TraceParent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})
+        >>> context.trace_id, context.span_id, context.sampled
+        ('0af7651916cd43dd8448eb211c80319c', 'b7ad6b7169203331', True)
+        >>> TraceContext({"traceparent": "nonsense"}).is_valid
+        False
+    """
     def __new__(
         cls, headers: _Headers | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]] | None = None, /
     ) -> Self: ...
     @staticmethod
-    def current() -> TraceContext | None: ...
+    def current() -> TraceContext | None:
+        """Return the context of the current Python span, or `None` without a span.
+
+        Examples:
+            >>> TraceContext.current() is None
+            True
+        """
     @property
-    def headers(self) -> dict[str, str]: ...
+    def headers(self) -> dict[str, str]:
+        """The headers as received, keys in lower case."""
     @property
-    def traceparent(self) -> str | None: ...
+    def traceparent(self) -> str | None:
+        """The `traceparent` as received, or `None`."""
     @property
-    def tracestate(self) -> str | None: ...
+    def tracestate(self) -> str | None:
+        """The `tracestate` as received, or `None`."""
     @property
-    def is_valid(self) -> bool: ...
+    def is_valid(self) -> bool:
+        """Whether there is a valid `traceparent`."""
     @property
-    def trace_id(self) -> str | None: ...
+    def trace_id(self) -> str | None:
+        """The trace id as 32 lower-case hexadecimal digits, or `None` if the context is invalid."""
     @property
-    def span_id(self) -> str | None: ...
+    def span_id(self) -> str | None:
+        """The caller's span id as 16 lower-case hexadecimal digits, or `None` if the context is
+        invalid.
+        """
     @property
-    def sampled(self) -> bool: ...
+    def sampled(self) -> bool:
+        """Whether the caller sampled the trace."""
     @property
-    def trace_flags(self) -> int: ...
-    def to_context(self, context: Context | None = None) -> Context: ...
-    def to_headers(self) -> dict[str, str]: ...
+    def trace_flags(self) -> int:
+        """The flags of the `traceparent`: 1 is sampled, 2 is a random trace id; 0 if the context is
+        invalid.
+        """
+    def to_context(self, context: Context | None = None) -> Context:
+        """Return a context of `opentelemetry-api` with this as the remote parent, for
+        `opentelemetry.context.attach` or `tracer.start_span(name, context=...)`.
+
+        Spans below it, of Python and of Rust, continue the trace. While it is attached, Rust keeps
+        what the Python types cannot hold: the random flag, and entries of the trace state that they
+        refuse. An invalid context restarts the trace.
+
+        Args:
+            context: The context to derive it from. Default: the current one.
+
+        Raises:
+            ImportError: `opentelemetry-api` is not installed.
+
+        Examples:
+            >>> from opentelemetry import trace
+            >>> received = TraceContext({"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"})
+            >>> span = trace.get_current_span(received.to_context())
+            >>> format(span.get_span_context().trace_id, "032x") == received.trace_id
+            True
+        """
+    def to_headers(self) -> dict[str, str]:
+        """Return the normalised headers to send on; an empty dict without a valid `traceparent`.
+
+        Examples:
+            >>> TraceContext({"tracestate": "a=1"}).to_headers()
+            {}
+        """
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 @final
 class HttpEmbeddings:
+    """Embeddings from an HTTP endpoint with the OpenAI protocol.
+
+    An `embedder` for `Database`. Requests are sent from Rust with the interpreter released and
+    carry the trace context. Too many requests, server errors, timeouts and lost connections are
+    retried; other failures raise an `EmbeddingError`.
+
+    Args:
+        endpoint: The URL to post to, for example `https://api.openai.com/v1/embeddings`.
+        model: The name of the model.
+        dimensions: The length of its vectors.
+        api_key: A key to send as a bearer token.
+        request_dimensions: Send `dimensions` in the request, for models with vectors of several
+            lengths.
+        timeout: The longest time for one attempt, in seconds.
+        attempts: The largest number of attempts per request.
+        send_baggage: Send the current baggage. By default, it is sent if the application's
+            propagator sends baggage.
+
+    Raises:
+        EmbeddingError: `endpoint` is not a URL, or `api_key` cannot be sent in a header.
+        ValueError: `timeout` is not a number of seconds, or `dimensions` is 0.
+
+    Examples:
+        >>> HttpEmbeddings("http://localhost:8080/v1/embeddings", "minilm", 384).dimensions
+        384
+    """
     def __new__(
         cls,
         endpoint: str,
@@ -95,43 +213,129 @@ class HttpEmbeddings:
         send_baggage: bool | None = None,
     ) -> Self: ...
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name of the model."""
     @property
-    def dimensions(self) -> int: ...
-    def embed(self, texts: Sequence[str]) -> list[list[float]]: ...
+    def dimensions(self) -> int:
+        """The length of the vectors."""
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return one vector per text, in order.
+
+        Raises:
+            EmbeddingError: The endpoint returned no vectors.
+            KeyboardInterrupt: Ctrl-C ends the request at once.
+        """
 
 @final
 class Job:
+    """A task submitted with `Database.submit`. It runs whether or not it is waited for."""
     @property
-    def task(self) -> str: ...
+    def task(self) -> str:
+        """The name of the task, as passed to `submit`."""
     @property
-    def target(self) -> str | None: ...
+    def target(self) -> str | None:
+        """The table or column family, as passed to `submit`, or `None`."""
     @property
-    def status(self) -> Literal["pending", "succeeded", "failed"]: ...
+    def status(self) -> Literal["pending", "succeeded", "failed"]:
+        """`"pending"` while the job waits or runs, then `"succeeded"` or `"failed"`."""
     @property
-    def done(self) -> bool: ...
-    def wait(self, timeout: float | None = None) -> bool: ...
+    def done(self) -> bool:
+        """Whether the job has ended, successfully or not."""
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the job to end.
+
+        Args:
+            timeout: The longest wait in seconds; without it, there is no limit.
+
+        Returns:
+            Whether the job has ended.
+
+        Raises:
+            JobError: The job failed. The reason is the cause.
+        """
     # Used only by `AsyncJob`.
     def _add_done_callback(self, function: Callable[[], object]) -> None: ...
 
 @final
 class EntityIterator:
+    """An iterator over the entities of a table; returned by `Database.scan`."""
     def __iter__(self) -> Iterator[dict[str, Any]]: ...
     def __next__(self) -> dict[str, Any]: ...
 
 @final
 class QueryResult:
+    """The rows of a query as Arrow; returned by `Database.query_arrow`.
+
+    Libraries that support Arrow's PyCapsule interface read it and share its memory:
+    `pandas.DataFrame.from_arrow(result)`, `polars.DataFrame(result)`, `pyarrow.table(result)`. It
+    can be read repeatedly, also after the database is closed.
+
+    Examples:
+        >>> with Database(tmp_path / "arrow") as db:
+        ...     db.register_schema("articles", {"properties": {"year": {"type": "integer"}}})
+        ...     id = db.insert("articles", {"year": 1957})
+        ...     result = db.query_arrow("SELECT year FROM articles")
+        >>> result.column_names, len(result), result.to_dicts()
+        (['year'], 1, [{'year': 1957}])
+    """
     @property
-    def column_names(self) -> list[str]: ...
+    def column_names(self) -> list[str]:
+        """The names of the columns, in order. Names may repeat."""
     @property
-    def num_rows(self) -> int: ...
-    def to_dicts(self) -> list[dict[str, Any]]: ...
+    def num_rows(self) -> int:
+        """The number of rows."""
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """Return the rows as `Database.query` does.
+
+        Raises:
+            ValueError: Two columns have the same name.
+        """
     def __len__(self) -> int: ...
     def __arrow_c_schema__(self) -> object: ...
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 @final
 class Database:
+    """Tables of JSON entities in a directory, for one tenant.
+
+    Opens the database at `path`, or creates one. It is a context manager and safe to use from many
+    threads. A process can open a directory only once. Methods take `trace_context=`: a
+    `TraceContext` or a mapping of headers. Without it, their spans are children of the current
+    Python span.
+
+    Args:
+        path: The directory.
+        tenant: The tenant whose entities the handle reads and writes. Tenants share the files and
+            nothing else.
+        namespace: The name of the database in telemetry (`db.namespace`). The default is the name
+            of the directory.
+        create_if_missing: Create a database if there is none, in an empty or a new directory.
+        read_only: Refuse writes. Several processes may have a directory open read-only.
+        sync: Wait for the disk on every write.
+        server_address: The value of the attribute `server.address`: `"path"` for the path,
+            `"omit"` for no attribute, or any other text as it is.
+        query_memory_limit: The number of bytes that a query may hold. A query that needs more
+            fails.
+        embedder: The embedder that turns text into vectors: an `HttpEmbeddings`, or any object with
+            `name`, `dimensions` and `embed(texts)`. The default one works offline and needs no
+            model.
+
+    Raises:
+        OpenError: The directory cannot be opened. The subclasses `MissingError`, `LockedError` and
+            `FormatError` name the reason.
+        ForkedError: This process was forked from one that had opened a database.
+
+    Examples:
+        >>> with Database(tmp_path / "db") as db:
+        ...     db.register_schema("articles", {
+        ...         "properties": {"slug": {"type": "string"}, "year": {"type": "integer"}},
+        ...         "key_field": "slug",
+        ...         "indexed_fields": ["year"],
+        ...     })
+        ...     id = db.insert("articles", {"slug": "percolation", "year": 1957})
+        ...     db.lookup("articles", "percolation")["year"]
+        1957
+    """
     def __new__(
         cls,
         path: str | os.PathLike[str],
@@ -146,94 +350,289 @@ class Database:
         embedder: Embedder | None = None,
     ) -> Self: ...
     @property
-    def path(self) -> Any: ...
+    def path(self) -> Any:
+        """The directory."""
     @property
-    def tenant(self) -> str: ...
+    def tenant(self) -> str:
+        """The tenant whose entities this handle reads and writes."""
     @property
-    def namespace(self) -> str: ...
+    def namespace(self) -> str:
+        """The name of the database in telemetry.
+
+        Raises:
+            ClosedError: The database is closed.
+        """
     @property
-    def closed(self) -> bool: ...
-    def for_tenant(self, tenant: str) -> Database: ...
-    def skip_malformed(self) -> Database: ...
-    def close(self) -> None: ...
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+    def for_tenant(self, tenant: str) -> Database:
+        """Return a handle on the same database for another tenant.
+
+        The files are closed with the last handle.
+        """
+    def skip_malformed(self) -> Database:
+        """Return a handle on the same database that skips entities that cannot be decoded.
+
+        They are skipped by `scan`, `find`, `count`, searches and SQL. Other handles raise a
+        `CorruptionError` that names the entity. `delete` and `purge` remove such an entity,
+        `upsert` replaces it, and `verify_indexes` names all of them.
+        """
+    def close(self) -> None:
+        """Make everything written so far durable, close the handle and release the directory.
+
+        New calls raise a `ClosedError` from now on. Running queries, searches and jobs are ended
+        and raise a `ClosedError`; other calls are waited for, and so are submitted tasks, up to ten
+        seconds. A call that closes its own database, in a function that it calls, is not waited
+        for: the directory is released when it ends. Closing again does nothing.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C ends the waiting.
+        """
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
         *_exception: type[BaseException] | BaseException | TracebackType | None,
     ) -> None: ...
-    def register_schema(self, table: str, schema: Mapping[str, Any], *, trace_context: _Trace = None) -> None: ...
-    def schema(self, table: str) -> dict[str, Any]: ...
-    def tables(self) -> list[str]: ...
-    def unusable_tables(self) -> dict[str, str]: ...
-    def insert(self, table: str, data: Mapping[str, Any], *, trace_context: _Trace = None) -> str: ...
-    def insert_with_trace(self, table: str, data: Mapping[str, Any], trace_context: _Trace = None) -> str: ...
-    def upsert(self, table: str, data: Mapping[str, Any], *, trace_context: _Trace = None) -> str: ...
+    def register_schema(self, table: str, schema: Mapping[str, Any], *, trace_context: _Trace = None) -> None:
+        """Register or change the schema of a table.
+
+        The schema is a JSON Schema with three more keywords: `key_field` (the field whose value
+        determines the id), `indexed_fields` (fields that `find` can search) and `embedding_fields`
+        (text that `search` can search). It can be nested up to 100 levels.
+
+        Raises:
+            SchemaError: The schema is not valid.
+            TypeError, ValueError: The schema cannot be represented in JSON, or is nested too deeply.
+        """
+    def schema(self, table: str) -> dict[str, Any]:
+        """Return the schema of a table as it was registered.
+
+        Raises:
+            UnknownTableError: The table does not exist.
+            CorruptionError: The stored schema cannot be read.
+        """
+    def tables(self) -> list[str]:
+        """Return the names of the tables, sorted. They include the `unusable_tables`."""
+    def unusable_tables(self) -> dict[str, str]:
+        """Return the tables whose stored schemas cannot be read, with the reasons.
+
+        Their operations raise a `CorruptionError` until a schema with the same key field is
+        registered. Other tables are not affected.
+        """
+    def insert(self, table: str, data: _Data, *, trace_context: _Trace = None) -> str:
+        """Insert an entity and return its id. With a key field, the same key always has the same id.
+
+        A dict that was read can be written back with `insert`, `upsert` and `update`: `_id` names
+        the entity, `_created_at` and `_updated_at` are ignored.
+
+        Args:
+            data: A mapping, a dataclass or a Pydantic model. Dates, UUIDs, decimals, enums and numpy
+                values in it are stored in their JSON form, and read in it.
+
+        Raises:
+            UnknownTableError: The table does not exist.
+            ExistsError: The table already holds an entity with this key or `_id`.
+            EntityError: The data does not match the schema, or its `_id` belongs to another key.
+            TypeError, ValueError: The data cannot be represented in JSON, or is nested deeper than 100
+                levels.
+        """
+    def insert_with_trace(self, table: str, data: _Data, trace_context: _Trace = None) -> str:
+        """Insert an entity as `insert` does, with the trace context as the third argument.
+
+        Args:
+            trace_context: A `TraceContext`, a mapping of headers, or `None`.
+        """
+    def upsert(self, table: str, data: _Data, *, trace_context: _Trace = None) -> str:
+        """Insert an entity, or replace the data of the one with the same key. Return its id.
+
+        Without a key field, the `_id` in the data names the entity.
+
+        Raises:
+            NoKeyError: The table has no key field, and the data has no `_id`.
+            EntityError: The data does not match the schema, or its `_id` belongs to another key.
+        """
     def insert_many(
-        self, table: str, data: Iterable[Mapping[str, Any]], *, trace_context: _Trace = None
-    ) -> list[str]: ...
+        self, table: str, data: Iterable[_Data], *, trace_context: _Trace = None
+    ) -> list[str]:
+        """Insert several entities, all or none. Return their ids in order.
+
+        Raises:
+            ExistsError, EntityError, TypeError, ValueError: As for `insert`. The message names the
+                entity by its index and its key.
+        """
     def update(
         self,
         table: str,
         id: str | UUID | None = None,
-        changes: Mapping[str, Any] | None = None,
+        changes: _Data | None = None,
         *,
-        key: str | int | None = None,
+        key: _Key | None = None,
         trace_context: _Trace = None,
-    ) -> dict[str, Any]: ...
+    ) -> dict[str, Any]:
+        """Set the fields in `changes` and return the changed entity.
+
+        `None` is stored if the schema names null among the types of the field. Otherwise it removes
+        the field.
+
+        Args:
+            id: The id of the entity.
+            changes: The new values of fields.
+            key: The value of the key field, instead of the id.
+
+        Raises:
+            NotFoundError: The entity does not exist.
+            NoKeyError: A key was given, and the table has no key field.
+            EntityError: The result does not match the schema, or `changes` has the `_id` of another
+                entity.
+            TypeError: Neither an id nor a key was given, or both, or no changes.
+        """
     def get(
         self,
         table: str,
         id: str | UUID | None = None,
         *,
-        key: str | int | None = None,
+        key: _Key | None = None,
         trace_context: _Trace = None,
-    ) -> dict[str, Any] | None: ...
+    ) -> dict[str, Any] | None:
+        """Return the entity with this id or key, or `None`.
+
+        The dict holds the data and `_id`, `_created_at` and `_updated_at`, in alphabetical order.
+        Values have JSON types: a stored `datetime` is read as `str`.
+
+        Raises:
+            NoKeyError: A key was given, and the table has no key field.
+            TypeError: Neither an id nor a key was given, or both.
+        """
     def get_many(
         self,
         table: str,
         ids: Iterable[str | UUID] | None = None,
         *,
-        keys: Iterable[str | int] | None = None,
+        keys: Iterable[_Key] | None = None,
         trace_context: _Trace = None,
-    ) -> list[dict[str, Any] | None]: ...
-    def lookup(self, table: str, key: str | int, *, trace_context: _Trace = None) -> dict[str, Any] | None: ...
+    ) -> list[dict[str, Any] | None]:
+        """Return the entities with these ids or keys, in the same order, with `None` for each missing
+        one.
+
+        Raises:
+            NoKeyError: Keys were given, and the table has no key field.
+            TypeError: Neither ids nor keys were given, or both.
+        """
+    def lookup(self, table: str, key: _Key, *, trace_context: _Trace = None) -> dict[str, Any] | None:
+        """Return the entity whose key field has the value `key`, or `None`.
+
+        Raises:
+            NoKeyError: The table has no key field.
+        """
     def find(
         self,
         table: str,
         field: str,
-        value: str | int | float | bool | None = ...,
+        value: _Value = ...,
         *,
-        ge: str | int | float | bool | None = ...,
-        gt: str | int | float | bool | None = ...,
-        le: str | int | float | bool | None = ...,
-        lt: str | int | float | bool | None = ...,
+        ge: _Value = ...,
+        gt: _Value = ...,
+        le: _Value = ...,
+        lt: _Value = ...,
         trace_context: _Trace = None,
-    ) -> list[dict[str, Any]]: ...
-    def scan(self, table: str, *, page_size: int = 256, trace_context: _Trace = None) -> EntityIterator: ...
-    def count(self, table: str, *, trace_context: _Trace = None) -> int: ...
+    ) -> list[dict[str, Any]]:
+        """Return the entities whose indexed field equals `value` or is within bounds, ordered by that
+        field.
+
+        Args:
+            value: The value of the field. Omit it to pass bounds.
+            ge, gt: The lower bound, inclusive or exclusive.
+            le, lt: The upper bound, inclusive or exclusive.
+
+        Raises:
+            NotIndexedError: The schema does not list the field in `indexed_fields`.
+            TypeError: Neither a value nor bounds were given, or both, or two bounds on one side.
+        """
+    def scan(self, table: str, *, page_size: int = 256, trace_context: _Trace = None) -> EntityIterator:
+        """Return an iterator over the entities of a table, in the order of their ids.
+
+        Args:
+            page_size: The number of entities to read at a time.
+
+        Raises:
+            UnknownTableError: The table does not exist.
+        """
+    def count(self, table: str, *, trace_context: _Trace = None) -> int:
+        """Return the number of entities in a table."""
     def delete(
         self,
         table: str,
         id: str | UUID | None = None,
         *,
-        key: str | int | None = None,
+        key: _Key | None = None,
         trace_context: _Trace = None,
-    ) -> bool: ...
+    ) -> bool:
+        """Mark an entity, named by id or key, as deleted, so that no read returns it. Return `True` if
+        it existed.
+
+        Raises:
+            NoKeyError: A key was given, and the table has no key field.
+            TypeError: Neither an id nor a key was given, or both.
+        """
     def purge(
         self,
         table: str,
         id: str | UUID | None = None,
         *,
-        key: str | int | None = None,
+        key: _Key | None = None,
         trace_context: _Trace = None,
-    ) -> bool: ...
+    ) -> bool:
+        """Remove an entity, named by id or key, deleted or not, from the store. Return `True` if it
+        existed.
+
+        Raises:
+            NoKeyError: A key was given, and the table has no key field.
+            TypeError: Neither an id nor a key was given, or both.
+        """
     def generate_embeddings(
         self, table: str, *, timeout: float | None = None, trace_context: _Trace = None
-    ) -> dict[str, int]: ...
-    def refresh(self, *, trace_context: _Trace = None) -> None: ...
-    def embedding_status(self, table: str, *, trace_context: _Trace = None) -> dict[str, Any]: ...
-    def retry_refused_embeddings(self, table: str, *, trace_context: _Trace = None) -> int: ...
-    def mark_for_embedding(self, table: str, *, trace_context: _Trace = None) -> int: ...
+    ) -> dict[str, int]:
+        """Compute the missing vectors of a table. Ctrl-C and the timeout stop the job; finished vectors
+        are kept.
+
+        Args:
+            timeout: The longest time in seconds.
+
+        Returns:
+            How many entities were `embedded`, how many are `waiting` for another attempt, and how many
+            were set aside (`refused`) because the embedder has no vector for one of their texts while
+            it embedded others. `embedding_status` lists these.
+
+        Raises:
+            EmbeddingError: The embedder failed. An exception raised in it is the cause.
+            OperationTimeoutError: The timeout has passed.
+        """
+    def refresh(self, *, trace_context: _Trace = None) -> None:
+        """Show the current state of the directory to a handle that was opened with `read_only=True`.
+
+        A read-only handle keeps the tables and entities that it found when it was opened, also if
+        another process writes. This opens the directory again and replaces the handle's state.
+        Running calls finish with the old state. Does nothing for a handle that can write,
+        because it is current. Handles of `for_tenant` are refreshed by themselves.
+
+        Raises:
+            OpenError: The directory cannot be opened. The handle keeps its state.
+        """
+    def embedding_status(self, table: str, *, trace_context: _Trace = None) -> dict[str, Any]:
+        """Return the state of the vectors of a table.
+
+        Returns:
+            `waiting`, the number of entities that the next run embeds, and `refused`, a list of the
+            texts that were set aside, each a dict with `id`, `field` and `reason`.
+        """
+    def retry_refused_embeddings(self, table: str, *, trace_context: _Trace = None) -> int:
+        """Mark the entities that were set aside for embedding, for example after the embedder was
+        repaired. Return their number.
+        """
+    def mark_for_embedding(self, table: str, *, trace_context: _Trace = None) -> int:
+        """Mark all entities of a table for re-embedding, for example after a change of the embedder.
+        Return their number.
+        """
     def search(
         self,
         table: str,
@@ -243,7 +642,27 @@ class Database:
         where: Callable[[dict[str, Any]], object] | None = None,
         timeout: float | None = None,
         trace_context: _Trace = None,
-    ) -> list[tuple[dict[str, Any], float]]: ...
+    ) -> list[tuple[dict[str, Any], float]]:
+        """Return the entities whose embedded text is nearest in meaning to `text`, nearest first.
+
+        The first search of a table loads its vector indexes into memory. `load_index` does so in
+        advance.
+
+        Args:
+            limit: The largest number of results.
+            where: A filter: a function that takes an entity and returns whether to include it.
+            timeout: The longest time in seconds.
+
+        Returns:
+            Pairs of an entity and its cosine distance, from 0 (same direction) to 2.
+
+        Raises:
+            NotEmbeddedError: The schema has no `embedding_fields`.
+            EmbeddingError: The embedder failed. An exception raised in it is the cause.
+            OperationTimeoutError: The timeout has passed. A Python function that is running is not
+                interrupted.
+            KeyboardInterrupt: Ctrl-C ends the search at once.
+        """
     def search_vector(
         self,
         table: str,
@@ -253,35 +672,100 @@ class Database:
         where: Callable[[dict[str, Any]], object] | None = None,
         timeout: float | None = None,
         trace_context: _Trace = None,
-    ) -> list[tuple[dict[str, Any], float]]: ...
+    ) -> list[tuple[dict[str, Any], float]]:
+        """Search as `search` does, with a vector computed by the same embedder.
+
+        Raises:
+            NotEmbeddedError: The schema has no `embedding_fields`.
+            EmbeddingError: The vector does not have the embedder's dimensions, is all zeros, or
+                contains NaN or an infinity.
+        """
     def query(
         self,
         sql: str,
-        params: Iterable[_Param] | None = None,
+        params: Iterable[_Value] | None = None,
         *,
         timeout: float | None = None,
         trace_context: _Trace = None,
-    ) -> list[dict[str, Any]]: ...
+    ) -> list[dict[str, Any]]:
+        """Run a SELECT over the tables of this tenant and return the rows.
+
+        A table has the columns of its schema, and `_id`, `_created_at` and `_updated_at`. Each
+        query reads one snapshot. Names are lower-cased unless they are in double quotes.
+
+        Args:
+            sql: The query, with `$1`, `$2` and so on for values.
+            params: The values, in order: JSON values, and the types that `insert` accepts.
+            timeout: The longest time in seconds.
+
+        Returns:
+            One dict per row, with the columns in order. Values are `int`, `float`, `str`, `bool`,
+            `None`, `datetime` (in UTC), `date`, and lists of these.
+
+        Raises:
+            UnknownTableError: The table does not exist.
+            QueryError: The query is invalid or failed; `error_type` names the reason.
+            ValueError: Two columns have the same name.
+            OperationTimeoutError: The timeout has passed.
+            KeyboardInterrupt: Ctrl-C ends the query at once.
+
+        Examples:
+            >>> with Database(tmp_path / "sql") as db:
+            ...     db.register_schema("articles", {"properties": {"year": {"type": "integer"}}})
+            ...     ids = db.insert_many("articles", [{"year": 1957}, {"year": 1958}, {"year": 1957}])
+            ...     db.query("SELECT year, count(*) AS n FROM articles WHERE year < $1 GROUP BY year", [1958])
+            [{'year': 1957, 'n': 2}]
+        """
     def query_arrow(
         self,
         sql: str,
-        params: Iterable[_Param] | None = None,
+        params: Iterable[_Value] | None = None,
         *,
         timeout: float | None = None,
         trace_context: _Trace = None,
-    ) -> QueryResult: ...
-    def store_resource(self, resource_id: str, data: bytes, *, trace_context: _Trace = None) -> None: ...
-    def load_resource(self, resource_id: str, *, trace_context: _Trace = None) -> bytes | None: ...
-    def delete_resource(self, resource_id: str, *, trace_context: _Trace = None) -> None: ...
+    ) -> QueryResult:
+        """Run a query as `query` does and return the rows as Arrow, for pandas, polars, pyarrow and
+        other libraries that read Arrow.
+        """
+    def store_resource(self, resource_id: str, data: bytes, *, trace_context: _Trace = None) -> None:
+        """Store bytes under an id, replacing earlier ones."""
+    def load_resource(self, resource_id: str, *, trace_context: _Trace = None) -> bytes | None:
+        """Return the bytes stored under an id, or `None`."""
+    def delete_resource(self, resource_id: str, *, trace_context: _Trace = None) -> None:
+        """Delete the bytes stored under an id. Deleting a missing id is not an error."""
     def submit(
         self,
         task: Literal["generate_embeddings", "save_index", "load_index", "compact", "flush_wal"],
         target: str | None = None,
         *,
         trace_context: _Trace = None,
-    ) -> Job: ...
-    def background_status(self) -> dict[str, int]: ...
-    def column_families(self) -> list[str]: ...
+    ) -> Job:
+        """Submit a task to run in the background. Its span starts a trace, linked to the current one.
+
+        Closing the database waits up to ten seconds for submitted tasks.
+
+        Args:
+            task: `"generate_embeddings"`, `"save_index"` or `"load_index"` for a table, `"compact"`
+                for a column family (one of `column_families`), or `"flush_wal"`.
+            target: The table or the column family.
+
+        Returns:
+            A `Job` that can be waited for.
+
+        Raises:
+            JobError: The queue of jobs is full.
+            TypeError, ValueError: The task is unknown, or its target is missing.
+        """
+    def background_status(self) -> dict[str, int]:
+        """Return the state of the tasks submitted with `submit`.
+
+        Returns:
+            The numbers of jobs that are `queued` and `running`, that `succeeded` and `failed`, of
+            attempts `retried`, and of jobs `refused` because the queue was full. All are 0 before
+            the first task.
+        """
+    def column_families(self) -> list[str]:
+        """Return the names of the column families, sorted. Each can be compacted."""
     def rebuild_indexes(
         self,
         table: str | None = None,
@@ -289,14 +773,37 @@ class Database:
         on_progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
         trace_context: _Trace = None,
-    ) -> dict[str, Any]: ...
+    ) -> dict[str, Any]:
+        """Rebuild all indexes, or the field indexes of one table, while reads and writes go on.
+
+        Args:
+            table: Rebuild only the field indexes of this table.
+            on_progress: Called with the number of entities and entries checked so far. It runs
+                inside the span of the job, so its spans are children. An exception ends the rebuild
+                and is raised here.
+            timeout: The longest time in seconds.
+
+        Returns:
+            The numbers of `entities`, of `missing` and `stale` index entries, and of `failed`
+            entities and vectors; and in `unreadable` the names of entities and schemas that cannot
+            be read, at most 100.
+
+        Raises:
+            OperationTimeoutError: The timeout has passed.
+            KeyboardInterrupt: Ctrl-C raises at once. The rebuild stops after the current page and
+                keeps its corrections, as it does after a timeout.
+        """
     def rebuild_vector_indexes(
         self,
         *,
         on_progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
         trace_context: _Trace = None,
-    ) -> dict[str, Any]: ...
+    ) -> dict[str, Any]:
+        """Rebuild the vector indexes of all tables from the stored vectors, counted as `entities`.
+
+        `on_progress`, `timeout` and Ctrl-C work as in `rebuild_indexes`.
+        """
     def load_index(
         self,
         table: str,
@@ -304,16 +811,63 @@ class Database:
         on_progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
         trace_context: _Trace = None,
-    ) -> int: ...
-    def verify_indexes(self, *, timeout: float | None = None, trace_context: _Trace = None) -> dict[str, Any]: ...
-    def flush(self, *, trace_context: _Trace = None) -> None: ...
-    def compact(self, *, trace_context: _Trace = None) -> None: ...
-    def checkpoint(self, path: str | os.PathLike[str], *, trace_context: _Trace = None) -> None: ...
+    ) -> int:
+        """Load the vector indexes of a table into memory, as the first search does. Return the number
+        of vectors.
 
-def set_default_database(database: Database | None, /) -> None: ...
+        The indexes are read from the files of `submit("save_index", table)` if these are current,
+        otherwise built from the stored vectors. An index that is in memory is not loaded again.
+
+        Args:
+            on_progress: Called with the number of vectors of an index added so far, as in
+                `rebuild_indexes`.
+            timeout: The longest time in seconds.
+
+        Raises:
+            UnknownTableError: The table does not exist.
+            OperationTimeoutError: The timeout has passed.
+            KeyboardInterrupt: Ctrl-C ends the loading. An index that is not complete is dropped.
+        """
+    def verify_indexes(self, *, timeout: float | None = None, trace_context: _Trace = None) -> dict[str, Any]:
+        """Count the differences between the entities and the indexes. Changes nothing.
+
+        Args:
+            timeout: The longest time in seconds.
+
+        Returns:
+            The same as `rebuild_indexes`.
+        """
+    def flush(self, *, trace_context: _Trace = None) -> None:
+        """Write the data in memory to files."""
+    def compact(self, *, trace_context: _Trace = None) -> None:
+        """Compact every column family. Ctrl-C raises at once; the current column family is finished."""
+    def checkpoint(self, path: str | os.PathLike[str], *, trace_context: _Trace = None) -> None:
+        """Copy the current state of the database into a new directory."""
+
+def set_default_database(database: Database | None, /) -> None:
+    """Set the database that module-level functions work on.
+
+    Without this call, they open the directory named by the environment variable
+    `PERCOLATE_DATABASE`.
+
+    Args:
+        database: The database, or `None` to unset it.
+    """
 def store_resource_with_trace(
     tenant_id: str, resource_id: str, data: bytes, trace_context: _Trace = None
-) -> None: ...
+) -> None:
+    """Store bytes under an id of a tenant in the default database, as a child of the caller's span.
+
+    Args:
+        tenant_id: The tenant that owns the resource.
+        resource_id: The id of the resource. Data stored under it before is replaced.
+        data: The bytes.
+        trace_context: A `TraceContext`, a mapping of headers as `inject` fills it, or `None` for
+            the current Python span.
+
+    Raises:
+        MissingError: No default database is set.
+    """
 
 # Used only by the Python modules of this package.
 @final

@@ -1,0 +1,31 @@
+"""The types of arguments, for the stub of the native module and `AsyncDatabase`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any, ClassVar, Protocol
+from uuid import UUID
+
+
+class Dataclass(Protocol):
+    """An instance of a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+class Model(Protocol):
+    """A Pydantic model."""
+
+    def model_dump(self, *, mode: str = ..., by_alias: bool | None = ...) -> dict[str, Any]:
+        """Return the fields of the model."""
+
+
+#: The data of an entity.
+Data = Mapping[str, Any] | Dataclass | Model
+#: The value of a field, for `find` and the parameters of queries.
+Value = str | int | float | bool | date | time | timedelta | UUID | Decimal | Enum | None
+#: The value of a key field.
+Key = str | int | date | time | UUID | Decimal | Enum
