@@ -14,6 +14,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::optimizer::Analyzer;
 use datafusion::prelude::SessionConfig;
 
+use super::json::{self, JsonOperators};
 use super::membership::MembershipWithNulls;
 use super::overflow::CheckOverflow;
 use super::sum::checked_sum;
@@ -71,6 +72,10 @@ impl Engine {
             .with_analyzer_rules(rules)
             .build();
         state.register_udaf(checked_sum())?;
+        for function in json::functions() {
+            state.register_udf(function)?;
+        }
+        state.register_expr_planner(Arc::new(JsonOperators))?;
         Ok(self.base.get_or_init(|| state))
     }
 }

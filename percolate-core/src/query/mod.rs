@@ -2,9 +2,10 @@
 //! tables and rows.
 //!
 //! A query passes through the files in this order. `statement` parses the text and rejects
-//! statements that write, with `tokens`, and `stack` provides the stack for large ones. `session`
+//! statements that write, with `tokens`, `precedence` corrects it, and `stack` provides the stack for
+//! large ones. `session`
 //! configures DataFusion from the shared `engine`, with rules that correct its results: `times`,
-//! `membership`, `overflow` and `sum`. `table` provides the tables, with the columns that `columns`
+//! `membership`, `overflow` and `sum`, and with the functions of `json`. `table` provides the tables, with the columns that `columns`
 //! derives from their schemas. `filters` selects the conditions to push down, and
 //! `access` the access path. `reader` reads the records from one snapshot, and `rows` converts them
 //! to Arrow with `values`. `result` is the result, and `error` the errors.
@@ -14,8 +15,10 @@ mod columns;
 pub(crate) mod engine;
 pub(crate) mod error;
 mod filters;
+mod json;
 mod membership;
 mod overflow;
+mod precedence;
 mod reader;
 mod result;
 mod rows;

@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Toke
 use serde_json::Value;
 
 use super::error::{QueryError, Words, without_literals};
+use super::precedence::bind_operators;
 use super::stack::Stack;
 use super::tokens::{DIALECT, is_keyword, is_literal};
 
@@ -80,10 +81,11 @@ impl Statement {
                 count: statements.len(),
             });
         }
-        let inner = statements.pop_front().ok_or(QueryError::Empty)?;
+        let mut inner = statements.pop_front().ok_or(QueryError::Empty)?;
         check_read_only(&inner, &verb)?;
         check_tables(&inner)?;
         refuse_greedy_comparisons(&inner)?;
+        stack.run(|| bind_operators(&mut inner));
         Ok(Self {
             inner,
             words,

@@ -1616,3 +1616,110 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn json_is_read_by_path_and_lists_by_what_they_contain() {
+    let (_dir, db) = temporary();
+    db.register_schema(
+        "events",
+        &json!({ "properties": {
+            "n": { "type": "integer" },
+            "body": { "type": "object" },
+            "tags": { "type": "array", "items": { "type": "string" } },
+        } }),
+    )
+    .unwrap();
+    let bodies = [
+        json!({ "n": 1, "body": { "user": { "name": "ada", "age": 36, "ok": true }, "list": [1, "b", null] }, "tags": ["x", "y"] }),
+        json!({ "n": 2, "body": { "user": { "name": null, "age": 1.5 } }, "tags": ["x"] }),
+        json!({ "n": 3, "tags": [] }),
+    ];
+    db.insert_batch("events", &bodies).unwrap();
+    let column = |expression: &str| -> Vec<Value> {
+        let sql = format!("SELECT {expression} AS v FROM events ORDER BY n");
+        rows(&db, &sql)
+            .into_iter()
+            .map(|mut row| row.remove(0))
+            .collect()
+    };
+    for (expression, expected) in [
+        ("body -> 'user' ->> 'name'", json!(["ada", null, null])),
+        ("body -> 'user' -> 'name'", json!(["\"ada\"", "null", null])),
+        ("body -> 'user' ->> 'age'", json!(["36", "1.5", null])),
+        ("body -> 'list' -> 0", json!(["1", null, null])),
+        ("body -> 'list' ->> -2", json!(["b", null, null])),
+        ("body -> 'list' -> 3", json!([null, null, null])),
+        ("json_get_int(body, 'user', 'age')", json!([36, null, null])),
+        (
+            "json_get_float(body, 'user', 'age')",
+            json!([36.0, 1.5, null]),
+        ),
+        (
+            "json_get_bool(body, 'user', 'ok')",
+            json!([true, null, null]),
+        ),
+        (
+            "json_get_str(body, 'user', 'name')",
+            json!(["ada", null, null]),
+        ),
+        (
+            "json_get_str(body, 'user', 'age')",
+            json!([null, null, null]),
+        ),
+        ("json_get(body, 'user', 'age')", json!(["36", "1.5", null])),
+        (
+            "json_as_text(body, 'list')",
+            json!(["[1,\"b\",null]", null, null]),
+        ),
+        ("json_length(body, 'list')", json!([3, null, null])),
+        ("json_length(body)", json!([2, 1, null])),
+        ("json_contains(body, 'list')", json!([true, false, null])),
+        (
+            "CAST(body -> 'user' ->> 'age' AS DOUBLE) + 1",
+            json!([37.0, 2.5, null]),
+        ),
+        ("json_get_int('{\"a\": 5}', 'a')", json!([5, 5, 5])),
+        (
+            "upper(body -> 'user' ->> 'name')",
+            json!(["ADA", null, null]),
+        ),
+        (
+            "coalesce(body -> 'user' ->> 'name', 'none')",
+            json!(["ada", "none", "none"]),
+        ),
+        ("json_get('no json', 'a')", json!([null, null, null])),
+    ] {
+        assert_eq!(Value::from(column(expression)), expected, "{expression}");
+    }
+    let numbers = |condition: &str| -> Vec<i64> {
+        let sql = format!("SELECT n FROM events WHERE {condition} ORDER BY n");
+        rows(&db, &sql)
+            .iter()
+            .map(|row| row[0].as_i64().unwrap())
+            .collect()
+    };
+    for (condition, expected) in [
+        ("body -> 'user' ->> 'name' = 'ada'", vec![1]),
+        ("'ada' = body -> 'user' ->> 'name'", vec![1]),
+        ("body -> 'user' ->> 'name' IS NULL AND n < 3", vec![2]),
+        ("body -> 'user' ->> 'name' LIKE 'a%'", vec![1]),
+        ("json_get_int(body, 'user', 'age') > 30", vec![1]),
+        ("tags @> ['x']", vec![1, 2]),
+        ("tags @> ['x', 'y']", vec![1]),
+        ("array_has(tags, 'y') OR n = 3", vec![1, 3]),
+        ("array_has_any(tags, ['y', 'z'])", vec![1]),
+    ] {
+        assert_eq!(numbers(condition), expected, "{condition}");
+    }
+    for sql in [
+        "SELECT json_get() FROM events",
+        "SELECT json_get(n, 'a') FROM events",
+        "SELECT body -> 1.5 FROM events",
+    ] {
+        let error = refusal(&db, sql);
+        assert!(
+            matches!(error, Error::Query(QueryError::Invalid { .. })),
+            "{sql}: {error}"
+        );
+    }
+}
