@@ -37,6 +37,16 @@ impl Sampler {
         matches!(self, Self::ParentBased(_))
     }
 
+    /// Whether it calls code outside of this crate.
+    pub(crate) fn is_custom(&self) -> bool {
+        match self {
+            Self::AlwaysOn | Self::AlwaysOff | Self::TraceIdRatio(_) => false,
+            Self::ParentBased(root) => root.is_custom(),
+            #[cfg(feature = "pipeline")]
+            Self::Custom(_) => true,
+        }
+    }
+
     /// Returns the sampler of the SDK that makes the same decisions.
     #[cfg(feature = "pipeline")]
     pub(crate) fn to_sdk(&self) -> Box<dyn ShouldSample> {

@@ -9,6 +9,7 @@ use opentelemetry::trace::{TraceContextExt as _, TraceId};
 
 use super::instance::Runtime;
 use crate::identity::{Identity, new_trace_id};
+use crate::sampler::Sampler;
 use crate::site::Parent;
 use crate::starting_call::StartingCall;
 use crate::unsampled_root::unsampled_root;
@@ -32,46 +33,52 @@ pub(crate) enum Decision {
 impl Runtime {
     /// Decides how a call that starts now is recorded.
     pub(crate) fn decide(&'static self, call: &mut StartingCall<'_>) -> Decision {
+        if self.sampler.as_ref().is_some_and(Sampler::is_custom) {
+            // The sampler may make another context current, so the current one is not borrowed.
+            return self.decide_in(&Context::current(), call);
+        }
+        Context::map_current(|cx| self.decide_in(cx, call))
+    }
+
+    fn decide_in(&'static self, cx: &Context, call: &mut StartingCall<'_>) -> Decision {
         let relation = call.parent;
-        Context::map_current(|cx| {
-            if cx.is_telemetry_suppressed() {
-                return Decision::Suppressed;
-            }
-            let span = cx.span();
-            let parent = span.span_context();
-            let inherits = relation == Parent::Child;
-            let Some(sampler) = &self.sampler else {
-                // A foreign set-up samples by itself; only a parent's refusal is final here.
-                return if inherits && parent.is_valid() && !parent.is_sampled() {
-                    Decision::Unsampled
-                } else {
-                    Decision::Watched
-                };
-            };
-            if inherits && parent.is_valid() {
-                let sampled = if sampler.is_parent_based() {
-                    parent.is_sampled()
-                } else {
-                    sampler.samples(parent.trace_id(), call, cx, false)
-                };
-                return if sampled {
-                    Decision::Sampled(Identity::child(parent).in_state(call.trace_state.take()))
-                } else {
-                    Decision::Unsampled
-                };
-            }
-            if inherits && unsampled_root().is_some() {
-                return Decision::Unsampled;
-            }
-            let trace_id = new_trace_id();
-            if sampler.samples(TraceId::from(trace_id.get()), call, cx, true) {
-                let link = (relation == Parent::Link && parent.is_valid()).then(|| parent.clone());
-                let identity = Identity::root(trace_id).linked(link);
-                Decision::Sampled(identity.in_state(call.trace_state.take()))
+        if cx.is_telemetry_suppressed() {
+            return Decision::Suppressed;
+        }
+        let span = cx.span();
+        let parent = span.span_context();
+        let inherits = relation == Parent::Child;
+        let Some(sampler) = &self.sampler else {
+            // A foreign set-up samples by itself; only a parent's refusal is final here.
+            return if inherits && parent.is_valid() && !parent.is_sampled() {
+                Decision::Unsampled
             } else {
-                Decision::UnsampledRoot(trace_id)
-            }
-        })
+                Decision::Watched
+            };
+        };
+        if inherits && parent.is_valid() {
+            let sampled = if sampler.is_parent_based() {
+                parent.is_sampled()
+            } else {
+                sampler.samples(parent.trace_id(), call, cx, false)
+            };
+            return if sampled {
+                Decision::Sampled(Identity::child(parent).in_state(call.trace_state.take()))
+            } else {
+                Decision::Unsampled
+            };
+        }
+        if inherits && unsampled_root().is_some() {
+            return Decision::Unsampled;
+        }
+        let trace_id = new_trace_id();
+        if sampler.samples(TraceId::from(trace_id.get()), call, cx, true) {
+            let link = (relation == Parent::Link && parent.is_valid()).then(|| parent.clone());
+            let identity = Identity::root(trace_id).linked(link);
+            Decision::Sampled(identity.in_state(call.trace_state.take()))
+        } else {
+            Decision::UnsampledRoot(trace_id)
+        }
     }
 }
 

@@ -4,15 +4,15 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use opentelemetry::trace::{
-    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+    Link, SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId, TraceState,
 };
-use opentelemetry::{Context, ContextGuard};
+use opentelemetry::{Context, ContextGuard, KeyValue};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::SpanData;
+use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample, SpanData};
 use percolate_otel::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig, Sampler};
 use percolate_otel::testing::{Capture, FinishedSpans};
 use percolate_otel::{Carry as _, carry};
@@ -178,6 +178,88 @@ fn a_suppressed_context_silences_spans_and_metrics() {
         capture.metrics().count("db.client.operation.duration", &[]),
         0
     );
+}
+
+/// A sampler that refuses calls on `authors`, and itself makes a context current.
+#[derive(Debug, Clone, Default)]
+struct Custom(Arc<Mutex<Vec<String>>>);
+
+impl ShouldSample for Custom {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        _: TraceId,
+        name: &str,
+        kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        let _attached = Context::current().attach();
+        let has_parent = parent.is_some_and(Context::has_active_span);
+        let mut keys: Vec<_> = attributes.iter().map(|own| own.key.as_str()).collect();
+        keys.sort_unstable();
+        let seen = format!(
+            "{name} {kind:?} {has_parent} {} {}",
+            links.len(),
+            keys.join(" ")
+        );
+        self.0.lock().expect("no panic").push(seen);
+        SamplingResult {
+            decision: if name.ends_with("authors") {
+                SamplingDecision::Drop
+            } else {
+                SamplingDecision::RecordAndSample
+            },
+            attributes: vec![
+                KeyValue::new("app.rate", 0.5),
+                KeyValue::new("db.namespace", "changed"),
+            ],
+            trace_state: TraceState::from_key_value([("rate", "2")]).expect("valid"),
+        }
+    }
+}
+
+#[test]
+fn a_custom_sampler_sees_the_span_and_what_it_returns_is_kept() {
+    let sampler = Custom::default();
+    let seen = Arc::clone(&sampler.0);
+    let scoped = scoped(Sampler::Custom(Box::new(sampler)));
+    EVALUATED.set(0);
+    get("articles", true);
+    get("authors", true);
+    query("articles");
+    {
+        let _parent = remote(TraceFlags::SAMPLED);
+        get("articles", true);
+        get("authors", true);
+    }
+    assert_eq!(EVALUATED.get(), 1);
+    let names = "db.collection.name db.namespace db.operation.name db.system.name";
+    let own = "app.tier db.collection.name db.operation.name db.system.name";
+    assert_eq!(
+        *seen.lock().expect("no panic"),
+        [
+            format!("get articles Client false 0 {names}"),
+            format!("get authors Client false 0 {names}"),
+            format!("query articles Client false 0 {own}"),
+            format!("get articles Client true 0 {names}"),
+            format!("get authors Client true 0 {names}"),
+        ]
+    );
+    let spans = scoped.spans();
+    assert_eq!(
+        scoped.names(),
+        ["get articles", "query articles", "get articles"]
+    );
+    for span in &spans {
+        assert_eq!(span.span_context.trace_state().get("rate"), Some("2"));
+        let values = |key: &str| {
+            let found = span.attributes.iter().filter(|own| own.key.as_str() == key);
+            found.map(|own| own.value.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(values("app.rate"), ["0.5"]);
+        assert_eq!(values("db.namespace"), ["changed"]);
+    }
 }
 
 #[test]
