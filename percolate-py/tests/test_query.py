@@ -337,9 +337,14 @@ def test_ctrl_c_ends_a_query(tmp_path: Path) -> None:
         db.query("SELECT sum(a.n * b.n % 7 + c.n) AS s FROM t a, t b, t c WHERE a.n + b.n + c.n < 4000")
     except KeyboardInterrupt:
         print("interrupted", time.monotonic() - started < 1.5)
-    time.sleep(1.5)
-    percolate_rocks.force_flush()
-    print([span.attributes["error.type"] for span in spans.get_finished_spans() if span.name.startswith("SELECT")])
+    def error_types():
+        percolate_rocks.force_flush()
+        queries = [span for span in spans.get_finished_spans() if span.name.startswith("SELECT")]
+        return [span.attributes["error.type"] for span in queries]
+    deadline = time.monotonic() + 30
+    while not error_types() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    print(error_types())
     print(db.query("SELECT count(*) AS n FROM t"))
     """
     printed = run(script, tmp_path / "db").splitlines()

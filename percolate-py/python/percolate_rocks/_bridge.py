@@ -37,8 +37,10 @@ logger = logging.getLogger("percolate_rocks")
 #: The largest batch of the native module. A full batch means that more spans are waiting.
 _BATCH = 512
 
-#: The longest wait in seconds for Rust spans at the end of a Python span.
+#: The longest wait in seconds for Rust spans at the end of a Python span, and the time without such
+#: waits after one that was too short.
 _ORDER_TIMEOUT = 0.25
+_ORDER_PAUSE = 5.0
 #: The largest number of spans that wait for the Python span above them, and the longest time in
 #: seconds.
 _HELD = 4096
@@ -66,6 +68,7 @@ class SpanBridge:
         self._held = _Held()
         self._hook = _FlushFirst(self)
         self._local = threading.local()
+        self._order_after = 0.0
         self._warned = False
 
     def deliver(self, batch: list[tuple[Any, ...]]) -> None:
@@ -95,7 +98,9 @@ class SpanBridge:
         is_local_root = span.parent is None or span.parent.is_remote
         if not starting and not (is_local_root and any(type(p) not in _EXPORTING for p in others)):
             return
-        _native._force_flush(_ORDER_TIMEOUT)
+        if time.monotonic() >= self._order_after and not _native._force_flush(_ORDER_TIMEOUT):
+            # A processor is slow: do not make every request wait for it.
+            self._order_after = time.monotonic() + _ORDER_PAUSE
         if starting:
             self._deliver_whole(self._held.below(context.trace_id, context.span_id))
 
