@@ -418,7 +418,10 @@ impl Database {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let dir = tempfile::tempdir()?;
     /// # let db = Database::open(dir.path())?;
-    /// # db.register_schema("articles", &json!({ "indexed_fields": ["year", "title"] }))?;
+    /// db.register_schema("articles", &json!({
+    ///     "properties": { "title": { "type": "string" }, "year": { "type": "integer" } },
+    ///     "indexed_fields": ["year", "title"],
+    /// }))?;
     /// db.insert("articles", &json!({ "title": "b", "year": 2024 }))?;
     /// db.insert("articles", &json!({ "title": "a", "year": 2025 }))?;
     /// assert_eq!(db.find("articles", "year", 2025..)?.len(), 1);

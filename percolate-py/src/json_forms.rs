@@ -18,7 +18,9 @@ const DIGITS: i64 = 20;
 pub(crate) fn simplified<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = value.py();
     let class = value.get_type();
-    if let Ok(text) = value.call_method0(intern!(py, "isoformat")) {
+    if let Ok(text) = value.call_method0(intern!(py, "isoformat"))
+        && text.is_instance_of::<PyString>()
+    {
         return refuse_nat(text).map(Some);
     }
     if class.hasattr(intern!(py, "model_dump"))? {

@@ -11,7 +11,10 @@ use uuid::Uuid;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let dir = tempfile::tempdir()?;
 /// # let db = Database::open(dir.path())?;
-/// # db.register_schema("articles", &json!({ "key_field": "slug" }))?;
+/// db.register_schema("articles", &json!({
+///     "properties": { "slug": { "type": "string" }, "year": { "type": "integer" } },
+///     "key_field": "slug",
+/// }))?;
 /// let id = db.insert("articles", &json!({ "slug": "percolation" }))?;
 /// db.update("articles", "percolation", &json!({ "year": 1957 }))?;
 /// assert_eq!(db.get("articles", id)?, db.get("articles", EntityRef::Key("percolation"))?);
@@ -52,6 +55,12 @@ impl From<&Uuid> for EntityRef<'_> {
 
 impl<'a> From<&'a str> for EntityRef<'a> {
     fn from(key: &'a str) -> Self {
+        Self::Key(key)
+    }
+}
+
+impl<'a> From<&&'a str> for EntityRef<'a> {
+    fn from(key: &&'a str) -> Self {
         Self::Key(key)
     }
 }

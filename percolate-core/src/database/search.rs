@@ -65,7 +65,10 @@ impl Database {
     /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
     /// # let dir = tempfile::tempdir()?;
     /// let db = Database::open(dir.path())?;
-    /// db.register_schema("articles", &json!({ "embedding_fields": ["body"] }))?;
+    /// db.register_schema("articles", &json!({
+    ///     "properties": { "body": { "type": "string" } },
+    ///     "embedding_fields": ["body"],
+    /// }))?;
     /// db.insert("articles", &json!({ "body": "an embedded store of keys and values" }))?;
     /// db.insert("articles", &json!({ "body": "a client for HTTP requests" }))?;
     /// db.generate_embeddings("articles").await?;

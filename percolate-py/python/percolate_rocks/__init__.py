@@ -3,8 +3,11 @@
     from percolate_rocks import Database
 
     with Database("data") as db:
-        db.register_schema("articles", {"key_field": "slug"})
-        db.insert("articles", {"slug": "percolation"})
+        db.register_schema("articles", {
+            "properties": {"slug": {"type": "string"}, "year": {"type": "integer"}},
+            "key_field": "slug",
+        })
+        db.insert("articles", {"slug": "percolation", "year": 1957})
 
 If the application has an OpenTelemetry `TracerProvider`, nothing needs to be configured: each call
 runs as a child of the current Python span, and finished Rust spans reach the application's

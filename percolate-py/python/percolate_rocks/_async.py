@@ -105,7 +105,8 @@ class AsyncDatabase:
         >>> import asyncio
         >>> async def main():
         ...     async with await AsyncDatabase.open(tmp_path / "db") as db:
-        ...         await db.register_schema("articles", {"key_field": "slug"})
+        ...         slug = {"type": "string"}
+        ...         await db.register_schema("articles", {"properties": {"slug": slug}, "key_field": "slug"})
         ...         await db.insert("articles", {"slug": "percolation"})
         ...         return await db.count("articles")
         >>> asyncio.run(main())
