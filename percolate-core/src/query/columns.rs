@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 use crate::schema::Schema;
 use crate::schema::system::{self, is_system_field};
 
-/// The number of `$ref` references that are followed from one place in a schema.
-const MAX_DEPTH: usize = 16;
+/// The number of nodes of a schema that are read for one column. A schema may refer to itself.
+const MAX_NODES: usize = 256;
 
 /// The type of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,40 +144,36 @@ fn named_fields(schema: &Schema) -> Vec<&str> {
 }
 
 fn kind_of(node: &Value, schema: &Schema) -> Kind {
-    node_kind(node, schema.source(), 0).unwrap_or(Kind::Json)
+    let mut nodes = MAX_NODES;
+    node_kind(node, schema.source(), &mut nodes).unwrap_or(Kind::Json)
 }
 
 /// Returns the kind of a schema node, or `None` if the node allows only null.
-fn node_kind(node: &Value, root: &Value, depth: usize) -> Option<Kind> {
-    let Some(node) = node.as_object().filter(|_| depth < MAX_DEPTH) else {
+fn node_kind(node: &Value, root: &Value, nodes: &mut usize) -> Option<Kind> {
+    let (Some(node), Some(left)) = (node.as_object(), nodes.checked_sub(1)) else {
         return Some(Kind::Json);
     };
+    *nodes = left;
     if let Some(target) = node.get("$ref").and_then(Value::as_str) {
         let target = target
             .strip_prefix('#')
             .and_then(|pointer| root.pointer(pointer));
-        return target.map_or(Some(Kind::Json), |target| {
-            node_kind(target, root, depth + 1)
-        });
+        return target.map_or(Some(Kind::Json), |target| node_kind(target, root, nodes));
     }
     for (word, alone) in [("anyOf", false), ("oneOf", false), ("allOf", true)] {
         if let Some(Value::Array(choices)) = node.get(word) {
             return match choices.len() {
                 2.. if alone => Some(Kind::Json),
-                _ => unite(
-                    choices
-                        .iter()
-                        .map(|choice| node_kind(choice, root, depth + 1)),
-                ),
+                _ => unite(choices.iter().map(|choice| node_kind(choice, root, nodes))),
             };
         }
     }
     match node.get("type") {
-        Some(Value::String(name)) => typed(name, node, root, depth),
+        Some(Value::String(name)) => typed(name, node, root, nodes),
         Some(Value::Array(names)) => unite(
             names
                 .iter()
-                .map(|name| typed(name.as_str().unwrap_or_default(), node, root, depth)),
+                .map(|name| typed(name.as_str().unwrap_or_default(), node, root, nodes)),
         ),
         _ => match (node.get("const"), node.get("enum")) {
             (Some(value), _) => value_kind(value),
@@ -187,7 +183,7 @@ fn node_kind(node: &Value, root: &Value, depth: usize) -> Option<Kind> {
     }
 }
 
-fn typed(name: &str, node: &Map<String, Value>, root: &Value, depth: usize) -> Option<Kind> {
+fn typed(name: &str, node: &Map<String, Value>, root: &Value, nodes: &mut usize) -> Option<Kind> {
     Some(match name {
         "null" => return None,
         "string" => match node.get("format").and_then(Value::as_str) {
@@ -200,7 +196,7 @@ fn typed(name: &str, node: &Map<String, Value>, root: &Value, depth: usize) -> O
         "boolean" => Kind::Boolean,
         "array" => match node
             .get("items")
-            .and_then(|items| node_kind(items, root, depth + 1))
+            .and_then(|items| node_kind(items, root, nodes))
         {
             Some(kind) if kind.is_scalar() && !node.contains_key("prefixItems") => {
                 Kind::List(Box::new(kind))
@@ -321,6 +317,16 @@ mod tests {
             time,
         ];
         assert_eq!(kinds, expected);
+    }
+
+    #[test]
+    fn a_schema_that_refers_to_itself_many_times_is_read_once() {
+        let refers = vec![json!({ "$ref": "#/$defs/Expression" }); 8];
+        let columns = columns(json!({
+            "$defs": { "Expression": { "anyOf": refers } },
+            "properties": { "expression": { "$ref": "#/$defs/Expression" } },
+        }));
+        assert_eq!(columns[1].1, Kind::Json);
     }
 
     #[test]
