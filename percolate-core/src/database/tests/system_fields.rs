@@ -129,7 +129,7 @@ fn an_entity_is_read_changed_and_removed_by_its_key() {
     assert_eq!((updated.id, &updated.data["year"]), (id, &json!(1)));
     assert_eq!(db.get("articles", "a").unwrap(), Some(updated.clone()));
     assert_eq!(
-        db.get_batch("articles", &["b", "a"]).unwrap(),
+        db.get_batch("articles", ["b", "a"].iter()).unwrap(),
         [None, Some(updated)]
     );
     assert!(db.delete("articles", "a").unwrap());
