@@ -613,7 +613,7 @@ class Database:
         A read-only handle keeps the tables and entities that it found when it was opened, also if
         another process writes. This opens the directory again and replaces the handle's state.
         Running calls finish with the old state. Does nothing for a handle that can write,
-        because it is current. Handles of `for_tenant` are refreshed by themselves.
+        because it is current. A handle of `for_tenant` is refreshed by its own `refresh`.
 
         Raises:
             OpenError: The directory cannot be opened. The handle keeps its state.
