@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -347,3 +348,36 @@ def test_a_sampler_that_changes_the_decision_of_the_parent_is_called(db: Databas
     finally:
         percolate_rocks.shutdown()
         provider.shutdown()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_forked_child_does_not_deliver_the_spans_of_its_parent_again(tmp_path: Path) -> None:
+    script = """
+    import os, sys, time
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+    import percolate_rocks
+    from percolate_rocks import Database
+
+    parent = os.getpid()
+
+    class Printing(SpanProcessor):
+        def on_start(self, span, parent_context=None):
+            pass
+
+        def on_end(self, span):
+            if span.name.startswith("get"):
+                print(span.name, os.getpid() == parent, flush=True)
+
+    provider = TracerProvider()
+    provider.add_span_processor(Printing())
+    trace.set_tracer_provider(provider)
+    db = Database(sys.argv[1])
+    with provider.get_tracer("app").start_as_current_span("request"):
+        db.load_resource("r")
+        time.sleep(0.5)
+        if os.fork() == 0:
+            os._exit(0)
+        os.wait()
+    """
+    assert run(script, tmp_path / "db") == "get resources True\n"

@@ -203,21 +203,27 @@ class AsyncDatabase:
         if self.closed:
             raise ClosedError(f"cannot use the database at {self._database.path}: it is closed; open it again")
 
+    def _submit(self, executor: ThreadPoolExecutor, call: Callable[[], T]) -> Future[T]:
+        """Run a call on a thread, with the caller's context variables."""
+        self._refuse_closed()
+        try:
+            return executor.submit(contextvars.copy_context().run, call)
+        except RuntimeError:
+            # Another thread has closed the database meanwhile.
+            self._refuse_closed()
+            raise
+
     async def _run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a short call. Closing waits for it."""
-        self._refuse_closed()
-        context = contextvars.copy_context()
-        future = self._calls.submit(context.run, functools.partial(call, *args, **kwargs))
+        future = self._submit(self._calls, functools.partial(call, *args, **kwargs))
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
         return await asyncio.wrap_future(future)
 
     async def _run_long(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a query, a search or a job. Cancelling the task and closing end it."""
-        self._refuse_closed()
-        context = contextvars.copy_context()
         cancellation = _Cancellation()
-        future = self._work.submit(context.run, functools.partial(cancellation.run, call, *args, **kwargs))
+        future = self._submit(self._work, functools.partial(cancellation.run, call, *args, **kwargs))
         waiting = asyncio.wrap_future(future)
         try:
             timeout: Any = kwargs.get("timeout")

@@ -90,8 +90,10 @@ class SpanBridge:
 
     def before_end(self, span: Any) -> None:
         """Deliver the Rust spans below a Python span that ends, if a processor needs them now."""
-        context = span.context
-        if getattr(self._local, "busy", False) or context is None or not context.trace_flags.sampled:
+        context, scope = span.context, span.instrumentation_scope
+        if context is None or not context.trace_flags.sampled or (scope is not None and scope.name == "percolate"):
+            return
+        if getattr(self._local, "busy", False):
             return
         others = self._others()
         starting = _starting(others)
@@ -188,10 +190,14 @@ class SpanBridge:
         else:
             self.provider.add_span_processor(self._hook)
 
-    def detach(self) -> None:
-        """Deliver the spans that wait, and remove the hook, if the processor allows it."""
+    def detach(self, *, is_forked: bool = False) -> None:
+        """Deliver the spans that wait, and remove the hook, if the processor allows it.
+
+        In a forked child, the spans belong to the parent.
+        """
         self._hook.off = True
-        self._deliver_whole(self._held.take())
+        if not is_forked:
+            self._deliver_whole(self._held.take())
         processors = getattr(self._processor, "_span_processors", None)
         if isinstance(processors, tuple):
             self._processor._span_processors = tuple(p for p in processors if p is not self._hook)

@@ -366,7 +366,7 @@ def _after_fork_in_child() -> None:
     if not _native._after_fork_in_child():
         return
     if spans is not None:
-        spans.detach()
+        spans.detach(is_forked=True)
     if metrics is not None:
         metrics.detach()
     _state.reinstall = _again(spans, metrics, rust)

@@ -219,12 +219,12 @@ impl Closable {
     /// # Errors
     /// The exception of a signal handler, which ends the waiting; the error of the store.
     pub(super) fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let parent = parent(py, None)?;
         let was_closed = self.is_closed.swap(true, Ordering::Relaxed);
         // The files belong to the process that opened them.
         if was_closed || self.forks != forks() {
             return Ok(());
         }
-        let parent = parent(py, None)?;
         let handle = {
             let mut state = self.lock();
             for stop in state.running.iter().filter_map(|call| call.stop.as_ref()) {
