@@ -326,12 +326,15 @@ fn an_unknown_column_family_fails_the_operation_without_a_status_code() {
 #[test]
 fn a_failure_of_rocksdb_has_its_status_code() {
     observe(
-        |storage| drop(storage.checkpoint(storage.path()).unwrap_err()),
+        |storage| {
+            let below_a_file = storage.path().join("CURRENT").join("copy");
+            storage.checkpoint(below_a_file).unwrap_err();
+        },
         &[(
             "checkpoint library [client, error]",
             &[
-                "db.response.status_code = \"InvalidArgument\"",
-                "error.type = \"InvalidArgument\"",
+                "db.response.status_code = \"IOError\"",
+                "error.type = \"IOError\"",
             ],
         )],
     );

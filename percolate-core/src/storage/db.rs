@@ -316,8 +316,8 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// [`MaintenanceError::Occupied`] if that directory holds other files,
-    /// [`MaintenanceError::Storage`] if `path` exists.
+    /// [`MaintenanceError::TargetExists`] if `path` exists, [`MaintenanceError::Occupied`] if the
+    /// other directory holds files of others.
     #[db_op(checkpoint, leaf)]
     pub fn checkpoint(&self, path: impl AsRef<Path>) -> Result<(), MaintenanceError> {
         check_checkpoint(path.as_ref())?;
@@ -606,9 +606,14 @@ fn check_directory(path: &Path, options: &StorageOptions) -> Result<bool, OpenEr
     }
 }
 
-/// Refuses a checkpoint at `path` if RocksDB would delete files of others: it first empties the
-/// directory of this name with the suffix `.tmp`.
+/// Refuses a checkpoint at a path that exists, and one for which RocksDB would delete files of
+/// others: it first empties the directory of this name with the suffix `.tmp`.
 fn check_checkpoint(path: &Path) -> Result<(), MaintenanceError> {
+    if path.exists() {
+        return Err(MaintenanceError::TargetExists {
+            path: path.to_owned(),
+        });
+    }
     let mut staging = path.components().as_path().as_os_str().to_owned();
     staging.push(".tmp");
     let found = Directory::read(Path::new(&staging))

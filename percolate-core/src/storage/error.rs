@@ -459,6 +459,12 @@ pub enum MaintenanceError {
         /// The operation.
         operation: &'static str,
     },
+    /// The path of a checkpoint exists.
+    #[error("cannot create a checkpoint at {}: the path exists; pass a new directory", path.display())]
+    TargetExists {
+        /// The path of the checkpoint.
+        path: PathBuf,
+    },
     /// The directory that a checkpoint uses meanwhile holds other files, which would be deleted.
     #[error(
         "cannot create a checkpoint at {}: the directory {} holds other files: {found}; move them, or pass another path",
@@ -499,6 +505,7 @@ impl ErrorType for MaintenanceError {
             Self::ReadOnly { .. } => Cow::Borrowed("ReadOnly"),
             Self::Storage { source, .. } => source.error_type(),
             Self::Background { .. } => Cow::Borrowed("BackgroundError"),
+            Self::TargetExists { .. } => Cow::Borrowed("TargetExists"),
             Self::Occupied { .. } => Cow::Borrowed("Occupied"),
         }
     }

@@ -303,6 +303,11 @@ fn a_checkpoint_deletes_no_files_of_others() {
     fs::rename(staging.join(".mine"), staging.join("000007.sst")).unwrap();
     storage.checkpoint(&target).unwrap();
     assert!(!staging.exists());
+    let error = storage.checkpoint(&target).unwrap_err();
+    assert!(
+        matches!(error, MaintenanceError::TargetExists { .. }),
+        "{error:?}"
+    );
 }
 
 #[test]
