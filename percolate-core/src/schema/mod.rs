@@ -9,6 +9,7 @@
 pub(crate) mod depth;
 pub mod entity;
 pub(crate) mod system;
+mod system_names;
 mod types;
 
 use std::borrow::Cow;
@@ -18,7 +19,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 pub use self::depth::MAX_DEPTH;
-use self::system::is_system_field;
+use self::system_names::is_system_field;
 use crate::otel::ErrorType;
 
 const KEY_FIELD: &str = "key_field";

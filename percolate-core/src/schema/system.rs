@@ -1,4 +1,4 @@
-//! The system fields of an entity: their names, and how they are separated from data to write.
+//! How the system fields of an entity are separated from data to write.
 //!
 //! [`Entity::to_json`](super::entity::Entity::to_json) adds them when an entity is read. They are
 //! never stored as data, and a schema cannot declare them. Versions before this rule stored such
@@ -6,27 +6,13 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use uuid::Uuid;
 
+pub(crate) use super::system_names::{
+    CREATED_AT, ID, UPDATED_AT, is_system_field, remove_system_fields,
+};
 use super::{EntityError, Schema};
-
-/// The id of an entity.
-pub(crate) const ID: &str = "_id";
-/// The time of the first write.
-pub(crate) const CREATED_AT: &str = "_created_at";
-/// The time of the last write.
-pub(crate) const UPDATED_AT: &str = "_updated_at";
-
-/// Returns whether `field` is the name of a system field.
-pub(crate) fn is_system_field(field: &str) -> bool {
-    [ID, CREATED_AT, UPDATED_AT].contains(&field)
-}
-
-/// Removes the system fields from data.
-pub(crate) fn remove_system_fields(data: &mut Map<String, Value>) {
-    data.retain(|field, _| !is_system_field(field));
-}
 
 /// Data to write, without system fields.
 pub(crate) struct Written<'a> {
