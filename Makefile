@@ -42,6 +42,8 @@ test-rust:
 	@scripts/setup.sh rust
 	@echo "==> Rust: unit, integration, compile-error and example tests, doctests"
 	PERCOLATE_CONVENTIONS=strict cargo test --workspace --no-fail-fast
+	@echo "==> models of the lock-free cell, in every order of reads and writes"
+	cargo test --manifest-path tests/loom/Cargo.toml --target-dir "$(TARGET)/loom"
 
 test-wheel:
 	@echo "==> tools, RocksDB and .venv"
@@ -57,8 +59,10 @@ lint:
 	@scripts/setup.sh rust
 	@echo "==> format"
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/loom/Cargo.toml --check
 	@echo "==> clippy, all targets"
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --manifest-path tests/loom/Cargo.toml --target-dir "$(TARGET)/loom" --all-targets
 	@echo "==> clippy, percolate-otel with fewer features"
 	for features in "" registry pipeline; do \
 	    cargo clippy --quiet --package percolate-otel --features "$$features" -- -D warnings; \
@@ -68,6 +72,7 @@ lint:
 
 fmt:
 	cargo fmt --all
+	cargo fmt --manifest-path tests/loom/Cargo.toml
 
 doc:
 	@scripts/setup.sh rust

@@ -14,7 +14,9 @@ use opentelemetry_sdk::trace::{
     Sampler as SdkSampler, SdkTracer, SdkTracerProvider, SpanProcessor,
 };
 use percolate_core::otel::ConventionLayer;
-use percolate_core::otel::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig, Sampler};
+use percolate_core::otel::runtime::{
+    self, MeterProviderHandle, OwnAggregation, Runtime, RuntimeConfig, Sampler,
+};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -114,6 +116,15 @@ pub(crate) fn all() -> Vec<Setting> {
                 "percolate_unsampled_parent_no_rows",
                 Way::Percolate,
                 percolate_without_rows,
+                Spans::None,
+            )
+        },
+        Setting {
+            around: unsampled,
+            ..setting(
+                "percolate_unsampled_parent_sdk_histograms",
+                Way::Percolate,
+                percolate_with_sdk_histograms,
                 Spans::None,
             )
         },
@@ -256,15 +267,23 @@ fn percolate_1pct() -> Result<Installed, Failed> {
     percolate_sampling(Sampler::ParentBased(Box::new(Sampler::TraceIdRatio(0.01))))
 }
 
+/// Installs percolate as its pipeline does by default.
 fn percolate_sampling(sampler: Sampler) -> Result<Installed, Failed> {
+    percolate_with(RuntimeConfig {
+        sampler,
+        own_aggregation: Some(OwnAggregation::default()),
+        ..RuntimeConfig::default()
+    })
+}
+
+/// Installs percolate as its pipeline does for a metric exporter of the application.
+fn percolate_with_sdk_histograms() -> Result<Installed, Failed> {
+    percolate_with(RuntimeConfig::default())
+}
+
+fn percolate_with(config: RuntimeConfig) -> Result<Installed, Failed> {
     let spans = Counted::default();
-    let flush = percolate_to(
-        RuntimeConfig {
-            sampler,
-            ..RuntimeConfig::default()
-        },
-        Arc::new(batched(spans.clone())),
-    )?;
+    let flush = percolate_to(config, Arc::new(batched(spans.clone())))?;
     Ok(Installed { spans, flush })
 }
 
@@ -273,6 +292,7 @@ fn percolate_without_rows() -> Result<Installed, Failed> {
     let spans = Counted::default();
     let config = RuntimeConfig {
         returned_rows: false,
+        own_aggregation: Some(OwnAggregation::default()),
         ..RuntimeConfig::default()
     };
     let flush = percolate_to(config, Arc::new(batched(spans.clone())))?;

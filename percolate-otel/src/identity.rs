@@ -4,8 +4,11 @@
 
 use std::cell::Cell;
 use std::num::NonZeroU128;
+use std::time::SystemTime;
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+
+use crate::aggregation::CellExemplar;
 
 /// The flag of W3C Trace Context Level 2 for random trace ids. All trace ids created here are
 /// random.
@@ -46,6 +49,18 @@ impl Identity {
                     link: None,
                 })
             }),
+        }
+    }
+
+    /// The call as the exemplar of a value that is measured now.
+    pub(crate) fn exemplar(&self, value: u64) -> CellExemplar {
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let nanos = time.map_or(0, |time| time.as_nanos());
+        CellExemplar {
+            trace_id: self.trace_id,
+            span_id: self.span_id,
+            time: u64::try_from(nanos).unwrap_or(0),
+            value,
         }
     }
 

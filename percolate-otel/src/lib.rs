@@ -73,6 +73,11 @@
 extern crate self as percolate_otel;
 
 mod active;
+#[cfg_attr(
+    not(feature = "otlp"),
+    expect(dead_code, reason = "the exporters of the pipeline collect")
+)]
+mod aggregation;
 mod api_span;
 mod attributes;
 mod background;

@@ -102,7 +102,7 @@ pub(crate) fn listen(
         _ => None,
     };
     let has_extras = matches!(decision, Decision::Sampled(_))
-        && (site.def.describes || series.is_overflow || call.was_described());
+        && (site.def.describes || series.lacks(names) || call.was_described());
     let extras = (is_watched || tracer.is_some() || has_extras).then(|| {
         let mut extras = describe(series, call);
         if is_watched {
@@ -132,7 +132,7 @@ fn describe(series: &'static Series, call: StartingCall<'_>) -> Box<CallExtras> 
     let names = call.names;
     let mut extras = Box::<CallExtras>::default();
     (extras.record.details, extras.record.sampled) = call.into_details();
-    if series.is_overflow {
+    if series.lacks(names) {
         extras.record.names = Some(Box::new(OwnedNames::of(names)));
     }
     extras
@@ -318,9 +318,12 @@ impl LiveCall {
             Some(_) => JobStatus::Failed,
             None => outcome.status,
         };
-        runtime
-            .series
-            .measure(series, CallEnd::new(outcome, status, duration));
+        let exemplar = |value| match &self.sampling {
+            Sampling::Sampled(Some(identity)) => Some(identity.exemplar(value)),
+            _ => None,
+        };
+        let end = CallEnd::new(outcome, status, duration);
+        runtime.series.measure(series, end, exemplar);
         if site.def.site_kind == SiteKind::Job && series.is_measured() {
             runtime.series.job_active(series, -1);
         }

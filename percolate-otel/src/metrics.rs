@@ -48,6 +48,11 @@ pub const ROW_BOUNDS: [f64; 13] = [
     1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0, 10000.0,
 ];
 
+pub(crate) const OPERATION_DESCRIPTION: &str = "Duration of database client operations.";
+pub(crate) const ROWS_DESCRIPTION: &str =
+    "The actual number of records returned by the database operation.";
+pub(crate) const JOB_DESCRIPTION: &str = "Duration of background job runs.";
+
 /// The instruments of one meter provider.
 #[derive(Debug)]
 pub(crate) struct Instruments {
@@ -85,21 +90,19 @@ impl Instruments {
             db_duration: meter
                 .f64_histogram(metric::DB_CLIENT_OPERATION_DURATION)
                 .with_unit("s")
-                .with_description("Duration of database client operations.")
+                .with_description(OPERATION_DESCRIPTION)
                 .with_boundaries(STORAGE_BOUNDS.to_vec())
                 .build(),
             db_rows: meter
                 .u64_histogram(metric::DB_CLIENT_RESPONSE_RETURNED_ROWS)
                 .with_unit("{row}")
-                .with_description(
-                    "The actual number of records returned by the database operation.",
-                )
+                .with_description(ROWS_DESCRIPTION)
                 .with_boundaries(ROW_BOUNDS.to_vec())
                 .build(),
             job_duration: meter
                 .f64_histogram(metric::JOB_DURATION)
                 .with_unit("s")
-                .with_description("Duration of background job runs.")
+                .with_description(JOB_DESCRIPTION)
                 .with_boundaries(JOB_BOUNDS.to_vec())
                 .build(),
             job_active: meter

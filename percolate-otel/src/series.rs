@@ -4,7 +4,7 @@
 //! the bound instruments of the successful outcome, and the interned names that records refer to.
 //! Series are found through a small per-thread cache, live as long as the process and are bounded:
 //! past [`MAX_SERIES`], the calls of a site share its overflow series, whose measurements carry
-//! `otel.metric.overflow`.
+//! `otel.metric.overflow`. The address of a server is not on metrics, so it does not exhaust them.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -16,14 +16,17 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::BoundHistogram;
 
+use crate::aggregation::{CellExemplar, HistogramData, Histograms, SeriesCells};
 use crate::attributes::{AttributeValue, ON_METRICS};
 use crate::call_values::{self, CallEnd, NameValues, at_start};
-use crate::conventions::attribute;
+use crate::conventions::{JobStatus, attribute};
 use crate::details::Names;
 use crate::metrics::Instruments;
+use crate::outcome::Outcome;
 use crate::site::{Site, SiteKind, span_name};
 
-/// Series one runtime keeps; the SDK's own limit for one metric.
+/// Metric series one runtime keeps; the SDK's own limit for one metric. As many series may differ in
+/// their address only.
 pub(crate) const MAX_SERIES: usize = 2000;
 
 /// One site with one set of names.
@@ -45,17 +48,35 @@ pub(crate) struct Series {
     duration: OnceLock<BoundHistogram<f64>>,
     /// Bound by the first call with a number of rows.
     rows: OnceLock<BoundHistogram<u64>>,
+    /// The cells, if the runtime aggregates by itself. Nothing is bound then.
+    own: Option<OwnSeries>,
+    /// The place in the cache of each thread.
+    slot: usize,
+}
+
+/// A series of a runtime that aggregates by itself.
+#[derive(Debug)]
+struct OwnSeries {
+    cells: SeriesCells,
+    /// The attributes of the durations of successful calls.
+    successful: Vec<KeyValue>,
 }
 
 impl Series {
-    fn new(table: &SeriesTable, site: &'static Site, names: Names<'_>, is_overflow: bool) -> Self {
+    fn new(
+        table: &SeriesTable,
+        site: &'static Site,
+        names: Names<'_>,
+        (hash, is_overflow): (u64, bool),
+    ) -> Self {
         let mut attributes = Vec::with_capacity(6);
         let values = at_start(site, names.into());
         call_values::collect(site, ON_METRICS, &values, &[], &mut attributes);
         if is_overflow {
             attributes.push(KeyValue::new(attribute::OTEL_METRIC_OVERFLOW, true));
         }
-        Self {
+        let is_measured = site.def.metrics && table.instruments.is_some();
+        let mut series = Self {
             table: table.id,
             site,
             operation: names.operation.map(Into::into),
@@ -64,20 +85,40 @@ impl Series {
             server_address: names.server_address.map(Into::into),
             span_name: span_name(site, names, None),
             is_overflow,
-            is_measured: site.def.metrics && table.instruments.is_some(),
+            is_measured,
             attributes,
             duration: OnceLock::new(),
             rows: OnceLock::new(),
+            own: None,
+            slot: slot_of(hash),
+        };
+        if let Some(histograms) = table.histograms.as_ref().filter(|_| is_measured) {
+            let success = Outcome::default();
+            let end = CallEnd::new(&success, JobStatus::Success, Duration::ZERO);
+            series.own = Some(OwnSeries {
+                cells: histograms.cells(site.def.site_kind),
+                successful: series.attributes_at(end),
+            });
         }
+        series
     }
 
     fn is(&self, table: &SeriesTable, site: &'static Site, names: Names<'_>) -> bool {
+        self.measures(table, site, names) && self.server_address.as_deref() == names.server_address
+    }
+
+    /// Whether the metrics of these names are those of this series. The address is on spans only.
+    fn measures(&self, table: &SeriesTable, site: &'static Site, names: Names<'_>) -> bool {
         self.table == table.id
             && std::ptr::eq(self.site, site)
             && self.operation.as_deref() == names.operation
             && self.target.as_deref() == names.target
             && self.namespace.as_deref() == names.namespace
-            && self.server_address.as_deref() == names.server_address
+    }
+
+    /// Whether calls with these names have names that the series does not have.
+    pub(crate) fn lacks(&self, names: Names<'_>) -> bool {
+        self.is_overflow || (self.server_address.is_none() && names.server_address.is_some())
     }
 
     /// Whether calls of this series are measured.
@@ -125,8 +166,12 @@ impl Series {
 pub(crate) struct SeriesTable {
     id: u64,
     instruments: Option<Instruments>,
+    /// Aggregates durations and rows instead of the instruments.
+    histograms: Option<Histograms>,
     series: Mutex<HashMap<u64, Vec<&'static Series>>>,
     count: AtomicU64,
+    /// Series that differ in what is on metrics.
+    measured: AtomicU64,
 }
 
 const CACHE_SLOTS: usize = 64;
@@ -135,25 +180,32 @@ thread_local! {
     static CACHE: RefCell<[Option<&'static Series>; CACHE_SLOTS]> = const { RefCell::new([None; CACHE_SLOTS]) };
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the low bits choose the slot"
+)]
+fn slot_of(hash: u64) -> usize {
+    hash as usize % CACHE_SLOTS
+}
+
 impl SeriesTable {
-    pub(crate) fn new(instruments: Option<Instruments>) -> Self {
+    /// With `histograms`, durations and rows are aggregated there and not by the instruments.
+    pub(crate) fn new(instruments: Option<Instruments>, histograms: Option<Histograms>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             instruments,
+            histograms,
             series: Mutex::default(),
             count: AtomicU64::new(0),
+            measured: AtomicU64::new(0),
         }
     }
 
     /// Returns the series of these names at this site.
     pub(crate) fn find(&self, site: &'static Site, names: Names<'_>) -> &'static Series {
         let hash = hash(site, names);
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the low bits choose the slot"
-        )]
-        let slot = hash as usize % CACHE_SLOTS;
+        let slot = slot_of(hash);
         CACHE
             .try_with(|cache| {
                 let mut cache = cache.try_borrow_mut().ok()?;
@@ -182,9 +234,29 @@ impl SeriesTable {
         if let Some(known) = bucket.iter().find(|known| known.is(self, site, names)) {
             return known;
         }
-        if self.count.load(Ordering::Relaxed) < MAX_SERIES as u64 {
+        // The address is not on metrics. Many addresses are one metric series.
+        let measured = Names {
+            server_address: None,
+            ..names
+        };
+        let is_known = bucket
+            .iter()
+            .any(|known| known.measures(self, site, measured));
+        let has_room = |count: &AtomicU64| count.load(Ordering::Relaxed) < MAX_SERIES as u64;
+        if is_known || has_room(&self.measured) {
+            let names = if has_room(&self.count) {
+                names
+            } else {
+                measured
+            };
+            if let Some(known) = bucket.iter().find(|known| known.is(self, site, names)) {
+                return known;
+            }
             self.count.fetch_add(1, Ordering::Relaxed);
-            let added: &'static Series = Box::leak(Box::new(Series::new(self, site, names, false)));
+            self.measured
+                .fetch_add(u64::from(!is_known), Ordering::Relaxed);
+            let added: &'static Series =
+                Box::leak(Box::new(Series::new(self, site, names, (hash, false))));
             bucket.push(added);
             return added;
         }
@@ -197,7 +269,8 @@ impl SeriesTable {
         if let Some(known) = bucket.iter().find(|known| std::ptr::eq(known.site, site)) {
             return known;
         }
-        let added: &'static Series = Box::leak(Box::new(Series::new(self, site, none, true)));
+        let added: &'static Series =
+            Box::leak(Box::new(Series::new(self, site, none, (hash, true))));
         bucket.push(added);
         added
     }
@@ -239,9 +312,25 @@ impl SeriesTable {
         }
     }
 
-    /// Measures one finished call.
-    pub(crate) fn measure(&self, series: &Series, end: CallEnd<'_>) {
-        let Some(instruments) = self.instruments.as_ref().filter(|_| series.is_measured) else {
+    /// Measures one finished call. `exemplar` returns its span if it is sampled, for a value.
+    #[inline]
+    pub(crate) fn measure(
+        &self,
+        series: &'static Series,
+        end: CallEnd<'_>,
+        exemplar: impl Fn(u64) -> Option<CellExemplar>,
+    ) {
+        if !series.is_measured {
+            return;
+        }
+        match (&self.histograms, &series.own) {
+            (Some(histograms), Some(own)) => measure_own(histograms, series, own, end, exemplar),
+            _ => self.measure_with_instruments(series, end),
+        }
+    }
+
+    fn measure_with_instruments(&self, series: &Series, end: CallEnd<'_>) {
+        let Some(instruments) = &self.instruments else {
             return;
         };
         let kind = series.site.def.site_kind;
@@ -260,6 +349,71 @@ impl SeriesTable {
         } else {
             duration.record(seconds, &series.attributes_at(end));
         }
+    }
+
+    /// Collects the histograms that the runtime aggregates by itself.
+    pub(crate) fn collect(&self) -> Vec<HistogramData> {
+        let Some(histograms) = &self.histograms else {
+            return Vec::new();
+        };
+        let series: Vec<&'static Series> = {
+            let series = self
+                .series
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            series.values().flatten().copied().collect()
+        };
+        histograms.collect(series.into_iter().filter_map(|series| {
+            let own = series.own.as_ref()?;
+            let kind = series.site.def.site_kind;
+            Some((
+                kind,
+                &own.successful[..],
+                &series.attributes[..],
+                &own.cells,
+            ))
+        }))
+    }
+}
+
+#[inline]
+fn measure_own(
+    histograms: &Histograms,
+    series: &'static Series,
+    own: &'static OwnSeries,
+    end: CallEnd<'_>,
+    exemplar: impl Fn(u64) -> Option<CellExemplar>,
+) {
+    let kind = series.site.def.site_kind;
+    let nanos = u64::try_from(end.duration.as_nanos()).unwrap_or(u64::MAX);
+    let exemplar = |value| histograms.has_exemplars.then(|| exemplar(value)).flatten();
+    let rows = match (end.returned_rows, kind) {
+        (Some(count), SiteKind::Db) => Some(u64::try_from(count).unwrap_or(0)),
+        _ => None,
+    };
+    if let Some(count) = rows {
+        let bucket = histograms.rows().bucket(count);
+        // Durations and rows have different halves of the cache.
+        match (
+            own.cells.rows.mine(series.slot + CACHE_SLOTS),
+            exemplar(count),
+        ) {
+            (Some(cell), None) => cell.record(bucket, count),
+            (Some(cell), Some(exemplar)) => cell.record_sampled(bucket, exemplar),
+            (None, exemplar) => own.cells.rows.record_shared(bucket, count, exemplar),
+        }
+    }
+    let sampled = exemplar(nanos);
+    if !end.is_success() {
+        let attributes = series.attributes_at(end);
+        histograms.record_outcome(&own.cells, kind, attributes, (nanos, sampled));
+        return;
+    }
+    let bucket = histograms.durations(kind).bucket(nanos);
+    match (own.cells.duration.mine(series.slot), sampled) {
+        (Some(cell), None) => cell.record(bucket, nanos),
+        (Some(cell), Some(exemplar)) => cell.record_sampled(bucket, exemplar),
+        (None, exemplar) => own.cells.duration.record_shared(bucket, nanos, exemplar),
     }
 }
 

@@ -18,6 +18,7 @@ use super::error::TelemetryError;
 use super::export_queue::{ExportBatch, ExportQueue, QueueOptions};
 use super::layer::{self, PipelineSlot};
 use super::logs::{BatchLogs, ConsoleLogs};
+use super::own_histograms::{OwnHistograms, own_aggregation};
 use super::parts::{CONSOLE, ExportTo, Parts, Processor};
 use super::processor::{BatchProcessor, SharedProcessor};
 use super::sampler;
@@ -49,6 +50,7 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
         .take()
         .or(settings.sampler.take())
         .unwrap_or_default();
+    let own_aggregation = own_aggregation(&choices, &settings);
     let mut exporters = Exporters::new(&choices, &settings)?;
     exporters.traces(&mut choices, &settings)?;
     let provider = exporters.metrics(&mut choices, &settings)?;
@@ -75,6 +77,7 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
     let sampled = sampler::describe(&sampler);
     let config = RuntimeConfig {
         meter_provider: meter_provider.clone().map(MeterProviderHandle::new),
+        own_aggregation,
         sampler,
         sink: runtime::sdk_sink(exporters.processors.iter().map(Processor::shared).collect()),
         returned_rows: choices.record_returned_rows,
@@ -87,6 +90,8 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
         name: "percolate-spans",
         source,
     })?;
+
+    exporters.own.of(runtime);
 
     let slot = Arc::new(PipelineSlot::default());
     slot.fill(layer::tracer(&tracer_provider), logger_provider.as_ref());
@@ -116,6 +121,7 @@ struct Exporters {
     processors: Vec<Processor>,
     log_queues: Vec<BatchLogs>,
     targets: Vec<ExportTo>,
+    own: OwnHistograms,
 }
 
 impl Exporters {
@@ -153,6 +159,7 @@ impl Exporters {
             processors: Vec::new(),
             log_queues: Vec::new(),
             targets: Vec::new(),
+            own: OwnHistograms::default(),
         })
     }
 
@@ -257,7 +264,8 @@ impl Exporters {
             match exporter {
                 Exporter::Console => {
                     let counters = self.target(Signal::Metrics, CONSOLE);
-                    let console = ConsoleMetrics::new(self.console.clone(), counters);
+                    let console =
+                        ConsoleMetrics::new(self.console.clone(), counters, self.own.clone());
                     let interval = settings.metric_interval.unwrap_or(ON_REQUEST_ONLY);
                     provider = provider.with_reader(
                         PeriodicReader::builder(console)
@@ -293,6 +301,7 @@ impl Exporters {
             settings.metric_timeout,
             self.driver.clone(),
             self.target(Signal::Metrics, name),
+            self.own.clone(),
         )?;
         let interval = settings
             .metric_interval

@@ -40,7 +40,7 @@ pub enum HistogramBuckets {
 
 impl HistogramBuckets {
     /// Returns the bounds for one instrument; `None` for exponential buckets.
-    fn bounds(&self, instrument: &str) -> Option<Vec<f64>> {
+    pub(super) fn bounds(&self, instrument: &str) -> Option<Vec<f64>> {
         match self {
             Self::Storage if instrument == metric::JOB_DURATION => Some(JOB_BOUNDS.to_vec()),
             Self::Storage => Some(STORAGE_BOUNDS.to_vec()),

@@ -23,6 +23,7 @@ mod otlp;
 mod otlp_options;
 #[cfg(feature = "otlp")]
 mod otlp_thread;
+mod own_histograms;
 mod parts;
 mod processor;
 mod propagator;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use opentelemetry::metrics::MeterProvider;
 
+use crate::aggregation::Histograms;
+pub use crate::aggregation::OwnAggregation;
 use crate::metrics::Instruments;
 use crate::record::RecordSink;
 use crate::recorder::Recorder;
@@ -24,6 +26,9 @@ use crate::unsampled::Reports;
 pub struct RuntimeConfig {
     /// Receives metrics; without it, calls are not measured.
     pub meter_provider: Option<MeterProviderHandle>,
+    /// Aggregates the durations and rows of calls without the meter provider, which receives all
+    /// other metrics. Whoever exports collects them from the runtime.
+    pub own_aggregation: Option<OwnAggregation>,
     /// Head sampling of recorded calls.
     pub sampler: Sampler,
     /// Receives the records of finished calls; without it, only `tracing` layers see calls.
@@ -45,6 +50,7 @@ impl Default for RuntimeConfig {
     fn default() -> Self {
         Self {
             meter_provider: None,
+            own_aggregation: None,
             sampler: Sampler::default(),
             sink: None,
             returned_rows: true,
@@ -96,12 +102,14 @@ impl Runtime {
     pub fn build(config: RuntimeConfig) -> std::io::Result<&'static Self> {
         let recorder = config.sink.map(Recorder::start).transpose()?;
         let instruments = config.meter_provider.map(|provider| {
-            let lost = recorder.as_ref().map(Recorder::losses);
+            // The SDK exports only if it has data. With an own aggregation it may have no other.
+            let none_lost = || config.own_aggregation.is_some().then(Arc::default);
+            let lost = recorder.as_ref().map(Recorder::losses).or_else(none_lost);
             Instruments::new(provider.0.as_ref(), lost)
         });
         let sampler = recorder.is_some().then_some(config.sampler);
         Ok(Box::leak(Box::new(Self {
-            series: SeriesTable::new(instruments),
+            series: SeriesTable::new(instruments, config.own_aggregation.map(Histograms::new)),
             recorder,
             sampler,
             is_ambient: false,
@@ -118,7 +126,7 @@ impl Runtime {
     /// The runtime of programs that have not built one.
     pub(super) fn ambient(instruments: Option<Instruments>) -> Self {
         Self {
-            series: SeriesTable::new(instruments),
+            series: SeriesTable::new(instruments, None),
             recorder: None,
             sampler: None,
             is_ambient: true,

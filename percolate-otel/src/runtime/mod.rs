@@ -15,7 +15,7 @@ pub use current::{
 };
 pub(crate) use current::{current, unmetered};
 pub(crate) use decision::{Decision, is_suppressed};
-pub use instance::{MeterProviderHandle, Runtime, RuntimeConfig};
+pub use instance::{MeterProviderHandle, OwnAggregation, Runtime, RuntimeConfig};
 
 pub(crate) use crate::identity::RANDOM_TRACE_ID;
 pub use crate::identity::{new_span_id, new_trace_id};

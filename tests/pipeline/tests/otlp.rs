@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::metrics::v1::{HistogramDataPoint, exemplar};
 use opentelemetry_proto::tonic::trace::v1::Status;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
@@ -525,6 +526,71 @@ fn an_unsampled_root_exports_nothing_but_its_metrics() {
         collector.histogram("db.client.operation.duration").1[0].count,
         1
     );
+}
+
+/// Returns the exemplars of a histogram as trace id, span id and value.
+fn exemplars(points: &[HistogramDataPoint]) -> Vec<(Vec<u8>, Vec<u8>, f64)> {
+    let all = points.iter().flat_map(|point| &point.exemplars);
+    all.map(|exemplar| match exemplar.value {
+        Some(exemplar::Value::AsDouble(value)) => {
+            (exemplar.trace_id.clone(), exemplar.span_id.clone(), value)
+        }
+        other => panic!("{other:?} is not a float"),
+    })
+    .collect()
+}
+
+#[test]
+fn an_exemplar_leads_to_the_exported_span() {
+    for filter in [None, Some("trace_based"), Some("always_off")] {
+        let collector = Collector::grpc(Answer::Accept);
+        let environment: Environment = filter
+            .map(|filter| ("OTEL_METRICS_EXEMPLAR_FILTER", filter))
+            .into_iter()
+            .collect();
+        let builder = pipeline(Otlp::to(collector.endpoint()));
+        let guard = build(builder.environment(environment));
+        let subscriber = tracing_subscriber::registry().with(guard.layer());
+        tracing::subscriber::with_default(subscriber, || {
+            let _scope = guard.enter();
+            rebuild(true);
+        });
+        guard.shutdown(SOON).expect("the collector answers");
+        assert_eq!(guard.status().warnings, []);
+        let (_, durations) = collector.histogram("db.client.operation.duration");
+        let (_, jobs) = collector.histogram("job.duration");
+        if filter == Some("always_off") {
+            assert_eq!((exemplars(&durations), exemplars(&jobs)), (vec![], vec![]));
+            continue;
+        }
+        for (points, name) in [(durations, "get articles"), (jobs, "index.key.rebuild all")] {
+            let span = collector.span(name).span;
+            let duration = span.end_time_unix_nano - span.start_time_unix_nano;
+            let exemplars = exemplars(&points);
+            assert_eq!(exemplars.len(), 1, "{name}: {points:?}");
+            let (trace_id, span_id, value) = &exemplars[0];
+            assert_eq!((trace_id, span_id), (&span.trace_id, &span.span_id));
+            #[expect(clippy::cast_precision_loss, reason = "a short time")]
+            let seconds = duration as f64 / 1e9;
+            assert!((value - seconds).abs() < 1e-6, "{value} {seconds}");
+            let point = &points[0];
+            assert!(point.start_time_unix_nano < point.time_unix_nano);
+            assert_eq!((point.min, point.max), (point.sum, point.sum));
+        }
+    }
+}
+
+#[test]
+fn no_exemplar_names_a_span_that_was_not_sampled() {
+    let collector = Collector::grpc(Answer::Accept);
+    let builder = pipeline(Otlp::to(collector.endpoint()));
+    let guard = build(builder.sampler(Sampler::AlwaysOff));
+    let scope = guard.enter();
+    get("articles", true).expect("found");
+    drop(scope);
+    guard.shutdown(SOON).expect("the collector answers");
+    let (_, points) = collector.histogram("db.client.operation.duration");
+    assert_eq!((points[0].count, exemplars(&points)), (1, vec![]));
 }
 
 /// Samples all spans except those with this name.

@@ -17,8 +17,10 @@ use opentelemetry_sdk::metrics::data::{HistogramDataPoint, ResourceMetrics, Scop
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 
 use super::super::counters::Counters;
+use super::super::own_histograms::OwnHistograms;
 use super::format;
 use super::writer::ConsoleWriter;
+use crate::aggregation::HistogramData;
 use crate::conventions::{attribute, metric};
 
 /// Prints metrics as readable text.
@@ -27,21 +29,27 @@ pub(crate) struct ConsoleMetrics {
     writer: ConsoleWriter,
     counters: Arc<Counters>,
     printed: Mutex<String>,
+    own: OwnHistograms,
 }
 
 impl ConsoleMetrics {
-    pub(crate) fn new(writer: ConsoleWriter, counters: Arc<Counters>) -> Self {
+    pub(in super::super) fn new(
+        writer: ConsoleWriter,
+        counters: Arc<Counters>,
+        own: OwnHistograms,
+    ) -> Self {
         Self {
             writer,
             counters,
             printed: Mutex::default(),
+            own,
         }
     }
 }
 
 impl PushMetricExporter for ConsoleMetrics {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        let text = render(metrics);
+        let text = render(metrics, &self.own.collect());
         let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
         if text.is_empty() || *printed == text {
             return Ok(());
@@ -71,7 +79,7 @@ impl PushMetricExporter for ConsoleMetrics {
     }
 }
 
-fn render(metrics: &ResourceMetrics) -> String {
+fn render(metrics: &ResourceMetrics, own: &[HistogramData]) -> String {
     let mut operations = Table::default();
     let mut jobs = Table::default();
     let mut others = Vec::new();
@@ -87,6 +95,19 @@ fn render(metrics: &ResourceMetrics) -> String {
             metric::JOB_DURATION => jobs.add(metric, attribute::JOB_TYPE, attribute::JOB_TARGET),
             metric::DB_CLIENT_RESPONSE_RETURNED_ROWS => operations.add_rows(metric),
             _ => others.extend(values(metric)),
+        }
+    }
+    for histogram in own {
+        match histogram.name {
+            metric::DB_CLIENT_OPERATION_DURATION => operations.add_own(
+                histogram,
+                attribute::DB_OPERATION_NAME,
+                attribute::DB_COLLECTION_NAME,
+            ),
+            metric::JOB_DURATION => {
+                jobs.add_own(histogram, attribute::JOB_TYPE, attribute::JOB_TARGET);
+            }
+            _ => operations.add_own_rows(histogram),
         }
     }
     let mut text = operations.render(["operation", "collection"]);
@@ -161,6 +182,41 @@ impl Table {
                 }
             }
             MetricData::Gauge(_) | MetricData::Sum(_) => {}
+        }
+    }
+
+    fn add_own(&mut self, histogram: &HistogramData, first: &'static str, second: &'static str) {
+        for point in &histogram.points {
+            let attributes: Vec<_> = point.attributes.iter().collect();
+            let row = self.row(&attributes, first, second);
+            row.count += point.count;
+            row.errors += if is_failed(&attributes) {
+                point.count
+            } else {
+                0
+            };
+            row.spread.add(
+                &histogram.bounds,
+                point.buckets.iter().copied(),
+                (Some(point.minimum), Some(point.maximum)),
+            );
+        }
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number of rows"
+    )]
+    fn add_own_rows(&mut self, histogram: &HistogramData) {
+        for point in &histogram.points {
+            let attributes: Vec<_> = point.attributes.iter().collect();
+            let row = self.row(
+                &attributes,
+                attribute::DB_OPERATION_NAME,
+                attribute::DB_COLLECTION_NAME,
+            );
+            *row.rows.get_or_insert_default() += point.sum as u64;
         }
     }
 
@@ -268,11 +324,16 @@ struct Spread {
 impl Spread {
     fn add_explicit(&mut self, point: &HistogramDataPoint<f64>) {
         let bounds: Vec<f64> = point.bounds().collect();
-        for (index, count) in point
-            .bucket_counts()
-            .enumerate()
-            .filter(|(_, count)| *count > 0)
-        {
+        self.add(&bounds, point.bucket_counts(), (point.min(), point.max()));
+    }
+
+    fn add(
+        &mut self,
+        bounds: &[f64],
+        counts: impl Iterator<Item = u64>,
+        (min, max): (Option<f64>, Option<f64>),
+    ) {
+        for (index, count) in counts.enumerate().filter(|(_, count)| *count > 0) {
             let lower = index
                 .checked_sub(1)
                 .and_then(|below| bounds.get(below))
@@ -284,7 +345,7 @@ impl Spread {
                 count,
             ));
         }
-        self.add_extremes(point.min(), point.max());
+        self.add_extremes(min, max);
     }
 
     fn add_exponential(&mut self, point: &ExponentialHistogramDataPoint<f64>) {

@@ -33,8 +33,10 @@ use super::super::drive::Driver;
 use super::super::error::TelemetryError;
 use super::super::export_queue::ExportBatch;
 use super::super::logs::QueuedLog;
+use super::super::own_histograms::OwnHistograms;
 use super::super::settings::OtlpSettings;
 use super::client::OtlpClient;
+use super::histograms;
 
 /// Exports batches of spans or of log records.
 #[derive(Debug)]
@@ -107,11 +109,13 @@ pub(in super::super) struct OtlpMetrics {
     pub(super) driver: Driver,
     pub(super) counters: Arc<Counters>,
     pub(super) failing: AtomicBool,
+    pub(super) own: OwnHistograms,
 }
 
 impl OtlpMetrics {
     fn send(&self, metrics: &ResourceMetrics) -> Result<(), String> {
-        let request = ExportMetricsServiceRequest::from(metrics);
+        let mut request = ExportMetricsServiceRequest::from(metrics);
+        histograms::append(&mut request, self.own.collect());
         let response: ExportMetricsServiceResponse =
             self.client.export(&self.driver, self.timeout, &request)?;
         let partial = response.partial_success;

@@ -8,6 +8,7 @@ mod encoding;
 mod endpoint;
 mod exporters;
 mod grpc;
+mod histograms;
 mod http;
 mod retry;
 mod tls;
@@ -26,6 +27,7 @@ use super::counters::Counters;
 use super::drive::Driver;
 use super::error::TelemetryError;
 use super::otlp_thread::OtlpThread;
+use super::own_histograms::OwnHistograms;
 use super::settings::OtlpSettings;
 
 /// Creates the exporter of spans or of log records.
@@ -45,6 +47,7 @@ pub(super) fn metric_exporter(
     timeout: Duration,
     driver: Driver,
     counters: Arc<Counters>,
+    own: OwnHistograms,
 ) -> Result<OtlpMetrics, TelemetryError> {
     let _entered = driver.runtime.as_ref().map(|thread| thread.enter());
     Ok(OtlpMetrics {
@@ -55,5 +58,6 @@ pub(super) fn metric_exporter(
         driver,
         counters,
         failing: false.into(),
+        own,
     })
 }

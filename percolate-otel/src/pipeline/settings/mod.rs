@@ -57,6 +57,8 @@ pub(super) struct Settings {
     pub(super) buckets: HistogramBuckets,
     /// Whether the histograms that `buckets` does not name have exponential buckets.
     pub(super) exponential: bool,
+    /// Whether histograms have sampled calls as exemplars.
+    pub(super) exemplars: bool,
     pub(super) resource: Resource,
     pub(super) log_level: tracing::level_filters::LevelFilter,
     pub(super) warnings: Vec<ConfigWarning>,
@@ -93,6 +95,7 @@ impl Settings {
             temporality: temporality(reads, choices.temporality),
             buckets: buckets(reads, choices.buckets.clone(), exponential),
             exponential,
+            exemplars: exemplars(reads),
             resource: resource(reads, choices),
             log_level: log_level(reads),
             warnings: reader.warnings,
@@ -278,6 +281,19 @@ fn exponential(reads: &mut VariableReader<'_>) -> bool {
     ];
     let variable = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
     reads.choice(variable, &words).unwrap_or(false)
+}
+
+/// Whether histograms have exemplars. A call that is not sampled has no span that an exemplar could
+/// name, so `always_on` has the effect of `trace_based`.
+fn exemplars(reads: &mut VariableReader<'_>) -> bool {
+    let words = [
+        ("trace_based", true),
+        ("always_on", true),
+        ("always_off", false),
+    ];
+    reads
+        .choice("OTEL_METRICS_EXEMPLAR_FILTER", &words)
+        .unwrap_or(true)
 }
 
 fn buckets(

@@ -1,0 +1,12 @@
+//! The atomics of the cells. `tests/loom` has others in their place.
+
+pub(super) use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+/// Waits before a read is repeated, and lets other threads run if it has been repeated often.
+pub(super) fn wait(often: bool) {
+    if often {
+        std::thread::yield_now();
+    } else {
+        std::hint::spin_loop();
+    }
+}

@@ -1,0 +1,144 @@
+//! The cells of one histogram of one series, and which thread writes which.
+
+use std::cell::{Cell as CellOf, RefCell};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::cell::{Cell, CellCounts, CellExemplar};
+
+/// The most cells of one pool. More threads at the same time share a cell under a lock, so the
+/// memory of a series is bounded.
+pub(crate) const MAX_CELLS: usize = 64;
+
+/// The cells of one histogram of one series. It is never freed, as the series that it belongs to.
+#[derive(Debug)]
+pub(crate) struct CellPool {
+    buckets: usize,
+    cells: Mutex<Cells>,
+    /// Written under the lock, by threads that have no cell of their own.
+    shared: Mutex<Option<Box<Cell>>>,
+}
+
+#[derive(Debug, Default)]
+struct Cells {
+    all: Vec<&'static Cell>,
+    /// Those whose thread has ended.
+    free: Vec<&'static Cell>,
+}
+
+/// The cells of one thread, by the address of their pool.
+#[derive(Default)]
+struct Owned(HashMap<usize, (&'static CellPool, &'static Cell)>);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        // Calls in later destructors of this thread must not use the cells any more.
+        _ = CACHE.try_with(|cache| cache.iter().for_each(|place| place.set(None)));
+        for (pool, cell) in self.0.values() {
+            lock(&pool.cells).free.push(cell);
+        }
+    }
+}
+
+/// The places of a thread for the cells that it used last.
+pub(crate) const CACHE_SLOTS: usize = 128;
+
+type Cached = Option<(&'static CellPool, &'static Cell)>;
+
+thread_local! {
+    static OWNED: RefCell<Owned> = RefCell::default();
+    static CACHE: [CellOf<Cached>; CACHE_SLOTS] =
+        const { [const { CellOf::new(None) }; CACHE_SLOTS] };
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl CellPool {
+    /// Creates a pool, which is kept until the process ends.
+    pub(crate) fn leak(buckets: usize) -> &'static Self {
+        Box::leak(Box::new(Self {
+            buckets,
+            cells: Mutex::default(),
+            shared: Mutex::default(),
+        }))
+    }
+
+    /// Returns the cell of this thread. `None` if the thread is ending, or if there are too many
+    /// threads. `slot` is the place of the pool in the cache of each thread.
+    #[inline]
+    pub(crate) fn mine(&'static self, slot: usize) -> Option<&'static Cell> {
+        let cached = CACHE.try_with(|cache| cache[slot % CACHE_SLOTS].get());
+        match cached {
+            Ok(Some((pool, cell))) if std::ptr::eq(pool, self) => Some(cell),
+            _ => self.find(slot),
+        }
+    }
+
+    #[cold]
+    fn find(&'static self, slot: usize) -> Option<&'static Cell> {
+        let cell = self.find_or_assign()?;
+        _ = CACHE.try_with(|cache| cache[slot % CACHE_SLOTS].set(Some((self, cell))));
+        Some(cell)
+    }
+
+    fn find_or_assign(&'static self) -> Option<&'static Cell> {
+        let address = std::ptr::from_ref(self).addr();
+        OWNED
+            .try_with(|owned| {
+                let mut owned = owned.try_borrow_mut().ok()?;
+                if let Some((_, cell)) = owned.0.get(&address) {
+                    return Some(*cell);
+                }
+                let cell = self.assign()?;
+                owned.0.insert(address, (self, cell));
+                Some(cell)
+            })
+            .ok()
+            .flatten()
+    }
+
+    fn assign(&self) -> Option<&'static Cell> {
+        let mut cells = lock(&self.cells);
+        if let Some(cell) = cells.free.pop() {
+            return Some(cell);
+        }
+        if cells.all.len() >= MAX_CELLS {
+            return None;
+        }
+        let cell: &'static Cell = Box::leak(Box::new(Cell::new(self.buckets)));
+        cells.all.push(cell);
+        Some(cell)
+    }
+
+    /// Records a value for a thread without a cell of its own.
+    #[cold]
+    pub(crate) fn record_shared(&self, bucket: usize, value: u64, exemplar: Option<CellExemplar>) {
+        let mut shared = lock(&self.shared);
+        let cell = shared.get_or_insert_with(|| Box::new(Cell::new(self.buckets)));
+        match exemplar {
+            Some(exemplar) => cell.record_sampled(bucket, exemplar),
+            None => cell.record(bucket, value),
+        }
+    }
+
+    /// Returns the numbers of all cells together.
+    pub(crate) fn read(&self) -> CellCounts {
+        let cells = lock(&self.cells).all.clone();
+        let mut counts = CellCounts::empty(self.buckets);
+        for cell in cells {
+            counts.add(&cell.read());
+        }
+        if let Some(cell) = &*lock(&self.shared) {
+            counts.add(&cell.read());
+        }
+        counts
+    }
+
+    /// Returns the number of cells that threads have or had.
+    #[cfg(test)]
+    pub(crate) fn cells(&self) -> usize {
+        lock(&self.cells).all.len()
+    }
+}
