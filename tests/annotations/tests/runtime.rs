@@ -193,6 +193,34 @@ fn series_are_bounded_and_further_calls_are_counted_in_the_overflow_series() {
 }
 
 #[test]
+fn addresses_are_on_spans_only_and_do_not_exhaust_the_series() {
+    #[db_op(get, cf, server_address = address, system = "rocksdb")]
+    fn get_from(cf: &str, address: &str) -> Option<u8> {
+        (cf.len() + address.len() > 1).then_some(1)
+    }
+    let measured = measured(Temporality::Cumulative);
+    for n in 0..3000 {
+        get_from("articles", &format!("host-{n}"));
+    }
+    get_from("authors", "host-2999");
+    let points = measured.collect();
+    let counts: Vec<_> = points.values().copied().collect();
+    assert_eq!(counts, [3000, 1], "{points:?}");
+    assert!(points.keys().all(|name| !name.contains("overflow")));
+    drop(measured);
+
+    let capture = Capture::builder()
+        .compact_records()
+        .conventions(ConventionLayer::new())
+        .build();
+    capture.run(|| (0..2010).for_each(|n| _ = get_from("articles", &format!("host-{n}"))));
+    let spans = capture.spans();
+    let spans = spans.all("get articles");
+    let last = spans.last().expect("2010 spans");
+    assert_eq!(last.attribute("server.address"), Some(&"host-2009".into()));
+}
+
+#[test]
 fn spans_of_overflowing_collections_still_have_their_own_names() {
     // The default layer would report that the names have too many values.
     let capture = Capture::builder()
