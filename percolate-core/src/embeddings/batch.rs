@@ -241,17 +241,20 @@ impl BatchEmbedder {
         if vectors.len() != texts {
             return Err(wrong(
                 format!("{texts} vectors"),
-                format!("{}", vectors.len()),
+                format!("{} vectors", vectors.len()),
             ));
         }
         let dimensions = self.provider.dimensions();
         match vectors.iter().find(|vector| vector.len() != dimensions) {
             Some(vector) => Err(wrong(
                 format!("{dimensions} dimensions"),
-                format!("{}", vector.len()),
+                format!("{} dimensions", vector.len()),
             )),
             None if vectors.iter().flatten().all(|number| number.is_finite()) => Ok(()),
-            None => Err(wrong("finite numbers".to_owned(), "others".to_owned())),
+            None => Err(wrong(
+                "finite numbers".to_owned(),
+                "numbers that are not finite".to_owned(),
+            )),
         }
     }
 }

@@ -40,7 +40,7 @@ pub enum EmbeddingError {
     /// The provider returned another number of vectors than there were texts, or vectors of another
     /// length.
     #[error(
-        "the embedding provider `{provider}` gave {found} where {expected} was expected; check its model and dimensions"
+        "the embedding provider `{provider}` returned {found}, but {expected} were expected; check its model and dimensions"
     )]
     WrongShape {
         /// The provider's name.

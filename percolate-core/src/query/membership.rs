@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _};
-use datafusion::common::{Column, DFSchema, ExprSchema as _, ScalarValue};
+use datafusion::common::{Column, DFSchema, ExprSchema as _, JoinType, ScalarValue, not_impl_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{Exists, InSubquery};
 use datafusion::logical_expr::{
-    BinaryExpr, Expr, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, not, when,
+    BinaryExpr, Expr, Filter, Join, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, not, when,
 };
 use datafusion::optimizer::AnalyzerRule;
 
@@ -29,13 +29,8 @@ impl AnalyzerRule for MembershipWithNulls {
                     let filter = Filter::try_new(predicate, filter.input)?;
                     Transformed::yes(LogicalPlan::Filter(filter))
                 }
-                LogicalPlan::Join(mut join) if join.filter.as_ref().is_some_and(has_membership) => {
-                    let schema = join.left.schema().join(join.right.schema())?;
-                    let filter = join.filter.take();
-                    join.filter = filter
-                        .map(|filter| Rows(&schema).condition(filter, Place::Inside))
-                        .transpose()?;
-                    Transformed::yes(LogicalPlan::Join(join))
+                LogicalPlan::Join(join) if join.filter.as_ref().is_some_and(has_membership) => {
+                    Transformed::yes(filter_after_join(join)?)
                 }
                 plan => Transformed::no(plan),
             })
@@ -46,6 +41,22 @@ impl AnalyzerRule for MembershipWithNulls {
     fn name(&self) -> &'static str {
         "membership_with_nulls"
     }
+}
+
+/// Moves the condition of an inner join behind it, where DataFusion plans subqueries.
+fn filter_after_join(mut join: Join) -> Result<LogicalPlan> {
+    if join.join_type != JoinType::Inner {
+        return not_impl_err!("`IN` with a subquery in the ON of an outer join; use it in WHERE");
+    }
+    let Some(filter) = join.filter.take() else {
+        return Ok(LogicalPlan::Join(join));
+    };
+    let input = Arc::new(LogicalPlan::Join(join));
+    let predicate = Rows(input.schema()).condition(filter, Place::Conjunct)?;
+    Ok(LogicalPlan::Filter(Filter::try_new(
+        predicate,
+        input.clone(),
+    )?))
 }
 
 /// The place of a condition. In both, null has the effect of false.

@@ -1,4 +1,4 @@
-//! `+`, `-` and `*` of integers that fail instead of wrapping around. DataFusion wraps. This rule
+//! `+`, `-`, `*` and the sign of integers that fail instead of wrapping around. DataFusion wraps. This rule
 //! replaces the operators by functions over Arrow's checked kernels. The sum is in [`sum`](super::sum).
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult as _, TreeNode as _};
-use datafusion::common::{DFSchema, exec_err, internal_err};
+use datafusion::common::{DFSchema, ScalarValue, exec_err, internal_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -58,6 +58,18 @@ fn checked(expression: Expr, schema: &DFSchema) -> Transformed<Expr> {
                 && integer_type(&left, schema) == integer_type(&right, schema) =>
         {
             Transformed::yes(Checked::call(*left, op, *right))
+        }
+        Expr::Negative(operand) if integer_type(&operand, schema).is_some() => {
+            let zero = integer_type(&operand, schema)
+                .and_then(|integer| ScalarValue::new_zero(&integer).ok());
+            match zero {
+                Some(zero) => Transformed::yes(Checked::call(
+                    Expr::Literal(zero, None),
+                    Operator::Minus,
+                    *operand,
+                )),
+                None => Transformed::no(Expr::Negative(operand)),
+            }
         }
         other => Transformed::no(other),
     }

@@ -67,6 +67,7 @@ impl Statement {
         };
         let words = words_of(&tokens);
         let stack = Stack::for_operators(check_size(&tokens)?);
+        refuse_nested_prefixes(&tokens)?;
         refuse_samples(&tokens)?;
         refuse_files(&tokens)?;
         let parser = DFParserBuilder::new(sql)
@@ -270,6 +271,28 @@ fn is_operator(token: &Token) -> bool {
         | Token::Placeholder(_) => false,
         token => !is_literal(token),
     }
+}
+
+/// Rejects `INTERVAL INTERVAL` and `EXPLAIN EXPLAIN`, for which the parser calls itself without a
+/// limit.
+fn refuse_nested_prefixes(tokens: &[TokenWithSpan]) -> Result<(), QueryError> {
+    let is = |token: &TokenWithSpan, words: &[&str]| {
+        words.iter().any(|word| is_keyword(&token.token, word))
+    };
+    let explains = ["EXPLAIN", "DESCRIBE", "DESC"];
+    let first = tokens
+        .iter()
+        .take_while(|token| is(token, &explains) || is(token, &["ANALYZE", "VERBOSE"]));
+    if first.filter(|token| is(token, &explains)).count() > 1 {
+        return Err(refused("EXPLAIN of EXPLAIN"));
+    }
+    let mut pairs = tokens.windows(2);
+    if pairs.any(|pair| pair.iter().all(|token| is(token, &["INTERVAL"]))) {
+        return Err(QueryError::Unsupported {
+            reason: "INTERVAL of INTERVAL".to_owned(),
+        });
+    }
+    Ok(())
 }
 
 /// Rejects `TABLESAMPLE`, which DataFusion would ignore and return every row.

@@ -667,6 +667,14 @@ fn membership_in_a_subquery_heeds_nulls() {
     }
     let joined = "SELECT t.n FROM t JOIN s1 ON s1.n = 0 AND t.n >= 0 AND (t.x NOT IN (SELECT x FROM t AS u) OR t.n = 3)";
     assert_eq!(rows(&db, joined), [[json!(3)]]);
+    let never = "SELECT t.n FROM t JOIN s1 ON NULL NOT IN (SELECT x FROM t AS u WHERE u.n <> t.n)";
+    assert!(rows(&db, never).is_empty());
+    let outer = "SELECT t.n FROM t LEFT JOIN s1 ON t.x NOT IN (SELECT x FROM s0)";
+    let error = refusal(&db, outer);
+    assert!(
+        matches!(&error, Error::Query(QueryError::Unsupported { reason }) if reason.contains("outer join")),
+        "{error}"
+    );
     let grouped = "SELECT x, count(*) FROM t GROUP BY x HAVING x NOT IN (SELECT x FROM t AS u) OR count(*) > 5";
     assert!(rows(&db, grouped).is_empty());
 }
@@ -688,6 +696,13 @@ fn arithmetic_of_integers_does_not_wrap_around() {
         format!("SELECT sum(DISTINCT x) FROM {wide}"),
         format!("SELECT sum(x) OVER () FROM {wide}"),
         format!("SELECT sum(x) FROM {wide} GROUP BY 1 < 2"),
+        format!(
+            "SELECT sum(x) OVER (ORDER BY x ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM {wide}"
+        ),
+        format!(
+            "SELECT sum(x) OVER (ORDER BY x ROWS BETWEEN CURRENT ROW AND 1 FOLLOWING) FROM {wide}"
+        ),
+        format!("SELECT -x FROM (VALUES (-{largest} - 1), (1)) AS v(x)"),
         format!("SELECT sum(x), sum(DISTINCT x), avg(DISTINCT x) FROM {wide}"),
     ] {
         let error = refusal(&db, &sql);
@@ -705,6 +720,10 @@ fn arithmetic_of_integers_does_not_wrap_around() {
             json!(1.844_674_407_370_955_2e19),
         ),
         ("SELECT 1 + NULL", json!(null)),
+        (
+            "SELECT -x FROM (VALUES (9223372036854775807), (1)) AS v(x)",
+            json!(-i64::MAX),
+        ),
         (
             "SELECT sum(x) FROM (VALUES (9223372036854775807), (-1), (NULL)) AS v(x)",
             json!(i64::MAX - 1),
@@ -1371,12 +1390,29 @@ fn a_query_nested_or_chained_too_deeply_is_rejected() {
             format!("SELECT {}1 END", "CASE WHEN true THEN ".repeat(100_000)),
             "cases",
         ),
+        (
+            format!("SELECT {}'1'", "INTERVAL ".repeat(100_000)),
+            "intervals",
+        ),
+        (
+            format!("{}SELECT 1", "EXPLAIN ".repeat(100_000)),
+            "explains",
+        ),
+        (
+            format!("{}SELECT 1", "EXPLAIN ANALYZE VERBOSE ".repeat(900)),
+            "explains with options",
+        ),
     ] {
         let error = refusal(&db, &sql);
         assert!(
             matches!(
                 error,
-                Error::Query(QueryError::TooLarge { .. } | QueryError::Syntax { .. })
+                Error::Query(
+                    QueryError::TooLarge { .. }
+                        | QueryError::Syntax { .. }
+                        | QueryError::Unsupported { .. }
+                        | QueryError::Refused { .. }
+                )
             ),
             "{what}: {error:?}"
         );

@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::properties::BACKGROUND_ERRORS;
@@ -27,6 +28,9 @@ use super::iterator::{Entry, Scan, ScanRange};
 use super::options::{ServerAddress, StorageOptions};
 use super::perf;
 use crate::{db_op, db_ops};
+
+/// How often a read-only open is repeated while a writer deletes files.
+const READ_ONLY_ATTEMPTS: u32 = 10;
 
 /// A RocksDB database in a directory. Clones are handles of the same database, which is closed with
 /// the last handle.
@@ -105,11 +109,30 @@ impl Storage {
         }
     }
 
+    /// Opens the store. A writer may delete files while a reader opens them, so a read-only open
+    /// that misses a file is repeated.
     fn open_with_cache(
         path: &Path,
         options: &StorageOptions,
         cache: Cache,
     ) -> Result<Self, OpenError> {
+        for attempt in 1..=READ_ONLY_ATTEMPTS {
+            match Self::open_once(path, options, cache.clone()) {
+                Err(error) if options.read_only && error.misses_file() => {
+                    std::thread::sleep(Duration::from_millis(10) * attempt);
+                }
+                result => return result,
+            }
+        }
+        match Self::open_once(path, options, cache) {
+            Err(error) if options.read_only && error.misses_file() => {
+                Err(error.while_written(path))
+            }
+            result => result,
+        }
+    }
+
+    fn open_once(path: &Path, options: &StorageOptions, cache: Cache) -> Result<Self, OpenError> {
         let exists = check_directory(path, options)?;
         let existing = if exists {
             list_families(path)?

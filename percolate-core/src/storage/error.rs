@@ -238,6 +238,18 @@ pub enum OpenError {
         /// The error of the operating system.
         source: std::io::Error,
     },
+    /// A read-only open missed files again and again.
+    #[error(
+        "cannot open the database at {} read-only: files that it lists were missing in every attempt. A writing process \
+         may be deleting them; try again. If no process writes, restore it from a backup or a checkpoint",
+        path.display()
+    )]
+    Changing {
+        /// The given path.
+        path: PathBuf,
+        /// RocksDB's error.
+        source: StorageError,
+    },
     /// Files of the database are damaged.
     #[error("the database at {} is damaged; restore it from a backup or a checkpoint", path.display())]
     Corrupt {
@@ -324,6 +336,29 @@ impl OpenError {
     }
 }
 
+impl OpenError {
+    /// Returns whether a file was missing that the list of files names.
+    pub(super) fn misses_file(&self) -> bool {
+        match self {
+            Self::Corrupt { source, .. } | Self::Storage { source, .. } => {
+                source.says("No such file")
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns the error for a directory whose files change too fast to be opened.
+    pub(super) fn while_written(self, path: &std::path::Path) -> Self {
+        match self {
+            Self::Corrupt { source, .. } | Self::Storage { source, .. } => Self::Changing {
+                path: path.to_owned(),
+                source,
+            },
+            other => other,
+        }
+    }
+}
+
 impl ErrorType for OpenError {
     fn error_type(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
@@ -336,7 +371,8 @@ impl ErrorType for OpenError {
             Self::NotEmpty { .. } => "NotEmpty",
             Self::Foreign { .. } => "Foreign",
             Self::NewerFormat { .. } => "NewerFormat",
-            Self::Corrupt { source, .. }
+            Self::Changing { source, .. }
+            | Self::Corrupt { source, .. }
             | Self::DiskFull { source, .. }
             | Self::Storage { source, .. } => source.code().as_str(),
         })
@@ -345,6 +381,7 @@ impl ErrorType for OpenError {
     fn status_code(&self) -> Option<Cow<'static, str>> {
         match self {
             Self::Locked { source, .. }
+            | Self::Changing { source, .. }
             | Self::Corrupt { source, .. }
             | Self::DiskFull { source, .. }
             | Self::Storage { source, .. } => source.status_code(),

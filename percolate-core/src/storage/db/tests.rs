@@ -441,6 +441,35 @@ fn tables(path: &Path) -> std::collections::BTreeSet<PathBuf> {
 }
 
 #[test]
+fn a_reader_opens_while_a_writer_deletes_files() {
+    let (dir, storage) = temporary();
+    storage.put("a", b"key", b"value").unwrap();
+    storage.flush().unwrap();
+    let reader = Storage::open(dir.path(), StorageOptions::new().read_only(true)).unwrap();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0_u32.. {
+                storage.put("a", n.to_be_bytes(), [7; 64]).unwrap();
+                storage.flush().unwrap();
+                storage.compact("a").unwrap();
+                if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        let refreshed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for _ in 0..100 {
+                let current = reader.refreshed().unwrap();
+                assert_eq!(current.get("a", b"key").unwrap().unwrap(), b"value");
+            }
+        }));
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        refreshed.unwrap();
+    });
+}
+
+#[test]
 fn a_compaction_of_a_damaged_file_fails() {
     let (dir, storage) = temporary();
     storage.flush().unwrap();
