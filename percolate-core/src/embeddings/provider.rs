@@ -58,7 +58,8 @@ pub enum EmbeddingError {
         /// A low-cardinality name of the error: `timeout`, `rate_limited`, an HTTP status.
         ///
         /// Some kinds are errors of the service: `configuration`, kinds that contain `timeout`,
-        /// `connect`, `rate_limit`, `ratelimit` or `authentication` in any case, and the statuses
+        /// `connect`, `rate_limit`, `ratelimit` or `authentication` in any case, the exceptions that
+        /// end a Python program, and the statuses
         /// 401, 403 to 405, 407, 408, 429 and 501 to 504. After any other error the texts are sent
         /// again in smaller requests, because one of them may be the cause.
         kind: Cow<'static, str>,
@@ -86,6 +87,9 @@ impl EmbeddingError {
             "rate_limit",
             "ratelimit",
             "authentication",
+            // Python's exceptions that end the program.
+            "systemexit",
+            "keyboardinterrupt",
         ];
         !is_status && !words.iter().any(|word| kind.contains(word))
     }

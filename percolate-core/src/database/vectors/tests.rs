@@ -284,9 +284,11 @@ fn without_proof_that_the_provider_works_no_text_is_set_aside() {
     // An error of the service is not the fault of a text.
     let mut texts = ["good"; 600];
     texts[300] = "poison";
-    let (_dir, db, _) = fussy(Failure::Kind("timeout"), &texts);
-    let report = embed(&db);
-    assert_eq!((report.waiting, report.refused), (64, 0));
+    for kind in ["timeout", "APIConnectionError", "429", "SystemExit"] {
+        let (_dir, db, _) = fussy(Failure::Kind(kind), &texts);
+        let report = embed(&db);
+        assert_eq!((report.waiting, report.refused), (64, 0), "{kind}");
+    }
 }
 
 #[test]
