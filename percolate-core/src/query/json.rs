@@ -65,9 +65,25 @@ impl ExprPlanner for JsonOperators {
             _ => return Ok(PlannerResult::Original(expression)),
         };
         let RawBinaryExpr { left, right, .. } = expression;
-        let call = ScalarFunction::new_udf(JsonFunction::udf(part), vec![left, right]);
+        let mut arguments = path_of(left);
+        arguments.push(right);
+        let call = ScalarFunction::new_udf(JsonFunction::udf(part), arguments);
         Ok(PlannerResult::Planned(Expr::ScalarFunction(call)))
     }
+}
+
+/// Returns the arguments of `json_get` if the expression is one, so that a chain of operators is one
+/// call with a longer path. Its text is then parsed once.
+fn path_of(expression: Expr) -> Vec<Expr> {
+    match expression {
+        Expr::ScalarFunction(call) if is_json_get(&call) => call.args,
+        other => vec![other],
+    }
+}
+
+fn is_json_get(call: &ScalarFunction) -> bool {
+    let function = call.func.inner().downcast_ref::<JsonFunction>();
+    function.is_some_and(|function| function.part == Part::Json) && !call.args.is_empty()
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
