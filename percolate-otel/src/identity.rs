@@ -52,15 +52,15 @@ impl Identity {
         }
     }
 
-    /// The call as the exemplar of a value that is measured now.
-    pub(crate) fn exemplar(&self, value: u64) -> CellExemplar {
+    /// The call as the exemplar of what is measured now. The value is set when it is recorded.
+    pub(crate) fn exemplar(&self) -> CellExemplar {
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let nanos = time.map_or(0, |time| time.as_nanos());
         CellExemplar {
             trace_id: self.trace_id,
             span_id: self.span_id,
             time: u64::try_from(nanos).unwrap_or(0),
-            value,
+            value: 0,
         }
     }
 

@@ -318,8 +318,8 @@ impl LiveCall {
             Some(_) => JobStatus::Failed,
             None => outcome.status,
         };
-        let exemplar = |value| match &self.sampling {
-            Sampling::Sampled(Some(identity)) => Some(identity.exemplar(value)),
+        let exemplar = || match &self.sampling {
+            Sampling::Sampled(Some(identity)) => Some(identity.exemplar()),
             _ => None,
         };
         let end = CallEnd::new(outcome, status, duration);

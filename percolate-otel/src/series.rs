@@ -312,13 +312,13 @@ impl SeriesTable {
         }
     }
 
-    /// Measures one finished call. `exemplar` returns its span if it is sampled, for a value.
+    /// Measures one finished call. `exemplar` returns the call if it is sampled, without a value.
     #[inline]
     pub(crate) fn measure(
         &self,
         series: &'static Series,
         end: CallEnd<'_>,
-        exemplar: impl Fn(u64) -> Option<CellExemplar>,
+        exemplar: impl FnOnce() -> Option<CellExemplar>,
     ) {
         if !series.is_measured {
             return;
@@ -382,38 +382,24 @@ fn measure_own(
     series: &'static Series,
     own: &'static OwnSeries,
     end: CallEnd<'_>,
-    exemplar: impl Fn(u64) -> Option<CellExemplar>,
+    exemplar: impl FnOnce() -> Option<CellExemplar>,
 ) {
     let kind = series.site.def.site_kind;
     let nanos = u64::try_from(end.duration.as_nanos()).unwrap_or(u64::MAX);
-    let exemplar = |value| histograms.has_exemplars.then(|| exemplar(value)).flatten();
-    let rows = match (end.returned_rows, kind) {
-        (Some(count), SiteKind::Db) => Some(u64::try_from(count).unwrap_or(0)),
-        _ => None,
-    };
-    if let Some(count) = rows {
-        let bucket = histograms.rows().bucket(count);
+    let exemplar = histograms.has_exemplars.then(exemplar).flatten();
+    if let (Some(count), SiteKind::Db) = (end.returned_rows, kind) {
+        let count = u64::try_from(count).unwrap_or(0);
+        let measured = (histograms.rows().bucket(count), count);
         // Durations and rows have different halves of the cache.
-        match (
-            own.cells.rows.mine(series.slot + CACHE_SLOTS),
-            exemplar(count),
-        ) {
-            (Some(cell), None) => cell.record(bucket, count),
-            (Some(cell), Some(exemplar)) => cell.record_sampled(bucket, exemplar),
-            (None, exemplar) => own.cells.rows.record_shared(bucket, count, exemplar),
-        }
+        let slot = series.slot + CACHE_SLOTS;
+        own.cells.rows.record(slot, measured, exemplar);
     }
-    let sampled = exemplar(nanos);
-    if !end.is_success() {
+    if end.is_success() {
+        let measured = (histograms.durations(kind).bucket(nanos), nanos);
+        own.cells.duration.record(series.slot, measured, exemplar);
+    } else {
         let attributes = series.attributes_at(end);
-        histograms.record_outcome(&own.cells, kind, attributes, (nanos, sampled));
-        return;
-    }
-    let bucket = histograms.durations(kind).bucket(nanos);
-    match (own.cells.duration.mine(series.slot), sampled) {
-        (Some(cell), None) => cell.record(bucket, nanos),
-        (Some(cell), Some(exemplar)) => cell.record_sampled(bucket, exemplar),
-        (None, exemplar) => own.cells.duration.record_shared(bucket, nanos, exemplar),
+        histograms.record_outcome(&own.cells, kind, attributes, (nanos, exemplar));
     }
 }
 

@@ -96,7 +96,7 @@ impl Histograms {
                 pool
             }
         };
-        pool.record_shared(bounds.bucket(nanos), nanos, exemplar);
+        pool.record_shared((bounds.bucket(nanos), nanos), exemplar);
     }
 
     /// Collects the series, which are pairs of attributes of successful calls and cells.

@@ -55,6 +55,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Records a value, with the sampled call that it was measured in.
+#[inline]
+fn record_in(cell: &Cell, (bucket, value): (usize, u64), exemplar: Option<CellExemplar>) {
+    match exemplar {
+        Some(exemplar) => cell.record_sampled(bucket, CellExemplar { value, ..exemplar }),
+        None => cell.record(bucket, value),
+    }
+}
+
 impl CellPool {
     /// Creates a pool, which is kept until the process ends.
     pub(crate) fn leak(buckets: usize) -> &'static Self {
@@ -63,6 +72,21 @@ impl CellPool {
             cells: Mutex::default(),
             shared: Mutex::default(),
         }))
+    }
+
+    /// Records a value in the cell of this thread. `slot` is the place of the pool in the cache of
+    /// each thread.
+    #[inline]
+    pub(crate) fn record(
+        &'static self,
+        slot: usize,
+        (bucket, value): (usize, u64),
+        exemplar: Option<CellExemplar>,
+    ) {
+        match self.mine(slot) {
+            Some(cell) => record_in(cell, (bucket, value), exemplar),
+            None => self.record_shared((bucket, value), exemplar),
+        }
     }
 
     /// Returns the cell of this thread. `None` if the thread is ending, or if there are too many
@@ -114,13 +138,10 @@ impl CellPool {
 
     /// Records a value for a thread without a cell of its own.
     #[cold]
-    pub(crate) fn record_shared(&self, bucket: usize, value: u64, exemplar: Option<CellExemplar>) {
+    pub(crate) fn record_shared(&self, measured: (usize, u64), exemplar: Option<CellExemplar>) {
         let mut shared = lock(&self.shared);
         let cell = shared.get_or_insert_with(|| Box::new(Cell::new(self.buckets)));
-        match exemplar {
-            Some(exemplar) => cell.record_sampled(bucket, exemplar),
-            None => cell.record(bucket, value),
-        }
+        record_in(cell, measured, exemplar);
     }
 
     /// Returns the numbers of all cells together.

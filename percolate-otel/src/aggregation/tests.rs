@@ -162,7 +162,7 @@ impl Both {
         let end = CallEnd::new(&outcome, status, Duration::from_nanos(call.nanos));
         for table in [&self.own, &self.sdk] {
             let series = table.find(call.site(), names);
-            table.measure(series, end, |_| None);
+            table.measure(series, end, || None);
         }
     }
 
@@ -307,7 +307,7 @@ fn more_threads_than_cells_share_one_and_lose_nothing() {
                 let end = CallEnd::new(&outcome, JobStatus::Success, Duration::from_micros(3));
                 for _ in 0..100 {
                     let series = table.find(GET, Names::default());
-                    table.measure(series, end, |_| None);
+                    table.measure(series, end, || None);
                 }
                 barrier.wait();
             });
@@ -400,7 +400,7 @@ fn failed_calls_have_a_bounded_number_of_points() {
         };
         let end = CallEnd::new(&outcome, JobStatus::Failed, Duration::from_micros(1));
         let series = both.own.find(GET, Names::default());
-        both.own.measure(series, end, |_| None);
+        both.own.measure(series, end, || None);
     }
     let found = both.own();
     assert_eq!(found.len(), 101);

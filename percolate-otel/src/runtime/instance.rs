@@ -27,7 +27,7 @@ pub struct RuntimeConfig {
     /// Receives metrics; without it, calls are not measured.
     pub meter_provider: Option<MeterProviderHandle>,
     /// Aggregates the durations and rows of calls without the meter provider, which receives all
-    /// other metrics. Whoever exports collects them from the runtime.
+    /// other metrics. Exporters collect them from the runtime.
     pub own_aggregation: Option<OwnAggregation>,
     /// Head sampling of recorded calls.
     pub sampler: Sampler,
