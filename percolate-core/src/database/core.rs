@@ -95,23 +95,38 @@ struct CoreInner {
     engine: Engine,
 }
 
+impl CoreInner {
+    /// Loads the schemas of a store.
+    fn new(
+        storage: Storage,
+        embedder: BatchEmbedder,
+        #[cfg(feature = "sql")] query_memory_limit: usize,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            schemas: RwLock::new(load_schemas(&storage)?),
+            storage,
+            steady: RwLock::new(()),
+            locks: std::array::from_fn(|_| Mutex::new(())),
+            embedder,
+            slots: Mutex::default(),
+            #[cfg(feature = "sql")]
+            engine: Engine::new(query_memory_limit),
+        })
+    }
+}
+
 impl Core {
     /// Opens the store and loads the schemas. Does not complete interrupted schema changes.
     pub(super) fn open(path: impl AsRef<Path>, options: DatabaseOptions) -> Result<Self, Error> {
         let mut storage = options.storage;
         storage.column_families.extend(DATABASE.map(str::to_owned));
         let storage = Storage::open(path, storage)?;
-        let schemas = RwLock::new(load_schemas(&storage)?);
-        let inner = CoreInner {
+        let inner = CoreInner::new(
             storage,
-            schemas,
-            steady: RwLock::new(()),
-            locks: std::array::from_fn(|_| Mutex::new(())),
-            embedder: BatchEmbedder::new(options.provider),
-            slots: Mutex::default(),
+            BatchEmbedder::new(options.provider),
             #[cfg(feature = "sql")]
-            engine: Engine::new(options.query_memory_limit),
-        };
+            options.query_memory_limit,
+        )?;
         Ok(Self {
             inner: Arc::new(inner),
             tenant: options.tenant.into(),
@@ -126,16 +141,12 @@ impl Core {
         if !storage.is_read_only() {
             return Ok(self.clone());
         }
-        let inner = CoreInner {
-            schemas: RwLock::new(load_schemas(&storage)?),
+        let inner = CoreInner::new(
             storage,
-            steady: RwLock::new(()),
-            locks: std::array::from_fn(|_| Mutex::new(())),
-            embedder: self.embedder().clone(),
-            slots: Mutex::default(),
+            self.embedder().clone(),
             #[cfg(feature = "sql")]
-            engine: Engine::new(self.engine().memory_limit()),
-        };
+            self.engine().memory_limit(),
+        )?;
         let refreshed = Self {
             inner: Arc::new(inner),
             ..self.clone()

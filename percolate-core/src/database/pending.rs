@@ -49,16 +49,7 @@ impl Core {
         table: &str,
         after: Option<Uuid>,
     ) -> Result<Vec<(Uuid, Old)>, Error> {
-        let mut ids = Vec::new();
-        for mark in self.marks(table, after)? {
-            let (id, refused) = mark?;
-            if refused.is_empty() {
-                ids.push(id);
-            }
-            if ids.len() == PAGE {
-                break;
-            }
-        }
+        let ids = self.page_of_marks(table, after, Reasons::is_empty)?;
         let old = self.old_batch(table, &ids)?;
         Ok(ids.into_iter().zip(old).collect())
     }
@@ -81,16 +72,7 @@ impl Core {
         let mut retried = 0;
         let mut last = None;
         loop {
-            let mut page = Vec::new();
-            for mark in self.marks(table, last)? {
-                let (id, reasons) = mark?;
-                if !reasons.is_empty() {
-                    page.push(id);
-                }
-                if page.len() == PAGE {
-                    break;
-                }
-            }
+            let page = self.page_of_marks(table, last, |reasons| !reasons.is_empty())?;
             let Some(id) = page.last() else {
                 return Ok(retried);
             };
@@ -116,6 +98,26 @@ impl Core {
             batch.commit()?;
         }
         Ok(changed)
+    }
+
+    /// Returns the ids of the next marks after `after` whose reasons pass the filter.
+    fn page_of_marks(
+        &self,
+        table: &str,
+        after: Option<Uuid>,
+        filter: impl Fn(&Reasons) -> bool,
+    ) -> Result<Vec<Uuid>, Error> {
+        let mut ids = Vec::new();
+        for mark in self.marks(table, after)? {
+            let (id, reasons) = mark?;
+            if filter(&reasons) {
+                ids.push(id);
+            }
+            if ids.len() == PAGE {
+                break;
+            }
+        }
+        Ok(ids)
     }
 
     /// Iterates over the marks of a table after `after`, ordered by id.
