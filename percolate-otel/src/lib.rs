@@ -73,10 +73,6 @@
 extern crate self as percolate_otel;
 
 mod active;
-#[cfg_attr(
-    not(feature = "otlp"),
-    expect(dead_code, reason = "the exporters of the pipeline collect")
-)]
 mod aggregation;
 mod api_span;
 mod attributes;

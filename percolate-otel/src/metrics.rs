@@ -52,6 +52,8 @@ pub(crate) const OPERATION_DESCRIPTION: &str = "Duration of database client oper
 pub(crate) const ROWS_DESCRIPTION: &str =
     "The actual number of records returned by the database operation.";
 pub(crate) const JOB_DESCRIPTION: &str = "Duration of background job runs.";
+pub(crate) const QUEUE_WAIT_DESCRIPTION: &str =
+    "Time that background jobs waited in a queue before they were run.";
 
 /// The instruments of one meter provider.
 #[derive(Debug)]
@@ -118,9 +120,7 @@ impl Instruments {
             queue_wait: meter
                 .f64_histogram(metric::JOB_QUEUE_WAIT)
                 .with_unit("s")
-                .with_description(
-                    "Time that background jobs waited in a queue before they were run.",
-                )
+                .with_description(QUEUE_WAIT_DESCRIPTION)
                 .with_boundaries(STORAGE_BOUNDS.to_vec())
                 .build(),
             unsampled: meter

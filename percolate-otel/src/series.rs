@@ -295,11 +295,15 @@ impl SeriesTable {
 
     /// Records how long a job waited in a queue.
     pub(crate) fn queue_wait(&self, queue: &Arc<str>, waited: Duration) {
-        if let Some(instruments) = &self.instruments {
-            let queue = KeyValue::new(attribute::JOB_QUEUE_NAME, Arc::clone(queue));
-            instruments
+        let Some(instruments) = &self.instruments else {
+            return;
+        };
+        let queue = KeyValue::new(attribute::JOB_QUEUE_NAME, Arc::clone(queue));
+        match &self.histograms {
+            Some(histograms) => histograms.record_wait(queue, waited),
+            None => instruments
                 .queue_wait
-                .record(waited.as_secs_f64(), &[queue]);
+                .record(waited.as_secs_f64(), &[queue]),
         }
     }
 
@@ -351,8 +355,8 @@ impl SeriesTable {
         }
     }
 
-    /// Collects the histograms that the runtime aggregates by itself.
-    pub(crate) fn collect(&self) -> Vec<HistogramData> {
+    /// Collects the histograms that the runtime aggregates by itself, for one of its readers.
+    pub(crate) fn collect(&self, reader: usize) -> Vec<HistogramData> {
         let Some(histograms) = &self.histograms else {
             return Vec::new();
         };
@@ -363,7 +367,7 @@ impl SeriesTable {
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
             series.values().flatten().copied().collect()
         };
-        histograms.collect(series.into_iter().filter_map(|series| {
+        let series = series.into_iter().filter_map(|series| {
             let own = series.own.as_ref()?;
             let kind = series.site.def.site_kind;
             Some((
@@ -372,7 +376,8 @@ impl SeriesTable {
                 &series.attributes[..],
                 &own.cells,
             ))
-        }))
+        });
+        histograms.collect(reader, series)
     }
 }
 

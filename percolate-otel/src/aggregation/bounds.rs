@@ -1,5 +1,7 @@
 //! The bounds of a histogram, as whole numbers.
 
+use super::unit::Unit;
+
 /// Ascending bounds. A value belongs to the first bucket whose bound it does not exceed.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bounds {
@@ -9,29 +11,6 @@ pub(crate) struct Bounds {
     exported: Vec<f64>,
     /// What one whole number is in the unit of the exported bounds.
     unit: Unit,
-}
-
-/// The unit of the values of a histogram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unit {
-    /// Nanoseconds, exported as seconds.
-    Nanoseconds,
-    /// A number of things.
-    Count,
-}
-
-impl Unit {
-    /// Returns a value in the exported unit.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "exported numbers are floats with 53 bits"
-    )]
-    pub(crate) fn exported(self, value: u64) -> f64 {
-        match self {
-            Self::Nanoseconds => std::time::Duration::from_nanos(value).as_secs_f64(),
-            Self::Count => value as f64,
-        }
-    }
 }
 
 impl Bounds {

@@ -1,49 +1,95 @@
-//! What a collection returns: cumulative histograms, ready to be exported.
+//! What a collection returns: histograms, ready to be exported.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use opentelemetry::KeyValue;
 
-use super::bounds::{Bounds, Unit};
-use super::cell::CellCounts;
+use super::counts::{BucketCounts, CellCounts};
+use super::options::Temporality;
+use super::unit::Unit;
 
-/// A cumulative histogram.
+/// A histogram.
 #[derive(Debug, Clone)]
-pub(crate) struct HistogramData {
-    pub(crate) name: &'static str,
-    pub(crate) unit: &'static str,
-    pub(crate) description: &'static str,
-    pub(crate) bounds: Vec<f64>,
-    pub(crate) start: SystemTime,
-    pub(crate) time: SystemTime,
-    pub(crate) points: Vec<HistogramPoint>,
+pub struct HistogramData {
+    /// The name of the metric.
+    pub name: &'static str,
+    /// The unit of the values.
+    pub unit: &'static str,
+    /// Whether the values are whole numbers.
+    pub is_whole: bool,
+    /// The description of the metric.
+    pub description: &'static str,
+    /// The temporality of the reader that collects.
+    pub temporality: Temporality,
+    /// The start of the values: that of the runtime, or the last collection of the reader.
+    pub start: SystemTime,
+    /// The time of the collection.
+    pub time: SystemTime,
+    /// The values, by their attributes.
+    pub points: Vec<HistogramPoint>,
 }
 
-/// The values of one set of attributes, in the unit of the histogram.
+/// The values of one set of attributes, in the unit of the histogram. There is at least one.
 #[derive(Debug, Clone)]
-pub(crate) struct HistogramPoint {
-    pub(crate) attributes: Vec<KeyValue>,
-    pub(crate) count: u64,
-    pub(crate) sum: f64,
-    pub(crate) minimum: f64,
-    pub(crate) maximum: f64,
-    pub(crate) buckets: Vec<u64>,
-    pub(crate) exemplars: Vec<Exemplar>,
+pub struct HistogramPoint {
+    /// The attributes, sorted by key.
+    pub attributes: Vec<KeyValue>,
+    /// The number of values.
+    pub count: u64,
+    /// The sum of the values.
+    pub sum: f64,
+    /// The smallest value.
+    pub minimum: f64,
+    /// The largest value.
+    pub maximum: f64,
+    /// How many values were in each bucket.
+    pub buckets: PointBuckets,
+    /// Sampled calls, at most one for each bucket.
+    pub exemplars: Vec<Exemplar>,
+}
+
+/// How many values were in each bucket.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PointBuckets {
+    /// Explicit buckets.
+    Explicit {
+        /// The upper bounds of all buckets except the last.
+        bounds: Arc<[f64]>,
+        /// One count for each bucket.
+        counts: Vec<u64>,
+    },
+    /// Base-2 exponential buckets. There are no negative values.
+    Exponential {
+        /// The base is `2^(2^-scale)`.
+        scale: i8,
+        /// The number of values that are 0.
+        zeros: u64,
+        /// The index of the first bucket of `counts`.
+        offset: i32,
+        /// The counts of buckets with subsequent indexes.
+        counts: Vec<u64>,
+    },
 }
 
 /// A sampled call.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Exemplar {
-    pub(crate) trace_id: u128,
-    pub(crate) span_id: u64,
+pub struct Exemplar {
+    /// The id of its trace.
+    pub trace_id: u128,
+    /// The id of its span.
+    pub span_id: u64,
     /// Nanoseconds since the Unix epoch.
-    pub(crate) time: u64,
-    pub(crate) value: f64,
+    pub time: u64,
+    /// Its measured value.
+    pub value: f64,
 }
 
 impl HistogramPoint {
     /// Returns the point of counts that are not empty.
-    pub(crate) fn new(attributes: Vec<KeyValue>, counts: CellCounts, unit: Unit) -> Self {
+    fn new(attributes: Vec<KeyValue>, counts: CellCounts, unit: Unit, bounds: &Arc<[f64]>) -> Self {
         let exemplars = counts.exemplars.iter().flatten();
         Self {
             attributes,
@@ -59,14 +105,28 @@ impl HistogramPoint {
                     value: unit.exported(exemplar.value),
                 })
                 .collect(),
-            buckets: counts.buckets,
+            buckets: match counts.buckets {
+                BucketCounts::Explicit(counts) => PointBuckets::Explicit {
+                    bounds: Arc::clone(bounds),
+                    counts,
+                },
+                BucketCounts::Exponential(buckets) => {
+                    let (scale, zeros, offset, counts) = buckets.into_parts();
+                    PointBuckets::Exponential {
+                        scale,
+                        zeros,
+                        offset,
+                        counts,
+                    }
+                }
+            },
         }
     }
 }
 
 /// The counts of series with the same attributes, added up.
 #[derive(Debug, Default)]
-pub(crate) struct Points(std::collections::HashMap<String, (Vec<KeyValue>, CellCounts)>);
+pub(crate) struct Points(HashMap<String, (Vec<KeyValue>, CellCounts)>);
 
 impl Points {
     /// Adds the counts of a series, unless they are empty.
@@ -77,19 +137,19 @@ impl Points {
         let mut attributes = attributes.to_vec();
         attributes.sort_by(|left, right| left.key.cmp(&right.key));
         match self.0.entry(format!("{attributes:?}")) {
-            std::collections::hash_map::Entry::Occupied(mut known) => known.get_mut().1.add(counts),
-            std::collections::hash_map::Entry::Vacant(place) => {
+            Entry::Occupied(mut known) => known.get_mut().1.add(counts),
+            Entry::Vacant(place) => {
                 place.insert((attributes, counts.clone()));
             }
         }
     }
 
-    pub(crate) fn into_points(self, bounds: &Bounds) -> Vec<HistogramPoint> {
+    pub(crate) fn into_points(self, unit: Unit, bounds: &Arc<[f64]>) -> Vec<HistogramPoint> {
         let mut points: Vec<_> = self.0.into_iter().collect();
         points.sort_by(|(left, _), (right, _)| left.cmp(right));
         points
             .into_iter()
-            .map(|(_, (attributes, counts))| HistogramPoint::new(attributes, counts, bounds.unit()))
+            .map(|(_, (attributes, counts))| HistogramPoint::new(attributes, counts, unit, bounds))
             .collect()
     }
 }

@@ -1,68 +1,164 @@
-//! The histograms of a runtime with an own aggregation: durations of operations and jobs, and rows.
+//! The histograms of a runtime with an own aggregation: durations of operations and jobs, rows, and
+//! waits in queues.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use opentelemetry::KeyValue;
 
-use super::bounds::{Bounds, Unit};
-use super::cell::{CellCounts, CellExemplar};
+use super::bounds::Bounds;
+use super::cell::Layout;
 use super::data::{HistogramData, Points};
-use super::options::OwnAggregation;
+use super::exemplars::CellExemplar;
+use super::exponential::Exponential;
+use super::options::{Buckets, OwnAggregation};
 use super::pool::CellPool;
+use super::readers::{Interval, Readers};
+use super::unit::Unit;
 use crate::conventions::{attribute, metric};
-use crate::metrics::ROW_BOUNDS;
+use crate::metrics::{
+    JOB_DESCRIPTION, OPERATION_DESCRIPTION, QUEUE_WAIT_DESCRIPTION, ROWS_DESCRIPTION,
+};
 use crate::site::SiteKind;
 
 /// The most sets of attributes of failed calls that one series has. Further ones share a set.
 const MAX_OUTCOMES: usize = 100;
+/// The most queues. Further ones share a set of attributes.
+const MAX_QUEUES: usize = 2000;
 
-/// The bounds and the age of the histograms.
+/// The histograms and their readers.
 #[derive(Debug)]
 pub(crate) struct Histograms {
-    operations: Bounds,
-    jobs: Bounds,
-    rows: Bounds,
-    start: SystemTime,
+    operations: Histogram,
+    jobs: Histogram,
+    rows: Histogram,
+    queue_waits: Histogram,
+    readers: Readers,
+    /// The waits in each queue. They are rare.
+    queues: Outcomes,
     pub(crate) has_exemplars: bool,
 }
+
+/// One histogram.
+#[derive(Debug)]
+struct Histogram {
+    name: &'static str,
+    description: &'static str,
+    /// No bounds if the buckets are exponential.
+    bounds: Bounds,
+    layout: Layout,
+}
+
+/// Pools by the attributes of their measurements.
+type Outcomes = Mutex<Vec<(Vec<KeyValue>, &'static CellPool)>>;
 
 /// The cells of one series.
 #[derive(Debug)]
 pub(crate) struct SeriesCells {
     pub(crate) duration: &'static CellPool,
     pub(crate) rows: &'static CellPool,
-    /// The durations of calls that did not succeed, by their attributes. They are rare.
-    outcomes: Mutex<Vec<(Vec<KeyValue>, &'static CellPool)>>,
+    /// The durations of calls that did not succeed. They are rare.
+    outcomes: Outcomes,
+}
+
+impl Histogram {
+    fn new(
+        (name, description): (&'static str, &'static str),
+        buckets: Buckets,
+        unit: Unit,
+    ) -> Self {
+        let (bounds, layout) = match buckets {
+            Buckets::Explicit(bounds) => {
+                let bounds = Bounds::new(bounds, unit);
+                let layout = Layout::Explicit(bounds.buckets());
+                (bounds, layout)
+            }
+            Buckets::Exponential {
+                max_size,
+                max_scale,
+            } => {
+                let options = Exponential {
+                    max_size,
+                    max_scale,
+                    unit,
+                };
+                (Bounds::new(Vec::new(), unit), Layout::Exponential(options))
+            }
+        };
+        Self {
+            name,
+            description,
+            bounds,
+            layout,
+        }
+    }
+
+    fn data(&self, points: Points, interval: &Interval<'_>) -> HistogramData {
+        let unit = self.bounds.unit();
+        HistogramData {
+            name: self.name,
+            unit: match unit {
+                Unit::Nanoseconds => "s",
+                Unit::Count => "{row}",
+            },
+            is_whole: unit == Unit::Count,
+            description: self.description,
+            temporality: interval.temporality,
+            start: interval.start,
+            time: interval.start,
+            points: points.into_points(unit, &Arc::from(self.bounds.exported())),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Histograms {
     pub(crate) fn new(options: OwnAggregation) -> Self {
+        let operations = (metric::DB_CLIENT_OPERATION_DURATION, OPERATION_DESCRIPTION);
+        let jobs = (metric::JOB_DURATION, JOB_DESCRIPTION);
+        let rows = (metric::DB_CLIENT_RESPONSE_RETURNED_ROWS, ROWS_DESCRIPTION);
+        let queue_waits = (metric::JOB_QUEUE_WAIT, QUEUE_WAIT_DESCRIPTION);
+        let (seconds, count) = (Unit::Nanoseconds, Unit::Count);
         Self {
-            operations: Bounds::new(options.operation_bounds, Unit::Nanoseconds),
-            jobs: Bounds::new(options.job_bounds, Unit::Nanoseconds),
+            operations: Histogram::new(operations, options.operations, seconds),
+            jobs: Histogram::new(jobs, options.jobs, seconds),
+            rows: Histogram::new(rows, options.rows, count),
+            queue_waits: Histogram::new(queue_waits, options.queue_waits, seconds),
+            readers: Readers::new(options.readers),
+            queues: Mutex::default(),
             has_exemplars: options.exemplars,
-            rows: Bounds::new(ROW_BOUNDS.to_vec(), Unit::Count),
-            start: SystemTime::now(),
         }
     }
 
     #[inline]
-    pub(crate) fn durations(&self, kind: SiteKind) -> &Bounds {
+    fn of_durations(&self, kind: SiteKind) -> &Histogram {
         match kind {
             SiteKind::Db => &self.operations,
             SiteKind::Job => &self.jobs,
         }
     }
 
+    #[inline]
+    pub(crate) fn durations(&self, kind: SiteKind) -> &Bounds {
+        &self.of_durations(kind).bounds
+    }
+
+    #[inline]
     pub(crate) fn rows(&self) -> &Bounds {
-        &self.rows
+        &self.rows.bounds
+    }
+
+    fn pool(&self, histogram: &Histogram) -> &'static CellPool {
+        CellPool::leak(histogram.layout, self.readers.take())
     }
 
     pub(crate) fn cells(&self, kind: SiteKind) -> SeriesCells {
         SeriesCells {
-            duration: CellPool::leak(self.durations(kind).buckets()),
-            rows: CellPool::leak(self.rows.buckets()),
+            duration: self.pool(self.of_durations(kind)),
+            rows: self.pool(&self.rows),
             outcomes: Mutex::default(),
         }
     }
@@ -76,86 +172,88 @@ impl Histograms {
         attributes: Vec<KeyValue>,
         (nanos, exemplar): (u64, Option<CellExemplar>),
     ) {
-        let bounds = self.durations(kind);
-        let pool = {
-            let mut outcomes = cells
-                .outcomes
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let attributes = if outcomes.len() < MAX_OUTCOMES {
-                attributes
-            } else {
-                vec![KeyValue::new(attribute::OTEL_METRIC_OVERFLOW, true)]
-            };
-            let known = outcomes.iter().find(|(known, _)| *known == attributes);
-            if let Some(pool) = known.map(|(_, pool)| *pool) {
-                pool
-            } else {
-                let pool = CellPool::leak(bounds.buckets());
-                outcomes.push((attributes, pool));
-                pool
-            }
-        };
-        pool.record_shared((bounds.bucket(nanos), nanos), exemplar);
+        let histogram = self.of_durations(kind);
+        let pool = self.pool_of((&cells.outcomes, MAX_OUTCOMES), histogram, attributes);
+        pool.record_shared((histogram.bounds.bucket(nanos), nanos), exemplar);
     }
 
-    /// Collects the series, which are pairs of attributes of successful calls and cells.
+    /// Records how long a job waited in a queue.
+    #[cold]
+    pub(crate) fn record_wait(&self, queue: KeyValue, waited: Duration) {
+        let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        let histogram = &self.queue_waits;
+        let pool = self.pool_of((&self.queues, MAX_QUEUES), histogram, vec![queue]);
+        pool.record_shared((histogram.bounds.bucket(nanos), nanos), None);
+    }
+
+    /// Returns the pool of these attributes, or of all further ones if there are `most`.
+    fn pool_of(
+        &self,
+        (outcomes, most): (&Outcomes, usize),
+        histogram: &Histogram,
+        attributes: Vec<KeyValue>,
+    ) -> &'static CellPool {
+        let mut outcomes = lock(outcomes);
+        let find = |outcomes: &[(Vec<KeyValue>, &'static CellPool)], attributes: &[KeyValue]| {
+            let known = outcomes.iter().find(|(known, _)| *known == attributes);
+            known.map(|(_, pool)| *pool)
+        };
+        if let Some(pool) = find(&outcomes, &attributes) {
+            return pool;
+        }
+        let attributes = if outcomes.len() < most {
+            attributes
+        } else {
+            vec![KeyValue::new(attribute::OTEL_METRIC_OVERFLOW, true)]
+        };
+        find(&outcomes, &attributes).unwrap_or_else(|| {
+            let pool = self.pool(histogram);
+            outcomes.push((attributes, pool));
+            pool
+        })
+    }
+
+    /// Collects the series for a reader. A series is the attributes of successful calls, those of
+    /// all calls, and cells.
     pub(crate) fn collect<'a>(
         &self,
+        reader: usize,
         series: impl Iterator<Item = (SiteKind, &'a [KeyValue], &'a [KeyValue], &'a SeriesCells)>,
     ) -> Vec<HistogramData> {
-        let (mut operations, mut jobs, mut rows) =
-            (Points::default(), Points::default(), Points::default());
+        let Some(interval) = self.readers.begin(reader) else {
+            return Vec::new();
+        };
+        let (mut operations, mut jobs) = (Points::default(), Points::default());
+        let (mut rows, mut waits) = (Points::default(), Points::default());
+        let add = |points: &mut Points, attributes: &[KeyValue], pool: &CellPool| {
+            points.add(attributes, &pool.collect(&self.readers, &interval));
+        };
         for (kind, successful, any, cells) in series {
             let durations = match kind {
                 SiteKind::Db => &mut operations,
                 SiteKind::Job => &mut jobs,
             };
-            durations.add(successful, &cells.duration.read());
-            let outcomes = cells
-                .outcomes
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone();
+            add(durations, successful, cells.duration);
+            let outcomes = lock(&cells.outcomes).clone();
             for (attributes, pool) in outcomes {
-                durations.add(&attributes, &pool.read());
+                add(durations, &attributes, pool);
             }
-            let counts: CellCounts = cells.rows.read();
-            rows.add(any, &counts);
+            add(&mut rows, any, cells.rows);
         }
-        let time = SystemTime::now();
-        let histogram = |name, unit, description, bounds: &Bounds, points: Points| HistogramData {
-            name,
-            unit,
-            description,
-            bounds: bounds.exported().to_vec(),
-            start: self.start,
-            time: time.max(self.start + Duration::from_nanos(1)),
-            points: points.into_points(bounds),
-        };
+        let queues = lock(&self.queues).clone();
+        for (attributes, pool) in queues {
+            add(&mut waits, &attributes, pool);
+        }
         let mut histograms = vec![
-            histogram(
-                metric::DB_CLIENT_OPERATION_DURATION,
-                "s",
-                crate::metrics::OPERATION_DESCRIPTION,
-                &self.operations,
-                operations,
-            ),
-            histogram(
-                metric::DB_CLIENT_RESPONSE_RETURNED_ROWS,
-                "{row}",
-                crate::metrics::ROWS_DESCRIPTION,
-                &self.rows,
-                rows,
-            ),
-            histogram(
-                metric::JOB_DURATION,
-                "s",
-                crate::metrics::JOB_DESCRIPTION,
-                &self.jobs,
-                jobs,
-            ),
+            self.operations.data(operations, &interval),
+            self.rows.data(rows, &interval),
+            self.jobs.data(jobs, &interval),
+            self.queue_waits.data(waits, &interval),
         ];
+        let time = interval.end();
+        for histogram in &mut histograms {
+            histogram.time = time;
+        }
         histograms.retain(|histogram| !histogram.points.is_empty());
         histograms
     }

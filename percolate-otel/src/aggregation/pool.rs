@@ -4,7 +4,10 @@ use std::cell::{Cell as CellOf, RefCell};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::cell::{Cell, CellCounts, CellExemplar};
+use super::cell::{Cell, Layout};
+use super::counts::CellCounts;
+use super::exemplars::CellExemplar;
+use super::readers::{Interval, Readers, Waiting};
 
 /// The most cells of one pool. More threads at the same time share a cell under a lock, so the
 /// memory of a series is bounded.
@@ -13,10 +16,14 @@ pub(crate) const MAX_CELLS: usize = 64;
 /// The cells of one histogram of one series. It is never freed, as the series that it belongs to.
 #[derive(Debug)]
 pub(crate) struct CellPool {
-    buckets: usize,
+    layout: Layout,
+    /// Whether collections take the numbers of cells.
+    is_taken: bool,
     cells: Mutex<Cells>,
     /// Written under the lock, by threads that have no cell of their own.
     shared: Mutex<Option<Box<Cell>>>,
+    /// Locked while a collection takes numbers.
+    waiting: Mutex<Waiting>,
 }
 
 #[derive(Debug, Default)]
@@ -66,11 +73,13 @@ fn record_in(cell: &Cell, (bucket, value): (usize, u64), exemplar: Option<CellEx
 
 impl CellPool {
     /// Creates a pool, which is kept until the process ends.
-    pub(crate) fn leak(buckets: usize) -> &'static Self {
+    pub(crate) fn leak(layout: Layout, is_taken: bool) -> &'static Self {
         Box::leak(Box::new(Self {
-            buckets,
+            layout,
+            is_taken,
             cells: Mutex::default(),
             shared: Mutex::default(),
+            waiting: Mutex::default(),
         }))
     }
 
@@ -131,7 +140,7 @@ impl CellPool {
         if cells.all.len() >= MAX_CELLS {
             return None;
         }
-        let cell: &'static Cell = Box::leak(Box::new(Cell::new(self.buckets)));
+        let cell: &'static Cell = Box::leak(Box::new(self.new_cell()));
         cells.all.push(cell);
         Some(cell)
     }
@@ -140,19 +149,33 @@ impl CellPool {
     #[cold]
     pub(crate) fn record_shared(&self, measured: (usize, u64), exemplar: Option<CellExemplar>) {
         let mut shared = lock(&self.shared);
-        let cell = shared.get_or_insert_with(|| Box::new(Cell::new(self.buckets)));
+        let cell = shared.get_or_insert_with(|| Box::new(self.new_cell()));
         record_in(cell, measured, exemplar);
     }
 
-    /// Returns the numbers of all cells together.
-    pub(crate) fn read(&self) -> CellCounts {
+    fn new_cell(&self) -> Cell {
+        Cell::new(self.layout, self.is_taken)
+    }
+
+    /// Returns what a reader collects of all cells together.
+    pub(crate) fn collect(&self, readers: &Readers, interval: &Interval<'_>) -> CellCounts {
+        if !self.is_taken {
+            return self.of_cells();
+        }
+        let mut waiting = lock(&self.waiting);
+        let taken = self.of_cells();
+        readers.collect(interval, &mut waiting, taken)
+    }
+
+    /// Collects all cells.
+    pub(crate) fn of_cells(&self) -> CellCounts {
         let cells = lock(&self.cells).all.clone();
-        let mut counts = CellCounts::empty(self.buckets);
+        let mut counts = self.layout.empty();
         for cell in cells {
-            counts.add(&cell.read());
+            counts.add(&cell.collect());
         }
         if let Some(cell) = &*lock(&self.shared) {
-            counts.add(&cell.read());
+            counts.add(&cell.collect());
         }
         counts
     }

@@ -2,18 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
+use opentelemetry_sdk::metrics::data::{
+    AggregatedMetrics, ExponentialBucket, ExponentialHistogramDataPoint, HistogramDataPoint,
+    MetricData, ResourceMetrics, ScopeMetrics,
+};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
+use opentelemetry_sdk::metrics::{
+    Aggregation, Instrument, InstrumentKind, PeriodicReader, SdkMeterProvider, Stream,
+};
 use proptest::prelude::*;
 
-use super::cell::{CellCounts, CellExemplar};
+use super::cell::{Cell, Layout};
+use super::counts::{BucketCounts, CellCounts};
+use super::data::{HistogramData, PointBuckets};
+use super::exemplars::CellExemplar;
+use super::exponential::Exponential;
 use super::histograms::Histograms;
-use super::options::OwnAggregation;
+use super::options::{Buckets, OwnAggregation, Temporality};
 use super::pool::{CellPool, MAX_CELLS};
+use super::unit::Unit;
 use crate::call_values::CallEnd;
 use crate::conventions::JobStatus;
 use crate::details::Names;
@@ -26,6 +36,12 @@ crate::db_site!(static GET = "get", system = "shelf");
 crate::db_site!(static SCAN = "scan", system = "shelf");
 crate::job_site!(static REBUILD = "index.rebuild");
 
+/// The defaults of the SDK.
+const EXPONENTIAL: Buckets = Buckets::Exponential {
+    max_size: 160,
+    max_scale: 20,
+};
+
 /// A point of a histogram, by what identifies it.
 #[derive(Debug, Clone, PartialEq)]
 struct Point {
@@ -33,8 +49,10 @@ struct Point {
     sum: f64,
     minimum: f64,
     maximum: f64,
-    bounds: Vec<f64>,
-    buckets: Vec<u64>,
+    buckets: PointBuckets,
+    temporality: Temporality,
+    start: SystemTime,
+    end: SystemTime,
 }
 
 type Found = BTreeMap<(String, String), Point>;
@@ -48,55 +66,140 @@ fn identity(
     (name.to_owned(), format!("{attributes:?}"))
 }
 
+/// A number of the SDK's data.
+trait Number: Copy {
+    fn float(self) -> f64;
+}
+
+impl Number for f64 {
+    fn float(self) -> f64 {
+        self
+    }
+}
+
+impl Number for u64 {
+    #[expect(clippy::cast_precision_loss, reason = "few rows")]
+    fn float(self) -> f64 {
+        self as f64
+    }
+}
+
 /// Keeps the histograms of the last export.
-#[derive(Debug, Clone, Default)]
-struct Exported(Arc<Mutex<Found>>);
+#[derive(Debug, Clone)]
+struct Exported {
+    found: Arc<Mutex<Found>>,
+    temporality: Temporality,
+}
+
+impl Exported {
+    fn explicit<T: Number>(point: &HistogramDataPoint<T>, times: Times) -> Point {
+        let buckets = PointBuckets::Explicit {
+            bounds: point.bounds().collect(),
+            counts: point.bucket_counts().collect(),
+        };
+        times.point(
+            point.count(),
+            (point.sum(), point.min(), point.max()),
+            buckets,
+        )
+    }
+
+    fn exponential<T: Number>(point: &ExponentialHistogramDataPoint<T>, times: Times) -> Point {
+        let counts = |bucket: &ExponentialBucket| bucket.counts().collect::<Vec<_>>();
+        assert!(counts(point.negative_bucket()).is_empty());
+        let buckets = PointBuckets::Exponential {
+            scale: point.scale(),
+            zeros: point.zero_count(),
+            offset: point.positive_bucket().offset(),
+            counts: counts(point.positive_bucket()),
+        };
+        times.point(
+            point.count() as u64,
+            (point.sum(), point.min(), point.max()),
+            buckets,
+        )
+    }
+
+    fn points<T: Number>(data: &MetricData<T>) -> Vec<(Vec<opentelemetry::KeyValue>, Point)> {
+        match data {
+            MetricData::Histogram(histogram) => {
+                let times = Times {
+                    temporality: histogram.temporality(),
+                    start: histogram.start_time(),
+                    end: histogram.time(),
+                };
+                let points = histogram.data_points().filter(|point| point.count() > 0);
+                points
+                    .map(|point| {
+                        let attributes = point.attributes().cloned().collect();
+                        (attributes, Self::explicit(point, times))
+                    })
+                    .collect()
+            }
+            MetricData::ExponentialHistogram(histogram) => {
+                let times = Times {
+                    temporality: histogram.temporality(),
+                    start: histogram.start_time(),
+                    end: histogram.time(),
+                };
+                let points = histogram.data_points().filter(|point| point.count() > 0);
+                points
+                    .map(|point| {
+                        let attributes = point.attributes().cloned().collect();
+                        (attributes, Self::exponential(point, times))
+                    })
+                    .collect()
+            }
+            MetricData::Gauge(_) | MetricData::Sum(_) => Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    temporality: opentelemetry_sdk::metrics::Temporality,
+    start: SystemTime,
+    end: SystemTime,
+}
+
+impl Times {
+    fn point<T: Number>(
+        self,
+        count: u64,
+        (sum, minimum, maximum): (T, Option<T>, Option<T>),
+        buckets: PointBuckets,
+    ) -> Point {
+        let temporality = match self.temporality {
+            opentelemetry_sdk::metrics::Temporality::Cumulative => Temporality::Cumulative,
+            _ => Temporality::Delta,
+        };
+        Point {
+            count,
+            sum: sum.float(),
+            minimum: minimum.expect("recorded").float(),
+            maximum: maximum.expect("recorded").float(),
+            buckets,
+            temporality,
+            start: self.start,
+            end: self.end,
+        }
+    }
+}
 
 impl PushMetricExporter for Exported {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let mut found = Found::new();
-        let metrics = metrics
-            .scope_metrics()
-            .flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics);
-        for metric in metrics {
-            match metric.data() {
-                AggregatedMetrics::F64(MetricData::Histogram(histogram)) => {
-                    for point in histogram.data_points().filter(|point| point.count() > 0) {
-                        let known = identity(metric.name(), point.attributes().cloned());
-                        found.insert(
-                            known,
-                            Point {
-                                count: point.count(),
-                                sum: point.sum(),
-                                minimum: point.min().expect("recorded"),
-                                maximum: point.max().expect("recorded"),
-                                bounds: point.bounds().collect(),
-                                buckets: point.bucket_counts().collect(),
-                            },
-                        );
-                    }
-                }
-                #[expect(clippy::cast_precision_loss, reason = "few rows")]
-                AggregatedMetrics::U64(MetricData::Histogram(histogram)) => {
-                    for point in histogram.data_points().filter(|point| point.count() > 0) {
-                        let known = identity(metric.name(), point.attributes().cloned());
-                        found.insert(
-                            known,
-                            Point {
-                                count: point.count(),
-                                sum: point.sum() as f64,
-                                minimum: point.min().expect("recorded") as f64,
-                                maximum: point.max().expect("recorded") as f64,
-                                bounds: point.bounds().collect(),
-                                buckets: point.bucket_counts().collect(),
-                            },
-                        );
-                    }
-                }
-                _ => {}
+        for metric in metrics.scope_metrics().flat_map(ScopeMetrics::metrics) {
+            let points = match metric.data() {
+                AggregatedMetrics::F64(data) => Self::points(data),
+                AggregatedMetrics::U64(data) => Self::points(data),
+                AggregatedMetrics::I64(_) => Vec::new(),
+            };
+            for (attributes, point) in points {
+                found.insert(identity(metric.name(), attributes.into_iter()), point);
             }
         }
-        *self.0.lock().expect("not poisoned") = found;
+        *self.found.lock().expect("not poisoned") = found;
         Ok(())
     }
 
@@ -108,8 +211,11 @@ impl PushMetricExporter for Exported {
         Ok(())
     }
 
-    fn temporality(&self) -> Temporality {
-        Temporality::Cumulative
+    fn temporality(&self) -> opentelemetry_sdk::metrics::Temporality {
+        match self.temporality {
+            Temporality::Cumulative => opentelemetry_sdk::metrics::Temporality::Cumulative,
+            Temporality::Delta => opentelemetry_sdk::metrics::Temporality::Delta,
+        }
     }
 }
 
@@ -123,21 +229,53 @@ struct Both {
     sdk: SeriesTable,
     provider: SdkMeterProvider,
     exported: Exported,
+    last: Mutex<Option<[SystemTime; 2]>>,
 }
 
 impl Both {
     fn new() -> Self {
-        let exported = Exported::default();
+        Self::with(OwnAggregation::default())
+    }
+
+    /// The first reader is compared with the SDK.
+    fn with(options: OwnAggregation) -> Self {
+        let exported = Exported {
+            found: Arc::default(),
+            temporality: options.readers[0],
+        };
         let reader = PeriodicReader::builder(exported.clone())
             .with_interval(Duration::from_secs(3600))
             .build();
-        let provider = SdkMeterProvider::builder().with_reader(reader).build();
+        let mut provider = SdkMeterProvider::builder().with_reader(reader);
+        if let Buckets::Exponential {
+            max_size,
+            max_scale,
+        } = options.operations
+        {
+            provider = provider.with_view(move |instrument: &Instrument| {
+                let aggregation = Aggregation::Base2ExponentialHistogram {
+                    max_size,
+                    max_scale,
+                    record_min_max: true,
+                };
+                let is_histogram = instrument.kind() == InstrumentKind::Histogram;
+                let stream = || {
+                    Stream::builder()
+                        .with_aggregation(aggregation)
+                        .build()
+                        .expect("valid")
+                };
+                is_histogram.then(stream)
+            });
+        }
+        let provider = provider.build();
         let instruments = || Some(Instruments::new(&provider, None));
         Self {
-            own: SeriesTable::new(instruments(), Some(histograms())),
+            own: SeriesTable::new(instruments(), Some(Histograms::new(options))),
             sdk: SeriesTable::new(instruments(), None),
             exported,
             provider: provider.clone(),
+            last: Mutex::default(),
         }
     }
 
@@ -159,40 +297,31 @@ impl Both {
             Some(_) => JobStatus::Failed,
             None => JobStatus::Success,
         };
-        let end = CallEnd::new(&outcome, status, Duration::from_nanos(call.nanos));
+        let waited = Duration::from_nanos(call.nanos);
+        let end = CallEnd::new(&outcome, status, waited);
         for table in [&self.own, &self.sdk] {
             let series = table.find(call.site(), names);
             table.measure(series, end, || None);
+            if call.site == 2 {
+                table.queue_wait(
+                    &Arc::from(["reports", "mails"][usize::from(call.target % 2)]),
+                    waited,
+                );
+            }
         }
     }
 
-    fn own(&self) -> Found {
-        let mut found = Found::new();
-        for histogram in self.own.collect() {
-            assert!(histogram.start <= histogram.time);
-            for point in histogram.points {
-                let known = identity(histogram.name, point.attributes.into_iter());
-                let point = Point {
-                    count: point.count,
-                    sum: point.sum,
-                    minimum: point.minimum,
-                    maximum: point.maximum,
-                    bounds: histogram.bounds.clone(),
-                    buckets: point.buckets,
-                };
-                assert_eq!(found.insert(known, point), None, "a point twice");
-            }
-        }
-        found
+    fn own(&self, reader: usize) -> Found {
+        points_of(self.own.collect(reader))
     }
 
     fn sdk(&self) -> Found {
         self.provider.force_flush().expect("exported");
-        self.exported.0.lock().expect("not poisoned").clone()
+        std::mem::take(&mut *self.exported.found.lock().expect("not poisoned"))
     }
 
     fn assert_equal(&self) {
-        let (own, sdk) = (self.own(), self.sdk());
+        let (own, sdk) = (self.own(0), self.sdk());
         let names = |found: &Found| found.keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&own), names(&sdk));
         for (known, point) in &own {
@@ -200,13 +329,64 @@ impl Both {
             // The SDK adds up floats; the own aggregation adds up nanoseconds.
             let difference = (point.sum - expected.sum).abs();
             assert!(difference <= expected.sum.abs() * 1e-12, "{known:?}");
-            let without_sum = |point: &Point| Point {
+            let comparable = |point: &Point| Point {
                 sum: 0.0,
+                start: SystemTime::UNIX_EPOCH,
+                end: SystemTime::UNIX_EPOCH,
                 ..point.clone()
             };
-            assert_eq!(without_sum(point), without_sum(expected), "{known:?}");
+            assert_eq!(comparable(point), comparable(expected), "{known:?}");
+        }
+        self.assert_intervals([&own, &sdk]);
+    }
+
+    /// Asserts that delta intervals follow on one another, and that cumulative ones have one start.
+    fn assert_intervals(&self, found: [&Found; 2]) {
+        let mut last = self.last.lock().expect("not poisoned");
+        let first = found.map(|found| found.values().next());
+        let [Some(own), Some(sdk)] = first else {
+            return;
+        };
+        if let Some(expected) = *last {
+            assert_eq!(own.start, expected[0]);
+            // The SDK has times of their own for each instrument.
+            let apart = |left: SystemTime, right: SystemTime| {
+                let apart = left.duration_since(right);
+                apart.unwrap_or_else(|error| error.duration())
+            };
+            assert!(apart(sdk.start, expected[1]) < Duration::from_secs(1));
+        }
+        for point in found[0].values() {
+            assert!(point.start < point.end);
+            assert_eq!((point.start, point.end), (own.start, own.end));
+        }
+        *last = Some(match own.temporality {
+            Temporality::Cumulative => [own.start, sdk.start],
+            Temporality::Delta => [own.end, sdk.end],
+        });
+    }
+}
+
+/// Returns the points of histograms by what identifies them.
+fn points_of(histograms: Vec<HistogramData>) -> Found {
+    let mut found = Found::new();
+    for histogram in histograms {
+        for point in histogram.points {
+            let known = identity(histogram.name, point.attributes.into_iter());
+            let point = Point {
+                count: point.count,
+                sum: point.sum,
+                minimum: point.minimum,
+                maximum: point.maximum,
+                buckets: point.buckets,
+                temporality: histogram.temporality,
+                start: histogram.start,
+                end: histogram.time,
+            };
+            assert_eq!(found.insert(known, point), None, "a point twice");
         }
     }
+    found
 }
 
 #[derive(Debug, Clone)]
@@ -253,17 +433,52 @@ fn call() -> impl Strategy<Value = Call> {
         })
 }
 
+fn options() -> impl Strategy<Value = OwnAggregation> {
+    let buckets = prop_oneof![
+        Just(None),
+        Just(Some(EXPONENTIAL)),
+        Just(Some(Buckets::Exponential {
+            max_size: 5,
+            max_scale: 3
+        })),
+    ];
+    let readers = prop::sample::select(vec![
+        vec![Temporality::Cumulative],
+        vec![Temporality::Delta],
+        vec![Temporality::Delta, Temporality::Cumulative],
+        vec![Temporality::Cumulative, Temporality::Delta],
+    ]);
+    (buckets, readers).prop_map(|(buckets, readers)| {
+        let explicit = OwnAggregation::default();
+        let Some(buckets) = buckets else {
+            return OwnAggregation {
+                readers,
+                ..explicit
+            };
+        };
+        OwnAggregation {
+            operations: buckets.clone(),
+            jobs: buckets.clone(),
+            queue_waits: buckets.clone(),
+            rows: buckets,
+            readers,
+            ..explicit
+        }
+    })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn every_point_equals_that_of_the_sdk(
+        options in options(),
         rounds in prop::collection::vec(
             prop::collection::vec(prop::collection::vec(call(), 0..40), 1..4),
             1..4,
         )
     ) {
-        let both = Both::new();
+        let both = Both::with(options);
         for threads in rounds {
             // Each round has new threads, which go on in the cells of ended ones.
             std::thread::scope(|scope| {
@@ -277,15 +492,145 @@ proptest! {
     }
 }
 
+fn example(site: u8, nanos: u64) -> Call {
+    Call {
+        site,
+        target: 0,
+        nanos,
+        rows: None,
+        error: None,
+    }
+}
+
+#[test]
+fn readers_of_both_temporalities_each_collect_every_call() {
+    let both = Both::with(OwnAggregation {
+        readers: vec![
+            Temporality::Delta,
+            Temporality::Cumulative,
+            Temporality::Delta,
+        ],
+        ..OwnAggregation::default()
+    });
+    let counts = |reader| {
+        let found = both.own(reader);
+        found
+            .values()
+            .map(|point| (point.count, point.minimum))
+            .collect::<Vec<_>>()
+    };
+    both.call(&example(0, 1_000));
+    assert_eq!(counts(0), [(1, 0.000_001)]);
+    both.call(&example(0, 2_000));
+    both.call(&example(0, 3_000));
+    assert_eq!(counts(0), [(2, 0.000_002)]);
+    assert_eq!(counts(0), []);
+    assert_eq!(counts(1), [(3, 0.000_001)]);
+    assert_eq!(counts(1), [(3, 0.000_001)]);
+    assert_eq!(counts(2), [(3, 0.000_001)]);
+    assert_eq!(counts(2), []);
+    assert_eq!(counts(3), [], "there is no such reader");
+}
+
+#[test]
+fn a_delta_collection_takes_each_value_once_while_threads_record() {
+    const THREADS: u64 = 3;
+    const CALLS: u64 = 30_000;
+    for operations in [Buckets::Explicit(vec![0.000_001]), EXPONENTIAL] {
+        let table = SeriesTable::new(
+            Some(Instruments::new(&SdkMeterProvider::builder().build(), None)),
+            Some(Histograms::new(OwnAggregation {
+                operations,
+                readers: vec![Temporality::Delta],
+                ..OwnAggregation::default()
+            })),
+        );
+        let taken = std::thread::scope(|scope| {
+            let writers: Vec<_> = (0..THREADS)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let outcome = Outcome::success();
+                        for n in 0..CALLS {
+                            let duration = Duration::from_nanos(500 + n % 1000);
+                            let end = CallEnd::new(&outcome, JobStatus::Success, duration);
+                            table.measure(table.find(GET, Names::default()), end, || None);
+                        }
+                    })
+                })
+                .collect();
+            let mut taken = Vec::new();
+            while !writers
+                .iter()
+                .all(std::thread::ScopedJoinHandle::is_finished)
+            {
+                taken.extend(points_of(table.collect(0)).into_values());
+            }
+            taken.extend(points_of(table.collect(0)).into_values());
+            taken
+        });
+        assert!(taken.len() > 1, "collected while threads recorded");
+        let total: u64 = taken.iter().map(|point| point.count).sum();
+        assert_eq!(total, THREADS * CALLS);
+        let sum: f64 = taken.iter().map(|point| point.sum).sum();
+        let calls = 0..CALLS;
+        let expected: u64 = THREADS * calls.map(|n| 500 + n % 1000).sum::<u64>();
+        let expected = Duration::from_nanos(expected).as_secs_f64();
+        assert!((sum - expected).abs() < expected * 1e-12);
+        for point in taken {
+            let count = point.count.float();
+            assert!(
+                point.minimum * count <= point.sum * (1.0 + 1e-12),
+                "{point:?}"
+            );
+            assert!(
+                point.sum <= point.maximum * count * (1.0 + 1e-12),
+                "{point:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn exponential_cells_have_the_exemplars_of_the_powers_of_two() {
+    let options = Exponential {
+        max_size: 160,
+        max_scale: 20,
+        unit: Unit::Nanoseconds,
+    };
+    for is_taken in [false, true] {
+        let cell = Cell::new(Layout::Exponential(options), is_taken);
+        for (id, value) in [(1, 1_000), (2, 1_020), (3, 5_000)] {
+            cell.record_sampled(
+                0,
+                CellExemplar {
+                    trace_id: 9,
+                    span_id: id,
+                    time: id,
+                    value,
+                },
+            );
+        }
+        let spans = |counts: CellCounts| {
+            let exemplars = counts.exemplars.into_iter().flatten();
+            exemplars
+                .map(|exemplar| exemplar.span_id)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(spans(cell.collect()), [2, 3]);
+        let again = if is_taken { vec![] } else { vec![2, 3] };
+        assert_eq!(spans(cell.collect()), again);
+    }
+}
+
 #[test]
 fn threads_that_end_lose_nothing_and_their_cells_are_used_again() {
-    let pool = CellPool::leak(2);
+    let pool = CellPool::leak(Layout::Explicit(2), false);
     for _ in 0..1000 {
         std::thread::spawn(|| pool.mine(0).expect("a cell").record(1, 7))
             .join()
             .expect("no panic");
     }
-    let counts = pool.read();
+    let counts = pool.of_cells();
     assert_eq!((counts.count(), counts.sum), (1000, 7000));
     assert_eq!((counts.minimum, counts.maximum), (7, 7));
     assert_eq!(pool.cells(), 1);
@@ -313,14 +658,21 @@ fn more_threads_than_cells_share_one_and_lose_nothing() {
             });
         }
     });
-    let histograms = table.collect();
+    let histograms = table.collect(0);
     assert_eq!(histograms.len(), 1);
     assert_eq!(histograms[0].points[0].count, threads as u64 * 100);
 }
 
+fn explicit(counts: &CellCounts) -> &[u64] {
+    match &counts.buckets {
+        BucketCounts::Explicit(buckets) => buckets,
+        BucketCounts::Exponential(_) => panic!("expected explicit buckets"),
+    }
+}
+
 #[test]
 fn a_reader_sees_all_of_a_measurement_or_nothing() {
-    let cell = super::cell::Cell::new(4);
+    let cell = Cell::new(Layout::Explicit(4), false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for n in 0..200_000_u64 {
@@ -338,10 +690,10 @@ fn a_reader_sees_all_of_a_measurement_or_nothing() {
                 }
             }
         });
-        let mut last = CellCounts::empty(4);
+        let mut last = Layout::Explicit(4).empty();
         while last.count() < 200_000 {
-            let counts = cell.read();
-            let weighted = counts.buckets.iter().zip(1_u64..);
+            let counts = cell.collect();
+            let weighted = explicit(&counts).iter().zip(1_u64..);
             assert_eq!(
                 counts.sum,
                 weighted.map(|(count, value)| count * value).sum::<u64>()
@@ -359,7 +711,7 @@ fn a_reader_sees_all_of_a_measurement_or_nothing() {
 
 #[test]
 fn an_exemplar_is_the_last_sampled_call_of_its_bucket() {
-    let pool = CellPool::leak(3);
+    let pool = CellPool::leak(Layout::Explicit(3), false);
     let exemplar = |span_id: u64, time: u64| CellExemplar {
         trace_id: 9,
         span_id,
@@ -377,14 +729,14 @@ fn an_exemplar_is_the_last_sampled_call_of_its_bucket() {
     })
     .join()
     .expect("no panic");
-    let counts = pool.read();
+    let counts = pool.of_cells();
     let spans: Vec<_> = counts
         .exemplars
         .iter()
         .map(|exemplar| exemplar.map(|exemplar| exemplar.span_id))
         .collect();
     assert_eq!(spans, [Some(3), None, Some(2)]);
-    assert_eq!(counts.buckets, [3, 0, 2]);
+    assert_eq!(explicit(&counts), [3, 0, 2]);
 }
 
 #[test]
@@ -402,7 +754,7 @@ fn failed_calls_have_a_bounded_number_of_points() {
         let series = both.own.find(GET, Names::default());
         both.own.measure(series, end, || None);
     }
-    let found = both.own();
+    let found = both.own(0);
     assert_eq!(found.len(), 101);
     assert_eq!(found.values().map(|point| point.count).sum::<u64>(), 300);
     let overflow = found
@@ -413,8 +765,13 @@ fn failed_calls_have_a_bounded_number_of_points() {
 
 #[test]
 fn a_cell_has_the_documented_size() {
-    let bytes = |buckets: usize| size_of::<super::cell::Cell>() + buckets * 8;
-    let durations = bytes(STORAGE_BOUNDS.len() + 1);
-    let rows = bytes(crate::metrics::ROW_BOUNDS.len() + 1);
+    let cumulative = |buckets: usize| size_of::<Cell>() + buckets * 8;
+    let durations = cumulative(STORAGE_BOUNDS.len() + 1);
+    let rows = cumulative(crate::metrics::ROW_BOUNDS.len() + 1);
     assert_eq!((durations, rows), (256, 184));
+
+    let other = |buckets: usize| size_of::<Cell>() + size_of::<super::cell::OtherCell>() + buckets;
+    let delta = other(2 * (STORAGE_BOUNDS.len() + 1) * 8);
+    let (exponential, delta_exponential) = (other(160 * 8), other(2 * 160 * 8));
+    assert_eq!((delta, exponential, delta_exponential), (672, 1584, 2864));
 }

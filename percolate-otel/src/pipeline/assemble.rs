@@ -264,8 +264,8 @@ impl Exporters {
             match exporter {
                 Exporter::Console => {
                     let counters = self.target(Signal::Metrics, CONSOLE);
-                    let console =
-                        ConsoleMetrics::new(self.console.clone(), counters, self.own.clone());
+                    let own = self.own.reader(readers);
+                    let console = ConsoleMetrics::new(self.console.clone(), counters, own);
                     let interval = settings.metric_interval.unwrap_or(ON_REQUEST_ONLY);
                     provider = provider.with_reader(
                         PeriodicReader::builder(console)
@@ -274,7 +274,9 @@ impl Exporters {
                     );
                 }
                 #[cfg(feature = "otlp")]
-                Exporter::Otlp => provider = self.otlp_metrics(provider, settings)?,
+                Exporter::Otlp => {
+                    provider = self.otlp_metrics(provider, settings, readers)?;
+                }
                 #[cfg(not(feature = "otlp"))]
                 Exporter::Otlp => continue,
                 Exporter::None => continue,
@@ -293,6 +295,7 @@ impl Exporters {
         &mut self,
         provider: MeterProviderBuilder,
         settings: &Settings,
+        reader: usize,
     ) -> Result<MeterProviderBuilder, TelemetryError> {
         let name = super::otlp::describe(&settings.metrics_otlp);
         let exporter = super::otlp::metric_exporter(
@@ -301,7 +304,7 @@ impl Exporters {
             settings.metric_timeout,
             self.driver.clone(),
             self.target(Signal::Metrics, name),
-            self.own.clone(),
+            self.own.reader(reader),
         )?;
         let interval = settings
             .metric_interval

@@ -6,6 +6,7 @@ use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, Stream
 
 use crate::conventions::metric;
 use crate::metrics::{ADVISED_BOUNDS, JOB_BOUNDS, STORAGE_BOUNDS};
+use crate::runtime::Buckets;
 
 /// The histograms of durations.
 const DURATIONS: [&str; 3] = [
@@ -14,11 +15,10 @@ const DURATIONS: [&str; 3] = [
     metric::JOB_QUEUE_WAIT,
 ];
 
-/// Base-2 exponential buckets.
-const EXPONENTIAL: Aggregation = Aggregation::Base2ExponentialHistogram {
+/// Base-2 exponential buckets with the defaults of the SDK.
+pub(super) const EXPONENTIAL: Buckets = Buckets::Exponential {
     max_size: 160,
     max_scale: 20,
-    record_min_max: true,
 };
 
 /// The buckets of `db.client.operation.duration`, `job.duration` and `job.queue.wait`.
@@ -39,24 +39,16 @@ pub enum HistogramBuckets {
 }
 
 impl HistogramBuckets {
-    /// Returns the bounds for one instrument; `None` for exponential buckets.
-    pub(super) fn bounds(&self, instrument: &str) -> Option<Vec<f64>> {
+    /// Returns the buckets of one instrument.
+    pub(super) fn of(&self, instrument: &str) -> Buckets {
         match self {
-            Self::Storage if instrument == metric::JOB_DURATION => Some(JOB_BOUNDS.to_vec()),
-            Self::Storage => Some(STORAGE_BOUNDS.to_vec()),
-            Self::Advised => Some(ADVISED_BOUNDS.to_vec()),
-            Self::Explicit(bounds) => Some(bounds.clone()),
-            Self::Exponential => None,
-        }
-    }
-
-    fn aggregation(&self, instrument: &str) -> Aggregation {
-        match self.bounds(instrument) {
-            Some(boundaries) => Aggregation::ExplicitBucketHistogram {
-                boundaries,
-                record_min_max: true,
-            },
-            None => EXPONENTIAL,
+            Self::Storage if instrument == metric::JOB_DURATION => {
+                Buckets::Explicit(JOB_BOUNDS.to_vec())
+            }
+            Self::Storage => Buckets::Explicit(STORAGE_BOUNDS.to_vec()),
+            Self::Advised => Buckets::Explicit(ADVISED_BOUNDS.to_vec()),
+            Self::Explicit(bounds) => Buckets::Explicit(bounds.clone()),
+            Self::Exponential => EXPONENTIAL,
         }
     }
 
@@ -80,14 +72,33 @@ impl HistogramBuckets {
         move |instrument| {
             let name = instrument.name();
             let aggregation = if DURATIONS.contains(&name) {
-                self.aggregation(name)
+                aggregation(self.of(name))
             } else if exponential && instrument.kind() == InstrumentKind::Histogram {
-                EXPONENTIAL
+                aggregation(EXPONENTIAL)
             } else {
                 return None;
             };
             Stream::builder().with_aggregation(aggregation).build().ok()
         }
+    }
+}
+
+/// Returns the SDK's aggregation with these buckets.
+fn aggregation(buckets: Buckets) -> Aggregation {
+    let record_min_max = true;
+    match buckets {
+        Buckets::Explicit(boundaries) => Aggregation::ExplicitBucketHistogram {
+            boundaries,
+            record_min_max,
+        },
+        Buckets::Exponential {
+            max_size,
+            max_scale,
+        } => Aggregation::Base2ExponentialHistogram {
+            max_size,
+            max_scale,
+            record_min_max,
+        },
     }
 }
 
@@ -99,9 +110,9 @@ mod tests {
     #[test]
     fn the_storage_preset_contains_every_advised_bound() {
         for instrument in DURATIONS {
-            let bounds = HistogramBuckets::Storage
-                .bounds(instrument)
-                .expect("explicit");
+            let Buckets::Explicit(bounds) = HistogramBuckets::Storage.of(instrument) else {
+                panic!("the storage preset is explicit");
+            };
             assert!(
                 ADVISED_BOUNDS
                     .iter()

@@ -1,20 +1,27 @@
-//! [`OwnHistograms`]: the histograms that the runtime aggregates by itself, for the pipeline's own
-//! exporters. Which pipelines aggregate so is decided here.
+//! [`OwnReader`]: an exporter of the pipeline as a reader of the histograms that the runtime
+//! aggregates by itself. Which pipelines aggregate so is decided here.
 
 use std::sync::{Arc, OnceLock};
 
-use opentelemetry_sdk::metrics::Temporality;
+use opentelemetry_sdk::metrics;
 
 use super::choices::Choices;
 use super::settings::Settings;
 use super::signal::Exporter;
-use crate::aggregation::HistogramData;
 use crate::conventions::metric;
-use crate::runtime::{OwnAggregation, Runtime};
+use crate::metrics::ROW_BOUNDS;
+use crate::runtime::{Buckets, HistogramData, OwnAggregation, Runtime, Temporality};
 
 /// The histograms of a runtime that is built after the exporters.
 #[derive(Debug, Clone, Default)]
 pub(super) struct OwnHistograms(Arc<OnceLock<&'static Runtime>>);
+
+/// One of the exporters.
+#[derive(Debug)]
+pub(super) struct OwnReader {
+    histograms: OwnHistograms,
+    index: usize,
+}
 
 impl OwnHistograms {
     pub(super) fn of(&self, runtime: &'static Runtime) {
@@ -22,34 +29,57 @@ impl OwnHistograms {
         _ = self.0.set(runtime);
     }
 
-    /// Collects the histograms that the SDK does not have.
-    pub(super) fn collect(&self) -> Vec<HistogramData> {
-        self.0
-            .get()
-            .map_or_else(Vec::new, |runtime| runtime.series.collect())
+    /// Returns the exporter with this index among those that export.
+    pub(super) fn reader(&self, index: usize) -> OwnReader {
+        OwnReader {
+            histograms: self.clone(),
+            index,
+        }
     }
 }
 
-/// Returns how the runtime aggregates durations and rows, or `None` if the SDK does.
+impl OwnReader {
+    /// Collects the histograms that the SDK does not have.
+    pub(super) fn collect(&self) -> Vec<HistogramData> {
+        let runtime = self.histograms.0.get();
+        runtime.map_or_else(Vec::new, |runtime| runtime.collect_histograms(self.index))
+    }
+}
+
+/// Returns how the runtime aggregates histograms, or `None` if the SDK does.
 ///
-/// The SDK does for readers of the application, because its data cannot be made by others, for
-/// exponential buckets, and for delta temporality.
+/// The SDK does for readers of the application, because its data cannot be created by others.
 pub(super) fn own_aggregation(choices: &Choices, settings: &Settings) -> Option<OwnAggregation> {
-    let is_own = choices.metric_readers.is_empty()
-        && settings
-            .metrics
-            .iter()
-            .any(|exporter| *exporter != Exporter::None)
-        && settings.temporality == Temporality::Cumulative
-        && !settings.exponential;
-    if !is_own {
+    let readers = settings.metrics.iter().filter_map(|exporter| {
+        Some(match exporter {
+            Exporter::Console => Temporality::Cumulative,
+            Exporter::Otlp => of_histograms(settings.temporality),
+            Exporter::None => return None,
+        })
+    });
+    let readers: Vec<_> = readers.collect();
+    if !choices.metric_readers.is_empty() || readers.is_empty() {
         return None;
     }
+    let durations = |name| settings.buckets.of(name);
     Some(OwnAggregation {
-        operation_bounds: settings
-            .buckets
-            .bounds(metric::DB_CLIENT_OPERATION_DURATION)?,
-        job_bounds: settings.buckets.bounds(metric::JOB_DURATION)?,
+        operations: durations(metric::DB_CLIENT_OPERATION_DURATION),
+        jobs: durations(metric::JOB_DURATION),
+        queue_waits: durations(metric::JOB_QUEUE_WAIT),
+        rows: if settings.exponential {
+            super::buckets::EXPONENTIAL
+        } else {
+            Buckets::Explicit(ROW_BOUNDS.to_vec())
+        },
         exemplars: settings.exemplars,
+        readers,
     })
+}
+
+/// Returns the temporality that histograms have.
+fn of_histograms(temporality: metrics::Temporality) -> Temporality {
+    match temporality {
+        metrics::Temporality::Delta | metrics::Temporality::LowMemory => Temporality::Delta,
+        _ => Temporality::Cumulative,
+    }
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use opentelemetry::metrics::MeterProvider;
 
 use crate::aggregation::Histograms;
-pub use crate::aggregation::OwnAggregation;
+pub use crate::aggregation::{
+    Buckets, Exemplar, HistogramData, HistogramPoint, OwnAggregation, PointBuckets, Temporality,
+};
 use crate::metrics::Instruments;
 use crate::record::RecordSink;
 use crate::recorder::Recorder;
@@ -26,8 +28,8 @@ use crate::unsampled::Reports;
 pub struct RuntimeConfig {
     /// Receives metrics; without it, calls are not measured.
     pub meter_provider: Option<MeterProviderHandle>,
-    /// Aggregates the durations and rows of calls without the meter provider, which receives all
-    /// other metrics. Exporters collect them from the runtime.
+    /// Aggregates durations, rows and waits without the meter provider, which receives all other
+    /// metrics. Exporters collect them with [`Runtime::collect_histograms`].
     pub own_aggregation: Option<OwnAggregation>,
     /// Head sampling of recorded calls.
     pub sampler: Sampler,
@@ -154,6 +156,12 @@ impl Runtime {
         self.recorder
             .as_ref()
             .is_none_or(|recorder| recorder.stop(timeout))
+    }
+
+    /// Collects the histograms that the runtime aggregates by itself, for the reader with this index
+    /// in [`OwnAggregation::readers`]. Empty if there is none.
+    pub fn collect_histograms(&self, reader: usize) -> Vec<HistogramData> {
+        self.series.collect(reader)
     }
 
     /// Returns the number of spans that were dropped because they were recorded faster than they

@@ -15,10 +15,14 @@ pub use current::{
 };
 pub(crate) use current::{current, unmetered};
 pub(crate) use decision::{Decision, is_suppressed};
-pub use instance::{MeterProviderHandle, OwnAggregation, Runtime, RuntimeConfig};
+pub use instance::{
+    Buckets, Exemplar, HistogramData, HistogramPoint, MeterProviderHandle, OwnAggregation,
+    PointBuckets, Runtime, RuntimeConfig, Temporality,
+};
 
 pub(crate) use crate::identity::RANDOM_TRACE_ID;
 pub use crate::identity::{new_span_id, new_trace_id};
+pub use crate::metrics::scope as instrumentation_scope;
 pub use crate::record::{CallRecord, RecordSink};
 pub use crate::sampler::Sampler;
 #[cfg(feature = "pipeline")]

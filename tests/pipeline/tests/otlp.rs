@@ -5,7 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::metrics::v1::{HistogramDataPoint, exemplar};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, HistogramDataPoint, exemplar,
+};
 use opentelemetry_proto::tonic::trace::v1::Status;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
@@ -163,7 +166,6 @@ fn the_duration_histogram_arrives_in_seconds_with_the_storage_bounds() {
 
 #[test]
 fn histograms_have_the_chosen_buckets() {
-    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
     use percolate_core::otel::{ADVISED_BOUNDS, HistogramBuckets};
     let data = |buckets| {
         let collector = Collector::grpc(Answer::Accept);
@@ -195,7 +197,6 @@ fn histograms_have_the_chosen_buckets() {
 #[test]
 fn exponential_buckets_in_the_environment_are_those_of_every_histogram() {
     use opentelemetry::metrics::MeterProvider as _;
-    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
     use percolate_core::otel::HistogramBuckets;
     let names = |builder: TelemetryBuilder| {
         let collector = Collector::grpc(Answer::Accept);
@@ -577,6 +578,74 @@ fn an_exemplar_leads_to_the_exported_span() {
             assert!(point.start_time_unix_nano < point.time_unix_nano);
             assert_eq!((point.min, point.max), (point.sum, point.sum));
         }
+    }
+}
+
+#[test]
+fn exponential_delta_histograms_have_exemplars_of_their_interval() {
+    let collector = Collector::grpc(Answer::Accept);
+    let environment: Environment = [
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta"),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+            "base2_exponential_bucket_histogram",
+        ),
+    ]
+    .into_iter()
+    .collect();
+    let guard = build(pipeline(Otlp::to(collector.endpoint())).environment(environment));
+    let subscriber = tracing_subscriber::registry().with(guard.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        let _scope = guard.enter();
+        for table in ["articles", "pages"] {
+            get(table, true).expect("found");
+            guard.force_flush(SOON).expect("the collector answers");
+        }
+    });
+    guard.shutdown(SOON).expect("the collector answers");
+    let histograms: Vec<_> = collector
+        .metrics()
+        .into_iter()
+        .filter(|metric| metric.name == "db.client.operation.duration")
+        .filter_map(|metric| match metric.data {
+            Some(Data::ExponentialHistogram(histogram)) => Some(histogram),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        histograms.len(),
+        2,
+        "nothing was recorded before the shutdown"
+    );
+    let mut start = 0;
+    for (histogram, name) in histograms.iter().zip(["get articles", "get pages"]) {
+        assert_eq!(
+            histogram.aggregation_temporality(),
+            AggregationTemporality::Delta
+        );
+        let [point] = &histogram.data_points[..] else {
+            panic!("one series in each interval: {histogram:?}");
+        };
+        assert_eq!(point.count, 1);
+        assert_eq!(
+            point
+                .positive
+                .as_ref()
+                .map(|some| some.bucket_counts.clone()),
+            Some(vec![1])
+        );
+        assert_eq!((point.min, point.max), (point.sum, point.sum));
+        let span = collector.span(name).span;
+        let [exemplar] = &point.exemplars[..] else {
+            panic!("one exemplar: {point:?}");
+        };
+        assert_eq!(
+            (&exemplar.trace_id, &exemplar.span_id),
+            (&span.trace_id, &span.span_id)
+        );
+        assert!(point.start_time_unix_nano < point.time_unix_nano);
+        assert!(start == 0 || point.start_time_unix_nano == start);
+        start = point.time_unix_nano;
     }
 }
 

@@ -17,11 +17,11 @@ use opentelemetry_sdk::metrics::data::{HistogramDataPoint, ResourceMetrics, Scop
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 
 use super::super::counters::Counters;
-use super::super::own_histograms::OwnHistograms;
+use super::super::own_histograms::OwnReader;
 use super::format;
 use super::writer::ConsoleWriter;
-use crate::aggregation::HistogramData;
 use crate::conventions::{attribute, metric};
+use crate::runtime::{HistogramData, HistogramPoint, PointBuckets};
 
 /// Prints metrics as readable text.
 #[derive(Debug)]
@@ -29,14 +29,14 @@ pub(crate) struct ConsoleMetrics {
     writer: ConsoleWriter,
     counters: Arc<Counters>,
     printed: Mutex<String>,
-    own: OwnHistograms,
+    own: OwnReader,
 }
 
 impl ConsoleMetrics {
     pub(in super::super) fn new(
         writer: ConsoleWriter,
         counters: Arc<Counters>,
-        own: OwnHistograms,
+        own: OwnReader,
     ) -> Self {
         Self {
             writer,
@@ -107,7 +107,8 @@ fn render(metrics: &ResourceMetrics, own: &[HistogramData]) -> String {
             metric::JOB_DURATION => {
                 jobs.add_own(histogram, attribute::JOB_TYPE, attribute::JOB_TARGET);
             }
-            _ => operations.add_own_rows(histogram),
+            metric::DB_CLIENT_RESPONSE_RETURNED_ROWS => operations.add_own_rows(histogram),
+            _ => others.extend(own_values(histogram)),
         }
     }
     let mut text = operations.render(["operation", "collection"]);
@@ -195,11 +196,7 @@ impl Table {
             } else {
                 0
             };
-            row.spread.add(
-                &histogram.bounds,
-                point.buckets.iter().copied(),
-                (Some(point.minimum), Some(point.maximum)),
-            );
+            row.spread.add_own(point);
         }
     }
 
@@ -349,19 +346,41 @@ impl Spread {
     }
 
     fn add_exponential(&mut self, point: &ExponentialHistogramDataPoint<f64>) {
-        let base = 2_f64.powf(2_f64.powi(-i32::from(point.scale())));
-        let offset = point.positive_bucket().offset();
-        for (index, count) in (offset..)
-            .zip(point.positive_bucket().counts())
-            .filter(|(_, count)| *count > 0)
-        {
+        let positive = point.positive_bucket();
+        let counts = (positive.offset()..).zip(positive.counts());
+        self.add_powers((point.scale(), point.zero_count()), counts);
+        self.add_extremes(point.min(), point.max());
+    }
+
+    fn add_own(&mut self, point: &HistogramPoint) {
+        let extremes = (Some(point.minimum), Some(point.maximum));
+        match &point.buckets {
+            PointBuckets::Explicit { bounds, counts } => {
+                self.add(bounds, counts.iter().copied(), extremes);
+            }
+            PointBuckets::Exponential {
+                scale,
+                zeros,
+                offset,
+                counts,
+            } => {
+                let counts = (*offset..).zip(counts.iter().copied());
+                self.add_powers((*scale, *zeros), counts);
+                self.add_extremes(extremes.0, extremes.1);
+            }
+        }
+    }
+
+    /// Adds exponential buckets by their index.
+    fn add_powers(&mut self, (scale, zeros): (i8, u64), counts: impl Iterator<Item = (i32, u64)>) {
+        let base = 2_f64.powf(2_f64.powi(-i32::from(scale)));
+        for (index, count) in counts.filter(|(_, count)| *count > 0) {
             self.buckets
                 .push((base.powi(index), base.powi(index.saturating_add(1)), count));
         }
-        if point.zero_count() > 0 {
-            self.buckets.push((0.0, 0.0, point.zero_count()));
+        if zeros > 0 {
+            self.buckets.push((0.0, 0.0, zeros));
         }
-        self.add_extremes(point.min(), point.max());
     }
 
     fn add_extremes(&mut self, min: Option<f64>, max: Option<f64>) {
@@ -403,16 +422,35 @@ fn values(metric: &Metric) -> Vec<String> {
     }
 }
 
+/// Returns one line per point of a histogram of the runtime.
+fn own_values(histogram: &HistogramData) -> Vec<String> {
+    let line = |point: &HistogramPoint| {
+        let value = format!("{} in {}", point.sum, format::count(point.count));
+        line(
+            histogram.name,
+            histogram.unit,
+            &labels(point.attributes.iter()),
+            &value,
+        )
+    };
+    histogram.points.iter().map(line).collect()
+}
+
+/// Returns the line of one point.
+fn line(name: &str, unit: &str, attributes: &[String], value: &str) -> String {
+    let labels = if attributes.is_empty() {
+        String::new()
+    } else {
+        format!("{{{}}}", attributes.join(", "))
+    };
+    format!("{name}{labels} = {value} {unit}")
+        .trim_end()
+        .to_owned()
+}
+
 fn points<T: Copy + std::fmt::Display>(metric: &Metric, data: &MetricData<T>) -> Vec<String> {
     let line = |attributes: Vec<String>, value: String| {
-        let labels = if attributes.is_empty() {
-            String::new()
-        } else {
-            format!("{{{}}}", attributes.join(", "))
-        };
-        format!("{}{labels} = {value} {}", metric.name(), metric.unit())
-            .trim_end()
-            .to_owned()
+        line(metric.name(), metric.unit(), &attributes, &value)
     };
     match data {
         MetricData::Gauge(gauge) => gauge

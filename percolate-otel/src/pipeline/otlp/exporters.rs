@@ -33,7 +33,7 @@ use super::super::drive::Driver;
 use super::super::error::TelemetryError;
 use super::super::export_queue::ExportBatch;
 use super::super::logs::QueuedLog;
-use super::super::own_histograms::OwnHistograms;
+use super::super::own_histograms::OwnReader;
 use super::super::settings::OtlpSettings;
 use super::client::OtlpClient;
 use super::histograms;
@@ -109,7 +109,7 @@ pub(in super::super) struct OtlpMetrics {
     pub(super) driver: Driver,
     pub(super) counters: Arc<Counters>,
     pub(super) failing: AtomicBool,
-    pub(super) own: OwnHistograms,
+    pub(super) own: OwnReader,
 }
 
 impl OtlpMetrics {

@@ -4,13 +4,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, Exemplar, Histogram, HistogramDataPoint, Metric, ScopeMetrics,
-    exemplar, metric,
+    AggregationTemporality, Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint,
+    Histogram, HistogramDataPoint, Metric, ScopeMetrics, exemplar,
+    exponential_histogram_data_point::Buckets, metric,
 };
 
-use crate::aggregation::{HistogramData, HistogramPoint};
 use crate::conventions::{SCHEMA_URL, SCOPE_NAME};
 use crate::metrics::scope;
+use crate::runtime::{HistogramData, HistogramPoint, PointBuckets, Temporality};
 
 /// Adds the histograms to the metrics of percolate's scope.
 pub(super) fn append(request: &mut ExportMetricsServiceRequest, histograms: Vec<HistogramData>) {
@@ -40,26 +41,45 @@ pub(super) fn append(request: &mut ExportMetricsServiceRequest, histograms: Vec<
 }
 
 fn metric_of(histogram: HistogramData) -> Metric {
-    let (start, time) = (nanos(histogram.start), nanos(histogram.time));
-    let bounds = histogram.bounds;
-    let point = |point| point_of(point, &bounds, (start, time));
+    let times = (nanos(histogram.start), nanos(histogram.time));
+    let aggregation_temporality = match histogram.temporality {
+        Temporality::Cumulative => AggregationTemporality::Cumulative,
+        Temporality::Delta => AggregationTemporality::Delta,
+    };
+    // All points of a histogram have the same kind of buckets.
+    let (mut explicit, mut exponential) = (Vec::new(), Vec::new());
+    for point in histogram.points {
+        match point_of(point, times) {
+            Point::Explicit(point) => explicit.push(point),
+            Point::Exponential(point) => exponential.push(point),
+        }
+    }
+    let data = if exponential.is_empty() {
+        metric::Data::Histogram(Histogram {
+            data_points: explicit,
+            aggregation_temporality: aggregation_temporality.into(),
+        })
+    } else {
+        metric::Data::ExponentialHistogram(ExponentialHistogram {
+            data_points: exponential,
+            aggregation_temporality: aggregation_temporality.into(),
+        })
+    };
     Metric {
         name: histogram.name.to_owned(),
         description: histogram.description.to_owned(),
         unit: histogram.unit.to_owned(),
         metadata: Vec::new(),
-        data: Some(metric::Data::Histogram(Histogram {
-            data_points: histogram.points.into_iter().map(point).collect(),
-            aggregation_temporality: AggregationTemporality::Cumulative.into(),
-        })),
+        data: Some(data),
     }
 }
 
-fn point_of(
-    point: HistogramPoint,
-    bounds: &[f64],
-    (start, time): (u64, u64),
-) -> HistogramDataPoint {
+enum Point {
+    Explicit(HistogramDataPoint),
+    Exponential(ExponentialHistogramDataPoint),
+}
+
+fn point_of(point: HistogramPoint, (start, time): (u64, u64)) -> Point {
     let exemplars = point.exemplars.iter().map(|exemplar| Exemplar {
         filtered_attributes: Vec::new(),
         time_unix_nano: exemplar.time,
@@ -67,18 +87,46 @@ fn point_of(
         trace_id: exemplar.trace_id.to_be_bytes().to_vec(),
         value: Some(exemplar::Value::AsDouble(exemplar.value)),
     });
-    HistogramDataPoint {
-        start_time_unix_nano: start,
-        time_unix_nano: time,
-        count: point.count,
-        sum: Some(point.sum),
-        bucket_counts: point.buckets,
-        explicit_bounds: bounds.to_vec(),
-        exemplars: exemplars.collect(),
-        flags: 0,
-        min: Some(point.minimum),
-        max: Some(point.maximum),
-        attributes: point.attributes.iter().map(Into::into).collect(),
+    let exemplars = exemplars.collect();
+    let attributes = point.attributes.iter().map(Into::into).collect();
+    match point.buckets {
+        PointBuckets::Explicit { bounds, counts } => Point::Explicit(HistogramDataPoint {
+            start_time_unix_nano: start,
+            time_unix_nano: time,
+            count: point.count,
+            sum: Some(point.sum),
+            bucket_counts: counts,
+            explicit_bounds: bounds.to_vec(),
+            exemplars,
+            flags: 0,
+            min: Some(point.minimum),
+            max: Some(point.maximum),
+            attributes,
+        }),
+        PointBuckets::Exponential {
+            scale,
+            zeros,
+            offset,
+            counts,
+        } => Point::Exponential(ExponentialHistogramDataPoint {
+            attributes,
+            start_time_unix_nano: start,
+            time_unix_nano: time,
+            count: point.count,
+            sum: Some(point.sum),
+            scale: scale.into(),
+            zero_count: zeros,
+            positive: Some(Buckets {
+                offset,
+                bucket_counts: counts,
+            }),
+            negative: Some(Buckets::default()),
+            flags: 0,
+            exemplars,
+            min: Some(point.minimum),
+            max: Some(point.maximum),
+            zero_threshold: 0.0,
+        }),
     }
 }
 

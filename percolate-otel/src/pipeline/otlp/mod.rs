@@ -27,7 +27,7 @@ use super::counters::Counters;
 use super::drive::Driver;
 use super::error::TelemetryError;
 use super::otlp_thread::OtlpThread;
-use super::own_histograms::OwnHistograms;
+use super::own_histograms::OwnReader;
 use super::settings::OtlpSettings;
 
 /// Creates the exporter of spans or of log records.
@@ -47,7 +47,7 @@ pub(super) fn metric_exporter(
     timeout: Duration,
     driver: Driver,
     counters: Arc<Counters>,
-    own: OwnHistograms,
+    own: OwnReader,
 ) -> Result<OtlpMetrics, TelemetryError> {
     let _entered = driver.runtime.as_ref().map(|thread| thread.enter());
     Ok(OtlpMetrics {
