@@ -2,7 +2,8 @@
 //!
 //! The Rust SDK aggregates in one pipeline per Python reader, with the temporality of that reader.
 //! A Python reader that collects takes the aggregated metrics, histograms with their bounds and
-//! counts included. The application's views are in `views`.
+//! counts included. Histograms come from percolate's own aggregation, with exemplars, unless the
+//! application's views need the SDK's; see `views`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -14,7 +15,10 @@ use opentelemetry_sdk::metrics::data::{
 };
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
-use percolate_core::otel::runtime::MeterProviderHandle;
+use percolate_core::otel::runtime::{
+    self, HistogramData, MeterProviderHandle, OwnAggregation, PointBuckets, Runtime,
+    instrumentation_scope,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -33,6 +37,8 @@ pub(crate) struct Meters {
     provider: SdkMeterProvider,
     readers: Vec<Arc<Store>>,
     refused_views: Vec<String>,
+    /// With one reader for each of `readers`.
+    own: Option<OwnAggregation>,
 }
 
 /// The settings of the Python meter provider, as `percolate_rocks._bridge` passes them.
@@ -44,11 +50,14 @@ pub(crate) struct MeterSettings {
     views: Vec<View>,
     /// The preferred aggregation of histograms.
     histograms: Aggregating,
+    /// Whether histograms have exemplars.
+    exemplars: bool,
 }
 
 impl Meters {
     /// Creates one pipeline per reader.
     pub(crate) fn start(settings: MeterSettings) -> PyResult<Self> {
+        let mut own = views::own_aggregation(&settings.views, &settings.histograms);
         let (mut builder, refused_views) = views::add(
             SdkMeterProvider::builder(),
             settings.views,
@@ -76,10 +85,18 @@ impl Meters {
                     .build(),
             );
         }
+        if let Some(own) = &mut own {
+            own.exemplars = settings.exemplars;
+            own.readers = readers
+                .iter()
+                .map(|reader| reader.of_histograms())
+                .collect();
+        }
         Ok(Self {
             provider: builder.build(),
             readers,
             refused_views,
+            own,
         })
     }
 
@@ -92,27 +109,40 @@ impl Meters {
         MeterProviderHandle::new(self.provider.clone())
     }
 
+    /// The aggregation of the runtime; `None` if the provider has its histograms.
+    pub(crate) fn own_aggregation(&self) -> Option<OwnAggregation> {
+        self.own.clone()
+    }
+
     pub(crate) fn shutdown(&self, timeout: Duration) {
         // Metrics that were not collected in time have no reader any more.
         _ = self.provider.shutdown_with_timeout(timeout);
     }
 
     /// Returns the metrics that the Python reader with the index `reader` has not collected yet.
-    pub(crate) fn collect(&self, py: Python<'_>, reader: usize) -> PyResult<Vec<Py<PyAny>>> {
+    /// `runtime` is the one that measures with these meters.
+    pub(crate) fn collect(
+        &self,
+        py: Python<'_>,
+        runtime: &Runtime,
+        reader: usize,
+    ) -> PyResult<Vec<Py<PyAny>>> {
         let Some(store) = self.readers.get(reader) else {
             return Ok(Vec::new());
         };
-        let collected = released(py, || {
+        let (collected, own) = released(py, || {
             // After a failed flush, older collections are still valid.
             _ = self.provider.force_flush();
-            std::mem::take(
+            let collected = std::mem::take(
                 &mut *store
                     .collected
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner),
-            )
+            );
+            (collected, runtime.collect_histograms(reader))
         })?;
-        let metrics = collected.into_iter().flatten();
+        let own = own.into_iter().map(Metric::from);
+        let metrics = collected.into_iter().flatten().chain(own);
         metrics.map(|metric| metric.into_python(py)).collect()
     }
 }
@@ -122,6 +152,15 @@ impl Meters {
 struct Store {
     temporality: Temporality,
     collected: Mutex<Vec<Vec<Metric>>>,
+}
+
+impl Store {
+    fn of_histograms(&self) -> runtime::Temporality {
+        match self.temporality {
+            Temporality::Cumulative => runtime::Temporality::Cumulative,
+            _ => runtime::Temporality::Delta,
+        }
+    }
 }
 
 /// Copies the metrics that the SDK aggregated.
@@ -218,6 +257,7 @@ struct HistogramPoint {
     buckets: Vec<u64>,
     min: Option<Number>,
     max: Option<Number>,
+    exemplars: Vec<Exemplar>,
 }
 
 #[derive(Debug)]
@@ -231,7 +271,11 @@ struct ExponentialPoint {
     negative: Buckets,
     min: Option<Number>,
     max: Option<Number>,
+    exemplars: Vec<Exemplar>,
 }
+
+/// The value, the time in nanoseconds since the Unix epoch, the span id and the trace id.
+type Exemplar = (Number, u64, u64, u128);
 
 /// The index of the first bucket, and the counts from it on.
 type Buckets = (i32, Vec<u64>);
@@ -265,6 +309,18 @@ impl From<u64> for Number {
 impl From<i64> for Number {
     fn from(value: i64) -> Self {
         Self::Signed(value)
+    }
+}
+
+impl Number {
+    /// Returns a number that is 0 or more and has no fraction.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number of rows"
+    )]
+    fn whole(value: f64) -> Self {
+        Self::Unsigned(value as u64)
     }
 }
 
@@ -312,6 +368,8 @@ impl Data {
                         buckets: point.bucket_counts().collect(),
                         min: point.min().map(Into::into),
                         max: point.max().map(Into::into),
+                        // The SDK has none.
+                        exemplars: Vec::new(),
                     })
                     .collect(),
             },
@@ -330,6 +388,8 @@ impl Data {
                         negative: buckets(point.negative_bucket()),
                         min: point.min().map(Into::into),
                         max: point.max().map(Into::into),
+                        // The SDK has none.
+                        exemplars: Vec::new(),
                     })
                     .collect(),
             },
@@ -369,6 +429,7 @@ impl Data {
                             p.buckets,
                             p.min,
                             p.max,
+                            p.exemplars,
                         ))
                     })
                     .collect::<PyResult<Vec<_>>>()?;
@@ -390,6 +451,7 @@ impl Data {
                             buckets,
                             p.min,
                             p.max,
+                            p.exemplars,
                         ))
                     })
                     .collect::<PyResult<Vec<_>>>()?;
@@ -397,6 +459,89 @@ impl Data {
             }
         };
         Ok(object.into_any().unbind())
+    }
+}
+
+impl From<HistogramData> for Metric {
+    fn from(histogram: HistogramData) -> Self {
+        let scope = instrumentation_scope();
+        let number = |value: f64| {
+            if histogram.is_whole {
+                Number::whole(value)
+            } else {
+                Number::Float(value)
+            }
+        };
+        // All points of a histogram have the same kind of buckets.
+        let (mut explicit, mut exponential) = (Vec::new(), Vec::new());
+        for point in histogram.points {
+            let (sum, min, max) = (
+                number(point.sum),
+                Some(number(point.minimum)),
+                Some(number(point.maximum)),
+            );
+            let exemplars = point.exemplars.iter().map(|exemplar| {
+                let value = number(exemplar.value);
+                (value, exemplar.time, exemplar.span_id, exemplar.trace_id)
+            });
+            let exemplars = exemplars.collect();
+            match point.buckets {
+                PointBuckets::Explicit { bounds, counts } => explicit.push(HistogramPoint {
+                    attributes: point.attributes,
+                    count: point.count,
+                    sum,
+                    bounds: bounds.to_vec(),
+                    buckets: counts,
+                    min,
+                    max,
+                    exemplars,
+                }),
+                PointBuckets::Exponential {
+                    scale,
+                    zeros,
+                    offset,
+                    counts,
+                } => exponential.push(ExponentialPoint {
+                    attributes: point.attributes,
+                    count: point.count,
+                    sum,
+                    scale,
+                    zero_count: zeros,
+                    positive: (offset, counts),
+                    negative: (0, Vec::new()),
+                    min,
+                    max,
+                    exemplars,
+                }),
+            }
+        }
+        let delta = histogram.temporality == runtime::Temporality::Delta;
+        let times = span_of(Some(histogram.start), histogram.time);
+        Self {
+            scope: (
+                scope.name().to_owned(),
+                scope.version().map(str::to_owned),
+                scope.schema_url().map(str::to_owned),
+            ),
+            names: (
+                histogram.name.to_owned(),
+                histogram.description.to_owned(),
+                histogram.unit.to_owned(),
+            ),
+            data: if exponential.is_empty() {
+                Data::Histogram {
+                    delta,
+                    times,
+                    points: explicit,
+                }
+            } else {
+                Data::Exponential {
+                    delta,
+                    times,
+                    points: exponential,
+                }
+            },
+        }
     }
 }
 

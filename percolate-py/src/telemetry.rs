@@ -121,6 +121,7 @@ fn _install_python(
         let bridge = Bridge::start(deliver)?;
         let runtime = Runtime::build(RuntimeConfig {
             meter_provider: meters.as_ref().map(Meters::provider),
+            own_aggregation: meters.as_ref().and_then(Meters::own_aggregation),
             sampler,
             sink: runtime::sdk_sink(vec![Arc::clone(&bridge) as Arc<dyn SpanProcessor>]),
             ..RuntimeConfig::default()
@@ -250,9 +251,10 @@ fn _shutdown(py: Python<'_>, timeout: f64) -> PyResult<bool> {
 fn _collect(py: Python<'_>, reader: usize) -> PyResult<Vec<Py<PyAny>>> {
     match py.detach(in_use) {
         Some(Installed::Python(PythonPipeline {
+            runtime,
             meters: Some(meters),
             ..
-        })) => meters.collect(py, reader),
+        })) => meters.collect(py, runtime, reader),
         _ => Ok(Vec::new()),
     }
 }

@@ -1,12 +1,15 @@
 //! Views of the Python application's meter provider, applied where Rust metrics are aggregated.
 //!
 //! `percolate_rocks._bridge` reads a view. This file matches instruments as the Python SDK does
-//! (names and units by pattern, the rest exactly) and returns the streams of the Rust SDK.
+//! (names and units by pattern, the rest exactly) and returns the streams of the Rust SDK, or the
+//! buckets of percolate's own aggregation.
 
-use opentelemetry::Key;
+use opentelemetry::{InstrumentationScope, Key};
 use opentelemetry_sdk::metrics::{
     Aggregation, Instrument, InstrumentKind, MeterProviderBuilder, Stream,
 };
+use percolate_core::otel::conventions::metric;
+use percolate_core::otel::runtime::{Buckets, OwnAggregation, instrumentation_scope};
 use pyo3::prelude::*;
 
 /// A view as Python passes it.
@@ -63,6 +66,95 @@ impl Aggregating {
             _ => return None,
         })
     }
+
+    /// Returns the buckets of a histogram whose default is `default`; `None` if it has no buckets,
+    /// or neither minimum nor maximum.
+    fn buckets(&self, default: Buckets) -> Option<Buckets> {
+        match self.aggregation() {
+            None => Some(default),
+            Some(Aggregation::ExplicitBucketHistogram {
+                boundaries,
+                record_min_max: true,
+            }) if boundaries.iter().all(|bound| bound.is_finite()) => {
+                Some(Buckets::Explicit(boundaries))
+            }
+            Some(Aggregation::Base2ExponentialHistogram {
+                max_size: max_size @ 2..,
+                max_scale,
+                record_min_max: true,
+            }) => Some(Buckets::Exponential {
+                max_size,
+                max_scale,
+            }),
+            Some(_) => None,
+        }
+    }
+}
+
+/// Returns percolate's own aggregation with the buckets of the views, for readers that are added
+/// later. `None` if a view changes more than the buckets of a histogram, or if a histogram has two
+/// streams.
+pub(crate) fn own_aggregation(views: &[View], histograms: &Aggregating) -> Option<OwnAggregation> {
+    let scope = instrumentation_scope();
+    let buckets = |name: &'static str, unit: &str, default: Buckets| {
+        let instrument = Subject {
+            kind: InstrumentKind::Histogram,
+            name,
+            unit,
+            scope: &scope,
+        };
+        let matches = |view: &&View| view.matches(&instrument) && view.stream(histograms).is_ok();
+        let mut matching = views.iter().filter(matches);
+        match (matching.next(), matching.next()) {
+            (None, _) => histograms.buckets(default),
+            (Some(view), None) if view.changes_only_buckets(name) => {
+                let inherits = view.aggregation.kind == "default";
+                let aggregation = if inherits {
+                    histograms
+                } else {
+                    &view.aggregation
+                };
+                aggregation.buckets(default)
+            }
+            (Some(_), _) => None,
+        }
+    };
+    let default = OwnAggregation::default();
+    Some(OwnAggregation {
+        operations: buckets(
+            metric::DB_CLIENT_OPERATION_DURATION,
+            "s",
+            default.operations,
+        )?,
+        jobs: buckets(metric::JOB_DURATION, "s", default.jobs)?,
+        queue_waits: buckets(metric::JOB_QUEUE_WAIT, "s", default.queue_waits)?,
+        rows: buckets(
+            metric::DB_CLIENT_RESPONSE_RETURNED_ROWS,
+            "{row}",
+            default.rows,
+        )?,
+        exemplars: default.exemplars,
+        readers: Vec::new(),
+    })
+}
+
+/// What a view can match.
+struct Subject<'a> {
+    kind: InstrumentKind,
+    name: &'a str,
+    unit: &'a str,
+    scope: &'a InstrumentationScope,
+}
+
+impl<'a> From<&'a Instrument> for Subject<'a> {
+    fn from(instrument: &'a Instrument) -> Self {
+        Self {
+            kind: instrument.kind(),
+            name: instrument.name(),
+            unit: instrument.unit(),
+            scope: instrument.scope(),
+        }
+    }
 }
 
 /// Adds the views to a provider. `histograms` is the aggregation of histograms that no view
@@ -88,7 +180,7 @@ pub(crate) fn add(
     for view in usable.clone() {
         let histograms = histograms.clone();
         builder = builder.with_view(move |instrument| {
-            view.matches(instrument)
+            view.matches(&instrument.into())
                 .then(|| view.stream(&histograms).ok())
                 .flatten()
         });
@@ -96,7 +188,7 @@ pub(crate) fn add(
     if let Some(aggregation) = histograms.aggregation() {
         builder = builder.with_view(move |instrument: &Instrument| {
             let is_free = instrument.kind() == InstrumentKind::Histogram
-                && !usable.iter().any(|view| view.matches(instrument));
+                && !usable.iter().any(|view| view.matches(&instrument.into()));
             let stream = || {
                 Stream::builder()
                     .with_aggregation(aggregation.clone())
@@ -110,8 +202,8 @@ pub(crate) fn add(
 }
 
 impl View {
-    fn matches(&self, instrument: &Instrument) -> bool {
-        let scope = instrument.scope();
+    fn matches(&self, instrument: &Subject<'_>) -> bool {
+        let scope = instrument.scope;
         let is = |expected: &Option<String>, found: Option<&str>| {
             expected
                 .as_deref()
@@ -122,15 +214,24 @@ impl View {
                 .as_deref()
                 .is_none_or(|pattern| is_match(pattern.as_bytes(), text.as_bytes()))
         };
-        let name = instrument.name().to_ascii_lowercase();
+        let name = instrument.name.to_ascii_lowercase();
         self.kinds
             .iter()
-            .any(|kind| kind == name_of(instrument.kind()))
+            .any(|kind| kind == name_of(instrument.kind))
             && fits(&self.instrument, &name)
-            && fits(&self.unit, instrument.unit())
+            && fits(&self.unit, instrument.unit)
             && is(&self.meter, Some(scope.name()))
             && is(&self.version, scope.version())
             && is(&self.schema_url, scope.schema_url())
+    }
+
+    /// Whether the stream of the instrument with this name differs from the default in its
+    /// aggregation only.
+    fn changes_only_buckets(&self, instrument: &str) -> bool {
+        self.name.as_deref().is_none_or(|name| name == instrument)
+            && self.description.is_none()
+            && self.attributes.is_none()
+            && self.limit.is_none()
     }
 
     fn stream(&self, histograms: &Aggregating) -> Result<Stream, Box<dyn std::error::Error>> {

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.metrics import Counter as CounterInstrument
@@ -31,7 +32,9 @@ from opentelemetry.sdk.metrics.view import (
     SumAggregation,
     View,
 )
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
 
 import percolate_rocks
@@ -108,6 +111,140 @@ def test_metrics_are_exact_when_nothing_is_sampled(db: Database) -> None:
         percolate_rocks.shutdown()
         meters.shutdown()
         tracers.shutdown()
+
+
+try:
+    from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter
+except ImportError:
+    HAS_EXEMPLARS = False
+else:
+    HAS_EXEMPLARS = True
+
+
+def exemplars_of(data: MetricsData | None, name: str) -> list[Any]:
+    """Return the exemplars of a histogram."""
+    metric = metrics_of(data).get(name)
+    points = metric.data.data_points if metric is not None else ()
+    return [exemplar for point in points for exemplar in getattr(point, "exemplars", ())]
+
+
+def assert_leads_to_a_span(exemplar: Any, spans: Sequence[ReadableSpan], operation: str) -> None:
+    """Assert that an exemplar is a call of an operation whose span was exported."""
+    (span,) = [s for s in spans if s.context is not None and s.context.span_id == exemplar.span_id]
+    assert span.context is not None
+    assert span.context.trace_id == exemplar.trace_id
+    assert span.attributes is not None
+    assert span.attributes["db.operation.name"] == operation
+    assert span.start_time is not None
+    assert span.end_time is not None
+    assert exemplar.value == pytest.approx((span.end_time - span.start_time) / 1e9, abs=1e-6)
+    assert span.start_time <= exemplar.time_unix_nano <= span.end_time + 1_000_000
+    assert exemplar.filtered_attributes == {}
+
+
+@pytest.mark.skipif(not HAS_EXEMPLARS, reason="this version of the SDK has no exemplars")
+@pytest.mark.parametrize("temporality", [AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA])
+@pytest.mark.parametrize("aggregation", [None, ExponentialBucketHistogramAggregation()])
+def test_an_exemplar_leads_to_the_exported_span(
+    db: Database, temporality: AggregationTemporality, aggregation: ExponentialBucketHistogramAggregation | None
+) -> None:
+    reader = InMemoryMetricReader(
+        preferred_temporality={HistogramInstrument: temporality},
+        preferred_aggregation={HistogramInstrument: aggregation} if aggregation is not None else None,
+    )
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    exported = InMemorySpanExporter()
+    tracers = TracerProvider(shutdown_on_exit=False)
+    tracers.add_span_processor(SimpleSpanProcessor(exported))
+    percolate_rocks.configure(tracer_provider=tracers, meter_provider=meters)
+    try:
+        seen = []
+        for _ in range(2):
+            with tracers.get_tracer("app").start_as_current_span("request"):
+                db.load_resource("r")
+            assert percolate_rocks.force_flush()
+            data = reader.get_metrics_data()
+            metric = metrics_of(data)["db.client.operation.duration"].data
+            assert isinstance(metric, Histogram if aggregation is None else ExponentialHistogram)
+            assert metric.aggregation_temporality is temporality
+            (point,) = metric.data_points
+            exemplars = exemplars_of(data, "db.client.operation.duration")
+            assert exemplars
+            for exemplar in exemplars:
+                assert_leads_to_a_span(exemplar, exported.get_finished_spans(), "get")
+            rows = exemplars_of(data, "db.client.response.returned_rows")
+            assert {e.span_id for e in rows} <= {s.context.span_id for s in exported.get_finished_spans() if s.context}
+            assert [e.value for e in rows] == [0]
+            assert isinstance(rows[0].value, int)
+            seen.append((point.count, {e.span_id for e in exemplars}, point.start_time_unix_nano, point.time_unix_nano))
+        (first, first_spans, first_start, first_end), (second, second_spans, second_start, second_end) = seen
+        if temporality is AggregationTemporality.CUMULATIVE:
+            assert (first, second) == (1, 2)
+            assert first_start == second_start < first_end < second_end
+        else:
+            assert (first, second) == (1, 1)
+            assert not first_spans & second_spans
+            assert first_start < first_end == second_start < second_end
+    finally:
+        percolate_rocks.shutdown()
+        meters.shutdown()
+        tracers.shutdown()
+
+
+def test_readers_of_both_temporalities_each_collect_every_call(db: Database) -> None:
+    delta = InMemoryMetricReader(preferred_temporality={HistogramInstrument: AggregationTemporality.DELTA})
+    cumulative = InMemoryMetricReader()
+
+    def counts(reader: InMemoryMetricReader) -> list[int]:
+        metric = metrics_of(reader.get_metrics_data()).get("db.client.operation.duration")
+        assert metric is None or isinstance(metric.data, Histogram)
+        return [point.count for point in metric.data.data_points] if metric is not None else []
+
+    with collecting((), delta, cumulative):
+        db.load_resource("r")
+        assert counts(delta) == [1]
+        db.load_resource("r")
+        assert (counts(cumulative), counts(delta), counts(delta), counts(cumulative)) == ([2], [1], [], [2])
+
+
+@pytest.mark.skipif(not HAS_EXEMPLARS, reason="this version of the SDK has no exemplars")
+@pytest.mark.parametrize("why", ["unsampled", "always_off", "argument", "view"])
+def test_calls_without_a_span_and_filters_leave_no_exemplar(
+    db: Database, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if why == "always_off":
+        monkeypatch.setenv("OTEL_METRICS_EXEMPLAR_FILTER", "always_off")
+    exemplar_filter = AlwaysOffExemplarFilter() if why == "argument" else None
+    # A view that changes more than buckets: the Rust SDK aggregates, which has no exemplars.
+    views = [View(instrument_name="job.duration", name="jobs")] if why == "view" else []
+    reader = InMemoryMetricReader()
+    meters = MeterProvider([reader], views=views, exemplar_filter=exemplar_filter, shutdown_on_exit=False)
+    sampler = TraceIdRatioBased(0.0) if why == "unsampled" else None
+    tracers = TracerProvider(sampler=sampler, shutdown_on_exit=False)
+    percolate_rocks.configure(tracer_provider=tracers, meter_provider=meters)
+    try:
+        db.load_resource("r")
+        data = reader.get_metrics_data()
+        _, (point,) = durations(data)
+        assert point.count == 1
+        assert exemplars_of(data, "db.client.operation.duration") == []
+        assert exemplars_of(data, "db.client.response.returned_rows") == []
+    finally:
+        percolate_rocks.shutdown()
+        meters.shutdown()
+        tracers.shutdown()
+
+
+@pytest.mark.skipif(not HAS_EXEMPLARS, reason="this version of the SDK has no exemplars")
+def test_a_view_of_the_buckets_keeps_exemplars(db: Database) -> None:
+    view = View(instrument_name=DURATION, aggregation=ExplicitBucketHistogramAggregation([0.5, 60.0]))
+    with collecting([view]) as reader:
+        db.load_resource("r")
+        data = reader.get_metrics_data()
+        _, (point,) = durations(data)
+        assert (point.explicit_bounds, sum(point.bucket_counts)) == ([0.5, 60.0], 1)
+        (exemplar,) = exemplars_of(data, DURATION)
+        assert exemplar.span_id
 
 
 def metrics_of(data: MetricsData | None) -> dict[str, Metric]:

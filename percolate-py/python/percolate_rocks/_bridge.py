@@ -441,6 +441,7 @@ class MetricsBridge:
             "temporalities": [_temporality(reader) for reader in self._readers],
             "views": [_view(view) for view in views],
             "histograms": preferred[0],
+            "exemplars": _has_exemplars(self.provider),
         }
 
     def attach(self) -> None:
@@ -473,6 +474,12 @@ def _for_histograms(reader: Any, attribute: str) -> Any:
     # The keys are classes of the SDK without a public name.
     choices = getattr(reader, attribute, {})
     return next((choice for kind, choice in choices.items() if kind.__name__.endswith("Histogram")), None)
+
+
+def _has_exemplars(provider: Any) -> bool:
+    """Return whether the provider's filter lets sampled measurements be exemplars."""
+    chosen = getattr(getattr(provider, "_sdk_config", None), "exemplar_filter", None)
+    return type(chosen).__name__ != "AlwaysOffExemplarFilter"
 
 
 def _temporality(reader: Any) -> str:
@@ -587,8 +594,9 @@ def _metric(name: str, description: str, unit: str, parts: tuple[Any, ...]) -> A
                     explicit_bounds=bounds,
                     min=smallest,
                     max=largest,
+                    **_exemplars(exemplars),
                 )
-                for attributes, count, total, bounds, buckets, smallest, largest in points
+                for attributes, count, total, bounds, buckets, smallest, largest, exemplars in points
             ],
             aggregation_temporality=temporality,
         )
@@ -608,8 +616,17 @@ def _metric(name: str, description: str, unit: str, parts: tuple[Any, ...]) -> A
                     flags=0,
                     min=smallest,
                     max=largest,
+                    **_exemplars(exemplars),
                 )
-                for attributes, count, total, (scale, zeros, positive, negative), smallest, largest in points
+                for (
+                    attributes,
+                    count,
+                    total,
+                    (scale, zeros, positive, negative),
+                    smallest,
+                    largest,
+                    exemplars,
+                ) in points
             ],
             aggregation_temporality=temporality,
         )
@@ -617,3 +634,16 @@ def _metric(name: str, description: str, unit: str, parts: tuple[Any, ...]) -> A
         numbers = [NumberDataPoint(attributes, start, end, value) for attributes, value in points]
         data = Gauge(numbers) if kind == "gauge" else Sum(numbers, temporality, monotonic)
     return Metric(name=name, description=description, unit=unit, data=data)
+
+
+def _exemplars(exemplars: list[tuple[float, int, int, int]]) -> dict[str, Any]:
+    """Return the argument of a point for its exemplars, which old versions of the SDK do not have."""
+    if not exemplars:
+        return {}
+    try:
+        from opentelemetry.sdk.metrics import Exemplar
+    except ImportError:
+        return {}
+    return {
+        "exemplars": [Exemplar({}, value, time, span_id, trace_id) for value, time, span_id, trace_id in exemplars]
+    }
