@@ -87,7 +87,7 @@ impl ApiSpan {
                 span.set_status(Status::error(""));
             }
         }
-        span.end_with_timestamp(self.started + end.duration);
+        span.end_with_timestamp(self.started + end.duration());
     }
 }
 

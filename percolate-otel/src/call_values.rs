@@ -43,23 +43,29 @@ pub(crate) struct CallEnd<'a> {
     pub(crate) batch_size: Option<i64>,
     pub(crate) error: Option<&'a ErrorInfo>,
     pub(crate) status: JobStatus,
-    pub(crate) duration: Duration,
+    pub(crate) nanos: u64,
 }
 
 impl<'a> CallEnd<'a> {
-    pub(crate) fn new(outcome: &'a Outcome, status: JobStatus, duration: Duration) -> Self {
+    /// `nanos` is the duration of the call in nanoseconds.
+    #[inline]
+    pub(crate) fn new(outcome: &'a Outcome, status: JobStatus, nanos: u64) -> Self {
         Self {
             returned_rows: outcome.returned_rows,
             affected_rows: outcome.affected_rows,
             batch_size: outcome.batch_size,
             error: outcome.error.as_ref(),
             status,
-            duration,
+            nanos,
         }
     }
 }
 
 impl CallEnd<'_> {
+    pub(crate) fn duration(&self) -> Duration {
+        Duration::from_nanos(self.nanos)
+    }
+
     pub(crate) fn is_success(&self) -> bool {
         self.error.is_none() && self.status == JobStatus::Success
     }
@@ -102,7 +108,7 @@ impl<'a> CallValues<'a> {
             affected_rows: end.affected_rows,
             status_code: end.error.and_then(|error| error.status_code.as_ref()),
             job_status: Some(end.status.as_str()),
-            duration_ms: Some(i64::try_from(end.duration.as_millis()).unwrap_or(i64::MAX)),
+            duration_ms: Some(i64::try_from(end.duration().as_millis()).unwrap_or(i64::MAX)),
             error_type: end.error.map(|error| &error.error_type),
             ..self
         }

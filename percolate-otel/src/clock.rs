@@ -26,15 +26,20 @@ impl Reading {
         Self::Instant(Instant::now())
     }
 
-    /// The time since this reading.
+    /// The nanoseconds since this reading.
     #[inline]
-    pub(crate) fn elapsed(self) -> Duration {
+    pub(crate) fn elapsed(self) -> u64 {
         match self {
-            Self::Instant(instant) => instant.elapsed(),
+            Self::Instant(instant) => nanoseconds(instant.elapsed()),
             #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-            Self::Ticks(ticks) => counter::duration(counter::ticks().saturating_sub(ticks)),
+            Self::Ticks(ticks) => counter::nanoseconds(counter::ticks().saturating_sub(ticks)),
         }
     }
+}
+
+/// The nanoseconds of a duration. Those of more than 584 years are the largest number.
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The difference from the wall clock at which an anchor is renewed.
@@ -72,7 +77,8 @@ impl Anchor {
         #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
         let difference = match (self.ticks, new.ticks) {
             (Some(before), Some(after)) => {
-                let by_ticks = counter::duration(after.saturating_sub(before));
+                let by_ticks = counter::nanoseconds(after.saturating_sub(before));
+                let by_ticks = Duration::from_nanos(by_ticks);
                 difference.max(by_ticks.abs_diff(new.instant - self.instant))
             }
             // The counter became ready after this anchor: readings of it need an anchor with ticks.
@@ -96,13 +102,13 @@ impl Anchor {
                 Some(anchor) => match anchor.checked_sub(ticks) {
                     Some(before) => self
                         .wall
-                        .checked_sub(counter::duration(before))
+                        .checked_sub(Duration::from_nanos(counter::nanoseconds(before)))
                         .unwrap_or(self.wall),
-                    None => self.wall + counter::duration(ticks - anchor),
+                    None => self.wall + Duration::from_nanos(counter::nanoseconds(ticks - anchor)),
                 },
                 // The counter became ready after this anchor was created.
                 None => SystemTime::now()
-                    .checked_sub(reading.elapsed())
+                    .checked_sub(Duration::from_nanos(reading.elapsed()))
                     .unwrap_or(self.wall),
             },
         }
@@ -150,9 +156,9 @@ mod counter {
     }
 
     #[inline]
-    pub(super) fn duration(ticks: u64) -> Duration {
+    pub(super) fn nanoseconds(ticks: u64) -> u64 {
         let nanos = (u128::from(ticks) * u128::from(NANOS_PER_TICK.load(Ordering::Relaxed))) >> 32;
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        u64::try_from(nanos).unwrap_or(u64::MAX)
     }
 
     #[inline]
@@ -175,7 +181,8 @@ mod tests {
         for _ in 0..2 {
             let (reading, instant) = (Reading::now(), Instant::now());
             std::thread::sleep(Duration::from_millis(60));
-            let (by_reading, by_instant) = (reading.elapsed(), instant.elapsed());
+            let by_reading = Duration::from_nanos(reading.elapsed());
+            let by_instant = instant.elapsed();
             assert!(
                 by_reading.abs_diff(by_instant) < Duration::from_millis(5),
                 "{by_reading:?} {by_instant:?}"

@@ -21,7 +21,8 @@ pub struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// The names at the entry of an annotated function.
+    /// The names at the entry of an annotated function. Empty ones are left out.
+    // Inlined into the expansion, where most names are constants or known to be missing.
     #[inline]
     pub const fn new(
         target: Option<&'a str>,
@@ -30,32 +31,28 @@ impl<'a> Names<'a> {
     ) -> Self {
         Self {
             operation: None,
-            target,
-            namespace,
-            server_address,
+            target: filled(target),
+            namespace: filled(namespace),
+            server_address: filled(server_address),
         }
     }
 
-    /// Sets the operation or the type of the job.
+    /// Sets the operation or the type of the job, unless it is empty.
+    #[inline]
     #[must_use]
-    pub fn with_operation(self, operation: &'a str) -> Self {
+    pub const fn with_operation(self, operation: &'a str) -> Self {
         Self {
-            operation: Some(operation),
+            operation: filled(Some(operation)),
             ..self
         }
     }
 }
 
-impl Names<'_> {
-    /// Returns the names that are not empty.
-    pub(crate) fn without_empty(self) -> Self {
-        let filled = |name: &&str| !name.is_empty();
-        Self {
-            operation: self.operation.filter(filled),
-            target: self.target.filter(filled),
-            namespace: self.namespace.filter(filled),
-            server_address: self.server_address.filter(filled),
-        }
+#[inline]
+const fn filled(name: Option<&str>) -> Option<&str> {
+    match name {
+        Some(name) if !name.is_empty() => Some(name),
+        _ => None,
     }
 }
 

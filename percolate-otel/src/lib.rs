@@ -100,6 +100,7 @@ mod db;
     )
 )]
 mod details;
+mod entered;
 #[cfg(feature = "http-client")]
 #[doc(hidden)]
 pub mod http_client;
@@ -112,7 +113,9 @@ mod in_call;
 #[cfg(feature = "layer")]
 pub mod layer;
 mod live_call;
+mod measured_call;
 mod metrics;
+mod name_bytes;
 mod named_sites;
 #[cfg(feature = "layer")]
 mod nearest;
@@ -142,6 +145,7 @@ mod sdk;
 )]
 mod series;
 pub(crate) mod site;
+mod started_call;
 mod starting_call;
 pub(crate) mod stream;
 #[cfg(feature = "testing")]

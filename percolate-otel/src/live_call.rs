@@ -1,41 +1,36 @@
-//! A call that something listens to: it passes the gate, is entered and left on its threads, and is
-//! measured and recorded at its end.
+//! A call with a span, or one that has to be known on its thread for other reasons: `record!`, span
+//! events, `tracing` layers. It is entered and left on its threads, and measured and recorded at its
+//! end.
 //!
-//! Nothing is formatted or allocated before the gate has decided. The metric and the span share the
-//! same two clock readings and the same attributes.
+//! The metric and the span share the same two clock readings and the same attributes.
 
 use std::num::NonZeroU128;
-use std::time::Duration;
 
-use opentelemetry::trace::{SpanContext, TraceContextExt as _};
-use opentelemetry::{Context, ContextGuard};
+use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt as _;
 
 use crate::active::{self, ActiveCall};
 use crate::api_span::ApiSpan;
-use crate::call_events::{self, CallEvents};
+use crate::call_events;
 use crate::call_values::CallEnd;
-use crate::clock::Reading;
-use crate::conventions::{JobStatus, value};
-use crate::details::{Details, Names, OwnedNames};
+use crate::details::{Names, OwnedNames};
+use crate::entered::Entered;
 use crate::identity::Identity;
-use crate::outcome::{ErrorInfo, Outcome};
-use crate::probe::{Probe, probe_of};
+use crate::measured_call::CallStart;
+use crate::outcome::Outcome;
+use crate::probe::probe_of;
 use crate::record::{CallRecord, RecordExtras};
 use crate::runtime::{Decision, Runtime};
 use crate::series::Series;
 use crate::site::{Parent, Site, SiteKind};
 use crate::starting_call::StartingCall;
 use crate::tracing_span::{check_trace_is_continued, record_end, watched_span};
-use crate::unsampled_root::{UnsampledCall, UnsampledGuard, enter_unsampled_root};
+use crate::unsampled_root::UnsampledCall;
 
-/// A call that something listens to.
+/// A call with a span, or one that has to be known on its thread.
 #[derive(Debug)]
 pub(crate) struct LiveCall {
-    runtime: &'static Runtime,
-    series: &'static Series,
-    started: Reading,
-    /// The thread was unwinding when the call started.
-    was_unwinding: bool,
+    start: CallStart,
     sampling: Sampling,
     /// Boxed because many calls have none.
     extras: Option<Box<CallExtras>>,
@@ -75,96 +70,15 @@ impl CallExtras {
     }
 }
 
-/// Starts a call that something listens to, unless it is suppressed.
-#[inline(never)]
-pub(crate) fn listen(
-    place: &mut Option<LiveCall>,
-    runtime: &'static Runtime,
-    is_watched: bool,
-    site: &'static Site,
-    names: Names<'_>,
-    parent: Parent,
-    details: &mut dyn FnMut(&mut Details),
-) {
-    let names = names.without_empty();
-    let mut call = StartingCall::new(site, names, parent, details);
-    let decision = runtime.decide(&mut call);
-    if matches!(decision, Decision::Suppressed) {
-        return;
-    }
-    let series = runtime.series.find(call.site, names);
-    if site.def.site_kind == SiteKind::Job && series.is_measured() {
-        runtime.series.job_active(series, 1);
-    }
-    let started = Reading::now();
-    let tracer = match &decision {
-        Decision::Watched if !is_watched => runtime.global_tracer(),
-        _ => None,
-    };
-    let has_extras = matches!(decision, Decision::Sampled(_))
-        && (site.def.describes || series.lacks(names) || call.was_described());
-    let extras = (is_watched || tracer.is_some() || has_extras).then(|| {
-        let mut extras = describe(series, call);
-        if is_watched {
-            extras.watch(site, names, parent);
-        } else if let Some(tracer) = tracer {
-            extras.api_span = ApiSpan::start(tracer, site, names, parent, &extras.record.details);
-        }
-        extras
-    });
-    *place = Some(LiveCall {
-        runtime,
-        series,
-        started,
-        was_unwinding: std::thread::panicking(),
-        sampling: match decision {
-            Decision::Sampled(identity) => Sampling::Sampled(Some(identity)),
-            Decision::Watched => Sampling::Foreign,
-            Decision::UnsampledRoot(trace_id) => Sampling::UnsampledRoot(trace_id),
-            Decision::Unsampled | Decision::Suppressed => Sampling::Unsampled,
-        },
-        extras,
-    });
-}
-
 /// Evaluates the details of a recorded call.
 fn describe(series: &'static Series, call: StartingCall<'_>) -> Box<CallExtras> {
     let names = call.names;
     let mut extras = Box::<CallExtras>::default();
     (extras.record.details, extras.record.sampled) = call.into_details();
     if series.lacks(names) {
-        extras.record.names = Some(Box::new(OwnedNames::of(names)));
+        extras.record.names = Some(Box::new(OwnedNames::of(*names)));
     }
     extras
-}
-
-/// The thread state that [`LiveCall::enter`] changed, for [`LiveCall::exit`] to restore.
-#[derive(Debug)]
-#[expect(
-    clippy::option_option,
-    reason = "the outer `Option` is whether something was replaced, the inner one is what it was"
-)]
-pub(crate) struct Entered {
-    context: Option<ContextGuard>,
-    unsampled: Option<UnsampledGuard>,
-    unsampled_call: Option<UnsampledCall>,
-    /// The previous active call; `Some` if this call replaced it.
-    outer: Option<Option<Box<ActiveCall>>>,
-    /// The events of the previous call; `Some` if this call replaced them.
-    outer_events: Option<Option<Box<CallEvents>>>,
-    probe: Option<&'static dyn Probe>,
-}
-
-impl Entered {
-    /// Nothing was changed.
-    pub(crate) const NOTHING: Self = Self {
-        context: None,
-        unsampled: None,
-        unsampled_call: None,
-        outer: None,
-        outer_events: None,
-        probe: None,
-    };
 }
 
 /// Returns the current context with `identity` as its span.
@@ -173,8 +87,52 @@ fn context_of(identity: &Identity) -> Context {
 }
 
 impl LiveCall {
+    /// Starts a call about which `decision` was made.
+    #[inline(never)]
+    pub(crate) fn start(
+        runtime: &'static Runtime,
+        is_watched: bool,
+        call: StartingCall<'_>,
+        decision: Decision,
+    ) -> Self {
+        let StartingCall {
+            site,
+            names,
+            parent,
+            ..
+        } = call;
+        let series = runtime.series.find(site, names);
+        let start = CallStart::new(runtime, series);
+        let tracer = match &decision {
+            Decision::Watched if !is_watched => runtime.global_tracer(),
+            _ => None,
+        };
+        let has_extras = matches!(decision, Decision::Sampled(_))
+            && (site.def.describes || series.lacks(names) || call.was_described());
+        let extras = (is_watched || tracer.is_some() || has_extras).then(|| {
+            let mut extras = describe(series, call);
+            if is_watched {
+                extras.watch(site, *names, parent);
+            } else if let Some(tracer) = tracer {
+                let details = &extras.record.details;
+                extras.api_span = ApiSpan::start(tracer, site, *names, parent, details);
+            }
+            extras
+        });
+        Self {
+            start,
+            sampling: match decision {
+                Decision::Sampled(identity) => Sampling::Sampled(Some(identity)),
+                Decision::Watched => Sampling::Foreign,
+                Decision::UnsampledRoot(trace_id) => Sampling::UnsampledRoot(trace_id),
+                Decision::Unsampled | Decision::Suppressed => Sampling::Unsampled,
+            },
+            extras,
+        }
+    }
+
     fn site(&self) -> &'static Site {
-        self.series.site
+        self.start.series.site
     }
 
     /// Whether a span of this call is exported by percolate or created by a foreign set-up.
@@ -193,7 +151,7 @@ impl LiveCall {
             Sampling::UnsampledRoot(_) => !site.def.leaf,
             Sampling::Sampled(_) => !site.def.leaf || probe_of(site.def.system).is_some(),
         };
-        self.runtime.span_events
+        self.start.runtime.span_events
             || enters
             || self.extras.as_deref().is_some_and(has_span)
             || !site.def.custom.is_empty()
@@ -201,21 +159,12 @@ impl LiveCall {
 
     /// Makes this call the current one on this thread. `again` is whether it can be entered more
     /// than once.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn enter(&mut self, entered: &mut Entered, again: bool) {
         let site = self.site();
         let is_recorded = self.is_recorded();
         match &self.sampling {
-            Sampling::UnsampledRoot(trace_id) => {
-                entered.unsampled = Some(enter_unsampled_root(Some(*trace_id)));
-                // The caller of a linked job may be recorded, but what happens inside is not its
-                // child.
-                entered.context = Context::map_current(|cx| {
-                    cx.has_active_span()
-                        .then(|| cx.with_remote_span_context(SpanContext::NONE))
-                })
-                .map(Context::attach);
-            }
+            Sampling::UnsampledRoot(trace_id) => entered.enter_root(*trace_id),
             Sampling::Sampled(Some(identity)) if !site.def.leaf => {
                 let context = if again {
                     let extras = self.extras.get_or_insert_default();
@@ -255,7 +204,7 @@ impl LiveCall {
             });
             entered.outer = Some(active::replace(active));
         }
-        if self.runtime.span_events {
+        if self.start.runtime.span_events {
             let events = matches!(self.sampling, Sampling::Sampled(_)).then(|| {
                 let extras = self.extras.get_or_insert_default();
                 extras.record.events.take().unwrap_or_default()
@@ -268,7 +217,7 @@ impl LiveCall {
     }
 
     /// Restores what [`LiveCall::enter`] changed.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn exit(&mut self, entered: &mut Entered) {
         if let Some(probe) = entered.probe.take() {
             let probed = &mut self.extras.get_or_insert_default().record.probed;
@@ -300,36 +249,19 @@ impl LiveCall {
     }
 
     /// Measures the call and ends its span.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn end(&mut self, outcome: &mut Outcome, cancelled: bool) {
-        let Self {
-            runtime,
-            series,
-            started,
-            ..
-        } = *self;
-        let site = series.site;
-        let duration = started.elapsed();
-        if !runtime.returned_rows {
-            outcome.returned_rows = None;
-        }
-        let status = match &outcome.error {
-            _ if cancelled => JobStatus::Cancelled,
-            Some(_) => JobStatus::Failed,
-            None => outcome.status,
-        };
-        let exemplar = || match &self.sampling {
-            Sampling::Sampled(Some(identity)) => Some(identity.exemplar()),
+        let start = self.start;
+        let exemplar = match &self.sampling {
+            Sampling::Sampled(Some(identity)) if start.runtime.series.has_exemplars() => {
+                Some(identity.exemplar())
+            }
             _ => None,
         };
-        let end = CallEnd::new(outcome, status, duration);
-        runtime.series.measure(series, end, exemplar);
-        if site.def.site_kind == SiteKind::Job && series.is_measured() {
-            runtime.series.job_active(series, -1);
-        }
-        let timing = (started, duration);
+        let timing = start.measure(outcome, cancelled, exemplar.as_ref());
         if let Some(extras) = &mut self.extras {
-            let end = CallEnd::new(outcome, status, duration);
+            let site = start.series.site;
+            let end = CallEnd::new(outcome, timing.status, timing.nanos);
             if let Some(span) = extras.span.take() {
                 record_end(site, &span, end, &extras.record.details);
             }
@@ -339,75 +271,20 @@ impl LiveCall {
         }
         match &mut self.sampling {
             Sampling::Sampled(identity) => {
-                if let (Some(identity), Some(recorder)) = (identity.take(), &runtime.recorder) {
+                if let (Some(identity), Some(recorder)) = (identity.take(), &start.runtime.recorder)
+                {
                     let extras = self.extras.take().map(|extras| Box::new(extras.record));
-                    recorder.push(CallRecord::new(
-                        series, identity, timing, status, outcome, extras,
-                    ));
+                    let record = CallRecord::new(start.series, identity, timing, outcome, extras);
+                    recorder.push(record);
                 }
             }
             Sampling::Foreign if self.extras.is_some() => {}
-            Sampling::Foreign | Sampling::Unsampled => {
-                report(runtime, series, None, timing, status, outcome);
-            }
-            Sampling::UnsampledRoot(trace_id) => {
-                report(runtime, series, Some(*trace_id), timing, status, outcome);
-            }
+            Sampling::Foreign | Sampling::Unsampled => start.report(None, timing, outcome),
+            Sampling::UnsampledRoot(trace_id) => start.report(Some(*trace_id), timing, outcome),
         }
     }
 
-    /// Whether this thread has started to unwind since the call started.
-    pub(crate) fn is_unwinding(&self) -> bool {
-        !self.was_unwinding && std::thread::panicking()
-    }
-
-    /// Ends a call whose body panicked.
-    #[cold]
-    pub(crate) fn end_panicked(&mut self) {
-        let panic = ErrorInfo::new(value::ERROR_TYPE_PANIC);
-        self.end(&mut Outcome::failed(panic), false);
-    }
-
-    /// Ends a call that is dropped before it is finished.
-    #[cold]
-    pub(crate) fn end_cancelled(&mut self) {
-        let is_job = self.site().def.site_kind == SiteKind::Job;
-        let error = (!is_job).then(|| ErrorInfo::new(value::ERROR_TYPE_CANCELLED));
-        self.end(
-            &mut Outcome {
-                error,
-                ..Outcome::default()
-            },
-            true,
-        );
-    }
-}
-
-/// Reports an unsampled call if it was slow or failed.
-#[inline]
-fn report(
-    runtime: &'static Runtime,
-    series: &'static Series,
-    root: Option<NonZeroU128>,
-    (started, duration): (Reading, Duration),
-    status: JobStatus,
-    outcome: &mut Outcome,
-) {
-    let reports = &runtime.reports;
-    let Some(reason) = reports.reason(series.site, duration, outcome) else {
-        return;
-    };
-    runtime.series.count_unsampled(series, reason.as_str());
-    reports.emit((series.site, series), reason, duration, outcome, root);
-    if let (true, Some(trace_id), Some(recorder)) = (reports.exports_roots, root, &runtime.recorder)
-    {
-        recorder.push(CallRecord::new(
-            series,
-            Identity::root(trace_id),
-            (started, duration),
-            status,
-            outcome,
-            None,
-        ));
+    pub(crate) fn is_job(&self) -> bool {
+        self.site().def.site_kind == SiteKind::Job
     }
 }

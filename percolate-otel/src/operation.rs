@@ -3,22 +3,27 @@
 //! [`enter`] (sync) and [`start`] (async, with `in_call`) take the static [`Site`] of the function
 //! and what is known at entry. [`SyncCall::finish`] and [`Call::finish`] take the [`Outcome`] of
 //! the returned value. A call that is dropped without `finish` ends as a panic or as cancelled.
-//! What a call does that something listens to is in `live_call`.
+//! What a call does that something listens to is in `started_call`.
 
 use std::mem::ManuallyDrop;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::details::{Details, Names};
-use crate::live_call::{Entered, LiveCall, listen};
+use crate::entered::Entered;
 use crate::outcome::Outcome;
 use crate::runtime;
 use crate::site::{Parent, Site};
+use crate::started_call::{StartedCall, listen};
 
 /// One call of an annotated function, from its start to its finish.
 ///
 /// It is empty if the call is idle, which means that nothing listens to it, and after its end.
 #[derive(Debug)]
-pub struct Call(Option<LiveCall>);
+pub struct Call {
+    started: Option<StartedCall>,
+    /// The thread was unwinding when the call started.
+    was_unwinding: bool,
+}
 
 /// Starts a call without entering it: its body is a future.
 pub fn start(
@@ -28,28 +33,30 @@ pub fn start(
     details: &mut dyn FnMut(&mut Details),
 ) -> Call {
     let is_watched = site.is_watched();
-    let Some(runtime) = runtime::current().or_else(|| is_watched.then(runtime::unmetered)) else {
-        return Call(None);
-    };
-    let mut call = Call(None);
-    listen(
-        &mut call.0,
-        runtime,
-        is_watched,
-        site,
-        names,
-        parent,
-        details,
-    );
-    call
+    let mut started = ManuallyDrop::new(None);
+    if let Some(runtime) = runtime::current().or_else(|| is_watched.then(runtime::unmetered)) {
+        listen(
+            &mut started,
+            runtime,
+            is_watched,
+            site,
+            &names,
+            parent,
+            details,
+        );
+    }
+    Call {
+        started: ManuallyDrop::into_inner(started),
+        was_unwinding: std::thread::panicking(),
+    }
 }
 
 impl Call {
     /// Makes this call the current one on this thread until the guard is dropped.
     pub fn scope(&mut self) -> CallScope<'_> {
         let mut entered = Entered::NOTHING;
-        if let Some(live) = &mut self.0 {
-            live.enter(&mut entered, true);
+        if let Some(call) = &mut self.started {
+            call.enter(&mut entered, true);
         }
         CallScope {
             call: self,
@@ -59,48 +66,50 @@ impl Call {
 
     /// Returns whether something listens to the call, so that its outcome is needed.
     pub fn is_live(&self) -> bool {
-        self.0.is_some()
+        self.started.is_some()
     }
 
     /// Whether code inside the call's scope can observe it.
     pub(crate) fn changes_its_thread(&self) -> bool {
-        self.0.as_ref().is_some_and(LiveCall::changes_its_thread)
+        self.started
+            .as_ref()
+            .is_some_and(StartedCall::changes_its_thread)
     }
 
     /// Ends the call with the outcome of its value.
     pub fn finish(mut self, mut outcome: Outcome) {
-        if let Some(live) = &mut self.0 {
-            live.end(&mut outcome, false);
+        if let Some(call) = &mut self.started {
+            call.end(&mut outcome, false);
         }
-        self.0 = None;
+        self.started = None;
     }
 }
 
 impl Call {
     /// Ends the call whose step or poll panicked.
     pub(crate) fn end_panicked(mut self) {
-        if let Some(live) = &mut self.0 {
-            live.end_panicked();
+        if let Some(call) = &mut self.started {
+            call.end_panicked();
         }
-        self.0 = None;
+        self.started = None;
     }
 
     /// Ends the call that is dropped before its end.
     pub(crate) fn end_cancelled(mut self) {
-        if let Some(live) = &mut self.0 {
-            live.end_cancelled();
+        if let Some(call) = &mut self.started {
+            call.end_cancelled();
         }
-        self.0 = None;
+        self.started = None;
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if let Some(live) = &mut self.0 {
-            if live.is_unwinding() {
-                live.end_panicked();
+        if let Some(call) = &mut self.started {
+            if !self.was_unwinding && std::thread::panicking() {
+                call.end_panicked();
             } else {
-                live.end_cancelled();
+                call.end_cancelled();
             }
         }
     }
@@ -120,17 +129,21 @@ pub struct CallScope<'a> {
 
 impl Drop for CallScope<'_> {
     fn drop(&mut self) {
-        if let Some(live) = &mut self.call.0 {
-            live.exit(&mut self.entered);
+        if let Some(call) = &mut self.call.started {
+            call.exit(&mut self.entered);
         }
     }
 }
 
 /// A synchronous call: entered from its start to its finish.
+///
+/// Nothing is dropped with it: what it holds is gone when it has ended, so that dropping an idle call
+/// is one comparison.
 #[derive(Debug)]
 pub struct SyncCall {
-    live: Option<LiveCall>,
-    /// Empty after [`LiveCall::exit`], so that dropping an idle call only tests `live`.
+    /// `None` if the call is idle, and after its end.
+    started: ManuallyDrop<Option<StartedCall>>,
+    /// Empty after [`StartedCall::exit`].
     entered: ManuallyDrop<Entered>,
 }
 
@@ -145,16 +158,16 @@ pub fn enter(
     let is_watched = site.is_watched();
     if let Some(runtime) = runtime::current().or_else(|| is_watched.then(runtime::unmetered)) {
         listen(
-            &mut call.live,
+            &mut call.started,
             runtime,
             is_watched,
             site,
-            names,
+            &names,
             parent,
             details,
         );
-        if let Some(live) = &mut call.live {
-            live.enter(&mut call.entered, false);
+        if let Some(started) = &mut *call.started {
+            started.enter(&mut call.entered, false);
         }
     }
 }
@@ -164,42 +177,54 @@ impl SyncCall {
     #[inline]
     pub const fn idle() -> Self {
         Self {
-            live: None,
+            started: ManuallyDrop::new(None),
             entered: ManuallyDrop::new(Entered::NOTHING),
         }
     }
 
     /// Returns whether something listens to the call, so that its outcome is needed.
     #[inline]
-    pub const fn is_live(&self) -> bool {
-        self.live.is_some()
+    pub fn is_live(&self) -> bool {
+        self.started.is_some()
     }
 
     /// Ends the call with the outcome of its value.
     pub fn finish(&mut self, mut outcome: Outcome) {
-        if let Some(live) = &mut self.live {
-            live.exit(&mut self.entered);
-            live.end(&mut outcome, false);
+        match &mut *self.started {
+            Some(StartedCall::Measured(call)) => {
+                call.exit(&mut self.entered);
+                call.end(&mut outcome, false);
+                // It owns nothing that is to be dropped.
+                self.started = ManuallyDrop::new(None);
+            }
+            Some(StartedCall::Live(call)) => {
+                call.exit(&mut self.entered);
+                call.end(&mut outcome, false);
+                *self.started = None;
+            }
+            None => {}
         }
-        self.live = None;
     }
 
     /// Leaves the call without ending it, because the iterator or stream that it returned goes on.
     pub fn detach(mut self) -> Call {
-        if let Some(live) = &mut self.live {
-            live.exit(&mut self.entered);
+        if let Some(started) = &mut *self.started {
+            started.exit(&mut self.entered);
         }
-        Call(self.live.take())
+        Call {
+            started: self.started.take(),
+            was_unwinding: std::thread::panicking(),
+        }
     }
 }
 
 impl SyncCall {
     #[cold]
     fn end_panicked(&mut self) {
-        if let Some(live) = &mut self.live {
-            live.exit(&mut self.entered);
+        if let Some(mut started) = self.started.take() {
+            started.exit(&mut self.entered);
             // The body has no other way to leave the call.
-            live.end_panicked();
+            started.end_panicked();
         }
     }
 }
@@ -210,7 +235,7 @@ impl RefUnwindSafe for SyncCall {}
 impl Drop for SyncCall {
     #[inline]
     fn drop(&mut self) {
-        if self.live.is_some() {
+        if self.started.is_some() {
             self.end_panicked();
         }
     }

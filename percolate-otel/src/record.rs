@@ -3,8 +3,6 @@
 //! A [`CallRecord`] holds references, ids and clock readings, and owns text only where a call
 //! carries more than its names. How it gets to the runtime's [`RecordSink`] is in `recorder`.
 
-use std::time::Duration;
-
 use opentelemetry::KeyValue;
 
 use crate::call_events::CallEvents;
@@ -14,6 +12,14 @@ use crate::details::{Details, OwnedNames};
 use crate::identity::Identity;
 use crate::outcome::{ErrorInfo, Outcome};
 use crate::series::Series;
+
+/// When a call started, how long it took, and how it ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CallTiming {
+    pub(crate) started: Reading,
+    pub(crate) nanos: u64,
+    pub(crate) status: JobStatus,
+}
 
 /// One finished call. What few calls have is boxed.
 #[derive(Debug)]
@@ -25,7 +31,7 @@ pub struct CallRecord {
     pub(crate) series: &'static Series,
     pub(crate) identity: Identity,
     pub(crate) started: Reading,
-    pub(crate) duration: Duration,
+    pub(crate) nanos: u64,
     pub(crate) status: JobStatus,
     pub(crate) returned_rows: Option<i64>,
     pub(crate) extras: Option<Box<RecordExtras>>,
@@ -60,8 +66,11 @@ impl CallRecord {
     pub(crate) fn new(
         series: &'static Series,
         identity: Identity,
-        (started, duration): (Reading, Duration),
-        status: JobStatus,
+        CallTiming {
+            started,
+            nanos,
+            status,
+        }: CallTiming,
         outcome: &mut Outcome,
         mut extras: Option<Box<RecordExtras>>,
     ) -> Self {
@@ -79,7 +88,7 @@ impl CallRecord {
             series,
             identity,
             started,
-            duration,
+            nanos,
             status,
             returned_rows,
             extras,

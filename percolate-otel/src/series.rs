@@ -7,7 +7,7 @@
 //! `otel.metric.overflow`. The address of a server is not on metrics, so it does not exhaust them.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -16,12 +16,13 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::BoundHistogram;
 
-use crate::aggregation::{CellExemplar, HistogramData, Histograms, SeriesCells};
+use crate::aggregation::{Bounds, CellExemplar, HistogramData, Histograms, SeriesCells};
 use crate::attributes::{AttributeValue, ON_METRICS};
 use crate::call_values::{self, CallEnd, NameValues, at_start};
 use crate::conventions::{JobStatus, attribute};
 use crate::details::Names;
 use crate::metrics::Instruments;
+use crate::name_bytes::{self, is_same};
 use crate::outcome::Outcome;
 use crate::site::{Site, SiteKind, span_name};
 
@@ -42,6 +43,7 @@ pub(crate) struct Series {
     pub(crate) span_name: Cow<'static, str>,
     pub(crate) is_overflow: bool,
     is_measured: bool,
+    is_measured_job: bool,
     attributes: Vec<KeyValue>,
     /// Bound by the first success, because a bound instrument is exported even without
     /// measurements.
@@ -57,6 +59,10 @@ pub(crate) struct Series {
 /// A series of a runtime that aggregates by itself.
 #[derive(Debug)]
 struct OwnSeries {
+    histograms: &'static Histograms,
+    durations: &'static Bounds,
+    /// Operations have rows, jobs do not.
+    rows: Option<&'static Bounds>,
     cells: SeriesCells,
     /// The attributes of the durations of successful calls.
     successful: Vec<KeyValue>,
@@ -86,44 +92,54 @@ impl Series {
             span_name: span_name(site, names, None),
             is_overflow,
             is_measured,
+            is_measured_job: is_measured && site.def.site_kind == SiteKind::Job,
             attributes,
             duration: OnceLock::new(),
             rows: OnceLock::new(),
             own: None,
             slot: slot_of(hash),
         };
-        if let Some(histograms) = table.histograms.as_ref().filter(|_| is_measured) {
+        if let Some(histograms) = table.histograms.filter(|_| is_measured) {
             let success = Outcome::default();
-            let end = CallEnd::new(&success, JobStatus::Success, Duration::ZERO);
+            let end = CallEnd::new(&success, JobStatus::Success, 0);
+            let kind = site.def.site_kind;
             series.own = Some(OwnSeries {
-                cells: histograms.cells(site.def.site_kind),
+                histograms,
+                durations: histograms.durations(kind),
+                rows: (kind == SiteKind::Db).then(|| histograms.rows()),
+                cells: histograms.cells(kind),
                 successful: series.attributes_at(end),
             });
         }
         series
     }
 
-    fn is(&self, table: &SeriesTable, site: &'static Site, names: Names<'_>) -> bool {
-        self.measures(table, site, names) && self.server_address.as_deref() == names.server_address
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `find`")]
+    fn is(&self, table: &SeriesTable, site: &'static Site, names: &Names<'_>) -> bool {
+        self.measures(table, site, names)
+            && is_same(self.server_address.as_deref(), names.server_address)
     }
 
     /// Whether the metrics of these names are those of this series. The address is on spans only.
-    fn measures(&self, table: &SeriesTable, site: &'static Site, names: Names<'_>) -> bool {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as `find`")]
+    fn measures(&self, table: &SeriesTable, site: &'static Site, names: &Names<'_>) -> bool {
         self.table == table.id
             && std::ptr::eq(self.site, site)
-            && self.operation.as_deref() == names.operation
-            && self.target.as_deref() == names.target
-            && self.namespace.as_deref() == names.namespace
+            && is_same(self.operation.as_deref(), names.operation)
+            && is_same(self.target.as_deref(), names.target)
+            && is_same(self.namespace.as_deref(), names.namespace)
     }
 
     /// Whether calls with these names have names that the series does not have.
-    pub(crate) fn lacks(&self, names: Names<'_>) -> bool {
+    pub(crate) fn lacks(&self, names: &Names<'_>) -> bool {
         self.is_overflow || (self.server_address.is_none() && names.server_address.is_some())
     }
 
-    /// Whether calls of this series are measured.
-    pub(crate) fn is_measured(&self) -> bool {
-        self.is_measured
+    /// Whether running calls of this series are counted.
+    pub(crate) fn is_measured_job(&self) -> bool {
+        self.is_measured_job
     }
 
     /// The names of its calls, except in an overflow series.
@@ -167,7 +183,7 @@ pub(crate) struct SeriesTable {
     id: u64,
     instruments: Option<Instruments>,
     /// Aggregates durations and rows instead of the instruments.
-    histograms: Option<Histograms>,
+    histograms: Option<&'static Histograms>,
     series: Mutex<HashMap<u64, Vec<&'static Series>>>,
     count: AtomicU64,
     /// Series that differ in what is on metrics.
@@ -177,7 +193,8 @@ pub(crate) struct SeriesTable {
 const CACHE_SLOTS: usize = 64;
 
 thread_local! {
-    static CACHE: RefCell<[Option<&'static Series>; CACHE_SLOTS]> = const { RefCell::new([None; CACHE_SLOTS]) };
+    static CACHE: [Cell<Option<&'static Series>>; CACHE_SLOTS] =
+        const { [const { Cell::new(None) }; CACHE_SLOTS] };
 }
 
 #[expect(
@@ -195,7 +212,7 @@ impl SeriesTable {
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             instruments,
-            histograms,
+            histograms: histograms.map(|histograms| &*Box::leak(Box::new(histograms))),
             series: Mutex::default(),
             count: AtomicU64::new(0),
             measured: AtomicU64::new(0),
@@ -203,29 +220,30 @@ impl SeriesTable {
     }
 
     /// Returns the series of these names at this site.
-    pub(crate) fn find(&self, site: &'static Site, names: Names<'_>) -> &'static Series {
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the way of every call that is measured"
+    )]
+    pub(crate) fn find(&self, site: &'static Site, names: &Names<'_>) -> &'static Series {
         let hash = hash(site, names);
-        let slot = slot_of(hash);
-        CACHE
-            .try_with(|cache| {
-                let mut cache = cache.try_borrow_mut().ok()?;
-                match cache[slot] {
-                    Some(series) if series.is(self, site, names) => Some(series),
-                    _ => {
-                        let series = self.find_or_add(hash, site, names);
-                        if !series.is_overflow {
-                            cache[slot] = Some(series);
-                        }
-                        Some(series)
-                    }
-                }
-            })
-            .ok()
-            .flatten()
-            .unwrap_or_else(|| self.find_or_add(hash, site, names))
+        // The array has no destructor, so it is there as long as the thread.
+        match CACHE.with(|cache| cache[slot_of(hash)].get()) {
+            Some(series) if series.is(self, site, names) => series,
+            _ => self.find_and_cache(hash, site, names),
+        }
     }
 
-    fn find_or_add(&self, hash: u64, site: &'static Site, names: Names<'_>) -> &'static Series {
+    #[cold]
+    fn find_and_cache(&self, hash: u64, site: &'static Site, names: &Names<'_>) -> &'static Series {
+        let series = self.find_or_add(hash, site, names);
+        if !series.is_overflow {
+            CACHE.with(|cache| cache[slot_of(hash)].set(Some(series)));
+        }
+        series
+    }
+
+    fn find_or_add(&self, hash: u64, site: &'static Site, names: &Names<'_>) -> &'static Series {
         let mut series = self
             .series
             .lock()
@@ -237,17 +255,17 @@ impl SeriesTable {
         // The address is not on metrics. Many addresses are one metric series.
         let measured = Names {
             server_address: None,
-            ..names
+            ..*names
         };
         let is_known = bucket
             .iter()
-            .any(|known| known.measures(self, site, measured));
+            .any(|known| known.measures(self, site, &measured));
         let has_room = |count: &AtomicU64| count.load(Ordering::Relaxed) < MAX_SERIES as u64;
         if is_known || has_room(&self.measured) {
             let names = if has_room(&self.count) {
                 names
             } else {
-                measured
+                &measured
             };
             if let Some(known) = bucket.iter().find(|known| known.is(self, site, names)) {
                 return known;
@@ -256,7 +274,7 @@ impl SeriesTable {
             self.measured
                 .fetch_add(u64::from(!is_known), Ordering::Relaxed);
             let added: &'static Series =
-                Box::leak(Box::new(Series::new(self, site, names, (hash, false))));
+                Box::leak(Box::new(Series::new(self, site, *names, (hash, false))));
             bucket.push(added);
             return added;
         }
@@ -265,7 +283,9 @@ impl SeriesTable {
         }
         // One overflow series for each site, so at most as many as annotated functions.
         let none = Names::default();
-        let bucket = series.entry(self::hash(site, none) ^ u64::MAX).or_default();
+        let bucket = series
+            .entry(self::hash(site, &none) ^ u64::MAX)
+            .or_default();
         if let Some(known) = bucket.iter().find(|known| std::ptr::eq(known.site, site)) {
             return known;
         }
@@ -316,23 +336,48 @@ impl SeriesTable {
         }
     }
 
-    /// Measures one finished call. `exemplar` returns the call if it is sampled, without a value.
-    #[inline]
+    /// Measures one finished call. `exemplar` is the call if it is sampled, without a value.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the way of every call that is measured"
+    )]
     pub(crate) fn measure(
         &self,
         series: &'static Series,
-        end: CallEnd<'_>,
-        exemplar: impl FnOnce() -> Option<CellExemplar>,
+        outcome: &Outcome,
+        (status, nanos): (JobStatus, u64),
+        exemplar: Option<&CellExemplar>,
     ) {
-        if !series.is_measured {
+        let Some(own) = &series.own else {
+            if series.is_measured {
+                self.measure_with_instruments(series, CallEnd::new(outcome, status, nanos));
+            }
             return;
+        };
+        if let (Some(count), Some(rows)) = (outcome.returned_rows, own.rows) {
+            let count = u64::try_from(count).unwrap_or(0);
+            // Durations and rows have different halves of the cache.
+            let slot = series.slot + CACHE_SLOTS;
+            own.cells
+                .rows
+                .record(slot, (rows.bucket(count), count), exemplar);
         }
-        match (&self.histograms, &series.own) {
-            (Some(histograms), Some(own)) => measure_own(histograms, series, own, end, exemplar),
-            _ => self.measure_with_instruments(series, end),
+        if status == JobStatus::Success {
+            let measured = (own.durations.bucket(nanos), nanos);
+            own.cells.duration.record(series.slot, measured, exemplar);
+        } else {
+            measure_outcome(series, own, CallEnd::new(outcome, status, nanos), exemplar);
         }
     }
 
+    /// Whether measurements keep sampled calls as exemplars.
+    pub(crate) fn has_exemplars(&self) -> bool {
+        self.histograms
+            .is_some_and(|histograms| histograms.has_exemplars)
+    }
+
+    #[inline(never)]
     fn measure_with_instruments(&self, series: &Series, end: CallEnd<'_>) {
         let Some(instruments) = &self.instruments else {
             return;
@@ -344,7 +389,7 @@ impl SeriesTable {
                 .get_or_init(|| instruments.db_rows.bind(&series.attributes));
             rows.record(u64::try_from(count).unwrap_or(0));
         }
-        let (seconds, duration) = (end.duration.as_secs_f64(), instruments.duration(kind));
+        let (seconds, duration) = (end.duration().as_secs_f64(), instruments.duration(kind));
         if end.is_success() {
             series
                 .duration
@@ -357,7 +402,7 @@ impl SeriesTable {
 
     /// Collects the histograms that the runtime aggregates by itself, for one of its readers.
     pub(crate) fn collect(&self, reader: usize) -> Vec<HistogramData> {
-        let Some(histograms) = &self.histograms else {
+        let Some(histograms) = self.histograms else {
             return Vec::new();
         };
         let series: Vec<&'static Series> = {
@@ -381,55 +426,27 @@ impl SeriesTable {
     }
 }
 
-#[inline]
-fn measure_own(
-    histograms: &Histograms,
+/// Measures a call that did not succeed.
+#[cold]
+fn measure_outcome(
     series: &'static Series,
     own: &'static OwnSeries,
     end: CallEnd<'_>,
-    exemplar: impl FnOnce() -> Option<CellExemplar>,
+    exemplar: Option<&CellExemplar>,
 ) {
     let kind = series.site.def.site_kind;
-    let nanos = u64::try_from(end.duration.as_nanos()).unwrap_or(u64::MAX);
-    let exemplar = histograms.has_exemplars.then(exemplar).flatten();
-    if let (Some(count), SiteKind::Db) = (end.returned_rows, kind) {
-        let count = u64::try_from(count).unwrap_or(0);
-        let measured = (histograms.rows().bucket(count), count);
-        // Durations and rows have different halves of the cache.
-        let slot = series.slot + CACHE_SLOTS;
-        own.cells.rows.record(slot, measured, exemplar);
-    }
-    if end.is_success() {
-        let measured = (histograms.durations(kind).bucket(nanos), nanos);
-        own.cells.duration.record(series.slot, measured, exemplar);
-    } else {
-        let attributes = series.attributes_at(end);
-        histograms.record_outcome(&own.cells, kind, attributes, (nanos, exemplar));
-    }
+    let attributes = series.attributes_at(end);
+    let measured = (end.nanos, exemplar);
+    own.histograms
+        .record_outcome(&own.cells, kind, attributes, measured);
 }
 
-/// A hash of the site's address and a few bytes of the target. It distinguishes most collections of
-/// a site and is cheaper than reading whole names. Equality compares everything.
+/// A hash of the site's address and of the target and operation. Equality compares everything.
 #[inline]
-fn hash(site: &'static Site, names: Names<'_>) -> u64 {
+fn hash(site: &'static Site, names: &Names<'_>) -> u64 {
     let site = std::ptr::from_ref(site).addr() as u64 >> 4;
-    let target = names.target.map_or(0, |target| {
-        let bytes = target.as_bytes();
-        let place = |index: usize| u64::from(bytes.get(index).copied().unwrap_or(0));
-        let length = bytes.len();
-        (length as u64)
-            | place(0) << 8
-            | place(length / 2) << 16
-            | place(length.wrapping_sub(2)) << 24
-            | place(length.wrapping_sub(1)) << 32
-    });
-    // Types of jobs that are decided at run time often share a prefix and have few lengths.
-    let operation = names.operation.map_or(0, |name| {
-        let bytes = name.bytes().rev().take(8);
-        bytes.fold(name.len() as u64, |hash, byte| {
-            hash.rotate_left(7) ^ u64::from(byte)
-        })
-    });
+    let target = name_bytes::hash(names.target);
+    let operation = name_bytes::hash(names.operation);
     let mixed = (site ^ target.rotate_left(20) ^ operation.rotate_left(41))
         .wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed ^ (mixed >> 32)

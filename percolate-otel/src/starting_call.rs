@@ -11,21 +11,28 @@ use crate::site::{Parent, Site};
 /// A call whose recording is being decided.
 pub(crate) struct StartingCall<'a> {
     pub(crate) site: &'static Site,
-    pub(crate) names: Names<'a>,
+    pub(crate) names: &'a Names<'a>,
     pub(crate) parent: Parent,
     evaluate: &'a mut dyn FnMut(&mut Details),
-    /// The details, if a sampler needed them.
-    details: Option<Details>,
+    /// What was needed for a sampler of the SDK, and what it returned.
+    described: Option<Box<Described>>,
+}
+
+/// What a sampler of the SDK was called with, and what it returned.
+#[derive(Debug, Default)]
+struct Described {
+    details: Details,
     /// The attributes that the sampler added.
-    pub(crate) attributes: Vec<KeyValue>,
+    attributes: Vec<KeyValue>,
     /// The trace state that the sampler returned.
-    pub(crate) trace_state: Option<TraceState>,
+    trace_state: Option<TraceState>,
 }
 
 impl<'a> StartingCall<'a> {
+    #[inline]
     pub(crate) fn new(
         site: &'static Site,
-        names: Names<'a>,
+        names: &'a Names<'a>,
         parent: Parent,
         evaluate: &'a mut dyn FnMut(&mut Details),
     ) -> Self {
@@ -34,25 +41,28 @@ impl<'a> StartingCall<'a> {
             names,
             parent,
             evaluate,
-            details: None,
-            attributes: Vec::new(),
-            trace_state: None,
+            described: None,
         }
     }
 
     /// Whether a sampler needed more than the trace id.
     pub(crate) fn was_described(&self) -> bool {
-        self.details.is_some()
+        self.described.is_some()
     }
 
-    /// Returns the details.
+    /// Takes the trace state that the sampler returned, if there was one.
+    pub(crate) fn take_trace_state(&mut self) -> Option<TraceState> {
+        self.described.as_mut()?.trace_state.take()
+    }
+
+    /// Returns the details, and the attributes that the sampler added.
     pub(crate) fn into_details(self) -> (Details, Vec<KeyValue>) {
-        let details = self.details.unwrap_or_else(|| {
-            let mut details = Details::default();
-            (self.evaluate)(&mut details);
-            details
-        });
-        (details, self.attributes)
+        if let Some(described) = self.described {
+            return (described.details, described.attributes);
+        }
+        let mut details = Details::default();
+        (self.evaluate)(&mut details);
+        (details, Vec::new())
     }
 }
 
@@ -62,11 +72,10 @@ mod sampled {
     use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _, TraceId};
     use opentelemetry_sdk::trace::{SamplingDecision, ShouldSample};
 
-    use super::StartingCall;
+    use super::{Described, StartingCall};
     use crate::api_span::without_span;
     use crate::attributes::ON_SPANS;
     use crate::call_values::{self, at_start, own_at_start};
-    use crate::details::Details;
     use crate::site::{Kind, Parent, span_name};
 
     impl StartingCall<'_> {
@@ -81,16 +90,17 @@ mod sampled {
             current: &Context,
             is_root: bool,
         ) -> bool {
-            let details = self.details.get_or_insert_with(|| {
-                let mut details = Details::default();
-                (self.evaluate)(&mut details);
-                details
+            let described = self.described.get_or_insert_with(|| {
+                let mut described = Box::<Described>::default();
+                (self.evaluate)(&mut described.details);
+                described
             });
-            let values = at_start(self.site, self.names.into()).with_details(details);
+            let details = &described.details;
+            let values = at_start(self.site, (*self.names).into()).with_details(details);
             let own = own_at_start(self.site, details);
             let mut attributes = Vec::with_capacity(10);
             call_values::collect(self.site, ON_SPANS, &values, own, &mut attributes);
-            let name = span_name(self.site, self.names, details.query_summary.as_deref());
+            let name = span_name(self.site, *self.names, details.query_summary.as_deref());
             let kind = match self.site.def.kind {
                 Kind::Client => SpanKind::Client,
                 Kind::Internal => SpanKind::Internal,
@@ -109,8 +119,8 @@ mod sampled {
             if result.decision != SamplingDecision::RecordAndSample {
                 return false;
             }
-            self.attributes = result.attributes;
-            self.trace_state = Some(result.trace_state);
+            described.attributes = result.attributes;
+            described.trace_state = Some(result.trace_state);
             true
         }
     }

@@ -28,7 +28,7 @@ pub(crate) fn span_by_hand(
     if !site.is_watched() || runtime::is_suppressed() {
         return tracing::Span::none();
     }
-    watched_span(site, names.without_empty(), Parent::Child, details)
+    watched_span(site, names, Parent::Child, details)
 }
 
 /// Creates the span of a call that starts now.

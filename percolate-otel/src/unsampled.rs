@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
 
+use crate::clock::nanoseconds;
 use crate::outcome::Outcome;
 use crate::series::Series;
 use crate::site::{Site, SiteKind};
@@ -39,7 +40,8 @@ impl Reason {
 /// Which unsampled calls are reported.
 #[derive(Debug)]
 pub(crate) struct Reports {
-    slow: Option<Duration>,
+    /// The nanoseconds from which a call is slow, unless its annotation has others.
+    slow: u64,
     failed: bool,
     pub(crate) exports_roots: bool,
     limit: Limit,
@@ -48,7 +50,7 @@ pub(crate) struct Reports {
 impl Reports {
     pub(crate) fn new(slow: Option<Duration>, failed: bool, exports_roots: bool) -> Self {
         Self {
-            slow,
+            slow: slow.map_or(u64::MAX, nanoseconds),
             failed,
             exports_roots,
             limit: Limit::new(),
@@ -57,17 +59,12 @@ impl Reports {
 
     /// Returns why an unsampled call is reported; `None` if it is not.
     #[inline]
-    pub(crate) fn reason(
-        &self,
-        site: &Site,
-        duration: Duration,
-        outcome: &Outcome,
-    ) -> Option<Reason> {
+    pub(crate) fn reason(&self, site: &Site, nanos: u64, outcome: &Outcome) -> Option<Reason> {
         if outcome.error.is_some() && self.failed {
             return Some(Reason::Failed);
         }
-        let threshold = site.def.slow.or(self.slow)?;
-        (duration >= threshold).then_some(Reason::Slow)
+        let slow = site.def.slow.map_or(self.slow, nanoseconds);
+        (nanos >= slow).then_some(Reason::Slow)
     }
 
     /// Emits the event, unless the limit of this second is reached.
@@ -76,7 +73,7 @@ impl Reports {
         &self,
         (site, series): (&Site, &Series),
         reason: Reason,
-        duration: Duration,
+        nanos: u64,
         outcome: &Outcome,
         root: Option<NonZeroU128>,
     ) {
@@ -87,7 +84,7 @@ impl Reports {
         let trace_id = trace_id.as_deref();
         let error_type = outcome.error.as_ref().map(|error| &*error.error_type);
         let (name, target) = (series.operation(), series.target.as_deref());
-        let seconds = duration.as_secs_f64();
+        let seconds = Duration::from_nanos(nanos).as_secs_f64();
         let why = reason.as_str();
         match site.def.site_kind {
             SiteKind::Db => tracing::event!(

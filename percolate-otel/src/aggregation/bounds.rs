@@ -5,19 +5,42 @@ use super::unit::Unit;
 /// Ascending bounds. A value belongs to the first bucket whose bound it does not exceed.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Bounds {
-    /// The largest whole number that belongs to each bucket; negative if there is none.
-    whole: Box<[i64]>,
+    /// How many bounds are negative, so that no whole number belongs to their buckets.
+    negative: usize,
+    /// The largest whole number that belongs to each other bucket, except the last one.
+    whole: Box<[u64]>,
+    /// For each binary logarithm, rounded down, the buckets of such values.
+    by_length: Box<[Near; LENGTHS]>,
     /// As they are exported.
     exported: Vec<f64>,
     /// What one whole number is in the unit of the exported bounds.
     unit: Unit,
 }
 
+/// The number of binary logarithms of values, from 0 to 63. That of zero is 0 here.
+const LENGTHS: usize = 64;
+
+/// The buckets of the values with one binary logarithm.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Near {
+    /// The first of them.
+    first: usize,
+    /// The bounds between them, if there are at most two: the largest number where there is none.
+    bounds: [u64; 2],
+    /// Whether there are more bounds.
+    is_dense: bool,
+}
+
 impl Bounds {
     /// Creates bounds from numbers that are finite and ascending.
     pub(crate) fn new(exported: Vec<f64>, unit: Unit) -> Self {
-        let whole = exported.iter().map(|bound| largest(*bound, unit)).collect();
+        let negative = exported.partition_point(|bound| *bound < 0.0);
+        let whole = exported[negative..].iter();
+        let whole: Box<[u64]> = whole.map(|bound| largest(*bound, unit)).collect();
+        let by_length = std::array::from_fn(|length| Near::new(&whole, negative, length));
         Self {
+            negative,
+            by_length: Box::new(by_length),
             whole,
             exported,
             unit,
@@ -26,14 +49,19 @@ impl Bounds {
 
     /// Returns the number of buckets.
     pub(crate) fn buckets(&self) -> usize {
-        self.whole.len() + 1
+        self.exported.len() + 1
     }
 
     /// Returns the bucket of a value.
     #[inline]
     pub(crate) fn bucket(&self, value: u64) -> usize {
-        let value = i64::try_from(value).unwrap_or(i64::MAX);
-        self.whole.partition_point(|bound| *bound < value)
+        // Two comparisons without a branch, unless the bounds are closer than powers of two.
+        let near = &self.by_length[(value | 1).ilog2() as usize];
+        if near.is_dense {
+            return self.negative + self.whole.partition_point(|bound| *bound < value);
+        }
+        let [one, other] = near.bounds.map(|bound| usize::from(bound < value));
+        near.first + one + other
     }
 
     pub(crate) fn exported(&self) -> &[f64] {
@@ -45,16 +73,28 @@ impl Bounds {
     }
 }
 
+impl Near {
+    fn new(whole: &[u64], negative: usize, length: usize) -> Self {
+        let smallest = if length == 0 { 0 } else { 1 << length };
+        let largest = u64::MAX >> (LENGTHS - 1 - length);
+        let below = |value: u64| whole.partition_point(|bound| *bound < value);
+        let (first, last) = (below(smallest), below(largest));
+        let bound = |index: usize| whole[first..last].get(index).copied().unwrap_or(u64::MAX);
+        Self {
+            first: negative + first,
+            bounds: [bound(0), bound(1)],
+            is_dense: last - first > 2,
+        }
+    }
+}
+
 /// Returns the largest whole number that does not exceed a bound when it is exported.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "the cast saturates, and the result is corrected"
 )]
-fn largest(bound: f64, unit: Unit) -> i64 {
-    if bound < 0.0 {
-        return -1;
-    }
+fn largest(bound: f64, unit: Unit) -> u64 {
     let scale = match unit {
         Unit::Nanoseconds => 1e9,
         Unit::Count => 1.0,
@@ -67,7 +107,7 @@ fn largest(bound: f64, unit: Unit) -> i64 {
     while whole < u64::MAX && unit.exported(whole + 1) <= bound {
         whole += 1;
     }
-    i64::try_from(whole).unwrap_or(i64::MAX)
+    whole
 }
 
 #[cfg(test)]

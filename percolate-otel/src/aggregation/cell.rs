@@ -86,6 +86,8 @@ impl Cell {
     }
 
     /// Records a value of a sampled call, as [`record`](Self::record) does.
+    // Not inlined, because most calls are not sampled.
+    #[inline(never)]
     pub(crate) fn record_sampled(&self, bucket: usize, exemplar: CellExemplar) {
         match self {
             Self::Explicit(cell) => cell.record_sampled(bucket, exemplar),

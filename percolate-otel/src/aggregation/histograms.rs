@@ -170,7 +170,7 @@ impl Histograms {
         cells: &SeriesCells,
         kind: SiteKind,
         attributes: Vec<KeyValue>,
-        (nanos, exemplar): (u64, Option<CellExemplar>),
+        (nanos, exemplar): (u64, Option<&CellExemplar>),
     ) {
         let histogram = self.of_durations(kind);
         let pool = self.pool_of((&cells.outcomes, MAX_OUTCOMES), histogram, attributes);

@@ -28,6 +28,7 @@ mod tests;
 mod unit;
 mod version;
 
+pub(crate) use self::bounds::Bounds;
 pub use self::data::{Exemplar, HistogramData, HistogramPoint, PointBuckets};
 pub(crate) use self::exemplars::CellExemplar;
 pub(crate) use self::histograms::{Histograms, SeriesCells};

@@ -64,9 +64,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Records a value, with the sampled call that it was measured in.
 #[inline]
-fn record_in(cell: &Cell, (bucket, value): (usize, u64), exemplar: Option<CellExemplar>) {
+fn record_in(cell: &Cell, (bucket, value): (usize, u64), exemplar: Option<&CellExemplar>) {
     match exemplar {
-        Some(exemplar) => cell.record_sampled(bucket, CellExemplar { value, ..exemplar }),
+        Some(exemplar) => cell.record_sampled(bucket, CellExemplar { value, ..*exemplar }),
         None => cell.record(bucket, value),
     }
 }
@@ -90,7 +90,7 @@ impl CellPool {
         &'static self,
         slot: usize,
         (bucket, value): (usize, u64),
-        exemplar: Option<CellExemplar>,
+        exemplar: Option<&CellExemplar>,
     ) {
         match self.mine(slot) {
             Some(cell) => record_in(cell, (bucket, value), exemplar),
@@ -147,7 +147,7 @@ impl CellPool {
 
     /// Records a value for a thread without a cell of its own.
     #[cold]
-    pub(crate) fn record_shared(&self, measured: (usize, u64), exemplar: Option<CellExemplar>) {
+    pub(crate) fn record_shared(&self, measured: (usize, u64), exemplar: Option<&CellExemplar>) {
         let mut shared = lock(&self.shared);
         let cell = shared.get_or_insert_with(|| Box::new(self.new_cell()));
         record_in(cell, measured, exemplar);

@@ -24,7 +24,6 @@ use super::histograms::Histograms;
 use super::options::{Buckets, OwnAggregation, Temporality};
 use super::pool::{CellPool, MAX_CELLS};
 use super::unit::Unit;
-use crate::call_values::CallEnd;
 use crate::conventions::JobStatus;
 use crate::details::Names;
 use crate::metrics::{Instruments, STORAGE_BOUNDS};
@@ -298,10 +297,9 @@ impl Both {
             None => JobStatus::Success,
         };
         let waited = Duration::from_nanos(call.nanos);
-        let end = CallEnd::new(&outcome, status, waited);
         for table in [&self.own, &self.sdk] {
-            let series = table.find(call.site(), names);
-            table.measure(series, end, || None);
+            let series = table.find(call.site(), &names);
+            table.measure(series, &outcome, (status, call.nanos), None);
             if call.site == 2 {
                 table.queue_wait(
                     &Arc::from(["reports", "mails"][usize::from(call.target % 2)]),
@@ -551,9 +549,9 @@ fn a_delta_collection_takes_each_value_once_while_threads_record() {
                     scope.spawn(|| {
                         let outcome = Outcome::success();
                         for n in 0..CALLS {
-                            let duration = Duration::from_nanos(500 + n % 1000);
-                            let end = CallEnd::new(&outcome, JobStatus::Success, duration);
-                            table.measure(table.find(GET, Names::default()), end, || None);
+                            let end = (JobStatus::Success, 500 + n % 1000);
+                            let series = table.find(GET, &Names::default());
+                            table.measure(series, &outcome, end, None);
                         }
                     })
                 })
@@ -649,10 +647,9 @@ fn more_threads_than_cells_share_one_and_lose_nothing() {
             scope.spawn(|| {
                 barrier.wait();
                 let outcome = Outcome::success();
-                let end = CallEnd::new(&outcome, JobStatus::Success, Duration::from_micros(3));
                 for _ in 0..100 {
-                    let series = table.find(GET, Names::default());
-                    table.measure(series, end, || None);
+                    let series = table.find(GET, &Names::default());
+                    table.measure(series, &outcome, (JobStatus::Success, 3000), None);
                 }
                 barrier.wait();
             });
@@ -750,9 +747,9 @@ fn failed_calls_have_a_bounded_number_of_points() {
             }),
             ..Outcome::default()
         };
-        let end = CallEnd::new(&outcome, JobStatus::Failed, Duration::from_micros(1));
-        let series = both.own.find(GET, Names::default());
-        both.own.measure(series, end, || None);
+        let series = both.own.find(GET, &Names::default());
+        let end = (JobStatus::Failed, 1000);
+        both.own.measure(series, &outcome, end, None);
     }
     let found = both.own(0);
     assert_eq!(found.len(), 101);

@@ -6,7 +6,7 @@
 //! global tracer provider.
 //!
 //! An idle call reads one cache line and one thread-local counter. Only few calls take a lock to
-//! look for providers: see [`is_due`].
+//! look for providers: see [`gap_after`].
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -51,8 +51,7 @@ static LISTENING: Listening = Listening {
 
 thread_local! {
     static SCOPED: Cell<Option<&'static Runtime>> = const { Cell::new(None) };
-    /// The calls of this thread since it last saw another generation, and that generation.
-    static CALLS: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
+    static LOOKS: Cell<Looks> = const { Cell::new(Looks::FIRST) };
 }
 
 /// The error of [`install`] when a runtime is installed already.
@@ -139,6 +138,26 @@ pub(crate) fn current() -> Option<&'static Runtime> {
     installed.or_else(ambient)
 }
 
+/// When a thread looks for global providers.
+#[derive(Clone, Copy)]
+struct Looks {
+    /// How many calls pass without a look, before the next one.
+    left: u32,
+    /// The number of the next call that looks. Calls are counted from the last change.
+    next: u32,
+    /// The generation that the thread saw last.
+    generation: u32,
+}
+
+impl Looks {
+    /// The next call is the first one.
+    const FIRST: Self = Self {
+        left: 0,
+        next: 0,
+        generation: 0,
+    };
+}
+
 /// The most calls of a thread between two looks for a global meter provider.
 const METER_PERIOD: u32 = 64;
 /// The same for a global tracer provider. This look is rarer because it allocates.
@@ -149,10 +168,15 @@ const OFTEN: u32 = 16;
 /// the memory of programs that replace their provider again and again.
 const MAX_PROVIDERS: usize = 32;
 
-/// Whether the call of this number looks for a provider. A thread looks often at first: providers
-/// are usually set soon after the first calls, and no more calls are missed than were made before.
-const fn is_due(call: u32, period: u32) -> bool {
-    call == 0 || call.is_power_of_two() && call < period || call.is_multiple_of(period)
+/// Returns how many calls later a thread looks for a meter provider again. It looks often at first:
+/// providers are usually set soon after the first calls, and no more calls are missed than were made
+/// before.
+const fn gap_after(call: u32) -> u32 {
+    match call {
+        0 => 1,
+        1..METER_PERIOD => call,
+        _ => METER_PERIOD,
+    }
 }
 
 /// Makes the next annotated call of each thread look for the global providers.
@@ -168,24 +192,38 @@ pub fn providers_changed() {
 /// Returns the runtime of programs that have not built one, once a global provider was found.
 fn ambient() -> Option<&'static Runtime> {
     let generation = LISTENING.generation.load(Ordering::Acquire);
-    let (calls, seen) = CALLS.get();
-    let call = if generation == seen { calls } else { 0 };
-    // After the last call number the period goes on as if it were the first full one.
-    let next = if call == u32::MAX {
-        METER_PERIOD
+    let mut looks = LOOKS.get();
+    if looks.left > 0 && looks.generation == generation {
+        looks.left -= 1;
+        LOOKS.set(looks);
     } else {
-        call + 1
-    };
-    CALLS.set((next, generation));
-    if is_due(call, METER_PERIOD) {
-        look_for_meters();
-        if call.is_multiple_of(TRACER_PERIOD) || (call < OFTEN && is_due(call, OFTEN)) {
-            look_for_tracer(generation);
-        }
+        look(looks, generation);
     }
     match metered() {
         Some(metered) => Some(&metered.runtime),
         None => tracer().map(|_| unmetered()),
+    }
+}
+
+/// Looks for the global providers that are due.
+#[cold]
+fn look(looks: Looks, generation: u32) {
+    let call = if looks.generation == generation {
+        looks.next
+    } else {
+        0
+    };
+    let gap = gap_after(call);
+    // Before looking, because a provider may make annotated calls.
+    LOOKS.set(Looks {
+        left: gap - 1,
+        // After the last number the period goes on as if it were the first full one.
+        next: call.checked_add(gap).unwrap_or(METER_PERIOD),
+        generation,
+    });
+    look_for_meters();
+    if call < OFTEN || call.is_multiple_of(TRACER_PERIOD) {
+        look_for_tracer(generation);
     }
 }
 

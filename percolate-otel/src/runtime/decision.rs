@@ -30,8 +30,46 @@ pub(crate) enum Decision {
     Watched,
 }
 
+/// What is decided by the current context alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
+    /// Telemetry is suppressed: the call has neither a metric nor a span.
+    Suppressed,
+    /// The call is not recorded, because its parent is not.
+    Unsampled,
+    /// [`Runtime::decide`] decides.
+    Open,
+}
+
 impl Runtime {
+    /// Returns what the current context decides about a call that starts now. Most calls need no
+    /// other decision.
+    #[inline]
+    pub(crate) fn gate(&self, relation: Parent) -> Gate {
+        Context::map_current(|cx| {
+            if cx.is_telemetry_suppressed() {
+                return Gate::Suppressed;
+            }
+            if relation != Parent::Child || !self.follows_parents {
+                return Gate::Open;
+            }
+            let is_unsampled = if cx.has_active_span() {
+                let span = cx.span();
+                let parent = span.span_context();
+                parent.is_valid() && !parent.is_sampled()
+            } else {
+                self.sampler.is_some() && unsampled_root().is_some()
+            };
+            if is_unsampled {
+                Gate::Unsampled
+            } else {
+                Gate::Open
+            }
+        })
+    }
+
     /// Decides how a call that starts now is recorded.
+    #[inline(never)]
     pub(crate) fn decide(&'static self, call: &mut StartingCall<'_>) -> Decision {
         if self.sampler.as_ref().is_some_and(Sampler::is_custom) {
             // The sampler may make another context current, so the current one is not borrowed.
@@ -63,7 +101,7 @@ impl Runtime {
                 sampler.samples(parent.trace_id(), call, cx, false)
             };
             return if sampled {
-                Decision::Sampled(Identity::child(parent).in_state(call.trace_state.take()))
+                Decision::Sampled(Identity::child(parent).in_state(call.take_trace_state()))
             } else {
                 Decision::Unsampled
             };
@@ -75,7 +113,7 @@ impl Runtime {
         if sampler.samples(TraceId::from(trace_id.get()), call, cx, true) {
             let link = (relation == Parent::Link && parent.is_valid()).then(|| parent.clone());
             let identity = Identity::root(trace_id).linked(link);
-            Decision::Sampled(identity.in_state(call.trace_state.take()))
+            Decision::Sampled(identity.in_state(call.take_trace_state()))
         } else {
             Decision::UnsampledRoot(trace_id)
         }

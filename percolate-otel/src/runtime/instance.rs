@@ -83,11 +83,17 @@ impl std::fmt::Debug for MeterProviderHandle {
 
 /// What annotated calls report to.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an independent option"
+)]
 pub struct Runtime {
     pub(crate) series: SeriesTable,
     pub(crate) recorder: Option<Recorder>,
     /// `None` where calls are not recorded by the runtime, so that a foreign set-up samples.
     pub(super) sampler: Option<Sampler>,
+    /// Whether the parent of a call decides that it has no span.
+    pub(super) follows_parents: bool,
     /// Whether it serves programs that have not built a runtime.
     pub(super) is_ambient: bool,
     pub(crate) returned_rows: bool,
@@ -113,6 +119,7 @@ impl Runtime {
         Ok(Box::leak(Box::new(Self {
             series: SeriesTable::new(instruments, config.own_aggregation.map(Histograms::new)),
             recorder,
+            follows_parents: sampler.as_ref().is_none_or(Sampler::is_parent_based),
             sampler,
             is_ambient: false,
             returned_rows: config.returned_rows,
@@ -131,6 +138,7 @@ impl Runtime {
             series: SeriesTable::new(instruments, None),
             recorder: None,
             sampler: None,
+            follows_parents: true,
             is_ambient: true,
             returned_rows: true,
             span_events: false,

@@ -14,7 +14,7 @@ pub use current::{
     AlreadyInstalled, ScopeGuard, install, providers_changed, scope, scoped, uninstall,
 };
 pub(crate) use current::{current, unmetered};
-pub(crate) use decision::{Decision, is_suppressed};
+pub(crate) use decision::{Decision, Gate, is_suppressed};
 pub use instance::{
     Buckets, Exemplar, HistogramData, HistogramPoint, MeterProviderHandle, OwnAggregation,
     PointBuckets, Runtime, RuntimeConfig, Temporality,

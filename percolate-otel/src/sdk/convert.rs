@@ -1,6 +1,7 @@
 //! From a [`CallRecord`] to the SDK's `SpanData`, off the calling thread.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::{Link, SpanKind, Status};
@@ -48,7 +49,7 @@ impl Converter {
             series,
             identity,
             started,
-            duration,
+            nanos,
             status,
             returned_rows,
             extras,
@@ -82,7 +83,7 @@ impl Converter {
                 batch_size: None,
                 error: error.as_ref(),
                 status,
-                duration,
+                nanos,
             });
         let custom = &details.custom;
         let mut attributes = Vec::with_capacity(10 + custom.len() + sampled.len() + probed.len());
@@ -111,7 +112,7 @@ impl Converter {
             },
             name,
             start_time,
-            end_time: start_time + duration,
+            end_time: start_time + Duration::from_nanos(nanos),
             attributes,
             dropped_attributes_count: 0,
             events: span_events(events.as_deref()),

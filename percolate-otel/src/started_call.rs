@@ -1,0 +1,125 @@
+//! A call that something listens to, and which of its two forms it has: measured only, or with a
+//! span.
+
+use std::mem::ManuallyDrop;
+
+use crate::conventions::value;
+use crate::details::{Details, Names};
+use crate::entered::Entered;
+use crate::live_call::LiveCall;
+use crate::measured_call::{CallStart, MeasuredCall};
+use crate::outcome::{ErrorInfo, Outcome};
+use crate::runtime::{Decision, Gate, Runtime};
+use crate::site::{Parent, Site};
+use crate::starting_call::StartingCall;
+
+/// A call that something listens to.
+#[derive(Debug)]
+pub(crate) enum StartedCall {
+    /// It has no span, and records nothing on its thread.
+    Measured(MeasuredCall),
+    /// It has a span, or needs to be known on its thread.
+    Live(LiveCall),
+}
+
+/// Starts a call in `place`, which is empty, unless the call is suppressed.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "the call of an annotated function starts in one place of two"
+)]
+pub(crate) fn listen(
+    place: &mut ManuallyDrop<Option<StartedCall>>,
+    runtime: &'static Runtime,
+    is_watched: bool,
+    site: &'static Site,
+    names: &Names<'_>,
+    parent: Parent,
+    details: &mut dyn FnMut(&mut Details),
+) {
+    let is_plain = !is_watched && !runtime.span_events && site.def.late == 0;
+    let root = match runtime.gate(parent) {
+        Gate::Suppressed => return,
+        Gate::Unsampled if is_plain => None,
+        Gate::Unsampled | Gate::Open => {
+            let mut call = StartingCall::new(site, names, parent, details);
+            match runtime.decide(&mut call) {
+                Decision::Suppressed => return,
+                Decision::Unsampled if is_plain => None,
+                Decision::UnsampledRoot(trace_id) if is_plain => Some(trace_id),
+                decision => {
+                    let live = LiveCall::start(runtime, is_watched, call, decision);
+                    *place = ManuallyDrop::new(Some(StartedCall::Live(live)));
+                    return;
+                }
+            }
+        }
+    };
+    let start = CallStart::new(runtime, runtime.series.find(site, names));
+    let measured = MeasuredCall::new(start, root);
+    *place = ManuallyDrop::new(Some(StartedCall::Measured(measured)));
+}
+
+impl StartedCall {
+    /// Whether code between [`StartedCall::enter`] and [`StartedCall::exit`] can observe that the
+    /// call was entered.
+    pub(crate) fn changes_its_thread(&self) -> bool {
+        match self {
+            Self::Measured(call) => call.changes_its_thread(),
+            Self::Live(call) => call.changes_its_thread(),
+        }
+    }
+
+    /// Makes this call the current one on this thread. `again` is whether it can be entered more
+    /// than once.
+    #[inline]
+    pub(crate) fn enter(&mut self, entered: &mut Entered, again: bool) {
+        match self {
+            Self::Measured(call) => call.enter(entered),
+            Self::Live(call) => call.enter(entered, again),
+        }
+    }
+
+    /// Restores what [`StartedCall::enter`] changed.
+    #[inline]
+    pub(crate) fn exit(&mut self, entered: &mut Entered) {
+        match self {
+            Self::Measured(call) => call.exit(entered),
+            Self::Live(call) => call.exit(entered),
+        }
+    }
+
+    /// Measures the call and ends its span.
+    #[inline]
+    pub(crate) fn end(&mut self, outcome: &mut Outcome, cancelled: bool) {
+        match self {
+            Self::Measured(call) => call.end(outcome, cancelled),
+            Self::Live(call) => call.end(outcome, cancelled),
+        }
+    }
+
+    fn is_job(&self) -> bool {
+        match self {
+            Self::Measured(call) => call.is_job(),
+            Self::Live(call) => call.is_job(),
+        }
+    }
+
+    /// Ends a call whose body panicked.
+    #[cold]
+    pub(crate) fn end_panicked(&mut self) {
+        let panic = ErrorInfo::new(value::ERROR_TYPE_PANIC);
+        self.end(&mut Outcome::failed(panic), false);
+    }
+
+    /// Ends a call that is dropped before it is finished.
+    #[cold]
+    pub(crate) fn end_cancelled(&mut self) {
+        let error = (!self.is_job()).then(|| ErrorInfo::new(value::ERROR_TYPE_CANCELLED));
+        let mut outcome = Outcome {
+            error,
+            ..Outcome::default()
+        };
+        self.end(&mut outcome, true);
+    }
+}
