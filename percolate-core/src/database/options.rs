@@ -58,8 +58,8 @@ impl DatabaseOptions {
     }
 
     /// Sets the bytes that all queries together may hold at a time: rows that are sorted, grouped
-    /// or joined, and results until they are returned. A query that needs more fails. Default: 256
-    /// MiB.
+    /// or joined, results of functions, and results until they are returned. A query that needs more
+    /// fails. Default: 256 MiB.
     #[cfg(feature = "sql")]
     pub fn query_memory_limit(mut self, bytes: usize) -> Self {
         self.query_memory_limit = bytes;

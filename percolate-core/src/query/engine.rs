@@ -8,12 +8,13 @@ use std::sync::{Arc, OnceLock};
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::optimizer::Analyzer;
 use datafusion::prelude::SessionConfig;
 
+use super::bounded::{BoundFunctions, bound};
 use super::json::{self, JsonOperators};
 use super::membership::MembershipWithNulls;
 use super::overflow::CheckOverflow;
@@ -26,6 +27,7 @@ pub(super) const SCHEMA: &str = "public";
 /// DataFusion without tables.
 pub(crate) struct Engine {
     memory_limit: usize,
+    memory_pool: Arc<dyn MemoryPool>,
     base: OnceLock<SessionState>,
 }
 
@@ -33,6 +35,7 @@ impl Engine {
     pub(crate) fn new(memory_limit: usize) -> Self {
         Self {
             memory_limit,
+            memory_pool: Arc::new(GreedyMemoryPool::new(memory_limit)),
             base: OnceLock::new(),
         }
     }
@@ -40,6 +43,11 @@ impl Engine {
     /// The bytes that all queries together may hold at a time.
     pub(crate) fn memory_limit(&self) -> usize {
         self.memory_limit
+    }
+
+    /// Counts the bytes that all queries hold.
+    pub(super) fn memory_pool(&self) -> Arc<dyn MemoryPool> {
+        Arc::clone(&self.memory_pool)
     }
 
     /// Returns the session that every query copies. The first query creates it, because registering
@@ -55,7 +63,7 @@ impl Engine {
             // One thread reads. More partitions would move rows between tasks for no gain.
             .with_target_partitions(1);
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(GreedyMemoryPool::new(self.memory_limit)))
+            .with_memory_pool(self.memory_pool())
             // A query that exceeds the memory limit fails. It never spills to files.
             .with_disk_manager_builder(
                 DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
@@ -65,12 +73,17 @@ impl Engine {
         rules.insert(0, Arc::new(CompareInMicros));
         rules.insert(1, Arc::new(MembershipWithNulls));
         rules.push(Arc::new(CheckOverflow));
+        rules.push(Arc::new(BoundFunctions));
         let mut state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
             .with_analyzer_rules(rules)
             .build();
+        let functions: Vec<_> = state.scalar_functions().values().cloned().collect();
+        for function in functions {
+            state.register_udf(bound(&function))?;
+        }
         state.register_udaf(checked_sum())?;
         for function in json::functions() {
             state.register_udf(function)?;

@@ -11,6 +11,7 @@ use std::fmt;
 use datafusion::common::SchemaError as ColumnError;
 use datafusion::error::DataFusionError;
 
+use super::budget::FunctionTooLarge;
 use crate::otel::ErrorType;
 
 /// The error of a query that was rejected or failed.
@@ -94,6 +95,23 @@ pub enum QueryError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The result of a function would exceed the memory limit.
+    #[error(
+        "the result of `{function}` needs more memory than the limit of {limit} bytes for all queries; make it \
+         smaller, or raise `query_memory_limit`"
+    )]
+    FunctionMemory {
+        /// The name of the function or of the operator.
+        function: String,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The query panicked, which is an error in DataFusion or in percolate.
+    #[error(
+        "the query failed with a panic, which is a bug of percolate or of DataFusion; please report it with the \
+         backtrace on standard error"
+    )]
+    Panicked,
 }
 
 impl ErrorType for QueryError {
@@ -111,6 +129,8 @@ impl ErrorType for QueryError {
             Self::Unsupported { .. } => "QueryUnsupported",
             Self::Failed { .. } => "QueryFailed",
             Self::Memory { .. } => "QueryMemory",
+            Self::FunctionMemory { .. } => "QueryFunctionMemory",
+            Self::Panicked => "QueryPanicked",
         })
     }
 }
@@ -190,6 +210,14 @@ pub(super) struct Translator<'a> {
 
 impl Translator<'_> {
     pub(super) fn error(&self, error: DataFusionError) -> QueryError {
+        if let DataFusionError::External(inner) = error.find_root()
+            && let Some(FunctionTooLarge { function }) = inner.downcast_ref()
+        {
+            return QueryError::FunctionMemory {
+                function: function.clone(),
+                limit: self.memory_limit,
+            };
+        }
         match error {
             DataFusionError::ResourcesExhausted(_) => self.memory(),
             DataFusionError::SchemaError(error, _) => self.column_error(&error),

@@ -5,16 +5,23 @@
 //! statements that write, with `tokens`, `precedence` corrects it, and `stack` provides the stack for
 //! large ones. `session`
 //! configures DataFusion from the shared `engine`, with rules that correct its results: `times`,
-//! `membership`, `overflow` and `sum`, and with the functions of `json`. `table` provides the tables, with the columns that `columns`
+//! `membership`, `overflow` and `sum`, and with the functions of `json`. `compute` runs the query on a
+//! thread of its own; `budget`, `bounded`, `growth`, `sizes`, `concatenation` and `steps` bound the
+//! memory of functions and batches there. `table` provides the tables, with the columns that `columns`
 //! derives from their schemas. `filters` selects the conditions to push down, and
 //! `access` the access path. `reader` reads the records from one snapshot, and `rows` converts them
 //! to Arrow with `values`. `result` is the result, and `error` the errors.
 
 mod access;
+mod bounded;
+mod budget;
 mod columns;
+mod compute;
+mod concatenation;
 pub(crate) mod engine;
 pub(crate) mod error;
 mod filters;
+mod growth;
 mod json;
 mod membership;
 mod overflow;
@@ -23,8 +30,10 @@ mod reader;
 mod result;
 mod rows;
 mod session;
+mod sizes;
 mod stack;
 mod statement;
+mod steps;
 mod sum;
 mod table;
 mod times;
@@ -34,27 +43,28 @@ mod values;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array as _, RecordBatch};
-use datafusion::common::tree_node::{Transformed, TreeNode as _};
 use datafusion::common::{ParamValues, ScalarValue};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::coop::CooperativeExec;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::execute_stream;
 use futures_util::StreamExt as _;
 use serde_json::Value;
 
 pub use datafusion::arrow;
 
+use self::budget::Budget;
+use self::compute::compute;
 use self::engine::Engine;
 pub use self::error::QueryError;
 use self::error::Translator;
-use self::reader::{Reader, Requests, Tables, read_error};
+use self::reader::{Requests, Tables, read_error};
 pub use self::result::QueryResult;
 use self::session::session;
 use self::statement::{Statement, parameters};
+use self::steps::{bytes_of_constants, rows_for_constants, with_steps};
 use crate::database::Database;
 use crate::database::error::Error;
 use crate::otel::query_text;
@@ -121,18 +131,7 @@ impl Database {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(QueryError::NoRuntime.into());
         }
-        let (reader, tables) = Reader::start(&self.core).await?;
-        let stack = statement.stack;
-        let result = stack
-            .poll(run(
-                self.core.engine(),
-                tables,
-                reader.requests(),
-                statement,
-                parameters,
-            ))
-            .await;
-        reader.end().await?;
+        let result = compute(&self.core, statement, parameters).await;
         match result {
             // A table that cannot be used is not among the tables of the query.
             Err(Error::UnknownTable { table, known }) => Err(match self.core.schema(&table) {
@@ -191,7 +190,9 @@ async fn run(
         )
     })?;
     let plan = with_parameters(plan, parameters, failed)?;
-    collect(&session, &plan).await.map_err(failed)
+    collect(session, &plan, engine.memory_limit())
+        .await
+        .map_err(failed)
 }
 
 fn exists(session: &SessionState, table: &datafusion::common::TableReference) -> bool {
@@ -242,25 +243,25 @@ fn with_parameters(
     }
 }
 
-/// Makes a plan yield to tokio between the batches of its joins. DataFusion only yields where
-/// batches are read. A join may compute for minutes after that, and its future could not be dropped
-/// meanwhile.
-fn cooperative(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-    let wrapped = plan.transform_up(|node| match node.children().len() {
-        0 | 1 => Ok(Transformed::no(node)),
-        _ => Ok(Transformed::yes(
-            Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>
-        )),
-    });
-    wrapped.map(|wrapped| wrapped.data)
-}
-
 /// Executes a plan. Its result counts towards the memory limit while the query runs.
 async fn collect(
-    session: &SessionState,
+    mut session: SessionState,
     plan: &LogicalPlan,
+    memory_limit: usize,
 ) -> Result<QueryResult, DataFusionError> {
-    let plan = cooperative(session.create_physical_plan(plan).await?)?;
+    let plan = session.optimize(plan)?;
+    let constants = bytes_of_constants(&plan)?;
+    if let Some(budget) = Budget::current() {
+        budget.hold_constants(constants)?;
+    }
+    let rows = session.config().batch_size();
+    let fitting = rows_for_constants(constants, rows, memory_limit);
+    if fitting < rows {
+        *session.config_mut() = session.config().clone().with_batch_size(fitting);
+    }
+    let planner = Arc::clone(session.query_planner());
+    let plan = planner.create_physical_plan(&plan, &session).await?;
+    let plan = with_steps(plan, memory_limit)?;
     let schema = plan.schema();
     let held = MemoryConsumer::new("result").register(&session.runtime_env().memory_pool);
     let mut batches = Vec::new();

@@ -1,9 +1,8 @@
-//! The reader thread of a query.
+//! The reader of a query.
 //!
-//! RocksDB's reads block, and each query reads one snapshot. Each query therefore uses one thread
-//! of tokio's blocking pool. The thread holds the snapshot, creates pages of rows on request, and
-//! ends when all request handles are dropped. It runs in the context of the query, so that its
-//! reads are children of the query's span.
+//! Each query reads one snapshot, which operators of DataFusion cannot borrow. The reader holds it
+//! and creates pages of rows on request, on the thread of the query ([`compute`](super::compute)).
+//! It ends when all request handles are dropped.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -12,15 +11,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::error::DataFusionError;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::access::Access;
+use super::budget::Stop;
 use super::rows::{BatchBuilder, RowReader};
 use crate::database::core::Core;
 use crate::database::error::Error;
 use crate::index;
-use crate::otel::carry;
 use crate::schema::Schema;
 use crate::storage::column_families::{ENTITIES, FIELD_INDEX, KEY_INDEX, META};
 use crate::storage::keys::{Table, ValueRange};
@@ -31,8 +29,10 @@ use crate::storage::{Entry, ReadError, ScanRange, Snapshot, keys};
 const FIRST_PAGE: usize = 64;
 const GROWTH: usize = 4;
 const MAX_PAGE: usize = 8192;
-/// A page ends early when its records exceed this many bytes.
+/// A page ends early when its records exceed this many bytes, or this part of the memory limit:
+/// several functions may hold as much as a page at a time.
 const MAX_PAGE_BYTES: usize = 4 << 20;
+const PAGES_IN_LIMIT: usize = 32;
 /// The number of index ranges that are scanned one by one. More ranges are read with one scan from
 /// the first to the last.
 const MAX_RANGES: usize = 64;
@@ -55,6 +55,7 @@ enum Request {
     Page {
         scan: u64,
         spec: Arc<ScanSpec>,
+        largest: Largest,
         reply: oneshot::Sender<Page>,
     },
     Close {
@@ -65,63 +66,49 @@ enum Request {
 /// `None` after the last page.
 type Page = Result<Option<RecordBatch>, DataFusionError>;
 
-/// The reader thread of a query.
-pub(super) struct Reader {
-    requests: Requests,
-    thread: JoinHandle<()>,
-}
-
-/// A handle for requests to the reader thread.
+/// A handle for requests to the reader.
 #[derive(Debug, Clone)]
 pub(super) struct Requests {
     sender: mpsc::UnboundedSender<Request>,
     scans: Arc<AtomicU64>,
+    page_bytes: usize,
 }
 
-impl Reader {
-    /// Starts the thread in the current context. Also returns the tables of its snapshot.
-    pub(super) async fn start(core: &Core) -> Result<(Self, Tables), Error> {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let (opened, tables) = oneshot::channel();
-        let core = core.clone();
-        let thread = tokio::task::spawn_blocking(carry(move || serve(&core, opened, receiver)));
-        let requests = Requests {
-            sender,
-            scans: Arc::default(),
-        };
-        let reader = Self { requests, thread };
-        match tables.await {
-            Ok(tables) => Ok((reader, tables)),
-            Err(_) => Err(reader.end().await.err().unwrap_or(Error::ShuttingDown)),
-        }
-    }
-
-    pub(super) fn requests(&self) -> Requests {
-        self.requests.clone()
-    }
-
-    /// Waits for the thread to end, which it does when all [`Requests`] are dropped.
-    pub(super) async fn end(self) -> Result<(), Error> {
-        drop(self.requests);
-        match self.thread.await {
-            Ok(()) => Ok(()),
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(Error::ShuttingDown),
-            },
-        }
-    }
-}
+/// The requests that the reader receives.
+pub(super) struct Receiver(mpsc::UnboundedReceiver<Request>);
 
 impl Requests {
-    /// Opens a scan. Nothing is read before its first page is requested.
-    pub(super) fn open(&self, spec: Arc<ScanSpec>) -> OpenScan {
+    /// Creates a handle for a query with this memory limit.
+    pub(super) fn new(memory_limit: usize) -> (Self, Receiver) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let requests = Self {
+            sender,
+            scans: Arc::default(),
+            page_bytes: MAX_PAGE_BYTES.min(memory_limit / PAGES_IN_LIMIT),
+        };
+        (requests, Receiver(receiver))
+    }
+
+    /// Opens a scan with pages of at most `rows` rows. Nothing is read before its first page is
+    /// requested.
+    pub(super) fn open(&self, spec: Arc<ScanSpec>, rows: usize) -> OpenScan {
         OpenScan {
-            requests: self.clone(),
             scan: self.scans.fetch_add(1, Ordering::Relaxed),
             spec,
+            largest: Largest {
+                rows: rows.min(MAX_PAGE),
+                bytes: self.page_bytes,
+            },
+            requests: self.clone(),
         }
     }
+}
+
+/// The size at which a page ends.
+#[derive(Clone, Copy)]
+struct Largest {
+    rows: usize,
+    bytes: usize,
 }
 
 /// An open scan. Dropping it closes the scan.
@@ -129,6 +116,7 @@ pub(super) struct OpenScan {
     requests: Requests,
     scan: u64,
     spec: Arc<ScanSpec>,
+    largest: Largest,
 }
 
 impl OpenScan {
@@ -138,6 +126,7 @@ impl OpenScan {
         let request = Request::Page {
             scan: self.scan,
             spec: Arc::clone(&self.spec),
+            largest: self.largest,
             reply,
         };
         self.requests.sender.send(request).map_err(|_| gone())?;
@@ -173,25 +162,28 @@ pub(super) fn read_error(error: DataFusionError) -> Result<Error, DataFusionErro
     }
 }
 
-fn serve(
+/// Answers the requests of a query until all of its request handles are dropped.
+pub(super) async fn serve(
     core: &Core,
-    opened: oneshot::Sender<Tables>,
-    mut requests: mpsc::UnboundedReceiver<Request>,
+    snapshot: &Snapshot<'_>,
+    mut requests: Receiver,
+    stop: &Stop,
 ) {
-    let (snapshot, tables) = core.snapshot();
-    if opened.send(tables).is_err() {
-        return;
-    }
     let mut walks: HashMap<u64, Walk<'_>> = HashMap::new();
-    while let Some(request) = requests.blocking_recv() {
+    while let Some(request) = requests.0.recv().await {
         match request {
-            Request::Page { scan, spec, reply } => {
+            Request::Page {
+                scan,
+                spec,
+                largest,
+                reply,
+            } => {
                 let page = match walks
                     .remove(&scan)
-                    .map_or_else(|| Walk::begin(core, &snapshot, spec), Ok)
+                    .map_or_else(|| Walk::begin(core, snapshot, spec, largest), Ok)
                 {
                     Ok(mut walk) => {
-                        let page = walk.page(&reply);
+                        let page = walk.page(stop);
                         walks.insert(scan, walk);
                         page
                     }
@@ -214,6 +206,7 @@ struct Walk<'s> {
     /// The number of rows left before the limit.
     left: usize,
     page: usize,
+    largest: Largest,
 }
 
 /// The source of the rows.
@@ -229,6 +222,7 @@ impl<'s> Walk<'s> {
         core: &'s Core,
         snapshot: &'s Snapshot<'s>,
         spec: Arc<ScanSpec>,
+        largest: Largest,
     ) -> Result<Self, Error> {
         let left = spec.limit.unwrap_or(usize::MAX);
         let found = Found::begin(core.tenant(), snapshot, &spec)?;
@@ -238,18 +232,19 @@ impl<'s> Walk<'s> {
             spec,
             found,
             left,
-            page: FIRST_PAGE,
+            page: FIRST_PAGE.min(largest.rows),
+            largest,
         })
     }
 
     /// Reads the next page.
-    fn page(&mut self, reply: &oneshot::Sender<Page>) -> Page {
+    fn page(&mut self, stop: &Stop) -> Page {
         let rows = Arc::clone(&self.spec.rows);
         let mut batch = rows.batch();
         let target = self.page.min(self.left);
-        self.fill(&mut batch, target, reply)
+        self.fill(&mut batch, target, stop)
             .map_err(|error| DataFusionError::External(Box::new(error)))?;
-        self.page = (self.page * GROWTH).min(MAX_PAGE);
+        self.page = (self.page * GROWTH).min(self.largest.rows);
         self.left -= batch.rows();
         if batch.rows() == 0 {
             Ok(None)
@@ -258,18 +253,17 @@ impl<'s> Walk<'s> {
         }
     }
 
-    /// Adds rows until there are `target` rows, no rows are left, or the receiver is dropped.
+    /// Adds rows until there are `target` rows, no rows are left, or the query is dropped.
     fn fill(
         &mut self,
         batch: &mut BatchBuilder<'_>,
         target: usize,
-        reply: &oneshot::Sender<Page>,
+        stop: &Stop,
     ) -> Result<(), Error> {
         let mut bytes = 0;
+        let largest = self.largest.bytes;
         let is_full = |batch: &BatchBuilder<'_>, bytes| {
-            batch.rows() >= target
-                || (bytes > MAX_PAGE_BYTES && batch.rows() > 0)
-                || reply.is_closed()
+            batch.rows() >= target || (bytes > largest && batch.rows() > 0) || stop.is_stopped()
         };
         while !is_full(batch, bytes) {
             match &mut self.found {

@@ -188,9 +188,10 @@ impl ExecutionPlan for EntityScan {
     fn execute(
         &self,
         _partition: usize,
-        _context: Arc<TaskContext>,
+        context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let scan = self.requests.open(Arc::clone(&self.spec));
+        let rows = context.session_config().batch_size();
+        let scan = self.requests.open(Arc::clone(&self.spec), rows);
         let pages = futures_util::stream::try_unfold(scan, |scan| async move {
             Ok(scan.next_page().await?.map(|page| (page, scan)))
         });
