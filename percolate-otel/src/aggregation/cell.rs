@@ -7,7 +7,8 @@
 
 use super::counts::{BucketCounts, CellCounts};
 use super::exemplars::CellExemplar;
-use super::exponential::{Exponential, ExponentialCounts, ExponentialNumbers};
+use super::exponential::ExponentialNumbers;
+use super::exponential_counts::{Exponential, ExponentialCounts};
 use super::numbers::{ExplicitNumbers, Numbers};
 use super::taken::TakenCell;
 use super::version::Version;

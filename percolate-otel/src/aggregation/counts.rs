@@ -1,7 +1,7 @@
 //! [`CellCounts`]: the numbers of one or more cells at one moment.
 
 use super::exemplars::{CellExemplar, merge};
-use super::exponential::ExponentialCounts;
+use super::exponential_counts::ExponentialCounts;
 
 /// The numbers of a cell at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use opentelemetry::KeyValue;
 
 use super::counts::{BucketCounts, CellCounts};
-use super::options::Temporality;
+use super::readers::Temporality;
 use super::unit::Unit;
 
 /// A histogram.

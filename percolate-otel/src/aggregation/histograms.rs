@@ -10,7 +10,7 @@ use super::bounds::Bounds;
 use super::cell::Layout;
 use super::data::{HistogramData, Points};
 use super::exemplars::CellExemplar;
-use super::exponential::Exponential;
+use super::exponential_counts::Exponential;
 use super::options::{Buckets, OwnAggregation};
 use super::pool::CellPool;
 use super::readers::{Interval, Readers};

@@ -1,5 +1,6 @@
 //! The options of the own aggregation.
 
+use super::readers::Temporality;
 use crate::metrics::{JOB_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};
 
 /// The options of an own aggregation of durations, rows and waits.
@@ -31,15 +32,6 @@ pub enum Buckets {
         /// The scale before it is reduced to make room, from -10 to 20.
         max_scale: i8,
     },
-}
-
-/// What the values of a collection are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Temporality {
-    /// All values since the start.
-    Cumulative,
-    /// The values since the last collection of the same reader.
-    Delta,
 }
 
 impl Default for OwnAggregation {

@@ -4,7 +4,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::counts::CellCounts;
-use super::options::Temporality;
+
+/// What the values of a collection are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Temporality {
+    /// All values since the start.
+    Cumulative,
+    /// The values since the last collection of the same reader.
+    Delta,
+}
 
 /// The readers of a runtime.
 #[derive(Debug)]

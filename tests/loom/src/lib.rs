@@ -14,6 +14,7 @@ include_modules! {
     counts "../../../percolate-otel/src/aggregation/counts.rs"
     exemplars "../../../percolate-otel/src/aggregation/exemplars.rs"
     exponential "../../../percolate-otel/src/aggregation/exponential.rs"
+    exponential_counts "../../../percolate-otel/src/aggregation/exponential_counts.rs"
     numbers "../../../percolate-otel/src/aggregation/numbers.rs"
     taken "../../../percolate-otel/src/aggregation/taken.rs"
     unit "../../../percolate-otel/src/aggregation/unit.rs"
@@ -39,7 +40,7 @@ mod tests {
     use super::cell::{Cell, Layout};
     use super::counts::{BucketCounts, CellCounts};
     use super::exemplars::CellExemplar;
-    use super::exponential::Exponential;
+    use super::exponential_counts::Exponential;
     use super::unit::Unit;
 
     const LAYOUT: Layout = Layout::Explicit(2);
