@@ -2,7 +2,7 @@
 //! HTTP and TLS, with names, kinds, attribute types, parent ids, scope and resource, and the
 //! histograms.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -646,6 +646,86 @@ fn exponential_delta_histograms_have_exemplars_of_their_interval() {
         assert!(point.start_time_unix_nano < point.time_unix_nano);
         assert!(start == 0 || point.start_time_unix_nano == start);
         start = point.time_unix_nano;
+    }
+}
+
+/// Keeps what the console prints.
+#[derive(Debug, Clone, Default)]
+struct Printed(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Printed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("not poisoned").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Printed {
+    /// Returns the words of the last line that begins with `first`.
+    fn last_line(&self, first: &str) -> Vec<String> {
+        let printed = self.0.lock().expect("not poisoned");
+        let text = String::from_utf8_lossy(&printed);
+        let line = text
+            .lines()
+            .map(str::trim)
+            .rfind(|line| line.starts_with(first));
+        let words = line.unwrap_or_default().split_whitespace();
+        words.map(str::to_owned).collect()
+    }
+}
+
+#[test]
+fn the_console_counts_from_the_start_while_otlp_exports_intervals() {
+    use opentelemetry_sdk::metrics::Temporality;
+    use percolate_core::otel::{Exporter, HistogramBuckets, QueueWait};
+    for buckets in [HistogramBuckets::Storage, HistogramBuckets::Exponential] {
+        let collector = Collector::grpc(Answer::Accept);
+        let printed = Printed::default();
+        let builder = pipeline(Otlp::to(collector.endpoint()))
+            .traces([Exporter::Otlp])
+            .metrics([Exporter::Console, Exporter::Otlp])
+            .console_writer(printed.clone())
+            .histogram_buckets(buckets)
+            .temporality(Temporality::Delta);
+        let guard = build(builder);
+        for (calls, total) in [(1_u64, "1"), (2, "3")] {
+            let scope = guard.enter();
+            for _ in 0..calls {
+                get("articles", true).expect("found");
+                QueueWait::begin("reports").end();
+            }
+            drop(scope);
+            guard.force_flush(SOON).expect("the collector answers");
+            for name in ["db.client.operation.duration", "job.queue.wait"] {
+                let metric = collector
+                    .metrics()
+                    .into_iter()
+                    .rfind(|metric| metric.name == name);
+                let counts: Vec<_> = match metric.and_then(|metric| metric.data) {
+                    Some(Data::Histogram(histogram)) => histogram
+                        .data_points
+                        .iter()
+                        .map(|point| point.count)
+                        .collect(),
+                    Some(Data::ExponentialHistogram(histogram)) => histogram
+                        .data_points
+                        .iter()
+                        .map(|point| point.count)
+                        .collect(),
+                    other => panic!("{name}: {other:?}"),
+                };
+                assert_eq!(counts, [calls], "{name}");
+            }
+            let row = printed.last_line("get ");
+            assert_eq!(row[..3], ["get", "articles", total], "{row:?}");
+            assert!(!row.contains(&"-".to_owned()), "quantiles: {row:?}");
+            let wait = printed.last_line("job.queue.wait{");
+            assert_eq!(wait.last().map(String::as_str), Some("s"), "{wait:?}");
+            assert_eq!(wait[wait.len() - 2], total, "{wait:?}");
+        }
     }
 }
 
