@@ -37,6 +37,36 @@ impl Reading {
     }
 }
 
+/// Marks the stamps that are ticks. No time of a wall clock before the year 2262 has the bit.
+const TICKS: u64 = 1 << 63;
+
+impl Reading {
+    /// Returns a number from which [`unix_time`] derives the wall clock time. Later readings have
+    /// larger numbers.
+    pub(crate) fn stamp(self) -> u64 {
+        match self {
+            Self::Instant(_) => {
+                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+                let passed = self.elapsed();
+                now.map_or(0, nanoseconds).saturating_sub(passed) & !TICKS
+            }
+            #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+            Self::Ticks(ticks) => ticks | TICKS,
+        }
+    }
+}
+
+/// Returns the nanoseconds since the Unix epoch of a [stamp](Reading::stamp).
+pub(crate) fn unix_time(stamp: u64) -> u64 {
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+    if stamp & TICKS != 0 {
+        let passed = Reading::Ticks(stamp & !TICKS).elapsed();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        return now.map_or(0, nanoseconds).saturating_sub(passed);
+    }
+    stamp
+}
+
 /// The nanoseconds of a duration. Those of more than 584 years are the largest number.
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -188,6 +218,27 @@ mod tests {
                 "{by_reading:?} {by_instant:?}"
             );
         }
+    }
+
+    #[test]
+    fn stamps_are_in_order_and_become_wall_clock_times() {
+        let error = |stamp: u64, expected: SystemTime| {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(unix_time(stamp));
+            let early = expected.duration_since(time).unwrap_or_default();
+            early.max(time.duration_since(expected).unwrap_or_default())
+        };
+        let mut stamps = Vec::new();
+        for _ in 0..3 {
+            stamps.push((Reading::now().stamp(), SystemTime::now()));
+            std::thread::sleep(Duration::from_millis(60));
+        }
+        // By the instant, whatever clock this machine has.
+        let instant = Reading::Instant(Instant::now());
+        stamps.insert(0, (instant.stamp(), SystemTime::now()));
+        for (stamp, expected) in &stamps {
+            assert!(error(*stamp, *expected) < Duration::from_millis(5));
+        }
+        assert!(stamps[1..].is_sorted_by_key(|(stamp, _)| *stamp));
     }
 
     #[test]

@@ -4,11 +4,11 @@
 
 use std::cell::Cell;
 use std::num::NonZeroU128;
-use std::time::SystemTime;
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
 use crate::aggregation::CellExemplar;
+use crate::clock::Reading;
 
 /// The flag of W3C Trace Context Level 2 for random trace ids. All trace ids created here are
 /// random.
@@ -54,12 +54,10 @@ impl Identity {
 
     /// The call as the exemplar of what is measured now. The value is set when it is recorded.
     pub(crate) fn exemplar(&self) -> CellExemplar {
-        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let nanos = time.map_or(0, |time| time.as_nanos());
         CellExemplar {
             trace_id: self.trace_id,
             span_id: self.span_id,
-            time: u64::try_from(nanos).unwrap_or(0),
+            stamp: Reading::now().stamp(),
             value: 0,
         }
     }
@@ -88,10 +86,7 @@ impl Identity {
     }
 
     /// Replaces the trace state by one that a sampler returned.
-    pub(crate) fn in_state(mut self, state: Option<TraceState>) -> Self {
-        let Some(trace_state) = state else {
-            return self;
-        };
+    pub(crate) fn set_state(&mut self, trace_state: TraceState) {
         match &mut self.rare {
             Some(rare) => rare.trace_state = trace_state,
             None if trace_state == TraceState::NONE => {}
@@ -102,7 +97,6 @@ impl Identity {
                 }));
             }
         }
-        self
     }
 
     pub(crate) fn span_context(&self) -> SpanContext {

@@ -10,6 +10,7 @@ use opentelemetry::KeyValue;
 use super::counts::{BucketCounts, CellCounts};
 use super::readers::Temporality;
 use super::unit::Unit;
+use crate::clock::unix_time;
 
 /// A histogram.
 #[derive(Debug, Clone)]
@@ -101,7 +102,7 @@ impl HistogramPoint {
                 .map(|exemplar| Exemplar {
                     trace_id: exemplar.trace_id,
                     span_id: exemplar.span_id,
-                    time: exemplar.time,
+                    time: unix_time(exemplar.stamp),
                     value: unit.exported(exemplar.value),
                 })
                 .collect(),

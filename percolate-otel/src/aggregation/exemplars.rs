@@ -9,8 +9,8 @@ use super::atomics::{AtomicU64, Ordering};
 pub(crate) struct CellExemplar {
     pub(crate) trace_id: u128,
     pub(crate) span_id: u64,
-    /// Nanoseconds since the Unix epoch.
-    pub(crate) time: u64,
+    /// When it was measured, as a [stamp](crate::clock::Reading::stamp).
+    pub(crate) stamp: u64,
     pub(crate) value: u64,
 }
 
@@ -23,7 +23,7 @@ struct ExemplarSlot {
     trace_id: [AtomicU64; 2],
     /// 0 if there is no exemplar.
     span_id: AtomicU64,
-    time: AtomicU64,
+    stamp: AtomicU64,
     value: AtomicU64,
 }
 
@@ -67,7 +67,7 @@ impl ExemplarSlot {
         store(&self.trace_id[0], halves[0]);
         store(&self.trace_id[1], halves[1]);
         store(&self.span_id, exemplar.span_id);
-        store(&self.time, exemplar.time);
+        store(&self.stamp, exemplar.stamp);
         store(&self.value, exemplar.value);
     }
 
@@ -78,7 +78,7 @@ impl ExemplarSlot {
             trace_id: u128::from(load(&self.trace_id[0])) << 64
                 | u128::from(load(&self.trace_id[1])),
             span_id,
-            time: load(&self.time),
+            stamp: load(&self.stamp),
             value: load(&self.value),
         })
     }
@@ -90,9 +90,9 @@ pub(crate) fn merge(mine: &mut Vec<Option<CellExemplar>>, theirs: &[Option<CellE
         *mine = theirs.to_vec();
         return;
     }
-    let time = |exemplar: &Option<CellExemplar>| exemplar.map(|exemplar| exemplar.time);
+    let stamp = |exemplar: &Option<CellExemplar>| exemplar.map(|exemplar| exemplar.stamp);
     for (mine, theirs) in mine.iter_mut().zip(theirs) {
-        if time(theirs) > time(mine) {
+        if stamp(theirs) > stamp(mine) {
             *mine = *theirs;
         }
     }

@@ -604,7 +604,7 @@ fn exponential_cells_have_the_exemplars_of_the_powers_of_two() {
                 CellExemplar {
                     trace_id: 9,
                     span_id: id,
-                    time: id,
+                    stamp: id,
                     value,
                 },
             );
@@ -678,7 +678,7 @@ fn a_reader_sees_all_of_a_measurement_or_nothing() {
                 let exemplar = CellExemplar {
                     trace_id: u128::from(n + 1) << 64 | u128::from(n + 1),
                     span_id: n + 1,
-                    time: n + 1,
+                    stamp: n + 1,
                     value,
                 };
                 if n % 3 == 0 {
@@ -700,7 +700,7 @@ fn a_reader_sees_all_of_a_measurement_or_nothing() {
             for exemplar in counts.exemplars.iter().flatten() {
                 let id = u128::from(exemplar.span_id);
                 assert_eq!(exemplar.trace_id, id << 64 | id);
-                assert_eq!(exemplar.time, exemplar.span_id);
+                assert_eq!(exemplar.stamp, exemplar.span_id);
             }
             last = counts;
         }
@@ -710,10 +710,10 @@ fn a_reader_sees_all_of_a_measurement_or_nothing() {
 #[test]
 fn an_exemplar_is_the_last_sampled_call_of_its_bucket() {
     let pool = CellPool::leak(Layout::Explicit(3), false);
-    let exemplar = |span_id: u64, time: u64| CellExemplar {
+    let exemplar = |span_id: u64, stamp: u64| CellExemplar {
         trace_id: 9,
         span_id,
-        time,
+        stamp,
         value: 5,
     };
     let cell = pool.mine(0).expect("a cell");

@@ -101,7 +101,7 @@ impl Runtime {
                 sampler.samples(parent.trace_id(), call, cx, false)
             };
             return if sampled {
-                Decision::Sampled(Identity::child(parent).in_state(call.take_trace_state()))
+                Decision::Sampled(in_state(Identity::child(parent), call))
             } else {
                 Decision::Unsampled
             };
@@ -112,12 +112,19 @@ impl Runtime {
         let trace_id = new_trace_id();
         if sampler.samples(TraceId::from(trace_id.get()), call, cx, true) {
             let link = (relation == Parent::Link && parent.is_valid()).then(|| parent.clone());
-            let identity = Identity::root(trace_id).linked(link);
-            Decision::Sampled(identity.in_state(call.take_trace_state()))
+            Decision::Sampled(in_state(Identity::root(trace_id).linked(link), call))
         } else {
             Decision::UnsampledRoot(trace_id)
         }
     }
+}
+
+/// Gives the span the trace state that a sampler returned.
+fn in_state(mut identity: Identity, call: &mut StartingCall<'_>) -> Identity {
+    if let Some(state) = call.take_trace_state() {
+        identity.set_state(state);
+    }
+    identity
 }
 
 /// Whether telemetry is suppressed in the current context.

@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(counts.sum, 3 * buckets[0] + 5 * buckets[1]);
         for exemplar in counts.exemplars.iter().flatten() {
             assert_eq!(u128::from(exemplar.span_id), exemplar.trace_id);
-            assert_eq!(exemplar.time, exemplar.span_id);
+            assert_eq!(exemplar.stamp, exemplar.span_id);
         }
     }
 
@@ -67,7 +67,7 @@ mod tests {
         CellExemplar {
             trace_id: id.into(),
             span_id: id,
-            time: id,
+            stamp: id,
             value,
         }
     }
@@ -106,7 +106,7 @@ mod tests {
             assert_eq!(counts.sum, 3 * buckets(&counts)[0]);
             let seen = counts.exemplars[0].expect("an exemplar");
             assert_eq!(u128::from(seen.span_id), seen.trace_id);
-            assert_eq!(seen.time, seen.span_id);
+            assert_eq!(seen.stamp, seen.span_id);
             writer.join().expect("no panic");
         });
     }
