@@ -19,7 +19,8 @@ use crate::call_values::{self, CallEnd, at_end, at_start, own_at_end, own_at_sta
 use crate::details::{Details, Names};
 use crate::metrics::scope;
 use crate::record::RecordExtras;
-use crate::site::{Kind, Parent, Site, span_name};
+use crate::series::Series;
+use crate::site::{Kind, Parent, Site};
 
 /// A span that has started.
 #[derive(Debug)]
@@ -33,18 +34,17 @@ impl ApiSpan {
     /// Starts the span of a call. Returns `None` if the provider was shut down.
     pub(crate) fn start(
         tracer: &BoxedTracer,
-        site: &'static Site,
-        names: Names<'_>,
+        (series, names): (&'static Series, Names<'_>),
         parent: Parent,
         details: &Details,
     ) -> Option<Self> {
-        let summary = details.query_summary.as_deref();
+        let (site, summary) = (series.site, details.query_summary.as_deref());
         let values = at_start(site, names.into()).with_details(details);
         let mut attributes = Vec::with_capacity(10);
         let custom = own_at_start(site, details);
         call_values::collect(site, ON_SPANS, &values, custom, &mut attributes);
         let started = SystemTime::now();
-        let mut builder = SpanBuilder::from_name(span_name(site, names, summary))
+        let mut builder = SpanBuilder::from_name(series.span_name(names, summary))
             .with_kind(match site.def.kind {
                 Kind::Client => SpanKind::Client,
                 Kind::Internal => SpanKind::Internal,

@@ -64,9 +64,11 @@ struct CallExtras {
 
 impl CallExtras {
     /// Creates the `tracing` span.
-    fn watch(&mut self, site: &'static Site, names: Names<'_>, parent: Parent) {
+    fn watch(&mut self, series: &'static Series, names: Names<'_>, parent: Parent) {
         let details = &self.record.details;
-        self.span = Some(watched_span(site, names, parent, details));
+        let name = series.span_name(names, details.query_summary.as_deref());
+        let span = watched_span(series.site, (names, &name), parent, details);
+        self.span = Some(span);
     }
 }
 
@@ -112,10 +114,10 @@ impl LiveCall {
         let extras = (is_watched || tracer.is_some() || has_extras).then(|| {
             let mut extras = describe(series, call);
             if is_watched {
-                extras.watch(site, *names, parent);
+                extras.watch(series, *names, parent);
             } else if let Some(tracer) = tracer {
                 let details = &extras.record.details;
-                extras.api_span = ApiSpan::start(tracer, site, *names, parent, details);
+                extras.api_span = ApiSpan::start(tracer, (series, *names), parent, details);
             }
             extras
         });

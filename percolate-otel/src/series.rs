@@ -40,7 +40,7 @@ pub(crate) struct Series {
     pub(crate) namespace: Option<Box<str>>,
     pub(crate) server_address: Option<Box<str>>,
     /// The name of spans that have no query summary.
-    pub(crate) span_name: Cow<'static, str>,
+    span_name: Cow<'static, str>,
     pub(crate) is_overflow: bool,
     is_measured: bool,
     is_measured_job: bool,
@@ -149,6 +149,19 @@ impl Series {
             target: self.target.as_deref(),
             namespace: self.namespace.as_deref(),
             server_address: self.server_address.as_deref(),
+        }
+    }
+
+    /// The name of the span of a call with these names and this query summary.
+    pub(crate) fn span_name(
+        &'static self,
+        names: Names<'_>,
+        summary: Option<&str>,
+    ) -> Cow<'static, str> {
+        if summary.is_none() && !self.is_overflow {
+            Cow::Borrowed(&self.span_name)
+        } else {
+            span_name(self.site, names, summary)
         }
     }
 

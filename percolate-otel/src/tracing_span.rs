@@ -9,9 +9,9 @@ use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 use tracing_core::field::{Value as TracingValue, ValueSet};
 
-use crate::attributes::AttributeValue;
+use crate::attributes::{AttributeValue, CallValues};
 use crate::call_values::{self, CallEnd, at_start, own_at_end, own_at_start};
-use crate::details::{Details, Names};
+use crate::details::{Details, FieldValue, Names};
 use crate::runtime;
 use crate::site::{Parent, Site, span_name};
 
@@ -28,39 +28,26 @@ pub(crate) fn span_by_hand(
     if !site.is_watched() || runtime::is_suppressed() {
         return tracing::Span::none();
     }
-    watched_span(site, names, Parent::Child, details)
+    let name = span_name(site, names, details.query_summary.as_deref());
+    watched_span(site, (names, &name), Parent::Child, details)
 }
 
-/// Creates the span of a call that starts now.
+/// Creates the span of a call that starts now. `span_name` is its name for OpenTelemetry.
 pub(crate) fn watched_span(
     site: &'static Site,
-    names: Names<'_>,
+    (names, span_name): (Names<'_>, &str),
     parent: Parent,
     details: &Details,
 ) -> tracing::Span {
-    let summary = details.query_summary.as_deref();
-    let name = span_name(site, names, summary);
     let mut values = at_start(site, names.into()).with_details(details);
-    values.span_name = Some(&name);
-    let mut fields = Fields::new(site);
-    call_values::visit(
-        site,
-        u32::MAX,
-        &values,
-        own_at_start(site, details),
-        |place, _, value| {
-            fields.set(place, value);
-        },
-    );
-    if !site.is_enabled() {
-        return tracing::Span::none();
-    }
-    let span = fields
-        .with(|values| match parent {
-            Parent::Child => tracing::Span::new(site.metadata, values),
-            Parent::Link | Parent::Root => tracing::Span::new_root(site.metadata, values),
-        })
-        .unwrap_or_else(tracing::Span::none);
+    values.span_name = Some(span_name);
+    let custom = own_at_start(site, details);
+    let span = with_fields(site, &values, custom, |fields| match parent {
+        _ if !site.is_enabled() => tracing::Span::none(),
+        Parent::Child => tracing::Span::new(site.metadata, fields),
+        Parent::Link | Parent::Root => tracing::Span::new_root(site.metadata, fields),
+    });
+    let span = span.unwrap_or_else(tracing::Span::none);
     if parent == Parent::Link {
         link_to_current(&span);
     }
@@ -115,43 +102,44 @@ pub(crate) fn record_end(
         return;
     }
     let values = call_values::at_end(end);
-    let mut fields = Fields::new(site);
     let custom = own_at_end(site, details);
-    call_values::visit(site, u32::MAX, &values, custom, |place, _, value| {
-        fields.set(place, value);
-    });
-    fields.with(|values| span.record_all(values));
+    with_fields(site, &values, custom, |fields| span.record_all(fields));
 }
 
-/// The values of a site's `tracing` fields, each in its place.
-struct Fields<'a> {
-    values: [Option<AttributeValue<'a>>; MAX_FIELDS],
+/// Calls `then` with the values of a site's `tracing` fields, each in its place. Returns `None` if the
+/// site has too many fields.
+fn with_fields<'a, T>(
     site: &'static Site,
+    values: &CallValues<'a>,
+    custom: impl Iterator<Item = &'a (usize, FieldValue)>,
+    then: impl FnOnce(&ValueSet<'_>) -> T,
+) -> Option<T> {
+    // Most sites have few fields, and all places have to be initialised.
+    match site.metadata.fields().len() {
+        0..=12 => with_places::<12, _>(site, values, custom, then),
+        13..=24 => with_places::<24, _>(site, values, custom, then),
+        _ => with_places::<MAX_FIELDS, _>(site, values, custom, then),
+    }
 }
 
-impl<'a> Fields<'a> {
-    fn new(site: &'static Site) -> Self {
-        Self {
-            values: [None; MAX_FIELDS],
-            site,
-        }
-    }
-
-    fn set(&mut self, place: usize, value: AttributeValue<'a>) {
-        if let Some(field) = self.values.get_mut(place) {
+fn with_places<'a, const PLACES: usize, T>(
+    site: &'static Site,
+    values: &CallValues<'a>,
+    custom: impl Iterator<Item = &'a (usize, FieldValue)>,
+    then: impl FnOnce(&ValueSet<'_>) -> T,
+) -> Option<T> {
+    let mut places: [Option<AttributeValue<'a>>; PLACES] = [None; PLACES];
+    call_values::visit(site, u32::MAX, values, custom, |place, _, value| {
+        if let Some(field) = places.get_mut(place) {
             *field = Some(value);
         }
-    }
-
-    fn with<T>(&self, f: impl FnOnce(&ValueSet<'_>) -> T) -> Option<T> {
-        let fields = self.site.metadata.fields();
-        let values = self.values.get(..fields.len())?;
-        let mut references: [Option<&dyn TracingValue>; MAX_FIELDS] = [None; MAX_FIELDS];
-        for (reference, value) in references.iter_mut().zip(values) {
-            *reference = value.as_ref().map(as_tracing);
-        }
-        Some(f(&fields.value_set_all(&references[..fields.len()])))
-    }
+    });
+    let fields = site.metadata.fields();
+    let references: [Option<&dyn TracingValue>; PLACES] = places
+        .each_ref()
+        .map(|value| value.as_ref().map(as_tracing));
+    let references = references.get(..fields.len())?;
+    Some(then(&fields.value_set_all(references)))
 }
 
 fn as_tracing<'v>(value: &'v AttributeValue<'_>) -> &'v dyn TracingValue {

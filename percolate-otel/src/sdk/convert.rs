@@ -1,6 +1,5 @@
 //! From a [`CallRecord`] to the SDK's `SpanData`, off the calling thread.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use opentelemetry::InstrumentationScope;
@@ -13,7 +12,7 @@ use crate::call_values::{self, CallEnd, at_start};
 use crate::clock::Anchor;
 use crate::metrics;
 use crate::record::{CallRecord, RecordExtras};
-use crate::site::{Kind, span_name};
+use crate::site::Kind;
 
 fn span_events(call: Option<&CallEvents>) -> SpanEvents {
     let mut events = SpanEvents::default();
@@ -71,9 +70,8 @@ impl Converter {
         };
         let summary = details.query_summary.as_deref();
         let name = match owned {
-            Some(owned) => span_name(site, owned.as_names(), summary),
-            None if summary.is_some() => span_name(site, series.names(), summary),
-            None => Cow::Borrowed(&*series.span_name),
+            Some(owned) => series.span_name(owned.as_names(), summary),
+            None => series.span_name(series.names(), summary),
         };
         let values = at_start(site, names)
             .with_details(details)
