@@ -60,7 +60,7 @@ fn record_and_collect(layout: Layout, is_taken: bool) {
                             CellExemplar {
                                 trace_id: id.into(),
                                 span_id: id,
-                                time: id,
+                                stamp: id,
                                 value: n,
                             },
                         );
@@ -95,7 +95,7 @@ fn assert_whole(counts: &CellCounts) {
     assert!(counts.sum <= counts.maximum * count);
     for exemplar in counts.exemplars.iter().flatten() {
         assert_eq!(u128::from(exemplar.span_id), exemplar.trace_id);
-        assert_eq!(exemplar.time, exemplar.span_id);
+        assert_eq!(exemplar.stamp, exemplar.span_id);
     }
 }
 
