@@ -152,7 +152,7 @@ impl Histograms {
     }
 
     fn pool(&self, histogram: &Histogram) -> &'static CellPool {
-        CellPool::leak(histogram.layout, self.readers.take())
+        CellPool::leak(histogram.layout, self.readers.has_delta())
     }
 
     pub(crate) fn cells(&self, kind: SiteKind) -> SeriesCells {

@@ -20,7 +20,7 @@ pub(crate) trait Numbers {
 
     fn copy(&self) -> Self::Copied;
 
-    /// Removes all values. Nobody may add values at the same time.
+    /// Removes all values. No thread may add values at the same time.
     fn clear(&self);
 }
 

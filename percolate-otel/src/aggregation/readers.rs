@@ -46,8 +46,8 @@ impl Readers {
         }
     }
 
-    /// Whether collections take numbers from the cells, because a reader is a delta one.
-    pub(crate) fn take(&self) -> bool {
+    /// Whether a reader has delta temporality. Collections then take the numbers of cells.
+    pub(crate) fn has_delta(&self) -> bool {
         self.all
             .iter()
             .any(|(temporality, _)| *temporality == Temporality::Delta)

@@ -344,11 +344,15 @@ impl Both {
         let mut last = self.last.lock().expect("not poisoned");
         let first = found.map(|found| found.values().next());
         let [Some(own), Some(sdk)] = first else {
+            // An interval without a call has no point that shows its times.
+            if self.exported.temporality == Temporality::Delta {
+                *last = None;
+            }
             return;
         };
         if let Some(expected) = *last {
             assert_eq!(own.start, expected[0]);
-            // The SDK has times of their own for each instrument.
+            // The SDK has separate times for each instrument.
             let apart = |left: SystemTime, right: SystemTime| {
                 let apart = left.duration_since(right);
                 apart.unwrap_or_else(|error| error.duration())

@@ -123,7 +123,7 @@ fn exponential_values_are_taken_once() {
 fn threads_that_come_and_go_lose_nothing_while_readers_collect() {
     const ROUNDS: u64 = if cfg!(miri) { 3 } else { 200 };
     let readers = Readers::new(vec![Temporality::Delta, Temporality::Cumulative]);
-    let pool = CellPool::leak(Layout::Explicit(2), readers.take());
+    let pool = CellPool::leak(Layout::Explicit(2), readers.has_delta());
     let collect = |reader: usize| {
         let interval = readers.begin(reader).expect("two readers");
         let counts = pool.collect(&readers, &interval);
