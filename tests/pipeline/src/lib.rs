@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
@@ -37,6 +37,8 @@ use tokio_rustls::rustls::ServerConfig;
 use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 
 /// The responses of the collector.
 #[derive(Debug, Clone, Copy)]
@@ -362,7 +364,20 @@ pub fn typed(attributes: &[KeyValue], key: &str) -> Option<String> {
     })
 }
 
+/// Subscribers that receive nothing and live as long as the process.
+///
+/// While `tracing` has one registered subscriber, a thread without a subscriber that reaches a call
+/// site first disables this call site for the whole process, and a test on another thread loses its
+/// spans and events. With several, `tracing` considers all registered subscribers.
+static OTHER_SUBSCRIBERS: LazyLock<[Dispatch; 2]> = LazyLock::new(|| {
+    [
+        Dispatch::new(NoSubscriber::default()),
+        Dispatch::new(NoSubscriber::default()),
+    ]
+});
+
 fn listen(port: u16) -> (tokio::runtime::Runtime, TcpListener) {
+    LazyLock::force(&OTHER_SUBSCRIBERS);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
