@@ -40,6 +40,7 @@ test: test-rust test-wheel
 test-rust:
 	@echo "==> tools and RocksDB"
 	@scripts/setup.sh rust
+	@scripts/setup.sh tools
 	@echo "==> Rust: unit, integration, compile-error and example tests, doctests"
 	PERCOLATE_CONVENTIONS=strict cargo test --workspace --no-fail-fast
 	@echo "==> models of the lock-free cell, in every order of reads and writes"
@@ -81,7 +82,7 @@ doc:
 bench:
 	@scripts/setup.sh rust
 	@echo "==> benchmarks: an optimised build of the crates, then a quarter of an hour on an idle machine"
-	cargo run --release --package percolate-bench --features store,sql,fastrace,autometrics
+	cargo run --release --package percolate-bench --features store,sql,plots,fastrace,autometrics
 	@scripts/setup.sh python
 	@echo "==> benchmarks of the wheel (a minute)"
 	scripts/bench-wheel.sh

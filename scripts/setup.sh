@@ -5,6 +5,7 @@
 #   scripts/setup.sh           everything
 #   scripts/setup.sh rust      for the Rust crates: cargo, a C++ compiler, libclang, RocksDB's library
 #   scripts/setup.sh python    for the wheel: .venv with percolate-py/requirements-dev.txt
+#   scripts/setup.sh tools     for single tests, which are skipped without them: valgrind
 #
 # Can be run again at any time; takes a second if nothing is missing.
 set -euo pipefail
@@ -162,12 +163,21 @@ setup_python() {
     say "python: $("$VENV/bin/python" --version) in $VENV"
 }
 
+# Tools that the tests can do without.
+setup_tools() {
+    command -v valgrind >/dev/null || [ "$(uname -s)" != Linux ] ||
+        install_packages "valgrind is not installed, which counts instructions" valgrind ||
+        say "tools: without valgrind, the test of the instructions of a call is skipped"
+}
+
 case "${1:-all}" in
     all)
         setup_rust
         setup_python
+        setup_tools
         ;;
     rust) setup_rust ;;
     python) setup_python ;;
-    *) fail "unknown part \`$1\`; expected one of \`rust\`, \`python\`" ;;
+    tools) setup_tools ;;
+    *) fail "unknown part \`$1\`; expected one of \`rust\`, \`python\`, \`tools\`" ;;
 esac

@@ -5,7 +5,7 @@
 //! shuffled for each round, and compares medians. `settings.rs` installs the settings, `calls.rs`
 //! has the call with each library, `bodies.rs` the measured bodies. `storage.rs`, `insert.rs`,
 //! `search.rs`, `sql.rs` and `entities.rs` compare the database with its parts, on the input from
-//! `declarations.rs`. `docs/benchmarks.md` explains the results.
+//! `declarations.rs`. `growth.rs` draws how the cost of a call grows. `docs/benchmarks.md` explains the results.
 
 mod bodies;
 mod calls;
@@ -16,9 +16,13 @@ mod declarations;
 #[cfg(feature = "store")]
 mod entities;
 mod export;
+#[cfg(feature = "plots")]
+mod growth;
 #[cfg(feature = "store")]
 mod insert;
 mod instructions;
+#[cfg(feature = "plots")]
+mod plot;
 mod report;
 mod rounds;
 #[cfg(feature = "store")]
@@ -52,6 +56,8 @@ Parts (default: all):
   entities       100,000 entities: loading, memory, reopening, rebuilding (feature `store`)
   instructions   instructions of one call on an empty body (needs valgrind)
   cpu            CPU of the whole process for a million spans to a local OTLP receiver
+  growth         the cost of a call by the number of series, threads, nested calls and attributes,
+                 as plots in docs/plots (feature `plots`)
 
   --rounds N     rounds between two restarts of all processes (default 10)
   --restarts N   how often all processes are restarted (default 3)
@@ -60,7 +66,7 @@ Parts (default: all):
 Writes target/bench/overhead.json.
 ";
 
-const PARTS: [&str; 18] = [
+const PARTS: [&str; 19] = [
     "empty",
     "store",
     "get",
@@ -79,6 +85,7 @@ const PARTS: [&str; 18] = [
     "entities",
     "instructions",
     "cpu",
+    "growth",
 ];
 
 /// The parts to measure, and the number of rounds.
@@ -132,6 +139,8 @@ fn main() -> Result<(), Failed> {
         Some("count") => return child::count(&args.skip(1).collect::<Vec<_>>()),
         Some("spans") => return cpu::send(&args.skip(1).collect::<Vec<_>>()),
         Some("receiver") => return cpu::receive(),
+        #[cfg(feature = "plots")]
+        Some("curve") => return growth::serve(&args.skip(1).collect::<Vec<_>>()),
         #[cfg(feature = "store")]
         Some("entities-child") => return entities::serve(&args.skip(1).collect::<Vec<_>>()),
         Some("help" | "--help" | "-h") => {
@@ -157,6 +166,10 @@ fn main() -> Result<(), Failed> {
     }
     if plan.has("cpu") {
         cpu::measure(&plan, &mut report)?;
+    }
+    #[cfg(feature = "plots")]
+    if plan.has("growth") {
+        growth::measure(&plan, &mut report)?;
     }
     report.write()
 }

@@ -61,6 +61,12 @@ pub(crate) struct Report {
     /// Seconds of CPU of the whole process for a million spans, to a local OTLP receiver.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) cpu_seconds_per_million_spans: BTreeMap<String, f64>,
+    /// The lines of the plots: the number of what grows, and the cost.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) growth: BTreeMap<String, Vec<(f64, f64)>>,
+    /// CPU nanoseconds of one call that is not sampled: on its thread, and in the whole process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) whole_process_ns: Option<(f64, f64)>,
     /// A hundred thousand real entities; each name ends with its unit.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) entities: BTreeMap<String, f64>,
@@ -97,6 +103,8 @@ impl Report {
             settings: BTreeMap::new(),
             instructions: BTreeMap::new(),
             cpu_seconds_per_million_spans: BTreeMap::new(),
+            growth: BTreeMap::new(),
+            whole_process_ns: None,
             entities: BTreeMap::new(),
         }
     }
