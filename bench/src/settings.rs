@@ -14,11 +14,12 @@ use opentelemetry_sdk::trace::{
     Sampler as SdkSampler, SdkTracer, SdkTracerProvider, SpanProcessor,
 };
 use percolate_core::otel::ConventionLayer;
+use percolate_core::otel::layer::SampledSpans;
 use percolate_core::otel::runtime::{
     self, MeterProviderHandle, OwnAggregation, Runtime, RuntimeConfig, Sampler,
 };
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
 use crate::Failed;
 use crate::calls::Way;
@@ -162,6 +163,21 @@ pub(crate) fn all() -> Vec<Setting> {
             foreign_setup,
             Spans::All,
         ),
+        setting(
+            "percolate_foreign_setup_100pct_lean",
+            Way::Percolate,
+            foreign_setup_lean,
+            Spans::All,
+        ),
+        Setting {
+            around: unsampled,
+            ..setting(
+                "percolate_foreign_setup_unsampled_parent",
+                Way::Percolate,
+                foreign_setup_filtered,
+                Spans::None,
+            )
+        },
         setting(
             "instrument_nothing_installed",
             Way::Instrument,
@@ -327,6 +343,27 @@ fn percolate_with_layer() -> Result<Installed, Failed> {
 fn foreign_setup() -> Result<Installed, Failed> {
     global::set_meter_provider(meters());
     tracing_otel()
+}
+
+/// As the documentation advises: without the attributes that the layer adds.
+fn foreign_setup_lean() -> Result<Installed, Failed> {
+    global::set_meter_provider(meters());
+    tracing_otel_lean()
+}
+
+/// With the filter for spans below a parent that is not sampled.
+fn foreign_setup_filtered() -> Result<Installed, Failed> {
+    global::set_meter_provider(meters());
+    let spans = Counted::default();
+    let provider = provider(SdkSampler::AlwaysOn, batched(spans.clone()));
+    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("bench"));
+    let filtered = layer.with_filter(SampledSpans);
+    tracing::subscriber::set_global_default(
+        tracing_subscriber::registry()
+            .with(LevelFilter::INFO)
+            .with(filtered),
+    )?;
+    Ok(installed(spans, provider))
 }
 
 fn provider(sampler: SdkSampler, processor: impl SpanProcessor + 'static) -> SdkTracerProvider {

@@ -64,10 +64,16 @@ struct CallExtras {
 
 impl CallExtras {
     /// Creates the `tracing` span.
-    fn watch(&mut self, series: &'static Series, names: Names<'_>, parent: Parent) {
+    fn watch(
+        &mut self,
+        series: &'static Series,
+        names: Names<'_>,
+        parent: Parent,
+        is_unsampled: bool,
+    ) {
         let details = &self.record.details;
         let name = series.span_name(names, details.query_summary.as_deref());
-        let span = watched_span(series.site, (names, &name), parent, details);
+        let span = watched_span(series.site, (names, &name), parent, details, is_unsampled);
         self.span = Some(span);
     }
 }
@@ -114,7 +120,8 @@ impl LiveCall {
         let extras = (is_watched || tracer.is_some() || has_extras).then(|| {
             let mut extras = describe(series, call);
             if is_watched {
-                extras.watch(series, *names, parent);
+                let is_unsampled = matches!(decision, Decision::Unsampled);
+                extras.watch(series, *names, parent, is_unsampled);
             } else if let Some(tracer) = tracer {
                 let details = &extras.record.details;
                 extras.api_span = ApiSpan::start(tracer, (series, *names), parent, details);

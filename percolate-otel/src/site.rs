@@ -6,6 +6,7 @@
 //! index of each is a bit count.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use tracing_core::callsite::{DefaultCallsite, Identifier};
 use tracing_core::field::FieldSet;
@@ -161,12 +162,17 @@ impl Site {
             && has_subscriber()
     }
 
-    /// Whether a `tracing` layer is interested in the span that is created next. Per-layer filters
-    /// keep their result on the thread until that span is created, so call this directly before
-    /// creating it, and not otherwise.
-    pub(crate) fn is_enabled(&'static self) -> bool {
-        self.callsite.interest().is_always()
-            || tracing_core::dispatcher::get_default(|d| d.enabled(self.metadata))
+    /// Whether a `tracing` layer is interested in the span of a call that starts now. `is_unsampled`
+    /// is whether its parent is not sampled. Per-layer filters keep their result on the thread until
+    /// the span is created, so call this again directly before creating it.
+    pub(crate) fn is_enabled(&'static self, is_unsampled: bool) -> bool {
+        if self.callsite.interest().is_always() {
+            return true;
+        }
+        let before = UNSAMPLED_START.replace(is_unsampled);
+        let is_enabled = tracing_core::dispatcher::get_default(|d| d.enabled(self.metadata));
+        UNSAMPLED_START.set(before);
+        is_enabled
     }
 
     /// The index of an attribute among the `tracing` fields.
@@ -205,6 +211,16 @@ pub(crate) fn span_name(site: &Site, names: Names<'_>, summary: Option<&str>) ->
         None if names.operation.is_none() => Cow::Borrowed(site.def.name),
         None => Cow::Owned(operation.to_owned()),
     }
+}
+
+thread_local! {
+    static UNSAMPLED_START: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the call is not sampled whose span [`Site::is_enabled`] is about, on this thread.
+#[cfg(feature = "layer")]
+pub(crate) fn is_unsampled_start() -> bool {
+    UNSAMPLED_START.get()
 }
 
 /// Whether this thread has a subscriber. Subscribers of other threads do not see its calls.

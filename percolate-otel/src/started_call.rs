@@ -37,10 +37,13 @@ pub(crate) fn listen(
     parent: Parent,
     details: &mut dyn FnMut(&mut Details),
 ) {
-    let is_plain = !is_watched && !runtime.span_events && site.def.late == 0;
+    let is_simple = !runtime.span_events && site.def.late == 0;
+    let is_plain = !is_watched && is_simple;
     let root = match runtime.gate(parent) {
         Gate::Suppressed => return,
         Gate::Unsampled if is_plain => None,
+        // A layer that could be interested is not: see `SampledSpans`.
+        Gate::Unsampled if is_watched && is_simple && !site.is_enabled(true) => None,
         Gate::Unsampled | Gate::Open => {
             let mut call = StartingCall::new(site, names, parent, details);
             match runtime.decide(&mut call) {

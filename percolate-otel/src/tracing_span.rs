@@ -29,21 +29,23 @@ pub(crate) fn span_by_hand(
         return tracing::Span::none();
     }
     let name = span_name(site, names, details.query_summary.as_deref());
-    watched_span(site, (names, &name), Parent::Child, details)
+    watched_span(site, (names, &name), Parent::Child, details, false)
 }
 
-/// Creates the span of a call that starts now. `span_name` is its name for OpenTelemetry.
+/// Creates the span of a call that starts now. `span_name` is its name for OpenTelemetry, and
+/// `is_unsampled` is whether its parent is not sampled.
 pub(crate) fn watched_span(
     site: &'static Site,
     (names, span_name): (Names<'_>, &str),
     parent: Parent,
     details: &Details,
+    is_unsampled: bool,
 ) -> tracing::Span {
     let mut values = at_start(site, names.into()).with_details(details);
     values.span_name = Some(span_name);
     let custom = own_at_start(site, details);
     let span = with_fields(site, &values, custom, |fields| match parent {
-        _ if !site.is_enabled() => tracing::Span::none(),
+        _ if !site.is_enabled(is_unsampled) => tracing::Span::none(),
         Parent::Child => tracing::Span::new(site.metadata, fields),
         Parent::Link | Parent::Root => tracing::Span::new_root(site.metadata, fields),
     });
@@ -128,18 +130,24 @@ fn with_places<'a, const PLACES: usize, T>(
     custom: impl Iterator<Item = &'a (usize, FieldValue)>,
     then: impl FnOnce(&ValueSet<'_>) -> T,
 ) -> Option<T> {
-    let mut places: [Option<AttributeValue<'a>>; PLACES] = [None; PLACES];
+    // The values that there are, in the order of their fields.
+    let mut given: [Option<AttributeValue<'a>>; PLACES] = [None; PLACES];
+    let mut places = [0; PLACES];
+    let mut count = 0;
     call_values::visit(site, u32::MAX, values, custom, |place, _, value| {
-        if let Some(field) = places.get_mut(place) {
-            *field = Some(value);
+        if let (Some(slot), Some(at)) = (given.get_mut(count), places.get_mut(count)) {
+            (*slot, *at) = (Some(value), place);
+            count += 1;
         }
     });
+    let mut references: [Option<&dyn TracingValue>; PLACES] = [None; PLACES];
+    for (value, place) in given.iter().flatten().zip(places) {
+        if let Some(reference) = references.get_mut(place) {
+            *reference = Some(as_tracing(value));
+        }
+    }
     let fields = site.metadata.fields();
-    let references: [Option<&dyn TracingValue>; PLACES] = places
-        .each_ref()
-        .map(|value| value.as_ref().map(as_tracing));
-    let references = references.get(..fields.len())?;
-    Some(then(&fields.value_set_all(references)))
+    Some(then(&fields.value_set_all(references.get(..fields.len())?)))
 }
 
 fn as_tracing<'v>(value: &'v AttributeValue<'_>) -> &'v dyn TracingValue {

@@ -35,6 +35,7 @@ mod profile;
 mod registry;
 mod report;
 mod role;
+mod sampled_spans;
 mod seen;
 mod span_finding;
 mod span_state;
@@ -57,6 +58,7 @@ pub use finding_log::LOG_TARGET;
 pub use level::Level;
 pub use profile::Profile;
 pub use report::Report;
+pub use sampled_spans::SampledSpans;
 pub use test_scope::TestScope;
 
 #[cfg(test)]

@@ -76,5 +76,6 @@ mod metrics;
 mod outcome;
 mod properties;
 mod reports;
+mod sampled_spans;
 mod span_name;
 mod subscribers;
