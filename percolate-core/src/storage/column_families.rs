@@ -66,6 +66,9 @@ pub(super) fn database_options(create_if_missing: bool) -> Options {
     options.create_missing_column_families(true);
     // After a crash, the last record of the log may be incomplete. Any other damage is an error.
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    // A log that is missing, or shorter than it was when it was synced, is an error. Read-only opens
+    // need the option too: RocksDB 11.8 crashes without it if the database was written with it.
+    options.set_track_and_verify_wals_in_manifest(true);
     options.set_keep_log_file_num(4);
     options
 }

@@ -25,6 +25,7 @@ use super::error::{
 };
 use super::families::{Family, Opened, Rocks};
 use super::iterator::{Entry, Scan, ScanRange};
+use super::log;
 use super::options::{ServerAddress, StorageOptions};
 use super::perf;
 use crate::{db_op, db_ops};
@@ -80,7 +81,7 @@ impl Storage {
     /// # Errors
     ///
     /// [`OpenError`] with the reason: the path is a file, the database does not exist, is open in
-    /// another process, is damaged, or was created by another program or a newer version of
+    /// another process, is damaged, lacks its log, or was created by another program or a newer version of
     /// percolate; or the directory has other files than a database.
     #[expect(
         clippy::needless_pass_by_value,
@@ -596,7 +597,12 @@ fn check_directory(path: &Path, options: &StorageOptions) -> Result<bool, OpenEr
         }),
         Ok(_) => {
             let directory = Directory::read(path).map_err(failed)?;
-            if directory.is_database() {
+            if directory.misses_log() {
+                Err(OpenError::MissingLog {
+                    path: path.to_owned(),
+                })
+            } else if directory.is_database() {
+                log::check(path, &directory.logs())?;
                 Ok(true)
             } else if directory.holds_data() {
                 Err(OpenError::Incomplete {

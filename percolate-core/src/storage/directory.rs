@@ -28,6 +28,21 @@ impl Directory {
         self.names.iter().any(|name| name == "CURRENT")
     }
 
+    /// Returns the names of the write-ahead logs.
+    pub(super) fn logs(&self) -> Vec<String> {
+        let logs = self.names.iter();
+        logs.filter(|name| numbered(name) == Some("log"))
+            .cloned()
+            .collect()
+    }
+
+    /// Returns whether a log is missing. RocksDB writes the file with the options after it has
+    /// created a log, and there is always a log after that.
+    pub(super) fn misses_log(&self) -> bool {
+        let is_written = self.names.iter().any(|name| name.starts_with("OPTIONS-"));
+        self.is_database() && is_written && self.logs().is_empty()
+    }
+
     /// Returns whether there are tables or logs of RocksDB.
     pub(super) fn holds_data(&self) -> bool {
         self.names.iter().any(|name| is_data(name))

@@ -258,6 +258,32 @@ pub enum OpenError {
         /// RocksDB's error.
         source: StorageError,
     },
+    /// A write-ahead log is damaged, in a way that RocksDB does not notice.
+    #[error(
+        "the database at {} is damaged: its log `{log}`, at byte {offset}: {reason}; restore the database from a backup \
+         or a checkpoint",
+        path.display()
+    )]
+    DamagedLog {
+        /// The given path.
+        path: PathBuf,
+        /// The name of the file.
+        log: String,
+        /// The place of the damage in the file, in bytes.
+        offset: u64,
+        /// What is wrong there.
+        reason: &'static str,
+    },
+    /// The database has no write-ahead log. Every database has one, even if it is empty.
+    #[error(
+        "the log of the database at {} is missing: there is no file with the extension `.log`; copy the database whole, \
+         or restore it from a backup or a checkpoint",
+        path.display()
+    )]
+    MissingLog {
+        /// The given path.
+        path: PathBuf,
+    },
     /// The directory has data files of a database, but not the file that lists them, as after an
     /// incomplete copy. Creating a database there would delete them.
     #[error(
@@ -341,8 +367,9 @@ impl OpenError {
     pub(super) fn misses_file(&self) -> bool {
         match self {
             Self::Corrupt { source, .. } | Self::Storage { source, .. } => {
-                source.says("No such file")
+                source.says("No such file") || source.says("Missing WAL")
             }
+            Self::MissingLog { .. } => true,
             _ => false,
         }
     }
@@ -368,6 +395,8 @@ impl ErrorType for OpenError {
             Self::Denied { .. } => "Denied",
             Self::Path { .. } => "Path",
             Self::Incomplete { .. } => "Incomplete",
+            Self::DamagedLog { .. } => "DamagedLog",
+            Self::MissingLog { .. } => "MissingLog",
             Self::NotEmpty { .. } => "NotEmpty",
             Self::Foreign { .. } => "Foreign",
             Self::NewerFormat { .. } => "NewerFormat",

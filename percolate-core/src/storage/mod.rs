@@ -13,6 +13,7 @@ mod error;
 mod families;
 mod iterator;
 pub mod keys;
+mod log;
 mod metrics;
 mod options;
 mod perf;
