@@ -1,19 +1,27 @@
 //! The HTTP/1.1 client with TLS (rustls with ring) that OTLP over HTTP and the HTTP embeddings of
 //! `percolate-core` share: set-up, deadline and limit of the response size. Requests, headers and
 //! retries belong to the callers. Internal: outside of semantic versioning.
+//!
+//! Invariant: nothing that the client does is logged or traced. Events of hyper contain the user name
+//! and the password of a URL.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::rt::Executor;
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::client::WantsClientCert;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+
+use crate::quiet::quiet;
 
 /// An error of any type.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -74,7 +82,7 @@ impl HttpClient {
         match &*client {
             Some((of, client)) if *of == runtime => client.clone(),
             _ => {
-                let new = Client::builder(TokioExecutor::new()).build(self.connector.clone());
+                let new = Client::builder(QuietExecutor).build(self.connector.clone());
                 *client = Some((runtime, new.clone()));
                 new
             }
@@ -96,10 +104,40 @@ impl HttpClient {
             let body = Limited::new(body, self.max_response).collect().await?;
             Ok(Response::from_parts(head, body.to_bytes()))
         };
-        tokio::time::timeout(self.timeout, exchange)
+        tokio::time::timeout(self.timeout, Quiet(Box::pin(exchange)))
             .await
             .map_err(|elapsed| SendError::Timeout(Box::new(elapsed)))?
             .map_err(SendError::Connection)
+    }
+}
+
+/// Returns a URL without the parts that may hold a secret.
+pub fn public_url(url: &str) -> String {
+    crate::public_url::public_url(url)
+}
+
+/// A future whose polls are neither logged nor traced.
+struct Quiet<F>(Pin<Box<F>>);
+
+impl<F: Future> Future for Quiet<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let _quiet = quiet();
+        self.0.as_mut().poll(context)
+    }
+}
+
+/// Spawns the tasks of connections, which are neither logged nor traced.
+#[derive(Clone)]
+struct QuietExecutor;
+
+impl<F> Executor<F> for QuietExecutor
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        TokioExecutor::new().execute(Quiet(Box::pin(future)));
     }
 }
 
@@ -143,4 +181,53 @@ pub fn no_tls() -> Result<ClientConfig, rustls::Error> {
     Ok(tls_builder()?
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tracing::Subscriber;
+    use tracing_subscriber::layer::{Context, SubscriberExt as _};
+    use tracing_subscriber::{Layer, Registry};
+
+    use super::*;
+
+    /// Counts events of this module.
+    #[derive(Clone, Default)]
+    struct Events(Arc<AtomicUsize>);
+
+    impl<S: Subscriber> Layer<S> for Events {
+        fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+            let is_of_test = event.metadata().target() == "percolate_test_client";
+            self.0.fetch_add(usize::from(is_of_test), Ordering::Relaxed);
+        }
+    }
+
+    async fn logging() {
+        tracing::trace!(target: "percolate_test_client", "http://user:password@host");
+        tokio::task::yield_now().await;
+        tracing::trace!(target: "percolate_test_client", "http://user:password@host");
+    }
+
+    #[test]
+    fn the_client_is_neither_logged_nor_traced() {
+        let events = Events::default();
+        let subscriber = Registry::default().with(events.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.unwrap().block_on(async {
+                logging().await;
+                assert_eq!(events.0.load(Ordering::Relaxed), 2);
+                Quiet(Box::pin(logging())).await;
+                let (done, ended) = tokio::sync::oneshot::channel();
+                QuietExecutor.execute(async {
+                    logging().await;
+                    done.send(()).unwrap();
+                });
+                ended.await.unwrap();
+                assert_eq!(events.0.load(Ordering::Relaxed), 2);
+            });
+        });
+    }
 }

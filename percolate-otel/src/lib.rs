@@ -127,6 +127,8 @@ mod pipeline;
 #[doc(hidden)]
 pub mod private;
 mod probe;
+#[cfg(any(feature = "http-client", feature = "pipeline"))]
+mod public_url;
 pub mod query_text;
 mod queue;
 mod quiet;

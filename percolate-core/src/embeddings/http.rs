@@ -115,11 +115,11 @@ impl HttpEmbeddingsOptions {
 }
 
 impl fmt::Debug for HttpEmbeddingsOptions {
-    /// Does not print the key.
+    /// Does not print the key, nor the parts of the endpoint that may be secret.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("HttpEmbeddingsOptions")
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &http_client::public_url(&self.endpoint))
             .field("model", &self.model)
             .field("dimensions", &self.dimensions)
             .finish_non_exhaustive()

@@ -18,10 +18,19 @@ use std::time::Duration;
 /// let environment: Environment = [("OTEL_SERVICE_NAME", "articles")].into_iter().collect();
 /// assert_eq!(environment.get("OTEL_SERVICE_NAME"), Some("articles"));
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
     unreadable: Vec<String>,
+}
+
+/// Shows the names of the variables but not their values, which may be secret.
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Environment")
+            .field("variables", &self.variables.keys())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A variable or option whose value was not used, or only in part.

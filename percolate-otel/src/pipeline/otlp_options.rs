@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::public_url::public_url;
+
 /// The transport of OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -118,16 +120,46 @@ impl Otlp {
     }
 }
 
-/// Shows the names of headers but not their values, which may be secret.
+/// Shows the names of headers but not their values, and the endpoint without the parts that may hold
+/// a secret.
 impl std::fmt::Debug for Otlp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("Otlp")
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &self.endpoint.as_deref().map(public_url))
             .field("protocol", &self.protocol)
             .field("headers", &headers)
             .field("timeout", &self.timeout)
             .field("compression", &self.compression)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::{Environment, Telemetry};
+
+    #[test]
+    fn no_debug_form_has_a_secret() {
+        let url = "https://user:canary@collector.example/v1?api_key=canary#canary";
+        let otlp = Otlp::to(url).header("authorization", "canary");
+        let environment: Environment = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", url),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=canary"),
+        ]
+        .into_iter()
+        .collect();
+        let builder = Telemetry::builder().otlp(otlp.clone());
+        for text in [
+            format!("{otlp:#?}"),
+            format!("{environment:#?}"),
+            format!("{builder:#?}"),
+        ] {
+            assert!(!text.contains("canary"), "{text}");
+        }
+        let text = format!("{otlp:?}");
+        assert!(text.contains("https://collector.example/v1"), "{text}");
+        assert!(text.contains("authorization"), "{text}");
     }
 }

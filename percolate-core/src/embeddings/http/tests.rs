@@ -221,3 +221,49 @@ fn the_key_is_in_no_debug_output() {
         assert_eq!(kind(&error), "configuration", "{wrong}");
     }
 }
+
+#[test]
+fn no_debug_form_and_no_error_has_a_secret() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    // Nothing listens on port 1.
+    for endpoint in [
+        "http://user:canary@127.0.0.1:1/v1?api_key=canary",
+        "http://user:ca\nary@127.0.0.1:1/a b",
+        "ftp://user:canary@127.0.0.1:1",
+    ] {
+        let options = HttpEmbeddingsOptions::new(endpoint, "model", 2)
+            .api_key("canary")
+            .attempts(1);
+        let mut texts = vec![format!("{options:#?}")];
+        match HttpEmbeddings::new(options) {
+            Ok(client) => {
+                let client: Arc<dyn EmbeddingProvider> = Arc::new(client);
+                let options = crate::DatabaseOptions::new().provider(Arc::clone(&client));
+                texts.push(format!("{client:#?} {options:#?}"));
+                let db = crate::Database::open_with(dir.path(), options).unwrap();
+                texts.push(format!("{db:#?}"));
+                let error = runtime
+                    .block_on(client.embed(&["canary".to_owned()]))
+                    .unwrap_err();
+                texts.push(chain(&error));
+            }
+            Err(error) => texts.push(chain(&error)),
+        }
+        for text in texts {
+            let secret = ["canary", "ca\nary", "ca\\nary"];
+            let found = secret.iter().find(|secret| text.contains(**secret));
+            assert_eq!(found, None, "{text}");
+        }
+    }
+}
+
+/// Returns the messages and the `Debug` of an error and of its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let texts: Vec<_> = causes.map(|error| format!("{error} {error:?}")).collect();
+    texts.join(" ")
+}
