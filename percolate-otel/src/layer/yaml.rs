@@ -1,6 +1,8 @@
 //! YAML as a tree of nodes with line numbers, for the errors of registries. Every scalar is a text
 //! here; `definition.rs` interprets the texts.
 
+use std::collections::HashMap;
+
 use saphyr_parser::{Event, Parser, ScanError};
 
 /// One node and its first line.
@@ -36,10 +38,16 @@ impl From<ScanError> for YamlError {
 
 /// Parses the first document of a text.
 pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
-    // The open containers, innermost last. A map has the key whose value comes next.
+    // The open containers, innermost last. A map has the lines of its keys, and the key whose value
+    // comes next.
     enum Open {
         List(usize, Vec<Node>),
-        Map(usize, Vec<(String, usize, Node)>, Option<(String, usize)>),
+        Map(
+            usize,
+            Vec<(String, usize, Node)>,
+            HashMap<String, usize>,
+            Option<(String, usize)>,
+        ),
     }
     let mut open: Vec<Open> = Vec::new();
     for event in Parser::new_from_str(text) {
@@ -59,7 +67,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
                 continue;
             }
             Event::MappingStart(..) => {
-                open.push(Open::Map(line, Vec::new(), None));
+                open.push(Open::Map(line, Vec::new(), HashMap::new(), None));
                 continue;
             }
             Event::SequenceEnd | Event::MappingEnd => match open.pop() {
@@ -67,7 +75,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
                     line,
                     value: Value::List(items),
                 },
-                Some(Open::Map(line, pairs, None)) => Node {
+                Some(Open::Map(line, pairs, _, None)) => Node {
                     line,
                     value: Value::Map(pairs),
                 },
@@ -84,7 +92,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
         match open.last_mut() {
             None => return Ok(done),
             Some(Open::List(_, items)) => items.push(done),
-            Some(Open::Map(_, pairs, key)) => match (key.take(), done) {
+            Some(Open::Map(_, pairs, lines, key)) => match (key.take(), done) {
                 (Some((name, at)), value) => pairs.push((name, at, value)),
                 (
                     None,
@@ -93,7 +101,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
                         value: Value::Scalar(name),
                     },
                 ) => {
-                    if let Some((_, before, _)) = pairs.iter().find(|(known, ..)| *known == name) {
+                    if let Some(before) = lines.insert(name.clone(), line) {
                         return Err(YamlError {
                             line,
                             message: format!("`{name}` is given twice (first on line {before})"),
@@ -138,6 +146,27 @@ mod tests {
             }
         );
         assert_eq!(items[1].line, 5);
+    }
+
+    /// Before, 32,000 keys took 4 s without optimisation, and 64,000 four times as long.
+    #[test]
+    fn the_time_is_linear_in_the_number_of_keys() {
+        let keys = 200_000;
+        let lines: Vec<_> = (0..keys).map(|key| format!("key{key}: 1\n")).collect();
+        let text = lines.concat();
+        let started = std::time::Instant::now();
+        let root = parse(&text).expect("the text is valid");
+        let Value::Map(pairs) = &root.value else {
+            panic!("{root:?}")
+        };
+        assert_eq!(pairs.len(), keys);
+        let elapsed = started.elapsed();
+        assert!(elapsed < std::time::Duration::from_mins(1), "{elapsed:?}");
+        let twice = format!("{text}key7: 2\n");
+        assert_eq!(
+            parse(&twice).expect_err("twice").message,
+            "`key7` is given twice (first on line 8)"
+        );
     }
 
     #[test]
