@@ -15,12 +15,14 @@ mod slot;
 mod stored;
 mod tasks;
 pub(crate) mod vectors;
+mod within;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -65,6 +67,9 @@ use crate::{db_op, db_ops};
 pub struct Database {
     pub(crate) core: Core,
 }
+
+/// How long [`Database::close`] waits.
+pub const CLOSE_DEADLINE: Duration = Duration::from_mins(1);
 
 impl Database {
     /// Opens the database in the directory `path`. Creates it if there is none.
@@ -647,13 +652,38 @@ impl Database {
             .delete(RESOURCES, keys::resource_key(self.tenant(), id))?)
     }
 
-    /// Syncs the write-ahead log, so that everything written so far survives a power failure. The
-    /// files are closed when the last clone of the handle is dropped.
+    /// Syncs the write-ahead log, so that everything written so far survives a power failure, and
+    /// closes the files, unless there are other clones of the handle: the last one closes them. Waits
+    /// for queries that were dropped to end, and at most for [`CLOSE_DEADLINE`].
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`close_within`](Self::close_within).
     pub fn close(self) -> Result<(), Error> {
-        if !self.storage().is_read_only() {
-            self.storage().flush_wal(true)?;
-        }
-        Ok(())
+        self.close_within(CLOSE_DEADLINE)
+    }
+
+    /// Like [`close`](Self::close), and waits at most for `deadline`. RocksDB may wait for a disk that
+    /// is full or does not answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CloseTimeout`] if it takes longer; [`MaintenanceError`](crate::storage::MaintenanceError)
+    /// if the log cannot be synced.
+    pub fn close_within(self, deadline: Duration) -> Result<(), Error> {
+        let path = self.storage().path().to_owned();
+        within::within(deadline, move || {
+            let synced = if self.storage().is_read_only() {
+                Ok(())
+            } else {
+                self.storage().flush_wal(true)
+            };
+            #[cfg(feature = "sql")]
+            self.core.engine().threads().wait_for_dropped_queries();
+            drop(self);
+            synced.map_err(Error::from)
+        })
+        .unwrap_or(Err(Error::CloseTimeout { path, deadline }))
     }
 
     /// Checks data against the schema and determines the id that its key or its `_id` names.

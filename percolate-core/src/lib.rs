@@ -34,8 +34,8 @@ mod worker;
 
 #[cfg(feature = "store")]
 pub use database::{
-    Database, DatabaseOptions, EmbeddingReport, EmbeddingStatus, EntityRef, Error, Hit,
-    RefusedField, SearchFilter,
+    CLOSE_DEADLINE, Database, DatabaseOptions, EmbeddingReport, EmbeddingStatus, EntityRef, Error,
+    Hit, RefusedField, SearchFilter,
 };
 #[cfg(feature = "store")]
 pub use index::vectors::VectorError;

@@ -156,6 +156,19 @@ pub enum Error {
     /// The tokio runtime is shutting down.
     #[error("the operation was not run because the tokio runtime is shutting down")]
     ShuttingDown,
+    /// The database was not closed by the deadline. Closing continues, and the directory is locked
+    /// until it ends.
+    #[error(
+        "the database at {} was not closed within {deadline:?}: RocksDB still waits for the disk, or for its background \
+         work; the directory is locked until it has ended, and the last writes may not be durable",
+        path.display()
+    )]
+    CloseTimeout {
+        /// The directory of the database.
+        path: std::path::PathBuf,
+        /// The deadline.
+        deadline: std::time::Duration,
+    },
     /// The operation was ended before it was complete.
     #[error("the operation was cancelled")]
     Cancelled,
@@ -235,6 +248,7 @@ impl ErrorType for Error {
             Self::MalformedRecord { .. } => Cow::Borrowed("MalformedRecord"),
             Self::MalformedKey(_) => Cow::Borrowed("MalformedKey"),
             Self::ShuttingDown => Cow::Borrowed("ShuttingDown"),
+            Self::CloseTimeout { .. } => Cow::Borrowed("CloseTimeout"),
             Self::Cancelled => Cow::Borrowed("cancelled"),
             Self::Embedding(error) => error.error_type(),
             Self::Vector(error) => error.error_type(),

@@ -264,6 +264,23 @@ fn schemas_are_there_after_reopening() {
 }
 
 #[test]
+fn closing_has_a_deadline() {
+    let (dir, db) = temporary();
+    let id = db.insert("articles", &json!({ "slug": "a" })).unwrap();
+    let error = db.close_within(std::time::Duration::ZERO).unwrap_err();
+    assert!(matches!(error, Error::CloseTimeout { .. }), "{error:?}");
+    assert_eq!(error.error_type(), "CloseTimeout");
+    assert!(error.to_string().contains("locked"), "{error}");
+    // Closing continues.
+    let reopened = std::iter::repeat_with(|| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        Database::open(dir.path())
+    });
+    let db = reopened.take(500).find_map(Result::ok).unwrap();
+    assert!(db.get("articles", id).unwrap().is_some());
+}
+
+#[test]
 fn the_error_for_an_unknown_table_lists_the_known_ones() {
     let (_dir, db) = temporary();
     let text = db.insert("artcles", &json!({})).unwrap_err().to_string();

@@ -54,6 +54,11 @@ impl Stop {
         (Self(Arc::new(sender)), running)
     }
 
+    /// Returns whether both belong to the same query.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(super) fn is_stopped(&self) -> bool {
         self.0.is_closed()
     }

@@ -15,6 +15,7 @@ use datafusion::optimizer::Analyzer;
 use datafusion::prelude::SessionConfig;
 
 use super::bounded::{BoundFunctions, bound};
+use super::compute::Threads;
 use super::json::{self, JsonOperators};
 use super::membership::MembershipWithNulls;
 use super::overflow::CheckOverflow;
@@ -28,6 +29,7 @@ pub(super) const SCHEMA: &str = "public";
 pub(crate) struct Engine {
     memory_limit: usize,
     memory_pool: Arc<dyn MemoryPool>,
+    threads: Arc<Threads>,
     base: OnceLock<SessionState>,
 }
 
@@ -36,6 +38,7 @@ impl Engine {
         Self {
             memory_limit,
             memory_pool: Arc::new(GreedyMemoryPool::new(memory_limit)),
+            threads: Arc::default(),
             base: OnceLock::new(),
         }
     }
@@ -43,6 +46,11 @@ impl Engine {
     /// The bytes that all queries together may hold at a time.
     pub(crate) fn memory_limit(&self) -> usize {
         self.memory_limit
+    }
+
+    /// The threads of all queries.
+    pub(crate) fn threads(&self) -> Arc<Threads> {
+        Arc::clone(&self.threads)
     }
 
     /// Counts the bytes that all queries hold.

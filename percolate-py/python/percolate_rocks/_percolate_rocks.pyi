@@ -387,6 +387,7 @@ class Database:
 
         Raises:
             KeyboardInterrupt: Ctrl-C ends the waiting.
+            PercolateError: RocksDB did not close the files within a minute.
         """
     def __enter__(self) -> Self: ...
     def __exit__(

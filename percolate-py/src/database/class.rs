@@ -226,6 +226,7 @@ impl PyDatabase {
     ///
     /// Raises:
     ///     KeyboardInterrupt: Ctrl-C ends the waiting.
+    ///     PercolateError: RocksDB did not close the files within a minute.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.shared.close(py)
     }

@@ -240,9 +240,9 @@ impl Closable {
         drop(waiting);
         traced(py, parent, || {
             handle.stop_worker();
-            let closed = handle.database().clone().close();
+            let database = handle.database().clone();
             drop(handle);
-            closed
+            database.close()
         })?
         .map_err(|error| raised(py, &error))
     }

@@ -260,7 +260,7 @@ fn a_panic_is_an_error_and_the_next_query_works() {
         Budget::current().unwrap().reserve(1000, "repeat").unwrap();
         panic!("a secret value");
     };
-    let error = wait(compute::on_thread(panicking)).unwrap_err();
+    let error = wait(compute::on_thread(&db.core.engine().threads(), panicking)).unwrap_err();
     assert!(
         matches!(error, Error::Query(QueryError::Panicked)),
         "{error:?}"
@@ -284,6 +284,22 @@ fn a_time_out_takes_effect_while_a_batch_is_computed() {
         // The executor of the caller goes on.
         assert_eq!(db.query("SELECT 1").await.unwrap().num_rows(), 1);
     });
+}
+
+#[test]
+fn closing_waits_for_dropped_queries() {
+    let (dir, db) = library();
+    let sql = "SELECT levenshtein(repeat('ab', 1500), repeat('ba', 1500))";
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let limit = Duration::from_millis(50);
+        assert!(tokio::time::timeout(limit, db.query(sql)).await.is_err());
+    });
+    db.close().unwrap();
+    Database::open(dir.path()).expect("the directory should be released");
 }
 
 #[test]
