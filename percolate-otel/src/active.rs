@@ -21,7 +21,10 @@ thread_local! {
 
 /// Replaces the active call of this thread; `None` is a call that is not recorded.
 pub(crate) fn replace(active: Option<Box<ActiveCall>>) -> Option<Box<ActiveCall>> {
-    ACTIVE.replace(active)
+    ACTIVE
+        .try_with(|current| current.replace(active))
+        .ok()
+        .flatten()
 }
 
 /// Records the annotation's own attribute number `index` on the call of `site` that this thread is
@@ -34,15 +37,17 @@ pub fn record(site: &'static Site, index: usize, value: &mut dyn FnMut() -> Fiel
             .as_ref()
             .is_some_and(|it| std::ptr::eq(it.site, site))
     };
-    if !ACTIVE.with_borrow(is_active) {
+    let is_active = ACTIVE.try_with(|current| current.try_borrow().is_ok_and(|it| is_active(&it)));
+    if is_active != Ok(true) {
         return;
     }
     // The user's code runs outside the borrow, because it may make annotated calls.
     let value = value();
-    ACTIVE.with_borrow_mut(|active| {
-        if let Some(active) = active.as_mut().filter(|it| std::ptr::eq(it.site, site)) {
-            active.values.retain(|(known, _)| *known != index);
-            active.values.push((index, value));
-        }
+    _ = ACTIVE.try_with(|active| {
+        let mut active = active.try_borrow_mut().ok()?;
+        let active = active.as_mut().filter(|it| std::ptr::eq(it.site, site))?;
+        active.values.retain(|(known, _)| *known != index);
+        active.values.push((index, value));
+        Some(())
     });
 }

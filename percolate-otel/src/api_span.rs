@@ -16,6 +16,7 @@ use opentelemetry::{Context, KeyValue, global};
 
 use crate::attributes::ON_SPANS;
 use crate::call_values::{self, CallEnd, at_end, at_start, own_at_end, own_at_start};
+use crate::current_context;
 use crate::details::{Details, Names};
 use crate::metrics::scope;
 use crate::record::RecordExtras;
@@ -51,7 +52,7 @@ impl ApiSpan {
             })
             .with_start_time(started)
             .with_attributes(attributes);
-        let current = Context::current();
+        let current = current_context::current();
         if parent == Parent::Link {
             let caller = current.span().span_context().clone();
             let links = caller.is_valid().then(|| Link::with_context(caller));

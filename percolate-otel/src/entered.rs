@@ -2,11 +2,12 @@
 
 use std::num::NonZeroU128;
 
+use opentelemetry::ContextGuard;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
-use opentelemetry::{Context, ContextGuard};
 
 use crate::active::ActiveCall;
 use crate::call_events::CallEvents;
+use crate::current_context::{attach, with_current};
 use crate::probe::Probe;
 use crate::unsampled_root::{UnsampledCall, UnsampledGuard, enter_unsampled_root};
 
@@ -43,10 +44,10 @@ impl Entered {
     pub(crate) fn enter_root(&mut self, trace_id: NonZeroU128) {
         self.unsampled = Some(enter_unsampled_root(Some(trace_id)));
         // The caller of a linked job may be recorded, but what happens inside is not its child.
-        self.context = Context::map_current(|cx| {
+        self.context = with_current(|cx| {
             cx.has_active_span()
                 .then(|| cx.with_remote_span_context(SpanContext::NONE))
         })
-        .map(Context::attach);
+        .and_then(attach);
     }
 }

@@ -91,6 +91,7 @@ mod call_values;
 mod clock;
 mod context;
 pub mod conventions;
+mod current_context;
 mod db;
 #[cfg_attr(
     not(feature = "pipeline"),

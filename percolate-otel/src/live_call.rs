@@ -13,6 +13,7 @@ use crate::active::{self, ActiveCall};
 use crate::api_span::ApiSpan;
 use crate::call_events;
 use crate::call_values::CallEnd;
+use crate::current_context::{attach, with_current};
 use crate::details::{Names, OwnedNames};
 use crate::entered::Entered;
 use crate::identity::Identity;
@@ -91,7 +92,7 @@ fn describe(series: &'static Series, call: StartingCall<'_>) -> Box<CallExtras> 
 
 /// Returns the current context with `identity` as its span.
 fn context_of(identity: &Identity) -> Context {
-    Context::map_current(|cx| cx.with_remote_span_context(identity.span_context()))
+    with_current(|cx| cx.with_remote_span_context(identity.span_context()))
 }
 
 impl LiveCall {
@@ -184,7 +185,7 @@ impl LiveCall {
                 } else {
                     context_of(identity)
                 };
-                entered.context = Some(context.attach());
+                entered.context = attach(context);
             }
             Sampling::Sampled(Some(_)) => entered.probe = probe_of(site.def.system),
             Sampling::Unsampled => entered.unsampled_call = Some(UnsampledCall::enter()),
@@ -195,7 +196,7 @@ impl LiveCall {
                 if site.def.leaf {
                     entered.probe = probe_of(site.def.system);
                 } else {
-                    entered.context = Some(span.context().clone().attach());
+                    entered.context = attach(span.context().clone());
                 }
             }
             if let Some(span) = &extras.span {

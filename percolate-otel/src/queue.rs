@@ -7,6 +7,7 @@ use std::time::Instant;
 use opentelemetry::Context;
 
 use super::runtime::{self, Runtime};
+use crate::current_context::with_current;
 
 /// Measures a job in a queue. Put it into the queue with the job, and call [`end`](Self::end) when
 /// the job is taken.
@@ -46,7 +47,7 @@ impl QueueWait {
     /// in the queue.
     pub fn begun(queue: impl Into<Arc<str>>, since: Instant) -> Self {
         let runtime =
-            runtime::current().filter(|_| !Context::map_current(Context::is_telemetry_suppressed));
+            runtime::current().filter(|_| !with_current(Context::is_telemetry_suppressed));
         let queue = queue.into();
         if let Some(runtime) = runtime {
             runtime.series.queue_length(&queue, 1);

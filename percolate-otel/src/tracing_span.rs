@@ -5,12 +5,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 use tracing_core::field::{Value as TracingValue, ValueSet};
 
 use crate::attributes::{AttributeValue, CallValues};
 use crate::call_values::{self, CallEnd, at_start, own_at_end, own_at_start};
+use crate::current_context::with_current;
 use crate::details::{Details, FieldValue, Names};
 use crate::runtime;
 use crate::site::{Parent, Site, span_name};
@@ -70,7 +70,7 @@ static IS_CHECKED: AtomicBool = AtomicBool::new(false);
 
 #[cold]
 fn check_trace_once() {
-    let (is_remote, is_local) = Context::map_current(|cx| {
+    let (is_remote, is_local) = with_current(|cx| {
         let span = cx.span();
         let span = span.span_context();
         let is_sampled = span.is_valid() && span.is_sampled();
@@ -163,7 +163,7 @@ fn as_tracing<'v>(value: &'v AttributeValue<'_>) -> &'v dyn TracingValue {
 #[cfg(feature = "tracing-opentelemetry")]
 fn link_to_current(span: &tracing::Span) {
     use tracing_opentelemetry::OpenTelemetrySpanExt as _;
-    let linked = Context::map_current(|cx| cx.span().span_context().clone());
+    let linked = with_current(|cx| cx.span().span_context().clone());
     if linked.is_valid() {
         span.add_link(linked);
     }

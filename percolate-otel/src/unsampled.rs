@@ -9,10 +9,10 @@ use std::num::NonZeroU128;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
 
 use crate::clock::nanoseconds;
+use crate::current_context::with_current;
 use crate::outcome::Outcome;
 use crate::series::Series;
 use crate::site::{Site, SiteKind};
@@ -117,7 +117,7 @@ impl Reports {
 
 /// The trace id of the call's parent, or of its unsampled root.
 fn trace_id(root: Option<NonZeroU128>) -> Option<u128> {
-    let parent = Context::map_current(|cx| {
+    let parent = with_current(|cx| {
         let span = cx.span();
         let id = span.span_context().trace_id();
         (id != TraceId::INVALID).then(|| u128::from_be_bytes(id.to_bytes()))

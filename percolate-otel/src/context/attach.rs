@@ -7,7 +7,6 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{self, Poll};
 
-use opentelemetry::Context;
 use pin_project_lite::pin_project;
 
 use super::carried::{Carried, Entered};
@@ -15,6 +14,7 @@ use super::received::Received;
 use super::trace_context::TraceContext;
 use super::traceparent::TraceParent;
 use super::tracestate::StateList;
+use crate::current_context::with_current;
 
 /// Makes the spans that start on this thread children of the caller, until the guard is dropped.
 ///
@@ -78,7 +78,7 @@ pub fn attach_trace_context(context: Option<TraceContext>) -> TraceContextGuard 
 /// ```
 pub fn attach_parent(parent: TraceParent, tracestate: Option<&str>) -> TraceContextGuard {
     let received = Received::new(parent, tracestate.and_then(StateList::parse));
-    let context = Context::map_current(|current| received.on(current));
+    let context = with_current(|current| received.on(current));
     TraceContextGuard {
         _entered: Some(Carried::parent(context).enter()),
         _thread: PhantomData,

@@ -9,6 +9,7 @@ use tracing::dispatcher::{self, DefaultGuard, Dispatch};
 
 use super::outgoing;
 use super::trace_context::TraceContext;
+use crate::current_context;
 use crate::runtime::{self, Runtime, ScopeGuard, UnsampledGuard};
 use crate::unsampled_root::{UnsampledCall, is_in_unsampled_call};
 
@@ -28,7 +29,7 @@ impl Carried {
     /// Captures the state of this thread.
     pub(crate) fn capture() -> Self {
         Self {
-            context: Context::current(),
+            context: current_context::current(),
             unsampled_root: runtime::unsampled_root(),
             is_in_unsampled_call: is_in_unsampled_call(),
             scope: runtime::scoped()
@@ -54,7 +55,7 @@ impl Carried {
     /// Makes this state current until the guard is dropped.
     pub(crate) fn enter(&self) -> Entered {
         Entered {
-            _context: self.context.clone().attach(),
+            _context: current_context::attach(self.context.clone()),
             _unsampled_root: runtime::enter_unsampled_root(self.unsampled_root),
             _unsampled_call: self.is_in_unsampled_call.then(UnsampledCall::enter),
             _scope: self.scope.as_ref().map(|(runtime, dispatch)| {
@@ -78,7 +79,7 @@ impl fmt::Debug for Carried {
 /// Restores the previous state when dropped.
 #[must_use]
 pub(crate) struct Entered {
-    _context: ContextGuard,
+    _context: Option<ContextGuard>,
     _unsampled_root: UnsampledGuard,
     _unsampled_call: Option<UnsampledCall>,
     _scope: Option<(ScopeGuard, DefaultGuard)>,

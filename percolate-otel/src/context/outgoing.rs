@@ -17,6 +17,7 @@ use super::received::Origin;
 use super::traceparent::TraceParent;
 use super::tracestate::StateList;
 use super::{b3, jaeger};
+use crate::current_context::with_current;
 use crate::identity::mixed;
 use crate::runtime;
 use crate::unsampled_root::is_in_unsampled_call;
@@ -46,7 +47,7 @@ pub struct TraceIds {
 /// # Ok::<(), percolate_otel::TraceParentError>(())
 /// ```
 pub fn current_trace_ids() -> Option<TraceIds> {
-    let span = Context::map_current(|cx| {
+    let span = with_current(|cx| {
         let span = cx.span();
         let span = span.span_context();
         TraceParent::new(span.trace_id(), span.span_id(), span.trace_flags())
@@ -142,7 +143,7 @@ impl HeaderWriter for http::HeaderMap {
 
 /// Returns the current span and its `tracestate`.
 pub(super) fn current() -> Option<(TraceParent, Option<StateList>)> {
-    Context::map_current(of).or_else(|| unsampled_root().map(|parent| (parent, None)))
+    with_current(of).or_else(|| unsampled_root().map(|parent| (parent, None)))
 }
 
 /// Returns the ids to send under an unsampled root. It has no span: the parent id is derived from

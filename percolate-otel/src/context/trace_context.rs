@@ -15,6 +15,7 @@ use super::received::Received;
 use super::traceparent::{TraceParent, TraceParentError};
 use super::tracestate::StateList;
 use super::{b3, baggage, jaeger, outgoing};
+use crate::current_context::with_current;
 
 /// The trace context of one request: its `traceparent` and `tracestate` headers.
 ///
@@ -83,7 +84,7 @@ impl TraceContext {
     /// Like [`current`](Self::current), with the baggage of the current OpenTelemetry context.
     /// Returns `None` if there is neither a trace nor baggage.
     pub fn current_with_baggage() -> Option<Self> {
-        let baggage = Context::map_current(|cx| baggage::print(cx.baggage()));
+        let baggage = with_current(|cx| baggage::print(cx.baggage()));
         let mut context = match (Self::current(), &baggage) {
             (None, None) => return None,
             (context, _) => context.unwrap_or_default(),
@@ -114,7 +115,7 @@ impl TraceContext {
     /// It is derived from the current context and keeps its values. Without a valid `traceparent`
     /// it is a new context, in which the next span is a root.
     pub fn to_context(&self) -> Context {
-        let context = Context::map_current(|current| match self.received() {
+        let context = with_current(|current| match self.received() {
             Some(received) => received.on(current),
             None if current.is_telemetry_suppressed() => Context::new().with_telemetry_suppressed(),
             None => Context::new(),

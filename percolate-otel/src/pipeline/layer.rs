@@ -26,6 +26,7 @@ use super::diagnostics::TELEMETRY_TARGET;
 use super::logs::PipelineLogger;
 use crate::call_events;
 use crate::conventions::target;
+use crate::current_context::with_current;
 use crate::runtime;
 
 /// The tracer and logger of a pipeline, shared with its layers. Empty before the installation and
@@ -122,7 +123,7 @@ impl<S> Filter<S> for PipelineFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &layer::Context<'_, S>) -> bool {
         self.admits(metadata)
             && self.slot.tracer.load().is_some()
-            && Context::map_current(|cx| {
+            && with_current(|cx| {
                 !cx.is_telemetry_suppressed() && (metadata.is_span() || cx.span().is_recording())
             })
     }
@@ -226,7 +227,7 @@ fn call_event_filter<S>(level: LevelFilter) -> impl Filter<S> {
     let enabled = move |metadata: &Metadata<'_>, _: &layer::Context<'_, S>| {
         admits(metadata)
             && call_events::is_collecting()
-            && Context::map_current(|cx| !cx.span().is_recording())
+            && with_current(|cx| !cx.span().is_recording())
     };
     dynamic_filter_fn(enabled)
         .with_max_level_hint(level)

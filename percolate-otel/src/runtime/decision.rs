@@ -8,6 +8,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
 
 use super::instance::Runtime;
+use crate::current_context::{current, is_thread_ending, with_current};
 use crate::identity::{Identity, new_trace_id};
 use crate::sampler::Sampler;
 use crate::site::Parent;
@@ -35,7 +36,7 @@ pub(crate) enum Decision {
 pub(crate) enum Gate {
     /// Telemetry is suppressed: the call has neither a metric nor a span.
     Suppressed,
-    /// The call is not recorded, because its parent is not.
+    /// The call is not recorded, because its parent is not, or because the thread ends.
     Unsampled,
     /// [`Runtime::decide`] decides.
     Open,
@@ -46,6 +47,9 @@ impl Runtime {
     /// other decision.
     #[inline]
     pub(crate) fn gate(&self, relation: Parent) -> Gate {
+        if is_thread_ending() {
+            return Gate::Unsampled;
+        }
         Context::map_current(|cx| {
             if cx.is_telemetry_suppressed() {
                 return Gate::Suppressed;
@@ -71,11 +75,14 @@ impl Runtime {
     /// Decides how a call that starts now is recorded.
     #[inline(never)]
     pub(crate) fn decide(&'static self, call: &mut StartingCall<'_>) -> Decision {
+        if is_thread_ending() {
+            return Decision::Unsampled;
+        }
         if self.sampler.as_ref().is_some_and(Sampler::is_custom) {
             // The sampler may make another context current, so the current one is not borrowed.
-            return self.decide_in(&Context::current(), call);
+            return self.decide_in(&current(), call);
         }
-        Context::map_current(|cx| self.decide_in(cx, call))
+        with_current(|cx| self.decide_in(cx, call))
     }
 
     fn decide_in(&'static self, cx: &Context, call: &mut StartingCall<'_>) -> Decision {
@@ -129,5 +136,5 @@ fn in_state(mut identity: Identity, call: &mut StartingCall<'_>) -> Identity {
 
 /// Whether telemetry is suppressed in the current context.
 pub(crate) fn is_suppressed() -> bool {
-    Context::map_current(Context::is_telemetry_suppressed)
+    with_current(Context::is_telemetry_suppressed)
 }
