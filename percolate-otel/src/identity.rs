@@ -4,11 +4,13 @@
 
 use std::cell::Cell;
 use std::num::NonZeroU128;
+use std::time::SystemTime;
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
 use crate::aggregation::CellExemplar;
 use crate::clock::Reading;
+use crate::forks;
 
 /// The flag of W3C Trace Context Level 2 for random trace ids. All trace ids created here are
 /// random.
@@ -125,19 +127,34 @@ impl Identity {
 }
 
 thread_local! {
-    static RANDOM: Cell<u64> = const { Cell::new(0) };
+    /// The state of the generator, and the number of forks behind the process that seeded it.
+    static RANDOM: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
 }
 
-/// The next 64 random bits of this thread: splitmix64, seeded from the process's random hash keys.
+/// The next 64 random bits of this thread: splitmix64, seeded again in the child of a fork, which
+/// has a copy of the state.
 fn random() -> u64 {
-    let mut state = RANDOM.get();
-    if state == 0 {
-        use std::hash::{BuildHasher as _, RandomState};
-        state = RandomState::new().hash_one(std::thread::current().id());
+    let (mut state, seeded) = RANDOM.get();
+    let forks = forks::count();
+    if state == 0 || forks != seeded {
+        state = seed();
     }
     state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    RANDOM.set(state);
+    RANDOM.set((state, forks));
     mixed(state)
+}
+
+/// Returns the random hash keys of the process, mixed with what its children do not share.
+#[cold]
+fn seed() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one((
+        std::thread::current().id(),
+        std::process::id(),
+        SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .ok(),
+    ))
 }
 
 /// Returns the bits mixed, as splitmix64 does: different inputs have different outputs.

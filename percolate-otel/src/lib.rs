@@ -102,6 +102,7 @@ mod db;
 )]
 mod details;
 mod entered;
+mod forks;
 #[cfg(feature = "http-client")]
 #[doc(hidden)]
 pub mod http_client;

@@ -54,6 +54,16 @@ pub enum TelemetryError {
         #[source]
         source: std::io::Error,
     },
+    /// The pipeline belongs to the process that this one was forked from. Its threads do not exist
+    /// here, and what was recorded after the fork is not exported.
+    #[error(
+        "cannot {operation} telemetry: it was installed before this process was forked; drop the \
+         guard and install telemetry after the fork"
+    )]
+    Forked {
+        /// `flush` or `shut down`.
+        operation: &'static str,
+    },
     /// The deadline passed. A flush keeps the queued data; a shutdown drops and counts it.
     #[error(
         "{operation} of telemetry did not finish within {timeout:?}; the collector may be slow or unreachable"

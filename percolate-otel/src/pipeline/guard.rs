@@ -20,6 +20,7 @@ use super::parts::{CONSOLE, Parts, left};
 use super::signal::Signal;
 use super::status::{ExporterStatus, TelemetryStatus};
 use super::{install, layer};
+use crate::forks;
 use crate::runtime::{self, Runtime};
 
 /// A running pipeline. Dropping it flushes and shuts down within
@@ -32,6 +33,8 @@ pub struct TelemetryGuard {
     installed: bool,
     shut_down: AtomicBool,
     warned_about_layer: AtomicBool,
+    /// The number of forks behind the process that built the pipeline.
+    forks: u32,
 }
 
 impl TelemetryGuard {
@@ -42,6 +45,7 @@ impl TelemetryGuard {
             installed: false,
             shut_down: AtomicBool::new(false),
             warned_about_layer: AtomicBool::new(false),
+            forks: forks::count(),
         }
     }
 
@@ -61,8 +65,12 @@ impl TelemetryGuard {
     ///
     /// [`TelemetryError::Timeout`] if the export takes longer than `timeout`; queued data stays
     /// queued. [`TelemetryError::Export`] if a part could not be exported.
-    /// [`TelemetryError::AlreadyShutdown`] after a shutdown.
+    /// [`TelemetryError::AlreadyShutdown`] after a shutdown. [`TelemetryError::Forked`] in the
+    /// child of a fork.
     pub fn force_flush(&self, timeout: Duration) -> Result<(), TelemetryError> {
+        if self.forks != forks::count() {
+            return Err(TelemetryError::Forked { operation: "flush" });
+        }
         if self.shut_down.load(Ordering::Acquire) {
             return Err(TelemetryError::AlreadyShutdown);
         }
@@ -85,16 +93,30 @@ impl TelemetryGuard {
     ///
     /// [`TelemetryError::Timeout`] and [`TelemetryError::Export`], as
     /// [`force_flush`](Self::force_flush). Data that is not exported in time is dropped and counted
-    /// in [`status`](Self::status).
+    /// in [`status`](Self::status). [`TelemetryError::Forked`] in the child of a fork, where
+    /// telemetry can be installed again afterwards.
     pub fn shutdown(&self, timeout: Duration) -> Result<(), TelemetryError> {
         if self.shut_down.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        self.warn_about_layer();
+        let is_forked = self.forks != forks::count();
+        if !is_forked {
+            self.warn_about_layer();
+        }
         if self.installed {
             install::detach(&self.parts);
         }
         self.parts.slot.empty();
+        if is_forked {
+            // The last reference to a provider would wait for its threads.
+            std::mem::forget(Arc::clone(&self.parts));
+            if self.installed {
+                install::release();
+            }
+            return Err(TelemetryError::Forked {
+                operation: "shut down",
+            });
+        }
         let deadline = deadline_in(timeout);
         self.parts.close_by(deadline);
         let spans: OfSignal = Box::new(move |parts| parts.end_spans(deadline));

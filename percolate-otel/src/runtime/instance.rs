@@ -12,6 +12,7 @@ use crate::aggregation::Histograms;
 pub use crate::aggregation::{
     Buckets, Exemplar, HistogramData, HistogramPoint, OwnAggregation, PointBuckets, Temporality,
 };
+use crate::forks;
 use crate::metrics::Instruments;
 use crate::record::RecordSink;
 use crate::recorder::Recorder;
@@ -108,6 +109,7 @@ impl Runtime {
     /// # Errors
     /// Returns an error if the background thread that delivers records cannot be started.
     pub fn build(config: RuntimeConfig) -> std::io::Result<&'static Self> {
+        forks::watch();
         let recorder = config.sink.map(Recorder::start).transpose()?;
         let instruments = config.meter_provider.map(|provider| {
             // The SDK exports only if it has data. With an own aggregation it may have no other.
