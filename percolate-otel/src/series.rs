@@ -29,16 +29,17 @@ use crate::site::{Site, SiteKind, span_name};
 /// Metric series one runtime keeps; the SDK's own limit for one metric. As many series may differ in
 /// their address only.
 pub(crate) const MAX_SERIES: usize = 2000;
+/// The longest name that a series keeps, in bytes. Calls with a longer collection, namespace, operation
+/// or job target are measured in the overflow series; their spans have the whole name.
+pub(crate) const MAX_NAME: usize = 1024;
 
 /// One site with one set of names.
 #[derive(Debug)]
 pub(crate) struct Series {
     table: u64,
     pub(crate) site: &'static Site,
-    operation: Option<Box<str>>,
-    pub(crate) target: Option<Box<str>>,
-    pub(crate) namespace: Option<Box<str>>,
-    pub(crate) server_address: Option<Box<str>>,
+    /// None in an overflow series. One copy for the records and the attributes of all metrics.
+    names: Names<'static>,
     /// The name of spans that have no query summary.
     span_name: Cow<'static, str>,
     pub(crate) is_overflow: bool,
@@ -75,8 +76,9 @@ impl Series {
         names: Names<'_>,
         (hash, is_overflow): (u64, bool),
     ) -> Self {
+        let names = kept(names);
         let mut attributes = Vec::with_capacity(6);
-        let values = at_start(site, names.into());
+        let values = at_start(site, static_values(names));
         call_values::collect(site, ON_METRICS, &values, &[], &mut attributes);
         if is_overflow {
             attributes.push(KeyValue::new(attribute::OTEL_METRIC_OVERFLOW, true));
@@ -85,10 +87,7 @@ impl Series {
         let mut series = Self {
             table: table.id,
             site,
-            operation: names.operation.map(Into::into),
-            target: names.target.map(Into::into),
-            namespace: names.namespace.map(Into::into),
-            server_address: names.server_address.map(Into::into),
+            names,
             span_name: span_name(site, names, None),
             is_overflow,
             is_measured,
@@ -118,7 +117,7 @@ impl Series {
     #[expect(clippy::inline_always, reason = "as `find`")]
     fn is(&self, table: &SeriesTable, site: &'static Site, names: &Names<'_>) -> bool {
         self.measures(table, site, names)
-            && is_same(self.server_address.as_deref(), names.server_address)
+            && is_same(self.names.server_address, names.server_address)
     }
 
     /// Whether the metrics of these names are those of this series. The address is on spans only.
@@ -127,14 +126,14 @@ impl Series {
     fn measures(&self, table: &SeriesTable, site: &'static Site, names: &Names<'_>) -> bool {
         self.table == table.id
             && std::ptr::eq(self.site, site)
-            && is_same(self.operation.as_deref(), names.operation)
-            && is_same(self.target.as_deref(), names.target)
-            && is_same(self.namespace.as_deref(), names.namespace)
+            && is_same(self.names.operation, names.operation)
+            && is_same(self.names.target, names.target)
+            && is_same(self.names.namespace, names.namespace)
     }
 
     /// Whether calls with these names have names that the series does not have.
     pub(crate) fn lacks(&self, names: &Names<'_>) -> bool {
-        self.is_overflow || (self.server_address.is_none() && names.server_address.is_some())
+        self.is_overflow || (self.names.server_address.is_none() && names.server_address.is_some())
     }
 
     /// Whether running calls of this series are counted.
@@ -142,14 +141,9 @@ impl Series {
         self.is_measured_job
     }
 
-    /// The names of its calls, except in an overflow series.
-    pub(crate) fn names(&self) -> Names<'_> {
-        Names {
-            operation: self.operation.as_deref(),
-            target: self.target.as_deref(),
-            namespace: self.namespace.as_deref(),
-            server_address: self.server_address.as_deref(),
-        }
+    /// The names of its calls; none in an overflow series.
+    pub(crate) fn names(&self) -> Names<'static> {
+        self.names
     }
 
     /// The name of the span of a call with these names and this query summary.
@@ -167,18 +161,12 @@ impl Series {
 
     /// The operation or the type of the job.
     pub(crate) fn operation(&self) -> &str {
-        self.operation.as_deref().unwrap_or(self.site.def.name)
+        self.names.operation.unwrap_or(self.site.def.name)
     }
 
     /// The names as attribute values, which spans need not copy.
-    pub(crate) fn name_values(&'static self) -> NameValues<'static> {
-        let value = |name: &'static Option<Box<str>>| name.as_deref().map(AttributeValue::Static);
-        NameValues {
-            operation: value(&self.operation),
-            target: value(&self.target),
-            namespace: value(&self.namespace),
-            server_address: value(&self.server_address),
-        }
+    pub(crate) fn name_values(&self) -> NameValues<'static> {
+        static_values(self.names)
     }
 
     /// The metric attributes of a call that ended like this.
@@ -187,6 +175,26 @@ impl Series {
         let values = call_values::at_end(end);
         call_values::collect(self.site, ON_METRICS, &values, &[], &mut attributes);
         attributes
+    }
+}
+
+/// Returns a copy of the names that is kept until the process ends, as the series is.
+fn kept(names: Names<'_>) -> Names<'static> {
+    let kept = |name: &str| &*Box::leak(Box::<str>::from(name));
+    Names {
+        operation: names.operation.map(kept),
+        target: names.target.map(kept),
+        namespace: names.namespace.map(kept),
+        server_address: names.server_address.map(kept),
+    }
+}
+
+fn static_values(names: Names<'static>) -> NameValues<'static> {
+    NameValues {
+        operation: names.operation.map(AttributeValue::Static),
+        target: names.target.map(AttributeValue::Static),
+        namespace: names.namespace.map(AttributeValue::Static),
+        server_address: names.server_address.map(AttributeValue::Static),
     }
 }
 
@@ -274,8 +282,10 @@ impl SeriesTable {
             .iter()
             .any(|known| known.measures(self, site, &measured));
         let has_room = |count: &AtomicU64| count.load(Ordering::Relaxed) < MAX_SERIES as u64;
-        if is_known || has_room(&self.measured) {
-            let names = if has_room(&self.count) {
+        let fits = |name: Option<&str>| name.is_none_or(|name| name.len() <= MAX_NAME);
+        let fit = fits(names.operation) && fits(names.target) && fits(names.namespace);
+        if fit && (is_known || has_room(&self.measured)) {
+            let names = if has_room(&self.count) && fits(names.server_address) {
                 names
             } else {
                 &measured

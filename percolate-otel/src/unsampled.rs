@@ -83,7 +83,7 @@ impl Reports {
         let trace_id = trace_id(root).map(|id| format!("{id:032x}"));
         let trace_id = trace_id.as_deref();
         let error_type = outcome.error.as_ref().map(|error| &*error.error_type);
-        let (name, target) = (series.operation(), series.target.as_deref());
+        let (name, target) = (series.operation(), series.names().target);
         let seconds = Duration::from_nanos(nanos).as_secs_f64();
         let why = reason.as_str();
         match site.def.site_kind {

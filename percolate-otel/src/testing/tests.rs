@@ -283,6 +283,61 @@ fn annotated_calls_come_out_the_same_as_compact_records_and_through_tracing() {
 }
 
 #[test]
+fn a_call_with_an_overlong_name_is_measured_in_the_overflow_series() {
+    // The Layer's rule about the length of span names would report them.
+    let conventions = crate::ConventionLayer::builder()
+        .profile(crate::layer::Profile::Off)
+        .build();
+    let capture = Capture::builder()
+        .compact_records()
+        .conventions(conventions)
+        .build();
+    let longest = "a".repeat(1024);
+    let overlong = "b".repeat(1025);
+    let get = |target: &str, address: Option<&str>| {
+        let names = crate::__private::Names::new(Some(target), None, address);
+        let mut call = crate::__private::SyncCall::idle();
+        crate::__private::enter(&mut call, &GET, names, crate::Parent::Child, &mut |_| ());
+        call.finish(crate::Outcome::success());
+    };
+    capture.run(|| {
+        get(&longest, None);
+        get(&overlong, None);
+        // An address is not on metrics.
+        get("articles", Some(&overlong));
+    });
+    let metrics = capture.metrics();
+    let points = metrics.metric("db.client.operation.duration").points();
+    let mut collections: Vec<_> = points
+        .iter()
+        .map(|point| {
+            point
+                .attribute("db.collection.name")
+                .map(ToString::to_string)
+        })
+        .collect();
+    collections.sort();
+    assert_eq!(
+        collections,
+        [None, Some(longest.clone()), Some("articles".to_owned())]
+    );
+    let overflow = points
+        .iter()
+        .find(|point| point.attribute("otel.metric.overflow").is_some());
+    assert_eq!(overflow.map(crate::testing::Point::count), Some(1));
+    let spans = capture.spans();
+    let names: Vec<_> = spans.iter().map(|span| span.name().to_owned()).collect();
+    assert_eq!(
+        names,
+        [
+            format!("get {longest}"),
+            format!("get {overlong}"),
+            "get articles".to_owned()
+        ]
+    );
+}
+
+#[test]
 fn a_conventional_future_is_checked_to_its_end() {
     let tree = futures_executor(check_conventions_async(|capture| async move {
         annotated_get();
