@@ -72,6 +72,7 @@ impl CallEnd<'_> {
 }
 
 /// The values that are known when a call starts.
+#[inline]
 pub(crate) fn at_start<'a>(site: &'static Site, names: NameValues<'a>) -> CallValues<'a> {
     let def = site.def;
     CallValues {
@@ -90,32 +91,33 @@ pub(crate) fn at_start<'a>(site: &'static Site, names: NameValues<'a>) -> CallVa
 
 impl<'a> CallValues<'a> {
     /// Adds the details of a recorded call.
-    pub(crate) fn with_details(self, details: &'a Details) -> Self {
-        Self {
-            batch_size: details.batch_size,
-            query_summary: details.query_summary.as_deref(),
-            query_text: details.query_text.as_deref(),
-            ..self
-        }
+    #[inline]
+    pub(crate) fn with_details(mut self, details: &'a Details) -> Self {
+        self.batch_size = details.batch_size;
+        self.query_summary = details.query_summary.as_deref();
+        self.query_text = details.query_text.as_deref();
+        self
     }
 
     /// Adds what is known when the call ends.
-    pub(crate) fn with_end(self, end: CallEnd<'a>) -> Self {
-        Self {
-            span_status: end.error.map(|_| "ERROR"),
-            batch_size: end.batch_size.or(self.batch_size),
-            returned_rows: end.returned_rows,
-            affected_rows: end.affected_rows,
-            status_code: end.error.and_then(|error| error.status_code.as_ref()),
-            job_status: Some(end.status.as_str()),
-            duration_ms: Some(i64::try_from(end.duration().as_millis()).unwrap_or(i64::MAX)),
-            error_type: end.error.map(|error| &error.error_type),
-            ..self
+    #[inline]
+    pub(crate) fn with_end(mut self, end: CallEnd<'a>) -> Self {
+        if let Some(error) = end.error {
+            self.span_status = Some("ERROR");
+            self.status_code = error.status_code.as_ref();
+            self.error_type = Some(&error.error_type);
         }
+        self.batch_size = end.batch_size.or(self.batch_size);
+        self.returned_rows = end.returned_rows;
+        self.affected_rows = end.affected_rows;
+        self.job_status = Some(end.status.as_str());
+        self.duration_ms = i64::try_from(end.nanos / 1_000_000).ok();
+        self
     }
 }
 
 /// The values that are known when a call ends, and not those of its start.
+#[inline]
 pub(crate) fn at_end(end: CallEnd<'_>) -> CallValues<'_> {
     CallValues::default().with_end(end)
 }
