@@ -45,8 +45,19 @@ pub struct HttpClient {
 pub enum SendError {
     /// The time limit has passed.
     Timeout(BoxError),
-    /// The connection failed, or the response is too long.
+    /// The connection failed, or the response is too long. After the status has arrived it is an
+    /// [`IncompleteResponse`].
     Connection(BoxError),
+}
+
+/// A response whose status and headers arrived, but not its body: the connection ended, or the body
+/// is too long.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub struct IncompleteResponse {
+    /// The status and the headers.
+    pub head: Response<()>,
+    source: BoxError,
 }
 
 impl SendError {
@@ -101,8 +112,13 @@ impl HttpClient {
         let request = request.map(|body| Full::new(body.into()));
         let exchange = async {
             let (head, body) = self.client().request(request).await?.into_parts();
-            let body = Limited::new(body, self.max_response).collect().await?;
-            Ok(Response::from_parts(head, body.to_bytes()))
+            match Limited::new(body, self.max_response).collect().await {
+                Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
+                Err(source) => Err(BoxError::from(IncompleteResponse {
+                    head: Response::from_parts(head, ()),
+                    source,
+                })),
+            }
         };
         tokio::time::timeout(self.timeout, Quiet(Box::pin(exchange)))
             .await

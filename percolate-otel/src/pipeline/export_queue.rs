@@ -23,11 +23,36 @@ use super::signal::Signal;
 /// The time limit of a flush through the SDK's interface, which has no deadline.
 const SDK_FLUSH: Duration = Duration::from_secs(5);
 
+/// How much of a request a collector rejected while it accepted the rest.
+#[derive(Debug, Default)]
+pub(super) struct Rejected {
+    /// The number of rejected items.
+    pub(super) count: usize,
+    /// The collector's message, without data of the program. Without rejected items it is a
+    /// warning.
+    pub(super) message: Option<String>,
+}
+
+impl Rejected {
+    /// Returns the error message. `rejected` is the rejected part of the data, such as
+    /// `3 of 5 spans`, and `all` the data.
+    pub(super) fn problem(&self, rejected: impl fmt::Display, all: &str) -> Option<String> {
+        match (self.count, &self.message) {
+            (0, None) => None,
+            (0, Some(message)) => Some(format!(
+                "the collector accepted the {all} with a warning: {message}"
+            )),
+            (_, None) => Some(format!("the collector rejected {rejected}")),
+            (_, Some(message)) => Some(format!("the collector rejected {rejected}: {message}")),
+        }
+    }
+}
+
 /// An exporter of batches of one kind of item.
 pub(super) trait ExportBatch<T>: Send + Sync + fmt::Debug {
-    /// Exports a batch, within `timeout`. Returns how many of its items the collector rejected
-    /// while it accepted the others.
-    fn export(&self, driver: &Driver, timeout: Duration, batch: Vec<T>) -> Result<usize, String>;
+    /// Exports a batch, within `timeout`. Returns how many of its items were rejected.
+    fn export(&self, driver: &Driver, timeout: Duration, batch: Vec<T>)
+    -> Result<Rejected, String>;
 
     fn shutdown(&self, timeout: Duration);
 }
@@ -346,12 +371,11 @@ impl<T> ExportThread<T> {
         } = &self.shared.options;
         let items = signal.items();
         let result = match self.exporter.export(driver, timeout, batch) {
-            Ok(0) => Ok(()),
             Ok(rejected) => {
-                let rejected = rejected.min(count);
-                Counters::add(&counters.exported, count - rejected);
-                let problem = format!("the collector rejected {rejected} of {count} {items}");
-                Err((rejected, problem))
+                let lost = rejected.count.min(count);
+                Counters::add(&counters.exported, count - lost);
+                let problem = rejected.problem(format_args!("{lost} of {count} {items}"), items);
+                problem.map_or(Ok(()), |problem| Err((lost, problem)))
             }
             Err(problem) => Err((count, problem)),
         };
@@ -366,7 +390,7 @@ impl<T> ExportThread<T> {
         );
         self.failing = result.is_err();
         match result {
-            Ok(()) => Counters::add(&counters.exported, count),
+            Ok(()) => {}
             Err((lost, problem)) => counters.failed(lost, problem),
         }
         lock(&self.shared.state).handled += count as u64;

@@ -11,7 +11,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 
 use super::drive::Driver;
-use super::export_queue::{ExportBatch, ExportQueue};
+use super::export_queue::{ExportBatch, ExportQueue, Rejected};
 
 /// An exporter of spans of the program, as an exporter of batches.
 pub(super) trait AnySpanExporter: ExportBatch<SpanData> {
@@ -29,9 +29,9 @@ impl<E: SpanExporter> ExportBatch<SpanData> for SdkSpans<E> {
         driver: &Driver,
         timeout: Duration,
         batch: Vec<SpanData>,
-    ) -> Result<usize, String> {
+    ) -> Result<Rejected, String> {
         match driver.run(timeout, self.0.export(batch)) {
-            Some(Ok(())) => Ok(0),
+            Some(Ok(())) => Ok(Rejected::default()),
             Some(Err(error)) => Err(message(error)),
             None => Err("no response in time".to_owned()),
         }

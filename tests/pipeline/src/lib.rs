@@ -11,13 +11,13 @@ use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{
     LogsService, LogsServiceServer,
 };
 use opentelemetry_proto::tonic::collector::logs::v1::{
-    ExportLogsServiceRequest, ExportLogsServiceResponse,
+    ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
 };
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
     MetricsService, MetricsServiceServer,
 };
 use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+    ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -58,6 +58,82 @@ pub enum Answer {
     },
     /// Accepts all but one item of each request.
     RejectOne,
+    /// Rejects all items of each request, with this message in a successful response.
+    RejectAll(&'static str),
+    /// Accepts with this message in the response.
+    Warn(&'static str),
+    /// Accepts with a response of more than this many bytes.
+    Long(usize),
+    /// Accepts with a response that ends in the middle; over HTTP only.
+    CutOff,
+    /// Accepts with a response that cannot be decoded; over HTTP only.
+    Garbage,
+    /// Refuses every second request with an error that is not retried.
+    Flap,
+}
+
+impl Answer {
+    /// Returns the number of rejected items and the message of a successful response to a request
+    /// with this many items.
+    fn partial_success(self, items: usize) -> (i64, String) {
+        match self {
+            Self::RejectOne => (1, String::new()),
+            Self::RejectAll(message) => {
+                (i64::try_from(items).expect("few items"), message.to_owned())
+            }
+            Self::Warn(message) => (0, message.to_owned()),
+            Self::Long(bytes) => (0, "a".repeat(bytes)),
+            _ => (0, String::new()),
+        }
+    }
+}
+
+fn span_count(request: &ExportTraceServiceRequest) -> usize {
+    let scopes = request.resource_spans.iter();
+    scopes
+        .flat_map(|resource| &resource.scope_spans)
+        .map(|scope| scope.spans.len())
+        .sum()
+}
+
+fn trace_response(
+    answer: Answer,
+    request: &ExportTraceServiceRequest,
+) -> ExportTraceServiceResponse {
+    let (rejected_spans, error_message) = answer.partial_success(span_count(request));
+    ExportTraceServiceResponse {
+        partial_success: Some(ExportTracePartialSuccess {
+            rejected_spans,
+            error_message,
+        }),
+    }
+}
+
+/// Returns the response to metrics, of which any number of points is rejected as one.
+fn metrics_response(answer: Answer) -> ExportMetricsServiceResponse {
+    let (rejected_data_points, error_message) = answer.partial_success(1);
+    ExportMetricsServiceResponse {
+        partial_success: Some(ExportMetricsPartialSuccess {
+            rejected_data_points,
+            error_message,
+        }),
+    }
+}
+
+fn logs_response(answer: Answer, request: &ExportLogsServiceRequest) -> ExportLogsServiceResponse {
+    let records = request
+        .resource_logs
+        .iter()
+        .flat_map(|resource| &resource.scope_logs)
+        .map(|scope| scope.log_records.len())
+        .sum();
+    let (rejected_log_records, error_message) = answer.partial_success(records);
+    ExportLogsServiceResponse {
+        partial_success: Some(ExportLogsPartialSuccess {
+            rejected_log_records,
+            error_message,
+        }),
+    }
 }
 
 /// The received requests.
@@ -76,6 +152,15 @@ struct Received {
 }
 
 impl Received {
+    /// Counts a request that may be refused. Returns `true` for every second one.
+    fn is_flapping(&mut self) -> bool {
+        let refuses = self.refused.len() <= self.accepted.len();
+        if refuses {
+            self.refused.push(Instant::now());
+        }
+        refuses
+    }
+
     /// Counts a refused request if the collector is still busy.
     fn is_busy(&mut self, requests: usize) -> bool {
         let busy = self.refused.len() < requests;
@@ -402,19 +487,20 @@ impl Service {
         keep: impl FnOnce(&mut Received, T),
     ) -> Result<(), Status> {
         match self.answer {
-            Answer::Accept | Answer::RejectOne => {}
             Answer::After(delay) => tokio::time::sleep(delay).await,
             Answer::Refuse => return Err(Status::invalid_argument("refused")),
-            Answer::Busy { requests, wait } => {
-                if lock(&self.received).is_busy(requests) {
-                    let details = ErrorDetails::with_retry_info(Some(wait));
-                    return Err(Status::with_error_details(
-                        Code::ResourceExhausted,
-                        "busy",
-                        details,
-                    ));
-                }
+            Answer::Flap if lock(&self.received).is_flapping() => {
+                return Err(Status::invalid_argument("refused"));
             }
+            Answer::Busy { requests, wait } if lock(&self.received).is_busy(requests) => {
+                let details = ErrorDetails::with_retry_info(Some(wait));
+                return Err(Status::with_error_details(
+                    Code::ResourceExhausted,
+                    "busy",
+                    details,
+                ));
+            }
+            _ => {}
         }
         let headers = request.metadata().clone().into_headers();
         let headers = headers.iter().map(|(name, value)| {
@@ -438,15 +524,10 @@ impl TraceService for Service {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let response = trace_response(self.answer, request.get_ref());
         self.answer(request, |received, request| received.traces.push(request))
             .await?;
-        let rejected = i64::from(matches!(self.answer, Answer::RejectOne));
-        Ok(Response::new(ExportTraceServiceResponse {
-            partial_success: Some(ExportTracePartialSuccess {
-                rejected_spans: rejected,
-                error_message: String::new(),
-            }),
-        }))
+        Ok(Response::new(response))
     }
 }
 
@@ -458,7 +539,7 @@ impl MetricsService for Service {
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
         self.answer(request, |received, request| received.metrics.push(request))
             .await?;
-        Ok(Response::new(ExportMetricsServiceResponse::default()))
+        Ok(Response::new(metrics_response(self.answer)))
     }
 }
 
@@ -468,9 +549,10 @@ impl LogsService for Service {
         &self,
         request: Request<ExportLogsServiceRequest>,
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
+        let response = logs_response(self.answer, request.get_ref());
         self.answer(request, |received, request| received.logs.push(request))
             .await?;
-        Ok(Response::new(ExportLogsServiceResponse::default()))
+        Ok(Response::new(response))
     }
 }
 
@@ -482,31 +564,65 @@ async fn serve_http(
 ) -> Option<()> {
     let (path, headers, body) = read_http(stream).await?;
     match answer {
-        Answer::Accept | Answer::RejectOne => {}
         Answer::After(delay) => tokio::time::sleep(delay).await,
         Answer::Refuse => return write_http(stream, "400 Bad Request").await,
-        Answer::Busy { requests, wait } => {
-            if lock(received).is_busy(requests) {
-                let seconds = wait.as_secs();
-                let status = format!("503 Service Unavailable\r\nretry-after: {seconds}");
-                return write_http(stream, &status).await;
-            }
+        Answer::Flap if lock(received).is_flapping() => {
+            return write_http(stream, "400 Bad Request").await;
         }
+        Answer::Busy { requests, wait } if lock(received).is_busy(requests) => {
+            let seconds = wait.as_secs();
+            let status = format!("503 Service Unavailable\r\nretry-after: {seconds}");
+            return write_http(stream, &status).await;
+        }
+        _ => {}
     }
+    let response;
     {
         let mut received = lock(received);
-        match path.as_str() {
-            "/v1/traces" => received.traces.extend(decoded(&headers, &body)),
-            "/v1/metrics" => received.metrics.extend(decoded(&headers, &body)),
-            "/v1/logs" => received.logs.extend(decoded(&headers, &body)),
-            _ => {}
-        }
+        response = match path.as_str() {
+            "/v1/traces" => {
+                let request = decoded(&headers, &body).unwrap_or_default();
+                let response = encoded(&headers, &trace_response(answer, &request));
+                received.traces.push(request);
+                response
+            }
+            "/v1/metrics" => {
+                received.metrics.extend(decoded(&headers, &body));
+                encoded(&headers, &metrics_response(answer))
+            }
+            "/v1/logs" => {
+                let request = decoded(&headers, &body).unwrap_or_default();
+                let response = encoded(&headers, &logs_response(answer, &request));
+                received.logs.push(request);
+                response
+            }
+            _ => Vec::new(),
+        };
         received.accepted.push(Instant::now());
         received.headers.push(headers);
         received.paths.push(path);
         received.bodies.push(body);
     }
-    write_http(stream, "200 OK").await
+    let (length, body) = match answer {
+        Answer::CutOff => (response.len() + 1, &response[..]),
+        Answer::Garbage => (3, &[0xff; 3][..]),
+        _ => (response.len(), &response[..]),
+    };
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.ok()?;
+    stream.write_all(body).await.ok()?;
+    (length == body.len()).then_some(())
+}
+
+/// Encodes a response as its request was encoded.
+fn encoded(
+    headers: &HashMap<String, String>,
+    response: &(impl prost::Message + serde::Serialize),
+) -> Vec<u8> {
+    match headers.get("content-type").map(String::as_str) {
+        Some("application/json") => serde_json::to_vec(response).expect("valid JSON"),
+        _ => response.encode_to_vec(),
+    }
 }
 
 /// Decodes a request, as JSON or protobuf by its content type.

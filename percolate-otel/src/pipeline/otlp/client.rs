@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use prost::Message;
 use serde_core::Serialize;
-use serde_core::de::DeserializeOwned;
 
 use super::super::drive::Driver;
 use super::super::error::TelemetryError;
+use super::super::export_queue::Rejected;
 use super::super::otlp_options::OtlpProtocol;
 use super::super::settings::OtlpSettings;
 use super::encoding::Encoding;
 use super::endpoint::failed;
 use super::grpc::GrpcTransport;
 use super::http::HttpTransport;
+use super::message::{ExportResponse, public_message};
 use super::retry::{Backoff, Failure};
 use crate::identity::new_span_id;
 
@@ -27,6 +28,8 @@ pub(super) struct OtlpClient {
     transport: Transport,
     encoding: Encoding,
     timeout: Duration,
+    /// The values of the headers, which no message may contain.
+    secrets: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -61,33 +64,42 @@ impl OtlpClient {
             transport,
             encoding: Encoding::of(settings.protocol),
             timeout: settings.timeout,
+            secrets: settings
+                .headers
+                .iter()
+                .map(|(_, value)| value.clone())
+                .collect(),
         })
     }
 
     /// Sends a request until it is accepted, refused, or out of time. Blocks the thread. The time
-    /// limit is `timeout` or that of the settings, whichever is shorter. Returns the response, or
-    /// an error message that names the cause.
-    pub(super) fn export<R: Message + Default + DeserializeOwned>(
+    /// limit is `timeout` or that of the settings, whichever is shorter. Returns how much the
+    /// response `R` rejects, or an error message that names the cause.
+    pub(super) fn export<R: ExportResponse>(
         &self,
         driver: &Driver,
         timeout: Duration,
         request: &(impl Message + Serialize),
-    ) -> Result<R, String> {
-        let request = self.encoding.encode(request)?;
-        let response = self.export_bytes(driver, timeout, request)?;
-        Ok(self.encoding.decode(&response))
+    ) -> Result<Rejected, String> {
+        let request = Bytes::from(self.encoding.encode(request)?);
+        let response = self.export_bytes(driver, timeout, &request)?;
+        let (count, message) = self.encoding.decode::<R>(&response).rejected();
+        Ok(Rejected {
+            count: usize::try_from(count).unwrap_or(0),
+            message: public_message(&message, &request, &self.secrets),
+        })
     }
 
     fn export_bytes(
         &self,
         driver: &Driver,
         timeout: Duration,
-        request: Vec<u8>,
+        request: &Bytes,
     ) -> Result<Bytes, String> {
         let started = Instant::now();
         let timeout = timeout.min(self.timeout);
         let request = match &self.transport {
-            Transport::Grpc(_) => request.into(),
+            Transport::Grpc(_) => request.clone(),
             Transport::Http(http) => http.body(request)?,
         };
         let attempts = RefCell::default();

@@ -31,10 +31,11 @@ use super::super::counters::Counters;
 use super::super::diagnostics::report_change;
 use super::super::drive::Driver;
 use super::super::error::TelemetryError;
-use super::super::export_queue::ExportBatch;
+use super::super::export_queue::{ExportBatch, Rejected};
 use super::super::logs::QueuedLog;
 use super::super::own_histograms::OwnReader;
 use super::super::settings::OtlpSettings;
+use super::super::signal::Signal;
 use super::client::OtlpClient;
 use super::histograms;
 
@@ -63,13 +64,12 @@ impl ExportBatch<SpanData> for OtlpBatches {
         driver: &Driver,
         timeout: Duration,
         batch: Vec<SpanData>,
-    ) -> Result<usize, String> {
+    ) -> Result<Rejected, String> {
         let request = ExportTraceServiceRequest {
             resource_spans: group_spans_by_resource_and_scope(batch, &self.resource),
         };
-        let response: ExportTraceServiceResponse = self.client.export(driver, timeout, &request)?;
-        let partial = response.partial_success;
-        Ok(count(partial.map_or(0, |partial| partial.rejected_spans)))
+        self.client
+            .export::<ExportTraceServiceResponse>(driver, timeout, &request)
     }
 
     fn shutdown(&self, _timeout: Duration) {}
@@ -81,18 +81,15 @@ impl ExportBatch<QueuedLog> for OtlpBatches {
         driver: &Driver,
         timeout: Duration,
         batch: Vec<QueuedLog>,
-    ) -> Result<usize, String> {
+    ) -> Result<Rejected, String> {
         let records: Vec<(&SdkLogRecord, &InstrumentationScope)> =
             batch.iter().map(|log| (&log.record, &log.scope)).collect();
         let records = LogBatch::new(&records);
         let request = ExportLogsServiceRequest {
             resource_logs: group_logs_by_resource_and_scope(&records, &self.resource),
         };
-        let response: ExportLogsServiceResponse = self.client.export(driver, timeout, &request)?;
-        let partial = response.partial_success;
-        Ok(count(
-            partial.map_or(0, |partial| partial.rejected_log_records),
-        ))
+        self.client
+            .export::<ExportLogsServiceResponse>(driver, timeout, &request)
     }
 
     fn shutdown(&self, _timeout: Duration) {}
@@ -113,15 +110,21 @@ pub(in super::super) struct OtlpMetrics {
 }
 
 impl OtlpMetrics {
-    fn send(&self, metrics: &ResourceMetrics) -> Result<(), String> {
+    /// The error has the number of failed exports: none if the collector accepted the metrics with a
+    /// warning.
+    fn send(&self, metrics: &ResourceMetrics) -> Result<(), (usize, String)> {
         let mut request = ExportMetricsServiceRequest::from(metrics);
         histograms::append(&mut request, self.own.collect());
-        let response: ExportMetricsServiceResponse =
-            self.client.export(&self.driver, self.timeout, &request)?;
-        let partial = response.partial_success;
-        match partial.map_or(0, |partial| partial.rejected_data_points) {
-            ..=0 => Ok(()),
-            rejected => Err(format!("the collector rejected {rejected} data points")),
+        let rejected = self.client.export::<ExportMetricsServiceResponse>(
+            &self.driver,
+            self.timeout,
+            &request,
+        );
+        let rejected = rejected.map_err(|problem| (1, problem))?;
+        let data_points = format!("{} data points", rejected.count);
+        match rejected.problem(data_points, Signal::Metrics.items()) {
+            None => Ok(()),
+            Some(problem) => Err((rejected.count.min(1), problem)),
         }
     }
 }
@@ -131,9 +134,10 @@ impl PushMetricExporter for OtlpMetrics {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         self.counters.running.fetch_add(1, Ordering::AcqRel);
         let result = self.send(metrics);
-        match &result {
-            Ok(()) => Counters::add(&self.counters.exported, 1),
-            Err(problem) => self.counters.failed(1, problem.clone()),
+        let failed = result.as_ref().map_or_else(|(failed, _)| *failed, |()| 0);
+        Counters::add(&self.counters.exported, 1 - failed);
+        if let Err((_, problem)) = &result {
+            self.counters.failed(failed, problem.clone());
         }
         report_change(
             self.failing.swap(result.is_err(), Ordering::Relaxed),
@@ -142,10 +146,13 @@ impl PushMetricExporter for OtlpMetrics {
             result
                 .as_ref()
                 .copied()
-                .map_err(|problem| problem as &dyn Display),
+                .map_err(|(_, problem)| problem as &dyn Display),
         );
         self.counters.running.fetch_sub(1, Ordering::AcqRel);
-        result.map_err(OTelSdkError::InternalFailure)
+        match result {
+            Err((1.., problem)) => Err(OTelSdkError::InternalFailure(problem)),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     fn force_flush(&self) -> OTelSdkResult {
@@ -159,8 +166,4 @@ impl PushMetricExporter for OtlpMetrics {
     fn temporality(&self) -> Temporality {
         self.temporality
     }
-}
-
-fn count(rejected: i64) -> usize {
-    usize::try_from(rejected).unwrap_or(0)
 }

@@ -2,11 +2,17 @@
 //! request. Messages are encoded and decoded by the exporters, so that an attempt copies nothing.
 
 use std::error::Error as _;
+use std::pin::Pin;
 use std::str::FromStr as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BufMut as _, Bytes};
 use http::uri::PathAndQuery;
-use tonic::client::Grpc;
+use http_body_util::BodyExt as _;
+use tonic::body::Body;
+use tonic::client::{Grpc, GrpcService};
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::{Ascii, MetadataKey, MetadataMap, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
@@ -18,6 +24,7 @@ use super::super::otlp_options::OtlpCompression;
 use super::super::settings::OtlpSettings;
 use super::super::signal::Signal;
 use super::endpoint::failed;
+use super::message::MAX_RESPONSE;
 use super::retry::{Failure, Retry, chain};
 use super::tls;
 use super::user_agent::USER_AGENT;
@@ -25,7 +32,8 @@ use super::user_agent::USER_AGENT;
 /// Calls the collector's service for one signal.
 #[derive(Debug)]
 pub(super) struct GrpcTransport {
-    client: Grpc<Channel>,
+    channel: Channel,
+    compression: OtlpCompression,
     method: PathAndQuery,
     headers: MetadataMap,
 }
@@ -33,29 +41,36 @@ pub(super) struct GrpcTransport {
 impl GrpcTransport {
     /// Creates the channel. It must be called inside a tokio runtime.
     pub(super) fn new(settings: &OtlpSettings) -> Result<Self, TelemetryError> {
-        let client = Grpc::new(channel(settings)?);
-        let client = match settings.compression {
-            OtlpCompression::None => client,
-            OtlpCompression::Gzip => client
-                .send_compressed(CompressionEncoding::Gzip)
-                .accept_compressed(CompressionEncoding::Gzip),
-        };
         Ok(Self {
-            client,
+            channel: channel(settings)?,
+            compression: settings.compression,
             method: PathAndQuery::from_static(method(settings.signal)),
             headers: headers(settings)?,
         })
     }
 
-    /// Sends a request once and returns the response.
+    /// Sends a request once and returns the response. A collector sends a response message only if
+    /// it accepts the request. If the message does not arrive completely, cannot be decoded, or is
+    /// too long, the request is accepted and the returned message is empty.
     pub(super) async fn send(&self, request: Bytes) -> Result<Bytes, Failure> {
-        let mut client = self.client.clone();
+        let arrived = Arrived::default();
+        let watched = Watched {
+            channel: self.channel.clone(),
+            arrived: arrived.clone(),
+        };
+        // Compressed responses are not requested: their length would be unknown before they are
+        // decompressed.
+        let mut client = Grpc::new(watched).max_decoding_message_size(MAX_RESPONSE);
+        if self.compression == OtlpCompression::Gzip {
+            client = client.send_compressed(CompressionEncoding::Gzip);
+        }
         let ready = client.ready().await;
         ready.map_err(|error| Failure::of_connection(&error))?;
         let mut request = Request::new(request);
         *request.metadata_mut() = self.headers.clone();
         match client.unary(request, self.method.clone(), Encoded).await {
             Ok(response) => Ok(response.into_inner()),
+            Err(_) if arrived.is_message_without_status() => Ok(Bytes::new()),
             Err(status) => Err(failure(&status)),
         }
     }
@@ -134,6 +149,58 @@ fn failure(status: &Status) -> Failure {
     Failure {
         problem: format!("the collector returned the status {:?}", status.code()),
         retry,
+    }
+}
+
+/// What has arrived of a response.
+#[derive(Debug, Clone, Default)]
+struct Arrived(Arc<AtomicU8>);
+
+impl Arrived {
+    /// A part of the response message.
+    const MESSAGE: u8 = 1;
+    /// The trailers, which contain the status.
+    const STATUS: u8 = 2;
+
+    fn add(&self, part: u8) {
+        self.0.fetch_or(part, Ordering::Relaxed);
+    }
+
+    fn is_message_without_status(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == Self::MESSAGE
+    }
+}
+
+/// A channel for one call that keeps what has arrived of its response.
+struct Watched {
+    channel: Channel,
+    arrived: Arrived,
+}
+
+impl GrpcService<Body> for Watched {
+    type ResponseBody = Body;
+    type Error = tonic::transport::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        GrpcService::poll_ready(&mut self.channel, context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let response = GrpcService::call(&mut self.channel, request);
+        let arrived = self.arrived.clone();
+        Box::pin(async move {
+            Ok(response.await?.map(|body| {
+                Body::new(body.map_frame(move |frame| {
+                    arrived.add(if frame.is_trailers() {
+                        Arrived::STATUS
+                    } else {
+                        Arrived::MESSAGE
+                    });
+                    frame
+                }))
+            }))
+        })
     }
 }
 

@@ -17,13 +17,11 @@ use super::super::error::TelemetryError;
 use super::super::otlp_options::{OtlpCompression, OtlpProtocol};
 use super::super::settings::OtlpSettings;
 use super::endpoint::failed;
+use super::message::MAX_RESPONSE;
 use super::retry::{Failure, Retry};
 use super::tls;
 use super::user_agent::USER_AGENT;
-use crate::http_client::{self, SendError};
-
-/// The longest accepted response in bytes.
-const MAX_RESPONSE: usize = 4 * 1024 * 1024;
+use crate::http_client::{self, IncompleteResponse, SendError};
 
 /// Sends requests to one URL.
 #[derive(Debug)]
@@ -56,16 +54,18 @@ impl HttpTransport {
     }
 
     /// Returns the body of a request, compressed if that is set.
-    pub(super) fn body(&self, request: Vec<u8>) -> Result<Bytes, String> {
+    pub(super) fn body(&self, request: &Bytes) -> Result<Bytes, String> {
         match self.compression {
-            OtlpCompression::None => Ok(request.into()),
+            OtlpCompression::None => Ok(request.clone()),
             OtlpCompression::Gzip => {
-                gzip(&request).map_err(|error| format!("cannot compress the request: {error}"))
+                gzip(request).map_err(|error| format!("cannot compress the request: {error}"))
             }
         }
     }
 
-    /// Sends a body once and returns that of the response.
+    /// Sends a body once and returns that of the response. With the status of a success the request
+    /// is accepted, even if the rest of the response does not arrive or is too long; the returned
+    /// body is then empty.
     pub(super) async fn send(&self, body: Bytes) -> Result<Bytes, Failure> {
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
@@ -78,7 +78,11 @@ impl HttpTransport {
                 problem: "no response in time".to_owned(),
                 retry: Retry::Backoff,
             }),
-            Err(SendError::Connection(error)) => Err(Failure::of_connection(&*error)),
+            Err(SendError::Connection(error)) => match error.downcast_ref::<IncompleteResponse>() {
+                Some(response) if response.head.status().is_success() => Ok(Bytes::new()),
+                Some(response) => Err(refused(&response.head, SystemTime::now())),
+                None => Err(Failure::of_connection(&*error)),
+            },
         }
     }
 }
@@ -118,7 +122,7 @@ fn gzip(body: &[u8]) -> std::io::Result<Bytes> {
 
 /// Describes a response that is not a success. Its body may repeat headers or data: only the status
 /// is reported.
-fn refused(response: &Response<Bytes>, now: SystemTime) -> Failure {
+fn refused<B>(response: &Response<B>, now: SystemTime) -> Failure {
     let status = response.status();
     let retry = match status {
         StatusCode::TOO_MANY_REQUESTS

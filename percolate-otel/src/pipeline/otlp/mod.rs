@@ -10,6 +10,7 @@ mod exporters;
 mod grpc;
 mod histograms;
 mod http;
+mod message;
 mod retry;
 mod tls;
 mod user_agent;
