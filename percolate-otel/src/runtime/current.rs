@@ -51,7 +51,7 @@ static LISTENING: Listening = Listening {
 
 thread_local! {
     static SCOPED: Cell<Option<&'static Runtime>> = const { Cell::new(None) };
-    static LOOKS: Cell<Looks> = const { Cell::new(Looks::FIRST) };
+    static LOOKS: Looks = const { Looks::first() };
 }
 
 /// The error of [`install`] when a runtime is installed already.
@@ -139,23 +139,49 @@ pub(crate) fn current() -> Option<&'static Runtime> {
 }
 
 /// When a thread looks for global providers.
-#[derive(Clone, Copy)]
 struct Looks {
     /// How many calls pass without a look, before the next one.
-    left: u32,
+    left: Cell<u32>,
     /// The number of the next call that looks. Calls are counted from the last change.
-    next: u32,
+    next: Cell<u32>,
     /// The generation that the thread saw last.
-    generation: u32,
+    generation: Cell<u32>,
 }
 
 impl Looks {
     /// The next call is the first one.
-    const FIRST: Self = Self {
-        left: 0,
-        next: 0,
-        generation: 0,
-    };
+    const fn first() -> Self {
+        Self {
+            left: Cell::new(0),
+            next: Cell::new(0),
+            generation: Cell::new(0),
+        }
+    }
+
+    /// Counts a call, unless it looks.
+    #[inline]
+    fn skip(&self, generation: u32) -> bool {
+        let left = self.left.get();
+        let skips = left > 0 && self.generation.get() == generation;
+        if skips {
+            self.left.set(left - 1);
+        }
+        skips
+    }
+
+    /// Starts to count the calls after one that looks, and returns its number.
+    fn restart(&self, generation: u32) -> u32 {
+        let call = if self.generation.replace(generation) == generation {
+            self.next.get()
+        } else {
+            0
+        };
+        let gap = gap_after(call);
+        self.left.set(gap - 1);
+        // After the last number the period goes on as if it were the first full one.
+        self.next.set(call.checked_add(gap).unwrap_or(METER_PERIOD));
+        call
+    }
 }
 
 /// The most calls of a thread between two looks for a global meter provider.
@@ -192,12 +218,8 @@ pub fn providers_changed() {
 /// Returns the runtime of programs that have not built one, once a global provider was found.
 fn ambient() -> Option<&'static Runtime> {
     let generation = LISTENING.generation.load(Ordering::Acquire);
-    let mut looks = LOOKS.get();
-    if looks.left > 0 && looks.generation == generation {
-        looks.left -= 1;
-        LOOKS.set(looks);
-    } else {
-        look(looks, generation);
+    if !LOOKS.with(|looks| looks.skip(generation)) {
+        look(generation);
     }
     match metered() {
         Some(metered) => Some(&metered.runtime),
@@ -207,20 +229,9 @@ fn ambient() -> Option<&'static Runtime> {
 
 /// Looks for the global providers that are due.
 #[cold]
-fn look(looks: Looks, generation: u32) {
-    let call = if looks.generation == generation {
-        looks.next
-    } else {
-        0
-    };
-    let gap = gap_after(call);
+fn look(generation: u32) {
     // Before looking, because a provider may make annotated calls.
-    LOOKS.set(Looks {
-        left: gap - 1,
-        // After the last number the period goes on as if it were the first full one.
-        next: call.checked_add(gap).unwrap_or(METER_PERIOD),
-        generation,
-    });
+    let call = LOOKS.with(|looks| looks.restart(generation));
     look_for_meters();
     if call < OFTEN || call.is_multiple_of(TRACER_PERIOD) {
         look_for_tracer(generation);
