@@ -152,6 +152,17 @@ pub(crate) fn serve(args: &[String]) -> Result<(), Failed> {
     };
     let setting = settings::named(setting)?;
     let installed = setting.install()?;
+    // Some clocks calibrate during the first calls.
+    let function = Way::Percolate.get::<Empty>();
+    for pause in [Duration::from_millis(100), Duration::ZERO] {
+        setting.around.run(100, &mut |turns| {
+            for turn in turns {
+                _ = black_box(function(&Empty, black_box("articles"), turn));
+            }
+        });
+        std::thread::sleep(pause);
+    }
+    installed.flush()?;
     if name == "process" {
         println_json(&whole_process(setting)?)?;
         return Ok(());

@@ -1,7 +1,7 @@
 //! The call that `record!` on this thread adds attributes to.
 //!
-//! Only calls of sites with attributes of their own are entered here, whether they are recorded or
-//! not, so that `record!` never adds to an outer call.
+//! Only calls of sites with `record!` are entered here, whether they are recorded or not, so that
+//! `record!` never adds to an outer call.
 
 use std::cell::RefCell;
 

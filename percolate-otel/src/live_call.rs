@@ -14,7 +14,7 @@ use crate::api_span::ApiSpan;
 use crate::call_events;
 use crate::call_values::CallEnd;
 use crate::current_context::{attach, with_current};
-use crate::details::{Names, OwnedNames};
+use crate::details::OwnedNames;
 use crate::entered::Entered;
 use crate::identity::Identity;
 use crate::measured_call::CallStart;
@@ -23,7 +23,7 @@ use crate::probe::probe_of;
 use crate::record::{CallRecord, RecordExtras};
 use crate::runtime::{Decision, Runtime};
 use crate::series::Series;
-use crate::site::{Parent, Site, SiteKind};
+use crate::site::{Site, SiteKind};
 use crate::starting_call::StartingCall;
 use crate::tracing_span::{check_trace_is_continued, record_end, watched_span};
 use crate::unsampled_root::UnsampledCall;
@@ -33,8 +33,11 @@ use crate::unsampled_root::UnsampledCall;
 pub(crate) struct LiveCall {
     start: CallStart,
     sampling: Sampling,
-    /// Boxed because many calls have none.
-    extras: Option<Box<CallExtras>>,
+    /// What the record has in addition to names. Boxed because many calls have none, and because the
+    /// box becomes part of the record.
+    record: Option<Box<RecordExtras>>,
+    /// Spans and contexts that only this thread needs. Few calls have any.
+    spans: Option<Box<Spans>>,
 }
 
 /// Whether a span of the call is exported. A `tracing` span is independent of it: layers that write
@@ -51,43 +54,26 @@ enum Sampling {
     Foreign,
 }
 
-/// What few calls have.
+/// The spans of a call, apart from the one that the runtime exports.
 #[derive(Debug, Default)]
-struct CallExtras {
+struct Spans {
     /// The context with this call as the current span, if the call is entered more than once.
     context: Option<Context>,
     /// The span for `tracing` layers.
     span: Option<tracing::Span>,
     /// The span through the OpenTelemetry API.
     api_span: Option<ApiSpan>,
-    record: RecordExtras,
-}
-
-impl CallExtras {
-    /// Creates the `tracing` span.
-    fn watch(
-        &mut self,
-        series: &'static Series,
-        names: Names<'_>,
-        parent: Parent,
-        is_unsampled: bool,
-    ) {
-        let details = &self.record.details;
-        let name = series.span_name(names, details.query_summary.as_deref());
-        let span = watched_span(series.site, (names, &name), parent, details, is_unsampled);
-        self.span = Some(span);
-    }
 }
 
 /// Evaluates the details of a recorded call.
-fn describe(series: &'static Series, call: StartingCall<'_>) -> Box<CallExtras> {
+fn describe(series: &'static Series, call: StartingCall<'_>) -> Box<RecordExtras> {
     let names = call.names;
-    let mut extras = Box::<CallExtras>::default();
-    (extras.record.details, extras.record.sampled) = call.into_details();
+    let mut record = Box::<RecordExtras>::default();
+    (record.details, record.sampled) = call.into_details();
     if series.lacks(names) {
-        extras.record.names = Some(Box::new(OwnedNames::of(*names)));
+        record.names = Some(Box::new(OwnedNames::of(*names)));
     }
-    extras
+    record
 }
 
 /// Returns the current context with `identity` as its span.
@@ -118,17 +104,20 @@ impl LiveCall {
         };
         let has_extras = matches!(decision, Decision::Sampled(_))
             && (site.def.describes || series.lacks(names) || call.was_described());
-        let extras = (is_watched || tracer.is_some() || has_extras).then(|| {
-            let mut extras = describe(series, call);
+        let record = (is_watched || tracer.is_some() || has_extras).then(|| describe(series, call));
+        let mut spans = None::<Box<Spans>>;
+        if let Some(record) = &record {
+            let details = &record.details;
             if is_watched {
                 let is_unsampled = matches!(decision, Decision::Unsampled);
-                extras.watch(series, *names, parent, is_unsampled);
+                let name = series.span_name(*names, details.query_summary.as_deref());
+                let span = watched_span(site, (*names, &name), parent, details, is_unsampled);
+                spans.get_or_insert_default().span = Some(span);
             } else if let Some(tracer) = tracer {
-                let details = &extras.record.details;
-                extras.api_span = ApiSpan::start(tracer, (series, *names), parent, details);
+                let span = ApiSpan::start(tracer, (series, *names), parent, details);
+                spans.get_or_insert_default().api_span = span;
             }
-            extras
-        });
+        }
         Self {
             start,
             sampling: match decision {
@@ -137,7 +126,8 @@ impl LiveCall {
                 Decision::UnsampledRoot(trace_id) => Sampling::UnsampledRoot(trace_id),
                 Decision::Unsampled | Decision::Suppressed => Sampling::Unsampled,
             },
-            extras,
+            record,
+            spans,
         }
     }
 
@@ -147,14 +137,14 @@ impl LiveCall {
 
     /// Whether a span of this call is exported by percolate or created by a foreign set-up.
     fn is_recorded(&self) -> bool {
-        matches!(self.sampling, Sampling::Sampled(_)) || self.extras.is_some()
+        matches!(self.sampling, Sampling::Sampled(_)) || self.spans.is_some()
     }
 
     /// Whether code between [`LiveCall::enter`] and [`LiveCall::exit`] can observe that the call
     /// was entered.
     pub(crate) fn changes_its_thread(&self) -> bool {
         let site = self.site();
-        let has_span = |extras: &CallExtras| extras.span.is_some() || extras.api_span.is_some();
+        let has_span = |spans: &Spans| spans.span.is_some() || spans.api_span.is_some();
         let enters = match &self.sampling {
             Sampling::Unsampled | Sampling::Foreign => false,
             // A leaf has no calls inside that would have to be left out.
@@ -163,8 +153,8 @@ impl LiveCall {
         };
         self.start.runtime.span_events
             || enters
-            || self.extras.as_deref().is_some_and(has_span)
-            || !site.def.custom.is_empty()
+            || self.spans.as_deref().is_some_and(has_span)
+            || site.def.late != 0
     }
 
     /// Makes this call the current one on this thread. `again` is whether it can be entered more
@@ -177,8 +167,8 @@ impl LiveCall {
             Sampling::UnsampledRoot(trace_id) => entered.enter_root(*trace_id),
             Sampling::Sampled(Some(identity)) if !site.def.leaf => {
                 let context = if again {
-                    let extras = self.extras.get_or_insert_default();
-                    extras
+                    let spans = self.spans.get_or_insert_default();
+                    spans
                         .context
                         .get_or_insert_with(|| context_of(identity))
                         .clone()
@@ -191,33 +181,33 @@ impl LiveCall {
             Sampling::Unsampled => entered.unsampled_call = Some(UnsampledCall::enter()),
             Sampling::Foreign | Sampling::Sampled(None) => {}
         }
-        if let Some(extras) = &self.extras {
-            if let Some(span) = &extras.api_span {
+        if let Some(spans) = &self.spans {
+            if let Some(span) = &spans.api_span {
                 if site.def.leaf {
                     entered.probe = probe_of(site.def.system);
                 } else {
                     entered.context = attach(span.context().clone());
                 }
             }
-            if let Some(span) = &extras.span {
+            if let Some(span) = &spans.span {
                 span.with_subscriber(|(id, dispatch)| dispatch.enter(id));
                 if matches!(self.sampling, Sampling::Foreign) {
                     check_trace_is_continued();
                 }
             }
         }
-        if !site.def.custom.is_empty() {
+        if site.def.late != 0 {
             let active = is_recorded.then(|| {
-                let extras = self.extras.get_or_insert_default();
-                let values = std::mem::take(&mut extras.record.details.custom);
+                let record = self.record.get_or_insert_default();
+                let values = std::mem::take(&mut record.details.custom);
                 Box::new(ActiveCall { site, values })
             });
             entered.outer = Some(active::replace(active));
         }
         if self.start.runtime.span_events {
             let events = matches!(self.sampling, Sampling::Sampled(_)).then(|| {
-                let extras = self.extras.get_or_insert_default();
-                extras.record.events.take().unwrap_or_default()
+                let record = self.record.get_or_insert_default();
+                record.events.take().unwrap_or_default()
             });
             entered.outer_events = Some(call_events::replace(events));
         }
@@ -230,7 +220,7 @@ impl LiveCall {
     #[inline(never)]
     pub(crate) fn exit(&mut self, entered: &mut Entered) {
         if let Some(probe) = entered.probe.take() {
-            let probed = &mut self.extras.get_or_insert_default().record.probed;
+            let probed = &mut self.record.get_or_insert_default().probed;
             probe.end(
                 &mut |name, value| match probed.iter_mut().find(|(known, _)| *known == name) {
                     Some((_, sum)) => *sum = sum.saturating_add(value),
@@ -240,17 +230,17 @@ impl LiveCall {
         }
         if let Some(outer) = entered.outer.take() {
             let active = active::replace(outer);
-            if let (Some(active), Some(extras)) = (active, &mut self.extras) {
-                extras.record.details.custom = active.values;
+            if let (Some(active), Some(record)) = (active, &mut self.record) {
+                record.details.custom = active.values;
             }
         }
         if let Some(outer) = entered.outer_events.take() {
             let events = call_events::replace(outer);
-            if let (Some(events), Some(extras)) = (events, &mut self.extras) {
-                extras.record.events = Some(events);
+            if let (Some(events), Some(record)) = (events, &mut self.record) {
+                record.events = Some(events);
             }
         }
-        if let Some(span) = self.extras.as_ref().and_then(|extras| extras.span.as_ref()) {
+        if let Some(span) = self.spans.as_ref().and_then(|spans| spans.span.as_ref()) {
             span.with_subscriber(|(id, dispatch)| dispatch.exit(id));
         }
         entered.context = None;
@@ -269,26 +259,26 @@ impl LiveCall {
             _ => None,
         };
         let timing = start.measure(outcome, cancelled, exemplar.as_ref());
-        if let Some(extras) = &mut self.extras {
+        if let (Some(spans), Some(record)) = (&mut self.spans, &self.record) {
             let site = start.series.site;
             let end = CallEnd::new(outcome, timing.status, timing.nanos);
-            if let Some(span) = extras.span.take() {
-                record_end(site, &span, end, &extras.record.details);
+            if let Some(span) = spans.span.take() {
+                record_end(site, &span, end, &record.details);
             }
-            if let Some(span) = extras.api_span.take() {
-                span.end(site, end, &extras.record);
+            if let Some(span) = spans.api_span.take() {
+                span.end(site, end, record);
             }
         }
         match &mut self.sampling {
             Sampling::Sampled(identity) => {
                 if let (Some(identity), Some(recorder)) = (identity.take(), &start.runtime.recorder)
                 {
-                    let extras = self.extras.take().map(|extras| Box::new(extras.record));
+                    let extras = self.record.take();
                     let record = CallRecord::new(start.series, identity, timing, outcome, extras);
                     recorder.push(record);
                 }
             }
-            Sampling::Foreign if self.extras.is_some() => {}
+            Sampling::Foreign if self.spans.is_some() => {}
             Sampling::Foreign | Sampling::Unsampled => start.report(None, timing, outcome),
             Sampling::UnsampledRoot(trace_id) => start.report(Some(*trace_id), timing, outcome),
         }

@@ -16,7 +16,7 @@ use crate::runtime::{Runtime, RuntimeConfig, Sampler, ScopeGuard, scope};
 use crate::site::{Parent, attr};
 use crate::testing::FinishedSpans;
 
-crate::__private::site!(GET, db, INFO, attr::COLLECTION | attr::NAMESPACE | attr::RETURNED_ROWS, ["app.tier"], { name: "get" });
+crate::__private::site!(GET, db, INFO, attr::COLLECTION | attr::NAMESPACE | attr::RETURNED_ROWS, ["app.tier"], { name: "get", late: 1 });
 crate::__private::site!(BUILD, job, INFO, attr::JOB_TARGET, [], { name: "index.build" });
 crate::__private::site!(LINKED, job, INFO, attr::JOB_TARGET, [], { name: "index.save" });
 
