@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 use crate::quiet::quiet;
 use crate::record::{CallRecord, RecordSink};
 
+/// The longest time limit.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Records in one buffer before it is handed over.
 const BLOCK: usize = 512;
 /// Blocks that may wait to be converted.
@@ -37,12 +39,63 @@ pub(crate) struct Recorder {
 struct RecorderShared {
     /// The buffers of all threads. A buffer is kept until it is empty and its thread has ended.
     buffers: Mutex<Vec<Arc<Buffer>>>,
+    /// The records that were dropped, for any reason.
     dropped: Arc<AtomicU64>,
+    /// The records that no buffer received: their thread was ending.
+    without_buffer: AtomicU64,
+    /// The records of calls that ended after the shutdown.
+    after_shutdown: AtomicU64,
+    /// The records that buffers received which are no longer in `buffers`.
+    of_ended_threads: AtomicU64,
     /// Records are no longer delivered.
     stopped: AtomicBool,
 }
 
-type Buffer = Mutex<Vec<CallRecord>>;
+type Buffer = Mutex<Records>;
+
+/// The records of one thread.
+#[derive(Debug, Default)]
+struct Records {
+    list: Vec<CallRecord>,
+    /// The number of records that were taken from the list.
+    taken: u64,
+}
+
+impl Records {
+    /// Takes the list, and leaves an empty one of this capacity.
+    fn take(&mut self, capacity: usize) -> Vec<CallRecord> {
+        self.taken += self.list.len() as u64;
+        std::mem::replace(&mut self.list, Vec::with_capacity(capacity))
+    }
+
+    #[cfg(feature = "pipeline")]
+    fn recorded(&self) -> u64 {
+        self.taken + self.list.len() as u64
+    }
+}
+
+/// The counts of records. `recorded` includes the others.
+#[derive(Debug, Default, Clone, Copy)]
+#[cfg_attr(
+    not(feature = "pipeline"),
+    expect(dead_code, reason = "read by the pipeline")
+)]
+pub(crate) struct RecordCounts {
+    pub(crate) recorded: u64,
+    /// Dropped because the hand-over was full, or because the thread was ending.
+    pub(crate) dropped: u64,
+    pub(crate) after_shutdown: u64,
+}
+
+#[cfg_attr(
+    not(feature = "pipeline"),
+    expect(dead_code, reason = "read by the pipeline")
+)]
+impl RecordCounts {
+    pub(crate) fn lost(self) -> u64 {
+        self.dropped + self.after_shutdown
+    }
+}
 
 enum Work {
     Block(Vec<CallRecord>),
@@ -67,6 +120,9 @@ impl Recorder {
         let shared = Arc::new(RecorderShared {
             buffers: Mutex::default(),
             dropped: Arc::default(),
+            without_buffer: AtomicU64::new(0),
+            after_shutdown: AtomicU64::new(0),
+            of_ended_threads: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
         });
         let (work, todo) = mpsc::sync_channel(WAITING_BLOCKS);
@@ -84,31 +140,43 @@ impl Recorder {
     /// Puts a record into this thread's buffer.
     pub(crate) fn push(&self, record: CallRecord) {
         if self.shared.stopped.load(Ordering::Relaxed) {
-            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            self.drop_one(&self.shared.after_shutdown);
             return;
         }
         let full = MINE.try_with(|mine| {
-            let mut mine = mine.try_borrow_mut().ok()?;
+            let Ok(mut mine) = mine.try_borrow_mut() else {
+                self.drop_one(&self.shared.without_buffer);
+                return None;
+            };
             let buffer = match mine.iter().find(|(id, _)| *id == self.id) {
                 Some((_, buffer)) => buffer,
                 None => &self.add_buffer(&mut mine).1,
             };
             let mut records = lock(buffer);
-            records.push(record);
-            (records.len() >= BLOCK)
-                .then(|| std::mem::replace(&mut *records, Vec::with_capacity(BLOCK)))
+            records.list.push(record);
+            (records.list.len() >= BLOCK).then(|| records.take(BLOCK))
         });
         match full {
             Ok(Some(block)) => self.hand_over(block),
             Ok(None) => {}
             // The thread is ending and its buffer is gone.
-            Err(_) => _ = self.shared.dropped.fetch_add(1, Ordering::Relaxed),
+            Err(_) => self.drop_one(&self.shared.without_buffer),
         }
+    }
+
+    /// Counts a record that no buffer receives.
+    #[cold]
+    fn drop_one(&self, reason: &AtomicU64) {
+        reason.fetch_add(1, Ordering::AcqRel);
+        self.shared.dropped.fetch_add(1, Ordering::AcqRel);
     }
 
     #[cold]
     fn add_buffer<'a>(&self, mine: &'a mut Vec<(u64, Arc<Buffer>)>) -> &'a (u64, Arc<Buffer>) {
-        let buffer = Arc::new(Mutex::new(Vec::with_capacity(BLOCK)));
+        let buffer = Arc::new(Mutex::new(Records {
+            list: Vec::with_capacity(BLOCK),
+            taken: 0,
+        }));
         lock(&self.shared.buffers).push(Arc::clone(&buffer));
         mine.push((self.id, buffer));
         &mine[mine.len() - 1]
@@ -135,8 +203,40 @@ impl Recorder {
         self.request(Work::Stop, timeout)
     }
 
+    /// Ends the background thread without waiting. Records that are not delivered are lost.
+    #[cfg(feature = "pipeline")]
+    pub(crate) fn give_up(&self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns the counts of records. A record that is recorded meanwhile may be missing in
+    /// `dropped` and `after_shutdown`, but never in `recorded` alone.
+    #[cfg(feature = "pipeline")]
+    pub(crate) fn counts(&self) -> RecordCounts {
+        let shared = &self.shared;
+        let all_dropped = shared.dropped.load(Ordering::Acquire);
+        let after_shutdown = shared
+            .after_shutdown
+            .load(Ordering::Acquire)
+            .min(all_dropped);
+        let buffers = lock(&shared.buffers);
+        let recorded = buffers
+            .iter()
+            .map(|buffer| lock(buffer).recorded())
+            .sum::<u64>()
+            + shared.of_ended_threads.load(Ordering::Acquire)
+            + shared.without_buffer.load(Ordering::Acquire)
+            + shared.after_shutdown.load(Ordering::Acquire);
+        RecordCounts {
+            recorded,
+            dropped: all_dropped - after_shutdown,
+            after_shutdown,
+        }
+    }
+
     fn request(&self, what: fn(SyncSender<()>) -> Work, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
+        let now = Instant::now();
+        let deadline = now.checked_add(timeout).unwrap_or(now + YEAR);
         let (done, wait) = mpsc::sync_channel(1);
         let mut work = what(done);
         loop {
@@ -214,10 +314,16 @@ fn deliver_until_closed(
             deliver_buffers(shared, &mut *sink);
             next_round = Instant::now() + IDLE;
         }
-        if closed {
+        if closed || is_stopped(shared) {
             return;
         }
     }
+}
+
+fn is_stopped(shared: &Weak<RecorderShared>) -> bool {
+    shared
+        .upgrade()
+        .is_none_or(|shared| shared.stopped.load(Ordering::Relaxed))
 }
 
 /// Delivers the buffers of all threads, and removes those of ended threads.
@@ -229,13 +335,24 @@ fn deliver_buffers(shared: &Weak<RecorderShared>, sink: &mut dyn RecordSink) {
     for buffer in &buffers {
         let records = {
             let mut records = lock(buffer);
-            std::mem::take(&mut *records)
+            records.take(0)
         };
         sink.deliver(records);
     }
     drop(buffers);
     // A buffer with one reference belongs to an ended thread. It is empty unless it was filled just
     // now.
-    lock(&shared.buffers)
-        .retain(|buffer| Arc::strong_count(buffer) > 1 || !lock(buffer).is_empty());
+    lock(&shared.buffers).retain(|buffer| {
+        if Arc::strong_count(buffer) > 1 {
+            return true;
+        }
+        let records = lock(buffer);
+        let ended = records.list.is_empty();
+        if ended {
+            shared
+                .of_ended_threads
+                .fetch_add(records.taken, Ordering::AcqRel);
+        }
+        !ended
+    });
 }

@@ -1,24 +1,30 @@
 //! Counts of exported and lost data by reason. `status()` and the `otel.sdk.*` metrics read them.
-//! Invariant: every span that reaches a processor ends in exactly one of these counts.
+//! Invariant: an item that reaches a processor is in exactly one of these counts at every moment.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 /// The counts of one exporter.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    pub(super) exported: AtomicU64,
-    pub(super) failed: AtomicU64,
-    pub(super) queue_full: AtomicU64,
-    pub(super) at_shutdown: AtomicU64,
-    pub(super) after_shutdown: AtomicU64,
-    pub(super) queued: AtomicU64,
+    ledger: Mutex<Ledger>,
     /// Running exports of metrics.
     pub(super) running: AtomicU64,
-    last_error: Mutex<Option<String>>,
+}
+
+#[derive(Debug, Default)]
+struct Ledger {
+    counts: ExportCounts,
+    /// The number of items that came from the records of annotated calls.
+    from_records: u64,
+    /// Set at the end of the shutdown. Later results of exports are not counted.
+    closed: bool,
 }
 
 /// The counts of one exporter: spans, log records, or exports of metrics.
+///
+/// Each item that reached the exporter is in one of the counts at every moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExportCounts {
@@ -28,47 +34,146 @@ pub struct ExportCounts {
     pub failed: u64,
     /// Lost because the queue was full.
     pub dropped_queue_full: u64,
-    /// Lost because the deadline of the shutdown passed.
+    /// Lost because the deadline of the shutdown passed. The collector may have received the last
+    /// batch.
     pub dropped_at_shutdown: u64,
     /// Ended after the shutdown.
     pub dropped_after_shutdown: u64,
+    /// Spans of annotated calls that have not reached the queue.
+    pub buffered: u64,
     /// Waiting to be exported.
     pub queued: u64,
+    /// Being exported.
+    pub in_flight: u64,
     /// The last error message of the exporter.
     pub last_error: Option<String>,
 }
 
+/// What becomes of an item when it reaches a processor.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Arrival {
+    Queued,
+    /// Dropped: the queue is full.
+    Full,
+    /// Dropped: the processor was shut down.
+    Closed,
+}
+
+thread_local! {
+    static IS_RECORDS_THREAD: bool = thread::current().name() == Some("percolate-spans");
+}
+
+/// Whether the current thread converts the records of annotated calls to spans.
+pub(super) fn is_records_thread() -> bool {
+    IS_RECORDS_THREAD.with(|is| *is)
+}
+
 impl Counters {
-    pub(super) fn add(counter: &AtomicU64, count: usize) {
-        counter.fetch_add(count as u64, Ordering::Relaxed);
+    fn lock(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn failed(&self, count: usize, error: String) {
-        Self::add(&self.failed, count);
-        *self
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(error);
+    /// Counts an item that reaches a processor.
+    pub(super) fn arrive(&self, arrival: Arrival) {
+        let from_records = is_records_thread();
+        let mut ledger = self.lock();
+        ledger.from_records += u64::from(from_records);
+        let arrival = if ledger.closed {
+            Arrival::Closed
+        } else {
+            arrival
+        };
+        let counts = &mut ledger.counts;
+        *match arrival {
+            Arrival::Queued => &mut counts.queued,
+            Arrival::Full => &mut counts.dropped_queue_full,
+            // The call ended before the shutdown: later records are dropped in their buffer.
+            Arrival::Closed if from_records => &mut counts.dropped_at_shutdown,
+            Arrival::Closed => &mut counts.dropped_after_shutdown,
+        } += 1;
+    }
+
+    /// Counts queued items whose export begins.
+    pub(super) fn begin(&self, count: usize) {
+        let mut ledger = self.lock();
+        if !ledger.closed {
+            ledger.counts.queued -= count as u64;
+            ledger.counts.in_flight += count as u64;
+        }
+    }
+
+    /// Counts the result of the export of `count` items, of which `lost` failed.
+    pub(super) fn end(&self, count: usize, lost: usize, error: Option<String>) {
+        let mut ledger = self.lock();
+        if !ledger.closed {
+            ledger.counts.in_flight -= count as u64;
+            ledger.counts.exported += (count - lost) as u64;
+            ledger.counts.failed += lost as u64;
+        }
+        if error.is_some() {
+            ledger.counts.last_error = error;
+        }
+    }
+
+    /// Counts an export of something that was not queued.
+    pub(super) fn exported_at_once(&self, lost: usize, error: Option<String>) {
+        let mut ledger = self.lock();
+        ledger.counts.exported += 1 - lost as u64;
+        ledger.counts.failed += lost as u64;
+        if error.is_some() {
+            ledger.counts.last_error = error;
+        }
+    }
+
+    /// Counts everything that is queued as dropped at the shutdown.
+    pub(super) fn drop_queued(&self) {
+        let counts = &mut self.lock().counts;
+        counts.dropped_at_shutdown += std::mem::take(&mut counts.queued);
+    }
+
+    /// Counts everything that is queued or being exported as dropped at the shutdown. The counts
+    /// are final after this, but for items that arrive later.
+    pub(super) fn close(&self) {
+        let mut ledger = self.lock();
+        ledger.closed = true;
+        let counts = &mut ledger.counts;
+        counts.dropped_at_shutdown +=
+            std::mem::take(&mut counts.queued) + std::mem::take(&mut counts.in_flight);
     }
 
     pub(super) fn last_error(&self) -> Option<String> {
-        self.last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.lock().counts.last_error.clone()
     }
 
+    pub(super) fn failed(&self) -> u64 {
+        self.lock().counts.failed
+    }
+
+    /// Returns the number of items that reached the queue and were lost.
+    pub(super) fn lost_after_queue(&self) -> u64 {
+        let counts = &self.lock().counts;
+        counts.failed + counts.dropped_at_shutdown
+    }
+
+    /// Returns the counts without `buffered`.
     pub(super) fn counts(&self) -> ExportCounts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        ExportCounts {
-            exported: read(&self.exported),
-            failed: read(&self.failed),
-            dropped_queue_full: read(&self.queue_full),
-            dropped_at_shutdown: read(&self.at_shutdown),
-            dropped_after_shutdown: read(&self.after_shutdown),
-            queued: read(&self.queued),
-            last_error: self.last_error(),
+        self.lock().counts.clone()
+    }
+
+    /// Returns the counts. `waiting` returns how many records of annotated calls wait in their
+    /// buffers, from the number of those that have arrived here. After the shutdown these are lost.
+    pub(super) fn counts_with(&self, waiting: impl FnOnce(u64) -> u64) -> ExportCounts {
+        let (mut counts, arrived, closed) = {
+            let ledger = self.lock();
+            (ledger.counts.clone(), ledger.from_records, ledger.closed)
+        };
+        let waiting = waiting(arrived);
+        if closed {
+            counts.dropped_at_shutdown += waiting;
+        } else {
+            counts.buffered = waiting;
         }
+        counts
     }
 }
 
@@ -79,5 +184,10 @@ impl ExportCounts {
             + self.dropped_queue_full
             + self.dropped_at_shutdown
             + self.dropped_after_shutdown
+    }
+
+    /// Returns the sum of exported, lost and waiting data.
+    pub fn total(&self) -> u64 {
+        self.exported + self.lost() + self.buffered + self.queued + self.in_flight
     }
 }

@@ -6,14 +6,13 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
-use super::counters::Counters;
+use super::counters::{Arrival, Counters};
 use super::diagnostics::report_change;
 use super::drive::{Driver, deadline_in};
 use super::error::TelemetryError;
@@ -154,14 +153,14 @@ impl<T: Send + 'static> ExportQueue<T> {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         if state.closing.is_some() || state.stopped {
-            Counters::add(&counters.after_shutdown, 1);
+            counters.arrive(Arrival::Closed);
         } else if state.queue.len() >= limits.queue {
-            Counters::add(&counters.queue_full, 1);
+            counters.arrive(Arrival::Full);
         } else {
             state.queue.push_back(item);
             state.accepted += 1;
             let queued = state.queue.len();
-            counters.queued.store(queued as u64, Ordering::Relaxed);
+            counters.arrive(Arrival::Queued);
             drop(state);
             if queued == limits.batch {
                 shared.work.notify_one();
@@ -171,8 +170,8 @@ impl<T: Send + 'static> ExportQueue<T> {
 
     /// Waits until all items that were accepted so far are exported.
     pub(super) fn flush_by(&self, deadline: Instant) -> OTelSdkResult {
-        let failed = &self.shared.options.counters.failed;
-        let failed_before = failed.load(Ordering::Relaxed);
+        let counters = &self.shared.options.counters;
+        let failed_before = counters.failed();
         let mut state = lock(&self.shared.state);
         let last = state.accepted;
         state.flush_up_to = state.flush_up_to.max(last);
@@ -182,7 +181,7 @@ impl<T: Send + 'static> ExportQueue<T> {
         });
         let done = state.handled >= last;
         drop(state);
-        match (done, failed.load(Ordering::Relaxed) - failed_before) {
+        match (done, counters.failed() - failed_before) {
             (false, _) => Err(OTelSdkError::Timeout(Duration::ZERO)),
             (true, 0) => Ok(()),
             (true, _) => Err(OTelSdkError::InternalFailure(self.shared.last_problem())),
@@ -203,18 +202,31 @@ impl<T: Send + 'static> ExportQueue<T> {
         state.closing = Some(deadline);
         self.shared.work.notify_one();
         self.shared.progress.notify_all();
-        let lost_before = self.shared.lost();
+        let counters = &self.shared.options.counters;
+        let lost_before = counters.lost_after_queue();
         let mut state = self
             .shared
             .wait_until(state, deadline, |state| state.stopped);
         self.shared.drop_queued(&mut state);
         let in_time = state.stopped;
         drop(state);
-        match (in_time, self.shared.lost() - lost_before) {
+        match (in_time, counters.lost_after_queue() - lost_before) {
             (false, _) => Err(OTelSdkError::Timeout(Duration::ZERO)),
             (true, 0) => Ok(()),
             (true, _) => Err(OTelSdkError::InternalFailure(self.shared.last_problem())),
         }
+    }
+
+    /// Ends the queue without waiting: no item is accepted or exported any more. The items are
+    /// counted by [`Counters::close`].
+    pub(super) fn give_up(&self) {
+        let mut state = lock(&self.shared.state);
+        state.closing = Some(Instant::now());
+        state.queue.clear();
+        state.handled = state.accepted;
+        self.shared.options.counters.close();
+        self.shared.work.notify_one();
+        self.shared.progress.notify_all();
     }
 
     /// Shuts down for the SDK's interface.
@@ -258,8 +270,7 @@ impl<T> Shared<T> {
         let count = state.queue.len();
         state.queue.clear();
         state.handled += count as u64;
-        Counters::add(&self.options.counters.at_shutdown, count);
-        self.options.counters.queued.store(0, Ordering::Relaxed);
+        self.options.counters.drop_queued();
     }
 
     fn last_problem(&self) -> String {
@@ -274,11 +285,6 @@ impl<T> Shared<T> {
             self.options.signal.name(),
             self.options.name
         )
-    }
-
-    fn lost(&self) -> u64 {
-        let counters = &self.options.counters;
-        counters.failed.load(Ordering::Relaxed) + counters.at_shutdown.load(Ordering::Relaxed)
     }
 }
 
@@ -336,8 +342,7 @@ impl<T> ExportThread<T> {
             if state.queue.len() >= batch || flushing || is_due {
                 let count = state.queue.len().min(batch);
                 let items = state.queue.drain(..count).collect();
-                let queued = &self.shared.options.counters.queued;
-                queued.store(state.queue.len() as u64, Ordering::Relaxed);
+                self.shared.options.counters.begin(count);
                 drop(state);
                 self.shared.progress.notify_all();
                 self.last_export = Instant::now();
@@ -373,7 +378,6 @@ impl<T> ExportThread<T> {
         let result = match self.exporter.export(driver, timeout, batch) {
             Ok(rejected) => {
                 let lost = rejected.count.min(count);
-                Counters::add(&counters.exported, count - lost);
                 let problem = rejected.problem(format_args!("{lost} of {count} {items}"), items);
                 problem.map_or(Ok(()), |problem| Err((lost, problem)))
             }
@@ -390,8 +394,8 @@ impl<T> ExportThread<T> {
         );
         self.failing = result.is_err();
         match result {
-            Ok(()) => {}
-            Err((lost, problem)) => counters.failed(lost, problem),
+            Ok(()) => counters.end(count, 0, None),
+            Err((lost, problem)) => counters.end(count, lost, Some(problem)),
         }
         lock(&self.shared.state).handled += count as u64;
         self.shared.progress.notify_all();

@@ -21,6 +21,7 @@ use super::signal::Signal;
 use super::status::{ExporterStatus, TelemetryStatus};
 use super::{install, layer};
 use crate::forks;
+use crate::recorder::RecordCounts;
 use crate::runtime::{self, Runtime};
 
 /// A running pipeline. Dropping it flushes and shuts down within
@@ -123,6 +124,7 @@ impl TelemetryGuard {
         let metrics: OfSignal = Box::new(move |parts| parts.end_metrics(deadline));
         let logs: OfSignal = Box::new(move |parts| parts.end_logs(deadline));
         let result = self.on_threads("shutdown", timeout, spans, metrics, logs);
+        self.parts.give_up();
         if self.installed {
             install::release();
         }
@@ -131,6 +133,11 @@ impl TelemetryGuard {
 
     /// Returns the current state of the pipeline and its counts.
     pub fn status(&self) -> TelemetryStatus {
+        let records = || {
+            self.parts
+                .runtime
+                .map_or_else(RecordCounts::default, Runtime::record_counts)
+        };
         let of = |signal| {
             let targets = self
                 .parts
@@ -140,7 +147,16 @@ impl TelemetryGuard {
             targets
                 .map(|target| ExporterStatus {
                     to: target.name.clone(),
-                    counts: target.counters.counts(),
+                    counts: match signal {
+                        Signal::Traces => {
+                            // Later calls only increase what waits.
+                            let lost = records().lost();
+                            target.counters.counts_with(|arrived| {
+                                records().recorded.saturating_sub(lost + arrived)
+                            })
+                        }
+                        Signal::Metrics | Signal::Logs => target.counters.counts(),
+                    },
                 })
                 .collect()
         };
@@ -151,7 +167,9 @@ impl TelemetryGuard {
             traces: of(Signal::Traces),
             metrics: of(Signal::Metrics),
             logs: of(Signal::Logs),
-            dropped_records: self.parts.runtime.map_or(0, Runtime::dropped_spans),
+            recorded_spans: records().recorded,
+            dropped_records: records().dropped,
+            dropped_records_after_shutdown: records().after_shutdown,
             layer_in_subscriber: self.layer_in_subscriber(),
             warnings: self.parts.warnings.clone(),
         }

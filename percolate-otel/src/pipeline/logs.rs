@@ -15,7 +15,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord, SdkLogger, SdkLoggerProvider};
 
 use super::console::ConsoleWriter;
-use super::counters::Counters;
+use super::counters::{Arrival, Counters};
 use super::export_queue::ExportQueue;
 
 /// The log bridge of a [`Telemetry::layer`](super::Telemetry::layer).
@@ -115,12 +115,11 @@ pub(super) struct ConsoleLogs {
 
 impl LogProcessor for ConsoleLogs {
     fn emit(&self, record: &mut SdkLogRecord, _: &InstrumentationScope) {
-        if self.writer.write(&line(record)) {
-            Counters::add(&self.counters.exported, 1);
-        } else {
-            self.counters
-                .failed(1, "cannot write to the console".to_owned());
-        }
+        self.counters.arrive(Arrival::Queued);
+        self.counters.begin(1);
+        let result = self.writer.write(&line(record));
+        self.counters
+            .end(1, usize::from(result.is_err()), result.err());
     }
 
     fn force_flush(&self) -> OTelSdkResult {

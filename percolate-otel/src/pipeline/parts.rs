@@ -127,6 +127,25 @@ impl Parts {
         self.closing.close_by(deadline);
     }
 
+    /// Ends the pipeline without waiting. What was not exported is lost and counted.
+    pub(super) fn give_up(&self) {
+        if let Some(runtime) = self.runtime {
+            runtime.give_up();
+        }
+        for processor in &self.processors {
+            if let Processor::Batch(batch) = processor {
+                batch.0.give_up();
+            }
+        }
+        for logs in &self.log_queues {
+            logs.0.give_up();
+        }
+        let queued = self.targets.iter();
+        for target in queued.filter(|target| target.signal != Signal::Metrics) {
+            target.counters.close();
+        }
+    }
+
     pub(super) fn flush_spans(&self, deadline: Instant) -> Result<(), String> {
         let records = self
             .runtime
@@ -236,7 +255,7 @@ impl Parts {
         let metrics = self.targets.iter();
         metrics
             .filter(|target| target.signal == Signal::Metrics)
-            .map(|target| target.counters.failed.load(Ordering::Relaxed))
+            .map(|target| target.counters.failed())
             .sum()
     }
 }

@@ -2,7 +2,6 @@
 //! [`SharedProcessor`], one processor for the SDK's provider and the records of annotated calls.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use opentelemetry::Context;
@@ -10,6 +9,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 
+use super::counters::is_records_thread;
 use super::drive::Driver;
 use super::export_queue::{ExportBatch, ExportQueue, Rejected};
 
@@ -61,13 +61,6 @@ fn message(error: OTelSdkError) -> String {
     }
 }
 
-thread_local! {
-    /// Set on the thread that converts records to spans. It waits for room in the queue, so that an
-    /// overflow is counted where it begins, in the buffer of records. On other threads spans are
-    /// dropped and counted instead.
-    static MAY_WAIT: bool = thread::current().name() == Some("percolate-spans");
-}
-
 /// The span processor that fills one exporter's queue.
 #[derive(Debug)]
 pub(super) struct BatchProcessor(pub(super) ExportQueue<SpanData>);
@@ -77,7 +70,10 @@ impl SpanProcessor for BatchProcessor {
 
     fn on_end(&self, span: SpanData) {
         if span.span_context.is_sampled() {
-            self.0.push(span, MAY_WAIT.with(|may_wait| *may_wait));
+            // The thread that converts records waits for room in the queue, so that an overflow is
+            // counted where it begins, in the buffer of records. On other threads spans are dropped
+            // and counted instead.
+            self.0.push(span, is_records_thread());
         }
     }
 

@@ -19,8 +19,14 @@ pub struct TelemetryStatus {
     pub metrics: Vec<ExporterStatus>,
     /// The exporters of log records with their counts of records.
     pub logs: Vec<ExporterStatus>,
-    /// Spans of annotated calls that were dropped because the buffer of records was full.
+    /// Sampled annotated calls that have ended, whatever became of their spans: exported, lost, or
+    /// waiting.
+    pub recorded_spans: u64,
+    /// Spans of annotated calls that were dropped because the buffer of records was full, or
+    /// because their thread was ending.
     pub dropped_records: u64,
+    /// Spans of annotated calls that ended after the shutdown.
+    pub dropped_records_after_shutdown: u64,
     /// Whether the subscriber of the current thread has
     /// [`Telemetry::layer`](super::Telemetry::layer) or
     /// [`TelemetryGuard::layer`](super::TelemetryGuard::layer), so that the `tracing` spans of
@@ -44,6 +50,7 @@ impl TelemetryStatus {
     /// Returns the number of lost spans, over all exporters and reasons.
     pub fn lost_spans(&self) -> u64 {
         self.dropped_records
+            + self.dropped_records_after_shutdown
             + self
                 .traces
                 .iter()

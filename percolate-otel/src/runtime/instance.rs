@@ -15,6 +15,8 @@ pub use crate::aggregation::{
 use crate::forks;
 use crate::metrics::Instruments;
 use crate::record::RecordSink;
+#[cfg(feature = "pipeline")]
+use crate::recorder::RecordCounts;
 use crate::recorder::Recorder;
 use crate::sampler::Sampler;
 use crate::series::SeriesTable;
@@ -166,6 +168,22 @@ impl Runtime {
         self.recorder
             .as_ref()
             .is_none_or(|recorder| recorder.stop(timeout))
+    }
+
+    /// Ends the delivery of spans without waiting. What was not delivered is lost.
+    #[cfg(feature = "pipeline")]
+    pub(crate) fn give_up(&self) {
+        if let Some(recorder) = &self.recorder {
+            recorder.give_up();
+        }
+    }
+
+    /// Returns the counts of recorded spans.
+    #[cfg(feature = "pipeline")]
+    pub(crate) fn record_counts(&self) -> RecordCounts {
+        self.recorder
+            .as_ref()
+            .map_or_else(RecordCounts::default, Recorder::counts)
     }
 
     /// Collects the histograms that the runtime aggregates by itself, for the reader with this index

@@ -54,14 +54,11 @@ impl PushMetricExporter for ConsoleMetrics {
         if text.is_empty() || *printed == text {
             return Ok(());
         }
-        if !self.writer.write(&text) {
-            self.counters
-                .failed(1, "cannot write to the console".to_owned());
-            return Err(OTelSdkError::InternalFailure(
-                "cannot write to the console".to_owned(),
-            ));
+        if let Err(problem) = self.writer.write(&text) {
+            self.counters.exported_at_once(1, Some(problem.clone()));
+            return Err(OTelSdkError::InternalFailure(problem));
         }
-        Counters::add(&self.counters.exported, 1);
+        self.counters.exported_at_once(0, None);
         *printed = text;
         Ok(())
     }

@@ -13,7 +13,7 @@ use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use super::super::counters::Counters;
+use super::super::counters::{Arrival, Counters};
 use super::super::error::TelemetryError;
 use super::tree;
 use super::writer::ConsoleWriter;
@@ -124,15 +124,12 @@ impl TraceBuffer {
         traces.sort_by_key(|trace| trace.spans.iter().map(|span| span.start_time).min());
         for trace in traces {
             let count = trace.spans.len();
-            if self
+            self.counters.begin(count);
+            let result = self
                 .writer
-                .write(&tree::render(trace.spans, trace.has_root))
-            {
-                Counters::add(&self.counters.exported, count);
-            } else {
-                self.counters
-                    .failed(count, "cannot write to the console".to_owned());
-            }
+                .write(&tree::render(trace.spans, trace.has_root));
+            let lost = if result.is_err() { count } else { 0 };
+            self.counters.end(count, lost, result.err());
         }
     }
 }
@@ -181,9 +178,10 @@ impl SpanProcessor for ConsoleSpans {
         let overflow = {
             let mut traces = self.shared.lock();
             if traces.closed {
-                Counters::add(&self.shared.counters.after_shutdown, 1);
+                self.shared.counters.arrive(Arrival::Closed);
                 return;
             }
+            self.shared.counters.arrive(Arrival::Queued);
             traces.add(span, Instant::now());
             let full = traces.spans > MAX_SPANS;
             let oldest = if full { traces.oldest() } else { None };
@@ -234,6 +232,13 @@ mod tests {
         }
     }
 
+    impl TraceBuffer {
+        fn arrive(&self, span: SpanData, now: Instant) {
+            self.counters.arrive(Arrival::Queued);
+            self.lock().add(span, now);
+        }
+    }
+
     fn text(written: &Written) -> String {
         String::from_utf8(written.0.lock().expect("no panic").clone()).expect("text")
     }
@@ -243,8 +248,8 @@ mod tests {
         let written = Written::default();
         let shared = shared(&written);
         let now = Instant::now();
-        shared.lock().add(span("get articles", 2, 1, 1, 1), now);
-        shared.lock().add(span("load", 1, 0, 0, 9), now);
+        shared.arrive(span("get articles", 2, 1, 1, 1), now);
+        shared.arrive(span("load", 1, 0, 0, 9), now);
         shared.tick(now + SETTLE / 2);
         assert_eq!(text(&written), "");
         shared.tick(now + SETTLE);
@@ -258,7 +263,7 @@ mod tests {
         let written = Written::default();
         let shared = shared(&written);
         let now = Instant::now();
-        shared.lock().add(span("get articles", 2, 1, 1, 1), now);
+        shared.arrive(span("get articles", 2, 1, 1, 1), now);
         shared.tick(now + Duration::from_secs(4));
         assert_eq!(text(&written), "");
         shared.tick(now + Duration::from_secs(5));

@@ -12,13 +12,17 @@ impl ConsoleWriter {
         Self(Arc::new(Mutex::new(Box::new(writer))))
     }
 
-    /// Writes one block. Returns `false` if it could not be written.
-    pub(in super::super) fn write(&self, block: &str) -> bool {
+    /// Writes one block.
+    ///
+    /// # Errors
+    ///
+    /// An error message if it could not be written.
+    pub(in super::super) fn write(&self, block: &str) -> Result<(), String> {
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         writer
             .write_all(block.as_bytes())
             .and_then(|()| writer.flush())
-            .is_ok()
+            .map_err(|error| format!("cannot write to the console: {}", error.kind()))
     }
 }
 

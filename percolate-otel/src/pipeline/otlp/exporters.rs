@@ -135,10 +135,8 @@ impl PushMetricExporter for OtlpMetrics {
         self.counters.running.fetch_add(1, Ordering::AcqRel);
         let result = self.send(metrics);
         let failed = result.as_ref().map_or_else(|(failed, _)| *failed, |()| 0);
-        Counters::add(&self.counters.exported, 1 - failed);
-        if let Err((_, problem)) = &result {
-            self.counters.failed(failed, problem.clone());
-        }
+        let problem = result.as_ref().err().map(|(_, problem)| problem.clone());
+        self.counters.exported_at_once(failed, problem);
         report_change(
             self.failing.swap(result.is_err(), Ordering::Relaxed),
             "metrics",

@@ -1,0 +1,230 @@
+//! The ledger: every span that was made is exported, failed, dropped for one reason, or waiting, at
+//! every moment, under collectors with any fault and with any end of the pipeline.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use opentelemetry::trace::{Tracer as _, TracerProvider as _};
+use percolate_core::db_op;
+use percolate_core::otel::{
+    Environment, Exporter, Otlp, OtlpProtocol, Telemetry, TelemetryGuard, TelemetryStatus,
+};
+use percolate_pipeline_tests::{Answer, Collector, dead_endpoint};
+
+#[db_op(get, cf)]
+fn get(cf: &str) -> Option<usize> {
+    Some(cf.len())
+}
+
+/// A small generator of pseudo-random numbers (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn of<T: Copy>(&mut self, all: &[T]) -> T {
+        all[usize::try_from(self.below(all.len() as u64)).expect("few")]
+    }
+}
+
+const MILLI: Duration = Duration::from_millis(1);
+
+const ANSWERS: [Answer; 9] = [
+    Answer::Accept,
+    Answer::After(Duration::from_millis(30)),
+    Answer::After(Duration::from_mins(1)),
+    Answer::Refuse,
+    Answer::Busy {
+        requests: 1,
+        wait: Duration::from_secs(1),
+    },
+    Answer::RejectOne,
+    Answer::RejectAll("no"),
+    Answer::Long(5 << 20),
+    Answer::Flap,
+];
+
+/// The spans that were made, by annotated calls and by other crates.
+#[derive(Default)]
+struct Made {
+    calls: AtomicU64,
+    others: AtomicU64,
+}
+
+/// Checks the equation for each exporter. Spans that are made meanwhile are counted or not.
+#[track_caller]
+fn check(before: &Made, status: &TelemetryStatus, after: &Made, script: &str) {
+    let made =
+        |made: &Made| made.calls.load(Ordering::Acquire) + made.others.load(Ordering::Acquire);
+    let dropped = status.dropped_records + status.dropped_records_after_shutdown;
+    for exporter in &status.traces {
+        let total = exporter.counts.total() + dropped;
+        let (from, to) = (made(before), made(after));
+        assert!(
+            (from..=to).contains(&total),
+            "made {from} to {to}, counted {total}; {script}; {status:#?}"
+        );
+    }
+}
+
+fn snapshot(made: &Made) -> Made {
+    Made {
+        calls: made.calls.load(Ordering::Acquire).into(),
+        others: made.others.load(Ordering::Acquire).into(),
+    }
+}
+
+/// Makes spans on threads, and checks the equation while nothing is made and while the exporters
+/// run.
+fn run(seed: u64) {
+    let mut random = Random(seed);
+    let protocol = random.of(&[OtlpProtocol::Grpc, OtlpProtocol::HttpProtobuf]);
+    let answer = random.of(&ANSWERS);
+    let collector = match (random.below(6), protocol) {
+        (0, _) => None,
+        (_, OtlpProtocol::Grpc) => Some(Collector::grpc(answer)),
+        _ => Some(Collector::http(answer)),
+    };
+    let queue = random.of(&[1, 8, 2048]);
+    let script = format!(
+        "seed {seed}, {protocol:?}, {answer:?}, collector {}, queue {queue}",
+        collector.is_some()
+    );
+    let endpoint = collector
+        .as_ref()
+        .map_or_else(dead_endpoint, Collector::endpoint);
+    let timeout = Duration::from_millis(50 + random.below(200));
+    let guard = Telemetry::builder()
+        .environment(Environment::empty())
+        .metrics([Exporter::None])
+        .traces([Exporter::Otlp, Exporter::Console])
+        .console_writer(std::io::sink())
+        .otlp(Otlp::to(endpoint).protocol(protocol).timeout(timeout))
+        .queue_size(queue)
+        .batch_size(random.of(&[1, 7, 512]))
+        .batch_delay(random.of(&[Duration::ZERO, 5 * MILLI, 5000 * MILLI]))
+        .build()
+        .expect("building does not connect");
+    let made = Made::default();
+    for _ in 0..=random.below(4) {
+        make(&guard, &made, &mut random);
+        check(&made, &guard.status(), &made, &script);
+        if random.below(3) == 0 {
+            _ = guard.force_flush(Duration::from_millis(random.below(100)));
+        }
+        check(&made, &guard.status(), &made, &script);
+    }
+    let before = snapshot(&made);
+    std::thread::scope(|scope| {
+        let (made, guard) = (&made, &guard);
+        let mut other = Random(random.next());
+        let makes = scope.spawn(move || make(guard, made, &mut other));
+        while !makes.is_finished() {
+            let status = guard.status();
+            check(&before, &status, &after_all(made, guard), "");
+        }
+    });
+    let started = Instant::now();
+    let limit = random.of(&[Duration::ZERO, 20 * MILLI, 500 * MILLI]);
+    _ = guard.shutdown(limit);
+    assert!(started.elapsed() < Duration::from_secs(10), "{script}");
+    let status = guard.status();
+    check(&made, &status, &made, &script);
+    for exporter in &status.traces {
+        let counts = &exporter.counts;
+        let waiting = counts.buffered + counts.queued + counts.in_flight;
+        assert_eq!(waiting, 0, "all is known: {script}; {status:#?}");
+    }
+    // Calls after the shutdown are losses too. Nothing else changes any more.
+    let lost = status.lost_spans();
+    let scope = guard.enter();
+    for _ in 0..3 {
+        get("articles");
+    }
+    drop(scope);
+    made.calls.fetch_add(3, Ordering::AcqRel);
+    std::thread::sleep(Duration::from_millis(random.below(80)));
+    let later = guard.status();
+    check(&made, &later, &made, &script);
+    assert_eq!(later.dropped_records_after_shutdown, 3, "{script}");
+    assert_eq!(later.lost_spans(), lost + 3, "{script}");
+    if let (Some(collector), Answer::Accept | Answer::Long(_)) = (&collector, answer) {
+        let exported = later.traces[0].counts.exported;
+        let received = collector.spans().len() as u64;
+        assert!(received >= exported, "{script}: {received} {exported}");
+    }
+}
+
+/// Returns more than all that is made, for a check while spans are made.
+fn after_all(made: &Made, guard: &TelemetryGuard) -> Made {
+    let mut after = snapshot(made);
+    // A call is recorded before it is counted as made.
+    *after.calls.get_mut() += guard.status().recorded_spans;
+    *after.others.get_mut() += 100;
+    after
+}
+
+fn make(guard: &TelemetryGuard, made: &Made, random: &mut Random) {
+    let threads = random.of(&[1, 3]);
+    let calls = random.of(&[1, 40, 3000]);
+    let others = random.below(20);
+    let provider = guard.tracer_provider().expect("traces are enabled");
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let _scope = guard.enter();
+                for _ in 0..calls {
+                    get("articles");
+                }
+                made.calls.fetch_add(calls, Ordering::AcqRel);
+                for _ in 0..others {
+                    drop(provider.tracer("other_crate").start("work"));
+                    made.others.fetch_add(1, Ordering::AcqRel);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn every_span_is_in_one_count_at_every_moment() {
+    let seeds = std::env::var("PERCOLATE_LEDGER_SEEDS").ok();
+    let seeds = seeds.and_then(|seeds| seeds.parse().ok()).unwrap_or(24);
+    for seed in 0..seeds {
+        run(seed);
+    }
+}
+
+#[test]
+fn a_shutdown_that_runs_out_of_time_knows_every_loss_when_it_returns() {
+    let collector = Collector::grpc(Answer::After(Duration::from_mins(1)));
+    let guard = Telemetry::builder()
+        .environment(Environment::empty())
+        .metrics([Exporter::None])
+        .otlp(Otlp::to(collector.endpoint()))
+        .build()
+        .expect("building does not connect");
+    let scope = guard.enter();
+    for _ in 0..20_000 {
+        get("articles");
+    }
+    drop(scope);
+    guard
+        .shutdown(Duration::from_millis(200))
+        .expect_err("it takes longer");
+    let status = guard.status();
+    assert_eq!(status.recorded_spans, 20_000);
+    assert_eq!(status.lost_spans(), 20_000, "{status:#?}");
+    assert_eq!(status.dropped_records_after_shutdown, 0, "{status:#?}");
+    assert_eq!(status.traces[0].counts.dropped_after_shutdown, 0);
+}
