@@ -15,7 +15,7 @@ use super::counters::Counters;
 use super::drive::Driver;
 use super::env::Environment;
 use super::error::TelemetryError;
-use super::export_queue::{ExportBatch, ExportQueue, QueueOptions};
+use super::export_queue::{ExportBatch, ExportQueue, LossesBefore, QueueOptions};
 use super::layer::{self, PipelineSlot};
 use super::logs::{BatchLogs, ConsoleLogs};
 use super::own_histograms::{OwnHistograms, own_aggregation};
@@ -52,6 +52,7 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
         .unwrap_or_default();
     let own_aggregation = own_aggregation(&choices, &settings);
     let mut exporters = Exporters::new(&choices, &settings)?;
+    let losses_of_records = Arc::clone(&exporters.losses_of_records);
     exporters.traces(&mut choices, &settings)?;
     let provider = exporters.metrics(&mut choices, &settings)?;
     let meter_provider = provider.map(|provider| {
@@ -92,6 +93,9 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
     })?;
 
     exporters.own.of(runtime);
+    if let Some(losses) = runtime.losses() {
+        _ = losses_of_records.set(losses);
+    }
 
     let slot = Arc::new(PipelineSlot::default());
     slot.fill(layer::tracer(&tracer_provider), logger_provider.as_ref());
@@ -122,6 +126,8 @@ struct Exporters {
     log_queues: Vec<BatchLogs>,
     targets: Vec<ExportTo>,
     own: OwnHistograms,
+    /// Reported by the first queue of spans.
+    losses_of_records: LossesBefore,
 }
 
 impl Exporters {
@@ -160,6 +166,7 @@ impl Exporters {
             log_queues: Vec::new(),
             targets: Vec::new(),
             own: OwnHistograms::default(),
+            losses_of_records: LossesBefore::default(),
         })
     }
 
@@ -244,6 +251,10 @@ impl Exporters {
             settings,
             driver: self.driver.clone(),
             counters,
+            losses_before: match signal {
+                Signal::Traces => std::mem::take(&mut self.losses_of_records),
+                Signal::Metrics | Signal::Logs => LossesBefore::default(),
+            },
         };
         ExportQueue::start(exporter, options)
     }

@@ -155,6 +155,12 @@ impl Counters {
         counts.failed + counts.dropped_at_shutdown
     }
 
+    /// Returns the number of items that were lost before the shutdown ended.
+    pub(super) fn lost(&self) -> u64 {
+        let counts = &self.lock().counts;
+        counts.failed + counts.dropped_queue_full + counts.dropped_at_shutdown
+    }
+
     /// Returns the counts without `buffered`.
     pub(super) fn counts(&self) -> ExportCounts {
         self.lock().counts.clone()

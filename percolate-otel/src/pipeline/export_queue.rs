@@ -6,15 +6,16 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
 use super::counters::{Arrival, Counters};
-use super::diagnostics::report_change;
-use super::drive::{Driver, deadline_in};
+use super::diagnostics::LossReporter;
+use super::drive::{Driver, LONGEST, deadline_in};
 use super::error::TelemetryError;
 use super::settings::BatchSettings;
 use super::signal::Signal;
@@ -64,7 +65,19 @@ pub(super) struct QueueOptions {
     pub(super) settings: BatchSettings,
     pub(super) driver: Driver,
     pub(super) counters: Arc<Counters>,
+    /// The losses before the queue that are reported here too.
+    pub(super) losses_before: LossesBefore,
 }
+
+/// The count of records of annotated calls that were dropped in their buffer. It is set when the
+/// buffer exists.
+pub(super) type LossesBefore = Arc<OnceLock<Arc<AtomicU64>>>;
+
+/// The reason of losses that are not failed exports.
+const TOO_FAST: &str = "they are recorded faster than they are exported";
+
+/// How often a thread that waits checks whether losses have ended.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A bounded queue and the thread that empties it into one exporter.
 pub(super) struct ExportQueue<T> {
@@ -119,11 +132,12 @@ impl<T: Send + 'static> ExportQueue<T> {
             work: Condvar::new(),
             progress: Condvar::new(),
         });
+        let QueueOptions { name, signal, .. } = &shared.options;
         let thread = ExportThread {
+            reporter: LossReporter::new(signal.items(), name.clone()),
             shared: Arc::clone(&shared),
             exporter,
             last_export: Instant::now(),
-            failing: false,
         };
         thread::Builder::new()
             .name("percolate-export".to_owned())
@@ -162,7 +176,8 @@ impl<T: Send + 'static> ExportQueue<T> {
             let queued = state.queue.len();
             counters.arrive(Arrival::Queued);
             drop(state);
-            if queued == limits.batch {
+            // With the first item the thread begins to wait for the end of the delay.
+            if queued == 1 || queued == limits.batch {
                 shared.work.notify_one();
             }
         }
@@ -293,12 +308,13 @@ struct ExportThread<T> {
     shared: Arc<Shared<T>>,
     exporter: Box<dyn ExportBatch<T>>,
     last_export: Instant,
-    failing: bool,
+    reporter: LossReporter,
 }
 
 /// The next step of the thread, with its time limit.
 enum ExportStep<T> {
     Export(Vec<T>, Duration),
+    Report,
     Stop(Duration),
 }
 
@@ -307,14 +323,32 @@ impl<T> ExportThread<T> {
         loop {
             match self.next_step() {
                 ExportStep::Export(batch, timeout) => self.export(batch, timeout),
+                ExportStep::Report => self.report(None, false),
                 ExportStep::Stop(timeout) => {
                     self.exporter.shutdown(timeout);
+                    self.reporter.end(self.lost());
                     lock(&self.shared.state).stopped = true;
                     self.shared.progress.notify_all();
                     return;
                 }
             }
         }
+    }
+
+    /// The number of losses, also of those before the queue.
+    fn lost(&self) -> u64 {
+        let options = &self.shared.options;
+        let before = options.losses_before.get();
+        options.counters.lost() + before.map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    fn report(&self, problem: Option<&str>, works: bool) {
+        self.reporter.update(
+            self.lost(),
+            problem.unwrap_or(TOO_FAST),
+            works,
+            Instant::now(),
+        );
     }
 
     /// Waits for a full batch, the end of the delay, a flush or the shutdown.
@@ -352,23 +386,31 @@ impl<T> ExportThread<T> {
                 );
             }
             let wait = if state.queue.is_empty() {
-                delay
+                LONGEST
             } else {
                 due.saturating_duration_since(Instant::now())
             };
-            state = self
+            let is_losing = self.reporter.is_losing();
+            let wait = if is_losing {
+                wait.min(REPORT_INTERVAL)
+            } else {
+                wait
+            };
+            let (after, _) = self
                 .shared
                 .work
                 .wait_timeout(state, wait)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+                .unwrap_or_else(PoisonError::into_inner);
+            state = after;
+            if is_losing {
+                return ExportStep::Report;
+            }
         }
     }
 
     fn export(&mut self, batch: Vec<T>, timeout: Duration) {
         let count = batch.len();
         let QueueOptions {
-            name,
             signal,
             driver,
             counters,
@@ -383,19 +425,18 @@ impl<T> ExportThread<T> {
             }
             Err(problem) => Err((count, problem)),
         };
-        report_change(
-            self.failing,
-            format_args!("{count} {items}"),
-            name,
-            result
-                .as_ref()
-                .copied()
-                .map_err(|(_, problem)| problem as &dyn fmt::Display),
-        );
-        self.failing = result.is_err();
         match result {
-            Ok(()) => counters.end(count, 0, None),
-            Err((lost, problem)) => counters.end(count, lost, Some(problem)),
+            Ok(()) => {
+                counters.end(count, 0, None);
+                self.report(None, true);
+            }
+            Err((lost, problem)) => {
+                counters.end(count, lost, Some(problem.clone()));
+                if lost == 0 {
+                    self.reporter.warning(&problem, Instant::now());
+                }
+                self.report(Some(&problem), lost == 0);
+            }
         }
         lock(&self.shared.state).handled += count as u64;
         self.shared.progress.notify_all();

@@ -178,6 +178,12 @@ impl Runtime {
         }
     }
 
+    /// Returns the counter of spans that were dropped before they were delivered.
+    #[cfg(feature = "pipeline")]
+    pub(crate) fn losses(&self) -> Option<Arc<std::sync::atomic::AtomicU64>> {
+        self.recorder.as_ref().map(Recorder::losses)
+    }
+
     /// Returns the counts of recorded spans.
     #[cfg(feature = "pipeline")]
     pub(crate) fn record_counts(&self) -> RecordCounts {

@@ -169,3 +169,49 @@ fn a_request_is_delivered_once_whatever_the_response_contains() {
         }
     }
 }
+
+#[test]
+fn a_flapping_collector_is_reported_when_its_losses_begin_and_at_the_end() {
+    let collector = Collector::grpc(Answer::Flap);
+    let guard = pipeline(&collector, OtlpProtocol::Grpc)
+        .build()
+        .expect("building does not connect");
+    for _ in 0..20 {
+        calls(&guard, 1);
+        _ = guard.force_flush(SOON);
+    }
+    assert_eq!(guard.status().traces[0].counts.failed, 10);
+    let of_losses = lines(&collector);
+    assert_eq!(of_losses.len(), 1, "{of_losses:?}");
+    assert!(of_losses[0].contains(" WARN "), "{of_losses:?}");
+    assert!(of_losses[0].contains("spans are lost"), "{of_losses:?}");
+    guard.shutdown(SOON).expect("nothing is queued");
+    let of_losses = lines(&collector);
+    assert_eq!(of_losses.len(), 2, "{of_losses:?}");
+    assert!(of_losses[1].contains("10 spans were lost"), "{of_losses:?}");
+}
+
+#[test]
+fn a_burst_that_a_healthy_collector_cannot_follow_is_reported() {
+    let collector = Collector::grpc(Answer::Accept);
+    let guard = pipeline(&collector, OtlpProtocol::Grpc)
+        .build()
+        .expect("building does not connect");
+    calls(&guard, 300_000);
+    _ = guard.force_flush(SOON);
+    let dropped = guard.status().dropped_records;
+    assert_ne!(dropped, 0, "the burst is too small");
+    let begins = lines(&collector);
+    assert_eq!(begins.len(), 1, "{begins:?}");
+    assert!(
+        begins[0].contains("faster than they are exported"),
+        "{begins:?}"
+    );
+    guard.shutdown(SOON).expect("it accepts");
+    let ends = lines(&collector);
+    assert_eq!(ends.len(), 2, "{ends:?}");
+    assert!(
+        ends[1].contains(&format!("{dropped} spans were lost")),
+        "{ends:?}"
+    );
+}

@@ -1,10 +1,9 @@
 //! The OTLP exporters of the three signals: each creates one message of a batch, sends it with
 //! the [`OtlpClient`], and reads from the response how much was rejected.
 
-use std::fmt::Display;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use opentelemetry::InstrumentationScope;
 use opentelemetry_proto::tonic::collector::logs::v1::{
@@ -28,7 +27,7 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::SpanData;
 
 use super::super::counters::Counters;
-use super::super::diagnostics::report_change;
+use super::super::diagnostics::LossReporter;
 use super::super::drive::Driver;
 use super::super::error::TelemetryError;
 use super::super::export_queue::{ExportBatch, Rejected};
@@ -101,11 +100,10 @@ impl ExportBatch<QueuedLog> for OtlpBatches {
 pub(in super::super) struct OtlpMetrics {
     pub(super) client: OtlpClient,
     pub(super) temporality: Temporality,
-    pub(super) name: String,
     pub(super) timeout: Duration,
     pub(super) driver: Driver,
     pub(super) counters: Arc<Counters>,
-    pub(super) failing: AtomicBool,
+    pub(super) reporter: LossReporter,
     pub(super) own: OwnReader,
 }
 
@@ -137,15 +135,15 @@ impl PushMetricExporter for OtlpMetrics {
         let failed = result.as_ref().map_or_else(|(failed, _)| *failed, |()| 0);
         let problem = result.as_ref().err().map(|(_, problem)| problem.clone());
         self.counters.exported_at_once(failed, problem);
-        report_change(
-            self.failing.swap(result.is_err(), Ordering::Relaxed),
-            "metrics",
-            &self.name,
-            result
-                .as_ref()
-                .copied()
-                .map_err(|(_, problem)| problem as &dyn Display),
-        );
+        let now = Instant::now();
+        match &result {
+            Err((0, warning)) => self.reporter.warning(warning, now),
+            Err((_, problem)) => {
+                self.reporter
+                    .update(self.counters.lost(), problem, false, now);
+            }
+            Ok(()) => self.reporter.update(self.counters.lost(), "", true, now),
+        }
         self.counters.running.fetch_sub(1, Ordering::AcqRel);
         match result {
             Err((1.., problem)) => Err(OTelSdkError::InternalFailure(problem)),

@@ -25,6 +25,7 @@ use self::client::OtlpClient;
 pub(super) use self::endpoint::describe;
 pub(super) use self::exporters::{OtlpBatches, OtlpMetrics};
 use super::counters::Counters;
+use super::diagnostics::LossReporter;
 use super::drive::Driver;
 use super::error::TelemetryError;
 use super::otlp_thread::OtlpThread;
@@ -54,11 +55,10 @@ pub(super) fn metric_exporter(
     Ok(OtlpMetrics {
         client: OtlpClient::new(settings)?,
         temporality,
-        name: describe(settings),
         timeout,
         driver,
         counters,
-        failing: false.into(),
+        reporter: LossReporter::new("exports of metrics", describe(settings)),
         own,
     })
 }
