@@ -19,7 +19,7 @@ use percolate_core::otel::runtime::{
     self, MeterProviderHandle, OwnAggregation, Runtime, RuntimeConfig, Sampler,
 };
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::Failed;
 use crate::calls::Way;
@@ -357,11 +357,11 @@ fn foreign_setup_filtered() -> Result<Installed, Failed> {
     let spans = Counted::default();
     let provider = provider(SdkSampler::AlwaysOn, batched(spans.clone()));
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("bench"));
-    let filtered = layer.with_filter(SampledSpans);
     tracing::subscriber::set_global_default(
         tracing_subscriber::registry()
             .with(LevelFilter::INFO)
-            .with(filtered),
+            .with(SampledSpans)
+            .with(layer),
     )?;
     Ok(installed(spans, provider))
 }
