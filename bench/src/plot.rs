@@ -62,13 +62,17 @@ impl Plot<'_> {
             .margin(12)
             .x_label_area_size(42)
             .y_label_area_size(60)
-            .build_cartesian_2d((smallest..largest).log_scale(), 0.0..highest * 1.15)?;
+            .build_cartesian_2d((smallest..largest).log_scale(), 0.0..highest * 1.35)?;
         chart
             .configure_mesh()
             .light_line_style(TRANSPARENT)
             .x_desc(self.x)
             .y_desc(self.y)
-            .x_label_formatter(&|x| format!("{x:.0}"))
+            .x_labels(6)
+            .x_label_formatter(&|x| match x {
+                1e3.. => format!("{}k", x / 1e3),
+                _ => format!("{x:.0}"),
+            })
             .y_label_formatter(&|y| format!("{y:.0}"))
             .label_style(("sans-serif", 13))
             .draw()?;
