@@ -1,8 +1,15 @@
 //! The pipeline's own messages: their `tracing` target, and the reports of an exporter's losses.
+//! Invariant: a message delays its caller by [`LONGEST_WRITE`] at most, even if the subscriber writes
+//! to a pipe that is not read.
 
 use std::fmt::Display;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
+
+use tracing::Dispatch;
+use tracing::dispatcher;
 
 /// The `tracing` target of the pipeline's messages.
 pub(super) const TELEMETRY_TARGET: &str = "percolate::telemetry";
@@ -10,6 +17,39 @@ pub(super) const TELEMETRY_TARGET: &str = "percolate::telemetry";
 /// How long nothing must be lost until the losses have ended. A collector that fails in turns is so
 /// reported twice in this time at most.
 const ENDED_AFTER: Duration = Duration::from_secs(10);
+
+/// How long the caller waits until a message is written.
+const LONGEST_WRITE: Duration = Duration::from_millis(500);
+
+/// The number of messages that may wait for a subscriber. Further ones are left out.
+const MOST_WAITING: usize = 4;
+
+/// The messages that are being written.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// Emits a warning on a separate thread, to the subscriber of the calling thread. Returns when it is
+/// written, or after [`LONGEST_WRITE`].
+pub(super) fn warn(message: String) {
+    if WAITING.fetch_add(1, Ordering::AcqRel) >= MOST_WAITING {
+        WAITING.fetch_sub(1, Ordering::AcqRel);
+        return;
+    }
+    let subscriber = dispatcher::get_default(Dispatch::clone);
+    let (written, wait) = mpsc::channel::<()>();
+    let started = thread::Builder::new()
+        .name("percolate-warn".to_owned())
+        .spawn(move || {
+            dispatcher::with_default(&subscriber, || {
+                tracing::warn!(target: TELEMETRY_TARGET, "{message}");
+            });
+            WAITING.fetch_sub(1, Ordering::AcqRel);
+            drop(written);
+        });
+    match started {
+        Ok(_) => _ = wait.recv_timeout(LONGEST_WRITE),
+        Err(_) => _ = WAITING.fetch_sub(1, Ordering::AcqRel),
+    }
+}
 
 /// Reports when the losses of one exporter begin and when they have ended, each with one line. What
 /// is lost between is only counted.
@@ -60,7 +100,7 @@ impl LossReporter {
             state.last_warning = Some((warning.to_owned(), now));
         }
         let Self { items, to, .. } = self;
-        tracing::warn!(target: TELEMETRY_TARGET, "exporting {items} to {to}: {warning}");
+        warn(format!("exporting {items} to {to}: {warning}"));
     }
 
     /// Compares the number of losses with that of the last call. `problem` is the reason of new
@@ -105,15 +145,13 @@ impl LossReporter {
         let Self { items, to, .. } = self;
         match line {
             None => {}
-            Some(Line::Begins) => tracing::warn!(
-                target: TELEMETRY_TARGET,
+            Some(Line::Begins) => warn(format!(
                 "{items} are lost on the way to {to}: {problem}; further losses are counted in \
                  `TelemetryGuard::status`"
-            ),
-            Some(Line::Ended(count)) => tracing::warn!(
-                target: TELEMETRY_TARGET,
+            )),
+            Some(Line::Ended(count)) => warn(format!(
                 "exporting {items} to {to} works again; {count} {items} were lost"
-            ),
+            )),
         }
     }
 
@@ -136,10 +174,9 @@ impl LossReporter {
         };
         if count > 0 {
             let Self { items, to, .. } = self;
-            tracing::warn!(
-                target: TELEMETRY_TARGET,
+            warn(format!(
                 "the export to {to} has ended; {count} {items} were lost"
-            );
+            ));
         }
     }
 }

@@ -3,7 +3,7 @@
 //! runtime and after a runtime has ended. Invariant: nothing here waits without a deadline.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::diagnostics::TELEMETRY_TARGET;
+use super::diagnostics::warn;
 use super::drive::deadline_in;
 use super::error::TelemetryError;
 use super::parts::{CONSOLE, Parts, left};
@@ -79,7 +79,7 @@ impl TelemetryGuard {
         let deadline = deadline_in(timeout);
         let spans: OfSignal = Box::new(move |parts| parts.flush_spans(deadline));
         self.on_threads(
-            "flush",
+            FLUSH,
             timeout,
             spans,
             Box::new(Parts::flush_metrics),
@@ -215,15 +215,44 @@ impl TelemetryGuard {
         {
             return;
         }
-        tracing::warn!(
-            target: TELEMETRY_TARGET,
+        warn(
             "the `tracing` subscriber has no layer of this build of percolate: annotated calls are \
              exported, other `tracing` spans are not; add \
              `.with(percolate_otel::Telemetry::layer())` to the subscriber"
+                .to_owned(),
         );
     }
 
+    /// Runs the operation of a signal on a thread and sends its result. Returns the operation if no
+    /// thread can be started.
+    fn on_thread(
+        &self,
+        operation: OfSignal,
+        done: mpsc::Sender<Result<(), String>>,
+    ) -> Option<OfSignal> {
+        let parts = Arc::clone(&self.parts);
+        let operation = Arc::new(Mutex::new(Some(operation)));
+        let take = |operation: &Mutex<Option<OfSignal>>| {
+            let mut operation = operation.lock().unwrap_or_else(PoisonError::into_inner);
+            operation.take()
+        };
+        let of_thread = Arc::clone(&operation);
+        let started = thread::Builder::new()
+            .name("percolate-flush".to_owned())
+            .spawn(move || {
+                if let Some(operation) = take(&of_thread) {
+                    // The receiver is gone if the deadline has passed.
+                    _ = done.send(operation(&parts));
+                }
+            });
+        match started {
+            Ok(_) => None,
+            Err(_) => take(&operation),
+        }
+    }
+
     /// Runs the operation of each signal on a thread and waits for all of them until the deadline.
+    /// Operations whose thread cannot be started run on the calling thread.
     fn on_threads(
         &self,
         operation: &'static str,
@@ -240,36 +269,38 @@ impl TelemetryGuard {
             .targets
             .iter()
             .any(|target| target.name == CONSOLE);
-        let spawn = |part: OfSignal| {
-            let (parts, done) = (Arc::clone(&self.parts), done.clone());
-            thread::Builder::new()
-                .name("percolate-flush".to_owned())
-                .spawn(move || {
-                    let result = part(&parts);
-                    // The receiver is gone if the deadline has passed.
-                    _ = done.send(result);
-                })
-                .map_err(|source| TelemetryError::Thread {
-                    name: "percolate-flush",
-                    source,
-                })
-        };
-        spawn(Box::new(move |parts| {
-            let result = spans(parts);
-            drop(spans_are_done);
-            result
-        }))?;
-        spawn(Box::new(move |parts| {
-            // On the console the table of metrics follows the traces.
-            if prints {
-                _ = wait_for_spans.recv_timeout(timeout / 4);
-            }
-            metrics(parts)
-        }))?;
-        let mut waiting_for = 2;
+        let mut signals: Vec<OfSignal> = vec![
+            Box::new(move |parts| {
+                let result = spans(parts);
+                drop(spans_are_done);
+                result
+            }),
+            Box::new(move |parts| {
+                // On the console the table of metrics follows the traces.
+                if prints {
+                    _ = wait_for_spans.recv_timeout(timeout / 4);
+                }
+                metrics(parts)
+            }),
+        ];
         if self.parts.logger_provider.is_some() {
-            spawn(logs)?;
-            waiting_for += 1;
+            signals.push(logs);
+        }
+        let waiting_for = signals.len();
+        let without_thread: Vec<(usize, OfSignal)> = signals
+            .into_iter()
+            .enumerate()
+            .filter_map(|(index, signal)| Some((index, self.on_thread(signal, done.clone())?)))
+            .collect();
+        for (index, signal) in without_thread {
+            let is_metrics = index == 1;
+            let result = if is_metrics && operation == FLUSH {
+                // The SDK's flush of metrics has no deadline.
+                Err("metrics: no thread can be started".to_owned())
+            } else {
+                signal(&self.parts)
+            };
+            _ = done.send(result);
         }
         let mut problems = Vec::new();
         for _ in 0..waiting_for {
@@ -290,13 +321,16 @@ impl TelemetryGuard {
     }
 }
 
+/// The operation [`TelemetryGuard::force_flush`] in errors.
+const FLUSH: &str = "flush";
+
 /// One signal's part of a flush or shutdown.
 type OfSignal = Box<dyn FnOnce(&Parts) -> Result<(), String> + Send>;
 
 impl Drop for TelemetryGuard {
     fn drop(&mut self) {
         if let Err(error) = self.shutdown(self.parts.shutdown_timeout) {
-            tracing::warn!(target: TELEMETRY_TARGET, "{error}");
+            warn(error.to_string());
         }
     }
 }

@@ -2,12 +2,16 @@
 //! `percolate-otlp`, so that the program's own runtime is neither blocked nor required.
 
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::{EnterGuard, Handle};
 use tokio::sync::oneshot;
 
 use super::error::TelemetryError;
 use crate::quiet::quiet;
+
+/// How long the thread `percolate-dns` waits for the next lookup: as long as the pipeline lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// The thread `percolate-otlp`. It ends when this is dropped.
 #[derive(Debug)]
@@ -22,8 +26,12 @@ impl OtlpThread {
             name: "percolate-otlp",
             source,
         };
+        // One thread that looks up host names, started now: a lookup panics if it cannot start one.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
+            .thread_name("percolate-dns")
+            .max_blocking_threads(1)
+            .thread_keep_alive(KEEP_ALIVE)
             .build()
             .map_err(failed)?;
         let handle = runtime.handle().clone();
@@ -37,6 +45,7 @@ impl OtlpThread {
                 runtime.shutdown_background();
             })
             .map_err(failed)?;
+        handle.spawn_blocking(|| {});
         Ok(Self {
             handle,
             _stop: stop,
