@@ -7,13 +7,14 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-wheel wheel lint fmt doc bench clean
+.PHONY: help setup demo test test-rust faults test-wheel wheel lint fmt doc bench clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 help:
 	@echo "make demo    run the quickstart on the package manifests of this machine"
 	@echo "make test    run all tests: Rust, doctests, compile errors, examples, the wheel"
+	@echo "make faults  run the scripts of faulty collectors, two minutes of them instead of seconds"
 	@echo "make lint    check the format, run clippy and build the documentation, with warnings denied"
 	@echo "make wheel   build the Python wheel into $(TARGET)/wheels"
 	@echo "make bench   run the benchmarks (a quarter of an hour, after an optimised build of the crates)"
@@ -45,6 +46,9 @@ test-rust:
 	PERCOLATE_CONVENTIONS=strict cargo test --workspace --no-fail-fast
 	@echo "==> models of the lock-free cell, in every order of reads and writes"
 	cargo test --manifest-path tests/loom/Cargo.toml --target-dir "$(TARGET)/loom"
+
+faults:
+	PERCOLATE_CONVENTIONS=strict PERCOLATE_LEDGER_SEEDS=500 cargo test -p percolate-pipeline-tests --test ledger --test losses --test retries --test deadlines --test ends
 
 test-wheel:
 	@echo "==> tools, RocksDB and .venv"
