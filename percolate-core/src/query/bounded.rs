@@ -26,8 +26,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use super::budget::Budget;
 use super::concatenation::Concatenation;
+use super::counted::counted;
 use super::growth::Growth;
 use super::sizes;
 
@@ -101,22 +101,6 @@ fn check_type(data_type: &DataType) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Calls `invoke`, and counts its result. `expected` is the size of the result, if it is known
-/// before.
-pub(super) fn counted(
-    function: &str,
-    expected: usize,
-    invoke: impl FnOnce() -> Result<ColumnarValue>,
-) -> Result<ColumnarValue> {
-    let Some(budget) = Budget::current() else {
-        return invoke();
-    };
-    budget.reserve(expected, function)?;
-    let result = invoke()?;
-    budget.correct(expected, sizes::of_result(&result), function)?;
-    Ok(result)
 }
 
 /// A function whose result counts towards the memory limit.

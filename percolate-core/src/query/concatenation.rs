@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr::PhysicalExpr as _;
 use datafusion::physical_expr::expressions::{BinaryExpr as PhysicalBinary, Column, Literal};
 
-use super::bounded::counted;
+use super::counted::counted;
 use super::growth::CONCATENATION;
 
 /// A chain such as `a || b || c` as one function of its operands. A function for each operator would

@@ -15,11 +15,11 @@ use datafusion::optimizer::Analyzer;
 use datafusion::prelude::SessionConfig;
 
 use super::bounded::{BoundFunctions, bound};
-use super::compute::Threads;
 use super::json::{self, JsonOperators};
 use super::membership::MembershipWithNulls;
 use super::overflow::CheckOverflow;
 use super::sum::checked_sum;
+use super::threads::Threads;
 use super::times::CompareInMicros;
 
 pub(super) const CATALOG: &str = "percolate";

@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::query::budget::Budget;
 
 /// A database with the hundred articles of [`library`] and this memory limit.
 fn limited(memory_limit: usize) -> (tempfile::TempDir, Database) {
@@ -260,7 +261,7 @@ fn a_panic_is_an_error_and_the_next_query_works() {
         Budget::current().unwrap().reserve(1000, "repeat").unwrap();
         panic!("a secret value");
     };
-    let error = wait(compute::on_thread(&db.core.engine().threads(), panicking)).unwrap_err();
+    let error = wait(threads::on_thread(&db.core.engine().threads(), panicking)).unwrap_err();
     assert!(
         matches!(error, Error::Query(QueryError::Panicked)),
         "{error:?}"
