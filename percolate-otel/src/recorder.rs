@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::quiet::quiet;
+use crate::quiet::unrecorded;
 use crate::record::{CallRecord, RecordSink};
 
 /// The longest time limit.
@@ -278,8 +278,8 @@ fn deliver_until_closed(
     shared: &Weak<RecorderShared>,
     mut sink: Box<dyn RecordSink>,
 ) {
-    // Processors and exporters must not be instrumented here.
-    let _quiet = quiet();
+    // Processors and exporters must not be instrumented here, but they may report losses.
+    let _unrecorded = unrecorded();
     let mut next_round = Instant::now() + IDLE;
     let mut has_worked = false;
     loop {

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use crate::quiet::quiet;
+use crate::quiet::unrecorded;
 
 /// How often a waiting thread checks whether the pipeline is shutting down.
 const CHECK_INTERVAL: Duration = Duration::from_millis(50);
@@ -70,12 +70,23 @@ impl Wake for Unpark {
 }
 
 impl Driver {
-    /// Returns the output of the future; `None` if `timeout` or the deadline of the shutdown comes
-    /// first.
+    /// Returns the output of the future of an exporter of the pipeline; `None` if `timeout` or the
+    /// deadline of the shutdown comes first.
+    #[cfg(feature = "otlp")]
     pub(super) fn run<T>(&self, timeout: Duration, future: impl Future<Output = T>) -> Option<T> {
+        let _quiet = crate::quiet::quiet();
+        self.run_for_program(timeout, future)
+    }
+
+    /// As `run`, for an exporter of the program, whose events reach the program's subscriber.
+    pub(super) fn run_for_program<T>(
+        &self,
+        timeout: Duration,
+        future: impl Future<Output = T>,
+    ) -> Option<T> {
         #[cfg(feature = "otlp")]
         let _entered = self.runtime.as_ref().map(|runtime| runtime.enter());
-        let _quiet = quiet();
+        let _unrecorded = unrecorded();
         let deadline = deadline_in(timeout);
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut context = Context::from_waker(&waker);

@@ -30,7 +30,7 @@ impl<E: SpanExporter> ExportBatch<SpanData> for SdkSpans<E> {
         timeout: Duration,
         batch: Vec<SpanData>,
     ) -> Result<Rejected, String> {
-        match driver.run(timeout, self.0.export(batch)) {
+        match driver.run_for_program(timeout, self.0.export(batch)) {
             Some(Ok(())) => Ok(Rejected::default()),
             Some(Err(error)) => Err(message(error)),
             None => Err("no response in time".to_owned()),

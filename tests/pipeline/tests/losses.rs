@@ -5,6 +5,9 @@ use std::io::Write;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
+use opentelemetry::Context;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 use percolate_core::db_op;
 use percolate_core::otel::{
     Environment, Exporter, Otlp, OtlpProtocol, Telemetry, TelemetryBuilder, TelemetryGuard,
@@ -51,11 +54,15 @@ impl Write for Lines {
 
 /// Returns the lines about this collector.
 fn lines(collector: &Collector) -> Vec<String> {
+    lines_with(&collector.endpoint())
+}
+
+fn lines_with(part: &str) -> Vec<String> {
     let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
     let lines = String::from_utf8(lines.clone()).expect("text");
     lines
         .lines()
-        .filter(|line| line.contains(&collector.endpoint()))
+        .filter(|line| line.contains(part))
         .map(str::to_owned)
         .collect()
 }
@@ -214,4 +221,63 @@ fn a_burst_that_a_healthy_collector_cannot_follow_is_reported() {
         ends[1].contains(&format!("{dropped} spans were lost")),
         "{ends:?}"
     );
+}
+
+/// Reports what the SDK's processors and exporters report about losses, and makes a span.
+fn report_loss(of: &str) -> tracing::Span {
+    tracing::warn!(target: "opentelemetry_sdk", "{of} http://localhost:1/ lost spans");
+    tracing::info_span!("work of an exporter")
+}
+
+#[derive(Debug)]
+struct ReportingExporter;
+
+impl SpanExporter for ReportingExporter {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        let _entered = report_loss("the exporter").entered();
+        get("articles");
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct ReportingProcessor;
+
+impl SpanProcessor for ReportingProcessor {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, _: SpanData) {
+        let _entered = report_loss("the processor").entered();
+        get("articles");
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_exporters_and_processors_of_the_program_report_is_not_silenced() {
+    LazyLock::force(&SUBSCRIBER);
+    let guard = Telemetry::builder()
+        .environment(Environment::empty())
+        .metrics([Exporter::None])
+        .span_exporter(ReportingExporter)
+        .span_processor(ReportingProcessor)
+        .build()
+        .expect("it has no collector");
+    calls(&guard, 1);
+    guard.force_flush(SOON).expect("nothing fails");
+    let lines = lines_with("http://localhost:1/");
+    for of in ["the exporter", "the processor"] {
+        let of_this = lines.iter().filter(|line| line.contains(of)).count();
+        assert_eq!(of_this, 1, "{lines:?}");
+    }
+    // Their own work is no telemetry.
+    guard.shutdown(SOON).expect("nothing fails");
+    assert_eq!(guard.status().recorded_spans, 1);
 }
