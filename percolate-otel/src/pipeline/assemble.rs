@@ -11,19 +11,19 @@ use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData};
 
 use super::choices::Choices;
 use super::console::{ConsoleMetrics, ConsoleSpans, ConsoleWriter};
-use super::counters::Counters;
+use super::counters::{Counters, LossesBefore};
 use super::drive::Driver;
 use super::env::Environment;
 use super::error::TelemetryError;
-use super::export_queue::{ExportBatch, ExportQueue, LossesBefore, QueueOptions};
+use super::export_queue::{ExportBatch, ExportQueue, QueueOptions};
 use super::layer::{self, PipelineSlot};
 use super::logs::{BatchLogs, ConsoleLogs};
 use super::own_histograms::{OwnHistograms, own_aggregation};
-use super::parts::{CONSOLE, ExportTo, Parts, Processor};
+use super::parts::{ExportTo, Parts, Processor};
 use super::processor::{BatchProcessor, SharedProcessor};
 use super::sampler;
 use super::settings::{BatchSettings, Settings};
-use super::signal::{Exporter, Signal};
+use super::signal::{CONSOLE, Exporter, Signal};
 use crate::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig};
 
 /// Without an interval the console prints only at flush and shutdown.
@@ -52,7 +52,7 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
         .unwrap_or_default();
     let own_aggregation = own_aggregation(&choices, &settings);
     let mut exporters = Exporters::new(&choices, &settings)?;
-    let losses_of_records = Arc::clone(&exporters.losses_of_records);
+    let losses_of_records = exporters.losses_of_records.clone();
     exporters.traces(&mut choices, &settings)?;
     let provider = exporters.metrics(&mut choices, &settings)?;
     let meter_provider = provider.map(|provider| {
@@ -94,7 +94,7 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
 
     exporters.own.of(runtime);
     if let Some(losses) = runtime.losses() {
-        _ = losses_of_records.set(losses);
+        losses_of_records.set(losses);
     }
 
     let slot = Arc::new(PipelineSlot::default());
@@ -126,7 +126,7 @@ struct Exporters {
     log_queues: Vec<BatchLogs>,
     targets: Vec<ExportTo>,
     own: OwnHistograms,
-    /// Reported by the first queue of spans.
+    /// Reported by the first exporter of spans.
     losses_of_records: LossesBefore,
 }
 
@@ -189,6 +189,7 @@ impl Exporters {
                         self.console.clone(),
                         choices.incomplete_after,
                         counters,
+                        std::mem::take(&mut self.losses_of_records),
                     )?;
                     self.processors.push(Processor::Any(Arc::new(console)));
                 }

@@ -1,8 +1,8 @@
 //! Counts of exported and lost data by reason. `status()` and the `otel.sdk.*` metrics read them.
 //! Invariant: an item that reaches a processor is in exactly one of these counts at every moment.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 /// The counts of one exporter.
@@ -47,6 +47,22 @@ pub struct ExportCounts {
     pub in_flight: u64,
     /// The last error message of the exporter.
     pub last_error: Option<String>,
+}
+
+/// The number of records of annotated calls that were dropped in their buffer. It is set when the
+/// buffer exists. The first exporter of spans reports them with its own losses.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LossesBefore(Arc<OnceLock<Arc<AtomicU64>>>);
+
+impl LossesBefore {
+    pub(super) fn set(&self, count: Arc<AtomicU64>) {
+        _ = self.0.set(count);
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        let count = self.0.get();
+        count.map_or(0, |count| count.load(Ordering::Relaxed))
+    }
 }
 
 /// What becomes of an item when it reaches a processor.

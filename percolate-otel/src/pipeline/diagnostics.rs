@@ -18,6 +18,9 @@ pub(super) const TELEMETRY_TARGET: &str = "percolate::telemetry";
 /// reported twice in this time at most.
 const ENDED_AFTER: Duration = Duration::from_secs(10);
 
+/// The reason of losses that are not failed exports.
+pub(super) const TOO_FAST: &str = "they are recorded faster than they are exported";
+
 /// How long the caller waits until a message is written.
 const LONGEST_WRITE: Duration = Duration::from_millis(500);
 

@@ -116,7 +116,7 @@ mod tests {
         let driver = Driver::default();
         let started = Instant::now();
         assert_eq!(
-            driver.run(Duration::from_millis(20), std::future::pending::<()>()),
+            driver.run_for_program(Duration::from_millis(20), std::future::pending::<()>()),
             None
         );
         assert!(started.elapsed() < Duration::from_secs(5));
@@ -131,7 +131,7 @@ mod tests {
             closing.close_by(Instant::now());
         });
         assert_eq!(
-            driver.run(Duration::from_secs(600), std::future::pending::<()>()),
+            driver.run_for_program(Duration::from_secs(600), std::future::pending::<()>()),
             None
         );
         other.join().expect("closes");
@@ -139,6 +139,9 @@ mod tests {
 
     #[test]
     fn a_ready_future_is_done_even_without_time() {
-        assert_eq!(Driver::default().run(Duration::ZERO, async { 7 }), Some(7));
+        assert_eq!(
+            Driver::default().run_for_program(Duration::ZERO, async { 7 }),
+            Some(7)
+        );
     }
 }

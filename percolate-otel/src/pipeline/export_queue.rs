@@ -6,15 +6,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 
-use super::counters::{Arrival, Counters};
-use super::diagnostics::LossReporter;
+use super::counters::{Arrival, Counters, LossesBefore};
+use super::diagnostics::{LossReporter, TOO_FAST};
 use super::drive::{Driver, LONGEST, deadline_in};
 use super::error::TelemetryError;
 use super::settings::BatchSettings;
@@ -68,13 +67,6 @@ pub(super) struct QueueOptions {
     /// The losses before the queue that are reported here too.
     pub(super) losses_before: LossesBefore,
 }
-
-/// The count of records of annotated calls that were dropped in their buffer. It is set when the
-/// buffer exists.
-pub(super) type LossesBefore = Arc<OnceLock<Arc<AtomicU64>>>;
-
-/// The reason of losses that are not failed exports.
-const TOO_FAST: &str = "they are recorded faster than they are exported";
 
 /// How often a thread that waits checks whether losses have ended.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -338,8 +330,7 @@ impl<T> ExportThread<T> {
     /// The number of losses, also of those before the queue.
     fn lost(&self) -> u64 {
         let options = &self.shared.options;
-        let before = options.losses_before.get();
-        options.counters.lost() + before.map_or(0, |count| count.load(Ordering::Relaxed))
+        options.counters.lost() + options.losses_before.count()
     }
 
     fn report(&self, problem: Option<&str>, works: bool) {

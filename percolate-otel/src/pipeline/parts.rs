@@ -31,9 +31,6 @@ pub(super) struct ExportTo {
     pub(super) counters: Arc<Counters>,
 }
 
-/// The name of the console exporter.
-pub(super) const CONSOLE: &str = "console";
-
 /// The components of a pipeline.
 pub(super) struct Parts {
     pub(super) runtime: Option<&'static Runtime>,

@@ -1,6 +1,9 @@
 //! The signals ([`Signal`]), the destinations each can have ([`Exporter`]), and the names of their
 //! variables. Which destination applies is decided in `settings`.
 
+/// The name of the console exporter.
+pub(super) const CONSOLE: &str = "console";
+
 /// A signal that can be exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

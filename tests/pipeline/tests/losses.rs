@@ -281,3 +281,27 @@ fn what_exporters_and_processors_of_the_program_report_is_not_silenced() {
     guard.shutdown(SOON).expect("nothing fails");
     assert_eq!(guard.status().recorded_spans, 1);
 }
+
+#[test]
+fn a_burst_that_the_console_cannot_follow_is_reported() {
+    LazyLock::force(&SUBSCRIBER);
+    let guard = Telemetry::builder()
+        .environment(Environment::empty())
+        .metrics([Exporter::None])
+        .traces([Exporter::Console])
+        .console_writer(std::io::sink())
+        .build()
+        .expect("it has no collector");
+    calls(&guard, 400_000);
+    guard.shutdown(SOON).expect("it prints");
+    let dropped = guard.status().lost_spans();
+    assert_ne!(dropped, 0, "the burst is too small");
+    let ends = lines_with("to console");
+    let count = format!("{dropped} spans were lost");
+    assert_eq!(
+        ends.iter().filter(|line| line.contains(&count)).count(),
+        1,
+        "{ends:?}"
+    );
+    assert!(ends.len() <= 2, "{ends:?}");
+}

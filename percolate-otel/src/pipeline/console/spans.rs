@@ -13,8 +13,10 @@ use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
-use super::super::counters::{Arrival, Counters};
+use super::super::counters::{Arrival, Counters, LossesBefore};
+use super::super::diagnostics::{LossReporter, TOO_FAST};
 use super::super::error::TelemetryError;
+use super::super::signal::{CONSOLE, Signal};
 use super::tree;
 use super::writer::ConsoleWriter;
 
@@ -37,6 +39,8 @@ struct TraceBuffer {
     writer: ConsoleWriter,
     incomplete_after: Duration,
     counters: Arc<Counters>,
+    losses_before: LossesBefore,
+    reporter: LossReporter,
     traces: Mutex<Traces>,
 }
 
@@ -60,11 +64,14 @@ impl ConsoleSpans {
         writer: ConsoleWriter,
         incomplete_after: Duration,
         counters: Arc<Counters>,
+        losses_before: LossesBefore,
     ) -> Result<Self, TelemetryError> {
         let shared = Arc::new(TraceBuffer {
             writer,
             incomplete_after,
             counters,
+            losses_before,
+            reporter: reporter(),
             traces: Mutex::default(),
         });
         let weak = Arc::downgrade(&shared);
@@ -79,21 +86,32 @@ impl ConsoleSpans {
     }
 }
 
+fn reporter() -> LossReporter {
+    LossReporter::new(Signal::Traces.items(), CONSOLE.to_owned())
+}
+
 fn show_until_closed(shared: &Weak<TraceBuffer>) {
     loop {
         thread::sleep(CHECK_INTERVAL);
         let Some(shared) = shared.upgrade() else {
             return;
         };
-        if !shared.tick(Instant::now()) {
+        let now = Instant::now();
+        if !shared.tick(now) {
             return;
         }
+        shared.reporter.update(shared.lost(), TOO_FAST, true, now);
     }
 }
 
 impl TraceBuffer {
     fn lock(&self) -> MutexGuard<'_, Traces> {
         self.traces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of losses, also of those before the console.
+    fn lost(&self) -> u64 {
+        self.counters.lost() + self.losses_before.count()
     }
 
     /// Shows the traces that are due at `now`. Returns `false` after the shutdown.
@@ -200,6 +218,7 @@ impl SpanProcessor for ConsoleSpans {
     fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
         self.shared.lock().closed = true;
         self.shared.show_all();
+        self.shared.reporter.end(self.shared.lost());
         Ok(())
     }
 }
@@ -228,6 +247,8 @@ mod tests {
             writer: ConsoleWriter::new(written.clone()),
             incomplete_after: Duration::from_secs(5),
             counters: Arc::default(),
+            losses_before: LossesBefore::default(),
+            reporter: reporter(),
             traces: Mutex::default(),
         }
     }
