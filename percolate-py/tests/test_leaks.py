@@ -72,6 +72,7 @@ def test_a_hundred_thousand_calls_leave_nothing_behind(db: Database, kind: str) 
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads its own memory from /proc")
+@pytest.mark.timeout(300)
 def test_thousands_of_queries_leave_nothing_behind(db: Database) -> None:
     db.insert_many("articles", [{"slug": str(n), "year": n} for n in range(500)])
 
