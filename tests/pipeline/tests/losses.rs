@@ -293,7 +293,8 @@ fn a_burst_that_the_console_cannot_follow_is_reported() {
         .build()
         .expect("it has no collector");
     calls(&guard, 400_000);
-    guard.shutdown(SOON).expect("it prints");
+    // A slow machine prints for longer than a shutdown may take.
+    guard.shutdown(Duration::from_mins(1)).expect("it prints");
     let dropped = guard.status().lost_spans();
     assert_ne!(dropped, 0, "the burst is too small");
     let ends = lines_with("to console");
@@ -301,7 +302,8 @@ fn a_burst_that_the_console_cannot_follow_is_reported() {
     assert_eq!(
         ends.iter().filter(|line| line.contains(&count)).count(),
         1,
-        "{ends:?}"
+        "{dropped}: {:?} {ends:?}",
+        guard.status()
     );
     assert!(ends.len() <= 2, "{ends:?}");
 }

@@ -42,6 +42,9 @@ struct TraceBuffer {
     losses_before: LossesBefore,
     reporter: LossReporter,
     traces: Mutex<Traces>,
+    /// Held while traces are printed, so that a flush or shutdown waits for those that another
+    /// thread has taken.
+    printing: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +76,7 @@ impl ConsoleSpans {
             losses_before,
             reporter: reporter(),
             traces: Mutex::default(),
+            printing: Mutex::default(),
         });
         let weak = Arc::downgrade(&shared);
         thread::Builder::new()
@@ -139,6 +143,7 @@ impl TraceBuffer {
     }
 
     fn show(&self, mut traces: Vec<Trace>) {
+        let _printing = self.printing.lock().unwrap_or_else(PoisonError::into_inner);
         traces.sort_by_key(|trace| trace.spans.iter().map(|span| span.start_time).min());
         for trace in traces {
             let count = trace.spans.len();
@@ -250,6 +255,7 @@ mod tests {
             losses_before: LossesBefore::default(),
             reporter: reporter(),
             traces: Mutex::default(),
+            printing: Mutex::default(),
         }
     }
 
