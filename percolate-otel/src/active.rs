@@ -32,22 +32,23 @@ pub(crate) fn replace(active: Option<Box<ActiveCall>>) -> Option<Box<ActiveCall>
 ///
 /// `value` is called only if that call is recorded.
 pub fn record(site: &'static Site, index: usize, value: &mut dyn FnMut() -> FieldValue) {
-    let is_active = |active: &Option<Box<ActiveCall>>| {
-        active
-            .as_ref()
-            .is_some_and(|it| std::ptr::eq(it.site, site))
-    };
-    let is_active = ACTIVE.try_with(|current| current.try_borrow().is_ok_and(|it| is_active(&it)));
-    if is_active != Ok(true) {
+    if with_active(site, |_| ()).is_none() {
         return;
     }
     // The user's code runs outside the borrow, because it may make annotated calls.
     let value = value();
-    _ = ACTIVE.try_with(|active| {
-        let mut active = active.try_borrow_mut().ok()?;
-        let active = active.as_mut().filter(|it| std::ptr::eq(it.site, site))?;
+    with_active(site, |active| {
         active.values.retain(|(known, _)| *known != index);
         active.values.push((index, value));
-        Some(())
     });
+}
+
+/// Calls `f` with the call of `site` that this thread is inside of, if it is recorded.
+fn with_active<T>(site: &'static Site, f: impl FnOnce(&mut ActiveCall) -> T) -> Option<T> {
+    let found = ACTIVE.try_with(|active| {
+        let mut active = active.try_borrow_mut().ok()?;
+        let active = active.as_mut().filter(|it| std::ptr::eq(it.site, site))?;
+        Some(f(active))
+    });
+    found.ok().flatten()
 }

@@ -45,11 +45,7 @@ impl Reading {
     /// larger numbers.
     pub(crate) fn stamp(self) -> u64 {
         match self {
-            Self::Instant(_) => {
-                let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-                let passed = self.elapsed();
-                now.map_or(0, nanoseconds).saturating_sub(passed) & !TICKS
-            }
+            Self::Instant(_) => before_now(self.elapsed()) & !TICKS,
             #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
             Self::Ticks(ticks) => ticks | TICKS,
         }
@@ -60,11 +56,15 @@ impl Reading {
 pub(crate) fn unix_time(stamp: u64) -> u64 {
     #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     if stamp & TICKS != 0 {
-        let passed = Reading::Ticks(stamp & !TICKS).elapsed();
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        return now.map_or(0, nanoseconds).saturating_sub(passed);
+        return before_now(Reading::Ticks(stamp & !TICKS).elapsed());
     }
     stamp
+}
+
+/// The nanoseconds since the Unix epoch, so many nanoseconds ago.
+fn before_now(passed: u64) -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.map_or(0, nanoseconds).saturating_sub(passed)
 }
 
 /// The nanoseconds of a duration. Those of more than 584 years are the largest number.

@@ -15,6 +15,7 @@ use super::options::{Buckets, OwnAggregation};
 use super::pool::CellPool;
 use super::readers::{Interval, Readers};
 use super::unit::Unit;
+use crate::clock::nanoseconds;
 use crate::conventions::{attribute, metric};
 use crate::metrics::{
     JOB_DESCRIPTION, OPERATION_DESCRIPTION, QUEUE_WAIT_DESCRIPTION, ROWS_DESCRIPTION,
@@ -180,7 +181,7 @@ impl Histograms {
     /// Records how long a job waited in a queue.
     #[cold]
     pub(crate) fn record_wait(&self, queue: KeyValue, waited: Duration) {
-        let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        let nanos = nanoseconds(waited);
         let histogram = &self.queue_waits;
         let pool = self.pool_of((&self.queues, MAX_QUEUES), histogram, vec![queue]);
         pool.record_shared((histogram.bounds.bucket(nanos), nanos), None);

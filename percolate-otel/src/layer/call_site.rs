@@ -91,7 +91,7 @@ impl CallSite {
             class: span.class,
             kind: span.kind.to_string(),
             span_type: span.in_words(),
-            is_ours: matches!(metadata.target(), target::DB | target::JOB),
+            is_ours: target::is_of_calls(metadata.target()),
             roles: fields
                 .iter()
                 .take(MAX_FIELDS)

@@ -28,7 +28,7 @@ use crate::site;
 pub struct SampledSpans;
 
 fn is_annotated_call(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && matches!(metadata.target(), target::DB | target::JOB)
+    metadata.is_span() && target::is_of_calls(metadata.target())
 }
 
 impl<S: Subscriber> Layer<S> for SampledSpans {

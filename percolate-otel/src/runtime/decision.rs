@@ -50,26 +50,29 @@ impl Runtime {
         if is_thread_ending() {
             return Gate::Unsampled;
         }
-        Context::map_current(|cx| {
-            if cx.is_telemetry_suppressed() {
-                return Gate::Suppressed;
-            }
-            if relation != Parent::Child || !self.follows_parents {
-                return Gate::Open;
-            }
-            let is_unsampled = if cx.has_active_span() {
-                let span = cx.span();
-                let parent = span.span_context();
-                parent.is_valid() && !parent.is_sampled()
-            } else {
-                self.sampler.is_some() && unsampled_root().is_some()
-            };
-            if is_unsampled {
-                Gate::Unsampled
-            } else {
-                Gate::Open
-            }
-        })
+        Context::map_current(|cx| self.gate_in(cx, relation))
+    }
+
+    #[inline]
+    fn gate_in(&self, cx: &Context, relation: Parent) -> Gate {
+        if cx.is_telemetry_suppressed() {
+            return Gate::Suppressed;
+        }
+        if relation != Parent::Child {
+            return Gate::Open;
+        }
+        let span = cx.span();
+        let parent = span.span_context();
+        let is_unsampled = if parent.is_valid() {
+            self.follows_parents && !parent.is_sampled()
+        } else {
+            self.sampler.is_some() && unsampled_root().is_some()
+        };
+        if is_unsampled {
+            Gate::Unsampled
+        } else {
+            Gate::Open
+        }
     }
 
     /// Decides how a call that starts now is recorded.
@@ -87,34 +90,26 @@ impl Runtime {
 
     fn decide_in(&'static self, cx: &Context, call: &mut StartingCall<'_>) -> Decision {
         let relation = call.parent;
-        if cx.is_telemetry_suppressed() {
-            return Decision::Suppressed;
+        match self.gate_in(cx, relation) {
+            Gate::Suppressed => return Decision::Suppressed,
+            Gate::Unsampled => return Decision::Unsampled,
+            Gate::Open => {}
         }
-        let span = cx.span();
-        let parent = span.span_context();
-        let inherits = relation == Parent::Child;
         let Some(sampler) = &self.sampler else {
             // A foreign set-up samples by itself; only a parent's refusal is final here.
-            return if inherits && parent.is_valid() && !parent.is_sampled() {
-                Decision::Unsampled
-            } else {
-                Decision::Watched
-            };
+            return Decision::Watched;
         };
-        if inherits && parent.is_valid() {
-            let sampled = if sampler.is_parent_based() {
-                parent.is_sampled()
-            } else {
-                sampler.samples(parent.trace_id(), call, cx, false)
-            };
+        let span = cx.span();
+        let parent = span.span_context();
+        if relation == Parent::Child && parent.is_valid() {
+            // The gate is open for a parent that is followed only if the parent is sampled.
+            let sampled =
+                self.follows_parents || sampler.samples(parent.trace_id(), call, cx, false);
             return if sampled {
                 Decision::Sampled(in_state(Identity::child(parent), call))
             } else {
                 Decision::Unsampled
             };
-        }
-        if inherits && unsampled_root().is_some() {
-            return Decision::Unsampled;
         }
         let trace_id = new_trace_id();
         if sampler.samples(TraceId::from(trace_id.get()), call, cx, true) {

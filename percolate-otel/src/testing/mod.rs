@@ -316,7 +316,7 @@ impl CaptureBuilder {
             .with_target(false)
             .with_tracked_inactivity(false)
             .with_filter(filter_fn(move |metadata| {
-                !records || !matches!(metadata.target(), target::DB | target::JOB)
+                !records || !target::is_of_calls(metadata.target())
             }));
         LazyLock::force(&OTHER_DISPATCHERS);
         let dispatch = Dispatch::new(
