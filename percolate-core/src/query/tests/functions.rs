@@ -281,9 +281,12 @@ fn a_time_out_takes_effect_while_a_batch_is_computed() {
         let limit = Duration::from_millis(100);
         assert!(tokio::time::timeout(limit, db.query(sql)).await.is_err());
         let elapsed = started.elapsed();
-        assert!(elapsed < Duration::from_millis(600), "{elapsed:?}");
         // The executor of the caller goes on.
         assert_eq!(db.query("SELECT 1").await.unwrap().num_rows(), 1);
+        let started = Instant::now();
+        db.query(sql).await.unwrap();
+        let whole = started.elapsed();
+        assert!(elapsed < whole / 2, "{elapsed:?} of {whole:?}");
     });
 }
 
