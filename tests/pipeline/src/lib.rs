@@ -2,6 +2,8 @@
 //! received data. It can be slow or refuse requests. It runs on its own threads, independent of the
 //! runtime of the test.
 
+mod http2;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -64,10 +66,13 @@ pub enum Answer {
     Warn(&'static str),
     /// Accepts with a response of more than this many bytes.
     Long(usize),
-    /// Accepts with a response that ends in the middle; over HTTP only.
+    /// Accepts with a response that ends in the middle, with its connection.
     CutOff,
-    /// Accepts with a response that cannot be decoded; over HTTP only.
+    /// Accepts with a response that cannot be decoded.
     Garbage,
+    /// Accepts the first request of each connection. Then closes the connection: over gRPC with
+    /// GOAWAY when the second request arrives.
+    GoAway,
     /// Refuses every second request with an error that is not retried.
     Flap,
 }
@@ -222,6 +227,21 @@ impl Collector {
             received: Arc::clone(&received),
             answer,
         };
+        if matches!(answer, Answer::CutOff | Answer::Garbage | Answer::GoAway) {
+            assert!(tls.is_none(), "these faults are without TLS");
+            let kept = Arc::clone(&received);
+            runtime.spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(http2::serve(stream, Arc::clone(&kept), answer));
+                }
+            });
+            return Self {
+                address,
+                scheme: "http",
+                received,
+                _runtime: runtime,
+            };
+        }
         let scheme = if tls.is_some() { "https" } else { "http" };
         let mut server = Server::builder();
         if let Some(tls) = tls {
@@ -611,7 +631,7 @@ async fn serve_http(
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.ok()?;
     stream.write_all(body).await.ok()?;
-    (length == body.len()).then_some(())
+    (length == body.len() && !matches!(answer, Answer::GoAway)).then_some(())
 }
 
 /// Encodes a response as its request was encoded.

@@ -2,6 +2,7 @@
 //! every moment, under collectors with any fault and with any end of the pipeline.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,10 @@ use percolate_core::otel::{
     Environment, Exporter, Otlp, OtlpProtocol, Telemetry, TelemetryGuard, TelemetryStatus,
 };
 use percolate_pipeline_tests::{Answer, Collector, dead_endpoint};
+use rcgen::{CertificateParams, KeyPair};
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::{self, ServerConfig};
+use tonic::transport::{Identity, ServerTlsConfig};
 
 #[db_op(get, cf)]
 fn get(cf: &str) -> Option<usize> {
@@ -38,9 +43,18 @@ impl Random {
     }
 }
 
+/// The largest batch.
+const BATCH: u64 = 512;
+
+/// Spans of unfinished traces that the console keeps.
+const CONSOLE: u64 = 50_000;
+
+/// Spans before the queues at most: 64 blocks of 512, and one block of each thread.
+const BUFFERED: u64 = (64 + 8) * 512;
+
 const MILLI: Duration = Duration::from_millis(1);
 
-const ANSWERS: [Answer; 11] = [
+const ANSWERS: [Answer; 12] = [
     Answer::Accept,
     Answer::After(Duration::from_millis(30)),
     Answer::After(Duration::from_mins(1)),
@@ -55,7 +69,99 @@ const ANSWERS: [Answer; 11] = [
     Answer::CutOff,
     Answer::Garbage,
     Answer::Flap,
+    Answer::GoAway,
 ];
+
+/// Where the collector is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Reachable,
+    Absent,
+    /// Absent at first.
+    Late,
+    /// The exporter connects with TLS, and the collector does not.
+    WithoutTls,
+    /// The collector requires TLS, and the exporter does not use it.
+    OnlyTls,
+}
+
+const PLACES: [Place; 8] = [
+    Place::Reachable,
+    Place::Reachable,
+    Place::Reachable,
+    Place::Reachable,
+    Place::Absent,
+    Place::Late,
+    Place::WithoutTls,
+    Place::OnlyTls,
+];
+
+/// A collector that can start later.
+struct Setting {
+    protocol: OtlpProtocol,
+    answer: Answer,
+    endpoint: String,
+    collector: Option<Collector>,
+}
+
+impl Setting {
+    fn new(protocol: OtlpProtocol, answer: Answer, place: Place) -> Self {
+        let is_grpc = protocol == OtlpProtocol::Grpc;
+        let collector = match (place, is_grpc) {
+            (Place::Absent | Place::Late, _) => None,
+            (Place::OnlyTls, true) => {
+                let (certificate, key) = certificate();
+                let tls = ServerTlsConfig::new()
+                    .identity(Identity::from_pem(certificate.pem(), key.serialize_pem()));
+                Some(Collector::grpc_with(Answer::Accept, Some(tls)))
+            }
+            (Place::OnlyTls, false) => {
+                let (certificate, key) = certificate();
+                let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+                let provider = Arc::new(rustls::crypto::ring::default_provider());
+                let tls = ServerConfig::builder_with_provider(provider)
+                    .with_safe_default_protocol_versions()
+                    .expect("versions")
+                    .with_no_client_auth()
+                    .with_single_cert(vec![certificate.der().clone()], key)
+                    .expect("they belong together");
+                Some(Collector::http_with(Answer::Accept, Some(Arc::new(tls))))
+            }
+            (Place::Reachable | Place::WithoutTls, true) => Some(Collector::grpc(answer)),
+            (Place::Reachable | Place::WithoutTls, false) => Some(Collector::http(answer)),
+        };
+        let endpoint = collector
+            .as_ref()
+            .map_or_else(dead_endpoint, Collector::endpoint);
+        let endpoint = match place {
+            Place::WithoutTls => endpoint.replace("http:", "https:"),
+            Place::OnlyTls => endpoint.replace("https:", "http:"),
+            _ => endpoint,
+        };
+        Self {
+            protocol,
+            answer,
+            endpoint,
+            collector,
+        }
+    }
+
+    /// Starts a collector where there was none.
+    fn start(&mut self) {
+        let port = self.endpoint.rsplit(':').next().expect("a port");
+        let port = port.parse().expect("a number");
+        self.collector = Some(match self.protocol {
+            OtlpProtocol::Grpc => Collector::grpc_on(port, self.answer),
+            _ => Collector::http_on(port, self.answer),
+        });
+    }
+}
+
+fn certificate() -> (rcgen::Certificate, KeyPair) {
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    (params.self_signed(&key).expect("signs itself"), key)
+}
 
 /// The spans that were made, by annotated calls and by other crates.
 #[derive(Default)]
@@ -92,20 +198,15 @@ fn snapshot(made: &Made) -> Made {
 fn run(seed: u64) {
     let mut random = Random(seed);
     let protocol = random.of(&[OtlpProtocol::Grpc, OtlpProtocol::HttpProtobuf]);
-    let answer = random.of(&ANSWERS);
-    let collector = match (random.below(6), protocol) {
-        (0, _) => None,
-        (_, OtlpProtocol::Grpc) => Some(Collector::grpc(answer)),
-        _ => Some(Collector::http(answer)),
+    let place = random.of(&PLACES);
+    let answer = match place {
+        Place::Late => Answer::Accept,
+        _ => random.of(&ANSWERS),
     };
+    let mut setting = Setting::new(protocol, answer, place);
     let queue = random.of(&[1, 8, 2048]);
-    let script = format!(
-        "seed {seed}, {protocol:?}, {answer:?}, collector {}, queue {queue}",
-        collector.is_some()
-    );
-    let endpoint = collector
-        .as_ref()
-        .map_or_else(dead_endpoint, Collector::endpoint);
+    let script = format!("seed {seed}, {protocol:?}, {answer:?}, {place:?}, queue {queue}");
+    let endpoint = setting.endpoint.clone();
     let timeout = Duration::from_millis(50 + random.below(200));
     let guard = Telemetry::builder()
         .environment(Environment::empty())
@@ -135,8 +236,13 @@ fn run(seed: u64) {
         while !makes.is_finished() {
             let status = guard.status();
             check(&before, &status, &after_all(made, guard), "");
+            check_memory(&status, queue, &script);
         }
     });
+    if place == Place::Late {
+        setting.start();
+        arrive(&guard, &made, &setting, &script);
+    }
     let started = Instant::now();
     let limit = random.of(&[Duration::ZERO, 20 * MILLI, 500 * MILLI]);
     _ = guard.shutdown(limit);
@@ -161,7 +267,7 @@ fn run(seed: u64) {
     check(&made, &later, &made, &script);
     assert_eq!(later.dropped_records_after_shutdown, 3, "{script}");
     assert_eq!(later.lost_spans(), lost + 3, "{script}");
-    let Some(collector) = &collector else {
+    let Some(collector) = &setting.collector else {
         return;
     };
     // What is exported has arrived, and nothing twice.
@@ -171,8 +277,39 @@ fn run(seed: u64) {
         .map(|received| &received.span.span_id)
         .collect();
     assert_eq!(ids.len(), received.len(), "{script}");
+    if matches!(place, Place::WithoutTls | Place::OnlyTls) {
+        assert_eq!(received.len(), 0, "{script}");
+    }
     let exported = later.traces[0].counts.exported;
     assert!(received.len() as u64 >= exported, "{script}: {exported}");
+}
+
+/// Checks that what waits is bounded: by the queue of the exporter, and the batches that it collects
+/// and exports; by the limit of the console; and by the buffer of records before them.
+#[track_caller]
+fn check_memory(status: &TelemetryStatus, queue: usize, script: &str) {
+    let limits = [queue as u64 + 2 * BATCH, CONSOLE];
+    for (exporter, limit) in status.traces.iter().zip(limits) {
+        let counts = &exporter.counts;
+        let waiting = counts.queued + counts.in_flight;
+        assert!(waiting <= limit, "{script}; {status:#?}");
+        assert!(counts.buffered <= BUFFERED, "{script}; {status:#?}");
+    }
+}
+
+/// Makes calls until one of them has arrived at a collector that has just started.
+#[track_caller]
+fn arrive(guard: &TelemetryGuard, made: &Made, setting: &Setting, script: &str) {
+    let collector = setting.collector.as_ref().expect("it has started");
+    let started = Instant::now();
+    while collector.spans().is_empty() {
+        assert!(started.elapsed() < Duration::from_secs(30), "{script}");
+        let scope = guard.enter();
+        get("articles");
+        drop(scope);
+        made.calls.fetch_add(1, Ordering::AcqRel);
+        _ = guard.force_flush(500 * MILLI);
+    }
 }
 
 /// Returns more than all that is made, for a check while spans are made.
