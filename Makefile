@@ -14,7 +14,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 help:
 	@echo "make demo    run the quickstart on the package manifests of this machine"
 	@echo "make test    run all tests: Rust, doctests, compile errors, examples, the wheel"
-	@echo "make faults  run the scripts of faulty collectors, two minutes of them instead of seconds"
+	@echo "make faults  run the scripts of faulty collectors, minutes of them instead of seconds"
 	@echo "make lint    check the format, run clippy and build the documentation, with warnings denied"
 	@echo "make wheel   build the Python wheel into $(TARGET)/wheels"
 	@echo "make bench   run the benchmarks (a quarter of an hour, after an optimised build of the crates)"
