@@ -21,6 +21,7 @@ use crate::details::{Details, Names};
 use crate::metrics::scope;
 use crate::record::RecordExtras;
 use crate::series::Series;
+use crate::shared_attributes::SharedAttributes;
 use crate::site::{Kind, Parent, Site};
 
 /// A span that has started.
@@ -37,13 +38,16 @@ impl ApiSpan {
         tracer: &BoxedTracer,
         (series, names): (&'static Series, Names<'_>),
         parent: Parent,
-        details: &Details,
+        (details, shared): (&Details, Option<&SharedAttributes>),
     ) -> Option<Self> {
         let (site, summary) = (series.site, details.query_summary.as_deref());
         let values = at_start(site, names.into()).with_details(details);
         let mut attributes = Vec::with_capacity(10);
         let custom = own_at_start(site, details);
         call_values::collect(site, ON_SPANS, &values, custom, &mut attributes);
+        if let Some(shared) = shared {
+            shared.add_to(site.def.custom, &mut attributes);
+        }
         let started = SystemTime::now();
         let mut builder = SpanBuilder::from_name(series.span_name(names, summary))
             .with_kind(match site.def.kind {
@@ -92,14 +96,15 @@ impl ApiSpan {
     }
 }
 
-/// A context with the baggage of `current` and no span. Samplers take an invalid span for a parent
-/// that refused.
+/// A context with the baggage and the shared attributes of `current`, and no span. Samplers take an
+/// invalid span for a parent that refused.
 pub(crate) fn without_span(current: &Context) -> Context {
+    let context = SharedAttributes::only(current);
     let baggage = current.baggage();
     if baggage.is_empty() {
-        return Context::new();
+        return context;
     }
-    Context::new().with_baggage(baggage.iter().map(|(key, (value, metadata))| {
+    context.with_baggage(baggage.iter().map(|(key, (value, metadata))| {
         KeyValueMetadata::new(key.clone(), value.clone(), metadata.clone())
     }))
 }

@@ -148,6 +148,7 @@ mod sdk;
     expect(dead_code, reason = "names serve the conversion to the SDK's spans")
 )]
 mod series;
+mod shared_attributes;
 pub(crate) mod site;
 mod started_call;
 mod starting_call;
@@ -168,7 +169,8 @@ pub use by_hand::{CallBuilder, RunningCall, operation};
 pub use context::{
     Carry, HeaderWriter, StrictPropagator, TraceContext, TraceContextGuard, TraceIds, TraceParent,
     TraceParentError, Traced, WithTraceContext, attach_parent, attach_trace_context, carry,
-    carry_each, current_trace_ids, inject, with_trace_context,
+    carry_each, current_trace_ids, inject, with_attributes, with_attributes_async,
+    with_trace_context,
 };
 pub use conventions::JobStatus;
 pub use db::{DbOperation, db_query_span, db_span, record_db_error, record_db_metrics};

@@ -7,14 +7,15 @@
 use std::num::NonZeroU128;
 
 use opentelemetry::Context;
-use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::trace::{SpanId, SpanKind, TraceContextExt as _};
 
 use crate::active::{self, ActiveCall};
 use crate::api_span::ApiSpan;
+use crate::attributes::ON_SPANS;
 use crate::call_events;
-use crate::call_values::CallEnd;
+use crate::call_values::{self, CallEnd, at_start, own_at_start};
 use crate::current_context::{attach, with_current};
-use crate::details::OwnedNames;
+use crate::details::{Details, Names, OwnedNames};
 use crate::entered::Entered;
 use crate::identity::Identity;
 use crate::measured_call::CallStart;
@@ -23,7 +24,8 @@ use crate::probe::probe_of;
 use crate::record::{CallRecord, RecordExtras};
 use crate::runtime::{Decision, Runtime};
 use crate::series::Series;
-use crate::site::{Site, SiteKind};
+use crate::shared_attributes::SpanStart;
+use crate::site::{Kind, Site, SiteKind};
 use crate::starting_call::StartingCall;
 use crate::tracing_span::{check_trace_is_continued, record_end, watched_span};
 use crate::unsampled_root::UnsampledCall;
@@ -76,6 +78,36 @@ fn describe(series: &'static Series, call: StartingCall<'_>) -> Box<RecordExtras
     record
 }
 
+/// Describes the span of a sampled call.
+#[cold]
+fn span_start(
+    series: &'static Series,
+    names: Names<'_>,
+    details: &Details,
+    identity: &Identity,
+) -> SpanStart {
+    let site = series.site;
+    let values = at_start(site, names.into()).with_details(details);
+    let mut attributes = Vec::with_capacity(10);
+    let own = own_at_start(site, details);
+    call_values::collect(site, ON_SPANS, &values, own, &mut attributes);
+    let has_parent = identity.parent_span_id() != SpanId::INVALID;
+    let parent = with_current(|cx| cx.span().span_context().clone());
+    SpanStart {
+        name: series
+            .span_name(names, details.query_summary.as_deref())
+            .into_owned(),
+        kind: match site.def.kind {
+            Kind::Client => SpanKind::Client,
+            Kind::Internal => SpanKind::Internal,
+        },
+        span_context: identity.span_context(),
+        parent: has_parent.then_some(parent),
+        link: identity.link().cloned(),
+        attributes,
+    }
+}
+
 /// Returns the current context with `identity` as its span.
 fn context_of(identity: &Identity) -> Context {
     with_current(|cx| cx.with_remote_span_context(identity.span_context()))
@@ -87,9 +119,10 @@ impl LiveCall {
     pub(crate) fn start(
         runtime: &'static Runtime,
         is_watched: bool,
-        call: StartingCall<'_>,
+        mut call: StartingCall<'_>,
         decision: Decision,
     ) -> Self {
+        let shared = call.shared.take();
         let StartingCall {
             site,
             names,
@@ -103,18 +136,36 @@ impl LiveCall {
             _ => None,
         };
         let has_extras = matches!(decision, Decision::Sampled(_))
-            && (site.def.describes || series.lacks(names) || call.was_described());
-        let record = (is_watched || tracer.is_some() || has_extras).then(|| describe(series, call));
+            && (site.def.describes
+                || series.lacks(names)
+                || call.was_described()
+                || shared.is_some());
+        let mut record =
+            (is_watched || tracer.is_some() || has_extras).then(|| describe(series, call));
+        if let (Some(record), Some(shared)) = (&mut record, shared) {
+            record.shared = Some(match &decision {
+                Decision::Sampled(identity) => {
+                    shared.resolved(&|| span_start(series, *names, &record.details, identity))
+                }
+                _ => shared,
+            });
+        }
         let mut spans = None::<Box<Spans>>;
         if let Some(record) = &record {
-            let details = &record.details;
+            let (details, shared) = (&record.details, record.shared.as_ref());
             if is_watched {
                 let is_unsampled = matches!(decision, Decision::Unsampled);
                 let name = series.span_name(*names, details.query_summary.as_deref());
-                let span = watched_span(site, (*names, &name), parent, details, is_unsampled);
+                let span = watched_span(
+                    site,
+                    (*names, &name),
+                    parent,
+                    (details, shared),
+                    is_unsampled,
+                );
                 spans.get_or_insert_default().span = Some(span);
             } else if let Some(tracer) = tracer {
-                let span = ApiSpan::start(tracer, (series, *names), parent, details);
+                let span = ApiSpan::start(tracer, (series, *names), parent, (details, shared));
                 spans.get_or_insert_default().api_span = span;
             }
         }

@@ -9,12 +9,14 @@ use std::num::NonZeroU128;
 use crate::aggregation::CellExemplar;
 use crate::clock::Reading;
 use crate::conventions::JobStatus;
+use crate::current_context::with_current;
 use crate::entered::Entered;
 use crate::identity::Identity;
 use crate::outcome::Outcome;
-use crate::record::{CallRecord, CallTiming};
+use crate::record::{CallRecord, CallTiming, RecordExtras};
 use crate::runtime::Runtime;
 use crate::series::Series;
+use crate::shared_attributes::SharedAttributes;
 use crate::site::SiteKind;
 use crate::unsampled::Reason;
 use crate::unsampled_root::UnsampledCall;
@@ -119,7 +121,14 @@ impl CallStart {
             (reports.exports_roots, root, &runtime.recorder)
         {
             let identity = Identity::root(trace_id);
-            recorder.push(CallRecord::new(series, identity, timing, outcome, None));
+            let shared = with_current(|cx| SharedAttributes::of(cx).cloned());
+            let extras = shared.map(|shared| {
+                Box::new(RecordExtras {
+                    shared: Some(shared),
+                    ..RecordExtras::default()
+                })
+            });
+            recorder.push(CallRecord::new(series, identity, timing, outcome, extras));
         }
     }
 }

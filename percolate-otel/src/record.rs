@@ -12,6 +12,7 @@ use crate::details::{Details, OwnedNames};
 use crate::identity::Identity;
 use crate::outcome::{ErrorInfo, Outcome};
 use crate::series::Series;
+use crate::shared_attributes::SharedAttributes;
 
 /// When a call started, how long it took, and how it ended.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +55,8 @@ pub(crate) struct RecordExtras {
     pub(crate) names: Option<Box<OwnedNames>>,
     /// The attributes that a sampler added.
     pub(crate) sampled: Vec<KeyValue>,
+    /// The attributes of the context in which the call started.
+    pub(crate) shared: Option<SharedAttributes>,
     /// The counts of a probe.
     pub(crate) probed: Vec<(&'static str, i64)>,
     pub(crate) affected_rows: Option<i64>,

@@ -2,6 +2,7 @@
 //!
 //! A [`Series`] is one site with one collection (or job target), namespace and address. It holds
 //! the bound instruments of the successful outcome, and the interned names that records refer to.
+//! If attributes of the context are listed for metrics, a series also has their values.
 //! Series are found through a small per-thread cache, live as long as the process and are bounded:
 //! past [`MAX_SERIES`], the calls of a site share its overflow series, whose measurements carry
 //! `otel.metric.overflow`. The address of a server is not on metrics, so it does not exhaust them.
@@ -13,17 +14,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
 use opentelemetry::metrics::BoundHistogram;
+use opentelemetry::{Context, Key, KeyValue};
 
 use crate::aggregation::{Bounds, CellExemplar, HistogramData, Histograms, SeriesCells};
 use crate::attributes::{AttributeValue, ON_METRICS};
 use crate::call_values::{self, CallEnd, NameValues, at_start};
 use crate::conventions::{JobStatus, attribute};
+use crate::current_context::with_current;
 use crate::details::Names;
 use crate::metrics::Instruments;
 use crate::name_bytes::{self, is_same};
 use crate::outcome::Outcome;
+use crate::shared_attributes::SharedAttributes;
 use crate::site::{Site, SiteKind, span_name};
 
 /// Metric series one runtime keeps; the SDK's own limit for one metric. As many series may differ in
@@ -36,6 +39,7 @@ pub(crate) const MAX_NAME: usize = 1024;
 /// One site with one set of names.
 #[derive(Debug)]
 pub(crate) struct Series {
+    /// The key of its table.
     table: u64,
     pub(crate) site: &'static Site,
     /// None in an overflow series. One copy for the records and the attributes of all metrics.
@@ -46,6 +50,8 @@ pub(crate) struct Series {
     is_measured: bool,
     is_measured_job: bool,
     attributes: Vec<KeyValue>,
+    /// Those of `attributes` that are from the context.
+    shared: Vec<KeyValue>,
     /// Bound by the first success, because a bound instrument is exported even without
     /// measurements.
     duration: OnceLock<BoundHistogram<f64>>,
@@ -73,19 +79,20 @@ impl Series {
     fn new(
         table: &SeriesTable,
         site: &'static Site,
-        names: Names<'_>,
+        (names, shared): (Names<'_>, &[KeyValue]),
         (hash, is_overflow): (u64, bool),
     ) -> Self {
         let names = kept(names);
         let mut attributes = Vec::with_capacity(6);
         let values = at_start(site, static_values(names));
         call_values::collect(site, ON_METRICS, &values, &[], &mut attributes);
+        attributes.extend_from_slice(shared);
         if is_overflow {
             attributes.push(KeyValue::new(attribute::OTEL_METRIC_OVERFLOW, true));
         }
         let is_measured = site.def.metrics && table.instruments.is_some();
         let mut series = Self {
-            table: table.id,
+            table: table.key,
             site,
             names,
             span_name: span_name(site, names, None),
@@ -93,6 +100,7 @@ impl Series {
             is_measured,
             is_measured_job: is_measured && site.def.site_kind == SiteKind::Job,
             attributes,
+            shared: shared.to_vec(),
             duration: OnceLock::new(),
             rows: OnceLock::new(),
             own: None,
@@ -115,16 +123,27 @@ impl Series {
 
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as `find`")]
-    fn is(&self, table: &SeriesTable, site: &'static Site, names: &Names<'_>) -> bool {
+    fn is(&self, table: u64, site: &'static Site, names: &Names<'_>) -> bool {
         self.measures(table, site, names)
             && is_same(self.names.server_address, names.server_address)
+    }
+
+    /// Whether it is the series of these names, and of these attributes of the context.
+    fn is_with(
+        &self,
+        table: u64,
+        site: &'static Site,
+        names: &Names<'_>,
+        shared: &[KeyValue],
+    ) -> bool {
+        self.is(table, site, names) && self.shared == shared
     }
 
     /// Whether the metrics of these names are those of this series. The address is on spans only.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as `find`")]
-    fn measures(&self, table: &SeriesTable, site: &'static Site, names: &Names<'_>) -> bool {
-        self.table == table.id
+    fn measures(&self, table: u64, site: &'static Site, names: &Names<'_>) -> bool {
+        self.table == table
             && std::ptr::eq(self.site, site)
             && is_same(self.names.operation, names.operation)
             && is_same(self.names.target, names.target)
@@ -201,7 +220,13 @@ fn static_values(names: Names<'static>) -> NameValues<'static> {
 /// The series of one runtime.
 #[derive(Debug)]
 pub(crate) struct SeriesTable {
-    id: u64,
+    /// The key that the quick look into a thread's cache compares. If the context has a part in the
+    /// series, no series has this key, so that the look finds none.
+    quick: u64,
+    /// The key of its series.
+    key: u64,
+    /// The attributes of the context that measurements have too.
+    listed: Vec<Key>,
     instruments: Option<Instruments>,
     /// Aggregates durations and rows instead of the instruments.
     histograms: Option<&'static Histograms>,
@@ -212,6 +237,8 @@ pub(crate) struct SeriesTable {
 }
 
 const CACHE_SLOTS: usize = 64;
+/// An odd number with which hashes are multiplied.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 thread_local! {
     static CACHE: [Cell<Option<&'static Series>>; CACHE_SLOTS] =
@@ -228,10 +255,18 @@ fn slot_of(hash: u64) -> usize {
 
 impl SeriesTable {
     /// With `histograms`, durations and rows are aggregated there and not by the instruments.
-    pub(crate) fn new(instruments: Option<Instruments>, histograms: Option<Histograms>) -> Self {
+    /// `listed` are the attributes of the context that measurements have too.
+    pub(crate) fn new(
+        instruments: Option<Instruments>,
+        histograms: Option<Histograms>,
+        listed: Vec<Key>,
+    ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        let key = NEXT.fetch_add(1, Ordering::Relaxed);
         Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            quick: if listed.is_empty() { key } else { 0 },
+            key,
+            listed,
             instruments,
             histograms: histograms.map(|histograms| &*Box::leak(Box::new(histograms))),
             series: Mutex::default(),
@@ -250,27 +285,55 @@ impl SeriesTable {
         let hash = hash(site, names);
         // The array has no destructor, so it is there as long as the thread.
         match CACHE.with(|cache| cache[slot_of(hash)].get()) {
-            Some(series) if series.is(self, site, names) => series,
+            Some(series) if series.is(self.quick, site, names) => series,
             _ => self.find_and_cache(hash, site, names),
         }
     }
 
     #[cold]
     fn find_and_cache(&self, hash: u64, site: &'static Site, names: &Names<'_>) -> &'static Series {
-        let series = self.find_or_add(hash, site, names);
+        let (hash, shared) = self.shared(hash);
+        if !shared.is_empty() {
+            let cached = CACHE.with(|cache| cache[slot_of(hash)].get());
+            let is_same = |series: &&Series| series.is_with(self.key, site, names, &shared);
+            if let Some(series) = cached.filter(is_same) {
+                return series;
+            }
+        }
+        let series = self.find_or_add(hash, site, (names, &shared));
         if !series.is_overflow {
             CACHE.with(|cache| cache[slot_of(hash)].set(Some(series)));
         }
         series
     }
 
-    fn find_or_add(&self, hash: u64, site: &'static Site, names: &Names<'_>) -> &'static Series {
+    /// Returns the attributes of the current context that measurements have too, and the hash of a
+    /// series with them.
+    fn shared(&self, hash: u64) -> (u64, Vec<KeyValue>) {
+        if self.listed.is_empty() {
+            return (hash, Vec::new());
+        }
+        let of = |cx: &Context| SharedAttributes::of(cx).map(|shared| shared.listed(&self.listed));
+        let shared = with_current(of).unwrap_or_default();
+        let with = |hash: u64, shared: &KeyValue| {
+            (hash ^ name_bytes::hash(Some(&shared.value.as_str()))).wrapping_mul(SPREAD)
+        };
+        (shared.iter().fold(hash, with), shared)
+    }
+
+    fn find_or_add(
+        &self,
+        hash: u64,
+        site: &'static Site,
+        (names, shared): (&Names<'_>, &[KeyValue]),
+    ) -> &'static Series {
         let mut series = self
             .series
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let bucket = series.entry(hash).or_default();
-        if let Some(known) = bucket.iter().find(|known| known.is(self, site, names)) {
+        let is = |known: &&&Series, names| known.is_with(self.key, site, names, shared);
+        if let Some(known) = bucket.iter().find(|known| is(known, names)) {
             return known;
         }
         // The address is not on metrics. Many addresses are one metric series.
@@ -280,24 +343,33 @@ impl SeriesTable {
         };
         let is_known = bucket
             .iter()
-            .any(|known| known.measures(self, site, &measured));
+            .any(|known| known.measures(self.key, site, &measured) && known.shared == shared);
         let has_room = |count: &AtomicU64| count.load(Ordering::Relaxed) < MAX_SERIES as u64;
         let fits = |name: Option<&str>| name.is_none_or(|name| name.len() <= MAX_NAME);
-        let fit = fits(names.operation) && fits(names.target) && fits(names.namespace);
+        let fit = fits(names.operation)
+            && fits(names.target)
+            && fits(names.namespace)
+            && shared
+                .iter()
+                .all(|attribute| fits(Some(&attribute.value.as_str())));
         if fit && (is_known || has_room(&self.measured)) {
             let names = if has_room(&self.count) && fits(names.server_address) {
                 names
             } else {
                 &measured
             };
-            if let Some(known) = bucket.iter().find(|known| known.is(self, site, names)) {
+            if let Some(known) = bucket.iter().find(|known| is(known, names)) {
                 return known;
             }
             self.count.fetch_add(1, Ordering::Relaxed);
             self.measured
                 .fetch_add(u64::from(!is_known), Ordering::Relaxed);
-            let added: &'static Series =
-                Box::leak(Box::new(Series::new(self, site, *names, (hash, false))));
+            let added: &'static Series = Box::leak(Box::new(Series::new(
+                self,
+                site,
+                (*names, shared),
+                (hash, false),
+            )));
             bucket.push(added);
             return added;
         }
@@ -313,7 +385,7 @@ impl SeriesTable {
             return known;
         }
         let added: &'static Series =
-            Box::leak(Box::new(Series::new(self, site, none, (hash, true))));
+            Box::leak(Box::new(Series::new(self, site, (none, &[]), (hash, true))));
         bucket.push(added);
         added
     }
@@ -470,7 +542,6 @@ fn hash(site: &'static Site, names: &Names<'_>) -> u64 {
     let site = std::ptr::from_ref(site).addr() as u64 >> 4;
     let target = name_bytes::hash(names.target);
     let operation = name_bytes::hash(names.operation);
-    let mixed = (site ^ target.rotate_left(20) ^ operation.rotate_left(41))
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (site ^ target.rotate_left(20) ^ operation.rotate_left(41)).wrapping_mul(SPREAD);
     mixed ^ (mixed >> 32)
 }

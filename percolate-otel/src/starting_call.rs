@@ -6,6 +6,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::TraceState;
 
 use crate::details::{Details, Names};
+use crate::shared_attributes::SharedAttributes;
 use crate::site::{Parent, Site};
 
 /// A call whose recording is being decided.
@@ -13,6 +14,8 @@ pub(crate) struct StartingCall<'a> {
     pub(crate) site: &'static Site,
     pub(crate) names: &'a Names<'a>,
     pub(crate) parent: Parent,
+    /// The attributes of the context in which the call starts, if it can have a span.
+    pub(crate) shared: Option<SharedAttributes>,
     evaluate: &'a mut dyn FnMut(&mut Details),
     /// What was needed for a sampler of the SDK, and what it returned.
     described: Option<Box<Described>>,
@@ -40,6 +43,7 @@ impl<'a> StartingCall<'a> {
             site,
             names,
             parent,
+            shared: None,
             evaluate,
             described: None,
         }
@@ -76,6 +80,7 @@ mod sampled {
     use crate::api_span::without_span;
     use crate::attributes::ON_SPANS;
     use crate::call_values::{self, at_start, own_at_start};
+    use crate::shared_attributes::SharedAttributes;
     use crate::site::{Kind, Parent, span_name};
 
     impl StartingCall<'_> {
@@ -100,6 +105,9 @@ mod sampled {
             let own = own_at_start(self.site, details);
             let mut attributes = Vec::with_capacity(10);
             call_values::collect(self.site, ON_SPANS, &values, own, &mut attributes);
+            if let Some(shared) = SharedAttributes::of(current) {
+                shared.add_to(self.site.def.custom, &mut attributes);
+            }
             let name = span_name(self.site, *self.names, details.query_summary.as_deref());
             let kind = match self.site.def.kind {
                 Kind::Client => SpanKind::Client,

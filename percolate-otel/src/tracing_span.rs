@@ -8,11 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use opentelemetry::trace::TraceContextExt as _;
 use tracing_core::field::{Value as TracingValue, ValueSet};
 
+#[cfg(feature = "tracing-opentelemetry")]
+use crate::api_span::without_span;
 use crate::attributes::{AttributeValue, CallValues};
 use crate::call_values::{self, CallEnd, at_start, own_at_end, own_at_start};
 use crate::current_context::with_current;
 use crate::details::{Details, FieldValue, Names};
 use crate::runtime;
+use crate::shared_attributes::SharedAttributes;
 use crate::site::{Parent, Site, span_name};
 
 /// The most fields a site can have on a `tracing` span; a site with more has none.
@@ -29,6 +32,8 @@ pub(crate) fn span_by_hand(
         return tracing::Span::none();
     }
     let name = span_name(site, names, details.query_summary.as_deref());
+    let shared = with_current(|cx| SharedAttributes::of(cx).cloned());
+    let details = (details, shared.as_ref());
     watched_span(site, (names, &name), Parent::Child, details, false)
 }
 
@@ -38,7 +43,7 @@ pub(crate) fn watched_span(
     site: &'static Site,
     (names, span_name): (Names<'_>, &str),
     parent: Parent,
-    details: &Details,
+    (details, shared): (&Details, Option<&SharedAttributes>),
     is_unsampled: bool,
 ) -> tracing::Span {
     let mut values = at_start(site, names.into()).with_details(details);
@@ -50,8 +55,14 @@ pub(crate) fn watched_span(
         Parent::Link | Parent::Root => tracing::Span::new_root(site.metadata, fields),
     });
     let span = span.unwrap_or_else(tracing::Span::none);
+    if parent != Parent::Child {
+        keep_context(&span);
+    }
     if parent == Parent::Link {
         link_to_current(&span);
+    }
+    if let Some(shared) = shared {
+        set_shared(site, &span, shared);
     }
     span
 }
@@ -158,6 +169,39 @@ fn as_tracing<'v>(value: &'v AttributeValue<'_>) -> &'v dyn TracingValue {
         AttributeValue::Bool(value) => value,
     }
 }
+
+/// Sets the attributes of the context. They are no fields of the span, so only a layer for
+/// OpenTelemetry has them.
+#[cfg(feature = "tracing-opentelemetry")]
+fn set_shared(site: &'static Site, span: &tracing::Span, shared: &SharedAttributes) {
+    use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+    for attribute in shared.beyond(site.def.custom) {
+        span.set_attribute(attribute.key.clone(), attribute.value.clone());
+    }
+}
+
+/// Without the layer of this version there is nothing that can have attributes without a field.
+#[cfg(not(feature = "tracing-opentelemetry"))]
+fn set_shared(_: &'static Site, _: &tracing::Span, _: &SharedAttributes) {}
+
+/// Keeps the baggage and the shared attributes inside a root span. The layer makes an empty context
+/// current in it otherwise.
+#[cfg(feature = "tracing-opentelemetry")]
+fn keep_context(span: &tracing::Span) {
+    use opentelemetry::baggage::BaggageExt as _;
+    use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+    let context = with_current(|cx| {
+        let has_values = !cx.baggage().is_empty() || SharedAttributes::of(cx).is_some();
+        has_values.then(|| without_span(cx))
+    });
+    if let Some(context) = context {
+        // Without a layer for OpenTelemetry there is no context.
+        _ = span.set_parent(context);
+    }
+}
+
+#[cfg(not(feature = "tracing-opentelemetry"))]
+fn keep_context(_: &tracing::Span) {}
 
 /// Links a `tracing` span to the current OpenTelemetry span.
 #[cfg(feature = "tracing-opentelemetry")]

@@ -271,8 +271,8 @@ impl Both {
         let provider = provider.build();
         let instruments = || Some(Instruments::new(&provider, None));
         Self {
-            own: SeriesTable::new(instruments(), Some(Histograms::new(options))),
-            sdk: SeriesTable::new(instruments(), None),
+            own: SeriesTable::new(instruments(), Some(Histograms::new(options)), Vec::new()),
+            sdk: SeriesTable::new(instruments(), None, Vec::new()),
             exported,
             provider: provider.clone(),
             last: Mutex::default(),
@@ -547,6 +547,7 @@ fn a_delta_collection_takes_each_value_once_while_threads_record() {
                 readers: vec![Temporality::Delta],
                 ..OwnAggregation::default()
             })),
+            Vec::new(),
         );
         let taken = std::thread::scope(|scope| {
             let writers: Vec<_> = (0..THREADS)
@@ -644,6 +645,7 @@ fn more_threads_than_cells_share_one_and_lose_nothing() {
     let table = SeriesTable::new(
         Some(Instruments::new(&SdkMeterProvider::builder().build(), None)),
         Some(histograms()),
+        Vec::new(),
     );
     let threads = MAX_CELLS + 36;
     let barrier = std::sync::Barrier::new(threads);

@@ -52,6 +52,11 @@ impl Carried {
         }
     }
 
+    /// Returns this state with another context.
+    pub(crate) fn in_context(self, context: Context) -> Self {
+        Self { context, ..self }
+    }
+
     /// Makes this state current until the guard is dropped.
     pub(crate) fn enter(&self) -> Entered {
         Entered {

@@ -8,6 +8,7 @@
 //! | read incoming headers | [`TraceContext::from_headers`] |
 //! | make the next spans children of the caller | [`attach_trace_context`], [`with_trace_context`] for futures |
 //! | carry the current context to another thread or task | [`carry`](fn@carry), [`Carry::carry`], [`carry_each`], [`Traced`] |
+//! | set attributes for all spans inside | [`with_attributes`], [`with_attributes_async`] for futures |
 //! | write outgoing headers | [`inject`], [`TraceContext::current`] |
 //! | correlate log lines | [`current_trace_ids`] |
 //! | use these rules for a whole service | [`StrictPropagator`] |
@@ -28,6 +29,7 @@ mod serde;
 mod trace_context;
 mod traceparent;
 mod tracestate;
+mod with_attributes;
 
 #[cfg(test)]
 mod tests;
@@ -42,3 +44,4 @@ pub use self::outgoing::{HeaderWriter, TraceIds, current_trace_ids, inject};
 pub use self::propagator::StrictPropagator;
 pub use self::trace_context::TraceContext;
 pub use self::traceparent::{TraceParent, TraceParentError};
+pub use self::with_attributes::{with_attributes, with_attributes_async};

@@ -16,6 +16,7 @@ use super::traceparent::{TraceParent, TraceParentError};
 use super::tracestate::StateList;
 use super::{b3, baggage, jaeger, outgoing};
 use crate::current_context::with_current;
+use crate::shared_attributes::SharedAttributes;
 
 /// The trace context of one request: its `traceparent` and `tracestate` headers.
 ///
@@ -113,12 +114,15 @@ impl TraceContext {
     /// explicitly (`span.set_parent(context.to_context())`).
     ///
     /// It is derived from the current context and keeps its values. Without a valid `traceparent`
-    /// it is a new context, in which the next span is a root.
+    /// it is a new context, in which the next span is a root. Only the attributes of
+    /// [`with_attributes`](super::with_attributes()) are kept then.
     pub fn to_context(&self) -> Context {
         let context = with_current(|current| match self.received() {
             Some(received) => received.on(current),
-            None if current.is_telemetry_suppressed() => Context::new().with_telemetry_suppressed(),
-            None => Context::new(),
+            None if current.is_telemetry_suppressed() => {
+                SharedAttributes::only(current).with_telemetry_suppressed()
+            }
+            None => SharedAttributes::only(current),
         });
         match self.headers.get(BAGGAGE) {
             Some(text) => context.with_baggage(baggage::parse(text)),

@@ -79,6 +79,7 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
     let config = RuntimeConfig {
         meter_provider: meter_provider.clone().map(MeterProviderHandle::new),
         own_aggregation,
+        metric_attributes: std::mem::take(&mut choices.metric_attributes),
         sampler,
         sink: runtime::sdk_sink(exporters.processors.iter().map(Processor::shared).collect()),
         returned_rows: choices.record_returned_rows,

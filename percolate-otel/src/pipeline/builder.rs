@@ -238,6 +238,18 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Sets the names of those attributes of [`with_attributes`](crate::with_attributes) that
+    /// metrics have too: durations, rows, and the count of unsampled calls that are reported.
+    /// Default: none.
+    ///
+    /// Each combination of their values is a metric series of its own. All calls together have at
+    /// most 2000 series; further ones are measured in one series with `otel.metric.overflow` for each
+    /// annotated function.
+    pub fn metric_attributes<K: Into<Key>>(mut self, names: impl IntoIterator<Item = K>) -> Self {
+        self.choices.metric_attributes = names.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Adds an exporter of spans with its own queue. It replaces the default exporter, but not one
     /// set by [`traces`](Self::traces) or the environment.
     pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {

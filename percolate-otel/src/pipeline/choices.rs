@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
+use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::metrics::{MeterProviderBuilder, Temporality};
 use opentelemetry_sdk::trace::SpanProcessor;
 
@@ -51,6 +51,7 @@ pub(super) struct Choices {
     pub(super) export_reported_roots: bool,
     pub(super) record_returned_rows: bool,
     pub(super) span_events: bool,
+    pub(super) metric_attributes: Vec<Key>,
     pub(super) span_exporters: Vec<Box<dyn AnySpanExporter>>,
     pub(super) span_processors: Vec<Box<dyn SpanProcessor>>,
     pub(super) metric_readers: Vec<AddReader>,
@@ -92,6 +93,7 @@ impl Default for Choices {
             export_reported_roots: false,
             record_returned_rows: true,
             span_events: false,
+            metric_attributes: Vec::new(),
             span_exporters: Vec::new(),
             span_processors: Vec::new(),
             metric_readers: Vec::new(),

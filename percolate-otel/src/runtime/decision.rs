@@ -11,6 +11,7 @@ use super::instance::Runtime;
 use crate::current_context::{current, is_thread_ending, with_current};
 use crate::identity::{Identity, new_trace_id};
 use crate::sampler::Sampler;
+use crate::shared_attributes::SharedAttributes;
 use crate::site::Parent;
 use crate::starting_call::StartingCall;
 use crate::unsampled_root::unsampled_root;
@@ -97,6 +98,7 @@ impl Runtime {
         }
         let Some(sampler) = &self.sampler else {
             // A foreign set-up samples by itself; only a parent's refusal is final here.
+            call.shared = SharedAttributes::of(cx).cloned();
             return Decision::Watched;
         };
         let span = cx.span();
@@ -105,14 +107,15 @@ impl Runtime {
             // The gate is open for a parent that is followed only if the parent is sampled.
             let sampled =
                 self.follows_parents || sampler.samples(parent.trace_id(), call, cx, false);
-            return if sampled {
-                Decision::Sampled(in_state(Identity::child(parent), call))
-            } else {
-                Decision::Unsampled
-            };
+            if !sampled {
+                return Decision::Unsampled;
+            }
+            call.shared = SharedAttributes::of(cx).cloned();
+            return Decision::Sampled(in_state(Identity::child(parent), call));
         }
         let trace_id = new_trace_id();
         if sampler.samples(TraceId::from(trace_id.get()), call, cx, true) {
+            call.shared = SharedAttributes::of(cx).cloned();
             let link = (relation == Parent::Link && parent.is_valid()).then(|| parent.clone());
             Decision::Sampled(in_state(Identity::root(trace_id).linked(link), call))
         } else {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::Key;
 use opentelemetry::metrics::MeterProvider;
 
 use crate::aggregation::Histograms;
@@ -34,6 +35,9 @@ pub struct RuntimeConfig {
     /// Aggregates durations, rows and waits without the meter provider, which receives all other
     /// metrics. Exporters collect them with [`Runtime::collect_histograms`].
     pub own_aggregation: Option<OwnAggregation>,
+    /// The attributes of the context (`with_attributes`) that durations, rows and unsampled calls
+    /// are measured with too.
+    pub metric_attributes: Vec<Key>,
     /// Head sampling of recorded calls.
     pub sampler: Sampler,
     /// Receives the records of finished calls; without it, only `tracing` layers see calls.
@@ -56,6 +60,7 @@ impl Default for RuntimeConfig {
         Self {
             meter_provider: None,
             own_aggregation: None,
+            metric_attributes: Vec::new(),
             sampler: Sampler::default(),
             sink: None,
             returned_rows: true,
@@ -121,7 +126,11 @@ impl Runtime {
         });
         let sampler = recorder.is_some().then_some(config.sampler);
         Ok(Box::leak(Box::new(Self {
-            series: SeriesTable::new(instruments, config.own_aggregation.map(Histograms::new)),
+            series: SeriesTable::new(
+                instruments,
+                config.own_aggregation.map(Histograms::new),
+                config.metric_attributes,
+            ),
             recorder,
             follows_parents: sampler.as_ref().is_none_or(Sampler::is_parent_based),
             sampler,
@@ -139,7 +148,7 @@ impl Runtime {
     /// The runtime of programs that have not built one.
     pub(super) fn ambient(instruments: Option<Instruments>) -> Self {
         Self {
-            series: SeriesTable::new(instruments, None),
+            series: SeriesTable::new(instruments, None, Vec::new()),
             recorder: None,
             sampler: None,
             follows_parents: true,

@@ -27,4 +27,5 @@ pub use crate::record::{CallRecord, RecordSink};
 pub use crate::sampler::Sampler;
 #[cfg(feature = "pipeline")]
 pub use crate::sdk::sdk_sink;
+pub use crate::shared_attributes::{AttributeSource, SharedAttributes, SpanStart};
 pub use crate::unsampled_root::{UnsampledGuard, enter_unsampled_root, unsampled_root};

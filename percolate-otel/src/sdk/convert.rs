@@ -58,6 +58,7 @@ impl Converter {
             details,
             names: owned,
             sampled,
+            shared,
             probed,
             affected_rows,
             events,
@@ -95,6 +96,10 @@ impl Converter {
                 .iter()
                 .map(|(name, value)| opentelemetry::KeyValue::new(*name, *value)),
         );
+        let mut dropped = 0;
+        if let Some(shared) = shared {
+            dropped = shared.add_to(site.def.custom, &mut attributes);
+        }
         let mut links = SpanLinks::default();
         links
             .links
@@ -112,7 +117,7 @@ impl Converter {
             start_time,
             end_time: start_time + Duration::from_nanos(nanos),
             attributes,
-            dropped_attributes_count: 0,
+            dropped_attributes_count: dropped,
             events: span_events(events.as_deref()),
             links,
             status: match error {

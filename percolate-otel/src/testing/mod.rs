@@ -17,6 +17,7 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
+use opentelemetry::Key;
 pub use opentelemetry::trace::SpanKind;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
@@ -107,6 +108,7 @@ impl Capture {
             sampler: Sampler::AlwaysOn,
             records: false,
             conventions: None,
+            metric_attributes: Vec::new(),
         }
     }
 
@@ -248,6 +250,7 @@ pub struct CaptureBuilder {
     sampler: Sampler,
     records: bool,
     conventions: Option<ConventionLayer>,
+    metric_attributes: Vec<Key>,
 }
 
 impl CaptureBuilder {
@@ -262,6 +265,13 @@ impl CaptureBuilder {
     /// with another set-up. Both should have the same result.
     pub fn compact_records(mut self) -> Self {
         self.records = true;
+        self
+    }
+
+    /// Sets the names of those attributes of [`with_attributes`](crate::with_attributes) that metrics
+    /// have too, as `TelemetryBuilder::metric_attributes` does.
+    pub fn metric_attributes<K: Into<Key>>(mut self, names: impl IntoIterator<Item = K>) -> Self {
+        self.metric_attributes = names.into_iter().map(Into::into).collect();
         self
     }
 
@@ -300,6 +310,7 @@ impl CaptureBuilder {
         let meters = SdkMeterProvider::builder().with_reader(reader).build();
         let mut config = RuntimeConfig {
             meter_provider: Some(MeterProviderHandle::new(meters.clone())),
+            metric_attributes: self.metric_attributes,
             ..RuntimeConfig::default()
         };
         if self.records {

@@ -130,6 +130,38 @@ fn a_linked_job_is_the_root_of_its_own_trace() {
 }
 
 #[test]
+fn the_attributes_of_the_context_are_on_the_spans_inside_and_seen_by_samplers() {
+    with_provider(|kept| {
+        let store = Store::new("catalogue");
+        let attributes = [("tenant.id", "a"), ("db.collection.name", "noise")];
+        percolate_otel::with_attributes(attributes, || {
+            store.put_all("novels", &[]);
+            let caller = remote(TraceFlags::SAMPLED);
+            let caller = Context::map_current(|cx| {
+                cx.with_remote_span_context(caller.span().span_context().clone())
+            });
+            let _attached = caller.attach();
+            warm_apart(&store, "novels");
+        });
+        store.put_all("novels", &[]);
+        let tenants: Vec<_> = kept
+            .take()
+            .into_iter()
+            .map(|span| {
+                let mut found = span.attributes.iter();
+                let tenant = found.find(|kv| kv.key.as_str() == "tenant.id");
+                (span.name, tenant.map(|kv| kv.value.as_str().into_owned()))
+            })
+            .collect();
+        let (last, inside) = tenants.split_last().expect("three calls");
+        assert_eq!(last.1, None);
+        assert!(inside.len() >= 3, "{tenants:?}");
+        let has_tenant = |(_, tenant): &(_, Option<String>)| tenant.as_deref() == Some("a");
+        assert!(inside.iter().all(has_tenant), "{tenants:?}");
+    });
+}
+
+#[test]
 fn samplers_receive_the_initial_attributes_and_suppression_is_respected() {
     with_provider(|kept| {
         let store = Store::new("catalogue");
