@@ -7,7 +7,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust faults test-wheel wheel lint fmt doc bench clean
+.PHONY: help setup demo test test-rust faults crash test-wheel wheel lint fmt doc bench clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
@@ -15,6 +15,7 @@ help:
 	@echo "make demo    run the quickstart on the package manifests of this machine"
 	@echo "make test    run all tests: Rust, doctests, compile errors, examples, the wheel"
 	@echo "make faults  run the scripts of faulty collectors, minutes of them instead of seconds"
+	@echo "make crash   kill writing processes and make their disk fail, hundreds of times (ten minutes)"
 	@echo "make lint    check the format, run clippy and build the documentation, with warnings denied"
 	@echo "make wheel   build the Python wheel into $(TARGET)/wheels"
 	@echo "make bench   run the benchmarks (a quarter of an hour, after an optimised build of the crates)"
@@ -49,6 +50,9 @@ test-rust:
 
 faults:
 	PERCOLATE_CONVENTIONS=strict PERCOLATE_LEDGER_SEEDS=500 cargo test -p percolate-pipeline-tests --test ledger --test losses --test retries --test deadlines --test ends
+
+crash:
+	PERCOLATE_CONVENTIONS=strict PERCOLATE_KILLS=300 PERCOLATE_DISK_FAULTS=1000 cargo test -p percolate-tests --test crash -- --nocapture
 
 test-wheel:
 	@echo "==> tools, RocksDB and .venv"
