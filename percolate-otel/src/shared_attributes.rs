@@ -146,6 +146,11 @@ impl SharedAttributes {
             .filter(move |attribute| !is_own(attribute))
     }
 
+    /// Returns the attributes, without those of a source.
+    pub fn list(&self) -> &[KeyValue] {
+        &self.0.list
+    }
+
     /// Returns those of the attributes that are in `keys`.
     pub(crate) fn listed(&self, keys: &[Key]) -> Vec<KeyValue> {
         let list = self.0.list.iter();

@@ -11,6 +11,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyMapping, PyString};
 
+use crate::call_start;
 use crate::current;
 use crate::parent::Parent;
 use crate::span_ids::{SpanIds, span_ids};
@@ -296,18 +297,17 @@ impl<'a, 'py> FromPyObject<'a, 'py> for TraceArgument {
 
 /// Returns the parent of the Rust spans of a call: the argument, else the current Python span.
 pub(crate) fn parent(py: Python<'_>, given: Option<TraceArgument>) -> PyResult<Option<Parent>> {
-    match given {
+    let parent = match given {
         Some(TraceArgument(context)) => {
             crate::telemetry::ready(py, || {
                 context.parent().is_some_and(|parent| parent.is_sampled())
             })?;
-            Ok(Some(Parent(current::with_baggage(
-                py,
-                context.to_context(),
-            )?)))
+            let context = current::with_baggage(py, context.to_context())?;
+            Some(Parent(context))
         }
-        None => current::parent(py),
-    }
+        None => current::parent(py)?,
+    };
+    call_start::prepare(py, parent)
 }
 
 /// The current Rust span and baggage, for Python code that Rust calls.

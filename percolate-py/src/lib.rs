@@ -5,6 +5,7 @@
 //!
 //! One file per family of classes, each with a `register` function.
 
+mod call_start;
 mod callback;
 mod context;
 mod current;
@@ -38,6 +39,7 @@ use pyo3::prelude::*;
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     refuse_sub_interpreter(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    call_start::register(module)?;
     errors::register(module)?;
     context::register(module)?;
     database::register(module)?;

@@ -61,7 +61,7 @@ impl PythonSampler {
 }
 
 /// Converts the value of an attribute.
-fn attribute(value: &Bound<'_, PyAny>) -> PyResult<Value> {
+pub(crate) fn attribute(value: &Bound<'_, PyAny>) -> PyResult<Value> {
     if let Ok(text) = value.cast::<PyString>() {
         Ok(Value::from(text.to_string()))
     } else if let Ok(truth) = value.cast::<PyBool>() {

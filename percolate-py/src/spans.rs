@@ -202,7 +202,7 @@ fn hand_over(py: Python<'_>, deliver: &Py<PyAny>, batch: &[SpanData]) -> bool {
 }
 
 /// Returns the parts of which `percolate_rocks._bridge` builds a `ReadableSpan`.
-fn parts<'py>(py: Python<'py>, span: &SpanData) -> PyResult<Bound<'py, PyTuple>> {
+pub(crate) fn parts<'py>(py: Python<'py>, span: &SpanData) -> PyResult<Bound<'py, PyTuple>> {
     let context = &span.span_context;
     let parent = (span.parent_span_id != SpanId::INVALID).then(|| {
         (

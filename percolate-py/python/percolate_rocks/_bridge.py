@@ -9,10 +9,15 @@ Spans are delivered when they arrive, which may be after the Python span above t
 kinds of processors need them before: those that are not the SDK's own exporting ones (they may
 decide at the end of the local root), and among them those that work in `on_start` (they look up the
 span above). The hook, the provider's first processor, then delivers when a Python span ends.
+
+Processors that work in `on_start` receive the first span of a call into Rust when it starts, and the
+spans below it when they are delivered. What they set on the first one is on all spans of the call.
 """
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import logging
 import threading
 import time
@@ -20,13 +25,31 @@ from collections.abc import Callable
 from typing import Any
 
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits, SpanProcessor, _Span
+from opentelemetry.context import Context, get_current
+from opentelemetry.sdk.trace import (
+    ConcurrentMultiSpanProcessor,
+    Event,
+    ReadableSpan,
+    SpanLimits,
+    SpanProcessor,
+    SynchronousMultiSpanProcessor,
+    _Span,
+)
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, ParentBased, TraceIdRatioBased
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags, TraceState
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    TraceFlags,
+    TraceState,
+    get_current_span,
+    set_span_in_context,
+)
 from opentelemetry.trace.status import Status, StatusCode
 
 from . import _percolate_rocks as _native
@@ -44,6 +67,8 @@ _ORDER_PAUSE = 5.0
 #: The largest number of spans that wait for the Python span above them, and the longest time in
 #: seconds.
 _HELD = 4096
+#: The largest number of names of attributes that are known to be set in `on_start`.
+_NAMES = 128
 _HELD_SECONDS = 10.0
 
 _KINDS = (SpanKind.INTERNAL, SpanKind.SERVER, SpanKind.CLIENT, SpanKind.PRODUCER, SpanKind.CONSUMER)
@@ -66,8 +91,11 @@ class SpanBridge:
         self._scopes: dict[tuple[str, str | None, str | None], InstrumentationScope] = {}
         self._limits = _Limits(getattr(provider, "_span_limits", None))
         self._held = _Held()
+        self._calls = _Calls()
+        self._is_starting = False
         self._hook = _FlushFirst(self)
         self._local = threading.local()
+        self._added: Callable[[Any], None] | None = None
         self._order_after = 0.0
         self._warned = False
 
@@ -75,7 +103,7 @@ class SpanBridge:
         """Deliver a batch of spans. Called by the native module on its own thread."""
         self._local.busy = True
         try:
-            if _starting(self._others()):
+            if self._starting():
                 self._deliver_whole(self._held.add(batch))
             else:
                 resource = self.provider.resource
@@ -96,7 +124,7 @@ class SpanBridge:
         if getattr(self._local, "busy", False):
             return
         others = self._others()
-        starting = _starting(others)
+        starting = self._starting()
         is_local_root = span.parent is None or span.parent.is_remote
         if not starting and not (is_local_root and any(type(p) not in _EXPORTING for p in others)):
             return
@@ -112,15 +140,61 @@ class SpanBridge:
             return
         before, self._local.busy = getattr(self._local, "busy", False), True
         try:
-            starting = _starting(self._others())
-            started = [self._started(parts, starting) for parts in sorted(spans, key=lambda parts: parts[4][0])]
+            starting = self._starting()
+            # The calls of the spans, those above first.
+            calls: dict[int, _Call | None] = {}
+            started = []
+            for parts in sorted(spans, key=lambda parts: parts[4][0]):
+                span_id, parent = parts[1][1], parts[2]
+                first = self._calls.take(span_id)
+                call = first or calls.get(parent[0] if parent is not None else 0)
+                calls[span_id] = call
+                started.append(self._started(parts, starting, call, is_first=first is not None))
             for span in sorted(started, key=lambda span: span.end_time):
                 self._end(span._readable_span())
         finally:
             self._local.busy = before
 
-    def _started(self, parts: tuple[Any, ...], starting: list[Any]) -> Any:
+    def start(self, parts: tuple[Any, ...]) -> dict[str, Any]:
+        """Show the first span of a call to the processors that work in `on_start`.
+
+        Return the attributes that they set. Called by the native module on the thread of the span, in a
+        copy of the caller's context variables.
+        """
+        given = parts[5]
+        before, self._local.busy = getattr(self._local, "busy", False), True
+        try:
+            starting = self._starting()
+            span = self._span(self._readable(parts, self.provider.resource))
+            parent_context = _context_of(span.parent)
+            for processor in starting:
+                self._call(processor.on_start, span, parent_context)
+        finally:
+            self._local.busy = before
+        own = object()
+        changed = {key: value for key, value in (span.attributes or {}).items() if given.get(key, own) != value}
+        self._calls.add(_Call(span, parts, changed, starting, contextvars.copy_context()))
+        return changed
+
+    def _started(self, parts: tuple[Any, ...], starting: list[Any], call: _Call | None, *, is_first: bool) -> Any:
         found = self._readable(parts, self.provider.resource)
+        span = self._span(found)
+        if call is not None and is_first:
+            call.give_to(span, found.end_time)
+        # Without its call, such as in a background job, a span has what the call that caused it set,
+        # and the context variables of that call are not known.
+        kept = {} if call is not None else self._calls.set_before(found.attributes or {})
+        for processor in starting:
+            if call is None:
+                self._call(processor.on_start, span, None)
+            elif not is_first or processor not in call.seen_by:
+                self._call(processor.on_start, span, None, variables=call.variables)
+        span.set_attributes(kept)
+        span._end_time = found.end_time
+        return span
+
+    def _span(self, found: ReadableSpan) -> Any:
+        """Return a span of the SDK that has not ended."""
         span = _Span(
             name=found.name,
             context=found.context,
@@ -132,18 +206,24 @@ class SpanBridge:
             instrumentation_scope=found.instrumentation_scope,
             limits=self._limits.given,
         )
-        span._start_time, span._status, span._events = found.start_time, found.status, found._events
-        for processor in starting:
-            self._call(processor.on_start, span, None)
-        span._end_time = found.end_time
+        span._start_time, span._status = found.start_time, found.status
+        if found.events:
+            # A list that counts what it has dropped is kept.
+            events = found._events
+            span._events = events if isinstance(events, BoundedList) else BoundedList.from_seq(None, events)
         return span
 
     def _end(self, span: ReadableSpan) -> None:
         self._call(self._processor.on_end, span)
 
-    def _call(self, function: Callable[..., object], *arguments: object) -> None:
+    def _call(
+        self, function: Callable[..., object], *arguments: object, variables: contextvars.Context | None = None
+    ) -> None:
         try:
-            function(*arguments)
+            if variables is None:
+                function(*arguments)
+            else:
+                variables.run(function, *arguments)
         except Exception:
             if not self._warned:
                 self._warned = True
@@ -154,6 +234,14 @@ class SpanBridge:
     def _others(self) -> list[Any]:
         """Return the provider's processors except the hook."""
         return [p for p in getattr(self._processor, "_span_processors", ()) if p is not self._hook]
+
+    def _starting(self) -> list[Any]:
+        """Return the provider's processors that work in `on_start`, and let calls notice whether there are any."""
+        starting = [processor for processor in self._others() if _starts(processor)]
+        if bool(starting) != self._is_starting and not self._hook.off:
+            self._is_starting = bool(starting)
+            _native._set_on_start(self.start if starting else None)
+        return starting
 
     def flush_processors(self, timeout: float) -> bool:
         """Flush the provider's processors without flushing the native module again."""
@@ -189,6 +277,19 @@ class SpanBridge:
             processors.insert(0, self._hook)
         else:
             self.provider.add_span_processor(self._hook)
+        self._starting()
+        add = getattr(self._processor, "add_span_processor", None)
+        if add is None:
+            return
+
+        def add_and_notice(span_processor: Any) -> None:
+            add(span_processor)
+            self._starting()
+
+        self._added = add_and_notice
+        # Without it, a processor that is added later is noticed at the end of the next Python span.
+        with contextlib.suppress(AttributeError):
+            self._processor.add_span_processor = add_and_notice
 
     def detach(self, *, is_forked: bool = False) -> None:
         """Deliver the spans that wait, and remove the hook, if the processor allows it.
@@ -196,6 +297,9 @@ class SpanBridge:
         In a forked child, the spans belong to the parent.
         """
         self._hook.off = True
+        _native._set_on_start(None)
+        if getattr(self._processor, "__dict__", {}).get("add_span_processor") is self._added:
+            del self._processor.add_span_processor
         if not is_forked:
             self._deliver_whole(self._held.take())
         processors = getattr(self._processor, "_span_processors", None)
@@ -232,9 +336,81 @@ class SpanBridge:
 _EXPORTING = (BatchSpanProcessor, SimpleSpanProcessor)
 
 
-def _starting(processors: list[Any]) -> list[Any]:
-    """Return the processors that work in `on_start`."""
-    return [p for p in processors if type(p).on_start is not SpanProcessor.on_start and type(p) not in _EXPORTING]
+#: The implementations of `on_start` that do nothing.
+_IDLE = tuple(kind.on_start for kind in (SpanProcessor, *_EXPORTING))
+
+
+def _starts(processor: Any) -> bool:
+    """Return whether a processor, or one inside a multi-processor, works in `on_start`."""
+    if type(processor) in (SynchronousMultiSpanProcessor, ConcurrentMultiSpanProcessor):
+        return any(_starts(inner) for inner in processor._span_processors)
+    return getattr(type(processor), "on_start", SpanProcessor.on_start) not in _IDLE
+
+
+def _context_of(parent: SpanContext | None) -> Context:
+    """Return the current context with a Rust span's parent as its span."""
+    current = get_current()
+    span = get_current_span(current).get_span_context()
+    if parent is None:
+        return set_span_in_context(INVALID_SPAN, current) if span.is_valid else current
+    return current if span.span_id == parent.span_id else set_span_in_context(NonRecordingSpan(parent), current)
+
+
+class _Call:
+    """The first span of a call into Rust, after `on_start`."""
+
+    def __init__(
+        self,
+        span: Any,
+        parts: tuple[Any, ...],
+        changed: dict[str, Any],
+        seen_by: list[Any],
+        variables: contextvars.Context,
+    ) -> None:
+        self.span = span
+        self.changed = changed
+        self.seen_by = seen_by
+        self.variables = variables
+        self._name, self._links = parts[0], len(parts[7])
+
+    def give_to(self, span: Any, end_time: int | None) -> None:
+        """Set on the finished span what processors set at its start, and end the one that they have."""
+        self.span._end_time = end_time
+        span.set_attributes(self.changed)
+        if self.span.name != self._name:
+            span.update_name(self.span.name)
+        for event in self.span.events:
+            span._add_event(event)
+        for link in list(self.span.links)[self._links :]:
+            span.add_link(link.context, link.attributes)
+        if span.status.status_code is StatusCode.UNSET:
+            span._status = self.span.status
+
+
+class _Calls:
+    """Calls whose spans are not delivered yet, by the id of their first span."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._calls: dict[int, _Call] = {}
+        self._names: set[str] = set()
+
+    def add(self, call: _Call) -> None:
+        with self._lock:
+            if len(self._calls) >= _HELD:
+                del self._calls[next(iter(self._calls))]
+            self._calls[call.span.context.span_id] = call
+            if len(self._names) < _NAMES:
+                self._names.update(call.changed)
+
+    def take(self, span_id: int) -> _Call | None:
+        with self._lock:
+            return self._calls.pop(span_id, None)
+
+    def set_before(self, attributes: Any) -> dict[str, Any]:
+        """Return those attributes that processors have set at the start of calls."""
+        with self._lock:
+            return {name: attributes[name] for name in self._names if name in attributes}
 
 
 class _Held:
