@@ -255,21 +255,20 @@ impl<'a> VariableReader<'a> {
     }
 
     /// Reads headers: `key=value,key=value` with percent-encoded values. An invalid member is
-    /// ignored. Values may be secret, so that a warning names only the key.
+    /// ignored. Values may be secret, and what is left of an equals sign may be a part of one, so that
+    /// a warning shows only the position.
     pub(super) fn pairs(&mut self, name: &str) -> Option<Vec<(String, String)>> {
         let value = self.text(name)?;
         let mut pairs = Vec::new();
         for (position, member) in members(value) {
-            match member {
+            let header = member.and_then(|(key, value)| match percent_decoded(value) {
+                Some(value) if is_header(key, &value) => Ok((key.to_owned(), value)),
+                Some(_) => Err("is not a valid header"),
+                None => Err("is not percent-encoded text"),
+            });
+            match header {
+                Ok(header) => pairs.push(header),
                 Err(problem) => self.warn(name, format!("member {position} {problem}; ignored")),
-                Ok((key, value)) => match percent_decoded(value) {
-                    Some(value) if is_header(key, &value) => pairs.push((key.to_owned(), value)),
-                    Some(_) => self.warn(name, format!("the header `{key}` is invalid; ignored")),
-                    None => self.warn(
-                        name,
-                        format!("the value of `{key}` is not percent-encoded text; ignored"),
-                    ),
-                },
             }
         }
         Some(pairs)

@@ -302,10 +302,10 @@ fn exponential_buckets_can_be_set_in_the_environment() {
 }
 
 #[test]
-fn an_invalid_header_of_the_environment_is_reported_without_its_value_and_ignored() {
+fn an_invalid_header_of_the_environment_is_reported_without_its_text_and_ignored() {
     let settings = decided(&[(
         "OTEL_EXPORTER_OTLP_HEADERS",
-        "bad key=secret,x-name=%C3%A9secret,x-line=a%0Asecret,x-team=storage",
+        "Authorization: Bearer c2VjcmV0==,x-name=%C3%A9secret,x-line=a%0Asecret,x-team=storage",
     )]);
     let expected = [("x-team".to_owned(), "storage".to_owned())];
     assert_eq!(settings.traces_otlp.headers, expected);
@@ -317,9 +317,9 @@ fn an_invalid_header_of_the_environment_is_reported_without_its_value_and_ignore
     assert_eq!(
         problems,
         [
-            "the header `bad key` is invalid; ignored",
-            "the header `x-name` is invalid; ignored",
-            "the header `x-line` is invalid; ignored"
+            "member 1 is not a valid header; ignored",
+            "member 2 is not a valid header; ignored",
+            "member 3 is not a valid header; ignored"
         ]
     );
 }
