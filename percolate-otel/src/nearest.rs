@@ -43,9 +43,18 @@ fn smallest<C: AsRef<str>>(
         .map(|(_, candidate)| candidate)
 }
 
+/// Longer words are not near each other. The time to compare two words is the product of their
+/// lengths, and words come from files and variables.
+const LONGEST: usize = 256;
+
 /// Returns the number of edits between two words, or `None` if they are not near each other.
 fn distance(word: &str, candidate: &str) -> Option<usize> {
-    let limit = word.chars().count().max(candidate.chars().count()) / 3;
+    let lengths = [word.chars().count(), candidate.chars().count()];
+    let longest = lengths[0].max(lengths[1]);
+    let limit = longest / 3;
+    if longest > LONGEST || lengths[0].abs_diff(lengths[1]) > limit {
+        return None;
+    }
     let distance = strsim::osa_distance(word, candidate);
     (distance <= limit).then_some(distance)
 }
@@ -74,6 +83,13 @@ mod tests {
         ] {
             assert_eq!(nearest(word, [candidate]).is_some(), is_near, "{word}");
         }
+    }
+
+    #[test]
+    fn words_of_any_length_are_compared_in_a_short_time() {
+        let (one, other) = ("a".repeat(1 << 20), "b".repeat(1 << 20));
+        assert_eq!(nearest(&one, [other.as_str(), &one]), None);
+        assert_eq!(nearest(&one, ["a"]), None);
     }
 
     #[test]
