@@ -67,12 +67,14 @@ impl Hnsw {
             let (label, id) = entry.split_at(8);
             let label =
                 u64::from_be_bytes(label.try_into().map_err(|_| malformed("without a label"))?);
-            index.name(
-                Uuid::from_slice(id).map_err(|_| malformed("without an id"))?,
-                label,
-            );
+            let id = Uuid::from_slice(id).map_err(|_| malformed("without an id"))?;
+            if !index.graph.contains(label) {
+                return Err(malformed("its parts disagree"));
+            }
+            index.name(id, label)?;
         }
-        if index.graph.dimensions() != dimensions || index.graph.size() != index.ids.len() {
+        let sizes = [index.graph.size(), index.labels.len()];
+        if index.graph.dimensions() != dimensions || sizes != [index.ids.len(); 2] {
             return Err(malformed("its parts disagree"));
         }
         // A restored graph has usearch's default number of contexts.
@@ -80,10 +82,14 @@ impl Hnsw {
         Ok(index)
     }
 
-    fn name(&mut self, id: Uuid, label: u64) {
+    fn name(&mut self, id: Uuid, label: u64) -> Result<(), VectorError> {
+        let next = label
+            .checked_add(1)
+            .ok_or(VectorError::Malformed("its labels are used up"))?;
         self.labels.insert(id, label);
         self.ids.insert(label, id);
-        self.next = self.next.max(label + 1);
+        self.next = self.next.max(next);
+        Ok(())
     }
 
     fn make_room(&self) -> Result<(), VectorError> {
@@ -151,8 +157,7 @@ impl VectorIndex for Hnsw {
         self.make_room()?;
         let label = self.next;
         self.graph.add(label, vector).map_err(failed)?;
-        self.name(id, label);
-        Ok(())
+        self.name(id, label)
     }
 
     fn remove(&mut self, id: Uuid) -> Result<(), VectorError> {
@@ -277,6 +282,28 @@ mod tests {
         ] {
             assert!(Hnsw::from_bytes(2, bytes).is_err(), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn labels_and_ids_that_disagree_with_the_graph_are_rejected() {
+        let mut index = Hnsw::new(2).unwrap();
+        for id in 1..3 {
+            index.set(Uuid::from_u128(id), &[1.0, 2.0]).unwrap();
+        }
+        let bytes = index.to_bytes().unwrap();
+        Hnsw::from_bytes(2, &bytes).unwrap();
+        let changed = |place: usize, length: usize, byte: u8| {
+            let mut changed = bytes.clone();
+            changed[place..place + length].fill(byte);
+            Hnsw::from_bytes(2, &changed)
+        };
+        let (label, id) = (HEAD, HEAD + 8);
+        for (place, length, byte) in [(label, 8, 255), (label, 8, 7)] {
+            assert!(changed(place, length, byte).is_err(), "label {byte}");
+        }
+        // The other entry has this id.
+        let both = [1, 2].map(|byte| changed(id + 15, 1, byte).is_err());
+        assert!(both.contains(&true), "the same id twice");
     }
 
     /// Deterministic numbers between -1 and 1.
