@@ -7,7 +7,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust faults crash test-wheel wheel lint fmt doc bench clean
+.PHONY: help setup demo test test-rust faults crash fuzz test-wheel wheel lint fmt doc bench clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
@@ -16,6 +16,7 @@ help:
 	@echo "make test    run all tests: Rust, doctests, compile errors, examples, the wheel"
 	@echo "make faults  run the scripts of faulty collectors, minutes of them instead of seconds"
 	@echo "make crash   kill writing processes and make their disk fail, hundreds of times (ten minutes)"
+	@echo "make fuzz    run every fuzz target for a minute (PERCOLATE_FUZZ_SECONDS), after a build with coverage"
 	@echo "make lint    check the format, run clippy and build the documentation, with warnings denied"
 	@echo "make wheel   build the Python wheel into $(TARGET)/wheels"
 	@echo "make bench   run the benchmarks (a quarter of an hour, after an optimised build of the crates)"
@@ -54,6 +55,10 @@ faults:
 crash:
 	PERCOLATE_CONVENTIONS=strict PERCOLATE_KILLS=300 PERCOLATE_DISK_FAULTS=1000 cargo test -p percolate-tests --test crash -- --nocapture
 
+fuzz:
+	@scripts/setup.sh rust
+	scripts/fuzz.sh
+
 test-wheel:
 	@echo "==> tools, RocksDB and .venv"
 	@scripts/setup.sh
@@ -69,6 +74,7 @@ lint:
 	@echo "==> format"
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/loom/Cargo.toml --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@echo "==> clippy, all targets"
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --manifest-path tests/loom/Cargo.toml --target-dir "$(TARGET)/loom" --all-targets
@@ -82,6 +88,7 @@ lint:
 fmt:
 	cargo fmt --all
 	cargo fmt --manifest-path tests/loom/Cargo.toml
+	cargo fmt --manifest-path fuzz/Cargo.toml
 
 doc:
 	@scripts/setup.sh rust

@@ -21,6 +21,9 @@ pub mod admin;
 mod database;
 #[cfg(feature = "store")]
 pub mod embeddings;
+#[cfg(all(feature = "store", feature = "testing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "store")]
 mod index;
 #[cfg(feature = "sql")]

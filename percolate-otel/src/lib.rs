@@ -103,6 +103,9 @@ mod db;
 mod details;
 mod entered;
 mod forks;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "http-client")]
 #[doc(hidden)]
 pub mod http_client;

@@ -59,7 +59,8 @@ pub(crate) fn path(database: &Path, name: &[u8]) -> PathBuf {
         .join(format!("{}.vec", name.simple()))
 }
 
-fn frame(generation: Uuid, payload: &[u8]) -> Vec<u8> {
+/// Returns the bytes of a file with this payload.
+pub(crate) fn frame(generation: Uuid, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEAD + payload.len() + FOOT);
     bytes.extend(MAGIC);
     bytes.extend(FORMAT.to_be_bytes());
@@ -70,7 +71,8 @@ fn frame(generation: Uuid, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn unframe(bytes: &[u8], generation: Uuid) -> Option<&[u8]> {
+/// Returns the payload of an intact file of this generation.
+pub(crate) fn unframe(bytes: &[u8], generation: Uuid) -> Option<&[u8]> {
     let (framed, crc) = bytes.split_last_chunk::<FOOT>()?;
     let (head, payload) = framed.split_first_chunk::<HEAD>()?;
     let expected = frame_head(generation, payload.len());

@@ -80,6 +80,12 @@ use tracing_subscriber::registry::LookupSpan;
 #[derive(Debug, Clone, Copy)]
 pub struct Telemetry;
 
+/// Returns the warnings about the variables, as an installed pipeline reports them.
+#[cfg(feature = "testing")]
+pub(crate) fn read_variables(environment: &Environment) -> Vec<ConfigWarning> {
+    settings::Settings::decide(&choices::Choices::default(), environment).warnings
+}
+
 impl Telemetry {
     /// Returns the builder of a pipeline. Its methods override the `OTEL_*` variables of the
     /// environment.
