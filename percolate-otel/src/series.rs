@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use opentelemetry::metrics::BoundHistogram;
@@ -52,15 +52,23 @@ pub(crate) struct Series {
     attributes: Vec<KeyValue>,
     /// Those of `attributes` that are from the context.
     shared: Vec<KeyValue>,
-    /// Bound by the first success, because a bound instrument is exported even without
-    /// measurements.
-    duration: OnceLock<BoundHistogram<f64>>,
-    /// Bound by the first call with a number of rows.
-    rows: OnceLock<BoundHistogram<u64>>,
+    /// Empty if the runtime aggregates by itself, and after [`SeriesTable::release`].
+    bound: RwLock<Bound>,
     /// The cells, if the runtime aggregates by itself. Nothing is bound then.
     own: Option<OwnSeries>,
     /// The place in the cache of each thread.
     slot: usize,
+}
+
+/// The instruments of a series. They are never waited for: a call that finds them locked measures
+/// with unbound ones.
+#[derive(Debug, Default)]
+struct Bound {
+    /// Bound by the first success, because a bound instrument is exported even without
+    /// measurements.
+    duration: Option<BoundHistogram<f64>>,
+    /// Bound by the first call with a number of rows.
+    rows: Option<BoundHistogram<u64>>,
 }
 
 /// A series of a runtime that aggregates by itself.
@@ -90,7 +98,7 @@ impl Series {
         if is_overflow {
             attributes.push(KeyValue::new(attribute::OTEL_METRIC_OVERFLOW, true));
         }
-        let is_measured = site.def.metrics && table.instruments.is_some();
+        let is_measured = site.def.metrics && table.is_measured;
         let mut series = Self {
             table: table.key,
             site,
@@ -101,8 +109,7 @@ impl Series {
             is_measured_job: is_measured && site.def.site_kind == SiteKind::Job,
             attributes,
             shared: shared.to_vec(),
-            duration: OnceLock::new(),
-            rows: OnceLock::new(),
+            bound: RwLock::default(),
             own: None,
             slot: slot_of(hash),
         };
@@ -188,6 +195,21 @@ impl Series {
         static_values(self.names)
     }
 
+    /// Measures with a bound instrument. Returns `false` if it is not bound yet, or locked.
+    fn record<T>(
+        &self,
+        instrument: impl FnOnce(&Bound) -> &Option<BoundHistogram<T>>,
+        value: T,
+    ) -> bool {
+        let Ok(bound) = self.bound.try_read() else {
+            return false;
+        };
+        let instrument = instrument(&bound).as_ref();
+        instrument
+            .map(|instrument| instrument.record(value))
+            .is_some()
+    }
+
     /// The metric attributes of a call that ended like this.
     fn attributes_at(&self, end: CallEnd<'_>) -> Vec<KeyValue> {
         let mut attributes = self.attributes.clone();
@@ -227,7 +249,10 @@ pub(crate) struct SeriesTable {
     key: u64,
     /// The attributes of the context that measurements have too.
     listed: Vec<Key>,
-    instruments: Option<Instruments>,
+    /// Whether there were instruments at first.
+    is_measured: bool,
+    /// `None` without a meter provider, and after [`release`](Self::release).
+    instruments: RwLock<Option<Instruments>>,
     /// Aggregates durations and rows instead of the instruments.
     histograms: Option<&'static Histograms>,
     series: Mutex<HashMap<u64, Vec<&'static Series>>>,
@@ -267,11 +292,41 @@ impl SeriesTable {
             quick: if listed.is_empty() { key } else { 0 },
             key,
             listed,
-            instruments,
+            is_measured: instruments.is_some(),
+            instruments: RwLock::new(instruments),
             histograms: histograms.map(|histograms| &*Box::leak(Box::new(histograms))),
             series: Mutex::default(),
             count: AtomicU64::new(0),
             measured: AtomicU64::new(0),
+        }
+    }
+
+    /// Drops all instruments, which hold the tables of the meter provider. Later calls are not
+    /// measured by them.
+    #[cfg(feature = "pipeline")]
+    pub(crate) fn release(&self) {
+        let instruments = self.instruments.write();
+        let instruments = instruments.unwrap_or_else(PoisonError::into_inner).take();
+        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        // A call that binds holds the lock of its series and then reads the instruments, so nothing
+        // is bound after this.
+        for series in series.values().flatten() {
+            let bound = series.bound.write();
+            *bound.unwrap_or_else(PoisonError::into_inner) = Bound::default();
+        }
+        drop(series);
+        drop(instruments);
+    }
+
+    /// Calls `measure` with the instruments, unless there are none, or they are being released.
+    fn with_instruments(&self, measure: impl FnOnce(&Instruments)) {
+        if !self.is_measured {
+            return;
+        }
+        if let Ok(instruments) = self.instruments.try_read()
+            && let Some(instruments) = &*instruments
+        {
+            measure(instruments);
         }
     }
 
@@ -392,43 +447,41 @@ impl SeriesTable {
 
     /// Changes the number of running jobs.
     pub(crate) fn job_active(&self, series: &'static Series, change: i64) {
-        if let Some(instruments) = &self.instruments {
+        self.with_instruments(|instruments| {
             let job_type = KeyValue::new(attribute::JOB_TYPE, series.operation());
             instruments.job_active.add(change, &[job_type]);
-        }
+        });
     }
 
     /// Changes the number of jobs in a queue.
     pub(crate) fn queue_length(&self, queue: &Arc<str>, change: i64) {
-        if let Some(instruments) = &self.instruments {
+        self.with_instruments(|instruments| {
             instruments.queue_length.add(
                 change,
                 &[KeyValue::new(attribute::JOB_QUEUE_NAME, Arc::clone(queue))],
             );
-        }
+        });
     }
 
     /// Records how long a job waited in a queue.
     pub(crate) fn queue_wait(&self, queue: &Arc<str>, waited: Duration) {
-        let Some(instruments) = &self.instruments else {
-            return;
-        };
-        let queue = KeyValue::new(attribute::JOB_QUEUE_NAME, Arc::clone(queue));
+        let queue = || KeyValue::new(attribute::JOB_QUEUE_NAME, Arc::clone(queue));
         match &self.histograms {
-            Some(histograms) => histograms.record_wait(queue, waited),
-            None => instruments
-                .queue_wait
-                .record(waited.as_secs_f64(), &[queue]),
+            Some(histograms) if self.is_measured => histograms.record_wait(queue(), waited),
+            _ => self.with_instruments(|instruments| {
+                let waits = &instruments.queue_wait;
+                waits.record(waited.as_secs_f64(), &[queue()]);
+            }),
         }
     }
 
     /// Counts an unsampled call that was slow or failed.
     pub(crate) fn count_unsampled(&self, series: &Series, reason: &'static str) {
-        if let Some(instruments) = &self.instruments {
+        self.with_instruments(|instruments| {
             let mut attributes = series.attributes.clone();
             attributes.push(KeyValue::new(attribute::PERCOLATE_REASON, reason));
             instruments.unsampled.add(1, &attributes);
-        }
+        });
     }
 
     /// Measures one finished call. `exemplar` is the call if it is sampled, without a value.
@@ -474,25 +527,46 @@ impl SeriesTable {
 
     #[inline(never)]
     fn measure_with_instruments(&self, series: &Series, end: CallEnd<'_>) {
-        let Some(instruments) = &self.instruments else {
-            return;
-        };
         let kind = series.site.def.site_kind;
         if let (Some(count), SiteKind::Db) = (end.returned_rows, kind) {
-            let rows = series
-                .rows
-                .get_or_init(|| instruments.db_rows.bind(&series.attributes));
-            rows.record(u64::try_from(count).unwrap_or(0));
+            let count = u64::try_from(count).unwrap_or(0);
+            if !series.record(|bound| &bound.rows, count) {
+                self.with_bound(series, |instruments, bound| {
+                    let rows = &instruments.db_rows;
+                    match bound.map(|bound| &mut bound.rows) {
+                        Some(bound) => bound
+                            .get_or_insert_with(|| rows.bind(&series.attributes))
+                            .record(count),
+                        None => rows.record(count, &series.attributes),
+                    }
+                });
+            }
         }
-        let (seconds, duration) = (end.duration().as_secs_f64(), instruments.duration(kind));
-        if end.is_success() {
-            series
-                .duration
-                .get_or_init(|| duration.bind(&series.attributes_at(end)))
-                .record(seconds);
-        } else {
-            duration.record(seconds, &series.attributes_at(end));
+        let seconds = end.duration().as_secs_f64();
+        if !end.is_success() {
+            self.with_instruments(|instruments| {
+                let duration = instruments.duration(kind);
+                duration.record(seconds, &series.attributes_at(end));
+            });
+        } else if !series.record(|bound| &bound.duration, seconds) {
+            self.with_bound(series, |instruments, bound| {
+                let (duration, attributes) =
+                    (instruments.duration(kind), series.attributes_at(end));
+                match bound.map(|bound| &mut bound.duration) {
+                    Some(bound) => bound
+                        .get_or_insert_with(|| duration.bind(&attributes))
+                        .record(seconds),
+                    None => duration.record(seconds, &attributes),
+                }
+            });
         }
+    }
+
+    /// Calls `measure` as [`with_instruments`](Self::with_instruments) does, with the bound
+    /// instruments of the series unless they are locked.
+    fn with_bound(&self, series: &Series, measure: impl FnOnce(&Instruments, Option<&mut Bound>)) {
+        let mut bound = series.bound.try_write().ok();
+        self.with_instruments(|instruments| measure(instruments, bound.as_deref_mut()));
     }
 
     /// Collects the histograms that the runtime aggregates by itself, for one of its readers.

@@ -1,7 +1,7 @@
 //! A [`Runtime`] and its configuration.
 //!
-//! A runtime is never freed: its series and instruments are used by references for the rest of the
-//! process.
+//! A runtime is never freed: its series are used by references for the rest of the process. A
+//! pipeline that was shut down releases the instruments, which are nearly all of its memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -179,9 +179,11 @@ impl Runtime {
             .is_none_or(|recorder| recorder.stop(timeout))
     }
 
-    /// Ends the delivery of spans without waiting. What was not delivered is lost.
+    /// Ends the delivery of spans without waiting, and releases the instruments. What was not
+    /// delivered is lost.
     #[cfg(feature = "pipeline")]
     pub(crate) fn give_up(&self) {
+        self.series.release();
         if let Some(recorder) = &self.recorder {
             recorder.give_up();
         }
