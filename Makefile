@@ -7,7 +7,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust faults crash fuzz test-wheel wheel lint fmt doc bench clean
+.PHONY: help setup demo test test-rust faults crash soak fuzz test-wheel wheel lint fmt doc bench clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
@@ -16,6 +16,7 @@ help:
 	@echo "make test    run all tests: Rust, doctests, compile errors, examples, the wheel"
 	@echo "make faults  run the scripts of faulty collectors, minutes of them instead of seconds"
 	@echo "make crash   kill writing processes and make their disk fail, hundreds of times (ten minutes)"
+	@echo "make soak    run a mixed load for MINUTES (10), and fail if memory, descriptors or threads grow"
 	@echo "make fuzz    run every fuzz target for a minute (PERCOLATE_FUZZ_SECONDS), after a build with coverage"
 	@echo "make lint    check the format, run clippy and build the documentation, with warnings denied"
 	@echo "make wheel   build the Python wheel into $(TARGET)/wheels"
@@ -54,6 +55,9 @@ faults:
 
 crash:
 	PERCOLATE_CONVENTIONS=strict PERCOLATE_KILLS=300 PERCOLATE_DISK_FAULTS=1000 cargo test -p percolate-tests --test crash -- --nocapture
+
+soak:
+	PERCOLATE_SOAK_MINUTES=$(or $(MINUTES),10) cargo test -p percolate-tests --test soak ten_minutes -- --ignored --nocapture
 
 fuzz:
 	@scripts/setup.sh rust

@@ -143,6 +143,7 @@ impl Storage {
         refuse_foreign(path, &existing, &cache)?;
         let names = family_names(&existing, options);
         let mut database = column_families::database_options(options.create_if_missing);
+        database.set_db_write_buffer_size(options.memory_table_limit);
         if options.statistics {
             database.enable_statistics();
         }

@@ -24,7 +24,7 @@ struct Figure {
     of_families: bool,
 }
 
-const FIGURES: [Figure; 8] = [
+const FIGURES: [Figure; 9] = [
     Figure {
         metric: metric::ROCKSDB_KEYS,
         property: rocks::ESTIMATE_NUM_KEYS,
@@ -33,6 +33,11 @@ const FIGURES: [Figure; 8] = [
     Figure {
         metric: metric::ROCKSDB_MEMTABLE,
         property: rocks::CUR_SIZE_ALL_MEM_TABLES,
+        of_families: true,
+    },
+    Figure {
+        metric: metric::ROCKSDB_TABLE_READERS,
+        property: rocks::ESTIMATE_TABLE_READERS_MEM,
         of_families: true,
     },
     Figure {
@@ -85,9 +90,9 @@ const COUNTERS: [(&str, Ticker); 10] = [
 ];
 
 impl Storage {
-    /// Registers RocksDB's properties with a meter provider: keys, memory tables, files, pending
-    /// and running compactions, flushes, block cache and snapshots, for each column family where
-    /// RocksDB has them. With the option [`statistics`](super::StorageOptions::statistics), also
+    /// Registers RocksDB's properties with a meter provider: keys, memory tables, open tables,
+    /// files, pending and running compactions, flushes, block cache and snapshots, for each column
+    /// family where RocksDB has them. With the option [`statistics`](super::StorageOptions::statistics), also
     /// its counters: cache hits and misses, Bloom filters, bytes read, written, logged, flushed and
     /// compacted, and the time that writes were stalled.
     ///
@@ -194,6 +199,8 @@ fn of_store(storage: &Storage) -> Vec<KeyValue> {
 
 #[cfg(all(test, feature = "testing"))]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use crate::otel::testing::Capture;
     use crate::storage::{Storage, StorageOptions};
 
@@ -216,12 +223,53 @@ mod tests {
         ];
         assert!((metrics.sum("rocksdb.keys", &about) - 10.0).abs() < f64::EPSILON);
         assert!(metrics.sum("rocksdb.memtable.size", &about) > 0.0);
+        let open_tables = metrics.metric("rocksdb.table_readers.size");
+        assert!(open_tables.points().len() > 1, "one value for each family");
         assert_eq!(
             metrics.metric("rocksdb.block_cache.size").points().len(),
             1,
             "one cache for the database"
         );
         capture.report().assert_clean();
+    }
+
+    const MIB: f64 = (1 << 20) as f64;
+
+    /// Returns the size of the memory tables after 32 MiB were written to two column families, and
+    /// RocksDB had a minute of small writes to bring it below `expected`. It compares the size with
+    /// the limit when it writes, and skips families that are being flushed.
+    fn memory_tables_after_writes(options: StorageOptions, expected: f64) -> f64 {
+        let dir = tempfile::tempdir().expect("a directory can be made");
+        let options = options.column_family("articles").column_family("words");
+        let storage = Storage::open(dir.path(), options).expect("it opens");
+        let capture = Capture::new();
+        storage.register_metrics(capture.meter_provider());
+        let value = vec![0; 128 << 10];
+        for n in 0..128_u8 {
+            for family in ["articles", "words"] {
+                storage.put(family, [n], &value).expect("it writes");
+            }
+        }
+        let begin = Instant::now();
+        loop {
+            let size = capture.metrics().sum("rocksdb.memtable.size", &[]);
+            if size < expected || begin.elapsed() > Duration::from_mins(1) {
+                return size;
+            }
+            for family in ["articles", "words"] {
+                storage.put(family, [0], [0]).expect("it writes");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    #[test]
+    fn the_limit_of_memory_tables_holds_for_all_column_families_together() {
+        let limited = StorageOptions::new().memory_table_limit(8 << 20);
+        let size = memory_tables_after_writes(limited, 12.0 * MIB);
+        assert!(size < 12.0 * MIB, "{size}");
+        let unlimited = StorageOptions::new().memory_table_limit(0);
+        assert!(memory_tables_after_writes(unlimited, f64::INFINITY) > 32.0 * MIB);
     }
 
     #[test]

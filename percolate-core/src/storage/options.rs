@@ -15,6 +15,10 @@ pub enum ServerAddress {
 
 /// Options of [`Storage::open`](super::Storage::open).
 ///
+/// A store's memory is bounded by [`cache_size`](Self::cache_size) and
+/// [`memory_table_limit`](Self::memory_table_limit). The indexes and Bloom filters of open table
+/// files are in addition; they grow with the data.
+///
 /// ```
 /// use percolate_core::storage::{Storage, StorageOptions};
 ///
@@ -40,6 +44,7 @@ pub struct StorageOptions {
     pub(super) server_address: ServerAddress,
     pub(crate) column_families: Vec<String>,
     pub(super) cache_size: usize,
+    pub(super) memory_table_limit: usize,
     pub(super) perf_context: bool,
     pub(super) statistics: bool,
 }
@@ -54,6 +59,7 @@ impl Default for StorageOptions {
             server_address: ServerAddress::Path,
             column_families: Vec::new(),
             cache_size: 64 << 20,
+            memory_table_limit: 128 << 20,
             perf_context: false,
             statistics: false,
         }
@@ -110,6 +116,16 @@ impl StorageOptions {
     /// Sets the size in bytes of the block cache, which all column families share. Default: 64 MiB.
     pub fn cache_size(mut self, bytes: usize) -> Self {
         self.cache_size = bytes;
+        self
+    }
+
+    /// Sets the size in bytes that the memory tables of all column families have together. A write
+    /// above it flushes the oldest one that is not being flushed. If data is written faster than
+    /// flushed, they can be larger; writes do not wait for the limit. Each table is at most 64 MiB,
+    /// and at least 1 MiB once it has data, so a limit that is smaller than twice the number of
+    /// families in MiB causes constant flushes. 0 means no limit. Default: 128 MiB.
+    pub fn memory_table_limit(mut self, bytes: usize) -> Self {
+        self.memory_table_limit = bytes;
         self
     }
 

@@ -20,6 +20,8 @@ pub const PERCOLATE_SPAN_DROPPED: &str = "percolate.span.dropped";
 pub const ROCKSDB_KEYS: &str = "rocksdb.keys";
 /// Memory of all memory tables.
 pub const ROCKSDB_MEMTABLE: &str = "rocksdb.memtable.size";
+/// Memory of the open table files that is not in the block cache.
+pub const ROCKSDB_TABLE_READERS: &str = "rocksdb.table_readers.size";
 /// Size of all table files.
 pub const ROCKSDB_SST: &str = "rocksdb.sst.size";
 /// Bytes that compactions have yet to rewrite, as RocksDB estimates them.

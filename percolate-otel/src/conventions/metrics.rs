@@ -117,6 +117,12 @@ pub const METRICS: &[MetricDef] = &[
         ROCKSDB_FAMILY,
     ),
     rocksdb(
+        metric::ROCKSDB_TABLE_READERS,
+        "By",
+        "Memory of the indexes and Bloom filters of open table files, which is not in the block cache.",
+        ROCKSDB_FAMILY,
+    ),
+    rocksdb(
         metric::ROCKSDB_SST,
         "By",
         "Size of all table files.",
