@@ -285,6 +285,7 @@ fn exception_of(error: &Error, text: String) -> PyErr {
             | VectorError::QueryDimensions { .. }
             | VectorError::QueryWithoutDirection,
         ) => EmbeddingError::new_err(text),
+        Error::CloseTimeout { .. } => timed_out(text),
         _ => PercolateError::new_err(text),
     }
 }

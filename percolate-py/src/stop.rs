@@ -108,6 +108,11 @@ impl Stop {
         self.exception().map_or(Ok(()), Err)
     }
 
+    /// Returns the timeout of the call.
+    pub(crate) fn limit(&self) -> Option<Duration> {
+        self.0.limit.get().copied()
+    }
+
     /// Returns the time until the timeout, at most `longest`.
     pub(crate) fn time_left(&self, longest: Duration) -> Duration {
         let left = |limit: &Duration| limit.saturating_sub(self.0.began.elapsed());

@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 
 use crate::errors::{JobError, cause_of};
 use crate::inside::Call;
+use crate::stop::Stop;
 use crate::waiting::{SIGNAL_INTERVAL, outside_runtime, released};
 
 /// How long closing waits for submitted jobs.
@@ -70,15 +71,17 @@ impl Worker {
         self.jobs.status()
     }
 
-    /// Finishes the submitted jobs, within limits. A job that closes its own database is not
-    /// finished. To be called with the interpreter released.
-    pub(crate) fn shutdown(self) {
+    /// Finishes the submitted jobs, within limits and the timeout of `stop`. A job that closes its
+    /// own database is not finished. To be called with the interpreter released.
+    pub(crate) fn shutdown(self, stop: &Stop) {
         if self.call.is_current() {
             return self.abandon();
         }
         outside_runtime(|| {
-            self.runtime.block_on(self.jobs.shutdown(DRAIN));
-            self.runtime.shutdown_timeout(Duration::from_secs(1));
+            self.runtime
+                .block_on(self.jobs.shutdown(stop.time_left(DRAIN)));
+            let limit = stop.time_left(Duration::from_secs(1));
+            self.runtime.shutdown_timeout(limit);
         });
     }
 

@@ -14,7 +14,14 @@ from local_http import LocalServer
 from test_telemetry import INTERRUPTED, run
 
 import percolate_rocks
-from percolate_rocks import AsyncDatabase, ClosedError, Database, HttpEmbeddings, OperationTimeoutError
+from percolate_rocks import (
+    AsyncDatabase,
+    ClosedError,
+    Database,
+    HttpEmbeddings,
+    LockedError,
+    OperationTimeoutError,
+)
 from percolate_rocks._pytest_plugin import CapturedSpans
 
 SCHEMA = {"key_field": "slug", "embedding_fields": ["body"]}
@@ -333,6 +340,60 @@ def test_close_waits_for_running_calls_refuses_new_ones_and_releases_the_directo
     assert closed == [None]
     assert [type(each) for each in found] == [ClosedError]
     Database(tmp_path / "db").close()
+
+
+def reopened(path: Path) -> Database:
+    """Open the database once closing, which continues after a timeout, has released the directory."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return Database(path)
+        except LockedError:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_close_waits_for_a_call_until_its_timeout(tmp_path: Path) -> None:
+    embedder = Blocking()
+    db = articles(tmp_path / "db", embedder)
+    searching, found = in_thread(lambda: db.search("articles", "text"))
+    assert embedder.entered.wait(30)
+    with pytest.raises(OperationTimeoutError, match=r"timeout of 0\.2 s") as raised:
+        db.close(timeout=0.2)
+    assert isinstance(raised.value, TimeoutError)
+    assert raised.value.error_type == "OperationTimeout"
+    assert db.closed and searching.is_alive()
+    with pytest.raises(LockedError):
+        Database(tmp_path / "db")
+    db.close(timeout=0)
+    embedder.release.set()
+    searching.join(30)
+    assert [type(each) for each in found] == [ClosedError]
+    with reopened(tmp_path / "db") as again:
+        assert again.count("articles") == 2
+
+
+@pytest.mark.parametrize("timeout", [-1.0, float("nan"), float("inf")])
+def test_close_refuses_a_timeout_that_is_not_a_time(tmp_path: Path, timeout: float) -> None:
+    db = articles(tmp_path / "db")
+    with pytest.raises(ValueError, match="timeout must be a number of seconds"):
+        db.close(timeout=timeout)
+    assert not db.closed
+    db.close(timeout=60)
+
+
+async def test_closing_the_files_has_a_timeout(tmp_path: Path) -> None:
+    db = articles(tmp_path / "db")
+    with pytest.raises(OperationTimeoutError, match="locked") as raised:
+        db.close(timeout=0)
+    assert raised.value.error_type == "CloseTimeout"
+    assert db.closed
+    asynchronous = AsyncDatabase(reopened(tmp_path / "db"))
+    with pytest.raises(OperationTimeoutError) as raised:
+        await asynchronous.close(timeout=0)
+    assert raised.value.error_type == "CloseTimeout"
+    with reopened(tmp_path / "db") as again:
+        assert again.count("articles") == 2
 
 
 def test_close_waits_for_calls_that_cannot_be_ended(tmp_path: Path) -> None:

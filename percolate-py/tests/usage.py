@@ -39,6 +39,7 @@ def synchronous(path: Path) -> None:
         assert_type(job.wait(timeout=1), bool)
         db.rebuild_vector_indexes(on_progress=print)
     Database(path, embedder=HttpEmbeddings("http://localhost/", "model", 384), query_memory_limit=1 << 30).close()
+    Database(path, cache_size=1 << 20, memory_table_limit=1 << 24).close(timeout=1.0)
     assert_type(percolate_rocks.force_flush(timeout=1.0), bool)
     assert_type(percolate_rocks.status()["spans_dropped"], int)
     percolate_rocks.configure("console")

@@ -13,6 +13,7 @@ import contextlib
 import contextvars
 import functools
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
@@ -133,6 +134,8 @@ class AsyncDatabase:
         read_only: bool = False,
         sync: bool = False,
         server_address: Literal["path", "omit"] | str = "path",
+        cache_size: int | None = None,
+        memory_table_limit: int | None = None,
         query_memory_limit: int | None = None,
         embedder: Embedder | None = None,
     ) -> AsyncDatabase:
@@ -147,6 +150,8 @@ class AsyncDatabase:
             read_only=read_only,
             sync=sync,
             server_address=server_address,
+            cache_size=cache_size,
+            memory_table_limit=memory_table_limit,
             query_memory_limit=query_memory_limit,
             embedder=embedder,
         )
@@ -170,25 +175,31 @@ class AsyncDatabase:
         """See `Database.skip_malformed`. The result has its own threads and must be closed too."""
         return AsyncDatabase(self._database.skip_malformed(), threads=self._threads)
 
-    async def close(self) -> None:
+    async def close(self, *, timeout: float | None = None) -> None:
         """Close the database as `Database.close` does, without blocking the event loop.
 
-        Queries, searches and jobs are ended and raise a `ClosedError`; other calls are waited for.
-        Closing again does nothing.
+        Queries, searches and jobs are ended and raise a `ClosedError`; other calls are waited for,
+        at most `timeout` seconds with the rest of closing. Closing again does nothing.
+
+        Raises:
+            OperationTimeoutError: The timeout has passed. Closing continues.
         """
         if self._closing:
             return
         self._closing = True
         # A thread of its own: all others may be busy. It finishes even if this task is cancelled.
         closer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="percolate-async-close")
-        closed = closer.submit(contextvars.copy_context().run, self._finish)
+        closed = closer.submit(contextvars.copy_context().run, self._finish, timeout)
         for executor in (closer, self._calls, self._work):
             executor.shutdown(wait=False)
         await asyncio.wrap_future(closed)
 
-    def _finish(self) -> None:
-        wait(list(self._pending))
-        self._database.close()
+    def _finish(self, timeout: float | None) -> None:
+        started = time.monotonic()
+        wait(list(self._pending), timeout)
+        if timeout is not None:
+            timeout = max(0.0, timeout - (time.monotonic() - started))
+        self._database.close(timeout=timeout)
 
     async def __aenter__(self) -> AsyncDatabase:
         self._refuse_closed()

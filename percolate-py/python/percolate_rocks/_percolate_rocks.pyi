@@ -314,6 +314,9 @@ class Database:
         sync: Wait for the disk on every write.
         server_address: The value of the attribute `server.address`: `"path"` for the path,
             `"omit"` for no attribute, or any other text as it is.
+        cache_size: The size of RocksDB's block cache in bytes. The default is 64 MiB.
+        memory_table_limit: The size of all of RocksDB's memory tables together in bytes, 0 for no
+            limit. The default is 128 MiB.
         query_memory_limit: The number of bytes that a query may hold. A query that needs more
             fails.
         embedder: The embedder that turns text into vectors: an `HttpEmbeddings`, or any object with
@@ -346,6 +349,8 @@ class Database:
         read_only: bool = False,
         sync: bool = False,
         server_address: Literal["path", "omit"] | str = "path",
+        cache_size: int | None = None,
+        memory_table_limit: int | None = None,
         query_memory_limit: int | None = None,
         embedder: Embedder | None = None,
     ) -> Self: ...
@@ -377,7 +382,7 @@ class Database:
         `CorruptionError` that names the entity. `delete` and `purge` remove such an entity,
         `upsert` replaces it, and `verify_indexes` names all of them.
         """
-    def close(self) -> None:
+    def close(self, *, timeout: float | None = None) -> None:
         """Make everything written so far durable, close the handle and release the directory.
 
         New calls raise a `ClosedError` from now on. Running queries, searches and jobs are ended
@@ -385,9 +390,16 @@ class Database:
         seconds. A call that closes its own database, in a function that it calls, is not waited
         for: the directory is released when it ends. Closing again does nothing.
 
+        Args:
+            timeout: The longest time in seconds. By default, calls are waited for without a limit,
+                and RocksDB for a minute.
+
         Raises:
             KeyboardInterrupt: Ctrl-C ends the waiting.
-            PercolateError: RocksDB did not close the files within a minute.
+            OperationTimeoutError: The timeout has passed. Closing continues, and submitted tasks
+                that were not finished are abandoned. The directory is locked until the calls have
+                ended and RocksDB has closed the files. With the `error_type` `CloseTimeout`, the
+                last writes may not be durable.
         """
     def __enter__(self) -> Self: ...
     def __exit__(

@@ -54,6 +54,9 @@ use crate::worker::{Job, Worker, status_dict, task_of};
 ///     sync: Wait for the disk on every write.
 ///     server_address: The value of the attribute `server.address`: `"path"` for the path,
 ///         `"omit"` for no attribute, or any other text as it is.
+///     cache_size: The size of RocksDB's block cache in bytes. The default is 64 MiB.
+///     memory_table_limit: The size of all of RocksDB's memory tables together in bytes, 0 for no
+///         limit. The default is 128 MiB.
 ///     query_memory_limit: The number of bytes that a query may hold. A query that needs more
 ///         fails.
 ///     embedder: The embedder that turns text into vectors: an `HttpEmbeddings`, or any object with
@@ -86,7 +89,8 @@ impl PyDatabase {
     #[new]
     #[pyo3(signature = (
         path, *, tenant = "default", namespace = None, create_if_missing = true, read_only = false,
-        sync = false, server_address = "path", query_memory_limit = None, embedder = None,
+        sync = false, server_address = "path", cache_size = None, memory_table_limit = None,
+        query_memory_limit = None, embedder = None,
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -101,6 +105,8 @@ impl PyDatabase {
         read_only: bool,
         sync: bool,
         server_address: &str,
+        cache_size: Option<usize>,
+        memory_table_limit: Option<usize>,
         query_memory_limit: Option<usize>,
         embedder: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
@@ -116,6 +122,12 @@ impl PyDatabase {
             .server_address(address);
         if let Some(namespace) = namespace {
             storage = storage.namespace(namespace);
+        }
+        if let Some(bytes) = cache_size {
+            storage = storage.cache_size(bytes);
+        }
+        if let Some(bytes) = memory_table_limit {
+            storage = storage.memory_table_limit(bytes);
         }
         if path.as_os_str().is_empty() {
             return Err(PyValueError::new_err(
@@ -224,11 +236,19 @@ impl PyDatabase {
     /// seconds. A call that closes its own database, in a function that it calls, is not waited
     /// for: the directory is released when it ends. Closing again does nothing.
     ///
+    /// Args:
+    ///     timeout: The longest time in seconds. By default, calls are waited for without a limit,
+    ///         and RocksDB for a minute.
+    ///
     /// Raises:
     ///     KeyboardInterrupt: Ctrl-C ends the waiting.
-    ///     PercolateError: RocksDB did not close the files within a minute.
-    fn close(&self, py: Python<'_>) -> PyResult<()> {
-        self.shared.close(py)
+    ///     OperationTimeoutError: The timeout has passed. Closing continues, and submitted tasks
+    ///         that were not finished are abandoned. The directory is locked until the calls have
+    ///         ended and RocksDB has closed the files. With the `error_type` `CloseTimeout`, the
+    ///         last writes may not be durable.
+    #[pyo3(signature = (*, timeout = None))]
+    fn close(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        self.shared.close(py, timeout)
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
@@ -238,7 +258,7 @@ impl PyDatabase {
 
     #[pyo3(signature = (*_exception))]
     fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.close(py)
+        self.close(py, None)
     }
 
     fn __repr__(&self) -> String {

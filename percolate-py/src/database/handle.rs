@@ -8,6 +8,7 @@ use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use percolate_core::storage::Task;
 use percolate_core::{Database, Error};
@@ -65,12 +66,12 @@ impl Handle {
         worker.submit(task).map_err(refused)
     }
 
-    /// Finishes the submitted tasks, within limits, and ends the worker. To be called with the
-    /// interpreter released.
-    pub(super) fn stop_worker(&self) {
+    /// Finishes the submitted tasks, within limits and the timeout of `stop`, and ends the worker.
+    /// To be called with the interpreter released.
+    pub(super) fn stop_worker(&self, stop: &Stop) {
         let worker = self.worker().take();
         if let Some(worker) = worker {
-            worker.shutdown();
+            worker.shutdown(stop);
         }
     }
 
@@ -217,8 +218,10 @@ impl Closable {
     /// for. The directory is released when it ends.
     ///
     /// # Errors
-    /// The exception of a signal handler, which ends the waiting; the error of the store.
-    pub(super) fn close(&self, py: Python<'_>) -> PyResult<()> {
+    /// The exception of a signal handler, which ends the waiting; `OperationTimeoutError` after
+    /// `timeout` seconds; the error of the store.
+    pub(super) fn close(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        let stop = Stop::of_call(timeout)?;
         let parent = parent(py, None)?;
         let was_closed = self.is_closed.swap(true, Ordering::Relaxed);
         // The files belong to the process that opened them.
@@ -234,27 +237,37 @@ impl Closable {
         };
         let Some(handle) = handle else { return Ok(()) };
         let waiting = Waiting::begin();
-        while !released(py, || self.wait_for_calls())? {
+        while !released(py, || self.wait_for_calls(&stop))? {
             py.check_signals()?;
+            stop.check()?;
         }
         drop(waiting);
         traced(py, parent, || {
-            handle.stop_worker();
+            handle.stop_worker(&stop);
             let database = handle.database().clone();
             drop(handle);
-            database.close()
+            match stop.limit() {
+                Some(limit) => {
+                    let closed = database.close_within(stop.time_left(limit));
+                    closed.map_err(|error| of_whole_call(error, limit))
+                }
+                None => database.close(),
+            }
         })?
         .map_err(|error| raised(py, &error))
     }
 
-    /// Waits for a moment. Returns whether no call is left to wait for.
-    fn wait_for_calls(&self) -> bool {
+    /// Waits for a moment, at most until the timeout of `stop`. Returns whether no call is left to
+    /// wait for.
+    fn wait_for_calls(&self, stop: &Stop) -> bool {
         let is_waited_for = |running: &RunningCall| !running.call.waits();
         let state = self.lock();
         if !state.running.iter().any(is_waited_for) {
             return true;
         }
-        let waited = self.ended.wait_timeout(state, SIGNAL_INTERVAL);
+        let waited = self
+            .ended
+            .wait_timeout(state, stop.time_left(SIGNAL_INTERVAL));
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         !state.running.iter().any(is_waited_for)
     }
@@ -381,5 +394,16 @@ impl Drop for Listed {
         state.running.retain(|running| running.call != self.call);
         drop(state);
         self.closable.ended.notify_all();
+    }
+}
+
+/// Returns the error of closing with the timeout of the whole call, instead of what was left of it.
+fn of_whole_call(error: Error, limit: Duration) -> Error {
+    match error {
+        Error::CloseTimeout { path, .. } => Error::CloseTimeout {
+            path,
+            deadline: limit,
+        },
+        error => error,
     }
 }
