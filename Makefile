@@ -15,7 +15,7 @@ help:
 	@echo "make demo    run the quickstart on the package manifests of this machine"
 	@echo "make test    run all tests: Rust, doctests, compile errors, examples, the wheel"
 	@echo "make faults  run the scripts of faulty collectors, minutes of them instead of seconds"
-	@echo "make crash   kill writing processes and make their disk fail, hundreds of times (ten minutes)"
+	@echo "make crash   kill writing processes and make their disk fail, hundreds of times (half an hour)"
 	@echo "make soak    run a mixed load for MINUTES (10), and fail if memory, descriptors or threads grow"
 	@echo "make fuzz    run every fuzz target for a minute (PERCOLATE_FUZZ_SECONDS), after a build with coverage"
 	@echo "make lint    check the format, run clippy and build the documentation, with warnings denied"
@@ -55,6 +55,8 @@ faults:
 
 crash:
 	PERCOLATE_CONVENTIONS=strict PERCOLATE_KILLS=300 PERCOLATE_DISK_FAULTS=1000 cargo test -p percolate-tests --test crash -- --nocapture
+	@scripts/setup.sh
+	PERCOLATE_KILLS=300 scripts/test-wheel.sh -k survive_every_kill
 
 soak:
 	PERCOLATE_SOAK_MINUTES=$(or $(MINUTES),10) cargo test -p percolate-tests --test soak ten_minutes -- --ignored --nocapture
