@@ -1,0 +1,3 @@
+//! The path of percolate-otel in percolate-core.
+
+pub use percolate_otel as otel;
