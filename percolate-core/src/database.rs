@@ -4,6 +4,8 @@
 //! [`core`](self::core). Each write reads the old record and writes the new one under the lock of
 //! the entity's id.
 
+mod batch;
+pub(crate) mod changes;
 pub(crate) mod core;
 mod entity_ref;
 pub(crate) mod error;
@@ -27,6 +29,8 @@ use std::time::Duration;
 use serde_json::Value;
 use uuid::Uuid;
 
+pub use self::batch::Batch;
+use self::changes::{data_record, refuse_changed, refuse_existing};
 use self::core::{Core, Old};
 pub use self::entity_ref::EntityRef;
 pub use self::error::Error;
@@ -36,11 +40,11 @@ pub use self::vectors::{EmbeddingReport, Hit, SearchFilter};
 use crate::admin::indexing::IndexManager;
 use crate::index;
 use crate::schema::entity::{Entity, MalformedRecord, Record, RecordParts, Timestamp, field_value};
-use crate::schema::system::{Written, remove_system_fields};
+use crate::schema::system::Written;
 use crate::schema::{EntityError, Schema, SchemaError};
 use crate::storage::column_families::{ENTITIES, FIELD_INDEX, KEY_INDEX, RESOURCES};
 use crate::storage::keys::{self, ValueRange};
-use crate::storage::{BatchWriter, Entry, ReadError, ScanRange, Storage};
+use crate::storage::{Entry, ReadError, ScanRange, Storage};
 use crate::{db_op, db_ops};
 
 /// Tables of JSON entities in a directory, for one tenant. Clones share the database.
@@ -295,7 +299,40 @@ impl Database {
         entity: impl Into<EntityRef<'a>>,
         changes: &Value,
     ) -> Result<Entity, Error> {
-        self.update_entity(table, entity.into(), changes)
+        self.update_entity(table, entity.into(), changes, None)
+    }
+
+    /// Like [`update`](Self::update), if the entity was not written after `seen`, its `updated_at`
+    /// when it was read. Each write of an entity has a later time than the one before.
+    ///
+    /// ```
+    /// use percolate_core::{Database, Error};
+    /// use serde_json::json;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = Database::open(dir.path())?;
+    /// db.register_schema("articles", &json!({ "key_field": "slug" }))?;
+    /// db.insert("articles", &json!({ "slug": "percolation", "reads": 1 }))?;
+    /// let seen = db.lookup("articles", "percolation")?.expect("it exists").updated_at;
+    /// db.update_if_unchanged("articles", "percolation", &json!({ "reads": 2 }), seen)?;
+    /// let again = db.update_if_unchanged("articles", "percolation", &json!({ "reads": 2 }), seen);
+    /// assert!(matches!(again, Err(Error::Changed { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Changed`] if it was, and those of [`update`](Self::update).
+    pub fn update_if_unchanged<'a>(
+        &self,
+        table: &str,
+        entity: impl Into<EntityRef<'a>>,
+        changes: &Value,
+        seen: Timestamp,
+    ) -> Result<Entity, Error> {
+        self.update_entity(table, entity.into(), changes, Some(seen))
     }
 
     #[db_op("update", table, affected_rows = 1, rows = none)]
@@ -304,27 +341,17 @@ impl Database {
         table: &str,
         entity: EntityRef<'_>,
         changes: &Value,
+        seen: Option<Timestamp>,
     ) -> Result<Entity, Error> {
         let _steady = self.core.steady();
         let schema = self.core.schema(table)?;
         let id = self.id_of(&schema, entity)?;
-        let changes = schema.written(changes)?;
-        refuse_other_id(&schema, changes.id, id)?;
+        let changes = self.changes_of(&schema, id, changes)?;
         let _lock = self.core.lock(id);
-        let old = self.core.record(table, id)?;
-        let old = old.ok_or_else(|| Error::NotFound {
-            table: table.to_owned(),
-            id,
-            key: entity.key().map(str::to_owned),
-        })?;
-        let data = merged(&schema, &old.data, &changes.data);
-        schema.check(&data)?;
-        if schema.key_of(&data)? != schema.key_of(&old.data)? {
-            return Err(Error::KeyChanged {
-                table: table.to_owned(),
-            });
-        }
-        let old = Old::Live(old);
+        let old = self.core.old(table, id)?;
+        let live = changes::live(&schema, id, entity.key(), &old)?;
+        refuse_changed(&schema, id, live, seen)?;
+        let data = changes::updated(&schema, &live.data, &changes)?;
         let record = data_record(&data, &old);
         self.core.write(&schema, id, &old, &record)?;
         let Record {
@@ -567,33 +594,45 @@ impl Database {
     ///
     /// [`Error::NoKeyField`] if a table without keys is given a key.
     pub fn delete<'a>(&self, table: &str, entity: impl Into<EntityRef<'a>>) -> Result<bool, Error> {
-        self.delete_entity(table, entity.into())
+        self.delete_entity(table, entity.into(), None)
+    }
+
+    /// Like [`delete`](Self::delete), if the entity was not written after `seen`, its `updated_at`
+    /// when it was read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Changed`] if it was, [`Error::NotFound`] if it does not exist, and those of
+    /// [`delete`](Self::delete).
+    pub fn delete_if_unchanged<'a>(
+        &self,
+        table: &str,
+        entity: impl Into<EntityRef<'a>>,
+        seen: Timestamp,
+    ) -> Result<(), Error> {
+        self.delete_entity(table, entity.into(), Some(seen))
+            .map(drop)
     }
 
     #[db_op(delete, table, affected_rows = |found| i64::from(*found), rows = none)]
-    fn delete_entity(&self, table: &str, entity: EntityRef<'_>) -> Result<bool, Error> {
+    fn delete_entity(
+        &self,
+        table: &str,
+        entity: EntityRef<'_>,
+        seen: Option<Timestamp>,
+    ) -> Result<bool, Error> {
         let _steady = self.core.steady();
         let schema = self.core.schema(table)?;
         let id = self.id_of(&schema, entity)?;
         let _lock = self.core.lock(id);
         let old = self.core.old(table, id)?;
-        let mut batch = self.storage().batch();
-        match &old {
-            Old::Absent | Old::Deleted => return Ok(false),
-            Old::Live(live) => {
-                let record = Record {
-                    deleted: true,
-                    created_at: live.created_at,
-                    updated_at: Timestamp::now(),
-                    data: &live.data,
-                };
-                self.core
-                    .add_to_batch(&mut batch, &schema, id, &old, &record)?;
-            }
-            Old::Malformed(..) => self.remove(&mut batch, &schema, id, &old)?,
+        if let Some(seen) = seen
+            && !matches!(old, Old::Malformed(..))
+        {
+            let live = changes::live(&schema, id, entity.key(), &old)?;
+            refuse_changed(&schema, id, live, Some(seen))?;
         }
-        self.core.commit_without_vectors(batch, &schema, id)?;
-        Ok(true)
+        self.core.delete(&schema, id, &old)
     }
 
     /// Removes an entity, named by id or key, and everything derived from it, whether it is marked
@@ -613,13 +652,7 @@ impl Database {
         let id = self.id_of(&schema, entity)?;
         let _lock = self.core.lock(id);
         let old = self.core.old(table, id)?;
-        if matches!(old, Old::Absent) {
-            return Ok(false);
-        }
-        let mut batch = self.storage().batch();
-        self.remove(&mut batch, &schema, id, &old)?;
-        self.core.commit_without_vectors(batch, &schema, id)?;
-        Ok(true)
+        self.core.remove(&schema, id, &old)
     }
 }
 
@@ -701,6 +734,18 @@ impl Database {
         Ok(Prepared { named, data })
     }
 
+    /// Checks the shape of changes of an entity, and that they do not name another one.
+    fn changes_of<'a>(
+        &self,
+        schema: &Schema,
+        id: Uuid,
+        changes: &'a Value,
+    ) -> Result<Cow<'a, Value>, Error> {
+        let Written { id: named, data } = schema.written(changes)?;
+        refuse_other_id(schema, named, id)?;
+        Ok(data)
+    }
+
     /// Returns the id of an entity. The id of a key is derived from it, so that the key index is not
     /// read.
     fn id_of(&self, schema: &Schema, entity: EntityRef<'_>) -> Result<Uuid, Error> {
@@ -711,20 +756,6 @@ impl Database {
                 Ok(self.core.id_of_key(schema.table(), key))
             }
         }
-    }
-
-    /// Adds the removal of a record and its index entries to `batch`.
-    fn remove(
-        &self,
-        batch: &mut BatchWriter<'_>,
-        schema: &Schema,
-        id: Uuid,
-        old: &Old,
-    ) -> Result<(), Error> {
-        let table = self.core.table_name(schema.table());
-        batch.delete(ENTITIES, keys::entity_key(table, id))?;
-        index::change(batch, &self.core.old_entries(schema, id, old)?, &[])?;
-        Ok(())
     }
 
     fn scan_after(&self, table: &str, after: Option<Uuid>) -> Result<EntityScan<'_>, Error> {
@@ -812,47 +843,6 @@ fn refuse_other_id(schema: &Schema, named: Option<Uuid>, id: Uuid) -> Result<(),
         }),
         _ => Ok(()),
     }
-}
-
-/// Refuses to insert over an entity, also over one that cannot be decoded.
-fn refuse_existing(schema: &Schema, id: Uuid, old: &Old) -> Result<(), Error> {
-    match old {
-        Old::Absent | Old::Deleted => Ok(()),
-        Old::Live(_) | Old::Malformed(..) => Err(Error::Exists {
-            table: schema.table().to_owned(),
-            id,
-        }),
-    }
-}
-
-/// Returns the record of new data. An entity that replaces a live one keeps its creation time.
-fn data_record<'a>(data: &'a Value, old: &Old) -> Record<&'a Value> {
-    let now = Timestamp::now();
-    let created_at = match old {
-        Old::Live(old) => Some(old.created_at),
-        Old::Malformed(_, created_at) => *created_at,
-        Old::Absent | Old::Deleted => None,
-    };
-    Record {
-        deleted: false,
-        created_at: created_at.unwrap_or(now),
-        updated_at: now,
-        data,
-    }
-}
-
-/// Returns data with changed fields, both objects. Older versions stored system fields, which are
-/// left out.
-fn merged(schema: &Schema, data: &Value, changes: &Value) -> Value {
-    let mut merged = data.as_object().cloned().unwrap_or_default();
-    remove_system_fields(&mut merged);
-    for (field, value) in changes.as_object().into_iter().flatten() {
-        match value {
-            Value::Null if !schema.allows_null(field) => merged.remove(field),
-            value => merged.insert(field.clone(), value.clone()),
-        };
-    }
-    Value::Object(merged)
 }
 
 /// Returns the first index whose id is at an earlier index, which is returned before it.

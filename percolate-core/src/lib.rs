@@ -37,7 +37,7 @@ mod worker;
 
 #[cfg(feature = "store")]
 pub use database::{
-    CLOSE_DEADLINE, Database, DatabaseOptions, EmbeddingReport, EmbeddingStatus, EntityRef, Error,
+    Batch, CLOSE_DEADLINE, Database, DatabaseOptions, EmbeddingReport, EmbeddingStatus, EntityRef, Error,
     Hit, RefusedField, SearchFilter,
 };
 #[cfg(feature = "store")]

@@ -413,20 +413,6 @@ impl Core {
         }
     }
 
-    /// Writes everything that turns `old` into `new`, and removes vectors of texts that changed. The
-    /// caller holds the lock of the entity.
-    pub(super) fn write(
-        &self,
-        schema: &Schema,
-        id: Uuid,
-        old: &Old,
-        new: &Record<&Value>,
-    ) -> Result<(), Error> {
-        let mut batch = self.storage().batch();
-        self.add_to_batch(&mut batch, schema, id, old, new)?;
-        self.commit_with_current_vectors(batch, schema, id, old, new)
-    }
-
     /// Adds everything that turns `old` into `new` except vectors: the record, its index entries and
     /// its embedding mark.
     pub(super) fn add_to_batch(

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::embeddings::EmbeddingError;
 use crate::index::vectors::VectorError;
 use crate::otel::ErrorType;
-use crate::schema::entity::MalformedRecord;
+use crate::schema::entity::{MalformedRecord, Timestamp};
 use crate::schema::{EntityError, SchemaError};
 use crate::storage::keys::MalformedKey;
 use crate::storage::{MaintenanceError, OpenError, ReadError, WriteError};
@@ -112,6 +112,19 @@ pub enum Error {
         id: Uuid,
         /// The key by which the entity was named.
         key: Option<String>,
+    },
+    /// The entity was written after the caller read it.
+    #[error(
+        "cannot change entity {id} of `{table}`: it was written at {at}, after it was read. Read it again and repeat the \
+         change"
+    )]
+    Changed {
+        /// The table.
+        table: String,
+        /// The id of the entity.
+        id: Uuid,
+        /// The time of its last write.
+        at: Timestamp,
     },
     /// An update would change the key, and therefore the id.
     #[error(
@@ -244,6 +257,7 @@ impl ErrorType for Error {
             Self::NotFound { .. } => Cow::Borrowed("NotFound"),
             Self::Repeated { .. } => Cow::Borrowed("Repeated"),
             Self::InBatch { error, .. } => error.error_type(),
+            Self::Changed { .. } => Cow::Borrowed("Changed"),
             Self::KeyChanged { .. } => Cow::Borrowed("KeyChanged"),
             Self::MalformedRecord { .. } => Cow::Borrowed("MalformedRecord"),
             Self::MalformedKey(_) => Cow::Borrowed("MalformedKey"),

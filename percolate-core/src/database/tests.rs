@@ -9,6 +9,7 @@ use crate::schema::SchemaError;
 use crate::storage::column_families::{EMBEDDINGS, META, PENDING_EMBEDDINGS, SCHEMAS};
 use crate::storage::keys::Table;
 
+mod batch;
 mod depth;
 mod malformed;
 mod system_fields;

@@ -6,7 +6,7 @@
 //! the commit and unlocks it after the index has changed too, and records a new generation in the
 //! same batch, so that an index file written earlier is recognised as stale.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -92,6 +92,50 @@ struct Counts {
 struct Field {
     name: String,
     slot: Arc<Slot>,
+}
+
+/// Vectors to remove with the commit of a batch, by the table and the position of the field in its
+/// schema. This is the order in which their slots are locked.
+#[derive(Default)]
+pub(super) struct Removals(BTreeMap<(String, usize), (Field, Vec<Uuid>)>);
+
+impl Removals {
+    /// Adds all vectors of an entity.
+    pub(super) fn add_all(&mut self, core: &Core, schema: &Schema, id: Uuid) {
+        self.add(core, schema, id, |_| true);
+    }
+
+    /// Adds the vectors of texts that `old` has and `new` no longer has, so that a search does not
+    /// find `new` by them.
+    pub(super) fn add_outdated(
+        &mut self,
+        core: &Core,
+        schema: &Schema,
+        id: Uuid,
+        old: &Old,
+        new: &Record<&Value>,
+    ) {
+        self.add(core, schema, id, |field| match old {
+            Old::Absent | Old::Deleted => false,
+            Old::Live(old) => {
+                let text = old.text_to_embed(field);
+                text.is_some() && text != new.text_to_embed(field)
+            }
+            Old::Malformed(..) => true,
+        });
+    }
+
+    fn add(&mut self, core: &Core, schema: &Schema, id: Uuid, is_removed: impl Fn(&str) -> bool) {
+        for (position, name) in schema.embedding_fields().iter().enumerate() {
+            if is_removed(name) {
+                let (_, ids) = self
+                    .0
+                    .entry((schema.table().to_owned(), position))
+                    .or_insert_with(|| (core.field(schema.table(), name), Vec::new()));
+                ids.push(id);
+            }
+        }
+    }
 }
 
 impl Core {
@@ -336,65 +380,26 @@ impl Core {
         Ok(report)
     }
 
-    /// Adds the deletion of an entity's vectors and of its mark to `batch`, commits it, and removes
-    /// the vectors from the indexes in memory.
-    pub(super) fn commit_without_vectors(
+    /// Commits `batch`, removes vectors with the same commit, and then from the indexes in memory.
+    pub(super) fn commit_removing(
         &self,
         mut batch: BatchWriter<'_>,
-        schema: &Schema,
-        id: Uuid,
+        removals: &Removals,
     ) -> Result<(), Error> {
-        if !schema.embedding_fields().is_empty() {
-            batch.delete(
-                PENDING_EMBEDDINGS,
-                keys::entity_key(self.table_name(schema.table()), id),
-            )?;
-        }
-        self.commit_removing(batch, schema.table(), id, &self.embedded_fields(schema))
-    }
-
-    /// Commits `batch`, which turns `old` into `new`. Vectors of texts that `new` no longer has are
-    /// removed with the same commit, so that a search does not find `new` by them.
-    pub(super) fn commit_with_current_vectors(
-        &self,
-        batch: BatchWriter<'_>,
-        schema: &Schema,
-        id: Uuid,
-        old: &Old,
-        new: &Record<&Value>,
-    ) -> Result<(), Error> {
-        let is_outdated = |field: &&String| match old {
-            Old::Absent | Old::Deleted => false,
-            Old::Live(old) => {
-                let text = old.text_to_embed(field);
-                text.is_some() && text != new.text_to_embed(field)
-            }
-            Old::Malformed(..) => true,
-        };
-        let outdated = schema.embedding_fields().iter().filter(is_outdated);
-        let fields: Vec<_> = outdated
-            .map(|name| self.field(schema.table(), name))
+        let removals = removals.0.iter();
+        let mut slots: Vec<_> = removals
+            .clone()
+            .map(|(_, (field, ids))| (field.slot.change(), ids))
             .collect();
-        self.commit_removing(batch, schema.table(), id, &fields)
-    }
-
-    fn commit_removing(
-        &self,
-        mut batch: BatchWriter<'_>,
-        table: &str,
-        id: Uuid,
-        fields: &[Field],
-    ) -> Result<(), Error> {
-        let mut slots: Vec<_> = fields.iter().map(|field| field.slot.change()).collect();
-        for slot in &mut slots {
-            slot.note([id]);
+        for (slot, ids) in &mut slots {
+            slot.note(ids.iter().copied());
         }
         let generation = Uuid::now_v7();
-        for field in fields {
-            batch.delete(
-                EMBEDDINGS,
-                keys::embedding_key(self.table_name(table), &field.name, id),
-            )?;
+        for ((table, _), (field, ids)) in removals {
+            for id in ids {
+                let key = keys::embedding_key(self.table_name(table), &field.name, *id);
+                batch.delete(EMBEDDINGS, key)?;
+            }
             batch.put(
                 META,
                 self.generation_key(table, &field.name),
@@ -402,8 +407,10 @@ impl Core {
             )?;
         }
         batch.commit()?;
-        for slot in &mut slots {
-            slot.apply(generation, |index| index.remove(id));
+        for (slot, ids) in &mut slots {
+            slot.apply(generation, |index| {
+                ids.iter().try_for_each(|id| index.remove(*id))
+            });
         }
         Ok(())
     }

@@ -36,6 +36,12 @@ impl Timestamp {
         Self::from(SystemTime::now())
     }
 
+    /// Returns the current time, or the next one after `earlier` if that is later. The times of the
+    /// writes of an entity so increase, also if the clock goes back.
+    pub(crate) fn now_after(earlier: Self) -> Self {
+        Self::now().max(Self(earlier.0.saturating_add(1)))
+    }
+
     /// Creates a time from microseconds since 1970-01-01 UTC.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
@@ -157,6 +163,18 @@ impl<'a> RecordParts<'a> {
             updated_at: time(8),
             data,
         })
+    }
+}
+
+impl Record {
+    /// Returns the record with borrowed data.
+    pub(crate) fn borrowed(&self) -> Record<&Value> {
+        Record {
+            deleted: self.deleted,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            data: &self.data,
+        }
     }
 }
 

@@ -1,0 +1,360 @@
+//! Changes of entities: what is stored after each, and the batch that stores it with its index
+//! entries, its embedding mark, and without outdated vectors.
+//!
+//! The caller holds the locks of the entities. Of several changes of one entity, a later one sees
+//! the earlier ones.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::core::{Core, Old};
+use super::error::Error;
+use super::vectors::Removals;
+use crate::index;
+use crate::schema::Schema;
+use crate::schema::entity::{Record, Timestamp};
+use crate::schema::system::remove_system_fields;
+use crate::storage::column_families::{ENTITIES, PENDING_EMBEDDINGS};
+use crate::storage::{BatchWriter, keys};
+
+/// A change of one entity. Its data was checked for shape, and has no system fields.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    Insert(Value),
+    Upsert(Value),
+    Update(Value),
+    Delete,
+}
+
+/// An entity to change.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) id: Uuid,
+    /// The key by which the entity was named.
+    pub(crate) key: Option<String>,
+    /// The time of the last write that the caller has seen, if the change depends on it.
+    pub(crate) seen: Option<Timestamp>,
+}
+
+impl Target {
+    pub(crate) fn of(schema: Arc<Schema>, id: Uuid) -> Self {
+        Self {
+            schema,
+            id,
+            key: None,
+            seen: None,
+        }
+    }
+
+    pub(crate) fn seen(self, at: Timestamp) -> Self {
+        Self {
+            seen: Some(at),
+            ..self
+        }
+    }
+}
+
+/// The entities that change, by table and id.
+pub(super) struct Changes<'a> {
+    core: &'a Core,
+    entities: BTreeMap<(String, Uuid), Changed>,
+}
+
+struct Changed {
+    schema: Arc<Schema>,
+    old: Old,
+    /// What is stored after the changes.
+    new: Option<Old>,
+}
+
+impl<'a> Changes<'a> {
+    pub(super) fn new(core: &'a Core) -> Self {
+        Self {
+            core,
+            entities: BTreeMap::new(),
+        }
+    }
+
+    /// Applies a change to what was stored before and what earlier changes left.
+    pub(super) fn apply(&mut self, target: &Target, change: &Change) -> Result<(), Error> {
+        let table = target.schema.table();
+        let entity = match self.entities.entry((table.to_owned(), target.id)) {
+            Entry::Occupied(entity) => entity.into_mut(),
+            Entry::Vacant(place) => place.insert(Changed {
+                schema: Arc::clone(&target.schema),
+                old: self.core.old(table, target.id)?,
+                new: None,
+            }),
+        };
+        let now = entity.new.as_ref().unwrap_or(&entity.old);
+        entity.new = Some(changed(target, now, change)?);
+        Ok(())
+    }
+
+    /// Writes all changes in one batch.
+    pub(super) fn commit(self) -> Result<(), Error> {
+        let core = self.core;
+        let mut batch = core.storage().batch();
+        let mut removals = Removals::default();
+        for ((_, id), Changed { schema, old, new }) in &self.entities {
+            match new {
+                Some(Old::Live(new)) => {
+                    let new = new.borrowed();
+                    core.add_to_batch(&mut batch, schema, *id, old, &new)?;
+                    removals.add_outdated(core, schema, *id, old, &new);
+                }
+                Some(_) => {
+                    if core.add_deletion(&mut batch, schema, *id, old)? {
+                        removals.add_all(core, schema, *id);
+                    }
+                }
+                None => {}
+            }
+        }
+        core.commit_removing(batch, &removals)
+    }
+}
+
+impl Core {
+    /// Writes everything that turns `old` into `new`, and removes vectors of texts that changed.
+    pub(super) fn write(
+        &self,
+        schema: &Schema,
+        id: Uuid,
+        old: &Old,
+        new: &Record<&Value>,
+    ) -> Result<(), Error> {
+        let mut batch = self.storage().batch();
+        self.add_to_batch(&mut batch, schema, id, old, new)?;
+        let mut removals = Removals::default();
+        removals.add_outdated(self, schema, id, old, new);
+        self.commit_removing(batch, &removals)
+    }
+
+    /// Marks an entity as deleted. Returns whether it existed.
+    pub(super) fn delete(&self, schema: &Schema, id: Uuid, old: &Old) -> Result<bool, Error> {
+        let mut batch = self.storage().batch();
+        let exists = self.add_deletion(&mut batch, schema, id, old)?;
+        if exists {
+            self.commit_without_vectors(batch, schema, id)?;
+        }
+        Ok(exists)
+    }
+
+    /// Removes what is stored under an id, also if it is marked as deleted. Returns whether there
+    /// was something.
+    pub(super) fn remove(&self, schema: &Schema, id: Uuid, old: &Old) -> Result<bool, Error> {
+        if matches!(old, Old::Absent) {
+            return Ok(false);
+        }
+        let mut batch = self.storage().batch();
+        self.add_removal(&mut batch, schema, id, old)?;
+        self.commit_without_vectors(batch, schema, id)?;
+        Ok(true)
+    }
+
+    fn commit_without_vectors(
+        &self,
+        batch: BatchWriter<'_>,
+        schema: &Schema,
+        id: Uuid,
+    ) -> Result<(), Error> {
+        let mut removals = Removals::default();
+        removals.add_all(self, schema, id);
+        self.commit_removing(batch, &removals)
+    }
+
+    /// Adds the deletion of an entity, except its vectors. An entity that cannot be decoded is
+    /// removed. Returns whether it existed.
+    fn add_deletion(
+        &self,
+        batch: &mut BatchWriter<'_>,
+        schema: &Schema,
+        id: Uuid,
+        old: &Old,
+    ) -> Result<bool, Error> {
+        match old {
+            Old::Absent | Old::Deleted => return Ok(false),
+            Old::Live(live) => {
+                let record = Record {
+                    deleted: true,
+                    updated_at: Timestamp::now_after(live.updated_at),
+                    ..live.borrowed()
+                };
+                self.add_to_batch(batch, schema, id, old, &record)?;
+                self.add_unmarking(batch, schema, id)?;
+            }
+            Old::Malformed(..) => self.add_removal(batch, schema, id, old)?,
+        }
+        Ok(true)
+    }
+
+    /// Adds the removal of a record and everything derived from it, except its vectors.
+    fn add_removal(
+        &self,
+        batch: &mut BatchWriter<'_>,
+        schema: &Schema,
+        id: Uuid,
+        old: &Old,
+    ) -> Result<(), Error> {
+        let key = keys::entity_key(self.table_name(schema.table()), id);
+        batch.delete(ENTITIES, key)?;
+        index::change(batch, &self.old_entries(schema, id, old)?, &[])?;
+        self.add_unmarking(batch, schema, id)
+    }
+
+    fn add_unmarking(
+        &self,
+        batch: &mut BatchWriter<'_>,
+        schema: &Schema,
+        id: Uuid,
+    ) -> Result<(), Error> {
+        if !schema.embedding_fields().is_empty() {
+            let key = keys::entity_key(self.table_name(schema.table()), id);
+            batch.delete(PENDING_EMBEDDINGS, key)?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns what is stored after a change.
+fn changed(target: &Target, now: &Old, change: &Change) -> Result<Old, Error> {
+    let Target {
+        schema,
+        id,
+        key,
+        seen,
+    } = target;
+    if let Old::Live(live) = now {
+        refuse_changed(schema, *id, live, *seen)?;
+    }
+    let data = match change {
+        Change::Insert(data) => {
+            refuse_existing(schema, *id, now)?;
+            data.clone()
+        }
+        Change::Upsert(data) => data.clone(),
+        Change::Update(changes) => {
+            let live = live(schema, *id, key.as_deref(), now)?;
+            updated(schema, &live.data, changes)?
+        }
+        Change::Delete => {
+            if seen.is_some() && !matches!(now, Old::Malformed(..)) {
+                live(schema, *id, key.as_deref(), now)?;
+            }
+            return Ok(Old::Deleted);
+        }
+    };
+    let Record {
+        created_at,
+        updated_at,
+        ..
+    } = data_record(&data, now);
+    Ok(Old::Live(Record {
+        deleted: false,
+        created_at,
+        updated_at,
+        data,
+    }))
+}
+
+/// Returns the record of an entity to update.
+pub(super) fn live<'a>(
+    schema: &Schema,
+    id: Uuid,
+    key: Option<&str>,
+    old: &'a Old,
+) -> Result<&'a Record, Error> {
+    let table = schema.table().to_owned();
+    match old {
+        Old::Live(record) => Ok(record),
+        Old::Absent | Old::Deleted => Err(Error::NotFound {
+            table,
+            id,
+            key: key.map(str::to_owned),
+        }),
+        Old::Malformed(reason, _) => Err(Error::MalformedRecord {
+            table,
+            id,
+            reason: *reason,
+        }),
+    }
+}
+
+/// Refuses to change an entity that was written after `seen`.
+pub(super) fn refuse_changed(
+    schema: &Schema,
+    id: Uuid,
+    live: &Record,
+    seen: Option<Timestamp>,
+) -> Result<(), Error> {
+    match seen {
+        Some(seen) if seen != live.updated_at => Err(Error::Changed {
+            table: schema.table().to_owned(),
+            id,
+            at: live.updated_at,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Returns data with changed fields, checked against the schema.
+pub(super) fn updated(schema: &Schema, data: &Value, changes: &Value) -> Result<Value, Error> {
+    let updated = merged(schema, data, changes);
+    schema.check(&updated)?;
+    if schema.key_of(&updated)? != schema.key_of(data)? {
+        return Err(Error::KeyChanged {
+            table: schema.table().to_owned(),
+        });
+    }
+    Ok(updated)
+}
+
+/// Returns data with changed fields, both objects. Older versions stored system fields, which are
+/// left out.
+fn merged(schema: &Schema, data: &Value, changes: &Value) -> Value {
+    let mut merged = data.as_object().cloned().unwrap_or_default();
+    remove_system_fields(&mut merged);
+    for (field, value) in changes.as_object().into_iter().flatten() {
+        match value {
+            Value::Null if !schema.allows_null(field) => merged.remove(field),
+            value => merged.insert(field.clone(), value.clone()),
+        };
+    }
+    Value::Object(merged)
+}
+
+/// Refuses to insert over an entity, also over one that cannot be decoded.
+pub(super) fn refuse_existing(schema: &Schema, id: Uuid, old: &Old) -> Result<(), Error> {
+    match old {
+        Old::Absent | Old::Deleted => Ok(()),
+        Old::Live(_) | Old::Malformed(..) => Err(Error::Exists {
+            table: schema.table().to_owned(),
+            id,
+        }),
+    }
+}
+
+/// Returns the record of new data. An entity that replaces a live one keeps its creation time.
+pub(super) fn data_record<'a>(data: &'a Value, old: &Old) -> Record<&'a Value> {
+    let now = match old {
+        Old::Live(old) => Timestamp::now_after(old.updated_at),
+        _ => Timestamp::now(),
+    };
+    let created_at = match old {
+        Old::Live(old) => Some(old.created_at),
+        Old::Malformed(_, created_at) => *created_at,
+        Old::Absent | Old::Deleted => None,
+    };
+    Record {
+        deleted: false,
+        created_at: created_at.unwrap_or(now),
+        updated_at: now,
+        data,
+    }
+}
