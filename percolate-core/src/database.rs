@@ -36,6 +36,7 @@ pub use self::entity_ref::EntityRef;
 pub use self::error::Error;
 pub use self::options::DatabaseOptions;
 pub use self::pending::{EmbeddingStatus, RefusedField};
+pub use self::schemas::{Mismatch, SchemaChange};
 pub use self::vectors::{EmbeddingReport, Hit, SearchFilter};
 use crate::admin::indexing::IndexManager;
 use crate::index;
@@ -149,12 +150,15 @@ impl Database {
     /// and marks the table's entities for embedding. If the stored schema cannot be read, both is
     /// done, and the ids of the entities show whether the key field is the same.
     ///
+    /// If the rules for entities change, all entities of the table are checked, and those that do
+    /// not match are reported. They stay as they are; the next write of each must match.
+    ///
     /// # Errors
     ///
     /// [`SchemaError`](crate::schema::SchemaError) if the schema is invalid, is nested deeper than
     /// [`MAX_DEPTH`](crate::schema::MAX_DEPTH), uses a reserved name (`_id`, `_created_at` or
     /// `_updated_at`), or changes the key field of a table that has entities.
-    pub fn register_schema(&self, table: &str, schema: &Value) -> Result<(), Error> {
+    pub fn register_schema(&self, table: &str, schema: &Value) -> Result<SchemaChange, Error> {
         self.core.register_schema(table, schema)
     }
 
@@ -189,6 +193,20 @@ impl Database {
 /// null `_id` is ignored.
 #[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
 impl Database {
+    /// Removes a table: its schema, its entities, and everything derived from them. It is one write,
+    /// and does not depend on the size of the table. The space is freed by compactions. A table
+    /// whose schema cannot be read can be removed too.
+    ///
+    /// A query that is running reads the table to the end.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownTable`] if there is no such table.
+    #[db_op("drop_table", table, rows = none)]
+    pub fn drop_table(&self, table: &str) -> Result<(), Error> {
+        self.core.drop_table(table)
+    }
+
     /// Inserts an entity and returns its id. If the table has a key field, the id is derived from
     /// the key, so that equal keys always have equal ids. Otherwise it is the `_id` in the data, or
     /// a new one.

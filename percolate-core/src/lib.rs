@@ -37,13 +37,13 @@ mod worker;
 
 #[cfg(feature = "store")]
 pub use database::{
-    Batch, CLOSE_DEADLINE, Database, DatabaseOptions, EmbeddingReport, EmbeddingStatus, EntityRef, Error,
-    Hit, RefusedField, SearchFilter,
+    Batch, CLOSE_DEADLINE, Database, DatabaseOptions, EmbeddingReport, EmbeddingStatus, EntityRef,
+    Error, Hit, Mismatch, RefusedField, SchemaChange, SearchFilter,
 };
 #[cfg(feature = "store")]
 pub use index::vectors::VectorError;
 #[cfg(feature = "store")]
-pub use schema::entity::Entity;
+pub use schema::entity::{Entity, Timestamp};
 /// The crate of the ids of entities, in the version that the methods of [`Database`] use.
 ///
 /// # Examples

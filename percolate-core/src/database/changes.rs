@@ -96,6 +96,16 @@ impl<'a> Changes<'a> {
         Ok(())
     }
 
+    /// Applies the first change of an entity to what is stored.
+    fn apply_to(&mut self, target: &Target, old: Old, change: &Change) -> Result<(), Error> {
+        let new = Some(changed(target, &old, change)?);
+        let schema = Arc::clone(&target.schema);
+        let entity = Changed { schema, old, new };
+        let name = (target.schema.table().to_owned(), target.id);
+        self.entities.insert(name, entity);
+        Ok(())
+    }
+
     /// Writes all changes in one batch.
     pub(super) fn commit(self) -> Result<(), Error> {
         let core = self.core;
@@ -121,6 +131,38 @@ impl<'a> Changes<'a> {
 }
 
 impl Core {
+    /// Applies one change to several entities of a table in one write. Returns those that were not
+    /// written because they had changed, or no longer existed.
+    pub(crate) fn write_if_unchanged(
+        &self,
+        schema: &Arc<Schema>,
+        seen: &[(Uuid, Timestamp)],
+        change: &Change,
+    ) -> Result<Vec<Uuid>, Error> {
+        let _steady = self.steady();
+        let schema = if Arc::ptr_eq(schema, &self.schema(schema.table())?) {
+            schema
+        } else {
+            // The condition was evaluated under another schema.
+            return Ok(seen.iter().map(|(id, _)| *id).collect());
+        };
+        let ids: Vec<Uuid> = seen.iter().map(|(id, _)| *id).collect();
+        let _locks = self.lock_all(&ids);
+        let old = self.old_batch(schema.table(), &ids)?;
+        let mut changes = Changes::new(self);
+        let mut left = Vec::new();
+        for ((id, seen), old) in seen.iter().zip(old) {
+            let is_unchanged = matches!(&old, Old::Live(live) if live.updated_at == *seen);
+            if is_unchanged {
+                changes.apply_to(&Target::of(Arc::clone(schema), *id), old, change)?;
+            } else {
+                left.push(*id);
+            }
+        }
+        changes.commit()?;
+        Ok(left)
+    }
+
     /// Writes everything that turns `old` into `new`, and removes vectors of texts that changed.
     pub(super) fn write(
         &self,

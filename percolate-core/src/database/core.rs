@@ -295,6 +295,19 @@ impl Core {
             .insert(table.to_owned(), Ok(schema));
     }
 
+    /// Removes the schema of a table in memory. The caller holds the guard of
+    /// [`change_schemas`](Self::change_schemas).
+    pub(super) fn remove_schema(&self, table: &str) {
+        let mut schemas = self
+            .inner
+            .schemas
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(mine) = schemas.get_mut(&self.tenant) {
+            mine.remove(table);
+        }
+    }
+
     fn schemas(&self) -> RwLockReadGuard<'_, Schemas> {
         self.inner
             .schemas
@@ -496,7 +509,7 @@ impl Core {
 
     /// Runs blocking work on tokio's blocking pool, in the current context. Outside a tokio
     /// runtime, runs it on the current thread.
-    pub(super) async fn blocking<T: Send + 'static>(
+    pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {

@@ -126,6 +126,19 @@ pub enum Error {
         /// The time of its last write.
         at: Timestamp,
     },
+    /// Other writers kept changing the entities that match the condition of a write.
+    #[error(
+        "gave up writing {left} entities of `{table}` that match the condition, because others kept changing them; \
+         {written} were written. Repeat the write"
+    )]
+    Contended {
+        /// The table.
+        table: String,
+        /// The number of entities that were written.
+        written: usize,
+        /// The number of entities that matched and were not written.
+        left: usize,
+    },
     /// An update would change the key, and therefore the id.
     #[error(
         "cannot change the key of an entity of `{table}` with an update; delete the entity and insert a new one"
@@ -258,6 +271,7 @@ impl ErrorType for Error {
             Self::Repeated { .. } => Cow::Borrowed("Repeated"),
             Self::InBatch { error, .. } => error.error_type(),
             Self::Changed { .. } => Cow::Borrowed("Changed"),
+            Self::Contended { .. } => Cow::Borrowed("Contended"),
             Self::KeyChanged { .. } => Cow::Borrowed("KeyChanged"),
             Self::MalformedRecord { .. } => Cow::Borrowed("MalformedRecord"),
             Self::MalformedKey(_) => Cow::Borrowed("MalformedKey"),

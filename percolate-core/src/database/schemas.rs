@@ -6,18 +6,56 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::core::Core;
 use super::error::Error;
 use crate::admin::indexing::IndexManager;
 use crate::schema::entity::Record;
 use crate::schema::{Schema, SchemaError};
-use crate::storage::column_families::{ENTITIES, META, SCHEMAS};
+use crate::storage::column_families::{
+    EMBEDDINGS, ENTITIES, FIELD_INDEX, KEY_INDEX, META, PENDING_EMBEDDINGS, SCHEMAS,
+};
 use crate::storage::{ScanRange, keys};
 
+/// The result of a schema change: which entities do not match the new schema. They stay as they
+/// are, and can be read, updated so that they match, and deleted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SchemaChange {
+    /// The number of entities that were checked: all of the table if its rules changed, otherwise 0.
+    pub checked: usize,
+    /// The number of entities that do not match the schema.
+    pub mismatched: usize,
+    /// The first of them, at most [`EXAMPLES`](Self::EXAMPLES).
+    pub examples: Vec<Mismatch>,
+}
+
+impl SchemaChange {
+    /// The maximum number of examples.
+    pub const EXAMPLES: usize = 100;
+}
+
+/// An entity that does not match the schema of its table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mismatch {
+    /// The id of the entity.
+    pub id: Uuid,
+    /// The key of the entity, if the table has a key field.
+    pub key: Option<String>,
+    /// The violated rules, with their places in the data.
+    pub reason: String,
+}
+
 impl Core {
-    /// Registers or changes the schema of a table, and waits until all entities follow it.
-    pub(super) fn register_schema(&self, table: &str, schema: &Value) -> Result<(), Error> {
+    /// Registers or changes the schema of a table, and waits until the indexes follow it. Returns
+    /// the entities that do not match it.
+    pub(super) fn register_schema(
+        &self,
+        table: &str,
+        schema: &Value,
+    ) -> Result<SchemaChange, Error> {
         Schema::check_source(table, schema)?;
         let schema = Arc::new(Schema::compile(table, schema.clone())?);
         let changing = self.change_schemas();
@@ -60,11 +98,70 @@ impl Core {
             batch.put(META, keys::changed_rules_key(self.table_name(table)), [])?;
         }
         batch.commit()?;
-        self.set_schema(table, schema);
+        self.set_schema(table, Arc::clone(&schema));
         drop(changing);
         if reindex || reembed {
             self.finish_schema_change(table, reembed)?;
         }
+        if rules_changed {
+            self.mismatched(&schema)
+        } else {
+            Ok(SchemaChange::default())
+        }
+    }
+
+    /// Checks the entities of a table against a schema. Entities that cannot be decoded are left
+    /// out.
+    fn mismatched(&self, schema: &Schema) -> Result<SchemaChange, Error> {
+        let mut change = SchemaChange::default();
+        let range = ScanRange::prefix(keys::table_prefix(self.table_name(schema.table())));
+        for entry in self.storage().scan(ENTITIES, range)? {
+            let (key, value) = entry?;
+            let Ok(Some(record)) = Record::decode_live(&value) else {
+                continue;
+            };
+            change.checked += 1;
+            let Err(error) = schema.check(&record.data) else {
+                continue;
+            };
+            change.mismatched += 1;
+            if change.examples.len() < SchemaChange::EXAMPLES {
+                change.examples.push(Mismatch {
+                    id: keys::parse_entity_key(&key)?.2,
+                    key: schema.key_of(&record.data).ok().flatten(),
+                    reason: error.to_string(),
+                });
+            }
+        }
+        Ok(change)
+    }
+
+    /// Removes a table: its schema, its entities and everything derived from them, in one write.
+    pub(super) fn drop_table(&self, table: &str) -> Result<(), Error> {
+        let _changing = self.change_schemas();
+        let embedded = match self.find_schema(table) {
+            Some(Ok(schema)) => schema.embedding_fields().to_vec(),
+            // The fields that have vectors are found.
+            Some(Err(_)) => Vec::new(),
+            None => self.schema(table).map(|_| Vec::new())?,
+        };
+        let name = self.table_name(table);
+        let (start, end) = keys::table_range(name);
+        let mut batch = self.storage().batch();
+        batch.delete(SCHEMAS, keys::schema_key(name))?;
+        batch.delete(META, keys::unfinished_key(name))?;
+        batch.delete(META, keys::changed_rules_key(name))?;
+        for family in [
+            ENTITIES,
+            KEY_INDEX,
+            FIELD_INDEX,
+            EMBEDDINGS,
+            PENDING_EMBEDDINGS,
+        ] {
+            batch.delete_range(family, &start, &end)?;
+        }
+        self.commit_dropping(batch, table, &embedded)?;
+        self.remove_schema(table);
         Ok(())
     }
 

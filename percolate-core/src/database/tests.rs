@@ -13,6 +13,7 @@ mod batch;
 mod depth;
 mod malformed;
 mod system_fields;
+mod tables;
 mod unusable;
 
 fn temporary() -> (tempfile::TempDir, Database) {

@@ -6,7 +6,7 @@
 //! the commit and unlocks it after the index has changed too, and records a new generation in the
 //! same batch, so that an index file written earlier is recognised as stale.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -232,16 +232,52 @@ impl Core {
     /// Removes the vectors and indexes of fields that are no longer embedded.
     pub(super) fn forget_unembedded(&self, table: &str) -> Result<(), Error> {
         let schema = self.schema(table)?;
+        for field in self.fields_with_vectors(table)? {
+            if !schema.embedding_fields().contains(&field) {
+                self.forget_vectors(table, &self.field(table, &field))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the names of the fields of a table that have stored vectors.
+    fn fields_with_vectors(&self, table: &str) -> Result<Vec<String>, Error> {
+        let mut fields = Vec::new();
         let all = ScanRange::prefix(keys::table_prefix(self.table_name(table)));
         let mut rest = all.clone();
         while let Some(entry) = self.storage().scan(EMBEDDINGS, rest)?.next() {
             let field = keys::parse_embedding_field(&entry?.0)?;
-            if !schema.embedding_fields().contains(&field) {
-                self.forget_vectors(table, &self.field(table, &field))?;
-            }
             rest = all
                 .clone()
                 .after_prefix(keys::field_prefix(self.table_name(table), &field));
+            fields.push(field);
+        }
+        Ok(fields)
+    }
+
+    /// Commits `batch`, which removes a table with its vectors, and removes the vector indexes of
+    /// the table. The caller holds the guard of [`change_schemas`](Self::change_schemas).
+    pub(super) fn commit_dropping(
+        &self,
+        mut batch: BatchWriter<'_>,
+        table: &str,
+        embedded: &[String],
+    ) -> Result<(), Error> {
+        let mut fields: BTreeSet<String> = embedded.iter().cloned().collect();
+        fields.extend(self.fields_with_vectors(table)?);
+        let fields: Vec<Field> = fields.iter().map(|name| self.field(table, name)).collect();
+        let mut slots: Vec<_> = fields.iter().map(|field| field.slot.change()).collect();
+        for field in &fields {
+            batch.delete(META, self.generation_key(table, &field.name))?;
+        }
+        batch.commit()?;
+        for slot in &mut slots {
+            slot.forget();
+        }
+        drop(slots);
+        for field in &fields {
+            let name = self.index_name(table, &field.name);
+            saved::remove(&saved::path(self.storage().path(), &name))?;
         }
         Ok(())
     }

@@ -10,7 +10,8 @@
 //! the memory of functions and batches there. `table` provides the tables, with the columns that `columns`
 //! derives from their schemas. `filters` selects the conditions to push down, and
 //! `access` the access path. `reader` reads the records from one snapshot, and `rows` converts them
-//! to Arrow with `values`. `result` is the result, and `error` the errors.
+//! to Arrow with `values`. `result` is the result, and `error` the errors. `writes` writes the entities
+//! that match a condition.
 
 mod access;
 mod bounded;
@@ -42,6 +43,7 @@ mod threads;
 mod times;
 mod tokens;
 mod values;
+mod writes;
 
 use serde_json::Value;
 

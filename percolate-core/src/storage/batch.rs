@@ -72,6 +72,7 @@ impl<'db> Families<'db> {
 enum Only {
     Put,
     Delete,
+    DeleteRange,
 }
 
 impl<'db> BatchWriter<'db> {
@@ -114,6 +115,26 @@ impl<'db> BatchWriter<'db> {
         Ok(())
     }
 
+    /// Adds a deletion of the keys from `start` (inclusive) to `end` (exclusive), as one write.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::UnknownColumnFamily`]; the batch is unchanged.
+    pub fn delete_range(
+        &mut self,
+        cf: &str,
+        start: impl AsRef<[u8]>,
+        end: impl AsRef<[u8]>,
+    ) -> Result<(), WriteError> {
+        self.writes.delete_range_cf(
+            &*self.families.find(self.storage, cf)?,
+            start.as_ref(),
+            end.as_ref(),
+        );
+        self.only = Only::DeleteRange;
+        Ok(())
+    }
+
     /// Returns the number of collected writes.
     pub fn len(&self) -> usize {
         self.writes.len()
@@ -134,12 +155,13 @@ impl<'db> BatchWriter<'db> {
         match (self.len(), self.only) {
             (1, Only::Put) => self.commit_put(),
             (1, Only::Delete) => self.commit_delete(),
+            (1, Only::DeleteRange) => self.commit_delete_range(),
             _ => self.commit_batch(),
         }
     }
 }
 
-/// The same commit under the three operation names.
+/// The same commit under the four operation names.
 #[db_ops(namespace = self.storage.namespace(), server_address = self.storage.server_address())]
 impl BatchWriter<'_> {
     #[db_op(put, collection? = self.single_cf(), affected_rows = 1, leaf)]
@@ -149,6 +171,11 @@ impl BatchWriter<'_> {
 
     #[db_op(delete, collection? = self.single_cf(), leaf)]
     fn commit_delete(self) -> Result<usize, WriteError> {
+        self.write()
+    }
+
+    #[db_op(delete_range, collection? = self.single_cf(), leaf)]
+    fn commit_delete_range(self) -> Result<usize, WriteError> {
         self.write()
     }
 

@@ -64,7 +64,9 @@ fn a_batch_with_one_write_that_cannot_be_done_writes_nothing() {
     let before = stored(&db, ENTITIES);
     let mut batch = db.batch();
     batch.upsert("authors", &json!({ "name": "a" })).unwrap();
-    batch.insert("articles", &json!({ "slug": "there" })).unwrap();
+    batch
+        .insert("articles", &json!({ "slug": "there" }))
+        .unwrap();
     let error = batch.commit().unwrap_err();
     assert!(
         matches!(&error, Error::InBatch { index: 1, key: Some(key), error }
@@ -126,7 +128,10 @@ fn a_batch_removes_the_vectors_of_changed_texts_alone() {
             .unwrap();
     }
     wait(db.generate_embeddings("articles")).unwrap();
-    assert_eq!(wait(db.search("articles", "about", 9, None)).unwrap().len(), 3);
+    assert_eq!(
+        wait(db.search("articles", "about", 9, None)).unwrap().len(),
+        3
+    );
     let mut batch = db.batch();
     batch
         .update("articles", "kept", &json!({ "year": 1 }))
@@ -142,7 +147,10 @@ fn a_batch_removes_the_vectors_of_changed_texts_alone() {
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].entity.data["slug"], "kept");
     wait(db.generate_embeddings("articles")).unwrap();
-    assert_eq!(wait(db.search("articles", "other", 9, None)).unwrap().len(), 2);
+    assert_eq!(
+        wait(db.search("articles", "other", 9, None)).unwrap().len(),
+        2
+    );
 }
 
 #[test]

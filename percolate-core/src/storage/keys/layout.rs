@@ -32,6 +32,17 @@ pub fn table_prefix(table: Table<'_>) -> Vec<u8> {
     table.key(KeyBuilder::new()).build()
 }
 
+/// Returns the first key of a tenant's table, and the first one after it.
+pub fn table_range(table: Table<'_>) -> (Vec<u8>, Vec<u8>) {
+    let start = table_prefix(table);
+    let mut end = start.clone();
+    // A text ends with a byte that is not the last one.
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    (start, end)
+}
+
 /// Returns the prefix of the keys of a tenant.
 pub fn tenant_prefix(tenant: &str) -> Vec<u8> {
     KeyBuilder::new().text(tenant).build()

@@ -16,7 +16,8 @@ pub use self::layout::{
     Table, changed_rules_key, embedding_key, entity_key, field_index_key, field_prefix,
     field_value_prefix, generation_key, key_index_key, parse_embedding_field, parse_embedding_key,
     parse_entity_key, parse_field_index_key, parse_schema_key, parse_table, parse_unfinished_key,
-    resource_key, schema_key, table_prefix, tenant_prefix, unfinished_key, unfinished_prefix,
+    resource_key, schema_key, table_prefix, table_range, tenant_prefix, unfinished_key,
+    unfinished_prefix,
 };
 pub use self::parts::{KEY_VERSION, KeyBuilder, KeyReader, MalformedKey};
 pub use self::range::ValueRange;
