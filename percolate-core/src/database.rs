@@ -29,7 +29,7 @@ use std::time::Duration;
 use serde_json::Value;
 use uuid::Uuid;
 
-pub use self::batch::Batch;
+pub use self::batch::{Batch, Writes};
 use self::changes::{data_record, refuse_changed, refuse_existing};
 use self::core::{Core, Old};
 pub use self::entity_ref::EntityRef;
@@ -364,7 +364,7 @@ impl Database {
         let _steady = self.core.steady();
         let schema = self.core.schema(table)?;
         let id = self.id_of(&schema, entity)?;
-        let changes = self.changes_of(&schema, id, changes)?;
+        let changes = changes_of(&schema, id, changes)?;
         let _lock = self.core.lock(id);
         let old = self.core.old(table, id)?;
         let live = changes::live(&schema, id, entity.key(), &old)?;
@@ -752,18 +752,6 @@ impl Database {
         Ok(Prepared { named, data })
     }
 
-    /// Checks the shape of changes of an entity, and that they do not name another one.
-    fn changes_of<'a>(
-        &self,
-        schema: &Schema,
-        id: Uuid,
-        changes: &'a Value,
-    ) -> Result<Cow<'a, Value>, Error> {
-        let Written { id: named, data } = schema.written(changes)?;
-        refuse_other_id(schema, named, id)?;
-        Ok(data)
-    }
-
     /// Returns the id of an entity. The id of a key is derived from it, so that the key index is not
     /// read.
     fn id_of(&self, schema: &Schema, entity: EntityRef<'_>) -> Result<Uuid, Error> {
@@ -861,6 +849,13 @@ fn refuse_other_id(schema: &Schema, named: Option<Uuid>, id: Uuid) -> Result<(),
         }),
         _ => Ok(()),
     }
+}
+
+/// Checks the shape of changes of an entity, and that they do not name another one.
+fn changes_of<'a>(schema: &Schema, id: Uuid, changes: &'a Value) -> Result<Cow<'a, Value>, Error> {
+    let Written { id: named, data } = schema.written(changes)?;
+    refuse_other_id(schema, named, id)?;
+    Ok(data)
 }
 
 /// Returns the first index whose id is at an earlier index, which is returned before it.

@@ -38,7 +38,7 @@ mod worker;
 #[cfg(feature = "store")]
 pub use database::{
     Batch, CLOSE_DEADLINE, Database, DatabaseOptions, EmbeddingReport, EmbeddingStatus, EntityRef,
-    Error, Hit, Mismatch, RefusedField, SchemaChange, SearchFilter,
+    Error, Hit, Mismatch, RefusedField, SchemaChange, SearchFilter, Writes,
 };
 #[cfg(feature = "store")]
 pub use index::vectors::VectorError;

@@ -110,6 +110,12 @@ create_exception!(
 );
 create_exception!(
     percolate_rocks,
+    ConflictError,
+    EntityError,
+    "The entity was written after it was read."
+);
+create_exception!(
+    percolate_rocks,
     UnknownTableError,
     PercolateError,
     "No schema is registered for the table."
@@ -223,7 +229,7 @@ macro_rules! add_all {
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_all!(module:
         PercolateError, OpenError, MissingError, LockedError, FormatError, ReadError, WriteError, ReadOnlyError,
-        DiskFullError, PoisonedError, MaintenanceError, SchemaError, EntityError, ExistsError, NotFoundError,
+        DiskFullError, PoisonedError, MaintenanceError, SchemaError, EntityError, ExistsError, NotFoundError, ConflictError,
         UnknownTableError, NotIndexedError, NotEmbeddedError, NoKeyError, CorruptionError, EmbeddingError, QueryError, JobError, ClosedError, ForkedError,
         InternalError,
     );
@@ -268,6 +274,7 @@ fn exception_of(error: &Error, text: String) -> PyErr {
         Error::Schema(_) => SchemaError::new_err(text),
         Error::Exists { .. } => ExistsError::new_err(text),
         Error::NotFound { .. } => NotFoundError::new_err(text),
+        Error::Changed { .. } | Error::Contended { .. } => ConflictError::new_err(text),
         Error::Entity(_) | Error::KeyChanged { .. } | Error::Repeated { .. } => {
             EntityError::new_err(text)
         }

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +38,13 @@ def synchronous(path: Path) -> None:
         assert_type(job.status, Literal["pending", "succeeded", "failed"])
         assert_type(job.wait(timeout=1), bool)
         db.rebuild_vector_indexes(on_progress=print)
+        with db.batch() as batch:
+            assert_type(batch.insert("articles", {"slug": "a"}), str)
+            batch.update("articles", id, {"n": 1}, if_unchanged_since=datetime.now())
+        assert_type(db.update_where("articles", "n = $1", {"n": 2}, [1]), int)
+        assert_type(db.delete_where("articles", "true"), int)
+        assert_type(db.register_schema("articles", {}), dict[str, Any] | None)
+        db.drop_table("articles")
     Database(path, embedder=HttpEmbeddings("http://localhost/", "model", 384), query_memory_limit=1 << 30).close()
     Database(path, cache_size=1 << 20, memory_table_limit=1 << 24).close(timeout=1.0)
     assert_type(percolate_rocks.force_flush(timeout=1.0), bool)
@@ -77,6 +84,10 @@ async def asynchronous(path: str) -> None:
         assert_type(await job, bool)
         async for entity in db.scan("articles"):
             print(entity["_id"])
+        async with db.batch() as batch:
+            assert_type(batch.insert("articles", {"slug": "a"}), str)
+        assert_type(await batch.commit(), int)
+        assert_type(await db.delete_where("articles", "n = $1", [1]), int)
 
 
 asyncio.run(asynchronous("x"))

@@ -42,6 +42,32 @@ pub struct Batch {
     writes: Vec<(Target, Change)>,
 }
 
+/// The writes of a [`Batch`] without a handle of the database, so that it can be closed meanwhile.
+#[derive(Default)]
+pub struct Writes(Vec<(Target, Change)>);
+
+impl Writes {
+    /// Returns the number of writes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns whether there are no writes.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl std::fmt::Debug for Writes {
+    /// Prints the count only: the writes are the user's data.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Writes")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for Batch {
     /// Prints counts only: the writes are the user's data.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -55,9 +81,14 @@ impl std::fmt::Debug for Batch {
 impl Database {
     /// Creates an empty batch of writes to the tables of this tenant.
     pub fn batch(&self) -> Batch {
+        self.batch_of(Writes::default())
+    }
+
+    /// Creates a batch with the writes of another one.
+    pub fn batch_of(&self, Writes(writes): Writes) -> Batch {
         Batch {
             database: self.clone(),
-            writes: Vec::new(),
+            writes,
         }
     }
 }
@@ -182,6 +213,11 @@ impl Batch {
         self.database.commit_batch(&self.writes)
     }
 
+    /// Returns the writes.
+    pub fn into_writes(self) -> Writes {
+        Writes(self.writes)
+    }
+
     fn update_of(
         &self,
         table: &str,
@@ -189,9 +225,7 @@ impl Batch {
         changes: &Value,
     ) -> Result<(Target, Change), Error> {
         let target = self.database.target(table, entity)?;
-        let changes = self
-            .database
-            .changes_of(&target.schema, target.id, changes)?;
+        let changes = super::changes_of(&target.schema, target.id, changes)?;
         Ok((target, Change::Update(changes.into_owned())))
     }
 

@@ -112,18 +112,12 @@ impl<'a> Changes<'a> {
         let mut batch = core.storage().batch();
         let mut removals = Removals::default();
         for ((_, id), Changed { schema, old, new }) in &self.entities {
-            match new {
-                Some(Old::Live(new)) => {
-                    let new = new.borrowed();
-                    core.add_to_batch(&mut batch, schema, *id, old, &new)?;
-                    removals.add_outdated(core, schema, *id, old, &new);
-                }
-                Some(_) => {
-                    if core.add_deletion(&mut batch, schema, *id, old)? {
-                        removals.add_all(core, schema, *id);
-                    }
-                }
-                None => {}
+            if let Some(Old::Live(new)) = new {
+                let new = new.borrowed();
+                core.add_to_batch(&mut batch, schema, *id, old, &new)?;
+                removals.add_outdated(core, schema, *id, old, &new);
+            } else if new.is_some() && core.add_deletion(&mut batch, schema, *id, old)? {
+                removals.add_all(core, schema, *id);
             }
         }
         core.commit_removing(batch, &removals)

@@ -399,10 +399,11 @@ fn check_query(query: &Query) -> Result<(), QueryError> {
 
 pub(super) fn refused(statement: &str) -> QueryError {
     let instead = match statement {
-        "INSERT" | "UPDATE" | "DELETE" | "MERGE" | "REPLACE" | "TRUNCATE" => {
-            "Use `insert`, `upsert`, `update` or `delete` of the database"
-        }
-        "CREATE" | "ALTER" | "DROP" => "Create tables with `register_schema`",
+        "UPDATE" => "Use `update` or `update_where` of the database",
+        "DELETE" | "TRUNCATE" => "Use `delete` or `delete_where` of the database",
+        "INSERT" | "MERGE" | "REPLACE" => "Use `insert`, `upsert` or `batch` of the database",
+        "DROP" => "Use `drop_table` of the database",
+        "CREATE" | "ALTER" => "Create and change tables with `register_schema`",
         "PREPARE" | "EXECUTE" | "DEALLOCATE" => "Pass the values to `query_with`",
         _ => "Write a SELECT",
     };

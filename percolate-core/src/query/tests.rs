@@ -458,7 +458,7 @@ fn what_does_more_than_read_is_refused() {
     let text = refusal(&db, "INSERT INTO articles (slug) VALUES ('x')").to_string();
     assert_eq!(
         text,
-        "INSERT is not allowed: queries are read-only. Use `insert`, `upsert`, `update` or `delete` of the database"
+        "INSERT is not allowed: queries are read-only. Use `insert`, `upsert` or `batch` of the database"
     );
     assert_eq!(rows(&db, "SELECT count(*) FROM articles"), [[json!(100)]]);
     // A quoted file name is not a table either.

@@ -47,6 +47,13 @@ impl Timestamp {
         Self(micros)
     }
 
+    /// Parses a time as it is printed, or any other time in RFC 3339. Digits after the microseconds
+    /// are ignored.
+    pub fn parse(text: &str) -> Option<Self> {
+        let time = DateTime::parse_from_rfc3339(text).ok()?;
+        Some(Self(time.timestamp_micros()))
+    }
+
     /// Returns the microseconds since 1970-01-01 UTC.
     pub const fn as_micros(self) -> i64 {
         self.0

@@ -18,10 +18,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._async import AsyncDatabase, AsyncJob
+from ._async import AsyncBatch, AsyncDatabase, AsyncJob
 from ._embedder import Embedder
 from ._percolate_rocks import (
+    Batch,
     ClosedError,
+    ConflictError,
     CorruptionError,
     Database,
     DiskFullError,
@@ -63,9 +65,12 @@ if TYPE_CHECKING:
     from ._instrumentor import PercolateInstrumentor as PercolateInstrumentor
 
 __all__ = [
+    "AsyncBatch",
     "AsyncDatabase",
     "AsyncJob",
+    "Batch",
     "ClosedError",
+    "ConflictError",
     "CorruptionError",
     "Database",
     "DiskFullError",

@@ -16,12 +16,14 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, TypeVar
 from uuid import UUID
 
 from ._embedder import Embedder
 from ._percolate_rocks import (
+    Batch,
     ClosedError,
     Database,
     Job,
@@ -90,6 +92,40 @@ class AsyncJob:
 
     def __repr__(self) -> str:
         return repr(self._job).replace("<Job", "<AsyncJob", 1)
+
+
+class AsyncBatch:
+    """A `Batch` whose `commit` is awaited; returned by `AsyncDatabase.batch`.
+
+    Leaving the `async with` block commits the writes; an exception in it discards them.
+    """
+
+    def __init__(self, database: AsyncDatabase, batch: Batch) -> None:
+        self._database = database
+        self._batch = batch
+        #: See the methods of `Batch`. They check data and do not wait for the disk.
+        self.insert = batch.insert
+        self.upsert = batch.upsert
+        self.update = batch.update
+        self.delete = batch.delete
+
+    async def commit(self, *, trace_context: Trace = None) -> int:
+        """See `Batch.commit`."""
+        return await self._database._run(self._batch.commit, trace_context=trace_context)
+
+    def __len__(self) -> int:
+        return len(self._batch)
+
+    async def __aenter__(self) -> AsyncBatch:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            await self.commit()
+        else:
+            self._batch.__exit__(kind, error, traceback)
 
 
 class AsyncDatabase:
@@ -249,9 +285,15 @@ class AsyncDatabase:
             cancellation.cancel()
             raise
 
-    async def register_schema(self, table: str, schema: Mapping[str, Any], *, trace_context: Trace = None) -> None:
+    async def register_schema(
+        self, table: str, schema: Mapping[str, Any], *, trace_context: Trace = None
+    ) -> dict[str, Any] | None:
         """See `Database.register_schema`."""
-        await self._run(self._database.register_schema, table, schema, trace_context=trace_context)
+        return await self._run(self._database.register_schema, table, schema, trace_context=trace_context)
+
+    async def drop_table(self, table: str, *, trace_context: Trace = None) -> None:
+        """See `Database.drop_table`."""
+        await self._run(self._database.drop_table, table, trace_context=trace_context)
 
     async def schema(self, table: str) -> dict[str, Any]:
         """See `Database.schema`."""
@@ -294,10 +336,65 @@ class AsyncDatabase:
         changes: Data | None = None,
         *,
         key: Key | None = None,
+        if_unchanged_since: str | datetime | None = None,
         trace_context: Trace = None,
     ) -> dict[str, Any]:
         """See `Database.update`."""
-        return await self._run(self._database.update, table, id, changes, key=key, trace_context=trace_context)
+        return await self._run(
+            self._database.update,
+            table,
+            id,
+            changes,
+            key=key,
+            if_unchanged_since=if_unchanged_since,
+            trace_context=trace_context,
+        )
+
+    async def update_where(
+        self,
+        table: str,
+        where: str,
+        changes: Data,
+        params: Iterable[Value] | None = None,
+        *,
+        timeout: float | None = None,
+        trace_context: Trace = None,
+    ) -> int:
+        """See `Database.update_where`."""
+        return await self._run_long(
+            self._database.update_where, table, where, changes, params, timeout=timeout, trace_context=trace_context
+        )
+
+    async def delete_where(
+        self,
+        table: str,
+        where: str,
+        params: Iterable[Value] | None = None,
+        *,
+        timeout: float | None = None,
+        trace_context: Trace = None,
+    ) -> int:
+        """See `Database.delete_where`."""
+        return await self._run_long(
+            self._database.delete_where, table, where, params, timeout=timeout, trace_context=trace_context
+        )
+
+    def batch(self) -> AsyncBatch:
+        """See `Database.batch`. Writes are added without waiting, and `commit` is awaited.
+
+        Examples:
+            >>> import asyncio
+            >>> async def main():
+            ...     async with await AsyncDatabase.open(tmp_path / "db") as db:
+            ...         await db.register_schema("articles", {"key_field": "slug"})
+            ...         async with db.batch() as batch:
+            ...             _ = batch.insert("articles", {"slug": "percolation"})
+            ...         return await db.count("articles")
+            >>> asyncio.run(main())
+            1
+        """
+        self._refuse_closed()
+        return AsyncBatch(self, self._database.batch())
 
     async def get(
         self,
@@ -360,10 +457,18 @@ class AsyncDatabase:
         id: str | UUID | None = None,
         *,
         key: Key | None = None,
+        if_unchanged_since: str | datetime | None = None,
         trace_context: Trace = None,
     ) -> bool:
         """See `Database.delete`."""
-        return await self._run(self._database.delete, table, id, key=key, trace_context=trace_context)
+        return await self._run(
+            self._database.delete,
+            table,
+            id,
+            key=key,
+            if_unchanged_since=if_unchanged_since,
+            trace_context=trace_context,
+        )
 
     async def purge(
         self,

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Literal, ParamSpec, TypeVar, final
 from uuid import UUID
@@ -52,6 +53,9 @@ class EntityError(PercolateError):
     """Data does not match the schema of its table."""
 class ExistsError(EntityError):
     """The table already holds an entity with this key."""
+class ConflictError(EntityError):
+    """The entity was written after it was read."""
+
 class NotFoundError(EntityError):
     """The table does not hold this entity."""
 class UnknownTableError(PercolateError):
@@ -257,6 +261,76 @@ class Job:
     def _add_done_callback(self, function: Callable[[], object]) -> None: ...
 
 @final
+class Batch:
+    """Writes to any tables of a database that are committed together; returned by `Database.batch`.
+
+    The data of a write is checked when it is added. Whether the entities exist is checked by
+    `commit`, in the order of the writes: a later write sees the earlier ones. Leaving the `with`
+    block commits the writes; an exception in it discards them.
+    """
+    def insert(self, table: str, data: _Data) -> str:
+        """Add the insertion of an entity, as `Database.insert` does it, and return its id.
+
+        Raises:
+            EntityError: The data does not match the schema.
+            UnknownTableError: The table does not exist.
+        """
+    def upsert(self, table: str, data: _Data) -> str:
+        """Add the insertion of an entity, or the replacement of its data, as `Database.upsert` does it.
+        Return the id.
+
+        Raises:
+            EntityError: The data does not match the schema.
+            NoKeyError: The table has no key field, and the data has no `_id`.
+        """
+    def update(
+        self,
+        table: str,
+        id: str | UUID | None = None,
+        changes: _Data | None = None,
+        *,
+        key: _Key | None = None,
+        if_unchanged_since: str | datetime | None = None,
+    ) -> str:
+        """Add a change of fields, as `Database.update` does it. Return the id.
+
+        Raises:
+            NoKeyError: A key was given, and the table has no key field.
+            TypeError: Neither an id nor a key was given, or both, or no changes.
+        """
+    def delete(
+        self,
+        table: str,
+        id: str | UUID | None = None,
+        *,
+        key: _Key | None = None,
+        if_unchanged_since: str | datetime | None = None,
+    ) -> str:
+        """Add a deletion, as `Database.delete` does it. Return the id. Deleting an entity that does not
+        exist is not an error, unless `if_unchanged_since` is given.
+
+        Raises:
+            NoKeyError: A key was given, and the table has no key field.
+            TypeError: Neither an id nor a key was given, or both.
+        """
+    def commit(self, *, trace_context: _Trace = None) -> int:
+        """Write all or nothing, and return the number of writes. The batch is empty after this, also if
+        it fails.
+
+        Raises:
+            ExistsError, NotFoundError, ConflictError, EntityError: A write cannot be done; the
+                message has its index. Nothing was written.
+        """
+    def __len__(self) -> int: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None: ...
+
+@final
 class EntityIterator:
     """An iterator over the entities of a table; returned by `Database.scan`."""
     def __iter__(self) -> Iterator[dict[str, Any]]: ...
@@ -406,16 +480,34 @@ class Database:
         self,
         *_exception: type[BaseException] | BaseException | TracebackType | None,
     ) -> None: ...
-    def register_schema(self, table: str, schema: Mapping[str, Any], *, trace_context: _Trace = None) -> None:
+    def register_schema(
+        self, table: str, schema: Mapping[str, Any], *, trace_context: _Trace = None
+    ) -> dict[str, Any] | None:
         """Register or change the schema of a table.
 
         The schema is a JSON Schema with three more keywords: `key_field` (the field whose value
         determines the id), `indexed_fields` (fields that `find` can search) and `embedding_fields`
         (text that `search` can search). It can be nested up to 100 levels.
 
+        If the rules for entities change, all entities of the table are checked. Those that do not
+        match stay as they are; the next write of each must match.
+
+        Returns:
+            `None` if all entities match. Otherwise `checked`, the number of entities that were
+            checked; `mismatched`, the number of those that do not match; and `examples`, the first
+            100 of these, each with `_id`, `key` and `reason`.
+
         Raises:
             SchemaError: The schema is not valid.
             TypeError, ValueError: The schema cannot be represented in JSON, or is nested too deeply.
+        """
+    def drop_table(self, table: str, *, trace_context: _Trace = None) -> None:
+        """Remove a table: its schema, its entities, and everything derived from them.
+
+        It is one write, however large the table is. The disk space is freed by compactions.
+
+        Raises:
+            UnknownTableError: The table does not exist.
         """
     def schema(self, table: str) -> dict[str, Any]:
         """Return the schema of a table as it was registered.
@@ -480,6 +572,7 @@ class Database:
         changes: _Data | None = None,
         *,
         key: _Key | None = None,
+        if_unchanged_since: str | datetime | None = None,
         trace_context: _Trace = None,
     ) -> dict[str, Any]:
         """Set the fields in `changes` and return the changed entity.
@@ -491,9 +584,11 @@ class Database:
             id: The id of the entity.
             changes: The new values of fields.
             key: The value of the key field, instead of the id.
+            if_unchanged_since: The `_updated_at` of the entity when it was read.
 
         Raises:
             NotFoundError: The entity does not exist.
+            ConflictError: The entity was written after `if_unchanged_since`.
             NoKeyError: A key was given, and the table has no key field.
             EntityError: The result does not match the schema, or `changes` has the `_id` of another
                 entity.
@@ -572,18 +667,88 @@ class Database:
         """
     def count(self, table: str, *, trace_context: _Trace = None) -> int:
         """Return the number of entities in a table."""
+    def update_where(
+        self,
+        table: str,
+        where: str,
+        changes: _Data,
+        params: Iterable[_Value] | None = None,
+        *,
+        timeout: float | None = None,
+        trace_context: _Trace = None,
+    ) -> int:
+        """Change the fields of all entities of a table that match a condition. Return their number.
+
+        Up to 10,000 entities are changed in one atomic write, more of them in writes of 10,000. No
+        entity is changed that does not match the condition at the moment of the write.
+
+        Args:
+            where: The text after WHERE of a `query`, with `$1`, `$2` and so on for values. `"true"`
+                matches all.
+            changes: The new values of fields, as for `update`.
+            params: The values of the placeholders.
+            timeout: The longest time in seconds. Writes that were made before are kept.
+
+        Raises:
+            QueryError: The condition is invalid.
+            EntityError: The result does not match the schema. Earlier writes of 10,000 are kept.
+            ConflictError: Others kept changing the same entities.
+            OperationTimeoutError: The timeout has passed.
+
+        Examples:
+            >>> with Database(tmp_path / "where") as db:
+            ...     db.register_schema("articles", {"properties": {"year": {"type": "integer"}}})
+            ...     ids = db.insert_many("articles", [{"year": 1957}, {"year": 1958}, {"year": 2024}])
+            ...     db.update_where("articles", "year < $1", {"archived": True}, [2000])
+            ...     db.delete_where("articles", "archived")
+            2
+            2
+        """
+    def delete_where(
+        self,
+        table: str,
+        where: str,
+        params: Iterable[_Value] | None = None,
+        *,
+        timeout: float | None = None,
+        trace_context: _Trace = None,
+    ) -> int:
+        """Mark all entities of a table that match a condition as deleted. Return their number. The
+        arguments and exceptions are those of `update_where`.
+        """
+    def batch(self) -> Batch:
+        """Create an empty batch: writes to any tables that are committed together, or not at all.
+
+        Examples:
+            >>> with Database(tmp_path / "batch") as db:
+            ...     db.register_schema("articles", {"key_field": "slug"})
+            ...     db.register_schema("authors", {"key_field": "name"})
+            ...     with db.batch() as batch:
+            ...         _ = batch.insert("authors", {"name": "hammersley", "articles": 1})
+            ...         _ = batch.insert("articles", {"slug": "percolation"})
+            ...     db.count("articles")
+            1
+        """
     def delete(
         self,
         table: str,
         id: str | UUID | None = None,
         *,
         key: _Key | None = None,
+        if_unchanged_since: str | datetime | None = None,
         trace_context: _Trace = None,
     ) -> bool:
         """Mark an entity, named by id or key, as deleted, so that no read returns it. Return `True` if
         it existed.
 
+        Args:
+            id: The id of the entity.
+            key: The value of the key field, instead of the id.
+            if_unchanged_since: The `_updated_at` of the entity when it was read.
+
         Raises:
+            ConflictError: The entity was written after `if_unchanged_since`.
+            NotFoundError: `if_unchanged_since` was given, and the entity does not exist.
             NoKeyError: A key was given, and the table has no key field.
             TypeError: Neither an id nor a key was given, or both.
         """

@@ -2,7 +2,7 @@
 
 use std::ops::Bound as RangeBound;
 
-use percolate_core::EntityRef;
+use percolate_core::{EntityRef, Timestamp};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -101,6 +101,27 @@ impl<'a> From<&'a Name> for EntityRef<'a> {
             Name::Id(id) => Self::Id(*id),
             Name::Key(key) => Self::Key(key),
         }
+    }
+}
+
+/// The time of the last write of an entity that was read: `_updated_at`, or a `datetime`.
+#[derive(Clone, Copy)]
+pub(super) struct Seen(pub(super) Timestamp);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Seen {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let json = to_json(&value)?;
+        json.as_str()
+            .and_then(Timestamp::parse)
+            .map(Self)
+            .ok_or_else(|| {
+                PyValueError::new_err(
+                    "if_unchanged_since must be the `_updated_at` of an entity that was read, or a datetime with a \
+                     time zone",
+                )
+            })
     }
 }
 

@@ -16,13 +16,14 @@ use percolate_core::admin::{IndexManager, IndexReport};
 use percolate_core::query::QueryResult;
 use percolate_core::schema::entity::Entity;
 use percolate_core::storage::{ServerAddress, StorageOptions};
-use percolate_core::{Database, DatabaseOptions, Error, Hit, SearchFilter};
+use percolate_core::{Database, DatabaseOptions, Error, Hit, SchemaChange, SearchFilter};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use serde_json::Value;
 
-use super::arguments::{Given, Id, Key, Name, bounds};
+use super::arguments::{Given, Id, Key, Name, Seen, bounds};
+use super::batch::PyBatch;
 use super::handle::Closable;
 use super::iterator::EntityIterator;
 use crate::callback::Callback;
@@ -278,21 +279,49 @@ impl PyDatabase {
     /// determines the id), `indexed_fields` (fields that `find` can search) and `embedding_fields`
     /// (text that `search` can search). It can be nested up to 100 levels.
     ///
+    /// If the rules for entities change, all entities of the table are checked. Those that do not
+    /// match stay as they are; the next write of each must match.
+    ///
+    /// Returns:
+    ///     `None` if all entities match. Otherwise `checked`, the number of entities that were
+    ///     checked; `mismatched`, the number of those that do not match; and `examples`, the first
+    ///     100 of these, each with `_id`, `key` and `reason`.
+    ///
     /// Raises:
     ///     SchemaError: The schema is not valid.
     ///     TypeError, ValueError: The schema cannot be represented in JSON, or is nested too deeply.
     #[pyo3(signature = (table, schema, *, trace_context = None))]
-    fn register_schema(
+    fn register_schema<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         table: &str,
         schema: &Bound<'_, PyAny>,
         trace_context: Option<TraceArgument>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
         let schema = to_json(schema)?;
-        self.shared.work(py, trace_context, |database| {
+        let change = self.shared.work(py, trace_context, |database| {
             database.register_schema(table, &schema)
-        })
+        })?;
+        (change.mismatched > 0)
+            .then(|| change_dict(py, &change))
+            .transpose()
+    }
+
+    /// Remove a table: its schema, its entities, and everything derived from them.
+    ///
+    /// It is one write, however large the table is. The disk space is freed by compactions.
+    ///
+    /// Raises:
+    ///     UnknownTableError: The table does not exist.
+    #[pyo3(signature = (table, *, trace_context = None))]
+    fn drop_table(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<()> {
+        self.shared
+            .work(py, trace_context, |database| database.drop_table(table))
     }
 
     /// Return the schema of a table as it was registered.
@@ -426,14 +455,20 @@ impl PyDatabase {
     ///     id: The id of the entity.
     ///     changes: The new values of fields.
     ///     key: The value of the key field, instead of the id.
+    ///     if_unchanged_since: The `_updated_at` of the entity when it was read.
     ///
     /// Raises:
     ///     NotFoundError: The entity does not exist.
+    ///     ConflictError: The entity was written after `if_unchanged_since`.
     ///     NoKeyError: A key was given, and the table has no key field.
     ///     EntityError: The result does not match the schema, or `changes` has the `_id` of another
     ///         entity.
     ///     TypeError: Neither an id nor a key was given, or both, or no changes.
-    #[pyo3(signature = (table, id = None, changes = None, *, key = None, trace_context = None))]
+    #[pyo3(signature = (table, id = None, changes = None, *, key = None, if_unchanged_since = None, trace_context = None))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the arguments in Python"
+    )]
     fn update<'py>(
         &self,
         py: Python<'py>,
@@ -441,15 +476,18 @@ impl PyDatabase {
         id: Option<Id>,
         changes: Option<&Bound<'py, PyAny>>,
         key: Option<Key>,
+        if_unchanged_since: Option<Seen>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let name = Name::new(id, key)?;
         let changes = changes.ok_or_else(|| PyTypeError::new_err("pass the changes"))?;
         let changes = self.data(table, None, changes)?;
         let entity = self.shared.work(py, trace_context, |database| {
-            database
-                .update(table, &name, &changes)
-                .map(|entity| entity.to_json())
+            let entity = match if_unchanged_since {
+                Some(Seen(at)) => database.update_if_unchanged(table, &name, &changes, at),
+                None => database.update(table, &name, &changes),
+            };
+            entity.map(|entity| entity.to_json())
         })?;
         to_python(py, &entity)
     }
@@ -606,24 +644,124 @@ impl PyDatabase {
             .work(py, trace_context, |database| database.count(table))
     }
 
+    /// Change the fields of all entities of a table that match a condition. Return their number.
+    ///
+    /// Up to 10,000 entities are changed in one atomic write, more of them in writes of 10,000. No
+    /// entity is changed that does not match the condition at the moment of the write.
+    ///
+    /// Args:
+    ///     where: The text after WHERE of a `query`, with `$1`, `$2` and so on for values. `"true"`
+    ///         matches all.
+    ///     changes: The new values of fields, as for `update`.
+    ///     params: The values of the placeholders.
+    ///     timeout: The longest time in seconds. Writes that were made before are kept.
+    ///
+    /// Raises:
+    ///     QueryError: The condition is invalid.
+    ///     EntityError: The result does not match the schema. Earlier writes of 10,000 are kept.
+    ///     ConflictError: Others kept changing the same entities.
+    ///     OperationTimeoutError: The timeout has passed.
+    ///
+    /// Examples:
+    ///     >>> with Database(tmp_path / "where") as db:
+    ///     ...     db.register_schema("articles", {"properties": {"year": {"type": "integer"}}})
+    ///     ...     ids = db.insert_many("articles", [{"year": 1957}, {"year": 1958}, {"year": 2024}])
+    ///     ...     db.update_where("articles", "year < $1", {"archived": True}, [2000])
+    ///     ...     db.delete_where("articles", "archived")
+    ///     2
+    ///     2
+    #[pyo3(signature = (table, r#where, changes, params = None, *, timeout = None, trace_context = None))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the arguments in Python"
+    )]
+    fn update_where(
+        &self,
+        py: Python<'_>,
+        table: String,
+        r#where: String,
+        changes: &Bound<'_, PyAny>,
+        params: Option<&Bound<'_, PyAny>>,
+        timeout: Option<f64>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<usize> {
+        let changes = self.data(&table, None, changes)?;
+        let params = query::parameters(params)?;
+        let stop = Stop::of_call(timeout)?;
+        let work = move |database: Database| async move {
+            database
+                .update_where(&table, &r#where, &params, &changes)
+                .await
+        };
+        self.shared.long_future(py, trace_context, &stop, work)
+    }
+
+    /// Mark all entities of a table that match a condition as deleted. Return their number. The
+    /// arguments and exceptions are those of `update_where`.
+    #[pyo3(signature = (table, r#where, params = None, *, timeout = None, trace_context = None))]
+    fn delete_where(
+        &self,
+        py: Python<'_>,
+        table: String,
+        r#where: String,
+        params: Option<&Bound<'_, PyAny>>,
+        timeout: Option<f64>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<usize> {
+        let params = query::parameters(params)?;
+        let stop = Stop::of_call(timeout)?;
+        let work = move |database: Database| async move {
+            database.delete_where(&table, &r#where, &params).await
+        };
+        self.shared.long_future(py, trace_context, &stop, work)
+    }
+
+    /// Create an empty batch: writes to any tables that are committed together, or not at all.
+    ///
+    /// Examples:
+    ///     >>> with Database(tmp_path / "batch") as db:
+    ///     ...     db.register_schema("articles", {"key_field": "slug"})
+    ///     ...     db.register_schema("authors", {"key_field": "name"})
+    ///     ...     with db.batch() as batch:
+    ///     ...         _ = batch.insert("authors", {"name": "hammersley", "articles": 1})
+    ///     ...         _ = batch.insert("articles", {"slug": "percolation"})
+    ///     ...     db.count("articles")
+    ///     1
+    fn batch(slf: Bound<'_, Self>) -> PyResult<PyBatch> {
+        PyBatch::new(slf)
+    }
+
     /// Mark an entity, named by id or key, as deleted, so that no read returns it. Return `True` if
     /// it existed.
     ///
+    /// Args:
+    ///     id: The id of the entity.
+    ///     key: The value of the key field, instead of the id.
+    ///     if_unchanged_since: The `_updated_at` of the entity when it was read.
+    ///
     /// Raises:
+    ///     ConflictError: The entity was written after `if_unchanged_since`.
+    ///     NotFoundError: `if_unchanged_since` was given, and the entity does not exist.
     ///     NoKeyError: A key was given, and the table has no key field.
     ///     TypeError: Neither an id nor a key was given, or both.
-    #[pyo3(signature = (table, id = None, *, key = None, trace_context = None))]
+    #[pyo3(signature = (table, id = None, *, key = None, if_unchanged_since = None, trace_context = None))]
     fn delete(
         &self,
         py: Python<'_>,
         table: &str,
         id: Option<Id>,
         key: Option<Key>,
+        if_unchanged_since: Option<Seen>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<bool> {
         let name = Name::new(id, key)?;
         self.shared
-            .work(py, trace_context, |database| database.delete(table, &name))
+            .work(py, trace_context, |database| match if_unchanged_since {
+                Some(Seen(at)) => database
+                    .delete_if_unchanged(table, &name, at)
+                    .map(|()| true),
+                None => database.delete(table, &name),
+            })
     }
 
     /// Remove an entity, named by id or key, deleted or not, from the store. Return `True` if it
@@ -1129,7 +1267,12 @@ impl PyDatabase {
     }
 
     /// Converts data to write. The schema is only read for decimals.
-    fn data(&self, table: &str, index: Option<usize>, data: &Bound<'_, PyAny>) -> PyResult<Value> {
+    pub(super) fn data(
+        &self,
+        table: &str,
+        index: Option<usize>,
+        data: &Bound<'_, PyAny>,
+    ) -> PyResult<Value> {
         let is_text = |place: &[String]| {
             let schema = self
                 .shared
@@ -1225,6 +1368,22 @@ impl Filter {
         }
         Ok(list)
     }
+}
+
+fn change_dict<'py>(py: Python<'py>, change: &SchemaChange) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("checked", change.checked)?;
+    dict.set_item("mismatched", change.mismatched)?;
+    let examples = PyList::empty(py);
+    for mismatch in &change.examples {
+        let example = PyDict::new(py);
+        example.set_item("_id", mismatch.id.to_string())?;
+        example.set_item("key", &mismatch.key)?;
+        example.set_item("reason", &mismatch.reason)?;
+        examples.append(example)?;
+    }
+    dict.set_item("examples", examples)?;
+    Ok(dict)
 }
 
 fn report_dict<'py>(py: Python<'py>, report: &IndexReport) -> PyResult<Bound<'py, PyDict>> {

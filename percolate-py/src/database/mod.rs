@@ -2,11 +2,13 @@
 //!
 //! - `handle`: a database in the process that opened it, and how calls run on it;
 //! - `arguments`: ids, keys and bounds as Python passes them;
+//! - `batch`: the result of `Database.batch`;
 //! - `iterator`: the result of `Database.scan`;
 //! - `class`: the methods of `Database`;
 //! - `default`: the default database.
 
 mod arguments;
+mod batch;
 mod class;
 mod default;
 mod handle;
@@ -16,6 +18,7 @@ use pyo3::prelude::*;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<class::PyDatabase>()?;
+    module.add_class::<batch::PyBatch>()?;
     module.add_class::<iterator::EntityIterator>()?;
     module.add_function(wrap_pyfunction!(
         default::store_resource_with_trace,
