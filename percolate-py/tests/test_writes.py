@@ -172,7 +172,7 @@ def test_a_schema_change_reports_what_does_not_match(library: Database) -> None:
 def test_asyncio_has_the_same(tmp_path: Path) -> None:
     async def main() -> None:
         async with await AsyncDatabase.open(tmp_path / "db") as db:
-            await db.register_schema("articles", {"properties": {"slug": {"type": "string"}, "year": {"type": "integer"}}, "key_field": "slug"})
+            await db.register_schema("articles", {"properties": {"slug": {"type": "string"}, "year": {"type": "integer"}, "new": {"type": "boolean"}}, "key_field": "slug"})
             async with db.batch() as batch:
                 for year in range(10):
                     batch.insert("articles", {"slug": str(year), "year": year})

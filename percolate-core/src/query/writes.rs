@@ -49,7 +49,9 @@ impl Database {
     /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
     /// # let dir = tempfile::tempdir()?;
     /// let db = Database::open(dir.path())?;
-    /// db.register_schema("articles", &json!({ "properties": { "year": { "type": "integer" } } }))?;
+    /// db.register_schema("articles", &json!({
+    ///     "properties": { "year": { "type": "integer" }, "archived": { "type": "boolean" } },
+    /// }))?;
     /// for year in [1957, 1958, 2024] {
     ///     db.insert("articles", &json!({ "year": year }))?;
     /// }

@@ -385,7 +385,7 @@ class AsyncDatabase:
         Examples:
             >>> import asyncio
             >>> async def main():
-            ...     async with await AsyncDatabase.open(tmp_path / "db") as db:
+            ...     async with await AsyncDatabase.open(tmp_path / "batch") as db:
             ...         await db.register_schema("articles", {"key_field": "slug"})
             ...         async with db.batch() as batch:
             ...             _ = batch.insert("articles", {"slug": "percolation"})
