@@ -697,7 +697,8 @@ class Database:
 
         Examples:
             >>> with Database(tmp_path / "where") as db:
-            ...     db.register_schema("articles", {"properties": {"year": {"type": "integer"}}})
+            ...     fields = {"year": {"type": "integer"}, "archived": {"type": "boolean"}}
+            ...     db.register_schema("articles", {"properties": fields})
             ...     ids = db.insert_many("articles", [{"year": 1957}, {"year": 1958}, {"year": 2024}])
             ...     db.update_where("articles", "year < $1", {"archived": True}, [2000])
             ...     db.delete_where("articles", "archived")
