@@ -86,10 +86,6 @@ impl PyBatch {
     ///     NoKeyError: A key was given, and the table has no key field.
     ///     TypeError: Neither an id nor a key was given, or both, or no changes.
     #[pyo3(signature = (table, id = None, changes = None, *, key = None, if_unchanged_since = None))]
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "they are the arguments in Python"
-    )]
     fn update(
         &self,
         py: Python<'_>,
