@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::trace::SpanProcessor;
 use percolate_core::otel::runtime::{self, Runtime, RuntimeConfig, Sampler};
-use percolate_core::otel::{Exporter, Telemetry, TelemetryGuard};
+use percolate_core::otel::{Exporter, Telemetry, TelemetryGuard, TelemetryStatus};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -217,16 +217,17 @@ fn in_use() -> Option<Installed> {
     })
 }
 
-/// Deliver all finished spans, end the delivering thread and remove the runtime.
+/// Deliver all finished spans, end the delivering thread and remove the runtime. Return whether all
+/// was delivered, and for an export from Rust the number of lost spans and the last error.
 #[pyfunction]
-fn _shutdown(py: Python<'_>, timeout: f64) -> PyResult<bool> {
+fn _shutdown(py: Python<'_>, timeout: f64) -> PyResult<(bool, u64, Option<String>)> {
     let deadline = Instant::now() + seconds(timeout)?;
     released(py, || {
         let left = || deadline.saturating_duration_since(Instant::now());
         AUTOMATIC.store(OFF, Ordering::Relaxed);
         let before = installed().take();
         match before {
-            None => true,
+            None => (true, 0, None),
             Some(Installed::Python(PythonPipeline {
                 runtime,
                 bridge,
@@ -238,9 +239,13 @@ fn _shutdown(py: Python<'_>, timeout: f64) -> PyResult<bool> {
                 if let Some(meters) = meters {
                     meters.shutdown(left());
                 }
-                flushed
+                (flushed, 0, None)
             }
-            Some(Installed::Rust(guard)) => guard.shutdown(left()).is_ok(),
+            Some(Installed::Rust(guard)) => {
+                let flushed = guard.shutdown(left()).is_ok();
+                let status = guard.status();
+                (flushed, status.lost_spans(), last_error(status))
+            }
         }
     })
 }
@@ -265,6 +270,7 @@ fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let status = PyDict::new(py);
     let (mut export, mut metrics, mut counts, mut warnings) =
         ("none", false, (0, 0, 0), Vec::new());
+    let (mut waiting, mut error) = (0, None);
     match py.detach(in_use) {
         None => {}
         Some(Installed::Python(pipeline)) => {
@@ -276,6 +282,9 @@ fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
                 dropped + pipeline.runtime.dropped_spans(),
                 failed,
             );
+            // Read after the others, which it includes.
+            let recorded = pipeline.runtime.recorded_spans();
+            waiting = recorded.saturating_sub(counts.0 + counts.1);
             warnings = pipeline
                 .meters
                 .map(|meters| meters.refused_views().to_vec())
@@ -298,17 +307,31 @@ fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
                     .map(|exporter| exporter.counts.failed)
                     .sum(),
             );
+            waiting = rust
+                .traces
+                .iter()
+                .map(|exporter| &exporter.counts)
+                .map(|counts| counts.buffered + counts.queued + counts.in_flight)
+                .sum();
             warnings = rust.warnings.iter().map(ToString::to_string).collect();
+            error = last_error(rust);
         }
     }
     status.set_item("export", export)?;
     status.set_item("metrics", metrics)?;
     status.set_item("spans_delivered", counts.0)?;
     status.set_item("spans_dropped", counts.1)?;
+    status.set_item("spans_waiting", waiting)?;
     status.set_item("failed_batches", counts.2)?;
+    status.set_item("last_error", error)?;
     status.set_item("warnings", warnings)?;
     status.set_item("pid", std::process::id())?;
     Ok(status)
+}
+
+fn last_error(status: TelemetryStatus) -> Option<String> {
+    let mut exporters = status.traces.into_iter();
+    exporters.find_map(|exporter| exporter.counts.last_error)
 }
 
 /// Remove the runtime of the parent process, whose threads a forked child does not have. Return

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -138,11 +143,43 @@ def test_rust_exports_over_otlp_as_configured_by_the_environment(tmp_path: Path,
     assert "db.client.operation.duration" in collector.metrics
 
 
-def test_the_console_shows_a_tree(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-    import textwrap
+def test_the_status_counts_what_a_dead_collector_loses_and_says_why(tmp_path: Path) -> None:
+    script = """
+        import sys, percolate_rocks
+        percolate_rocks.configure("otlp")
+        with percolate_rocks.Database(sys.argv[1]) as db:
+            for _ in range(50):
+                db.load_resource("r")
+            before = percolate_rocks.status()
+            made = before["spans_delivered"] + before["spans_dropped"] + before["spans_waiting"]
+            assert made >= 50, before
+        assert not percolate_rocks.force_flush(timeout=5)
+        after = percolate_rocks.status()
+        assert after["spans_dropped"] >= 50 and after["spans_delivered"] == 0, after
+        assert "Connection refused" in after["last_error"], after
+    """
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        environment = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{unused.getsockname()[1]}",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "300",
+            "OTEL_METRICS_EXPORTER": "none",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script), tmp_path / "db"],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 0, done.stderr
+    # Python prints warnings of its loggers. The flush reports them, and the end of the program does
+    # not report them again.
+    assert done.stderr.count("percolate lost ") == 1, done.stderr
+    assert "Connection refused" in done.stderr, done.stderr
 
+
+def test_the_console_shows_a_tree(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(SCRIPT), tmp_path / "db", "console"],
         capture_output=True,

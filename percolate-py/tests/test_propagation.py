@@ -249,6 +249,7 @@ def test_the_flush_of_the_provider_includes_rust_spans(db: Database, seen: Seen)
     status = percolate_rocks.status()
     assert (status["installed"], status["spans_dropped"]) == (True, 0)
     assert status["spans_delivered"] >= 2000
+    assert (status["spans_waiting"], status["last_error"]) == (0, None)
 
 
 @pytest.mark.parametrize("multi", [SynchronousMultiSpanProcessor, ConcurrentMultiSpanProcessor])

@@ -203,6 +203,12 @@ impl Runtime {
             .map_or_else(RecordCounts::default, Recorder::counts)
     }
 
+    /// Returns the number of spans of annotated calls that were recorded, delivered or not.
+    #[cfg(feature = "pipeline")]
+    pub fn recorded_spans(&self) -> u64 {
+        self.record_counts().recorded
+    }
+
     /// Collects the histograms that the runtime aggregates by itself, for the reader with this index
     /// in [`OwnAggregation::readers`]. Empty if there is none.
     pub fn collect_histograms(&self, reader: usize) -> Vec<HistogramData> {

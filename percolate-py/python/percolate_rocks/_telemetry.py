@@ -44,9 +44,14 @@ class Status(TypedDict):
     spans_delivered: int
     #: The number of spans lost, for any reason.
     spans_dropped: int
+    #: The number of spans that were recorded and are neither delivered nor lost yet.
+    spans_waiting: int
     #: The number of batches (or, with an export from Rust, spans) that the receiver failed to
     #: process.
     failed_batches: int
+    #: With an export from Rust, the last error of an exporter of spans: why the collector rejected
+    #: them, or could not be reached.
+    last_error: str | None
     #: Environment variables and metric Views that were ignored or changed.
     warnings: list[str]
     #: The process id. A forked child has a status of its own.
@@ -71,6 +76,8 @@ class _State:
         #: The last `meter_provider` argument.
         self.meter_provider: Any = None
         self.warned = False
+        #: The number of lost spans that were reported.
+        self.lost = 0
 
 
 _state = _State()
@@ -160,6 +167,9 @@ def force_flush(timeout: float = 30.0) -> bool:
     """
     started = time.monotonic()
     flushed: bool = _native._force_flush(timeout)
+    if _state.rust is not None:
+        found = _native._status()
+        _report_losses(found["spans_dropped"], found["last_error"])
     spans = _state.spans
     if spans is not None:
         left = max(0.0, started + timeout - time.monotonic())
@@ -186,12 +196,22 @@ def shutdown(timeout: float = 5.0) -> bool:
         _state.decided = True
         spans, metrics = _state.spans, _state.metrics
         _state.spans = _state.metrics = _state.rust = _state.reinstall = None
-    flushed: bool = _native._shutdown(timeout)
+    flushed, lost, error = _native._shutdown(timeout)
+    _report_losses(lost, error)
+    _state.lost = 0
     if metrics is not None:
         metrics.detach()
     if spans is not None:
         spans.detach()
     return flushed
+
+
+def _report_losses(lost: int, error: str | None) -> None:
+    """Warn of spans that an export from Rust lost since the last warning."""
+    more = lost - _state.lost
+    if more > 0:
+        _state.lost = lost
+        logger.warning("percolate lost %d spans: %s", more, error or "they were made faster than they could be exported")
 
 
 def status() -> Status:
@@ -209,7 +229,9 @@ def status() -> Status:
         metrics=found["metrics"],
         spans_delivered=found["spans_delivered"],
         spans_dropped=found["spans_dropped"],
+        spans_waiting=found["spans_waiting"],
         failed_batches=found["failed_batches"],
+        last_error=found["last_error"],
         warnings=found["warnings"],
         pid=found["pid"],
     )
