@@ -1,16 +1,14 @@
 //! What a pipeline keeps after its shutdown. The allocator of this binary counts the bytes of all
 //! threads, so it contains nothing else.
-#![cfg(feature = "pipeline")]
+#![cfg(all(feature = "pipeline", feature = "testing"))]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::metrics::Temporality;
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
-use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
+use percolate_otel::testing::MetricCallback;
 use percolate_otel::{Exporter, Telemetry, TelemetryBuilder, background_job, db_op};
 
 static LIVE: AtomicI64 = AtomicI64::new(0);
@@ -55,24 +53,6 @@ impl SpanExporter for Forget {
     }
 }
 
-impl PushMetricExporter for Forget {
-    async fn export(&self, _: &ResourceMetrics) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn temporality(&self) -> Temporality {
-        Temporality::Cumulative
-    }
-}
-
 #[db_op(get, table, system = "shelf", rows = |found| found.as_slice().len())]
 fn read(table: &str) -> Vec<u8> {
     vec![1, 2]
@@ -95,7 +75,7 @@ fn sdk_aggregation() -> TelemetryBuilder {
         .metrics([])
         .traces([])
         .span_exporter(Forget)
-        .metric_exporter(Forget)
+        .metric_exporter(MetricCallback::new(|_| {}))
 }
 
 fn install_and_shut_down(builder: TelemetryBuilder) {

@@ -7,6 +7,7 @@
 
 mod diff;
 mod finished;
+mod metric_callback;
 mod metrics;
 mod spans;
 
@@ -36,6 +37,7 @@ use crate::conventions::target;
 use crate::pipeline::RespectsGate;
 
 pub use finished::FinishedSpans;
+pub use metric_callback::MetricCallback;
 pub use metrics::{CapturedMetric, Instrument, Metrics, Point};
 pub use spans::{ABSENT, CapturedSpan, ExpectedSpan, ExpectedValue, Spans};
 

@@ -5,12 +5,10 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
-use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 use percolate_otel::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig, Sampler};
-use percolate_otel::testing::{Capture, FinishedSpans, Instrument};
+use percolate_otel::testing::{Capture, FinishedSpans, Instrument, MetricCallback};
 use percolate_otel::{ADVISED_BOUNDS, ConventionLayer, QueueWait, STORAGE_BOUNDS};
 use percolate_otel::{background_job, db_op};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -41,68 +39,47 @@ fn build(target: &str, inside: impl FnOnce()) {
 /// Collected points of one metric: attributes as text, and their count.
 type Points = BTreeMap<String, u64>;
 
-/// Keeps the histogram points of each collection.
-#[derive(Clone)]
-struct Collected {
-    temporality: Temporality,
-    collections: Arc<Mutex<Vec<Points>>>,
-}
-
-impl PushMetricExporter for Collected {
-    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        let mut points = Points::new();
-        for metric in metrics
-            .scope_metrics()
-            .flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics)
-        {
-            if metric.name() != "db.client.operation.duration" {
-                continue;
-            }
-            let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = metric.data() else {
-                continue;
-            };
-            for point in histogram.data_points() {
-                let mut attributes: Vec<_> = point
-                    .attributes()
-                    .map(|kv| format!("{}={}", kv.key, kv.value))
-                    .collect();
-                attributes.sort();
-                points.insert(attributes.join(" "), point.count());
-            }
+/// Returns the histogram points of a collection.
+fn points_of(metrics: &ResourceMetrics) -> Points {
+    let mut points = Points::new();
+    for metric in metrics
+        .scope_metrics()
+        .flat_map(opentelemetry_sdk::metrics::data::ScopeMetrics::metrics)
+    {
+        if metric.name() != "db.client.operation.duration" {
+            continue;
         }
-        self.collections
-            .lock()
-            .expect("no test panics here")
-            .push(points);
-        Ok(())
+        let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = metric.data() else {
+            continue;
+        };
+        for point in histogram.data_points() {
+            let mut attributes: Vec<_> = point
+                .attributes()
+                .map(|kv| format!("{}={}", kv.key, kv.value))
+                .collect();
+            attributes.sort();
+            points.insert(attributes.join(" "), point.count());
+        }
     }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn temporality(&self) -> Temporality {
-        self.temporality
-    }
+    points
 }
 
 /// A runtime whose metrics are collected on request.
 struct Measured {
     provider: SdkMeterProvider,
-    collected: Collected,
+    collections: Arc<Mutex<Vec<Points>>>,
     _scope: runtime::ScopeGuard,
 }
 
 fn measured(temporality: Temporality) -> Measured {
-    let collected = Collected {
-        temporality,
-        collections: Arc::default(),
-    };
-    let reader = PeriodicReader::builder(collected.clone())
+    let collections = Arc::<Mutex<Vec<Points>>>::default();
+    let kept = Arc::clone(&collections);
+    let exporter = MetricCallback::new(move |metrics| {
+        kept.lock()
+            .expect("no test panics here")
+            .push(points_of(metrics));
+    });
+    let reader = PeriodicReader::builder(exporter.temporality(temporality))
         .with_interval(Duration::from_hours(1))
         .build();
     let provider = SdkMeterProvider::builder().with_reader(reader).build();
@@ -113,7 +90,7 @@ fn measured(temporality: Temporality) -> Measured {
     .expect("threads start");
     Measured {
         provider,
-        collected,
+        collections,
         _scope: runtime::scope(Some(runtime)),
     }
 }
@@ -121,8 +98,7 @@ fn measured(temporality: Temporality) -> Measured {
 impl Measured {
     fn collect(&self) -> Points {
         self.provider.force_flush().expect("it collects");
-        self.collected
-            .collections
+        self.collections
             .lock()
             .expect("no test panics here")
             .pop()

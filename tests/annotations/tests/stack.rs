@@ -44,7 +44,6 @@ fn an_annotated_call_takes_few_bytes_of_stack() {
     let of_plain = plain(LEVELS, 0) / LEVELS;
     let of_annotated = annotated(LEVELS, 0) / LEVELS;
     let taken = of_annotated - of_plain;
-    println!("{taken} bytes a level");
     let bound = if cfg!(debug_assertions) { 1024 } else { 512 };
     assert!(
         taken <= bound,

@@ -5,51 +5,28 @@
 mod common;
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use opentelemetry::global;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::metrics::data::ResourceMetrics;
-use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
-use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use percolate_library_test::Store;
 use percolate_otel::providers_changed;
-use percolate_otel::testing::Metrics;
-
-/// Keeps the last export.
-#[derive(Clone, Default)]
-struct LastExport(Arc<Mutex<Metrics>>);
-
-impl PushMetricExporter for LastExport {
-    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        *self.0.lock().expect("no test panics here") = Metrics::from_sdk(metrics);
-        Ok(())
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn temporality(&self) -> Temporality {
-        Temporality::Cumulative
-    }
-}
+use percolate_otel::testing::{MetricCallback, Metrics};
 
 struct Meters {
     provider: SdkMeterProvider,
-    exported: LastExport,
+    exported: Arc<Mutex<Metrics>>,
 }
 
 impl Meters {
     /// Sets a new global meter provider.
     fn set() -> Self {
-        let exported = LastExport::default();
-        let reader = PeriodicReader::builder(exported.clone()).build();
+        let exported = Arc::<Mutex<Metrics>>::default();
+        let newest = Arc::clone(&exported);
+        let exporter = MetricCallback::new(move |metrics| {
+            *newest.lock().expect("no test panics here") = Metrics::from_sdk(metrics);
+        });
+        let reader = PeriodicReader::builder(exporter).build();
         let provider = SdkMeterProvider::builder().with_reader(reader).build();
         global::set_meter_provider(provider.clone());
         Self { provider, exported }
@@ -58,7 +35,7 @@ impl Meters {
     /// Returns the number of calls that were measured so far.
     fn calls(&self) -> u64 {
         self.provider.force_flush().expect("it flushes");
-        let metrics = self.exported.0.lock().expect("no test panics here");
+        let metrics = self.exported.lock().expect("no test panics here");
         metrics.count("db.client.operation.duration", &[])
     }
 }

@@ -50,7 +50,7 @@ impl Soak {
             .traces([])
             .metrics([])
             .span_exporter(load::Forget)
-            .metric_exporter(figures.clone())
+            .metric_exporter(figures.exporter())
             .metric_interval(EVERY)
             .install()
             .unwrap();

@@ -6,50 +6,36 @@ use std::fs;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::metrics::Temporality;
-use opentelemetry_sdk::metrics::data::{
-    AggregatedMetrics, MetricData, ResourceMetrics, ScopeMetrics, SumDataPoint,
-};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics, SumDataPoint};
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use percolate_core::otel::testing::MetricCallback;
 
 /// Keeps the sums of RocksDB's properties of the last export, in bytes, by metric.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Figures(Arc<Mutex<BTreeMap<String, i64>>>);
 
 impl Figures {
+    /// Returns an exporter that keeps the figures here.
+    pub(super) fn exporter(&self) -> impl PushMetricExporter + use<> {
+        let kept = Arc::clone(&self.0);
+        MetricCallback::new(move |metrics| {
+            let metrics = metrics.scope_metrics().flat_map(ScopeMetrics::metrics);
+            let figures = metrics.filter_map(|metric| match metric.data() {
+                AggregatedMetrics::I64(MetricData::Sum(sum)) => {
+                    let sum = sum.data_points().map(SumDataPoint::value).sum();
+                    Some((metric.name().to_owned(), sum))
+                }
+                _ => None,
+            });
+            *kept.lock().unwrap_or_else(PoisonError::into_inner) = figures.collect();
+        })
+    }
+
     /// Returns a property in MiB, 0 if the last export did not have it.
     fn mib(&self, metric: &str) -> f64 {
         let figures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = figures.get(metric).copied().unwrap_or_default();
         mib(usize::try_from(bytes).unwrap_or_default())
-    }
-}
-
-impl PushMetricExporter for Figures {
-    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        let metrics = metrics.scope_metrics().flat_map(ScopeMetrics::metrics);
-        let figures = metrics.filter_map(|metric| match metric.data() {
-            AggregatedMetrics::I64(MetricData::Sum(sum)) => {
-                let sum = sum.data_points().map(SumDataPoint::value).sum();
-                Some((metric.name().to_owned(), sum))
-            }
-            _ => None,
-        });
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = figures.collect();
-        Ok(())
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-
-    fn temporality(&self) -> Temporality {
-        Temporality::Cumulative
     }
 }
 

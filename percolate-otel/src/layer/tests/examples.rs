@@ -12,7 +12,7 @@ use tracing::field::Empty;
 use tracing::info_span;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::metrics::Checked;
+use super::metrics::checking;
 use crate::STORAGE_BOUNDS;
 use crate::layer::{ConventionLayer, Level, Report, Rule};
 
@@ -706,7 +706,7 @@ fn same_type(meter: &Meter) {
 
 fn run(body: &Body) -> Report {
     let conventions = ConventionLayer::new();
-    let reader = PeriodicReader::builder(Checked(conventions.clone())).build();
+    let reader = PeriodicReader::builder(checking(&conventions)).build();
     let meters = SdkMeterProvider::builder().with_reader(reader).build();
     let subscriber = tracing_subscriber::registry().with(conventions.layer());
     tracing::subscriber::with_default(subscriber, || match body {

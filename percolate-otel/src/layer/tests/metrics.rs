@@ -16,6 +16,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use super::{close, findings_of};
 use crate::STORAGE_BOUNDS;
 use crate::layer::{ConventionLayer, ConventionLayerBuilder, Report};
+use crate::testing::MetricCallback;
 
 /// Counts what is forwarded.
 #[derive(Debug, Default, Clone)]
@@ -228,7 +229,7 @@ fn a_failed_span_and_its_metric_have_the_same_error_type() {
             ));
         });
         let meters = SdkMeterProvider::builder()
-            .with_reader(PeriodicReader::builder(Checked(conventions.clone())).build())
+            .with_reader(PeriodicReader::builder(checking(&conventions)).build())
             .build();
         let attributes = [
             KeyValue::new("db.system.name", "a"),
@@ -252,23 +253,10 @@ fn a_failed_span_and_its_metric_have_the_same_error_type() {
     );
 }
 
-/// Checks metrics as a capture does, when no operation is running.
-pub(super) struct Checked(pub(super) ConventionLayer);
-
-impl PushMetricExporter for Checked {
-    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        self.0.check_metrics(metrics);
-        Ok(())
-    }
-    fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
-    }
-    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
-    }
-    fn temporality(&self) -> Temporality {
-        Temporality::Cumulative
-    }
+/// Returns an exporter that checks metrics as a capture does, when no operation is running.
+pub(super) fn checking(conventions: &ConventionLayer) -> impl PushMetricExporter + use<> {
+    let conventions = conventions.clone();
+    MetricCallback::new(move |metrics| conventions.check_metrics(metrics))
 }
 
 #[test]
