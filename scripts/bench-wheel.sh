@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Measures the cost of a call from Python before it reaches the database (percolate-py/benches).
-# Only the code of the wheel is built with optimisation, in the shared target folder: RocksDB is not
-# part of the measurement.
+# Measures the wheel (percolate-py/benches).
 #
-#   scripts/bench-wheel.sh          the cost of finding the parent of a call
-#   scripts/bench-wheel.sh rival    Rust spans in Python, compared with pyo3-tracing-opentelemetry (builds it first)
+#   scripts/bench-wheel.sh            the cost of finding the parent of a call, before it reaches the
+#                                     database. Only the code of the wheel is built with optimisation
+#   scripts/bench-wheel.sh operations get, insert, query and search, compared with rocksdict and sqlite3.
+#                                     Builds the release wheel, which takes half an hour the first time
+#   scripts/bench-wheel.sh rival      Rust spans in Python, compared with pyo3-tracing-opentelemetry (builds it first)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -18,14 +19,23 @@ if [ "${1:-}" = rival ]; then
     exit
 fi
 
+# run BENCH PROFILE: runs a benchmark with the library of this profile.
+run() {
+    local package
+    package=$(mktemp -d)
+    mkdir "$package/percolate_rocks"
+    cp percolate-py/python/percolate_rocks/*.py "$package/percolate_rocks/"
+    cp "${CARGO_TARGET_DIR:-target}/$2/lib_percolate_rocks.so" "$package/percolate_rocks/_percolate_rocks.abi3.so"
+    PYTHONPATH=$package .venv/bin/python "percolate-py/benches/$1.py"
+    rm -rf "$package"
+}
+
+if [ "${1:-}" = operations ]; then
+    .venv/bin/python -m pip install --quiet rocksdict==0.3.29
+    cargo build --quiet --release --package percolate-py
+    run operations release
+    exit
+fi
+
 cargo build --quiet --package percolate-py --config 'profile.dev.package.percolate-py.opt-level=3'
-
-package=$(mktemp -d)
-trap 'rm -rf "$package"' EXIT
-mkdir "$package/percolate_rocks"
-cp percolate-py/python/percolate_rocks/*.py "$package/percolate_rocks/"
-cp "${CARGO_TARGET_DIR:-target}/debug/lib_percolate_rocks.so" "$package/percolate_rocks/_percolate_rocks.abi3.so"
-
-for bench in percolate-py/benches/*.py; do
-    PYTHONPATH=$package .venv/bin/python "$bench"
-done
+run capture debug

@@ -38,10 +38,10 @@ pub(crate) fn entity_to_json(
     index: Option<usize>,
     is_text: &IsText<'_>,
 ) -> PyResult<Value> {
-    let mut place = Place {
+    let place = Place {
         element: index,
-        steps: Vec::new(),
         is_text: Some(is_text),
+        ..Place::default()
     };
     place.convert(value)
 }
@@ -51,17 +51,50 @@ pub(crate) fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'
     Ok(pythonize::pythonize(py, value)?)
 }
 
-/// The path of the current value, for messages.
-#[derive(Default)]
+/// The place of the current value, for messages. It is a list on the stack, so that a place costs
+/// nothing until its path is needed.
+#[derive(Clone, Copy, Default)]
 struct Place<'a> {
     /// The index of the value in a list of values.
     element: Option<usize>,
-    steps: Vec<String>,
     is_text: Option<&'a IsText<'a>>,
+    /// The place of the list or mapping, and the step from there.
+    from: Option<(&'a Place<'a>, Step<'a>)>,
+    depth: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Key(&'a str),
+    Index(usize),
 }
 
 impl Place<'_> {
-    fn convert(&mut self, value: &Bound<'_, PyAny>) -> PyResult<Value> {
+    /// Returns a place in the list or mapping at this place.
+    fn inside<'a>(&'a self, step: Step<'a>) -> Place<'a> {
+        Place {
+            from: Some((self, step)),
+            depth: self.depth + 1,
+            ..*self
+        }
+    }
+
+    /// Returns the steps from the outermost value.
+    fn steps(&self) -> Vec<String> {
+        let mut steps = Vec::with_capacity(self.depth);
+        let mut place = self;
+        while let Some((outer, step)) = &place.from {
+            steps.push(match step {
+                Step::Key(key) => (*key).to_owned(),
+                Step::Index(index) => index.to_string(),
+            });
+            place = outer;
+        }
+        steps.reverse();
+        steps
+    }
+
+    fn convert(&self, value: &Bound<'_, PyAny>) -> PyResult<Value> {
         if let Some(converted) = self.plain(value)? {
             return Ok(converted);
         }
@@ -87,14 +120,14 @@ impl Place<'_> {
         if !json_forms::is_decimal(value)? {
             return json_forms::simplified(value);
         }
-        let as_text = self.is_text.is_some_and(|is_text| is_text(&self.steps));
+        let as_text = self.is_text.is_some_and(|is_text| is_text(&self.steps()));
         json_forms::simplified_decimal(value, as_text)?
             .map(Some)
             .map_err(|problem| self.value_error(problem))
     }
 
     /// Converts a value of a type that JSON has, and `None` for other types.
-    fn plain(&mut self, value: &Bound<'_, PyAny>) -> PyResult<Option<Value>> {
+    fn plain(&self, value: &Bound<'_, PyAny>) -> PyResult<Option<Value>> {
         let converted = if value.is_none() {
             Ok(Value::Null)
         } else if let Ok(text) = value.cast::<PyString>() {
@@ -135,7 +168,7 @@ impl Place<'_> {
     }
 
     fn object<'py>(
-        &mut self,
+        &self,
         items: impl Iterator<Item = (Bound<'py, PyAny>, Bound<'py, PyAny>)>,
     ) -> PyResult<Value> {
         self.check_depth()?;
@@ -150,29 +183,25 @@ impl Place<'_> {
             };
             let key = key
                 .to_cow()
-                .map_err(|_| self.value_error("has a key that is not valid Unicode"))?
-                .into_owned();
-            self.steps.push(key.clone());
-            map.insert(key, self.convert(&value)?);
-            self.steps.pop();
+                .map_err(|_| self.value_error("has a key that is not valid Unicode"))?;
+            let value = self.inside(Step::Key(&key)).convert(&value)?;
+            map.insert(key.into_owned(), value);
         }
         Ok(Value::Object(map))
     }
 
-    fn array<'py>(&mut self, items: impl Iterator<Item = Bound<'py, PyAny>>) -> PyResult<Value> {
+    fn array<'py>(&self, items: impl Iterator<Item = Bound<'py, PyAny>>) -> PyResult<Value> {
         self.check_depth()?;
         let mut array = Vec::new();
         for (index, value) in items.enumerate() {
-            self.steps.push(index.to_string());
-            array.push(self.convert(&value)?);
-            self.steps.pop();
+            array.push(self.inside(Step::Index(index)).convert(&value)?);
         }
         Ok(Value::Array(array))
     }
 
     /// Refuses a list or mapping at the current path if it is beyond the depth that can be stored.
     fn check_depth(&self) -> PyResult<()> {
-        if self.steps.len() < MAX_DEPTH {
+        if self.depth < MAX_DEPTH {
             return Ok(());
         }
         Err(self.value_error(&format!(
@@ -183,12 +212,12 @@ impl Place<'_> {
 
     fn name(&self) -> String {
         let element = match self.element {
-            Some(index) if self.steps.is_empty() => return format!("the value at index {index}"),
-            None if self.steps.is_empty() => return "the value".to_owned(),
+            Some(index) if self.depth == 0 => return format!("the value at index {index}"),
+            None if self.depth == 0 => return "the value".to_owned(),
             Some(index) => format!("in the value at index {index}, "),
             None => String::new(),
         };
-        let mut path = self.steps.join(".");
+        let mut path = self.steps().join(".");
         if path.len() > SHOWN {
             path.truncate(path.floor_char_boundary(SHOWN));
             path.push('…');

@@ -13,8 +13,8 @@
 use std::borrow::Borrow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, Datelike as _, Utc};
-use serde_json::Value;
+use chrono::{DateTime, Datelike as _, Timelike as _, Utc};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::system;
@@ -79,12 +79,16 @@ impl std::fmt::Display for Timestamp {
             DateTime::<Utc>::MAX_UTC
         };
         let time = DateTime::from_timestamp_micros(self.0).unwrap_or(nearest);
-        // `%Y` would put a sign before years of five digits.
         write!(
             formatter,
-            "{:04}-{}",
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
             time.year(),
-            time.format("%m-%dT%H:%M:%S%.6fZ")
+            time.month(),
+            time.day(),
+            time.hour(),
+            time.minute(),
+            time.second(),
+            time.timestamp_subsec_micros(),
         )
     }
 }
@@ -107,7 +111,15 @@ impl Entity {
     /// Returns the data with the system fields `_id`, `_created_at` and `_updated_at`. The result
     /// can be written back with `upsert` and `update`.
     pub fn to_json(&self) -> Value {
-        let mut all = self.data.as_object().cloned().unwrap_or_default();
+        self.clone().into_json()
+    }
+
+    /// Like [`to_json`](Self::to_json), without a copy of the data.
+    pub fn into_json(self) -> Value {
+        let mut all = match self.data {
+            Value::Object(data) => data,
+            _ => Map::new(),
+        };
         for (field, value) in [
             (system::ID, self.id.to_string()),
             (system::CREATED_AT, self.created_at.to_string()),

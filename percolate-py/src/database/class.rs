@@ -487,7 +487,7 @@ impl PyDatabase {
                 Some(Seen(at)) => database.update_if_unchanged(table, &name, &changes, at),
                 None => database.update(table, &name, &changes),
             };
-            entity.map(|entity| entity.to_json())
+            entity.map(Entity::into_json)
         })?;
         to_python(py, &entity)
     }
@@ -514,7 +514,7 @@ impl PyDatabase {
             .shared
             .work(py, trace_context, |database| database.get(table, &name))?;
         entity
-            .map(|entity| to_python(py, &entity.to_json()))
+            .map(|entity| to_python(py, &entity.into_json()))
             .transpose()
     }
 
@@ -541,7 +541,7 @@ impl PyDatabase {
         for entity in entities {
             list.append(
                 entity
-                    .map(|entity| to_python(py, &entity.to_json()))
+                    .map(|entity| to_python(py, &entity.into_json()))
                     .transpose()?,
             )?;
         }
@@ -564,7 +564,7 @@ impl PyDatabase {
             .shared
             .work(py, trace_context, |database| database.lookup(table, &key.0))?;
         entity
-            .map(|entity| to_python(py, &entity.to_json()))
+            .map(|entity| to_python(py, &entity.into_json()))
             .transpose()
     }
 
@@ -605,7 +605,7 @@ impl PyDatabase {
         })?;
         let list = PyList::empty(py);
         for entity in entities {
-            list.append(to_python(py, &entity.to_json())?)?;
+            list.append(to_python(py, &entity.into_json())?)?;
         }
         Ok(list)
     }
@@ -1365,7 +1365,7 @@ impl Filter {
         }
         let list = PyList::empty(py);
         for hit in hits? {
-            list.append((to_python(py, &hit.entity.to_json())?, hit.distance))?;
+            list.append((to_python(py, &hit.entity.into_json())?, hit.distance))?;
         }
         Ok(list)
     }

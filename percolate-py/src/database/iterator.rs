@@ -88,7 +88,7 @@ impl EntityIterator {
                 position.after = Some(last.id);
                 position.ended = false;
             }
-            let page: Vec<_> = page.iter().map(Entity::to_json).collect();
+            let page: Vec<_> = page.into_iter().map(Entity::into_json).collect();
             position.page = page.into_iter();
             Ok(position.page.next())
         })
