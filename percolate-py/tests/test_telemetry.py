@@ -684,6 +684,8 @@ INTERRUPTED = APP + """
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+    # A program in the background of a shell ignores the signal.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     spans = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(spans))
