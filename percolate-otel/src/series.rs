@@ -382,10 +382,7 @@ impl SeriesTable {
         site: &'static Site,
         (names, shared): (&Names<'_>, &[KeyValue]),
     ) -> &'static Series {
-        let mut series = self
-            .series
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let bucket = series.entry(hash).or_default();
         let is = |known: &&&Series, names| known.is_with(self.key, site, names, shared);
         if let Some(known) = bucket.iter().find(|known| is(known, names)) {
@@ -575,10 +572,7 @@ impl SeriesTable {
             return Vec::new();
         };
         let series: Vec<&'static Series> = {
-            let series = self
-                .series
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
             series.values().flatten().copied().collect()
         };
         let series = series.into_iter().filter_map(|series| {
