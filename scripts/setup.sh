@@ -5,7 +5,7 @@
 #   scripts/setup.sh           everything
 #   scripts/setup.sh rust      for the Rust crates: cargo, a C++ compiler, libclang, RocksDB's library
 #   scripts/setup.sh python    for the wheel: .venv with percolate-py/requirements-dev.txt
-#   scripts/setup.sh tools     for single tests, which are skipped without them: valgrind
+#   scripts/setup.sh tools     for single tests, which are skipped without them: valgrind, promtool
 #
 # Can be run again at any time; takes a second if nothing is missing.
 set -euo pipefail
@@ -163,11 +163,22 @@ setup_python() {
     say "python: $("$VENV/bin/python" --version) in $VENV"
 }
 
+# Debian's package of promtool contains the server too, and starts it.
+install_promtool() {
+    local as_root=()
+    install_packages "promtool is not installed, which tests the Prometheus rules" prometheus || return 1
+    command -v systemctl >/dev/null || return 0
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    "${as_root[@]}" systemctl disable --quiet --now prometheus.service 2>/dev/null || true
+}
+
 # Tools that the tests can do without.
 setup_tools() {
     command -v valgrind >/dev/null || [ "$(uname -s)" != Linux ] ||
         install_packages "valgrind is not installed, which counts instructions" valgrind ||
         say "tools: without valgrind, the test of the instructions of a call is skipped"
+    command -v promtool >/dev/null || [ "$(uname -s)" != Linux ] || install_promtool ||
+        say "tools: without promtool, the tests of the Prometheus rules are skipped"
 }
 
 case "${1:-all}" in

@@ -56,6 +56,10 @@ pub const ROCKSDB_SEEK_NANOS: &str = "rocksdb.seek_ns";
 pub const ROCKSDB_WAL_NANOS: &str = "rocksdb.wal.write_ns";
 /// Why a call is counted there: `slow` or `failed`. String.
 pub const PERCOLATE_REASON: &str = "percolate.reason";
+/// The name of a part of the pipeline, such as one processor. String, on metrics only.
+pub const OTEL_COMPONENT_NAME: &str = "otel.component.name";
+/// The type of a part of the pipeline. String, on metrics only.
+pub const OTEL_COMPONENT_TYPE: &str = "otel.component.type";
 /// Marks the series that holds what exceeds a metric's limit. Boolean, from the SDKs.
 pub const OTEL_METRIC_OVERFLOW: &str = "otel.metric.overflow";
 /// tracing-opentelemetry's field for the span's name.

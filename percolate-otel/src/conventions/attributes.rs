@@ -183,6 +183,20 @@ pub const ATTRIBUTES: &[AttributeDef] = &[
         "The name of the thread.",
         "worker",
     ),
+    official(
+        attribute::OTEL_COMPONENT_NAME,
+        String,
+        Development,
+        "The name of a part of the telemetry pipeline.",
+        "batching_span_processor/0",
+    ),
+    official(
+        attribute::OTEL_COMPONENT_TYPE,
+        String,
+        Development,
+        "The type of a part of the telemetry pipeline.",
+        "batching_span_processor",
+    ),
     own(
         attribute::DB_RESPONSE_AFFECTED_ROWS,
         Int,

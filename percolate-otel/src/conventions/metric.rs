@@ -16,6 +16,14 @@ pub const JOB_QUEUE_WAIT: &str = "job.queue.wait";
 pub const PERCOLATE_CALL_UNSAMPLED: &str = "percolate.call.unsampled";
 /// Counter of spans that were lost, by reason.
 pub const PERCOLATE_SPAN_DROPPED: &str = "percolate.span.dropped";
+/// Counter of spans that a processor has exported or lost.
+pub const OTEL_SDK_PROCESSOR_SPAN_PROCESSED: &str = "otel.sdk.processor.span.processed";
+/// Up-down counter of spans in the queue of a processor.
+pub const OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE: &str = "otel.sdk.processor.span.queue.size";
+/// Counter of log records that a processor has exported or lost.
+pub const OTEL_SDK_PROCESSOR_LOG_PROCESSED: &str = "otel.sdk.processor.log.processed";
+/// Up-down counter of log records in the queue of a processor.
+pub const OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE: &str = "otel.sdk.processor.log.queue.size";
 /// Keys, as RocksDB estimates them.
 pub const ROCKSDB_KEYS: &str = "rocksdb.keys";
 /// Memory of all memory tables.

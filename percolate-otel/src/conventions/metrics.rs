@@ -104,6 +104,42 @@ pub const METRICS: &[MetricDef] = &[
         brief: "Spans that were lost, by reason.",
         attributes: &[late(attribute::PERCOLATE_REASON, Required)],
     },
+    MetricDef {
+        name: metric::OTEL_SDK_PROCESSOR_SPAN_PROCESSED,
+        instrument: "counter",
+        unit: "{span}",
+        stability: Development,
+        source: Source::OpenTelemetry,
+        brief: "Spans whose processing has finished, exported or lost.",
+        attributes: PROCESSED,
+    },
+    MetricDef {
+        name: metric::OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE,
+        instrument: "updowncounter",
+        unit: "{span}",
+        stability: Development,
+        source: Source::OpenTelemetry,
+        brief: "Spans that wait to be exported.",
+        attributes: QUEUED,
+    },
+    MetricDef {
+        name: metric::OTEL_SDK_PROCESSOR_LOG_PROCESSED,
+        instrument: "counter",
+        unit: "{log_record}",
+        stability: Development,
+        source: Source::OpenTelemetry,
+        brief: "Log records whose processing has finished, exported or lost.",
+        attributes: PROCESSED,
+    },
+    MetricDef {
+        name: metric::OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE,
+        instrument: "updowncounter",
+        unit: "{log_record}",
+        stability: Development,
+        source: Source::OpenTelemetry,
+        brief: "Log records that wait to be exported.",
+        attributes: QUEUED,
+    },
     rocksdb(
         metric::ROCKSDB_KEYS,
         "{key}",
@@ -248,6 +284,16 @@ pub const METRICS: &[MetricDef] = &[
             ROCKSDB_STORE,
         )
     },
+];
+
+const PROCESSED: &[AttributeUse] = &[
+    late(attribute::OTEL_COMPONENT_NAME, Recommended),
+    late(attribute::OTEL_COMPONENT_TYPE, Recommended),
+    late(attribute::ERROR_TYPE, Recommended),
+];
+const QUEUED: &[AttributeUse] = &[
+    late(attribute::OTEL_COMPONENT_NAME, Recommended),
+    late(attribute::OTEL_COMPONENT_TYPE, Recommended),
 ];
 
 const ROCKSDB_STORE: &[AttributeUse] = &[

@@ -24,6 +24,7 @@ use super::processor::{BatchProcessor, SharedProcessor};
 use super::sampler;
 use super::settings::{BatchSettings, Settings};
 use super::signal::{CONSOLE, Exporter, Signal};
+use crate::conventions::{METRICS, attribute, metric};
 use crate::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig};
 
 /// Without an interval the console prints only at flush and shutdown.
@@ -375,15 +376,15 @@ fn register_metrics(meter: &Meter, targets: &[ExportTo]) {
         meter,
         targets,
         Signal::Traces,
-        "otel.sdk.processor.span",
-        "{span}",
+        metric::OTEL_SDK_PROCESSOR_SPAN_PROCESSED,
+        metric::OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE,
     );
     register_signal(
         meter,
         targets,
         Signal::Logs,
-        "otel.sdk.processor.log",
-        "{log_record}",
+        metric::OTEL_SDK_PROCESSOR_LOG_PROCESSED,
+        metric::OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE,
     );
 }
 
@@ -392,9 +393,14 @@ fn register_signal(
     meter: &Meter,
     targets: &[ExportTo],
     signal: Signal,
-    prefix: &str,
-    unit: &'static str,
+    processed: &'static str,
+    queue_size: &'static str,
 ) {
+    let definition = |name: &str| METRICS.iter().find(|metric| metric.name == name);
+    let (Some(processed), Some(queue_size)) = (definition(processed), definition(queue_size))
+    else {
+        return;
+    };
     let processor = match signal {
         Signal::Logs => "log_processor",
         Signal::Traces | Signal::Metrics => "span_processor",
@@ -406,8 +412,8 @@ fn register_signal(
             format!("batching_{processor}")
         };
         vec![
-            KeyValue::new("otel.component.name", format!("{kind}/{index}")),
-            KeyValue::new("otel.component.type", kind),
+            KeyValue::new(attribute::OTEL_COMPONENT_NAME, format!("{kind}/{index}")),
+            KeyValue::new(attribute::OTEL_COMPONENT_TYPE, kind),
         ]
     };
     let labelled: Arc<[_]> = targets
@@ -422,17 +428,18 @@ fn register_signal(
 
     let observed = Arc::clone(&labelled);
     meter
-        .u64_observable_counter(format!("{prefix}.processed"))
-        .with_unit(unit)
-        .with_description(format!(
-            "The number of {} whose processing has finished, exported or lost.",
-            signal.items()
-        ))
+        .u64_observable_counter(processed.name)
+        .with_unit(processed.unit)
+        .with_description(processed.brief)
         .with_callback(move |observer| {
             for (component, target) in observed.iter() {
                 let counts = target.counters.counts();
                 let with = |error: &'static str| {
-                    [&component[..], &[KeyValue::new("error.type", error)]].concat()
+                    [
+                        &component[..],
+                        &[KeyValue::new(attribute::ERROR_TYPE, error)],
+                    ]
+                    .concat()
                 };
                 observer.observe(counts.exported, component);
                 for (lost, error) in [
@@ -449,12 +456,9 @@ fn register_signal(
         })
         .build();
     meter
-        .i64_observable_up_down_counter(format!("{prefix}.queue.size"))
-        .with_unit(unit)
-        .with_description(format!(
-            "The number of {} that wait to be exported.",
-            signal.items()
-        ))
+        .i64_observable_up_down_counter(queue_size.name)
+        .with_unit(queue_size.unit)
+        .with_description(queue_size.brief)
         .with_callback(move |observer| {
             for (component, target) in labelled.iter() {
                 observer.observe(

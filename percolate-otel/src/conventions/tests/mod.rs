@@ -1,5 +1,7 @@
-//! The tables against the crate of the official names, and against each other.
+//! The tables against the crate of the official names, and against each other. `page` and
+//! `dashboards` generate files from them.
 
+mod dashboards;
 mod page;
 
 use opentelemetry_semantic_conventions::{
@@ -37,6 +39,8 @@ fn official_names_are_those_of_the_conventions_crate() {
         official_attribute::EXCEPTION_MESSAGE,
         official_attribute::THREAD_ID,
         official_attribute::THREAD_NAME,
+        official_attribute::OTEL_COMPONENT_NAME,
+        official_attribute::OTEL_COMPONENT_TYPE,
     ];
     let ours: Vec<&str> = ATTRIBUTES
         .iter()
@@ -45,14 +49,20 @@ fn official_names_are_those_of_the_conventions_crate() {
         .collect();
     assert_eq!(ours, known);
     assert_eq!(TEMPLATES[0].key, official_attribute::DB_QUERY_PARAMETER);
-    assert_eq!(
-        metric::DB_CLIENT_OPERATION_DURATION,
-        official_metric::DB_CLIENT_OPERATION_DURATION
-    );
-    assert_eq!(
-        metric::DB_CLIENT_RESPONSE_RETURNED_ROWS,
-        official_metric::DB_CLIENT_RESPONSE_RETURNED_ROWS
-    );
+    let known = [
+        official_metric::DB_CLIENT_OPERATION_DURATION,
+        official_metric::DB_CLIENT_RESPONSE_RETURNED_ROWS,
+        official_metric::OTEL_SDK_PROCESSOR_SPAN_PROCESSED,
+        official_metric::OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE,
+        official_metric::OTEL_SDK_PROCESSOR_LOG_PROCESSED,
+        official_metric::OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE,
+    ];
+    let ours: Vec<&str> = METRICS
+        .iter()
+        .filter(|metric| metric.source == Source::OpenTelemetry)
+        .map(|metric| metric.name)
+        .collect();
+    assert_eq!(ours, known);
 }
 
 #[test]
