@@ -4,15 +4,18 @@
 //! [`core`](self::core). Each write reads the old record and writes the new one under the lock of
 //! the entity's id.
 
+#[cfg(feature = "sql")]
+pub(crate) mod among;
 mod batch;
 pub(crate) mod changes;
 pub(crate) mod core;
 mod entity_ref;
 pub(crate) mod error;
+pub(crate) mod nearest;
 mod options;
 mod pending;
 mod schemas;
-mod search;
+pub(crate) mod search;
 mod slot;
 mod stored;
 mod tasks;
@@ -34,10 +37,11 @@ use self::changes::{data_record, refuse_changed, refuse_existing};
 use self::core::{Core, Old};
 pub use self::entity_ref::EntityRef;
 pub use self::error::Error;
+pub use self::nearest::{Hit, SearchFilter};
 pub use self::options::DatabaseOptions;
 pub use self::pending::{EmbeddingStatus, RefusedField};
 pub use self::schemas::{Mismatch, SchemaChange};
-pub use self::vectors::{EmbeddingReport, Hit, SearchFilter};
+pub use self::vectors::EmbeddingReport;
 use crate::admin::indexing::IndexManager;
 use crate::index;
 use crate::schema::entity::{Entity, MalformedRecord, Record, RecordParts, Timestamp, field_value};

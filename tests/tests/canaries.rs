@@ -25,6 +25,9 @@ use tracing_subscriber::layer::SubscriberExt as _;
 /// Every word that must not appear begins with this.
 const CANARY: &str = "canary";
 
+/// A number of vectors and conditions that must not appear.
+const CANARY_NUMBER: f32 = 7_395_182.5;
+
 /// A writer that keeps what is written.
 #[derive(Debug, Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -172,6 +175,31 @@ async fn queries(db: &Database) {
     db.query_with("SELECT $1 + 1", &[json!("canary_parameter")])
         .await
         .unwrap_err();
+    for condition in [
+        "slug = 'canary_literal' OR year = 7395182.5",
+        "CAST('canary_literal' AS INT) = 7395182.5",
+        "slug = 'canary_literal' AND",
+        "no_column = 7395182.5",
+    ] {
+        let vector = [CANARY_NUMBER, 1.0];
+        let found = db.search_vector_where("articles", &vector, 3, condition, &[]);
+        _ = found.await;
+        let found = db.search_where("articles", "canary_search", 3, condition, &[]);
+        found.await.unwrap_err();
+    }
+    let vector = [CANARY_NUMBER, 1.0];
+    let parameters = [json!("canary_parameter"), json!(CANARY_NUMBER)];
+    let condition = "slug <> $1 AND year <> $2";
+    db.search_vector_where("articles", &vector, 3, condition, &parameters)
+        .await
+        .unwrap();
+    db.search_vector_async("articles", &vector, 3, None)
+        .await
+        .unwrap();
+    let wrong = [CANARY_NUMBER, f32::NAN];
+    db.search_vector_where("articles", &wrong, 3, "true", &[])
+        .await
+        .unwrap_err();
     db.generate_embeddings("articles").await.ok();
     db.search("articles", "canary_search", 3, None)
         .await
@@ -287,7 +315,7 @@ fn no_byte_of_any_exporter_contains_data_or_a_secret() {
     let found: Vec<_> = outputs
         .iter()
         .flat_map(|(output, text)| text.lines().map(move |line| (output, line)))
-        .filter(|(_, line)| line.contains(CANARY))
+        .filter(|(_, line)| line.contains(CANARY) || line.contains(&CANARY_NUMBER.to_string()))
         .collect();
     assert!(found.is_empty(), "{found:#?}");
 }

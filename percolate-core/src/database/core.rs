@@ -219,7 +219,7 @@ impl Core {
         &self.inner.storage
     }
 
-    pub(super) fn embedder(&self) -> &BatchEmbedder {
+    pub(crate) fn embedder(&self) -> &BatchEmbedder {
         &self.inner.embedder
     }
 

@@ -1,7 +1,8 @@
 //! The public operations on vectors: creating them, saving and loading their indexes, and
 //! searching.
 //!
-//! They name and observe the operations. The implementations are in [`vectors`](super::vectors).
+//! They name and observe the operations. The implementations are in [`vectors`](super::vectors) and
+//! [`nearest`](super::nearest). Searches with a condition are in `query/search.rs`.
 
 use std::ops::ControlFlow;
 
@@ -9,8 +10,9 @@ use std::sync::Arc;
 
 use super::Database;
 use super::error::Error;
+use super::nearest::{Hit, SearchFilter};
 use super::pending::EmbeddingStatus;
-use super::vectors::{EmbeddingReport, Hit, SearchFilter};
+use super::vectors::EmbeddingReport;
 use crate::index::vectors::check_query;
 use crate::schema::Schema;
 use crate::{background_job, db_op, db_ops};
@@ -138,7 +140,7 @@ impl Database {
 
 impl Database {
     /// Returns the schema of a table that can be searched for `vector`.
-    fn searchable(&self, table: &str, vector: &[f32]) -> Result<Arc<Schema>, Error> {
+    pub(crate) fn searchable(&self, table: &str, vector: &[f32]) -> Result<Arc<Schema>, Error> {
         let schema = self.core.schema(table)?;
         require_embedded(&schema)?;
         check_query(self.core.dimensions(), vector)?;
@@ -165,7 +167,7 @@ impl Database {
     }
 }
 
-fn require_embedded(schema: &Schema) -> Result<(), Error> {
+pub(crate) fn require_embedded(schema: &Schema) -> Result<(), Error> {
     if schema.embedding_fields().is_empty() {
         return Err(Error::NotEmbedded {
             table: schema.table().to_owned(),

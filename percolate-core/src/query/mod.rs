@@ -11,7 +11,7 @@
 //! derives from their schemas. `filters` selects the conditions to push down, and
 //! `access` the access path. `reader` reads the records from one snapshot, and `rows` converts them
 //! to Arrow with `values`. `result` is the result, and `error` the errors. `writes` writes the entities
-//! that match a condition.
+//! that match a `condition`, and `search` searches among them.
 
 mod access;
 mod bounded;
@@ -19,6 +19,7 @@ mod budget;
 mod columns;
 mod compute;
 mod concatenation;
+mod condition;
 mod counted;
 pub(crate) mod engine;
 pub(crate) mod error;
@@ -32,6 +33,7 @@ mod reader;
 mod result;
 mod rows;
 mod run;
+mod search;
 mod session;
 mod sizes;
 mod stack;
@@ -45,6 +47,7 @@ mod tokens;
 mod values;
 mod writes;
 
+use datafusion::common::ScalarValue;
 use serde_json::Value;
 
 pub use datafusion::arrow;
@@ -54,6 +57,7 @@ pub use self::error::QueryError;
 pub use self::result::QueryResult;
 use self::statement::{Statement, parameters};
 use crate::database::Database;
+use crate::database::core::Core;
 use crate::database::error::Error;
 use crate::otel::query_text;
 use crate::{db_op, db_ops};
@@ -108,26 +112,43 @@ impl Database {
         statement: Result<Statement, QueryError>,
         parameters: &[Value],
     ) -> Result<QueryResult, Error> {
-        let mut statement = statement?;
-        for parameter in parameters {
-            match parameter {
-                Value::String(text) => statement.words.add_value(text),
-                other => statement.words.add_value(&other.to_string()),
-            }
-        }
-        let parameters = self::parameters(parameters)?;
-        if tokio::runtime::Handle::try_current().is_err() {
-            return Err(QueryError::NoRuntime.into());
-        }
+        let (statement, parameters) = with_parameters(statement?, parameters)?;
+        require_runtime()?;
         let result = compute(&self.core, statement, parameters).await;
-        match result {
-            // A table that cannot be used is not among the tables of the query.
-            Err(Error::UnknownTable { table, known }) => Err(match self.core.schema(&table) {
-                Err(error @ Error::UnusableTable { .. }) => error,
-                _ => Error::UnknownTable { table, known },
-            }),
-            result => result,
+        result.map_err(|error| unusable(&self.core, error))
+    }
+}
+
+/// Returns a statement and the values of its placeholders. Its errors contain none of them.
+fn with_parameters(
+    mut statement: Statement,
+    parameters: &[Value],
+) -> Result<(Statement, Vec<ScalarValue>), QueryError> {
+    for parameter in parameters {
+        match parameter {
+            Value::String(text) => statement.words.add_value(text),
+            other => statement.words.add_value(&other.to_string()),
         }
+    }
+    Ok((statement, self::parameters(parameters)?))
+}
+
+/// Returns an error outside of a tokio runtime, which has the threads of queries.
+fn require_runtime() -> Result<(), QueryError> {
+    match tokio::runtime::Handle::try_current() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(QueryError::NoRuntime),
+    }
+}
+
+/// Returns the error of a table that cannot be used, which is not among the tables of a query.
+fn unusable(core: &Core, error: Error) -> Error {
+    match error {
+        Error::UnknownTable { table, known } => match core.schema(&table) {
+            Err(error @ Error::UnusableTable { .. }) => error,
+            _ => Error::UnknownTable { table, known },
+        },
+        error => error,
     }
 }
 

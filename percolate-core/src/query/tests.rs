@@ -1763,4 +1763,5 @@ fn json_is_read_by_path_and_lists_by_what_they_contain() {
     }
 }
 mod functions;
+mod search;
 mod writes;

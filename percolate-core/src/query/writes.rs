@@ -3,19 +3,15 @@
 //! The condition is evaluated by a query, which takes no locks. Each entity is then written only if
 //! it has not changed since; for those that have, the condition is evaluated again.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::AsArray as _;
 use datafusion::arrow::datatypes::TimestampMicrosecondType;
-use datafusion::sql::sqlparser::keywords::ALL_KEYWORDS;
-use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer, Whitespace};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::error::QueryError;
-use super::tokens::DIALECT;
+use super::condition::Condition;
 use crate::database::Database;
 use crate::database::changes::Change;
 use crate::database::core::Core;
@@ -130,7 +126,7 @@ impl Database {
         change: Change,
         named: Option<Uuid>,
     ) -> Result<usize, Error> {
-        let condition = &checked_condition(condition)?;
+        let condition = &Condition::new(condition)?;
         let mut written = 0;
         let mut left = None;
         for _ in 0..ROUNDS {
@@ -170,23 +166,13 @@ impl Database {
     async fn matching(
         &self,
         table: &str,
-        condition: &str,
+        condition: &Condition<'_>,
         parameters: &[Value],
     ) -> Result<Matching, Error> {
         let schema = self.core.schema(table)?;
-        let before = format!("SELECT _id, _updated_at FROM {} WHERE (", quoted(table));
-        let sql = format!("{before}{condition})");
-        let found = self.query_with(&sql, parameters).await;
-        let found = found.map_err(|error| match error {
-            Error::Query(QueryError::Syntax {
-                place: Some((1, column)),
-                reason,
-            }) => Error::Query(QueryError::Syntax {
-                place: Some((1, column.saturating_sub(before.len() as u64))),
-                reason,
-            }),
-            error => error,
-        })?;
+        let selection = condition.select("_id, _updated_at", table);
+        let found = self.query_with(&selection.sql, parameters).await;
+        let found = found.map_err(|error| selection.error(error))?;
         let mut seen = Vec::with_capacity(found.num_rows());
         for batch in found.batches() {
             let ids = batch.column(0).as_string::<i32>().iter();
@@ -204,63 +190,4 @@ impl Database {
 struct Matching {
     schema: Arc<Schema>,
     seen: Vec<(Uuid, Timestamp)>,
-}
-
-/// Returns the name of a table as it is written in a query.
-fn quoted(table: &str) -> Cow<'_, str> {
-    let is_plain = table.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
-        && table
-            .bytes()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
-    let is_keyword = || ALL_KEYWORDS.contains(&&*table.to_ascii_uppercase());
-    if is_plain && !is_keyword() {
-        Cow::Borrowed(table)
-    } else {
-        Cow::Owned(format!("\"{}\"", table.replace('"', "\"\"")))
-    }
-}
-
-/// Returns the text of a condition to put in brackets. Refuses a text that is not one condition: an
-/// empty one, or one that would end the brackets.
-fn checked_condition(condition: &str) -> Result<Cow<'_, str>, QueryError> {
-    let mut tokens = Vec::new();
-    // The query reports what cannot be read.
-    _ = Tokenizer::new(&DIALECT, condition).tokenize_with_location_into_buf(&mut tokens);
-    let has_comment = tokens.iter().any(|token| {
-        matches!(
-            token.token,
-            Token::Whitespace(Whitespace::SingleLineComment { .. })
-        )
-    });
-    tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
-    let refused = |place, reason: &str| {
-        Err(QueryError::Syntax {
-            place,
-            reason: reason.to_owned(),
-        })
-    };
-    if tokens.is_empty() {
-        return refused(None, "the condition is empty; `true` matches all entities");
-    }
-    let mut open = 0_usize;
-    for token in &tokens {
-        match token.token {
-            Token::LParen => open += 1,
-            Token::RParen if open == 0 => {
-                let start = token.span.start;
-                return refused(
-                    Some((start.line, start.column)),
-                    "the condition has a closing bracket without an opening one",
-                );
-            }
-            Token::RParen => open -= 1,
-            _ => {}
-        }
-    }
-    Ok(if has_comment {
-        // The comment may be at the end, and ends with its line.
-        Cow::Owned(format!("{condition}\n"))
-    } else {
-        Cow::Borrowed(condition)
-    })
 }

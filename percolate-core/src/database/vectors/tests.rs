@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::embeddings::{EmbeddingError, EmbeddingFuture, EmbeddingProvider, OfflineEmbeddings};
+use crate::schema::entity::Entity;
 use crate::storage::StorageOptions;
 use crate::storage::keys::Table;
 use crate::{Database, DatabaseOptions, VectorError};

@@ -9,6 +9,7 @@ use std::ops::Bound;
 
 use uuid::Uuid;
 
+use super::distance::cosine_distance;
 use super::encoding::{vector_from_bytes, vector_to_bytes};
 use super::error::VectorError;
 use super::vector_index::{Neighbour, VectorIndex, check_dimensions, has_direction};
@@ -65,6 +66,15 @@ impl VectorIndex for Exact {
     }
 
     fn search(&self, query: &[f32], k: usize) -> Result<Vec<Neighbour>, VectorError> {
+        self.search_among(query, k, &|_| true)
+    }
+
+    fn search_among(
+        &self,
+        query: &[f32],
+        k: usize,
+        filter: &dyn Fn(Uuid) -> bool,
+    ) -> Result<Vec<Neighbour>, VectorError> {
         check_dimensions(self.dimensions, query)?;
         if !has_direction(query) {
             return Ok(Vec::new());
@@ -72,9 +82,10 @@ impl VectorIndex for Exact {
         let mut found: Vec<_> = self
             .vectors
             .iter()
+            .filter(|(id, _)| filter(**id))
             .map(|(id, vector)| Neighbour {
                 id: *id,
-                distance: distance(query, vector),
+                distance: cosine_distance(query, vector),
             })
             .collect();
         found.sort_by(|left, right| left.distance.total_cmp(&right.distance));
@@ -109,15 +120,4 @@ impl VectorIndex for Exact {
         }
         Ok(bytes)
     }
-}
-
-/// Returns the cosine distance of two vectors that have a direction.
-fn distance(left: &[f32], right: &[f32]) -> f32 {
-    let (mut product, mut left_square, mut right_square) = (0.0, 0.0, 0.0);
-    for (left, right) in left.iter().zip(right) {
-        product += left * right;
-        left_square += left * left;
-        right_square += right * right;
-    }
-    1.0 - product / (f32::sqrt(left_square) * f32::sqrt(right_square)).max(f32::MIN_POSITIVE)
 }

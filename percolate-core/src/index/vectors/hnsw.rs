@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use usearch::ffi::Matches;
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 use uuid::Uuid;
 
@@ -90,6 +91,17 @@ impl Hnsw {
         self.ids.insert(label, id);
         self.next = self.next.max(next);
         Ok(())
+    }
+
+    fn neighbours(&self, found: &Matches) -> Vec<Neighbour> {
+        let neighbour = |(label, distance): (&u64, &f32)| {
+            Some(Neighbour {
+                id: *self.ids.get(label)?,
+                distance: distance.max(0.0),
+            })
+        };
+        let found = found.keys.iter().zip(&found.distances);
+        found.filter_map(neighbour).collect()
     }
 
     fn make_room(&self) -> Result<(), VectorError> {
@@ -179,18 +191,24 @@ impl VectorIndex for Hnsw {
         if found.keys.len() < k {
             found = self.graph.exact_search(query, k).map_err(failed)?;
         }
-        let neighbour = |(label, distance): (&u64, &f32)| {
-            Some(Neighbour {
-                id: *self.ids.get(label)?,
-                distance: distance.max(0.0),
-            })
-        };
-        Ok(found
-            .keys
-            .iter()
-            .zip(&found.distances)
-            .filter_map(neighbour)
-            .collect())
+        Ok(self.neighbours(&found))
+    }
+
+    fn search_among(
+        &self,
+        query: &[f32],
+        k: usize,
+        filter: &dyn Fn(Uuid) -> bool,
+    ) -> Result<Vec<Neighbour>, VectorError> {
+        check_dimensions(self.graph.dimensions(), query)?;
+        let k = k.min(self.ids.len());
+        if k == 0 || !has_direction(query) {
+            return Ok(Vec::new());
+        }
+        let _context = self.contexts.take();
+        let passes = |label: u64| self.ids.get(&label).is_some_and(|id| filter(*id));
+        let found = self.graph.filtered_search(query, k, passes);
+        Ok(self.neighbours(&found.map_err(failed)?))
     }
 
     fn len(&self) -> usize {

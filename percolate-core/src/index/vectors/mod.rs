@@ -5,6 +5,8 @@
 //! Distances are cosine distances: 0 for the same direction, 2 for the opposite one. A vector that
 //! is all zeros or contains a number that is not finite has no direction and is in no index.
 
+#[cfg(any(not(feature = "hnsw"), feature = "sql", test))]
+mod distance;
 mod encoding;
 mod error;
 #[cfg(any(not(feature = "hnsw"), test))]
@@ -13,8 +15,12 @@ mod exact;
 mod hnsw;
 mod vector_index;
 
+#[cfg(feature = "sql")]
+pub(crate) use self::distance::cosine_distance;
 pub(crate) use self::encoding::{vector_from_bytes, vector_to_bytes};
 pub use self::error::VectorError;
+#[cfg(feature = "sql")]
+pub(crate) use self::vector_index::has_direction;
 pub(crate) use self::vector_index::{Neighbour, VectorIndex, check_dimensions, check_query};
 
 /// Creates an empty index.

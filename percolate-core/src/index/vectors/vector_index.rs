@@ -25,6 +25,19 @@ pub(crate) trait VectorIndex: Debug + Send + Sync {
     /// Returns the `k` nearest entities, nearest first, or all of them if there are fewer.
     fn search(&self, query: &[f32], k: usize) -> Result<Vec<Neighbour>, VectorError>;
 
+    /// Returns the nearest of the entities that pass the filter, at most `k`, nearest first. There
+    /// may be fewer although more pass the filter. The filter must not panic.
+    #[cfg_attr(
+        not(feature = "sql"),
+        allow(dead_code, reason = "conditions in SQL use it")
+    )]
+    fn search_among(
+        &self,
+        query: &[f32],
+        k: usize,
+        filter: &dyn Fn(Uuid) -> bool,
+    ) -> Result<Vec<Neighbour>, VectorError>;
+
     /// Returns the number of vectors.
     fn len(&self) -> usize;
 
