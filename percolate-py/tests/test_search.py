@@ -88,8 +88,8 @@ def test_an_exception_in_where_is_raised(tmp_path: Path) -> None:
         db.generate_embeddings("articles")
         with pytest.raises(KeyError, match="nothing"):
             db.search("articles", "x", where=lambda entity: entity["nothing"])
-        with pytest.raises(TypeError, match="where must be a function, not str"):
-            db.search("articles", "x", where="slug")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="where must be a condition in SQL or a function, not int"):
+            db.search("articles", "x", where=5)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="on_progress must be a function, not int"):
             db.rebuild_indexes(on_progress=5)  # type: ignore[arg-type]
 

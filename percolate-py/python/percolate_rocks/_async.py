@@ -511,13 +511,21 @@ class AsyncDatabase:
         text: str,
         limit: int = 10,
         *,
-        where: Callable[[dict[str, Any]], object] | None = None,
+        where: str | Callable[[dict[str, Any]], object] | None = None,
+        params: Iterable[Value] | None = None,
         timeout: float | None = None,
         trace_context: Trace = None,
     ) -> list[tuple[dict[str, Any], float]]:
         """See `Database.search`."""
         return await self._run_long(
-            self._database.search, table, text, limit, where=where, timeout=timeout, trace_context=trace_context
+            self._database.search,
+            table,
+            text,
+            limit,
+            where=where,
+            params=params,
+            timeout=timeout,
+            trace_context=trace_context,
         )
 
     async def search_vector(
@@ -526,7 +534,8 @@ class AsyncDatabase:
         vector: Sequence[float],
         limit: int = 10,
         *,
-        where: Callable[[dict[str, Any]], object] | None = None,
+        where: str | Callable[[dict[str, Any]], object] | None = None,
+        params: Iterable[Value] | None = None,
         timeout: float | None = None,
         trace_context: Trace = None,
     ) -> list[tuple[dict[str, Any], float]]:
@@ -537,6 +546,7 @@ class AsyncDatabase:
             vector,
             limit,
             where=where,
+            params=params,
             timeout=timeout,
             trace_context=trace_context,
         )

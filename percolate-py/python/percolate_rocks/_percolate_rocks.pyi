@@ -818,7 +818,8 @@ class Database:
         text: str,
         limit: int = 10,
         *,
-        where: Callable[[dict[str, Any]], object] | None = None,
+        where: str | Callable[[dict[str, Any]], object] | None = None,
+        params: Iterable[_Value] | None = None,
         timeout: float | None = None,
         trace_context: _Trace = None,
     ) -> list[tuple[dict[str, Any], float]]:
@@ -827,9 +828,16 @@ class Database:
         The first search of a table loads its vector indexes into memory. `load_index` does so in
         advance.
 
+        With a condition in SQL, the number of results is exact: `limit`, or that of all matching
+        entities that have a vector, if these are fewer. Up to 2,048 matching entities are compared
+        one by one; for more, the vector index is searched. The results are of one snapshot.
+
         Args:
             limit: The largest number of results.
-            where: A filter: a function that takes an entity and returns whether to include it.
+            where: A condition: the text after WHERE of a `query`, with `$1`, `$2` and so on for
+                values. Or a function that takes an entity and returns whether to include it; it is
+                called for the nearest entities first, until enough have passed.
+            params: The values of the placeholders in the condition.
             timeout: The longest time in seconds.
 
         Returns:
@@ -838,9 +846,24 @@ class Database:
         Raises:
             NotEmbeddedError: The schema has no `embedding_fields`.
             EmbeddingError: The embedder failed. An exception raised in it is the cause.
+            QueryError: The condition is invalid.
+            TypeError: `params` were given without a condition.
             OperationTimeoutError: The timeout has passed. A Python function that is running is not
                 interrupted.
             KeyboardInterrupt: Ctrl-C ends the search at once.
+
+        Examples:
+            >>> with Database(tmp_path / "search") as db:
+            ...     fields = {"body": {"type": "string"}, "year": {"type": "integer"}}
+            ...     db.register_schema("articles", {"properties": fields, "embedding_fields": ["body"]})
+            ...     ids = db.insert_many("articles", [
+            ...         {"body": "water in porous rock", "year": 1957},
+            ...         {"body": "a store of keys and values", "year": 2013},
+            ...     ])
+            ...     report = db.generate_embeddings("articles")
+            ...     found = db.search("articles", "rock and water", where="year > $1", params=[2000])
+            ...     [entity["year"] for entity, distance in found]
+            [2013]
         """
     def search_vector(
         self,
@@ -848,7 +871,8 @@ class Database:
         vector: Sequence[float],
         limit: int = 10,
         *,
-        where: Callable[[dict[str, Any]], object] | None = None,
+        where: str | Callable[[dict[str, Any]], object] | None = None,
+        params: Iterable[_Value] | None = None,
         timeout: float | None = None,
         trace_context: _Trace = None,
     ) -> list[tuple[dict[str, Any], float]]:
@@ -858,6 +882,7 @@ class Database:
             NotEmbeddedError: The schema has no `embedding_fields`.
             EmbeddingError: The vector does not have the embedder's dimensions, is all zeros, or
                 contains NaN or an infinity.
+            QueryError: The condition is invalid.
         """
     def query(
         self,

@@ -16,7 +16,7 @@ use percolate_core::admin::{IndexManager, IndexReport};
 use percolate_core::query::QueryResult;
 use percolate_core::schema::entity::Entity;
 use percolate_core::storage::{ServerAddress, StorageOptions};
-use percolate_core::{Database, DatabaseOptions, Error, Hit, SchemaChange, SearchFilter};
+use percolate_core::{Database, DatabaseOptions, Error, SchemaChange};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
@@ -24,6 +24,7 @@ use serde_json::Value;
 
 use super::arguments::{Given, Id, Key, Name, Seen, bounds};
 use super::batch::PyBatch;
+use super::filter::Where;
 use super::handle::Closable;
 use super::iterator::EntityIterator;
 use crate::callback::Callback;
@@ -884,9 +885,16 @@ impl PyDatabase {
     /// The first search of a table loads its vector indexes into memory. `load_index` does so in
     /// advance.
     ///
+    /// With a condition in SQL, the number of results is exact: `limit`, or that of all matching
+    /// entities that have a vector, if these are fewer. Up to 2,048 matching entities are compared
+    /// one by one; for more, the vector index is searched. The results are of one snapshot.
+    ///
     /// Args:
     ///     limit: The largest number of results.
-    ///     where: A filter: a function that takes an entity and returns whether to include it.
+    ///     where: A condition: the text after WHERE of a `query`, with `$1`, `$2` and so on for
+    ///         values. Or a function that takes an entity and returns whether to include it; it is
+    ///         called for the nearest entities first, until enough have passed.
+    ///     params: The values of the placeholders in the condition.
     ///     timeout: The longest time in seconds.
     ///
     /// Returns:
@@ -895,10 +903,27 @@ impl PyDatabase {
     /// Raises:
     ///     NotEmbeddedError: The schema has no `embedding_fields`.
     ///     EmbeddingError: The embedder failed. An exception raised in it is the cause.
+    ///     QueryError: The condition is invalid.
+    ///     TypeError: `params` were given without a condition.
     ///     OperationTimeoutError: The timeout has passed. A Python function that is running is not
     ///         interrupted.
     ///     KeyboardInterrupt: Ctrl-C ends the search at once.
-    #[pyo3(signature = (table, text, limit = 10, *, r#where = None, timeout = None, trace_context = None))]
+    ///
+    /// Examples:
+    ///     >>> with Database(tmp_path / "search") as db:
+    ///     ...     fields = {"body": {"type": "string"}, "year": {"type": "integer"}}
+    ///     ...     db.register_schema("articles", {"properties": fields, "embedding_fields": ["body"]})
+    ///     ...     ids = db.insert_many("articles", [
+    ///     ...         {"body": "water in porous rock", "year": 1957},
+    ///     ...         {"body": "a store of keys and values", "year": 2013},
+    ///     ...     ])
+    ///     ...     report = db.generate_embeddings("articles")
+    ///     ...     found = db.search("articles", "rock and water", where="year > $1", params=[2000])
+    ///     ...     [entity["year"] for entity, distance in found]
+    ///     [2013]
+    #[pyo3(signature = (
+        table, text, limit = 10, *, r#where = None, params = None, timeout = None, trace_context = None,
+    ))]
     #[expect(
         clippy::too_many_arguments,
         reason = "keyword arguments of the Python method"
@@ -909,18 +934,26 @@ impl PyDatabase {
         table: &str,
         text: &str,
         limit: usize,
-        r#where: Option<Py<PyAny>>,
+        r#where: Option<&Bound<'py, PyAny>>,
+        params: Option<&Bound<'py, PyAny>>,
         timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyList>> {
         let stop = Stop::of_call(timeout)?;
-        let filter = Filter::new(py, r#where, &stop)?;
-        let condition = filter.condition();
-        let condition = condition.as_deref();
+        let filter = Where::new(r#where, params, &stop)?;
+        let (given, function) = (&filter, filter.function());
+        let function = function.as_deref();
         let hits = self
             .shared
             .future(py, trace_context, &stop, |database| async move {
-                database.search(table, text, limit, condition).await
+                match given {
+                    Where::Condition { sql, params } => {
+                        database.search_where(table, text, limit, sql, params).await
+                    }
+                    Where::All | Where::Function(_) => {
+                        database.search(table, text, limit, function).await
+                    }
+                }
             });
         filter.results(py, hits)
     }
@@ -931,7 +964,10 @@ impl PyDatabase {
     ///     NotEmbeddedError: The schema has no `embedding_fields`.
     ///     EmbeddingError: The vector does not have the embedder's dimensions, is all zeros, or
     ///         contains NaN or an infinity.
-    #[pyo3(signature = (table, vector, limit = 10, *, r#where = None, timeout = None, trace_context = None))]
+    ///     QueryError: The condition is invalid.
+    #[pyo3(signature = (
+        table, vector, limit = 10, *, r#where = None, params = None, timeout = None, trace_context = None,
+    ))]
     #[expect(
         clippy::too_many_arguments,
         reason = "keyword arguments of the Python method"
@@ -942,21 +978,30 @@ impl PyDatabase {
         table: &str,
         vector: Vec<f32>,
         limit: usize,
-        r#where: Option<Py<PyAny>>,
+        r#where: Option<&Bound<'py, PyAny>>,
+        params: Option<&Bound<'py, PyAny>>,
         timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyList>> {
         let stop = Stop::of_call(timeout)?;
-        let filter = Filter::new(py, r#where, &stop)?;
-        let condition = filter.condition();
-        let condition = condition.as_deref();
-        let vector = &vector[..];
+        let filter = Where::new(r#where, params, &stop)?;
+        let (given, function) = (&filter, filter.function());
+        let (vector, function) = (&vector[..], function.as_deref());
         let hits = self
             .shared
             .future(py, trace_context, &stop, |database| async move {
-                database
-                    .search_vector_async(table, vector, limit, condition)
-                    .await
+                match given {
+                    Where::Condition { sql, params } => {
+                        database
+                            .search_vector_where(table, vector, limit, sql, params)
+                            .await
+                    }
+                    Where::All | Where::Function(_) => {
+                        database
+                            .search_vector_async(table, vector, limit, function)
+                            .await
+                    }
+                }
             });
         filter.results(py, hits)
     }
@@ -1331,43 +1376,6 @@ impl PyDatabase {
             return Err(error);
         }
         Ok(report)
-    }
-}
-
-/// The `where` argument of a search.
-struct Filter(Option<Callback>);
-
-impl Filter {
-    fn new(py: Python<'_>, function: Option<Py<PyAny>>, stop: &Stop) -> PyResult<Self> {
-        let function = function.map(|function| Callback::new(py, "where", function, stop));
-        Ok(Self(function.transpose()?))
-    }
-
-    /// Returns the filter for the search.
-    fn condition(&self) -> Option<Box<SearchFilter<'_>>> {
-        let function = self.0.as_ref()?;
-        Some(Box::new(|entity: &Entity| {
-            function.accepts(&entity.to_json())
-        }))
-    }
-
-    /// Returns the results of the search.
-    ///
-    /// # Errors
-    /// The exception that the function raised, or the one of the search.
-    fn results<'py>(
-        &self,
-        py: Python<'py>,
-        hits: PyResult<Vec<Hit>>,
-    ) -> PyResult<Bound<'py, PyList>> {
-        if let Some(error) = self.0.as_ref().and_then(Callback::take_error) {
-            return Err(error);
-        }
-        let list = PyList::empty(py);
-        for hit in hits? {
-            list.append((to_python(py, &hit.entity.into_json())?, hit.distance))?;
-        }
-        Ok(list)
     }
 }
 

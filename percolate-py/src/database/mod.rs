@@ -3,6 +3,7 @@
 //! - `handle`: a database in the process that opened it, and how calls run on it;
 //! - `arguments`: ids, keys and bounds as Python passes them;
 //! - `batch`: the result of `Database.batch`;
+//! - `filter`: the entities that a search may return;
 //! - `iterator`: the result of `Database.scan`;
 //! - `class`: the methods of `Database`;
 //! - `default`: the default database.
@@ -11,6 +12,7 @@ mod arguments;
 mod batch;
 mod class;
 mod default;
+mod filter;
 mod handle;
 mod iterator;
 
