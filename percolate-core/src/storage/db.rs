@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::properties::BACKGROUND_ERRORS;
@@ -30,8 +30,11 @@ use super::options::{ServerAddress, StorageOptions};
 use super::perf;
 use crate::{db_op, db_ops};
 
-/// How often a read-only open is repeated while a writer deletes files.
+/// How often a read-only open that misses a file is repeated while the directory does not change.
 const READ_ONLY_ATTEMPTS: u32 = 10;
+
+/// How long a read-only open is repeated while a writer changes the directory.
+const READ_ONLY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A RocksDB database in a directory. Clones are handles of the same database, which is closed with
 /// the last handle.
@@ -90,7 +93,7 @@ impl Storage {
     pub fn open(path: impl AsRef<Path>, options: StorageOptions) -> Result<Self, OpenError> {
         super::error::name_in_telemetry();
         let cache = Cache::new_lru_cache(options.cache_size);
-        Self::open_with_cache(path.as_ref(), &options, cache)
+        Self::open_with_cache(path.as_ref(), &options, &cache)
     }
 
     /// Returns a store with the current state of the directory, if this one was opened read-only:
@@ -104,7 +107,7 @@ impl Storage {
     pub fn refreshed(&self) -> Result<Self, OpenError> {
         if self.is_read_only() {
             let inner = &self.inner;
-            Self::open_with_cache(&inner.path, &inner.options, inner.cache.clone())
+            Self::open_with_cache(&inner.path, &inner.options, &inner.cache)
         } else {
             Ok(self.clone())
         }
@@ -115,21 +118,23 @@ impl Storage {
     fn open_with_cache(
         path: &Path,
         options: &StorageOptions,
-        cache: Cache,
+        cache: &Cache,
     ) -> Result<Self, OpenError> {
-        for attempt in 1..=READ_ONLY_ATTEMPTS {
-            match Self::open_once(path, options, cache.clone()) {
-                Err(error) if options.read_only && error.misses_file() => {
-                    std::thread::sleep(Duration::from_millis(10) * attempt);
-                }
+        let deadline = Instant::now() + READ_ONLY_PATIENCE;
+        let (mut attempts, mut seen) = (0, None);
+        loop {
+            let error = match Self::open_once(path, options, cache.clone()) {
+                Err(error) if options.read_only && error.misses_file() => error,
                 result => return result,
+            };
+            // A writer replaces files, so it is at work if the names change.
+            let names = Directory::read(path).ok();
+            attempts = if names == seen { attempts + 1 } else { 0 };
+            seen = names;
+            if attempts == READ_ONLY_ATTEMPTS || Instant::now() >= deadline {
+                return Err(error.while_written(path));
             }
-        }
-        match Self::open_once(path, options, cache) {
-            Err(error) if options.read_only && error.misses_file() => {
-                Err(error.while_written(path))
-            }
-            result => result,
+            std::thread::sleep(Duration::from_millis(10) * attempts.max(1));
         }
     }
 

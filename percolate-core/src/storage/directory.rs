@@ -9,6 +9,7 @@ use std::path::Path;
 const SHOWN: usize = 3;
 
 /// The names of the entries of a directory, sorted.
+#[derive(PartialEq, Eq)]
 pub(super) struct Directory {
     names: Vec<String>,
 }

@@ -469,6 +469,47 @@ fn a_reader_opens_while_a_writer_deletes_files() {
     });
 }
 
+/// A database with one table file, which is not there.
+fn without_its_table() -> (tempfile::TempDir, [PathBuf; 2]) {
+    let (dir, storage) = temporary();
+    let before = tables(dir.path());
+    storage.put("a", b"key", b"value").unwrap();
+    storage.flush().unwrap();
+    drop(storage);
+    let table = tables(dir.path())
+        .difference(&before)
+        .next()
+        .unwrap()
+        .clone();
+    let away = dir.path().join("LOG.old.0");
+    fs::rename(&table, &away).unwrap();
+    (dir, [table, away])
+}
+
+#[test]
+fn a_reader_waits_for_files_as_long_as_a_writer_changes_others() {
+    let (dir, [table, away]) = without_its_table();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for change in 1..200 {
+                fs::write(dir.path().join(format!("LOG.old.{change}")), "").unwrap();
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            fs::rename(&away, &table).unwrap();
+        });
+        let reader = Storage::open(dir.path(), StorageOptions::new().read_only(true)).unwrap();
+        assert_eq!(reader.get("a", b"key").unwrap().unwrap(), b"value");
+    });
+}
+
+#[test]
+fn a_reader_reports_a_file_that_stays_missing() {
+    let (dir, _) = without_its_table();
+    let error = Storage::open(dir.path(), StorageOptions::new().read_only(true)).unwrap_err();
+    assert!(matches!(error, OpenError::Changing { .. }), "{error:?}");
+    assert!(error.to_string().contains("restore it from a backup"));
+}
+
 #[test]
 fn a_compaction_of_a_damaged_file_fails() {
     let (dir, storage) = temporary();
