@@ -51,15 +51,15 @@ test-rust:
 	cargo test --manifest-path tests/loom/Cargo.toml --target-dir "$(TARGET)/loom"
 
 faults:
-	PERCOLATE_CONVENTIONS=strict PERCOLATE_LEDGER_SEEDS=500 cargo test -p percolate-pipeline-tests --test ledger --test losses --test retries --test deadlines --test ends
+	PERCOLATE_CONVENTIONS=strict PERCOLATE_LEDGER_SEEDS=$(or $(PERCOLATE_LEDGER_SEEDS),500) cargo test -p percolate-pipeline-tests --test ledger --test losses --test retries --test deadlines --test ends
 
 crash:
-	PERCOLATE_CONVENTIONS=strict PERCOLATE_KILLS=300 PERCOLATE_DISK_FAULTS=1000 cargo test -p percolate-tests --test crash -- --nocapture
+	PERCOLATE_CONVENTIONS=strict PERCOLATE_KILLS=$(or $(PERCOLATE_KILLS),300) PERCOLATE_DISK_FAULTS=$(or $(PERCOLATE_DISK_FAULTS),1000) cargo test -p percolate-tests --test crash -- --nocapture
 	@scripts/setup.sh
-	PERCOLATE_KILLS=300 scripts/test-wheel.sh -k survive_every_kill
+	PERCOLATE_KILLS=$(or $(PERCOLATE_KILLS),300) scripts/test-wheel.sh -k survive_every_kill
 
 soak:
-	PERCOLATE_SOAK_MINUTES=$(or $(MINUTES),10) cargo test -p percolate-tests --test soak ten_minutes -- --ignored --nocapture
+	PERCOLATE_SOAK_MINUTES=$(or $(MINUTES),$(PERCOLATE_SOAK_MINUTES),10) cargo test -p percolate-tests --test soak ten_minutes -- --ignored --nocapture
 
 fuzz:
 	@scripts/setup.sh rust
