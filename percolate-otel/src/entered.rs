@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU128;
 
-use opentelemetry::ContextGuard;
 use opentelemetry::trace::{SpanContext, TraceContextExt as _};
+use opentelemetry::{Context, ContextGuard};
 
 use crate::active::ActiveCall;
 use crate::call_events::CallEvents;
@@ -40,14 +40,19 @@ impl Entered {
     };
 
     /// Enters a call without a span and without a parent, in the trace of these outgoing headers.
+    /// `kept` is the context of the call, if that is not the current one.
     #[inline(never)]
-    pub(crate) fn enter_root(&mut self, trace_id: NonZeroU128) {
+    pub(crate) fn enter_root(&mut self, trace_id: NonZeroU128, kept: Option<&Context>) {
         self.unsampled = Some(enter_unsampled_root(Some(trace_id)));
         // The caller of a linked job may be recorded, but what happens inside is not its child.
-        self.context = with_current(|cx| {
+        let without_span = |cx: &Context| {
             cx.has_active_span()
                 .then(|| cx.with_remote_span_context(SpanContext::NONE))
-        })
-        .and_then(attach);
+        };
+        let context = match kept {
+            Some(kept) => without_span(kept).or_else(|| Some(kept.clone())),
+            None => with_current(without_span),
+        };
+        self.context = context.and_then(attach);
     }
 }

@@ -18,13 +18,13 @@ use crate::current_context::{attach, with_current};
 use crate::details::{Details, Names, OwnedNames};
 use crate::entered::Entered;
 use crate::identity::Identity;
-use crate::measured_call::CallStart;
+use crate::measured_call::{CallStart, MeasuredCall};
 use crate::outcome::Outcome;
 use crate::probe::probe_of;
 use crate::record::{CallRecord, RecordExtras};
 use crate::runtime::{Decision, Runtime};
 use crate::series::Series;
-use crate::shared_attributes::SpanStart;
+use crate::shared_attributes::{SharedAttributes, SpanStart};
 use crate::site::{Kind, Site, SiteKind};
 use crate::starting_call::StartingCall;
 use crate::tracing_span::{check_trace_is_continued, record_end, watched_span};
@@ -59,12 +59,19 @@ enum Sampling {
 /// The spans of a call, apart from the one that the runtime exports.
 #[derive(Debug, Default)]
 struct Spans {
-    /// The context with this call as the current span, if the call is entered more than once.
+    /// The context of the calls inside, with the span of a sampled call. Only if the call is entered
+    /// more than once.
     context: Option<Context>,
     /// The span for `tracing` layers.
     span: Option<tracing::Span>,
     /// The span through the OpenTelemetry API.
     api_span: Option<ApiSpan>,
+}
+
+impl Spans {
+    fn has_span(&self) -> bool {
+        self.span.is_some() || self.api_span.is_some()
+    }
 }
 
 /// Evaluates the details of a recorded call.
@@ -106,6 +113,11 @@ fn span_start(
         link: identity.link().cloned(),
         attributes,
     }
+}
+
+/// Returns the current context if it has attributes for the calls inside.
+pub(crate) fn shared_context() -> Option<Context> {
+    with_current(|cx| SharedAttributes::of(cx).map(|_| cx.clone()))
 }
 
 /// Returns the current context with `identity` as its span.
@@ -188,24 +200,61 @@ impl LiveCall {
 
     /// Whether a span of this call is exported by percolate or created by a foreign set-up.
     fn is_recorded(&self) -> bool {
-        matches!(self.sampling, Sampling::Sampled(_)) || self.spans.is_some()
+        matches!(self.sampling, Sampling::Sampled(_)) || self.has_span()
+    }
+
+    /// Whether the call has a span besides the one that the runtime exports.
+    fn has_span(&self) -> bool {
+        self.spans.as_deref().is_some_and(Spans::has_span)
+    }
+
+    fn has_api_span(&self) -> bool {
+        let has = |spans: &Spans| spans.api_span.is_some();
+        self.spans.as_deref().is_some_and(has)
+    }
+
+    /// A call without a span whose calls inside have this context.
+    pub(crate) fn measured(call: MeasuredCall, context: Context) -> Self {
+        let (start, root) = call.into_parts();
+        Self {
+            start,
+            sampling: root.map_or(Sampling::Unsampled, Sampling::UnsampledRoot),
+            record: None,
+            spans: Some(Box::new(Spans {
+                context: Some(context),
+                ..Spans::default()
+            })),
+        }
+    }
+
+    /// Keeps the current context for the calls inside, if it matters to them.
+    pub(crate) fn keep_context(&mut self) {
+        if self.site().def.leaf {
+            return;
+        }
+        let context = match &self.sampling {
+            Sampling::Sampled(Some(identity)) => Some(context_of(identity)),
+            // The span has a context of its own.
+            Sampling::Foreign if self.has_api_span() => None,
+            _ => shared_context(),
+        };
+        if let Some(context) = context {
+            let spans = self.spans.get_or_insert_default();
+            spans.context.get_or_insert(context);
+        }
     }
 
     /// Whether code between [`LiveCall::enter`] and [`LiveCall::exit`] can observe that the call
     /// was entered.
     pub(crate) fn changes_its_thread(&self) -> bool {
         let site = self.site();
-        let has_span = |spans: &Spans| spans.span.is_some() || spans.api_span.is_some();
         let enters = match &self.sampling {
             Sampling::Unsampled | Sampling::Foreign => false,
             // A leaf has no calls inside that would have to be left out.
             Sampling::UnsampledRoot(_) => !site.def.leaf,
             Sampling::Sampled(_) => !site.def.leaf || probe_of(site.def.system).is_some(),
         };
-        self.start.runtime.span_events
-            || enters
-            || self.spans.as_deref().is_some_and(has_span)
-            || site.def.late != 0
+        self.start.runtime.span_events || enters || self.spans.is_some() || site.def.late != 0
     }
 
     /// Makes this call the current one on this thread. `again` is whether it can be entered more
@@ -214,8 +263,12 @@ impl LiveCall {
     pub(crate) fn enter(&mut self, entered: &mut Entered, again: bool) {
         let site = self.site();
         let is_recorded = self.is_recorded();
+        let kept = self
+            .spans
+            .as_deref()
+            .and_then(|spans| spans.context.as_ref());
         match &self.sampling {
-            Sampling::UnsampledRoot(trace_id) => entered.enter_root(*trace_id),
+            Sampling::UnsampledRoot(trace_id) => entered.enter_root(*trace_id, kept),
             Sampling::Sampled(Some(identity)) if !site.def.leaf => {
                 let context = if again {
                     let spans = self.spans.get_or_insert_default();
@@ -229,8 +282,12 @@ impl LiveCall {
                 entered.context = attach(context);
             }
             Sampling::Sampled(Some(_)) => entered.probe = probe_of(site.def.system),
-            Sampling::Unsampled => entered.unsampled_call = Some(UnsampledCall::enter()),
-            Sampling::Foreign | Sampling::Sampled(None) => {}
+            Sampling::Unsampled => {
+                entered.context = kept.cloned().and_then(attach);
+                entered.unsampled_call = Some(UnsampledCall::enter());
+            }
+            Sampling::Foreign => entered.context = kept.cloned().and_then(attach),
+            Sampling::Sampled(None) => {}
         }
         if let Some(spans) = &self.spans {
             if let Some(span) = &spans.api_span {
@@ -310,6 +367,7 @@ impl LiveCall {
             _ => None,
         };
         let timing = start.measure(outcome, cancelled, exemplar.as_ref());
+        let has_span = self.has_span();
         if let (Some(spans), Some(record)) = (&mut self.spans, &self.record) {
             let site = start.series.site;
             let end = CallEnd::new(outcome, timing.status, timing.nanos);
@@ -329,7 +387,7 @@ impl LiveCall {
                     recorder.push(record);
                 }
             }
-            Sampling::Foreign if self.spans.is_some() => {}
+            Sampling::Foreign if has_span => {}
             Sampling::Foreign | Sampling::Unsampled => start.report(None, timing, outcome),
             Sampling::UnsampledRoot(trace_id) => start.report(Some(*trace_id), timing, outcome),
         }

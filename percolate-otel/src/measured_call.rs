@@ -139,6 +139,16 @@ impl MeasuredCall {
         Self { start, root }
     }
 
+    /// Returns the start, and the trace id of outgoing headers if the call has no parent.
+    pub(crate) fn into_parts(self) -> (CallStart, Option<NonZeroU128>) {
+        (self.start, self.root)
+    }
+
+    /// Whether calls inside are possible.
+    pub(crate) fn is_leaf(&self) -> bool {
+        self.start.series.site.def.leaf
+    }
+
     /// Whether code between [`MeasuredCall::enter`] and [`MeasuredCall::exit`] can observe that the
     /// call was entered.
     pub(crate) fn changes_its_thread(&self) -> bool {
@@ -155,7 +165,7 @@ impl MeasuredCall {
     pub(crate) fn enter(&self, entered: &mut Entered) {
         match self.root {
             None => entered.unsampled_call = Some(UnsampledCall::enter()),
-            Some(trace_id) => entered.enter_root(trace_id),
+            Some(trace_id) => entered.enter_root(trace_id, None),
         }
     }
 

@@ -45,10 +45,11 @@ pub fn start(
             details,
         );
     }
-    Call {
+    let call = Call {
         started: ManuallyDrop::into_inner(started),
         was_unwinding: std::thread::panicking(),
-    }
+    };
+    call.keep_context()
 }
 
 impl Call {
@@ -62,6 +63,12 @@ impl Call {
             call: self,
             entered,
         }
+    }
+
+    /// Keeps the current context for the calls inside, which run later.
+    fn keep_context(mut self) -> Self {
+        self.started = self.started.take().map(StartedCall::keep_context);
+        self
     }
 
     /// Returns whether something listens to the call, so that its outcome is needed.
@@ -211,10 +218,11 @@ impl SyncCall {
         if let Some(started) = &mut *self.started {
             started.exit(&mut self.entered);
         }
-        Call {
+        let call = Call {
             started: self.started.take(),
             was_unwinding: std::thread::panicking(),
-        }
+        };
+        call.keep_context()
     }
 }
 

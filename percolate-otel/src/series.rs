@@ -347,7 +347,7 @@ impl SeriesTable {
 
     #[cold]
     fn find_and_cache(&self, hash: u64, site: &'static Site, names: &Names<'_>) -> &'static Series {
-        let (hash, shared) = self.shared(hash);
+        let (hash, shared) = self.shared(hash, site);
         if !shared.is_empty() {
             let cached = CACHE.with(|cache| cache[slot_of(hash)].get());
             let is_same = |series: &&Series| series.is_with(self.key, site, names, &shared);
@@ -362,13 +362,16 @@ impl SeriesTable {
         series
     }
 
-    /// Returns the attributes of the current context that measurements have too, and the hash of a
-    /// series with them.
-    fn shared(&self, hash: u64) -> (u64, Vec<KeyValue>) {
+    /// Returns the attributes of the current context that measurements of `site` have too, and the hash
+    /// of a series with them.
+    fn shared(&self, hash: u64, site: &'static Site) -> (u64, Vec<KeyValue>) {
         if self.listed.is_empty() {
             return (hash, Vec::new());
         }
-        let of = |cx: &Context| SharedAttributes::of(cx).map(|shared| shared.listed(&self.listed));
+        let of = |cx: &Context| {
+            let shared = SharedAttributes::of(cx)?;
+            Some(shared.listed(&self.listed, site.def.custom))
+        };
         let shared = with_current(of).unwrap_or_default();
         let with = |hash: u64, shared: &KeyValue| {
             (hash ^ name_bytes::hash(Some(&shared.value.as_str()))).wrapping_mul(SPREAD)

@@ -14,8 +14,10 @@ use crate::attributes::NAMES;
 
 /// The most attributes of a context, and of a span with those of its context: the SDK's default.
 pub(crate) const MAX_ATTRIBUTES: usize = 128;
-/// The longest string in bytes. Longer ones are cut.
+/// The longest string in bytes, and the strings of an array together. Longer ones are cut.
 pub(crate) const MAX_STRING: usize = 4096;
+/// The most elements of an array. Longer ones are cut.
+pub(crate) const MAX_ELEMENTS: usize = 512;
 
 /// Attributes that all annotated calls in a context have on their spans.
 #[derive(Debug, Clone, Default)]
@@ -151,30 +153,50 @@ impl SharedAttributes {
         &self.0.list
     }
 
-    /// Returns those of the attributes that are in `keys`.
-    pub(crate) fn listed(&self, keys: &[Key]) -> Vec<KeyValue> {
-        let list = self.0.list.iter();
-        let listed = list.filter(|attribute| keys.contains(&attribute.key));
+    /// Returns those of the attributes that are in `keys`, and that an annotation does not declare.
+    pub(crate) fn listed(&self, keys: &[Key], own: &[&str]) -> Vec<KeyValue> {
+        let listed = self.beyond(own);
+        let listed = listed.filter(|attribute| keys.contains(&attribute.key));
         listed.cloned().collect()
     }
 }
 
-/// Returns a value whose strings have at most [`MAX_STRING`] bytes.
+/// Returns a value whose strings have at most [`MAX_STRING`] bytes together, and whose arrays have at
+/// most [`MAX_ELEMENTS`].
 fn shortened(value: Value) -> Value {
-    let cut = |text: StringValue| {
-        let whole = text.as_str();
-        if whole.len() <= MAX_STRING {
-            return text;
-        }
-        let is_boundary = |at: &usize| whole.is_char_boundary(*at);
-        let end = (0..=MAX_STRING).rev().find(is_boundary).unwrap_or(0);
-        StringValue::from(whole[..end].to_owned())
+    let array = match value {
+        Value::String(text) => return Value::String(cut(text, &mut { MAX_STRING })),
+        Value::Array(array) => array,
+        other => return other,
     };
-    match value {
-        Value::String(text) => Value::String(cut(text)),
-        Value::Array(Array::String(texts)) => {
-            Value::Array(Array::String(texts.into_iter().map(cut).collect()))
+    Value::Array(match array {
+        Array::Bool(values) => Array::Bool(first(values)),
+        Array::I64(values) => Array::I64(first(values)),
+        Array::F64(values) => Array::F64(first(values)),
+        Array::String(texts) => {
+            let mut room = MAX_STRING;
+            let texts = first(texts).into_iter();
+            Array::String(texts.map(|text| cut(text, &mut room)).collect())
         }
         other => other,
+    })
+}
+
+/// Returns the first elements of an array.
+fn first<T>(mut values: Vec<T>) -> Vec<T> {
+    values.truncate(MAX_ELEMENTS);
+    values
+}
+
+/// Returns the start of `text` that fits into `room`, and takes it from there.
+fn cut(text: StringValue, room: &mut usize) -> StringValue {
+    let whole = text.as_str();
+    if whole.len() <= *room {
+        *room -= whole.len();
+        return text;
     }
+    let is_boundary = |at: &usize| whole.is_char_boundary(*at);
+    let end = (0..=*room).rev().find(is_boundary).unwrap_or(0);
+    *room = 0;
+    StringValue::from(whole[..end].to_owned())
 }

@@ -6,7 +6,7 @@ use std::mem::ManuallyDrop;
 use crate::conventions::value;
 use crate::details::{Details, Names};
 use crate::entered::Entered;
-use crate::live_call::LiveCall;
+use crate::live_call::{LiveCall, shared_context};
 use crate::measured_call::{CallStart, MeasuredCall};
 use crate::outcome::{ErrorInfo, Outcome};
 use crate::runtime::{Decision, Gate, Runtime};
@@ -70,6 +70,21 @@ impl StartedCall {
         match self {
             Self::Measured(call) => call.changes_its_thread(),
             Self::Live(call) => call.changes_its_thread(),
+        }
+    }
+
+    /// Keeps the current context for the calls inside, which run when an iterator is read or a future is
+    /// polled. Another context may be current by then.
+    pub(crate) fn keep_context(self) -> Self {
+        match self {
+            Self::Measured(call) => match shared_context().filter(|_| !call.is_leaf()) {
+                Some(context) => Self::Live(LiveCall::measured(call, context)),
+                None => Self::Measured(call),
+            },
+            Self::Live(mut call) => {
+                call.keep_context();
+                Self::Live(call)
+            }
         }
     }
 

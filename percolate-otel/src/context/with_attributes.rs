@@ -17,11 +17,16 @@ use crate::shared_attributes::SharedAttributes;
 /// An attribute that the call sets itself wins: the attributes that annotated calls have by the
 /// conventions, such as `db.collection.name` and `error.type`, cannot be set here, and neither can
 /// those that the annotation declares. A span has at most 128 attributes with those of the call;
-/// further ones are dropped, and counted in its `dropped_attributes_count`. Strings are cut after 4096
-/// bytes.
+/// further ones are dropped, and percolate's pipeline counts them in the span's
+/// `dropped_attributes_count`. (The SDK of another set-up counts what its own limits drop.) Strings are
+/// cut after 4096 bytes, which the strings of an array have together, and arrays after 512 elements.
+///
+/// An iterator, stream or boxed future that an annotated function returns keeps the attributes of the
+/// context in which the function was called, also for the calls inside.
 ///
 /// Metrics have the attributes only if their names are listed at set-up, with
-/// `TelemetryBuilder::metric_attributes` of the feature `pipeline`.
+/// `TelemetryBuilder::metric_attributes` of the feature `pipeline`. Metrics of a call whose annotation
+/// declares a listed name do not have it.
 ///
 /// # Examples
 /// ```

@@ -1,12 +1,14 @@
 //! Attributes of the application that are set for everything inside: on the spans of all annotated
 //! calls, on the metrics that list them, and nowhere else.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanKind, TraceContextExt as _};
-use opentelemetry::{Context, KeyValue, Value};
+use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use percolate_otel::runtime::{AttributeSource, Sampler, SharedAttributes, SpanStart};
 use percolate_otel::testing::{Capture, Spans};
 use percolate_otel::{
@@ -34,6 +36,19 @@ async fn put(collection: &str) -> std::io::Result<()> {
     tokio::task::yield_now().await;
     get(collection);
     Ok(())
+}
+
+#[db_op(scan, collection, system = "rocksdb", rows = stream)]
+fn read(collection: &str) -> impl Iterator<Item = u64> {
+    (0..2).inspect(|_| {
+        get("of rows");
+    })
+}
+
+#[db_op(query, collection, system = "rocksdb")]
+fn load(collection: &str) -> Pin<Box<dyn Future<Output = u64>>> {
+    _ = collection;
+    Box::pin(async { get("of boxed").unwrap_or(0) })
 }
 
 #[background_job(index.build, target, parent = link)]
@@ -243,6 +258,105 @@ fn a_span_has_at_most_128_and_long_strings_are_cut() {
         shared
             .iter()
             .all(|kv| kv.value.as_str() == "é".repeat(2048))
+    );
+}
+
+#[test]
+fn arrays_are_cut_too() {
+    let capture = Capture::builder().compact_records().build();
+    let strings = |text: String| Value::Array(vec![StringValue::from(text); 10_000].into());
+    let attributes = [
+        ("app.words", strings("w".repeat(1000))),
+        ("app.empty", strings(String::new())),
+        ("app.numbers", Value::Array(vec![7_i64; 10_000].into())),
+    ];
+    capture.run(|| with_attributes(attributes, || get("many")));
+    let spans = capture.spans();
+    let elements = |key: &str| match spans.span("get many").attribute(key) {
+        Some(Value::Array(Array::String(texts))) => texts
+            .iter()
+            .map(|text| text.as_str().len())
+            .collect::<Vec<_>>(),
+        Some(Value::Array(Array::I64(numbers))) => vec![8; numbers.len()],
+        other => panic!("{key} is {other:?}"),
+    };
+    let words = elements("app.words");
+    assert_eq!((words.len(), words.iter().sum::<usize>()), (512, 4096));
+    assert_eq!(words[..5], [1000, 1000, 1000, 1000, 96]);
+    assert_eq!(elements("app.empty").len(), 512);
+    assert_eq!(elements("app.numbers").len(), 512);
+}
+
+#[test]
+fn rows_that_are_read_elsewhere_keep_the_attributes_of_the_caller() {
+    for is_sampled in [true, false] {
+        for builder in [Capture::builder(), Capture::builder().compact_records()] {
+            let capture = builder
+                .sampler(if is_sampled {
+                    Sampler::AlwaysOn
+                } else {
+                    Sampler::AlwaysOff
+                })
+                .metric_attributes(["tenant.id"])
+                .build();
+            capture.run(|| {
+                let rows = with_attributes([("tenant.id", "caller")], || read("rows"));
+                let boxed = with_attributes([("tenant.id", "caller")], || load("boxed"));
+                with_attributes([("tenant.id", "reader")], || {
+                    assert_eq!(rows.count(), 2);
+                    assert_eq!(boxed.now_or_never(), Some(1));
+                });
+            });
+            let calls = [
+                "get of boxed",
+                "get of rows",
+                "get of rows",
+                "query boxed",
+                "scan rows",
+            ];
+            let caller = calls.map(|call| (call, Some("caller")));
+            let found = values(&capture.spans(), "tenant.id");
+            assert_eq!(found, expected(if is_sampled { &caller } else { &[] }));
+            let metrics = capture.metrics();
+            let measured =
+                |tenant| metrics.count("db.client.operation.duration", &[("tenant.id", tenant)]);
+            assert_eq!((measured("caller"), measured("reader")), (5, 0));
+        }
+    }
+}
+
+#[test]
+fn metrics_do_not_have_a_listed_attribute_that_the_annotation_declares() {
+    let capture = Capture::builder().metric_attributes(["app.mode"]).build();
+    capture.run(|| {
+        with_attributes([("app.mode", "context")], || {
+            get("plain");
+            scan("own", || ()).unwrap();
+        });
+    });
+    let spans = capture.spans();
+    assert_eq!(
+        spans.span("scan own").attribute("app.mode"),
+        Some(&"full".into())
+    );
+    let metrics = capture.metrics();
+    let points = metrics.metric("db.client.operation.duration").points();
+    let mut found: Vec<_> = points
+        .iter()
+        .map(|point| {
+            let of = |key| {
+                point
+                    .attribute(key)
+                    .map(|value| value.as_str().into_owned())
+            };
+            (of("db.collection.name"), of("app.mode"))
+        })
+        .collect();
+    found.sort();
+    let name = |name: &str| Some(name.to_owned());
+    assert_eq!(
+        found,
+        [(name("own"), None), (name("plain"), name("context"))]
     );
 }
 
