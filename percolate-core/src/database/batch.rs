@@ -44,17 +44,21 @@ pub struct Batch {
 
 /// The writes of a [`Batch`] without a handle of the database, so that it can be closed meanwhile.
 #[derive(Default)]
-pub struct Writes(Vec<(Target, Change)>);
+pub struct Writes {
+    /// The tenant whose tables are written. `None` without writes.
+    tenant: Option<Arc<str>>,
+    writes: Vec<(Target, Change)>,
+}
 
 impl Writes {
     /// Returns the number of writes.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.writes.len()
     }
 
     /// Returns whether there are no writes.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.writes.is_empty()
     }
 }
 
@@ -81,14 +85,27 @@ impl std::fmt::Debug for Batch {
 impl Database {
     /// Creates an empty batch of writes to the tables of this tenant.
     pub fn batch(&self) -> Batch {
-        self.batch_of(Writes::default())
+        Batch {
+            database: self.clone(),
+            writes: Vec::new(),
+        }
     }
 
     /// Creates a batch with the writes of another one.
-    pub fn batch_of(&self, Writes(writes): Writes) -> Batch {
-        Batch {
-            database: self.clone(),
-            writes,
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherTenant`] if the writes are to tables of another tenant.
+    pub fn batch_of(&self, writes: Writes) -> Result<Batch, Error> {
+        match writes.tenant {
+            Some(tenant) if *tenant != *self.core.tenant() => Err(Error::OtherTenant {
+                tenant: self.core.tenant().to_owned(),
+                other: tenant.as_ref().to_owned(),
+            }),
+            _ => Ok(Batch {
+                database: self.clone(),
+                writes: writes.writes,
+            }),
         }
     }
 }
@@ -215,7 +232,10 @@ impl Batch {
 
     /// Returns the writes.
     pub fn into_writes(self) -> Writes {
-        Writes(self.writes)
+        Writes {
+            tenant: (!self.writes.is_empty()).then(|| self.database.core.tenant().into()),
+            writes: self.writes,
+        }
     }
 
     fn update_of(

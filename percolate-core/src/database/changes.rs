@@ -215,7 +215,7 @@ impl Core {
         old: &Old,
     ) -> Result<bool, Error> {
         match old {
-            Old::Absent | Old::Deleted => return Ok(false),
+            Old::Absent | Old::Deleted(_) => return Ok(false),
             Old::Live(live) => {
                 let record = Record {
                     deleted: true,
@@ -283,7 +283,7 @@ fn changed(target: &Target, now: &Old, change: &Change) -> Result<Old, Error> {
             if seen.is_some() && !matches!(now, Old::Malformed(..)) {
                 live(schema, *id, key.as_deref(), now)?;
             }
-            return Ok(Old::Deleted);
+            return Ok(Old::Deleted(next_time(now)));
         }
     };
     let Record {
@@ -309,7 +309,7 @@ pub(super) fn live<'a>(
     let table = schema.table().to_owned();
     match old {
         Old::Live(record) => Ok(record),
-        Old::Absent | Old::Deleted => Err(Error::NotFound {
+        Old::Absent | Old::Deleted(_) => Err(Error::NotFound {
             table,
             id,
             key: key.map(str::to_owned),
@@ -368,7 +368,7 @@ fn merged(schema: &Schema, data: &Value, changes: &Value) -> Value {
 /// Refuses to insert over an entity, also over one that cannot be decoded.
 pub(super) fn refuse_existing(schema: &Schema, id: Uuid, old: &Old) -> Result<(), Error> {
     match old {
-        Old::Absent | Old::Deleted => Ok(()),
+        Old::Absent | Old::Deleted(_) => Ok(()),
         Old::Live(_) | Old::Malformed(..) => Err(Error::Exists {
             table: schema.table().to_owned(),
             id,
@@ -378,14 +378,11 @@ pub(super) fn refuse_existing(schema: &Schema, id: Uuid, old: &Old) -> Result<()
 
 /// Returns the record of new data. An entity that replaces a live one keeps its creation time.
 pub(super) fn data_record<'a>(data: &'a Value, old: &Old) -> Record<&'a Value> {
-    let now = match old {
-        Old::Live(old) => Timestamp::now_after(old.updated_at),
-        _ => Timestamp::now(),
-    };
+    let now = next_time(old);
     let created_at = match old {
         Old::Live(old) => Some(old.created_at),
-        Old::Malformed(_, created_at) => *created_at,
-        Old::Absent | Old::Deleted => None,
+        Old::Malformed(_, times) => times.map(|times| times.created_at),
+        Old::Absent | Old::Deleted(_) => None,
     };
     Record {
         deleted: false,
@@ -393,4 +390,16 @@ pub(super) fn data_record<'a>(data: &'a Value, old: &Old) -> Record<&'a Value> {
         updated_at: now,
         data,
     }
+}
+
+/// Returns the time of a write after what was stored under its id. It is later than that of the write
+/// before, also if the clock went back, so that two states of an entity never have one time.
+fn next_time(old: &Old) -> Timestamp {
+    let last = match old {
+        Old::Live(old) => Some(old.updated_at),
+        Old::Deleted(at) => Some(*at),
+        Old::Malformed(_, times) => times.map(|times| times.updated_at),
+        Old::Absent => None,
+    };
+    last.map_or_else(Timestamp::now, Timestamp::now_after)
 }

@@ -58,10 +58,18 @@ pub(crate) struct Core {
 #[derive(Debug)]
 pub(super) enum Old {
     Absent,
-    Deleted,
+    /// Deleted at this time.
+    Deleted(Timestamp),
     Live(Record),
-    /// The record cannot be decoded. The time of the first write is known if its header is intact.
-    Malformed(MalformedRecord, Option<Timestamp>),
+    /// The record cannot be decoded. The times are known if its header is intact.
+    Malformed(MalformedRecord, Option<Times>),
+}
+
+/// The times of the first and the last write of an entity.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    pub(super) created_at: Timestamp,
+    pub(super) updated_at: Timestamp,
 }
 
 impl Old {
@@ -69,13 +77,15 @@ impl Old {
         let Some(bytes) = bytes else {
             return Self::Absent;
         };
-        match Record::decode_live(bytes) {
-            Ok(Some(record)) => Self::Live(record),
-            Ok(None) => Self::Deleted,
-            Err(reason) => {
-                let created_at = RecordParts::read(bytes).map(|parts| parts.created_at);
-                Self::Malformed(reason, created_at.ok())
-            }
+        let times = RecordParts::read(bytes).map(|parts| Times {
+            created_at: parts.created_at,
+            updated_at: parts.updated_at,
+        });
+        match (Record::decode_live(bytes), times) {
+            (Ok(Some(record)), _) => Self::Live(record),
+            (Ok(None), Ok(times)) => Self::Deleted(times.updated_at),
+            (Err(reason), times) => Self::Malformed(reason, times.ok()),
+            (Ok(None), Err(reason)) => Self::Malformed(reason, None),
         }
     }
 }
@@ -461,7 +471,7 @@ impl Core {
         old: &Old,
     ) -> Result<Vec<index::IndexEntry>, Error> {
         match old {
-            Old::Absent | Old::Deleted => Ok(Vec::new()),
+            Old::Absent | Old::Deleted(_) => Ok(Vec::new()),
             Old::Live(record) => Ok(self.entries(schema, id, record)),
             Old::Malformed(..) => self.stored_entries(schema.table(), id),
         }
@@ -534,7 +544,7 @@ fn lock_of(id: Uuid) -> usize {
 /// Returns the record of an entity, or the error if it cannot be decoded.
 fn live(table: &str, id: Uuid, old: Old) -> Result<Option<Record>, Error> {
     match old {
-        Old::Absent | Old::Deleted => Ok(None),
+        Old::Absent | Old::Deleted(_) => Ok(None),
         Old::Live(record) => Ok(Some(record)),
         Old::Malformed(reason, _) => Err(Error::MalformedRecord {
             table: table.to_owned(),
@@ -549,7 +559,7 @@ fn live(table: &str, id: Uuid, old: Old) -> Result<Option<Record>, Error> {
 fn text_changed(schema: &Schema, old: &Old, new: &Record<&Value>) -> bool {
     let same = |field| match old {
         Old::Live(old) => old.data.get(field) == new.data.get(field),
-        Old::Absent | Old::Deleted | Old::Malformed(..) => false,
+        Old::Absent | Old::Deleted(_) | Old::Malformed(..) => false,
     };
     !schema.embedding_fields().iter().all(same)
 }

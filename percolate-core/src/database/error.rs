@@ -102,7 +102,7 @@ pub enum Error {
     },
     /// The entity to change does not exist.
     #[error(
-        "cannot update {} of `{table}`: it does not exist. Use `insert` or `upsert` to create it",
+        "cannot change {} of `{table}`: it does not exist. `insert` and `upsert` create entities",
         Named(*id, key.as_deref())
     )]
     NotFound {
@@ -125,6 +125,17 @@ pub enum Error {
         id: Uuid,
         /// The time of its last write.
         at: Timestamp,
+    },
+    /// The writes of a batch are to the tables of another tenant.
+    #[error(
+        "cannot add writes of the tenant `{other}` to a batch of the tenant `{tenant}`; commit them with a handle of \
+         `{other}`"
+    )]
+    OtherTenant {
+        /// The tenant of the handle.
+        tenant: String,
+        /// The tenant of the writes.
+        other: String,
     },
     /// Other writers kept changing the entities that match the condition of a write.
     #[error(
@@ -185,9 +196,9 @@ pub enum Error {
     /// The database was not closed by the deadline. Closing continues, and the directory is locked
     /// until it ends.
     #[error(
-        "the database at {} was not closed within {deadline:?}: RocksDB still waits for the disk, or for its background \
+        "the database at {} was not closed within {} s: RocksDB still waits for the disk, or for its background \
          work; the directory is locked until it has ended, and the last writes may not be durable",
-        path.display()
+        path.display(), deadline.as_secs_f64()
     )]
     CloseTimeout {
         /// The directory of the database.
@@ -271,6 +282,7 @@ impl ErrorType for Error {
             Self::Repeated { .. } => Cow::Borrowed("Repeated"),
             Self::InBatch { error, .. } => error.error_type(),
             Self::Changed { .. } => Cow::Borrowed("Changed"),
+            Self::OtherTenant { .. } => Cow::Borrowed("OtherTenant"),
             Self::Contended { .. } => Cow::Borrowed("Contended"),
             Self::KeyChanged { .. } => Cow::Borrowed("KeyChanged"),
             Self::MalformedRecord { .. } => Cow::Borrowed("MalformedRecord"),

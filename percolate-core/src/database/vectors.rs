@@ -95,7 +95,7 @@ impl Removals {
         new: &Record<&Value>,
     ) {
         self.add(core, schema, id, |field| match old {
-            Old::Absent | Old::Deleted => false,
+            Old::Absent | Old::Deleted(_) => false,
             Old::Live(old) => {
                 let text = old.text_to_embed(field);
                 text.is_some() && text != new.text_to_embed(field)
@@ -589,7 +589,7 @@ fn results_of(batch: EmbeddedBatch) -> Vec<TextResult> {
 fn text_of<'a>(old: &'a Old, field: &str) -> Option<&'a str> {
     match old {
         Old::Live(record) => record.text_to_embed(field),
-        Old::Absent | Old::Deleted | Old::Malformed(..) => None,
+        Old::Absent | Old::Deleted(_) | Old::Malformed(..) => None,
     }
 }
 

@@ -36,7 +36,8 @@ impl Database {
     /// matches all.
     ///
     /// Up to 10,000 entities are changed in one atomic write, more of them in writes of 10,000. No
-    /// entity is changed that does not match the condition at the moment of the write.
+    /// entity is changed that does not match the condition at the moment of the write. If the future
+    /// is dropped, the write that has begun is finished, and no other one begins.
     ///
     /// ```
     /// use percolate_core::Database;

@@ -255,3 +255,63 @@ fn batches_that_overlap_do_not_block_each_other_for_ever() {
     });
     assert_eq!(bodies[0], bodies[1]);
 }
+
+#[test]
+fn a_batch_does_not_take_the_writes_of_another_tenant() {
+    let (_dir, db) = two_tables();
+    let other = db.for_tenant("other");
+    other
+        .register_schema("articles", &json!({ "key_field": "slug" }))
+        .unwrap();
+    let mut batch = db.batch();
+    batch.delete("articles", "old").unwrap();
+    let error = other.batch_of(batch.into_writes()).unwrap_err();
+    assert_eq!(error.error_type(), "OtherTenant");
+    let text = error.to_string();
+    assert!(
+        text.contains("`default`") && text.contains("`other`"),
+        "{text}"
+    );
+    assert!(other.batch_of(db.batch().into_writes()).unwrap().is_empty());
+    let mut batch = db.batch();
+    batch.upsert("authors", &json!({ "name": "a" })).unwrap();
+    let writes = batch.into_writes();
+    assert_eq!(db.batch_of(writes).unwrap().commit().unwrap(), 1);
+}
+
+/// The clock is behind the last write, as after it was set back.
+#[test]
+fn the_times_of_an_entity_increase_also_after_its_deletion() {
+    let (_dir, db) = two_tables();
+    let id = db.insert("articles", &json!({ "slug": "a" })).unwrap();
+    let ahead = i64::MAX / 2;
+    let set_ahead = || {
+        let key = keys::entity_key(Table::new("default", "articles"), id);
+        let mut record = db.storage().get(ENTITIES, &key).unwrap().unwrap();
+        record[10..18].copy_from_slice(&ahead.to_be_bytes());
+        db.storage().put(ENTITIES, key, record).unwrap();
+    };
+    let updated_at = || {
+        let entity = db.get("articles", id).unwrap().unwrap();
+        entity.updated_at.as_micros()
+    };
+    set_ahead();
+    db.delete("articles", id).unwrap();
+    db.insert("articles", &json!({ "slug": "a" })).unwrap();
+    assert_eq!(updated_at(), ahead + 2);
+    // In one batch.
+    set_ahead();
+    let mut batch = db.batch();
+    batch.delete("articles", "a").unwrap();
+    batch.insert("articles", &json!({ "slug": "a" })).unwrap();
+    batch.commit().unwrap();
+    assert_eq!(updated_at(), ahead + 2);
+    // The data cannot be decoded, and the header can.
+    set_ahead();
+    let key = keys::entity_key(Table::new("default", "articles"), id);
+    let mut record = db.storage().get(ENTITIES, &key).unwrap().unwrap();
+    record.truncate(18);
+    db.storage().put(ENTITIES, key, record).unwrap();
+    db.upsert("articles", &json!({ "slug": "a" })).unwrap();
+    assert_eq!(updated_at(), ahead + 1);
+}
