@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import percolate_rocks
-from percolate_rocks import Database
+from percolate_rocks import AsyncDatabase, Database
 from percolate_rocks._pytest_plugin import CapturedSpans
 
 JSON = st.recursive(
@@ -427,6 +427,20 @@ def test_every_error_has_a_type_and_a_status() -> None:
 def test_a_database_without_a_path_is_refused() -> None:
     with pytest.raises(ValueError, match="pass a directory"):
         Database("")
+
+
+@pytest.mark.parametrize("limit", ["cache_size", "memory_table_limit", "query_memory_limit"])
+def test_a_size_outside_of_its_range_is_refused_with_the_range(tmp_path: Path, limit: str) -> None:
+    with pytest.raises(ValueError, match=r"a size must be a number of bytes from 0 to \d+, not -1"):
+        Database(tmp_path / "db", **{limit: -1})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=limit):
+        Database(tmp_path / "db", **{limit: "1 GiB"})  # type: ignore[arg-type]
+    assert not (tmp_path / "db").exists()
+
+
+def test_an_async_database_of_a_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"await AsyncDatabase\.open\(path\)"):
+        AsyncDatabase(tmp_path / "db")  # type: ignore[arg-type]
 
 
 def test_errors_can_be_pickled() -> None:

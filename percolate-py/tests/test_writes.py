@@ -156,6 +156,17 @@ def test_a_dropped_table_is_gone(library: Database) -> None:
     assert library.count("articles") == 0
 
 
+def test_a_batch_of_a_closed_database_is_empty_after_the_commit(tmp_path: Path) -> None:
+    db = Database(tmp_path / "db")
+    db.register_schema("articles", {"key_field": "slug"})
+    batch = db.batch()
+    batch.insert("articles", {"slug": "a"})
+    db.close()
+    with pytest.raises(ClosedError):
+        batch.commit()
+    assert len(batch) == 0
+
+
 def test_a_schema_change_reports_what_does_not_match(library: Database) -> None:
     schema = library.schema("articles")
     assert library.register_schema("articles", schema) is None

@@ -151,6 +151,11 @@ class AsyncDatabase:
     """
 
     def __init__(self, database: Database, *, threads: int | None = None) -> None:
+        if not isinstance(database, Database):
+            raise TypeError(
+                f"AsyncDatabase takes an open Database, not {type(database).__name__}; "
+                "use `await AsyncDatabase.open(path)` for a path"
+            )
         self._database = database
         self._threads = threads
         self._closing = False

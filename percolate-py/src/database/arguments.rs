@@ -3,7 +3,7 @@
 use std::ops::Bound as RangeBound;
 
 use percolate_core::{EntityRef, Timestamp};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use serde_json::Value;
@@ -122,6 +122,28 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Seen {
                      time zone",
                 )
             })
+    }
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Bytes(pub(super) usize);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Bytes {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        value.extract().map(Self).map_err(|error: PyErr| {
+            if error.is_instance_of::<PyOverflowError>(value.py()) {
+                PyValueError::new_err(format!(
+                    "a size must be a number of bytes from 0 to {}, not {}",
+                    usize::MAX,
+                    value.as_any()
+                ))
+            } else {
+                error
+            }
+        })
     }
 }
 

@@ -48,7 +48,7 @@ impl PyBatch {
     ) -> PyResult<String> {
         let id = self.shared.work(py, None, |database| {
             let mut writes = self.writes();
-            let mut batch = database.batch_of(std::mem::take(&mut *writes));
+            let mut batch = database.batch_of(std::mem::take(&mut *writes))?;
             let id = write(&mut batch);
             *writes = batch.into_writes();
             id
@@ -134,9 +134,9 @@ impl PyBatch {
     ///         message has its index. Nothing was written.
     #[pyo3(signature = (*, trace_context = None))]
     fn commit(&self, py: Python<'_>, trace_context: Option<TraceArgument>) -> PyResult<usize> {
+        let writes = py.detach(|| std::mem::take(&mut *self.writes()));
         self.shared.work(py, trace_context, |database| {
-            let writes = std::mem::take(&mut *self.writes());
-            database.batch_of(writes).commit()
+            database.batch_of(writes)?.commit()
         })
     }
 

@@ -22,7 +22,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use serde_json::Value;
 
-use super::arguments::{Given, Id, Key, Name, Seen, bounds};
+use super::arguments::{Bytes, Given, Id, Key, Name, Seen, bounds};
 use super::batch::PyBatch;
 use super::filter::Where;
 use super::handle::Closable;
@@ -107,9 +107,9 @@ impl PyDatabase {
         read_only: bool,
         sync: bool,
         server_address: &str,
-        cache_size: Option<usize>,
-        memory_table_limit: Option<usize>,
-        query_memory_limit: Option<usize>,
+        cache_size: Option<Bytes>,
+        memory_table_limit: Option<Bytes>,
+        query_memory_limit: Option<Bytes>,
         embedder: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let address = match server_address {
@@ -125,10 +125,10 @@ impl PyDatabase {
         if let Some(namespace) = namespace {
             storage = storage.namespace(namespace);
         }
-        if let Some(bytes) = cache_size {
+        if let Some(Bytes(bytes)) = cache_size {
             storage = storage.cache_size(bytes);
         }
-        if let Some(bytes) = memory_table_limit {
+        if let Some(Bytes(bytes)) = memory_table_limit {
             storage = storage.memory_table_limit(bytes);
         }
         if path.as_os_str().is_empty() {
@@ -138,7 +138,7 @@ impl PyDatabase {
         }
         refuse_after_fork(&path)?;
         let mut options = DatabaseOptions::new().tenant(tenant).storage(storage);
-        if let Some(bytes) = query_memory_limit {
+        if let Some(Bytes(bytes)) = query_memory_limit {
             options = options.query_memory_limit(bytes);
         }
         if let Some(embedder) = embedder {
@@ -655,7 +655,8 @@ impl PyDatabase {
     ///         matches all.
     ///     changes: The new values of fields, as for `update`.
     ///     params: The values of the placeholders.
-    ///     timeout: The longest time in seconds. Writes that were made before are kept.
+    ///     timeout: The longest time in seconds. Writes that were made before are kept, and one that
+    ///         has begun is finished in the background.
     ///
     /// Raises:
     ///     QueryError: The condition is invalid.
