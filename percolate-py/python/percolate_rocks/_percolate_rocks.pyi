@@ -687,7 +687,8 @@ class Database:
                 matches all.
             changes: The new values of fields, as for `update`.
             params: The values of the placeholders.
-            timeout: The longest time in seconds. Writes that were made before are kept.
+            timeout: The longest time in seconds. Writes that were made before are kept, and one that
+                has begun is finished in the background.
 
         Raises:
             QueryError: The condition is invalid.
