@@ -5,6 +5,7 @@
 //! reserve for a system.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
@@ -73,7 +74,7 @@ const FIGURES: [Figure; 9] = [
 ];
 
 /// The tickers of RocksDB's statistics, and their metrics.
-const COUNTERS: [(&str, Ticker); 10] = [
+const COUNTERS: [(&str, Ticker); 9] = [
     (metric::ROCKSDB_CACHE_HITS, Ticker::BlockCacheHit),
     (metric::ROCKSDB_CACHE_MISSES, Ticker::BlockCacheMiss),
     (metric::ROCKSDB_BLOOM_USEFUL, Ticker::BloomFilterUseful),
@@ -86,8 +87,10 @@ const COUNTERS: [(&str, Ticker); 10] = [
         metric::ROCKSDB_COMPACT_WRITTEN_BYTES,
         Ticker::CompactWriteBytes,
     ),
-    (metric::ROCKSDB_STALL, Ticker::StallMicros),
 ];
+
+/// The tickers of times in microseconds. Their metrics are in seconds.
+const TIMES: [(&str, Ticker); 1] = [(metric::ROCKSDB_STALL, Ticker::StallMicros)];
 
 impl Storage {
     /// Registers RocksDB's properties with a meter provider: keys, memory tables, open tables,
@@ -110,25 +113,22 @@ impl Storage {
     pub fn register_metrics(&self, provider: &(dyn MeterProvider + Send + Sync)) {
         let meter = provider.meter_with_scope(crate::otel::__private::scope());
         for figure in &FIGURES {
-            let Some(definition) = conventions::METRICS
-                .iter()
-                .find(|metric| metric.name == figure.metric)
-            else {
-                continue;
-            };
-            self.register_figure(&meter, figure, definition);
+            if let Some(definition) = definition(figure.metric) {
+                self.register_figure(&meter, figure, definition);
+            }
         }
         if self.inner.statistics.is_none() {
             return;
         }
         for &(metric, ticker) in &COUNTERS {
-            let Some(definition) = conventions::METRICS
-                .iter()
-                .find(|known| known.name == metric)
-            else {
-                continue;
-            };
-            self.register_counter(&meter, ticker, definition);
+            if let Some(definition) = definition(metric) {
+                self.register_counter(&meter, ticker, definition);
+            }
+        }
+        for &(metric, ticker) in &TIMES {
+            if let Some(definition) = definition(metric) {
+                self.register_time(&meter, ticker, definition);
+            }
         }
     }
 
@@ -139,14 +139,23 @@ impl Storage {
             .with_unit(definition.unit)
             .with_description(definition.brief)
             .with_callback(move |observer| {
-                let Some(inner) = store.upgrade() else { return };
-                if let Some(statistics) = &inner.statistics {
-                    observer.observe(
-                        statistics.get_ticker_count(ticker),
-                        &of_store(&Storage {
-                            inner: inner.clone(),
-                        }),
-                    );
+                if let Some((count, attributes)) = ticker_of(&store, ticker) {
+                    observer.observe(count, &attributes);
+                }
+            })
+            .build();
+    }
+
+    fn register_time(&self, meter: &Meter, ticker: Ticker, definition: &'static MetricDef) {
+        let store = Arc::downgrade(&self.inner);
+        _ = meter
+            .f64_observable_counter(definition.name)
+            .with_unit(definition.unit)
+            .with_description(definition.brief)
+            .with_callback(move |observer| {
+                if let Some((micros, attributes)) = ticker_of(&store, ticker) {
+                    let time = Duration::from_micros(micros);
+                    observer.observe(time.as_secs_f64(), &attributes);
                 }
             })
             .build();
@@ -167,6 +176,19 @@ impl Storage {
             .with_callback(move |observer| report(&store, figure, observer))
             .build();
     }
+}
+
+fn definition(metric: &str) -> Option<&'static MetricDef> {
+    conventions::METRICS
+        .iter()
+        .find(|known| known.name == metric)
+}
+
+/// Returns the value of a ticker and the attributes of its store, unless the store is closed.
+fn ticker_of(store: &Weak<StoreInner>, ticker: Ticker) -> Option<(u64, Vec<KeyValue>)> {
+    let inner = store.upgrade()?;
+    let count = inner.statistics.as_ref()?.get_ticker_count(ticker);
+    Some((count, of_store(&Storage { inner })))
 }
 
 fn report(store: &Weak<StoreInner>, figure: &Figure, observer: &dyn AsyncInstrument<i64>) {
@@ -221,7 +243,7 @@ mod tests {
             ("db.collection.name", "articles"),
             ("db.namespace", "library"),
         ];
-        assert!((metrics.sum("rocksdb.keys", &about) - 10.0).abs() < f64::EPSILON);
+        assert!((metrics.sum("rocksdb.key.count", &about) - 10.0).abs() < f64::EPSILON);
         assert!(metrics.sum("rocksdb.memtable.size", &about) > 0.0);
         let open_tables = metrics.metric("rocksdb.table_readers.size");
         assert!(open_tables.points().len() > 1, "one value for each family");
@@ -300,6 +322,15 @@ mod tests {
         let hits = count("rocksdb.block_cache.hits");
         storage.get("articles", b"key").expect("it reads");
         assert!(count("rocksdb.block_cache.hits") > hits);
+        // No write was stalled. The metric is reported, with the unit of its definition.
+        assert_eq!(
+            capture
+                .metrics()
+                .metric("rocksdb.write.stalled")
+                .points()
+                .len(),
+            1
+        );
         capture.report().assert_clean();
     }
 }

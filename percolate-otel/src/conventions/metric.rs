@@ -25,7 +25,7 @@ pub const OTEL_SDK_PROCESSOR_LOG_PROCESSED: &str = "otel.sdk.processor.log.proce
 /// Up-down counter of log records in the queue of a processor.
 pub const OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE: &str = "otel.sdk.processor.log.queue.size";
 /// Keys, as RocksDB estimates them.
-pub const ROCKSDB_KEYS: &str = "rocksdb.keys";
+pub const ROCKSDB_KEYS: &str = "rocksdb.key.count";
 /// Memory of all memory tables.
 pub const ROCKSDB_MEMTABLE: &str = "rocksdb.memtable.size";
 /// Memory of the open table files that is not in the block cache.
@@ -41,7 +41,7 @@ pub const ROCKSDB_FLUSHES: &str = "rocksdb.flush.running";
 /// Memory of the block cache in use.
 pub const ROCKSDB_CACHE: &str = "rocksdb.block_cache.size";
 /// Snapshots that are not released.
-pub const ROCKSDB_SNAPSHOTS: &str = "rocksdb.snapshots";
+pub const ROCKSDB_SNAPSHOTS: &str = "rocksdb.snapshot.count";
 /// Blocks found in the block cache.
 pub const ROCKSDB_CACHE_HITS: &str = "rocksdb.block_cache.hits";
 /// Blocks not found in the block cache.
@@ -60,5 +60,5 @@ pub const ROCKSDB_FLUSH_BYTES: &str = "rocksdb.flush.size";
 pub const ROCKSDB_COMPACT_READ_BYTES: &str = "rocksdb.compaction.read.size";
 /// Bytes written by compactions.
 pub const ROCKSDB_COMPACT_WRITTEN_BYTES: &str = "rocksdb.compaction.write.size";
-/// Time that writes waited for flushes or compactions.
+/// Time that writes waited for flushes or compactions, in seconds.
 pub const ROCKSDB_STALL: &str = "rocksdb.write.stalled";

@@ -279,7 +279,7 @@ pub const METRICS: &[MetricDef] = &[
         instrument: "counter",
         ..rocksdb(
             metric::ROCKSDB_STALL,
-            "us",
+            "s",
             "Time that writes waited for flushes or compactions.",
             ROCKSDB_STORE,
         )

@@ -176,9 +176,7 @@ fn metrics(query: &Query) -> Vec<&'static str> {
 fn unit(query: &Query) -> &'static str {
     let is_duration = query.metric == metric::DB_CLIENT_OPERATION_DURATION;
     match (query.view, definition(query.metric).unit) {
-        (View::Share(_), _) | (View::Rate, "us" | "s") if !is_histogram(query.metric) => {
-            "percentunit"
-        }
+        (View::Share(_), _) | (View::Rate, "s") if !is_histogram(query.metric) => "percentunit",
         (View::Rate | View::FailureRate, _) if is_duration => "ops",
         (View::Rate | View::SumRate, "By") => "binBps",
         (View::Rate | View::FailureRate | View::SumRate, _) => "cps",
@@ -221,9 +219,6 @@ fn expression(query: &Query) -> String {
     };
     match query.view {
         View::Value => format!("sum by ({by}) ({}{{{}}})", name(metric), filters(metric)),
-        View::Rate if metric.unit == "us" => {
-            format!("sum by ({by}) ({}) / 1e6", rate(metric, count, ""))
-        }
         View::Rate => format!("sum by ({by}) ({})", rate(metric, count, "")),
         View::FailureRate => {
             let failed = format!(", {}!=\"\"", label(attribute::ERROR_TYPE));

@@ -175,7 +175,7 @@ pub(super) fn alerts() -> Vec<Alert> {
         },
         Alert {
             name: "PercolateWriteStall",
-            expression: format!("rate({stalled}[5m]) / 1e6 > 0.05"),
+            expression: format!("rate({stalled}[5m]) > 0.05"),
             hold: "5m",
             severity: "critical",
             summary: format!(

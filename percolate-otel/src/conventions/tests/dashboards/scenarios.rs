@@ -208,8 +208,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         alert: "PercolateWriteStall",
         series: &[(
-            r#"rocksdb_write_stalled_microseconds_total{job="shop", db_system_name="rocksdb", db_namespace="library"}"#,
-            "0+6000000x60",
+            r#"rocksdb_write_stalled_seconds_total{job="shop", db_system_name="rocksdb", db_namespace="library"}"#,
+            "0+6x60",
         )],
         at: "30m",
         fires: Some((
@@ -227,8 +227,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         alert: "PercolateWriteStall",
         series: &[(
-            r#"rocksdb_write_stalled_microseconds_total{job="shop", db_namespace="library"}"#,
-            "0+500000x60",
+            r#"rocksdb_write_stalled_seconds_total{job="shop", db_namespace="library"}"#,
+            "0+0.5x60",
         )],
         at: "30m",
         fires: None,
