@@ -38,7 +38,8 @@ mod worker;
 #[cfg(feature = "store")]
 pub use database::{
     Batch, CLOSE_DEADLINE, Database, DatabaseOptions, EmbeddingReport, EmbeddingStatus, EntityRef,
-    Error, Hit, Mismatch, RefusedField, SchemaChange, SearchFilter, Writes,
+    Error, Existing, ExportOptions, Hit, ImportOptions, ImportReport, ImportRow, Mismatch, OnError,
+    RefusedField, RowError, SchemaChange, SearchFilter, Writes,
 };
 #[cfg(feature = "store")]
 pub use index::vectors::VectorError;

@@ -17,7 +17,9 @@ use opentelemetry::baggage::BaggageExt as _;
 use percolate_core::embeddings::{HttpEmbeddings, HttpEmbeddingsOptions};
 use percolate_core::otel::{ConventionLayer, Environment, Exporter, Otlp, OtlpProtocol, Telemetry};
 use percolate_core::storage::{BackgroundWorker, ScanRange, Task, WorkerOptions};
-use percolate_core::{Database, DatabaseOptions, db_op};
+use percolate_core::{
+    Database, DatabaseOptions, Existing, ExportOptions, ImportOptions, OnError, db_op,
+};
 use percolate_pipeline_tests::{Answer, Collector};
 use serde_json::json;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -147,12 +149,45 @@ fn entities(db: &Database) {
     let found = db.find("articles", "tag", "canary_a"..="canary_z").unwrap();
     assert_eq!(found.len(), 1);
     db.find("articles", "canary_field", "a"..).unwrap_err();
+    transfers(db);
     db.indexes().rebuild_all().unwrap();
     db.indexes().verify().unwrap();
     db.store_resource("canary_resource", b"canary_bytes")
         .unwrap();
     db.load_resource("canary_resource").unwrap().unwrap();
     db.delete_resource("canary_resource").unwrap();
+}
+
+fn transfers(db: &Database) {
+    let mut lines = Vec::new();
+    assert_eq!(db.export_jsonl("articles", &mut lines).unwrap(), 1);
+    let skip = ImportOptions::new().on_error(OnError::Skip);
+    let abort = ImportOptions::new();
+    let rows = [
+        r#"{"slug": "canary_imported", "body": "canary_text"}"#,
+        r#"{"slug": "canary_slug"}"#,
+        r#"{"slug": "canary_bad", "year": "canary_year"}"#,
+        r#"{"slug": "canary_cut"#,
+        "canary_line",
+    ]
+    .join("\n");
+    db.import_jsonl("articles", rows.as_bytes(), &abort)
+        .unwrap_err();
+    let report = db.import_jsonl("articles", rows.as_bytes(), &skip).unwrap();
+    assert_eq!((report.written, report.refused), (1, 4));
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("canary_file");
+    let options = ExportOptions::new();
+    assert_eq!(
+        db.export_jsonl_file("articles", &file, &options).unwrap(),
+        2
+    );
+    let replace = ImportOptions::new().existing(Existing::Replace);
+    db.import_jsonl_file("articles", &file, &replace).unwrap();
+    db.import_jsonl_file("articles", directory.path().join("canary_missing"), &abort)
+        .unwrap_err();
+    let failing = Err(std::io::Error::other("canary_source"));
+    db.import_rows("articles", [failing], &skip).unwrap_err();
 }
 
 async fn queries(db: &Database) {
@@ -297,6 +332,8 @@ fn no_byte_of_any_exporter_contains_data_or_a_secret() {
     });
     for name in [
         "insert articles",
+        "import articles",
+        "export articles",
         "multi_get entities",
         "batch_write entities",
         "SELECT articles",

@@ -8,9 +8,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use percolate_core::Database;
 use percolate_core::otel::testing::Capture;
 use percolate_core::storage::{BackgroundWorker, Task, WorkerOptions};
+use percolate_core::{Database, ImportOptions, OnError};
 use serde_json::{Value, json};
 
 /// Opens a database with two articles outside any capture. Also returns its directory.
@@ -100,6 +100,69 @@ fn insert_of_a_taken_key_fails_without_a_write() {
             get entities [client]
               | db.response.returned_rows = 1
         "#,
+    );
+}
+
+#[test]
+fn an_import_is_one_span_with_a_read_and_a_write_for_each_batch() {
+    observe(
+        |db| {
+            let rows = (0..5).map(|number| article(&number.to_string(), number).to_string());
+            let lines = rows.collect::<Vec<_>>().join("\n");
+            let options = ImportOptions::new().on_error(OnError::Skip).batch_size(3);
+            let report = db.import_jsonl("articles", lines.as_bytes(), &options);
+            assert_eq!(report.unwrap().written, 5);
+        },
+        "
+        request [internal]
+          import articles [client]
+            | db.operation.batch.size = 5
+            | db.response.affected_rows = 5
+            multi_get entities [client]
+              | db.response.returned_rows = 0
+            batch_write library [client]
+              | db.operation.batch.size = 12
+              | db.response.affected_rows = 12
+            multi_get entities [client]
+              | db.response.returned_rows = 0
+            batch_write library [client]
+              | db.operation.batch.size = 8
+              | db.response.affected_rows = 8
+        ",
+    );
+}
+
+#[test]
+fn an_import_that_aborts_has_the_error_and_writes_nothing() {
+    observe(
+        |db| {
+            let lines = "{\"slug\": \"one\"}\n{\"slug\": 1}\n";
+            let result = db.import_jsonl("articles", lines.as_bytes(), &ImportOptions::new());
+            drop(result.unwrap_err());
+        },
+        r#"
+        request [internal]
+          import articles [client, error]
+            | error.type = "RowsRefused"
+            multi_get entities [client]
+              | db.response.returned_rows = 1
+        "#,
+    );
+}
+
+#[test]
+fn an_export_is_one_span_with_one_scan() {
+    observe(
+        |db| {
+            assert_eq!(db.export_jsonl("articles", std::io::sink()).unwrap(), 2);
+        },
+        "
+        request [internal]
+          export articles [client]
+            | db.response.returned_rows = 2
+            scan entities [client]
+              | db.response.returned_rows = 2
+        ",
     );
 }
 

@@ -106,6 +106,23 @@ impl<'a> Changes<'a> {
         Ok(())
     }
 
+    /// Returns what earlier changes left of an entity, `None` if there were none.
+    pub(super) fn stored_after(&self, table: &str, id: Uuid) -> Option<&Old> {
+        let entity = self.entities.get(&(table.to_owned(), id))?;
+        entity.new.as_ref()
+    }
+
+    /// Stores a record, over what is stored before the changes and what earlier ones left.
+    pub(super) fn store(&mut self, schema: &Arc<Schema>, id: Uuid, old: Old, new: Record) {
+        let name = (schema.table().to_owned(), id);
+        let entity = self.entities.entry(name).or_insert_with(|| Changed {
+            schema: Arc::clone(schema),
+            old,
+            new: None,
+        });
+        entity.new = Some(Old::Live(new));
+    }
+
     /// Writes all changes in one batch.
     pub(super) fn commit(self) -> Result<(), Error> {
         let core = self.core;

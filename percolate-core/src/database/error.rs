@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use uuid::Uuid;
 
+use super::import::report::{ImportReport, Refused};
 use crate::embeddings::EmbeddingError;
 use crate::index::vectors::VectorError;
 use crate::otel::ErrorType;
@@ -174,6 +175,43 @@ pub enum Error {
         /// The error of the entity.
         error: Box<Error>,
     },
+    /// Rows of an import were refused, and the import was aborted. Nothing was written, unless the
+    /// report has a number of written rows.
+    #[error("cannot import into `{table}`: {}", Refused(report))]
+    RowsRefused {
+        /// The table.
+        table: String,
+        /// The numbers of rows, and the first refused ones.
+        report: Box<ImportReport>,
+    },
+    /// An import failed after some of its rows were written.
+    #[error("the import into `{table}` stopped after {written} rows were written: {error}")]
+    ImportStopped {
+        /// The table.
+        table: String,
+        /// The number of rows that were written.
+        written: usize,
+        /// The error that stopped it.
+        error: Box<Error>,
+    },
+    /// The source of an import could not be read.
+    #[error("cannot read the rows to import into `{table}`: {error}")]
+    Import {
+        /// The table.
+        table: String,
+        /// The error of the source.
+        #[source]
+        error: std::io::Error,
+    },
+    /// An export could not be written.
+    #[error("cannot write the export of `{table}`: {error}")]
+    Export {
+        /// The table.
+        table: String,
+        /// The error of the writer.
+        #[source]
+        error: std::io::Error,
+    },
     /// A stored entity cannot be decoded.
     #[error(
         "cannot read entity {id} of `{table}`: {reason}. `delete` and `purge` remove it, `upsert` replaces it, and a \
@@ -281,6 +319,10 @@ impl ErrorType for Error {
             Self::NotFound { .. } => Cow::Borrowed("NotFound"),
             Self::Repeated { .. } => Cow::Borrowed("Repeated"),
             Self::InBatch { error, .. } => error.error_type(),
+            Self::RowsRefused { .. } => Cow::Borrowed("RowsRefused"),
+            Self::ImportStopped { error, .. } => error.error_type(),
+            Self::Import { .. } => Cow::Borrowed("Import"),
+            Self::Export { .. } => Cow::Borrowed("Export"),
             Self::Changed { .. } => Cow::Borrowed("Changed"),
             Self::OtherTenant { .. } => Cow::Borrowed("OtherTenant"),
             Self::Contended { .. } => Cow::Borrowed("Contended"),
@@ -303,7 +345,7 @@ impl ErrorType for Error {
             Self::Read(error) => error.status_code(),
             Self::Write(error) => error.status_code(),
             Self::Maintenance(error) => error.status_code(),
-            Self::InBatch { error, .. } => error.status_code(),
+            Self::InBatch { error, .. } | Self::ImportStopped { error, .. } => error.status_code(),
             _ => None,
         }
     }

@@ -14,6 +14,7 @@ mod depth;
 mod malformed;
 mod system_fields;
 mod tables;
+mod transfer;
 mod unusable;
 
 fn temporary() -> (tempfile::TempDir, Database) {

@@ -17,7 +17,7 @@ use chrono::{DateTime, Datelike as _, Timelike as _, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::system;
+use super::system_names;
 use crate::storage::keys::FieldValue;
 
 const RECORD_VERSION: u8 = 1;
@@ -39,7 +39,12 @@ impl Timestamp {
     /// Returns the current time, or the next one after `earlier` if that is later. The times of the
     /// writes of an entity so increase, also if the clock goes back.
     pub(crate) fn now_after(earlier: Self) -> Self {
-        Self::now().max(Self(earlier.0.saturating_add(1)))
+        Self::now().later_than(earlier)
+    }
+
+    /// Returns this time, or the next one after `earlier` if that is later.
+    pub(crate) fn later_than(self, earlier: Self) -> Self {
+        self.max(Self(earlier.0.saturating_add(1)))
     }
 
     /// Creates a time from microseconds since 1970-01-01 UTC.
@@ -121,9 +126,9 @@ impl Entity {
             _ => Map::new(),
         };
         for (field, value) in [
-            (system::ID, self.id.to_string()),
-            (system::CREATED_AT, self.created_at.to_string()),
-            (system::UPDATED_AT, self.updated_at.to_string()),
+            (system_names::ID, self.id.to_string()),
+            (system_names::CREATED_AT, self.created_at.to_string()),
+            (system_names::UPDATED_AT, self.updated_at.to_string()),
         ] {
             all.insert(field.to_owned(), Value::String(value));
         }

@@ -197,6 +197,14 @@ pub enum EntityError {
         /// The table.
         table: String,
     },
+    /// `_created_at` or `_updated_at` of a row to import is not a time.
+    #[error("`{field}` of an entity of `{table}` must be a time in RFC 3339")]
+    InvalidTime {
+        /// The table.
+        table: String,
+        /// `_created_at` or `_updated_at`.
+        field: &'static str,
+    },
     /// `_id` in the data is not the id of the entity that the key or the update names.
     #[error(
         "`_id` in the data is not {id}, the id of the entity of `{table}` to write. Remove `_id` from the data, or write \
@@ -218,6 +226,7 @@ impl ErrorType for EntityError {
             Self::Invalid { .. } => "EntityInvalid",
             Self::NoKey { .. } => "EntityNoKey",
             Self::InvalidId { .. } => "EntityInvalidId",
+            Self::InvalidTime { .. } => "EntityInvalidTime",
             Self::OtherId { .. } => "EntityOtherId",
         })
     }

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::depth::discard;
+use super::entity::Timestamp;
 pub(crate) use super::system_names::{
     CREATED_AT, ID, UPDATED_AT, is_system_field, remove_system_fields,
 };
@@ -20,6 +22,17 @@ pub(crate) struct Written<'a> {
     pub(crate) id: Option<Uuid>,
     /// A JSON object, not nested too deeply.
     pub(crate) data: Cow<'a, Value>,
+}
+
+/// A row to import, without system fields in its data.
+pub(crate) struct Imported {
+    /// The id that the row named.
+    pub(crate) id: Option<Uuid>,
+    /// The times that the row named.
+    pub(crate) created_at: Option<Timestamp>,
+    pub(crate) updated_at: Option<Timestamp>,
+    /// A JSON object, not nested too deeply.
+    pub(crate) data: Value,
 }
 
 impl Schema {
@@ -42,6 +55,35 @@ impl Schema {
         Ok(Written {
             id,
             data: Cow::Owned(Value::Object(fields)),
+        })
+    }
+
+    /// Separates the system fields from a row to import. A field that is null is ignored. The data is
+    /// not yet checked against the schema.
+    pub(crate) fn imported(&self, mut data: Value) -> Result<Imported, EntityError> {
+        if let Err(error) = self.check_shape(&data) {
+            discard(data);
+            return Err(error);
+        }
+        let [id, created_at, updated_at] = [ID, CREATED_AT, UPDATED_AT].map(|field| {
+            let fields = data.as_object_mut()?;
+            fields.remove(field).filter(|value| !value.is_null())
+        });
+        let time = |field, time: Option<Value>| {
+            let parsed = |time: Value| time.as_str().and_then(Timestamp::parse);
+            time.map(|time| {
+                parsed(time).ok_or_else(|| EntityError::InvalidTime {
+                    table: self.table().to_owned(),
+                    field,
+                })
+            })
+            .transpose()
+        };
+        Ok(Imported {
+            id: id.map(|id| self.parse_id(&id)).transpose()?,
+            created_at: time(CREATED_AT, created_at)?,
+            updated_at: time(UPDATED_AT, updated_at)?,
+            data,
         })
     }
 

@@ -1,0 +1,201 @@
+//! Exports of a table as lines of JSON.
+//!
+//! An export reads one snapshot of the table, and holds one entity at a time.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use uuid::Uuid;
+
+use super::Database;
+use super::error::Error;
+use super::progress::OnProgress;
+use crate::index::report::Progress;
+use crate::{db_op, db_ops};
+
+/// The number of entities between two reports of the progress.
+const STEP: usize = 1000;
+
+/// Options of [`Database::export_jsonl_with`].
+#[derive(Debug, Clone, Default)]
+#[must_use]
+#[non_exhaustive]
+pub struct ExportOptions {
+    progress: OnProgress,
+}
+
+impl ExportOptions {
+    /// Creates the default options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Calls `report` after every 1000 entities, and at the end, with the number of entities written
+    /// so far. The export fails with [`Error::Cancelled`] if it returns [`ControlFlow::Break`].
+    pub fn on_progress(
+        mut self,
+        report: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.progress = OnProgress::new(report);
+        self
+    }
+}
+
+impl Database {
+    /// Writes the entities of a table as lines of JSON (JSONL, NDJSON), ordered by id. Returns their
+    /// number. Each line is an object with the data and the system fields `_id`, `_created_at` and
+    /// `_updated_at`; [`import_jsonl`](Self::import_jsonl) restores the same entities from them.
+    ///
+    /// ```
+    /// use percolate_core::{Database, ImportOptions};
+    /// use serde_json::json;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = Database::open(dir.path())?;
+    /// db.register_schema("articles", &json!({ "key_field": "slug" }))?;
+    /// db.insert("articles", &json!({ "slug": "percolation" }))?;
+    /// let mut lines = Vec::new();
+    /// assert_eq!(db.export_jsonl("articles", &mut lines)?, 1);
+    ///
+    /// db.register_schema("copies", &json!({}))?;
+    /// db.import_jsonl("copies", &lines[..], &ImportOptions::new())?;
+    /// let (article, copy) = (db.list("articles", None, 1)?, db.list("copies", None, 1)?);
+    /// assert_eq!(article, copy);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Export`] if `writer` fails, [`Error::MalformedRecord`] if an entity cannot be
+    /// decoded; a handle of [`skip_malformed`](Self::skip_malformed) leaves it out. Earlier entities
+    /// were written.
+    pub fn export_jsonl(&self, table: &str, writer: impl Write) -> Result<usize, Error> {
+        self.export_jsonl_with(table, writer, &ExportOptions::new())
+    }
+
+    /// Like [`export_jsonl`](Self::export_jsonl), with options.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Cancelled`] if [`ExportOptions::on_progress`] ended the export, and those of
+    /// [`export_jsonl`](Self::export_jsonl).
+    pub fn export_jsonl_with(
+        &self,
+        table: &str,
+        mut writer: impl Write,
+        options: &ExportOptions,
+    ) -> Result<usize, Error> {
+        self.export(table, &mut Sink::Writer(&mut writer), options)
+    }
+
+    /// Writes a file as [`export_jsonl`](Self::export_jsonl) writes lines, and replaces the file at
+    /// `path` once it is complete and on the disk. A failed export leaves the earlier file.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`export_jsonl_with`](Self::export_jsonl_with).
+    pub fn export_jsonl_file(
+        &self,
+        table: &str,
+        path: impl AsRef<Path>,
+        options: &ExportOptions,
+    ) -> Result<usize, Error> {
+        self.export(table, &mut Sink::File(path.as_ref()), options)
+    }
+}
+
+/// Where lines are written to.
+enum Sink<'a> {
+    Writer(&'a mut dyn Write),
+    File(&'a Path),
+}
+
+#[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
+impl Database {
+    #[db_op("export", table, rows = |written| *written)]
+    fn export(
+        &self,
+        table: &str,
+        sink: &mut Sink<'_>,
+        options: &ExportOptions,
+    ) -> Result<usize, Error> {
+        self.core.schema(table)?;
+        match sink {
+            Sink::Writer(writer) => self.write_lines(table, writer, options),
+            Sink::File(path) => self.write_file(table, path, options),
+        }
+    }
+
+    fn write_file(
+        &self,
+        table: &str,
+        path: &Path,
+        options: &ExportOptions,
+    ) -> Result<usize, Error> {
+        let failed = |error| Error::Export {
+            table: table.to_owned(),
+            error,
+        };
+        // A pipe or a device is written directly, and the target of a link is replaced, not the link.
+        let target = match fs::canonicalize(path) {
+            Ok(target) if !target.is_file() => {
+                let mut file = File::options().write(true).open(target).map_err(failed)?;
+                return self.write_lines(table, &mut file, options);
+            }
+            Ok(target) => target,
+            Err(_) => path.to_owned(),
+        };
+        let mut name = target.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.partial", Uuid::new_v4()));
+        let partial = target.with_file_name(name);
+        let mut file = File::create_new(&partial).map_err(failed)?;
+        let written = self
+            .write_lines(table, &mut file, options)
+            .and_then(|written| {
+                let replaced = file.sync_all().and_then(|()| fs::rename(&partial, &target));
+                replaced.map_err(failed)?;
+                Ok(written)
+            });
+        if written.is_err() {
+            // The error of the export is more important than that of removing its file.
+            _ = fs::remove_file(&partial);
+        }
+        written
+    }
+
+    fn write_lines(
+        &self,
+        table: &str,
+        writer: &mut dyn Write,
+        options: &ExportOptions,
+    ) -> Result<usize, Error> {
+        let failed = |error| Error::Export {
+            table: table.to_owned(),
+            error,
+        };
+        let report = |done| match options.progress.notify(done) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        };
+        let mut writer = BufWriter::with_capacity(64 << 10, writer);
+        let mut written = 0;
+        for entity in self.scan_after(table, None)? {
+            let entity = entity?.into_json();
+            serde_json::to_writer(&mut writer, &entity)
+                .map_err(io::Error::from)
+                .and_then(|()| writer.write_all(b"\n"))
+                .map_err(failed)?;
+            written += 1;
+            if written % STEP == 0 {
+                report(written)?;
+            }
+        }
+        writer.flush().map_err(failed)?;
+        report(written)?;
+        Ok(written)
+    }
+}
