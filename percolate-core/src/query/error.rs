@@ -68,6 +68,12 @@ pub enum QueryError {
         /// The problem with it.
         reason: &'static str,
     },
+    /// A placeholder has a name instead of a position.
+    #[error("placeholder `{placeholder}` is not supported; write `$1`, `$2` and so on")]
+    Placeholder {
+        /// The placeholder.
+        placeholder: String,
+    },
     /// The query cannot be planned, for example because of mismatched types or unknown functions.
     #[error("invalid query: {reason}")]
     Invalid {
@@ -124,7 +130,7 @@ impl ErrorType for QueryError {
             Self::TooLarge { .. } => "QueryTooLarge",
             Self::Refused { .. } => "QueryRefused",
             Self::UnknownColumn { .. } => "QueryUnknownColumn",
-            Self::Parameter { .. } => "QueryParameter",
+            Self::Parameter { .. } | Self::Placeholder { .. } => "QueryParameter",
             Self::Invalid { .. } => "QueryInvalid",
             Self::Unsupported { .. } => "QueryUnsupported",
             Self::Failed { .. } => "QueryFailed",

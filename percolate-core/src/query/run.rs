@@ -77,9 +77,14 @@ fn with_parameters(
         .verify_plan(&plan)
         .map_err(|_| statement::refused("a statement that writes"))?;
     let names = plan.get_parameter_names().map_err(&failed)?;
-    let positions = names
-        .iter()
-        .filter_map(|name| name.strip_prefix('$')?.parse::<usize>().ok());
+    let position = |name: &String| name.strip_prefix('$')?.parse::<usize>().ok();
+    if let Some(named) = names.iter().filter(|name| position(name).is_none()).min() {
+        return Err(QueryError::Placeholder {
+            placeholder: named.clone(),
+        }
+        .into());
+    }
+    let positions = names.iter().filter_map(position);
     let (wanted, given) = (positions.max().unwrap_or(0), parameters.len());
     if wanted > given {
         return Err(QueryError::Parameter {
