@@ -15,6 +15,7 @@ mod env;
 mod error;
 mod export_queue;
 mod guard;
+mod histogram_points;
 mod install;
 mod layer;
 mod logs;
@@ -23,6 +24,7 @@ mod otlp;
 mod otlp_options;
 #[cfg(feature = "otlp")]
 mod otlp_thread;
+mod operation_table;
 mod own_histograms;
 mod parts;
 mod processor;
@@ -32,6 +34,7 @@ mod sampler;
 mod settings;
 mod signal;
 mod status;
+mod trace_tree;
 
 pub use buckets::HistogramBuckets;
 pub use builder::TelemetryBuilder;

@@ -230,7 +230,7 @@ impl SpanProcessor for ConsoleSpans {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tree::tests::span;
+    use super::super::super::trace_tree::tests::span;
     use super::*;
 
     #[derive(Clone, Default)]

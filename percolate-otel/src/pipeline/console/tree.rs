@@ -1,25 +1,19 @@
-//! One trace as text: children below their parents in order of their start, similar siblings folded
-//! into one line. Attributes of the store that all spans share are printed once, in the second
-//! line; attributes that the span's name contains are left out. Pure functions from spans to text;
-//! `spans` decides when a trace is shown.
+//! One trace as text: children below their parents in order of their start, similar siblings in one
+//! line (`trace_tree` folds them). Attributes of the store that all spans share are printed once, in
+//! the second line; attributes that the span's name contains are left out. Pure functions from spans
+//! to text; `spans` decides when a trace is shown.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::trace::{SpanId, SpanKind, Status};
+use opentelemetry::trace::{SpanId, Status};
 use opentelemetry_sdk::trace::SpanData;
 
+use super::super::trace_tree::{TraceTree, TreeRow, is_error, kind, sort_by_start, took};
 use super::format;
 use crate::conventions::attribute;
 
-/// From this number of siblings of one shape the first are shown in full and the others in one
-/// line. Two calls have the same shape if they and all calls below them have the same names.
-const FOLD_FROM: usize = 6;
-const SHOWN_OF_FOLDED: usize = 2;
-/// Spans with more levels below them are not folded.
-const DEEPEST_FOLDED: usize = 4;
 /// Attributes of a store rather than of a call.
 const STORE_ATTRIBUTES: [&str; 3] = [
     attribute::DB_SYSTEM_NAME,
@@ -38,24 +32,8 @@ const NAME_WIDTH: usize = 48;
 
 /// Returns the text of one trace. `complete` is whether its root has arrived.
 pub(super) fn render(mut spans: Vec<SpanData>, complete: bool) -> String {
-    spans.sort_by_key(|span| (span.start_time, span.span_context.span_id().to_bytes()));
-    let known: HashSet<SpanId> = spans
-        .iter()
-        .map(|span| span.span_context.span_id())
-        .collect();
-    let mut children: HashMap<SpanId, Vec<&SpanData>> = HashMap::new();
-    let mut tops = Vec::new();
-    for span in &spans {
-        let parent = span.parent_span_id;
-        if parent != SpanId::INVALID
-            && known.contains(&parent)
-            && parent != span.span_context.span_id()
-        {
-            children.entry(parent).or_default().push(span);
-        } else {
-            tops.push(span);
-        }
-    }
+    sort_by_start(&mut spans);
+    let mut tree = TraceTree::new(&spans);
     let shared = shared(&spans);
     let mut text = header(&spans, complete);
     if !shared.is_empty() {
@@ -65,16 +43,13 @@ pub(super) fn render(mut spans: Vec<SpanData>, complete: bool) -> String {
             .collect();
         _ = writeln!(text, "  {}", shared.join("  "));
     }
-    let mut tree = Tree {
-        children,
-        shared,
-        text,
-    };
+    let tops = std::mem::take(&mut tree.tops);
+    let mut lines = TreeLines { tree, shared, text };
     for top in tops {
-        tree.span(top, "", "", top.parent_span_id);
+        lines.span(top, "", "", top.parent_span_id);
     }
-    tree.text.push('\n');
-    tree.text
+    lines.text.push('\n');
+    lines.text
 }
 
 fn header(spans: &[SpanData], complete: bool) -> String {
@@ -140,32 +115,17 @@ fn many(count: usize, noun: &str) -> String {
     )
 }
 
-fn is_error(span: &SpanData) -> bool {
-    matches!(span.status, Status::Error { .. })
-}
-
-fn took(span: &SpanData) -> Duration {
-    span.end_time
-        .duration_since(span.start_time)
-        .unwrap_or_default()
-}
-
-struct Tree<'a> {
-    children: HashMap<SpanId, Vec<&'a SpanData>>,
+struct TreeLines<'a> {
+    tree: TraceTree<'a>,
     shared: Vec<&'a KeyValue>,
     text: String,
 }
 
-impl<'a> Tree<'a> {
-    /// Writes one span and all spans below it. Removing children from the map ends a cycle of
-    /// parents.
+impl<'a> TreeLines<'a> {
+    /// Writes one span and all spans below it.
     fn span(&mut self, span: &'a SpanData, indent: &str, below: &str, outside_parent: SpanId) {
         self.line(span, indent, outside_parent);
-        let children = self
-            .children
-            .remove(&span.span_context.span_id())
-            .unwrap_or_default();
-        let rows = fold(children, &self.children);
+        let rows = self.tree.take_rows(span);
         let last = rows.len().saturating_sub(1);
         for (index, row) in rows.into_iter().enumerate() {
             let (branch, line) = if index == last {
@@ -257,134 +217,13 @@ impl<'a> Tree<'a> {
     }
 }
 
-enum TreeRow<'a> {
-    Span(&'a SpanData),
-    Folded(Vec<&'a SpanData>),
-}
-
-/// Folds siblings of one shape without errors, adjacent or not; other spans keep their lines.
-fn fold<'a>(
-    siblings: Vec<&'a SpanData>,
-    children: &HashMap<SpanId, Vec<&'a SpanData>>,
-) -> Vec<TreeRow<'a>> {
-    let shapes: Vec<Option<String>> = siblings
-        .iter()
-        .map(|span| shape(span, children, 0))
-        .collect();
-    let mut alike: HashMap<&str, usize> = HashMap::new();
-    for shape in shapes.iter().flatten() {
-        *alike.entry(shape).or_default() += 1;
-    }
-    let mut seen: HashMap<&str, usize> = HashMap::new();
-    let mut folds: HashMap<&str, usize> = HashMap::new();
-    let mut rows: Vec<TreeRow<'a>> = Vec::new();
-    for (span, shape) in siblings.into_iter().zip(&shapes) {
-        let often = shape
-            .as_deref()
-            .filter(|shape| alike.get(shape).is_some_and(|count| *count >= FOLD_FROM));
-        let seen = often.map_or(0, |shape| {
-            let seen = seen.entry(shape).or_default();
-            *seen += 1;
-            *seen
-        });
-        let Some(shape) = often.filter(|_| seen > shown_of_folded(span, children)) else {
-            rows.push(TreeRow::Span(span));
-            continue;
-        };
-        let at = *folds.entry(shape).or_insert_with(|| {
-            rows.push(TreeRow::Folded(Vec::new()));
-            rows.len() - 1
-        });
-        if let Some(TreeRow::Folded(folded)) = rows.get_mut(at) {
-            folded.push(span);
-        }
-    }
-    rows
-}
-
-/// Spans with children take several lines: one of them is shown.
-fn shown_of_folded(span: &SpanData, children: &HashMap<SpanId, Vec<&SpanData>>) -> usize {
-    if children.contains_key(&span.span_context.span_id()) {
-        1
-    } else {
-        SHOWN_OF_FOLDED
-    }
-}
-
-/// Returns the names of a span and of all spans below it, each kind of child once; `None` if a span
-/// has an error or the tree is too deep, which also ends a cycle of parents.
-fn shape(
-    span: &SpanData,
-    children: &HashMap<SpanId, Vec<&SpanData>>,
-    depth: usize,
-) -> Option<String> {
-    if is_error(span) || depth > DEEPEST_FOLDED {
-        return None;
-    }
-    let mut below = BTreeSet::new();
-    for child in children
-        .get(&span.span_context.span_id())
-        .into_iter()
-        .flatten()
-    {
-        below.insert(shape(child, children, depth + 1)?);
-    }
-    let below = below.into_iter().collect::<Vec<_>>().join("\n");
-    Some(format!("{}{{{below}}}", span.name))
-}
-
-fn kind(kind: &SpanKind) -> Option<&'static str> {
-    match kind {
-        SpanKind::Client => Some("client"),
-        SpanKind::Server => Some("server"),
-        SpanKind::Producer => Some("producer"),
-        SpanKind::Consumer => Some("consumer"),
-        SpanKind::Internal => None,
-    }
-}
-
 #[cfg(test)]
-pub(super) mod tests {
-    use std::time::{Duration, SystemTime};
+mod tests {
+    use opentelemetry::KeyValue;
+    use opentelemetry::trace::SpanKind;
 
-    use opentelemetry::trace::{SpanContext, TraceFlags, TraceId, TraceState};
-    use opentelemetry::{InstrumentationScope, KeyValue};
-    use opentelemetry_sdk::trace::{SpanEvents, SpanLinks};
-
+    use super::super::super::trace_tree::tests::span;
     use super::*;
-
-    /// A span of trace 1 that starts `start` µs after the epoch and takes `took` µs.
-    pub(crate) fn span(
-        name: &'static str,
-        id: u64,
-        parent: u64,
-        start: u64,
-        took: u64,
-    ) -> SpanData {
-        let context = SpanContext::new(
-            TraceId::from(1),
-            SpanId::from(id),
-            TraceFlags::SAMPLED,
-            false,
-            TraceState::default(),
-        );
-        let start_time = SystemTime::UNIX_EPOCH + Duration::from_micros(start);
-        SpanData {
-            span_context: context,
-            parent_span_id: SpanId::from(parent),
-            parent_span_is_remote: false,
-            span_kind: SpanKind::Internal,
-            name: name.into(),
-            start_time,
-            end_time: start_time + Duration::from_micros(took),
-            attributes: Vec::new(),
-            dropped_attributes_count: 0,
-            events: SpanEvents::default(),
-            links: SpanLinks::default(),
-            status: Status::Unset,
-            instrumentation_scope: InstrumentationScope::default(),
-        }
-    }
 
     fn lines(text: &str) -> Vec<String> {
         text.trim_end()
