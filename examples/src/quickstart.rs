@@ -1,6 +1,7 @@
 //! The quickstart: stores the package manifests of this machine's cargo registry through annotated
 //! functions, and prints the resulting traces and metrics. Run it with `make demo`.
 //!
+//! It also writes a report, an HTML page, to `PERCOLATE_REPORT` or into the folder of the program.
 //! With `OTEL_EXPORTER_OTLP_ENDPOINT` set, the telemetry is also exported there. The optional
 //! argument is the path of another registry folder.
 
@@ -28,11 +29,14 @@ fn main() -> Result<()> {
         .with(Telemetry::layer())
         .with(conventions.layer());
     tracing::subscriber::set_global_default(subscriber)?;
+    let report = report_path()?;
     let telemetry = Telemetry::builder()
         .service_name("percolate-quickstart")
         .traces(exporters())
         .metrics(exporters())
         .console_writer(screen.clone())
+        .report(&report)
+        .report_conventions(&conventions)
         .install()?;
 
     let (folder, found) = read_registry()?;
@@ -61,6 +65,12 @@ fn main() -> Result<()> {
 
     heading("The code behind it");
     block(THE_CODE);
+    // Its error would be that of the flush, which was printed.
+    _ = telemetry.shutdown(DEADLINE);
+    heading(&format!(
+        "The report, a page for a browser: {}",
+        report.display()
+    ));
     match (collector(), exported) {
         (Some(collector), Ok(())) => {
             heading(&format!("The telemetry was also exported to {collector}"));
@@ -164,6 +174,14 @@ fn read_registry() -> Result<(PathBuf, Manifests)> {
     let found = manifests::read(&folder)
         .map_err(|error| format!("cannot read {}: {error}", folder.display()))?;
     Ok((folder, found))
+}
+
+/// The file of the report: `PERCOLATE_REPORT`, or `report.html` in the folder of the program.
+fn report_path() -> Result<PathBuf> {
+    if let Some(path) = env::var_os("PERCOLATE_REPORT").filter(|path| !path.is_empty()) {
+        return Ok(PathBuf::from(path));
+    }
+    Ok(env::current_exe()?.with_file_name("report.html"))
 }
 
 /// The screen, and a collector if the environment configures one.

@@ -160,6 +160,7 @@ pub(crate) mod stream;
 pub mod testing;
 mod tracing_span;
 mod unsampled;
+mod unsampled_calls;
 mod unsampled_root;
 
 pub use opentelemetry;

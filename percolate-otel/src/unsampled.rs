@@ -6,8 +6,9 @@
 //! id, and no data.
 
 use std::num::NonZeroU128;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::trace::{TraceContextExt as _, TraceId};
 
@@ -16,6 +17,7 @@ use crate::current_context::with_current;
 use crate::outcome::Outcome;
 use crate::series::Series;
 use crate::site::{Site, SiteKind};
+use crate::unsampled_calls::{UnsampledCalls, UnsampledReport};
 use crate::unsampled_root::unsampled_root;
 
 /// The most events that one runtime emits in a second.
@@ -45,15 +47,23 @@ pub(crate) struct Reports {
     failed: bool,
     pub(crate) exports_roots: bool,
     limit: Limit,
+    /// Lists them.
+    calls: Option<Arc<UnsampledCalls>>,
 }
 
 impl Reports {
-    pub(crate) fn new(slow: Option<Duration>, failed: bool, exports_roots: bool) -> Self {
+    pub(crate) fn new(
+        slow: Option<Duration>,
+        failed: bool,
+        exports_roots: bool,
+        calls: Option<Arc<UnsampledCalls>>,
+    ) -> Self {
         Self {
             slow: slow.map_or(u64::MAX, nanoseconds),
             failed,
             exports_roots,
             limit: Limit::new(),
+            calls,
         }
     }
 
@@ -67,7 +77,7 @@ impl Reports {
         (nanos >= slow).then_some(Reason::Slow)
     }
 
-    /// Emits the event, unless the limit of this second is reached.
+    /// Emits the event and lists the call, unless the limit of this second is reached.
     #[cold]
     pub(crate) fn emit(
         &self,
@@ -78,12 +88,25 @@ impl Reports {
         root: Option<NonZeroU128>,
     ) {
         if !self.limit.allows() {
+            self.calls.as_deref().inspect(|calls| calls.leave_out());
             return;
         }
-        let trace_id = trace_id(root).map(|id| format!("{id:032x}"));
-        let trace_id = trace_id.as_deref();
+        let trace_id = trace_id(root);
         let error_type = outcome.error.as_ref().map(|error| &*error.error_type);
         let (name, target) = (series.operation(), series.names().target);
+        if let Some(calls) = &self.calls {
+            calls.add(UnsampledReport {
+                is_failed: reason == Reason::Failed,
+                operation: name.to_string(),
+                target: target.unwrap_or_default().to_string(),
+                error_type: error_type.map(ToString::to_string),
+                nanos,
+                end: SystemTime::now(),
+                trace_id,
+            });
+        }
+        let trace_id = trace_id.map(|id| format!("{id:032x}"));
+        let trace_id = trace_id.as_deref();
         let seconds = Duration::from_nanos(nanos).as_secs_f64();
         let why = reason.as_str();
         match site.def.site_kind {

@@ -1,7 +1,8 @@
 //! Builds the components of a pipeline from the decided settings, without changing global state.
 //! Threads and exporters, which can fail, come first; providers follow.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Meter, MeterProvider as _};
@@ -19,8 +20,9 @@ use super::export_queue::{ExportBatch, ExportQueue, QueueOptions};
 use super::layer::{self, PipelineSlot};
 use super::logs::{BatchLogs, ConsoleLogs};
 use super::own_histograms::{OwnHistograms, own_aggregation};
-use super::parts::{ExportTo, Parts, Processor};
+use super::parts::{ExportTo, Parts, Processor, ReportPart};
 use super::processor::{BatchProcessor, SharedProcessor};
+use super::report::{Report, ReportMetrics, ReportOptions, ReportSpans};
 use super::sampler;
 use super::settings::{BatchSettings, Settings};
 use super::signal::{CONSOLE, Exporter, Signal};
@@ -29,6 +31,9 @@ use crate::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig};
 
 /// Without an interval the console prints only at flush and shutdown.
 const ON_REQUEST_ONLY: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 60 * 60);
+
+/// The interval of the report's collections if the SDK aggregates the histograms.
+const OFTEN: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Builds the pipeline from the builder's options and the environment.
 pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
@@ -54,8 +59,13 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
     let own_aggregation = own_aggregation(&choices, &settings);
     let mut exporters = Exporters::new(&choices, &settings)?;
     let losses_of_records = exporters.losses_of_records.clone();
+    let report = exporters.report(&mut choices, &settings, own_aggregation.is_some())?;
     exporters.traces(&mut choices, &settings)?;
-    let provider = exporters.metrics(&mut choices, &settings)?;
+    let report = report
+        .map(|report| exporters.report_spans(report, &settings))
+        .transpose()?;
+    let of_report = report.as_ref().map(|part| &part.report);
+    let provider = exporters.metrics(&mut choices, &settings, of_report)?;
     let meter_provider = provider.map(|provider| {
         provider
             .with_resource(settings.resource.clone())
@@ -87,6 +97,7 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
         slow: choices.slow_threshold,
         report_failed: choices.report_failed,
         export_reported_roots: choices.export_reported_roots,
+        unsampled_calls: report.as_ref().map(|part| part.report.unsampled()),
         span_events: choices.span_events,
     };
     let runtime = Runtime::build(config).map_err(|source| TelemetryError::Thread {
@@ -107,6 +118,7 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
         meter_provider,
         logger_provider,
         processors: exporters.processors,
+        report,
         log_queues: exporters.log_queues,
         targets: exporters.targets,
         closing: exporters.driver.closing.clone(),
@@ -180,6 +192,49 @@ impl Exporters {
             counters: Arc::clone(&counters),
         });
         counters
+    }
+
+    /// Starts the report, if there is one.
+    fn report(
+        &mut self,
+        choices: &mut Choices,
+        settings: &Settings,
+        has_own: bool,
+    ) -> Result<Option<Arc<Report>>, TelemetryError> {
+        let Some(path) = &settings.report else {
+            return Ok(None);
+        };
+        let report = Report::start(ReportOptions {
+            path: path.clone(),
+            resource: settings.resource.clone(),
+            own: self.own.reader(0),
+            has_own,
+            conventions: choices
+                .report_conventions
+                .take()
+                .map_or_else(OnceLock::new, OnceLock::from),
+            pages: self.target(Signal::Metrics, name_of_report(path)),
+        })?;
+        Ok(Some(report))
+    }
+
+    /// Starts the queue of the report's spans. Its processor is the first one, so that no slow
+    /// exporter delays it.
+    fn report_spans(
+        &mut self,
+        report: Arc<Report>,
+        settings: &Settings,
+    ) -> Result<ReportPart, TelemetryError> {
+        let queue = self.queue(
+            Signal::Traces,
+            name_of_report(report.path()),
+            Box::new(ReportSpans(Arc::clone(&report))),
+            settings.batch,
+        )?;
+        let spans = Arc::new(BatchProcessor(queue));
+        self.processors
+            .insert(0, Processor::Batch(Arc::clone(&spans)));
+        Ok(ReportPart { report, spans })
     }
 
     fn traces(&mut self, choices: &mut Choices, settings: &Settings) -> Result<(), TelemetryError> {
@@ -271,9 +326,24 @@ impl Exporters {
         &mut self,
         choices: &mut Choices,
         settings: &Settings,
+        report: Option<&Arc<Report>>,
     ) -> Result<Option<MeterProviderBuilder>, TelemetryError> {
         let mut provider = SdkMeterProvider::builder();
         let mut readers = 0;
+        if let Some(report) = report {
+            // Collected when a page is written; more often if the SDK aggregates the histograms.
+            let interval = if report.has_own() {
+                ON_REQUEST_ONLY
+            } else {
+                settings.metric_interval.unwrap_or(OFTEN)
+            };
+            provider = provider.with_reader(
+                PeriodicReader::builder(ReportMetrics(Arc::clone(report)))
+                    .with_interval(interval)
+                    .build(),
+            );
+            readers += 1;
+        }
         for exporter in &settings.metrics {
             match exporter {
                 Exporter::Console => {
@@ -368,6 +438,10 @@ impl Exporters {
         }
         Ok(Some(provider.build()))
     }
+}
+
+fn name_of_report(path: &Path) -> String {
+    format!("{} (report)", path.display())
 }
 
 /// Registers the counts as the metrics that the conventions define for SDKs.

@@ -3,6 +3,7 @@
 //! with the environment in `settings`, and the pipeline is built in `assemble`.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use opentelemetry::{Key, KeyValue, Value};
@@ -22,6 +23,7 @@ use super::propagator::Propagator;
 use super::resource;
 use super::signal::{Exporter, Signal};
 use super::{assemble, install};
+use crate::layer::ConventionLayer;
 use crate::runtime::Sampler;
 
 /// Builds the telemetry pipeline. Created by [`Telemetry::builder`](super::Telemetry::builder).
@@ -185,6 +187,44 @@ impl TelemetryBuilder {
     /// Sets after how long the console shows a trace whose root span has not ended. Default: 5 s.
     pub fn console_incomplete_after(mut self, delay: Duration) -> Self {
         self.choices.incomplete_after = delay;
+        self
+    }
+
+    /// Writes a report to this file at each flush and at the shutdown: one HTML page with traces,
+    /// latencies over time, failures, convention findings and losses, which opens in a browser
+    /// without a server. The exporters stay as they are. See `PERCOLATE_REPORT`.
+    ///
+    /// The page has the slowest and the failed traces and a random sample of the others, within
+    /// bounds that it shows. It contains what spans and metrics export, and nothing else. A file that
+    /// cannot be written is an error of the flush, and one warning.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use percolate_otel::{Exporter, Telemetry};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("report.html");
+    /// let telemetry = Telemetry::builder()
+    ///     .traces([Exporter::None])
+    ///     .metrics([Exporter::None])
+    ///     .report(&path)
+    ///     .install()?;
+    /// // … the program …
+    /// telemetry.shutdown(Duration::from_secs(5))?;
+    /// assert!(std::fs::read_to_string(&path)?.starts_with("<!doctype html>"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn report(mut self, path: impl Into<PathBuf>) -> Self {
+        self.choices.report = Some(path.into());
+        self
+    }
+
+    /// Adds the findings of a Layer to the [report](Self::report). The subscriber that `install`
+    /// installs has such a Layer if there is a report; this method is for other subscribers.
+    pub fn report_conventions(mut self, conventions: &ConventionLayer) -> Self {
+        self.choices.report_conventions = Some(conventions.clone());
         self
     }
 

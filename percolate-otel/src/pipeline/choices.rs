@@ -1,6 +1,7 @@
 //! [`Choices`]: the values that a [`TelemetryBuilder`](super::TelemetryBuilder) collects.
 //! `settings` combines them with the environment, and `assemble` builds the pipeline from both.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use opentelemetry::{Key, KeyValue};
@@ -14,6 +15,7 @@ use super::otlp_options::Otlp;
 use super::processor::AnySpanExporter;
 use super::propagator::Propagator;
 use super::signal::Exporter;
+use crate::layer::ConventionLayer;
 use crate::runtime::Sampler;
 
 /// The values of the builder's methods; `None` and empty lists where a method was not called.
@@ -55,6 +57,8 @@ pub(super) struct Choices {
     pub(super) span_exporters: Vec<Box<dyn AnySpanExporter>>,
     pub(super) span_processors: Vec<Box<dyn SpanProcessor>>,
     pub(super) metric_readers: Vec<AddReader>,
+    pub(super) report: Option<PathBuf>,
+    pub(super) report_conventions: Option<ConventionLayer>,
 }
 
 /// Adds a reader of any type, with the decided interval, to the builder of the meter provider.
@@ -97,6 +101,8 @@ impl Default for Choices {
             span_exporters: Vec::new(),
             span_processors: Vec::new(),
             metric_readers: Vec::new(),
+            report: None,
+            report_conventions: None,
         }
     }
 }

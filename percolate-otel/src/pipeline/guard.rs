@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -21,8 +21,7 @@ use super::signal::{CONSOLE, Signal};
 use super::status::{ExporterStatus, TelemetryStatus};
 use super::{install, layer};
 use crate::forks;
-use crate::recorder::RecordCounts;
-use crate::runtime::{self, Runtime};
+use crate::runtime;
 
 /// A running pipeline. Dropping it flushes and shuts down within
 /// [`shutdown_timeout`](super::TelemetryBuilder::shutdown_timeout).
@@ -84,6 +83,7 @@ impl TelemetryGuard {
             spans,
             Box::new(Parts::flush_metrics),
             Box::new(move |parts| parts.flush_logs(deadline)),
+            Box::new(move |parts| parts.write_report(deadline, false)),
         )
     }
 
@@ -123,7 +123,8 @@ impl TelemetryGuard {
         let spans: OfSignal = Box::new(move |parts| parts.end_spans(deadline));
         let metrics: OfSignal = Box::new(move |parts| parts.end_metrics(deadline));
         let logs: OfSignal = Box::new(move |parts| parts.end_logs(deadline));
-        let result = self.on_threads("shutdown", timeout, spans, metrics, logs);
+        let report: OfSignal = Box::new(move |parts| parts.write_report(deadline, true));
+        let result = self.on_threads("shutdown", timeout, spans, metrics, logs, report);
         self.parts.give_up();
         if self.installed {
             install::release();
@@ -133,11 +134,7 @@ impl TelemetryGuard {
 
     /// Returns the current state of the pipeline and its counts.
     pub fn status(&self) -> TelemetryStatus {
-        let records = || {
-            self.parts
-                .runtime
-                .map_or_else(RecordCounts::default, Runtime::record_counts)
-        };
+        let records = || self.parts.records();
         let of = |signal| {
             let targets = self
                 .parts
@@ -147,16 +144,7 @@ impl TelemetryGuard {
             targets
                 .map(|target| ExporterStatus {
                     to: target.name.clone(),
-                    counts: match signal {
-                        Signal::Traces => {
-                            // Later calls only increase what waits.
-                            let lost = records().lost();
-                            target.counters.counts_with(|arrived| {
-                                records().recorded.saturating_sub(lost + arrived)
-                            })
-                        }
-                        Signal::Metrics | Signal::Logs => target.counters.counts(),
-                    },
+                    counts: self.parts.counts(target),
                 })
                 .collect()
         };
@@ -252,7 +240,7 @@ impl TelemetryGuard {
     }
 
     /// Runs the operation of each signal on a thread and waits for all of them until the deadline.
-    /// Operations whose thread cannot be started run on the calling thread.
+    /// The report follows the signals, or comes before the deadline if they take longer. Operations whose thread cannot be started run on the calling thread.
     fn on_threads(
         &self,
         operation: &'static str,
@@ -260,6 +248,7 @@ impl TelemetryGuard {
         spans: OfSignal,
         metrics: OfSignal,
         logs: OfSignal,
+        report: OfSignal,
     ) -> Result<(), TelemetryError> {
         let deadline = deadline_in(timeout);
         let (done, results) = mpsc::channel();
@@ -285,6 +274,9 @@ impl TelemetryGuard {
         ];
         if self.parts.logger_provider.is_some() {
             signals.push(logs);
+        }
+        if self.parts.report.is_some() {
+            signals = followed_by(signals, report, timeout, deadline);
         }
         let waiting_for = signals.len();
         let without_thread: Vec<(usize, OfSignal)> = signals
@@ -319,6 +311,35 @@ impl TelemetryGuard {
             }),
         }
     }
+}
+
+/// Adds an operation that begins when the others have ended, or a while before the deadline.
+fn followed_by(
+    operations: Vec<OfSignal>,
+    last: OfSignal,
+    timeout: Duration,
+    deadline: Instant,
+) -> Vec<OfSignal> {
+    let (has_ended, wait_for_ends) = mpsc::channel::<()>();
+    let mut operations: Vec<OfSignal> = operations
+        .into_iter()
+        .map(|operation| {
+            let has_ended = has_ended.clone();
+            let operation: OfSignal = Box::new(move |parts| {
+                let result = operation(parts);
+                drop(has_ended);
+                result
+            });
+            operation
+        })
+        .collect();
+    let reserve = (timeout / 4).min(Duration::from_secs(1));
+    operations.push(Box::new(move |parts| {
+        // Disconnected when all have ended.
+        _ = wait_for_ends.recv_timeout(left(deadline).saturating_sub(reserve));
+        last(parts)
+    }));
+    operations
 }
 
 /// The operation [`TelemetryGuard::force_flush`] in errors.

@@ -11,6 +11,7 @@ use super::error::TelemetryError;
 use super::layer;
 use super::parts::Parts;
 use super::propagator;
+use crate::layer::ConventionLayer;
 use crate::runtime;
 
 /// Set while a pipeline is installed.
@@ -43,7 +44,7 @@ pub(super) fn install(choices: Choices) -> Result<Parts, TelemetryError> {
         opentelemetry::global::set_meter_provider(provider.clone());
     }
     if parts.installs_subscriber {
-        layer::install_subscriber(&layer::installed_slot(), parts.log_level);
+        install_subscriber(&parts);
     }
     for warning in &parts.warnings {
         if warning.is_severe() {
@@ -53,6 +54,18 @@ pub(super) fn install(choices: Choices) -> Result<Parts, TelemetryError> {
         }
     }
     Ok(parts)
+}
+
+/// Installs the subscriber, with a convention check for the report.
+fn install_subscriber(parts: &Parts) {
+    let report = parts.report.as_ref().map(|part| &part.report);
+    let conventions = report.map(|_| ConventionLayer::new());
+    let slot = layer::installed_slot();
+    if layer::install_subscriber(&slot, parts.log_level, conventions.as_ref())
+        && let (Some(report), Some(conventions)) = (report, conventions)
+    {
+        report.set_conventions(conventions);
+    }
 }
 
 /// Stops annotated calls and [`Telemetry::layer`](super::Telemetry::layer) from reaching the

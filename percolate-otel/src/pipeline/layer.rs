@@ -27,6 +27,7 @@ use super::logs::PipelineLogger;
 use crate::call_events;
 use crate::conventions::target;
 use crate::current_context::with_current;
+use crate::layer::ConventionLayer;
 use crate::runtime;
 
 /// The tracer and logger of a pipeline, shared with its layers. Empty before the installation and
@@ -304,9 +305,13 @@ pub(super) fn has_subscriber() -> bool {
     tracing::dispatcher::get_default(|dispatch| !dispatch.is::<NoSubscriber>())
 }
 
-/// Installs a `tracing` subscriber if the process has none: the layer, and events up to `level` on
-/// stderr.
-pub(super) fn install_subscriber(slot: &Arc<PipelineSlot>, level: LevelFilter) -> bool {
+/// Installs a `tracing` subscriber if the process has none: the layer, the convention check if there
+/// is one, and events up to `level` on stderr.
+pub(super) fn install_subscriber(
+    slot: &Arc<PipelineSlot>,
+    level: LevelFilter,
+    conventions: Option<&ConventionLayer>,
+) -> bool {
     use tracing_subscriber::filter::filter_fn;
     use tracing_subscriber::layer::SubscriberExt as _;
     if has_subscriber() {
@@ -318,6 +323,7 @@ pub(super) fn install_subscriber(slot: &Arc<PipelineSlot>, level: LevelFilter) -
         .with_filter(events.with_max_level_hint(level));
     let subscriber = tracing_subscriber::registry()
         .with(layer(Arc::clone(slot), LevelFilter::INFO))
+        .with(conventions.map(ConventionLayer::layer))
         .with(messages);
     tracing::subscriber::set_global_default(subscriber).is_ok()
 }

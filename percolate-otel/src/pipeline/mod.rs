@@ -17,18 +17,20 @@ mod export_queue;
 mod guard;
 mod histogram_points;
 mod install;
+mod json;
 mod layer;
 mod logs;
+mod operation_table;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod otlp_options;
 #[cfg(feature = "otlp")]
 mod otlp_thread;
-mod operation_table;
 mod own_histograms;
 mod parts;
 mod processor;
 mod propagator;
+mod report;
 mod resource;
 mod sampler;
 mod settings;

@@ -50,14 +50,16 @@ impl OwnReader {
 ///
 /// The SDK does for readers of the application, because its data cannot be created by others.
 pub(super) fn own_aggregation(choices: &Choices, settings: &Settings) -> Option<OwnAggregation> {
-    let readers = settings.metrics.iter().filter_map(|exporter| {
+    let exporters = settings.metrics.iter().filter_map(|exporter| {
         Some(match exporter {
             Exporter::Console => Temporality::Cumulative,
             Exporter::Otlp => of_histograms(settings.temporality),
             Exporter::None => return None,
         })
     });
-    let readers: Vec<_> = readers.collect();
+    // The report is the first reader.
+    let report = settings.report.iter().map(|_| Temporality::Cumulative);
+    let readers: Vec<_> = report.chain(exporters).collect();
     if !choices.metric_readers.is_empty() || readers.is_empty() {
         return None;
     }

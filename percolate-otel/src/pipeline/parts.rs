@@ -13,14 +13,16 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanProcessor};
 use tracing::level_filters::LevelFilter;
 
-use super::counters::Counters;
+use super::counters::{Counters, ExportCounts};
 use super::drive::Closing;
 use super::env::ConfigWarning;
 use super::layer::PipelineSlot;
 use super::logs::BatchLogs;
 use super::processor::BatchProcessor;
 use super::propagator::Propagator;
+use super::report::{PipelineState, Report};
 use super::signal::Signal;
+use crate::recorder::RecordCounts;
 use crate::runtime::Runtime;
 
 /// One exporter with its counts.
@@ -31,6 +33,12 @@ pub(super) struct ExportTo {
     pub(super) counters: Arc<Counters>,
 }
 
+/// The report, and the processor of its spans.
+pub(super) struct ReportPart {
+    pub(super) report: Arc<Report>,
+    pub(super) spans: Arc<BatchProcessor>,
+}
+
 /// The components of a pipeline.
 pub(super) struct Parts {
     pub(super) runtime: Option<&'static Runtime>,
@@ -38,6 +46,7 @@ pub(super) struct Parts {
     pub(super) meter_provider: Option<SdkMeterProvider>,
     pub(super) logger_provider: Option<SdkLoggerProvider>,
     pub(super) processors: Vec<Processor>,
+    pub(super) report: Option<ReportPart>,
     pub(super) log_queues: Vec<BatchLogs>,
     pub(super) targets: Vec<ExportTo>,
     pub(super) closing: Closing,
@@ -64,6 +73,7 @@ impl Parts {
             meter_provider: None,
             logger_provider: None,
             processors: Vec::new(),
+            report: None,
             log_queues: Vec::new(),
             targets: Vec::new(),
             closing: Closing::default(),
@@ -137,6 +147,9 @@ impl Parts {
         for logs in &self.log_queues {
             logs.0.give_up();
         }
+        if let Some(part) = &self.report {
+            part.report.end();
+        }
         let queued = self.targets.iter();
         for target in queued.filter(|target| target.signal != Signal::Metrics) {
             target.counters.close();
@@ -186,6 +199,53 @@ impl Parts {
         } else {
             own.join("; ")
         }
+    }
+
+    /// Returns the counts of recorded spans.
+    pub(super) fn records(&self) -> RecordCounts {
+        self.runtime
+            .map_or_else(RecordCounts::default, Runtime::record_counts)
+    }
+
+    /// Returns the counts of an exporter.
+    pub(super) fn counts(&self, target: &ExportTo) -> ExportCounts {
+        match target.signal {
+            Signal::Traces => {
+                // Later calls only increase what waits.
+                let lost = self.records().lost();
+                target.counters.counts_with(|arrived| {
+                    let recorded = self.records().recorded;
+                    recorded.saturating_sub(lost + arrived)
+                })
+            }
+            Signal::Metrics | Signal::Logs => target.counters.counts(),
+        }
+    }
+
+    /// Writes the page of the report with all spans that have ended, if there is a report.
+    pub(super) fn write_report(&self, deadline: Instant, is_last: bool) -> Result<(), String> {
+        let Some(part) = &self.report else {
+            return Ok(());
+        };
+        // The exporters of spans report what is late.
+        if let Some(runtime) = self.runtime {
+            _ = runtime.flush(left(deadline));
+        }
+        _ = part.spans.0.flush_by(deadline);
+        let records = self.records();
+        let exporters = self.targets.iter().map(|target| {
+            let counts = self.counts(target);
+            (target.signal, target.name.clone(), counts)
+        });
+        part.report.write(&PipelineState {
+            exporters: exporters.collect(),
+            recorded_spans: records.recorded,
+            dropped_records: records.dropped,
+            dropped_after_shutdown: records.after_shutdown,
+            sampler: self.sampler.clone(),
+            warnings: self.warnings.iter().map(ToString::to_string).collect(),
+            is_last,
+        })
     }
 
     pub(super) fn flush_metrics(&self) -> Result<(), String> {

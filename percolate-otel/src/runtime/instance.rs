@@ -22,6 +22,7 @@ use crate::recorder::Recorder;
 use crate::sampler::Sampler;
 use crate::series::SeriesTable;
 use crate::unsampled::Reports;
+use crate::unsampled_calls::UnsampledCalls;
 
 /// The configuration of a [`Runtime`].
 #[derive(Debug)]
@@ -50,6 +51,8 @@ pub struct RuntimeConfig {
     pub report_failed: bool,
     /// Whether a reported call that was the root of its trace is also exported as a span.
     pub export_reported_roots: bool,
+    /// Receives the reported calls.
+    pub unsampled_calls: Option<Arc<UnsampledCalls>>,
     /// Whether `tracing` events inside a recorded call become events of its span. A layer has to
     /// collect them.
     pub span_events: bool,
@@ -67,6 +70,7 @@ impl Default for RuntimeConfig {
             slow: None,
             report_failed: true,
             export_reported_roots: false,
+            unsampled_calls: None,
             span_events: false,
         }
     }
@@ -141,6 +145,7 @@ impl Runtime {
                 config.slow,
                 config.report_failed,
                 config.export_reported_roots,
+                config.unsampled_calls,
             ),
         })))
     }
@@ -155,7 +160,7 @@ impl Runtime {
             is_ambient: true,
             returned_rows: true,
             span_events: false,
-            reports: Reports::new(None, false, false),
+            reports: Reports::new(None, false, false, None),
         }
     }
 

@@ -28,4 +28,5 @@ pub use crate::sampler::Sampler;
 #[cfg(feature = "pipeline")]
 pub use crate::sdk::sdk_sink;
 pub use crate::shared_attributes::{AttributeSource, SharedAttributes, SpanStart};
+pub use crate::unsampled_calls::{UnsampledCalls, UnsampledReport};
 pub use crate::unsampled_root::{UnsampledGuard, enter_unsampled_root, unsampled_root};

@@ -7,6 +7,7 @@ mod otlp;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -61,6 +62,8 @@ pub(super) struct Settings {
     pub(super) exemplars: bool,
     pub(super) resource: Resource,
     pub(super) log_level: tracing::level_filters::LevelFilter,
+    /// The file of the report.
+    pub(super) report: Option<PathBuf>,
     pub(super) warnings: Vec<ConfigWarning>,
 }
 
@@ -98,6 +101,10 @@ impl Settings {
             exemplars: exemplars(reads),
             resource: resource(reads, choices),
             log_level: log_level(reads),
+            report: choices
+                .report
+                .clone()
+                .or_else(|| reads.text("PERCOLATE_REPORT").map(PathBuf::from)),
             warnings: reader.warnings,
         }
     }

@@ -1,0 +1,87 @@
+//! Writes a file as a whole: readers see the old or the new one, never a part. The file is written
+//! under another name in the same folder, and then renamed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The number of files that this process has begun to write.
+static WRITTEN: AtomicU64 = AtomicU64::new(0);
+
+/// Replaces the file with these bytes.
+///
+/// # Errors
+///
+/// An error message with the path. The old file is then unchanged.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    let (temporary, file) = create(path).map_err(|error| problem(path, &error))?;
+    let result = write(file, bytes).and_then(|()| fs::rename(&temporary, path));
+    result.map_err(|error| {
+        _ = fs::remove_file(&temporary);
+        problem(path, &error)
+    })
+}
+
+/// Creates a file that did not exist, in the same folder.
+fn create(path: &Path) -> io::Result<(PathBuf, File)> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    let temporary = format!(
+        ".{}.{}-{number}.tmp",
+        name.to_string_lossy(),
+        std::process::id()
+    );
+    let temporary = path.with_file_name(temporary);
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&temporary)?;
+    Ok((temporary, file))
+}
+
+fn write(mut file: File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes)?;
+    file.sync_data()
+}
+
+fn problem(path: &Path, error: &io::Error) -> String {
+    let help = match error.kind() {
+        io::ErrorKind::NotFound => "; create the folder, or choose another path",
+        io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => {
+            "; the path must be that of a file"
+        }
+        io::ErrorKind::PermissionDenied => "; the folder must be writable",
+        _ => "",
+    };
+    format!("cannot write `{}`: {error}{help}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_else_stays_in_the_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("report.html");
+        replace(&path, b"first").expect("it writes");
+        replace(&path, b"second").expect("it writes");
+        assert_eq!(fs::read(&path).expect("it is there"), b"second");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn an_error_names_the_path_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let missing = folder.path().join("missing").join("report.html");
+        let problem = replace(&missing, b"").expect_err("the folder is missing");
+        assert!(problem.contains("missing/report.html`"), "{problem}");
+        assert!(problem.ends_with("; create the folder, or choose another path"));
+        let a_folder = folder.path().join("report.html");
+        fs::create_dir(&a_folder).expect("a folder");
+        let problem = replace(&a_folder, b"").expect_err("it is a folder");
+        assert!(problem.contains("report.html`"), "{problem}");
+        assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+    }
+}
