@@ -18,6 +18,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
 
+use crate::import_report::import_report;
+
 create_exception!(
     percolate_rocks,
     PercolateError,
@@ -113,6 +115,12 @@ create_exception!(
     ConflictError,
     EntityError,
     "The entity was written after it was read."
+);
+create_exception!(
+    percolate_rocks,
+    RowsRefusedError,
+    EntityError,
+    "Rows of an import were refused, and nothing was written. `report` has the numbers and reasons."
 );
 create_exception!(
     percolate_rocks,
@@ -229,7 +237,7 @@ macro_rules! add_all {
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_all!(module:
         PercolateError, OpenError, MissingError, LockedError, FormatError, ReadError, WriteError, ReadOnlyError,
-        DiskFullError, PoisonedError, MaintenanceError, SchemaError, EntityError, ExistsError, NotFoundError, ConflictError,
+        DiskFullError, PoisonedError, MaintenanceError, SchemaError, EntityError, ExistsError, NotFoundError, ConflictError, RowsRefusedError,
         UnknownTableError, NotIndexedError, NotEmbeddedError, NoKeyError, CorruptionError, EmbeddingError, QueryError, JobError, ClosedError, ForkedError,
         InternalError,
     );
@@ -251,13 +259,21 @@ pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
     // Without its attributes, it is still the right exception.
     _ = described.setattr("error_type", error.error_type());
     _ = described.setattr("status_code", status_code.as_deref());
+    if let Error::RowsRefused { report, .. } = error
+        && let Ok(report) = import_report(py, report)
+    {
+        _ = described.setattr("report", report);
+    }
     exception.set_cause(py, cause_of(py, error));
     exception
 }
 
 fn exception_of(error: &Error, text: String) -> PyErr {
     match error {
-        Error::InBatch { error, .. } => exception_of(error, text),
+        Error::InBatch { error, .. } | Error::ImportStopped { error, .. } => {
+            exception_of(error, text)
+        }
+        Error::RowsRefused { .. } => RowsRefusedError::new_err(text),
         Error::Open(CoreOpen::Missing { .. }) => MissingError::new_err(text),
         Error::Open(CoreOpen::Locked { .. }) => LockedError::new_err(text),
         Error::Open(CoreOpen::Foreign { .. } | CoreOpen::NewerFormat { .. }) => {

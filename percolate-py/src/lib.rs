@@ -13,6 +13,7 @@ mod database;
 mod embeddings;
 mod errors;
 mod exit;
+mod import_report;
 mod inside;
 mod json;
 mod json_forms;

@@ -136,7 +136,7 @@ impl Database {
     }
 
     /// Imports rows of any source as [`import_jsonl`](Self::import_jsonl) imports lines. The rows
-    /// are numbered from 1. An error of the iterator ends the import.
+    /// are numbered from 1, and blank lines are ignored. An error of the iterator ends the import.
     ///
     /// # Errors
     ///
@@ -147,9 +147,11 @@ impl Database {
         rows: impl IntoIterator<Item = io::Result<ImportRow>>,
         options: &ImportOptions,
     ) -> Result<ImportReport, Error> {
-        let rows = (1..)
-            .zip(rows)
-            .map(|(line, row)| row.map(|row| Row { line, row }));
+        let max_length = options.max_line_length;
+        let rows = (1..).zip(rows).filter_map(move |(number, row)| {
+            row.map(|row| lines::accepted(number, row, max_length))
+                .transpose()
+        });
         self.import(table, Source::Rows(Box::new(rows)), options)
     }
 }

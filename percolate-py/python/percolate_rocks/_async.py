@@ -32,7 +32,7 @@ from ._percolate_rocks import (
     TraceContext,
     _Cancellation,
 )
-from ._types import Data, Key, Value
+from ._types import Data, File, Key, Row, Value
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -485,6 +485,52 @@ class AsyncDatabase:
     ) -> bool:
         """See `Database.purge`."""
         return await self._run(self._database.purge, table, id, key=key, trace_context=trace_context)
+
+    async def import_jsonl(
+        self,
+        table: str,
+        source: str | os.PathLike[str] | Iterable[Row],
+        *,
+        on_error: Literal["abort", "skip"] = "abort",
+        existing: Literal["error", "replace", "skip"] = "error",
+        batch_size: int = 1000,
+        max_line_length: int | None = None,
+        on_progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+        trace_context: Trace = None,
+    ) -> dict[str, Any]:
+        """See `Database.import_jsonl`. The iterable and `on_progress` run on another thread."""
+        return await self._run_long(
+            self._database.import_jsonl,
+            table,
+            source,
+            on_error=on_error,
+            existing=existing,
+            batch_size=batch_size,
+            max_line_length=max_line_length,
+            on_progress=on_progress,
+            timeout=timeout,
+            trace_context=trace_context,
+        )
+
+    async def export_jsonl(
+        self,
+        table: str,
+        target: str | os.PathLike[str] | File,
+        *,
+        on_progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+        trace_context: Trace = None,
+    ) -> int:
+        """See `Database.export_jsonl`. The file and `on_progress` are used on another thread."""
+        return await self._run_long(
+            self._database.export_jsonl,
+            table,
+            target,
+            on_progress=on_progress,
+            timeout=timeout,
+            trace_context=trace_context,
+        )
 
     async def generate_embeddings(
         self, table: str, *, timeout: float | None = None, trace_context: Trace = None

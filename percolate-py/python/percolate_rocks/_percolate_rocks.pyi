@@ -12,7 +12,9 @@ from typing_extensions import Self
 
 from ._embedder import Embedder
 from ._types import Data as _Data
+from ._types import File as _File
 from ._types import Key as _Key
+from ._types import Row as _Row
 from ._types import Value as _Value
 
 _P = ParamSpec("_P")
@@ -55,6 +57,10 @@ class ExistsError(EntityError):
     """The table already holds an entity with this key."""
 class ConflictError(EntityError):
     """The entity was written after it was read."""
+
+class RowsRefusedError(EntityError):
+    """Rows of an import were refused, and nothing was written. `report` has the numbers and reasons."""
+    report: dict[str, Any]
 
 class NotFoundError(EntityError):
     """The table does not hold this entity."""
@@ -768,6 +774,103 @@ class Database:
         Raises:
             NoKeyError: A key was given, and the table has no key field.
             TypeError: Neither an id nor a key was given, or both.
+        """
+    def import_jsonl(
+        self,
+        table: str,
+        source: str | os.PathLike[str] | Iterable[_Row],
+        *,
+        on_error: Literal["abort", "skip"] = "abort",
+        existing: Literal["error", "replace", "skip"] = "error",
+        batch_size: int = 1000,
+        max_line_length: int | None = None,
+        on_progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+        trace_context: _Trace = None,
+    ) -> dict[str, Any]:
+        """Import lines of JSON (JSONL, NDJSON), each with one object, in batches. Return a report.
+
+        `_id`, `_created_at` and `_updated_at` of a row are those of the entity, so that an import of
+        what `export_jsonl` wrote restores the same entities. With a key field, the id is that of the
+        key. A replaced entity gets a later `_updated_at` than it has.
+
+        Args:
+            source: A path, or an iterable of rows: an open file or other lines as `str` or `bytes`,
+                or data as for `insert`. The call uses the iterable on its own thread.
+            on_error: With `"abort"`, all rows are checked before the first one is written, and if one
+                is refused, none is written. A file is read twice. The rows of another source are
+                kept, above 8 MiB in a temporary file without a name. With `"skip"`, the other rows
+                are written.
+            existing: What happens with rows whose entities exist: they are refused (`"error"`),
+                replace the data of the entities (`"replace"`), or are ignored (`"skip"`).
+            batch_size: The number of rows that are written together, atomically. A batch also ends
+                when its lines have 8 MiB.
+            max_line_length: The bytes of the longest line. Longer ones are refused. The default is
+                16 MiB.
+            on_progress: Called after each batch with the number of rows read so far; with `"abort"`,
+                once while they are checked, and again while they are written. An exception ends the
+                import and is raised here.
+            timeout: The longest time in seconds.
+
+        Returns:
+            The numbers of `rows`, of rows that were `written`, that left an existing entity
+            `unchanged`, and that were `refused`; and in `errors` the first 100 of these, each with
+            its `line`, from 1, and the `reason`.
+
+        Raises:
+            RowsRefusedError: Rows were refused. The exception has the `report`. Nothing was written,
+                unless another thread wrote the same entities after the check: `written` counts the
+                rows before.
+            OSError: The file cannot be read.
+            TypeError: The source is not a path and not an iterable of rows.
+            OperationTimeoutError: The timeout has passed. Batches that were written stay.
+            KeyboardInterrupt: Ctrl-C ends the import after the current batch. Batches that were
+                written stay. From Python 3.11 on, a note has the number of their rows.
+
+        Examples:
+            >>> with Database(tmp_path / "import") as db:
+            ...     db.register_schema("articles", {"key_field": "slug"})
+            ...     lines = ['{"slug": "percolation"}', '{"slug": }', '{"slug": "clusters"}']
+            ...     report = db.import_jsonl("articles", lines, on_error="skip")
+            >>> report["written"], report["errors"]
+            (2, [{'line': 2, 'reason': 'invalid JSON at column 10: expected value'}])
+        """
+    def export_jsonl(
+        self,
+        table: str,
+        target: str | os.PathLike[str] | _File,
+        *,
+        on_progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+        trace_context: _Trace = None,
+    ) -> int:
+        """Write the entities of a table as lines of JSON, ordered by id. Return their number.
+
+        The export reads one snapshot. Each line has the data and `_id`, `_created_at` and
+        `_updated_at`.
+
+        Args:
+            target: A path, or an open file: any object whose `write` takes `bytes` or `str`. The file
+                at a path is replaced once the export is complete and on the disk.
+            on_progress: Called after every 1000 entities, and at the end, with the number of entities
+                written so far. An exception ends the export and is raised here.
+            timeout: The longest time in seconds.
+
+        Raises:
+            OSError: The file cannot be written.
+            CorruptionError: An entity cannot be decoded. A handle of `skip_malformed` leaves it out.
+            OperationTimeoutError: The timeout has passed.
+
+        Examples:
+            >>> import io
+            >>> file = io.StringIO()
+            >>> with Database(tmp_path / "export") as db:
+            ...     db.register_schema("articles", {"key_field": "slug"})
+            ...     id = db.insert("articles", {"slug": "percolation"})
+            ...     db.export_jsonl("articles", file)
+            1
+            >>> file.getvalue()
+            '{"_created_at":"...","_id":"...","_updated_at":"...","slug":"percolation"}\\n'
         """
     def generate_embeddings(
         self, table: str, *, timeout: float | None = None, trace_context: _Trace = None

@@ -23,8 +23,26 @@ class Model(Protocol):
         """Return the fields of the model."""
 
 
+class BinaryFile(Protocol):
+    """A file that takes bytes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Write bytes."""
+
+
+class TextFile(Protocol):
+    """A file that takes text."""
+
+    def write(self, text: str, /) -> object:
+        """Write text."""
+
+
 #: The data of an entity.
 Data = Mapping[str, Any] | Dataclass | Model
+#: A row to import: a line of JSON, or the data of an entity.
+Row = str | bytes | bytearray | Data
+#: The target of an export.
+File = BinaryFile | TextFile
 #: The value of a field, for `find` and the parameters of queries.
 Value = str | int | float | bool | date | time | timedelta | UUID | Decimal | Enum | None
 #: The value of a key field.

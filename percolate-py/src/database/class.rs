@@ -27,6 +27,7 @@ use super::batch::PyBatch;
 use super::filter::Where;
 use super::handle::Closable;
 use super::iterator::EntityIterator;
+use super::transfer::{self, Call, ImportArguments};
 use crate::callback::Callback;
 use crate::context::{TraceArgument, parent};
 use crate::embeddings::provider_of;
@@ -785,6 +786,132 @@ impl PyDatabase {
         let name = Name::new(id, key)?;
         self.shared
             .work(py, trace_context, |database| database.purge(table, &name))
+    }
+
+    // ---- import and export ----
+
+    /// Import lines of JSON (JSONL, NDJSON), each with one object, in batches. Return a report.
+    ///
+    /// `_id`, `_created_at` and `_updated_at` of a row are those of the entity, so that an import of
+    /// what `export_jsonl` wrote restores the same entities. With a key field, the id is that of the
+    /// key. A replaced entity gets a later `_updated_at` than it has.
+    ///
+    /// Args:
+    ///     source: A path, or an iterable of rows: an open file or other lines as `str` or `bytes`,
+    ///         or data as for `insert`. The call uses the iterable on its own thread.
+    ///     on_error: With `"abort"`, all rows are checked before the first one is written, and if one
+    ///         is refused, none is written. A file is read twice. The rows of another source are
+    ///         kept, above 8 MiB in a temporary file without a name. With `"skip"`, the other rows
+    ///         are written.
+    ///     existing: What happens with rows whose entities exist: they are refused (`"error"`),
+    ///         replace the data of the entities (`"replace"`), or are ignored (`"skip"`).
+    ///     batch_size: The number of rows that are written together, atomically. A batch also ends
+    ///         when its lines have 8 MiB.
+    ///     max_line_length: The bytes of the longest line. Longer ones are refused. The default is
+    ///         16 MiB.
+    ///     on_progress: Called after each batch with the number of rows read so far; with `"abort"`,
+    ///         once while they are checked, and again while they are written. An exception ends the
+    ///         import and is raised here.
+    ///     timeout: The longest time in seconds.
+    ///
+    /// Returns:
+    ///     The numbers of `rows`, of rows that were `written`, that left an existing entity
+    ///     `unchanged`, and that were `refused`; and in `errors` the first 100 of these, each with
+    ///     its `line`, from 1, and the `reason`.
+    ///
+    /// Raises:
+    ///     RowsRefusedError: Rows were refused. The exception has the `report`. Nothing was written,
+    ///         unless another thread wrote the same entities after the check: `written` counts the
+    ///         rows before.
+    ///     OSError: The file cannot be read.
+    ///     TypeError: The source is not a path and not an iterable of rows.
+    ///     OperationTimeoutError: The timeout has passed. Batches that were written stay.
+    ///     KeyboardInterrupt: Ctrl-C ends the import after the current batch. Batches that were
+    ///         written stay. From Python 3.11 on, a note has the number of their rows.
+    ///
+    /// Examples:
+    ///     >>> with Database(tmp_path / "import") as db:
+    ///     ...     db.register_schema("articles", {"key_field": "slug"})
+    ///     ...     lines = ['{"slug": "percolation"}', '{"slug": }', '{"slug": "clusters"}']
+    ///     ...     report = db.import_jsonl("articles", lines, on_error="skip")
+    ///     >>> report["written"], report["errors"]
+    ///     (2, [{'line': 2, 'reason': 'invalid JSON at column 10: expected value'}])
+    #[pyo3(signature = (
+        table, source, *, on_error = "abort", existing = "error", batch_size = 1000,
+        max_line_length = None, on_progress = None, timeout = None, trace_context = None,
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of the Python method"
+    )]
+    fn import_jsonl<'py>(
+        &self,
+        table: &str,
+        source: &Bound<'py, PyAny>,
+        on_error: &str,
+        existing: &str,
+        batch_size: usize,
+        max_line_length: Option<Bytes>,
+        on_progress: Option<Py<PyAny>>,
+        timeout: Option<f64>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let arguments = ImportArguments {
+            on_error,
+            existing,
+            batch_size,
+            max_line_length: max_line_length.map(|Bytes(bytes)| bytes),
+        };
+        let call = Call {
+            on_progress,
+            timeout,
+            trace_context,
+        };
+        transfer::import_jsonl(&self.shared, table, source, &arguments, call)
+    }
+
+    /// Write the entities of a table as lines of JSON, ordered by id. Return their number.
+    ///
+    /// The export reads one snapshot. Each line has the data and `_id`, `_created_at` and
+    /// `_updated_at`.
+    ///
+    /// Args:
+    ///     target: A path, or an open file: any object whose `write` takes `bytes` or `str`. The file
+    ///         at a path is replaced once the export is complete and on the disk.
+    ///     on_progress: Called after every 1000 entities, and at the end, with the number of entities
+    ///         written so far. An exception ends the export and is raised here.
+    ///     timeout: The longest time in seconds.
+    ///
+    /// Raises:
+    ///     OSError: The file cannot be written.
+    ///     CorruptionError: An entity cannot be decoded. A handle of `skip_malformed` leaves it out.
+    ///     OperationTimeoutError: The timeout has passed.
+    ///
+    /// Examples:
+    ///     >>> import io
+    ///     >>> file = io.StringIO()
+    ///     >>> with Database(tmp_path / "export") as db:
+    ///     ...     db.register_schema("articles", {"key_field": "slug"})
+    ///     ...     id = db.insert("articles", {"slug": "percolation"})
+    ///     ...     db.export_jsonl("articles", file)
+    ///     1
+    ///     >>> file.getvalue()
+    ///     '{"_created_at":"...","_id":"...","_updated_at":"...","slug":"percolation"}\n'
+    #[pyo3(signature = (table, target, *, on_progress = None, timeout = None, trace_context = None))]
+    fn export_jsonl(
+        &self,
+        table: &str,
+        target: &Bound<'_, PyAny>,
+        on_progress: Option<Py<PyAny>>,
+        timeout: Option<f64>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<usize> {
+        let call = Call {
+            on_progress,
+            timeout,
+            trace_context,
+        };
+        transfer::export_jsonl(&self.shared, table, target, call)
     }
 
     // ---- search ----

@@ -303,6 +303,23 @@ impl Closable {
         traced(py, parent, || running.run(work))?.map_err(|error| raised(py, &error))
     }
 
+    /// Runs `work` on this thread. It ends early if it observes `stop`, and calls signal handlers
+    /// itself.
+    ///
+    /// # Errors
+    /// Those of [`work`](Self::work) and of `stop`.
+    pub(super) fn stoppable_work<T: Send>(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        trace_context: Option<TraceArgument>,
+        stop: &Stop,
+        work: impl FnOnce(&Database) -> T + Send,
+    ) -> PyResult<T> {
+        let parent = parent(py, trace_context)?;
+        let running = self.begin(Some(stop))?;
+        traced(py, parent, || running.run(work))
+    }
+
     /// Runs the future that `work` returns on this thread, until it ends, Ctrl-C is pressed, or
     /// `stop` is requested.
     ///

@@ -5,6 +5,7 @@
 //! - `batch`: the result of `Database.batch`;
 //! - `filter`: the entities that a search may return;
 //! - `iterator`: the result of `Database.scan`;
+//! - `transfer`: imports and exports; `rows` and `sink`: their Python sources and targets;
 //! - `class`: the methods of `Database`;
 //! - `default`: the default database.
 
@@ -15,6 +16,9 @@ mod default;
 mod filter;
 mod handle;
 mod iterator;
+mod rows;
+mod sink;
+mod transfer;
 
 use pyo3::prelude::*;
 

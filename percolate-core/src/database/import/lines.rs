@@ -55,7 +55,7 @@ impl<R: BufRead> Lines<R> {
             self.reader.consume(used);
             if is_complete {
                 return Ok(Some(if is_too_long {
-                    ImportRow::Invalid(format!("the line is longer than {} bytes", self.max_length))
+                    too_long(self.max_length)
                 } else {
                     ImportRow::Line(line)
                 }));
@@ -69,29 +69,40 @@ impl<R: BufRead> Iterator for Lines<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let mut row = match self.read().transpose()? {
+            let row = match self.read().transpose()? {
                 Ok(row) => row,
                 Err(error) => return Some(Err(error)),
             };
             self.line += 1;
-            if let ImportRow::Line(line) = &mut row {
-                if self.line == 1 && line.starts_with(BYTE_ORDER_MARK) {
-                    line.drain(..BYTE_ORDER_MARK.len());
-                }
-                if is_blank(line) {
-                    continue;
-                }
+            let row = accepted(self.line, row, self.max_length);
+            if row.is_some() {
+                return row.map(Ok);
             }
-            return Some(Ok(Row {
-                line: self.line,
-                row,
-            }));
         }
     }
 }
 
-pub(super) fn is_blank(line: &[u8]) -> bool {
-    line.iter().all(u8::is_ascii_whitespace)
+/// Numbers a row. Removes the mark at the beginning of the first line, and refuses a line that is too
+/// long. Returns `None` for a blank line.
+pub(super) fn accepted(number: usize, row: ImportRow, max_length: usize) -> Option<Row> {
+    let row = match row {
+        ImportRow::Line(line) if line.len() > max_length => too_long(max_length),
+        ImportRow::Line(mut line) => {
+            if number == 1 && line.starts_with(BYTE_ORDER_MARK) {
+                line.drain(..BYTE_ORDER_MARK.len());
+            }
+            if line.iter().all(u8::is_ascii_whitespace) {
+                return None;
+            }
+            ImportRow::Line(line)
+        }
+        row => row,
+    };
+    Some(Row { line: number, row })
+}
+
+fn too_long(max_length: usize) -> ImportRow {
+    ImportRow::Invalid(format!("the line is longer than {max_length} bytes"))
 }
 
 /// Parses a line, or returns why it is invalid.

@@ -450,6 +450,13 @@ fn rows_of_an_iterator_are_imported() {
         .import_rows("articles", rows().into_iter().take(2), &OPTIONS())
         .unwrap();
     assert_eq!(report.written, 2);
+    let line = |text: &str| Ok(ImportRow::Line(text.into()));
+    let lines = ["\u{feff}{\"slug\": \"c\"}", "  \n", "{\"slug\": \"long\"}"];
+    let options = OPTIONS().on_error(OnError::Skip).max_line_length(16);
+    let report = db.import_rows("articles", lines.map(line), &options);
+    let report = report.unwrap();
+    assert_eq!((report.rows, report.written), (2, 1));
+    assert_eq!(reasons(&report), [(3, "the line is longer than 16 bytes")]);
     assert!(!format!("{:?}", rows()).contains("slug"));
 }
 
