@@ -5,7 +5,8 @@
 #   scripts/setup.sh           everything
 #   scripts/setup.sh rust      for the Rust crates: cargo, a C++ compiler, libclang, RocksDB's library
 #   scripts/setup.sh python    for the wheel: .venv with percolate-py/requirements-dev.txt
-#   scripts/setup.sh tools     for single tests, which are skipped without them: valgrind, promtool
+#   scripts/setup.sh tools     for single tests, which are skipped without them: valgrind, promtool,
+#                              chromium
 #
 # Can be run again at any time; takes a second if nothing is missing.
 set -euo pipefail
@@ -179,6 +180,9 @@ setup_tools() {
         say "tools: without valgrind, the test of the instructions of a call is skipped"
     command -v promtool >/dev/null || [ "$(uname -s)" != Linux ] || install_promtool ||
         say "tools: without promtool, the tests of the Prometheus rules are skipped"
+    command -v chromium >/dev/null || command -v google-chrome >/dev/null || [ "$(uname -s)" != Linux ] ||
+        install_packages "chromium is not installed, which opens reports in tests" chromium fonts-dejavu-core ||
+        say "tools: without chromium, the tests of reports in a browser are skipped"
 }
 
 case "${1:-all}" in

@@ -2,5 +2,7 @@
 //! in a browser.
 #![cfg(all(feature = "pipeline", feature = "testing"))]
 
+mod browser;
+mod in_browser;
 mod pages;
 mod shelf;
