@@ -832,9 +832,9 @@ impl PyDatabase {
     /// Examples:
     ///     >>> with Database(tmp_path / "import") as db:
     ///     ...     db.register_schema("articles", {"key_field": "slug"})
-    ///     ...     lines = ['{"slug": "percolation"}', '{"slug": }', '{"slug": "clusters"}']
+    ///     ...     lines = '{"slug": "percolation"}', '{"slug": }', '{"slug": "clusters"}'
     ///     ...     report = db.import_jsonl("articles", lines, on_error="skip")
-    ///     >>> report["written"], report["errors"]
+    ///     >>> report.get("written"), report.get("errors")
     ///     (2, [{'line': 2, 'reason': 'invalid JSON at column 10: expected value'}])
     #[pyo3(signature = (
         table, source, *, on_error = "abort", existing = "error", batch_size = 1000,

@@ -109,14 +109,12 @@ fn row(item: &Bound<'_, PyAny>, schema: &Schema) -> PyResult<ImportRow> {
         return Ok(ImportRow::Line(line.to_vec()));
     }
     let py = item.py();
-    let read = match item.cast::<PyString>() {
-        Ok(line) => line
-            .to_cow()
-            .map(|line| ImportRow::Line(line.into_owned().into_bytes())),
-        Err(_) => {
-            let is_text = |place: &[String]| schema.is_text_at(place);
-            entity_to_json(item, None, &is_text).map(ImportRow::Data)
-        }
+    let read = if let Ok(line) = item.cast::<PyString>() {
+        line.to_cow()
+            .map(|line| ImportRow::Line(line.into_owned().into_bytes()))
+    } else {
+        let is_text = |place: &[String]| schema.is_text_at(place);
+        entity_to_json(item, None, &is_text).map(ImportRow::Data)
     };
     match read {
         Err(error) if error.is_instance_of::<PyUnicodeEncodeError>(py) => Ok(ImportRow::Invalid(

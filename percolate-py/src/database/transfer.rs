@@ -85,9 +85,10 @@ impl Run {
             self.raised.clone(),
         );
         move |done| {
-            if raised.attached(|py| py.check_signals()).is_none() {
-                stop.request(Reason::Signal);
-            }
+            _ = raised.attached(|py| {
+                py.check_signals()
+                    .inspect_err(|_| stop.request(Reason::Signal))
+            });
             match &progress {
                 Some(progress) => progress.report(done),
                 None => stop.flow(),

@@ -451,7 +451,11 @@ fn rows_of_an_iterator_are_imported() {
         .unwrap();
     assert_eq!(report.written, 2);
     let line = |text: &str| Ok(ImportRow::Line(text.into()));
-    let lines = ["\u{feff}{\"slug\": \"c\"}", "  \n", "{\"slug\": \"long\"}"];
+    let lines = [
+        "\u{feff}{\"slug\": \"c\"}",
+        "  \n",
+        "{\"slug\": \"longer\"}",
+    ];
     let options = OPTIONS().on_error(OnError::Skip).max_line_length(16);
     let report = db.import_rows("articles", lines.map(line), &options);
     let report = report.unwrap();
