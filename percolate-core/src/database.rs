@@ -1,8 +1,8 @@
 //! The facade: tables of JSON entities. Python and the examples use it.
 //!
-//! It names and observes the operations on entities. The store, the schemas and the locks are in
-//! [`core`](self::core). Each write reads the old record and writes the new one under the lock of
-//! the entity's id.
+//! It names and observes the operations on entities; those that write data are in
+//! [`writes`](self::writes). The store, the schemas and the locks are in [`core`](self::core). Each
+//! write reads the old record and writes the new one under the lock of the entity's id.
 
 #[cfg(feature = "sql")]
 pub(crate) mod among;
@@ -21,11 +21,13 @@ mod schemas;
 pub(crate) mod search;
 mod slot;
 mod stored;
+pub(crate) mod supplied;
 mod tasks;
+mod vector_changes;
 pub(crate) mod vectors;
 mod within;
+mod writes;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
@@ -36,7 +38,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub use self::batch::{Batch, Writes};
-use self::changes::{data_record, refuse_changed, refuse_existing};
+use self::changes::refuse_changed;
 use self::core::{Core, Old};
 pub use self::entity_ref::EntityRef;
 pub use self::error::Error;
@@ -48,12 +50,12 @@ pub use self::nearest::{Hit, SearchFilter};
 pub use self::options::DatabaseOptions;
 pub use self::pending::{EmbeddingStatus, RefusedField};
 pub use self::schemas::{Mismatch, SchemaChange};
+pub use self::supplied::Vectors;
 pub use self::vectors::EmbeddingReport;
 use crate::admin::indexing::IndexManager;
 use crate::index;
 use crate::schema::entity::{Entity, MalformedRecord, Record, RecordParts, Timestamp, field_value};
-use crate::schema::system::Written;
-use crate::schema::{EntityError, Schema, SchemaError};
+use crate::schema::{Schema, SchemaError};
 use crate::storage::column_families::{ENTITIES, FIELD_INDEX, KEY_INDEX, RESOURCES};
 use crate::storage::keys::{self, ValueRange};
 use crate::storage::{Entry, ReadError, ScanRange, Storage};
@@ -197,11 +199,7 @@ impl Database {
     }
 }
 
-/// Operations on entities.
-///
-/// An entity that was read can be written back. In the data of a write, `_id` names the entity, and
-/// `_created_at` and `_updated_at` are ignored. With a key field, `_id` must be the id of the key. A
-/// null `_id` is ignored.
+/// Reads and deletions of entities, and of tables.
 #[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
 impl Database {
     /// Removes a table: its schema, its entities, and everything derived from them. It is one write,
@@ -216,184 +214,6 @@ impl Database {
     #[db_op("drop_table", table, rows = none)]
     pub fn drop_table(&self, table: &str) -> Result<(), Error> {
         self.core.drop_table(table)
-    }
-
-    /// Inserts an entity and returns its id. If the table has a key field, the id is derived from
-    /// the key, so that equal keys always have equal ids. Otherwise it is the `_id` in the data, or
-    /// a new one.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Exists`] if an entity has the same key or id, also if it cannot be decoded;
-    /// [`Error::Entity`] if the data does not match the schema, is nested deeper than
-    /// [`MAX_DEPTH`](crate::schema::MAX_DEPTH), or has an `_id` that is not a UUID or belongs to
-    /// another key.
-    #[db_op("insert", table, affected_rows = 1)]
-    pub fn insert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
-        let _steady = self.core.steady();
-        let schema = self.core.schema(table)?;
-        let Prepared { named, data } = self.prepare(&schema, data)?;
-        let id = named.unwrap_or_else(Uuid::now_v7);
-        let _lock = self.core.lock(id);
-        let old = self.core.old(table, id)?;
-        refuse_existing(&schema, id, &old)?;
-        self.core
-            .write(&schema, id, &old, &data_record(&data, &old))?;
-        Ok(id)
-    }
-
-    /// Inserts an entity, or replaces the data of the entity with the same key, also if that cannot
-    /// be decoded. If the table has no key field, the `_id` in the data names the entity. Returns
-    /// the id.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoIdentity`] if the table has no key field and the data no `_id`; [`Error::Entity`]
-    /// as for [`insert`](Self::insert).
-    #[db_op("upsert", table, affected_rows = 1)]
-    pub fn upsert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
-        let _steady = self.core.steady();
-        let schema = self.core.schema(table)?;
-        let Prepared { named, data } = self.prepare(&schema, data)?;
-        let id = named.ok_or_else(|| Error::NoIdentity {
-            table: table.to_owned(),
-        })?;
-        let _lock = self.core.lock(id);
-        let old = self.core.old(table, id)?;
-        self.core
-            .write(&schema, id, &old, &data_record(&data, &old))?;
-        Ok(id)
-    }
-
-    /// Inserts several entities, all or none. Returns their ids in order.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InBatch`] with the index and the key of the first entity that cannot be written, and
-    /// its error: one of [`insert`](Self::insert), or [`Error::Repeated`] if an earlier entity of the
-    /// batch has the same key or id.
-    #[db_op("insert", table, batch_size = data.len(), affected_rows = data.len(), rows = none)]
-    pub fn insert_batch(&self, table: &str, data: &[Value]) -> Result<Vec<Uuid>, Error> {
-        let _steady = self.core.steady();
-        let schema = self.core.schema(table)?;
-        let in_batch = |index: usize, error: Error| Error::InBatch {
-            index,
-            key: schema.key_of(&data[index]).ok().flatten(),
-            error: Box::new(error),
-        };
-        let prepared = data
-            .iter()
-            .enumerate()
-            .map(|(index, data)| {
-                self.prepare(&schema, data)
-                    .map_err(|error| in_batch(index, error))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let ids: Vec<Uuid> = prepared
-            .iter()
-            .map(|prepared| prepared.named.unwrap_or_else(Uuid::now_v7))
-            .collect();
-        if let Some((first, index)) = first_repeated(&ids) {
-            return Err(in_batch(index, Error::Repeated { first }));
-        }
-        let _locks = self.core.lock_all(&ids);
-        let old = self.core.old_batch(table, &ids)?;
-        let mut batch = self.storage().batch();
-        for (index, old) in old.iter().enumerate() {
-            refuse_existing(&schema, ids[index], old).map_err(|error| in_batch(index, error))?;
-        }
-        for ((id, old), Prepared { data, .. }) in ids.iter().zip(&old).zip(&prepared) {
-            self.core
-                .add_to_batch(&mut batch, &schema, *id, old, &data_record(data, old))?;
-        }
-        batch.commit()?;
-        Ok(ids)
-    }
-
-    /// Replaces the fields of an entity, named by id or key, that are in `changes`, a JSON object.
-    /// Returns the changed entity.
-    ///
-    /// A null is stored if the schema names null among the types of the field. Otherwise it removes
-    /// the field.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`] if there is no such entity, [`Error::NoKeyField`] if a table without keys
-    /// is given a key, [`Error::KeyChanged`] if its key would change, [`Error::Entity`] if the
-    /// result does not match the schema, is nested deeper than
-    /// [`MAX_DEPTH`](crate::schema::MAX_DEPTH), or `changes` has the `_id` of another entity.
-    pub fn update<'a>(
-        &self,
-        table: &str,
-        entity: impl Into<EntityRef<'a>>,
-        changes: &Value,
-    ) -> Result<Entity, Error> {
-        self.update_entity(table, entity.into(), changes, None)
-    }
-
-    /// Like [`update`](Self::update), if the entity was not written after `seen`, its `updated_at`
-    /// when it was read. Each write of an entity has a later time than the one before.
-    ///
-    /// ```
-    /// use percolate_core::{Database, Error};
-    /// use serde_json::json;
-    ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let dir = tempfile::tempdir()?;
-    /// # let db = Database::open(dir.path())?;
-    /// db.register_schema("articles", &json!({ "key_field": "slug" }))?;
-    /// db.insert("articles", &json!({ "slug": "percolation", "reads": 1 }))?;
-    /// let seen = db.lookup("articles", "percolation")?.expect("it exists").updated_at;
-    /// db.update_if_unchanged("articles", "percolation", &json!({ "reads": 2 }), seen)?;
-    /// let again = db.update_if_unchanged("articles", "percolation", &json!({ "reads": 2 }), seen);
-    /// assert!(matches!(again, Err(Error::Changed { .. })));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Changed`] if it was, and those of [`update`](Self::update).
-    pub fn update_if_unchanged<'a>(
-        &self,
-        table: &str,
-        entity: impl Into<EntityRef<'a>>,
-        changes: &Value,
-        seen: Timestamp,
-    ) -> Result<Entity, Error> {
-        self.update_entity(table, entity.into(), changes, Some(seen))
-    }
-
-    #[db_op("update", table, affected_rows = 1, rows = none)]
-    fn update_entity(
-        &self,
-        table: &str,
-        entity: EntityRef<'_>,
-        changes: &Value,
-        seen: Option<Timestamp>,
-    ) -> Result<Entity, Error> {
-        let _steady = self.core.steady();
-        let schema = self.core.schema(table)?;
-        let id = self.id_of(&schema, entity)?;
-        let changes = changes_of(&schema, id, changes)?;
-        let _lock = self.core.lock(id);
-        let old = self.core.old(table, id)?;
-        let live = changes::live(&schema, id, entity.key(), &old)?;
-        refuse_changed(&schema, id, live, seen)?;
-        let data = changes::updated(&schema, &live.data, &changes)?;
-        let record = data_record(&data, &old);
-        self.core.write(&schema, id, &old, &record)?;
-        let Record {
-            created_at,
-            updated_at,
-            ..
-        } = record;
-        Ok(Entity {
-            id,
-            created_at,
-            updated_at,
-            data,
-        })
     }
 
     /// Returns the entity with this id or key.
@@ -748,24 +568,9 @@ impl Database {
         .unwrap_or(Err(Error::CloseTimeout { path, deadline }))
     }
 
-    /// Checks data against the schema and determines the id that its key or its `_id` names.
-    fn prepare<'a>(&self, schema: &Schema, data: &'a Value) -> Result<Prepared<'a>, Error> {
-        let Written { id, data } = schema.written(data)?;
-        schema.check_rules(&data)?;
-        let named = match schema.key_of(&data)? {
-            Some(key) => {
-                let id_of_key = self.core.id_of_key(schema.table(), &key);
-                refuse_other_id(schema, id, id_of_key)?;
-                Some(id_of_key)
-            }
-            None => id,
-        };
-        Ok(Prepared { named, data })
-    }
-
     /// Returns the id of an entity. The id of a key is derived from it, so that the key index is not
     /// read.
-    fn id_of(&self, schema: &Schema, entity: EntityRef<'_>) -> Result<Uuid, Error> {
+    pub(super) fn id_of(&self, schema: &Schema, entity: EntityRef<'_>) -> Result<Uuid, Error> {
         match entity {
             EntityRef::Id(id) => Ok(id),
             EntityRef::Key(key) => {
@@ -817,14 +622,6 @@ impl Iterator for EntityScan<'_> {
     }
 }
 
-/// Data that was checked.
-struct Prepared<'a> {
-    /// The id that its key or its `_id` names.
-    named: Option<Uuid>,
-    /// The data without system fields.
-    data: Cow<'a, Value>,
-}
-
 fn decode_entity(key: &[u8], value: &[u8]) -> Result<Option<Entity>, Error> {
     let record = Record::decode_live(value).map_err(|reason| malformed(key, reason))?;
     let Some(record) = record else {
@@ -849,35 +646,6 @@ fn require_key_field(schema: &Schema) -> Result<(), Error> {
             table: schema.table().to_owned(),
         }),
     }
-}
-
-/// Refuses data whose `_id` is not `id`, the entity to write.
-fn refuse_other_id(schema: &Schema, named: Option<Uuid>, id: Uuid) -> Result<(), EntityError> {
-    match named {
-        Some(named) if named != id => Err(EntityError::OtherId {
-            table: schema.table().to_owned(),
-            id,
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// Checks the shape of changes of an entity, and that they do not name another one.
-fn changes_of<'a>(schema: &Schema, id: Uuid, changes: &'a Value) -> Result<Cow<'a, Value>, Error> {
-    let Written { id: named, data } = schema.written(changes)?;
-    refuse_other_id(schema, named, id)?;
-    Ok(data)
-}
-
-/// Returns the first index whose id is at an earlier index, which is returned before it.
-fn first_repeated(ids: &[Uuid]) -> Option<(usize, usize)> {
-    let mut sorted: Vec<_> = ids.iter().zip(0..).collect();
-    sorted.sort_unstable();
-    sorted
-        .windows(2)
-        .filter(|pair| pair[0].0 == pair[1].0)
-        .map(|pair| (pair[0].1, pair[1].1))
-        .min_by_key(|(_, index)| *index)
 }
 
 fn transpose<T>(bound: Bound<Option<T>>) -> Option<Bound<T>> {

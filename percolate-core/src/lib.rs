@@ -39,7 +39,7 @@ mod worker;
 pub use database::{
     Batch, CLOSE_DEADLINE, Database, DatabaseOptions, EmbeddingReport, EmbeddingStatus, EntityRef,
     Error, Existing, ExportOptions, Hit, ImportOptions, ImportReport, ImportRow, Mismatch, OnError,
-    RefusedField, RowError, SchemaChange, SearchFilter, Writes,
+    RefusedField, RowError, SchemaChange, SearchFilter, Vectors, Writes,
 };
 #[cfg(feature = "store")]
 pub use index::vectors::VectorError;

@@ -18,7 +18,7 @@ use percolate_core::embeddings::{HttpEmbeddings, HttpEmbeddingsOptions};
 use percolate_core::otel::{ConventionLayer, Environment, Exporter, Otlp, OtlpProtocol, Telemetry};
 use percolate_core::storage::{BackgroundWorker, ScanRange, Task, WorkerOptions};
 use percolate_core::{
-    Database, DatabaseOptions, Existing, ExportOptions, ImportOptions, OnError, db_op,
+    Database, DatabaseOptions, Existing, ExportOptions, ImportOptions, OnError, Vectors, db_op,
 };
 use percolate_pipeline_tests::{Answer, Collector};
 use serde_json::json;
@@ -133,6 +133,17 @@ fn entities(db: &Database) {
     let id = db.insert("articles", &article).unwrap();
     db.insert("articles", &article).unwrap_err();
     db.upsert("articles", &article).unwrap();
+    let vectors = Vectors::new().set("body", [CANARY_NUMBER, 1.0]);
+    db.upsert_with_vectors("articles", &article, &vectors)
+        .unwrap();
+    for wrong in [vec![CANARY_NUMBER], vec![CANARY_NUMBER, f32::NAN]] {
+        let vectors = Vectors::new().set("body", wrong);
+        db.upsert_with_vectors("articles", &article, &vectors)
+            .unwrap_err();
+    }
+    let vectors = Vectors::new().remove("body");
+    db.upsert_with_vectors("articles", &article, &vectors)
+        .unwrap();
     db.insert(
         "articles",
         &json!({ "slug": "canary_bad", "year": "canary_year" }),

@@ -518,6 +518,8 @@ fn embedding_is_a_job_and_searching_reads_the_entities() {
               | db.response.returned_rows = 2
             multi_get entities [client]
               | db.response.returned_rows = 2
+            multi_get embeddings [client]
+              | db.response.returned_rows = 0
             embedding.generate batch [internal]
               | job.batch_size = 2
               | job.status = "success"
@@ -558,6 +560,8 @@ fn vector_indexes_are_built_saved_and_loaded_by_jobs() {
               | db.response.returned_rows = 2
             multi_get entities [client]
               | db.response.returned_rows = 2
+            multi_get embeddings [client]
+              | db.response.returned_rows = 0
             embedding.generate batch [internal]
               | job.batch_size = 2
               | job.status = "success"
@@ -643,6 +647,8 @@ fn a_task_with_a_waiting_caller_is_a_child() {
               | db.response.returned_rows = 2
             multi_get entities [client]
               | db.response.returned_rows = 2
+            multi_get embeddings [client]
+              | db.response.returned_rows = 0
             embedding.generate batch [internal]
               | job.batch_size = 2
               | job.status = "success"

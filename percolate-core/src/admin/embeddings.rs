@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::indexing::{IndexManager, Mode, Owner, Row, commit};
 use crate::database::error::Error;
 use crate::index::report::IndexReport;
+use crate::index::vectors::is_supplied;
 use crate::schema::entity::Record;
 use crate::storage::column_families::{EMBEDDINGS, ENTITIES, PENDING_EMBEDDINGS};
 use crate::storage::{ScanRange, keys};
@@ -58,8 +59,11 @@ impl IndexManager {
             texts
                 .extend(fields.map(|field| (owner.id, self.embedding_key(table, field, owner.id))));
         }
-        let vectors = self.are_stored(&texts)?;
-        let without = texts.iter().zip(vectors).filter(|(_, stored)| !stored);
+        let vectors = self.stored(&texts)?;
+        let without = texts
+            .iter()
+            .zip(vectors)
+            .filter(|(_, vector)| vector.is_none());
         self.mark(table, mode, without.map(|((id, _), _)| *id))
     }
 
@@ -78,9 +82,15 @@ impl IndexManager {
                 stale.push((owner.id, key.to_vec()));
             }
         }
-        // An entity that was deleted after the page was read has no vectors.
-        let vectors = self.are_stored(&stale)?;
-        let left = stale.iter().zip(vectors).filter(|(_, stored)| *stored);
+        // An entity that was deleted after the page was read has no vectors. A supplied vector needs no
+        // text.
+        let vectors = self.stored(&stale)?;
+        let is_stale =
+            |vector: &Option<Vec<u8>>| vector.as_ref().is_some_and(|it| !is_supplied(it));
+        let left = stale
+            .iter()
+            .zip(vectors)
+            .filter(|(_, vector)| is_stale(vector));
         self.mark(table, mode, left.map(|((id, _), _)| *id))
     }
 
@@ -112,14 +122,13 @@ impl IndexManager {
         keys::embedding_key(self.core.table_name(table), field, id)
     }
 
-    /// Returns, for each of these keys, whether it is in `embeddings`.
-    fn are_stored(&self, keys: &[(Uuid, Vec<u8>)]) -> Result<Vec<bool>, Error> {
+    /// Returns what is stored in `embeddings` under these keys.
+    fn stored(&self, keys: &[(Uuid, Vec<u8>)]) -> Result<Vec<Option<Vec<u8>>>, Error> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
         let keys: Vec<_> = keys.iter().map(|(_, key)| key).collect();
-        let vectors = self.core.storage().multi_get(EMBEDDINGS, &keys)?;
-        Ok(vectors.iter().map(Option::is_some).collect())
+        Ok(self.core.storage().multi_get(EMBEDDINGS, &keys)?)
     }
 }
 

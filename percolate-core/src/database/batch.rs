@@ -9,6 +9,7 @@ use super::Database;
 use super::changes::{Change, Changes, Target};
 use super::entity_ref::EntityRef;
 use super::error::Error;
+use super::supplied::Vectors;
 use crate::schema::entity::Timestamp;
 use crate::{db_op, db_ops};
 
@@ -118,11 +119,29 @@ impl Batch {
     /// [`Error::UnknownTable`] or [`Error::UnusableTable`]; [`Error::Entity`] if the data does not
     /// match the schema. The batch is unchanged.
     pub fn insert(&mut self, table: &str, data: &Value) -> Result<Uuid, Error> {
+        self.insert_with_vectors(table, data, Vectors::new())
+    }
+
+    /// Adds the insertion of an entity with vectors, as [`Database::insert_with_vectors`] does it,
+    /// and returns its id. A later write of the batch that changes the text of a field removes its
+    /// vector.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotEmbeddedField`] or [`Error::Vector`] for the vectors, and those of
+    /// [`insert`](Self::insert). The batch is unchanged.
+    pub fn insert_with_vectors(
+        &mut self,
+        table: &str,
+        data: &Value,
+        vectors: Vectors,
+    ) -> Result<Uuid, Error> {
         let schema = self.database.core.schema(table)?;
+        self.database.core.check_supplied(&schema, &vectors)?;
         let prepared = self.database.prepare(&schema, data)?;
         let id = prepared.named.unwrap_or_else(Uuid::now_v7);
         let data = prepared.data.into_owned();
-        self.add(Target::of(schema, id), Change::Insert(data));
+        self.add(Target::of(schema, id), Change::Insert(data, vectors));
         Ok(id)
     }
 
@@ -133,13 +152,30 @@ impl Batch {
     ///
     /// [`Error::NoIdentity`], and those of [`insert`](Self::insert). The batch is unchanged.
     pub fn upsert(&mut self, table: &str, data: &Value) -> Result<Uuid, Error> {
+        self.upsert_with_vectors(table, data, Vectors::new())
+    }
+
+    /// Adds the insertion or the replacement of an entity with vectors, as
+    /// [`Database::upsert_with_vectors`] does it. Returns the id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotEmbeddedField`] or [`Error::Vector`] for the vectors, and those of
+    /// [`upsert`](Self::upsert). The batch is unchanged.
+    pub fn upsert_with_vectors(
+        &mut self,
+        table: &str,
+        data: &Value,
+        vectors: Vectors,
+    ) -> Result<Uuid, Error> {
         let schema = self.database.core.schema(table)?;
+        self.database.core.check_supplied(&schema, &vectors)?;
         let prepared = self.database.prepare(&schema, data)?;
         let id = prepared.named.ok_or_else(|| Error::NoIdentity {
             table: table.to_owned(),
         })?;
         let data = prepared.data.into_owned();
-        self.add(Target::of(schema, id), Change::Upsert(data));
+        self.add(Target::of(schema, id), Change::Upsert(data, vectors));
         Ok(id)
     }
 
@@ -156,8 +192,7 @@ impl Batch {
         entity: impl Into<EntityRef<'a>>,
         changes: &Value,
     ) -> Result<Uuid, Error> {
-        let (target, change) = self.update_of(table, entity.into(), changes)?;
-        Ok(self.add(target, change))
+        self.update_with_vectors(table, entity, changes, Vectors::new(), None)
     }
 
     /// Like [`update`](Self::update). The commit fails with [`Error::Changed`] if the entity was
@@ -173,8 +208,31 @@ impl Batch {
         changes: &Value,
         seen: Timestamp,
     ) -> Result<Uuid, Error> {
-        let (target, change) = self.update_of(table, entity.into(), changes)?;
-        Ok(self.add(target.seen(seen), change))
+        self.update_with_vectors(table, entity, changes, Vectors::new(), Some(seen))
+    }
+
+    /// Adds a change of the fields of an entity with vectors, as [`Database::update_with_vectors`]
+    /// does it. Returns the id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotEmbeddedField`] or [`Error::Vector`] for the vectors, and those of
+    /// [`update`](Self::update). The batch is unchanged.
+    pub fn update_with_vectors<'a>(
+        &mut self,
+        table: &str,
+        entity: impl Into<EntityRef<'a>>,
+        changes: &Value,
+        vectors: Vectors,
+        seen: Option<Timestamp>,
+    ) -> Result<Uuid, Error> {
+        let target = self.database.target(table, entity.into())?;
+        let changes = super::writes::changes_of(&target.schema, target.id, changes)?.into_owned();
+        self.database
+            .core
+            .check_supplied(&target.schema, &vectors)?;
+        let target = Target { seen, ..target };
+        Ok(self.add(target, Change::Update(changes, vectors)))
     }
 
     /// Adds the deletion of an entity, named by id or key, as [`Database::delete`] does it. Deleting
@@ -238,17 +296,6 @@ impl Batch {
         }
     }
 
-    fn update_of(
-        &self,
-        table: &str,
-        entity: EntityRef<'_>,
-        changes: &Value,
-    ) -> Result<(Target, Change), Error> {
-        let target = self.database.target(table, entity)?;
-        let changes = super::changes_of(&target.schema, target.id, changes)?;
-        Ok((target, Change::Update(changes.into_owned())))
-    }
-
     fn add(&mut self, target: Target, change: Change) -> Uuid {
         let id = target.id;
         self.writes.push((target, change));
@@ -264,10 +311,10 @@ impl Database {
         let in_batch = |index: usize, error: Error| {
             let (target, change) = &writes[index];
             let key = match change {
-                Change::Insert(data) | Change::Upsert(data) => {
+                Change::Insert(data, _) | Change::Upsert(data, _) => {
                     target.schema.key_of(data).ok().flatten()
                 }
-                Change::Update(_) | Change::Delete => target.key.clone(),
+                Change::Update(..) | Change::Delete => target.key.clone(),
             };
             Error::InBatch {
                 index,
@@ -287,15 +334,16 @@ impl Database {
         Ok(writes.len())
     }
 
-    /// Returns the target under the current schema of its table. Data is checked again if the
-    /// schema has changed.
+    /// Returns the target under the current schema of its table. Data and vectors are
+    /// checked again if the schema has changed.
     fn follow_schema(&self, target: &Target, change: &Change) -> Result<Target, Error> {
         let schema = self.core.schema(target.schema.table())?;
-        if !Arc::ptr_eq(&schema, &target.schema)
-            && let Change::Insert(data) | Change::Upsert(data) = change
-        {
-            let prepared = self.prepare(&schema, data)?;
-            super::refuse_other_id(&schema, prepared.named, target.id)?;
+        if !Arc::ptr_eq(&schema, &target.schema) {
+            if let Change::Insert(data, _) | Change::Upsert(data, _) = change {
+                let prepared = self.prepare(&schema, data)?;
+                super::writes::refuse_other_id(&schema, prepared.named, target.id)?;
+            }
+            self.core.check_supplied(&schema, &change.vectors())?;
         }
         Ok(Target {
             schema,

@@ -1,9 +1,10 @@
 //! Changes of entities: what is stored after each, and the batch that stores it with its index
-//! entries, its embedding mark, and without outdated vectors.
+//! entries, its vectors and its embedding mark, and without outdated vectors.
 //!
 //! The caller holds the locks of the entities. Of several changes of one entity, a later one sees
 //! the earlier ones.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use uuid::Uuid;
 
 use super::core::{Core, Old};
 use super::error::Error;
-use super::vectors::Removals;
+use super::supplied::Vectors;
+use super::vector_changes::VectorChanges;
 use crate::index;
 use crate::schema::Schema;
 use crate::schema::entity::{Record, Timestamp};
@@ -21,13 +23,26 @@ use crate::schema::system::remove_system_fields;
 use crate::storage::column_families::{ENTITIES, PENDING_EMBEDDINGS};
 use crate::storage::{BatchWriter, keys};
 
-/// A change of one entity. Its data was checked for shape, and has no system fields.
+/// A change of one entity. Its data was checked for shape, and has no system fields. Its
+/// vectors were checked.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    Insert(Value),
-    Upsert(Value),
-    Update(Value),
+    Insert(Value, Vectors),
+    Upsert(Value, Vectors),
+    Update(Value, Vectors),
     Delete,
+}
+
+impl Change {
+    /// The vectors that are supplied with the entity.
+    pub(super) fn vectors(&self) -> Cow<'_, Vectors> {
+        match self {
+            Self::Insert(_, vectors) | Self::Upsert(_, vectors) | Self::Update(_, vectors) => {
+                Cow::Borrowed(vectors)
+            }
+            Self::Delete => Cow::Owned(Vectors::new()),
+        }
+    }
 }
 
 /// An entity to change.
@@ -70,6 +85,10 @@ struct Changed {
     old: Old,
     /// What is stored after the changes.
     new: Option<Old>,
+    /// The vectors that were supplied for it.
+    vectors: Vectors,
+    /// Whether one of the changes deleted the entity, which removes its vectors.
+    was_deleted: bool,
 }
 
 impl<'a> Changes<'a> {
@@ -89,10 +108,16 @@ impl<'a> Changes<'a> {
                 schema: Arc::clone(&target.schema),
                 old: self.core.old(table, target.id)?,
                 new: None,
+                vectors: Vectors::new(),
+                was_deleted: false,
             }),
         };
         let now = entity.new.as_ref().unwrap_or(&entity.old);
-        entity.new = Some(changed(target, now, change)?);
+        let new = changed(target, now, change)?;
+        let vectors = change.vectors();
+        entity.vectors.follow(&target.schema, now, &new, &vectors);
+        entity.was_deleted |= matches!(new, Old::Deleted(_));
+        entity.new = Some(new);
         Ok(())
     }
 
@@ -100,7 +125,13 @@ impl<'a> Changes<'a> {
     fn apply_to(&mut self, target: &Target, old: Old, change: &Change) -> Result<(), Error> {
         let new = Some(changed(target, &old, change)?);
         let schema = Arc::clone(&target.schema);
-        let entity = Changed { schema, old, new };
+        let entity = Changed {
+            schema,
+            old,
+            new,
+            vectors: change.vectors().into_owned(),
+            was_deleted: false,
+        };
         let name = (target.schema.table().to_owned(), target.id);
         self.entities.insert(name, entity);
         Ok(())
@@ -119,6 +150,8 @@ impl<'a> Changes<'a> {
             schema: Arc::clone(schema),
             old,
             new: None,
+            vectors: Vectors::new(),
+            was_deleted: false,
         });
         entity.new = Some(Old::Live(new));
     }
@@ -127,18 +160,75 @@ impl<'a> Changes<'a> {
     pub(super) fn commit(self) -> Result<(), Error> {
         let core = self.core;
         let mut batch = core.storage().batch();
-        let mut removals = Removals::default();
-        for ((_, id), Changed { schema, old, new }) in &self.entities {
-            if let Some(Old::Live(new)) = new {
-                let new = new.borrowed();
-                core.add_to_batch(&mut batch, schema, *id, old, &new)?;
-                removals.add_outdated(core, schema, *id, old, &new);
-            } else if new.is_some() && core.add_deletion(&mut batch, schema, *id, old)? {
-                removals.add_all(core, schema, *id);
+        let mut changes = VectorChanges::default();
+        for ((_, id), entity) in &self.entities {
+            let (schema, old) = (&entity.schema, &entity.old);
+            if let Some(Old::Live(new)) = &entity.new {
+                let write = EntityWrite {
+                    schema,
+                    id: *id,
+                    old,
+                    new: &new.borrowed(),
+                    vectors: &entity.vectors,
+                    keeps_vectors: !entity.was_deleted,
+                };
+                core.add_entity(&mut batch, &mut changes, &write)?;
+            } else if entity.new.is_some() && core.add_deletion(&mut batch, schema, *id, old)? {
+                changes.remove_all(core, schema, *id);
             }
         }
-        core.commit_removing(batch, &removals)
+        core.commit_with_vectors(batch, &changes)
     }
+}
+
+/// A write of one entity.
+pub(super) struct EntityWrite<'a> {
+    pub(super) schema: &'a Schema,
+    pub(super) id: Uuid,
+    pub(super) old: &'a Old,
+    pub(super) new: &'a Record<&'a Value>,
+    /// The vectors that are supplied with it.
+    pub(super) vectors: &'a Vectors,
+    /// Whether vectors of unchanged texts stay.
+    pub(super) keeps_vectors: bool,
+}
+
+impl EntityWrite<'_> {
+    /// Returns what happens to the mark for embedding.
+    fn mark(&self) -> Mark {
+        let fields = || self.schema.embedding_fields().iter();
+        let is_same = |field: &String| match self.old {
+            Old::Live(old) => self.keeps_vectors && old.data.get(field) == self.new.data.get(field),
+            Old::Absent | Old::Deleted(_) | Old::Malformed(..) => false,
+        };
+        let mut left = fields().filter(|field| !self.vectors.has(field));
+        let is_changed = left
+            .clone()
+            .any(|field| !is_same(field) || self.vectors.removes(field));
+        if self.vectors.is_empty() {
+            return if is_changed { Mark::Set } else { Mark::Keep };
+        }
+        let is_text_left = left.any(|field| self.new.text_to_embed(field).is_some());
+        if is_text_left && is_changed {
+            return Mark::Set;
+        }
+        if is_text_left {
+            return Mark::Renew;
+        }
+        match self.old {
+            Old::Absent => Mark::Keep,
+            Old::Deleted(_) | Old::Live(_) | Old::Malformed(..) => Mark::Remove,
+        }
+    }
+}
+
+/// What a write does with the mark for embedding of its entity.
+enum Mark {
+    Keep,
+    Set,
+    /// Sets it if it names refused texts, which may have a vector now.
+    Renew,
+    Remove,
 }
 
 impl Core {
@@ -174,19 +264,45 @@ impl Core {
         Ok(left)
     }
 
-    /// Writes everything that turns `old` into `new`, and removes vectors of texts that changed.
-    pub(super) fn write(
-        &self,
-        schema: &Schema,
-        id: Uuid,
-        old: &Old,
-        new: &Record<&Value>,
-    ) -> Result<(), Error> {
+    /// Writes everything that turns `old` into `new`.
+    pub(super) fn write(&self, write: &EntityWrite<'_>) -> Result<(), Error> {
         let mut batch = self.storage().batch();
-        self.add_to_batch(&mut batch, schema, id, old, new)?;
-        let mut removals = Removals::default();
-        removals.add_outdated(self, schema, id, old, new);
-        self.commit_removing(batch, &removals)
+        let mut changes = VectorChanges::default();
+        self.add_entity(&mut batch, &mut changes, write)?;
+        self.commit_with_vectors(batch, &changes)
+    }
+
+    /// Adds everything that turns `old` into `new`: the record, its index entries, its vectors and
+    /// its mark for embedding.
+    pub(super) fn add_entity(
+        &self,
+        batch: &mut BatchWriter<'_>,
+        changes: &mut VectorChanges,
+        write: &EntityWrite<'_>,
+    ) -> Result<(), Error> {
+        let EntityWrite {
+            schema, id, old, ..
+        } = *write;
+        self.add_to_batch(batch, schema, id, old, write.new)?;
+        let mark = || keys::entity_key(self.table_name(schema.table()), id);
+        match write.mark() {
+            Mark::Keep => {}
+            Mark::Set => batch.put(PENDING_EMBEDDINGS, mark(), [])?,
+            Mark::Renew => {
+                let marked = self.storage().get(PENDING_EMBEDDINGS, mark())?;
+                if marked.is_some_and(|refused| !refused.is_empty()) {
+                    batch.put(PENDING_EMBEDDINGS, mark(), [])?;
+                }
+            }
+            Mark::Remove => batch.delete(PENDING_EMBEDDINGS, mark())?,
+        }
+        if write.keeps_vectors {
+            changes.remove_outdated(self, schema, id, old, write.new);
+        } else {
+            changes.remove_all(self, schema, id);
+        }
+        changes.supply(self, schema, id, write.vectors);
+        Ok(())
     }
 
     /// Marks an entity as deleted. Returns whether it existed.
@@ -217,9 +333,9 @@ impl Core {
         schema: &Schema,
         id: Uuid,
     ) -> Result<(), Error> {
-        let mut removals = Removals::default();
-        removals.add_all(self, schema, id);
-        self.commit_removing(batch, &removals)
+        let mut changes = VectorChanges::default();
+        changes.remove_all(self, schema, id);
+        self.commit_with_vectors(batch, &changes)
     }
 
     /// Adds the deletion of an entity, except its vectors. An entity that cannot be decoded is
@@ -287,12 +403,12 @@ fn changed(target: &Target, now: &Old, change: &Change) -> Result<Old, Error> {
         refuse_changed(schema, *id, live, *seen)?;
     }
     let data = match change {
-        Change::Insert(data) => {
+        Change::Insert(data, _) => {
             refuse_existing(schema, *id, now)?;
             data.clone()
         }
-        Change::Upsert(data) => data.clone(),
-        Change::Update(changes) => {
+        Change::Upsert(data, _) => data.clone(),
+        Change::Update(changes, _) => {
             let live = live(schema, *id, key.as_deref(), now)?;
             updated(schema, &live.data, changes)?
         }

@@ -1,8 +1,8 @@
 //! The handle that all other modules of the database are built on: the store, the schemas and the
 //! locks, seen by one tenant.
 //!
-//! One write is one batch: the entity, its index entries and its embedding mark reach the disk
-//! together or not at all. The public operations are in [`database`](super), schema changes in
+//! One write is one batch: the entity, its index entries, its vectors and its embedding mark reach the
+//! disk together or not at all. The public operations are in [`database`](super), schema changes in
 //! [`schemas`](super::schemas), vectors in [`vectors`](super::vectors). This module uses none of
 //! them.
 //!
@@ -29,9 +29,7 @@ use crate::schema::entity::{MalformedRecord, Record, RecordParts, Timestamp};
 use crate::schema::{Schema, SchemaError};
 #[cfg(feature = "sql")]
 use crate::storage::Snapshot;
-use crate::storage::column_families::{
-    DATABASE, ENTITIES, FIELD_INDEX, KEY_INDEX, PENDING_EMBEDDINGS, SCHEMAS,
-};
+use crate::storage::column_families::{DATABASE, ENTITIES, FIELD_INDEX, KEY_INDEX, SCHEMAS};
 use crate::storage::keys::{self, Table};
 use crate::storage::{BatchWriter, ScanRange, Storage};
 
@@ -86,6 +84,14 @@ impl Old {
             (Ok(None), Ok(times)) => Self::Deleted(times.updated_at),
             (Err(reason), times) => Self::Malformed(reason, times.ok()),
             (Ok(None), Err(reason)) => Self::Malformed(reason, None),
+        }
+    }
+
+    /// Returns the text of a field, `None` if there is none to embed.
+    pub(super) fn text(&self, field: &str) -> Option<&str> {
+        match self {
+            Self::Live(record) => record.text_to_embed(field),
+            Self::Absent | Self::Deleted(_) | Self::Malformed(..) => None,
         }
     }
 }
@@ -436,8 +442,7 @@ impl Core {
         }
     }
 
-    /// Adds everything that turns `old` into `new` except vectors: the record, its index entries and
-    /// its embedding mark.
+    /// Adds the record and the index entries that turn `old` into `new`.
     pub(super) fn add_to_batch(
         &self,
         batch: &mut BatchWriter<'_>,
@@ -452,15 +457,11 @@ impl Core {
             new.encode(),
         )?;
         let before = self.old_entries(schema, id, old)?;
-        index::change(batch, &before, &self.entries(schema, id, new))?;
-        if !new.deleted && text_changed(schema, old, new) {
-            batch.put(
-                PENDING_EMBEDDINGS,
-                keys::entity_key(self.table_name(schema.table()), id),
-                [],
-            )?;
-        }
-        Ok(())
+        Ok(index::change(
+            batch,
+            &before,
+            &self.entries(schema, id, new),
+        )?)
     }
 
     /// Returns the index entries of what is stored under an id.
@@ -552,16 +553,6 @@ fn live(table: &str, id: Uuid, old: Old) -> Result<Option<Record>, Error> {
             reason,
         }),
     }
-}
-
-/// Returns `true` if an embedded text differs between `old` and `new`, or the old texts are not
-/// known.
-fn text_changed(schema: &Schema, old: &Old, new: &Record<&Value>) -> bool {
-    let same = |field| match old {
-        Old::Live(old) => old.data.get(field) == new.data.get(field),
-        Old::Absent | Old::Deleted(_) | Old::Malformed(..) => false,
-    };
-    !schema.embedding_fields().iter().all(same)
 }
 
 fn load_schemas(storage: &Storage) -> Result<Schemas, Error> {

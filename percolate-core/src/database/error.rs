@@ -73,6 +73,20 @@ pub enum Error {
         /// The table.
         table: String,
     },
+    /// A vector was supplied for a field that is not embedded.
+    #[error(
+        "cannot store a vector for `{field}` of `{table}`: the field is not among the `embedding_fields` of the schema, \
+         which are: {}",
+        Fields(known)
+    )]
+    NotEmbeddedField {
+        /// The table.
+        table: String,
+        /// The field of the vector.
+        field: String,
+        /// The embedded fields.
+        known: Vec<String>,
+    },
     /// The table has no key field.
     #[error(
         "cannot find an entity of `{table}` by its key: the schema has no `key_field`. Use the id of the entity"
@@ -288,6 +302,18 @@ impl std::fmt::Display for Keyed<'_> {
     }
 }
 
+/// Prints the names of fields.
+struct Fields<'a>(&'a [String]);
+
+impl std::fmt::Display for Fields<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_empty() {
+            return formatter.write_str("none");
+        }
+        write!(formatter, "`{}`", self.0.join("`, `"))
+    }
+}
+
 /// Prints the tables that exist.
 struct Tables<'a>(&'a [String]);
 
@@ -313,6 +339,7 @@ impl ErrorType for Error {
             Self::UnusableTable { .. } => Cow::Borrowed("UnusableTable"),
             Self::NotIndexed { .. } => Cow::Borrowed("NotIndexed"),
             Self::NotEmbedded { .. } => Cow::Borrowed("NotEmbedded"),
+            Self::NotEmbeddedField { .. } => Cow::Borrowed("NotEmbeddedField"),
             Self::NoKeyField { .. } => Cow::Borrowed("NoKeyField"),
             Self::NoIdentity { .. } => Cow::Borrowed("NoIdentity"),
             Self::Exists { .. } => Cow::Borrowed("Exists"),

@@ -12,6 +12,7 @@ use crate::storage::keys::Table;
 mod batch;
 mod depth;
 mod malformed;
+mod supplied;
 mod system_fields;
 mod tables;
 mod transfer;

@@ -6,11 +6,10 @@
 //! the commit and unlocks it after the index has changed too, and records a new generation in the
 //! same batch, so that an index file written earlier is recognised as stale.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::core::{Core, Old};
@@ -24,7 +23,7 @@ use crate::index::saved;
 use crate::index::vectors;
 use crate::otel::{JobOutcome, JobStatus};
 use crate::schema::Schema;
-use crate::schema::entity::{Record, RecordParts};
+use crate::schema::entity::RecordParts;
 use crate::storage::column_families::{EMBEDDINGS, ENTITIES, META, PENDING_EMBEDDINGS};
 use crate::storage::{BatchWriter, ScanRange, WriteError, keys};
 
@@ -60,6 +59,26 @@ enum TextResult {
     Failed,
 }
 
+/// Entities that are marked for embedding.
+struct Page {
+    entities: Vec<(Uuid, Old)>,
+    /// The supplied vectors, as the ids and the positions of their fields.
+    kept: HashSet<(Uuid, usize)>,
+}
+
+impl Page {
+    /// Returns the texts to embed, ordered by entity and then by field.
+    fn texts(&self, schema: &Schema) -> Vec<String> {
+        let fields = || schema.embedding_fields().iter().enumerate();
+        let texts = self.entities.iter().flat_map(|(id, old)| {
+            fields()
+                .filter(|(position, _)| !self.kept.contains(&(*id, *position)))
+                .filter_map(|(_, field)| old.text(field))
+        });
+        texts.map(str::to_owned).collect()
+    }
+}
+
 /// The numbers of entities of a page.
 #[derive(Default)]
 struct Counts {
@@ -73,59 +92,15 @@ pub(super) struct Field {
     pub(super) slot: Arc<Slot>,
 }
 
-/// Vectors to remove with the commit of a batch, by the table and the position of the field in its
-/// schema. This is the order in which their slots are locked.
-#[derive(Default)]
-pub(super) struct Removals(BTreeMap<(String, usize), (Field, Vec<Uuid>)>);
-
-impl Removals {
-    /// Adds all vectors of an entity.
-    pub(super) fn add_all(&mut self, core: &Core, schema: &Schema, id: Uuid) {
-        self.add(core, schema, id, |_| true);
-    }
-
-    /// Adds the vectors of texts that `old` has and `new` no longer has, so that a search does not
-    /// find `new` by them.
-    pub(super) fn add_outdated(
-        &mut self,
-        core: &Core,
-        schema: &Schema,
-        id: Uuid,
-        old: &Old,
-        new: &Record<&Value>,
-    ) {
-        self.add(core, schema, id, |field| match old {
-            Old::Absent | Old::Deleted(_) => false,
-            Old::Live(old) => {
-                let text = old.text_to_embed(field);
-                text.is_some() && text != new.text_to_embed(field)
-            }
-            Old::Malformed(..) => true,
-        });
-    }
-
-    fn add(&mut self, core: &Core, schema: &Schema, id: Uuid, is_removed: impl Fn(&str) -> bool) {
-        for (position, name) in schema.embedding_fields().iter().enumerate() {
-            if is_removed(name) {
-                let (_, ids) = self
-                    .0
-                    .entry((schema.table().to_owned(), position))
-                    .or_insert_with(|| (core.field(schema.table(), name), Vec::new()));
-                ids.push(id);
-            }
-        }
-    }
-}
-
 impl Core {
     pub(super) async fn generate_embeddings(&self, table: &str) -> Result<EmbeddingReport, Error> {
         let mut report = EmbeddingReport::default();
         let mut schema = self.schema(table)?;
-        let mut page = self.pending_page(table, None)?;
+        let mut page = self.page_to_embed(&schema, None)?;
         let mut is_proven = false;
-        while let Some((last, _)) = page.last() {
-            let (last, marked) = (*last, page.len());
-            let texts = texts_of(&schema, &page);
+        while let Some((last, _)) = page.entities.last() {
+            let (last, marked) = (*last, page.entities.len());
+            let texts = page.texts(&schema);
             let answer = self.embedder().embed_more(&texts, is_proven).await?;
             is_proven |= answer.embedded() > 0;
             let results = results_of(answer);
@@ -138,9 +113,42 @@ impl Core {
                 break;
             }
             schema = self.schema(table)?;
-            page = self.pending_page(table, Some(last))?;
+            page = self.page_to_embed(&schema, Some(last))?;
         }
         Ok(report)
+    }
+
+    /// Returns the next entities after `after` to embed.
+    fn page_to_embed(&self, schema: &Schema, after: Option<Uuid>) -> Result<Page, Error> {
+        let entities = self.pending_page(schema.table(), after)?;
+        let ids: Vec<Uuid> = entities.iter().map(|(id, _)| *id).collect();
+        let kept = self.supplied(schema, &ids)?;
+        Ok(Page { entities, kept })
+    }
+
+    /// Returns the vectors of these entities that were supplied and fit the provider, as the ids and
+    /// the positions of their fields.
+    fn supplied(&self, schema: &Schema, ids: &[Uuid]) -> Result<HashSet<(Uuid, usize)>, Error> {
+        let table = self.table_name(schema.table());
+        let mut supplied = HashSet::new();
+        if ids.is_empty() {
+            return Ok(supplied);
+        }
+        for (position, field) in schema.embedding_fields().iter().enumerate() {
+            let key = |id: &Uuid| keys::embedding_key(table, field, *id);
+            let keys: Vec<_> = ids.iter().map(key).collect();
+            let vectors = self.storage().multi_get(EMBEDDINGS, &keys)?;
+            let fits = |vector: &Vec<u8>| {
+                vectors::is_supplied(vector)
+                    && vectors::vector_from_bytes(vector).len() == self.dimensions()
+            };
+            let fitting = ids
+                .iter()
+                .zip(vectors)
+                .filter(|(_, vector)| vector.as_ref().is_some_and(fits));
+            supplied.extend(fitting.map(|(id, _)| (*id, position)));
+        }
+        Ok(supplied)
     }
 
     pub(super) fn save_index(&self, table: &str) -> Result<usize, Error> {
@@ -395,48 +403,13 @@ impl Core {
         Ok(report)
     }
 
-    /// Commits `batch`, removes vectors with the same commit, and then from the indexes in memory.
-    pub(super) fn commit_removing(
-        &self,
-        mut batch: BatchWriter<'_>,
-        removals: &Removals,
-    ) -> Result<(), Error> {
-        let removals = removals.0.iter();
-        let mut slots: Vec<_> = removals
-            .clone()
-            .map(|(_, (field, ids))| (field.slot.change(), ids))
-            .collect();
-        for (slot, ids) in &mut slots {
-            slot.note(ids.iter().copied());
-        }
-        let generation = Uuid::now_v7();
-        for ((table, _), (field, ids)) in removals {
-            for id in ids {
-                let key = keys::embedding_key(self.table_name(table), &field.name, *id);
-                batch.delete(EMBEDDINGS, key)?;
-            }
-            batch.put(
-                META,
-                self.generation_key(table, &field.name),
-                generation.as_bytes(),
-            )?;
-        }
-        batch.commit()?;
-        for (slot, ids) in &mut slots {
-            slot.apply(generation, |index| {
-                ids.iter().try_for_each(|id| index.remove(*id))
-            });
-        }
-        Ok(())
-    }
-
     /// Stores the vectors of entities whose texts have not changed since, and sets entities with
     /// refused texts aside. Returns the numbers of both. The marks of entities that cannot be
     /// decoded stay.
     fn store_vectors(
         &self,
         schema: &Arc<Schema>,
-        page: &[(Uuid, Old)],
+        page: &Page,
         results: Vec<TextResult>,
     ) -> Result<Counts, Error> {
         let _steady = self.steady();
@@ -445,9 +418,10 @@ impl Core {
             // The vectors may belong to fields that are no longer embedded.
             return Ok(Counts::default());
         }
-        let ids: Vec<Uuid> = page.iter().map(|(id, _)| *id).collect();
+        let ids: Vec<Uuid> = page.entities.iter().map(|(id, _)| *id).collect();
         let _locks = self.lock_all(&ids);
         let now = self.old_batch(table, &ids)?;
+        let kept = self.kept_now(schema, page, &now)?;
         let fields = self.embedded_fields(schema);
         let mut slots: Vec<_> = fields.iter().map(|field| field.slot.change()).collect();
         for slot in &mut slots {
@@ -458,15 +432,19 @@ impl Core {
         let mut batch = self.storage().batch();
         let mut changes: Vec<(usize, Uuid, Option<Vec<f32>>)> = Vec::new();
         let mut counts = Counts::default();
-        for ((id, then), now) in page.iter().zip(&now) {
+        for ((id, then), now) in page.entities.iter().zip(&now) {
             let is_malformed = matches!(now, Old::Malformed(..));
             let mut is_done = !is_malformed;
             let mut reasons = Reasons::new();
             for (position, field) in fields.iter().enumerate() {
-                let text = text_of(then, &field.name);
-                let result = text.and_then(|_| results.next());
+                let text = then.text(&field.name);
+                let was_kept = page.kept.contains(&(*id, position));
+                let result = text.filter(|_| !was_kept).and_then(|_| results.next());
                 match result {
-                    _ if is_malformed || text != text_of(now, &field.name) => is_done = false,
+                    _ if kept.contains(&(*id, position)) => {}
+                    _ if is_malformed || was_kept || text != now.text(&field.name) => {
+                        is_done = false;
+                    }
                     Some(TextResult::Failed) => is_done = false,
                     Some(TextResult::Refused(reason)) => {
                         reasons.insert(field.name.clone(), reason);
@@ -514,6 +492,28 @@ impl Core {
         Ok(counts)
     }
 
+    /// Returns the supplied vectors of a page, as they are after the provider has embedded the others.
+    fn kept_now(
+        &self,
+        schema: &Schema,
+        page: &Page,
+        now: &[Old],
+    ) -> Result<HashSet<(Uuid, usize)>, Error> {
+        let is_written = |(then, now): (&Old, &Old)| match (then, now) {
+            (Old::Live(then), Old::Live(now)) => then.updated_at != now.updated_at,
+            _ => true,
+        };
+        let entities = page.entities.iter().zip(now);
+        let written: Vec<Uuid> = entities
+            .filter(|((_, then), now)| is_written((then, now)))
+            .map(|((id, _), _)| *id)
+            .collect();
+        let mut kept = page.kept.clone();
+        kept.retain(|(id, _)| !written.contains(id));
+        kept.extend(self.supplied(schema, &written)?);
+        Ok(kept)
+    }
+
     /// Returns the index of a field. Loads it if it is not in memory.
     ///
     /// # Errors
@@ -549,7 +549,7 @@ impl Core {
             .collect()
     }
 
-    fn field(&self, table: &str, name: &str) -> Field {
+    pub(super) fn field(&self, table: &str, name: &str) -> Field {
         Field {
             name: name.to_owned(),
             slot: self.slot(self.index_name(table, name)),
@@ -562,17 +562,6 @@ pub(super) fn to_the_end(_: usize) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// Returns the texts to embed, ordered by entity and then by field.
-fn texts_of(schema: &Schema, page: &[(Uuid, Old)]) -> Vec<String> {
-    let texts = page.iter().flat_map(|(_, old)| {
-        schema
-            .embedding_fields()
-            .iter()
-            .filter_map(|field| text_of(old, field))
-    });
-    texts.map(str::to_owned).collect()
-}
-
 /// Returns the result for each text, in order.
 fn results_of(batch: EmbeddedBatch) -> Vec<TextResult> {
     let vectors = batch.vectors.into_iter();
@@ -583,14 +572,6 @@ fn results_of(batch: EmbeddedBatch) -> Vec<TextResult> {
         results[refused.position] = TextResult::Refused(refused.reason);
     }
     results
-}
-
-/// Returns the text of a field, or `None` if there is none to embed.
-fn text_of<'a>(old: &'a Old, field: &str) -> Option<&'a str> {
-    match old {
-        Old::Live(record) => record.text_to_embed(field),
-        Old::Absent | Old::Deleted(_) | Old::Malformed(..) => None,
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::database::Database;
 use crate::database::changes::Change;
 use crate::database::core::Core;
 use crate::database::error::Error;
+use crate::database::supplied::Vectors;
 use crate::schema::entity::Timestamp;
 use crate::schema::system::Written;
 use crate::schema::{EntityError, Schema};
@@ -102,7 +103,7 @@ impl Database {
     ) -> Result<usize, Error> {
         let schema = self.core.schema(table)?;
         let Written { id, data } = schema.written(changes)?;
-        let change = Change::Update(data.into_owned());
+        let change = Change::Update(data.into_owned(), Vectors::new());
         self.write_matching(table, condition, parameters, change, id)
             .await
     }

@@ -12,7 +12,7 @@
 //! | `entities` | tenant, table, id | entity record (see `schema::entity`) |
 //! | `key_index` | tenant, table, key | id, 16 bytes |
 //! | `field_index` | tenant, table, field, typed value, id | empty |
-//! | `embeddings` | tenant, table, field, id | consecutive f32, little-endian |
+//! | `embeddings` | tenant, table, field, id | consecutive f32, little-endian; then a 1 if the vector was supplied with its entity |
 //! | `pending_embeddings` | tenant, table, id | empty |
 //! | `resources` | tenant, id | the bytes of the resource |
 

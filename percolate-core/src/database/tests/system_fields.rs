@@ -1,6 +1,7 @@
 //! Tests of the system fields in data to write, and of entities named by key.
 
 use super::*;
+use crate::schema::EntityError;
 
 /// A table without a key field.
 fn keyless() -> (tempfile::TempDir, Database) {

@@ -33,6 +33,28 @@ pub enum VectorError {
         "cannot search with a vector that is all zeros, or contains NaN or an infinity: it has no direction"
     )]
     QueryWithoutDirection,
+    /// The length of a vector that was supplied with an entity differs from the dimensions of the
+    /// embedding provider.
+    #[error(
+        "cannot store a vector of {found} numbers for `{field}`: the embedding provider has {expected} dimensions"
+    )]
+    SuppliedDimensions {
+        /// The field of the vector.
+        field: String,
+        /// Dimensions of the provider.
+        expected: usize,
+        /// Numbers in the vector.
+        found: usize,
+    },
+    /// A vector that was supplied with an entity is all zeros, or contains NaN or an infinity. No
+    /// search could find it.
+    #[error(
+        "cannot store a vector for `{field}` that is all zeros, or contains NaN or an infinity: it has no direction"
+    )]
+    SuppliedWithoutDirection {
+        /// The field of the vector.
+        field: String,
+    },
     /// The index library reported an error.
     #[error("the vector index failed")]
     Index(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -55,6 +77,8 @@ impl ErrorType for VectorError {
             Self::WrongDimensions { .. } => "VectorWrongDimensions",
             Self::QueryDimensions { .. } => "VectorQueryDimensions",
             Self::QueryWithoutDirection => "VectorQueryWithoutDirection",
+            Self::SuppliedDimensions { .. } => "VectorSuppliedDimensions",
+            Self::SuppliedWithoutDirection { .. } => "VectorSuppliedWithoutDirection",
             Self::Index(_) => "VectorIndex",
             Self::Save { .. } => "VectorSave",
             Self::Malformed(_) => "VectorMalformed",

@@ -17,11 +17,13 @@ mod vector_index;
 
 #[cfg(feature = "sql")]
 pub(crate) use self::distance::cosine_distance;
-pub(crate) use self::encoding::{vector_from_bytes, vector_to_bytes};
+pub(crate) use self::encoding::{
+    is_supplied, supplied_to_bytes, vector_from_bytes, vector_to_bytes,
+};
 pub use self::error::VectorError;
-#[cfg(feature = "sql")]
-pub(crate) use self::vector_index::has_direction;
-pub(crate) use self::vector_index::{Neighbour, VectorIndex, check_dimensions, check_query};
+pub(crate) use self::vector_index::{
+    Neighbour, VectorIndex, check_dimensions, check_query, has_direction,
+};
 
 /// Creates an empty index.
 #[cfg_attr(
