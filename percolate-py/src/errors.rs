@@ -138,7 +138,7 @@ create_exception!(
     percolate_rocks,
     NotEmbeddedError,
     PercolateError,
-    "The table has no embedded fields."
+    "The table has no embedded fields, or the field of a vector is not one of them."
 );
 create_exception!(
     percolate_rocks,
@@ -156,7 +156,7 @@ create_exception!(
     percolate_rocks,
     EmbeddingError,
     PercolateError,
-    "The embedder failed."
+    "The embedder failed, or a vector does not fit it."
 );
 create_exception!(
     percolate_rocks,
@@ -296,7 +296,9 @@ fn exception_of(error: &Error, text: String) -> PyErr {
         }
         Error::UnknownTable { .. } => UnknownTableError::new_err(text),
         Error::NotIndexed { .. } => NotIndexedError::new_err(text),
-        Error::NotEmbedded { .. } => NotEmbeddedError::new_err(text),
+        Error::NotEmbedded { .. } | Error::NotEmbeddedField { .. } => {
+            NotEmbeddedError::new_err(text)
+        }
         Error::NoKeyField { .. } | Error::NoIdentity { .. } => NoKeyError::new_err(text),
         Error::MalformedRecord { .. } | Error::MalformedKey(_) | Error::UnusableTable { .. } => {
             CorruptionError::new_err(text)
@@ -306,7 +308,9 @@ fn exception_of(error: &Error, text: String) -> PyErr {
         | Error::Vector(
             VectorError::WrongDimensions { .. }
             | VectorError::QueryDimensions { .. }
-            | VectorError::QueryWithoutDirection,
+            | VectorError::QueryWithoutDirection
+            | VectorError::SuppliedDimensions { .. }
+            | VectorError::SuppliedWithoutDirection { .. },
         ) => EmbeddingError::new_err(text),
         Error::CloseTimeout { .. } => timed_out(text),
         _ => PercolateError::new_err(text),

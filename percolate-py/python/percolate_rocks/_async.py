@@ -32,7 +32,7 @@ from ._percolate_rocks import (
     TraceContext,
     _Cancellation,
 )
-from ._types import Data, File, Key, Row, Value
+from ._types import Data, File, Key, Row, Value, Vectors
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -316,23 +316,34 @@ class AsyncDatabase:
         """See `Database.column_families`."""
         return await self._run(self._database.column_families)
 
-    async def insert(self, table: str, data: Data, *, trace_context: Trace = None) -> str:
+    async def insert(
+        self, table: str, data: Data, *, vectors: Vectors | None = None, trace_context: Trace = None
+    ) -> str:
         """See `Database.insert`."""
-        return await self._run(self._database.insert, table, data, trace_context=trace_context)
+        return await self._run(self._database.insert, table, data, vectors=vectors, trace_context=trace_context)
 
     async def insert_with_trace(self, table: str, data: Data, trace_context: Trace = None) -> str:
         """See `Database.insert_with_trace`."""
         return await self._run(self._database.insert_with_trace, table, data, trace_context)
 
-    async def upsert(self, table: str, data: Data, *, trace_context: Trace = None) -> str:
+    async def upsert(
+        self, table: str, data: Data, *, vectors: Vectors | None = None, trace_context: Trace = None
+    ) -> str:
         """See `Database.upsert`."""
-        return await self._run(self._database.upsert, table, data, trace_context=trace_context)
+        return await self._run(self._database.upsert, table, data, vectors=vectors, trace_context=trace_context)
 
     async def insert_many(
-        self, table: str, data: Iterable[Data], *, trace_context: Trace = None
+        self,
+        table: str,
+        data: Iterable[Data],
+        *,
+        vectors: Iterable[Vectors | None] | None = None,
+        trace_context: Trace = None,
     ) -> list[str]:
         """See `Database.insert_many`."""
-        return await self._run(self._database.insert_many, table, data, trace_context=trace_context)
+        return await self._run(
+            self._database.insert_many, table, data, vectors=vectors, trace_context=trace_context
+        )
 
     async def update(
         self,
@@ -342,6 +353,7 @@ class AsyncDatabase:
         *,
         key: Key | None = None,
         if_unchanged_since: str | datetime | None = None,
+        vectors: Vectors | None = None,
         trace_context: Trace = None,
     ) -> dict[str, Any]:
         """See `Database.update`."""
@@ -352,6 +364,7 @@ class AsyncDatabase:
             changes,
             key=key,
             if_unchanged_since=if_unchanged_since,
+            vectors=vectors,
             trace_context=trace_context,
         )
 

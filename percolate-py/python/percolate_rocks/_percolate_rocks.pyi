@@ -16,6 +16,7 @@ from ._types import File as _File
 from ._types import Key as _Key
 from ._types import Row as _Row
 from ._types import Value as _Value
+from ._types import Vectors as _Vectors
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -69,13 +70,13 @@ class UnknownTableError(PercolateError):
 class NotIndexedError(PercolateError):
     """The field is not indexed."""
 class NotEmbeddedError(PercolateError):
-    """The table has no embedded fields."""
+    """The table has no embedded fields, or the field of a vector is not one of them."""
 class NoKeyError(PercolateError):
     """The schema of the table has no key field."""
 class CorruptionError(PercolateError):
     """Stored data is corrupt."""
 class EmbeddingError(PercolateError):
-    """The embedder failed."""
+    """The embedder failed, or a vector does not fit it."""
 class QueryError(PercolateError):
     """A query is invalid or failed."""
 class JobError(PercolateError):
@@ -274,14 +275,17 @@ class Batch:
     `commit`, in the order of the writes: a later write sees the earlier ones. Leaving the `with`
     block commits the writes; an exception in it discards them.
     """
-    def insert(self, table: str, data: _Data) -> str:
+    def insert(self, table: str, data: _Data, *, vectors: _Vectors | None = None) -> str:
         """Add the insertion of an entity, as `Database.insert` does it, and return its id.
+
+        A later write of the batch that changes the text of a field removes its vector.
 
         Raises:
             EntityError: The data does not match the schema.
+            NotEmbeddedError, EmbeddingError: A vector is refused.
             UnknownTableError: The table does not exist.
         """
-    def upsert(self, table: str, data: _Data) -> str:
+    def upsert(self, table: str, data: _Data, *, vectors: _Vectors | None = None) -> str:
         """Add the insertion of an entity, or the replacement of its data, as `Database.upsert` does it.
         Return the id.
 
@@ -297,6 +301,7 @@ class Batch:
         *,
         key: _Key | None = None,
         if_unchanged_since: str | datetime | None = None,
+        vectors: _Vectors | None = None,
     ) -> str:
         """Add a change of fields, as `Database.update` does it. Return the id.
 
@@ -530,7 +535,9 @@ class Database:
         Their operations raise a `CorruptionError` until a schema with the same key field is
         registered. Other tables are not affected.
         """
-    def insert(self, table: str, data: _Data, *, trace_context: _Trace = None) -> str:
+    def insert(
+        self, table: str, data: _Data, *, vectors: _Vectors | None = None, trace_context: _Trace = None
+    ) -> str:
         """Insert an entity and return its id. With a key field, the same key always has the same id.
 
         A dict that was read can be written back with `insert`, `upsert` and `update`: `_id` names
@@ -539,13 +546,32 @@ class Database:
         Args:
             data: A mapping, a dataclass or a Pydantic model. Dates, UUIDs, decimals, enums and numpy
                 values in it are stored in their JSON form, and read in it.
+            vectors: Vectors of embedded fields, from a model that runs elsewhere: a mapping from their
+                names to sequences of numbers. They are stored in the same atomic write, and stay while
+                the texts of the fields stay the same. `None` for a field removes its vector, and the
+                embedder computes it.
 
         Raises:
             UnknownTableError: The table does not exist.
             ExistsError: The table already holds an entity with this key or `_id`.
             EntityError: The data does not match the schema, or its `_id` belongs to another key.
+            NotEmbeddedError: A field of `vectors` is not embedded.
+            EmbeddingError: A vector does not have the embedder's dimensions, is all zeros, or contains
+                NaN or an infinity.
             TypeError, ValueError: The data cannot be represented in JSON, or is nested deeper than 100
                 levels.
+
+        Examples:
+            >>> class Elsewhere:
+            ...     name, dimensions = "elsewhere", 3
+            ...     def embed(self, texts):
+            ...         raise RuntimeError("the model runs elsewhere")
+            >>> with Database(tmp_path / "vectors", embedder=Elsewhere()) as db:
+            ...     db.register_schema("articles", {"key_field": "slug", "embedding_fields": ["body"]})
+            ...     id = db.insert("articles", {"slug": "a", "body": "stone"}, vectors={"body": [0.1, 0.9, 0.0]})
+            ...     [(entity, distance)] = db.search_vector("articles", [0.1, 0.9, 0.0])
+            ...     entity["slug"], round(distance, 3)
+            ('a', 0.0)
         """
     def insert_with_trace(self, table: str, data: _Data, trace_context: _Trace = None) -> str:
         """Insert an entity as `insert` does, with the trace context as the third argument.
@@ -553,23 +579,37 @@ class Database:
         Args:
             trace_context: A `TraceContext`, a mapping of headers, or `None`.
         """
-    def upsert(self, table: str, data: _Data, *, trace_context: _Trace = None) -> str:
+    def upsert(
+        self, table: str, data: _Data, *, vectors: _Vectors | None = None, trace_context: _Trace = None
+    ) -> str:
         """Insert an entity, or replace the data of the one with the same key. Return its id.
 
         Without a key field, the `_id` in the data names the entity.
 
+        Args:
+            vectors: Vectors of embedded fields, as for `insert`.
+
         Raises:
             NoKeyError: The table has no key field, and the data has no `_id`.
             EntityError: The data does not match the schema, or its `_id` belongs to another key.
+            NotEmbeddedError, EmbeddingError: A vector is refused, as for `insert`.
         """
     def insert_many(
-        self, table: str, data: Iterable[_Data], *, trace_context: _Trace = None
+        self,
+        table: str,
+        data: Iterable[_Data],
+        *,
+        vectors: Iterable[_Vectors | None] | None = None,
+        trace_context: _Trace = None,
     ) -> list[str]:
         """Insert several entities, all or none. Return their ids in order.
 
+        Args:
+            vectors: The vectors of each entity, as for `insert`, or `None` for an entity without.
+
         Raises:
-            ExistsError, EntityError, TypeError, ValueError: As for `insert`. The message names the
-                entity by its index and its key.
+            ExistsError, EntityError, NotEmbeddedError, EmbeddingError, TypeError, ValueError: As for
+                `insert`. The message names the entity by its index and its key.
         """
     def update(
         self,
@@ -579,6 +619,7 @@ class Database:
         *,
         key: _Key | None = None,
         if_unchanged_since: str | datetime | None = None,
+        vectors: _Vectors | None = None,
         trace_context: _Trace = None,
     ) -> dict[str, Any]:
         """Set the fields in `changes` and return the changed entity.
@@ -591,6 +632,7 @@ class Database:
             changes: The new values of fields.
             key: The value of the key field, instead of the id.
             if_unchanged_since: The `_updated_at` of the entity when it was read.
+            vectors: Vectors of embedded fields, as for `insert`.
 
         Raises:
             NotFoundError: The entity does not exist.
@@ -598,6 +640,7 @@ class Database:
             NoKeyError: A key was given, and the table has no key field.
             EntityError: The result does not match the schema, or `changes` has the `_id` of another
                 entity.
+            NotEmbeddedError, EmbeddingError: A vector is refused, as for `insert`.
             TypeError: Neither an id nor a key was given, or both, or no changes.
         """
     def get(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -37,6 +37,13 @@ class TextFile(Protocol):
         """Write text."""
 
 
+class Array(Protocol):
+    """An array of numpy, or another one with `tolist`."""
+
+    def tolist(self) -> Any:
+        """Return the numbers as a list."""
+
+
 #: The data of an entity.
 Data = Mapping[str, Any] | Dataclass | Model
 #: A row to import: a line of JSON, or the data of an entity.
@@ -47,3 +54,5 @@ File = BinaryFile | TextFile
 Value = str | int | float | bool | date | time | timedelta | UUID | Decimal | Enum | None
 #: The value of a key field.
 Key = str | int | date | time | UUID | Decimal | Enum
+#: The vectors of embedded fields. `None` removes the vector of a field.
+Vectors = Mapping[str, Sequence[float] | Array | None]

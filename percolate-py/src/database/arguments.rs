@@ -2,10 +2,10 @@
 
 use std::ops::Bound as RangeBound;
 
-use percolate_core::{EntityRef, Timestamp};
+use percolate_core::{EntityRef, Timestamp, Vectors};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyMapping, PyString};
 use serde_json::Value;
 
 use crate::json::to_json;
@@ -145,6 +145,67 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Bytes {
             }
         })
     }
+}
+
+/// The vectors of fields: a mapping from their names to sequences of numbers, or to `None` to remove
+/// the vector.
+#[derive(Clone, Default)]
+pub(super) struct GivenVectors(pub(super) Vectors);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for GivenVectors {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let fields = value.cast::<PyMapping>().map_err(|_| {
+            PyTypeError::new_err("vectors must be a mapping from fields to sequences of numbers")
+        })?;
+        let mut vectors = Vectors::new();
+        for item in fields.items()?.iter() {
+            let (field, vector): (String, Bound<'py, PyAny>) = item.extract()?;
+            vectors = if vector.is_none() {
+                vectors.remove(field)
+            } else {
+                let numbers = numbers_of(&vector).map_err(|_| {
+                    PyTypeError::new_err(format!(
+                        "the vector of `{field}` must be a sequence of numbers"
+                    ))
+                })?;
+                vectors.set(field, numbers)
+            };
+        }
+        Ok(Self(vectors))
+    }
+}
+
+/// Returns the numbers of a vector. For numpy arrays, `tolist` is many times faster than iterating.
+fn numbers_of(vector: &Bound<'_, PyAny>) -> PyResult<Vec<f32>> {
+    match vector.call_method0("tolist") {
+        Ok(list) => list.extract(),
+        Err(_) => vector.extract(),
+    }
+}
+
+/// Returns the vectors of each of several entities.
+///
+/// # Errors
+/// `ValueError` if there are not as many as entities.
+pub(super) fn vectors_of_each(
+    given: Option<&Bound<'_, PyAny>>,
+    entities: usize,
+) -> PyResult<Option<Vec<Vectors>>> {
+    let Some(given) = given else { return Ok(None) };
+    let each = |vectors: PyResult<Bound<'_, PyAny>>| {
+        let vectors: Option<GivenVectors> = vectors?.extract()?;
+        Ok(vectors.unwrap_or_default().0)
+    };
+    let vectors = given.try_iter()?.map(each).collect::<PyResult<Vec<_>>>()?;
+    if vectors.len() != entities {
+        return Err(PyValueError::new_err(format!(
+            "vectors must have one mapping or None for each entity: {} were given for {entities} entities",
+            vectors.len()
+        )));
+    }
+    Ok(Some(vectors))
 }
 
 /// A value that may be omitted. `None` in Python is a value, `Null`.

@@ -6,7 +6,7 @@ use percolate_core::{Batch, Error, Writes};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use super::arguments::{Id, Key, Name, Seen};
+use super::arguments::{GivenVectors, Id, Key, Name, Seen};
 use super::class::PyDatabase;
 use super::handle::Closable;
 use crate::context::TraceArgument;
@@ -61,12 +61,23 @@ impl PyBatch {
 impl PyBatch {
     /// Add the insertion of an entity, as `Database.insert` does it, and return its id.
     ///
+    /// A later write of the batch that changes the text of a field removes its vector.
+    ///
     /// Raises:
     ///     EntityError: The data does not match the schema.
+    ///     NotEmbeddedError, EmbeddingError: A vector is refused.
     ///     UnknownTableError: The table does not exist.
-    fn insert(&self, py: Python<'_>, table: &str, data: &Bound<'_, PyAny>) -> PyResult<String> {
+    #[pyo3(signature = (table, data, *, vectors = None))]
+    fn insert(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        data: &Bound<'_, PyAny>,
+        vectors: Option<GivenVectors>,
+    ) -> PyResult<String> {
         let data = self.database.get().data(table, None, data)?;
-        self.add(py, |batch| batch.insert(table, &data))
+        let GivenVectors(vectors) = vectors.unwrap_or_default();
+        self.add(py, |batch| batch.insert_with_vectors(table, &data, vectors))
     }
 
     /// Add the insertion of an entity, or the replacement of its data, as `Database.upsert` does it.
@@ -75,9 +86,17 @@ impl PyBatch {
     /// Raises:
     ///     EntityError: The data does not match the schema.
     ///     NoKeyError: The table has no key field, and the data has no `_id`.
-    fn upsert(&self, py: Python<'_>, table: &str, data: &Bound<'_, PyAny>) -> PyResult<String> {
+    #[pyo3(signature = (table, data, *, vectors = None))]
+    fn upsert(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        data: &Bound<'_, PyAny>,
+        vectors: Option<GivenVectors>,
+    ) -> PyResult<String> {
         let data = self.database.get().data(table, None, data)?;
-        self.add(py, |batch| batch.upsert(table, &data))
+        let GivenVectors(vectors) = vectors.unwrap_or_default();
+        self.add(py, |batch| batch.upsert_with_vectors(table, &data, vectors))
     }
 
     /// Add a change of fields, as `Database.update` does it. Return the id.
@@ -85,7 +104,13 @@ impl PyBatch {
     /// Raises:
     ///     NoKeyError: A key was given, and the table has no key field.
     ///     TypeError: Neither an id nor a key was given, or both, or no changes.
-    #[pyo3(signature = (table, id = None, changes = None, *, key = None, if_unchanged_since = None))]
+    #[pyo3(signature = (
+        table, id = None, changes = None, *, key = None, if_unchanged_since = None, vectors = None,
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the arguments in Python"
+    )]
     fn update(
         &self,
         py: Python<'_>,
@@ -94,13 +119,15 @@ impl PyBatch {
         changes: Option<&Bound<'_, PyAny>>,
         key: Option<Key>,
         if_unchanged_since: Option<Seen>,
+        vectors: Option<GivenVectors>,
     ) -> PyResult<String> {
         let name = Name::new(id, key)?;
         let changes = changes.ok_or_else(|| PyTypeError::new_err("pass the changes"))?;
         let changes = self.database.get().data(table, None, changes)?;
-        self.add(py, |batch| match if_unchanged_since {
-            Some(Seen(at)) => batch.update_if_unchanged(table, &name, &changes, at),
-            None => batch.update(table, &name, &changes),
+        let GivenVectors(vectors) = vectors.unwrap_or_default();
+        let seen = if_unchanged_since.map(|Seen(at)| at);
+        self.add(py, |batch| {
+            batch.update_with_vectors(table, &name, &changes, vectors, seen)
         })
     }
 

@@ -22,7 +22,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use serde_json::Value;
 
-use super::arguments::{Bytes, Given, Id, Key, Name, Seen, bounds};
+use super::arguments::{Bytes, Given, GivenVectors, Id, Key, Name, Seen, bounds, vectors_of_each};
 use super::batch::PyBatch;
 use super::filter::Where;
 use super::handle::Closable;
@@ -367,24 +367,47 @@ impl PyDatabase {
     /// Args:
     ///     data: A mapping, a dataclass or a Pydantic model. Dates, UUIDs, decimals, enums and numpy
     ///         values in it are stored in their JSON form, and read in it.
+    ///     vectors: Vectors of embedded fields, from a model that runs elsewhere: a mapping from their
+    ///         names to sequences of numbers. They are stored in the same atomic write, and stay while
+    ///         the texts of the fields stay the same. `None` for a field removes its vector, and the
+    ///         embedder computes it.
     ///
     /// Raises:
     ///     UnknownTableError: The table does not exist.
     ///     ExistsError: The table already holds an entity with this key or `_id`.
     ///     EntityError: The data does not match the schema, or its `_id` belongs to another key.
+    ///     NotEmbeddedError: A field of `vectors` is not embedded.
+    ///     EmbeddingError: A vector does not have the embedder's dimensions, is all zeros, or contains
+    ///         NaN or an infinity.
     ///     TypeError, ValueError: The data cannot be represented in JSON, or is nested deeper than 100
     ///         levels.
-    #[pyo3(signature = (table, data, *, trace_context = None))]
+    ///
+    /// Examples:
+    ///     >>> class Elsewhere:
+    ///     ...     name, dimensions = "elsewhere", 3
+    ///     ...     def embed(self, texts):
+    ///     ...         raise RuntimeError("the model runs elsewhere")
+    ///     >>> with Database(tmp_path / "vectors", embedder=Elsewhere()) as db:
+    ///     ...     db.register_schema("articles", {"key_field": "slug", "embedding_fields": ["body"]})
+    ///     ...     id = db.insert("articles", {"slug": "a", "body": "stone"}, vectors={"body": [0.1, 0.9, 0.0]})
+    ///     ...     [(entity, distance)] = db.search_vector("articles", [0.1, 0.9, 0.0])
+    ///     ...     entity["slug"], round(distance, 3)
+    ///     ('a', 0.0)
+    #[pyo3(signature = (table, data, *, vectors = None, trace_context = None))]
     fn insert(
         &self,
         py: Python<'_>,
         table: &str,
         data: &Bound<'_, PyAny>,
+        vectors: Option<GivenVectors>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<String> {
         let data = self.data(table, None, data)?;
+        let GivenVectors(vectors) = vectors.unwrap_or_default();
         self.shared
-            .work(py, trace_context, |database| database.insert(table, &data))
+            .work(py, trace_context, |database| {
+                database.insert_with_vectors(table, &data, &vectors)
+            })
             .map(|id| id.to_string())
     }
 
@@ -400,41 +423,53 @@ impl PyDatabase {
         data: &Bound<'_, PyAny>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<String> {
-        self.insert(py, table, data, trace_context)
+        self.insert(py, table, data, None, trace_context)
     }
 
     /// Insert an entity, or replace the data of the one with the same key. Return its id.
     ///
     /// Without a key field, the `_id` in the data names the entity.
     ///
+    /// Args:
+    ///     vectors: Vectors of embedded fields, as for `insert`.
+    ///
     /// Raises:
     ///     NoKeyError: The table has no key field, and the data has no `_id`.
     ///     EntityError: The data does not match the schema, or its `_id` belongs to another key.
-    #[pyo3(signature = (table, data, *, trace_context = None))]
+    ///     NotEmbeddedError, EmbeddingError: A vector is refused, as for `insert`.
+    #[pyo3(signature = (table, data, *, vectors = None, trace_context = None))]
     fn upsert(
         &self,
         py: Python<'_>,
         table: &str,
         data: &Bound<'_, PyAny>,
+        vectors: Option<GivenVectors>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<String> {
         let data = self.data(table, None, data)?;
+        let GivenVectors(vectors) = vectors.unwrap_or_default();
         self.shared
-            .work(py, trace_context, |database| database.upsert(table, &data))
+            .work(py, trace_context, |database| {
+                database.upsert_with_vectors(table, &data, &vectors)
+            })
             .map(|id| id.to_string())
     }
 
     /// Insert several entities, all or none. Return their ids in order.
     ///
+    /// Args:
+    ///     vectors: The vectors of each entity, as for `insert`, or `None` for an entity without.
+    ///
     /// Raises:
-    ///     ExistsError, EntityError, TypeError, ValueError: As for `insert`. The message names the
-    ///         entity by its index and its key.
-    #[pyo3(signature = (table, data, *, trace_context = None))]
+    ///     ExistsError, EntityError, NotEmbeddedError, EmbeddingError, TypeError, ValueError: As for
+    ///         `insert`. The message names the entity by its index and its key.
+    #[pyo3(signature = (table, data, *, vectors = None, trace_context = None))]
     fn insert_many(
         &self,
         py: Python<'_>,
         table: &str,
         data: &Bound<'_, PyAny>,
+        vectors: Option<&Bound<'_, PyAny>>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Vec<String>> {
         let data = data
@@ -442,9 +477,16 @@ impl PyDatabase {
             .enumerate()
             .map(|(index, data)| self.data(table, Some(index), &data?))
             .collect::<PyResult<Vec<_>>>()?;
-        let ids = self.shared.work(py, trace_context, |database| {
-            database.insert_batch(table, &data)
-        })?;
+        let vectors = vectors_of_each(vectors, data.len())?;
+        let ids = self
+            .shared
+            .work(py, trace_context, |database| match vectors {
+                None => database.insert_batch(table, &data),
+                Some(vectors) => {
+                    let entities: Vec<_> = data.into_iter().zip(vectors).collect();
+                    database.insert_batch_with_vectors(table, &entities)
+                }
+            })?;
         Ok(ids.iter().map(ToString::to_string).collect())
     }
 
@@ -458,6 +500,7 @@ impl PyDatabase {
     ///     changes: The new values of fields.
     ///     key: The value of the key field, instead of the id.
     ///     if_unchanged_since: The `_updated_at` of the entity when it was read.
+    ///     vectors: Vectors of embedded fields, as for `insert`.
     ///
     /// Raises:
     ///     NotFoundError: The entity does not exist.
@@ -465,8 +508,12 @@ impl PyDatabase {
     ///     NoKeyError: A key was given, and the table has no key field.
     ///     EntityError: The result does not match the schema, or `changes` has the `_id` of another
     ///         entity.
+    ///     NotEmbeddedError, EmbeddingError: A vector is refused, as for `insert`.
     ///     TypeError: Neither an id nor a key was given, or both, or no changes.
-    #[pyo3(signature = (table, id = None, changes = None, *, key = None, if_unchanged_since = None, trace_context = None))]
+    #[pyo3(signature = (
+        table, id = None, changes = None, *, key = None, if_unchanged_since = None, vectors = None,
+        trace_context = None,
+    ))]
     #[expect(
         clippy::too_many_arguments,
         reason = "they are the arguments in Python"
@@ -479,16 +526,16 @@ impl PyDatabase {
         changes: Option<&Bound<'py, PyAny>>,
         key: Option<Key>,
         if_unchanged_since: Option<Seen>,
+        vectors: Option<GivenVectors>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let name = Name::new(id, key)?;
         let changes = changes.ok_or_else(|| PyTypeError::new_err("pass the changes"))?;
         let changes = self.data(table, None, changes)?;
+        let GivenVectors(vectors) = vectors.unwrap_or_default();
+        let seen = if_unchanged_since.map(|Seen(at)| at);
         let entity = self.shared.work(py, trace_context, |database| {
-            let entity = match if_unchanged_since {
-                Some(Seen(at)) => database.update_if_unchanged(table, &name, &changes, at),
-                None => database.update(table, &name, &changes),
-            };
+            let entity = database.update_with_vectors(table, &name, &changes, &vectors, seen);
             entity.map(Entity::into_json)
         })?;
         to_python(py, &entity)
