@@ -6,7 +6,7 @@ use std::error::Error;
 use std::path::Path;
 
 use percolate_core::{Database, background_job, db_op};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::manifests::Package;
 
@@ -33,6 +33,19 @@ impl Catalogue {
         });
         database.register_schema(PACKAGES, &schema)?;
         Ok(Self { database })
+    }
+
+    /// Adds RocksDB's figures to the metrics of the installed telemetry.
+    pub(crate) fn register_metrics(&self) {
+        let meters = percolate_core::otel::opentelemetry::global::meter_provider();
+        self.database.storage().register_metrics(&*meters);
+    }
+
+    /// Stores a package that a client has sent. The schema refuses one whose texts are not texts.
+    #[db_op("upload", "packages")]
+    pub(crate) fn upload(&self, package: &Value) -> Result<()> {
+        self.database.insert(PACKAGES, package)?;
+        Ok(())
     }
 
     #[background_job("catalogue.import", "registry", batch_size = packages.len())]

@@ -7,6 +7,7 @@
 
 mod catalogue;
 mod manifests;
+mod requests;
 mod screen;
 
 use std::env;
@@ -21,6 +22,8 @@ use crate::manifests::Manifests;
 use crate::screen::{Screen, block, heading, line};
 
 const DEADLINE: Duration = Duration::from_secs(5);
+/// How long requests are served, so that the report has more than one trace.
+const SERVING: Duration = Duration::from_millis(1500);
 
 fn main() -> Result<()> {
     let screen = Screen::default();
@@ -46,7 +49,8 @@ fn main() -> Result<()> {
         found.packages.len(),
         folder.display()
     ));
-    tracing::info_span!("quickstart").in_scope(|| tour(&store.path().join("catalogue"), &found))?;
+    let catalogue = tracing::info_span!("quickstart")
+        .in_scope(|| tour(&store.path().join("catalogue"), &found))?;
     let exported = telemetry.force_flush(DEADLINE);
 
     heading(
@@ -65,6 +69,7 @@ fn main() -> Result<()> {
 
     heading("The code behind it");
     block(THE_CODE);
+    requests::serve(&catalogue, &found, SERVING);
     // Its error would be that of the flush, which was printed.
     _ = telemetry.shutdown(DEADLINE);
     heading(&format!(
@@ -94,8 +99,9 @@ fn import(&self, packages: &[Package]) -> Result<()> { ... }
 "#;
 
 /// Stores, looks up, searches, queries and removes packages, and rebuilds an index.
-fn tour(store: &Path, found: &Manifests) -> Result<()> {
+fn tour(store: &Path, found: &Manifests) -> Result<Catalogue> {
     let catalogue = Catalogue::open(store)?;
+    catalogue.register_metrics();
     catalogue.import(&found.packages)?;
     line(
         "stored",
@@ -150,7 +156,7 @@ fn tour(store: &Path, found: &Manifests) -> Result<()> {
         keys,
         "entries of the key index, in a background job",
     );
-    Ok(())
+    Ok(catalogue)
 }
 
 /// Creates a span with a deprecated name, a misspelled name and a number as text. It compiles.

@@ -137,6 +137,11 @@ pub(super) fn is_error(span: &SpanData) -> bool {
     matches!(span.status, Status::Error { .. })
 }
 
+/// Whether the span has no parent in its process.
+pub(super) fn is_root(span: &SpanData) -> bool {
+    span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote
+}
+
 /// The duration of a span.
 pub(super) fn took(span: &SpanData) -> Duration {
     span.end_time

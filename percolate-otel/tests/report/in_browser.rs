@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::browser::Page;
 use super::shelf::{DOCUMENT, KEY, LITERAL, MARKUP, Shelf, day, import};
 
-const DESK: (u32, u32) = (1280, 900);
+const DESK: (u32, u32) = (1280, 1700);
 const PHONE: (u32, u32) = (390, 844);
 
 /// A page with a day of the shelf; `None` without a browser.
@@ -23,7 +23,8 @@ fn page_of_a_day() -> Option<(Shelf, Page)> {
 
 /// Opens all traces and all that can be opened in them, and returns the number of drawn spans.
 const OPEN_ALL: &str = "(() => {
-    for (const trace of document.querySelectorAll('.trace')) trace.open = true;
+    for (const it of document.querySelectorAll('.group > .plain-button')) it.click();
+    for (const it of document.querySelectorAll('.group, .trace')) it.open = true;
     const draw = () => { for (const it of document.querySelectorAll('.trace, .span')) it.dispatchEvent(new Event('toggle')); };
     draw();
     for (;;) {
@@ -158,14 +159,24 @@ fn the_attributes_of_a_span_with_children_are_behind_a_button() {
 }
 
 #[test]
-fn filters_show_the_failed_traces_only_and_tables_are_sorted_by_a_column() {
+fn traces_are_in_groups_and_the_first_failed_one_is_open() {
     let Some((_shelf, mut page)) = page_of_a_day() else {
         return;
     };
-    let visible = "[...document.querySelectorAll('.trace')].filter((it) => !it.hidden).length";
-    assert_eq!(page.evaluate(visible), 3);
-    page.evaluate("[...document.querySelectorAll('.filters button')].find((it) => it.textContent.startsWith('failed')).click()");
-    assert_eq!(page.evaluate(visible), 1);
+    let headings = "[...document.querySelectorAll('.group h3')].map((it) => it.textContent)";
+    assert_eq!(
+        page.evaluate(headings),
+        json!(["Failed (1)", "Slowest (2)"])
+    );
+    let open = "[...document.querySelectorAll('.trace[open]')].map((it) => it.dataset.why)";
+    assert_eq!(page.evaluate(open), json!(["failed"]));
+}
+
+#[test]
+fn tables_are_sorted_by_a_column() {
+    let Some((_shelf, mut page)) = page_of_a_day() else {
+        return;
+    };
     let first = "document.querySelector('#operations tbody th').textContent";
     page.evaluate("[...document.querySelectorAll('#operations th button')].find((it) => it.textContent === 'calls').click()");
     assert_eq!(page.evaluate(first), "put");

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use opentelemetry::Context;
-use opentelemetry::trace::{SpanId, TraceId};
+use opentelemetry::trace::TraceId;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
 
@@ -17,6 +17,7 @@ use super::super::counters::{Arrival, Counters, LossesBefore};
 use super::super::diagnostics::{LossReporter, TOO_FAST};
 use super::super::error::TelemetryError;
 use super::super::signal::{CONSOLE, Signal};
+use super::super::trace_tree::is_root;
 use super::tree;
 use super::writer::ConsoleWriter;
 
@@ -177,7 +178,7 @@ impl Traces {
                 has_root: false,
                 last_arrival: now,
             });
-        trace.has_root |= span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
+        trace.has_root |= is_root(&span);
         trace.last_arrival = now;
         trace.spans.push(span);
         self.spans += 1;

@@ -231,6 +231,9 @@ fn trace(json: &mut Json, texts: &mut Texts, trace: &KeptTrace) {
     json.key("took").integer(nanos(trace.duration));
     json.key("spans").integer(trace.spans.len() as u64);
     json.key("errors").integer(trace.errors as u64);
+    if !trace.error.is_empty() {
+        json.key("error").string(&trace.error);
+    }
     json.key("complete").boolean(trace.is_complete);
     if trace.omitted.count() > 0 {
         json.key("omitted")

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use opentelemetry::trace::TraceId;
 use opentelemetry_sdk::trace::SpanData;
 
-use super::super::trace_tree::{is_error, sort_by_start, took};
+use super::super::trace_tree::{is_error, is_root, sort_by_start};
 use super::limits::Limits;
 use super::open_trace::{Omitted, OpenTrace, span_bytes};
 use crate::conventions::attribute;
@@ -28,7 +28,7 @@ pub(super) struct KeptTrace {
     /// The name of the root span, or of the first one.
     pub(super) name: String,
     /// The type of the first error.
-    error: String,
+    pub(super) error: String,
     bytes: usize,
 }
 
@@ -68,12 +68,10 @@ impl KeptTrace {
             .and_then(|(start, end)| end.duration_since(start).ok())
             .unwrap_or_default();
         self.errors = spans.iter().filter(|span| is_error(span)).count();
-        // A root that starts in the same nanosecond as its child is longer.
-        let root = spans
-            .iter()
-            .take_while(|span| Some(span.start_time) == self.start)
-            .max_by_key(|span| took(span));
-        self.name = root.map(|span| span.name.to_string()).unwrap_or_default();
+        // Spans of other crates have another clock: a child may start before its root.
+        let root = spans.iter().find(|span| is_root(span));
+        let named = root.or(spans.first());
+        self.name = named.map(|span| span.name.to_string()).unwrap_or_default();
         let failed = spans.iter().find(|span| is_error(span));
         self.error = failed.map(error_type).unwrap_or_default();
     }

@@ -5,11 +5,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use opentelemetry::trace::SpanId;
 use opentelemetry::{Array, KeyValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::super::trace_tree::{is_error, took};
+use super::super::trace_tree::{is_error, is_root, took};
 
 /// The most names by which left-out spans are counted.
 const OMITTED_NAMES: usize = 50;
@@ -58,7 +57,7 @@ impl OpenTrace {
 
     /// Adds a span. The trace may exceed `limit` by a quarter until it is trimmed.
     pub(super) fn add(&mut self, span: SpanData, now: Instant, limit: usize) {
-        self.has_root |= span.parent_span_id == SpanId::INVALID || span.parent_span_is_remote;
+        self.has_root |= is_root(&span);
         self.last_arrival = now;
         self.bytes += span_bytes(&span);
         self.spans.push(span);

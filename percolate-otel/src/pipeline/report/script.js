@@ -80,15 +80,17 @@
       rows.sort((a, b) => (value(a) < value(b) ? -1 : value(a) > value(b) ? 1 : 0) * (down ? -1 : 1));
       fill();
     };
-    const fill = () => body.replaceChildren(...rows.map((row) => el("tr", null, ...columns.map((column, at) => {
+    const fill = () => body.replaceChildren(...rows.slice(0, most).map((row) => el("tr", null, ...columns.map((column, at) => {
       const shown = column.show(row);
       const cell = el(at === 0 ? "th" : "td", { scope: at === 0 ? "row" : null, class: words(column.number ? "n" : "", column.class ? column.class(row) : "") || null });
       cell.append(shown === undefined || shown === null ? "" : shown);
       return cell;
     }))));
+    let most = rows.length > 15 ? 10 : rows.length;
     if (sorted) order(columns[sorted]); else fill();
-    return el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label },
-      el("table", { "aria-label": label }, el("thead", null, el("tr", null, ...heads)), body));
+    const more = most < rows.length ? el("button", { type: "button", class: "plain-button", text: `show all ${count(rows.length)}`, on: { click: () => { most = rows.length; fill(); more.remove(); } } }) : null;
+    return el("div", null, el("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label },
+      el("table", { "aria-label": label }, el("thead", null, el("tr", null, ...heads)), body)), more);
   };
 
   // ---- at a glance ----------------------------------------------------------------------------
@@ -179,12 +181,13 @@
     const ordered = shown.map((map) => ({ map, total: total(map) })).sort((a, b) => b.total - a.total);
     const grid = el("div", { class: "maps" });
     const rest = el("div", { class: "maps" });
-    ordered.forEach((item, at) => (at < 9 ? grid : rest).append(heatMap(item.map, item.total, columns)));
+    const first = Math.max(1, Math.min(6, ordered.filter((item) => item.total >= 10).length));
+    ordered.forEach((item, at) => (at < first ? grid : rest).append(heatMap(item.map, item.total, columns)));
     const scale = svg("svg", { viewBox: "0 0 6 1", preserveAspectRatio: "none", "aria-hidden": "true" }, ...[1, 2, 3, 4, 5, 6].map((n) => svg("rect", { class: `h${n}`, x: n - 1, y: 0, width: 1, height: 1 })));
     const width = (columns[columns.length - 1][1] - columns[0][0]) / columns.length;
     section("latency", "Latency over time", `One column is ${width < 1000 ? `${Math.round(width)} ms` : `${(width / 1000).toFixed(1)} s`}, one row a bucket of the histogram. The cells of an operation sum up to its number of calls.`,
       el("div", { class: "legend" }, el("span", null, "few ", el("span", { class: "scale" }, scale), " many calls"), el("span", null, el("i", { class: "failed" }), "top row: failed calls")),
-      grid, ordered.length > 9 ? el("details", null, el("summary", { text: `${many(ordered.length - 9, "more operation")}` }), rest) : null);
+      grid, ordered.length > first ? el("details", null, el("summary", { text: `${many(ordered.length - first, "more operation")}` }), rest) : null);
   };
   const heatMap = (map, total, columns) => {
     const used = map.cells.flatMap((cell) => cell.slice(2).filter((_, at) => at % 2 === 0));
@@ -288,14 +291,13 @@
     add("span id", span.i);
     return el("div", { class: "about" }, list);
   };
-  const WHY = { failed: ["failed", "bad-text"], slow: ["slowest", "warn-text"], sample: ["sample", "soft"] };
-  const traceLine = (trace, longest) => {
-    const [why, color] = WHY[trace.why];
+  /** The line of a trace, with its duration on a logarithmic scale between those of all traces. */
+  const traceLine = (trace, [least, most]) => {
     const meter = el("i");
-    meter.style.width = `${Math.max(1, (100 * trace.took) / longest)}%`;
-    const facts = [many(trace.spans, "span"), trace.errors ? many(trace.errors, "error") : "", time(trace.start), trace.complete ? "" : "incomplete"].filter(Boolean).join(" · ");
+    meter.style.width = `${most > least ? 4 + (96 * Math.log(Math.max(1, trace.took) / least)) / Math.log(most / least) : 100}%`;
+    const facts = [many(trace.spans, "span"), trace.errors ? many(trace.errors, "error") : "", trace.error || "", `at ${axis(trace.start)}`, trace.complete ? "" : "incomplete"].filter(Boolean).join(" · ");
     const details = el("details", { class: "trace", "data-why": trace.why, id: `trace-${trace.id}` },
-      el("summary", null, el("span", { class: "trace-name" }, el("b", { text: trace.name }), el("span", { class: `badge ${color}`, text: why }), el("span", { class: "soft", text: facts })),
+      el("summary", null, el("span", { class: "trace-name" }, el("b", { text: trace.name }), el("span", { class: "soft", text: facts })),
         el("span", { class: `meter ${trace.errors ? "bad" : ""}`, "aria-hidden": "true" }, meter), el("span", { class: "took", text: nanos(trace.took) })));
     return lazily(details, false, () => {
       const marks = el("span", { class: "marks", "aria-hidden": "true" }, ...[0, 0.25, 0.5, 0.75, 1].map((part) => el("span", { text: part ? nanos(part * trace.took) : "0" })));
@@ -310,21 +312,24 @@
   };
   const traces = () => {
     if (!kept.length) return section("traces", "Traces", data.traces.open ? `No trace has ended; ${many(data.traces.open, "trace")} with ${many(data.traces.open_spans, "span")} ${data.traces.open === 1 ? "is" : "are"} open.` : "No span was exported to this page.");
-    const sorted = [...kept].sort((a, b) => b.took - a.took);
-    const longest = Math.max(1, sorted[0].took);
-    const drawn = sorted.map((trace) => traceLine(trace, longest));
-    const counts = { all: sorted.length };
-    for (const trace of sorted) counts[trace.why] = (counts[trace.why] || 0) + 1;
-    const buttons = [["all", "all"], ["failed", "failed"], ["slow", "slowest"], ["sample", "random sample"]].filter(([why]) => counts[why]).map(([why, name]) =>
-      el("button", { type: "button", "aria-pressed": String(why === "all"), text: `${name} (${counts[why]})`, on: { click: (event) => {
-        for (const button of buttons) button.setAttribute("aria-pressed", String(button === event.currentTarget));
-        for (const one of drawn) one.hidden = why !== "all" && one.dataset.why !== why;
-      } } }));
-    const made = section("traces", "Traces", `${count(kept.length)} of ${many(data.traces.seen, "trace")}: those that failed, the slowest, and a random sample of the others. Open a trace for its spans, and a span for its attributes.`,
-      el("div", { class: "filters", role: "group", "aria-label": "Which traces are shown" }, ...buttons),
-      el("div", { class: "legend" }, ...[["client", "database call"], ["job", "job"], ["server", "request"], ["", "other span"], ["failed", "failed"]].map(([name, meaning]) => el("span", null, el("i", { class: name }), meaning))), ...drawn);
-    const first = drawn.find((it) => it.dataset.why === "failed") || drawn[0];
-    first.open = true;
+    const groups = [["failed", "Failed", true], ["slow", "Slowest", true], ["sample", "Random sample of the others", false]];
+    const times = kept.map((trace) => Math.max(1, trace.took));
+    const range = [Math.min(...times), Math.max(...times)];
+    const made = section("traces", "Traces", `${count(kept.length)} of ${many(data.traces.seen, "trace")}. Open a trace for its spans, and a span for its attributes.`,
+      el("div", { class: "legend" }, ...[["client", "database call"], ["job", "job"], ["server", "request"], ["", "other span"], ["failed", "failed"]].map(([name, meaning]) => el("span", null, el("i", { class: name }), meaning))));
+    let first = true;
+    for (const [why, name, open] of groups) {
+      const list = kept.filter((trace) => trace.why === why).sort((a, b) => b.took - a.took).map((trace) => traceLine(trace, range));
+      if (!list.length) continue;
+      const group = el("details", { class: "group", open: open || first }, el("summary", null, el("h3", { text: `${name} (${list.length})` })), ...list.slice(0, 8));
+      if (list.length > 8) {
+        const more = el("button", { type: "button", class: "plain-button", text: `show all ${list.length}`, on: { click: () => { more.replaceWith(...list.slice(8)); } } });
+        group.append(more);
+      }
+      made.append(group);
+      if (first) list[0].open = true;
+      first = false;
+    }
     return made;
   };
 
