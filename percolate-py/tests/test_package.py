@@ -115,7 +115,7 @@ def test_the_examples_in_the_documentation_run(
     assert len(examples) >= 2
     for example in examples:
         names: dict[str, object] = {"Database": Database}
-        exec(compile(example, "docs/python.md", "exec"), names)
+        exec(compile(example, "docs/python.md", "exec", dont_inherit=True), names)
         for name, thing in names.items():
             if name.startswith("test_") and callable(thing):
                 percolate_spans.clear()

@@ -11,7 +11,18 @@ from uuid import UUID
 from typing_extensions import assert_type
 
 import percolate_rocks
-from percolate_rocks import AsyncDatabase, AsyncJob, Database, ExistsError, HttpEmbeddings, Job, QueryResult, TraceContext
+from percolate_rocks import (
+    AsyncDatabase,
+    AsyncJob,
+    AsyncTable,
+    Database,
+    ExistsError,
+    HttpEmbeddings,
+    Job,
+    QueryResult,
+    Table,
+    TraceContext,
+)
 
 
 def synchronous(path: Path) -> None:
@@ -56,6 +67,32 @@ def synchronous(path: Path) -> None:
 class Article:
     slug: str
     price: Decimal
+
+
+def transfers(db: Database, path: Path) -> None:
+    assert_type(db.import_jsonl("articles", path, on_error="skip", existing="replace"), dict[str, Any])
+    with path.open() as text, path.open("wb") as data:
+        db.import_jsonl("articles", text, on_progress=print)
+        assert_type(db.export_jsonl("articles", data), int)
+    db.import_jsonl("articles", [{"slug": "a"}, Article("b", Decimal(1)), '{"slug": "c"}', b"{}"])
+
+
+def tables(db: Database) -> None:
+    table = assert_type(db.table("articles", Article, key_field="slug", indexed_fields=["price"]), Table[Article])
+    assert_type(table.insert(Article("a", Decimal(1))), str)
+    assert_type(table.get(key="a"), Article | None)
+    assert_type(table.where("price < $1", [2], order_by="price", limit=1), list[Article])
+    assert_type(table.search("text", where=lambda article: article.price > 1), list[tuple[Article, float]])
+    for article in table.scan():
+        assert_type(article, Article)
+
+
+async def asynchronous_tables(db: AsyncDatabase) -> None:
+    table = assert_type(await db.table("articles", Article, key_field="slug"), AsyncTable[Article])
+    assert_type(await table.get(key="a"), Article | None)
+    assert_type(await table.insert_many([Article("a", Decimal(1))]), list[str])
+    async for article in table.scan():
+        assert_type(article, Article)
 
 
 class Model:

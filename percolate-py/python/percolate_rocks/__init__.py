@@ -60,6 +60,7 @@ from ._percolate_rocks import (
     set_default_database,
     store_resource_with_trace,
 )
+from ._tables import AsyncTable, Table
 from ._telemetry import Status, configure, force_flush, shutdown, status
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ __all__ = [
     "AsyncBatch",
     "AsyncDatabase",
     "AsyncJob",
+    "AsyncTable",
     "Batch",
     "ClosedError",
     "ConflictError",
@@ -103,6 +105,7 @@ __all__ = [
     "RowsRefusedError",
     "SchemaError",
     "Status",
+    "Table",
     "TraceContext",
     "UnknownTableError",
     "WriteError",

@@ -32,6 +32,7 @@ from ._percolate_rocks import (
     TraceContext,
     _Cancellation,
 )
+from ._tables import AsyncTable
 from ._types import Data, File, Key, Row, Value, Vectors
 
 P = ParamSpec("P")
@@ -295,6 +296,34 @@ class AsyncDatabase:
     ) -> dict[str, Any] | None:
         """See `Database.register_schema`."""
         return await self._run(self._database.register_schema, table, schema, trace_context=trace_context)
+
+    async def table(
+        self,
+        name: str,
+        model: type[T],
+        *,
+        key_field: str | None = None,
+        indexed_fields: Iterable[str] | None = None,
+        embedding_fields: Iterable[str] | None = None,
+        id_field: str | None = None,
+        created_at_field: str | None = None,
+        updated_at_field: str | None = None,
+        trace_context: Trace = None,
+    ) -> AsyncTable[T]:
+        """See `Database.table`."""
+        table = await self._run(
+            self._database.table,
+            name,
+            model,
+            key_field=key_field,
+            indexed_fields=indexed_fields,
+            embedding_fields=embedding_fields,
+            id_field=id_field,
+            created_at_field=created_at_field,
+            updated_at_field=updated_at_field,
+            trace_context=trace_context,
+        )
+        return AsyncTable(self, table)
 
     async def drop_table(self, table: str, *, trace_context: Trace = None) -> None:
         """See `Database.drop_table`."""

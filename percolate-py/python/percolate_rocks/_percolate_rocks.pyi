@@ -11,6 +11,7 @@ from opentelemetry.context import Context
 from typing_extensions import Self
 
 from ._embedder import Embedder
+from ._tables import Table as _Table
 from ._types import Data as _Data
 from ._types import File as _File
 from ._types import Key as _Key
@@ -511,6 +512,52 @@ class Database:
         Raises:
             SchemaError: The schema is not valid.
             TypeError, ValueError: The schema cannot be represented in JSON, or is nested too deeply.
+        """
+    def table(
+        self,
+        name: str,
+        model: type[_T],
+        *,
+        key_field: str | None = None,
+        indexed_fields: Iterable[str] | None = None,
+        embedding_fields: Iterable[str] | None = None,
+        id_field: str | None = None,
+        created_at_field: str | None = None,
+        updated_at_field: str | None = None,
+        trace_context: _Trace = None,
+    ) -> _Table[_T]:
+        """Return a table whose entities are instances of a class: a Pydantic model or a dataclass. Its
+        schema is registered, unless it is already.
+
+        Args:
+            name: The name of the table.
+            model: The class. The fields of a dataclass can have the types `str`, `int`, `float`,
+                `bool`, `datetime`, `date`, `time`, `timedelta`, `UUID`, `Decimal`, enums, literals,
+                dataclasses, and lists, tuples, dicts and optional values of these.
+            key_field, indexed_fields, embedding_fields: The fields of the model that are these
+                keywords of the schema. By default those in the schema of the model, which a Pydantic
+                model sets with `json_schema_extra`.
+            id_field, created_at_field, updated_at_field: Fields of the model that hold `_id`,
+                `_created_at` and `_updated_at` when an instance is read. They are not stored. An id
+                that is not `None` names the entity when the instance is written, the times are
+                ignored.
+
+        Raises:
+            SchemaError: The schema cannot be registered.
+            TypeError: The model is of another kind, or a field has a type without a JSON form.
+            ValueError: The model has no field of a given name.
+
+        Examples:
+            >>> from dataclasses import dataclass
+            >>> @dataclass
+            ... class Article:
+            ...     slug: str
+            ...     year: int | None = None
+            >>> with Database(tmp_path / "typed") as db:
+            ...     articles = db.table("articles", Article, key_field="slug")
+            ...     id = articles.insert(Article("percolation", 1957))
+            ...     articles.get(key="percolation"), articles.where("year < $1", [1950])
+            (Article(slug='percolation', year=1957), [])
         """
     def drop_table(self, table: str, *, trace_context: _Trace = None) -> None:
         """Remove a table: its schema, its entities, and everything derived from them.

@@ -357,6 +357,73 @@ impl PyDatabase {
             .collect())
     }
 
+    /// Return a table whose entities are instances of a class: a Pydantic model or a dataclass. Its
+    /// schema is registered, unless it is already.
+    ///
+    /// Args:
+    ///     name: The name of the table.
+    ///     model: The class. The fields of a dataclass can have the types `str`, `int`, `float`,
+    ///         `bool`, `datetime`, `date`, `time`, `timedelta`, `UUID`, `Decimal`, enums, literals,
+    ///         dataclasses, and lists, tuples, dicts and optional values of these.
+    ///     key_field, indexed_fields, embedding_fields: The fields of the model that are these
+    ///         keywords of the schema. By default those in the schema of the model, which a Pydantic
+    ///         model sets with `json_schema_extra`.
+    ///     id_field, created_at_field, updated_at_field: Fields of the model that hold `_id`,
+    ///         `_created_at` and `_updated_at` when an instance is read. They are not stored. An id
+    ///         that is not `None` names the entity when the instance is written, the times are
+    ///         ignored.
+    ///
+    /// Raises:
+    ///     SchemaError: The schema cannot be registered.
+    ///     TypeError: The model is of another kind, or a field has a type without a JSON form.
+    ///     ValueError: The model has no field of a given name.
+    ///
+    /// Examples:
+    ///     >>> from dataclasses import dataclass
+    ///     >>> @dataclass
+    ///     ... class Article:
+    ///     ...     slug: str
+    ///     ...     year: int | None = None
+    ///     >>> with Database(tmp_path / "typed") as db:
+    ///     ...     articles = db.table("articles", Article, key_field="slug")
+    ///     ...     id = articles.insert(Article("percolation", 1957))
+    ///     ...     articles.get(key="percolation"), articles.where("year < $1", [1950])
+    ///     (Article(slug='percolation', year=1957), [])
+    #[pyo3(signature = (
+        name, model, *, key_field = None, indexed_fields = None, embedding_fields = None, id_field = None,
+        created_at_field = None, updated_at_field = None, trace_context = None,
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of the Python method"
+    )]
+    fn table<'py>(
+        slf: Bound<'py, Self>,
+        name: &Bound<'py, PyAny>,
+        model: &Bound<'py, PyAny>,
+        key_field: Option<Bound<'py, PyAny>>,
+        indexed_fields: Option<Bound<'py, PyAny>>,
+        embedding_fields: Option<Bound<'py, PyAny>>,
+        id_field: Option<Bound<'py, PyAny>>,
+        created_at_field: Option<Bound<'py, PyAny>>,
+        updated_at_field: Option<Bound<'py, PyAny>>,
+        trace_context: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let tables = slf.py().import("percolate_rocks._tables")?;
+        let fields = (
+            key_field,
+            indexed_fields,
+            embedding_fields,
+            id_field,
+            created_at_field,
+            updated_at_field,
+        );
+        let fields = tables.getattr("Fields")?.call1(fields)?;
+        tables
+            .getattr("Table")?
+            .call1((slf, name, model, fields, trace_context))
+    }
+
     // ---- entities ----
 
     /// Insert an entity and return its id. With a key field, the same key always has the same id.
