@@ -1,12 +1,21 @@
-//! An embedded database on RocksDB whose operations emit OpenTelemetry spans and metrics, and the
-//! macros that instrument other storage code in the same way.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// Of two definitions of a label the first one counts, so these replace the links at the end of the page.
+//! [`background_job`]: macro@background_job
+//! [`background_jobs`]: macro@background_jobs
+//! [`db_op`]: macro@db_op
+//! [`db_ops`]: macro@db_ops
+//! [`otel`]: otel
+#![cfg_attr(
+    feature = "store",
+    doc = "[`Database`]: Database\n",
+    doc = "[`storage`]: storage\n"
+)]
 //!
-//! - [`db_op`], [`db_ops`], [`background_job`] and [`background_jobs`] annotate functions. [`otel`]
-//!   is the instrumentation behind them, re-exported from the crate `percolate_otel`.
-//! - `Database` (feature `store`) stores JSON entities in tables, with indexes and vector search.
-//!   `Database::query` (feature `sql`) runs SQL.
-//! - `storage` (feature `store`) is the key-value store underneath.
-//! - `testing` (feature `testing`) captures spans and metrics in tests.
+#![cfg_attr(feature = "store", doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(feature = "store"),
+    doc = "percolate without its database: everything is in [`otel`]."
+)]
 
 // The macros refer to this crate by its public path, also inside this crate.
 #[allow(

@@ -1,64 +1,22 @@
-//! One annotation gives storage code OpenTelemetry spans and metrics that follow the semantic
-//! conventions.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// Of two definitions of a label the first one counts, so these replace the links at the end of the page.
+//! [`background_job`]: macro@background_job
+//! [`carry`]: carry
+//! [`db_op`]: macro@db_op
+//! [`inject`]: inject
+//! [`operation`]: operation()
+//! [`providers_changed`]: providers_changed
+//! [`TraceContext`]: TraceContext
 //!
-//! [`db_op`] instruments a database operation and [`background_job`] a background job. The
-//! annotation reads the collection, the returned rows, the error type and the status from the
-//! function's parameters and from what it returns. The crate names no storage engine: annotate your
-//! own.
-//!
-//! ```
-//! use percolate_otel::db_op;
-//! use std::collections::BTreeMap;
-//!
-//! struct Store(BTreeMap<String, String>);
-//!
-//! impl Store {
-//!     #[db_op(get, collection, system = "kv")]
-//!     fn get(&self, collection: &str, key: &str) -> Result<Option<&str>, std::io::Error> {
-//!         Ok(self.0.get(key).map(String::as_str))
-//!     }
-//! }
-//!
-//! let store = Store(BTreeMap::from([("emma".into(), "1815".into())]));
-//! // The span `get novels`, and one measurement of `db.client.operation.duration`.
-//! assert_eq!(store.get("novels", "emma").unwrap(), Some("1815"));
-//! ```
-//!
-//! A function that returns an iterator of its own type, or a call that begins in one function and
-//! ends in another, starts its call with [`operation`].
-//!
-//! # Set-ups
-//!
-//! A library depends on this crate with its default features and sets up nothing. The application
-//! decides where telemetry goes. The first of these that is present receives the span of a call:
-//!
-//! | Set-up | Spans | Metrics |
-//! |---|---|---|
-//! | percolate's pipeline (`Telemetry`, feature `pipeline`) | its exporters | its exporters |
-//! | a `tracing` layer that is interested in the call, such as tracing-opentelemetry | that layer | global meter provider |
-//! | a global tracer provider | that provider | global meter provider |
-//! | none of them | none | global meter provider, if one is set |
-//!
-//! Without a provider an annotated call allocates nothing and takes no lock, except that each
-//! thread looks for providers on some of its calls: the first, the second, the fourth and so on, and
-//! once in 64 calls afterwards. Call [`providers_changed`] if you set or replace a provider while
-//! annotated calls run. Trace context
-//! passes through in every set-up: [`TraceContext`], [`carry`], [`inject`].
-//!
-//! # Features
-//!
-//! No feature is enabled by default.
-//!
-//! | Feature | Adds |
-//! |---|---|
-//! | `layer` | `ConventionLayer`, which checks spans against the conventions at run time |
-//! | `registry` | registries of your own for the layer, as YAML files |
-//! | `tracing-opentelemetry` | links of `parent = link` under tracing-opentelemetry 0.34 |
-//! | `pipeline` | `Telemetry`: the OpenTelemetry SDK, configured by `OTEL_*` variables |
-//! | `otlp` | export over OTLP |
-//! | `http` | trace context in and out of `http::HeaderMap` |
-//! | `serde` | trace context inside serialised messages |
-//! | `testing` | capture and assertions for tests |
+#![doc = include_str!("../README.md")]
+#![cfg_attr(
+    all(doc, not(doctest)),
+    doc = "# Manual\n\n",
+    doc = "[All keys of the annotations](manual::macros), [annotating an engine](manual::annotate_your_engine), ",
+    doc = "[with existing telemetry](manual::existing_telemetry), [trace context](manual::propagation), ",
+    doc = "[the pipeline](manual::pipeline), [checking telemetry](manual::checks), ",
+    doc = "[all exported names](manual::conventions)."
+)]
 //!
 //! # The source
 //!
@@ -118,6 +76,8 @@ mod in_call;
 #[cfg(feature = "layer")]
 pub mod layer;
 mod live_call;
+#[cfg(all(doc, not(doctest)))]
+pub mod manual;
 mod measured_call;
 mod metrics;
 mod name_bytes;

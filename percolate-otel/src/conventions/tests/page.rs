@@ -14,7 +14,9 @@ const HEAD: &str = "\
 Database names follow OpenTelemetry's semantic conventions 1.44. Names with the source *percolate*
 are percolate's own, defined in `percolate-otel/semconv/` in the format of OpenTelemetry registries.
 Attributes with *start* are set when the span is created, so that samplers see them. Integers are
-exported as integers. [layer.md](layer.md) describes how telemetry is checked against these names.
+exported as integers. [The checks][layer] compare telemetry with these names.
+
+[layer]: layer.md
 
 ";
 
