@@ -7,7 +7,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust faults crash soak fuzz test-wheel wheel lint fmt doc bench clean
+.PHONY: help setup demo test test-rust faults crash soak fuzz test-wheel wheel package lint fmt doc bench clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
@@ -20,6 +20,7 @@ help:
 	@echo "make fuzz    run every fuzz target for a minute (PERCOLATE_FUZZ_SECONDS), after a build with coverage"
 	@echo "make lint    check the format, run clippy and build the documentation, with warnings denied"
 	@echo "make wheel   build the Python wheel into $(TARGET)/wheels"
+	@echo "make package build the crates from their packages, as cargo publish does"
 	@echo "make bench   run the benchmarks (a quarter of an hour, after an optimised build of the crates)"
 	@echo "make fmt     format the Rust code"
 	@echo "make doc     build the documentation into $(TARGET)/doc"
@@ -74,6 +75,12 @@ test-wheel:
 wheel:
 	@scripts/setup.sh
 	.venv/bin/maturin build --profile dev --manifest-path percolate-py/Cargo.toml --interpreter .venv/bin/python
+
+# The macros, percolate-otel and percolate-core, each from the package of the one before. The database is
+# built without SQL and vectors, whose dependencies would be compiled again.
+package:
+	@scripts/setup.sh rust
+	cargo package --locked --allow-dirty -p percolate-macros -p percolate-otel -p percolate-core --no-default-features --features percolate-core/store
 
 lint:
 	@scripts/setup.sh rust

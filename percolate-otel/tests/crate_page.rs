@@ -27,6 +27,7 @@ impl Store {
     }
 }
 
+#[expect(clippy::unwrap_used, reason = "as on the page")]
 fn program() {
     let mut store = Store::default();
     store.put("novels", "emma", "1815");
