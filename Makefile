@@ -88,6 +88,8 @@ lint:
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/loom/Cargo.toml --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	@echo "==> spelling"
+	@if [ -x .venv/bin/typos ]; then .venv/bin/typos; else echo "skipped without .venv; run make setup"; fi
 	@echo "==> clippy, all targets"
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --manifest-path tests/loom/Cargo.toml --target-dir "$(TARGET)/loom" --all-targets
