@@ -11,6 +11,7 @@ use opentelemetry_sdk::metrics::{MeterProviderBuilder, PeriodicReader, SdkMeterP
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData};
 
 use super::choices::Choices;
+use super::chrome::{ChromeSpans, ChromeTrace};
 use super::console::{ConsoleMetrics, ConsoleSpans, ConsoleWriter};
 use super::counters::{Counters, LossesBefore};
 use super::drive::Driver;
@@ -20,7 +21,7 @@ use super::export_queue::{ExportBatch, ExportQueue, QueueOptions};
 use super::layer::{self, PipelineSlot};
 use super::logs::{BatchLogs, ConsoleLogs};
 use super::own_histograms::{OwnHistograms, own_aggregation};
-use super::parts::{ExportTo, Parts, Processor, ReportPart};
+use super::parts::{ChromePart, ExportTo, Parts, Processor, ReportPart};
 use super::processor::{BatchProcessor, SharedProcessor};
 use super::report::{Report, ReportMetrics, ReportOptions, ReportSpans};
 use super::sampler;
@@ -31,6 +32,9 @@ use crate::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig};
 
 /// Without an interval the console prints only at flush and shutdown.
 const ON_REQUEST_ONLY: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 60 * 60);
+
+#[cfg(feature = "otlp")]
+const MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// The interval of the report's collections if the SDK aggregates the histograms.
 const OFTEN: std::time::Duration = std::time::Duration::from_secs(5);
@@ -119,6 +123,7 @@ pub(super) fn assemble(mut choices: Choices) -> Result<Parts, TelemetryError> {
         logger_provider,
         processors: exporters.processors,
         report,
+        chrome: exporters.chrome,
         log_queues: exporters.log_queues,
         targets: exporters.targets,
         closing: exporters.driver.closing.clone(),
@@ -138,6 +143,7 @@ struct Exporters {
     console: ConsoleWriter,
     processors: Vec<Processor>,
     log_queues: Vec<BatchLogs>,
+    chrome: Option<ChromePart>,
     targets: Vec<ExportTo>,
     own: OwnHistograms,
     /// Reported by the first exporter of spans.
@@ -155,7 +161,11 @@ impl Exporters {
             .iter()
             .find(|(exporters, _)| exporters.contains(&Exporter::Otlp));
         #[cfg(not(feature = "otlp"))]
-        if let Some((_, signal)) = over_otlp {
+        if let Some((_, signal)) = over_otlp.or_else(|| {
+            signals
+                .iter()
+                .find(|(exporters, _)| exporters.contains(&Exporter::OtlpFile))
+        }) {
             return Err(TelemetryError::OtlpNotBuilt {
                 signal: signal.name(),
             });
@@ -178,6 +188,7 @@ impl Exporters {
                 .unwrap_or_else(|| ConsoleWriter::new(std::io::stderr())),
             processors: Vec::new(),
             log_queues: Vec::new(),
+            chrome: None,
             targets: Vec::new(),
             own: OwnHistograms::default(),
             losses_of_records: LossesBefore::default(),
@@ -252,8 +263,15 @@ impl Exporters {
                 }
                 #[cfg(feature = "otlp")]
                 Exporter::Otlp => self.otlp_traces(settings)?,
+                #[cfg(feature = "otlp")]
+                Exporter::OtlpFile => {
+                    let path = settings.file_folder.join("traces.jsonl");
+                    let exporter = super::otlp::FileBatches::new(&path, &settings.resource);
+                    self.batch(name_of_lines(&path), Box::new(exporter), settings)?;
+                }
                 #[cfg(not(feature = "otlp"))]
-                Exporter::Otlp => {}
+                Exporter::Otlp | Exporter::OtlpFile => {}
+                Exporter::Chrome => self.chrome_trace(settings)?,
                 Exporter::None => {}
             }
         }
@@ -265,6 +283,26 @@ impl Exporters {
             processor.set_resource(&settings.resource);
             self.processors.push(Processor::Any(Arc::from(processor)));
         }
+        Ok(())
+    }
+
+    fn chrome_trace(&mut self, settings: &Settings) -> Result<(), TelemetryError> {
+        let path = settings.file_folder.join("trace.json");
+        let trace = ChromeTrace::new(path, &settings.resource);
+        let exporter = ChromeSpans(Arc::clone(&trace));
+        let name = format!("{} (Chrome trace)", trace.path().display());
+        let queue = self.queue(Signal::Traces, name, Box::new(exporter), settings.batch)?;
+        let spans = Arc::new(BatchProcessor(queue));
+        self.processors.push(Processor::Batch(Arc::clone(&spans)));
+        let counters = self
+            .targets
+            .last()
+            .map(|target| Arc::clone(&target.counters));
+        self.chrome = Some(ChromePart {
+            trace,
+            spans,
+            counters: counters.unwrap_or_default(),
+        });
         Ok(())
     }
 
@@ -361,9 +399,13 @@ impl Exporters {
                 Exporter::Otlp => {
                     provider = self.otlp_metrics(provider, settings, readers)?;
                 }
+                #[cfg(feature = "otlp")]
+                Exporter::OtlpFile => {
+                    provider = self.file_metrics(provider, settings, readers);
+                }
                 #[cfg(not(feature = "otlp"))]
-                Exporter::Otlp => continue,
-                Exporter::None => continue,
+                Exporter::Otlp | Exporter::OtlpFile => continue,
+                Exporter::Chrome | Exporter::None => continue,
             }
             readers += 1;
         }
@@ -390,15 +432,41 @@ impl Exporters {
             self.target(Signal::Metrics, name),
             self.own.reader(reader),
         )?;
-        let interval = settings
-            .metric_interval
-            .unwrap_or(std::time::Duration::from_secs(60));
+        let interval = settings.metric_interval.unwrap_or(MINUTE);
         Ok(provider.with_reader(
             PeriodicReader::builder(exporter)
                 .with_interval(interval)
                 .build(),
         ))
     }
+}
+
+#[cfg(feature = "otlp")]
+impl Exporters {
+    fn file_metrics(
+        &mut self,
+        provider: MeterProviderBuilder,
+        settings: &Settings,
+        reader: usize,
+    ) -> MeterProviderBuilder {
+        let path = settings.file_folder.join("metrics.jsonl");
+        let name = name_of_lines(&path);
+        let exporter = super::otlp::FileMetrics {
+            lines: super::otlp::JsonLines::new(&path),
+            temporality: settings.temporality,
+            counters: self.target(Signal::Metrics, name.clone()),
+            reporter: super::diagnostics::LossReporter::new("exports of metrics", name),
+            own: self.own.reader(reader),
+        };
+        let interval = settings.metric_interval.unwrap_or(MINUTE);
+        let reader = PeriodicReader::builder(exporter).with_interval(interval);
+        provider.with_reader(reader.build())
+    }
+}
+
+#[cfg(feature = "otlp")]
+fn name_of_lines(path: &Path) -> String {
+    format!("{} (OTLP/JSON)", path.display())
 }
 
 impl Exporters {
@@ -430,6 +498,19 @@ impl Exporters {
                 Signal::Logs,
                 super::otlp::describe(&settings.logs_otlp),
                 Box::new(exporter),
+                settings.logs_batch,
+            )?;
+            let logs = BatchLogs(Arc::new(queue));
+            self.log_queues.push(logs.clone());
+            provider = provider.with_log_processor(logs);
+        }
+        #[cfg(feature = "otlp")]
+        if settings.logs.contains(&Exporter::OtlpFile) {
+            let path = settings.file_folder.join("logs.jsonl");
+            let queue = self.queue(
+                Signal::Logs,
+                name_of_lines(&path),
+                Box::new(super::otlp::FileBatches::new(&path, &settings.resource)),
                 settings.logs_batch,
             )?;
             let logs = BatchLogs(Arc::new(queue));

@@ -190,6 +190,31 @@ impl TelemetryBuilder {
         self
     }
 
+    /// Sets the folder of [`Exporter::OtlpFile`] and [`Exporter::Chrome`]. It must exist. Default: the
+    /// current folder. See `PERCOLATE_FILE_FOLDER`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use percolate_otel::{Exporter, Telemetry};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let telemetry = Telemetry::builder()
+    ///     .traces([Exporter::Chrome])
+    ///     .metrics([Exporter::None])
+    ///     .file_folder(folder.path())
+    ///     .build()?;
+    /// // … the program …
+    /// telemetry.shutdown(Duration::from_secs(5))?;
+    /// assert!(folder.path().join("trace.json").exists());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn file_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.choices.file_folder = Some(folder.into());
+        self
+    }
+
     /// Writes a report to this file at each flush and at the shutdown: one HTML page with traces,
     /// latencies over time, failures, convention findings and losses, which opens in a browser
     /// without a server. The exporters stay as they are. See `PERCOLATE_REPORT`.

@@ -57,6 +57,7 @@ pub(super) struct Choices {
     pub(super) span_exporters: Vec<Box<dyn AnySpanExporter>>,
     pub(super) span_processors: Vec<Box<dyn SpanProcessor>>,
     pub(super) metric_readers: Vec<AddReader>,
+    pub(super) file_folder: Option<PathBuf>,
     pub(super) report: Option<PathBuf>,
     pub(super) report_conventions: Option<ConventionLayer>,
 }
@@ -101,6 +102,7 @@ impl Default for Choices {
             span_exporters: Vec::new(),
             span_processors: Vec::new(),
             metric_readers: Vec::new(),
+            file_folder: None,
             report: None,
             report_conventions: None,
         }

@@ -131,6 +131,11 @@ impl Counters {
         }
     }
 
+    /// Notes an error that loses nothing: what was exported is written again.
+    pub(super) fn note(&self, error: String) {
+        self.lock().counts.last_error = Some(error);
+    }
+
     /// Counts an export of something that was not queued.
     pub(super) fn exported_at_once(&self, lost: usize, error: Option<String>) {
         let mut ledger = self.lock();

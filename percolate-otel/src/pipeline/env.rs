@@ -1,4 +1,4 @@
-//! The `OTEL_*` variables and `PERCOLATE_REPORT`: a snapshot, typed reading, and a [`ConfigWarning`] for each invalid
+//! The `OTEL_*` variables and those of percolate: a snapshot, typed reading, and a [`ConfigWarning`] for each invalid
 //! value. The effect of a value on the pipeline is decided in `settings`. Invariant, as the
 //! specification requires: an empty value counts as unset, and an invalid value is reported and
 //! ignored.
@@ -58,7 +58,8 @@ impl ConfigWarning {
 }
 
 impl Environment {
-    /// Reads the variables of this process that start with `OTEL_`, and `PERCOLATE_REPORT`.
+    /// Reads the variables of this process that start with `OTEL_`, `PERCOLATE_REPORT` and
+    /// `PERCOLATE_FILE_FOLDER`.
     #[must_use]
     pub fn from_process() -> Self {
         let mut this = Self::default();
@@ -66,7 +67,7 @@ impl Environment {
             let Ok(name) = name.into_string() else {
                 continue;
             };
-            if !name.starts_with("OTEL_") && name != "PERCOLATE_REPORT" {
+            if !name.starts_with("OTEL_") && !known::is_own(&name) {
                 continue;
             }
             match value.into_string() {
@@ -369,8 +370,14 @@ mod known {
         "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
         "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
         "OTEL_METRICS_EXEMPLAR_FILTER",
+        "PERCOLATE_FILE_FOLDER",
         "PERCOLATE_REPORT",
     ];
+
+    /// Variables of percolate, which `Environment::from_process` reads too.
+    pub(super) fn is_own(name: &str) -> bool {
+        matches!(name, "PERCOLATE_FILE_FOLDER" | "PERCOLATE_REPORT")
+    }
 
     /// Variables of the specification without an effect here.
     const NOT_SUPPORTED: &[&str] = &[

@@ -83,7 +83,7 @@ impl TelemetryGuard {
             spans,
             Box::new(Parts::flush_metrics),
             Box::new(move |parts| parts.flush_logs(deadline)),
-            Box::new(move |parts| parts.write_report(deadline, false)),
+            Box::new(move |parts| parts.write_files(deadline, false)),
         )
     }
 
@@ -123,8 +123,8 @@ impl TelemetryGuard {
         let spans: OfSignal = Box::new(move |parts| parts.end_spans(deadline));
         let metrics: OfSignal = Box::new(move |parts| parts.end_metrics(deadline));
         let logs: OfSignal = Box::new(move |parts| parts.end_logs(deadline));
-        let report: OfSignal = Box::new(move |parts| parts.write_report(deadline, true));
-        let result = self.on_threads("shutdown", timeout, spans, metrics, logs, report);
+        let files: OfSignal = Box::new(move |parts| parts.write_files(deadline, true));
+        let result = self.on_threads("shutdown", timeout, spans, metrics, logs, files);
         self.parts.give_up();
         if self.installed {
             install::release();
@@ -240,7 +240,8 @@ impl TelemetryGuard {
     }
 
     /// Runs the operation of each signal on a thread and waits for all of them until the deadline.
-    /// The report follows the signals, or comes before the deadline if they take longer. Operations whose thread cannot be started run on the calling thread.
+    /// Files that are written as a whole follow the signals, or come before the deadline if they take
+    /// longer. Operations whose thread cannot be started run on the calling thread.
     fn on_threads(
         &self,
         operation: &'static str,
@@ -248,7 +249,7 @@ impl TelemetryGuard {
         spans: OfSignal,
         metrics: OfSignal,
         logs: OfSignal,
-        report: OfSignal,
+        files: OfSignal,
     ) -> Result<(), TelemetryError> {
         let deadline = deadline_in(timeout);
         let (done, results) = mpsc::channel();
@@ -275,8 +276,8 @@ impl TelemetryGuard {
         if self.parts.logger_provider.is_some() {
             signals.push(logs);
         }
-        if self.parts.report.is_some() {
-            signals = followed_by(signals, report, timeout, deadline);
+        if self.parts.has_files() {
+            signals = followed_by(signals, files, timeout, deadline);
         }
         let waiting_for = signals.len();
         let without_thread: Vec<(usize, OfSignal)> = signals

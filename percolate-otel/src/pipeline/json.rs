@@ -86,6 +86,12 @@ impl Json {
         }
     }
 
+    /// Writes a number of thousandths, with all digits.
+    pub(super) fn thousandths(&mut self, number: u64) {
+        self.separate();
+        _ = write!(self.text, "{}.{:03}", number / 1000, number % 1000);
+    }
+
     pub(super) fn boolean(&mut self, value: bool) {
         self.separate();
         self.text.push_str(if value { "true" } else { "false" });

@@ -53,8 +53,8 @@ pub(super) fn own_aggregation(choices: &Choices, settings: &Settings) -> Option<
     let exporters = settings.metrics.iter().filter_map(|exporter| {
         Some(match exporter {
             Exporter::Console => Temporality::Cumulative,
-            Exporter::Otlp => of_histograms(settings.temporality),
-            Exporter::None => return None,
+            Exporter::Otlp | Exporter::OtlpFile => of_histograms(settings.temporality),
+            Exporter::Chrome | Exporter::None => return None,
         })
     });
     // The report is the first reader.

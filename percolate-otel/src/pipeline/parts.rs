@@ -13,6 +13,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanProcessor};
 use tracing::level_filters::LevelFilter;
 
+use super::chrome::ChromeTrace;
 use super::counters::{Counters, ExportCounts};
 use super::drive::Closing;
 use super::env::ConfigWarning;
@@ -39,6 +40,13 @@ pub(super) struct ReportPart {
     pub(super) spans: Arc<BatchProcessor>,
 }
 
+/// The Chrome trace, and the processor of its spans.
+pub(super) struct ChromePart {
+    pub(super) trace: Arc<ChromeTrace>,
+    pub(super) spans: Arc<BatchProcessor>,
+    pub(super) counters: Arc<Counters>,
+}
+
 /// The components of a pipeline.
 pub(super) struct Parts {
     pub(super) runtime: Option<&'static Runtime>,
@@ -47,6 +55,7 @@ pub(super) struct Parts {
     pub(super) logger_provider: Option<SdkLoggerProvider>,
     pub(super) processors: Vec<Processor>,
     pub(super) report: Option<ReportPart>,
+    pub(super) chrome: Option<ChromePart>,
     pub(super) log_queues: Vec<BatchLogs>,
     pub(super) targets: Vec<ExportTo>,
     pub(super) closing: Closing,
@@ -74,6 +83,7 @@ impl Parts {
             logger_provider: None,
             processors: Vec::new(),
             report: None,
+            chrome: None,
             log_queues: Vec::new(),
             targets: Vec::new(),
             closing: Closing::default(),
@@ -222,22 +232,41 @@ impl Parts {
         }
     }
 
-    /// Writes the page of the report with all spans that have ended, if there is a report.
-    pub(super) fn write_report(&self, deadline: Instant, is_last: bool) -> Result<(), String> {
-        let Some(part) = &self.report else {
-            return Ok(());
-        };
+    /// Whether there are files that are written as a whole.
+    pub(super) fn has_files(&self) -> bool {
+        self.report.is_some() || self.chrome.is_some()
+    }
+
+    /// Writes the page of the report and the Chrome trace with all spans that have ended.
+    pub(super) fn write_files(&self, deadline: Instant, is_last: bool) -> Result<(), String> {
         // The exporters of spans report what is late.
         if let Some(runtime) = self.runtime {
             _ = runtime.flush(left(deadline));
         }
-        _ = part.spans.0.flush_by(deadline);
+        let chrome = self.chrome.as_ref().map_or(Ok(()), |part| {
+            _ = part.spans.0.flush_by(deadline);
+            part.trace
+                .write()
+                .inspect_err(|problem| part.counters.note(problem.clone()))
+                .map_err(|problem| format!("Chrome trace: {problem}"))
+        });
+        let report = self.report.as_ref().map_or(Ok(()), |part| {
+            _ = part.spans.0.flush_by(deadline);
+            self.write_report(&part.report, is_last)
+        });
+        match (chrome, report) {
+            (Err(chrome), Err(report)) => Err(format!("{chrome}; {report}")),
+            (chrome, report) => chrome.and(report),
+        }
+    }
+
+    fn write_report(&self, report: &Report, is_last: bool) -> Result<(), String> {
         let records = self.records();
         let exporters = self.targets.iter().map(|target| {
             let counts = self.counts(target);
             (target.signal, target.name.clone(), counts)
         });
-        part.report.write(&PipelineState {
+        report.write(&PipelineState {
             exporters: exporters.collect(),
             recorded_spans: records.recorded,
             dropped_records: records.dropped,

@@ -61,6 +61,13 @@ pub enum Exporter {
     Otlp,
     /// A readable tree of spans and a table of metrics on stderr, or on the builder's writer.
     Console,
+    /// A file of JSON lines as OTLP defines them: `traces.jsonl`, `metrics.jsonl` or `logs.jsonl` in
+    /// the [folder of files](super::TelemetryBuilder::file_folder). A file of 64 MiB is renamed, and
+    /// replaces the one before.
+    OtlpFile,
+    /// `trace.json` in the [folder of files](super::TelemetryBuilder::file_folder), a Chrome trace of
+    /// the latest 50,000 spans. It is written at a flush and at the shutdown. For spans only.
+    Chrome,
     /// No export.
     None,
 }

@@ -11,12 +11,11 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::trace::SpanData;
 
 use super::super::counters::Counters;
-use super::super::diagnostics::warn;
 use super::super::error::TelemetryError;
+use super::super::file::WholeFile;
 use super::super::own_histograms::OwnReader;
 use super::data::PageData;
 use super::figures::Figures;
-use super::file;
 use super::heat::Heat;
 use super::limits::Limits;
 use super::losses::PipelineState;
@@ -48,8 +47,9 @@ pub(in super::super) struct Report {
     started: SystemTime,
     collected: Mutex<Collected>,
     unsampled: Arc<UnsampledCalls>,
-    /// Held while a page is written. Whether a problem was reported.
-    writing: Mutex<bool>,
+    file: WholeFile,
+    /// Held while a page is written.
+    writing: Mutex<()>,
     ended: Mutex<bool>,
     ending: Condvar,
 }
@@ -68,11 +68,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Report {
     /// Starts the thread `percolate-report`, which ends with the report.
-    pub(in super::super) fn start(mut options: ReportOptions) -> Result<Arc<Self>, TelemetryError> {
-        // The program may change its folder.
-        if let Ok(path) = std::path::absolute(&options.path) {
-            options.path = path;
-        }
+    pub(in super::super) fn start(options: ReportOptions) -> Result<Arc<Self>, TelemetryError> {
         let report = Arc::new(Self::new(options, Limits::DEFAULT));
         let weak = Arc::downgrade(&report);
         thread::Builder::new()
@@ -88,6 +84,7 @@ impl Report {
     fn new(options: ReportOptions, limits: Limits) -> Self {
         let started = SystemTime::now();
         Self {
+            file: WholeFile::new(options.path.clone()),
             options,
             started,
             collected: Mutex::new(Collected {
@@ -97,14 +94,14 @@ impl Report {
                 next_column: Instant::now(),
             }),
             unsampled: Arc::default(),
-            writing: Mutex::new(false),
+            writing: Mutex::default(),
             ended: Mutex::new(false),
             ending: Condvar::new(),
         }
     }
 
     pub(in super::super) fn path(&self) -> &Path {
-        &self.options.path
+        self.file.path()
     }
 
     pub(in super::super) fn has_own(&self) -> bool {
@@ -175,7 +172,7 @@ impl Report {
     ///
     /// An error message if the file cannot be written. It is counted, and reported once.
     pub(in super::super) fn write(&self, pipeline: &PipelineState) -> Result<(), String> {
-        let mut was_reported = lock(&self.writing);
+        let _writing = lock(&self.writing);
         let own = self.collect();
         let data = {
             let mut collected = lock(&self.collected);
@@ -200,16 +197,11 @@ impl Report {
             };
             data.to_json()
         };
-        let result = file::replace(&self.options.path, page(&data).as_bytes());
+        let result = self.file.write(page(&data).as_bytes());
         let problem = result.as_ref().err().cloned();
         self.options
             .pages
-            .exported_at_once(usize::from(problem.is_some()), problem.clone());
-        if let Some(problem) = problem
-            && !std::mem::replace(&mut *was_reported, true)
-        {
-            warn(format!("the report: {problem}"));
-        }
+            .exported_at_once(usize::from(problem.is_some()), problem);
         result.map_err(|problem| format!("report: {problem}"))
     }
 
@@ -237,7 +229,7 @@ impl Report {
 impl std::fmt::Debug for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Report")
-            .field("path", &self.options.path)
+            .field("path", &self.path())
             .finish_non_exhaustive()
     }
 }

@@ -8,9 +8,10 @@ use std::time::{Duration, SystemTime};
 use opentelemetry::trace::TraceId;
 use opentelemetry_sdk::trace::SpanData;
 
+use super::super::span_size::span_bytes;
 use super::super::trace_tree::{is_error, is_root, sort_by_start};
 use super::limits::Limits;
-use super::open_trace::{Omitted, OpenTrace, span_bytes};
+use super::open_trace::{Omitted, OpenTrace};
 use crate::conventions::attribute;
 
 /// A trace that has ended.

@@ -9,7 +9,7 @@ pub(super) struct Limits {
     pub(super) spans: usize,
     /// The most spans of traces that have not ended.
     pub(super) open_spans: usize,
-    /// The most bytes of all spans, as estimated by [`span_bytes`](super::open_trace::span_bytes).
+    /// The most bytes of all spans, as estimated by [`span_bytes`](super::super::span_size::span_bytes).
     pub(super) bytes: usize,
     /// The most slow traces, and the most with the same root span.
     pub(super) slow: (usize, usize),

@@ -11,7 +11,6 @@
 mod data;
 mod exporters;
 mod figures;
-mod file;
 mod flame;
 mod handle;
 mod heat;

@@ -62,6 +62,8 @@ pub(super) struct Settings {
     pub(super) exemplars: bool,
     pub(super) resource: Resource,
     pub(super) log_level: tracing::level_filters::LevelFilter,
+    /// The folder of exported files.
+    pub(super) file_folder: PathBuf,
     /// The file of the report.
     pub(super) report: Option<PathBuf>,
     pub(super) warnings: Vec<ConfigWarning>,
@@ -101,6 +103,11 @@ impl Settings {
             exemplars: exemplars(reads),
             resource: resource(reads, choices),
             log_level: log_level(reads),
+            file_folder: choices
+                .file_folder
+                .clone()
+                .or_else(|| reads.text("PERCOLATE_FILE_FOLDER").map(PathBuf::from))
+                .unwrap_or_default(),
             report: choices
                 .report
                 .clone()
@@ -114,11 +121,15 @@ impl Settings {
 /// none if the builder has its own exporter or processor for the signal. Logs have no default
 /// exporter.
 fn exporters(reads: &mut VariableReader<'_>, signal: Signal, choices: &Choices) -> Vec<Exporter> {
-    let words = [
+    let mut words = vec![
         ("otlp", Exporter::Otlp),
         ("console", Exporter::Console),
+        ("otlp_file", Exporter::OtlpFile),
         ("none", Exporter::None),
     ];
+    if signal == Signal::Traces {
+        words.push(("chrome", Exporter::Chrome));
+    }
     let (chosen_in_code, own) = match signal {
         Signal::Traces => (&choices.traces, choices.has_own_traces()),
         Signal::Metrics => (&choices.metrics, choices.has_own_metrics()),
@@ -139,10 +150,18 @@ fn exporters(reads: &mut VariableReader<'_>, signal: Signal, choices: &Choices) 
             "`none` has no effect with other exporters; ignored",
         );
     }
-    chosen
-        .into_iter()
-        .filter(|exporter| *exporter != Exporter::None)
-        .collect()
+    let is_used = |exporter: &Exporter| match exporter {
+        Exporter::None => false,
+        Exporter::Chrome if signal != Signal::Traces => {
+            reads.warn(
+                &format!("TelemetryBuilder::{}", signal.name()),
+                "a Chrome trace contains spans only; ignored",
+            );
+            false
+        }
+        _ => true,
+    };
+    chosen.into_iter().filter(is_used).collect()
 }
 
 fn exports_otlp(reads: &VariableReader<'_>, choices: &Choices) -> bool {

@@ -4,17 +4,48 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::diagnostics::warn;
 
 /// The number of files that this process has begun to write.
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
-/// Replaces the file with these bytes.
-///
-/// # Errors
-///
-/// An error message with the path. The old file is then unchanged.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), String> {
+/// A file that is written as a whole, again and again. The first problem is reported.
+#[derive(Debug)]
+pub(super) struct WholeFile {
+    path: PathBuf,
+    was_reported: AtomicBool,
+}
+
+impl WholeFile {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self {
+            // The program may change its folder.
+            path: std::path::absolute(&path).unwrap_or(path),
+            was_reported: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Replaces the file with these bytes.
+    ///
+    /// # Errors
+    ///
+    /// An error message with the path. The old file is then unchanged.
+    pub(super) fn write(&self, bytes: &[u8]) -> Result<(), String> {
+        replace(&self.path, bytes).inspect_err(|problem| {
+            if !self.was_reported.swap(true, Ordering::Relaxed) {
+                warn(problem.clone());
+            }
+        })
+    }
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), String> {
     let (temporary, file) = create(path).map_err(|error| problem(path, &error))?;
     let result = write(file, bytes).and_then(|()| fs::rename(&temporary, path));
     result.map_err(|error| {
