@@ -5,6 +5,8 @@
 //! [`db_site!`](crate::db_site) and [`job_site!`](crate::job_site) declare the static part,
 //! [`operation`] starts a call. Rows that are read by an iterator are in `observed`.
 
+use std::time::Instant;
+
 use crate::conventions::JobStatus;
 use crate::details::{Details, FieldValue, Names};
 use crate::in_call::run;
@@ -57,6 +59,7 @@ pub fn operation<'a>(site: &'static Site) -> CallBuilder<'a> {
         query_text: None,
         query_summary: None,
         fields: Vec::new(),
+        started_at: None,
     }
 }
 
@@ -71,6 +74,7 @@ pub struct CallBuilder<'a> {
     query_text: Option<QueryText<'a>>,
     query_summary: Option<&'a str>,
     fields: Vec<(usize, FieldValue)>,
+    started_at: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -153,6 +157,27 @@ impl<'a> CallBuilder<'a> {
         self
     }
 
+    /// Sets the time at which the call started, if that was before [`start`](Self::start), for example
+    /// because another thread reports it. A span of a `tracing` layer or of a foreign tracer provider
+    /// starts now.
+    ///
+    /// ```
+    /// use std::time::Instant;
+    /// use percolate_otel::{job_site, operation};
+    ///
+    /// job_site!(static MERGE = "segment.merge", late = ["app.segments"]);
+    ///
+    /// // What an engine reports of work that its own threads have done.
+    /// let (began, ended, segments) = (Instant::now(), Instant::now(), 4);
+    /// let mut job = operation(MERGE).target("articles").started_at(began).start();
+    /// job.record("app.segments", segments);
+    /// job.finish_at(ended);
+    /// ```
+    pub fn started_at(mut self, time: Instant) -> Self {
+        self.started_at = Some(time);
+        self
+    }
+
     /// Starts the call. A call that is dropped before [`RunningCall::finish`] ends as cancelled, or
     /// as a panic if the thread unwinds.
     pub fn start(self) -> RunningCall {
@@ -176,6 +201,7 @@ impl<'a> CallBuilder<'a> {
             query_text,
             query_summary,
             mut fields,
+            started_at,
         } = self;
         let mut describe = |details: &mut Details| {
             if let Some(size) = batch_size {
@@ -191,8 +217,13 @@ impl<'a> CallBuilder<'a> {
             }
             details.custom.append(&mut fields);
         };
+        let mut call = start(site, names, parent, &mut describe);
+        if let Some(time) = started_at {
+            call.set_start(time);
+        }
         RunningCall {
-            call: Some(start(site, names, parent, &mut describe)),
+            site,
+            call: Some(call),
             outcome: Outcome::success(),
             is_cursor,
         }
@@ -205,7 +236,7 @@ fn report_undeclared(site: &Site, name: &str) {
     REPORTED.call_once(|| {
         tracing::warn!(
             target: "percolate::by_hand",
-            "cannot record `{name}` on a call of `{}`: add it to `fields` of the site",
+            "cannot record `{name}` on a call of `{}`: add it to `fields` or `late` of the site",
             site.def.name
         );
     });
@@ -215,6 +246,7 @@ fn report_undeclared(site: &Site, name: &str) {
 #[derive(Debug)]
 #[must_use = "the call ends when this is dropped"]
 pub struct RunningCall {
+    site: &'static Site,
     /// `None` after the end.
     call: Option<Call>,
     outcome: Outcome,
@@ -283,19 +315,48 @@ impl RunningCall {
         }
     }
 
+    /// Sets an attribute of your own, which the site must declare in `late`. Recording a name again
+    /// replaces its value. Any other name is left out, which is reported once as a `tracing` event of
+    /// the level WARN.
+    pub fn record(&mut self, name: &str, value: impl Into<FieldValue>) {
+        let index = self.site.def.custom.iter().position(|known| *known == name);
+        match index.filter(|index| self.site.is_late(*index)) {
+            Some(index) => {
+                if let Some(call) = &mut self.call {
+                    call.record(index, value.into());
+                }
+            }
+            None => report_undeclared(self.site, name),
+        }
+    }
+
     /// Ends the call.
     pub fn finish(mut self) {
         self.end();
     }
 
-    fn end(&mut self) {
+    /// Ends the call at a time that has passed. A span of a `tracing` layer ends now, and one of a
+    /// foreign tracer provider has the duration of the call.
+    pub fn finish_at(mut self, end: Instant) {
+        let outcome = self.take_outcome();
         if let Some(call) = self.call.take() {
-            let mut outcome = std::mem::take(&mut self.outcome);
-            if outcome.error.is_some() {
-                outcome.affected_rows = None;
-            }
+            call.finish_at(end, outcome);
+        }
+    }
+
+    fn end(&mut self) {
+        let outcome = self.take_outcome();
+        if let Some(call) = self.call.take() {
             call.finish(outcome);
         }
+    }
+
+    fn take_outcome(&mut self) -> Outcome {
+        let mut outcome = std::mem::take(&mut self.outcome);
+        if outcome.error.is_some() {
+            outcome.affected_rows = None;
+        }
+        outcome
     }
 
     pub(crate) fn into_call(mut self) -> Option<Call> {
@@ -335,7 +396,8 @@ macro_rules! error_info {
 /// [`operation`](crate::operation()).
 ///
 /// The operation becomes `db.operation.name` and the system `db.system.name`. `fields` are the
-/// attributes of your own that its calls may have.
+/// attributes of your own that its calls may have from their start, `late` those that
+/// [`RunningCall::record`] can set.
 ///
 /// ```
 /// percolate_otel::db_site!(pub static RANGE = "scan", system = "redb", fields = ["app.reverse"]);
@@ -345,14 +407,19 @@ macro_rules! db_site {
     (
         $(#[$attribute:meta])*
         $vis:vis static $NAME:ident = $operation:literal, system = $system:literal
-        $(, fields = [$($field:literal),* $(,)?])? $(,)?
+        $(, fields = [$($field:literal),* $(,)?])?
+        $(, late = [$($late:literal),* $(,)?])? $(,)?
     ) => {
         $(#[$attribute])*
         $vis static $NAME: &$crate::Site = {
             const _: () = $crate::__private::assert_operation($operation, $system);
             $crate::__private::site!(
-                SITE, db, INFO, $crate::__private::attr::OF_DB_SITES, [$($($field),*)?],
-                { name: $operation, system: $system }
+                SITE, db, INFO, $crate::__private::attr::OF_DB_SITES, [$($($field,)*)? $($($late,)*)?],
+                {
+                    name: $operation,
+                    system: $system,
+                    late: $crate::__private::late(&[$($($field),*)?], &[$($($late),*)?]),
+                }
             );
             &SITE
         };
@@ -362,7 +429,8 @@ macro_rules! db_site {
 /// Declares the static part of a background job for calls by hand: see
 /// [`operation`](crate::operation()).
 ///
-/// The type becomes `job.type`: lower-case words joined by dots.
+/// The type becomes `job.type`: lower-case words joined by dots. `fields` and `late` are those of
+/// [`db_site!`](crate::db_site).
 ///
 /// ```
 /// use percolate_otel::{job_site, operation};
@@ -378,18 +446,34 @@ macro_rules! job_site {
     (
         $(#[$attribute:meta])*
         $vis:vis static $NAME:ident = $job_type:literal
-        $(, fields = [$($field:literal),* $(,)?])? $(,)?
+        $(, fields = [$($field:literal),* $(,)?])?
+        $(, late = [$($late:literal),* $(,)?])? $(,)?
     ) => {
         $(#[$attribute])*
         $vis static $NAME: &$crate::Site = {
             const _: () = $crate::__private::assert_job_type($job_type);
             $crate::__private::site!(
-                SITE, job, INFO, $crate::__private::attr::OF_JOB_SITES, [$($($field),*)?],
-                { name: $job_type }
+                SITE, job, INFO, $crate::__private::attr::OF_JOB_SITES, [$($($field,)*)? $($($late,)*)?],
+                {
+                    name: $job_type,
+                    late: $crate::__private::late(&[$($($field),*)?], &[$($($late),*)?]),
+                }
             );
             &SITE
         };
     };
+}
+
+/// Returns the bits of the attributes that are recorded late: those after `fields`.
+///
+/// # Panics
+/// Panics at compile time if there are too many.
+pub const fn late(fields: &[&str], late: &[&str]) -> u64 {
+    assert!(
+        fields.len() + late.len() < 64,
+        "a site has at most 63 attributes of its own"
+    );
+    ((1 << late.len()) - 1) << fields.len()
 }
 
 /// Checks the names of a `db_site!`.

@@ -26,6 +26,15 @@ impl Reading {
         Self::Instant(Instant::now())
     }
 
+    /// The nanoseconds from this reading to `end`, which may have passed.
+    pub(crate) fn until(self, end: Instant) -> u64 {
+        match self {
+            Self::Instant(instant) => nanoseconds(end.saturating_duration_since(instant)),
+            #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+            Self::Ticks(_) => self.elapsed().saturating_sub(nanoseconds(end.elapsed())),
+        }
+    }
+
     /// The nanoseconds since this reading.
     #[inline]
     pub(crate) fn elapsed(self) -> u64 {

@@ -15,7 +15,7 @@ use crate::attributes::ON_SPANS;
 use crate::call_events;
 use crate::call_values::{self, CallEnd, at_start, own_at_start};
 use crate::current_context::{attach, with_current};
-use crate::details::{Details, Names, OwnedNames};
+use crate::details::{Details, FieldValue, Names, OwnedNames};
 use crate::entered::Entered;
 use crate::identity::Identity;
 use crate::measured_call::{CallStart, MeasuredCall};
@@ -357,8 +357,14 @@ impl LiveCall {
     }
 
     /// Measures the call and ends its span.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn end(&mut self, outcome: &mut Outcome, cancelled: bool) {
+        self.end_after(self.start.time.elapsed(), outcome, cancelled);
+    }
+
+    /// Measures the call, which took `nanos`, and ends its span.
+    #[inline(never)]
+    pub(crate) fn end_after(&mut self, nanos: u64, outcome: &mut Outcome, cancelled: bool) {
         let start = self.start;
         let exemplar = match &self.sampling {
             Sampling::Sampled(Some(identity)) if start.runtime.series.has_exemplars() => {
@@ -366,7 +372,7 @@ impl LiveCall {
             }
             _ => None,
         };
-        let timing = start.measure(outcome, cancelled, exemplar.as_ref());
+        let timing = start.measure(nanos, outcome, cancelled, exemplar.as_ref());
         let has_span = self.has_span();
         if let (Some(spans), Some(record)) = (&mut self.spans, &self.record) {
             let site = start.series.site;
@@ -390,6 +396,21 @@ impl LiveCall {
             Sampling::Foreign if has_span => {}
             Sampling::Foreign | Sampling::Unsampled => start.report(None, timing, outcome),
             Sampling::UnsampledRoot(trace_id) => start.report(Some(*trace_id), timing, outcome),
+        }
+    }
+
+    /// The start of the call.
+    pub(crate) fn start_mut(&mut self) -> &mut CallStart {
+        &mut self.start
+    }
+
+    /// Sets the annotation's own attribute number `index`, which spans get when the call ends. The
+    /// call is not entered.
+    pub(crate) fn record(&mut self, index: usize, value: FieldValue) {
+        if self.is_recorded() {
+            let custom = &mut self.record.get_or_insert_default().details.custom;
+            custom.retain(|(known, _)| *known != index);
+            custom.push((index, value));
         }
     }
 

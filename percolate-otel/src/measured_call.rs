@@ -51,7 +51,7 @@ impl CallStart {
         }
     }
 
-    /// Measures the end of the call. `exemplar` is the call if it is sampled.
+    /// Measures the end of the call, which took `nanos`. `exemplar` is the call if it is sampled.
     #[inline(always)]
     #[expect(
         clippy::inline_always,
@@ -59,6 +59,7 @@ impl CallStart {
     )]
     pub(crate) fn measure(
         &self,
+        nanos: u64,
         outcome: &mut Outcome,
         cancelled: bool,
         exemplar: Option<&CellExemplar>,
@@ -66,7 +67,6 @@ impl CallStart {
         let Self {
             runtime, series, ..
         } = *self;
-        let nanos = self.time.elapsed();
         if !runtime.returned_rows {
             outcome.returned_rows = None;
         }
@@ -183,7 +183,18 @@ impl MeasuredCall {
     /// Ends the call.
     #[inline]
     pub(crate) fn end(&self, outcome: &mut Outcome, cancelled: bool) {
-        let timing = self.start.measure(outcome, cancelled, None);
+        self.end_after(self.start.time.elapsed(), outcome, cancelled);
+    }
+
+    /// Ends the call, which took `nanos`.
+    #[inline]
+    pub(crate) fn end_after(&self, nanos: u64, outcome: &mut Outcome, cancelled: bool) {
+        let timing = self.start.measure(nanos, outcome, cancelled, None);
         self.start.report(self.root, timing, outcome);
+    }
+
+    /// The start of the call.
+    pub(crate) fn start_mut(&mut self) -> &mut CallStart {
+        &mut self.start
     }
 }

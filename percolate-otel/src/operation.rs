@@ -7,8 +7,10 @@
 
 use std::mem::ManuallyDrop;
 use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::time::Instant;
 
-use crate::details::{Details, Names};
+use crate::clock::Reading;
+use crate::details::{Details, FieldValue, Names};
 use crate::entered::Entered;
 use crate::outcome::Outcome;
 use crate::runtime;
@@ -23,6 +25,14 @@ pub struct Call {
     started: Option<StartedCall>,
     /// The thread was unwinding when the call started.
     was_unwinding: bool,
+}
+
+impl Site {
+    /// Returns whether something listens to calls of this site on this thread: a pipeline, a meter or
+    /// tracer provider, or a `tracing` layer. Calls have no effect otherwise.
+    pub fn is_observed(&'static self) -> bool {
+        runtime::current().is_some() || self.is_watched()
+    }
 }
 
 /// Starts a call without entering it: its body is a future.
@@ -93,6 +103,28 @@ impl Call {
 }
 
 impl Call {
+    /// Moves the start of the call to an earlier time.
+    pub(crate) fn set_start(&mut self, time: Instant) {
+        if let Some(call) = &mut self.started {
+            call.start_mut().time = Reading::Instant(time);
+        }
+    }
+
+    /// Sets the annotation's own attribute number `index`, if the call has a span.
+    pub(crate) fn record(&mut self, index: usize, value: FieldValue) {
+        if let Some(StartedCall::Live(call)) = &mut self.started {
+            call.record(index, value);
+        }
+    }
+
+    /// Ends the call at `end`, which may be earlier than now.
+    pub(crate) fn finish_at(mut self, end: Instant, mut outcome: Outcome) {
+        if let Some(call) = &mut self.started {
+            call.end_at(end, &mut outcome);
+        }
+        self.started = None;
+    }
+
     /// Ends the call whose step or poll panicked.
     pub(crate) fn end_panicked(mut self) {
         if let Some(call) = &mut self.started {

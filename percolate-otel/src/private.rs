@@ -11,7 +11,7 @@ pub use core::primitive::{i64, str};
 pub use core::result::Result::{Err, Ok};
 
 pub use crate::active::record;
-pub use crate::by_hand::{assert_job_type, assert_operation};
+pub use crate::by_hand::{assert_job_type, assert_operation, late};
 pub use crate::details::{Details, FieldValue, Names};
 pub use crate::in_call::{InCall, run};
 pub use crate::metrics::scope;

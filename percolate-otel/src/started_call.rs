@@ -2,6 +2,7 @@
 //! span.
 
 use std::mem::ManuallyDrop;
+use std::time::Instant;
 
 use crate::conventions::value;
 use crate::details::{Details, Names};
@@ -113,6 +114,23 @@ impl StartedCall {
         match self {
             Self::Measured(call) => call.end(outcome, cancelled),
             Self::Live(call) => call.end(outcome, cancelled),
+        }
+    }
+
+    /// Ends the call at `end`, which may be earlier than now.
+    pub(crate) fn end_at(&mut self, end: Instant, outcome: &mut Outcome) {
+        let nanos = self.start_mut().time.until(end);
+        match self {
+            Self::Measured(call) => call.end_after(nanos, outcome, false),
+            Self::Live(call) => call.end_after(nanos, outcome, false),
+        }
+    }
+
+    /// The start of the call.
+    pub(crate) fn start_mut(&mut self) -> &mut CallStart {
+        match self {
+            Self::Measured(call) => call.start_mut(),
+            Self::Live(call) => call.start_mut(),
         }
     }
 

@@ -222,3 +222,69 @@ fn fields_that_are_not_declared_and_names_that_are_malformed_are_refused() {
         assert!(!is_words(name.as_bytes(), b"_.- "), "{name}");
     }
 }
+
+crate::job_site!(static MERGE = "segment.merge", fields = ["app.reason"], late = ["app.segments", "app.size"]);
+
+#[test]
+fn a_call_has_the_times_and_the_late_attributes_that_are_reported_afterwards() {
+    let ended = std::time::Instant::now();
+    let began = ended - std::time::Duration::from_secs(90);
+    for capture in [Capture::new(), Capture::builder().compact_records().build()] {
+        capture.run(|| {
+            let mut job = operation(MERGE)
+                .target("articles")
+                .field("app.reason", "full")
+                .started_at(began)
+                .start();
+            job.record("app.segments", 3);
+            job.record("app.segments", 4);
+            job.record("app.reason", "not a late one");
+            job.record("app.unknown", 1);
+            job.finish_at(ended);
+        });
+        let spans = capture.spans();
+        assert_span!(spans, "segment.merge articles", error: false, "app.reason" = "full",
+            "app.segments" = 4, "app.size" = ABSENT, "job.duration_ms" = 90_000,
+            "job.status" = "success");
+        let metrics = capture.metrics();
+        let sum = metrics.sum("job.duration", &[]);
+        assert!((sum - 90.0).abs() < 0.001, "{sum}");
+        assert!(metrics.sum("job.active", &[]).abs() < f64::EPSILON);
+    }
+    // percolate's own pipeline exports the times as reported.
+    let capture = Capture::builder().compact_records().build();
+    capture.run(|| operation(MERGE).started_at(began).start().finish_at(ended));
+    let spans = capture.spans();
+    let span = spans.span("segment.merge").data();
+    let took = span.end_time.duration_since(span.start_time);
+    assert!(took.is_ok_and(|took| took.as_secs() == 90), "{span:?}");
+    let ago = std::time::SystemTime::now().duration_since(span.end_time);
+    assert!(
+        ago.is_ok_and(|ago| ago < std::time::Duration::from_secs(30)),
+        "{span:?}"
+    );
+}
+
+#[test]
+fn an_unsampled_call_is_measured_with_the_reported_times() {
+    let ended = std::time::Instant::now();
+    let began = ended - std::time::Duration::from_secs(90);
+    let capture = Capture::builder()
+        .sampler(crate::Sampler::AlwaysOff)
+        .compact_records()
+        .build();
+    capture.run(|| {
+        let mut job = operation(MERGE).started_at(began).start();
+        job.record("app.segments", 3);
+        job.finish_at(ended);
+    });
+    assert_eq!(capture.spans().iter().count(), 0);
+    let sum = capture.metrics().sum("job.duration", &[]);
+    assert!((sum - 90.0).abs() < 0.001, "{sum}");
+}
+
+#[test]
+fn a_site_is_observed_inside_a_capture() {
+    assert!(!MERGE.is_observed());
+    Capture::new().run(|| assert!(MERGE.is_observed()));
+}
