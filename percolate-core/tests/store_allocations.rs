@@ -6,6 +6,7 @@ mod counting;
 
 use percolate_core::Database;
 use percolate_core::embeddings::OfflineEmbeddings;
+use percolate_core::otel::testing::Capture;
 use percolate_core::storage::{Storage, StorageOptions};
 use serde_json::{Value, json};
 
@@ -46,6 +47,39 @@ fn a_write_allocates_nothing_here() {
             .unwrap()),
         0
     );
+}
+
+#[test]
+fn reads_and_writes_allocate_nothing_for_the_record_of_rocksdbs_jobs() {
+    let capture = Capture::builder().compact_records().build();
+    let value = vec![7; 64 << 10];
+    let counted = |storage: &Storage| {
+        let mut key = 0_u32;
+        // 256 calls, after each of which a thread looks for providers.
+        allocations(|| {
+            for _ in 0..128 {
+                key += 1;
+                storage.put("articles", key.to_be_bytes(), &value).unwrap();
+                storage.get("articles", b"absent").unwrap();
+            }
+        })
+    };
+    let options = || {
+        StorageOptions::new()
+            .column_family("articles")
+            .memory_table_limit(2 << 20)
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let idle = Storage::open(dir.path(), options()).unwrap();
+    let expected = counted(&idle);
+    // The capture in which a store is opened records its jobs. The calls are outside of it.
+    let dir = tempfile::tempdir().unwrap();
+    let storage = capture
+        .run(|| Storage::open(dir.path(), options()))
+        .unwrap();
+    assert_eq!(counted(&storage), expected);
+    drop(storage);
+    assert!(!capture.spans().all("rocksdb.flush articles").is_empty());
 }
 
 #[test]

@@ -23,6 +23,7 @@ use super::error::{
     MaintenanceError, OpenError, ReadError, StatusCode, StorageError, UnknownColumnFamily,
     WriteError,
 };
+use super::events::Events;
 use super::families::{Family, Opened, Rocks};
 use super::iterator::{Entry, Scan, ScanRange};
 use super::log;
@@ -76,6 +77,9 @@ pub(super) struct StoreInner {
     families: RwLock<Vec<String>>,
     /// The status code of the write after which no write is allowed.
     poison: OnceLock<StatusCode>,
+    /// It must come after everything that holds RocksDB's listener, because fields are dropped in
+    /// order. `None` if the database was opened read-only: RocksDB then does nothing by itself.
+    pub(super) events: Option<Events>,
 }
 
 impl Storage {
@@ -152,9 +156,16 @@ impl Storage {
         if options.statistics {
             database.enable_statistics();
         }
+        let namespace = options.namespace.clone().unwrap_or_else(|| name_of(path));
+        let events = (!options.read_only).then(|| Events::new(path, &namespace));
+        if let Some(events) = &events {
+            events.listen(&mut database);
+        }
         let db = open_rocks(path, &names, &cache, options, &database)?;
         let mut inner = StoreInner::new(db, path, names, cache, options);
+        inner.namespace = namespace;
         inner.statistics = options.statistics.then_some(database);
+        inner.events = events;
         let storage = Self {
             inner: Arc::new(inner),
         };
@@ -556,7 +567,7 @@ impl StoreInner {
         Self {
             db: Opened::new(db, &families),
             path: path.to_owned(),
-            namespace: options.namespace.clone().unwrap_or_else(|| name_of(path)),
+            namespace: String::new(),
             server_address: match &options.server_address {
                 ServerAddress::Path => Some(path.display().to_string()),
                 ServerAddress::Omit => None,
@@ -570,6 +581,7 @@ impl StoreInner {
             writes,
             families: RwLock::new(families),
             poison: OnceLock::new(),
+            events: None,
         }
     }
 }

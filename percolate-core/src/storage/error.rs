@@ -80,6 +80,31 @@ impl StatusCode {
     }
 }
 
+impl StatusCode {
+    /// Reads the code from the begin of one of RocksDB's messages, as the `rocksdb` crate does.
+    pub(super) fn of_message(message: &[u8]) -> Self {
+        let code = message.split(|byte| *byte == b':').next();
+        match code.unwrap_or_default() {
+            b"NotFound" => Self::NotFound,
+            b"Corruption" => Self::Corruption,
+            b"Not implemented" => Self::NotSupported,
+            b"Invalid argument" => Self::InvalidArgument,
+            b"IO error" => Self::IoError,
+            b"Merge in progress" => Self::MergeInProgress,
+            b"Result incomplete" => Self::Incomplete,
+            b"Shutdown in progress" => Self::ShutdownInProgress,
+            b"Operation timed out" => Self::TimedOut,
+            b"Operation aborted" => Self::Aborted,
+            b"Resource busy" => Self::Busy,
+            b"Operation expired" => Self::Expired,
+            b"Operation failed. Try again." => Self::TryAgain,
+            b"Compaction too large" => Self::CompactionTooLarge,
+            b"Column family dropped" => Self::ColumnFamilyDropped,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 impl From<ErrorKind> for StatusCode {
     fn from(kind: ErrorKind) -> Self {
         match kind {

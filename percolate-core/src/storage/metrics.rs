@@ -117,6 +117,9 @@ impl Storage {
                 self.register_figure(&meter, figure, definition);
             }
         }
+        if let Some(definition) = definition(metric::ROCKSDB_EVENT_DROPPED) {
+            self.register_dropped(&meter, definition);
+        }
         if self.inner.statistics.is_none() {
             return;
         }
@@ -130,6 +133,27 @@ impl Storage {
                 self.register_time(&meter, ticker, definition);
             }
         }
+    }
+
+    fn register_dropped(&self, meter: &Meter, definition: &'static MetricDef) {
+        let store = Arc::downgrade(&self.inner);
+        _ = meter
+            .u64_observable_counter(definition.name)
+            .with_unit(definition.unit)
+            .with_description(definition.brief)
+            .with_callback(move |observer| {
+                let Some(inner) = store.upgrade() else { return };
+                if let Some(events) = &inner.events {
+                    let dropped = events.dropped();
+                    observer.observe(
+                        dropped,
+                        &of_store(&Storage {
+                            inner: inner.clone(),
+                        }),
+                    );
+                }
+            })
+            .build();
     }
 
     fn register_counter(&self, meter: &Meter, ticker: Ticker, definition: &'static MetricDef) {

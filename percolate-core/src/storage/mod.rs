@@ -10,6 +10,7 @@ pub mod column_families;
 mod db;
 mod directory;
 mod error;
+mod events;
 mod families;
 mod iterator;
 pub mod keys;

@@ -54,6 +54,30 @@ pub const ROCKSDB_KEYS_SKIPPED: &str = "rocksdb.keys_skipped";
 pub const ROCKSDB_SEEK_NANOS: &str = "rocksdb.seek_ns";
 /// Time spent writing the log during the call, in nanoseconds. Int.
 pub const ROCKSDB_WAL_NANOS: &str = "rocksdb.wal.write_ns";
+/// The number of the job in RocksDB's log. Int.
+pub const ROCKSDB_JOB_ID: &str = "rocksdb.job.id";
+/// Why RocksDB started the job; one of few words. String.
+pub const ROCKSDB_JOB_REASON: &str = "rocksdb.job.reason";
+/// The first level that the job read. Int.
+pub const ROCKSDB_INPUT_LEVEL: &str = "rocksdb.input.level";
+/// Files that the job read. Int.
+pub const ROCKSDB_INPUT_FILES: &str = "rocksdb.input.files";
+/// Size of the files that the job read, in bytes. Int.
+pub const ROCKSDB_INPUT_SIZE: &str = "rocksdb.input.size";
+/// Entries that the job read. Int.
+pub const ROCKSDB_INPUT_RECORDS: &str = "rocksdb.input.records";
+/// The level that the job wrote. Int.
+pub const ROCKSDB_OUTPUT_LEVEL: &str = "rocksdb.output.level";
+/// Files that the job wrote. Int.
+pub const ROCKSDB_OUTPUT_FILES: &str = "rocksdb.output.files";
+/// Size of the files that the job wrote, in bytes. Int.
+pub const ROCKSDB_OUTPUT_SIZE: &str = "rocksdb.output.size";
+/// Entries that the job wrote. Int.
+pub const ROCKSDB_OUTPUT_RECORDS: &str = "rocksdb.output.records";
+/// Entries that the job read and did not write: overwritten or deleted ones. Int.
+pub const ROCKSDB_DROPPED_RECORDS: &str = "rocksdb.dropped.records";
+/// Whether the files were assigned to another level without being read. Boolean.
+pub const ROCKSDB_COMPACTION_MOVE: &str = "rocksdb.compaction.move";
 /// Why a call is counted there: `slow` or `failed`. String.
 pub const PERCOLATE_REASON: &str = "percolate.reason";
 /// The name of a part of the pipeline, such as one processor. String, on metrics only.

@@ -1,7 +1,7 @@
 //! The table of attributes.
 
 use super::definition::Stability::{self, Development, Stable};
-use super::definition::ValueType::{self, Int, String};
+use super::definition::ValueType::{self, Boolean, Int, String};
 use super::definition::{AttributeDef, Source};
 use super::{attribute, value};
 
@@ -295,6 +295,78 @@ pub const ATTRIBUTES: &[AttributeDef] = &[
         Int,
         "Time spent writing the log during the call, in nanoseconds.",
         "12",
+    ),
+    own(
+        attribute::ROCKSDB_JOB_ID,
+        Int,
+        "The number of the job in RocksDB's log.",
+        "42",
+    ),
+    own(
+        attribute::ROCKSDB_JOB_REASON,
+        String,
+        "Why RocksDB started the job; one of few words.",
+        "write_buffer_full",
+    ),
+    own(
+        attribute::ROCKSDB_INPUT_LEVEL,
+        Int,
+        "The first level that the job read.",
+        "0",
+    ),
+    own(
+        attribute::ROCKSDB_INPUT_FILES,
+        Int,
+        "Files that the job read.",
+        "4",
+    ),
+    own(
+        attribute::ROCKSDB_INPUT_SIZE,
+        Int,
+        "Size of the files that the job read, in bytes.",
+        "16384",
+    ),
+    own(
+        attribute::ROCKSDB_INPUT_RECORDS,
+        Int,
+        "Entries that the job read.",
+        "1000",
+    ),
+    own(
+        attribute::ROCKSDB_OUTPUT_LEVEL,
+        Int,
+        "The level that the job wrote.",
+        "1",
+    ),
+    own(
+        attribute::ROCKSDB_OUTPUT_FILES,
+        Int,
+        "Files that the job wrote.",
+        "1",
+    ),
+    own(
+        attribute::ROCKSDB_OUTPUT_SIZE,
+        Int,
+        "Size of the files that the job wrote, in bytes.",
+        "4096",
+    ),
+    own(
+        attribute::ROCKSDB_OUTPUT_RECORDS,
+        Int,
+        "Entries that the job wrote.",
+        "900",
+    ),
+    own(
+        attribute::ROCKSDB_DROPPED_RECORDS,
+        Int,
+        "Entries that the job read and did not write: overwritten or deleted ones.",
+        "100",
+    ),
+    own(
+        attribute::ROCKSDB_COMPACTION_MOVE,
+        Boolean,
+        "Whether the files were assigned to another level without being read.",
+        "true",
     ),
     own(
         attribute::PERCOLATE_REASON,

@@ -24,6 +24,8 @@ pub const OTEL_SDK_PROCESSOR_SPAN_QUEUE_SIZE: &str = "otel.sdk.processor.span.qu
 pub const OTEL_SDK_PROCESSOR_LOG_PROCESSED: &str = "otel.sdk.processor.log.processed";
 /// Up-down counter of log records in the queue of a processor.
 pub const OTEL_SDK_PROCESSOR_LOG_QUEUE_SIZE: &str = "otel.sdk.processor.log.queue.size";
+/// Counter of events of RocksDB that were not recorded as jobs.
+pub const ROCKSDB_EVENT_DROPPED: &str = "rocksdb.event.dropped";
 /// Keys, as RocksDB estimates them.
 pub const ROCKSDB_KEYS: &str = "rocksdb.key.count";
 /// Memory of all memory tables.

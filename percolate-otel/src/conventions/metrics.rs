@@ -140,6 +140,15 @@ pub const METRICS: &[MetricDef] = &[
         brief: "Log records that wait to be exported.",
         attributes: QUEUED,
     },
+    MetricDef {
+        instrument: "counter",
+        ..rocksdb(
+            metric::ROCKSDB_EVENT_DROPPED,
+            "{event}",
+            "Begins and ends of RocksDB's own jobs that were not recorded, because too many waited.",
+            ROCKSDB_STORE,
+        )
+    },
     rocksdb(
         metric::ROCKSDB_KEYS,
         "{key}",

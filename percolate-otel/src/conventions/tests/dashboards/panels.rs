@@ -311,6 +311,11 @@ pub(super) const ROWS: &[Row] = &[
                 )],
             },
             Panel {
+                title: "Unrecorded events of RocksDB",
+                note: "",
+                queries: &[query(ROCKSDB_EVENT_DROPPED, View::Rate, STORE)],
+            },
+            Panel {
                 title: "Exported and lost",
                 note: "Lines with an error type are losses.",
                 queries: &[

@@ -1,0 +1,49 @@
+//! RocksDB's own work as jobs: flushes, compactions and ingested files that no caller of percolate
+//! waits for, but that take the disk from one that does.
+//!
+//! `listener` receives RocksDB's events, `sink` queues them, `recorder` makes spans and metrics of
+//! them on a thread of its own. The invariant: no thread of RocksDB or of a caller waits for
+//! telemetry. Reads and writes do not come here.
+
+mod event;
+mod listener;
+mod recorder;
+mod sink;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use self::sink::Sink;
+
+/// The events of one open store. Dropped after the database.
+pub(super) struct Events {
+    sink: Arc<Sink>,
+}
+
+impl Events {
+    /// Creates the events of a store that is about to be opened.
+    pub(super) fn new(directory: &Path, namespace: &str) -> Self {
+        Self {
+            sink: Arc::new(Sink::new(directory.to_owned(), namespace.to_owned())),
+        }
+    }
+
+    /// Adds a listener to the options of the database.
+    pub(super) fn listen(&self, options: &mut rocksdb::Options) {
+        listener::listen(options, Arc::clone(&self.sink));
+    }
+
+    /// Returns the number of events that were not recorded, because too many waited.
+    pub(super) fn dropped(&self) -> u64 {
+        self.sink.dropped()
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.sink.close();
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

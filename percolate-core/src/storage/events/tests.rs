@@ -1,0 +1,535 @@
+//! RocksDB's own counters are compared with the spans of its jobs; what RocksDB does rarely is passed
+//! to the recorder directly.
+
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
+
+use opentelemetry::Value;
+use opentelemetry::trace::SpanId;
+use rocksdb::properties::LIVE_SST_FILES_SIZE;
+use rocksdb::statistics::{Histogram, Ticker};
+use rocksdb::{IngestExternalFileOptions, SstFileWriter, WaitForCompactOptions};
+
+use super::event::{CompactionResult, Event, FamilyName, FileSize, ThreadMark, What};
+use super::recorder::Recorder;
+use super::sink::Sink;
+use crate::otel::testing::{ABSENT, Capture, CapturedSpan, Spans};
+use crate::otel::{assert_span, tracing::info_span};
+use crate::storage::{StatusCode, Storage, StorageOptions};
+
+const FAMILIES: [&str; 2] = ["articles", "words"];
+
+fn options() -> StorageOptions {
+    StorageOptions::new()
+        .column_family("articles")
+        .column_family("words")
+        .namespace("library")
+        .statistics(true)
+}
+
+/// A directory in memory where there is one: each of many small flushes waits for the disk.
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .expect("a directory can be made")
+}
+
+/// Opens a store inside the capture, with memory tables of 128 KiB.
+fn open(capture: &Capture, dir: &std::path::Path) -> Storage {
+    let storage = capture.run(|| Storage::open(dir, options()).expect("it opens"));
+    for family in FAMILIES {
+        set(&storage, family, &[("write_buffer_size", "131072")]);
+    }
+    storage
+}
+
+fn set(storage: &Storage, family: &str, options: &[(&str, &str)]) {
+    let handle = storage.rocks().cf_handle(family).expect("it exists");
+    storage
+        .rocks()
+        .set_options_cf(&handle, options)
+        .expect("the options are valid");
+}
+
+/// Writes about a MiB for each 16 rounds to a family. Keys repeat.
+fn storm(storage: &Storage, family: &str, rounds: u32) {
+    for round in 0..rounds {
+        for n in 0..64_u32 {
+            let mut value = [0; 1000];
+            for (place, byte) in (0_u32..).zip(&mut value) {
+                *byte = (place * (n + 7 * round + 1)).to_le_bytes()[0];
+            }
+            let key = (round * 37 + n * 11) % 3000;
+            storage
+                .put(family, key.to_be_bytes(), value)
+                .expect("it writes");
+        }
+    }
+}
+
+/// Waits until RocksDB has nothing to do.
+fn rest(storage: &Storage) {
+    storage
+        .rocks()
+        .wait_for_compact(&WaitForCompactOptions::default())
+        .expect("nothing fails");
+}
+
+fn number(span: &CapturedSpan, name: &str) -> u64 {
+    match span.attribute(name) {
+        Some(Value::I64(number)) => u64::try_from(*number).expect("it is not negative"),
+        other => panic!("{name} is an integer, not {other:?}"),
+    }
+}
+
+fn sum(spans: &[&CapturedSpan], name: &str) -> u64 {
+    spans.iter().map(|span| number(span, name)).sum()
+}
+
+/// The spans of a type of job, of both families.
+fn jobs<'a>(spans: &'a Spans, job_type: &str) -> Vec<&'a CapturedSpan> {
+    spans
+        .iter()
+        .filter(|span| span.name().starts_with(job_type))
+        .collect()
+}
+
+#[test]
+fn every_flush_and_compaction_of_a_write_storm_is_a_span_with_its_bytes() {
+    let dir = directory();
+    let capture = Capture::builder().compact_records().build();
+    let storage = open(&capture, dir.path());
+    std::thread::scope(|scope| {
+        for family in FAMILIES {
+            let storage = &storage;
+            scope.spawn(move || storm(storage, family, 80));
+        }
+    });
+    storage.flush().expect("it flushes");
+    for family in FAMILIES {
+        storage.compact(family).expect("it compacts");
+    }
+    rest(&storage);
+    let statistics = storage.inner.statistics.as_ref().expect("they are enabled");
+    let count = |histogram| statistics.get_histogram_data(histogram).count();
+    let (flushes, compactions) = (
+        count(Histogram::FlushTime),
+        count(Histogram::CompactionTime),
+    );
+    let flushed = statistics.get_ticker_count(Ticker::FlushWriteBytes);
+    let compacted = statistics.get_ticker_count(Ticker::CompactWriteBytes);
+    let size = |family| storage.inner.property(family, LIVE_SST_FILES_SIZE);
+    let sizes = FAMILIES.map(|family| size(family).expect("it is known"));
+    let events = storage.inner.events.as_ref().expect("it is writable");
+    assert_eq!(events.dropped(), 0);
+    drop(storage);
+
+    let spans = capture.spans();
+    let flush_spans = jobs(&spans, "rocksdb.flush");
+    assert!(flushes > 30, "a storm has many flushes: {flushes}");
+    assert_eq!(flush_spans.len() as u64, flushes);
+    // The statistics include what the same threads write to the log and the manifest.
+    let in_files = sum(&flush_spans, "rocksdb.output.size");
+    assert!(
+        (flushed * 8 / 10..=flushed).contains(&in_files),
+        "{in_files} of {flushed}"
+    );
+    let (moves, merges): (Vec<_>, Vec<_>) = jobs(&spans, "rocksdb.compaction")
+        .into_iter()
+        .partition(|span| span.attribute("rocksdb.compaction.move").is_some());
+    assert!(compactions > 4, "a storm has compactions: {compactions}");
+    assert_eq!(merges.len() as u64, compactions);
+    let in_files = sum(&merges, "rocksdb.output.size");
+    assert!(
+        (compacted * 8 / 10..=compacted).contains(&in_files),
+        "{in_files} of {compacted}"
+    );
+    for span in &moves {
+        assert!(number(span, "rocksdb.output.files") > 0);
+    }
+    // What was written is either in a file or was dropped.
+    let dropped = sum(&merges, "rocksdb.dropped.records");
+    assert!(dropped > 0, "keys repeat");
+    for span in &merges {
+        assert_eq!(
+            number(span, "rocksdb.input.records"),
+            number(span, "rocksdb.output.records") + number(span, "rocksdb.dropped.records")
+        );
+        assert!(number(span, "rocksdb.input.size") > 0);
+        assert!(number(span, "rocksdb.input.files") > 0);
+        assert!(number(span, "rocksdb.output.level") >= number(span, "rocksdb.input.level"));
+    }
+    for (family, size) in FAMILIES.into_iter().zip(sizes) {
+        let flush = spans.all(&format!("rocksdb.flush {family}"));
+        assert!(!flush.is_empty(), "{family}");
+        // Every file of the family was written by a flush or a compaction, and all files but the
+        // present ones were read by a compaction.
+        let of_family = |span: &&CapturedSpan| span.name().ends_with(family);
+        let merges: Vec<_> = merges.iter().copied().filter(of_family).collect();
+        assert!(!merges.is_empty(), "{family}");
+        assert_eq!(
+            sum(&flush, "rocksdb.output.size") + sum(&merges, "rocksdb.output.size"),
+            size + sum(&merges, "rocksdb.input.size"),
+            "{family}"
+        );
+        for span in flush {
+            assert_eq!(
+                span.attribute("db.namespace"),
+                Some(&Value::from("library"))
+            );
+            assert_eq!(span.attribute("job.status"), Some(&Value::from("success")));
+            assert!(number(span, "rocksdb.output.records") > 0);
+        }
+    }
+    let reasons = |span: &CapturedSpan| span.attribute("rocksdb.job.reason").cloned();
+    let reasons: Vec<_> = spans.iter().filter_map(reasons).collect();
+    for reason in [
+        "write_buffer_full",
+        "level_l0_files_num",
+        "manual_compaction",
+    ] {
+        assert!(reasons.contains(&Value::from(reason)), "{reason}");
+    }
+    let metrics = capture.metrics();
+    let about = |job_type| [("job.type", job_type), ("job.status", "success")];
+    assert_eq!(
+        metrics.count("job.duration", &about("rocksdb.flush")),
+        flushes
+    );
+    assert_eq!(
+        metrics.count("job.duration", &about("rocksdb.compaction")),
+        compactions + moves.len() as u64
+    );
+    assert!(metrics.sum("job.active", &[]).abs() < f64::EPSILON);
+    capture.report().assert_clean();
+}
+
+#[test]
+fn jobs_are_roots_whatever_runs_when_the_store_is_opened() {
+    let dir = directory();
+    let capture = Capture::new();
+    capture.run(|| {
+        let _request = info_span!("request").entered();
+        let storage = Storage::open(dir.path(), options()).expect("it opens");
+        storage.put("articles", "key", "value").expect("it writes");
+        storage.flush().expect("it flushes");
+    });
+    let spans = capture.spans();
+    let flush = spans.span("rocksdb.flush articles");
+    assert_eq!(flush.data().parent_span_id, SpanId::INVALID);
+    assert_span!(spans, "rocksdb.flush articles", kind: Internal, error: false,
+        "rocksdb.job.reason" = "manual_flush", "rocksdb.output.level" = 0,
+        "rocksdb.output.files" = 1, "rocksdb.output.records" = 1);
+    capture.report().assert_clean();
+}
+
+#[test]
+fn a_read_only_store_has_no_jobs() {
+    let dir = directory();
+    drop(Storage::open(dir.path(), options()).expect("it opens"));
+    let capture = Capture::new();
+    capture.run(|| {
+        let storage = Storage::open(dir.path(), options().read_only(true)).expect("it opens");
+        assert!(storage.inner.events.is_none());
+        storage.get("articles", "key").expect("it reads");
+    });
+    assert!(jobs(&capture.spans(), "rocksdb.").is_empty());
+}
+
+#[test]
+fn nothing_is_started_while_nothing_listens() {
+    let dir = directory();
+    let storage = Storage::open(dir.path(), options()).expect("it opens");
+    storage.put("articles", "key", "value").expect("it writes");
+    storage.flush().expect("it flushes");
+    let events = storage.inner.events.as_ref().expect("it is writable");
+    assert!(!events.sink.has_started());
+    assert_eq!(events.dropped(), 0);
+}
+
+/// Fills a family with overlapping files, which are compacted once `compact` is called.
+fn fill(storage: &Storage) {
+    set(
+        storage,
+        "articles",
+        &[
+            ("disable_auto_compactions", "true"),
+            ("write_buffer_size", "67108864"),
+        ],
+    );
+    for _ in 0..8 {
+        storm(storage, "articles", 30);
+        storage.flush().expect("it flushes");
+    }
+}
+
+fn compact(storage: &Storage) {
+    set(
+        storage,
+        "articles",
+        &[("disable_auto_compactions", "false")],
+    );
+}
+
+/// Waits until a compaction runs.
+fn wait_for_compaction(capture: &Capture) {
+    let begin = Instant::now();
+    while capture
+        .metrics()
+        .sum("job.active", &[("job.type", "rocksdb.compaction")])
+        < 0.5
+    {
+        assert!(begin.elapsed() < Duration::from_secs(30), "none has begun");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_store_can_be_closed_while_a_compaction_runs() {
+    let dir = directory();
+    let capture = Capture::builder().compact_records().build();
+    let storage = open(&capture, dir.path());
+    fill(&storage);
+    compact(&storage);
+    wait_for_compaction(&capture);
+    drop(storage);
+    let spans = capture.spans();
+    let compactions = spans.all("rocksdb.compaction articles");
+    assert!(!compactions.is_empty());
+    for span in compactions {
+        let status = span.attribute("job.status").map(Value::as_str);
+        assert!(
+            matches!(status.as_deref(), Some("success" | "cancelled")),
+            "{status:?}"
+        );
+    }
+    let active = capture.metrics().sum("job.active", &[]);
+    assert!(active.abs() < f64::EPSILON, "{active}");
+    capture.report().assert_clean();
+    // It can be opened again at once.
+    Storage::open(dir.path(), options()).expect("it opens");
+}
+
+#[test]
+fn telemetry_can_be_dropped_while_a_compaction_runs() {
+    let dir = directory();
+    let capture = Capture::builder().compact_records().build();
+    let storage = open(&capture, dir.path());
+    fill(&storage);
+    compact(&storage);
+    wait_for_compaction(&capture);
+    drop(capture);
+    rest(&storage);
+    storage.put("articles", "key", "value").expect("it writes");
+    storage.flush().expect("it flushes");
+    drop(storage);
+    Storage::open(dir.path(), options()).expect("it opens");
+}
+
+#[test]
+fn a_flush_that_fails_is_a_failed_job() {
+    let dir = directory();
+    let capture = Capture::new();
+    let storage = open(&capture, dir.path());
+    storage.put("articles", "key", "value").expect("it writes");
+    // RocksDB cannot create a table file where there is a directory.
+    for number in 0..100 {
+        let file = dir.path().join(format!("{number:06}.sst"));
+        std::fs::create_dir(file).expect("there is no file of the name");
+    }
+    storage.flush().expect_err("no file can be written");
+    drop(storage);
+    let spans = capture.spans();
+    assert_span!(spans, "rocksdb.flush articles", error: true, "job.status" = "failed",
+        "error.type" = "IOError", "rocksdb.output.size" = ABSENT);
+    capture.report().assert_clean();
+}
+
+#[test]
+fn an_ingested_file_is_a_job() {
+    let dir = directory();
+    let capture = Capture::new();
+    let storage = open(&capture, &dir.path().join("store"));
+    let file = dir.path().join("external.sst");
+    let writer_options = rocksdb::Options::default();
+    let mut writer = SstFileWriter::create(&writer_options);
+    writer.open(&file).expect("it can be created");
+    for key in 0..10_u8 {
+        writer.put([key], [0; 100]).expect("it writes");
+    }
+    writer.finish().expect("it is complete");
+    let size = std::fs::metadata(&file).expect("it is there").len();
+    let articles = storage.rocks().cf_handle("articles").expect("it exists");
+    storage
+        .rocks()
+        .ingest_external_file_cf_opts(
+            &articles,
+            &IngestExternalFileOptions::default(),
+            vec![&file],
+        )
+        .expect("it is ingested");
+    drop(articles);
+    drop(storage);
+    let spans = capture.spans();
+    assert_span!(spans, "rocksdb.ingestion articles", error: false, "job.status" = "success",
+        "rocksdb.output.files" = 1, "rocksdb.output.records" = 10);
+    let span = spans.span("rocksdb.ingestion articles");
+    assert_eq!(number(span, "rocksdb.output.size"), size);
+    capture.report().assert_clean();
+}
+
+fn event(job: i32, what: What) -> Event {
+    Event {
+        family: FamilyName::new(b"articles"),
+        at: Instant::now(),
+        job,
+        what,
+    }
+}
+
+fn recorded(events: Vec<Event>) -> (Spans, f64) {
+    let capture = Capture::new();
+    capture.run(|| {
+        let (sender, receiver) = sync_channel(events.len() + 1);
+        for event in events {
+            sender.send(event).expect("there is a place for each");
+        }
+        drop(sender);
+        Recorder::new("library".to_owned(), std::path::PathBuf::new()).run(&receiver);
+    });
+    let active = capture.metrics().sum("job.active", &[]);
+    capture.report().assert_clean();
+    (capture.spans(), active)
+}
+
+const RESULT: CompactionResult = CompactionResult {
+    input_files: 4,
+    output_files: 2,
+    input_bytes: 4000,
+    output_bytes: 3000,
+    input_records: 40,
+    output_records: 30,
+    is_move: false,
+};
+
+const COMPACTION: What = What::CompactionBegan {
+    reason: 1,
+    input_level: 0,
+    output_level: 1,
+};
+
+fn flush() -> What {
+    What::FlushBegan {
+        reason: 6,
+        thread: ThreadMark::current(),
+    }
+}
+
+#[test]
+fn a_job_without_an_end_is_cancelled_when_the_store_is_closed() {
+    let (spans, active) = recorded(vec![
+        event(1, flush()),
+        event(2, COMPACTION),
+        event(0, What::Closed),
+        event(3, COMPACTION),
+    ]);
+    assert_eq!(spans.iter().count(), 2, "nothing is recorded afterwards");
+    for name in ["rocksdb.flush articles", "rocksdb.compaction articles"] {
+        assert_span!(spans, name, error: false, "job.status" = "cancelled");
+    }
+    assert!(active.abs() < f64::EPSILON);
+}
+
+#[test]
+fn an_end_without_a_begin_is_no_job() {
+    let ended = |job| {
+        event(
+            job,
+            What::CompactionEnded {
+                code: None,
+                result: RESULT,
+            },
+        )
+    };
+    let (spans, active) = recorded(vec![
+        ended(1),
+        event(
+            2,
+            What::FlushEnded {
+                file: FileSize::Bytes(1),
+                records: 1,
+            },
+        ),
+        event(
+            0,
+            What::Failed {
+                thread: ThreadMark::current(),
+                code: StatusCode::IoError,
+            },
+        ),
+    ]);
+    assert_eq!(spans.iter().count(), 0);
+    assert!(active.abs() < f64::EPSILON);
+}
+
+#[test]
+fn the_result_of_a_compaction_is_on_its_span() {
+    let ended = |job, code, result| event(job, What::CompactionEnded { code, result });
+    let moved = CompactionResult {
+        is_move: true,
+        ..RESULT
+    };
+    let (spans, _) = recorded(vec![
+        event(1, COMPACTION),
+        ended(1, None, RESULT),
+        event(2, COMPACTION),
+        ended(2, Some(StatusCode::Corruption), RESULT),
+        event(3, COMPACTION),
+        ended(3, Some(StatusCode::ShutdownInProgress), RESULT),
+        event(4, COMPACTION),
+        ended(4, None, moved),
+    ]);
+    let all = spans.all("rocksdb.compaction articles");
+    let of = |job: i64| {
+        let job = Value::I64(job);
+        all.iter()
+            .find(|span| span.attribute("rocksdb.job.id") == Some(&job))
+            .expect("each job is recorded")
+    };
+    let status = |job| of(job).attribute("job.status").cloned();
+    assert_eq!(status(1), Some(Value::from("success")));
+    assert_eq!(number(of(1), "rocksdb.dropped.records"), 10);
+    assert_eq!(status(2), Some(Value::from("failed")));
+    assert_eq!(
+        of(2).attribute("error.type"),
+        Some(&Value::from("Corruption"))
+    );
+    assert_eq!(status(3), Some(Value::from("cancelled")));
+    assert_eq!(
+        of(4).attribute("rocksdb.compaction.move"),
+        Some(&Value::Bool(true))
+    );
+    assert_eq!(of(4).attribute("rocksdb.input.size"), None);
+}
+
+#[test]
+fn jobs_that_never_end_do_not_pile_up() {
+    let (spans, active) = recorded((0..200).map(|job| event(job, flush())).collect());
+    assert_eq!(spans.all("rocksdb.flush articles").len(), 200);
+    assert!(active.abs() < f64::EPSILON);
+}
+
+#[test]
+fn events_that_have_no_place_are_counted() {
+    let sink = Sink::new(std::path::PathBuf::new(), "library".to_owned());
+    sink.ended(|| unreachable!("no begin was passed on"));
+    // Nothing reads the queue, so two have a place.
+    let received = sink.queue_without_thread(2);
+    for job in 0..5 {
+        sink.ended(|| event(job, flush()));
+    }
+    assert_eq!(sink.dropped(), 3);
+    drop(received);
+    sink.ended(|| event(5, flush()));
+    assert_eq!(sink.dropped(), 4, "the thread has ended");
+}
