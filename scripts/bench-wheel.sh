@@ -5,6 +5,8 @@
 #                                     database. Only the code of the wheel is built with optimisation
 #   scripts/bench-wheel.sh operations get, insert, query and search, compared with rocksdict and sqlite3.
 #                                     Builds the release wheel, which takes half an hour the first time
+#   scripts/bench-wheel.sh compare    one task with percolate, LanceDB, Chroma and sqlite-utils, in a release wheel
+#   scripts/bench-wheel.sh features   what these four can do, each line tried
 #   scripts/bench-wheel.sh rival      Rust spans in Python, compared with pyo3-tracing-opentelemetry (builds it first)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -29,6 +31,22 @@ run() {
     PYTHONPATH=$package .venv/bin/python "percolate-py/benches/$1.py"
     rm -rf "$package"
 }
+
+if [ "${1:-}" = compare ] || [ "${1:-}" = features ]; then
+    environment=${CARGO_TARGET_DIR:-target}/compare-python
+    [ -d "$environment" ] || "${PYTHON:-python3}" -m venv "$environment"
+    "$environment/bin/python" -m pip install --quiet --requirement bench/compare-python/requirements.txt
+    cargo build --quiet --release --package percolate-py
+    package=$(mktemp -d)
+    trap 'rm -rf "$package"' EXIT
+    mkdir "$package/percolate_rocks"
+    cp percolate-py/python/percolate_rocks/*.py "$package/percolate_rocks/"
+    cp "${CARGO_TARGET_DIR:-target}/release/lib_percolate_rocks.so" "$package/percolate_rocks/_percolate_rocks.abi3.so"
+    program=measure
+    [ "$1" = compare ] || program=features
+    PYTHONPATH=$package "$environment/bin/python" "bench/compare-python/$program.py"
+    exit
+fi
 
 if [ "${1:-}" = operations ]; then
     .venv/bin/python -m pip install --quiet rocksdict==0.3.29

@@ -42,6 +42,6 @@ def task(directory: Path, documents, question, progress):
         progress("export")
         return {
             "filtered": [row["slug"] for row in filtered],
-            "found": [hit["entity"]["slug"] for hit in found],
+            "found": [article["slug"] for article, _ in found],
             "counts": [(row["decade"], row["articles"]) for row in counts],
         }
