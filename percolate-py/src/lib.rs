@@ -7,6 +7,7 @@
 
 mod call_start;
 mod callback;
+mod capsules;
 mod context;
 mod current;
 mod database;

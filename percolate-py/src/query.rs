@@ -3,7 +3,6 @@
 //! Arrow data is exported with the PyCapsule interface: buffers are shared and no row is converted.
 //! A value without a Python type is converted to text.
 
-use std::ffi::CStr;
 use std::sync::Arc;
 
 use percolate_core::query::QueryResult;
@@ -31,6 +30,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyDict, PyList, PyMapping, PyString};
 use serde_json::Value;
 
+use crate::capsules::{SCHEMA, STREAM, schema_in};
 use crate::json::to_json;
 use crate::waiting::caught;
 
@@ -145,22 +145,6 @@ impl PyQueryResult {
         let stream = FFI_ArrowArrayStream::new(Box::new(RecordBatchIterator::new(batches, schema)));
         PyCapsule::new_with_value(py, stream, STREAM)
     }
-}
-
-/// The capsule names that the interface prescribes.
-const SCHEMA: &CStr = c"arrow_schema";
-const STREAM: &CStr = c"arrow_array_stream";
-
-/// Reads the schema that a reader requests.
-fn schema_in(capsule: &Bound<'_, PyCapsule>) -> PyResult<Schema> {
-    let pointer = capsule
-        .pointer_checked(Some(SCHEMA))?
-        .cast::<FFI_ArrowSchema>();
-    // SAFETY: a capsule of this name holds a schema of Arrow's C data interface for its own
-    // lifetime, and `capsule` is alive during this borrow.
-    #[expect(unsafe_code, reason = "the C data interface passes pointers")]
-    let schema = unsafe { pointer.as_ref() };
-    Schema::try_from(schema).map_err(failed)
 }
 
 /// Casts a batch to the types of `schema`. Columns that have their type already share memory.

@@ -246,6 +246,14 @@ async fn queries(db: &Database) {
     db.search_vector_where("articles", &wrong, 3, "true", &[])
         .await
         .unwrap_err();
+    let result = db.query("SELECT * FROM articles").await.unwrap();
+    let (schema, batches) = (result.schema().clone(), result.into_batches());
+    let batches = batches.into_iter().map(Ok);
+    let replace = ImportOptions::new().existing(Existing::Replace);
+    db.insert_arrow("articles", &schema, batches.clone(), &replace)
+        .unwrap();
+    db.insert_arrow("articles", &schema, batches, &ImportOptions::new())
+        .unwrap_err();
     db.generate_embeddings("articles").await.ok();
     db.search("articles", "canary_search", 3, None)
         .await

@@ -14,6 +14,7 @@
 //! that match a `condition`, and `search` searches among them.
 
 mod access;
+mod arrow_json;
 mod bounded;
 mod budget;
 mod columns;
@@ -25,6 +26,7 @@ pub(crate) mod engine;
 pub(crate) mod error;
 mod filters;
 mod growth;
+mod insert;
 mod json;
 mod membership;
 mod overflow;

@@ -1770,5 +1770,6 @@ fn json_is_read_by_path_and_lists_by_what_they_contain() {
     }
 }
 mod functions;
+mod insert;
 mod search;
 mod writes;

@@ -42,6 +42,13 @@ impl Schema {
         !types.open && types.names.contains("string") && types.names.iter().all(is_text)
     }
 
+    /// Returns whether the schema names the types of a field, and text is not one of them.
+    #[cfg(feature = "sql")]
+    pub(crate) fn excludes_text(&self, field: &str) -> bool {
+        let types = self.types_at(&[field]);
+        !types.open && !types.names.is_empty() && !types.names.contains("string")
+    }
+
     fn types_at(&self, place: &[impl AsRef<str>]) -> Types<'_> {
         let (root, mut nodes) = (self.source(), MAX_NODES);
         let node = place.iter().try_fold(root, |node, step| {

@@ -33,7 +33,7 @@ from ._percolate_rocks import (
     _Cancellation,
 )
 from ._tables import AsyncTable
-from ._types import Data, File, Key, Row, Value, Vectors
+from ._types import Arrow, Data, File, Key, Row, Value, Vectors
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -550,6 +550,31 @@ class AsyncDatabase:
             existing=existing,
             batch_size=batch_size,
             max_line_length=max_line_length,
+            on_progress=on_progress,
+            timeout=timeout,
+            trace_context=trace_context,
+        )
+
+    async def insert_arrow(
+        self,
+        table: str,
+        data: Arrow,
+        *,
+        on_error: Literal["abort", "skip"] = "abort",
+        existing: Literal["error", "replace", "skip"] = "error",
+        batch_size: int = 1000,
+        on_progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+        trace_context: Trace = None,
+    ) -> dict[str, Any]:
+        """See `Database.insert_arrow`. The data is read on another thread."""
+        return await self._run_long(
+            self._database.insert_arrow,
+            table,
+            data,
+            on_error=on_error,
+            existing=existing,
+            batch_size=batch_size,
             on_progress=on_progress,
             timeout=timeout,
             trace_context=trace_context,

@@ -12,6 +12,7 @@ from typing_extensions import Self
 
 from ._embedder import Embedder
 from ._tables import Table as _Table
+from ._types import Arrow as _Arrow
 from ._types import Data as _Data
 from ._types import File as _File
 from ._types import Key as _Key
@@ -924,6 +925,52 @@ class Database:
             ...     report = db.import_jsonl("articles", lines, on_error="skip")
             >>> report.get("written"), report.get("errors")
             (2, [{'line': 2, 'reason': 'invalid JSON at column 10: expected value'}])
+        """
+    def insert_arrow(
+        self,
+        table: str,
+        data: _Arrow,
+        *,
+        on_error: Literal["abort", "skip"] = "abort",
+        existing: Literal["error", "replace", "skip"] = "error",
+        batch_size: int = 1000,
+        on_progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+        trace_context: _Trace = None,
+    ) -> dict[str, Any]:
+        """Insert the rows of Arrow data, in batches, and return a report.
+
+        Each column is a field; `_id`, `_created_at` and `_updated_at` are the system fields. Values
+        have the form that `insert` gives the same Python values: dates, times and durations are text
+        of ISO 8601, a decimal is text where the schema allows only text. Text in a column whose field
+        cannot be text is JSON, as in the result of a query. A null is stored if the schema names null
+        among the types of the field; otherwise the field is left out. A row with a float that is not
+        finite is refused.
+
+        Args:
+            data: A table, a frame, a batch or a stream of batches with Arrow's PyCapsule interface,
+                as pyarrow, polars, pandas 3 and `query_arrow` have. It is read once.
+            on_error, existing, batch_size, on_progress, timeout: As for `import_jsonl`.
+
+        Returns:
+            The report of `import_jsonl`, with the number of the row as the `line`.
+
+        Raises:
+            RowsRefusedError: Rows were refused, as in `import_jsonl`.
+            TypeError: The data has no Arrow interface, two columns of the same name, or a column of a
+                type that JSON cannot hold, such as bytes.
+            ValueError: The data is not of rows.
+
+        Examples:
+            >>> with Database(tmp_path / "arrow_in") as db:
+            ...     fields = {"slug": {"type": "string"}, "year": {"type": "integer"}}
+            ...     db.register_schema("articles", {"properties": fields, "key_field": "slug"})
+            ...     db.register_schema("old", {"properties": fields, "key_field": "slug"})
+            ...     id = db.insert("articles", {"slug": "percolation", "year": 1957})
+            ...     result = db.query_arrow("SELECT slug, year FROM articles WHERE year < 1960")
+            ...     report = db.insert_arrow("old", result)
+            ...     report.get("written"), db.count("old")
+            (1, 1)
         """
     def export_jsonl(
         self,

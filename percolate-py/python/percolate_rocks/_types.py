@@ -44,6 +44,22 @@ class Array(Protocol):
         """Return the numbers as a list."""
 
 
+class ArrowStream(Protocol):
+    """Rows with Arrow's PyCapsule interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Return the rows as a stream of batches."""
+
+
+class ArrowArray(Protocol):
+    """A batch of rows with Arrow's PyCapsule interface."""
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        """Return the schema and the rows."""
+
+
+#: Rows to insert.
+Arrow = ArrowStream | ArrowArray
 #: The data of an entity.
 Data = Mapping[str, Any] | Dataclass | Model
 #: A row to import: a line of JSON, or the data of an entity.

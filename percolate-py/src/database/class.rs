@@ -984,6 +984,72 @@ impl PyDatabase {
         transfer::import_jsonl(&self.shared, table, source, &arguments, call)
     }
 
+    /// Insert the rows of Arrow data, in batches, and return a report.
+    ///
+    /// Each column is a field; `_id`, `_created_at` and `_updated_at` are the system fields. Values
+    /// have the form that `insert` gives the same Python values: dates, times and durations are text
+    /// of ISO 8601, a decimal is text where the schema allows only text. Text in a column whose field
+    /// cannot be text is JSON, as in the result of a query. A null is stored if the schema names null
+    /// among the types of the field; otherwise the field is left out. A row with a float that is not
+    /// finite is refused.
+    ///
+    /// Args:
+    ///     data: A table, a frame, a batch or a stream of batches with Arrow's PyCapsule interface,
+    ///         as pyarrow, polars, pandas 3 and `query_arrow` have. It is read once.
+    ///     on_error, existing, batch_size, on_progress, timeout: As for `import_jsonl`.
+    ///
+    /// Returns:
+    ///     The report of `import_jsonl`, with the number of the row as the `line`.
+    ///
+    /// Raises:
+    ///     RowsRefusedError: Rows were refused, as in `import_jsonl`.
+    ///     TypeError: The data has no Arrow interface, two columns of the same name, or a column of a
+    ///         type that JSON cannot hold, such as bytes.
+    ///     ValueError: The data is not of rows.
+    ///
+    /// Examples:
+    ///     >>> with Database(tmp_path / "arrow_in") as db:
+    ///     ...     fields = {"slug": {"type": "string"}, "year": {"type": "integer"}}
+    ///     ...     db.register_schema("articles", {"properties": fields, "key_field": "slug"})
+    ///     ...     db.register_schema("old", {"properties": fields, "key_field": "slug"})
+    ///     ...     id = db.insert("articles", {"slug": "percolation", "year": 1957})
+    ///     ...     result = db.query_arrow("SELECT slug, year FROM articles WHERE year < 1960")
+    ///     ...     report = db.insert_arrow("old", result)
+    ///     ...     report.get("written"), db.count("old")
+    ///     (1, 1)
+    #[pyo3(signature = (
+        table, data, *, on_error = "abort", existing = "error", batch_size = 1000, on_progress = None,
+        timeout = None, trace_context = None,
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of the Python method"
+    )]
+    fn insert_arrow<'py>(
+        &self,
+        table: &str,
+        data: &Bound<'py, PyAny>,
+        on_error: &str,
+        existing: &str,
+        batch_size: usize,
+        on_progress: Option<Py<PyAny>>,
+        timeout: Option<f64>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let arguments = ImportArguments {
+            on_error,
+            existing,
+            batch_size,
+            max_line_length: None,
+        };
+        let call = Call {
+            on_progress,
+            timeout,
+            trace_context,
+        };
+        transfer::insert_arrow(&self.shared, table, data, &arguments, call)
+    }
+
     /// Write the entities of a table as lines of JSON, ordered by id. Return their number.
     ///
     /// The export reads one snapshot. Each line has the data and `_id`, `_created_at` and

@@ -3,6 +3,7 @@
 //! They run on the calling thread, so that iterables and files are used where they were created.
 //! Signal handlers run between batches. What Python code raised is raised by the call.
 
+use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,10 +19,12 @@ use super::handle::Closable;
 use super::rows::PythonRows;
 use super::sink::PythonFile;
 use crate::callback::Callback;
+use crate::capsules::Batches;
 use crate::context::TraceArgument;
 use crate::errors::raised;
 use crate::import_report::import_report;
 use crate::stop::{Reason, Stop};
+use crate::waiting::caught;
 
 /// The arguments of calls that import and export.
 pub(super) struct Call {
@@ -196,6 +199,32 @@ pub(super) fn import_jsonl<'py>(
         run.run(py, shared, work, written)?
             .map_err(|error| raised(py, &error))?
     };
+    import_report(py, &report)
+}
+
+/// Inserts the rows of Arrow data.
+pub(super) fn insert_arrow<'py>(
+    shared: &Arc<Closable>,
+    table: &str,
+    data: &Bound<'py, PyAny>,
+    arguments: &ImportArguments<'_>,
+    call: Call,
+) -> PyResult<Bound<'py, PyDict>> {
+    let py = data.py();
+    let options = arguments.options()?;
+    let run = Run::new(py, call)?;
+    let between = run.between();
+    let options = options.on_progress(move |progress| between(progress.done));
+    let batches = caught(|| Batches::of(data))??;
+    let schema = Arc::clone(&batches.schema);
+    let work = move |database: &Database| database.insert_arrow(table, &schema, batches, &options);
+    let report = run.run(py, shared, work, |report: &ImportReport| report.written)?;
+    let report = report.map_err(|error| match &error {
+        Error::Import { error, .. } if error.kind() == io::ErrorKind::InvalidInput => {
+            PyTypeError::new_err(format!("cannot insert into `{table}`: {error}"))
+        }
+        _ => raised(py, &error),
+    })?;
     import_report(py, &report)
 }
 

@@ -1,0 +1,142 @@
+//! Arrow data as entities.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    ArrayRef, DurationNanosecondArray, Float64Array, Int64Array, IntervalYearMonthArray,
+    RecordBatch, StringArray, TimestampNanosecondArray,
+};
+use datafusion::arrow::error::ArrowError;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::database::ImportOptions;
+
+fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+    RecordBatch::try_from_iter_with_nullable(
+        columns
+            .into_iter()
+            .map(|(name, column)| (name, column, true)),
+    )
+    .unwrap()
+}
+
+fn insert(
+    db: &Database,
+    batch: RecordBatch,
+    options: &ImportOptions,
+) -> Result<crate::ImportReport, Error> {
+    db.insert_arrow("t", &batch.schema(), [Ok(batch)], options)
+}
+
+fn database(properties: &Value) -> (tempfile::TempDir, Database) {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Database::open(dir.path()).unwrap();
+    db.register_schema("t", &json!({ "properties": properties }))
+        .unwrap();
+    (dir, db)
+}
+
+#[test]
+fn times_and_durations_are_text_of_iso_8601() {
+    let (_dir, db) = database(&json!({ "at": {}, "length": {} }));
+    let times = [0, 1, 1_000, -1, 1_500_000_000];
+    let zoned = TimestampNanosecondArray::from(times.to_vec()).with_timezone("+05:30");
+    let spans = [0, 1, -1_500_000_000, 90_061_000_000_000, 86_400_000_000_000];
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("n", Arc::new(Int64Array::from_iter_values(0..5))),
+        (
+            "at",
+            Arc::new(TimestampNanosecondArray::from(times.to_vec())),
+        ),
+        ("zoned", Arc::new(zoned)),
+        (
+            "length",
+            Arc::new(DurationNanosecondArray::from(spans.to_vec())),
+        ),
+    ];
+    insert(&db, batch(columns), &ImportOptions::new()).unwrap();
+    let mut rows: Vec<Value> = db
+        .list("t", None, 10)
+        .unwrap()
+        .into_iter()
+        .map(|entity| entity.data)
+        .collect();
+    rows.sort_by_key(|row| row["n"].as_i64());
+    let texts = |field: &str| -> Vec<String> {
+        let texts = rows
+            .iter()
+            .map(|row| row[field].as_str().unwrap().to_owned());
+        texts.collect()
+    };
+    assert_eq!(
+        texts("at"),
+        [
+            "1970-01-01T00:00:00",
+            "1970-01-01T00:00:00.000000001",
+            "1970-01-01T00:00:00.000001",
+            "1969-12-31T23:59:59.999999999",
+            "1970-01-01T00:00:01.500000",
+        ]
+    );
+    assert_eq!(texts("zoned")[4], "1970-01-01T05:30:01.500000+05:30");
+    assert_eq!(
+        texts("length"),
+        ["PT0S", "PT0.000000001S", "-PT1.5S", "P1DT1H1M1S", "P1D"]
+    );
+}
+
+#[test]
+fn text_of_a_field_that_cannot_be_text_is_json() {
+    let (_dir, db) = database(&json!({
+        "object": { "type": ["object", "null"] }, "text": { "type": "string" }, "any": {},
+    }));
+    let text = || Arc::new(StringArray::from(vec!["{\"a\": [1]}"])) as ArrayRef;
+    let columns = vec![("object", text()), ("text", text()), ("any", text())];
+    insert(&db, batch(columns), &ImportOptions::new()).unwrap();
+    let data = db.list("t", None, 1).unwrap().remove(0).data;
+    assert_eq!(
+        data,
+        json!({ "object": { "a": [1] }, "text": "{\"a\": [1]}", "any": "{\"a\": [1]}" })
+    );
+}
+
+#[test]
+fn what_json_cannot_hold_is_refused_without_its_value() {
+    let (_dir, db) = database(&json!({ "a": {} }));
+    let numbers = Float64Array::from(vec![Some(1.0), Some(f64::NAN), Some(f64::INFINITY), None]);
+    let columns: Vec<(&str, ArrayRef)> = vec![("a", Arc::new(numbers))];
+    let error = insert(&db, batch(columns), &ImportOptions::new()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot import into `t`: 2 of 4 rows were refused, and nothing was written: line 2: `a` is not a finite number; \
+         line 3: `a` is not a finite number"
+    );
+    let months: Vec<(&str, ArrayRef)> =
+        vec![("a", Arc::new(IntervalYearMonthArray::from(vec![1])))];
+    let error = insert(&db, batch(months), &ImportOptions::new()).unwrap_err();
+    assert!(
+        error.to_string().ends_with("which JSON cannot hold"),
+        "{error}"
+    );
+    assert_eq!(db.count("t").unwrap(), 0);
+}
+
+#[test]
+fn an_error_of_the_batches_and_another_schema_end_the_import() {
+    let (_dir, db) = database(&json!({ "a": {} }));
+    let column = || Arc::new(Int64Array::from(vec![1])) as ArrayRef;
+    let (one, two) = (
+        batch(vec![("a", column())]),
+        batch(vec![("a", column()), ("b", column())]),
+    );
+    let failed = || Err(ArrowError::ComputeError("the source is gone".to_owned()));
+    for second in [Ok(two), failed()] {
+        let batches = [Ok(one.clone()), second];
+        let error = db
+            .insert_arrow("t", &one.schema(), batches, &ImportOptions::new())
+            .unwrap_err();
+        assert!(matches!(error, Error::Import { .. }), "{error:?}");
+    }
+    assert_eq!(db.count("t").unwrap(), 0);
+}
