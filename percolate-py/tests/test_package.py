@@ -109,13 +109,16 @@ def native_examples(finder: doctest.DocTestFinder, thing: object, globs: dict[st
 def test_the_examples_in_the_documentation_run(
     db: Database, percolate_spans: CapturedSpans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    page = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
-    examples = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(examples) >= 2
-    for example in examples:
+    root = Path(__file__).parents[2]
+    pages = [root / "docs" / "python.md", root / "README.md", root / "percolate-py" / "README.md"]
+    examples = [re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL) for page in pages]
+    assert [len(found) >= 1 for found in examples] == [True, True, True]
+    for place, example in [(place, example) for place, found in enumerate(examples) for example in found]:
         names: dict[str, object] = {"Database": Database}
-        exec(compile(example, "docs/python.md", "exec", dont_inherit=True), names)
+        # Examples may use the same directories.
+        (tmp_path / str(place)).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / str(place))
+        exec(compile(example, pages[place].name, "exec", dont_inherit=True), names)
         for name, thing in names.items():
             if name.startswith("test_") and callable(thing):
                 percolate_spans.clear()
