@@ -8,6 +8,7 @@
 pub(crate) mod among;
 mod batch;
 pub(crate) mod changes;
+pub(crate) mod computed;
 pub(crate) mod core;
 mod entity_ref;
 pub(crate) mod error;

@@ -201,6 +201,15 @@ fn transfers(db: &Database) {
     db.import_rows("articles", [failing], &skip).unwrap_err();
 }
 
+/// The service refuses each request, so these writes fail.
+fn writes_that_embed(db: &Database) {
+    let schema = json!({ "key_field": "slug", "embedding_fields": ["body"], "embed": "on_write" });
+    db.register_schema("embedded", &schema).unwrap();
+    let article = json!({ "slug": "canary_slug", "body": "canary_text" });
+    db.insert("embedded", &article).unwrap_err();
+    db.insert_batch("embedded", &[article]).unwrap_err();
+}
+
 async fn queries(db: &Database) {
     for sql in [
         "SELECT * FROM articles WHERE slug = 'canary_slug' -- canary_comment",
@@ -322,6 +331,7 @@ fn no_byte_of_any_exporter_contains_data_or_a_secret() {
         let db = Database::open_with(directory.path().join("db"), options).unwrap();
         storage(&db);
         entities(&db);
+        writes_that_embed(&db);
         runtime.block_on(queries(&db));
         runtime.block_on(jobs(&db));
         check("articles", "canary_argument").unwrap_err();
@@ -361,6 +371,8 @@ fn no_byte_of_any_exporter_contains_data_or_a_secret() {
         "db.client.operation.duration",
         "get resources",
         "check articles",
+        "insert embedded",
+        "embedding.generate batch",
         "the collector rejected",
         "TRACE request: canaries: the last line",
     ] {

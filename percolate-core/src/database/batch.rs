@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::Database;
 use super::changes::{Change, Changes, Target};
+use super::computed::Computed;
 use super::entity_ref::EntityRef;
 use super::error::Error;
 use super::supplied::Vectors;
@@ -307,6 +308,14 @@ impl Batch {
 impl Database {
     #[db_op(batch_write, batch_size = writes.len(), affected_rows = writes.len(), rows = none)]
     fn commit_batch(&self, writes: &[(Target, Change)]) -> Result<usize, Error> {
+        self.core
+            .with_vectors(|computed| self.try_commit(writes, computed))?;
+        Ok(writes.len())
+    }
+}
+
+impl Database {
+    fn try_commit(&self, writes: &[(Target, Change)], computed: &Computed) -> Result<(), Error> {
         let _steady = self.core.steady();
         let in_batch = |index: usize, error: Error| {
             let (target, change) = &writes[index];
@@ -324,14 +333,13 @@ impl Database {
         };
         let ids: Vec<_> = writes.iter().map(|(target, _)| target.id).collect();
         let _locks = self.core.lock_all(&ids);
-        let mut changes = Changes::new(&self.core);
+        let mut changes = Changes::new(&self.core, computed);
         for (index, (target, change)) in writes.iter().enumerate() {
             self.follow_schema(target, change)
                 .and_then(|target| changes.apply(&target, change))
                 .map_err(|error| in_batch(index, error))?;
         }
-        changes.commit()?;
-        Ok(writes.len())
+        changes.commit()
     }
 
     /// Returns the target under the current schema of its table. Data and vectors are

@@ -12,14 +12,15 @@ use std::sync::Arc;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::computed::Computed;
 use super::core::{Core, Old};
 use super::error::Error;
 use super::supplied::Vectors;
 use super::vector_changes::VectorChanges;
 use crate::index;
-use crate::schema::Schema;
 use crate::schema::entity::{Record, Timestamp};
 use crate::schema::system::remove_system_fields;
+use crate::schema::{Embed, Schema};
 use crate::storage::column_families::{ENTITIES, PENDING_EMBEDDINGS};
 use crate::storage::{BatchWriter, keys};
 
@@ -77,6 +78,7 @@ impl Target {
 /// The entities that change, by table and id.
 pub(super) struct Changes<'a> {
     core: &'a Core,
+    computed: &'a Computed,
     entities: BTreeMap<(String, Uuid), Changed>,
 }
 
@@ -92,9 +94,10 @@ struct Changed {
 }
 
 impl<'a> Changes<'a> {
-    pub(super) fn new(core: &'a Core) -> Self {
+    pub(super) fn new(core: &'a Core, computed: &'a Computed) -> Self {
         Self {
             core,
+            computed,
             entities: BTreeMap::new(),
         }
     }
@@ -156,11 +159,11 @@ impl<'a> Changes<'a> {
         entity.new = Some(Old::Live(new));
     }
 
-    /// Writes all changes in one batch.
+    /// Writes all changes in one batch, unless the vector of a text is missing.
     pub(super) fn commit(self) -> Result<(), Error> {
         let core = self.core;
         let mut batch = core.storage().batch();
-        let mut changes = VectorChanges::default();
+        let mut changes = VectorChanges::new(self.computed);
         for ((_, id), entity) in &self.entities {
             let (schema, old) = (&entity.schema, &entity.old);
             if let Some(Old::Live(new)) = &entity.new {
@@ -193,7 +196,29 @@ pub(super) struct EntityWrite<'a> {
     pub(super) keeps_vectors: bool,
 }
 
-impl EntityWrite<'_> {
+impl<'a> EntityWrite<'a> {
+    /// Returns the texts to embed before the write, with their fields: those that it changes, if the
+    /// table embeds on write, except those of supplied vectors.
+    fn texts(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let Self {
+            schema,
+            old,
+            new,
+            vectors,
+            keeps_vectors,
+            ..
+        } = *self;
+        let embeds = schema.embed() == Embed::OnWrite;
+        let is_new = move |field: &str, text: &str| {
+            !keeps_vectors || vectors.removes(field) || old.text(field) != Some(text)
+        };
+        let fields = schema.embedding_fields().iter().map(String::as_str);
+        fields
+            .filter(move |field| embeds && !vectors.has(field))
+            .filter_map(move |field| Some((field, new.text_to_embed(field)?)))
+            .filter(move |(field, text)| is_new(field, text))
+    }
+
     /// Returns what happens to the mark for embedding.
     fn mark(&self) -> Mark {
         let fields = || self.schema.embedding_fields().iter();
@@ -201,15 +226,19 @@ impl EntityWrite<'_> {
             Old::Live(old) => self.keeps_vectors && old.data.get(field) == self.new.data.get(field),
             Old::Absent | Old::Deleted(_) | Old::Malformed(..) => false,
         };
-        let mut left = fields().filter(|field| !self.vectors.has(field));
+        let computed: Vec<&str> = self.texts().map(|(field, _)| field).collect();
+        let has_vector =
+            |field: &&String| self.vectors.has(field) || computed.contains(&field.as_str());
+        let mut left = fields().filter(|field| !has_vector(field));
         let is_changed = left
             .clone()
             .any(|field| !is_same(field) || self.vectors.removes(field));
-        if self.vectors.is_empty() {
-            return if is_changed { Mark::Set } else { Mark::Keep };
+        let is_marked = is_changed && self.schema.embed() == Embed::Queued;
+        if !fields().any(|field| has_vector(&field)) {
+            return if is_marked { Mark::Set } else { Mark::Keep };
         }
         let is_text_left = left.any(|field| self.new.text_to_embed(field).is_some());
-        if is_text_left && is_changed {
+        if is_text_left && is_marked {
             return Mark::Set;
         }
         if is_text_left {
@@ -232,13 +261,14 @@ enum Mark {
 }
 
 impl Core {
-    /// Applies one change to several entities of a table in one write. Returns those that were not
-    /// written because they had changed, or no longer existed.
+    /// Applies one change to several entities of a table in one write, unless the vector of a text is
+    /// missing. Returns those that were not written because they had changed, or no longer existed.
     pub(crate) fn write_if_unchanged(
         &self,
         schema: &Arc<Schema>,
         seen: &[(Uuid, Timestamp)],
         change: &Change,
+        computed: &Computed,
     ) -> Result<Vec<Uuid>, Error> {
         let _steady = self.steady();
         let schema = if Arc::ptr_eq(schema, &self.schema(schema.table())?) {
@@ -250,7 +280,7 @@ impl Core {
         let ids: Vec<Uuid> = seen.iter().map(|(id, _)| *id).collect();
         let _locks = self.lock_all(&ids);
         let old = self.old_batch(schema.table(), &ids)?;
-        let mut changes = Changes::new(self);
+        let mut changes = Changes::new(self, computed);
         let mut left = Vec::new();
         for ((id, seen), old) in seen.iter().zip(old) {
             let is_unchanged = matches!(&old, Old::Live(live) if live.updated_at == *seen);
@@ -264,10 +294,10 @@ impl Core {
         Ok(left)
     }
 
-    /// Writes everything that turns `old` into `new`.
-    pub(super) fn write(&self, write: &EntityWrite<'_>) -> Result<(), Error> {
+    /// Writes everything that turns `old` into `new`, unless the vector of a text is missing.
+    pub(super) fn write(&self, write: &EntityWrite<'_>, computed: &Computed) -> Result<(), Error> {
         let mut batch = self.storage().batch();
-        let mut changes = VectorChanges::default();
+        let mut changes = VectorChanges::new(computed);
         self.add_entity(&mut batch, &mut changes, write)?;
         self.commit_with_vectors(batch, &changes)
     }
@@ -277,7 +307,7 @@ impl Core {
     pub(super) fn add_entity(
         &self,
         batch: &mut BatchWriter<'_>,
-        changes: &mut VectorChanges,
+        changes: &mut VectorChanges<'_>,
         write: &EntityWrite<'_>,
     ) -> Result<(), Error> {
         let EntityWrite {
@@ -301,6 +331,7 @@ impl Core {
         } else {
             changes.remove_all(self, schema, id);
         }
+        changes.compute(self, schema, id, write.texts());
         changes.supply(self, schema, id, write.vectors);
         Ok(())
     }
@@ -333,7 +364,8 @@ impl Core {
         schema: &Schema,
         id: Uuid,
     ) -> Result<(), Error> {
-        let mut changes = VectorChanges::default();
+        let computed = Computed::default();
+        let mut changes = VectorChanges::new(&computed);
         changes.remove_all(self, schema, id);
         self.commit_with_vectors(batch, &changes)
     }

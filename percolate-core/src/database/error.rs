@@ -264,6 +264,18 @@ pub enum Error {
     /// Text could not be embedded.
     #[error(transparent)]
     Embedding(#[from] EmbeddingError),
+    /// The texts of a write could not be embedded, and their table embeds them on write. Nothing was
+    /// written.
+    #[error(
+        "cannot write to `{table}`, whose schema embeds texts on write: {error}. Nothing was written"
+    )]
+    EmbeddingOnWrite {
+        /// The table.
+        table: String,
+        /// The error of the provider.
+        #[source]
+        error: EmbeddingError,
+    },
     /// A vector index failed.
     #[error(transparent)]
     Vector(#[from] VectorError),
@@ -359,7 +371,7 @@ impl ErrorType for Error {
             Self::ShuttingDown => Cow::Borrowed("ShuttingDown"),
             Self::CloseTimeout { .. } => Cow::Borrowed("CloseTimeout"),
             Self::Cancelled => Cow::Borrowed("cancelled"),
-            Self::Embedding(error) => error.error_type(),
+            Self::Embedding(error) | Self::EmbeddingOnWrite { error, .. } => error.error_type(),
             Self::Vector(error) => error.error_type(),
             #[cfg(feature = "sql")]
             Self::Query(error) => error.error_type(),

@@ -26,6 +26,7 @@ use self::row::{ImportRow, Row};
 use self::spool::Spool;
 use super::Database;
 use super::changes::{Changes, data_record};
+use super::computed::Computed;
 use super::core::{Core, Old};
 use super::error::Error;
 use crate::schema::Schema;
@@ -259,7 +260,7 @@ impl Import<'_> {
                     };
                     kept.map_err(|error| self.unreadable(error))?;
                 }
-                checked.extend(self.check_row(&schema, line, row));
+                checked.extend(self.check_row(&schema, line, &row));
             }
             if self.options.existing == Existing::Error {
                 self.refuse_existing(&checked, &mut seen)?;
@@ -310,7 +311,7 @@ impl Import<'_> {
 
     fn write(&mut self, mut rows: Rows<'_>) -> Result<(), Error> {
         while let Some(batch) = self.next_batch(&mut rows)? {
-            self.write_batch(batch)?;
+            self.write_batch(&batch)?;
             if self.notify().is_break() {
                 break;
             }
@@ -335,13 +336,28 @@ impl Import<'_> {
 
     /// Writes the rows of a batch that can be written, in one atomic write. With
     /// [`OnError::Abort`], writes none if one is refused.
-    fn write_batch(&mut self, batch: Vec<Row>) -> Result<(), Error> {
+    fn write_batch(&mut self, batch: &[Row]) -> Result<(), Error> {
+        let core = self.core;
+        let before = self.report.clone();
+        let written = core.with_vectors(|computed| {
+            self.report.clone_from(&before);
+            self.try_batch(batch, computed)
+        });
+        if written.is_err() {
+            // The attempt that found texts to embed has counted its rows.
+            self.report.written = before.written;
+            self.report.unchanged = before.unchanged;
+        }
+        written
+    }
+
+    fn try_batch(&mut self, batch: &[Row], computed: &Computed) -> Result<(), Error> {
         let core = self.core;
         let _steady = core.steady();
         let schema = core.schema(self.table)?;
         let mut rows = Vec::with_capacity(batch.len());
         for Row { line, row } in batch {
-            rows.extend(self.check_row(&schema, line, row));
+            rows.extend(self.check_row(&schema, *line, row));
         }
         let ids: Vec<Uuid> = rows
             .iter()
@@ -349,7 +365,7 @@ impl Import<'_> {
             .collect();
         let _locks = core.lock_all(&ids);
         let old = core.old_batch(self.table, &ids)?;
-        let mut changes = Changes::new(core);
+        let mut changes = Changes::new(core, computed);
         let (mut written, mut unchanged) = (0, 0);
         for ((Checked { line, row, .. }, id), old) in rows.into_iter().zip(ids).zip(old) {
             let earlier = changes.stored_after(self.table, id);
@@ -386,11 +402,11 @@ impl Import<'_> {
     }
 
     /// Checks a row against the schema, and refuses it if it does not fit.
-    fn check_row(&mut self, schema: &Arc<Schema>, line: usize, row: ImportRow) -> Option<Checked> {
+    fn check_row(&mut self, schema: &Arc<Schema>, line: usize, row: &ImportRow) -> Option<Checked> {
         let data = match row {
-            ImportRow::Line(json) => lines::parse(&json),
-            ImportRow::Data(data) => Ok(data),
-            ImportRow::Invalid(reason) => Err(reason),
+            ImportRow::Line(json) => lines::parse(json),
+            ImportRow::Data(data) => Ok(data.clone()),
+            ImportRow::Invalid(reason) => Err(reason.clone()),
         };
         let checked = data.and_then(|data| {
             self.checked(schema, data)

@@ -12,6 +12,8 @@ use crate::storage::keys::Table;
 mod batch;
 mod depth;
 mod malformed;
+mod on_write;
+mod recorder;
 mod supplied;
 mod system_fields;
 mod tables;

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::computed::Computed;
 use super::core::{Core, Old};
 use super::error::Error;
 use super::supplied::Vectors;
 use super::vectors::Field;
-use crate::index::vectors::supplied_to_bytes;
+use crate::index::vectors::{supplied_to_bytes, vector_to_bytes};
 use crate::schema::Schema;
 use crate::schema::entity::Record;
 use crate::storage::column_families::{EMBEDDINGS, META};
@@ -19,16 +20,42 @@ use crate::storage::{BatchWriter, keys};
 /// Vectors to store or to remove with the commit of a batch, by the table and the position of the
 /// field in its schema. This is the order in which their slots are locked. Of several changes of one
 /// vector, the last one counts.
-#[derive(Default)]
-pub(super) struct VectorChanges(BTreeMap<(String, usize), FieldChanges>);
+pub(super) struct VectorChanges<'a> {
+    computed: &'a Computed,
+    fields: BTreeMap<(String, usize), FieldChanges>,
+}
 
 struct FieldChanges {
     field: Field,
     /// The new vector of each entity, `None` if it is removed.
-    vectors: BTreeMap<Uuid, Option<Vec<f32>>>,
+    vectors: BTreeMap<Uuid, Option<NewVector>>,
 }
 
-impl VectorChanges {
+/// A vector to store.
+struct NewVector {
+    numbers: Vec<f32>,
+    is_supplied: bool,
+}
+
+impl NewVector {
+    fn to_bytes(&self) -> Vec<u8> {
+        if self.is_supplied {
+            supplied_to_bytes(&self.numbers)
+        } else {
+            vector_to_bytes(&self.numbers)
+        }
+    }
+}
+
+impl<'a> VectorChanges<'a> {
+    /// Creates an empty set of changes of a write with these computed vectors.
+    pub(super) fn new(computed: &'a Computed) -> Self {
+        Self {
+            computed,
+            fields: BTreeMap::new(),
+        }
+    }
+
     /// Removes all vectors of an entity.
     pub(super) fn remove_all(&mut self, core: &Core, schema: &Schema, id: Uuid) {
         self.change(core, schema, id, |_| Some(None));
@@ -54,9 +81,35 @@ impl VectorChanges {
     /// Adds the vectors that were supplied with an entity.
     pub(super) fn supply(&mut self, core: &Core, schema: &Schema, id: Uuid, vectors: &Vectors) {
         for (field, vector) in vectors.iter() {
-            self.change(core, schema, id, |name| {
-                (name == field).then(|| vector.map(<[f32]>::to_vec))
-            });
+            let vector = || {
+                Some(NewVector {
+                    numbers: vector?.to_vec(),
+                    is_supplied: true,
+                })
+            };
+            self.change(core, schema, id, |name| (name == field).then(vector));
+        }
+    }
+
+    /// Adds the vectors of texts that are embedded on write.
+    pub(super) fn compute<'t>(
+        &mut self,
+        core: &Core,
+        schema: &Schema,
+        id: Uuid,
+        texts: impl IntoIterator<Item = (&'t str, &'t str)>,
+    ) {
+        for (field, text) in texts {
+            let Some(numbers) = self.computed.vector(schema.table(), text) else {
+                continue;
+            };
+            let vector = || {
+                Some(NewVector {
+                    numbers: numbers.to_vec(),
+                    is_supplied: false,
+                })
+            };
+            self.change(core, schema, id, |name| (name == field).then(vector));
         }
     }
 
@@ -65,12 +118,12 @@ impl VectorChanges {
         core: &Core,
         schema: &Schema,
         id: Uuid,
-        change: impl Fn(&str) -> Option<Option<Vec<f32>>>,
+        change: impl Fn(&str) -> Option<Option<NewVector>>,
     ) {
         for (position, name) in schema.embedding_fields().iter().enumerate() {
             if let Some(vector) = change(name) {
                 let place = (schema.table().to_owned(), position);
-                let changes = self.0.entry(place).or_insert_with(|| FieldChanges {
+                let changes = self.fields.entry(place).or_insert_with(|| FieldChanges {
                     field: core.field(schema.table(), name),
                     vectors: BTreeMap::new(),
                 });
@@ -82,12 +135,16 @@ impl VectorChanges {
 
 impl Core {
     /// Commits `batch` and changes vectors with the same commit, and then the indexes in memory.
+    /// Does nothing if the vector of a text is missing.
     pub(super) fn commit_with_vectors(
         &self,
         mut batch: BatchWriter<'_>,
-        changes: &VectorChanges,
+        changes: &VectorChanges<'_>,
     ) -> Result<(), Error> {
-        let changes = changes.0.iter();
+        if changes.computed.is_incomplete() {
+            return Ok(());
+        }
+        let changes = changes.fields.iter();
         let mut slots: Vec<_> = changes
             .clone()
             .map(|(_, changes)| (changes.field.slot.change(), &changes.vectors))
@@ -100,7 +157,7 @@ impl Core {
             for (id, vector) in vectors {
                 let key = keys::embedding_key(self.table_name(table), &field.name, *id);
                 match vector {
-                    Some(vector) => batch.put(EMBEDDINGS, key, supplied_to_bytes(vector))?,
+                    Some(vector) => batch.put(EMBEDDINGS, key, vector.to_bytes())?,
                     None => batch.delete(EMBEDDINGS, key)?,
                 }
             }
@@ -114,7 +171,7 @@ impl Core {
         for (slot, vectors) in &mut slots {
             slot.apply(generation, |index| {
                 vectors.iter().try_for_each(|(id, vector)| match vector {
-                    Some(vector) => index.set(*id, vector),
+                    Some(vector) => index.set(*id, &vector.numbers),
                     None => index.remove(*id),
                 })
             });

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::Database;
 use super::changes::{self, EntityWrite, data_record, refuse_changed, refuse_existing};
+use super::computed::Computed;
 use super::core::Old;
 use super::entity_ref::EntityRef;
 use super::error::Error;
@@ -201,6 +202,91 @@ impl Database {
         vectors: &Vectors,
         seen: Option<Timestamp>,
     ) -> Result<Entity, Error> {
+        self.core.with_vectors(|computed| {
+            self.try_update(table, entity, changes, vectors, seen, computed)
+        })
+    }
+}
+
+impl Database {
+    fn insert_entity(&self, table: &str, data: &Value, vectors: &Vectors) -> Result<Uuid, Error> {
+        self.core
+            .with_vectors(|computed| self.try_insert(table, data, vectors, computed))
+    }
+
+    fn try_insert(
+        &self,
+        table: &str,
+        data: &Value,
+        vectors: &Vectors,
+        computed: &Computed,
+    ) -> Result<Uuid, Error> {
+        let _steady = self.core.steady();
+        let schema = self.core.schema(table)?;
+        let Prepared { named, data } = self.prepare(&schema, data)?;
+        self.core.check_supplied(&schema, vectors)?;
+        let id = named.unwrap_or_else(Uuid::now_v7);
+        let _lock = self.core.lock(id);
+        let old = self.core.old(table, id)?;
+        refuse_existing(&schema, id, &old)?;
+        self.write(&schema, id, &old, &data, vectors, computed)?;
+        Ok(id)
+    }
+
+    fn upsert_entity(&self, table: &str, data: &Value, vectors: &Vectors) -> Result<Uuid, Error> {
+        self.core
+            .with_vectors(|computed| self.try_upsert(table, data, vectors, computed))
+    }
+
+    fn try_upsert(
+        &self,
+        table: &str,
+        data: &Value,
+        vectors: &Vectors,
+        computed: &Computed,
+    ) -> Result<Uuid, Error> {
+        let _steady = self.core.steady();
+        let schema = self.core.schema(table)?;
+        let Prepared { named, data } = self.prepare(&schema, data)?;
+        self.core.check_supplied(&schema, vectors)?;
+        let id = named.ok_or_else(|| Error::NoIdentity {
+            table: table.to_owned(),
+        })?;
+        let _lock = self.core.lock(id);
+        let old = self.core.old(table, id)?;
+        self.write(&schema, id, &old, &data, vectors, computed)?;
+        Ok(id)
+    }
+
+    fn write(
+        &self,
+        schema: &Schema,
+        id: Uuid,
+        old: &Old,
+        data: &Value,
+        vectors: &Vectors,
+        computed: &Computed,
+    ) -> Result<(), Error> {
+        let write = EntityWrite {
+            schema,
+            id,
+            old,
+            new: &data_record(data, old),
+            vectors,
+            keeps_vectors: true,
+        };
+        self.core.write(&write, computed)
+    }
+
+    fn try_update(
+        &self,
+        table: &str,
+        entity: EntityRef<'_>,
+        changes: &Value,
+        vectors: &Vectors,
+        seen: Option<Timestamp>,
+        computed: &Computed,
+    ) -> Result<Entity, Error> {
         let _steady = self.core.steady();
         let schema = self.core.schema(table)?;
         let id = self.id_of(&schema, entity)?;
@@ -212,14 +298,15 @@ impl Database {
         refuse_changed(&schema, id, live, seen)?;
         let data = changes::updated(&schema, &live.data, &changes)?;
         let record = data_record(&data, &old);
-        self.core.write(&EntityWrite {
+        let write = EntityWrite {
             schema: &schema,
             id,
             old: &old,
             new: &record,
             vectors,
             keeps_vectors: true,
-        })?;
+        };
+        self.core.write(&write, computed)?;
         let Record {
             created_at,
             updated_at,
@@ -232,53 +319,6 @@ impl Database {
             data,
         })
     }
-}
-
-impl Database {
-    fn insert_entity(&self, table: &str, data: &Value, vectors: &Vectors) -> Result<Uuid, Error> {
-        let _steady = self.core.steady();
-        let schema = self.core.schema(table)?;
-        let Prepared { named, data } = self.prepare(&schema, data)?;
-        self.core.check_supplied(&schema, vectors)?;
-        let id = named.unwrap_or_else(Uuid::now_v7);
-        let _lock = self.core.lock(id);
-        let old = self.core.old(table, id)?;
-        refuse_existing(&schema, id, &old)?;
-        self.write(&schema, id, &old, &data, vectors)?;
-        Ok(id)
-    }
-
-    fn upsert_entity(&self, table: &str, data: &Value, vectors: &Vectors) -> Result<Uuid, Error> {
-        let _steady = self.core.steady();
-        let schema = self.core.schema(table)?;
-        let Prepared { named, data } = self.prepare(&schema, data)?;
-        self.core.check_supplied(&schema, vectors)?;
-        let id = named.ok_or_else(|| Error::NoIdentity {
-            table: table.to_owned(),
-        })?;
-        let _lock = self.core.lock(id);
-        let old = self.core.old(table, id)?;
-        self.write(&schema, id, &old, &data, vectors)?;
-        Ok(id)
-    }
-
-    fn write(
-        &self,
-        schema: &Schema,
-        id: Uuid,
-        old: &Old,
-        data: &Value,
-        vectors: &Vectors,
-    ) -> Result<(), Error> {
-        self.core.write(&EntityWrite {
-            schema,
-            id,
-            old,
-            new: &data_record(data, old),
-            vectors,
-            keeps_vectors: true,
-        })
-    }
 
     /// Inserts entities with their vectors, or none of them with vectors.
     fn insert_entities(
@@ -286,6 +326,17 @@ impl Database {
         table: &str,
         data: &[Value],
         vectors: &[Vectors],
+    ) -> Result<Vec<Uuid>, Error> {
+        self.core
+            .with_vectors(|computed| self.try_insert_all(table, data, vectors, computed))
+    }
+
+    fn try_insert_all(
+        &self,
+        table: &str,
+        data: &[Value],
+        vectors: &[Vectors],
+        computed: &Computed,
     ) -> Result<Vec<Uuid>, Error> {
         let none = Vectors::new();
         let vectors_of = |index: usize| vectors.get(index).unwrap_or(&none);
@@ -316,7 +367,7 @@ impl Database {
         let _locks = self.core.lock_all(&ids);
         let old = self.core.old_batch(table, &ids)?;
         let mut batch = self.storage().batch();
-        let mut changes = VectorChanges::default();
+        let mut changes = VectorChanges::new(computed);
         for (index, old) in old.iter().enumerate() {
             refuse_existing(&schema, ids[index], old).map_err(|error| in_batch(index, error))?;
         }

@@ -187,6 +187,28 @@ impl BatchEmbedder {
         }
     }
 
+    /// Embeds all `texts`. No request is sent again in parts.
+    ///
+    /// # Errors
+    ///
+    /// The first error of a request.
+    #[background_job(embedding.generate, target = "batch", batch_size = texts.len())]
+    pub(crate) async fn embed_all(
+        &self,
+        texts: &[String],
+    ) -> Result<Vec<Vec<f32>>, EmbeddingError> {
+        let requests = texts
+            .chunks(self.request_size)
+            .map(|texts| self.request(texts))
+            .collect::<Vec<_>>();
+        let mut answers = stream::iter(requests).buffered(self.concurrency);
+        let mut vectors = Vec::with_capacity(texts.len());
+        while let Some(answer) = answers.next().await {
+            vectors.extend(answer?);
+        }
+        Ok(vectors)
+    }
+
     /// Embeds one text, such as a search query.
     pub(crate) async fn embed_one(&self, text: &str) -> Result<Vec<f32>, EmbeddingError> {
         let vectors = self.request(&[text.to_owned()]).await?;

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::condition::Condition;
 use crate::database::Database;
 use crate::database::changes::Change;
+use crate::database::computed::Computed;
 use crate::database::core::Core;
 use crate::database::error::Error;
 use crate::database::supplied::Vectors;
@@ -131,6 +132,7 @@ impl Database {
         let condition = &Condition::new(condition)?;
         let mut written = 0;
         let mut left = None;
+        let mut computed = Computed::default();
         for _ in 0..ROUNDS {
             let Matching { schema, mut seen } = self.matching(table, condition, parameters).await?;
             if let Some(left) = &left {
@@ -145,10 +147,22 @@ impl Database {
             }
             let mut changed_meanwhile = HashSet::new();
             for page in seen.chunks(ATOMIC) {
-                let (schema, change, page) = (Arc::clone(&schema), change.clone(), page.to_vec());
                 let count = page.len();
-                let write = move |core: &Core| core.write_if_unchanged(&schema, &page, &change);
-                let not_written = self.core.blocking(write).await?;
+                let not_written = loop {
+                    let (schema, change, page) =
+                        (Arc::clone(&schema), change.clone(), page.to_vec());
+                    let vectors = std::mem::take(&mut computed);
+                    let write = move |core: &Core| {
+                        let left = core.write_if_unchanged(&schema, &page, &change, &vectors)?;
+                        Ok((left, vectors))
+                    };
+                    let (not_written, vectors) = self.core.blocking(write).await?;
+                    computed = vectors;
+                    match computed.take_missing() {
+                        Some(missing) => computed.embed(&self.core, missing).await?,
+                        None => break not_written,
+                    }
+                };
                 written += count - not_written.len();
                 changed_meanwhile.extend(not_written);
             }

@@ -1,7 +1,7 @@
 //! Registered schemas: the shape of a table's entities, their key field, and the indexed and
 //! embedded fields. A schema is a JSON Schema, hand-written or from Pydantic's
-//! `model_json_schema()`, with percolate's keywords `key_field`, `indexed_fields` and
-//! `embedding_fields` at the top level.
+//! `model_json_schema()`, with percolate's keywords `key_field`, `indexed_fields`,
+//! `embedding_fields` and `embed` at the top level.
 //!
 //! A schema is compiled once, when it is registered or the database is opened. There is no I/O
 //! here.
@@ -25,6 +25,7 @@ use crate::otel::ErrorType;
 const KEY_FIELD: &str = "key_field";
 const INDEXED_FIELDS: &str = "indexed_fields";
 const EMBEDDING_FIELDS: &str = "embedding_fields";
+const EMBED: &str = "embed";
 const PROPERTIES: &str = "properties";
 const REQUIRED: &str = "required";
 
@@ -59,14 +60,14 @@ pub enum SchemaError {
         /// The number of allowed levels.
         limit: usize,
     },
-    /// A keyword of percolate has a value of the wrong type.
+    /// A keyword of percolate has a wrong value.
     #[error("`{word}` in the schema of `{table}` must be {expected}")]
     WrongKind {
         /// The table.
         table: String,
-        /// `key_field`, `indexed_fields` or `embedding_fields`.
+        /// `key_field`, `indexed_fields`, `embedding_fields` or `embed`.
         word: &'static str,
-        /// The expected type.
+        /// The expected value.
         expected: &'static str,
     },
     /// A keyword of percolate names a field that the schema does not have.
@@ -232,6 +233,20 @@ impl ErrorType for EntityError {
     }
 }
 
+/// When the texts of a table are embedded: the keyword `embed` of its schema.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Embed {
+    /// `"queued"`, the default: a write marks the entity, and
+    /// [`generate_embeddings`](crate::Database::generate_embeddings) or the background worker embeds
+    /// it.
+    #[default]
+    Queued,
+    /// `"on_write"`: a write embeds the texts that it changes first, and stores the vectors with the
+    /// entity. It fails if the provider fails.
+    OnWrite,
+}
+
 /// The compiled schema of a table.
 pub struct Schema {
     table: String,
@@ -239,6 +254,7 @@ pub struct Schema {
     key_field: Option<String>,
     indexed_fields: Vec<String>,
     embedding_fields: Vec<String>,
+    embed: Embed,
     validator: jsonschema::Validator,
 }
 
@@ -319,6 +335,7 @@ impl Schema {
         let key_field = words.field(KEY_FIELD)?;
         let indexed_fields = words.fields(INDEXED_FIELDS)?;
         let embedding_fields = words.fields(EMBEDDING_FIELDS)?;
+        let embed = words.embed()?;
         let validator =
             jsonschema::validator_for(&source).map_err(|error| SchemaError::Invalid {
                 table: table.to_owned(),
@@ -330,6 +347,7 @@ impl Schema {
             key_field,
             indexed_fields,
             embedding_fields,
+            embed,
             validator,
         })
     }
@@ -359,13 +377,16 @@ impl Schema {
         &self.embedding_fields
     }
 
+    /// Returns when the texts of the table are embedded.
+    pub fn embed(&self) -> Embed {
+        self.embed
+    }
+
     /// Returns whether both schemas accept the same entities: only percolate's keywords differ.
     pub(crate) fn has_rules_of(&self, other: &Self) -> bool {
         let rules = |schema: &Self| {
             let mut rules = schema.source.as_object().cloned().unwrap_or_default();
-            rules.retain(|word, _| {
-                ![KEY_FIELD, INDEXED_FIELDS, EMBEDDING_FIELDS].contains(&word.as_str())
-            });
+            rules.retain(|word, _| !OWN_WORDS.contains(&word.as_str()));
             rules
         };
         rules(self) == rules(other)
@@ -448,12 +469,16 @@ impl fmt::Debug for Schema {
             .field("key_field", &self.key_field)
             .field("indexed_fields", &self.indexed_fields)
             .field("embedding_fields", &self.embedding_fields)
+            .field("embed", &self.embed)
             .finish_non_exhaustive()
     }
 }
 
 /// The keywords of percolate.
-const OWN_WORDS: [&str; 3] = [KEY_FIELD, INDEXED_FIELDS, EMBEDDING_FIELDS];
+const OWN_WORDS: [&str; 4] = [KEY_FIELD, INDEXED_FIELDS, EMBEDDING_FIELDS, EMBED];
+
+/// The keywords of percolate that name fields.
+const FIELD_WORDS: [&str; 3] = [KEY_FIELD, INDEXED_FIELDS, EMBEDDING_FIELDS];
 
 /// The largest number of edits between a keyword of percolate and a misspelling of it.
 const EDITS: usize = 2;
@@ -461,7 +486,7 @@ const EDITS: usize = 2;
 /// Returns the first use of the name of a system field at the top level of a schema, with the
 /// keyword that it is in.
 fn reserved_name(source: &Value) -> Option<(&'static str, &str)> {
-    let words = [PROPERTIES, REQUIRED].into_iter().chain(OWN_WORDS);
+    let words = [PROPERTIES, REQUIRED].into_iter().chain(FIELD_WORDS);
     words.into_iter().find_map(|word| {
         let name = names_in(source, word).find(|name| is_system_field(name))?;
         Some((word, name))
@@ -501,7 +526,7 @@ fn misspelled_word(source: &Value) -> Option<(&str, &'static str)> {
 /// although the schema has no such property.
 fn nested_field(source: &Value) -> Option<(&'static str, &str)> {
     let is_property = |name: &str| source.get(PROPERTIES)?.get(name);
-    OWN_WORDS.into_iter().find_map(|word| {
+    FIELD_WORDS.into_iter().find_map(|word| {
         let mut names = names_in(source, word);
         let name = names.find(|name| name.contains('.') && is_property(name).is_none())?;
         Some((word, name))
@@ -547,6 +572,18 @@ impl<'a> Words<'a> {
         Ok(fields)
     }
 
+    fn embed(&self) -> Result<Embed, SchemaError> {
+        let word = match self.schema.get(EMBED) {
+            None | Some(Value::Null) => return Ok(Embed::default()),
+            Some(word) => word.as_str(),
+        };
+        match word {
+            Some("queued") => Ok(Embed::Queued),
+            Some("on_write") => Ok(Embed::OnWrite),
+            _ => Err(self.wrong_kind(EMBED, "`\"queued\"` or `\"on_write\"`")),
+        }
+    }
+
     /// Checks that a named field is a property, if the schema lists properties.
     fn known(&self, word: &'static str, field: &str) -> Result<String, SchemaError> {
         let properties = self.schema.get(PROPERTIES).and_then(Value::as_object);
@@ -579,6 +616,29 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn texts_are_embedded_when_the_schema_says() {
+        let embed = |embed: Value| {
+            let schema = Schema::parse("t", json!({ "embed": embed }));
+            schema.map(|schema| schema.embed())
+        };
+        assert_eq!(embed(json!("on_write")), Ok(Embed::OnWrite));
+        assert_eq!(embed(json!("queued")), Ok(Embed::Queued));
+        assert_eq!(embed(json!(null)), Ok(Embed::Queued));
+        for wrong in [json!("on write"), json!(true), json!(["on_write"])] {
+            let error = embed(wrong).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                r#"`embed` in the schema of `t` must be `"queued"` or `"on_write"`"#
+            );
+        }
+        let misspelled = Schema::parse("t", json!({ "embedd": "on_write" }));
+        assert!(matches!(
+            misspelled,
+            Err(SchemaError::UnknownWord { word: EMBED, .. })
+        ));
+    }
 
     #[test]
     fn a_schema_as_pydantic_writes_it_is_understood() {

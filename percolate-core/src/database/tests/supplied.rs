@@ -1,69 +1,14 @@
 //! Vectors that are supplied with an entity.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::recorder::{Recorder, recorder, wait};
 use super::*;
-use crate::embeddings::{EmbeddingError, EmbeddingFuture, EmbeddingProvider};
-
-/// A provider that keeps the texts that it receives, and calls a function before it answers. It has no
-/// vector for `poison`.
-struct Recorder {
-    dimensions: usize,
-    texts: Mutex<Vec<String>>,
-    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
-}
-
-impl std::fmt::Debug for Recorder {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Recorder").finish_non_exhaustive()
-    }
-}
-
-impl EmbeddingProvider for Recorder {
-    fn name(&self) -> &'static str {
-        "recorder"
-    }
-
-    fn dimensions(&self) -> usize {
-        self.dimensions
-    }
-
-    fn embed<'a>(&'a self, texts: &'a [String]) -> EmbeddingFuture<'a> {
-        self.texts.lock().unwrap().extend_from_slice(texts);
-        if let Some(meanwhile) = self.meanwhile.lock().unwrap().take() {
-            meanwhile();
-        }
-        let answer = if texts.iter().any(|text| text == "poison") {
-            Err(EmbeddingError::Provider {
-                provider: "recorder".to_owned(),
-                kind: "400".into(),
-                source: "refused".into(),
-            })
-        } else {
-            // The provider's vectors point to the last axis.
-            let mut vector = vec![0.0; self.dimensions];
-            vector[self.dimensions - 1] = 1.0;
-            Ok(vec![vector; texts.len()])
-        };
-        Box::pin(std::future::ready(answer))
-    }
-}
 
 struct Library {
     dir: tempfile::TempDir,
     db: Database,
     provider: Arc<Recorder>,
-}
-
-fn recorder(dimensions: usize) -> (Arc<Recorder>, DatabaseOptions) {
-    let provider = Arc::new(Recorder {
-        dimensions,
-        texts: Mutex::default(),
-        meanwhile: Mutex::default(),
-    });
-    let options = DatabaseOptions::new().provider(provider.clone());
-    (provider, options)
 }
 
 fn library() -> Library {
@@ -79,19 +24,12 @@ impl Library {
     /// Embeds what is marked, and returns the texts that the provider received.
     fn embedded(&self) -> Vec<String> {
         embed(&self.db);
-        std::mem::take(&mut *self.provider.texts.lock().unwrap())
+        self.provider.take()
     }
 }
 
 fn embed(db: &Database) {
     wait(db.generate_embeddings("articles")).unwrap();
-}
-
-fn wait<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(future)
 }
 
 /// The supplied vectors of these tests point to the first axis.
@@ -269,14 +207,14 @@ fn another_provider_replaces_a_vector_only_if_it_does_not_fit() {
     let db = Database::open_with(library.dir.path(), options).unwrap();
     assert_eq!(db.mark_for_embedding("articles").unwrap(), 2);
     embed(&db);
-    assert!(same.texts.lock().unwrap().is_empty());
+    assert!(same.take().is_empty());
     assert_eq!(at_first(&db).len(), 2);
     drop(db);
     let (longer, options) = recorder(4);
     let db = Database::open_with(library.dir.path(), options).unwrap();
     db.mark_for_embedding("articles").unwrap();
     embed(&db);
-    assert_eq!(*longer.texts.lock().unwrap(), ["mine"]);
+    assert_eq!(longer.take(), ["mine"]);
     let hits = db.search_vector("articles", &[0.0, 0.0, 0.0, 1.0], 9, None);
     assert_eq!(hits.unwrap().len(), 1, "the other has no text");
     assert_eq!(stored(&db, EMBEDDINGS), 1);
