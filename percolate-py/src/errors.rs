@@ -305,6 +305,7 @@ fn exception_of(error: &Error, text: String) -> PyErr {
         }
         Error::Query(_) => QueryError::new_err(text),
         Error::Embedding(_)
+        | Error::EmbeddingOnWrite { .. }
         | Error::Vector(
             VectorError::WrongDimensions { .. }
             | VectorError::QueryDimensions { .. }

@@ -277,9 +277,11 @@ impl PyDatabase {
 
     /// Register or change the schema of a table.
     ///
-    /// The schema is a JSON Schema with three more keywords: `key_field` (the field whose value
-    /// determines the id), `indexed_fields` (fields that `find` can search) and `embedding_fields`
-    /// (text that `search` can search). It can be nested up to 100 levels.
+    /// The schema is a JSON Schema with four more keywords: `key_field` (the field whose value
+    /// determines the id), `indexed_fields` (fields that `find` can search), `embedding_fields` (text
+    /// that `search` can search) and `embed` (when the text is embedded: `"queued"`, the default, by
+    /// `generate_embeddings`; `"on_write"`, by each write, which fails if the embedder fails). It can be
+    /// nested up to 100 levels.
     ///
     /// If the rules for entities change, all entities of the table are checked. Those that do not
     /// match stay as they are; the next write of each must match.
@@ -292,6 +294,14 @@ impl PyDatabase {
     /// Raises:
     ///     SchemaError: The schema is not valid.
     ///     TypeError, ValueError: The schema cannot be represented in JSON, or is nested too deeply.
+    ///
+    /// Examples:
+    ///     >>> with Database(tmp_path / "on_write") as db:
+    ///     ...     db.register_schema("articles", {"embedding_fields": ["body"], "embed": "on_write"})
+    ///     ...     id = db.insert("articles", {"body": "water in porous rock"})
+    ///     ...     [(entity, distance)] = db.search("articles", "rock and water")
+    ///     ...     entity["body"]
+    ///     'water in porous rock'
     #[pyo3(signature = (table, schema, *, trace_context = None))]
     fn register_schema<'py>(
         &self,
@@ -445,7 +455,7 @@ impl PyDatabase {
     ///     EntityError: The data does not match the schema, or its `_id` belongs to another key.
     ///     NotEmbeddedError: A field of `vectors` is not embedded.
     ///     EmbeddingError: A vector does not have the embedder's dimensions, is all zeros, or contains
-    ///         NaN or an infinity.
+    ///         NaN or an infinity; or the table embeds on write, and the embedder failed.
     ///     TypeError, ValueError: The data cannot be represented in JSON, or is nested deeper than 100
     ///         levels.
     ///
