@@ -198,6 +198,22 @@ fn own_store_shows_the_spans_of_its_engine() {
 }
 
 #[test]
+fn redb_store_shows_the_spans_of_redb() {
+    assert_shows(
+        &run(env!("CARGO_BIN_EXE_redb_store"), &[], &[]),
+        &["batch_write novels [client]", "TableDoesNotExist"],
+    );
+}
+
+#[test]
+fn fjall_store_shows_a_scan_and_a_queued_job() {
+    assert_shows(
+        &run(env!("CARGO_BIN_EXE_fjall_store"), &[], &[]),
+        &["scan novels [client]", "wal.flush library"],
+    );
+}
+
+#[test]
 fn service_continues_the_callers_trace() {
     assert_shows(
         &run(env!("CARGO_BIN_EXE_service"), &[], &[]),
