@@ -22,6 +22,7 @@ mod metrics;
 mod parent;
 mod process;
 mod query;
+mod report;
 mod sampler;
 mod span_ids;
 mod spans;

@@ -5,6 +5,7 @@
 //! counts included. Histograms come from percolate's own aggregation, with exemplars, unless the
 //! application's views need the SDK's; see `views`.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -15,11 +16,12 @@ use opentelemetry_sdk::metrics::data::{
 };
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
+use percolate_core::otel::SideReport;
 use percolate_core::otel::runtime::{
     self, HistogramData, MeterProviderHandle, OwnAggregation, PointBuckets, Runtime,
     instrumentation_scope,
 };
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::spans::{attributes, nanoseconds};
@@ -55,8 +57,11 @@ pub(crate) struct MeterSettings {
 }
 
 impl Meters {
-    /// Creates one pipeline per reader.
-    pub(crate) fn start(settings: MeterSettings) -> PyResult<Self> {
+    /// Creates one pipeline per reader, and one for the report if there is a path for it.
+    pub(crate) fn start(
+        settings: MeterSettings,
+        report: Option<(PathBuf, Vec<KeyValue>)>,
+    ) -> PyResult<(Self, Option<SideReport>)> {
         let mut own = views::own_aggregation(&settings.views, &settings.histograms);
         let (mut builder, refused_views) = views::add(
             SdkMeterProvider::builder(),
@@ -92,12 +97,32 @@ impl Meters {
                 .map(|reader| reader.of_histograms())
                 .collect();
         }
-        Ok(Self {
+        let report = report
+            .map(|(path, resource)| {
+                // The report is the last reader.
+                let reader = own.as_mut().map(|own| {
+                    own.readers.push(runtime::Temporality::Cumulative);
+                    own.readers.len() - 1
+                });
+                SideReport::start(path, resource, reader)
+                    .map_err(|error| PyRuntimeError::new_err(error.to_string()))
+            })
+            .transpose()?;
+        if let Some(report) = &report {
+            builder = report.add_reader(builder);
+        }
+        let this = Self {
             provider: builder.build(),
             readers,
             refused_views,
             own,
-        })
+        };
+        Ok((this, report))
+    }
+
+    /// Whether the application has a reader.
+    pub(crate) fn has_readers(&self) -> bool {
+        !self.readers.is_empty()
     }
 
     /// One message per view that the Rust SDK refused.

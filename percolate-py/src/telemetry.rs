@@ -3,19 +3,23 @@
 //!
 //! Nothing waits here while attached to the interpreter.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::trace::SpanProcessor;
 use percolate_core::otel::runtime::{self, Runtime, RuntimeConfig, Sampler};
-use percolate_core::otel::{Exporter, Telemetry, TelemetryGuard, TelemetryStatus};
+use percolate_core::otel::{
+    ExportCounts, Exporter, ExporterStatus, SideReport, Telemetry, TelemetryGuard, TelemetryStatus,
+};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::metrics::{MeterSettings, Meters};
 use crate::process::{count_fork, forks, was_used};
+use crate::report::{FinishedSpan, ReportSettings};
 use crate::sampler::PythonSampler;
 use crate::spans::Bridge;
 use crate::waiting::released;
@@ -26,6 +30,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_set_automatic, module)?)?;
     module.add_function(wrap_pyfunction!(_force_flush, module)?)?;
     module.add_function(wrap_pyfunction!(_shutdown, module)?)?;
+    module.add_function(wrap_pyfunction!(_write_report, module)?)?;
+    module.add_function(wrap_pyfunction!(_report_span, module)?)?;
     module.add_function(wrap_pyfunction!(_collect, module)?)?;
     module.add_function(wrap_pyfunction!(_status, module)?)?;
     module.add_function(wrap_pyfunction!(_after_fork_in_child, module)?)?;
@@ -45,6 +51,25 @@ struct PythonPipeline {
     runtime: &'static Runtime,
     bridge: Arc<Bridge>,
     meters: Option<Meters>,
+    report: Option<Arc<SideReport>>,
+}
+
+impl PythonPipeline {
+    /// Writes the page of the report, if there is one.
+    fn write_report(&self, is_last: bool, timeout: Duration) -> Result<(), String> {
+        let Some(report) = &self.report else {
+            return Ok(());
+        };
+        let (delivered, dropped, _) = self.bridge.counts();
+        let mut counts = ExportCounts::default();
+        counts.exported = delivered;
+        counts.failed = dropped;
+        let recorded = self.runtime.recorded_spans();
+        let before = self.runtime.dropped_spans();
+        counts.queued = recorded.saturating_sub(delivered + dropped + before);
+        let name = "the application's span processors";
+        report.write((name, counts), (recorded, before), is_last, timeout)
+    }
 }
 
 /// One slot per generation of forks: a child must not wait for a lock that a thread of its parent
@@ -103,59 +128,81 @@ fn _set_automatic(on: bool, at_once: bool) {
     AUTOMATIC.store(if on { when } else { OFF }, Ordering::Relaxed);
 }
 
-/// Deliver spans to `deliver` and, if `meters` is set, metrics to `_collect`.
+/// Deliver spans to `deliver` and, if `meters` is set, metrics to `_collect`. `report` is the path of
+/// a report and the attributes of the resource; it needs `meters`.
 ///
 /// `sampler` is a name with an argument, as in `("parent", ("ratio", 0.1))`, or a function.
 #[pyfunction]
+#[pyo3(signature = (deliver, sampler, meters, report = None))]
 fn _install_python(
     py: Python<'_>,
     deliver: Py<PyAny>,
     sampler: &Bound<'_, PyAny>,
     meters: Option<MeterSettings>,
+    report: Option<ReportSettings<'_>>,
 ) -> PyResult<()> {
     let sampler = read_sampler(sampler)?;
+    let report = report.map(ReportSettings::read);
     released(py, || {
         let mut slot = installed();
         refuse_second(slot.as_ref())?;
-        let meters = meters.map(Meters::start).transpose()?;
+        let started = meters
+            .map(|settings| Meters::start(settings, report))
+            .transpose()?;
+        let (meters, report) = started.unzip();
+        let report = report.flatten().map(Arc::new);
         let bridge = Bridge::start(deliver)?;
+        let mut processors = vec![Arc::clone(&bridge) as Arc<dyn SpanProcessor>];
+        processors.extend(report.as_ref().map(|report| report.processor()));
         let runtime = Runtime::build(RuntimeConfig {
             meter_provider: meters.as_ref().map(Meters::provider),
             own_aggregation: meters.as_ref().and_then(Meters::own_aggregation),
             sampler,
-            sink: runtime::sdk_sink(vec![Arc::clone(&bridge) as Arc<dyn SpanProcessor>]),
+            sink: runtime::sdk_sink(processors),
+            unsampled_calls: report.as_ref().map(|report| report.unsampled_calls()),
             ..RuntimeConfig::default()
         })?;
+        if let Some(report) = &report {
+            report.collect_from(runtime);
+        }
         runtime::install(runtime).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
         *slot = Some(Installed::Python(PythonPipeline {
             runtime,
             bridge,
             meters,
+            report,
         }));
         AUTOMATIC.store(OFF, Ordering::Relaxed);
         Ok(())
     })?
 }
 
-/// Export from Rust: `otlp` as configured by the `OTEL_*` variables, `console` to standard error.
+/// Export from Rust: `otlp` as configured by the `OTEL_*` variables, `console` to standard error, `off`
+/// to the report only.
 #[pyfunction]
-fn _install_rust(py: Python<'_>, export: &str) -> PyResult<()> {
+#[pyo3(signature = (export, report = None))]
+fn _install_rust(py: Python<'_>, export: &str, report: Option<PathBuf>) -> PyResult<()> {
     let exporter = match export {
         "otlp" => Exporter::Otlp,
         "console" => Exporter::Console,
+        "off" => Exporter::None,
         other => {
             return Err(PyValueError::new_err(format!(
-                "unknown export `{other}`; expected otlp or console"
+                "unknown export `{other}`; expected otlp, console or off"
             )));
         }
     };
     released(py, || {
         let mut slot = installed();
         refuse_second(slot.as_ref())?;
-        let guard = Telemetry::builder()
+        let mut builder = Telemetry::builder()
             .traces([exporter])
             .metrics([exporter])
-            .install_subscriber(false)
+            .install_subscriber(false);
+        if let Some(report) = report {
+            builder = builder.report(report);
+        }
+        let guard = builder
             .install()
             .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
         *slot = Some(Installed::Rust(Arc::new(guard)));
@@ -217,34 +264,71 @@ fn in_use() -> Option<Installed> {
     })
 }
 
-/// Deliver all finished spans, end the delivering thread and remove the runtime. Return whether all
-/// was delivered, and for an export from Rust the number of lost spans and the last error.
+/// Write the page of the report of the Python pipeline. Return the problem if it cannot be written.
 #[pyfunction]
-fn _shutdown(py: Python<'_>, timeout: f64) -> PyResult<(bool, u64, Option<String>)> {
+fn _write_report(py: Python<'_>, timeout: f64) -> PyResult<Option<String>> {
+    let timeout = seconds(timeout)?;
+    released(py, || match in_use() {
+        Some(Installed::Python(pipeline)) => pipeline.write_report(false, timeout).err(),
+        _ => None,
+    })
+}
+
+/// Add a finished span of the application to the report.
+#[pyfunction]
+#[pyo3(signature = (span, /))]
+fn _report_span(py: Python<'_>, span: FinishedSpan<'_>) {
+    let span = span.read();
+    py.detach(|| {
+        if let Some(Installed::Python(PythonPipeline {
+            report: Some(report),
+            ..
+        })) = in_use()
+        {
+            report.processor().on_end(span);
+        }
+    });
+}
+
+/// Deliver all finished spans, end the delivering thread and remove the runtime. Return whether all
+/// was delivered, for an export from Rust the number of lost spans and the last error, and the problem
+/// if the report cannot be written.
+#[pyfunction]
+fn _shutdown(
+    py: Python<'_>,
+    timeout: f64,
+) -> PyResult<(bool, u64, Option<String>, Option<String>)> {
     let deadline = Instant::now() + seconds(timeout)?;
     released(py, || {
         let left = || deadline.saturating_duration_since(Instant::now());
         AUTOMATIC.store(OFF, Ordering::Relaxed);
         let before = installed().take();
         match before {
-            None => (true, 0, None),
-            Some(Installed::Python(PythonPipeline {
-                runtime,
-                bridge,
-                meters,
-            })) => {
+            None => (true, 0, None, None),
+            Some(Installed::Python(pipeline)) => {
+                let PythonPipeline {
+                    runtime,
+                    bridge,
+                    meters,
+                    report,
+                } = &pipeline;
                 runtime::uninstall(runtime);
                 let flushed = runtime.stop(left()) && bridge.flush(left());
                 bridge.close();
                 if let Some(meters) = meters {
                     meters.shutdown(left());
                 }
-                (flushed, 0, None)
+                let written = pipeline.write_report(true, left());
+                if let Some(report) = report {
+                    report.end();
+                }
+                (flushed, 0, None, written.err())
             }
             Some(Installed::Rust(guard)) => {
                 let flushed = guard.shutdown(left()).is_ok();
                 let status = guard.status();
-                (flushed, status.lost_spans(), last_error(status))
+                let report = report_of(&status).and_then(|(_, problem)| problem);
+                (flushed, status.lost_spans(), last_error(status), report)
             }
         }
     })
@@ -271,12 +355,17 @@ fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let (mut export, mut metrics, mut counts, mut warnings) =
         ("none", false, (0, 0, 0), Vec::new());
     let (mut waiting, mut error) = (0, None);
+    let (mut report, mut report_error) = (None, None);
     match py.detach(in_use) {
         None => {}
         Some(Installed::Python(pipeline)) => {
             let (delivered, dropped, failed) = pipeline.bridge.counts();
             export = "python";
-            metrics = pipeline.meters.is_some();
+            metrics = pipeline.meters.as_ref().is_some_and(Meters::has_readers);
+            if let Some(of_pipeline) = &pipeline.report {
+                report = Some(of_pipeline.path().display().to_string());
+                report_error = of_pipeline.last_error();
+            }
             counts = (
                 delivered,
                 dropped + pipeline.runtime.dropped_spans(),
@@ -298,7 +387,10 @@ fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
                 .map(|exporter| exporter.counts.exported)
                 .sum();
             export = "rust";
-            metrics = !rust.metrics.is_empty();
+            metrics = rust.metrics.iter().any(|exporter| !is_report(exporter));
+            if let Some((path, problem)) = report_of(&rust) {
+                (report, report_error) = (Some(path), problem);
+            }
             counts = (
                 exported,
                 rust.lost_spans(),
@@ -323,10 +415,26 @@ fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     status.set_item("spans_dropped", counts.1)?;
     status.set_item("spans_waiting", waiting)?;
     status.set_item("failed_batches", counts.2)?;
-    status.set_item("last_error", error)?;
+    status.set_item("last_error", error.or(report_error))?;
+    status.set_item("report", report)?;
     status.set_item("warnings", warnings)?;
     status.set_item("pid", std::process::id())?;
     Ok(status)
+}
+
+/// The end of the name of a report among the exporters.
+const REPORT: &str = " (report)";
+
+fn is_report(exporter: &ExporterStatus) -> bool {
+    exporter.to.ends_with(REPORT)
+}
+
+/// Returns the path of the report of a pipeline, and its last problem.
+fn report_of(status: &TelemetryStatus) -> Option<(String, Option<String>)> {
+    let mut exporters = status.metrics.iter();
+    let report = exporters.find(|exporter| is_report(exporter))?;
+    let path = report.to.trim_end_matches(REPORT).to_owned();
+    Some((path, report.counts.last_error.clone()))
 }
 
 fn last_error(status: TelemetryStatus) -> Option<String> {

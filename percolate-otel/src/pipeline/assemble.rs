@@ -18,6 +18,7 @@ use super::drive::Driver;
 use super::env::Environment;
 use super::error::TelemetryError;
 use super::export_queue::{ExportBatch, ExportQueue, QueueOptions};
+use super::file;
 use super::layer::{self, PipelineSlot};
 use super::logs::{BatchLogs, ConsoleLogs};
 use super::own_histograms::{OwnHistograms, own_aggregation};
@@ -212,11 +213,12 @@ impl Exporters {
         settings: &Settings,
         has_own: bool,
     ) -> Result<Option<Arc<Report>>, TelemetryError> {
-        let Some(path) = &settings.report else {
+        let Some(path) = settings.report.as_deref().map(file::resolved) else {
             return Ok(None);
         };
+        let name = name_of_report(&path);
         let report = Report::start(ReportOptions {
-            path: path.clone(),
+            path,
             resource: settings.resource.clone(),
             own: self.own.reader(0),
             has_own,
@@ -224,7 +226,7 @@ impl Exporters {
                 .report_conventions
                 .take()
                 .map_or_else(OnceLock::new, OnceLock::from),
-            pages: self.target(Signal::Metrics, name_of_report(path)),
+            pages: self.target(Signal::Metrics, name),
         })?;
         Ok(Some(report))
     }
@@ -288,7 +290,7 @@ impl Exporters {
 
     fn chrome_trace(&mut self, settings: &Settings) -> Result<(), TelemetryError> {
         let path = settings.file_folder.join("trace.json");
-        let trace = ChromeTrace::new(path, &settings.resource);
+        let trace = ChromeTrace::new(&path, &settings.resource);
         let exporter = ChromeSpans(Arc::clone(&trace));
         let name = format!("{} (Chrome trace)", trace.path().display());
         let queue = self.queue(Signal::Traces, name, Box::new(exporter), settings.batch)?;

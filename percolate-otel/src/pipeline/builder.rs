@@ -221,7 +221,8 @@ impl TelemetryBuilder {
     ///
     /// The page has the slowest and the failed traces and a random sample of the others, within
     /// bounds that it shows. It contains what spans and metrics export, and nothing else. A file that
-    /// cannot be written is an error of the flush, and one warning.
+    /// cannot be written is an error of the flush, and one warning. `{pid}` in the path is replaced with
+    /// the id of the process.
     ///
     /// ```
     /// use std::time::Duration;

@@ -19,10 +19,9 @@ pub(super) struct WholeFile {
 }
 
 impl WholeFile {
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(super) fn new(path: &Path) -> Self {
         Self {
-            // The program may change its folder.
-            path: std::path::absolute(&path).unwrap_or(path),
+            path: resolved(path),
             was_reported: AtomicBool::new(false),
         }
     }
@@ -43,6 +42,18 @@ impl WholeFile {
             }
         })
     }
+}
+
+/// Returns the absolute path, because the program may change its folder. `{pid}` is replaced with the id
+/// of the process, so that each process has its own file.
+pub(super) fn resolved(path: &Path) -> PathBuf {
+    let path = match path.to_str() {
+        Some(text) => text
+            .replace("{pid}", &std::process::id().to_string())
+            .into(),
+        None => path.to_owned(),
+    };
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), String> {
@@ -100,6 +111,13 @@ mod tests {
         replace(&path, b"second").expect("it writes");
         assert_eq!(fs::read(&path).expect("it is there"), b"second");
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn each_process_can_have_its_own_file() {
+        let file = WholeFile::new(Path::new("/reports/{pid}.html"));
+        let expected = format!("/reports/{}.html", std::process::id());
+        assert_eq!(file.path(), Path::new(&expected));
     }
 
     #[test]

@@ -36,6 +36,7 @@ mod report;
 mod resource;
 mod sampler;
 mod settings;
+mod side_report;
 mod signal;
 mod span_size;
 mod status;
@@ -51,6 +52,7 @@ pub use otlp_options::{Otlp, OtlpCompression, OtlpProtocol};
 pub use propagator::Propagator;
 #[cfg(feature = "testing")]
 pub(crate) use sampler::RespectsGate;
+pub use side_report::SideReport;
 pub use signal::{Exporter, Signal};
 pub use status::{ExporterStatus, TelemetryStatus};
 

@@ -79,7 +79,7 @@ _UNSET = Status(StatusCode.UNSET)
 class SpanBridge:
     """Delivers finished Rust spans to a provider's span processors."""
 
-    def __init__(self, provider: Any) -> None:
+    def __init__(self, provider: Any, *, reports: bool = False) -> None:
         processor = getattr(provider, "_active_span_processor", None)
         if processor is None:
             raise TypeError(
@@ -98,6 +98,8 @@ class SpanBridge:
         self._added: Callable[[Any], None] | None = None
         self._order_after = 0.0
         self._warned = False
+        #: Whether the application's own spans are part of a report.
+        self._reports = reports
 
     def deliver(self, batch: list[tuple[Any, ...]]) -> None:
         """Deliver a batch of spans. Called by the native module on its own thread."""
@@ -133,6 +135,26 @@ class SpanBridge:
             self._order_after = time.monotonic() + _ORDER_PAUSE
         if starting:
             self._deliver_whole(self._held.below(context.trace_id, context.span_id))
+
+    def report(self, span: ReadableSpan) -> None:
+        """Add a finished span of the application to the report, if there is one."""
+        context, scope = span.context, span.instrumentation_scope
+        if not self._reports or context is None or not context.trace_flags.sampled:
+            return
+        if (scope is not None and scope.name == "percolate") or span.start_time is None or span.end_time is None:
+            return
+        parent = span.parent
+        parts = (
+            span.name,
+            (context.trace_id, context.span_id),
+            None if parent is None else (parent.span_id, parent.is_remote),
+            _KINDS.index(span.kind),
+            (span.start_time, span.end_time),
+            dict(span.attributes or {}),
+            (_STATUS.index(span.status.status_code), span.status.description),
+            [(event.name, event.timestamp, dict(event.attributes or {})) for event in span.events],
+        )
+        self._call(_native._report_span, parts)
 
     def _deliver_whole(self, spans: list[tuple[Any, ...]]) -> None:
         """Deliver spans to `on_start`, those above first, and then to `on_end`."""
@@ -517,6 +539,7 @@ class _FlushFirst(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         if not self.off:
             self._bridge.before_end(span)
+            self._bridge.report(span)
 
     def shutdown(self) -> None:
         if not self.off:
@@ -527,7 +550,10 @@ class _FlushFirst(SpanProcessor):
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         if self.off or self._bridge.is_flushing():
             return True
-        return _native._force_flush(timeout_millis / 1000)
+        from . import _telemetry
+
+        flushed = _native._force_flush(timeout_millis / 1000)
+        return _telemetry._write_report(timeout_millis / 1000) and flushed
 
 
 def _span_context(ids: tuple[int, int, bool, int, list[tuple[str, str]]]) -> SpanContext:
@@ -714,6 +740,15 @@ def _aggregation(aggregation: Any) -> dict[str, Any]:
         "max_scale": getattr(aggregation, "_max_scale", 20),
         "record_min_max": getattr(aggregation, "_record_min_max", True),
     }
+
+
+#: The settings of a meter provider without readers, for the metrics of a report.
+NO_READERS = {
+    "temporalities": [],
+    "views": [],
+    "histograms": {"kind": "default", "bounds": None, "max_size": 160, "max_scale": 20, "record_min_max": True},
+    "exemplars": True,
+}
 
 
 def _with_ours(data: Any, ours: list[Any], provider: Any) -> Any:

@@ -49,9 +49,11 @@ class Status(TypedDict):
     #: The number of batches (or, with an export from Rust, spans) that the receiver failed to
     #: process.
     failed_batches: int
-    #: With an export from Rust, the last error of an exporter of spans: why the collector rejected
-    #: them, or could not be reached.
+    #: The last error of an exporter of spans from Rust (why the collector rejected them, or could not
+    #: be reached), or of writing the report.
     last_error: str | None
+    #: The path of the report, if one is written.
+    report: str | None
     #: Environment variables and metric Views that were ignored or changed.
     warnings: list[str]
     #: The process id. A forked child has a status of its own.
@@ -75,6 +77,10 @@ class _State:
         self.ended: Callable[[], object] | None = None
         #: The last `meter_provider` argument.
         self.meter_provider: Any = None
+        #: The `report` argument, and the path of the report that is installed.
+        self.report_argument: str | None = None
+        self.report: str | None = None
+        self.report_failed = False
         self.warned = False
         #: The number of lost spans that were reported.
         self.lost = 0
@@ -88,6 +94,7 @@ def configure(
     *,
     tracer_provider: Any = None,
     meter_provider: Any = None,
+    report: str | os.PathLike[str] | None = None,
 ) -> bool:
     """Configure where Rust telemetry goes.
 
@@ -99,10 +106,14 @@ def configure(
             `TracerProvider`, and metrics to the readers of its `MeterProvider`. `"otlp"` exports
             both directly from Rust, configured by the `OTEL_*` variables. `"console"` prints a tree
             of spans and a table of metrics to standard error. `"off"` delivers nothing and does not
-            look for a provider.
+            look for a provider; with `report`, it writes the report only.
         tracer_provider: The SDK provider that receives spans; the global one by default.
         meter_provider: The SDK provider whose readers receive metrics; the global one by default,
             `False` for none.
+        report: The path of an HTML page that is written at each `force_flush` and at `shutdown`, with
+            traces, latencies over time, failures and losses; by default the environment variable
+            `PERCOLATE_REPORT`. It opens in a browser without a server. `{pid}` in the path is replaced
+            with the id of the process.
 
     Returns:
         Whether telemetry is delivered now. `False` for `"python"` means that no SDK provider is set
@@ -117,24 +128,36 @@ def configure(
         >>> import percolate_rocks
         >>> percolate_rocks.configure("off")
         False
+
+        A report without any other delivery:
+
+        >>> percolate_rocks.configure("off", report=tmp_path / "report.html")
+        True
+        >>> percolate_rocks.shutdown()
+        True
+        >>> (tmp_path / "report.html").read_text()[:15]
+        '<!doctype html>'
     """
     if export not in ("python", "otlp", "console", "off"):
         raise ValueError(f"export must be 'python', 'otlp', 'console' or 'off', not {export!r}")
     with _state.lock:
         _state.decided = True
-        if export == "off":
+        _state.report_argument = None if report is None else os.fspath(report)
+        path = _report_path()
+        if export == "off" and report is None:
             shutdown()
             return False
         if export != "python":
-            if _state.rust != export:
+            if _state.rust != export or _state.report != path:
                 shutdown()
-                _install_rust(export)
+                _install_rust(export, path)
             return True
         if _state.rust is not None:
             shutdown()
         _state.looks = 0
         if _state.spans is not None:
-            if tracer_provider is None or _unwrapped(tracer_provider) is _state.spans.provider:
+            is_same = tracer_provider is None or _unwrapped(tracer_provider) is _state.spans.provider
+            if is_same and _state.report == path:
                 return True
             shutdown()
         if tracer_provider is None:
@@ -145,7 +168,7 @@ def configure(
             _state.decided = False
             _native._set_automatic(True)
             return False
-        return _install(provider, meter_provider)
+        return _install(provider, meter_provider, path)
 
 
 def force_flush(timeout: float = 30.0) -> bool:
@@ -174,7 +197,30 @@ def force_flush(timeout: float = 30.0) -> bool:
     if spans is not None:
         left = max(0.0, started + timeout - time.monotonic())
         flushed = spans.flush_processors(left) and flushed
+        left = max(0.0, started + timeout - time.monotonic())
+        flushed = _write_report(left) and flushed
     return flushed
+
+
+def _write_report(timeout: float) -> bool:
+    """Write the report of spans and metrics that go to providers, if there is one."""
+    if _state.report is None:
+        return True
+    problem = _native._write_report(timeout)
+    _report_problem(problem)
+    return problem is None
+
+
+def _report_problem(problem: str | None) -> None:
+    """Warn, once, of a report that cannot be written."""
+    if problem is not None and not _state.report_failed:
+        _state.report_failed = True
+        logger.warning("percolate %s", problem)
+
+
+def _report_path() -> str | None:
+    """Return the path of the report: the argument, or the environment variable."""
+    return _state.report_argument or os.environ.get("PERCOLATE_REPORT", "").strip() or None
 
 
 def shutdown(timeout: float = 5.0) -> bool:
@@ -195,15 +241,17 @@ def shutdown(timeout: float = 5.0) -> bool:
     with _state.lock:
         _state.decided = True
         spans, metrics = _state.spans, _state.metrics
-        _state.spans = _state.metrics = _state.rust = _state.reinstall = None
-    flushed, lost, error = _native._shutdown(timeout)
+        _state.spans = _state.metrics = _state.rust = _state.reinstall = _state.report = None
+    flushed, lost, error, problem = _native._shutdown(timeout)
     _report_losses(lost, error)
+    _report_problem(problem)
+    _state.report_failed = False
     _state.lost = 0
     if metrics is not None:
         metrics.detach()
     if spans is not None:
         spans.detach()
-    return flushed
+    return flushed and problem is None
 
 
 def _report_losses(lost: int, error: str | None) -> None:
@@ -232,6 +280,7 @@ def status() -> Status:
         spans_waiting=found["spans_waiting"],
         failed_batches=found["failed_batches"],
         last_error=found["last_error"],
+        report=found["report"],
         warnings=found["warnings"],
         pid=found["pid"],
     )
@@ -260,7 +309,7 @@ def _look() -> None:
         if provider is not None and _state.ended is not None and _state.ended() is provider:
             return
         if provider is not None:
-            _install(provider, False if _state.meter_provider is False else None)
+            _install(provider, False if _state.meter_provider is False else None, _report_path())
             return
         _state.looks += 1
         if _state.looks >= _MAX_LOOKS:
@@ -305,7 +354,7 @@ def _opened() -> None:
 def _suspend() -> Callable[[], object] | None:
     """End the delivery and return a function for `_resume`."""
     with _state.lock:
-        again = _again(_state.spans, _state.metrics, _state.rust)
+        again = _again(_state.spans, _state.metrics, _state.rust, _state.report)
         decided = _state.decided
         shutdown()
         _state.decided = decided
@@ -321,36 +370,42 @@ def _resume(again: Callable[[], object] | None) -> None:
 
 
 def _again(
-    spans: SpanBridge | None, metrics: MetricsBridge | None, rust: str | None
+    spans: SpanBridge | None, metrics: MetricsBridge | None, rust: str | None, report: str | None
 ) -> Callable[[], object] | None:
     """Return a function that installs the same delivery again, or `None`."""
     if rust is not None:
-        return functools.partial(_install_rust, rust)
+        return functools.partial(_install_rust, rust, report)
     if spans is not None:
-        return functools.partial(_install, spans.provider, metrics.provider if metrics is not None else False)
+        meter_provider = metrics.provider if metrics is not None else False
+        return functools.partial(_install, spans.provider, meter_provider, report)
     return None
 
 
-def _install(tracer_provider: Any, meter_provider: Any) -> bool:
-    from ._bridge import MetricsBridge, SpanBridge
+def _install(tracer_provider: Any, meter_provider: Any, report: str | None) -> bool:
+    from ._bridge import NO_READERS, MetricsBridge, SpanBridge
 
     if _is_sdk_disabled():
         _native._set_automatic(False)
         return False
-    spans = SpanBridge(tracer_provider)
+    spans = SpanBridge(tracer_provider, reports=report is not None)
     metrics = None if meter_provider is False else MetricsBridge.to(meter_provider)
-    _native._install_python(spans.deliver, spans.sampler(), metrics.settings() if metrics is not None else None)
+    settings = metrics.settings() if metrics is not None else None
+    if report is None:
+        _native._install_python(spans.deliver, spans.sampler(), settings)
+    else:
+        given = (report, dict(tracer_provider.resource.attributes))
+        _native._install_python(spans.deliver, spans.sampler(), settings or NO_READERS, given)
     spans.attach()
     if metrics is not None:
         metrics.attach()
     _state.spans, _state.metrics, _state.decided = spans, metrics, True
-    _state.meter_provider = meter_provider
+    _state.meter_provider, _state.report = meter_provider, report
     return True
 
 
-def _install_rust(export: str) -> None:
-    _native._install_rust(export)
-    _state.rust = export
+def _install_rust(export: str, report: str | None) -> None:
+    _native._install_rust(export, report)
+    _state.rust, _state.report = export, report
 
 
 def _global_tracer_provider() -> Any:
@@ -383,16 +438,25 @@ def _is_sdk_disabled() -> bool:
 def _after_fork_in_child() -> None:
     # Threads that do not exist here may hold the locks.
     spans, metrics, rust, decided = _state.spans, _state.metrics, _state.rust, _state.decided
+    argument, report = _state.report_argument, _state.report
     _state.__init__()  # type: ignore[misc]
-    _state.decided = decided
+    _state.decided, _state.report_argument = decided, argument
     if not _native._after_fork_in_child():
         return
     if spans is not None:
         spans.detach(is_forked=True)
     if metrics is not None:
         metrics.detach()
-    _state.reinstall = _again(spans, metrics, rust)
+    _state.reinstall = _again(spans, metrics, rust, _of_child(report))
     _native._set_automatic(True, at_once=True)
+
+
+def _of_child(report: str | None) -> str | None:
+    """Return the path of a report for a forked child, which must not replace that of its parent."""
+    if report is None or "{pid}" in report:
+        return report
+    start, end = os.path.splitext(report)
+    return f"{start}.{{pid}}{end}"
 
 
 def _at_exit() -> None:

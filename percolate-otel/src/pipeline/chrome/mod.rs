@@ -9,7 +9,7 @@ mod events;
 mod tracks;
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -43,7 +43,7 @@ struct LatestSpans {
 }
 
 impl ChromeTrace {
-    pub(super) fn new(path: PathBuf, resource: &Resource) -> Arc<Self> {
+    pub(super) fn new(path: &Path, resource: &Resource) -> Arc<Self> {
         let service = resource.get(&opentelemetry::Key::from_static_str(
             super::resource::SERVICE_NAME,
         ));

@@ -84,7 +84,7 @@ impl Report {
     fn new(options: ReportOptions, limits: Limits) -> Self {
         let started = SystemTime::now();
         Self {
-            file: WholeFile::new(options.path.clone()),
+            file: WholeFile::new(&options.path),
             options,
             started,
             collected: Mutex::new(Collected {

@@ -439,7 +439,7 @@
     const it = data.pipeline;
     const number = (name, key) => ({ title: name, number: true, show: (row) => count(row[key]), class: (row) => (row[key] && key !== "exported" && key !== "waiting" ? "bad-text" : key === "exported" ? "" : "soft") });
     const before = [it.dropped_records ? `${many(it.dropped_records, "span")} found the buffer of records full: calls end faster than spans are exported.` : "", it.dropped_after_shutdown ? `${many(it.dropped_after_shutdown, "span")} ended after the shutdown.` : ""];
-    section("lost", "Exported and lost", words(`Sampler: ${it.sampler}.`, ...before, it.lost ? "" : "No span was lost."), table("Exporters", [
+    section("lost", "Exported and lost", words(it.sampler ? `Sampler: ${it.sampler}.` : "", ...before, it.lost ? "" : "No span was lost."), table("Exporters", [
       { title: "exporter", show: (row) => el("span", null, row.to, row.error ? el("div", { class: "bad-text", text: row.error }) : null) }, { title: "of", show: (row) => row.items }, number("exported", "exported"), number("export failed", "failed"), number("queue full", "queue_full"),
       number("shutdown deadline", "at_shutdown"), number("after shutdown", "after_shutdown"), number("waiting", "waiting")], it.exporters),
     ...it.warnings.map((warning) => el("p", { class: "warn-text", text: `Configuration: ${warning}` })));
