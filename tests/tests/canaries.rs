@@ -263,6 +263,10 @@ async fn queries(db: &Database) {
         .unwrap();
     db.insert_arrow("articles", &schema, batches, &ImportOptions::new())
         .unwrap_err();
+    let options = ExportOptions::new();
+    db.export_arrow("articles", &options, |_| Ok(())).unwrap();
+    let full = |_| Err(std::io::Error::other("canary_target"));
+    db.export_arrow("articles", &options, full).unwrap_err();
     db.generate_embeddings("articles").await.ok();
     db.search("articles", "canary_search", 3, None)
         .await

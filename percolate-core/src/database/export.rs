@@ -32,14 +32,25 @@ impl ExportOptions {
         Self::default()
     }
 
-    /// Calls `report` after every 1000 entities, and at the end, with the number of entities written
-    /// so far. The export fails with [`Error::Cancelled`] if it returns [`ControlFlow::Break`].
+    /// Calls `report` after every 1000 entities, or after each batch, and at the end, with the number
+    /// of entities written so far. The export fails with [`Error::Cancelled`] if it returns [`ControlFlow::Break`].
     pub fn on_progress(
         mut self,
         report: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static,
     ) -> Self {
         self.progress = OnProgress::new(report);
         self
+    }
+
+    /// Reports the progress.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] if the export is to end.
+    pub(crate) fn report(&self, done: usize) -> Result<(), Error> {
+        match self.progress.notify(done) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        }
     }
 }
 
@@ -177,10 +188,6 @@ impl Database {
             table: table.to_owned(),
             error,
         };
-        let report = |done| match options.progress.notify(done) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Error::Cancelled),
-        };
         let mut writer = BufWriter::with_capacity(64 << 10, writer);
         let mut written = 0;
         for entity in self.scan_after(table, None)? {
@@ -191,11 +198,11 @@ impl Database {
                 .map_err(failed)?;
             written += 1;
             if written % STEP == 0 {
-                report(written)?;
+                options.report(written)?;
             }
         }
         writer.flush().map_err(failed)?;
-        report(written)?;
+        options.report(written)?;
         Ok(written)
     }
 }

@@ -24,6 +24,7 @@ mod condition;
 mod counted;
 pub(crate) mod engine;
 pub(crate) mod error;
+mod export;
 mod filters;
 mod growth;
 mod insert;

@@ -103,6 +103,15 @@ impl QueryResult {
     }
 }
 
+impl From<RecordBatch> for QueryResult {
+    fn from(batch: RecordBatch) -> Self {
+        Self {
+            schema: batch.schema(),
+            batches: vec![batch],
+        }
+    }
+}
+
 impl Rows for QueryResult {
     fn rows(&self) -> Option<usize> {
         Some(self.num_rows())

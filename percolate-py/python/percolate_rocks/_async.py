@@ -599,6 +599,50 @@ class AsyncDatabase:
             trace_context=trace_context,
         )
 
+    async def import_parquet(
+        self,
+        table: str,
+        path: str | os.PathLike[str],
+        *,
+        on_error: Literal["abort", "skip"] = "abort",
+        existing: Literal["error", "replace", "skip"] = "error",
+        batch_size: int = 1000,
+        on_progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+        trace_context: Trace = None,
+    ) -> dict[str, Any]:
+        """See `Database.import_parquet`."""
+        return await self._run_long(
+            self._database.import_parquet,
+            table,
+            path,
+            on_error=on_error,
+            existing=existing,
+            batch_size=batch_size,
+            on_progress=on_progress,
+            timeout=timeout,
+            trace_context=trace_context,
+        )
+
+    async def export_parquet(
+        self,
+        table: str,
+        path: str | os.PathLike[str],
+        *,
+        on_progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+        trace_context: Trace = None,
+    ) -> int:
+        """See `Database.export_parquet`."""
+        return await self._run_long(
+            self._database.export_parquet,
+            table,
+            path,
+            on_progress=on_progress,
+            timeout=timeout,
+            trace_context=trace_context,
+        )
+
     async def generate_embeddings(
         self, table: str, *, timeout: float | None = None, trace_context: Trace = None
     ) -> dict[str, int]:

@@ -1019,6 +1019,68 @@ class Database:
             >>> file.getvalue()
             '{"_created_at":"...","_id":"...","_updated_at":"...","slug":"percolation"}\\n'
         """
+    def _export_arrow(
+        self,
+        table: str,
+        write: Callable[[QueryResult], object],
+        *,
+        on_progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+        trace_context: _Trace = None,
+    ) -> int: ...
+    def import_parquet(
+        self,
+        table: str,
+        path: str | os.PathLike[str],
+        *,
+        on_error: Literal["abort", "skip"] = "abort",
+        existing: Literal["error", "replace", "skip"] = "error",
+        batch_size: int = 1000,
+        on_progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+        trace_context: _Trace = None,
+    ) -> dict[str, Any]:
+        """Import a Parquet file, as `insert_arrow` inserts its rows. Return the report. Needs pyarrow.
+
+        The file is read piece by piece.
+
+        Args:
+            path: The file.
+            on_error, existing, batch_size, on_progress, timeout: As for `import_jsonl`.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+            OSError: The file cannot be read.
+            ValueError: The file is not a Parquet file.
+            RowsRefusedError, TypeError: As for `insert_arrow`.
+        """
+    def export_parquet(
+        self,
+        table: str,
+        path: str | os.PathLike[str],
+        *,
+        on_progress: Callable[[int], object] | None = None,
+        timeout: float | None = None,
+        trace_context: _Trace = None,
+    ) -> int:
+        """Write the entities of a table to a Parquet file, ordered by id. Return their number. Needs
+        pyarrow.
+
+        The columns are those of `SELECT *`. Fields that the schema does not list are not in the file,
+        values that do not match it are null, and a field that may have any type is text;
+        `export_jsonl` writes everything. The export reads one snapshot.
+
+        Args:
+            path: The file. It is replaced once the export is complete and on the disk.
+            on_progress: Called after each batch of up to 65,536 entities with the number of entities
+                written so far. An exception ends the export and is raised here.
+            timeout: The longest time in seconds.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+            OSError: The file cannot be written.
+            ValueError: The schema has no properties.
+        """
     def generate_embeddings(
         self, table: str, *, timeout: float | None = None, trace_context: _Trace = None
     ) -> dict[str, int]:

@@ -1104,6 +1104,110 @@ impl PyDatabase {
         transfer::export_jsonl(&self.shared, table, target, call)
     }
 
+    /// Pass the entities of a table to a function, in batches of the type that `query_arrow` returns.
+    #[pyo3(signature = (table, write, *, on_progress = None, timeout = None, trace_context = None))]
+    fn _export_arrow(
+        &self,
+        py: Python<'_>,
+        table: &str,
+        write: Py<PyAny>,
+        on_progress: Option<Py<PyAny>>,
+        timeout: Option<f64>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<usize> {
+        let call = Call {
+            on_progress,
+            timeout,
+            trace_context,
+        };
+        transfer::export_arrow(py, &self.shared, table, write, call)
+    }
+
+    /// Import a Parquet file, as `insert_arrow` inserts its rows. Return the report. Needs pyarrow.
+    ///
+    /// The file is read piece by piece.
+    ///
+    /// Args:
+    ///     path: The file.
+    ///     on_error, existing, batch_size, on_progress, timeout: As for `import_jsonl`.
+    ///
+    /// Raises:
+    ///     ImportError: pyarrow is not installed.
+    ///     OSError: The file cannot be read.
+    ///     ValueError: The file is not a Parquet file.
+    ///     RowsRefusedError, TypeError: As for `insert_arrow`.
+    #[pyo3(signature = (
+        table, path, *, on_error = "abort", existing = "error", batch_size = 1000, on_progress = None,
+        timeout = None, trace_context = None,
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of the Python method"
+    )]
+    fn import_parquet<'py>(
+        slf: Bound<'py, Self>,
+        table: &str,
+        path: Bound<'py, PyAny>,
+        on_error: &str,
+        existing: &str,
+        batch_size: usize,
+        on_progress: Option<Bound<'py, PyAny>>,
+        timeout: Option<f64>,
+        trace_context: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let options = PyDict::new(py);
+        options.set_item("on_error", on_error)?;
+        options.set_item("existing", existing)?;
+        options.set_item("batch_size", batch_size)?;
+        options.set_item("on_progress", on_progress)?;
+        options.set_item("timeout", timeout)?;
+        options.set_item("trace_context", trace_context)?;
+        py.import("percolate_rocks._parquet")?.call_method(
+            "import_parquet",
+            (slf, table, path),
+            Some(&options),
+        )
+    }
+
+    /// Write the entities of a table to a Parquet file, ordered by id. Return their number. Needs
+    /// pyarrow.
+    ///
+    /// The columns are those of `SELECT *`. Fields that the schema does not list are not in the file,
+    /// values that do not match it are null, and a field that may have any type is text;
+    /// `export_jsonl` writes everything. The export reads one snapshot.
+    ///
+    /// Args:
+    ///     path: The file. It is replaced once the export is complete and on the disk.
+    ///     on_progress: Called after each batch of up to 65,536 entities with the number of entities
+    ///         written so far. An exception ends the export and is raised here.
+    ///     timeout: The longest time in seconds.
+    ///
+    /// Raises:
+    ///     ImportError: pyarrow is not installed.
+    ///     OSError: The file cannot be written.
+    ///     ValueError: The schema has no properties.
+    #[pyo3(signature = (table, path, *, on_progress = None, timeout = None, trace_context = None))]
+    fn export_parquet<'py>(
+        slf: Bound<'py, Self>,
+        table: &str,
+        path: Bound<'py, PyAny>,
+        on_progress: Option<Bound<'py, PyAny>>,
+        timeout: Option<f64>,
+        trace_context: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let options = PyDict::new(py);
+        options.set_item("on_progress", on_progress)?;
+        options.set_item("timeout", timeout)?;
+        options.set_item("trace_context", trace_context)?;
+        py.import("percolate_rocks._parquet")?.call_method(
+            "export_parquet",
+            (slf, table, path),
+            Some(&options),
+        )
+    }
+
     // ---- search ----
 
     /// Compute the missing vectors of a table. Ctrl-C and the timeout stop the job; finished vectors

@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use percolate_core::query::QueryResult;
 use percolate_core::{
     Database, Error, Existing, ExportOptions, ImportOptions, ImportReport, OnError,
 };
@@ -23,6 +24,7 @@ use crate::capsules::Batches;
 use crate::context::TraceArgument;
 use crate::errors::raised;
 use crate::import_report::import_report;
+use crate::query::PyQueryResult;
 use crate::stop::{Reason, Stop};
 use crate::waiting::caught;
 
@@ -249,6 +251,35 @@ pub(super) fn export_jsonl(
         run.run(py, shared, work, |_| 0)?
             .map_err(|error| raised(py, &error))
     }
+}
+
+/// Exports a table as Arrow batches, each passed to a Python function.
+pub(super) fn export_arrow(
+    py: Python<'_>,
+    shared: &Arc<Closable>,
+    table: &str,
+    write: Py<PyAny>,
+    call: Call,
+) -> PyResult<usize> {
+    let run = Run::new(py, call)?;
+    let between = run.between();
+    let options = ExportOptions::new().on_progress(move |progress| between(progress.done));
+    let kept = run.raised.clone();
+    let work = move |database: &Database| {
+        database.export_arrow(table, &options, |batch| {
+            let result = QueryResult::from(batch);
+            kept.attached(|py| write.call1(py, (PyQueryResult::new(result),)))
+                .map(drop)
+                .ok_or_else(|| io::Error::other("the target raised an exception"))
+        })
+    };
+    run.run(py, shared, work, |_| 0)?
+        .map_err(|error| match &error {
+            Error::Export { error, .. } if error.kind() == io::ErrorKind::InvalidInput => {
+                PyValueError::new_err(format!("cannot export `{table}`: {error}"))
+            }
+            _ => raised(py, &error),
+        })
 }
 
 /// Returns the path that an argument is, `None` if it is something else.

@@ -123,6 +123,42 @@ fn what_json_cannot_hold_is_refused_without_its_value() {
 }
 
 #[test]
+fn an_export_has_the_rows_of_a_query_and_can_be_inserted() {
+    let (_dir, db) = library();
+    let mut batches = Vec::new();
+    let options = crate::ExportOptions::new();
+    let written = db.export_arrow("articles", &options, |batch| {
+        batches.push(batch);
+        Ok(())
+    });
+    assert_eq!(written.unwrap(), 100);
+    let queried = wait(db.query("SELECT * FROM articles ORDER BY _id")).unwrap();
+    let schema = batches[0].schema();
+    let exported = datafusion::arrow::compute::concat_batches(&schema, &batches).unwrap();
+    let queried =
+        datafusion::arrow::compute::concat_batches(queried.schema(), queried.batches()).unwrap();
+    assert_eq!(exported.columns(), queried.columns());
+    let before: Vec<_> = db.scan("articles").unwrap().map(Result::unwrap).collect();
+    for entity in &before {
+        db.purge("articles", entity.id).unwrap();
+    }
+    db.insert_arrow(
+        "articles",
+        &schema,
+        batches.into_iter().map(Ok),
+        &ImportOptions::new(),
+    )
+    .unwrap();
+    let after: Vec<_> = db.scan("articles").unwrap().map(Result::unwrap).collect();
+    for (after, before) in after.iter().zip(&before) {
+        assert_eq!((after.id, after.updated_at), (before.id, before.updated_at));
+        for field in ["year", "author", "score", "open", "tags", "extra", "day"] {
+            assert_eq!(after.data[field], before.data[field], "{field}");
+        }
+    }
+}
+
+#[test]
 fn an_error_of_the_batches_and_another_schema_end_the_import() {
     let (_dir, db) = database(&json!({ "a": {} }));
     let column = || Arc::new(Int64Array::from(vec![1])) as ArrayRef;
