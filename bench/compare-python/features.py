@@ -318,7 +318,7 @@ def _(path: Path) -> str:
 def _(path: Path) -> str:
     (path / "in.jsonl").write_text("\n".join(LINES[:-1]))
     tool = [sys.executable, "-m", "sqlite_utils"]
-    subprocess.run([*tool, "insert", path / "a.db", "articles", path / "in.jsonl", "--nl"], check=True)
+    subprocess.run([*tool, "insert", path / "a.db", "articles", path / "in.jsonl", "--nl"], check=True, capture_output=True)
     out = subprocess.run([*tool, "rows", path / "a.db", "articles", "--nl"], check=True, capture_output=True)
     assert len(out.stdout.splitlines()) == len(ROWS)
     return "on the command line; a bad line ends it"
@@ -341,6 +341,61 @@ def _(path: Path) -> str:
     table = lancedb.connect(path / "lance").create_table("articles", TABLE)
     assert table.to_arrow().num_rows == len(ROWS)
     return "yes"
+
+
+@feature("tables of Pydantic models", "percolate")
+def _(path: Path) -> str:
+    from pydantic import BaseModel
+
+    class Article(BaseModel):
+        slug: str
+        year: int
+
+    with Database(path / "percolate") as db:
+        articles = db.table("articles", Article, key_field="slug")
+        articles.insert(Article(slug="a", year=1957))
+        assert articles.get(key="a") == Article(slug="a", year=1957)
+    return "and dataclasses"
+
+
+@feature("tables of Pydantic models", "LanceDB")
+def _(path: Path) -> str:
+    from lancedb.pydantic import LanceModel
+
+    class Article(LanceModel):
+        slug: str
+        year: int
+
+    table = lancedb.connect(path / "lance").create_table("articles", schema=Article)
+    table.add([Article(slug="a", year=1957)])
+    assert table.search().to_pydantic(Article) == [Article(slug="a", year=1957)]
+    return "subclasses of `LanceModel`"
+
+
+@feature("own vectors, several for each row", "percolate")
+def _(path: Path) -> str:
+    with Database(path / "percolate", embedder=Words()) as db:
+        db.register_schema("articles", SCHEMA | {"embedding_fields": ["body", "title"], "properties": SCHEMA["properties"] | {"title": {"type": "string"}}})
+        vectors = {"body": VECTORS[0], "title": VECTORS[1]}
+        db.insert("articles", {"slug": "a", "body": "x", "title": "y"}, vectors=vectors)
+        assert db.search_vector("articles", VECTORS[1])[0][1] < 0.001
+    return "yes"
+
+
+@feature("own vectors, several for each row", "LanceDB")
+def _(path: Path) -> str:
+    row = {"slug": "a", "body": VECTORS[0], "title": VECTORS[1]}
+    vector = pyarrow.list_(pyarrow.float32(), DIMENSIONS)
+    schema = pyarrow.schema([("slug", pyarrow.string()), ("body", vector), ("title", vector)])
+    table = lancedb.connect(path / "lance").create_table("articles", [row], schema=schema)
+    assert len(table.search(VECTORS[1], vector_column_name="title").to_list()) == 1
+    return "yes"
+
+
+@feature("own vectors, several for each row", "Chroma")
+def _(path: Path) -> str:
+    assert chroma(path).query(query_embeddings=[VECTORS[0]], n_results=1)["ids"] == [["article-0"]]
+    return "one"
 
 
 def read_elsewhere(program: str, path: Path) -> bool:
