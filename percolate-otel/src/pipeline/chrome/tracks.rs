@@ -4,7 +4,7 @@
 //! overlap.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{SpanId, TraceId};
@@ -45,8 +45,17 @@ pub(super) fn place(spans: &[SpanData], base: SystemTime) -> Vec<Placed<'_>> {
     let mut placed = intervals(spans, base);
     placed.sort_by_key(|it| (it.start, Reverse(it.end), it.depth));
     let mut tracks: Vec<Track> = Vec::new();
+    let mut free: BTreeSet<usize> = BTreeSet::new();
+    // The tracks with a running span, by the end of the outermost one.
+    let mut busy: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
     let mut track_of: HashMap<Id, usize> = HashMap::new();
     for it in &mut placed {
+        while let Some(Reverse((end, track))) = busy.peek().copied()
+            && end <= it.start
+        {
+            busy.pop();
+            free.insert(track);
+        }
         let id = id(it.span);
         let parent = (id.0, it.span.parent_span_id);
         let beside_parent = track_of.get(&parent).copied().filter(|at| {
@@ -54,13 +63,14 @@ pub(super) fn place(spans: &[SpanData], base: SystemTime) -> Vec<Placed<'_>> {
             running.is_some_and(|(running, end)| running == parent && it.end <= end)
         });
         it.track = beside_parent.unwrap_or_else(|| {
-            let free = tracks
-                .iter_mut()
-                .position(|track| track.running(it.start).is_none());
-            free.unwrap_or_else(|| {
+            let track = free.pop_first().unwrap_or_else(|| {
                 tracks.push(Track::default());
                 tracks.len() - 1
-            })
+            });
+            // What ended on it before is not needed any more.
+            tracks[track].0.clear();
+            busy.push(Reverse((it.end, track)));
+            track
         });
         tracks[it.track].0.push((id, it.end));
         track_of.insert(id, it.track);

@@ -18,12 +18,14 @@ use crate::conventions::attribute;
 #[derive(Debug)]
 pub(super) struct KeptTrace {
     pub(super) id: TraceId,
-    /// In the order of their start.
+    /// In the order of their start, once they are [sorted](KeptTraces::sort).
     pub(super) spans: Vec<SpanData>,
+    is_sorted: bool,
     pub(super) omitted: Omitted,
     /// Whether its root span has arrived.
     pub(super) is_complete: bool,
     pub(super) start: Option<SystemTime>,
+    end: Option<SystemTime>,
     pub(super) duration: Duration,
     pub(super) errors: usize,
     /// The name of the root span, or of the first one.
@@ -37,44 +39,56 @@ impl KeptTrace {
     pub(super) fn new(id: TraceId, trace: OpenTrace) -> Self {
         let mut this = Self {
             id,
-            spans: trace.spans,
+            spans: Vec::new(),
+            is_sorted: true,
             omitted: trace.omitted,
             is_complete: trace.has_root,
             start: None,
+            end: None,
             duration: Duration::ZERO,
             errors: 0,
             name: String::new(),
             error: String::new(),
-            bytes: 0,
+            bytes: trace.bytes,
         };
-        this.update();
+        let mut spans = trace.spans;
+        sort_by_start(&mut spans);
+        for span in &spans {
+            this.include(span);
+        }
+        this.spans = spans;
         this
     }
 
     /// Adds a span that arrived after the trace seemed to have ended.
     fn add_late(&mut self, span: SpanData) {
+        self.include(&span);
+        self.bytes += span_bytes(&span);
+        self.is_complete |= is_root(&span);
         self.spans.push(span);
-        self.update();
+        self.is_sorted = false;
     }
 
-    fn update(&mut self) {
-        let spans = &mut self.spans;
-        sort_by_start(spans);
-        self.bytes = spans.iter().map(span_bytes).sum();
-        self.start = spans.first().map(|span| span.start_time);
-        let end = spans.iter().map(|span| span.end_time).max();
+    /// Extends the facts about the trace by those of a span. The first one is that which started
+    /// first.
+    fn include(&mut self, span: &SpanData) {
+        // Spans of other crates have another clock: a child may start before its root.
+        if self.start.is_none() || is_root(span) {
+            self.name = span.name.to_string();
+        }
+        self.start = self.start.into_iter().chain([span.start_time]).min();
+        self.end = self.end.into_iter().chain([span.end_time]).max();
         self.duration = self
             .start
-            .zip(end)
+            .zip(self.end)
             .and_then(|(start, end)| end.duration_since(start).ok())
             .unwrap_or_default();
-        self.errors = spans.iter().filter(|span| is_error(span)).count();
-        // Spans of other crates have another clock: a child may start before its root.
-        let root = spans.iter().find(|span| is_root(span));
-        let named = root.or(spans.first());
-        self.name = named.map(|span| span.name.to_string()).unwrap_or_default();
-        let failed = spans.iter().find(|span| is_error(span));
-        self.error = failed.map(error_type).unwrap_or_default();
+        if is_error(span) {
+            if self.errors == 0 {
+                self.error = error_type(span);
+            }
+            self.errors += 1;
+        }
     }
 }
 
@@ -133,6 +147,17 @@ impl KeptTraces {
             random,
             spans: 0,
             bytes: 0,
+        }
+    }
+
+    /// Sorts the spans of traces to which spans were added. It is left to the page: spans may be added
+    /// one by one.
+    pub(super) fn sort(&mut self) {
+        let lists = self.slow.iter_mut().chain(&mut self.failed);
+        for trace in lists.chain(&mut self.sample) {
+            if !std::mem::replace(&mut trace.is_sorted, true) {
+                sort_by_start(&mut trace.spans);
+            }
         }
     }
 
@@ -394,8 +419,16 @@ mod tests {
         let mut kept = kept(Limits::DEFAULT);
         kept.add(trace(1, "load", 100, None), 0);
         assert!(kept.add_late(span("get articles", 2, 1, 50, 100)).is_none());
+        assert!(kept.add_late(span("put articles", 3, 1, 10, 10)).is_none());
+        kept.sort();
         let (_, trace) = kept.iter().next().expect("it is kept");
-        assert_eq!((trace.spans.len(), kept.spans()), (2, 2));
+        let names: Vec<_> = trace.spans.iter().map(|span| span.name.as_ref()).collect();
+        assert_eq!(names, ["load", "put articles", "get articles"]);
+        assert_eq!(kept.spans(), 3);
+        assert_eq!(
+            kept.bytes(),
+            trace.spans.iter().map(span_bytes).sum::<usize>()
+        );
         assert_eq!(trace.duration, Duration::from_micros(150));
         let mut other = span("get articles", 2, 1, 50, 100);
         other.span_context = opentelemetry::trace::SpanContext::new(

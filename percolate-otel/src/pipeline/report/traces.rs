@@ -1,7 +1,7 @@
 //! [`Traces`]: collects spans into traces. A trace has ended a moment after its root has arrived, or
 //! when no span has arrived for a while; it is then added to the flame graph and may be kept
 //! ([`KeptTraces`]). Spans arrive in any order. Invariant: the spans of open traces are bounded; beyond
-//! the bound the oldest trace ends.
+//! the bound the oldest traces end.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ pub(super) struct Traces {
     limits: Limits,
     open: HashMap<TraceId, OpenTrace>,
     open_spans: usize,
+    open_bytes: usize,
     pub(super) kept: KeptTraces,
     pub(super) flame: Flame,
     /// The number of traces that have ended, and of spans that have arrived.
@@ -39,6 +40,7 @@ impl Traces {
             limits,
             open: HashMap::new(),
             open_spans: 0,
+            open_bytes: 0,
             kept: KeptTraces::new(limits, Random::new()),
             flame: Flame::default(),
             ended: 0,
@@ -63,28 +65,27 @@ impl Traces {
             return;
         };
         let trace = self.open.entry(id).or_insert_with(|| OpenTrace::new(now));
-        let before = trace.spans.len();
+        let (spans, bytes) = (trace.spans.len(), trace.bytes);
         trace.add(span, now, self.limits.spans_of_trace);
-        self.open_spans = self.open_spans + trace.spans.len() - before;
-        let is_full = self.open_spans > self.limits.open_spans
-            || self.open_bytes_exceed(self.limits.bytes / 2);
-        if is_full && let Some(oldest) = self.oldest() {
-            self.end(oldest);
+        self.open_spans = self.open_spans + trace.spans.len() - spans;
+        self.open_bytes = self.open_bytes + trace.bytes - bytes;
+        if self.open_spans > self.limits.open_spans || self.open_bytes > self.limits.bytes / 2 {
+            self.end_oldest();
         }
     }
 
-    /// Whether open traces have more bytes. It is only computed if their spans can.
-    fn open_bytes_exceed(&self, most: usize) -> bool {
-        self.open_spans.is_multiple_of(64) && self.open_bytes() > most
-    }
-
-    fn open_bytes(&self) -> usize {
-        self.open.values().map(|trace| trace.bytes).sum()
-    }
-
-    fn oldest(&self) -> Option<TraceId> {
-        let oldest = self.open.iter().min_by_key(|(_, trace)| trace.last_arrival);
-        oldest.map(|(id, _)| *id)
+    /// Ends a tenth of the open traces, so that the search for the oldest is rare.
+    fn end_oldest(&mut self) {
+        let arrivals = self
+            .open
+            .iter()
+            .map(|(id, trace)| (trace.last_arrival, *id));
+        let mut oldest: Vec<_> = arrivals.collect();
+        oldest.sort_by_key(|(arrival, _)| *arrival);
+        let number = oldest.len().div_ceil(10);
+        for (_, id) in oldest.into_iter().take(number) {
+            self.end(id);
+        }
     }
 
     /// Ends the traces that have settled at `now`.
@@ -104,6 +105,7 @@ impl Traces {
     /// later are added to them if they are kept.
     pub(super) fn end_for_page(&mut self, is_last: bool) {
         self.end_if(|trace| trace.has_root || is_last);
+        self.kept.sort();
     }
 
     fn end_if(&mut self, has_ended: impl Fn(&OpenTrace) -> bool) {
@@ -126,12 +128,12 @@ impl Traces {
             return;
         };
         self.open_spans -= trace.spans.len();
+        self.open_bytes -= trace.bytes;
         trace.trim(self.limits.spans_of_trace);
         self.ended += 1;
         let trace = KeptTrace::new(id, trace);
         self.flame.add(&trace.spans, trace.omitted.count());
-        let reserved = self.open_bytes();
-        self.kept.add(trace, reserved);
+        self.kept.add(trace, self.open_bytes);
     }
 
     /// The number of traces that have not ended, and of their spans.
