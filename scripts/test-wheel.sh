@@ -12,7 +12,7 @@ shopt -s nullglob
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly BIN=$PWD/.venv/bin
-readonly TESTS=(tests/test_{baggage,database,on_start,propagation,telemetry,trace_context}.py)
+readonly TESTS=(tests/test_{baggage,database,on_start,propagation,report,telemetry,trace_context}.py)
 
 # install ENVIRONMENT: builds the package and installs it there. The output is printed only after a
 # failure.
