@@ -173,30 +173,52 @@ impl Spread {
         self.max = self.max.into_iter().chain(max).reduce(f64::max);
     }
 
-    /// Returns a quantile by linear interpolation inside its bucket, within the measured range.
+    /// Returns a quantile within the measured range. The values of a bucket are taken as evenly
+    /// distributed. Buckets may overlap: those of several points need not have the same bounds.
     #[expect(
         clippy::cast_precision_loss,
         reason = "a quantile from buckets is an estimate"
     )]
     pub(super) fn quantile(&self, q: f64) -> Option<f64> {
-        let mut buckets = self.buckets.clone();
-        buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let total: u64 = buckets.iter().map(|(_, _, count)| count).sum();
-        let rank = q * total as f64;
-        let mut below = 0.0;
-        for (lower, upper, count) in buckets {
-            let count = count as f64;
-            if below + count >= rank && count > 0.0 {
-                let lower = self.min.map_or(lower, |min| lower.max(min));
-                let upper = self.max.map_or(upper, |max| upper.min(max)).max(lower);
+        let buckets: Vec<(f64, f64, f64)> = self
+            .buckets
+            .iter()
+            .map(|(lower, upper, count)| {
+                let lower = self.min.map_or(*lower, |min| lower.max(min));
+                let upper = self.max.map_or(*upper, |max| upper.min(max)).max(lower);
                 let upper = if upper.is_finite() { upper } else { lower };
-                return Some(lower + (upper - lower) * ((rank - below) / count).clamp(0.0, 1.0));
+                (lower, upper, *count as f64)
+            })
+            .collect();
+        let rank = q * buckets.iter().map(|(.., count)| count).sum::<f64>();
+        // How many values are `value` at most.
+        let below = |value: f64| -> f64 {
+            let part = |(lower, upper, count): &(f64, f64, f64)| match value {
+                value if value >= *upper => *count,
+                value if value <= *lower => 0.0,
+                value => count * (value - lower) / (upper - lower),
+            };
+            buckets.iter().map(part).sum()
+        };
+        let mut least = buckets.iter().map(|(lower, ..)| *lower).reduce(f64::min)?;
+        let mut most = buckets
+            .iter()
+            .map(|(_, upper, _)| *upper)
+            .reduce(f64::max)?;
+        for _ in 0..BISECTIONS {
+            let middle = f64::midpoint(least, most);
+            if below(middle) < rank {
+                least = middle;
+            } else {
+                most = middle;
             }
-            below += count;
         }
-        None
+        Some(most)
     }
 }
+
+/// Halves the range of measurements as often as a number has digits.
+const BISECTIONS: u32 = 64;
 
 #[cfg(test)]
 mod tests {
@@ -223,6 +245,17 @@ mod tests {
     fn buckets_of_several_points_are_merged_in_order() {
         let spread = spread(&[(0.01, 0.1, 1), (0.001, 0.002, 9)], 0.001, 0.05);
         assert!(spread.quantile(0.5).expect("has values") <= 0.002);
+    }
+
+    #[test]
+    fn quantiles_ascend_if_points_have_the_same_buckets() {
+        // Successful and failed calls of one operation.
+        let spread = spread(&[(0.25, 0.5, 30), (0.25, 0.5, 120)], 0.25, 0.5);
+        let quantiles = [0.1, 0.5, 0.9, 0.99].map(|q| spread.quantile(q).expect("has values"));
+        let expected = [0.275, 0.375, 0.475, 0.4975];
+        for (found, expected) in quantiles.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-9, "{quantiles:?}");
+        }
     }
 
     #[test]
