@@ -1,12 +1,15 @@
 //! How a page behaves in a browser. The tests are skipped without Chromium.
 
 use std::path::Path;
+use std::time::Duration;
 
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::trace::SpanData;
 use percolate_otel::{ConventionLayer, TelemetryBuilder};
 use serde_json::{Value, json};
 
 use super::browser::Page;
-use super::shelf::{DOCUMENT, KEY, LITERAL, MARKUP, Shelf, day, import};
+use super::shelf::{DOCUMENT, KEY, LITERAL, MARKUP, Shelf, day, get, import};
 
 const DESK: (u32, u32) = (1280, 1700);
 const PHONE: (u32, u32) = (390, 844);
@@ -250,6 +253,67 @@ fn a_phone_shows_the_page_without_scrolling_to_the_side() {
     page.evaluate(OPEN_ALL);
     let width = page.evaluate("document.documentElement.scrollWidth");
     assert_eq!(width, PHONE.0);
+}
+
+/// The texts of the cells of a section's table.
+fn cells(page: &mut Page, section: &str) -> Vec<Vec<String>> {
+    let rows = page.evaluate(&format!(
+        "[...document.querySelectorAll('#{section} tbody tr')].map((row) => [...row.cells].map((it) => it.textContent))"
+    ));
+    serde_json::from_value(rows).expect("a table of texts")
+}
+
+#[test]
+fn calls_without_a_span_are_listed_with_their_names_and_reasons() {
+    let shelf = Shelf::unsampled();
+    shelf.run(|| {
+        get(KEY).expect("it is there");
+        get("missing").expect_err("it is missing");
+    });
+    shelf.shutdown();
+    let Some(mut page) = Page::open(&shelf.path()) else {
+        return;
+    };
+    let listed: Vec<_> = cells(&mut page, "unsampled")
+        .into_iter()
+        .map(|row| row[..3].join(", "))
+        .collect();
+    let expected = [
+        "get books, failed, report::shelf::ShelfError",
+        "get books, slow, ",
+    ];
+    assert_eq!(listed, expected);
+    assert_eq!(page.problems, [""; 0]);
+}
+
+#[test]
+fn what_was_lost_is_at_a_glance_with_its_reason() {
+    let shelf = Shelf::with(|builder| builder.queue_size(1).span_exporter(Refuses));
+    shelf.run(|| import(3));
+    // An error only if the exporter refuses spans during the shutdown.
+    _ = shelf.telemetry.shutdown(Duration::from_secs(10));
+    let Some(mut page) = Page::open(&shelf.path()) else {
+        return;
+    };
+    let card = page.evaluate("document.querySelector('.card.bad').innerText");
+    let card = card.as_str().expect("text");
+    assert!(card.contains("4 spans"), "{card}");
+    assert!(card.contains("spans: export failed"), "{card}");
+    let exporters = cells(&mut page, "lost");
+    let refusing = exporters.iter().find(|row| row[0].starts_with("exporter"));
+    let refusing = refusing.expect("the exporter");
+    assert_eq!(refusing[0], "exporterno room");
+    assert_eq!(refusing[3], "4", "{refusing:?}");
+}
+
+/// An exporter that exports nothing.
+#[derive(Debug)]
+struct Refuses;
+
+impl opentelemetry_sdk::trace::SpanExporter for Refuses {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        Err(OTelSdkError::InternalFailure("no room".to_owned()))
+    }
 }
 
 /// The contrast of text and its ground, as WCAG defines it: 4.5 is its level AA.

@@ -394,7 +394,7 @@
     const all = sum(counts, (it) => it.value);
     section("unsampled", "Slow and failed calls without a span", `Calls that were not sampled, and were slow or failed: ${count(Math.max(all, listed.length + leftOut))} in all, ${count(listed.length)} listed. At most 10 are listed in a second.`,
       table("Slow and failed calls without a span", [
-        { title: "call", show: title }, { title: "reason", show: (it) => (it.failed ? "failed" : "slow"), class: (it) => (it.failed ? "bad-text" : "warn-text") }, { title: "error", show: (it) => it.error || "" },
+        { title: "call", show: (it) => words(it.operation, it.target) }, { title: "reason", show: (it) => (it.failed ? "failed" : "slow"), class: (it) => (it.failed ? "bad-text" : "warn-text") }, { title: "error", show: (it) => it.error || "" },
         { title: "duration", number: true, show: (it) => nanos(it.took), sort: (it) => it.took }, { title: "ended", number: true, show: (it) => time(it.end), sort: (it) => it.end },
         { title: "trace", show: (it) => el("span", { class: "mono", text: it.trace || "" }) }], listed));
   };
