@@ -532,8 +532,11 @@ fn embedding_is_a_job_and_searching_reads_the_entities() {
             | db.response.returned_rows = 1
             get meta [client]
               | db.response.returned_rows = 1
-            scan embeddings [client]
-              | db.response.returned_rows = 2
+            index.build articles [internal]
+              | job.batch_size = 2
+              | job.status = "success"
+              scan embeddings [client]
+                | db.response.returned_rows = 2
             get meta [client]
               | db.response.returned_rows = 1
             multi_get entities [client]
@@ -662,8 +665,11 @@ fn a_task_with_a_waiting_caller_is_a_child() {
             | job.status = "success"
             get meta [client]
               | db.response.returned_rows = 1
-            scan embeddings [client]
-              | db.response.returned_rows = 2
+            index.build articles [internal]
+              | job.batch_size = 2
+              | job.status = "success"
+              scan embeddings [client]
+                | db.response.returned_rows = 2
             get meta [client]
               | db.response.returned_rows = 1
           index.load articles [internal]

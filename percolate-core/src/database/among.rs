@@ -83,7 +83,10 @@ impl Core {
         let wanted: HashSet<Uuid> = ids.iter().copied().collect();
         let mut candidates = HashSet::new();
         for field in self.embedded_fields(search.schema) {
-            let tell = |_| (search.flow)();
+            let tell = |vectors| match (search.flow)() {
+                ControlFlow::Continue(()) => self.notify_index_progress(vectors),
+                stopped @ ControlFlow::Break(()) => stopped,
+            };
             let reading = self.loaded(search.schema.table(), &field, &tell)?;
             let Some(loaded) = reading.loaded() else {
                 continue;

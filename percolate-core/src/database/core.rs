@@ -11,6 +11,7 @@
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -19,6 +20,7 @@ use uuid::Uuid;
 
 use super::error::Error;
 use super::options::DatabaseOptions;
+use super::progress::OnProgress;
 use super::slot::Slot;
 use crate::embeddings::BatchEmbedder;
 use crate::index::{self, Indexed};
@@ -50,6 +52,7 @@ pub(crate) struct Core {
     inner: Arc<CoreInner>,
     tenant: Arc<str>,
     skips_malformed: bool,
+    on_index_progress: OnProgress,
 }
 
 /// The record that a write replaces.
@@ -147,6 +150,7 @@ impl Core {
             inner: Arc::new(inner),
             tenant: options.tenant.into(),
             skips_malformed: false,
+            on_index_progress: OnProgress::default(),
         })
     }
 
@@ -206,6 +210,7 @@ impl Core {
             inner: Arc::clone(&self.inner),
             tenant: tenant.into(),
             skips_malformed: self.skips_malformed,
+            on_index_progress: self.on_index_progress.clone(),
         }
     }
 
@@ -215,6 +220,19 @@ impl Core {
             skips_malformed: true,
             ..self.clone()
         }
+    }
+
+    /// Returns a handle of the same database that calls a function while it loads vector indexes.
+    pub(super) fn on_index_progress(&self, report: OnProgress) -> Self {
+        Self {
+            on_index_progress: report,
+            ..self.clone()
+        }
+    }
+
+    /// Reports the number of vectors that were added to an index. Returns whether to go on.
+    pub(super) fn notify_index_progress(&self, vectors: usize) -> ControlFlow<()> {
+        self.on_index_progress.notify(vectors)
     }
 
     /// Returns whether reads of several entities skip those that cannot be decoded.

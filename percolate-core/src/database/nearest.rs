@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::core::Core;
 use super::error::Error;
 use super::pending::PAGE;
-use super::vectors::{Field, to_the_end};
+use super::vectors::Field;
 use crate::index::vectors::Neighbour;
 use crate::otel::Rows;
 use crate::schema::Schema;
@@ -75,7 +75,8 @@ impl Core {
         vector: &[f32],
         k: usize,
     ) -> Result<Vec<Neighbour>, Error> {
-        let reading = self.loaded(table, field, &to_the_end)?;
+        let tell = |vectors| self.notify_index_progress(vectors);
+        let reading = self.loaded(table, field, &tell)?;
         Ok(reading
             .loaded()
             .map(|loaded| loaded.index.search(vector, k))
@@ -130,12 +131,14 @@ impl Core {
         let table = schema.table().to_owned();
         let wanted = Arc::new(());
         let dropped = Arc::downgrade(&wanted);
-        let tell = move |_| match dropped.strong_count() {
-            0 => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
+        let load = move |core: &Self| {
+            let tell = |vectors| match dropped.strong_count() {
+                0 => ControlFlow::Break(()),
+                _ => core.notify_index_progress(vectors),
+            };
+            core.load_index(&table, &tell).map(drop)
         };
-        let loaded = self.blocking(move |core| core.load_index(&table, &tell).map(drop));
-        let loaded = loaded.await;
+        let loaded = self.blocking(load).await;
         drop(wanted);
         loaded
     }

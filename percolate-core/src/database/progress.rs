@@ -1,5 +1,5 @@
-//! The progress function of an import or an export. [`OnProgress::notify`] is the only place that
-//! calls it.
+//! The progress function of an import, an export, or the loading of vector indexes by searches.
+//! [`OnProgress::notify`] is the only place that calls it.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -9,7 +9,7 @@ use crate::index::report::Progress;
 
 /// The function that is called with the progress, if there is one.
 #[derive(Clone, Default)]
-pub(super) struct OnProgress(Option<Arc<dyn Fn(Progress) -> ControlFlow<()> + Send + Sync>>);
+pub(crate) struct OnProgress(Option<Arc<dyn Fn(Progress) -> ControlFlow<()> + Send + Sync>>);
 
 impl OnProgress {
     pub(super) fn new(
@@ -18,8 +18,8 @@ impl OnProgress {
         Self(Some(Arc::new(report)))
     }
 
-    /// Calls the function with the number of rows processed so far. Returns whether to go on.
-    pub(super) fn notify(&self, done: usize) -> ControlFlow<()> {
+    /// Calls the function with the number of rows or vectors processed so far. Returns whether to go on.
+    pub(crate) fn notify(&self, done: usize) -> ControlFlow<()> {
         match &self.0 {
             Some(report) => report(Progress { done }),
             None => ControlFlow::Continue(()),

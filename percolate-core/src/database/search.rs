@@ -5,14 +5,15 @@
 //! [`nearest`](super::nearest). Searches with a condition are in `query/search.rs`.
 
 use std::ops::ControlFlow;
-
 use std::sync::Arc;
 
 use super::Database;
 use super::error::Error;
 use super::nearest::{Hit, SearchFilter};
 use super::pending::EmbeddingStatus;
+use super::progress::OnProgress;
 use super::vectors::EmbeddingReport;
+use crate::index::report::Progress;
 use crate::index::vectors::check_query;
 use crate::schema::Schema;
 use crate::{background_job, db_op, db_ops};
@@ -43,7 +44,8 @@ impl Database {
     /// current, otherwise from the stored vectors. Returns the number of vectors.
     #[background_job(index.load, table, batch_size = |vectors| *vectors)]
     pub fn load_index(&self, table: &str) -> Result<usize, Error> {
-        self.core.load_index(table, &|_| ControlFlow::Continue(()))
+        let tell = |vectors| self.core.notify_index_progress(vectors);
+        self.core.load_index(table, &tell)
     }
 }
 
@@ -56,9 +58,12 @@ impl Database {
     /// An entity is found after [`generate_embeddings`](Self::generate_embeddings) has created its
     /// vectors. A change of a text removes its vector, so the entity is not found by the old text.
     ///
-    /// The first search loads the index, which may take long;
-    /// [`load_vector_indexes`](crate::admin::IndexManager::load_vector_indexes) does so with
-    /// progress. Dropping the future cancels the search and the loading.
+    /// The first search loads the index: from its file if [`save_index`](Self::save_index) has
+    /// written a current one, otherwise by building it from the stored vectors, which may take long.
+    /// The building is the job `index.build {table}` below the span of the search, and
+    /// [`on_index_progress`](Self::on_index_progress) reports it.
+    /// [`load_vector_indexes`](crate::admin::IndexManager::load_vector_indexes) does it in advance.
+    /// Dropping the future cancels the search and the loading.
     ///
     /// ```
     /// use percolate_core::Database;
@@ -145,6 +150,48 @@ impl Database {
         require_embedded(&schema)?;
         check_query(self.core.dimensions(), vector)?;
         Ok(schema)
+    }
+
+    /// Returns a handle of the same database that calls `report` while its searches and
+    /// [`load_index`](Self::load_index) build a vector index, with the number of vectors that were
+    /// added so far. The call fails with [`Error::Cancelled`] if it returns [`ControlFlow::Break`],
+    /// and the index is dropped. While another thread loads the same index, `report` is called with
+    /// 0. It must not search the table.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// use percolate_core::Database;
+    /// use serde_json::json;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let dir = tempfile::tempdir()?;
+    /// let db = Database::open(dir.path())?;
+    /// db.register_schema("articles", &json!({ "embedding_fields": ["body"] }))?;
+    /// db.insert("articles", &json!({ "body": "porous stone" }))?;
+    /// db.generate_embeddings("articles").await?;
+    /// let vectors = Arc::new(AtomicUsize::new(0));
+    /// let seen = Arc::clone(&vectors);
+    /// let reporting = db.on_index_progress(move |progress| {
+    ///     seen.store(progress.done, Ordering::Relaxed);
+    ///     ControlFlow::Continue(())
+    /// });
+    /// reporting.search("articles", "stone", 1, None).await?;
+    /// assert_eq!(vectors.load(Ordering::Relaxed), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn on_index_progress(
+        &self,
+        report: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            core: self.core.on_index_progress(OnProgress::new(report)),
+        }
     }
 
     /// Marks every entity of a table for re-embedding, for example after a change of the provider.

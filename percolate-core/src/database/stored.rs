@@ -10,9 +10,11 @@ use uuid::Uuid;
 use super::core::Core;
 use super::error::Error;
 use super::slot::Source;
+use crate::background_job;
 use crate::index::report::IndexReport;
 use crate::index::saved;
 use crate::index::vectors::{self, VectorError, VectorIndex};
+use crate::otel::{JobOutcome, JobStatus};
 use crate::storage::column_families::{EMBEDDINGS, META};
 use crate::storage::{Entry, ReadError, ScanRange, keys};
 
@@ -95,6 +97,49 @@ impl Stored<'_> {
     }
 }
 
+/// The result of building an index.
+struct Built {
+    /// The number of vectors that were added.
+    vectors: usize,
+    /// `None` if the progress function ended the work.
+    index: Option<Box<dyn VectorIndex>>,
+}
+
+impl JobOutcome for Built {
+    fn job_status(&self) -> JobStatus {
+        match self.index {
+            Some(_) => JobStatus::Success,
+            None => JobStatus::Cancelled,
+        }
+    }
+}
+
+impl Stored<'_> {
+    /// Builds an index from the stored vectors.
+    #[background_job(index.build, table, batch_size = |built| built.vectors)]
+    fn build(&self, table: &str) -> Result<Built, Error> {
+        let mut index = vectors::empty(self.core.dimensions())?;
+        let (mut last, mut vectors) = (None, 0);
+        loop {
+            let page = self.next_page(&mut last)?;
+            for step in page.chunks(STEP) {
+                for (id, vector) in step {
+                    index.set(*id, vector)?;
+                }
+                vectors += step.len();
+                if (self.tell)(vectors).is_break() {
+                    let index = None;
+                    return Ok(Built { vectors, index });
+                }
+            }
+            if page.len() < self.page {
+                let index = Some(index);
+                return Ok(Built { vectors, index });
+            }
+        }
+    }
+}
+
 impl Source for Stored<'_> {
     type Error = Error;
 
@@ -102,23 +147,7 @@ impl Source for Stored<'_> {
         if let Some(index) = self.saved()? {
             return Ok(index);
         }
-        let mut index = vectors::empty(self.core.dimensions())?;
-        let (mut last, mut done) = (None, 0);
-        loop {
-            let page = self.next_page(&mut last)?;
-            for step in page.chunks(STEP) {
-                for (id, vector) in step {
-                    index.set(*id, vector)?;
-                }
-                done += step.len();
-                if (self.tell)(done).is_break() {
-                    return Err(Error::Cancelled);
-                }
-            }
-            if page.len() < self.page {
-                return Ok(index);
-            }
-        }
+        self.build(self.table)?.index.ok_or(Error::Cancelled)
     }
 
     fn vectors(&mut self, ids: &[Uuid]) -> Result<Vec<Option<Vec<f32>>>, Error> {

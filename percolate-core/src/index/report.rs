@@ -92,7 +92,7 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// The progress of a rebuild or a verification.
+/// The progress of a rebuild, a verification, an import, an export, or the loading of a vector index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {

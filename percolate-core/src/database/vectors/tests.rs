@@ -1033,3 +1033,90 @@ fn a_filter_may_use_the_database_and_may_panic() {
     assert_eq!(found(&db, "word507 of many", 1), [507]);
     clean(&db);
 }
+
+/// Returns a database whose index must be built, and its directory.
+fn unloaded() -> (tempfile::TempDir, Database) {
+    let (dir, db) = groups();
+    drop(db);
+    let db = Database::open(dir.path()).unwrap();
+    (dir, db)
+}
+
+fn is_loaded(db: &Database) -> bool {
+    let field = db.core.field("crates", "about");
+    field.slot.read().loaded().is_some()
+}
+
+#[test]
+fn a_search_that_builds_an_index_reports_its_progress_once() {
+    let (_dir, db) = unloaded();
+    let reports = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&reports);
+    let reporting = db.on_index_progress(move |progress| {
+        seen.lock().unwrap().push(progress.done);
+        ControlFlow::Continue(())
+    });
+    assert_eq!(found(&reporting, "word507 of many", 1), [507]);
+    let built = std::mem::take(&mut *reports.lock().unwrap());
+    assert!(built.is_sorted() && built.len() > 10, "{built:?}");
+    assert_eq!(built.iter().max(), Some(&1004));
+    assert_eq!(found(&reporting, "word507 of many", 1), [507]);
+    assert!(reports.lock().unwrap().is_empty(), "it is in memory");
+}
+
+#[test]
+fn progress_can_end_every_search_that_builds_an_index() {
+    let vector = OfflineEmbeddings::new().vector("word507 of many");
+    let search = |db: &Database, way: usize| match way {
+        0 => wait(db.search("crates", "word507 of many", 1, None)),
+        1 => db.search_vector("crates", &vector, 1, None),
+        _ => wait(async { db.search_vector_async("crates", &vector, 1, None).await }),
+    };
+    for way in 0..3 {
+        let (_dir, db) = unloaded();
+        let stopping = db.on_index_progress(|progress| {
+            if progress.done > 500 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        let error = search(&stopping, way).unwrap_err();
+        assert!(matches!(error, Error::Cancelled), "{error:?}");
+        assert!(!is_loaded(&db));
+        assert_eq!(search(&db, way).unwrap().len(), 1);
+        assert!(is_loaded(&db));
+    }
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn building_an_index_is_a_job_below_the_search() {
+    use crate::otel::testing::Capture;
+    let (_dir, db) = unloaded();
+    let capture = Capture::new();
+    capture.run(|| {
+        let stopping = db.on_index_progress(|_| ControlFlow::Break(()));
+        wait(stopping.search("crates", "store", 1, None)).unwrap_err();
+        wait(db.search("crates", "store", 1, None)).unwrap();
+        wait(db.search("crates", "store", 1, None)).unwrap();
+    });
+    let spans = capture.spans();
+    let jobs: Vec<_> = spans
+        .all("index.build crates")
+        .into_iter()
+        .map(|job| {
+            ["job.status", "job.batch_size"].map(|key| job.attribute(key).unwrap().to_string())
+        })
+        .collect();
+    // The index of the second field is empty.
+    let expected = [["cancelled", "32"], ["success", "1004"], ["success", "0"]];
+    assert_eq!(jobs, expected);
+    assert_eq!(
+        capture
+            .metrics()
+            .count("job.duration", &[("job.type", "index.build")]),
+        3
+    );
+    capture.report().assert_clean();
+}
