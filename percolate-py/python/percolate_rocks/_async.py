@@ -675,10 +675,11 @@ class AsyncDatabase:
         *,
         where: str | Callable[[dict[str, Any]], object] | None = None,
         params: Iterable[Value] | None = None,
+        on_progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
         trace_context: Trace = None,
     ) -> list[tuple[dict[str, Any], float]]:
-        """See `Database.search`."""
+        """See `Database.search`. `where` and `on_progress` run on another thread."""
         return await self._run_long(
             self._database.search,
             table,
@@ -686,6 +687,7 @@ class AsyncDatabase:
             limit,
             where=where,
             params=params,
+            on_progress=on_progress,
             timeout=timeout,
             trace_context=trace_context,
         )
@@ -698,10 +700,11 @@ class AsyncDatabase:
         *,
         where: str | Callable[[dict[str, Any]], object] | None = None,
         params: Iterable[Value] | None = None,
+        on_progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
         trace_context: Trace = None,
     ) -> list[tuple[dict[str, Any], float]]:
-        """See `Database.search_vector`."""
+        """See `Database.search_vector`. `where` and `on_progress` run on another thread."""
         return await self._run_long(
             self._database.search_vector,
             table,
@@ -709,6 +712,7 @@ class AsyncDatabase:
             limit,
             where=where,
             params=params,
+            on_progress=on_progress,
             timeout=timeout,
             trace_context=trace_context,
         )

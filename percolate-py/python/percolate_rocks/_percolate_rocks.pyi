@@ -1133,13 +1133,14 @@ class Database:
         *,
         where: str | Callable[[dict[str, Any]], object] | None = None,
         params: Iterable[_Value] | None = None,
+        on_progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
         trace_context: _Trace = None,
     ) -> list[tuple[dict[str, Any], float]]:
         """Return the entities whose embedded text is nearest in meaning to `text`, nearest first.
 
-        The first search of a table loads its vector indexes into memory. `load_index` does so in
-        advance.
+        The first search of a table loads its vector indexes into memory, which takes long for many
+        vectors. `load_index` does so in advance.
 
         With a condition in SQL, the number of results is exact: `limit`, or that of all matching
         entities that have a vector, if these are fewer. Up to 2,048 matching entities are compared
@@ -1151,6 +1152,8 @@ class Database:
                 values. Or a function that takes an entity and returns whether to include it; it is
                 called for the nearest entities first, until enough have passed.
             params: The values of the placeholders in the condition.
+            on_progress: Called with the number of vectors added so far, if the search builds an index.
+                An exception ends the search and is raised here. It must not search the table.
             timeout: The longest time in seconds.
 
         Returns:
@@ -1186,6 +1189,7 @@ class Database:
         *,
         where: str | Callable[[dict[str, Any]], object] | None = None,
         params: Iterable[_Value] | None = None,
+        on_progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
         trace_context: _Trace = None,
     ) -> list[tuple[dict[str, Any], float]]:

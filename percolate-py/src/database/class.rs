@@ -24,7 +24,7 @@ use serde_json::Value;
 
 use super::arguments::{Bytes, Given, GivenVectors, Id, Key, Name, Seen, bounds, vectors_of_each};
 use super::batch::PyBatch;
-use super::filter::Where;
+use super::filter::{IndexProgress, Where};
 use super::handle::Closable;
 use super::iterator::EntityIterator;
 use super::transfer::{self, Call, ImportArguments};
@@ -1304,8 +1304,8 @@ impl PyDatabase {
 
     /// Return the entities whose embedded text is nearest in meaning to `text`, nearest first.
     ///
-    /// The first search of a table loads its vector indexes into memory. `load_index` does so in
-    /// advance.
+    /// The first search of a table loads its vector indexes into memory, which takes long for many
+    /// vectors. `load_index` does so in advance.
     ///
     /// With a condition in SQL, the number of results is exact: `limit`, or that of all matching
     /// entities that have a vector, if these are fewer. Up to 2,048 matching entities are compared
@@ -1317,6 +1317,8 @@ impl PyDatabase {
     ///         values. Or a function that takes an entity and returns whether to include it; it is
     ///         called for the nearest entities first, until enough have passed.
     ///     params: The values of the placeholders in the condition.
+    ///     on_progress: Called with the number of vectors added so far, if the search builds an index.
+    ///         An exception ends the search and is raised here. It must not search the table.
     ///     timeout: The longest time in seconds.
     ///
     /// Returns:
@@ -1344,7 +1346,8 @@ impl PyDatabase {
     ///     ...     [entity["year"] for entity, distance in found]
     ///     [2013]
     #[pyo3(signature = (
-        table, text, limit = 10, *, r#where = None, params = None, timeout = None, trace_context = None,
+        table, text, limit = 10, *, r#where = None, params = None, on_progress = None, timeout = None,
+        trace_context = None,
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -1358,16 +1361,19 @@ impl PyDatabase {
         limit: usize,
         r#where: Option<&Bound<'py, PyAny>>,
         params: Option<&Bound<'py, PyAny>>,
+        on_progress: Option<Py<PyAny>>,
         timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyList>> {
         let stop = Stop::of_call(timeout)?;
         let filter = Where::new(r#where, params, &stop)?;
+        let progress = &IndexProgress::new(py, on_progress, &stop)?;
         let (given, function) = (&filter, filter.function());
         let function = function.as_deref();
         let hits = self
             .shared
             .future(py, trace_context, &stop, |database| async move {
+                let database = progress.reported_by(database);
                 match given {
                     Where::Condition { sql, params } => {
                         database.search_where(table, text, limit, sql, params).await
@@ -1377,7 +1383,7 @@ impl PyDatabase {
                     }
                 }
             });
-        filter.results(py, hits)
+        filter.results(py, progress, hits)
     }
 
     /// Search as `search` does, with a vector computed by the same embedder.
@@ -1388,7 +1394,8 @@ impl PyDatabase {
     ///         contains NaN or an infinity.
     ///     QueryError: The condition is invalid.
     #[pyo3(signature = (
-        table, vector, limit = 10, *, r#where = None, params = None, timeout = None, trace_context = None,
+        table, vector, limit = 10, *, r#where = None, params = None, on_progress = None, timeout = None,
+        trace_context = None,
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -1402,16 +1409,19 @@ impl PyDatabase {
         limit: usize,
         r#where: Option<&Bound<'py, PyAny>>,
         params: Option<&Bound<'py, PyAny>>,
+        on_progress: Option<Py<PyAny>>,
         timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyList>> {
         let stop = Stop::of_call(timeout)?;
         let filter = Where::new(r#where, params, &stop)?;
+        let progress = &IndexProgress::new(py, on_progress, &stop)?;
         let (given, function) = (&filter, filter.function());
         let (vector, function) = (&vector[..], function.as_deref());
         let hits = self
             .shared
             .future(py, trace_context, &stop, |database| async move {
+                let database = progress.reported_by(database);
                 match given {
                     Where::Condition { sql, params } => {
                         database
@@ -1425,7 +1435,7 @@ impl PyDatabase {
                     }
                 }
             });
-        filter.results(py, hits)
+        filter.results(py, progress, hits)
     }
 
     // ---- SQL ----

@@ -1,7 +1,8 @@
-//! The `where` argument of a search: a condition in SQL, or a Python function.
+//! The `where` argument of a search: a condition in SQL, or a Python function. And its `on_progress`
+//! argument.
 
 use percolate_core::schema::entity::Entity;
-use percolate_core::{Hit, SearchFilter};
+use percolate_core::{Database, Hit, SearchFilter};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
@@ -72,15 +73,19 @@ impl Where {
     /// Returns the results of the search.
     ///
     /// # Errors
-    /// The exception that the function raised, or the one of the search.
+    /// The exception that the function or `progress` raised, or the one of the search.
     pub(super) fn results<'py>(
         &self,
         py: Python<'py>,
+        progress: &IndexProgress,
         hits: PyResult<Vec<Hit>>,
     ) -> PyResult<Bound<'py, PyList>> {
-        if let Self::Function(function) = self
-            && let Some(error) = function.take_error()
-        {
+        let function = match self {
+            Self::Function(function) => Some(function),
+            Self::All | Self::Condition { .. } => None,
+        };
+        let mut functions = function.into_iter().chain(&progress.0);
+        if let Some(error) = functions.find_map(Callback::take_error) {
             return Err(error);
         }
         let list = PyList::empty(py);
@@ -88,5 +93,27 @@ impl Where {
             list.append((to_python(py, &hit.entity.into_json())?, hit.distance))?;
         }
         Ok(list)
+    }
+}
+
+/// The `on_progress` argument of a search.
+pub(super) struct IndexProgress(Option<Callback>);
+
+impl IndexProgress {
+    /// # Errors
+    /// `TypeError` if it is not callable.
+    pub(super) fn new(py: Python<'_>, function: Option<Py<PyAny>>, stop: &Stop) -> PyResult<Self> {
+        let function = function.map(|function| Callback::new(py, "on_progress", function, stop));
+        Ok(Self(function.transpose()?))
+    }
+
+    /// Returns a handle of the database that reports the loading of vector indexes.
+    pub(super) fn reported_by(&self, database: Database) -> Database {
+        match self.0.clone() {
+            Some(function) => {
+                database.on_index_progress(move |progress| function.report(progress.done))
+            }
+            None => database,
+        }
     }
 }
