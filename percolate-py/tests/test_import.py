@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -288,7 +289,9 @@ def test_a_source_may_use_its_thread_and_the_database(library: Database) -> None
     assert library.import_jsonl("articles", copies, on_error="skip", batch_size=50)["written"] >= 300
 
 
-def test_ctrl_c_leaves_whole_batches(tmp_path: Path) -> None:
+@contextmanager
+def endless_import(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a process that imports without an end, in batches of 100, and prints what is left after Ctrl-C."""
     script = """
     import json, sys
     from percolate_rocks import Database
@@ -309,13 +312,28 @@ def test_ctrl_c_leaves_whole_batches(tmp_path: Path) -> None:
             print(db.count("notes") % 100)
     """
     lines = [line[4:] for line in script.splitlines()]
-    command = [sys.executable, "-c", "\n".join(lines), str(tmp_path / "interrupted")]
+    command = [sys.executable, "-c", "\n".join(lines), str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "started\n"
+        yield process
+
+
+def test_ctrl_c_leaves_whole_batches(tmp_path: Path) -> None:
+    with endless_import(tmp_path / "interrupted") as process:
         process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
         assert process.stdout.read() == "0\n"
     assert process.returncode == 0
+
+
+def test_a_killed_process_leaves_whole_batches(tmp_path: Path) -> None:
+    with endless_import(tmp_path / "killed") as process:
+        process.kill()
+    with Database(tmp_path / "killed") as db:
+        count = db.count("notes")
+        assert count > 0 and count % 100 == 0
+        assert db.verify_indexes()["failed"] == 0
 
 
 def test_closing_ends_an_import_after_a_batch(library: Database, tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ impl Database {
     /// Writes the entities of a table as lines of JSON (JSONL, NDJSON), ordered by id. Returns their
     /// number. Each line is an object with the data and the system fields `_id`, `_created_at` and
     /// `_updated_at`; [`import_jsonl`](Self::import_jsonl) restores the same entities from them.
+    /// Vectors are not exported.
     ///
     /// ```
     /// use percolate_core::{Database, ImportOptions};

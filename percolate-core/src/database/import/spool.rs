@@ -33,6 +33,10 @@ impl Spool {
 
     /// Adds the number of a row and its JSON.
     pub(super) fn add(&mut self, line: usize, json: &[u8]) -> io::Result<()> {
+        self.keep(line, json).map_err(|error| not_kept(&error))
+    }
+
+    fn keep(&mut self, line: usize, json: &[u8]) -> io::Result<()> {
         let header = [line, json.len()].map(|number| (number as u64).to_le_bytes());
         let header = header.as_flattened();
         let file = match &mut self.file {
@@ -57,7 +61,8 @@ impl Spool {
         let mut reader: Box<dyn Read> = match self.file {
             None => Box::new(io::Cursor::new(self.memory)),
             Some(file) => {
-                let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+                let file = file.into_inner().map_err(io::IntoInnerError::into_error);
+                let mut file = file.map_err(|error| not_kept(&error))?;
                 file.rewind()?;
                 Box::new(BufReader::new(file))
             }
@@ -97,16 +102,17 @@ fn nameless_file() -> io::Result<File> {
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let named = |error: io::Error| {
-        let text = format!(
-            "cannot keep the rows in the temporary file {}: {error}",
-            path.display()
-        );
-        io::Error::new(error.kind(), text)
-    };
-    let file = options.open(&path).map_err(named)?;
-    fs::remove_file(&path).map_err(named)?;
+    let file = options.open(&path)?;
+    fs::remove_file(&path)?;
     Ok(file)
+}
+
+fn not_kept(error: &io::Error) -> io::Error {
+    let text = format!(
+        "cannot keep the checked rows in a temporary file in {}: {error}",
+        std::env::temp_dir().display()
+    );
+    io::Error::new(error.kind(), text)
 }
 
 #[cfg(test)]
