@@ -15,7 +15,7 @@ pub struct TelemetryStatus {
     pub sampler: String,
     /// The exporters of spans with their counts of spans.
     pub traces: Vec<ExporterStatus>,
-    /// The exporters of metrics with their counts of exports.
+    /// The exporters of metrics with their counts of exports, and the report with its counts of pages.
     pub metrics: Vec<ExporterStatus>,
     /// The exporters of log records with their counts of records.
     pub logs: Vec<ExporterStatus>,

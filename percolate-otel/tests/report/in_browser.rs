@@ -188,6 +188,12 @@ fn tables_are_sorted_by_a_column() {
     page.evaluate("document.querySelector('#operations th[aria-sort] button').click()");
     assert_eq!(page.evaluate(order), "ascending");
     assert_eq!(page.evaluate(first), "query");
+    let rows = cells(&mut page, "operations");
+    let get = rows.iter().find(|row| row[0] == "get").expect("a row");
+    assert_eq!(
+        get[3], "1report::shelf::ShelfError",
+        "failed calls and their error"
+    );
 }
 
 #[test]

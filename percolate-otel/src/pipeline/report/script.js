@@ -154,6 +154,12 @@
     return svg("svg", { class: "dot-range", width, height: 12, viewBox: `0 0 ${width} 12`, "aria-hidden": "true" },
       svg("line", { x1: x(row.p50), x2: x(max), y1: 6, y2: 6 }), svg("circle", { cx: x(row.p50), cy: 6, r: 3.5 }), svg("rect", { x: x(row.p99) - 1.5, y: 1, width: 3, height: 10 }));
   };
+  /** The number of failed calls, and the most frequent types of their errors. */
+  const failures = (row) => {
+    const types = [...row.error_types].sort((a, b) => b[1] - a[1]);
+    const shown = types.slice(0, 3).map(([type, number]) => el("div", { class: "kinds", text: types.length > 1 ? `${type} ${count(number)}` : type }));
+    return el("span", null, count(row.errors), ...shown, types.length > 3 ? el("div", { class: "kinds", text: `${count(types.length - 3)} more` }) : null);
+  };
   const operations = (id, heading, names, rows) => {
     if (!rows.length) return;
     const least = Math.log(Math.max(1e-9, Math.min(...rows.map((row) => row.p50 || 1e-9))));
@@ -162,7 +168,7 @@
     const columns = [
       { title: names[0], sort: title, show: (row) => row.name }, { title: names[1], sort: (row) => row.target, show: (row) => row.target },
       number("calls", "count", count),
-      { ...number("failed", "errors", count), class: (row) => (row.errors ? "bad-text" : "soft") },
+      { ...number("failed", "errors", count), show: failures, class: (row) => (row.errors ? "bad-text" : "soft") },
       number("p50", "p50", seconds), number("p90", "p90", seconds), number("p99", "p99", seconds), number("max", "max", seconds),
       { title: "p50 ● p99 ▮ max", show: (row) => range(row, least, most) },
       number("total time", "total", seconds),
