@@ -357,14 +357,18 @@ impl Storage {
     ///
     /// # Errors
     ///
+    /// [`MaintenanceError::ReadOnly`] if the database was opened read-only,
     /// [`MaintenanceError::TargetExists`] if `path` exists, [`MaintenanceError::Occupied`] if the
     /// other directory holds files of others.
     #[db_op(checkpoint, leaf)]
     pub fn checkpoint(&self, path: impl AsRef<Path>) -> Result<(), MaintenanceError> {
+        const OPERATION: &str = "make a checkpoint of";
+        // A reader has writes of the log in memory only, and RocksDB copies neither these nor the log.
+        self.check_maintainable(OPERATION)?;
         check_checkpoint(path.as_ref())?;
         let made = Checkpoint::new(&self.inner.db)
             .and_then(|checkpoint| checkpoint.create_checkpoint(path));
-        made.map_err(|error| maintenance("make a checkpoint of", error))
+        made.map_err(|error| maintenance(OPERATION, error))
     }
 
     /// Creates the column family `name`.

@@ -168,6 +168,21 @@ fn a_checkpoint_is_a_database_of_its_own() {
     assert_eq!(copy.get("a", b"1").unwrap().unwrap(), b"before");
 }
 
+/// RocksDB's copy would lack the log, and with it the writes that are not in a table file yet.
+#[test]
+fn a_read_only_handle_makes_no_checkpoint() {
+    let (dir, storage) = temporary();
+    storage.put("a", b"1", b"in the log").unwrap();
+    let reader = Storage::open(dir.path(), StorageOptions::new().read_only(true)).unwrap();
+    let copy = dir.path().join("copy");
+    let error = reader.checkpoint(&copy).unwrap_err();
+    assert!(
+        matches!(error, MaintenanceError::ReadOnly { .. }),
+        "{error}"
+    );
+    assert!(!copy.exists());
+}
+
 #[test]
 fn delete_range_leaves_its_end() {
     let (_dir, storage) = temporary();
