@@ -23,6 +23,7 @@ mod parent;
 mod process;
 mod query;
 mod report;
+mod row_iterator;
 mod sampler;
 mod span_ids;
 mod spans;

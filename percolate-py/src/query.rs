@@ -32,6 +32,7 @@ use serde_json::Value;
 
 use crate::capsules::{SCHEMA, STREAM, schema_in};
 use crate::json::to_json;
+use crate::row_iterator::RowIterator;
 use crate::waiting::caught;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -95,6 +96,18 @@ impl PyQueryResult {
     ///     ValueError: Two columns have the same name.
     fn to_dicts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         dicts(py, &self.0)
+    }
+
+    /// Return an iterator over the rows as tuples, with the values that `Database.query` returns. A
+    /// row is converted when it is reached. Names of columns may repeat.
+    ///
+    /// Examples:
+    ///     >>> with Database(tmp_path / "rows") as db:
+    ///     ...     result = db.query_arrow("SELECT 1957 AS year, 'percolation' AS slug")
+    ///     >>> list(result.iter_rows())
+    ///     [(1957, 'percolation')]
+    fn iter_rows(&self) -> RowIterator {
+        RowIterator::new(self.0.clone())
     }
 
     fn __len__(&self) -> usize {
@@ -261,7 +274,12 @@ fn add_rows(
     Ok(())
 }
 
-fn value<'py>(py: Python<'py>, column: &dyn Array, at: usize) -> PyResult<Bound<'py, PyAny>> {
+/// Converts a value of a column.
+pub(crate) fn value<'py>(
+    py: Python<'py>,
+    column: &dyn Array,
+    at: usize,
+) -> PyResult<Bound<'py, PyAny>> {
     macro_rules! number {
         ($kind:ty) => {
             column

@@ -186,6 +186,23 @@ def test_tenants_query_their_own(library: Database) -> None:
     other.close()
 
 
+# ---- Rows ----
+
+
+def test_rows_are_iterated_as_tuples(library: Database) -> None:
+    result = library.query_arrow("SELECT slug, year, seen, tags, score FROM books ORDER BY slug")
+    assert [dict(zip(result.column_names, row, strict=True)) for row in result.iter_rows()] == result.to_dicts()
+    rows = result.iter_rows()
+    assert iter(rows) is rows
+    assert len(list(rows)) == 3
+    assert next(rows, None) is None
+    twice = library.query_arrow("SELECT a.slug, b.slug FROM books a JOIN books b ON a._id = b._id WHERE a.year = 1957")
+    assert [a == b for a, b in twice.iter_rows()] == [True]
+    assert list(library.query_arrow("SELECT slug FROM books WHERE year = 3000").iter_rows()) == []
+    many = library.query_arrow("SELECT value FROM generate_series(1, 20000)")
+    assert [row for (row,) in many.iter_rows()] == list(range(1, 20001))
+
+
 # ---- Arrow ----
 
 

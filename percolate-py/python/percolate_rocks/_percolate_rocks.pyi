@@ -377,6 +377,16 @@ class QueryResult:
         Raises:
             ValueError: Two columns have the same name.
         """
+    def iter_rows(self) -> Iterator[tuple[Any, ...]]:
+        """Return an iterator over the rows as tuples, with the values that `Database.query` returns. A
+        row is converted when it is reached. Names of columns may repeat.
+
+        Examples:
+            >>> with Database(tmp_path / "rows") as db:
+            ...     result = db.query_arrow("SELECT 1957 AS year, 'percolation' AS slug")
+            >>> list(result.iter_rows())
+            [(1957, 'percolation')]
+        """
     def __len__(self) -> int: ...
     def __arrow_c_schema__(self) -> object: ...
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
