@@ -213,6 +213,25 @@ impl opentelemetry_sdk::trace::SpanExporter for Never {
 }
 
 #[test]
+fn each_span_is_in_one_count_of_the_report() {
+    let shelf = Shelf::new();
+    let is_complete = || {
+        let status = shelf.telemetry.status();
+        let counts = &status.traces[0].counts;
+        assert_eq!(counts.total(), status.recorded_spans, "{counts:?}");
+        counts.exported
+    };
+    // Only annotated calls, which the status counts as recorded.
+    shelf.run(|| import(30));
+    is_complete();
+    shelf.flush();
+    assert_eq!(is_complete(), 31);
+    shelf.run(|| import(30));
+    shelf.shutdown();
+    assert_eq!(is_complete(), 62);
+}
+
+#[test]
 fn a_file_that_cannot_be_written_is_an_error_of_the_flush_and_counted() {
     let shelf = Shelf::new();
     shelf.run(|| import(1));
