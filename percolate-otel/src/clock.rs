@@ -84,6 +84,19 @@ pub(crate) fn nanoseconds(duration: Duration) -> u64 {
 /// The difference from the wall clock at which an anchor is renewed.
 const TOLERANCE: Duration = Duration::from_millis(1);
 
+/// Reads several clocks a few times and returns the readings that took the shortest time. The thread
+/// may be interrupted between two of them, for milliseconds if the machine is busy.
+fn closest<T>(read: impl Fn() -> (Duration, T)) -> T {
+    let mut best = read();
+    for _ in 0..3 {
+        let next = read();
+        if next.0 < best.0 {
+            best = next;
+        }
+    }
+    best.1
+}
+
 /// One moment on every clock, by which readings become wall clock times.
 #[derive(Debug)]
 pub(crate) struct Anchor {
@@ -96,12 +109,18 @@ pub(crate) struct Anchor {
 
 impl Anchor {
     pub(crate) fn new() -> Self {
-        Self {
-            wall: SystemTime::now(),
-            instant: Instant::now(),
-            #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-            ticks: counter::is_ready().then(counter::ticks),
-        }
+        #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+        let has_ticks = counter::is_ready();
+        closest(|| {
+            let before = Instant::now();
+            let anchor = Self {
+                wall: SystemTime::now(),
+                instant: before,
+                #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+                ticks: has_ticks.then(counter::ticks),
+            };
+            (before.elapsed(), anchor)
+        })
     }
 
     /// Renews the anchor if the wall clock was set or has drifted. Otherwise it stays the same,
@@ -180,18 +199,28 @@ mod counter {
         let start = START.get_or_init(|| {
             let source = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
             let is_trusted = std::fs::read_to_string(source).is_ok_and(|name| name.trim() == "tsc");
-            is_trusted.then(|| (Instant::now(), ticks()))
+            is_trusted.then(now)
         });
         let Some((instant, first)) = start else {
             return false;
         };
-        let (passed, last) = (instant.elapsed(), ticks());
-        if passed < BASELINE {
+        if instant.elapsed() < BASELINE {
             return false;
         }
+        let (last_instant, last) = now();
+        let passed = last_instant - *instant;
         let rate = (passed.as_nanos() << 32) / u128::from(last.saturating_sub(*first).max(1));
         NANOS_PER_TICK.store(u64::try_from(rate).unwrap_or(0), Ordering::Relaxed);
         rate != 0
+    }
+
+    /// Returns the same moment on both clocks.
+    fn now() -> (Instant, u64) {
+        super::closest(|| {
+            let instant = Instant::now();
+            let ticks = ticks();
+            (instant.elapsed(), (instant, ticks))
+        })
     }
 
     #[inline]
