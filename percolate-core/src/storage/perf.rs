@@ -12,7 +12,7 @@ use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
 use crate::otel::conventions::attribute;
 use crate::otel::{Probe, set_probe};
 
-const COUNTED: [(PerfMetric, &str); 8] = [
+const COUNTED: [(PerfMetric, &str); 9] = [
     (PerfMetric::BlockReadCount, attribute::ROCKSDB_BLOCK_READS),
     (
         PerfMetric::BlockReadByte,
@@ -39,6 +39,10 @@ const COUNTED: [(PerfMetric, &str); 8] = [
         attribute::ROCKSDB_SEEK_NANOS,
     ),
     (PerfMetric::WriteWalTime, attribute::ROCKSDB_WAL_NANOS),
+    (
+        PerfMetric::WriteDelayTime,
+        attribute::ROCKSDB_WRITE_STALLED_NANOS,
+    ),
 ];
 
 /// Counters and times, without those of mutexes. The levels of the crate are one behind RocksDB's,

@@ -78,6 +78,10 @@ pub const ROCKSDB_OUTPUT_RECORDS: &str = "rocksdb.output.records";
 pub const ROCKSDB_DROPPED_RECORDS: &str = "rocksdb.dropped.records";
 /// Whether the files were assigned to another level without being read. Boolean.
 pub const ROCKSDB_COMPACTION_MOVE: &str = "rocksdb.compaction.move";
+/// Whether writes are `delayed` or `stopped`. String.
+pub const ROCKSDB_STALL_CONDITION: &str = "rocksdb.stall.condition";
+/// Time that the write waited for flushes or compactions, in nanoseconds. Int.
+pub const ROCKSDB_WRITE_STALLED_NANOS: &str = "rocksdb.write.stalled_ns";
 /// Why a call is counted there: `slow` or `failed`. String.
 pub const PERCOLATE_REASON: &str = "percolate.reason";
 /// The name of a part of the pipeline, such as one processor. String, on metrics only.

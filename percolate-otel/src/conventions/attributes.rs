@@ -369,6 +369,18 @@ pub const ATTRIBUTES: &[AttributeDef] = &[
         "true",
     ),
     own(
+        attribute::ROCKSDB_STALL_CONDITION,
+        String,
+        "Whether writes are `delayed` or `stopped`.",
+        "stopped",
+    ),
+    own(
+        attribute::ROCKSDB_WRITE_STALLED_NANOS,
+        Int,
+        "Time that the write waited for flushes or compactions, in nanoseconds.",
+        "12",
+    ),
+    own(
         attribute::PERCOLATE_REASON,
         String,
         "Why a call or span is counted.",

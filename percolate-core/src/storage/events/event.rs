@@ -46,8 +46,59 @@ pub(super) enum What {
         file: u64,
         records: u64,
     },
+    StallChanged {
+        from: Condition,
+        to: Condition,
+        cause: Option<StallCause>,
+    },
     /// The database was closed.
     Closed,
+}
+
+/// Whether writes to a family are slowed down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    Normal,
+    Delayed,
+    Stopped,
+}
+
+impl Condition {
+    /// Returns the condition of RocksDB's number (`WriteStallCondition`).
+    pub(super) fn of(number: i32) -> Self {
+        match number {
+            0 => Self::Delayed,
+            1 => Self::Stopped,
+            _ => Self::Normal,
+        }
+    }
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Delayed => "delayed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// Why writes are slowed down, as far as RocksDB shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StallCause {
+    /// Too many memory tables wait to be flushed.
+    MemoryTables,
+    /// Too many files wait for a compaction of level 0.
+    LevelZeroFiles,
+}
+
+impl StallCause {
+    /// Returns the word of RocksDB's statistics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::MemoryTables => "memtable_limit",
+            Self::LevelZeroFiles => "l0_file_count_limit",
+        }
+    }
 }
 
 /// What a compaction read and wrote.

@@ -4,6 +4,7 @@
 //! pass them on. They never wait, never call into the database, and never unwind into C++.
 #![expect(unsafe_code, reason = "the C interface passes pointers")]
 
+use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,7 +13,9 @@ use std::time::Instant;
 use librocksdb_sys as ffi;
 use rocksdb::{AsRawPtr as _, Options};
 
-use super::event::{CompactionResult, Event, FamilyName, FileSize, ThreadMark, What};
+use super::event::{
+    CompactionResult, Condition, Event, FamilyName, FileSize, StallCause, ThreadMark, What,
+};
 use super::sink::Sink;
 use crate::storage::StatusCode;
 
@@ -128,6 +131,13 @@ unsafe extern "C" fn flush_ended(
     let at = Instant::now();
     // SAFETY: as in `flush_began`. The properties are a part of the information.
     unsafe {
+        let slows_writes = ffi::rocksdb_flushjobinfo_triggered_writes_slowdown(info) != 0
+            || ffi::rocksdb_flushjobinfo_triggered_writes_stop(info) != 0;
+        before(if slows_writes {
+            Before::Flushed(at)
+        } else {
+            Before::Nothing
+        });
         with_sink(state, |sink| {
             sink.ended(|| {
                 let properties = ffi::rocksdb_flushjobinfo_table_properties(info);
@@ -270,11 +280,62 @@ unsafe extern "C" fn background_error(
     }
 }
 
-unsafe extern "C" fn stall_changed(_: *mut c_void, _: *const ffi::rocksdb_writestallinfo_t) {}
+/// What happened on this thread before RocksDB reports a stall.
+#[derive(Clone, Copy)]
+enum Before {
+    Nothing,
+    /// A write has sealed a memory table. RocksDB reports a stall that begins so when the write ends,
+    /// which is after it has waited.
+    Sealed(Instant),
+    /// A flush has added a file to a level that has too many. RocksDB reports the stall after it has
+    /// tidied up.
+    Flushed(Instant),
+}
 
-unsafe extern "C" fn memtable_sealed(_: *mut c_void, _: *const ffi::rocksdb_memtableinfo_t) {}
+thread_local! {
+    static BEFORE: Cell<Before> = const { Cell::new(Before::Nothing) };
+}
 
-const _: () = assert!(size_of::<c_int>() == size_of::<i32>());
+fn before(before: Before) {
+    _ = BEFORE.try_with(|place| place.set(before));
+}
+
+unsafe extern "C" fn stall_changed(state: *mut c_void, info: *const ffi::rocksdb_writestallinfo_t) {
+    let now = Instant::now();
+    let before = BEFORE.try_with(|place| place.replace(Before::Nothing));
+    // SAFETY: as in `flush_began`. The C interface returns pointers to the conditions, which are
+    // numbers of an `enum class` without another type, so of the type `int`, and has no function
+    // that reads them.
+    unsafe {
+        let condition = |pointer: *const ffi::rocksdb_writestallcondition_t| {
+            Condition::of(*pointer.cast::<c_int>())
+        };
+        let from = condition(ffi::rocksdb_writestallinfo_prev(info));
+        let to = condition(ffi::rocksdb_writestallinfo_cur(info));
+        let (at, cause) = match before {
+            Ok(Before::Sealed(time)) => (time, Some(StallCause::MemoryTables)),
+            Ok(Before::Flushed(time)) => (time, Some(StallCause::LevelZeroFiles)),
+            _ => (now, None),
+        };
+        let event = || Event {
+            family: name(|length| ffi::rocksdb_writestallinfo_cf_name(info, length)),
+            at,
+            job: 0,
+            what: What::StallChanged { from, to, cause },
+        };
+        with_sink(state, |sink| {
+            if from == Condition::Normal {
+                sink.began(event);
+            } else {
+                sink.ended(event);
+            }
+        });
+    }
+}
+
+unsafe extern "C" fn memtable_sealed(_: *mut c_void, _: *const ffi::rocksdb_memtableinfo_t) {
+    before(Before::Sealed(Instant::now()));
+}
 
 #[cfg(test)]
 mod tests {

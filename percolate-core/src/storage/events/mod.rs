@@ -1,5 +1,6 @@
 //! RocksDB's own work as jobs: flushes, compactions and ingested files that no caller of percolate
-//! waits for, but that take the disk from one that does.
+//! waits for, but that take the disk from one that does, and the stalls in which writes wait for
+//! them.
 //!
 //! `listener` receives RocksDB's events, `sink` queues them, `recorder` makes spans and metrics of
 //! them on a thread of its own. The invariant: no thread of RocksDB or of a caller waits for
@@ -9,6 +10,7 @@ mod event;
 mod listener;
 mod recorder;
 mod sink;
+mod stalls;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! The thread that turns the events of one store into jobs: a span, and a measurement of
-//! `job.duration`, for each flush, compaction and ingested file.
+//! `job.duration`, for each flush, compaction, ingested file and write stall.
 //!
 //! A job starts when its begin arrives and ends when its end does, with the times of RocksDB's
 //! threads. So a running compaction is counted in `job.active`.
@@ -8,13 +8,14 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use super::event::{
-    CompactionResult, Event, FamilyName, FileSize, ThreadMark, What, compaction_reason,
+    CompactionResult, Event, FamilyName, FileSize, StallCause, ThreadMark, What, compaction_reason,
     flush_reason,
 };
+use super::stalls::{Change, SETTLE, Stalls};
 use crate::otel::conventions::{JobStatus, attribute};
 use crate::otel::{CallBuilder, ErrorInfo, Parent, RunningCall, job_site, operation};
 use crate::storage::StatusCode;
@@ -50,6 +51,10 @@ job_site!(
     ]
 );
 job_site!(
+    static STALL = "rocksdb.stall",
+    fields = ["db.namespace", "rocksdb.job.reason", "rocksdb.stall.condition"]
+);
+job_site!(
     static INGESTION = "rocksdb.ingestion",
     fields = ["db.namespace"],
     late = ["rocksdb.output.files", "rocksdb.output.size", "rocksdb.output.records"]
@@ -77,6 +82,7 @@ pub(super) struct Recorder {
     namespace: String,
     directory: PathBuf,
     running: HashMap<(FamilyName, i32), Job>,
+    stalls: Stalls<RunningCall>,
 }
 
 struct Job {
@@ -92,24 +98,49 @@ impl Recorder {
             namespace,
             directory,
             running: HashMap::new(),
+            stalls: Stalls::new(),
         }
     }
 
     /// Records events until the database is closed.
     pub(super) fn run(mut self, events: &Receiver<Event>) {
-        let mut closed = None;
-        while let Ok(event) = events.recv() {
-            if matches!(event.what, What::Closed) {
-                closed = Some(event.at);
-                break;
+        let closed = loop {
+            self.settle(Instant::now());
+            let event = if self.stalls.is_waiting() {
+                events.recv_timeout(SETTLE)
+            } else {
+                events.recv().map_err(RecvTimeoutError::from)
+            };
+            match event {
+                Ok(Event {
+                    what: What::Closed,
+                    at,
+                    ..
+                }) => break at,
+                Ok(event) => self.record(event),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break Instant::now(),
             }
-            self.record(event);
-        }
+        };
+        self.settle(Instant::now() + SETTLE);
         // RocksDB does not report the end of jobs that closing has stopped.
-        let closed = closed.unwrap_or_else(Instant::now);
         for (_, job) in self.running.drain() {
             cancel(job, closed);
         }
+        for mut stall in self.stalls.drain() {
+            stall.job_status(JobStatus::Cancelled);
+            stall.finish_at(closed);
+        }
+    }
+
+    /// Records the stalls whose changes have waited until `now`.
+    fn settle(&mut self, now: Instant) {
+        let namespace = &*self.namespace;
+        self.stalls.settle(
+            now,
+            |family, change| stalled(namespace, family, change),
+            RunningCall::finish_at,
+        );
     }
 
     fn record(&mut self, event: Event) {
@@ -124,7 +155,7 @@ impl Recorder {
                 let call = operation(FLUSH)
                     .field(attribute::ROCKSDB_JOB_ID, job)
                     .field(attribute::ROCKSDB_JOB_REASON, flush_reason(reason));
-                let call = self.start(call, &family, at);
+                let call = start(call, &self.namespace, &family, at);
                 self.begin((family, job), call, at, Some(thread));
             }
             What::FlushEnded { file, records } => {
@@ -144,7 +175,7 @@ impl Recorder {
                     .field(attribute::ROCKSDB_JOB_REASON, compaction_reason(reason))
                     .field(attribute::ROCKSDB_INPUT_LEVEL, input_level)
                     .field(attribute::ROCKSDB_OUTPUT_LEVEL, output_level);
-                let call = self.start(call, &family, at);
+                let call = start(call, &self.namespace, &family, at);
                 self.begin((family, job), call, at, None);
             }
             What::CompactionEnded { code, result } => {
@@ -155,7 +186,7 @@ impl Recorder {
             }
             What::Ingested { file, records } => {
                 // RocksDB reports no begin. The file is copied or linked, and then renamed.
-                let mut call = self.start(operation(INGESTION), &family, at);
+                let mut call = start(operation(INGESTION), &self.namespace, &family, at);
                 call.record(attribute::ROCKSDB_OUTPUT_FILES, 1);
                 if let FileSize::Bytes(bytes) = file_size(&self.directory, file) {
                     call.record(attribute::ROCKSDB_OUTPUT_SIZE, bytes);
@@ -163,22 +194,17 @@ impl Recorder {
                 call.record(attribute::ROCKSDB_OUTPUT_RECORDS, records);
                 call.finish_at(at);
             }
+            What::StallChanged { from, to, cause } => {
+                let change = Change {
+                    at,
+                    from,
+                    to,
+                    cause,
+                };
+                self.stalls.add(family, change, Instant::now());
+            }
             What::Closed => {}
         }
-    }
-
-    /// Starts the job of a family. It has no parent: RocksDB's threads work for all callers.
-    fn start<'a>(
-        &'a self,
-        call: CallBuilder<'a>,
-        family: &'a FamilyName,
-        at: Instant,
-    ) -> RunningCall {
-        call.target(family.as_str())
-            .parent(Parent::Root)
-            .field(attribute::DB_NAMESPACE, self.namespace.as_str())
-            .started_at(at)
-            .start()
     }
 
     fn begin(
@@ -221,6 +247,28 @@ impl Recorder {
             call.finish_at(at);
         }
     }
+}
+
+/// Starts the job of a family. It has no parent: RocksDB's threads work for all callers.
+fn start<'a>(
+    call: CallBuilder<'a>,
+    namespace: &'a str,
+    family: &'a FamilyName,
+    at: Instant,
+) -> RunningCall {
+    call.target(family.as_str())
+        .parent(Parent::Root)
+        .field(attribute::DB_NAMESPACE, namespace)
+        .started_at(at)
+        .start()
+}
+
+fn stalled(namespace: &str, family: &FamilyName, change: &Change) -> RunningCall {
+    let cause = change.cause.map(StallCause::as_str);
+    let call = operation(STALL)
+        .field(attribute::ROCKSDB_JOB_REASON, cause)
+        .field(attribute::ROCKSDB_STALL_CONDITION, change.to.as_str());
+    start(call, namespace, family, change.at)
 }
 
 fn cancel(Job { mut call, .. }: Job, at: Instant) {

@@ -2,7 +2,7 @@
 //! to the recorder directly.
 
 use std::sync::mpsc::sync_channel;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::Value;
 use opentelemetry::trace::SpanId;
@@ -10,7 +10,9 @@ use rocksdb::properties::LIVE_SST_FILES_SIZE;
 use rocksdb::statistics::{Histogram, Ticker};
 use rocksdb::{IngestExternalFileOptions, SstFileWriter, WaitForCompactOptions};
 
-use super::event::{CompactionResult, Event, FamilyName, FileSize, ThreadMark, What};
+use super::event::{
+    CompactionResult, Condition, Event, FamilyName, FileSize, StallCause, ThreadMark, What,
+};
 use super::recorder::Recorder;
 use super::sink::Sink;
 use crate::otel::testing::{ABSENT, Capture, CapturedSpan, Spans};
@@ -345,6 +347,82 @@ fn a_flush_that_fails_is_a_failed_job() {
     capture.report().assert_clean();
 }
 
+/// The start and the end of a span.
+fn times(span: &CapturedSpan) -> (SystemTime, SystemTime) {
+    (span.data().start_time, span.data().end_time)
+}
+
+#[test]
+fn a_write_that_waits_for_a_stall_has_its_time_and_the_stall_is_a_span() {
+    let dir = directory();
+    let capture = Capture::builder().compact_records().build();
+    let storage = capture.run(|| {
+        let options = options().perf_context(true);
+        Storage::open(dir.path(), options).expect("it opens")
+    });
+    storage.register_metrics(capture.meter_provider());
+    set(
+        &storage,
+        "articles",
+        &[
+            ("write_buffer_size", "262144"),
+            ("level0_file_num_compaction_trigger", "2"),
+            ("level0_slowdown_writes_trigger", "2"),
+            ("level0_stop_writes_trigger", "3"),
+        ],
+    );
+    capture.run(|| storm(&storage, "articles", 100));
+    rest(&storage);
+    let statistics = storage.inner.statistics.as_ref().expect("they are enabled");
+    let waited = statistics.get_ticker_count(Ticker::StallMicros);
+    let exported = capture.metrics().sum("rocksdb.write.stalled", &[]);
+    drop(storage);
+    assert!(waited > 0, "the storm is stalled");
+    let waited = Duration::from_micros(waited).as_secs_f64();
+    assert!((exported - waited).abs() < 1e-6, "{exported} of {waited} s");
+
+    let spans = capture.spans();
+    let stalls = spans.all("rocksdb.stall articles");
+    assert!(!stalls.is_empty());
+    for stall in &stalls {
+        let condition = stall
+            .attribute("rocksdb.stall.condition")
+            .map(Value::as_str);
+        assert!(
+            matches!(condition.as_deref(), Some("delayed" | "stopped")),
+            "{condition:?}"
+        );
+    }
+    // One thread writes, so the waits of its writes are those of the statistics.
+    let puts = spans.all("put articles");
+    // A write that only looks whether it has to wait is measured too. RocksDB waits 1 ms or more.
+    let has_waited = |span: &&&CapturedSpan| {
+        span.attribute("rocksdb.write.stalled_ns").is_some()
+            && number(span, "rocksdb.write.stalled_ns") > 500_000
+    };
+    let waits: Vec<_> = puts.iter().filter(has_waited).copied().collect();
+    assert!(!waits.is_empty() && waits.len() < puts.len());
+    let nanos = sum(&waits, "rocksdb.write.stalled_ns");
+    let seconds = Duration::from_nanos(nanos).as_secs_f64();
+    assert!(
+        (seconds - waited).abs() < 0.1 * waited,
+        "{seconds} of {waited} s"
+    );
+    // They wait while there is a stall. RocksDB reports some stalls a little late.
+    let is_during_a_stall = |wait: &&CapturedSpan| {
+        let (begin, end) = times(wait);
+        let stalls = stalls.iter().map(|stall| times(stall));
+        stalls
+            .into_iter()
+            .any(|(from, to)| from <= end && begin <= to)
+    };
+    let during: Vec<_> = waits.into_iter().filter(is_during_a_stall).collect();
+    let during = sum(&during, "rocksdb.write.stalled_ns");
+    assert!(during > nanos / 10 * 8, "{during} of {nanos} ns");
+    assert!(capture.metrics().sum("job.active", &[]).abs() < f64::EPSILON);
+    capture.report().assert_clean();
+}
+
 #[test]
 fn an_ingested_file_is_a_job() {
     let dir = directory();
@@ -510,6 +588,68 @@ fn the_result_of_a_compaction_is_on_its_span() {
         Some(&Value::Bool(true))
     );
     assert_eq!(of(4).attribute("rocksdb.input.size"), None);
+}
+
+fn stall(at: Instant, from: Condition, to: Condition) -> Event {
+    let cause = Some(StallCause::MemoryTables);
+    Event {
+        family: FamilyName::new(b"articles"),
+        at,
+        job: 0,
+        what: What::StallChanged { from, to, cause },
+    }
+}
+
+#[test]
+fn a_stall_is_recorded_whichever_of_its_events_comes_first() {
+    use Condition::{Delayed, Normal, Stopped};
+    let begin = Instant::now();
+    let after = |seconds| begin + Duration::from_secs(seconds);
+    // The end of the first stall arrives before its begin. The second one changes its condition.
+    let (spans, active) = recorded(vec![
+        stall(after(10), Stopped, Normal),
+        stall(begin, Normal, Stopped),
+        stall(after(20), Normal, Delayed),
+        stall(after(22), Delayed, Stopped),
+        stall(after(25), Stopped, Normal),
+    ]);
+    let stalls = spans.all("rocksdb.stall articles");
+    let found: Vec<_> = stalls
+        .iter()
+        .map(|span| {
+            assert_eq!(
+                span.attribute("rocksdb.job.reason"),
+                Some(&Value::from("memtable_limit"))
+            );
+            let condition = span.attribute("rocksdb.stall.condition").cloned();
+            (
+                condition.expect("it has one").as_str().into_owned(),
+                number(span, "job.duration_ms"),
+            )
+        })
+        .collect();
+    let expected = [("stopped", 10_000), ("delayed", 2_000), ("stopped", 3_000)];
+    let expected = expected.map(|(condition, millis)| (condition.to_owned(), millis));
+    assert_eq!(found, expected);
+    assert!(active.abs() < f64::EPSILON);
+}
+
+#[test]
+fn a_stall_of_a_store_that_is_closed_is_cancelled() {
+    let begin = Instant::now();
+    let (spans, active) = recorded(vec![
+        // The end of one that began before anything listened.
+        stall(begin, Condition::Stopped, Condition::Normal),
+        stall(
+            begin + Duration::from_millis(10),
+            Condition::Normal,
+            Condition::Delayed,
+        ),
+        event(0, What::Closed),
+    ]);
+    assert_span!(spans, "rocksdb.stall articles", error: false, "job.status" = "cancelled",
+        "rocksdb.stall.condition" = "delayed");
+    assert!(active.abs() < f64::EPSILON);
 }
 
 #[test]

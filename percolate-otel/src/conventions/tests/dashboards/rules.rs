@@ -185,7 +185,9 @@ pub(super) fn alerts() -> Vec<Alert> {
                         threads; for 5 minutes. Needs the option `statistics` of the store",
             meaning: "RocksDB delays writes until flushes and compactions have caught up. Compare \
                       *Bytes to compact* with *Bytes flushed and compacted*: the disk or the \
-                      background threads are the limit, or the memory tables are too small.",
+                      background threads are the limit, or the memory tables are too small. The \
+                      spans `rocksdb.stall`, `rocksdb.flush` and `rocksdb.compaction` show each of \
+                      them.",
             percentile: None,
         },
         Alert {
