@@ -157,7 +157,9 @@ impl Database {
         IndexManager::over(self.core.clone())
     }
 
-    /// Registers the schema of a table, or changes it.
+    /// Registers the schema of a table, or changes it. The module [`schema`](crate::schema) describes
+    /// the keywords of percolate in it: `key_field`, `indexed_fields`, `embedding_fields`, and `embed`
+    /// ([`Embed`](crate::schema::Embed)).
     ///
     /// A change of the indexed fields rebuilds the table's field indexes before this returns. A
     /// change of the embedded fields also removes the vectors of fields that are no longer embedded

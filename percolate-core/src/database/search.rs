@@ -196,7 +196,8 @@ impl Database {
 
     /// Marks every entity of a table for re-embedding, for example after a change of the provider.
     /// Returns the number of entities. The next [`generate_embeddings`](Self::generate_embeddings)
-    /// creates the vectors.
+    /// creates the vectors. [`Vectors`](crate::Vectors) that were supplied with entities stay if they
+    /// have the provider's dimensions.
     pub fn mark_for_embedding(&self, table: &str) -> Result<usize, Error> {
         self.core.mark_for_embedding(table)
     }

@@ -22,6 +22,7 @@ use crate::schema::Schema;
 /// | the text changes, appears or is removed, and no vector is supplied for it | is removed; the provider embeds the text |
 /// | [`generate_embeddings`](crate::Database::generate_embeddings) and the background worker | stays |
 /// | [`mark_for_embedding`](crate::Database::mark_for_embedding), another provider | stays if it has the provider's dimensions; otherwise the provider replaces it |
+/// | an export | does not contain it |
 /// | [`remove`](Self::remove) for the field | is removed; the provider embeds the text |
 ///
 /// ```
