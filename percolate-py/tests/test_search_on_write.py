@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,23 @@ async def test_awaited_writes_embed_without_blocking_the_loop(tmp_path: Path) ->
         await db.update_where("articles", "slug = 'a'", {"body": "other"})
         embedder.meanwhile = lambda: None
         assert len(await db.search("articles", "text")) == 2
+
+
+@dataclass
+class Article:
+    slug: str
+    body: str
+
+
+def test_a_typed_table_can_embed_on_write(tmp_path: Path) -> None:
+    embedder, built = Lengths(), list[int]()
+    with Database(tmp_path / "db", embedder=embedder) as db:
+        fields: dict[str, Any] = {"key_field": "slug", "embedding_fields": ["body"], "embed": "on_write"}
+        articles = db.table("articles", Article, **fields)
+        articles.insert(Article("a", "text"))
+        assert db.schema("articles")["embed"] == "on_write"
+        found = articles.search("text", on_progress=built.append)
+        assert [article for article, _ in found] == [Article("a", "text")] and built == [1]
 
 
 def test_the_embedder_runs_inside_the_span_of_the_write(tmp_path: Path, percolate_spans: CapturedSpans) -> None:

@@ -542,6 +542,7 @@ class Database:
         key_field: str | None = None,
         indexed_fields: Iterable[str] | None = None,
         embedding_fields: Iterable[str] | None = None,
+        embed: Literal["queued", "on_write"] | None = None,
         id_field: str | None = None,
         created_at_field: str | None = None,
         updated_at_field: str | None = None,
@@ -558,6 +559,7 @@ class Database:
             key_field, indexed_fields, embedding_fields: The fields of the model that are these
                 keywords of the schema. By default those in the schema of the model, which a Pydantic
                 model sets with `json_schema_extra`.
+            embed: When texts are embedded, as `embed` of `register_schema`.
             id_field, created_at_field, updated_at_field: Fields of the model that hold `_id`,
                 `_created_at` and `_updated_at` when an instance is read. They are not stored. An id
                 that is not `None` names the entity when the instance is written, the times are
@@ -1133,7 +1135,8 @@ class Database:
         """
     def mark_for_embedding(self, table: str, *, trace_context: _Trace = None) -> int:
         """Mark all entities of a table for re-embedding, for example after a change of the embedder.
-        Return their number.
+        Return their number. Vectors that were supplied with entities stay if they have the embedder's
+        dimensions.
         """
     def search(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 from uuid import UUID
 
 from ._models import codec_of
@@ -31,7 +31,7 @@ _OMITTED: Any = object()
 
 @dataclasses.dataclass(frozen=True)
 class Fields:
-    """The arguments of `Database.table` that name fields of the model."""
+    """The arguments of `Database.table` that name fields of the model, and `embed`."""
 
     key_field: str | None = None
     indexed_fields: Iterable[str] | None = None
@@ -39,6 +39,7 @@ class Fields:
     id_field: str | None = None
     created_at_field: str | None = None
     updated_at_field: str | None = None
+    embed: Literal["queued", "on_write"] | None = None
 
 
 class Binding(Generic[T]):
@@ -83,6 +84,8 @@ class Binding(Generic[T]):
             schema["indexed_fields"] = [self.stored(field) for field in fields.indexed_fields]
         if fields.embedding_fields is not None:
             schema["embedding_fields"] = [self.stored(field) for field in fields.embedding_fields]
+        if fields.embed is not None:
+            schema["embed"] = fields.embed
         return schema
 
     def to_data(self, instance: T) -> dict[str, Any]:
@@ -348,6 +351,7 @@ class Table(Generic[T]):
         *,
         where: str | Callable[[T], object] | None = None,
         params: Iterable[Value] | None = None,
+        on_progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
         trace_context: Trace = None,
     ) -> list[tuple[T, float]]:
@@ -359,6 +363,7 @@ class Table(Generic[T]):
             limit,
             where=self._binding.filter(where),
             params=params,
+            on_progress=on_progress,
             timeout=timeout,
             trace_context=trace_context,
         )
@@ -522,6 +527,7 @@ class AsyncTable(Generic[T]):
         *,
         where: str | Callable[[T], object] | None = None,
         params: Iterable[Value] | None = None,
+        on_progress: Callable[[int], object] | None = None,
         timeout: float | None = None,
         trace_context: Trace = None,
     ) -> list[tuple[T, float]]:
@@ -532,6 +538,7 @@ class AsyncTable(Generic[T]):
             limit,
             where=self._binding.filter(where),
             params=params,
+            on_progress=on_progress,
             timeout=timeout,
             trace_context=trace_context,
         )

@@ -378,6 +378,7 @@ impl PyDatabase {
     ///     key_field, indexed_fields, embedding_fields: The fields of the model that are these
     ///         keywords of the schema. By default those in the schema of the model, which a Pydantic
     ///         model sets with `json_schema_extra`.
+    ///     embed: When texts are embedded, as `embed` of `register_schema`.
     ///     id_field, created_at_field, updated_at_field: Fields of the model that hold `_id`,
     ///         `_created_at` and `_updated_at` when an instance is read. They are not stored. An id
     ///         that is not `None` names the entity when the instance is written, the times are
@@ -400,8 +401,8 @@ impl PyDatabase {
     ///     ...     articles.get(key="percolation"), articles.where("year < $1", [1950])
     ///     (Article(slug='percolation', year=1957), [])
     #[pyo3(signature = (
-        name, model, *, key_field = None, indexed_fields = None, embedding_fields = None, id_field = None,
-        created_at_field = None, updated_at_field = None, trace_context = None,
+        name, model, *, key_field = None, indexed_fields = None, embedding_fields = None, embed = None,
+        id_field = None, created_at_field = None, updated_at_field = None, trace_context = None,
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -414,6 +415,7 @@ impl PyDatabase {
         key_field: Option<Bound<'py, PyAny>>,
         indexed_fields: Option<Bound<'py, PyAny>>,
         embedding_fields: Option<Bound<'py, PyAny>>,
+        embed: Option<Bound<'py, PyAny>>,
         id_field: Option<Bound<'py, PyAny>>,
         created_at_field: Option<Bound<'py, PyAny>>,
         updated_at_field: Option<Bound<'py, PyAny>>,
@@ -427,6 +429,7 @@ impl PyDatabase {
             id_field,
             created_at_field,
             updated_at_field,
+            embed,
         );
         let fields = tables.getattr("Fields")?.call1(fields)?;
         tables
@@ -1289,7 +1292,8 @@ impl PyDatabase {
     }
 
     /// Mark all entities of a table for re-embedding, for example after a change of the embedder.
-    /// Return their number.
+    /// Return their number. Vectors that were supplied with entities stay if they have the embedder's
+    /// dimensions.
     #[pyo3(signature = (table, *, trace_context = None))]
     fn mark_for_embedding(
         &self,
