@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -257,7 +257,7 @@ def test_a_schema_is_registered_again_if_the_model_has_changed(db: Database, tmp
     old.insert(Old("a", "1957"))
     new = db.table("changing", Article, key_field="slug")
     assert new.mismatches is not None and new.mismatches["mismatched"] == 1
-    with pytest.raises(ValueError, match=r"entity [-0-9a-f]{36} of `changing` does not fit Article: `year` does not fit"):
+    with pytest.raises(EntityError, match=r"entity [-0-9a-f]{36} with the key .a. of `changing` does not fit Article: `year` does"):
         new.get(key="a")
     assert db.table("changing", Article, key_field="slug").mismatches is None
     with pytest.raises(SchemaError):
@@ -357,3 +357,224 @@ async def test_the_asynchronous_table_has_the_methods_of_the_synchronous_one(tmp
         assert [hit for hit, _ in await table.search("stone", 1)] == [one]
         assert await table.update(id, {"year": 3}) == Article("one", 3, "stone")
         assert await table.delete(id) is True
+
+
+class Inner(pydantic.BaseModel):  # type: ignore[misc, name-defined]
+    model_config = pydantic.ConfigDict(extra="forbid")
+    text: str
+
+    @pydantic.computed_field  # type: ignore[prop-decorator, untyped-decorator]
+    @property
+    def upper(self) -> str:
+        return self.text.upper()
+
+
+class Outer(pydantic.BaseModel):  # type: ignore[misc, name-defined]
+    slug: str
+    inner: Inner
+    several: dict[str, list[Inner]] = {}
+    raw: pydantic.Json[list[int]] = [1]
+
+    @pydantic.computed_field  # type: ignore[prop-decorator, untyped-decorator]
+    @property
+    def size(self) -> int:
+        return len(self.several)
+
+    def model_post_init(self, context: Any) -> None:
+        assert self.slug
+
+
+@pydantic.dataclasses.dataclass
+class Holder:
+    slug: str
+    inner: Inner
+
+
+def test_computed_fields_are_not_stored_at_any_level(db: Database) -> None:
+    table = db.table("outer", Outer, key_field="slug")
+    outer = Outer(slug="a", inner=Inner(text="b"), several={"c": [Inner(text="d")]}, raw="[1, 2]")
+    table.insert(outer)
+    assert table.get(key="a") == outer
+    assert db.get("outer", key="a")["inner"] == {"text": "b"}  # type: ignore[index]
+    assert table.update(key="a", changes={"inner": Inner(text="e")}).inner == Inner(text="e")
+    assert table.update(key="a", changes=outer.model_dump(exclude={"inner", "several"})).slug == "a"
+    holders = db.table("holders", Holder, key_field="slug")
+    holders.upsert(Holder("a", Inner(text="b")))
+    assert holders.get(key="a") == Holder("a", Inner(text="b"))
+
+
+class ByTime(pydantic.BaseModel):  # type: ignore[misc, name-defined]
+    at: datetime = pydantic.Field(alias="takenAt")
+    number: int = 0
+
+
+class ByPrice(pydantic.BaseModel):  # type: ignore[misc, name-defined]
+    price: Decimal
+    number: int = 0
+
+
+class ByWord(pydantic.BaseModel):  # type: ignore[misc, name-defined]
+    word: str
+    number: int = 0
+
+    @pydantic.field_serializer("word")  # type: ignore[untyped-decorator]
+    def lower(self, word: str) -> str:
+        return word.lower()
+
+
+@pydantic.dataclasses.dataclass(frozen=True)
+class ByDay:
+    day: date
+    number: int = 0
+
+    @pydantic.field_serializer("day")  # type: ignore[untyped-decorator]
+    def compact(self, day: date) -> str:
+        return f"on {day:%Y-%m-%d}"
+
+    @pydantic.field_validator("day", mode="before")  # type: ignore[untyped-decorator]
+    @classmethod
+    def parse(cls, day: object) -> object:
+        return day.removeprefix("on ") if isinstance(day, str) else day
+
+
+class Whole(pydantic.BaseModel):  # type: ignore[misc, name-defined]
+    at: datetime
+    number: int = 0
+
+    @pydantic.model_serializer(mode="wrap")  # type: ignore[untyped-decorator]
+    def dump(self, handler: Any) -> Any:
+        assert self.number is not None
+        return handler(self)
+
+
+@dataclass
+class PlainPrice:
+    price: Decimal
+    number: int = 0
+
+
+@dataclass
+class PlainTime:
+    at: datetime
+    number: int = 0
+
+
+MORNING = datetime(2020, 1, 1, 8, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "key"),
+    [
+        (ByTime, "at", MORNING),
+        (ByPrice, "price", Decimal("1.5")),
+        (ByPrice, "price", Decimal("1.50")),
+        (ByWord, "word", "Stone"),
+        (ByDay, "day", date(2020, 1, 1)),
+        (Whole, "at", MORNING),
+        (PlainPrice, "price", Decimal("1.5")),
+        (PlainPrice, "price", Decimal("2")),
+        (PlainTime, "at", MORNING),
+    ],
+)
+async def test_a_key_is_stored_and_looked_up_in_the_same_form(
+    db: Database, tmp_path: Path, model: Any, field: str, key: Any
+) -> None:
+    table = db.table("keyed", model, key_field=field)
+    name = "takenAt" if model is ByTime else field
+    table.insert(model(**{name: key, "number": 1}))
+    assert table.get(key=key).number == 1
+    assert [found and found.number for found in table.get_many(keys=[key])] == [1]
+    assert table.update(key=key, changes={"number": 2}).number == 2
+    assert table.delete(key=key) is True
+    async with await AsyncDatabase.open(tmp_path / "async") as other:
+        same = await other.table("keyed", model, key_field=field)
+        await same.insert(model(**{name: key, "number": 1}))
+        assert (await same.get(key=key)).number == 1
+        assert [found and found.number for found in await same.get_many(keys=[key])] == [1]
+        assert (await same.update(key=key, changes={"number": 2})).number == 2
+        assert await same.delete(key=key) is True
+
+
+def test_an_update_drops_the_system_fields_as_an_insert_does(db: Database) -> None:
+    table = db.table(
+        "notes", Note, key_field="text", id_field="id", created_at_field="written", updated_at_field="changed"
+    )
+    id = table.insert(Note("a"))
+    note = table.get(key="a")
+    assert note is not None
+    table.update(key="a", changes=asdict(note))
+    table.update(id, asdict(note))
+    assert set(db.get("notes", id) or ()) == {"_id", "text", "_created_at", "_updated_at"}
+    with pytest.raises(ValueError, match="`id` is the id of the entity, which cannot change"):
+        table.update(id, {"id": "67e55044-10b1-426f-9247-bb680e5fe0c8"})
+
+
+def test_changes_have_the_fields_that_the_model_allows(db: Database) -> None:
+    class Open(pydantic.BaseModel):  # type: ignore[misc, name-defined]
+        model_config = pydantic.ConfigDict(extra="allow")
+        slug: str
+
+    class Closed(pydantic.BaseModel):  # type: ignore[misc, name-defined]
+        model_config = pydantic.ConfigDict(extra="forbid")
+        slug: str
+        secret: str = pydantic.Field("", exclude=True)
+
+    table = db.table("open", Open, key_field="slug")
+    table.insert(Open(slug="a"))
+    assert table.update(key="a", changes={"on": date(2020, 1, 1)}).on == "2020-01-01"
+    closed = db.table("closed", Closed, key_field="slug")
+    closed.insert(Closed(slug="a"))
+    with pytest.raises(ValueError, match="Closed has no field `foo`"):
+        closed.update(key="a", changes={"foo": 6})
+    with pytest.raises(ValueError, match="`secret` of Closed is not stored: the model excludes it"):
+        closed.update(key="a", changes={"secret": "b"})
+
+
+def test_an_entity_that_does_not_fit_the_model_is_named(db: Database) -> None:
+    class Strict(pydantic.BaseModel):  # type: ignore[misc, name-defined]
+        slug: str
+        year: int
+
+    db.register_schema("strict", {"key_field": "slug"})
+    id = db.insert("strict", {"slug": "a"})
+    table = db.table("strict", Strict, key_field="slug")
+    message = f"the entity {id} with the key 'a' of `strict` does not fit Strict: .*year"
+    reads = [
+        lambda: table.get(key="a"),
+        lambda: table.get_many(keys=["a"]),
+        lambda: list(table.scan()),
+        lambda: table.where(),
+    ]
+    for read in reads:
+        with pytest.raises(EntityError, match=f"(?s){message}") as raised:
+            read()
+        assert isinstance(raised.value.__cause__, pydantic.ValidationError)
+    assert db.table("strict", Strict, key_field="slug").mismatches is None
+
+
+def test_a_bound_has_the_form_in_which_the_field_is_stored(db: Database) -> None:
+    times = db.table("times", ByTime, indexed_fields=["at"])
+    times.insert_many([ByTime(takenAt=MORNING), ByTime(takenAt=MORNING + timedelta(hours=1))])
+    assert len(times.find("at", MORNING)) == 1 == len(times.find("at", gt=MORNING)) == len(times.find("takenAt", le=MORNING))
+
+
+@pytest.mark.parametrize("model", [ByPrice, PlainPrice])
+def test_decimals_that_are_stored_as_text_are_compared_by_a_query(db: Database, model: Any) -> None:
+    table = db.table("prices", model, indexed_fields=["price", "number"])
+    table.insert_many([model(price=Decimal(price), number=price) for price in (9, 10, 100)])
+    assert [found.number for found in table.find("price", Decimal(10))] == [10]
+    for bounds in [{"gt": Decimal(9)}, {"ge": 9}, {"lt": "9"}]:
+        with pytest.raises(ValueError, match="the decimals of `price` are stored as text") as raised:
+            table.find("price", **bounds)
+    condition = str(raised.value).split("where('")[1].split("',")[0]
+    found = table.where(condition, [Decimal(9)], order_by='CAST("price" AS DECIMAL(38, 10))')
+    assert [one.number for one in found] == [10, 100]
+    assert [one.number for one in table.find("number", gt=9)] == [10, 100]
+
+
+def test_a_root_model_is_refused(db: Database) -> None:
+    class Numbers(pydantic.RootModel[list[int]]):  # type: ignore[misc, name-defined]
+        pass
+
+    with pytest.raises(TypeError, match="Numbers is a RootModel, and an entity needs fields"):
+        db.table("numbers", Numbers)

@@ -29,6 +29,10 @@ class Codec(Protocol[T]):
 
     #: The names of the fields in data, by their names in Python.
     names: dict[str, str]
+    #: The names in Python of values that instances have and data lacks.
+    computed: frozenset[str]
+    #: Whether data may have fields that the model does not name.
+    allows_extra: bool
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of the model."""
@@ -37,7 +41,14 @@ class Codec(Protocol[T]):
         """Return the fields of an instance."""
 
     def to_value(self, field: str, value: Any) -> Any:
-        """Return the value of one field, as `to_data` does."""
+        """Return the value of one field, as `to_data` does. Its type is not checked.
+
+        Raises:
+            ValueError: The field is not in data.
+        """
+
+    def holds_decimals(self, field: str) -> bool:
+        """Return whether the values of a field may be decimals."""
 
     def from_data(self, data: dict[str, Any]) -> T:
         """Return the instance with these fields."""
@@ -59,27 +70,82 @@ def codec_of(model: type[T]) -> Codec[T]:
     raise TypeError(f"the model of a table must be a Pydantic model or a dataclass, not {model!r}")
 
 
-class PydanticModel(Generic[T]):
-    """A Pydantic model. Data has the aliases of the fields, and computed fields are left out."""
+#: How Pydantic dumps an instance: as data that it reads again. This leaves out the computed fields, also
+#: those of inner models.
+DUMP: dict[str, Any] = {"mode": "json", "by_alias": True, "round_trip": True}
+
+
+class Pydantic(Generic[T]):
+    """A class of Pydantic. Data has the aliases of its fields."""
+
+    def __init__(self, model: Any, fields: Mapping[str, Any]) -> None:
+        self._model = model
+        self._fields = fields
+        self.names = aliases(model, fields)
+        decorators = model.__pydantic_decorators__
+        self.computed = frozenset(decorators.computed_fields)
+        #: Whether the class has its own function that dumps all fields of an instance.
+        self._dumps_itself = bool(decorators.model_serializers)
+
+    def holds_decimals(self, field: str) -> bool:
+        hint = self._fields[field].annotation
+        return Decimal in (hint, *typing.get_args(hint))
+
+    def to_value(self, field: str, value: Any) -> Any:
+        if self._dumps_itself:
+            from pydantic import TypeAdapter
+
+            info = self._fields[field]
+            hint: Any = typing.Annotated[(info.annotation, *info.metadata, None)]
+            return TypeAdapter(hint).dump_python(value, warnings=False, **DUMP)
+        data = self._dump(self._with(field, value), include={field}, warnings=False)
+        # A field that the model excludes is not in data.
+        if self.names.get(field, field) not in data:
+            raise ValueError(f"`{field}` of {self._model.__name__} is not stored: the model excludes it")
+        return data[self.names.get(field, field)]
+
+    def _dump(self, instance: Any, **options: Any) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _with(self, field: str, value: Any) -> Any:
+        raise NotImplementedError
+
+
+class PydanticModel(Pydantic[T]):
+    """A Pydantic model."""
 
     def __init__(self, model: Any) -> None:
-        self._model = model
-        self._computed = set(model.model_computed_fields) or None
-        self.names = aliases(model, model.model_fields)
+        if getattr(model, "__pydantic_root_model__", False):
+            raise TypeError(
+                f"{model.__name__} is a RootModel, and an entity needs fields; use a model with a field for the value"
+            )
+        super().__init__(model, model.model_fields)
+        self.allows_extra = model.model_config.get("extra") == "allow"
 
     def schema(self) -> dict[str, Any]:
         return dict(self._model.model_json_schema(by_alias=True))
 
     def to_data(self, instance: T) -> dict[str, Any]:
-        model: Any = instance
-        return dict(model.model_dump(mode="json", by_alias=True, exclude=self._computed))
+        return self._dump(instance)
 
-    def to_value(self, field: str, value: Any) -> Any:
-        instance = self._model.model_construct()
-        instance.__dict__[field] = value
-        # A bound may have another type than the field.
-        data = instance.model_dump(mode="json", by_alias=True, include={field}, warnings=False)
-        return data[self.names[field]]
+    def _dump(self, instance: Any, **options: Any) -> dict[str, Any]:
+        return dict(instance.model_dump(**DUMP, **options))
+
+    def _with(self, field: str, value: Any) -> Any:
+        """Return an instance with one field, of which neither the type nor the others are checked."""
+        instance = self._model.__new__(self._model)
+        values = {field: value}
+        extra = None
+        if self.allows_extra:
+            extra = {} if field in self._fields else values
+        for name, content in (
+            ("__dict__", values if field in self._fields else {}),
+            ("__pydantic_fields_set__", {field}),
+            ("__pydantic_extra__", extra),
+            ("__pydantic_private__", None),
+        ):
+            object.__setattr__(instance, name, content)
+        return instance
 
     def from_data(self, data: dict[str, Any]) -> T:
         # JSON is accepted by strict models too: a `datetime` is text in it.
@@ -87,24 +153,33 @@ class PydanticModel(Generic[T]):
         return instance
 
 
-class PydanticDataclass(Generic[T]):
+class PydanticDataclass(Pydantic[T]):
     """A dataclass of Pydantic."""
+
+    #: Pydantic does not dump values that it has no field for.
+    allows_extra = False
 
     def __init__(self, model: Any) -> None:
         from pydantic import TypeAdapter
 
+        super().__init__(model, model.__pydantic_fields__)
         self._adapter: Any = TypeAdapter(model)
-        self._types: Any = {name: TypeAdapter(field.annotation) for name, field in model.__pydantic_fields__.items()}
-        self.names = aliases(model, model.__pydantic_fields__)
 
     def schema(self) -> dict[str, Any]:
         return dict(self._adapter.json_schema(by_alias=True))
 
     def to_data(self, instance: T) -> dict[str, Any]:
-        return dict(self._adapter.dump_python(instance, mode="json", by_alias=True))
+        return self._dump(instance)
 
-    def to_value(self, field: str, value: Any) -> Any:
-        return self._types[field].dump_python(value, mode="json", by_alias=True, warnings=False)
+    def _dump(self, instance: Any, **options: Any) -> dict[str, Any]:
+        return dict(self._adapter.dump_python(instance, **DUMP, **options))
+
+    def _with(self, field: str, value: Any) -> Any:
+        """Return an instance with one field, of which neither the type nor the others are checked."""
+        instance = self._model.__new__(self._model)
+        for name in self._fields:
+            object.__setattr__(instance, name, value if name == field else None)
+        return instance
 
     def from_data(self, data: dict[str, Any]) -> T:
         instance: T = self._adapter.validate_json(json.dumps(data))
@@ -133,11 +208,15 @@ def aliases(model: type, fields: Mapping[str, Any]) -> dict[str, str]:
 class Dataclass(Generic[T]):
     """A dataclass of the standard library."""
 
+    computed: frozenset[str] = frozenset()
+    allows_extra = False
+
     def __init__(self, model: Any) -> None:
         self._definitions: dict[str, dict[str, Any]] = {}
         self._model = model
         _, self._decode = Describer(self._definitions).dataclass(model)
         self.names = {field.name: field.name for field in dataclasses.fields(model)}
+        self._hints = hints_of(model)
 
     def schema(self) -> dict[str, Any]:
         definitions: dict[str, dict[str, Any]] = copy.deepcopy(self._definitions)
@@ -150,8 +229,12 @@ class Dataclass(Generic[T]):
         return {name: getattr(instance, name) for name in self.names}
 
     def to_value(self, field: str, value: Any) -> Any:
-        # A decimal is text in data, and a number where no schema describes it.
-        return str(value) if isinstance(value, Decimal) else value
+        # A decimal is text in the data of a field of this type, and a number elsewhere.
+        return str(value) if isinstance(value, Decimal) and self.holds_decimals(field) else value
+
+    def holds_decimals(self, field: str) -> bool:
+        hint = self._hints[field]
+        return Decimal in (hint, *typing.get_args(hint))
 
     def from_data(self, data: dict[str, Any]) -> T:
         instance: T = self._decode(data)

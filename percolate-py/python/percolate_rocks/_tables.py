@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 from uuid import UUID
 
 from ._models import codec_of
-from ._percolate_rocks import Database, TraceContext, UnknownTableError
+from ._percolate_rocks import Database, EntityError, TraceContext, UnknownTableError
 from ._types import Key, Value, Vectors
 
 if TYPE_CHECKING:
@@ -106,29 +107,80 @@ class Binding(Generic[T]):
                 data[system] = value
         return data
 
-    def to_changes(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Return changes with the names and the values of fields in data."""
-        return {self.stored(field): self.value(field, value) for field, value in changes.items()}
+    def to_changes(self, changes: Mapping[str, Any], id: str | UUID | None = None) -> dict[str, Any]:
+        """Return changes with the names and the values of fields in data.
+
+        The fields that hold system fields are left out, as in an instance that is written, and so are
+        computed fields: an instance that was read has them.
+
+        Raises:
+            ValueError: The model has no such field and allows no extra ones, or the id is another one.
+        """
+        data = {}
+        for field, value in changes.items():
+            if field in self._codec.computed:
+                continue
+            if self._codec.allows_extra and not self.has(field):
+                data[field] = self._codec.to_value(field, value)
+                continue
+            stored = self.stored(field)
+            if stored == self._system.get("_id") and None not in (id, value) and str(id) != str(value):
+                raise ValueError(f"`{field}` is the id of the entity, which cannot change from {id} to {value}")
+            if stored not in self._system.values():
+                data[stored] = self.value(field, value)
+        return data
 
     def vectors(self, vectors: Vectors | None) -> Vectors | None:
         """Return vectors with the names of fields in data."""
         return None if vectors is None else {self.stored(field): vector for field, vector in vectors.items()}
 
+    def key(self, key: Key | None) -> Any:
+        """Return the value of the key field in data, for the one in an instance."""
+        field = self.schema.get("key_field")
+        # The database raises an error if the table has no key field.
+        return key if key is None or not isinstance(field, str) or not self.has(field) else self.value(field, key)
+
+    def keys(self, keys: Iterable[Key] | None) -> list[Any] | None:
+        """Return the values of the key field in data, for those in instances."""
+        return None if keys is None else [self.key(key) for key in keys]
+
     def bounds(self, field: str, **bounds: Any) -> dict[str, Any]:
-        """Return the bounds of a search that were passed, with the values of the field in data."""
-        return {name: self.value(field, bound) for name, bound in bounds.items() if bound is not _OMITTED}
+        """Return the bounds of a search that were passed, with the values of the field in data.
+
+        Raises:
+            ValueError: A range of decimals that are stored as text, whose order is another one.
+        """
+        given = {name: bound for name, bound in bounds.items() if bound is not _OMITTED}
+        ranged = given.keys() - {"value"}
+        if ranged and self._has_decimal_text(field):
+            raise ValueError(
+                f"the decimals of `{field}` are stored as text, in which \"10\" is less than \"9\", so that find cannot "
+                f'compare them; use where(\'CAST("{self.stored(field)}" AS DECIMAL(38, 10)) > $1\', [Decimal(9)])'
+            )
+        return {name: self.value(field, bound) for name, bound in given.items()}
+
+    def _has_decimal_text(self, field: str) -> bool:
+        name = self._name(field)
+        return self._codec.holds_decimals(name) and isinstance(self._codec.to_value(name, Decimal(1)), str)
+
+    def has(self, field: str) -> bool:
+        """Return whether the model has a field, named as in Python or as in data."""
+        return field in self._codec.names or field in self._codec.names.values()
+
+    def _name(self, field: str) -> str:
+        stored = self.stored(field)
+        (name,) = (name for name, alias in self._codec.names.items() if alias == stored)
+        return name
 
     def value(self, field: str, value: Any) -> Any:
         """Return a value of a field in data."""
-        stored = self.stored(field)
-        (name,) = (name for name, alias in self._codec.names.items() if alias == stored)
-        return self._codec.to_value(name, value)
+        return self._codec.to_value(self._name(field), value)
 
     def from_entity(self, entity: dict[str, Any]) -> T:
         """Return the instance of an entity that was read.
 
         Raises:
-            ValueError: The entity does not fit the model.
+            EntityError: The entity does not fit the model.
         """
         id = entity["_id"]
         for system in ("_id", "_created_at", "_updated_at"):
@@ -137,10 +189,13 @@ class Binding(Generic[T]):
                 entity[self._system[system]] = value
         try:
             return self._codec.from_data(entity)
-        except ValueError as error:
-            if type(error) is not ValueError:
-                raise
-            raise ValueError(f"entity {id} of `{self.table}` does not fit {self.model.__name__}: {error}") from error
+        except Exception as error:
+            field = self.schema.get("key_field")
+            key = f" with the key {entity[field]!r}" if field in entity else ""
+            raise EntityError(
+                f"the entity {id}{key} of `{self.table}` does not fit {self.model.__name__}: {error}; correct it with "
+                "the methods of Database"
+            ) from error
 
     def from_found(self, entity: dict[str, Any] | None) -> T | None:
         """Return the instance of an entity, if there is one."""
@@ -195,8 +250,9 @@ class Table(Generic[T]):
     ) -> None:
         self._database = database
         self._binding = Binding(name, model, fields)
-        #: The report of the entities that do not match the schema of the model; see
-        #: `Database.register_schema`.
+        #: The report of the entities that do not match the schema of the model, as returned by
+        #: `Database.register_schema`. `None` if all match, and also if the schema was registered
+        #: before: the entities are not checked again then.
         self.mismatches = register(database, name, self._binding.schema, trace_context)
 
     @property
@@ -250,8 +306,8 @@ class Table(Generic[T]):
         entity = self._database.update(
             self.name,
             id,
-            None if changes is None else self._binding.to_changes(changes),
-            key=key,
+            None if changes is None else self._binding.to_changes(changes, id),
+            key=self._binding.key(key),
             if_unchanged_since=if_unchanged_since,
             vectors=self._binding.vectors(vectors),
             trace_context=trace_context,
@@ -268,12 +324,17 @@ class Table(Generic[T]):
     ) -> bool:
         """See `Database.delete`."""
         return self._database.delete(
-            self.name, id, key=key, if_unchanged_since=if_unchanged_since, trace_context=trace_context
+            self.name,
+            id,
+            key=self._binding.key(key),
+            if_unchanged_since=if_unchanged_since,
+            trace_context=trace_context,
         )
 
     def get(self, id: str | UUID | None = None, *, key: Key | None = None, trace_context: Trace = None) -> T | None:
         """Return the instance with this id or key, or `None`. See `Database.get`."""
-        return self._binding.from_found(self._database.get(self.name, id, key=key, trace_context=trace_context))
+        entity = self._database.get(self.name, id, key=self._binding.key(key), trace_context=trace_context)
+        return self._binding.from_found(entity)
 
     def get_many(
         self,
@@ -283,7 +344,7 @@ class Table(Generic[T]):
         trace_context: Trace = None,
     ) -> list[T | None]:
         """Return the instances with these ids or keys, with `None` for missing ones."""
-        entities = self._database.get_many(self.name, ids, keys=keys, trace_context=trace_context)
+        entities = self._database.get_many(self.name, ids, keys=self._binding.keys(keys), trace_context=trace_context)
         return [self._binding.from_found(entity) for entity in entities]
 
     def find(
@@ -435,8 +496,8 @@ class AsyncTable(Generic[T]):
         entity = await self._database.update(
             self.name,
             id,
-            None if changes is None else self._binding.to_changes(changes),
-            key=key,
+            None if changes is None else self._binding.to_changes(changes, id),
+            key=self._binding.key(key),
             if_unchanged_since=if_unchanged_since,
             vectors=self._binding.vectors(vectors),
             trace_context=trace_context,
@@ -453,14 +514,18 @@ class AsyncTable(Generic[T]):
     ) -> bool:
         """See `Table.delete`."""
         return await self._database.delete(
-            self.name, id, key=key, if_unchanged_since=if_unchanged_since, trace_context=trace_context
+            self.name,
+            id,
+            key=self._binding.key(key),
+            if_unchanged_since=if_unchanged_since,
+            trace_context=trace_context,
         )
 
     async def get(
         self, id: str | UUID | None = None, *, key: Key | None = None, trace_context: Trace = None
     ) -> T | None:
         """See `Table.get`."""
-        entity = await self._database.get(self.name, id, key=key, trace_context=trace_context)
+        entity = await self._database.get(self.name, id, key=self._binding.key(key), trace_context=trace_context)
         return self._binding.from_found(entity)
 
     async def get_many(
@@ -471,7 +536,8 @@ class AsyncTable(Generic[T]):
         trace_context: Trace = None,
     ) -> list[T | None]:
         """See `Table.get_many`."""
-        entities = await self._database.get_many(self.name, ids, keys=keys, trace_context=trace_context)
+        named = self._binding.keys(keys)
+        entities = await self._database.get_many(self.name, ids, keys=named, trace_context=trace_context)
         return [self._binding.from_found(entity) for entity in entities]
 
     async def find(
