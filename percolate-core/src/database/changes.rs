@@ -331,8 +331,9 @@ impl Core {
         } else {
             changes.remove_all(self, schema, id);
         }
-        changes.compute(self, schema, id, write.texts());
         changes.supply(self, schema, id, write.vectors);
+        // After the removals, which are among the supplied: the text is embedded again.
+        changes.compute(self, schema, id, write.texts());
         Ok(())
     }
 

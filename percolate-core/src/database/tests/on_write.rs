@@ -288,3 +288,23 @@ fn the_provider_is_called_inside_the_span_of_the_write() {
     );
     capture.report().assert_clean();
 }
+
+#[test]
+fn a_removed_vector_is_computed_again() {
+    let library = library();
+    let db = &library.db;
+    let removed = Vectors::new().remove("body");
+    db.insert_with_vectors("articles", &article("a", "text"), &removed)
+        .unwrap();
+    let own = Vectors::new().set("body", [1.0, 0.0, 0.0]);
+    db.insert_with_vectors("articles", &article("b", "other"), &own)
+        .unwrap();
+    assert_eq!(library.provider.take().len(), 1, "of the text of `a`");
+    db.update_with_vectors("articles", "b", &json!({}), &removed, None)
+        .unwrap();
+    assert_eq!(library.provider.take().len(), 1, "of the text of `b`");
+    assert_eq!(found(db), 2);
+    let nearest = db.search_vector("articles", &[1.0, 0.0, 0.0], 1, None);
+    assert!(nearest.unwrap()[0].distance > 0.0, "its own vector is gone");
+    assert!(db.indexes().verify().unwrap().is_clean());
+}
