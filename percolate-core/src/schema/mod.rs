@@ -199,7 +199,7 @@ pub enum EntityError {
         table: String,
     },
     /// `_created_at` or `_updated_at` of a row to import is not a time.
-    #[error("`{field}` of an entity of `{table}` must be a time in RFC 3339")]
+    #[error("`{field}` of an entity of `{table}` must be a time in RFC 3339, before the year 9999")]
     InvalidTime {
         /// The table.
         table: String,

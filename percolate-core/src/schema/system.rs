@@ -24,6 +24,10 @@ pub(crate) struct Written<'a> {
     pub(crate) data: Cow<'a, Value>,
 }
 
+/// The times of a row to import are before the year 9999. Later ones could not be written: a write has a
+/// later time than the one before, and RFC 3339 has no year 10000.
+const IMPORTED_BEFORE: Timestamp = Timestamp::from_micros(253_370_764_800_000_000);
+
 /// A row to import, without system fields in its data.
 pub(crate) struct Imported {
     /// The id that the row named.
@@ -70,7 +74,10 @@ impl Schema {
             fields.remove(field).filter(|value| !value.is_null())
         });
         let time = |field, time: Option<Value>| {
-            let parsed = |time: Value| time.as_str().and_then(Timestamp::parse);
+            let parsed = |time: Value| {
+                let time = Timestamp::parse(time.as_str()?)?;
+                (time < IMPORTED_BEFORE).then_some(time)
+            };
             time.map(|time| {
                 parsed(time).ok_or_else(|| EntityError::InvalidTime {
                     table: self.table().to_owned(),

@@ -137,7 +137,7 @@ fn each_refused_line_is_reported_and_the_others_are_written() {
                 (9, &good),
                 (
                     10,
-                    "`_created_at` of an entity of `articles` must be a time in RFC 3339"
+                    "`_created_at` of an entity of `articles` must be a time in RFC 3339, before the year 9999"
                 ),
                 (
                     11,
@@ -567,4 +567,28 @@ proptest! {
         let again = db.import_jsonl("articles", lines.as_bytes(), &OPTIONS().existing(Existing::Replace)).unwrap();
         prop_assert_eq!(again.unchanged, report.written);
     }
+}
+
+#[test]
+fn an_imported_time_leaves_room_for_later_ones() {
+    let (_dir, db) = temporary();
+    let line = |year: &str| json!({ "slug": "a", "_updated_at": format!("{year}-12-31T23:59:59.999999Z") });
+    let import = |year: &str| {
+        db.import_jsonl(
+            "articles",
+            line(year).to_string().as_bytes(),
+            &ImportOptions::new(),
+        )
+    };
+    let error = import("9999").unwrap_err();
+    assert!(
+        error.to_string().contains("before the year 9999"),
+        "{error}"
+    );
+    import("9998").unwrap();
+    db.update("articles", "a", &json!({ "year": 1 })).unwrap();
+    let entity = db.lookup("articles", "a").unwrap().unwrap();
+    assert_eq!(entity.updated_at.to_string(), "9999-01-01T00:00:00.000000Z");
+    db.update_if_unchanged("articles", "a", &json!({ "year": 2 }), entity.updated_at)
+        .unwrap();
 }
