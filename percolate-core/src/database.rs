@@ -17,7 +17,6 @@ mod import;
 pub(crate) mod nearest;
 mod options;
 mod pending;
-mod progress;
 mod schemas;
 pub(crate) mod search;
 mod slot;

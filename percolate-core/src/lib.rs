@@ -35,6 +35,7 @@ pub mod embeddings;
 pub mod fuzzing;
 #[cfg(feature = "store")]
 mod index;
+mod progress;
 #[cfg(feature = "sql")]
 pub mod query;
 #[cfg(feature = "store")]
@@ -52,6 +53,7 @@ pub use database::{
 };
 #[cfg(feature = "store")]
 pub use index::vectors::VectorError;
+pub use progress::Progress;
 #[cfg(feature = "store")]
 pub use schema::entity::{Entity, Timestamp};
 /// The crate of the ids of entities, in the version that the methods of [`Database`] use.

@@ -12,8 +12,9 @@ use uuid::Uuid;
 use crate::background_job;
 use crate::database::core::Core;
 use crate::database::error::Error;
-use crate::index::report::{IndexReport, Progress, Unreadable};
+use crate::index::report::{IndexReport, Unreadable};
 use crate::index::{self, IndexEntry, Indexed};
+use crate::progress::{OnProgress, Progress, Running};
 use crate::schema::Schema;
 use crate::schema::entity::Record;
 use crate::storage::column_families::{ENTITIES, FIELD_INDEX, KEY_INDEX};
@@ -21,8 +22,6 @@ use crate::storage::keys::{self, Table};
 use crate::storage::{BatchWriter, ScanRange, WriteError};
 
 const PAGE: usize = 512;
-
-type OnProgress = Arc<dyn Fn(Progress) -> ControlFlow<()> + Send + Sync>;
 
 /// Rebuilds and verifies the indexes of one tenant.
 ///
@@ -46,7 +45,9 @@ type OnProgress = Arc<dyn Fn(Progress) -> ControlFlow<()> + Send + Sync>;
 pub struct IndexManager {
     pub(super) core: Core,
     page: usize,
-    on_progress: Option<OnProgress>,
+    on_progress: OnProgress,
+    /// The operation that runs.
+    running: Option<Running>,
 }
 
 impl IndexManager {
@@ -54,7 +55,8 @@ impl IndexManager {
         Self {
             core,
             page: PAGE,
-            on_progress: None,
+            on_progress: OnProgress::default(),
+            running: None,
         }
     }
 
@@ -91,22 +93,33 @@ impl IndexManager {
         mut self,
         report: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static,
     ) -> Self {
-        self.on_progress = Some(Arc::new(report));
+        self.on_progress = OnProgress::new(report);
         self
+    }
+
+    /// Returns the manager of an operation: of the one that runs, if this is a part of it.
+    fn started(&self) -> Self {
+        let mut manager = self.clone();
+        manager
+            .running
+            .get_or_insert_with(|| self.on_progress.start());
+        manager
     }
 
     /// Rebuilds the key index of every table. The index of a table whose schema cannot be read stays
     /// as it is.
     #[background_job(index.key.rebuild, target = "all", batch_size = |report| report.entities)]
     pub fn rebuild_key_index(&self) -> Result<IndexReport, Error> {
-        self.work(&Work::keys(self.core.tenant()), Mode::Correct)
+        self.started()
+            .work(&Work::keys(self.core.tenant()), Mode::Correct)
     }
 
     /// Rebuilds the field indexes of one table according to its current schema.
     #[background_job(index.field.rebuild, table, batch_size = |report| report.entities)]
     pub fn rebuild_field_indexes(&self, table: &str) -> Result<IndexReport, Error> {
         self.core.schema(table)?;
-        self.work(&Work::fields(self.core.table_name(table)), Mode::Correct)
+        self.started()
+            .work(&Work::fields(self.core.table_name(table)), Mode::Correct)
     }
 
     /// Rebuilds the vector indexes of every table from the stored vectors, which the report counts
@@ -118,16 +131,17 @@ impl IndexManager {
     /// [`generate_embeddings`](crate::Database::generate_embeddings).
     #[background_job(index.build, target = "hnsw", batch_size = |report| report.entities)]
     pub fn rebuild_hnsw_index(&self) -> Result<IndexReport, Error> {
+        let this = self.started();
         let mut report = IndexReport::default();
         for table in self.core.tables() {
             if !report.cancelled {
-                report.add(self.compare_embeddings(&table, Mode::Correct)?);
+                report.add(this.compare_embeddings(&table, Mode::Correct)?);
             }
         }
         if !report.cancelled {
             report.add(
                 self.core
-                    .rebuild_vector_indexes(self.page, &|done| self.notify(done))?,
+                    .rebuild_vector_indexes(self.page, &|done| this.notify(done))?,
             );
         }
         Ok(report)
@@ -138,7 +152,8 @@ impl IndexManager {
     /// vectors as `entities`. An index that is not complete when the work ends early is dropped.
     #[background_job(index.load, table, batch_size = |report| report.entities)]
     pub fn load_vector_indexes(&self, table: &str) -> Result<IndexReport, Error> {
-        match self.core.load_index(table, &|done| self.notify(done)) {
+        let this = self.started();
+        match self.core.load_index(table, &|done| this.notify(done)) {
             Ok(entities) => Ok(IndexReport {
                 entities,
                 ..IndexReport::default()
@@ -155,18 +170,19 @@ impl IndexManager {
     /// does not count stored vectors as entities.
     #[background_job("index.rebuild", target = "all", batch_size = |report| report.entities)]
     pub fn rebuild_all(&self) -> Result<IndexReport, Error> {
-        let mut report = self.rebuild_key_index()?;
+        let this = self.started();
+        let mut report = this.rebuild_key_index()?;
         self.add_unusable_tables(&mut report);
         for table in self.core.tables() {
             if report.cancelled {
                 break;
             }
-            report.add(self.rebuild_field_indexes(&table)?);
+            report.add(this.rebuild_field_indexes(&table)?);
         }
         if !report.cancelled {
             report.add(IndexReport {
                 entities: 0,
-                ..self.rebuild_hnsw_index()?
+                ..this.rebuild_hnsw_index()?
             });
         }
         Ok(report)
@@ -180,13 +196,14 @@ impl IndexManager {
     /// not in memory are loaded first, as by a search.
     #[background_job("index.verify", target = "all", batch_size = |report| report.entities)]
     pub fn verify(&self) -> Result<IndexReport, Error> {
-        let mut report = self.work(&Work::keys(self.core.tenant()), Mode::Count)?;
+        let this = self.started();
+        let mut report = this.work(&Work::keys(self.core.tenant()), Mode::Count)?;
         self.add_unusable_tables(&mut report);
         for table in self.core.tables() {
             if report.cancelled {
                 break;
             }
-            let fields = self.work(&Work::fields(self.core.table_name(&table)), Mode::Count)?;
+            let fields = this.work(&Work::fields(self.core.table_name(&table)), Mode::Count)?;
             report.add(IndexReport {
                 entities: 0,
                 failed: 0,
@@ -194,12 +211,12 @@ impl IndexManager {
                 ..fields
             });
             if !report.cancelled {
-                report.add(self.compare_embeddings(&table, Mode::Count)?);
+                report.add(this.compare_embeddings(&table, Mode::Count)?);
             }
             if !report.cancelled {
                 report.add(
                     self.core
-                        .verify_vector_indexes(&table, self.page, &|done| self.notify(done))?,
+                        .verify_vector_indexes(&table, self.page, &|done| this.notify(done))?,
                 );
             }
         }
@@ -380,8 +397,8 @@ impl IndexManager {
     }
 
     pub(super) fn notify(&self, done: usize) -> ControlFlow<()> {
-        match &self.on_progress {
-            Some(report) => report(Progress { done }),
+        match &self.running {
+            Some(running) => running.notify(done, None),
             None => ControlFlow::Continue(()),
         }
     }

@@ -6,4 +6,5 @@ mod embeddings;
 pub(crate) mod indexing;
 
 pub use self::indexing::IndexManager;
-pub use crate::index::report::{IndexReport, Progress, Unreadable};
+pub use crate::index::report::{IndexReport, Unreadable};
+pub use crate::progress::Progress;

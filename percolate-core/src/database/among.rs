@@ -82,9 +82,10 @@ impl Core {
     fn candidates(&self, search: &Among<'_>, ids: &[Uuid]) -> Result<Vec<Uuid>, Error> {
         let wanted: HashSet<Uuid> = ids.iter().copied().collect();
         let mut candidates = HashSet::new();
+        let running = self.index_progress();
         for field in self.embedded_fields(search.schema) {
             let tell = |vectors| match (search.flow)() {
-                ControlFlow::Continue(()) => self.notify_index_progress(vectors),
+                ControlFlow::Continue(()) => running.notify(vectors, None),
                 stopped @ ControlFlow::Break(()) => stopped,
             };
             let reading = self.loaded(search.schema.table(), &field, &tell)?;

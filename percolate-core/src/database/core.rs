@@ -11,7 +11,6 @@
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -20,11 +19,11 @@ use uuid::Uuid;
 
 use super::error::Error;
 use super::options::DatabaseOptions;
-use super::progress::OnProgress;
 use super::slot::Slot;
 use crate::embeddings::BatchEmbedder;
 use crate::index::{self, Indexed};
 use crate::otel::carry;
+use crate::progress::{OnProgress, Running};
 #[cfg(feature = "sql")]
 use crate::query::engine::Engine;
 use crate::schema::entity::{MalformedRecord, Record, RecordParts, Timestamp};
@@ -230,9 +229,9 @@ impl Core {
         }
     }
 
-    /// Reports the number of vectors that were added to an index. Returns whether to go on.
-    pub(super) fn notify_index_progress(&self, vectors: usize) -> ControlFlow<()> {
-        self.on_index_progress.notify(vectors)
+    /// Starts the clock of the loading of vector indexes.
+    pub(super) fn index_progress(&self) -> Running {
+        self.on_index_progress.start()
     }
 
     /// Returns whether reads of several entities skip those that cannot be decoded.

@@ -11,8 +11,7 @@ use uuid::Uuid;
 
 use super::Database;
 use super::error::Error;
-use super::progress::OnProgress;
-use crate::index::report::Progress;
+use crate::progress::{OnProgress, Progress, Running};
 use crate::{db_op, db_ops};
 
 /// The number of entities between two reports of the progress.
@@ -42,12 +41,22 @@ impl ExportOptions {
         self
     }
 
-    /// Reports the progress.
+    /// Starts the clock of an export.
+    pub(crate) fn start(&self) -> Reporter {
+        Reporter(self.progress.start())
+    }
+}
+
+/// Reports the progress of a running export.
+pub(crate) struct Reporter(Running);
+
+impl Reporter {
+    /// Reports the number of entities that were written.
     ///
     /// # Errors
     /// [`Error::Cancelled`] if the export is to end.
     pub(crate) fn report(&self, done: usize) -> Result<(), Error> {
-        match self.progress.notify(done) {
+        match self.0.notify(done, None) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Error::Cancelled),
         }
@@ -189,6 +198,7 @@ impl Database {
             table: table.to_owned(),
             error,
         };
+        let progress = options.start();
         let mut writer = BufWriter::with_capacity(64 << 10, writer);
         let mut written = 0;
         for entity in self.scan_after(table, None)? {
@@ -199,11 +209,11 @@ impl Database {
                 .map_err(failed)?;
             written += 1;
             if written % STEP == 0 {
-                options.report(written)?;
+                progress.report(written)?;
             }
         }
         writer.flush().map_err(failed)?;
-        options.report(written)?;
+        progress.report(written)?;
         Ok(written)
     }
 }

@@ -29,6 +29,7 @@ use super::changes::{Changes, data_record};
 use super::computed::Computed;
 use super::core::{Core, Old};
 use super::error::Error;
+use crate::progress::Running;
 use crate::schema::Schema;
 use crate::schema::entity::Record;
 use crate::schema::system::Imported;
@@ -180,6 +181,8 @@ impl Database {
             core: &self.core,
             table,
             options,
+            running: options.progress.start(),
+            total: None,
             report: ImportReport::default(),
         };
         match import.run(source) {
@@ -200,6 +203,9 @@ struct Import<'a> {
     core: &'a Core,
     table: &'a str,
     options: &'a ImportOptions,
+    running: Running,
+    /// The number of rows, once they were checked.
+    total: Option<usize>,
     report: ImportReport,
 }
 
@@ -305,6 +311,7 @@ impl Import<'_> {
         if self.report.cancelled {
             return Ok(());
         }
+        self.total = Some(self.report.rows);
         self.report.rows = 0;
         self.write(rows)
     }
@@ -434,7 +441,7 @@ impl Import<'_> {
 
     /// Reports the progress. Returns whether to go on.
     fn notify(&mut self) -> std::ops::ControlFlow<()> {
-        let flow = self.options.progress.notify(self.report.rows);
+        let flow = self.running.notify(self.report.rows, self.total);
         self.report.cancelled |= flow.is_break();
         flow
     }

@@ -75,7 +75,8 @@ impl Core {
         vector: &[f32],
         k: usize,
     ) -> Result<Vec<Neighbour>, Error> {
-        let tell = |vectors| self.notify_index_progress(vectors);
+        let running = self.index_progress();
+        let tell = |vectors| running.notify(vectors, None);
         let reading = self.loaded(table, field, &tell)?;
         Ok(reading
             .loaded()
@@ -132,9 +133,10 @@ impl Core {
         let wanted = Arc::new(());
         let dropped = Arc::downgrade(&wanted);
         let load = move |core: &Self| {
+            let running = core.index_progress();
             let tell = |vectors| match dropped.strong_count() {
                 0 => ControlFlow::Break(()),
-                _ => core.notify_index_progress(vectors),
+                _ => running.notify(vectors, None),
             };
             core.load_index(&table, &tell).map(drop)
         };

@@ -11,10 +11,9 @@ use super::Database;
 use super::error::Error;
 use super::nearest::{Hit, SearchFilter};
 use super::pending::EmbeddingStatus;
-use super::progress::OnProgress;
 use super::vectors::EmbeddingReport;
-use crate::index::report::Progress;
 use crate::index::vectors::check_query;
+use crate::progress::{OnProgress, Progress};
 use crate::schema::Schema;
 use crate::{background_job, db_op, db_ops};
 
@@ -30,7 +29,27 @@ impl Database {
     /// [`EmbeddingReport::refused`].
     #[background_job(embedding.generate, table, batch_size = |report| report.embedded)]
     pub async fn generate_embeddings(&self, table: &str) -> Result<EmbeddingReport, Error> {
-        self.core.generate_embeddings(table).await
+        self.core
+            .generate_embeddings(table, &OnProgress::default())
+            .await
+    }
+
+    /// Creates vectors as [`generate_embeddings`](Self::generate_embeddings) does, and calls `report`
+    /// after each page of entities. The work ends there if it returns [`ControlFlow::Break`]: the
+    /// report counts the entities up to then, and the others stay marked.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`generate_embeddings`](Self::generate_embeddings).
+    #[background_job(embedding.generate, table, batch_size = |report| report.embedded)]
+    pub async fn generate_embeddings_with(
+        &self,
+        table: &str,
+        report: impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static,
+    ) -> Result<EmbeddingReport, Error> {
+        self.core
+            .generate_embeddings(table, &OnProgress::new(report))
+            .await
     }
 
     /// Writes the vector indexes of a table to files, so that they need not be rebuilt after the
@@ -44,7 +63,8 @@ impl Database {
     /// current, otherwise from the stored vectors. Returns the number of vectors.
     #[background_job(index.load, table, batch_size = |vectors| *vectors)]
     pub fn load_index(&self, table: &str) -> Result<usize, Error> {
-        let tell = |vectors| self.core.notify_index_progress(vectors);
+        let running = self.core.index_progress();
+        let tell = |vectors| running.notify(vectors, None);
         self.core.load_index(table, &tell)
     }
 }

@@ -9,6 +9,7 @@ use super::error::Error;
 use super::vectors::EmbeddingReport;
 use crate::background_job;
 use crate::otel::Parent;
+use crate::progress::OnProgress;
 use crate::worker::{Relation, Task, TaskFuture, TaskRunner};
 
 impl TaskRunner for Database {
@@ -73,7 +74,9 @@ impl Database {
         parent: Parent,
         retry: Option<u32>,
     ) -> Result<EmbeddingReport, Error> {
-        self.core.generate_embeddings(table).await
+        self.core
+            .generate_embeddings(table, &OnProgress::default())
+            .await
     }
 
     #[background_job(wal.flush, target = "wal", parent = parent, fields(job.attempt = retry))]

@@ -22,6 +22,7 @@ use crate::index::report::IndexReport;
 use crate::index::saved;
 use crate::index::vectors;
 use crate::otel::{JobOutcome, JobStatus};
+use crate::progress::OnProgress;
 use crate::schema::Schema;
 use crate::schema::entity::RecordParts;
 use crate::storage::column_families::{EMBEDDINGS, ENTITIES, META, PENDING_EMBEDDINGS};
@@ -93,8 +94,22 @@ pub(super) struct Field {
 }
 
 impl Core {
-    pub(super) async fn generate_embeddings(&self, table: &str) -> Result<EmbeddingReport, Error> {
-        let mut report = EmbeddingReport::default();
+    /// Creates the missing vectors of a table, until the end or until the progress function returns
+    /// [`ControlFlow::Break`] after a page.
+    pub(super) async fn generate_embeddings(
+        &self,
+        table: &str,
+        progress: &OnProgress,
+    ) -> Result<EmbeddingReport, Error> {
+        let running = progress.start();
+        let total = if progress.is_set() {
+            let table = table.to_owned();
+            let count = move |core: &Self| core.embedding_status(&table);
+            Some(self.blocking(count).await?.waiting)
+        } else {
+            None
+        };
+        let (mut report, mut done) = (EmbeddingReport::default(), 0);
         let mut schema = self.schema(table)?;
         let mut page = self.page_to_embed(&schema, None)?;
         let mut is_proven = false;
@@ -104,12 +119,19 @@ impl Core {
             let answer = self.embedder().embed_more(&texts, is_proven).await?;
             is_proven |= answer.embedded() > 0;
             let results = results_of(answer);
-            let store = move |core: &Self| core.store_vectors(&schema, &page, results);
-            let stored = self.blocking(store).await?;
+            done += marked;
+            // Others may mark entities meanwhile.
+            let (running, total) = (running.clone(), total.map(|total| total.max(done)));
+            // The progress function may block, and may call the database.
+            let store = move |core: &Self| {
+                let stored = core.store_vectors(&schema, &page, results)?;
+                Ok((stored, running.notify(done, total)))
+            };
+            let (stored, flow) = self.blocking(store).await?;
             report.embedded += stored.embedded;
             report.refused += stored.refused;
             report.waiting += marked - stored.embedded - stored.refused;
-            if marked < PAGE {
+            if flow.is_break() || marked < PAGE {
                 break;
             }
             schema = self.schema(table)?;

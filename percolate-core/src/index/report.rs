@@ -1,4 +1,4 @@
-//! What a rebuild or a verification of indexes reports: its progress and its result.
+//! What a rebuild or a verification of indexes reports at its end.
 
 use std::fmt;
 
@@ -90,12 +90,4 @@ impl fmt::Display for Unreadable {
             None => write!(formatter, "the schema of `{}`", self.table),
         }
     }
-}
-
-/// The progress of a rebuild, a verification, an import, an export, or the loading of a vector index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Progress {
-    /// Entities and entries processed so far. Starts again at zero for each index.
-    pub done: usize,
 }

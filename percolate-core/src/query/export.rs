@@ -77,6 +77,7 @@ impl Database {
             table: table.to_owned(),
             error,
         };
+        let progress = options.start();
         let schema = self.core.schema(table)?;
         if !schema
             .source()
@@ -115,14 +116,14 @@ impl Database {
                 written += batch.rows();
                 finish(std::mem::replace(&mut batch, reader.batch()))?;
                 bytes = 0;
-                options.report(written)?;
+                progress.report(written)?;
             }
         }
         if batch.rows() > 0 || written == 0 {
             written += batch.rows();
             finish(batch)?;
         }
-        options.report(written)?;
+        progress.report(written)?;
         Ok(written)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -149,6 +150,26 @@ fn progress_is_reported_page_by_page() {
     });
     manager.rebuild_key_index().unwrap();
     assert_eq!(*told.lock().unwrap(), [2, 4, 5, 7, 9, 10]);
+}
+
+/// All parts of an operation have one clock, and each operation of a manager its own.
+#[test]
+fn the_elapsed_time_counts_from_the_start_of_the_operation() {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let (_dir, db) = temporary(5);
+    let times = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&times);
+    let manager = db.indexes().on_progress(move |progress| {
+        seen.lock().unwrap().push(progress.elapsed);
+        std::thread::sleep(PAUSE);
+        ControlFlow::Continue(())
+    });
+    manager.rebuild_all().unwrap();
+    let first = std::mem::take(&mut *times.lock().unwrap());
+    assert_eq!(first.len(), 4);
+    assert!(first.windows(2).all(|pair| pair[1] >= pair[0] + PAUSE));
+    manager.rebuild_all().unwrap();
+    assert!(times.lock().unwrap()[0] < *first.last().unwrap() + PAUSE);
 }
 
 /// Returns a progress callback that ends the work after `pages` pages.

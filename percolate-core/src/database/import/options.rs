@@ -2,8 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::database::progress::OnProgress;
-use crate::index::report::Progress;
+use crate::progress::{OnProgress, Progress};
 
 /// What an import does with rows that are refused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
