@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use percolate_core::Progress;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
@@ -69,8 +70,8 @@ impl Callback {
     }
 
     /// Calls it with the progress of a job. Returns `Break` once it has raised or the call was stopped.
-    pub(crate) fn report(&self, done: usize) -> ControlFlow<()> {
-        match self.call(|py| Ok(done.into_pyobject(py)?.into_any()), |_| Ok(())) {
+    pub(crate) fn report(&self, progress: Progress) -> ControlFlow<()> {
+        match self.call(|py| progress_object(py, progress), |_| Ok(())) {
             Some(()) => ControlFlow::Continue(()),
             None => ControlFlow::Break(()),
         }
@@ -115,4 +116,11 @@ impl Callback {
         })
         .flatten()
     }
+}
+
+/// Returns the `Progress` of Python.
+fn progress_object(py: Python<'_>, progress: Progress) -> PyResult<Bound<'_, PyAny>> {
+    let seconds = progress.elapsed.as_secs_f64();
+    py.import("percolate_rocks._progress")?
+        .call_method1("Progress", (progress.done, progress.total, seconds))
 }

@@ -5,6 +5,7 @@
 //!
 //! One file per family of classes, each with a `register` function.
 
+mod bar;
 mod call_start;
 mod callback;
 mod capsules;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import itertools
 import json
@@ -11,8 +12,10 @@ import re
 import select
 import shlex
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -453,21 +456,27 @@ def _until(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def _read(terminal: int) -> str:
+    """Returns what was written to the other end of a terminal until it was closed."""
+    written = b""
+    while select.select([terminal], [], [], 60)[0]:
+        try:
+            written += os.read(terminal, 4096)
+        except OSError:  # The other end is closed.
+            break
+    os.close(terminal)
+    return written.decode().replace("\r\n", "\n")
+
+
 def test_a_table_fits_the_terminal(path: Path) -> None:
     main_end, end = pty.openpty()
     environment = {**os.environ, "COLUMNS": "40"}
     sql = "SELECT slug, body, 'x' AS x FROM articles ORDER BY slug"
-    written = b""
     with started("--db", path, "query", sql, stdin=end, stdout=end, env=environment) as process:
         os.close(end)
-        while select.select([main_end], [], [], 60)[0]:
-            try:
-                written += os.read(main_end, 4096)
-            except OSError:  # The other end is closed.
-                break
+        written = _read(main_end)
         assert process.wait(60) == 0
-    os.close(main_end)
-    assert written.decode().replace("\r\n", "\n") == (
+    assert written == (
         "slug             body                  x\n"
         "---------------  --------------------  -\n"
         'clusters, "big"  two\\nlines            x\n'
@@ -498,3 +507,33 @@ def test_rows_are_written_as_they_come(kind: str, header: int, ahead: int, monke
 
     _output.write_rows(kind, ["n"], rows())
     assert stream.getvalue().count("\n") == header + _output._MEASURED + 50 + (kind == "table")
+
+
+def test_progress_is_lines_where_standard_error_is_no_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from percolate_rocks._cli import _progress
+
+    assert run("rebuild")[2] == ""
+    monkeypatch.setattr(_progress, "INTERVAL", 0)
+    code, _, err = run("rebuild")
+    assert (code, err.splitlines()[0]) == (0, "percolate: 3 entities after 0 s")
+    assert run("embed", "articles")[2] == "percolate: 3 of 3 entities after 0 s\n"
+    assert run("rebuild", "--quiet")[2] == ""
+
+
+def test_progress_is_a_bar_where_standard_error_is_a_terminal(path: Path, tmp_path: Path) -> None:
+    main_end, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    code, out, _ = finished("--db", path, "export", "articles", stderr=end)
+    os.close(end)
+    shown = _read(main_end)
+    assert (code, len(out.splitlines())) == (0, 3)
+    assert "3.00 entities [00:00" in shown and shown.endswith("\n")
+
+
+def test_a_report_shows_what_a_command_did(path: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    assert finished("--db", path, "query", "SELECT 1 AS n", "--report", page) == (0, '{"n":1}\n', "")
+    assert page.read_text().startswith("<!doctype html>")
+    code, out, err = finished("--db", path, "tables", "--report", "/nowhere/report.html")
+    assert (code, out, err.count("\n")) == (1, "articles\n", 1)
+    assert err.startswith("percolate cannot write `/nowhere/report.html`: ")

@@ -60,6 +60,7 @@ from ._percolate_rocks import (
     set_default_database,
     store_resource_with_trace,
 )
+from ._progress import Progress
 from ._tables import AsyncTable, Table
 from ._telemetry import Status, configure, force_flush, shutdown, status
 
@@ -98,6 +99,7 @@ __all__ = [
     "OperationTimeoutError",
     "PercolateError",
     "PoisonedError",
+    "Progress",
     "QueryError",
     "QueryResult",
     "ReadError",

@@ -32,6 +32,7 @@ from ._percolate_rocks import (
     TraceContext,
     _Cancellation,
 )
+from ._progress import Progress
 from ._tables import AsyncTable
 from ._types import Arrow, Data, File, Key, Row, Value, Vectors
 
@@ -539,7 +540,8 @@ class AsyncDatabase:
         existing: Literal["error", "replace", "skip"] = "error",
         batch_size: int = 1000,
         max_line_length: int | None = None,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: Trace = None,
     ) -> dict[str, Any]:
@@ -553,6 +555,7 @@ class AsyncDatabase:
             batch_size=batch_size,
             max_line_length=max_line_length,
             on_progress=on_progress,
+            progress=progress,
             timeout=timeout,
             trace_context=trace_context,
         )
@@ -565,7 +568,8 @@ class AsyncDatabase:
         on_error: Literal["abort", "skip"] = "abort",
         existing: Literal["error", "replace", "skip"] = "error",
         batch_size: int = 1000,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: Trace = None,
     ) -> dict[str, Any]:
@@ -578,6 +582,7 @@ class AsyncDatabase:
             existing=existing,
             batch_size=batch_size,
             on_progress=on_progress,
+            progress=progress,
             timeout=timeout,
             trace_context=trace_context,
         )
@@ -587,7 +592,8 @@ class AsyncDatabase:
         table: str,
         target: str | os.PathLike[str] | File,
         *,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: Trace = None,
     ) -> int:
@@ -597,6 +603,7 @@ class AsyncDatabase:
             table,
             target,
             on_progress=on_progress,
+            progress=progress,
             timeout=timeout,
             trace_context=trace_context,
         )
@@ -609,7 +616,8 @@ class AsyncDatabase:
         on_error: Literal["abort", "skip"] = "abort",
         existing: Literal["error", "replace", "skip"] = "error",
         batch_size: int = 1000,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: Trace = None,
     ) -> dict[str, Any]:
@@ -622,6 +630,7 @@ class AsyncDatabase:
             existing=existing,
             batch_size=batch_size,
             on_progress=on_progress,
+            progress=progress,
             timeout=timeout,
             trace_context=trace_context,
         )
@@ -631,7 +640,8 @@ class AsyncDatabase:
         table: str,
         path: str | os.PathLike[str],
         *,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: Trace = None,
     ) -> int:
@@ -641,16 +651,28 @@ class AsyncDatabase:
             table,
             path,
             on_progress=on_progress,
+            progress=progress,
             timeout=timeout,
             trace_context=trace_context,
         )
 
     async def generate_embeddings(
-        self, table: str, *, timeout: float | None = None, trace_context: Trace = None
+        self,
+        table: str,
+        *,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
+        timeout: float | None = None,
+        trace_context: Trace = None,
     ) -> dict[str, int]:
-        """See `Database.generate_embeddings`. The embedder runs on another thread."""
+        """See `Database.generate_embeddings`. The embedder and `on_progress` run on another thread."""
         return await self._run_long(
-            self._database.generate_embeddings, table, timeout=timeout, trace_context=trace_context
+            self._database.generate_embeddings,
+            table,
+            on_progress=on_progress,
+            progress=progress,
+            timeout=timeout,
+            trace_context=trace_context,
         )
 
     async def refresh(self, *, trace_context: Trace = None) -> None:
@@ -677,7 +699,8 @@ class AsyncDatabase:
         *,
         where: str | Callable[[dict[str, Any]], object] | None = None,
         params: Iterable[Value] | None = None,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: Trace = None,
     ) -> list[tuple[dict[str, Any], float]]:
@@ -690,6 +713,7 @@ class AsyncDatabase:
             where=where,
             params=params,
             on_progress=on_progress,
+            progress=progress,
             timeout=timeout,
             trace_context=trace_context,
         )
@@ -702,7 +726,8 @@ class AsyncDatabase:
         *,
         where: str | Callable[[dict[str, Any]], object] | None = None,
         params: Iterable[Value] | None = None,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: Trace = None,
     ) -> list[tuple[dict[str, Any], float]]:
@@ -715,6 +740,7 @@ class AsyncDatabase:
             where=where,
             params=params,
             on_progress=on_progress,
+            progress=progress,
             timeout=timeout,
             trace_context=trace_context,
         )
@@ -773,43 +799,73 @@ class AsyncDatabase:
         self,
         table: str | None = None,
         *,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: Trace = None,
     ) -> dict[str, Any]:
         """See `Database.rebuild_indexes`. `on_progress` runs on another thread."""
         return await self._run_long(
-            self._database.rebuild_indexes, table, on_progress=on_progress, timeout=timeout, trace_context=trace_context
+            self._database.rebuild_indexes,
+            table,
+            on_progress=on_progress,
+            progress=progress,
+            timeout=timeout,
+            trace_context=trace_context,
         )
 
     async def rebuild_vector_indexes(
         self,
         *,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: Trace = None,
     ) -> dict[str, Any]:
         """See `Database.rebuild_vector_indexes`. `on_progress` runs on another thread."""
         return await self._run_long(
-            self._database.rebuild_vector_indexes, on_progress=on_progress, timeout=timeout, trace_context=trace_context
+            self._database.rebuild_vector_indexes,
+            on_progress=on_progress,
+            progress=progress,
+            timeout=timeout,
+            trace_context=trace_context,
         )
 
     async def load_index(
         self,
         table: str,
         *,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: Trace = None,
     ) -> int:
         """See `Database.load_index`. `on_progress` runs on another thread."""
         return await self._run_long(
-            self._database.load_index, table, on_progress=on_progress, timeout=timeout, trace_context=trace_context
+            self._database.load_index,
+            table,
+            on_progress=on_progress,
+            progress=progress,
+            timeout=timeout,
+            trace_context=trace_context,
         )
 
-    async def verify_indexes(self, *, timeout: float | None = None, trace_context: Trace = None) -> dict[str, Any]:
-        """See `Database.verify_indexes`."""
-        return await self._run_long(self._database.verify_indexes, timeout=timeout, trace_context=trace_context)
+    async def verify_indexes(
+        self,
+        *,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
+        timeout: float | None = None,
+        trace_context: Trace = None,
+    ) -> dict[str, Any]:
+        """See `Database.verify_indexes`. `on_progress` runs on another thread."""
+        return await self._run_long(
+            self._database.verify_indexes,
+            on_progress=on_progress,
+            progress=progress,
+            timeout=timeout,
+            trace_context=trace_context,
+        )
 
     async def flush(self, *, trace_context: Trace = None) -> None:
         """See `Database.flush`."""

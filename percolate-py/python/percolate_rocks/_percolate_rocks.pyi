@@ -11,6 +11,7 @@ from opentelemetry.context import Context
 from typing_extensions import Self
 
 from ._embedder import Embedder
+from ._progress import Progress
 from ._tables import Table as _Table
 from ._types import Arrow as _Arrow
 from ._types import Data as _Data
@@ -897,7 +898,8 @@ class Database:
         existing: Literal["error", "replace", "skip"] = "error",
         batch_size: int = 1000,
         max_line_length: int | None = None,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: _Trace = None,
     ) -> dict[str, Any]:
@@ -922,7 +924,8 @@ class Database:
                 16 MiB.
             on_progress: Called after each batch with the number of rows read so far; with `"abort"`,
                 once while they are checked, and again while they are written. An exception ends the
-                import and is raised here.
+                import and is raised here. The `Progress` is a number with `total` and `seconds`.
+            progress: Show a bar of tqdm on standard error.
             timeout: The longest time in seconds.
 
         Returns:
@@ -956,7 +959,8 @@ class Database:
         on_error: Literal["abort", "skip"] = "abort",
         existing: Literal["error", "replace", "skip"] = "error",
         batch_size: int = 1000,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: _Trace = None,
     ) -> dict[str, Any]:
@@ -972,7 +976,7 @@ class Database:
         Args:
             data: A table, a frame, a batch or a stream of batches with Arrow's PyCapsule interface,
                 as pyarrow, polars, pandas 3 and `query_arrow` have. It is read once.
-            on_error, existing, batch_size, on_progress, timeout: As for `import_jsonl`.
+            on_error, existing, batch_size, on_progress, progress, timeout: As for `import_jsonl`.
 
         Returns:
             The report of `import_jsonl`, with the number of the row as the `line`.
@@ -999,7 +1003,8 @@ class Database:
         table: str,
         target: str | os.PathLike[str] | _File,
         *,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: _Trace = None,
     ) -> int:
@@ -1013,6 +1018,7 @@ class Database:
                 at a path is replaced once the export is complete and on the disk.
             on_progress: Called after every 1000 entities, and at the end, with the number of entities
                 written so far. An exception ends the export and is raised here.
+            progress: Show a bar, as in `import_jsonl`.
             timeout: The longest time in seconds.
 
         Raises:
@@ -1036,7 +1042,8 @@ class Database:
         table: str,
         write: Callable[[QueryResult], object],
         *,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: _Trace = None,
     ) -> int: ...
@@ -1048,7 +1055,8 @@ class Database:
         on_error: Literal["abort", "skip"] = "abort",
         existing: Literal["error", "replace", "skip"] = "error",
         batch_size: int = 1000,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: _Trace = None,
     ) -> dict[str, Any]:
@@ -1058,10 +1066,10 @@ class Database:
 
         Args:
             path: The file.
-            on_error, existing, batch_size, on_progress, timeout: As for `import_jsonl`.
+            on_error, existing, batch_size, on_progress, progress, timeout: As for `import_jsonl`.
 
         Raises:
-            ImportError: pyarrow is not installed.
+            ImportError: pyarrow is not installed, or tqdm for `progress`.
             OSError: The file cannot be read.
             ValueError: The file is not a Parquet file.
             RowsRefusedError, TypeError: As for `insert_arrow`.
@@ -1071,7 +1079,8 @@ class Database:
         table: str,
         path: str | os.PathLike[str],
         *,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: _Trace = None,
     ) -> int:
@@ -1086,20 +1095,30 @@ class Database:
             path: The file. It is replaced once the export is complete and on the disk.
             on_progress: Called after each batch of up to 65,536 entities with the number of entities
                 written so far. An exception ends the export and is raised here.
+            progress: Show a bar, as in `import_jsonl`.
             timeout: The longest time in seconds.
 
         Raises:
-            ImportError: pyarrow is not installed.
+            ImportError: pyarrow is not installed, or tqdm for `progress`.
             OSError: The file cannot be written.
             ValueError: The schema has no properties.
         """
     def generate_embeddings(
-        self, table: str, *, timeout: float | None = None, trace_context: _Trace = None
+        self,
+        table: str,
+        *,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
+        timeout: float | None = None,
+        trace_context: _Trace = None,
     ) -> dict[str, int]:
         """Compute the missing vectors of a table. Ctrl-C and the timeout stop the job; finished vectors
         are kept.
 
         Args:
+            on_progress: Called after each page of up to 256 entities with the `Progress`; `total` is the
+                number of entities to embed. An exception ends the job and is raised here.
+            progress: Show a bar, as in `import_jsonl`.
             timeout: The longest time in seconds.
 
         Returns:
@@ -1146,7 +1165,8 @@ class Database:
         *,
         where: str | Callable[[dict[str, Any]], object] | None = None,
         params: Iterable[_Value] | None = None,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: _Trace = None,
     ) -> list[tuple[dict[str, Any], float]]:
@@ -1167,6 +1187,7 @@ class Database:
             params: The values of the placeholders in the condition.
             on_progress: Called with the number of vectors added so far, if the search builds an index.
                 An exception ends the search and is raised here. It must not search the table.
+            progress: Show a bar, as in `import_jsonl`.
             timeout: The longest time in seconds.
 
         Returns:
@@ -1202,7 +1223,8 @@ class Database:
         *,
         where: str | Callable[[dict[str, Any]], object] | None = None,
         params: Iterable[_Value] | None = None,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: _Trace = None,
     ) -> list[tuple[dict[str, Any], float]]:
@@ -1304,7 +1326,8 @@ class Database:
         self,
         table: str | None = None,
         *,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: _Trace = None,
     ) -> dict[str, Any]:
@@ -1315,6 +1338,7 @@ class Database:
             on_progress: Called with the number of entities and entries checked so far. It runs
                 inside the span of the job, so its spans are children. An exception ends the rebuild
                 and is raised here.
+            progress: Show a bar, as in `import_jsonl`.
             timeout: The longest time in seconds.
 
         Returns:
@@ -1330,19 +1354,21 @@ class Database:
     def rebuild_vector_indexes(
         self,
         *,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: _Trace = None,
     ) -> dict[str, Any]:
         """Rebuild the vector indexes of all tables from the stored vectors, counted as `entities`.
 
-        `on_progress`, `timeout` and Ctrl-C work as in `rebuild_indexes`.
+        `on_progress`, `progress`, `timeout` and Ctrl-C work as in `rebuild_indexes`.
         """
     def load_index(
         self,
         table: str,
         *,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: _Trace = None,
     ) -> int:
@@ -1355,6 +1381,7 @@ class Database:
         Args:
             on_progress: Called with the number of vectors of an index added so far, as in
                 `rebuild_indexes`.
+            progress: Show a bar, as in `import_jsonl`.
             timeout: The longest time in seconds.
 
         Raises:
@@ -1362,10 +1389,18 @@ class Database:
             OperationTimeoutError: The timeout has passed.
             KeyboardInterrupt: Ctrl-C ends the loading. An index that is not complete is dropped.
         """
-    def verify_indexes(self, *, timeout: float | None = None, trace_context: _Trace = None) -> dict[str, Any]:
+    def verify_indexes(
+        self,
+        *,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
+        timeout: float | None = None,
+        trace_context: _Trace = None,
+    ) -> dict[str, Any]:
         """Count the differences between the entities and the indexes. Changes nothing.
 
         Args:
+            on_progress, progress: As for `rebuild_indexes`.
             timeout: The longest time in seconds.
 
         Returns:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from ._models import codec_of
 from ._percolate_rocks import Database, EntityError, TraceContext, UnknownTableError
+from ._progress import Progress
 from ._types import Key, Value, Vectors
 
 if TYPE_CHECKING:
@@ -412,7 +413,8 @@ class Table(Generic[T]):
         *,
         where: str | Callable[[T], object] | None = None,
         params: Iterable[Value] | None = None,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: Trace = None,
     ) -> list[tuple[T, float]]:
@@ -425,6 +427,7 @@ class Table(Generic[T]):
             where=self._binding.filter(where),
             params=params,
             on_progress=on_progress,
+            progress=progress,
             timeout=timeout,
             trace_context=trace_context,
         )
@@ -593,7 +596,8 @@ class AsyncTable(Generic[T]):
         *,
         where: str | Callable[[T], object] | None = None,
         params: Iterable[Value] | None = None,
-        on_progress: Callable[[int], object] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
         timeout: float | None = None,
         trace_context: Trace = None,
     ) -> list[tuple[T, float]]:
@@ -605,6 +609,7 @@ class AsyncTable(Generic[T]):
             where=self._binding.filter(where),
             params=params,
             on_progress=on_progress,
+            progress=progress,
             timeout=timeout,
             trace_context=trace_context,
         )

@@ -28,6 +28,7 @@ use super::filter::{IndexProgress, Where};
 use super::handle::Closable;
 use super::iterator::EntityIterator;
 use super::transfer::{self, Call, ImportArguments};
+use crate::bar::Bar;
 use crate::callback::Callback;
 use crate::context::{TraceArgument, parent};
 use crate::embeddings::provider_of;
@@ -938,7 +939,8 @@ impl PyDatabase {
     ///         16 MiB.
     ///     on_progress: Called after each batch with the number of rows read so far; with `"abort"`,
     ///         once while they are checked, and again while they are written. An exception ends the
-    ///         import and is raised here.
+    ///         import and is raised here. The `Progress` is a number with `total` and `seconds`.
+    ///     progress: Show a bar of tqdm on standard error.
     ///     timeout: The longest time in seconds.
     ///
     /// Returns:
@@ -965,7 +967,7 @@ impl PyDatabase {
     ///     (2, [{'line': 2, 'reason': 'invalid JSON at column 10: expected value'}])
     #[pyo3(signature = (
         table, source, *, on_error = "abort", existing = "error", batch_size = 1000,
-        max_line_length = None, on_progress = None, timeout = None, trace_context = None,
+        max_line_length = None, on_progress = None, progress = false, timeout = None, trace_context = None,
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -980,6 +982,7 @@ impl PyDatabase {
         batch_size: usize,
         max_line_length: Option<Bytes>,
         on_progress: Option<Py<PyAny>>,
+        progress: bool,
         timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyDict>> {
@@ -991,6 +994,7 @@ impl PyDatabase {
         };
         let call = Call {
             on_progress,
+            progress,
             timeout,
             trace_context,
         };
@@ -1009,7 +1013,7 @@ impl PyDatabase {
     /// Args:
     ///     data: A table, a frame, a batch or a stream of batches with Arrow's PyCapsule interface,
     ///         as pyarrow, polars, pandas 3 and `query_arrow` have. It is read once.
-    ///     on_error, existing, batch_size, on_progress, timeout: As for `import_jsonl`.
+    ///     on_error, existing, batch_size, on_progress, progress, timeout: As for `import_jsonl`.
     ///
     /// Returns:
     ///     The report of `import_jsonl`, with the number of the row as the `line`.
@@ -1031,7 +1035,7 @@ impl PyDatabase {
     ///     ...     report.get("written"), db.count("old")
     ///     (1, 1)
     #[pyo3(signature = (
-        table, data, *, on_error = "abort", existing = "error", batch_size = 1000, on_progress = None,
+        table, data, *, on_error = "abort", existing = "error", batch_size = 1000, on_progress = None, progress = false,
         timeout = None, trace_context = None,
     ))]
     #[expect(
@@ -1046,6 +1050,7 @@ impl PyDatabase {
         existing: &str,
         batch_size: usize,
         on_progress: Option<Py<PyAny>>,
+        progress: bool,
         timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyDict>> {
@@ -1057,6 +1062,7 @@ impl PyDatabase {
         };
         let call = Call {
             on_progress,
+            progress,
             timeout,
             trace_context,
         };
@@ -1073,6 +1079,7 @@ impl PyDatabase {
     ///         at a path is replaced once the export is complete and on the disk.
     ///     on_progress: Called after every 1000 entities, and at the end, with the number of entities
     ///         written so far. An exception ends the export and is raised here.
+    ///     progress: Show a bar, as in `import_jsonl`.
     ///     timeout: The longest time in seconds.
     ///
     /// Raises:
@@ -1090,17 +1097,19 @@ impl PyDatabase {
     ///     1
     ///     >>> file.getvalue()
     ///     '{"_created_at":"...","_id":"...","_updated_at":"...","slug":"percolation"}\n'
-    #[pyo3(signature = (table, target, *, on_progress = None, timeout = None, trace_context = None))]
+    #[pyo3(signature = (table, target, *, on_progress = None, progress = false, timeout = None, trace_context = None))]
     fn export_jsonl(
         &self,
         table: &str,
         target: &Bound<'_, PyAny>,
         on_progress: Option<Py<PyAny>>,
+        progress: bool,
         timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<usize> {
         let call = Call {
             on_progress,
+            progress,
             timeout,
             trace_context,
         };
@@ -1108,18 +1117,20 @@ impl PyDatabase {
     }
 
     /// Pass the entities of a table to a function, in batches of the type that `query_arrow` returns.
-    #[pyo3(signature = (table, write, *, on_progress = None, timeout = None, trace_context = None))]
+    #[pyo3(signature = (table, write, *, on_progress = None, progress = false, timeout = None, trace_context = None))]
     fn _export_arrow(
         &self,
         py: Python<'_>,
         table: &str,
         write: Py<PyAny>,
         on_progress: Option<Py<PyAny>>,
+        progress: bool,
         timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<usize> {
         let call = Call {
             on_progress,
+            progress,
             timeout,
             trace_context,
         };
@@ -1132,15 +1143,15 @@ impl PyDatabase {
     ///
     /// Args:
     ///     path: The file.
-    ///     on_error, existing, batch_size, on_progress, timeout: As for `import_jsonl`.
+    ///     on_error, existing, batch_size, on_progress, progress, timeout: As for `import_jsonl`.
     ///
     /// Raises:
-    ///     ImportError: pyarrow is not installed.
+    ///     ImportError: pyarrow is not installed, or tqdm for `progress`.
     ///     OSError: The file cannot be read.
     ///     ValueError: The file is not a Parquet file.
     ///     RowsRefusedError, TypeError: As for `insert_arrow`.
     #[pyo3(signature = (
-        table, path, *, on_error = "abort", existing = "error", batch_size = 1000, on_progress = None,
+        table, path, *, on_error = "abort", existing = "error", batch_size = 1000, on_progress = None, progress = false,
         timeout = None, trace_context = None,
     ))]
     #[expect(
@@ -1155,6 +1166,7 @@ impl PyDatabase {
         existing: &str,
         batch_size: usize,
         on_progress: Option<Bound<'py, PyAny>>,
+        progress: bool,
         timeout: Option<f64>,
         trace_context: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
@@ -1164,6 +1176,7 @@ impl PyDatabase {
         options.set_item("existing", existing)?;
         options.set_item("batch_size", batch_size)?;
         options.set_item("on_progress", on_progress)?;
+        options.set_item("progress", progress)?;
         options.set_item("timeout", timeout)?;
         options.set_item("trace_context", trace_context)?;
         py.import("percolate_rocks._parquet")?.call_method(
@@ -1184,24 +1197,27 @@ impl PyDatabase {
     ///     path: The file. It is replaced once the export is complete and on the disk.
     ///     on_progress: Called after each batch of up to 65,536 entities with the number of entities
     ///         written so far. An exception ends the export and is raised here.
+    ///     progress: Show a bar, as in `import_jsonl`.
     ///     timeout: The longest time in seconds.
     ///
     /// Raises:
-    ///     ImportError: pyarrow is not installed.
+    ///     ImportError: pyarrow is not installed, or tqdm for `progress`.
     ///     OSError: The file cannot be written.
     ///     ValueError: The schema has no properties.
-    #[pyo3(signature = (table, path, *, on_progress = None, timeout = None, trace_context = None))]
+    #[pyo3(signature = (table, path, *, on_progress = None, progress = false, timeout = None, trace_context = None))]
     fn export_parquet<'py>(
         slf: Bound<'py, Self>,
         table: &str,
         path: Bound<'py, PyAny>,
         on_progress: Option<Bound<'py, PyAny>>,
+        progress: bool,
         timeout: Option<f64>,
         trace_context: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let options = PyDict::new(py);
         options.set_item("on_progress", on_progress)?;
+        options.set_item("progress", progress)?;
         options.set_item("timeout", timeout)?;
         options.set_item("trace_context", trace_context)?;
         py.import("percolate_rocks._parquet")?.call_method(
@@ -1217,6 +1233,9 @@ impl PyDatabase {
     /// are kept.
     ///
     /// Args:
+    ///     on_progress: Called after each page of up to 256 entities with the `Progress`; `total` is the
+    ///         number of entities to embed. An exception ends the job and is raised here.
+    ///     progress: Show a bar, as in `import_jsonl`.
     ///     timeout: The longest time in seconds.
     ///
     /// Returns:
@@ -1227,20 +1246,36 @@ impl PyDatabase {
     /// Raises:
     ///     EmbeddingError: The embedder failed. An exception raised in it is the cause.
     ///     OperationTimeoutError: The timeout has passed.
-    #[pyo3(signature = (table, *, timeout = None, trace_context = None))]
+    #[pyo3(signature = (table, *, on_progress = None, progress = false, timeout = None, trace_context = None))]
     fn generate_embeddings<'py>(
         &self,
         py: Python<'py>,
         table: String,
+        on_progress: Option<Py<PyAny>>,
+        progress: bool,
         timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let stop = Stop::of_call(timeout)?;
-        let report =
-            self.shared
-                .long_future(py, trace_context, &stop, move |database| async move {
-                    database.generate_embeddings(&table).await
-                })?;
+        let (_bar, on_progress) = Bar::show(py, progress, on_progress)?;
+        let function = on_progress
+            .map(|function| Callback::new(py, "on_progress", function, &stop))
+            .transpose()?;
+        let mine = function.clone();
+        let work = move |database: Database| async move {
+            match mine {
+                Some(function) => {
+                    let report = move |progress| function.report(progress);
+                    database.generate_embeddings_with(&table, report).await
+                }
+                None => database.generate_embeddings(&table).await,
+            }
+        };
+        let report = self.shared.long_future(py, trace_context, &stop, work);
+        if let Some(error) = function.and_then(|function| function.take_error()) {
+            return Err(error);
+        }
+        let report = report?;
         let dict = PyDict::new(py);
         dict.set_item("embedded", report.embedded)?;
         dict.set_item("waiting", report.waiting)?;
@@ -1323,6 +1358,7 @@ impl PyDatabase {
     ///     params: The values of the placeholders in the condition.
     ///     on_progress: Called with the number of vectors added so far, if the search builds an index.
     ///         An exception ends the search and is raised here. It must not search the table.
+    ///     progress: Show a bar, as in `import_jsonl`.
     ///     timeout: The longest time in seconds.
     ///
     /// Returns:
@@ -1350,7 +1386,7 @@ impl PyDatabase {
     ///     ...     [entity["year"] for entity, distance in found]
     ///     [2013]
     #[pyo3(signature = (
-        table, text, limit = 10, *, r#where = None, params = None, on_progress = None, timeout = None,
+        table, text, limit = 10, *, r#where = None, params = None, on_progress = None, progress = false, timeout = None,
         trace_context = None,
     ))]
     #[expect(
@@ -1366,12 +1402,13 @@ impl PyDatabase {
         r#where: Option<&Bound<'py, PyAny>>,
         params: Option<&Bound<'py, PyAny>>,
         on_progress: Option<Py<PyAny>>,
+        progress: bool,
         timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyList>> {
         let stop = Stop::of_call(timeout)?;
         let filter = Where::new(r#where, params, &stop)?;
-        let progress = &IndexProgress::new(py, on_progress, &stop)?;
+        let progress = &IndexProgress::new(py, on_progress, progress, &stop)?;
         let (given, function) = (&filter, filter.function());
         let function = function.as_deref();
         let hits = self
@@ -1398,7 +1435,7 @@ impl PyDatabase {
     ///         contains NaN or an infinity.
     ///     QueryError: The condition is invalid.
     #[pyo3(signature = (
-        table, vector, limit = 10, *, r#where = None, params = None, on_progress = None, timeout = None,
+        table, vector, limit = 10, *, r#where = None, params = None, on_progress = None, progress = false, timeout = None,
         trace_context = None,
     ))]
     #[expect(
@@ -1414,12 +1451,13 @@ impl PyDatabase {
         r#where: Option<&Bound<'py, PyAny>>,
         params: Option<&Bound<'py, PyAny>>,
         on_progress: Option<Py<PyAny>>,
+        progress: bool,
         timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyList>> {
         let stop = Stop::of_call(timeout)?;
         let filter = Where::new(r#where, params, &stop)?;
-        let progress = &IndexProgress::new(py, on_progress, &stop)?;
+        let progress = &IndexProgress::new(py, on_progress, progress, &stop)?;
         let (given, function) = (&filter, filter.function());
         let (vector, function) = (&vector[..], function.as_deref());
         let hits = self
@@ -1604,6 +1642,7 @@ impl PyDatabase {
     ///     on_progress: Called with the number of entities and entries checked so far. It runs
     ///         inside the span of the job, so its spans are children. An exception ends the rebuild
     ///         and is raised here.
+    ///     progress: Show a bar, as in `import_jsonl`.
     ///     timeout: The longest time in seconds.
     ///
     /// Returns:
@@ -1615,12 +1654,13 @@ impl PyDatabase {
     ///     OperationTimeoutError: The timeout has passed.
     ///     KeyboardInterrupt: Ctrl-C raises at once. The rebuild stops after the current page and
     ///         keeps its corrections, as it does after a timeout.
-    #[pyo3(signature = (table = None, *, on_progress = None, timeout = None, trace_context = None))]
+    #[pyo3(signature = (table = None, *, on_progress = None, progress = false, timeout = None, trace_context = None))]
     fn rebuild_indexes<'py>(
         &self,
         py: Python<'py>,
         table: Option<String>,
         on_progress: Option<Py<PyAny>>,
+        progress: bool,
         timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyDict>> {
@@ -1628,23 +1668,26 @@ impl PyDatabase {
             Some(table) => indexes.rebuild_field_indexes(table),
             None => indexes.rebuild_all(),
         };
-        let report = self.with_progress(py, on_progress, timeout, trace_context, rebuild)?;
+        let report =
+            self.with_progress(py, (on_progress, progress), timeout, trace_context, rebuild)?;
         report_dict(py, &report)
     }
 
     /// Rebuild the vector indexes of all tables from the stored vectors, counted as `entities`.
     ///
-    /// `on_progress`, `timeout` and Ctrl-C work as in `rebuild_indexes`.
-    #[pyo3(signature = (*, on_progress = None, timeout = None, trace_context = None))]
+    /// `on_progress`, `progress`, `timeout` and Ctrl-C work as in `rebuild_indexes`.
+    #[pyo3(signature = (*, on_progress = None, progress = false, timeout = None, trace_context = None))]
     fn rebuild_vector_indexes<'py>(
         &self,
         py: Python<'py>,
         on_progress: Option<Py<PyAny>>,
+        progress: bool,
         timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let rebuild = IndexManager::rebuild_hnsw_index;
-        let report = self.with_progress(py, on_progress, timeout, trace_context, rebuild)?;
+        let report =
+            self.with_progress(py, (on_progress, progress), timeout, trace_context, rebuild)?;
         report_dict(py, &report)
     }
 
@@ -1657,48 +1700,49 @@ impl PyDatabase {
     /// Args:
     ///     on_progress: Called with the number of vectors of an index added so far, as in
     ///         `rebuild_indexes`.
+    ///     progress: Show a bar, as in `import_jsonl`.
     ///     timeout: The longest time in seconds.
     ///
     /// Raises:
     ///     UnknownTableError: The table does not exist.
     ///     OperationTimeoutError: The timeout has passed.
     ///     KeyboardInterrupt: Ctrl-C ends the loading. An index that is not complete is dropped.
-    #[pyo3(signature = (table, *, on_progress = None, timeout = None, trace_context = None))]
+    #[pyo3(signature = (table, *, on_progress = None, progress = false, timeout = None, trace_context = None))]
     fn load_index(
         &self,
         py: Python<'_>,
         table: String,
         on_progress: Option<Py<PyAny>>,
+        progress: bool,
         timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<usize> {
         let load = move |indexes: &IndexManager| indexes.load_vector_indexes(&table);
-        let report = self.with_progress(py, on_progress, timeout, trace_context, load)?;
+        let report =
+            self.with_progress(py, (on_progress, progress), timeout, trace_context, load)?;
         Ok(report.entities)
     }
 
     /// Count the differences between the entities and the indexes. Changes nothing.
     ///
     /// Args:
+    ///     on_progress, progress: As for `rebuild_indexes`.
     ///     timeout: The longest time in seconds.
     ///
     /// Returns:
     ///     The same as `rebuild_indexes`.
-    #[pyo3(signature = (*, timeout = None, trace_context = None))]
+    #[pyo3(signature = (*, on_progress = None, progress = false, timeout = None, trace_context = None))]
     fn verify_indexes<'py>(
         &self,
         py: Python<'py>,
+        on_progress: Option<Py<PyAny>>,
+        progress: bool,
         timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let stop = Stop::of_call(timeout)?;
-        let report = self
-            .shared
-            .long_work(py, trace_context, &stop, |database, stop| {
-                let stop = stop.clone();
-                let indexes = database.indexes().on_progress(move |_| stop.flow());
-                indexes.verify()
-            })?;
+        let verify = IndexManager::verify;
+        let progress = (on_progress, progress);
+        let report = self.with_progress(py, progress, timeout, trace_context, verify)?;
         report_dict(py, &report)
     }
 
@@ -1785,12 +1829,13 @@ impl PyDatabase {
     fn with_progress(
         &self,
         py: Python<'_>,
-        on_progress: Option<Py<PyAny>>,
+        (on_progress, progress): (Option<Py<PyAny>>, bool),
         timeout: Option<f64>,
         trace_context: Option<TraceArgument>,
         work: impl FnOnce(&IndexManager) -> Result<IndexReport, Error> + Send + 'static,
     ) -> PyResult<IndexReport> {
         let stop = Stop::of_call(timeout)?;
+        let (_bar, on_progress) = Bar::show(py, progress, on_progress)?;
         let progress = on_progress
             .map(|function| Callback::new(py, "on_progress", function, &stop))
             .transpose()?;
@@ -1803,7 +1848,7 @@ impl PyDatabase {
                     &database
                         .indexes()
                         .on_progress(move |progress_made| match &mine {
-                            Some(progress) => progress.report(progress_made.done),
+                            Some(progress) => progress.report(progress_made),
                             None => stop.flow(),
                         }),
                 )

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 use serde_json::Value;
 
+use crate::bar::Bar;
 use crate::callback::Callback;
 use crate::json::to_python;
 use crate::query;
@@ -84,7 +85,7 @@ impl Where {
             Self::Function(function) => Some(function),
             Self::All | Self::Condition { .. } => None,
         };
-        let mut functions = function.into_iter().chain(&progress.0);
+        let mut functions = function.into_iter().chain(&progress.function);
         if let Some(error) = functions.find_map(Callback::take_error) {
             return Err(error);
         }
@@ -96,23 +97,33 @@ impl Where {
     }
 }
 
-/// The `on_progress` argument of a search.
-pub(super) struct IndexProgress(Option<Callback>);
+/// The arguments `on_progress` and `progress` of a search.
+pub(super) struct IndexProgress {
+    function: Option<Callback>,
+    _bar: Bar,
+}
 
 impl IndexProgress {
     /// # Errors
-    /// `TypeError` if it is not callable.
-    pub(super) fn new(py: Python<'_>, function: Option<Py<PyAny>>, stop: &Stop) -> PyResult<Self> {
+    /// `TypeError` if it is not callable, `ImportError` if there is no tqdm for a bar.
+    pub(super) fn new(
+        py: Python<'_>,
+        function: Option<Py<PyAny>>,
+        progress: bool,
+        stop: &Stop,
+    ) -> PyResult<Self> {
+        let (bar, function) = Bar::show(py, progress, function)?;
         let function = function.map(|function| Callback::new(py, "on_progress", function, stop));
-        Ok(Self(function.transpose()?))
+        Ok(Self {
+            function: function.transpose()?,
+            _bar: bar,
+        })
     }
 
     /// Returns a handle of the database that reports the loading of vector indexes.
     pub(super) fn reported_by(&self, database: Database) -> Database {
-        match self.0.clone() {
-            Some(function) => {
-                database.on_index_progress(move |progress| function.report(progress.done))
-            }
+        match self.function.clone() {
+            Some(function) => database.on_index_progress(move |progress| function.report(progress)),
             None => database,
         }
     }

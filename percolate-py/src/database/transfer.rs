@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use percolate_core::query::QueryResult;
 use percolate_core::{
-    Database, Error, Existing, ExportOptions, ImportOptions, ImportReport, OnError,
+    Database, Error, Existing, ExportOptions, ImportOptions, ImportReport, OnError, Progress,
 };
 use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -19,6 +19,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PyMapping, PyString};
 use super::handle::Closable;
 use super::rows::PythonRows;
 use super::sink::PythonFile;
+use crate::bar::Bar;
 use crate::callback::Callback;
 use crate::capsules::Batches;
 use crate::context::TraceArgument;
@@ -31,6 +32,7 @@ use crate::waiting::caught;
 /// The arguments of calls that import and export.
 pub(super) struct Call {
     pub(super) on_progress: Option<Py<PyAny>>,
+    pub(super) progress: bool,
     pub(super) timeout: Option<f64>,
     pub(super) trace_context: Option<TraceArgument>,
 }
@@ -62,6 +64,7 @@ impl Raised {
 struct Run {
     stop: Stop,
     progress: Option<Callback>,
+    _bar: Bar,
     raised: Raised,
     trace_context: Option<TraceArgument>,
 }
@@ -69,13 +72,14 @@ struct Run {
 impl Run {
     fn new(py: Python<'_>, call: Call) -> PyResult<Self> {
         let stop = Stop::of_call(call.timeout)?;
-        let progress = call
-            .on_progress
+        let (bar, on_progress) = Bar::show(py, call.progress, call.on_progress)?;
+        let progress = on_progress
             .map(|function| Callback::new(py, "on_progress", function, &stop))
             .transpose()?;
         Ok(Self {
             stop,
             progress,
+            _bar: bar,
             raised: Raised::default(),
             trace_context: call.trace_context,
         })
@@ -83,19 +87,19 @@ impl Run {
 
     /// Returns the function to call between batches: it runs signal handlers, calls `on_progress`, and
     /// returns whether to go on.
-    fn between(&self) -> impl Fn(usize) -> ControlFlow<()> + Send + Sync + 'static {
+    fn between(&self) -> impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static {
         let (stop, progress, raised) = (
             self.stop.clone(),
             self.progress.clone(),
             self.raised.clone(),
         );
-        move |done| {
+        move |made| {
             _ = raised.attached(|py| {
                 py.check_signals()
                     .inspect_err(|_| stop.request(Reason::Signal))
             });
             match &progress {
-                Some(progress) => progress.report(done),
+                Some(progress) => progress.report(made),
                 None => stop.flow(),
             }
         }
@@ -186,7 +190,7 @@ pub(super) fn import_jsonl<'py>(
     let options = arguments.options()?;
     let run = Run::new(py, call)?;
     let between = run.between();
-    let options = options.on_progress(move |progress| between(progress.done));
+    let options = options.on_progress(between);
     let written = |report: &ImportReport| report.written;
     let report = if let Some(path) = path_of(source)? {
         let file = path.clone();
@@ -216,7 +220,7 @@ pub(super) fn insert_arrow<'py>(
     let options = arguments.options()?;
     let run = Run::new(py, call)?;
     let between = run.between();
-    let options = options.on_progress(move |progress| between(progress.done));
+    let options = options.on_progress(between);
     let batches = caught(|| Batches::of(data))??;
     let schema = Arc::clone(&batches.schema);
     let work = move |database: &Database| database.insert_arrow(table, &schema, batches, &options);
@@ -240,7 +244,7 @@ pub(super) fn export_jsonl(
     let py = target.py();
     let run = Run::new(py, call)?;
     let between = run.between();
-    let options = ExportOptions::new().on_progress(move |progress| between(progress.done));
+    let options = ExportOptions::new().on_progress(between);
     if let Some(path) = path_of(target)? {
         let work = |database: &Database| database.export_jsonl_file(table, &path, &options);
         run.run(py, shared, work, |_| 0)?
@@ -263,7 +267,7 @@ pub(super) fn export_arrow(
 ) -> PyResult<usize> {
     let run = Run::new(py, call)?;
     let between = run.between();
-    let options = ExportOptions::new().on_progress(move |progress| between(progress.done));
+    let options = ExportOptions::new().on_progress(between);
     let kept = run.raised.clone();
     let work = move |database: &Database| {
         database.export_arrow(table, &options, |batch| {

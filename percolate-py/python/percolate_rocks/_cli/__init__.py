@@ -10,11 +10,13 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
 
 from .._percolate_rocks import LockedError, PercolateError
+from .._telemetry import configure, shutdown
 from ._arguments import parser
 from ._commands import WrongUsage
 
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as ended:  # argparse has printed the help or the mistake.
         return ended.code if isinstance(ended.code, int) else WRONG_USAGE
     try:
-        code: int = options.run(options)
+        code = _reported(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -57,6 +59,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"percolate: cannot {options.attempt(options)}: {_reason(error)}", file=sys.stderr)
         return FAILED
     return code
+
+
+def _reported(options: argparse.Namespace) -> int:
+    """Run a command, and write the report of its spans if one is wanted."""
+    if options.report is None:
+        code: int = options.run(options)
+        return code
+    configure("off", report=options.report)
+    try:
+        code = options.run(options)
+    finally:
+        is_written = shutdown()
+    # The reason why it was not written is on standard error already.
+    return code if is_written else FAILED
 
 
 def _reason(error: BaseException) -> str:

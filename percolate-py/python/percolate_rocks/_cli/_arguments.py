@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"percolate {__version__}")
     # The options of the database are accepted before the command and after it.
-    _add_database(top, os.environ.get("PERCOLATE_DATABASE"), "default")
+    _add_database(top, os.environ.get("PERCOLATE_DATABASE"), "default", None)
     commands = _Commands(top.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser))
 
     commands.add("tables", _commands.tables, "list the tables", "list the tables of {db}")
@@ -85,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
         help="for rows whose entities exist: refuse them, replace the data, or leave the entities (default: error)",
     )
     insert.add_argument("--batch-size", type=_positive, default=1000, metavar="N", help="rows of a write (default: 1000)")
+    _add_quiet(insert)
 
     get = commands.add(
         "get", _commands.get, "print entities as lines of JSON", "get entities of {table} in {db}",
@@ -122,6 +123,7 @@ def parser() -> argparse.ArgumentParser:
     _add_embedder(search)
     _add_format(search)
     _add_timeout(search)
+    _add_quiet(search)
 
     embed = commands.add(
         "embed", _commands.embed, "compute the missing vectors of a table", "embed the entities of {table} in {db}",
@@ -132,6 +134,7 @@ def parser() -> argparse.ArgumentParser:
     embed.add_argument("table", help="the table")
     _add_embedder(embed)
     _add_timeout(embed)
+    _add_quiet(embed)
 
     verify = commands.add(
         "verify", _commands.verify, "count differences between entities and indexes", "verify the indexes of {db}",
@@ -139,6 +142,7 @@ def parser() -> argparse.ArgumentParser:
         note="Changes nothing. The exit code is 1 if there are differences or unreadable entities.",
     )
     _add_timeout(verify)
+    _add_quiet(verify)
 
     rebuild = commands.add(
         "rebuild", _commands.rebuild, "rebuild the indexes", "rebuild the indexes of {db}",
@@ -148,6 +152,7 @@ def parser() -> argparse.ArgumentParser:
     rebuild.add_argument("table", nargs="?", help="rebuild only the field indexes of this table")
     rebuild.add_argument("--vectors", action="store_true", help="rebuild only the vector indexes")
     _add_timeout(rebuild)
+    _add_quiet(rebuild)
 
     backup = commands.add(
         "backup", _commands.backup, "copy the database into a new directory", "back up {db} to {directory}",
@@ -174,6 +179,7 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("table", help="the table")
     _add_file(export, "the file to write", "standard output")
     _add_timeout(export)
+    _add_quiet(export)
     return top
 
 
@@ -213,7 +219,7 @@ class _Commands:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        _add_database(command, argparse.SUPPRESS, argparse.SUPPRESS)
+        _add_database(command, *[argparse.SUPPRESS] * 3)
         command.set_defaults(
             run=run,
             command=f"{self._group}{name}",
@@ -224,7 +230,7 @@ class _Commands:
     def group(self, name: str, summary: str) -> _Commands:
         """Add a command that has commands."""
         group = self._parsers.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-        _add_database(group, argparse.SUPPRESS, argparse.SUPPRESS)
+        _add_database(group, *[argparse.SUPPRESS] * 3)
         commands = group.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
         return _Commands(commands, f"{name} ")
 
@@ -237,9 +243,12 @@ def _names(options: argparse.Namespace) -> dict[str, str]:
     return names
 
 
-def _add_database(command: argparse.ArgumentParser, path: str | None, tenant: str) -> None:
+def _add_database(command: argparse.ArgumentParser, path: str | None, tenant: str, report: str | None) -> None:
     command.add_argument("--db", metavar="PATH", default=path, help="the database (default: $PERCOLATE_DATABASE)")
     command.add_argument("--tenant", default=tenant, help="the tenant (default: default)")
+    command.add_argument(
+        "--report", metavar="PATH", default=report, help="write an HTML page that shows what the command did, and how long"
+    )
 
 
 def _add_file(command: argparse.ArgumentParser, content: str, default: str = "standard input") -> None:
@@ -260,6 +269,10 @@ def _add_format(command: argparse.ArgumentParser) -> None:
         help="auto (the default) is table on a terminal and jsonl elsewhere. A table fits the terminal: long values are "
         "shortened",
     )
+
+
+def _add_quiet(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-q", "--quiet", action="store_true", help="show no progress")
 
 
 def _add_timeout(command: argparse.ArgumentParser) -> None:

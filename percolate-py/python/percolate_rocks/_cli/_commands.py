@@ -11,6 +11,7 @@ from typing import Any
 
 from .._percolate_rocks import Database, HttpEmbeddings, RowsRefusedError
 from ._output import chosen, json_of, write_objects, write_rows
+from ._progress import progress_of
 
 #: Ids and keys that are read at a time.
 _PAGE = 1000
@@ -117,6 +118,7 @@ def insert(options: argparse.Namespace) -> int:
                 on_error=options.on_error,
                 existing=options.existing,
                 batch_size=options.batch_size,
+                **progress_of(options),
             )
         except RowsRefusedError as refused:
             # The message names the first rows.
@@ -169,6 +171,7 @@ def search(options: argparse.Namespace) -> int:
             where=options.where,
             params=options.params or None,
             timeout=options.timeout,
+            **progress_of(options),
         )
     kind = chosen(options.format)
     if kind == "jsonl":
@@ -183,14 +186,14 @@ def search(options: argparse.Namespace) -> int:
 
 def embed(options: argparse.Namespace) -> int:
     with _open(options, write=True) as db:
-        report = db.generate_embeddings(options.table, timeout=options.timeout)
+        report = db.generate_embeddings(options.table, timeout=options.timeout, **progress_of(options))
     print(json_of(report))
     return 1 if report["waiting"] else 0
 
 
 def verify(options: argparse.Namespace) -> int:
     with _open(options) as db:
-        report = db.verify_indexes(timeout=options.timeout)
+        report = db.verify_indexes(timeout=options.timeout, **progress_of(options))
     print(json_of(report))
     is_clean = not any(report[name] for name in ("missing", "stale", "failed", "unreadable"))
     if not is_clean:
@@ -203,9 +206,9 @@ def rebuild(options: argparse.Namespace) -> int:
         raise WrongUsage("--vectors rebuilds the vector indexes of all tables; omit the table")
     with _open(options, write=True) as db:
         if options.vectors:
-            report = db.rebuild_vector_indexes(timeout=options.timeout)
+            report = db.rebuild_vector_indexes(timeout=options.timeout, **progress_of(options))
         else:
-            report = db.rebuild_indexes(options.table, timeout=options.timeout)
+            report = db.rebuild_indexes(options.table, timeout=options.timeout, **progress_of(options))
     print(json_of(report))
     return 1 if report["failed"] or report["unreadable"] else 0
 
@@ -239,9 +242,8 @@ def stats(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     with _open(options) as db:
-        if options.file == "-":
-            db.export_jsonl(options.table, sys.stdout.buffer, timeout=options.timeout)
-        else:
-            count = db.export_jsonl(options.table, options.file, timeout=options.timeout)
-            print(f"{count} entities")
+        target = sys.stdout.buffer if options.file == "-" else options.file
+        count = db.export_jsonl(options.table, target, timeout=options.timeout, **progress_of(options))
+    if options.file != "-":
+        print(f"{count} entities")
     return 0
