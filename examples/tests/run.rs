@@ -220,3 +220,20 @@ fn service_continues_the_callers_trace() {
         &["(remote parent)", "out: traceparent: 00-0af76519"],
     );
 }
+
+#[test]
+fn progress_is_written_as_lines_where_there_is_no_terminal() {
+    let output = Command::new(env!("CARGO_BIN_EXE_progress"))
+        .output()
+        .expect("the example starts");
+    let lines = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{lines}");
+    let parts: Vec<_> = lines
+        .lines()
+        .filter_map(|line| line.split(',').next())
+        .collect();
+    assert_eq!(parts[0], "import: 5000");
+    assert_eq!(parts[3..5], ["import: 20000", "import: 5000 of 20000"]);
+    assert_eq!(parts[7], "import: 20000 of 20000");
+    assert_eq!(parts[8], "rebuild: 10000");
+}

@@ -280,6 +280,23 @@ fn times_of_rows_are_kept_and_those_of_writes_increase() {
 }
 
 #[test]
+fn the_total_of_an_import_is_known_once_the_rows_were_checked() {
+    let (_dir, db) = temporary();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&seen);
+    let options = OPTIONS().batch_size(4).on_progress(move |progress| {
+        kept.lock().unwrap().push((progress.done, progress.total));
+        ControlFlow::Continue(())
+    });
+    db.import_jsonl("articles", numbered(6).as_bytes(), &options)
+        .unwrap();
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [(4, None), (6, None), (4, Some(6)), (6, Some(6))]
+    );
+}
+
+#[test]
 fn the_progress_function_is_called_after_each_batch_and_ends_the_import() {
     let lines = numbered(10);
     let run = |on_error, last| {

@@ -1120,3 +1120,24 @@ fn building_an_index_is_a_job_below_the_search() {
     );
     capture.report().assert_clean();
 }
+
+#[test]
+fn the_creation_of_vectors_reports_its_progress_and_can_be_ended() {
+    const ALL: usize = TEXTS.len() + PAGE;
+    let (_dir, db) = temporary();
+    let more: Vec<_> = (0..PAGE)
+        .map(|n| json!({ "name": format!("more {n}"), "about": format!("text {n}") }))
+        .collect();
+    db.insert_batch("crates", &more).unwrap();
+    let one_page = wait(db.generate_embeddings_with("crates", |_| ControlFlow::Break(())));
+    assert_eq!(one_page.unwrap().embedded, PAGE);
+    db.mark_for_embedding("crates").unwrap();
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let kept = Arc::clone(&seen);
+    let report = wait(db.generate_embeddings_with("crates", move |progress| {
+        kept.lock().unwrap().push((progress.done, progress.total));
+        ControlFlow::Continue(())
+    }));
+    assert_eq!(report.unwrap().embedded, ALL);
+    assert_eq!(*seen.lock().unwrap(), [(PAGE, Some(ALL)), (ALL, Some(ALL))]);
+}
