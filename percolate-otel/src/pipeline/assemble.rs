@@ -17,7 +17,7 @@ use super::counters::{Counters, LossesBefore};
 use super::drive::Driver;
 use super::env::Environment;
 use super::error::TelemetryError;
-use super::export_queue::{ExportBatch, ExportQueue, QueueOptions};
+use super::export_queue::{ExportBatch, ExportQueue, QueueOptions, WhenFull};
 use super::file;
 use super::layer::{self, PipelineSlot};
 use super::logs::{BatchLogs, ConsoleLogs};
@@ -146,6 +146,8 @@ struct Exporters {
     log_queues: Vec<BatchLogs>,
     chrome: Option<ChromePart>,
     targets: Vec<ExportTo>,
+    /// For the exporters of spans that may wait for a network.
+    when_full: WhenFull,
     own: OwnHistograms,
     /// Reported by the first exporter of spans.
     losses_of_records: LossesBefore,
@@ -191,6 +193,7 @@ impl Exporters {
             log_queues: Vec::new(),
             chrome: None,
             targets: Vec::new(),
+            when_full: when_full(choices, settings),
             own: OwnHistograms::default(),
             losses_of_records: LossesBefore::default(),
         })
@@ -243,6 +246,7 @@ impl Exporters {
             name_of_report(report.path()),
             Box::new(ReportSpans(Arc::clone(&report))),
             settings.batch,
+            WhenFull::Wait,
         )?;
         let spans = Arc::new(BatchProcessor(queue));
         self.processors
@@ -269,7 +273,8 @@ impl Exporters {
                 Exporter::OtlpFile => {
                     let path = settings.file_folder.join("traces.jsonl");
                     let exporter = super::otlp::FileBatches::new(&path, &settings.resource);
-                    self.batch(name_of_lines(&path), Box::new(exporter), settings)?;
+                    let name = name_of_lines(&path);
+                    self.batch(name, Box::new(exporter), settings, WhenFull::Wait)?;
                 }
                 #[cfg(not(feature = "otlp"))]
                 Exporter::Otlp | Exporter::OtlpFile => {}
@@ -279,7 +284,8 @@ impl Exporters {
         }
         for mut exporter in std::mem::take(&mut choices.span_exporters) {
             exporter.set_resource(&settings.resource);
-            self.batch("exporter".to_owned(), exporter.into_batches(), settings)?;
+            let name = "exporter".to_owned();
+            self.batch(name, exporter.into_batches(), settings, self.when_full)?;
         }
         for mut processor in std::mem::take(&mut choices.span_processors) {
             processor.set_resource(&settings.resource);
@@ -293,7 +299,13 @@ impl Exporters {
         let trace = ChromeTrace::new(&path, &settings.resource);
         let exporter = ChromeSpans(Arc::clone(&trace));
         let name = format!("{} (Chrome trace)", trace.path().display());
-        let queue = self.queue(Signal::Traces, name, Box::new(exporter), settings.batch)?;
+        let queue = self.queue(
+            Signal::Traces,
+            name,
+            Box::new(exporter),
+            settings.batch,
+            WhenFull::Wait,
+        )?;
         let spans = Arc::new(BatchProcessor(queue));
         self.processors.push(Processor::Batch(Arc::clone(&spans)));
         let counters = self
@@ -319,6 +331,7 @@ impl Exporters {
             super::otlp::describe(&settings.traces_otlp),
             Box::new(exporter),
             settings,
+            self.when_full,
         )
     }
 
@@ -327,8 +340,9 @@ impl Exporters {
         name: String,
         exporter: Box<dyn ExportBatch<SpanData>>,
         settings: &Settings,
+        when_full: WhenFull,
     ) -> Result<(), TelemetryError> {
-        let queue = self.queue(Signal::Traces, name, exporter, settings.batch)?;
+        let queue = self.queue(Signal::Traces, name, exporter, settings.batch, when_full)?;
         self.processors
             .push(Processor::Batch(Arc::new(BatchProcessor(queue))));
         Ok(())
@@ -341,12 +355,14 @@ impl Exporters {
         name: String,
         exporter: Box<dyn ExportBatch<T>>,
         settings: BatchSettings,
+        when_full: WhenFull,
     ) -> Result<ExportQueue<T>, TelemetryError> {
         let counters = self.target(signal, name.clone());
         let options = QueueOptions {
             name,
             signal,
             settings,
+            when_full,
             driver: self.driver.clone(),
             counters,
             losses_before: match signal {
@@ -384,7 +400,10 @@ impl Exporters {
             );
             readers += 1;
         }
-        for exporter in &settings.metrics {
+        // The SDK flushes and ends the readers one after another, in this order.
+        let mut exporters = settings.metrics.clone();
+        exporters.sort_by_key(|exporter| *exporter == Exporter::Otlp);
+        for exporter in &exporters {
             match exporter {
                 Exporter::Console => {
                     let counters = self.target(Signal::Metrics, CONSOLE);
@@ -501,6 +520,7 @@ impl Exporters {
                 super::otlp::describe(&settings.logs_otlp),
                 Box::new(exporter),
                 settings.logs_batch,
+                WhenFull::Drop,
             )?;
             let logs = BatchLogs(Arc::new(queue));
             self.log_queues.push(logs.clone());
@@ -514,12 +534,29 @@ impl Exporters {
                 name_of_lines(&path),
                 Box::new(super::otlp::FileBatches::new(&path, &settings.resource)),
                 settings.logs_batch,
+                WhenFull::Drop,
             )?;
             let logs = BatchLogs(Arc::new(queue));
             self.log_queues.push(logs.clone());
             provider = provider.with_log_processor(logs);
         }
         Ok(Some(provider.build()))
+    }
+}
+
+/// Without other receivers of spans, the thread that converts records may wait for an exporter.
+fn when_full(choices: &Choices, settings: &Settings) -> WhenFull {
+    let exporters = settings.traces.iter();
+    let receivers = exporters
+        .filter(|exporter| **exporter != Exporter::None)
+        .count()
+        + usize::from(settings.report.is_some())
+        + choices.span_exporters.len()
+        + choices.span_processors.len();
+    if receivers > 1 {
+        WhenFull::Drop
+    } else {
+        WhenFull::Wait
     }
 }
 

@@ -1,8 +1,9 @@
 //! [`ExportQueue`]: a bounded queue of finished spans or log records, and the thread that exports
 //! them. The SDK's batch processors do not report their losses and wait without a limit; this queue
 //! counts every item ([`Counters`]) and keeps deadlines. The processors that fill it are in
-//! `processor` and `logs`. Invariants: the queue is bounded, callers never wait for an export, and
-//! only the thread `percolate-export` calls the exporter.
+//! `processor` and `logs`. Invariants: the queue is bounded, callers never wait for an export, no
+//! exporter waits for one over the network, and only the thread `percolate-export` calls the
+//! exporter.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -56,12 +57,28 @@ pub(super) trait ExportBatch<T>: Send + Sync + fmt::Debug {
     fn shutdown(&self, timeout: Duration);
 }
 
+/// The number of spans of annotated calls that a queue holds above its limit if the thread that
+/// converts records cannot wait for it.
+pub(super) const BACKLOG: usize = 8192;
+
+/// What the thread that converts records does when the queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WhenFull {
+    /// It waits for room, so that an overflow is counted where it begins, in the buffer of records.
+    /// For the only exporter, and for files on this machine, which always make progress.
+    Wait,
+    /// It adds up to [`BACKLOG`] spans more, then drops and counts them: the other exporters must not
+    /// wait for a collector that is slow or cannot be reached.
+    Drop,
+}
+
 /// The name, the limits and the counts of a queue.
 pub(super) struct QueueOptions {
     /// The exporter's name in messages.
     pub(super) name: String,
     pub(super) signal: Signal,
     pub(super) settings: BatchSettings,
+    pub(super) when_full: WhenFull,
     pub(super) driver: Driver,
     pub(super) counters: Arc<Counters>,
     /// The losses before the queue that are reported here too.
@@ -141,15 +158,21 @@ impl<T: Send + 'static> ExportQueue<T> {
         Ok(Self { shared })
     }
 
-    /// Adds an item. If the queue is full, the item is dropped and counted, or the call waits for
-    /// room if `may_wait` is set.
-    pub(super) fn push(&self, item: T, may_wait: bool) {
+    /// Adds an item. If the queue is full, the item is dropped and counted. If it comes from the
+    /// thread that converts records, [`WhenFull`] applies.
+    pub(super) fn push(&self, item: T, is_from_records: bool) {
         let shared = &self.shared;
         let counters = &shared.options.counters;
         let limits = shared.options.settings;
+        let when_full = shared.options.when_full;
+        let limit = match when_full {
+            WhenFull::Drop if is_from_records => limits.queue + BACKLOG,
+            WhenFull::Drop | WhenFull::Wait => limits.queue,
+        };
         let mut state = lock(&shared.state);
-        while may_wait
-            && state.queue.len() >= limits.queue
+        while is_from_records
+            && when_full == WhenFull::Wait
+            && state.queue.len() >= limit
             && state.closing.is_none()
             && !state.stopped
         {
@@ -160,7 +183,7 @@ impl<T: Send + 'static> ExportQueue<T> {
         }
         if state.closing.is_some() || state.stopped {
             counters.arrive(Arrival::Closed);
-        } else if state.queue.len() >= limits.queue {
+        } else if state.queue.len() >= limit {
             counters.arrive(Arrival::Full);
         } else {
             state.queue.push_back(item);
@@ -200,13 +223,14 @@ impl<T: Send + 'static> ExportQueue<T> {
         self.flush_by(Instant::now() + SDK_FLUSH)
     }
 
-    /// Exports the queued items, drops the rest at the deadline, and ends the thread.
-    pub(super) fn shutdown_by(&self, deadline: Instant) -> OTelSdkResult {
+    /// Exports the queued items, drops the rest at `closing`, and ends the thread. It returns at the
+    /// deadline, which may be a little later, so that the last error is known.
+    pub(super) fn shutdown_by(&self, closing: Instant, deadline: Instant) -> OTelSdkResult {
         let mut state = lock(&self.shared.state);
         if state.closing.is_some() {
             return Err(OTelSdkError::AlreadyShutdown);
         }
-        state.closing = Some(deadline);
+        state.closing = Some(closing);
         self.shared.work.notify_one();
         self.shared.progress.notify_all();
         let counters = &self.shared.options.counters;
@@ -238,7 +262,8 @@ impl<T: Send + 'static> ExportQueue<T> {
 
     /// Shuts down for the SDK's interface.
     pub(super) fn shutdown_in(&self, timeout: Duration) -> OTelSdkResult {
-        self.shutdown_by(deadline_in(timeout))
+        let deadline = deadline_in(timeout);
+        self.shutdown_by(deadline, deadline)
     }
 }
 

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -83,7 +83,6 @@ impl TelemetryGuard {
             spans,
             Box::new(Parts::flush_metrics),
             Box::new(move |parts| parts.flush_logs(deadline)),
-            Box::new(move |parts| parts.write_files(deadline, false)),
         )
     }
 
@@ -119,12 +118,12 @@ impl TelemetryGuard {
             });
         }
         let deadline = deadline_in(timeout);
-        self.parts.close_by(deadline);
-        let spans: OfSignal = Box::new(move |parts| parts.end_spans(deadline));
+        let closing = deadline_in(timeout.saturating_sub(time_to_close(timeout)));
+        self.parts.close_by(closing);
+        let spans: OfSignal = Box::new(move |parts| parts.end_spans(closing, deadline));
         let metrics: OfSignal = Box::new(move |parts| parts.end_metrics(deadline));
-        let logs: OfSignal = Box::new(move |parts| parts.end_logs(deadline));
-        let files: OfSignal = Box::new(move |parts| parts.write_files(deadline, true));
-        let result = self.on_threads("shutdown", timeout, spans, metrics, logs, files);
+        let logs: OfSignal = Box::new(move |parts| parts.end_logs(closing, deadline));
+        let result = self.on_threads(SHUTDOWN, timeout, spans, metrics, logs);
         self.parts.give_up();
         if self.installed {
             install::release();
@@ -249,7 +248,6 @@ impl TelemetryGuard {
         spans: OfSignal,
         metrics: OfSignal,
         logs: OfSignal,
-        files: OfSignal,
     ) -> Result<(), TelemetryError> {
         let deadline = deadline_in(timeout);
         let (done, results) = mpsc::channel();
@@ -277,7 +275,7 @@ impl TelemetryGuard {
             signals.push(logs);
         }
         if self.parts.has_files() {
-            signals = followed_by(signals, files, timeout, deadline);
+            signals = followed_by_files(signals, timeout, operation == SHUTDOWN);
         }
         let waiting_for = signals.len();
         let without_thread: Vec<(usize, OfSignal)> = signals
@@ -295,6 +293,10 @@ impl TelemetryGuard {
             };
             _ = done.send(result);
         }
+        let closing = match operation {
+            SHUTDOWN => time_to_close(timeout),
+            _ => Duration::ZERO,
+        };
         let mut problems = Vec::new();
         for _ in 0..waiting_for {
             match results.recv_timeout(left(deadline)) {
@@ -305,7 +307,7 @@ impl TelemetryGuard {
         }
         match problems {
             problems if problems.is_empty() => Ok(()),
-            _ if left(deadline).is_zero() => Err(TelemetryError::Timeout { operation, timeout }),
+            _ if left(deadline) <= closing => Err(TelemetryError::Timeout { operation, timeout }),
             problems => Err(TelemetryError::Export {
                 operation,
                 problem: problems.join("; "),
@@ -314,13 +316,11 @@ impl TelemetryGuard {
     }
 }
 
-/// Adds an operation that begins when the others have ended, or a while before the deadline.
-fn followed_by(
-    operations: Vec<OfSignal>,
-    last: OfSignal,
-    timeout: Duration,
-    deadline: Instant,
-) -> Vec<OfSignal> {
+/// Adds the writing of the report and the Chrome trace, which begins when the other operations have
+/// ended, or a while before the deadline. A shutdown that takes long writes them early too: the
+/// process may be killed.
+fn followed_by_files(operations: Vec<OfSignal>, timeout: Duration, is_last: bool) -> Vec<OfSignal> {
+    let deadline = deadline_in(timeout);
     let (has_ended, wait_for_ends) = mpsc::channel::<()>();
     let mut operations: Vec<OfSignal> = operations
         .into_iter()
@@ -337,14 +337,30 @@ fn followed_by(
     let reserve = (timeout / 4).min(Duration::from_secs(1));
     operations.push(Box::new(move |parts| {
         // Disconnected when all have ended.
-        _ = wait_for_ends.recv_timeout(left(deadline).saturating_sub(reserve));
-        last(parts)
+        let ended = |time: Duration| {
+            wait_for_ends.recv_timeout(time) == Err(mpsc::RecvTimeoutError::Disconnected)
+        };
+        let ended_soon = is_last && ended(reserve / 2);
+        if is_last && !ended_soon {
+            // A problem is that of the last writing too.
+            _ = parts.write_files(deadline, false);
+        }
+        _ = ended_soon || ended(left(deadline).saturating_sub(reserve));
+        parts.write_files(deadline, is_last)
     }));
     operations
 }
 
 /// The operation [`TelemetryGuard::force_flush`] in errors.
 const FLUSH: &str = "flush";
+/// The operation [`TelemetryGuard::shutdown`] in errors.
+const SHUTDOWN: &str = "shutdown";
+
+/// Returns the time before the deadline of a shutdown when exports end, so that the last errors are
+/// in the status when it returns.
+fn time_to_close(timeout: Duration) -> Duration {
+    (timeout / 10).min(Duration::from_millis(100))
+}
 
 /// One signal's part of a flush or shutdown.
 type OfSignal = Box<dyn FnOnce(&Parts) -> Result<(), String> + Send>;

@@ -126,9 +126,9 @@ impl Processor {
         }
     }
 
-    fn shutdown_by(&self, deadline: Instant) -> OTelSdkResult {
+    fn shutdown_by(&self, closing: Instant, deadline: Instant) -> OTelSdkResult {
         match self {
-            Self::Batch(batch) => batch.0.shutdown_by(deadline),
+            Self::Batch(batch) => batch.0.shutdown_by(closing, deadline),
             Self::Any(any) => any.shutdown_with_timeout(left(deadline)),
         }
     }
@@ -139,9 +139,9 @@ pub(super) fn left(deadline: Instant) -> Duration {
 }
 
 impl Parts {
-    /// Ends every running export by the deadline of the shutdown.
-    pub(super) fn close_by(&self, deadline: Instant) {
-        self.closing.close_by(deadline);
+    /// Ends every running export at this time of the shutdown.
+    pub(super) fn close_by(&self, closing: Instant) {
+        self.closing.close_by(closing);
     }
 
     /// Ends the pipeline without waiting. What was not exported is lost and counted.
@@ -170,21 +170,17 @@ impl Parts {
         let records = self
             .runtime
             .is_none_or(|runtime| runtime.flush(left(deadline)));
-        let results = self
-            .processors
-            .iter()
-            .map(|processor| processor.flush_by(deadline));
+        let results = each(&self.processors, |processor| processor.flush_by(deadline));
         summary(late(records), Signal::Traces, results)
     }
 
-    pub(super) fn end_spans(&self, deadline: Instant) -> Result<(), String> {
+    pub(super) fn end_spans(&self, closing: Instant, deadline: Instant) -> Result<(), String> {
         let records = self
             .runtime
             .is_none_or(|runtime| runtime.stop(left(deadline)));
-        let results = self
-            .processors
-            .iter()
-            .map(|processor| processor.shutdown_by(deadline));
+        let results = each(&self.processors, |processor| {
+            processor.shutdown_by(closing, deadline)
+        });
         let result = summary(late(records), Signal::Traces, results);
         // The provider would shut down the shared processors without a deadline: it comes last.
         if let Some(provider) = &self.tracer_provider {
@@ -239,7 +235,9 @@ impl Parts {
 
     /// Writes the page of the report and the Chrome trace with all spans that have ended.
     pub(super) fn write_files(&self, deadline: Instant, is_last: bool) -> Result<(), String> {
-        // The exporters of spans report what is late.
+        // The exporters of spans report what is late. Half of the time is left for writing, in case
+        // that a span processor of the program blocks.
+        let deadline = Instant::now() + left(deadline) / 2;
         if let Some(runtime) = self.runtime {
             _ = runtime.flush(left(deadline));
         }
@@ -285,15 +283,14 @@ impl Parts {
     }
 
     pub(super) fn flush_logs(&self, deadline: Instant) -> Result<(), String> {
-        let results = self.log_queues.iter().map(|logs| logs.0.flush_by(deadline));
+        let results = each(&self.log_queues, |logs| logs.0.flush_by(deadline));
         summary(None, Signal::Logs, results)
     }
 
-    pub(super) fn end_logs(&self, deadline: Instant) -> Result<(), String> {
-        let results = self
-            .log_queues
-            .iter()
-            .map(|logs| logs.0.shutdown_by(deadline));
+    pub(super) fn end_logs(&self, closing: Instant, deadline: Instant) -> Result<(), String> {
+        let results = each(&self.log_queues, |logs| {
+            logs.0.shutdown_by(closing, deadline)
+        });
         let result = summary(None, Signal::Logs, results);
         if let Some(provider) = &self.logger_provider {
             _ = provider.shutdown_with_timeout(left(deadline));
@@ -346,6 +343,37 @@ impl Parts {
     }
 }
 
+/// Runs an operation on all exporters at the same time, so that none uses up the time of the others.
+/// Without threads they follow each other.
+fn each<T: Sync>(
+    exporters: &[T],
+    operation: impl Fn(&T) -> OTelSdkResult + Sync,
+) -> Vec<OTelSdkResult> {
+    if let [only] = exporters {
+        return vec![operation(only)];
+    }
+    let operation = &operation;
+    thread::scope(|scope| {
+        let started: Vec<_> = exporters
+            .iter()
+            .map(|exporter| {
+                thread::Builder::new()
+                    .name("percolate-flush".to_owned())
+                    .spawn_scoped(scope, move || operation(exporter))
+                    .map_err(|_| exporter)
+            })
+            .collect();
+        let results = started.into_iter().map(|started| match started {
+            Ok(running) => running.join().unwrap_or_else(|_| {
+                let problem = "an exporter or a processor panicked".to_owned();
+                Err(OTelSdkError::InternalFailure(problem))
+            }),
+            Err(exporter) => operation(exporter),
+        });
+        results.collect()
+    })
+}
+
 /// Returns a message if the records of annotated calls were not converted in time.
 fn late(converted: bool) -> Option<String> {
     (!converted).then(|| "records were not converted in time".to_owned())
@@ -355,9 +383,9 @@ fn late(converted: bool) -> Option<String> {
 fn summary(
     problem: Option<String>,
     signal: Signal,
-    results: impl Iterator<Item = OTelSdkResult>,
+    results: Vec<OTelSdkResult>,
 ) -> Result<(), String> {
-    let failed = results.filter_map(|result| match result {
+    let failed = results.into_iter().filter_map(|result| match result {
         // Another owner of the processor has shut it down.
         Ok(()) | Err(OTelSdkError::AlreadyShutdown) => None,
         Err(OTelSdkError::Timeout(_)) => {

@@ -70,9 +70,7 @@ impl SpanProcessor for BatchProcessor {
 
     fn on_end(&self, span: SpanData) {
         if span.span_context.is_sampled() {
-            // The thread that converts records waits for room in the queue, so that an overflow is
-            // counted where it begins, in the buffer of records. On other threads spans are dropped
-            // and counted instead.
+            // Only the thread that converts records may wait for room in the queue.
             self.0.push(span, is_records_thread());
         }
     }

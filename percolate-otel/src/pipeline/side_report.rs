@@ -14,7 +14,7 @@ use opentelemetry_sdk::trace::SpanProcessor;
 use super::counters::{Counters, ExportCounts, LossesBefore};
 use super::drive::{Driver, deadline_in};
 use super::error::TelemetryError;
-use super::export_queue::{ExportQueue, QueueOptions};
+use super::export_queue::{ExportQueue, QueueOptions, WhenFull};
 use super::own_histograms::OwnHistograms;
 use super::processor::BatchProcessor;
 use super::report::{PipelineState, Report, ReportMetrics, ReportOptions, ReportSpans};
@@ -71,6 +71,7 @@ impl SideReport {
                 name: report.path().display().to_string(),
                 signal: Signal::Traces,
                 settings: BATCH,
+                when_full: WhenFull::Wait,
                 driver: Driver::default(),
                 counters: Arc::clone(&counters),
                 losses_before: LossesBefore::default(),

@@ -46,6 +46,9 @@ impl Random {
 /// The largest batch.
 const BATCH: u64 = 512;
 
+/// What a queue holds above its limit, because the console must not wait.
+const BACKLOG: u64 = 8192;
+
 /// Spans of unfinished traces that the console keeps.
 const CONSOLE: u64 = 50_000;
 
@@ -284,11 +287,11 @@ fn run(seed: u64) {
     assert!(received.len() as u64 >= exported, "{script}: {exported}");
 }
 
-/// Checks that what waits is bounded: by the queue of the exporter, and the batches that it collects
-/// and exports; by the limit of the console; and by the buffer of records before them.
+/// Checks that what waits is bounded: by the queue of the exporter with its backlog, and the batches
+/// that it collects and exports; by the limit of the console; and by the buffer of records before them.
 #[track_caller]
 fn check_memory(status: &TelemetryStatus, queue: usize, script: &str) {
-    let limits = [queue as u64 + 2 * BATCH, CONSOLE];
+    let limits = [queue as u64 + BACKLOG + 2 * BATCH, CONSOLE];
     for (exporter, limit) in status.traces.iter().zip(limits) {
         let counts = &exporter.counts;
         let waiting = counts.queued + counts.in_flight;
