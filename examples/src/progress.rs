@@ -17,14 +17,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let database = Database::open(directory.path())?;
     database.register_schema("articles", &json!({ "key_field": "slug" }))?;
-    let lines: String = (0..ROWS)
-        .map(|n| format!("{{\"slug\": \"article {n}\"}}\n"))
-        .collect();
+    let mut lines = Vec::new();
+    for n in 0..ROWS {
+        writeln!(lines, "{}", json!({ "slug": format!("article {n}") }))?;
+    }
 
     let options = ImportOptions::new()
         .batch_size(5_000)
         .on_progress(show("import"));
-    let report = database.import_jsonl("articles", lines.as_bytes(), &options)?;
+    let report = database.import_jsonl("articles", lines.as_slice(), &options)?;
     end_line();
     assert_eq!(report.written, ROWS);
 

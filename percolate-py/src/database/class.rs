@@ -1120,9 +1120,8 @@ impl PyDatabase {
     #[pyo3(signature = (table, write, *, on_progress = None, progress = false, timeout = None, trace_context = None))]
     fn _export_arrow(
         &self,
-        py: Python<'_>,
         table: &str,
-        write: Py<PyAny>,
+        write: &Bound<'_, PyAny>,
         on_progress: Option<Py<PyAny>>,
         progress: bool,
         timeout: Option<f64>,
@@ -1134,7 +1133,13 @@ impl PyDatabase {
             timeout,
             trace_context,
         };
-        transfer::export_arrow(py, &self.shared, table, write, call)
+        transfer::export_arrow(
+            write.py(),
+            &self.shared,
+            table,
+            write.clone().unbind(),
+            call,
+        )
     }
 
     /// Import a Parquet file, as `insert_arrow` inserts its rows. Return the report. Needs pyarrow.
