@@ -2,10 +2,10 @@
 //!
 //! An export reads one snapshot of the table, and holds one entity at a time.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
@@ -114,7 +114,9 @@ impl Database {
     }
 
     /// Writes a file as [`export_jsonl`](Self::export_jsonl) writes lines, and replaces the file at
-    /// `path` once it is complete and on the disk. A failed export leaves the earlier file.
+    /// `path` once it is complete and on the disk. A failed export leaves the earlier file. The new
+    /// file has the permissions of the earlier one, and its owner if the process may set it. The
+    /// target of a symbolic link is replaced, or created, not the link.
     ///
     /// # Errors
     ///
@@ -162,18 +164,16 @@ impl Database {
             error,
         };
         // A pipe or a device is written directly, and the target of a link is replaced, not the link.
-        let target = match fs::canonicalize(path) {
-            Ok(target) if !target.is_file() => {
-                let mut file = File::options().write(true).open(target).map_err(failed)?;
-                return self.write_lines(table, &mut file, options);
-            }
-            Ok(target) => target,
-            Err(_) => path.to_owned(),
-        };
+        let target = destination(path).map_err(failed)?;
+        let earlier = fs::metadata(&target).ok();
+        if earlier.as_ref().is_some_and(|earlier| !earlier.is_file()) {
+            let mut file = File::options().write(true).open(target).map_err(failed)?;
+            return self.write_lines(table, &mut file, options);
+        }
         let mut name = target.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.partial", Uuid::new_v4()));
         let partial = target.with_file_name(name);
-        let mut file = File::create_new(&partial).map_err(failed)?;
+        let mut file = create(&partial, earlier.as_ref()).map_err(failed)?;
         let written = self
             .write_lines(table, &mut file, options)
             .and_then(|written| {
@@ -216,4 +216,53 @@ impl Database {
         progress.report(written)?;
         Ok(written)
     }
+}
+
+/// Returns the path of the file that is written for `path`: the target of a symbolic link, which may
+/// not exist.
+fn destination(path: &Path) -> io::Result<PathBuf> {
+    /// The links that Linux follows.
+    const LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        if let Ok(existing) = fs::canonicalize(&path) {
+            return Ok(existing);
+        }
+        match fs::read_link(&path) {
+            Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
+            Err(_) => return Ok(path),
+        }
+    }
+    fs::canonicalize(&path)
+}
+
+/// Creates a file that replaces `earlier`, with its permissions and, if possible, its owner.
+#[cfg(unix)]
+fn create(path: &Path, earlier: Option<&Metadata>) -> io::Result<File> {
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+
+    let Some(earlier) = earlier else {
+        return File::create_new(path);
+    };
+    // Nobody else can open the file before it has its permissions.
+    let mut options = File::options();
+    let file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    // Only the superuser can give a file away.
+    _ = fchown(&file, Some(earlier.uid()), Some(earlier.gid()));
+    let kept = file.set_permissions(earlier.permissions());
+    if let Err(error) = kept {
+        _ = fs::remove_file(path);
+        return Err(error);
+    }
+    Ok(file)
+}
+
+/// Creates a file that replaces `earlier`.
+#[cfg(not(unix))]
+fn create(path: &Path, _earlier: Option<&Metadata>) -> io::Result<File> {
+    File::create_new(path)
 }

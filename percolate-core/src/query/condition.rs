@@ -91,6 +91,25 @@ impl Selection {
     }
 }
 
+/// Returns the query for the ids of the entities of a table that match a condition, the text after
+/// WHERE, as [`Database::search_where`](crate::Database::search_where) runs it. ORDER BY and LIMIT can
+/// be appended.
+///
+/// ```
+/// use percolate_core::query::select_ids;
+///
+/// let sql = select_ids("articles", "year < $1").unwrap();
+/// assert_eq!(sql, "SELECT _id FROM articles WHERE (year < $1)");
+/// assert!(select_ids("articles", "true) OR (true").is_err());
+/// ```
+///
+/// # Errors
+///
+/// [`QueryError::Syntax`] if the condition is empty or closes a bracket that it does not open.
+pub fn select_ids(table: &str, condition: &str) -> Result<String, QueryError> {
+    Ok(Condition::new(condition)?.select("_id", table).sql)
+}
+
 /// Returns the name of a table as it is written in a query.
 fn quoted(table: &str) -> Cow<'_, str> {
     let is_plain = table.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')

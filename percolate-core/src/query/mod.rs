@@ -56,6 +56,7 @@ use serde_json::Value;
 pub use datafusion::arrow;
 
 use self::compute::compute;
+pub use self::condition::select_ids;
 pub use self::error::QueryError;
 pub use self::result::QueryResult;
 use self::statement::{Statement, parameters};

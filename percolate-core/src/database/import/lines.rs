@@ -105,8 +105,39 @@ fn too_long(max_length: usize) -> ImportRow {
     ImportRow::Invalid(format!("the line is longer than {max_length} bytes"))
 }
 
+/// The first bytes of files in other forms than lines of JSON in UTF-8, with what to do.
+const OTHER_FORMS: [(&[u8], &str); 4] = [
+    (
+        b"\x1f\x8b",
+        "the data is compressed with gzip; decompress it first, in Python with gzip.open",
+    ),
+    (
+        b"\x28\xb5\x2f\xfd",
+        "the data is compressed with Zstandard; decompress it first",
+    ),
+    (
+        b"\xff\xfe",
+        "the data is in UTF-16; convert it to UTF-8, in Python with open(path, encoding=\"utf-16\")",
+    ),
+    (
+        b"\xfe\xff",
+        "the data is in UTF-16; convert it to UTF-8, in Python with open(path, encoding=\"utf-16\")",
+    ),
+];
+
+/// Returns the reason to refuse a line of another form.
+fn other_form(line: &[u8]) -> Option<String> {
+    let mut forms = OTHER_FORMS.into_iter();
+    let (_, reason) = forms.find(|(start, _)| line.starts_with(start))?;
+    Some(reason.to_owned())
+}
+
 /// Parses a line, or returns why it is invalid.
 pub(super) fn parse(line: &[u8]) -> Result<Value, String> {
+    if let Some(reason) = other_form(line) {
+        return Err(reason);
+    }
+    let is_array = line.trim_ascii_start().starts_with(b"[");
     let text = std::str::from_utf8(line)
         .map_err(|error| format!("invalid UTF-8 at byte {}", error.valid_up_to() + 1))?;
     let value = serde_json::from_str(text).map_err(|error| {
@@ -115,6 +146,10 @@ pub(super) fn parse(line: &[u8]) -> Result<Value, String> {
         let message = message.strip_suffix(&place).unwrap_or(&message);
         if message.starts_with("recursion limit") {
             format!("the data is nested deeper than {MAX_DEPTH} levels")
+        } else if is_array && error.is_eof() {
+            "an array begins here; each line must be one object (JSONL), in Python the elements of \
+             json.load(file)"
+                .to_owned()
         } else {
             format!("invalid JSON at column {}: {message}", error.column())
         }
@@ -238,6 +273,19 @@ mod tests {
             reason(b"{} {}"),
             "invalid JSON at column 4: trailing characters"
         );
+        for (line, start) in [
+            (&b"\x1f\x8b\x08\x00"[..], "the data is compressed with gzip"),
+            (
+                b"\x28\xb5\x2f\xfd\x04",
+                "the data is compressed with Zstandard",
+            ),
+            (b"\xff\xfe{\x00}\x00", "the data is in UTF-16"),
+            (b"\xfe\xff\x00{\x00}", "the data is in UTF-16"),
+            (b" [", "an array begins here"),
+            (b"[{\"a\": 1},", "an array begins here"),
+        ] {
+            assert!(reason(line).starts_with(start), "{}", reason(line));
+        }
         let deep = [vec![b'['; 200], vec![b']'; 200]].concat();
         assert_eq!(
             reason(&deep),

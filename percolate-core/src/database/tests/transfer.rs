@@ -520,6 +520,41 @@ fn a_failed_export_leaves_the_earlier_file() {
     assert!(matches!(nowhere, Err(Error::Export { .. })), "{nowhere:?}");
 }
 
+#[cfg(unix)]
+#[test]
+fn an_export_keeps_the_permissions_of_the_file_and_writes_through_links() {
+    use std::fs::{Permissions, read_to_string, set_permissions};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    let (dir, db) = temporary();
+    db.import_jsonl("articles", numbered(3).as_bytes(), &OPTIONS())
+        .unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let export = |name: &str| db.export_jsonl_file("articles", at(name), &ExportOptions::new());
+    let mode = |name: &str| at(name).metadata().unwrap().mode() & 0o7777;
+    for private in [0o600, 0o640, 0o400, 0o666] {
+        export("private").unwrap();
+        set_permissions(at("private"), Permissions::from_mode(private)).unwrap();
+        export("private").unwrap();
+        assert_eq!(mode("private"), private);
+    }
+    export("new").unwrap();
+    std::fs::File::create_new(at("ordinary")).unwrap();
+    assert_eq!(mode("new"), mode("ordinary"));
+
+    std::fs::create_dir(at("folder")).unwrap();
+    symlink("second", at("first")).unwrap();
+    symlink("folder/target", at("second")).unwrap();
+    export("first").unwrap();
+    assert!(at("first").is_symlink() && at("second").is_symlink());
+    let target = read_to_string(at("folder/target")).unwrap();
+    assert_eq!(target, exported(&db, "articles"));
+    symlink("circle", at("circle")).unwrap();
+    let circle = export("circle");
+    assert!(matches!(circle, Err(Error::Export { .. })), "{circle:?}");
+    assert!(at("circle").is_symlink());
+}
+
 /// A writer that is full at once.
 struct Full;
 
