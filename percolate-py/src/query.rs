@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use percolate_core::query::QueryResult;
 use percolate_core::query::arrow::array::timezone::Tz;
 use percolate_core::query::arrow::array::types::{
     Date32Type, Date64Type, DurationMicrosecondType, DurationMillisecondType,
@@ -25,18 +24,27 @@ use percolate_core::query::arrow::datatypes::{
 use percolate_core::query::arrow::ffi::FFI_ArrowSchema;
 use percolate_core::query::arrow::ffi_stream::FFI_ArrowArrayStream;
 use percolate_core::query::arrow::util::display::array_value_to_string;
+use percolate_core::query::{QueryResult, select_ids};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyDict, PyList, PyMapping, PyString};
 use serde_json::Value;
 
 use crate::capsules::{SCHEMA, STREAM, schema_in};
+use crate::errors::raised;
 use crate::json::to_json;
 use crate::row_iterator::RowIterator;
 use crate::waiting::caught;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<PyQueryResult>()
+    module.add_class::<PyQueryResult>()?;
+    module.add_function(wrap_pyfunction!(_select_ids, module)?)
+}
+
+/// Returns the query for the ids of the entities of a table that match a condition.
+#[pyfunction]
+fn _select_ids(py: Python<'_>, table: &str, condition: &str) -> PyResult<String> {
+    select_ids(table, condition).map_err(|error| raised(py, &error.into()))
 }
 
 /// The rows of a query as Arrow; returned by `Database.query_arrow`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import json
 import os
@@ -11,7 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -401,3 +402,107 @@ def test_a_pipe_is_read_once(library: Database, tmp_path: Path) -> None:
     assert library.export_jsonl("articles", pipe) == 50
     thread.join()
     assert len(reader[0].splitlines()) == 50
+    library.delete_where("articles", "true")
+    thread = threading.Thread(target=lambda: reader.append(pipe.read_text()))
+    thread.start()
+    assert library.export_jsonl("articles", pipe) == 0
+    thread.join(30)
+    assert reader[1:] == [""]
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("needs named pipes")
+    os.mkfifo(tmp_path / "waiting")
+    return tmp_path / "waiting"
+
+
+def test_a_timeout_ends_the_wait_for_a_pipe(library: Database, pipe: Path) -> None:
+    with pytest.raises(OperationTimeoutError):
+        library.import_jsonl("articles", pipe, timeout=0.2)
+    with pytest.raises(OperationTimeoutError):
+        library.export_jsonl("articles", pipe, timeout=0.2)
+    # Both ends are open: nothing is written, and nothing is read.
+    descriptor = os.open(pipe, os.O_RDWR)
+    os.write(descriptor, b'{"slug": "a"}\n{"sl')
+    with pytest.raises(OperationTimeoutError):
+        library.import_jsonl("articles", pipe, timeout=0.2)
+    library.import_jsonl("articles", numbered(5000))
+    with pytest.raises(OperationTimeoutError):
+        library.export_jsonl("articles", pipe, timeout=0.2)
+    os.close(descriptor)
+    assert library.count("articles") == 5000
+
+
+def test_closing_and_cancelling_end_the_wait_for_a_pipe(library: Database, pipe: Path) -> None:
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            library.import_jsonl("articles", pipe)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    # A writer can open the pipe when the import waits for it.
+    while True:
+        try:
+            descriptor = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            break
+        except OSError:
+            threading.Event().wait(0.01)
+    library.close(timeout=30)
+    thread.join(30)
+    os.close(descriptor)
+    assert [type(error) for error in errors] == [ClosedError]
+
+
+def test_ctrl_c_ends_the_wait_for_a_pipe(library: Database, pipe: Path) -> None:
+    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        library.import_jsonl("articles", pipe, timeout=60)
+    assert library.count("articles") == 0
+
+
+def test_data_in_another_form_is_refused_with_the_remedy(library: Database, tmp_path: Path) -> None:
+    lines = "\n".join(numbered(2))
+    for data, reason in [
+        (gzip.compress(lines.encode()), "compressed with gzip; decompress it first, in Python with gzip.open"),
+        (lines.encode("utf-16"), "the data is in UTF-16; convert it to UTF-8"),
+        (json.dumps([{"slug": "a"}], indent=2).encode(), "an array begins here; each line must be one object"),
+    ]:
+        path = tmp_path / "other"
+        path.write_bytes(data)
+        with pytest.raises(RowsRefusedError, match=reason):
+            library.import_jsonl("articles", path)
+
+    async def rows() -> AsyncIterator[str]:
+        yield "{}"
+
+    with pytest.raises(TypeError, match="an iterable that is not asynchronous, not async_generator"):
+        library.import_jsonl("articles", rows())  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions of POSIX")
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_an_export_keeps_the_permissions_and_writes_through_links(library: Database, tmp_path: Path, form: str) -> None:
+    if form == "parquet":
+        pytest.importorskip("pyarrow.parquet")
+    export = getattr(library, f"export_{form}")
+    library.import_jsonl("articles", numbered(3))
+    private = tmp_path / "private"
+    private.touch(0o600)
+    export("articles", private)
+    assert private.stat().st_size > 0 and private.stat().st_mode & 0o777 == 0o600
+    (tmp_path / "ordinary").touch()
+    export("articles", tmp_path / "new")
+    assert (tmp_path / "new").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+    link = tmp_path / "link"
+    link.symlink_to("target")
+    export("articles", link)
+    assert link.is_symlink() and (tmp_path / "target").read_bytes() == (tmp_path / "new").read_bytes()
+    export("articles", "/dev/null")
+    assert Path("/dev/null").is_char_device()
+    assert not list(tmp_path.glob("*.partial"))

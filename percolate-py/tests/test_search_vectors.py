@@ -103,6 +103,9 @@ def test_a_vector_stays_while_its_text_stays(db: Database, embedder: Recorder) -
         ({"slug": MINE}, percolate_rocks.NotEmbeddedError, "`slug`.*`body`, `title`"),
         ({"body": "text"}, TypeError, "vector of `body` must be a sequence of numbers"),
         ({"body": 1.0}, TypeError, "vector of `body` must be a sequence of numbers"),
+        ({"body": [1.0, "a"]}, TypeError, "vector of `body` must be.* an element of type str"),
+        ({"body": [[1.0]]}, TypeError, "vector of `body` must be.* an element of type list"),
+        ({1: MINE}, TypeError, "from the names of fields, but a key is of type int"),
         ([MINE], TypeError, "must be a mapping"),
     ],
 )
@@ -147,3 +150,28 @@ def test_a_vector_is_in_no_span(db: Database, percolate_spans: CapturedSpans) ->
     assert len(percolate_spans.finished("insert articles")) == 2
     spans = "".join(span.to_json() for span in percolate_spans.finished())
     assert "7395182.5" not in spans + str(caught.value)
+
+
+def test_a_vector_and_a_limit_of_a_search_are_checked(db: Database) -> None:
+    for vector, message in [
+        ("abc", "the vector must be a sequence of numbers, not str"),
+        ([[1.0, 0.0, 0.0]], "the vector must be a sequence of numbers, but it has an element of type list"),
+        (None, "the vector must be a sequence of numbers, not NoneType"),
+        (1.5, "the vector must be a sequence of numbers, not float"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            db.search_vector("articles", vector)  # type: ignore[arg-type]
+    numpy = pytest.importorskip("numpy")
+    assert db.search_vector("articles", numpy.ones(3)) == []
+    for array in [numpy.ones((1, 3)), numpy.array(1.0)]:
+        with pytest.raises(TypeError, match=f"the vector must be of one dimension, not an array of {array.ndim}"):
+            db.search_vector("articles", array)
+    for limit in [-1, 2**64]:
+        with pytest.raises(ValueError, match=f"limit must be a number from 0 to .*, not {limit}"):
+            db.search("articles", "a", limit)
+        with pytest.raises(ValueError, match=f"limit must be a number from 0 to .*, not {limit}"):
+            db.search_vector("articles", MINE, limit)
+    with pytest.raises(ValueError, match="batch_size must be a number from 0 to .*, not -1"):
+        db.import_jsonl("articles", [], batch_size=-1)
+    with pytest.raises(ValueError, match="page_size must be a number from 0 to .*, not -1"):
+        db.scan("articles", page_size=-1)

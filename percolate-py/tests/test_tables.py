@@ -23,6 +23,7 @@ from percolate_rocks import (
     ExistsError,
     NoKeyError,
     NotIndexedError,
+    QueryError,
     ReadOnlyError,
     SchemaError,
     Table,
@@ -314,6 +315,8 @@ def test_wrong_models_and_instances_are_refused(db: Database) -> None:
         table.find("year", 1)
     with pytest.raises(ValueError, match="limit must be 0 or more"):
         table.where(limit=-1)
+    with pytest.raises(TypeError, match="limit must be an int, not str"):
+        table.where(limit="1")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="has no field `size`"):
         table.update(key="a", changes={"size": 1})
     db.upsert("typed", {"slug": "more", "extra": 1})
@@ -327,8 +330,14 @@ def test_a_call_of_a_table_is_the_call_of_its_database(db: Database, percolate_s
     with percolate_spans.tracer().start_as_current_span("request"):
         table.where("year = 1")
     tree = percolate_spans.tree()
-    assert tree.splitlines()[:2] == ["request", '  SELECT "typed"']
+    assert tree.splitlines()[:2] == ["request", '  SELECT typed']
     assert "multi_get typed" in tree
+    query = percolate_spans.one("SELECT typed")
+    assert query.attributes["db.query.text"] == "SELECT _id FROM typed WHERE (year = ?)"
+    for condition in ["true) OR (true", "", "year = 1)"]:
+        with pytest.raises(QueryError) as raised:
+            table.where(condition)
+        assert raised.value.error_type == "QuerySyntax"
 
 
 async def test_the_asynchronous_table_has_the_methods_of_the_synchronous_one(tmp_path: Path) -> None:
@@ -355,7 +364,10 @@ async def test_the_asynchronous_table_has_the_methods_of_the_synchronous_one(tmp
         assert {article.slug async for article in table.scan(page_size=1)} == {"one", "two"}
         await db.generate_embeddings("articles")
         assert [hit for hit, _ in await table.search("stone", 1)] == [one]
+        assert len(await table.search_vector([1.0] * 384, 1)) == 1
         assert await table.update(id, {"year": 3}) == Article("one", 3, "stone")
+        assert await table.update_where("year = $1", {"year": 4}, [3]) == 1
+        assert await table.delete_where("year = 2") == 1
         assert await table.delete(id) is True
 
 
@@ -578,3 +590,25 @@ def test_a_root_model_is_refused(db: Database) -> None:
 
     with pytest.raises(TypeError, match="Numbers is a RootModel, and an entity needs fields"):
         db.table("numbers", Numbers)
+
+
+def test_entities_that_match_a_condition_are_changed_and_deleted(db: Database) -> None:
+    table = db.table("models", Model, key_field="slug", id_field="id")
+    table.insert_many([Model(slug=str(n), seenAt=MORNING + timedelta(days=n)) for n in range(3)])
+    noon = MORNING + timedelta(hours=4)
+    assert table.update_where("slug < $1", {"seen": noon, "tags": {"a"}, "id": None}, ["2"]) == 2
+    assert table.where("\"seenAt\" = $1", [noon], order_by="slug") == table.get_many(keys=["0", "1"])
+    with pytest.raises(ValueError, match="Model has no field `foo`"):
+        table.update_where("true", {"foo": 1})
+    assert table.delete_where("slug = $1", ["0"]) == 1
+    assert table.count() == 2
+
+
+def test_a_search_by_vector_returns_instances(tmp_path: Path) -> None:
+    with Database(tmp_path / "vectors", embedder=Elsewhere()) as db:
+        table = db.table("articles", Article, key_field="slug", embedding_fields=["body"])
+        table.insert(Article("a", 1), vectors={"body": [1, 0]})
+        table.insert(Article("b", 2), vectors={"body": [0, 1]})
+        assert [hit.slug for hit, _ in table.search_vector([1, 0.1])] == ["a", "b"]
+        assert [hit.slug for hit, _ in table.search_vector([1, 0.1], where=lambda article: article.year == 2)] == ["b"]
+        assert [hit.slug for hit, _ in table.search_vector([1, 0.1], 1, where="year > $1", params=[1])] == ["b"]

@@ -83,8 +83,20 @@ def tables(db: Database) -> None:
     assert_type(table.get(key="a"), Article | None)
     assert_type(table.where("price < $1", [2], order_by="price", limit=1), list[Article])
     assert_type(table.search("text", where=lambda article: article.price > 1), list[tuple[Article, float]])
+    assert_type(table.search_vector([1.0], where="price > $1", params=["1"]), list[tuple[Article, float]])
+    assert_type(table.search_vector(Array(), 1), list[tuple[Article, float]])
+    assert_type(db.search_vector("articles", Array()), list[tuple[dict[str, Any], float]])
+    assert_type(table.update_where("price = $1", {"price": Decimal(2)}, ["1"]), int)
+    assert_type(table.delete_where("true"), int)
     for article in table.scan():
         assert_type(article, Article)
+
+
+class Array:
+    """Has the method of an array of numpy."""
+
+    def tolist(self) -> Any:
+        return [1.0]
 
 
 async def asynchronous_tables(db: AsyncDatabase) -> None:

@@ -34,7 +34,7 @@ from ._percolate_rocks import (
 )
 from ._progress import Progress
 from ._tables import AsyncTable
-from ._types import Arrow, Data, File, Key, Row, Value, Vectors
+from ._types import Array, Arrow, Data, File, Key, Row, Value, Vectors
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -721,7 +721,7 @@ class AsyncDatabase:
     async def search_vector(
         self,
         table: str,
-        vector: Sequence[float],
+        vector: Sequence[float] | Array,
         limit: int = 10,
         *,
         where: str | Callable[[dict[str, Any]], object] | None = None,

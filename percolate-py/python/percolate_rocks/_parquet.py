@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import pathlib
+import stat
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -59,13 +61,9 @@ def export_parquet(database: Database, table: str, path: str | os.PathLike[str],
     """Write a Parquet file, and replace the one at the path when it is complete."""
     pyarrow, parquet = load("export_parquet")
     target = os.path.realpath(path)
-    partial = f"{target}.{uuid.uuid4()}.partial"
     writers: list[Any] = []
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(open(partial, "xb"))
-        # It has its new name after a complete export.
-        stack.callback(pathlib.Path(partial).unlink, missing_ok=True)
 
+    def write_to(file: Any) -> int:
         def write(batch: QueryResult) -> None:
             rows = pyarrow.table(batch)
             if not writers:
@@ -73,11 +71,43 @@ def export_parquet(database: Database, table: str, path: str | os.PathLike[str],
             writers[0].write_table(rows)
 
         try:
-            written = database._export_arrow(table, write, **options)
+            return database._export_arrow(table, write, **options)
         finally:
             for writer in writers:
                 writer.close()
+
+    if os.path.exists(target) and not os.path.isfile(target):
+        # A pipe or a device is written directly.
+        with open(target, "wb") as file:
+            return write_to(file)
+    partial = f"{target}.{uuid.uuid4()}.partial"
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(create(partial, target))
+        # It has its new name after a complete export.
+        stack.callback(pathlib.Path(partial).unlink, missing_ok=True)
+        written = write_to(file)
         file.flush()
         os.fsync(file.fileno())
         os.replace(partial, target)
     return written
+
+
+def create(path: str, target: str) -> io.BufferedWriter:
+    """Create a file that replaces the target, with its permissions and, if possible, its owner."""
+    try:
+        earlier = os.stat(target)
+    except FileNotFoundError:
+        return open(path, "xb")
+    # Nobody else can open the file before it has its permissions.
+    file = open(path, "xb", opener=lambda path, flags: os.open(path, flags, 0o600))
+    try:
+        if hasattr(os, "fchown"):
+            # Only the superuser can give a file away.
+            with contextlib.suppress(OSError):
+                os.fchown(file.fileno(), earlier.st_uid, earlier.st_gid)
+        os.chmod(path, stat.S_IMODE(earlier.st_mode))
+    except BaseException:
+        file.close()
+        os.unlink(path)
+        raise
+    return file

@@ -13,6 +13,7 @@ from typing_extensions import Self
 from ._embedder import Embedder
 from ._progress import Progress
 from ._tables import Table as _Table
+from ._types import Array as _Array
 from ._types import Arrow as _Arrow
 from ._types import Data as _Data
 from ._types import File as _File
@@ -556,7 +557,8 @@ class Database:
             name: The name of the table.
             model: The class. The fields of a dataclass can have the types `str`, `int`, `float`,
                 `bool`, `datetime`, `date`, `time`, `timedelta`, `UUID`, `Decimal`, enums, literals,
-                dataclasses, and lists, tuples, dicts and optional values of these.
+                dataclasses, and lists, tuples with any number of values of one type
+                (`tuple[int, ...]`), dicts with text as keys, and optional values of these.
             key_field, indexed_fields, embedding_fields: The fields of the model that are these
                 keywords of the schema. By default those in the schema of the model, which a Pydantic
                 model sets with `json_schema_extra`.
@@ -926,7 +928,8 @@ class Database:
                 once while they are checked, and again while they are written. An exception ends the
                 import and is raised here. The `Progress` is a number with `total` and `seconds`.
             progress: Show a bar of tqdm on standard error.
-            timeout: The longest time in seconds.
+            timeout: The longest time in seconds. It also ends waiting for a pipe at a path, but not a
+                `read` of a Python file or an iterable that blocks.
 
         Returns:
             The numbers of `rows`, of rows that were `written`, that left an existing entity
@@ -1218,7 +1221,7 @@ class Database:
     def search_vector(
         self,
         table: str,
-        vector: Sequence[float],
+        vector: Sequence[float] | _Array,
         limit: int = 10,
         *,
         where: str | Callable[[dict[str, Any]], object] | None = None,
@@ -1230,7 +1233,11 @@ class Database:
     ) -> list[tuple[dict[str, Any], float]]:
         """Search as `search` does, with a vector computed by the same embedder.
 
+        Args:
+            vector: A sequence of numbers, or a one-dimensional array of numpy.
+
         Raises:
+            TypeError: The vector is not a sequence of numbers.
             NotEmbeddedError: The schema has no `embedding_fields`.
             EmbeddingError: The vector does not have the embedder's dimensions, is all zeros, or
                 contains NaN or an infinity.
@@ -1445,6 +1452,7 @@ class _Cancellation:
     def run(self, method: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T: ...
     def cancel(self) -> None: ...
 
+def _select_ids(table: str, condition: str) -> str: ...
 def _capture(trace_context: _Trace = None) -> bool: ...
 def _install_python(
     deliver: Callable[[list[tuple[Any, ...]]], object],

@@ -6,16 +6,17 @@ Both use the methods of `Database`. `Binding` converts instances and data for bo
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+from operator import index
+from typing import TYPE_CHECKING, Any, Generic, Literal, SupportsIndex, TypeAlias, TypeVar
 from uuid import UUID
 
 from ._models import codec_of
-from ._percolate_rocks import Database, EntityError, TraceContext, UnknownTableError
+from ._percolate_rocks import Database, EntityError, TraceContext, UnknownTableError, _select_ids
 from ._progress import Progress
-from ._types import Key, Value, Vectors
+from ._types import Array, Key, Value, Vectors
 
 if TYPE_CHECKING:
     from ._async import AsyncDatabase
@@ -203,15 +204,20 @@ class Binding(Generic[T]):
         return None if entity is None else self.from_entity(entity)
 
     def query(self, where: str, order_by: str | None, limit: int | None) -> str:
-        """Return the query for the ids of the entities that match a condition."""
-        table = self.table.replace('"', '""')
-        sql = f'SELECT _id FROM "{table}" WHERE ({where}\n)'
+        """Return the query for the ids of the entities that match a condition.
+
+        Raises:
+            QueryError: The condition is not one.
+        """
+        sql = _select_ids(self.table, where)
         if order_by is not None:
             sql += f" ORDER BY {order_by}\n"
         if limit is not None:
-            if limit < 0:
+            if not isinstance(limit, SupportsIndex):
+                raise TypeError(f"limit must be an int, not {type(limit).__name__}")
+            if index(limit) < 0:
                 raise ValueError(f"limit must be 0 or more, not {limit}")
-            sql += f" LIMIT {limit:d}"
+            sql += f" LIMIT {index(limit)}"
         return sql
 
     def filter(
@@ -314,6 +320,39 @@ class Table(Generic[T]):
             trace_context=trace_context,
         )
         return self._binding.from_entity(entity)
+
+    def update_where(
+        self,
+        where: str,
+        changes: Mapping[str, Any],
+        params: Iterable[Value] | None = None,
+        *,
+        timeout: float | None = None,
+        trace_context: Trace = None,
+    ) -> int:
+        """Set the fields in `changes` of all entities that match a condition. Return their number. See
+        `Database.update_where`."""
+        return self._database.update_where(
+            self.name,
+            where,
+            self._binding.to_changes(changes),
+            params,
+            timeout=timeout,
+            trace_context=trace_context,
+        )
+
+    def delete_where(
+        self,
+        where: str,
+        params: Iterable[Value] | None = None,
+        *,
+        timeout: float | None = None,
+        trace_context: Trace = None,
+    ) -> int:
+        """Delete all entities that match a condition. Return their number. See `Database.delete_where`."""
+        return self._database.delete_where(
+            self.name, where, params, timeout=timeout, trace_context=trace_context
+        )
 
     def delete(
         self,
@@ -433,6 +472,32 @@ class Table(Generic[T]):
         )
         return [(self._binding.from_entity(entity), distance) for entity, distance in hits]
 
+    def search_vector(
+        self,
+        vector: Sequence[float] | Array,
+        limit: int = 10,
+        *,
+        where: str | Callable[[T], object] | None = None,
+        params: Iterable[Value] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
+        timeout: float | None = None,
+        trace_context: Trace = None,
+    ) -> list[tuple[T, float]]:
+        """Search as `search` does, with a vector. See `Database.search_vector`."""
+        hits = self._database.search_vector(
+            self.name,
+            vector,
+            limit,
+            where=self._binding.filter(where),
+            params=params,
+            on_progress=on_progress,
+            progress=progress,
+            timeout=timeout,
+            trace_context=trace_context,
+        )
+        return [(self._binding.from_entity(entity), distance) for entity, distance in hits]
+
     def __repr__(self) -> str:
         return repr(self._binding)
 
@@ -506,6 +571,38 @@ class AsyncTable(Generic[T]):
             trace_context=trace_context,
         )
         return self._binding.from_entity(entity)
+
+    async def update_where(
+        self,
+        where: str,
+        changes: Mapping[str, Any],
+        params: Iterable[Value] | None = None,
+        *,
+        timeout: float | None = None,
+        trace_context: Trace = None,
+    ) -> int:
+        """See `Table.update_where`."""
+        return await self._database.update_where(
+            self.name,
+            where,
+            self._binding.to_changes(changes),
+            params,
+            timeout=timeout,
+            trace_context=trace_context,
+        )
+
+    async def delete_where(
+        self,
+        where: str,
+        params: Iterable[Value] | None = None,
+        *,
+        timeout: float | None = None,
+        trace_context: Trace = None,
+    ) -> int:
+        """See `Table.delete_where`."""
+        return await self._database.delete_where(
+            self.name, where, params, timeout=timeout, trace_context=trace_context
+        )
 
     async def delete(
         self,
@@ -605,6 +702,32 @@ class AsyncTable(Generic[T]):
         hits = await self._database.search(
             self.name,
             text,
+            limit,
+            where=self._binding.filter(where),
+            params=params,
+            on_progress=on_progress,
+            progress=progress,
+            timeout=timeout,
+            trace_context=trace_context,
+        )
+        return [(self._binding.from_entity(entity), distance) for entity, distance in hits]
+
+    async def search_vector(
+        self,
+        vector: Sequence[float] | Array,
+        limit: int = 10,
+        *,
+        where: str | Callable[[T], object] | None = None,
+        params: Iterable[Value] | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
+        timeout: float | None = None,
+        trace_context: Trace = None,
+    ) -> list[tuple[T, float]]:
+        """See `Table.search_vector`."""
+        hits = await self._database.search_vector(
+            self.name,
+            vector,
             limit,
             where=self._binding.filter(where),
             params=params,

@@ -5,7 +5,7 @@ use std::ops::Bound as RangeBound;
 use percolate_core::{EntityRef, Timestamp, Vectors};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyMapping, PyString};
+use pyo3::types::{PyBytes, PyMapping, PyString};
 use serde_json::Value;
 
 use crate::json::to_json;
@@ -133,17 +133,51 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Bytes {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        value.extract().map(Self).map_err(|error: PyErr| {
-            if error.is_instance_of::<PyOverflowError>(value.py()) {
-                PyValueError::new_err(format!(
-                    "a size must be a number of bytes from 0 to {}, not {}",
-                    usize::MAX,
-                    value.as_any()
-                ))
-            } else {
-                error
-            }
-        })
+        number(&value, "a size must be a number of bytes").map(Self)
+    }
+}
+
+/// Returns the argument `limit`.
+pub(super) fn limit(value: &Bound<'_, PyAny>) -> PyResult<usize> {
+    number(value, "limit must be a number")
+}
+
+/// Returns the argument `page_size`.
+pub(super) fn page_size(value: &Bound<'_, PyAny>) -> PyResult<usize> {
+    number(value, "page_size must be a number")
+}
+
+/// Returns the argument `batch_size`.
+pub(super) fn batch_size(value: &Bound<'_, PyAny>) -> PyResult<usize> {
+    number(value, "batch_size must be a number")
+}
+
+/// Returns an integer from 0.
+///
+/// # Errors
+/// `ValueError` for one that is too small or too large; `TypeError` for another value.
+fn number(value: &Bound<'_, PyAny>, expected: &str) -> PyResult<usize> {
+    value.extract().map_err(|error: PyErr| {
+        if error.is_instance_of::<PyOverflowError>(value.py()) {
+            PyValueError::new_err(format!(
+                "{expected} from 0 to {}, not {}",
+                usize::MAX,
+                value.as_any()
+            ))
+        } else {
+            error
+        }
+    })
+}
+
+/// A vector to search with: a sequence of numbers.
+pub(super) struct QueryVector(pub(super) Vec<f32>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for QueryVector {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        numbers_of(&value, "the vector").map(Self)
     }
 }
 
@@ -161,15 +195,18 @@ impl<'a, 'py> FromPyObject<'a, 'py> for GivenVectors {
         })?;
         let mut vectors = Vectors::new();
         for item in fields.items()?.iter() {
-            let (field, vector): (String, Bound<'py, PyAny>) = item.extract()?;
+            let (field, vector): (Bound<'py, PyAny>, Bound<'py, PyAny>) = item.extract()?;
+            let field: String = field.extract().map_err(|_| {
+                let name = field.get_type().name().map(|name| name.to_string());
+                PyTypeError::new_err(format!(
+                    "vectors must be a mapping from the names of fields, but a key is of type {}",
+                    name.unwrap_or_default()
+                ))
+            })?;
             vectors = if vector.is_none() {
                 vectors.remove(field)
             } else {
-                let numbers = numbers_of(&vector).map_err(|_| {
-                    PyTypeError::new_err(format!(
-                        "the vector of `{field}` must be a sequence of numbers"
-                    ))
-                })?;
+                let numbers = numbers_of(&vector, &format!("the vector of `{field}`"))?;
                 vectors.set(field, numbers)
             };
         }
@@ -178,10 +215,36 @@ impl<'a, 'py> FromPyObject<'a, 'py> for GivenVectors {
 }
 
 /// Returns the numbers of a vector. For numpy arrays, `tolist` is many times faster than iterating.
-fn numbers_of(vector: &Bound<'_, PyAny>) -> PyResult<Vec<f32>> {
-    match vector.call_method0("tolist") {
-        Ok(list) => list.extract(),
-        Err(_) => vector.extract(),
+///
+/// # Errors
+/// `TypeError` for text, an array of several dimensions, and what is not a sequence of numbers. `name`
+/// begins its message.
+fn numbers_of(vector: &Bound<'_, PyAny>, name: &str) -> PyResult<Vec<f32>> {
+    let list = vector.call_method0("tolist");
+    let numbers = list.as_ref().unwrap_or(vector);
+    numbers
+        .extract()
+        .map_err(|_| PyTypeError::new_err(format!("{name} must be {}", mismatch(vector, numbers))))
+}
+
+/// Describes a value that is not a sequence of numbers.
+fn mismatch(vector: &Bound<'_, PyAny>, numbers: &Bound<'_, PyAny>) -> String {
+    let type_of = |value: &Bound<'_, PyAny>| {
+        let name = value.get_type().name();
+        name.map(|name| name.to_string()).unwrap_or_default()
+    };
+    let dimensions = vector.getattr("ndim").and_then(|number| number.extract());
+    if let Ok(dimensions @ (0 | 2_usize..)) = dimensions {
+        return format!("of one dimension, not an array of {dimensions}");
+    }
+    let is_text = numbers.is_instance_of::<PyString>() || numbers.is_instance_of::<PyBytes>();
+    let mut elements = numbers.try_iter().into_iter().flatten().flatten();
+    match elements.find(|element| element.extract::<f32>().is_err()) {
+        Some(element) if !is_text => format!(
+            "a sequence of numbers, but it has an element of type {}",
+            type_of(&element)
+        ),
+        _ => format!("a sequence of numbers, not {}", type_of(vector)),
     }
 }
 

@@ -22,7 +22,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use serde_json::Value;
 
-use super::arguments::{Bytes, Given, GivenVectors, Id, Key, Name, Seen, bounds, vectors_of_each};
+use super::arguments::{
+    self, Bytes, Given, GivenVectors, Id, Key, Name, QueryVector, Seen, bounds, vectors_of_each,
+};
 use super::batch::PyBatch;
 use super::filter::{IndexProgress, Where};
 use super::handle::Closable;
@@ -375,7 +377,8 @@ impl PyDatabase {
     ///     name: The name of the table.
     ///     model: The class. The fields of a dataclass can have the types `str`, `int`, `float`,
     ///         `bool`, `datetime`, `date`, `time`, `timedelta`, `UUID`, `Decimal`, enums, literals,
-    ///         dataclasses, and lists, tuples, dicts and optional values of these.
+    ///         dataclasses, and lists, tuples with any number of values of one type
+    ///         (`tuple[int, ...]`), dicts with text as keys, and optional values of these.
     ///     key_field, indexed_fields, embedding_fields: The fields of the model that are these
     ///         keywords of the schema. By default those in the schema of the model, which a Pydantic
     ///         model sets with `json_schema_extra`.
@@ -751,7 +754,7 @@ impl PyDatabase {
     fn scan(
         slf: Bound<'_, Self>,
         table: String,
-        page_size: usize,
+        #[pyo3(from_py_with = arguments::page_size)] page_size: usize,
         trace_context: Option<TraceArgument>,
     ) -> PyResult<EntityIterator> {
         let parent = parent(slf.py(), trace_context)?;
@@ -941,7 +944,8 @@ impl PyDatabase {
     ///         once while they are checked, and again while they are written. An exception ends the
     ///         import and is raised here. The `Progress` is a number with `total` and `seconds`.
     ///     progress: Show a bar of tqdm on standard error.
-    ///     timeout: The longest time in seconds.
+    ///     timeout: The longest time in seconds. It also ends waiting for a pipe at a path, but not a
+    ///         `read` of a Python file or an iterable that blocks.
     ///
     /// Returns:
     ///     The numbers of `rows`, of rows that were `written`, that left an existing entity
@@ -979,7 +983,7 @@ impl PyDatabase {
         source: &Bound<'py, PyAny>,
         on_error: &str,
         existing: &str,
-        batch_size: usize,
+        #[pyo3(from_py_with = arguments::batch_size)] batch_size: usize,
         max_line_length: Option<Bytes>,
         on_progress: Option<Py<PyAny>>,
         progress: bool,
@@ -1048,7 +1052,7 @@ impl PyDatabase {
         data: &Bound<'py, PyAny>,
         on_error: &str,
         existing: &str,
-        batch_size: usize,
+        #[pyo3(from_py_with = arguments::batch_size)] batch_size: usize,
         on_progress: Option<Py<PyAny>>,
         progress: bool,
         timeout: Option<f64>,
@@ -1169,7 +1173,7 @@ impl PyDatabase {
         path: Bound<'py, PyAny>,
         on_error: &str,
         existing: &str,
-        batch_size: usize,
+        #[pyo3(from_py_with = arguments::batch_size)] batch_size: usize,
         on_progress: Option<Bound<'py, PyAny>>,
         progress: bool,
         timeout: Option<f64>,
@@ -1403,7 +1407,7 @@ impl PyDatabase {
         py: Python<'py>,
         table: &str,
         text: &str,
-        limit: usize,
+        #[pyo3(from_py_with = arguments::limit)] limit: usize,
         r#where: Option<&Bound<'py, PyAny>>,
         params: Option<&Bound<'py, PyAny>>,
         on_progress: Option<Py<PyAny>>,
@@ -1434,7 +1438,11 @@ impl PyDatabase {
 
     /// Search as `search` does, with a vector computed by the same embedder.
     ///
+    /// Args:
+    ///     vector: A sequence of numbers, or a one-dimensional array of numpy.
+    ///
     /// Raises:
+    ///     TypeError: The vector is not a sequence of numbers.
     ///     NotEmbeddedError: The schema has no `embedding_fields`.
     ///     EmbeddingError: The vector does not have the embedder's dimensions, is all zeros, or
     ///         contains NaN or an infinity.
@@ -1451,8 +1459,8 @@ impl PyDatabase {
         &self,
         py: Python<'py>,
         table: &str,
-        vector: Vec<f32>,
-        limit: usize,
+        vector: QueryVector,
+        #[pyo3(from_py_with = arguments::limit)] limit: usize,
         r#where: Option<&Bound<'py, PyAny>>,
         params: Option<&Bound<'py, PyAny>>,
         on_progress: Option<Py<PyAny>>,
@@ -1464,7 +1472,7 @@ impl PyDatabase {
         let filter = Where::new(r#where, params, &stop)?;
         let progress = &IndexProgress::new(py, on_progress, progress, &stop)?;
         let (given, function) = (&filter, filter.function());
-        let (vector, function) = (&vector[..], function.as_deref());
+        let (vector, function) = (&vector.0[..], function.as_deref());
         let hits = self
             .shared
             .future(py, trace_context, &stop, |database| async move {

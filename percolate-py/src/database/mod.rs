@@ -5,7 +5,8 @@
 //! - `batch`: the result of `Database.batch`;
 //! - `filter`: the entities that a search may return;
 //! - `iterator`: the result of `Database.scan`;
-//! - `transfer`: imports and exports; `rows` and `sink`: their Python sources and targets;
+//! - `transfer`: imports and exports; `rows` and `sink`: their Python sources and targets, and `pipe`
+//!   those at paths that are not files;
 //! - `class`: the methods of `Database`;
 //! - `default`: the default database.
 
@@ -16,6 +17,7 @@ mod default;
 mod filter;
 mod handle;
 mod iterator;
+mod pipe;
 mod rows;
 mod sink;
 mod transfer;

@@ -3,7 +3,7 @@
 //! They run on the calling thread, so that iterables and files are used where they were created.
 //! Signal handlers run between batches. What Python code raised is raised by the call.
 
-use std::io;
+use std::io::{self, BufReader};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyMapping, PyString};
 
 use super::handle::Closable;
+use super::pipe::Pipe;
 use super::rows::PythonRows;
 use super::sink::PythonFile;
 use crate::bar::Bar;
@@ -193,6 +194,13 @@ pub(super) fn import_jsonl<'py>(
     let options = options.on_progress(between);
     let written = |report: &ImportReport| report.written;
     let report = if let Some(path) = path_of(source)? {
+        if Pipe::is_at(&path) {
+            let pipe = Pipe::new(source, false, &run.stop, &run.raised);
+            let reader = BufReader::with_capacity(64 << 10, pipe);
+            let work = move |database: &Database| database.import_jsonl(table, reader, &options);
+            let report = run.run(py, shared, work, written)?;
+            return import_report(py, &report.map_err(|error| of_file(py, &error, source))?);
+        }
         let file = path.clone();
         let work = move |database: &Database| database.import_jsonl_file(table, file, &options);
         run.run(py, shared, work, written)?
@@ -246,6 +254,12 @@ pub(super) fn export_jsonl(
     let between = run.between();
     let options = ExportOptions::new().on_progress(between);
     if let Some(path) = path_of(target)? {
+        if Pipe::is_at(&path) {
+            let pipe = Pipe::new(target, true, &run.stop, &run.raised);
+            let work = move |database: &Database| database.export_jsonl_with(table, pipe, &options);
+            let written = run.run(py, shared, work, |_| 0)?;
+            return written.map_err(|error| of_file(py, &error, target));
+        }
         let work = |database: &Database| database.export_jsonl_file(table, &path, &options);
         run.run(py, shared, work, |_| 0)?
             .map_err(|error| of_file(py, &error, target))
@@ -298,8 +312,16 @@ fn path_of(argument: &Bound<'_, PyAny>) -> PyResult<Option<PathBuf>> {
 /// Returns the iterator of a source.
 ///
 /// # Errors
-/// `TypeError` for one row or its text, whose iteration would not give rows.
+/// `TypeError` for one row or its text, whose iteration would not give rows, and for an asynchronous
+/// iterable.
 fn iterator_of<'py>(source: &Bound<'py, PyAny>) -> PyResult<Bound<'py, pyo3::types::PyIterator>> {
+    if source.hasattr("__aiter__")? && !source.hasattr("__iter__")? {
+        return Err(PyTypeError::new_err(format!(
+            "the source must be an iterable that is not asynchronous, not {}: an import reads it on its own thread; \
+             collect the rows in lists, and import one list after the other",
+            source.get_type().name()?
+        )));
+    }
     let is_row = source.is_instance_of::<PyBytes>()
         || source.is_instance_of::<PyByteArray>()
         || source.cast::<PyMapping>().is_ok()
