@@ -290,21 +290,20 @@ fn _report_span(py: Python<'_>, span: FinishedSpan<'_>) {
     });
 }
 
-/// Deliver all finished spans, end the delivering thread and remove the runtime. Return whether all
-/// was delivered, for an export from Rust the number of lost spans and the last error, and the problem
-/// if the report cannot be written.
+/// The end of a delivery: whether all was delivered, for an export from Rust the number of lost spans,
+/// which exporters lost them, and the last error; and the problem if the report cannot be written.
+type Ended = (bool, u64, Option<String>, Option<String>, Option<String>);
+
+/// Deliver all finished spans, end the delivering thread and remove the runtime.
 #[pyfunction]
-fn _shutdown(
-    py: Python<'_>,
-    timeout: f64,
-) -> PyResult<(bool, u64, Option<String>, Option<String>)> {
+fn _shutdown(py: Python<'_>, timeout: f64) -> PyResult<Ended> {
     let deadline = Instant::now() + seconds(timeout)?;
     released(py, || {
         let left = || deadline.saturating_duration_since(Instant::now());
         AUTOMATIC.store(OFF, Ordering::Relaxed);
         let before = installed().take();
         match before {
-            None => (true, 0, None, None),
+            None => (true, 0, None, None, None),
             Some(Installed::Python(pipeline)) => {
                 let PythonPipeline {
                     runtime,
@@ -322,13 +321,16 @@ fn _shutdown(
                 if let Some(report) = report {
                     report.end();
                 }
-                (flushed, 0, None, written.err())
+                (flushed, 0, None, None, written.err())
             }
             Some(Installed::Rust(guard)) => {
-                let flushed = guard.shutdown(left()).is_ok();
+                let ended = guard.shutdown(left());
                 let status = guard.status();
                 let report = report_of(&status).and_then(|(_, problem)| problem);
-                (flushed, status.lost_spans(), last_error(status), report)
+                let (lost, losses) = (status.lost_spans(), status.describe_lost_spans());
+                let problem = ended.as_ref().err().map(ToString::to_string);
+                let error = last_error(status).or(problem);
+                (ended.is_ok(), lost, losses, error, report)
             }
         }
     })
@@ -354,7 +356,7 @@ fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let status = PyDict::new(py);
     let (mut export, mut metrics, mut counts, mut warnings) =
         ("none", false, (0, 0, 0), Vec::new());
-    let (mut waiting, mut error) = (0, None);
+    let (mut waiting, mut losses, mut error) = (0, None, None);
     let (mut report, mut report_error) = (None, None);
     match py.detach(in_use) {
         None => {}
@@ -381,30 +383,30 @@ fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         }
         Some(Installed::Rust(guard)) => {
             let rust = guard.status();
-            let exported = rust
-                .traces
-                .iter()
-                .map(|exporter| exporter.counts.exported)
-                .sum();
+            // All exporters receive the same spans. The report is one only if there is no other.
+            let has_others = rust.traces.iter().any(|exporter| !is_report(exporter));
+            let counts_of = || {
+                let exporters = rust.traces.iter();
+                exporters
+                    .filter(|exporter| !(has_others && is_report(exporter)))
+                    .map(|exporter| &exporter.counts)
+            };
+            let exported = counts_of().map(|counts| counts.exported).min();
             export = "rust";
             metrics = rust.metrics.iter().any(|exporter| !is_report(exporter));
             if let Some((path, problem)) = report_of(&rust) {
                 (report, report_error) = (Some(path), problem);
             }
             counts = (
-                exported,
+                exported.unwrap_or(0),
                 rust.lost_spans(),
-                rust.traces
-                    .iter()
-                    .map(|exporter| exporter.counts.failed)
-                    .sum(),
+                counts_of().map(|counts| counts.failed).max().unwrap_or(0),
             );
-            waiting = rust
-                .traces
-                .iter()
-                .map(|exporter| &exporter.counts)
+            waiting = counts_of()
                 .map(|counts| counts.buffered + counts.queued + counts.in_flight)
-                .sum();
+                .max()
+                .unwrap_or(0);
+            losses = rust.describe_lost_spans();
             warnings = rust.warnings.iter().map(ToString::to_string).collect();
             error = last_error(rust);
         }
@@ -415,6 +417,7 @@ fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     status.set_item("spans_dropped", counts.1)?;
     status.set_item("spans_waiting", waiting)?;
     status.set_item("failed_batches", counts.2)?;
+    status.set_item("losses", losses)?;
     status.set_item("last_error", error.or(report_error))?;
     status.set_item("report", report)?;
     status.set_item("warnings", warnings)?;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -177,6 +178,41 @@ def test_the_status_counts_what_a_dead_collector_loses_and_says_why(tmp_path: Pa
     # not report them again.
     assert done.stderr.count("percolate lost ") == 1, done.stderr
     assert "Connection refused" in done.stderr, done.stderr
+
+
+def test_a_shutdown_names_the_exporter_that_lost_spans_and_the_page_is_there(tmp_path: Path) -> None:
+    script = """
+        import sys, percolate_rocks
+        from pathlib import Path
+        page = Path(sys.argv[2])
+        percolate_rocks.configure("otlp", report=page)
+        with percolate_rocks.Database(sys.argv[1]) as db:
+            for _ in range(3000):
+                db.load_resource("r")
+        assert not percolate_rocks.shutdown(3)
+        assert '"last":true' in page.read_text()
+        status = percolate_rocks.status()
+        assert not status["installed"] and "refused" in status["last_error"].lower(), status
+        percolate_rocks.configure("off", report=page)
+        assert percolate_rocks.status()["last_error"] is None
+    """
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script), tmp_path / "db", tmp_path / "report.html"],
+            env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": url},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 0, done.stderr
+    (warning,) = [line for line in done.stderr.splitlines() if line.startswith("percolate lost ")]
+    found = re.match(r"percolate lost (\d+) spans: (\d+) on the way to (\S+) \(OTLP/gRPC\): ", warning)
+    assert found is not None, warning
+    # One span of the call in Python and one in Rust, at most.
+    assert found[1] == found[2] and 3000 <= int(found[1]) <= 7000, warning
+    assert found[3].startswith(url), warning
 
 
 def test_the_console_shows_a_tree(tmp_path: Path) -> None:

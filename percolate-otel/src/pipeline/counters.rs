@@ -204,6 +204,12 @@ impl Counters {
     }
 }
 
+/// Returns the largest loss of one exporter. Exporters receive the same items, so that their losses do
+/// not add up.
+pub(super) fn most_lost<'a>(exporters: impl Iterator<Item = &'a ExportCounts>) -> u64 {
+    exporters.map(ExportCounts::lost).max().unwrap_or(0)
+}
+
 impl ExportCounts {
     /// Returns the sum of failed and dropped data.
     pub fn lost(&self) -> u64 {

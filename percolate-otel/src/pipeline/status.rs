@@ -1,6 +1,6 @@
 //! [`TelemetryStatus`]: a snapshot of the pipeline's state and counts.
 
-use super::counters::ExportCounts;
+use super::counters::{ExportCounts, most_lost};
 use super::env::ConfigWarning;
 
 /// A snapshot of a pipeline's state and counts.
@@ -47,22 +47,39 @@ pub struct ExporterStatus {
 }
 
 impl TelemetryStatus {
-    /// Returns the number of lost spans, over all exporters and reasons.
+    /// Returns the number of spans that the exporter with the largest losses has not exported, for any
+    /// reason. Exporters receive the same spans: the sum of their losses would exceed the spans that
+    /// exist.
     pub fn lost_spans(&self) -> u64 {
         self.dropped_records
             + self.dropped_records_after_shutdown
-            + self
-                .traces
-                .iter()
-                .map(|exporter| exporter.counts.lost())
-                .sum::<u64>()
+            + most_lost(self.traces.iter().map(|exporter| &exporter.counts))
     }
 
-    /// Returns the number of lost log records, over all exporters and reasons.
+    /// Returns which exporters have lost how many spans, with their last errors, as one message;
+    /// `None` if no span was lost.
+    pub fn describe_lost_spans(&self) -> Option<String> {
+        let before = self.dropped_records + self.dropped_records_after_shutdown;
+        let before = (before > 0).then(|| {
+            format!("{before} before the exporters: calls ended faster than spans were exported, or after the shutdown")
+        });
+        let of_exporters = self.traces.iter().filter_map(|exporter| {
+            let ExporterStatus { to, counts } = exporter;
+            let reason = match &counts.last_error {
+                Some(error) => error.clone(),
+                None if counts.dropped_queue_full > 0 => "its queue was full".to_owned(),
+                None => "the shutdown did not wait for it".to_owned(),
+            };
+            let lost = counts.lost();
+            (lost > 0).then(|| format!("{lost} on the way to {to}: {reason}"))
+        });
+        let messages: Vec<_> = before.into_iter().chain(of_exporters).collect();
+        (!messages.is_empty()).then(|| messages.join("; "))
+    }
+
+    /// Returns the number of log records that the exporter with the largest losses has not exported,
+    /// for any reason.
     pub fn lost_log_records(&self) -> u64 {
-        self.logs
-            .iter()
-            .map(|exporter| exporter.counts.lost())
-            .sum()
+        most_lost(self.logs.iter().map(|exporter| &exporter.counts))
     }
 }

@@ -310,7 +310,11 @@ fn what_was_lost_is_at_a_glance_with_its_reason() {
     let card = page.evaluate("document.querySelector('.card.bad').innerText");
     let card = card.as_str().expect("text");
     assert!(card.contains("4 spans"), "{card}");
-    assert!(card.contains("spans: export failed"), "{card}");
+    assert!(
+        card.contains("of 4 spans, on the way to exporter"),
+        "{card}"
+    );
+    assert!(card.contains("spans to exporter: export failed"), "{card}");
     let exporters = cells(&mut page, "lost");
     let refusing = exporters.iter().find(|row| row[0].starts_with("exporter"));
     let refusing = refusing.expect("the exporter");

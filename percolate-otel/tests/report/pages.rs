@@ -199,6 +199,26 @@ fn losses_are_on_the_page_with_their_reason() {
     assert!(data["pipeline"]["lost"].as_u64() > Some(0));
 }
 
+#[test]
+fn the_losses_of_several_exporters_are_not_added() {
+    let shelf = Shelf::with(|builder| builder.span_exporter(Never).span_exporter(Never));
+    shelf.run(|| {
+        for _ in 0..50 {
+            tracing::info_span!("of another crate").in_scope(|| ());
+        }
+    });
+    _ = shelf.telemetry.shutdown(Duration::from_secs(1));
+    let status = shelf.telemetry.status();
+    let lost = status.traces.iter().map(|exporter| exporter.counts.lost());
+    assert_eq!(lost.collect::<Vec<_>>(), [50, 50, 0], "{status:#?}");
+    assert_eq!(status.lost_spans(), 50);
+    let message = status.describe_lost_spans().expect("a message");
+    assert_eq!(message.matches("50 on the way to exporter: ").count(), 2);
+    let data = data(&shelf.path());
+    // The page is written before the last export has ended.
+    assert!(data["pipeline"]["lost"].as_u64() <= Some(50), "{data}");
+}
+
 /// An exporter whose exports never end.
 #[derive(Debug)]
 struct Never;

@@ -40,9 +40,10 @@ class Status(TypedDict):
     export: str
     #: Whether metrics are delivered too.
     metrics: bool
-    #: The number of spans delivered so far.
+    #: The number of spans delivered so far; with several exporters from Rust, by each of them.
     spans_delivered: int
-    #: The number of spans lost, for any reason.
+    #: The number of spans lost, for any reason; with several exporters from Rust, by the one that lost
+    #: the most.
     spans_dropped: int
     #: The number of spans that were recorded and are neither delivered nor lost yet.
     spans_waiting: int
@@ -50,7 +51,7 @@ class Status(TypedDict):
     #: process.
     failed_batches: int
     #: The last error of an exporter of spans from Rust (why the collector rejected them, or could not
-    #: be reached), or of writing the report.
+    #: be reached), or of writing the report. After a shutdown, that of the shutdown.
     last_error: str | None
     #: The path of the report, if one is written.
     report: str | None
@@ -84,6 +85,8 @@ class _State:
         self.warned = False
         #: The number of lost spans that were reported.
         self.lost = 0
+        #: The error of the last shutdown, until telemetry is installed again.
+        self.last_error: str | None = None
 
 
 _state = _State()
@@ -192,7 +195,7 @@ def force_flush(timeout: float = 30.0) -> bool:
     flushed: bool = _native._force_flush(timeout)
     if _state.rust is not None:
         found = _native._status()
-        _report_losses(found["spans_dropped"], found["last_error"])
+        _report_losses(found["spans_dropped"], found["losses"])
     spans = _state.spans
     if spans is not None:
         left = max(0.0, started + timeout - time.monotonic())
@@ -242,9 +245,12 @@ def shutdown(timeout: float = 5.0) -> bool:
         _state.decided = True
         spans, metrics = _state.spans, _state.metrics
         _state.spans = _state.metrics = _state.rust = _state.reinstall = _state.report = None
-    flushed, lost, error, problem = _native._shutdown(timeout)
-    _report_losses(lost, error)
+    is_installed = _native._status()["export"] != "none"
+    flushed, lost, losses, error, problem = _native._shutdown(timeout)
+    _report_losses(lost, losses)
     _report_problem(problem)
+    if is_installed:
+        _state.last_error = error or problem
     _state.report_failed = False
     _state.lost = 0
     if metrics is not None:
@@ -254,12 +260,11 @@ def shutdown(timeout: float = 5.0) -> bool:
     return flushed and problem is None
 
 
-def _report_losses(lost: int, error: str | None) -> None:
-    """Warn of spans that an export from Rust lost since the last warning."""
-    more = lost - _state.lost
-    if more > 0:
+def _report_losses(lost: int, losses: str | None) -> None:
+    """Warn if an export from Rust has lost spans since the last warning. `losses` names the exporters."""
+    if lost > _state.lost:
         _state.lost = lost
-        logger.warning("percolate lost %d spans: %s", more, error or "they were made faster than they could be exported")
+        logger.warning("percolate lost %d spans: %s", lost, losses)
 
 
 def status() -> Status:
@@ -279,7 +284,7 @@ def status() -> Status:
         spans_dropped=found["spans_dropped"],
         spans_waiting=found["spans_waiting"],
         failed_batches=found["failed_batches"],
-        last_error=found["last_error"],
+        last_error=found["last_error"] or (_state.last_error if found["export"] == "none" else None),
         report=found["report"],
         warnings=found["warnings"],
         pid=found["pid"],
@@ -387,6 +392,7 @@ def _install(tracer_provider: Any, meter_provider: Any, report: str | None) -> b
     if _is_sdk_disabled():
         _native._set_automatic(False)
         return False
+    _state.last_error = None
     spans = SpanBridge(tracer_provider, reports=report is not None)
     metrics = None if meter_provider is False else MetricsBridge.to(meter_provider)
     settings = metrics.settings() if metrics is not None else None
@@ -405,6 +411,7 @@ def _install(tracer_provider: Any, meter_provider: Any, report: str | None) -> b
 
 def _install_rust(export: str, report: str | None) -> None:
     _native._install_rust(export, report)
+    _state.last_error = None
     _state.rust, _state.report = export, report
 
 

@@ -1,6 +1,6 @@
 //! [`PipelineState`]: what the pipeline exported and lost when the page is written.
 
-use super::super::counters::ExportCounts;
+use super::super::counters::{ExportCounts, most_lost};
 use super::super::signal::Signal;
 
 /// The state of the pipeline around the report.
@@ -22,13 +22,15 @@ pub(in super::super) struct PipelineState {
 }
 
 impl PipelineState {
-    /// The number of spans that an exporter, or the way to all of them, has lost.
+    /// The number of spans that the exporter with the largest losses, or the way to all of them, has
+    /// lost.
     pub(super) fn lost_spans(&self) -> u64 {
         let of_traces = self
             .exporters
             .iter()
             .filter(|(signal, ..)| *signal == Signal::Traces);
-        let lost: u64 = of_traces.map(|(_, _, counts)| counts.lost()).sum();
-        lost + self.dropped_records + self.dropped_after_shutdown
+        most_lost(of_traces.map(|(_, _, counts)| counts))
+            + self.dropped_records
+            + self.dropped_after_shutdown
     }
 }

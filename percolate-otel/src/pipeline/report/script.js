@@ -129,14 +129,25 @@
     const bad = lost > 0 || broken.length > 0;
     const loss = el("div", { class: `card ${bad ? "bad" : "ok"}` }, el("h3", { text: "Lost" }),
       el("div", { class: `big ${bad ? "bad-text" : "ok-text"}`, text: lost ? many(lost, "span") : bad ? "exports failed" : "✓ nothing" }),
-      el("div", { class: "soft", text: lost ? "lost on the way to an exporter" : `of ${many(data.pipeline.recorded, "recorded span")}` }),
+      el("div", { class: "soft", text: lost ? worst() : `of ${many(data.pipeline.recorded, "recorded span")}` }),
       el("ul", null, ...reasons.slice(0, 3).map((it) => line(link("lost", it.reason), count(it.number), "bad-text")),
         line(link("left-out", "traces on this page"), `${count(kept.length)} of ${count(data.traces.seen)}`)));
     main.append(el("section", { class: "plain", id: "glance", "aria-label": "At a glance" }, el("div", { class: "cards" }, slow, fails, loss)));
   };
 
+  /** The exporter with the largest losses, and how many spans it should have received. */
+  function worst() {
+    const lostBy = (it) => it.failed + it.queue_full + it.at_shutdown + it.after_shutdown;
+    const exporters = data.pipeline.exporters.filter((it) => it.signal === "traces").sort((a, b) => lostBy(b) - lostBy(a));
+    const [most] = exporters;
+    const before = data.pipeline.dropped_records + data.pipeline.dropped_after_shutdown;
+    if (!most || !lostBy(most)) return `of ${many(data.pipeline.recorded, "recorded span")}, before the exporters`;
+    const others = exporters.filter(lostBy).length - 1;
+    return `of ${many(most.exported + most.waiting + lostBy(most) + before, "span")}, on the way to ${most.to}${others ? `; ${many(others, "other exporter")} lost no more than that` : ""}`;
+  }
+
   function losses() {
-    const of = (it, name, reason) => ({ reason: `${it.items}: ${reason}`, to: it.to, number: it[name] });
+    const of = (it, name, reason) => ({ reason: `${it.items} to ${it.to}: ${reason}`, number: it[name] });
     const list = [{ reason: "spans: buffer of records full", number: data.pipeline.dropped_records }, { reason: "spans: ended after the shutdown", number: data.pipeline.dropped_after_shutdown }];
     for (const it of data.pipeline.exporters) {
       list.push(of(it, "failed", "export failed"), of(it, "queue_full", "queue full"), of(it, "at_shutdown", "deadline of the shutdown"), of(it, "after_shutdown", "ended after the shutdown"));
