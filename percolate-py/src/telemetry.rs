@@ -177,28 +177,33 @@ fn _install_python(
     })?
 }
 
-/// Export from Rust: `otlp` as configured by the `OTEL_*` variables, `console` to standard error, `off`
-/// to the report only.
+/// Export from Rust: to a list of exporters, separated by commas, configured by the `OTEL_*` variables;
+/// `env` to the exporters of these variables, `off` to the report only.
 #[pyfunction]
 #[pyo3(signature = (export, report = None))]
 fn _install_rust(py: Python<'_>, export: &str, report: Option<PathBuf>) -> PyResult<()> {
-    let exporter = match export {
-        "otlp" => Exporter::Otlp,
-        "console" => Exporter::Console,
-        "off" => Exporter::None,
-        other => {
-            return Err(PyValueError::new_err(format!(
-                "unknown export `{other}`; expected otlp, console or off"
-            )));
-        }
+    let exporters = match export {
+        "env" => None,
+        names => Some(
+            names
+                .split(',')
+                .map(exporter)
+                .collect::<PyResult<Vec<_>>>()?,
+        ),
     };
     released(py, || {
         let mut slot = installed();
         refuse_second(slot.as_ref())?;
-        let mut builder = Telemetry::builder()
-            .traces([exporter])
-            .metrics([exporter])
-            .install_subscriber(false);
+        let mut builder = Telemetry::builder().install_subscriber(false);
+        if let Some(exporters) = exporters {
+            // A Chrome trace has no metrics.
+            let of_metrics: Vec<_> = exporters
+                .iter()
+                .copied()
+                .filter(|exporter| *exporter != Exporter::Chrome)
+                .collect();
+            builder = builder.traces(exporters).metrics(of_metrics);
+        }
         if let Some(report) = report {
             builder = builder.report(report);
         }
@@ -209,6 +214,19 @@ fn _install_rust(py: Python<'_>, export: &str, report: Option<PathBuf>) -> PyRes
         AUTOMATIC.store(OFF, Ordering::Relaxed);
         Ok(())
     })?
+}
+
+fn exporter(name: &str) -> PyResult<Exporter> {
+    match name {
+        "otlp" => Ok(Exporter::Otlp),
+        "otlp_file" => Ok(Exporter::OtlpFile),
+        "chrome" => Ok(Exporter::Chrome),
+        "console" => Ok(Exporter::Console),
+        "off" => Ok(Exporter::None),
+        other => Err(PyValueError::new_err(format!(
+            "unknown export `{other}`; expected otlp, otlp_file, chrome, console or off"
+        ))),
+    }
 }
 
 fn refuse_second(installed: Option<&Installed>) -> PyResult<()> {

@@ -34,6 +34,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from test_telemetry import run
 
+import percolate_rocks
+
 
 class Received:
     """The data received over OTLP."""
@@ -224,6 +226,47 @@ def test_the_console_shows_a_tree(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "put resources" in done.stderr
+
+
+def test_exporters_of_files_are_an_argument_or_those_of_the_variables(tmp_path: Path) -> None:
+    by_argument, by_variables = tmp_path / "argument", tmp_path / "variables"
+    by_argument.mkdir()
+    by_variables.mkdir()
+    script = """
+    import os, sys, percolate_rocks
+    export = sys.argv[2].split(",") if "," in sys.argv[2] else sys.argv[2]
+    assert percolate_rocks.configure(export)
+    assert percolate_rocks.status()["export"] == sys.argv[2]
+    child = os.fork()
+    if child == 0:
+        with percolate_rocks.Database(sys.argv[1] + "2") as db:
+            db.load_resource("r")
+        assert percolate_rocks.shutdown()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    with percolate_rocks.Database(sys.argv[1]) as db:
+        db.store_resource("r", b"x")
+    assert percolate_rocks.shutdown()
+    """
+    # An argument that lists exporters decides.
+    folder = {"PERCOLATE_FILE_FOLDER": str(by_argument), "OTEL_TRACES_EXPORTER": "console"}
+    run(script, tmp_path / "a", "otlp_file,chrome", **folder)
+    folder = {"PERCOLATE_FILE_FOLDER": str(by_variables), "OTEL_METRICS_EXPORTER": "otlp_file"}
+    run(script, tmp_path / "b", "env", OTEL_TRACES_EXPORTER="otlp_file,chrome", **folder)
+    for files in (by_argument, by_variables):
+        traces = (files / "traces.jsonl").read_text()
+        assert "put resources" in traces and "get resources" in traces
+        assert "db.client.operation.duration" in (files / "metrics.jsonl").read_text()
+        parent = (files / "trace.json").read_text()
+        assert "put resources" in parent and "get resources" not in parent
+        (child,) = files.glob("trace.*.json")
+        assert "get resources" in child.read_text()
+
+
+@pytest.mark.parametrize("export", ["zipkin", "otlp,chrome", [], ["python"], ["otlp", "off"], None])
+def test_an_export_that_does_not_exist_is_refused_with_the_choices(export: object) -> None:
+    with pytest.raises(ValueError, match="or a list of 'otlp', 'otlp_file', 'chrome' and 'console', not"):
+        percolate_rocks.configure(export)  # type: ignore[arg-type]
 
 
 def test_a_prefork_worker_exports_over_otlp_by_itself(tmp_path: Path, collector: Collector | GrpcCollector) -> None:

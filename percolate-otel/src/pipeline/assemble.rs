@@ -29,6 +29,7 @@ use super::sampler;
 use super::settings::{BatchSettings, Settings};
 use super::signal::{CONSOLE, Exporter, Signal};
 use crate::conventions::{METRICS, attribute, metric};
+use crate::forks;
 use crate::runtime::{self, MeterProviderHandle, Runtime, RuntimeConfig};
 
 /// Without an interval the console prints only at flush and shutdown.
@@ -295,7 +296,12 @@ impl Exporters {
     }
 
     fn chrome_trace(&mut self, settings: &Settings) -> Result<(), TelemetryError> {
-        let path = settings.file_folder.join("trace.json");
+        // The file is replaced as a whole: a forked child must not replace that of its parent.
+        let name = match forks::count() {
+            0 => "trace.json".to_owned(),
+            _ => format!("trace.{}.json", std::process::id()),
+        };
+        let path = settings.file_folder.join(name);
         let trace = ChromeTrace::new(&path, &settings.resource);
         let exporter = ChromeSpans(Arc::clone(&trace));
         let name = format!("{} (Chrome trace)", trace.path().display());

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from . import _percolate_rocks as _native
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("percolate_rocks")
 
-Export = Literal["python", "otlp", "console", "off"]
+Exporter = Literal["otlp", "otlp_file", "chrome", "console"]
+Export = Literal["python", "otlp", "otlp_file", "chrome", "console", "env", "off"]
+
+#: The exporters in Rust, of which several can be used together.
+_EXPORTERS = ("otlp", "otlp_file", "chrome", "console")
 
 #: How many calls in a sampled span may look for a provider without success before calls stop
 #: looking.
@@ -36,7 +40,7 @@ class Status(TypedDict):
 
     #: Whether telemetry is delivered.
     installed: bool
-    #: The export passed to `configure`, or `"none"`.
+    #: The export passed to `configure`, several separated by commas, or `"none"`.
     export: str
     #: Whether metrics are delivered too.
     metrics: bool
@@ -93,7 +97,7 @@ _state = _State()
 
 
 def configure(
-    export: Export = "python",
+    export: Export | Sequence[Exporter] = "python",
     *,
     tracer_provider: Any = None,
     meter_provider: Any = None,
@@ -106,10 +110,14 @@ def configure(
 
     Args:
         export: `"python"` delivers finished Rust spans to the span processors of the application's
-            `TracerProvider`, and metrics to the readers of its `MeterProvider`. `"otlp"` exports
-            both directly from Rust, configured by the `OTEL_*` variables. `"console"` prints a tree
-            of spans and a table of metrics to standard error. `"off"` delivers nothing and does not
-            look for a provider; with `report`, it writes the report only.
+            `TracerProvider`, and metrics to the readers of its `MeterProvider`. The others export
+            directly from Rust: `"otlp"` to a collector, configured by the `OTEL_*` variables;
+            `"otlp_file"` to `traces.jsonl` and `metrics.jsonl`, and `"chrome"` to `trace.json`, in the
+            folder `PERCOLATE_FILE_FOLDER` or the current one; `"console"` prints a tree of spans and a
+            table of metrics to standard error. A list, such as `["otlp", "chrome"]`, uses several of
+            them. `"env"` uses those of the variables `OTEL_TRACES_EXPORTER` and
+            `OTEL_METRICS_EXPORTER`, which the other choices ignore. `"off"` delivers nothing and does
+            not look for a provider; with `report`, it writes the report only.
         tracer_provider: The SDK provider that receives spans; the global one by default.
         meter_provider: The SDK provider whose readers receive metrics; the global one by default,
             `False` for none.
@@ -123,7 +131,7 @@ def configure(
         yet: the first call inside a sampled span looks for it.
 
     Raises:
-        ValueError: `export` is not one of the choices.
+        ValueError: `export` is not one of the choices, or not a list of exporters from Rust.
         TypeError: `tracer_provider` is not a provider of the OpenTelemetry SDK.
         RuntimeError: The exporter cannot be created, for example because the endpoint is not a URL.
 
@@ -131,6 +139,18 @@ def configure(
         >>> import percolate_rocks
         >>> percolate_rocks.configure("off")
         False
+
+        A trace for Perfetto, and the same spans as lines of JSON:
+
+        >>> import os
+        >>> os.environ["PERCOLATE_FILE_FOLDER"] = str(tmp_path)
+        >>> percolate_rocks.configure(["otlp_file", "chrome"])
+        True
+        >>> percolate_rocks.shutdown()
+        True
+        >>> (tmp_path / "trace.json").exists()
+        True
+        >>> del os.environ["PERCOLATE_FILE_FOLDER"]
 
         A report without any other delivery:
 
@@ -141,19 +161,18 @@ def configure(
         >>> (tmp_path / "report.html").read_text()[:15]
         '<!doctype html>'
     """
-    if export not in ("python", "otlp", "console", "off"):
-        raise ValueError(f"export must be 'python', 'otlp', 'console' or 'off', not {export!r}")
+    chosen = _export(export)
     with _state.lock:
         _state.decided = True
         _state.report_argument = None if report is None else os.fspath(report)
         path = _report_path()
-        if export == "off" and report is None:
+        if chosen == "off" and report is None:
             shutdown()
             return False
-        if export != "python":
-            if _state.rust != export or _state.report != path:
+        if chosen != "python":
+            if _state.rust != chosen or _state.report != path:
                 shutdown()
-                _install_rust(export, path)
+                _install_rust(chosen, path)
             return True
         if _state.rust is not None:
             shutdown()
@@ -172,6 +191,18 @@ def configure(
             _native._set_automatic(True)
             return False
         return _install(provider, meter_provider, path)
+
+
+def _export(export: str | Sequence[str]) -> str:
+    """Return the checked export as one string, exporters separated by commas."""
+    if isinstance(export, str) and export in ("python", "env", "off", *_EXPORTERS):
+        return export
+    if isinstance(export, (list, tuple)) and export and all(one in _EXPORTERS for one in export):
+        return ",".join(dict.fromkeys(export))
+    raise ValueError(
+        "export must be 'python', 'otlp', 'otlp_file', 'chrome', 'console', 'env' or 'off', "
+        f"or a list of 'otlp', 'otlp_file', 'chrome' and 'console', not {export!r}"
+    )
 
 
 def force_flush(timeout: float = 30.0) -> bool:
