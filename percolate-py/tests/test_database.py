@@ -287,6 +287,16 @@ def test_a_row_that_was_read_is_written_back(db: Database) -> None:
     assert db.count("notes") == 1
 
 
+def test_a_decimal_key_names_the_entity_that_it_was_stored_in(db: Database) -> None:
+    db.register_schema("prices", {"properties": {"price": {"type": "string"}}, "key_field": "price"})
+    for price in [Decimal("1.5"), Decimal("1.50"), Decimal("2")]:
+        id = db.insert("prices", {"price": price})
+        assert [found and found["_id"] for found in db.get_many("prices", keys=[price])] == [id]
+        assert db.delete("prices", key=price) is True
+    with pytest.raises(TypeError, match="a key must be a str or an int, not float"):
+        db.get("prices", key=1.5)  # type: ignore[arg-type]
+
+
 def test_an_entity_is_named_by_id_or_by_key(db: Database) -> None:
     id = db.insert("articles", {"slug": "1"})
     assert db.update("articles", key=1, changes={"n": 2}) == db.get("articles", id) == db.get("articles", key="1")

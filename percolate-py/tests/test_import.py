@@ -506,3 +506,10 @@ def test_an_export_keeps_the_permissions_and_writes_through_links(library: Datab
     export("articles", "/dev/null")
     assert Path("/dev/null").is_char_device()
     assert not list(tmp_path.glob("*.partial"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_an_error_of_a_device_names_it(library: Database) -> None:
+    library.import_jsonl("articles", numbered(3))
+    with pytest.raises(OSError, match="/dev/full"):
+        library.export_jsonl("articles", "/dev/full")

@@ -19,7 +19,10 @@ SLICE = 0.05
 class Pipe:
     """An open pipe or device."""
 
-    def __init__(self, descriptor: int, is_target: bool, is_ended: Callable[[], bool]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], descriptor: int, is_target: bool, is_ended: Callable[[], bool]
+    ) -> None:
+        self._path = path
         self._descriptor = descriptor
         self._is_ended = is_ended
         self._poll = select.poll()
@@ -32,6 +35,9 @@ class Pipe:
                 return os.read(self._descriptor, size)
             except BlockingIOError:
                 continue
+            except OSError as error:
+                error.filename = self._path
+                raise
         return None
 
     def write(self, data: bytes) -> int | None:
@@ -43,6 +49,9 @@ class Pipe:
                 # A pipe that is nearly full accepts less than it is offered.
                 data = data[: select.PIPE_BUF]
                 time.sleep(SLICE / 10)
+            except OSError as error:
+                error.filename = self._path
+                raise
         return None
 
     def _wait(self) -> bool:
@@ -63,7 +72,7 @@ def open_pipe(path: str | os.PathLike[str], is_target: bool, is_ended: Callable[
     is_fifo = stat.S_ISFIFO(os.stat(path).st_mode)
     while not is_ended():
         try:
-            return Pipe(os.open(path, flags), is_target, is_ended)
+            return Pipe(path, os.open(path, flags), is_target, is_ended)
         except OSError as error:
             # A pipe cannot be opened for writing before it has a reader.
             if error.errno != errno.ENXIO or not is_fifo:

@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyMapping, PyString};
 use serde_json::Value;
 
 use crate::json::to_json;
+use crate::json_forms::is_decimal;
 
 /// The id of an entity: a `str` or a `uuid.UUID`.
 #[derive(Clone, Copy)]
@@ -34,7 +35,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Id {
     }
 }
 
-/// The value of a key field: a `str` or an `int`.
+/// The value of a key field: a `str` or an `int`, or what `insert` stores as one of them.
 pub(super) struct Key(pub(super) String);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Key {
@@ -44,6 +45,8 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Key {
         match to_json(&value)? {
             Value::String(text) => Ok(Self(text)),
             Value::Number(number) if !number.is_f64() => Ok(Self(number.to_string())),
+            // A decimal is stored in a key field of text.
+            Value::Number(_) if is_decimal(&value)? => Ok(Self(value.str()?.extract()?)),
             _ => Err(PyTypeError::new_err(format!(
                 "a key must be a str or an int, not {}",
                 value.get_type().name()?
