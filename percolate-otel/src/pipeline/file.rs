@@ -1,5 +1,6 @@
 //! Writes a file as a whole: readers see the old or the new one, never a part. The file is written
-//! under another name in the same folder, and then renamed.
+//! under another name in the same folder, and then renamed. It has the permissions of the old one. The
+//! target of a symbolic link is replaced, not the link.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -57,8 +58,12 @@ pub(super) fn resolved(path: &Path) -> PathBuf {
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), String> {
-    let (temporary, file) = create(path).map_err(|error| problem(path, &error))?;
-    let result = write(file, bytes).and_then(|()| fs::rename(&temporary, path));
+    let target = fs::canonicalize(path);
+    let target = target.as_deref().unwrap_or(path);
+    let (temporary, file) = create(target).map_err(|error| problem(path, &error))?;
+    let result = keep_permissions(&file, target)
+        .and_then(|()| write(file, bytes))
+        .and_then(|()| fs::rename(&temporary, target));
     result.map_err(|error| {
         _ = fs::remove_file(&temporary);
         problem(path, &error)
@@ -80,6 +85,14 @@ fn create(path: &Path) -> io::Result<(PathBuf, File)> {
         .create_new(true)
         .open(&temporary)?;
     Ok((temporary, file))
+}
+
+/// Gives a file the permissions of the one that it replaces, if there is one.
+fn keep_permissions(file: &File, earlier: &Path) -> io::Result<()> {
+    match fs::metadata(earlier) {
+        Ok(earlier) if earlier.is_file() => file.set_permissions(earlier.permissions()),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 fn write(mut file: File, bytes: &[u8]) -> io::Result<()> {
@@ -111,6 +124,27 @@ mod tests {
         replace(&path, b"second").expect("it writes");
         assert_eq!(fs::read(&path).expect("it is there"), b"second");
         assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_new_file_has_the_permissions_of_the_old_one_and_links_stay() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("report.html");
+        replace(&path, b"first").expect("it writes");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is there");
+        let link = folder.path().join("link.html");
+        symlink("report.html", &link).expect("a link");
+        replace(&link, b"second").expect("it writes");
+        assert!(link.is_symlink());
+        assert_eq!(fs::read(&path).expect("it is there"), b"second");
+        let mode = fs::metadata(&path)
+            .expect("it is there")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]
