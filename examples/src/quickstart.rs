@@ -2,19 +2,21 @@
 //! functions, and prints the resulting traces and metrics. Run it with `make demo`.
 //!
 //! It also writes a report, an HTML page, to `PERCOLATE_REPORT` or into the folder of the program.
-//! With `OTEL_EXPORTER_OTLP_ENDPOINT` set, the telemetry is also exported there. The optional
-//! argument is the path of another registry folder.
+//! With `OTEL_EXPORTER_OTLP_ENDPOINT` set, the telemetry is also exported there, or to the exporters
+//! that `OTEL_TRACES_EXPORTER` and `OTEL_METRICS_EXPORTER` list. The optional argument is the path of
+//! another registry folder.
 
 mod catalogue;
 mod manifests;
 mod requests;
 mod screen;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use percolate_core::otel::{ConventionLayer, Exporter, Telemetry};
+use percolate_core::otel::{ConventionLayer, Exporter, ExporterStatus, Telemetry, TelemetryGuard};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::catalogue::{Catalogue, Result};
@@ -25,7 +27,30 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// How long requests are served, so that the report has more than one trace.
 const SERVING: Duration = Duration::from_millis(1500);
 
+const USAGE: &str = "\
+Usage: quickstart [REGISTRY]
+
+Stores the package manifests of a cargo registry and shows the telemetry of it.
+REGISTRY is a registry folder; default: ~/.cargo/registry/src.
+
+Variables:
+  PERCOLATE_REPORT             the file of the report; default: report.html next to the program
+  OTEL_EXPORTER_OTLP_ENDPOINT  a collector that also receives the telemetry
+  OTEL_TRACES_EXPORTER         also export spans to: otlp, otlp_file, chrome, none
+  OTEL_METRICS_EXPORTER        also export metrics to: otlp, otlp_file, none
+  PERCOLATE_FILE_FOLDER        the folder of these files; default: the current folder";
+
 fn main() -> Result<()> {
+    let argument = env::args_os().nth(1).map(PathBuf::from);
+    if let Some(option) = argument.as_ref().and_then(|it| it.to_str()) {
+        if matches!(option, "-h" | "--help") {
+            println!("{USAGE}");
+            return Ok(());
+        }
+        if option.starts_with('-') {
+            return Err(format!("unknown option `{option}`; --help shows the usage").into());
+        }
+    }
     let screen = Screen::default();
     let conventions = ConventionLayer::new();
     let subscriber = tracing_subscriber::registry()
@@ -35,14 +60,14 @@ fn main() -> Result<()> {
     let report = report_path()?;
     let telemetry = Telemetry::builder()
         .service_name("percolate-quickstart")
-        .traces(exporters())
-        .metrics(exporters())
+        .traces(exporters("OTEL_TRACES_EXPORTER")?)
+        .metrics(exporters("OTEL_METRICS_EXPORTER")?)
         .console_writer(screen.clone())
         .report(&report)
         .report_conventions(&conventions)
         .install()?;
 
-    let (folder, found) = read_registry()?;
+    let (folder, found) = read_registry(argument)?;
     let store = tempfile::tempdir()?;
     heading(&format!(
         "Manifests of {} packages from {}",
@@ -51,7 +76,8 @@ fn main() -> Result<()> {
     ));
     let catalogue = tracing::info_span!("quickstart")
         .in_scope(|| tour(&store.path().join("catalogue"), &found))?;
-    let exported = telemetry.force_flush(DEADLINE);
+    // Its error is in the status, which is printed at the end.
+    _ = telemetry.force_flush(DEADLINE);
 
     heading(
         "The trace: annotated calls, the database's calls and plain `tracing` spans in one tree",
@@ -70,22 +96,39 @@ fn main() -> Result<()> {
     heading("The code behind it");
     block(THE_CODE);
     requests::serve(&catalogue, &found, SERVING);
-    // Its error would be that of the flush, which was printed.
     _ = telemetry.shutdown(DEADLINE);
-    heading(&format!(
-        "The report, a page for a browser: {}",
-        report.display()
-    ));
-    match (collector(), exported) {
-        (Some(collector), Ok(())) => {
-            heading(&format!("The telemetry was also exported to {collector}"));
-        }
-        (_, Err(error)) => heading(&format!(
-            "The export to the collector was incomplete: {error}"
-        )),
-        (None, Ok(())) => {}
-    }
+    print_exports(&telemetry, &report);
     Ok(())
+}
+
+/// Prints where the telemetry is, and what was not exported.
+fn print_exports(telemetry: &TelemetryGuard, report: &Path) {
+    let status = telemetry.status();
+    let mut page = None;
+    let mut others = BTreeMap::new();
+    for ExporterStatus { to, counts, .. } in status.traces.iter().chain(&status.metrics) {
+        let lost = (counts.lost() > 0).then(|| "it was not in time".to_owned());
+        let problem = counts.last_error.clone().or(lost);
+        if to.ends_with("(report)") {
+            page = page.or(problem);
+        } else if to != "console" {
+            let of_others = others.entry(to).or_insert(None);
+            *of_others = of_others.take().or(problem);
+        }
+    }
+    match page {
+        None => heading(&format!(
+            "The report, a page for a browser: {}",
+            report.display()
+        )),
+        Some(problem) => heading(&format!("The report is not there: {problem}")),
+    }
+    for (to, problem) in others {
+        match problem {
+            None => heading(&format!("The telemetry was also exported to {to}")),
+            Some(problem) => heading(&format!("The export to {to} was incomplete: {problem}")),
+        }
+    }
 }
 
 const THE_CODE: &str = r#"
@@ -172,8 +215,7 @@ fn wrong_on_purpose() {
     span.in_scope(|| ());
 }
 
-fn read_registry() -> Result<(PathBuf, Manifests)> {
-    let given = env::args_os().nth(1).map(PathBuf::from);
+fn read_registry(given: Option<PathBuf>) -> Result<(PathBuf, Manifests)> {
     let folder = given
         .or_else(manifests::registry)
         .ok_or("cannot find the home folder; pass a registry folder as the argument")?;
@@ -190,17 +232,26 @@ fn report_path() -> Result<PathBuf> {
     Ok(env::current_exe()?.with_file_name("report.html"))
 }
 
-/// The screen, and a collector if the environment configures one.
-fn exporters() -> Vec<Exporter> {
-    if collector().is_some() {
-        vec![Exporter::Console, Exporter::Otlp]
-    } else {
-        vec![Exporter::Console]
+/// The screen, and the exporters that this variable lists; by default a collector if the environment
+/// configures one.
+fn exporters(variable: &str) -> Result<Vec<Exporter>> {
+    let mut exporters = vec![Exporter::Console];
+    let default = || set("OTEL_EXPORTER_OTLP_ENDPOINT").map(|_| "otlp".to_owned());
+    let names = set(variable).or_else(default).unwrap_or_default();
+    for name in names.split(',').map(str::trim) {
+        exporters.push(match name {
+            "otlp" => Exporter::Otlp,
+            "otlp_file" => Exporter::OtlpFile,
+            "chrome" => Exporter::Chrome,
+            "" | "none" | "console" => continue,
+            _ => return Err(format!("{variable}: unknown exporter `{name}`\n{USAGE}").into()),
+        });
     }
+    Ok(exporters)
 }
 
-fn collector() -> Option<String> {
-    env::var("OTEL_EXPORTER_OTLP_ENDPOINT")
-        .ok()
-        .filter(|endpoint| !endpoint.trim().is_empty())
+/// Returns the value of a variable, unless it is blank.
+fn set(variable: &str) -> Option<String> {
+    let value = env::var(variable).ok()?;
+    (!value.trim().is_empty()).then_some(value)
 }

@@ -184,9 +184,71 @@ fn quickstart_succeeds_without_its_collector() {
         &printed,
         &[
             "checked: no problems found",
-            "The export to the collector was incomplete",
+            "The export to http://127.0.0.1:1",
+            "was incomplete: ",
+            "The report, a page for a browser: ",
         ],
     );
+}
+
+#[test]
+fn quickstart_without_a_report_does_not_name_its_file_or_a_collector() {
+    let registry = registry(&[("tracing", "0.1.0")]);
+    let missing = registry.path().join("missing").join("x.html");
+    let printed = run(
+        env!("CARGO_BIN_EXE_quickstart"),
+        &[registry.path()],
+        &[
+            ("PERCOLATE_REPORT", missing.to_str().expect("text")),
+            ("OTEL_LOG_LEVEL", "none"),
+        ],
+    );
+    assert_shows(
+        &printed,
+        &[
+            "The report is not there: cannot write `",
+            "create the folder",
+        ],
+    );
+    assert!(!printed.contains("a page for a browser"), "{printed}");
+    assert!(!printed.contains("incomplete"), "{printed}");
+}
+
+#[test]
+fn quickstart_writes_the_files_that_a_variable_lists() {
+    let registry = registry(&[("tracing", "0.1.0")]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = folder.path().join("report.html");
+    let printed = run(
+        env!("CARGO_BIN_EXE_quickstart"),
+        &[registry.path()],
+        &[
+            ("PERCOLATE_REPORT", report.to_str().expect("text")),
+            (
+                "PERCOLATE_FILE_FOLDER",
+                folder.path().to_str().expect("text"),
+            ),
+            ("OTEL_TRACES_EXPORTER", "otlp_file,chrome"),
+        ],
+    );
+    for name in ["traces.jsonl", "trace.json"] {
+        let path = folder.path().join(name);
+        let text = fs::read_to_string(&path).expect("the file is written");
+        assert_shows(&text, &["catalogue.import registry"]);
+        let exported = format!("The telemetry was also exported to {}", path.display());
+        assert_shows(&printed, &[&exported]);
+    }
+}
+
+#[test]
+fn quickstart_explains_itself() {
+    let program = env!("CARGO_BIN_EXE_quickstart");
+    let printed = run(program, &[Path::new("--help")], &[]);
+    assert!(printed.starts_with("Usage: quickstart"), "{printed}");
+    let refused = Command::new(program).arg("--reprot").output();
+    let refused = refused.expect("the example starts");
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && error.contains("unknown option `--reprot`"));
 }
 
 #[test]
