@@ -13,6 +13,7 @@ mod screen;
 
 use std::collections::BTreeMap;
 use std::env;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ fn main() -> Result<()> {
     let argument = env::args_os().nth(1).map(PathBuf::from);
     if let Some(option) = argument.as_ref().and_then(|it| it.to_str()) {
         if matches!(option, "-h" | "--help") {
-            println!("{USAGE}");
+            writeln!(std::io::stdout(), "{USAGE}")?;
             return Ok(());
         }
         if option.starts_with('-') {
