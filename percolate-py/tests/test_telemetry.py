@@ -708,7 +708,7 @@ def test_ctrl_c_ends_a_rebuild(tmp_path: Path) -> None:
     db.insert_many("t", [{} for _ in range(600)])
     progress = []
     def slow(done):
-        progress.append(done)
+        progress.append(done.done)
         time.sleep(3)
     started = after(0.3)
     try:
