@@ -1,6 +1,7 @@
 //! A small program with a report: it reads and writes a shelf of books, some of which are missing.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use percolate_otel::{
@@ -8,6 +9,8 @@ use percolate_otel::{
     background_job, db_op,
 };
 use serde_json::Value;
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 /// Texts that must not appear on a page.
@@ -55,12 +58,18 @@ pub(crate) struct Shelf {
     pub(crate) telemetry: TelemetryGuard,
 }
 
+/// While one subscriber is registered, `tracing` decides about call sites by the subscriber of one thread, and
+/// the tests have threads without one. With these it decides by all subscribers.
+static OTHER_SUBSCRIBERS: LazyLock<[Dispatch; 2]> =
+    LazyLock::new(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::default())));
+
 impl Shelf {
     pub(crate) fn new() -> Self {
         Self::with(|builder| builder)
     }
 
     pub(crate) fn with(options: impl FnOnce(TelemetryBuilder) -> TelemetryBuilder) -> Self {
+        LazyLock::force(&OTHER_SUBSCRIBERS);
         let folder = tempfile::tempdir().expect("a folder");
         let builder = Telemetry::builder()
             .environment(Environment::empty())
