@@ -443,7 +443,7 @@ def test_a_database_without_a_path_is_refused() -> None:
 def test_a_size_outside_of_its_range_is_refused_with_the_range(tmp_path: Path, limit: str) -> None:
     with pytest.raises(ValueError, match=r"a size must be a number of bytes from 0 to \d+, not -1"):
         Database(tmp_path / "db", **{limit: -1})  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=limit):
+    with pytest.raises(TypeError, match="integer"):
         Database(tmp_path / "db", **{limit: "1 GiB"})  # type: ignore[arg-type]
     assert not (tmp_path / "db").exists()
 
