@@ -72,6 +72,8 @@ pub(crate) fn read(registry: &Path) -> io::Result<Manifests> {
         }
     }
     found.packages.sort_by(|a, b| a.order().cmp(&b.order()));
+    // Two registries can have the same package, and so do an index and its mirror.
+    found.packages.dedup_by(|a, b| a.id == b.id);
     Ok(found)
 }
 

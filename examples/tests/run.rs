@@ -38,18 +38,19 @@ fn assert_shows(printed: &str, expected: &[&str]) {
 
 fn registry(packages: &[(&str, &str)]) -> tempfile::TempDir {
     let registry = tempfile::tempdir().expect("a temporary folder");
+    add_index(registry.path(), "index.example", packages);
+    registry
+}
+
+fn add_index(registry: &Path, index: &str, packages: &[(&str, &str)]) {
     for (name, version) in packages {
-        let folder = registry
-            .path()
-            .join("index.example")
-            .join(format!("{name}-{version}"));
+        let folder = registry.join(index).join(format!("{name}-{version}"));
         fs::create_dir_all(&folder).expect("a folder");
         let manifest = format!(
             "[package]\nname = \"{name}\"\nversion = \"{version}\"\nkeywords = [\"async\"]\n"
         );
         fs::write(folder.join("Cargo.toml"), manifest).expect("a file");
     }
-    registry
 }
 
 #[test]
@@ -117,6 +118,21 @@ fn quickstart_shows_a_trace_a_table_and_the_convention_report() {
         ],
     );
     assert_eq!(printed.matches("  trace ").count(), 1, "{printed}");
+}
+
+#[test]
+fn quickstart_reads_a_package_of_two_registries_once() {
+    let registry = registry(&[("tracing", "0.1.0"), ("rand", "0.9.5")]);
+    add_index(
+        registry.path(),
+        "mirror.example",
+        &[("rand", "0.9.5"), ("rand", "0.10.4")],
+    );
+    let printed = run(env!("CARGO_BIN_EXE_quickstart"), &[registry.path()], &[]);
+    assert_shows(
+        &printed,
+        &["stored        3 packages", "removed       1 packages"],
+    );
 }
 
 #[test]
