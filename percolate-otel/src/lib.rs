@@ -99,6 +99,9 @@ mod queue;
 mod quiet;
 mod record;
 mod recorder;
+#[cfg(feature = "pipeline")]
+#[doc(hidden)]
+pub mod replacement;
 #[doc(hidden)]
 pub mod returned;
 #[doc(hidden)]

@@ -2,15 +2,14 @@
 //!
 //! An export reads one snapshot of the table, and holds one entity at a time.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-
-use uuid::Uuid;
+use std::path::Path;
 
 use super::Database;
 use super::error::Error;
+use crate::otel::replacement::{Replacement, destination};
 use crate::progress::{OnProgress, Progress, Running};
 use crate::{db_op, db_ops};
 
@@ -163,29 +162,16 @@ impl Database {
             table: table.to_owned(),
             error,
         };
-        // A pipe or a device is written directly, and the target of a link is replaced, not the link.
+        // A pipe or a device is written directly.
         let target = destination(path).map_err(failed)?;
-        let earlier = fs::metadata(&target).ok();
-        if earlier.as_ref().is_some_and(|earlier| !earlier.is_file()) {
+        if fs::metadata(&target).is_ok_and(|earlier| !earlier.is_file()) {
             let mut file = File::options().write(true).open(target).map_err(failed)?;
             return self.write_lines(table, &mut file, options);
         }
-        let mut name = target.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.partial", Uuid::new_v4()));
-        let partial = target.with_file_name(name);
-        let mut file = create(&partial, earlier.as_ref()).map_err(failed)?;
-        let written = self
-            .write_lines(table, &mut file, options)
-            .and_then(|written| {
-                let replaced = file.sync_all().and_then(|()| fs::rename(&partial, &target));
-                replaced.map_err(failed)?;
-                Ok(written)
-            });
-        if written.is_err() {
-            // The error of the export is more important than that of removing its file.
-            _ = fs::remove_file(&partial);
-        }
-        written
+        let mut replacement = Replacement::begin(&target).map_err(failed)?;
+        let written = self.write_lines(table, replacement.file(), options)?;
+        replacement.finish().map_err(failed)?;
+        Ok(written)
     }
 
     fn write_lines(
@@ -216,53 +202,4 @@ impl Database {
         progress.report(written)?;
         Ok(written)
     }
-}
-
-/// Returns the path of the file that is written for `path`: the target of a symbolic link, which may
-/// not exist.
-fn destination(path: &Path) -> io::Result<PathBuf> {
-    /// The links that Linux follows.
-    const LINKS: usize = 40;
-    let mut path = path.to_owned();
-    for _ in 0..LINKS {
-        if let Ok(existing) = fs::canonicalize(&path) {
-            return Ok(existing);
-        }
-        match fs::read_link(&path) {
-            Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
-            Err(_) => return Ok(path),
-        }
-    }
-    fs::canonicalize(&path)
-}
-
-/// Creates a file that replaces `earlier`, with its permissions and, if possible, its owner.
-#[cfg(unix)]
-fn create(path: &Path, earlier: Option<&Metadata>) -> io::Result<File> {
-    use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
-
-    let Some(earlier) = earlier else {
-        return File::create_new(path);
-    };
-    // Nobody else can open the file before it has its permissions.
-    let mut options = File::options();
-    let file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    // Only the superuser can give a file away.
-    _ = fchown(&file, Some(earlier.uid()), Some(earlier.gid()));
-    let kept = file.set_permissions(earlier.permissions());
-    if let Err(error) = kept {
-        _ = fs::remove_file(path);
-        return Err(error);
-    }
-    Ok(file)
-}
-
-/// Creates a file that replaces `earlier`.
-#[cfg(not(unix))]
-fn create(path: &Path, _earlier: Option<&Metadata>) -> io::Result<File> {
-    File::create_new(path)
 }

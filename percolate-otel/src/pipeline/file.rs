@@ -1,16 +1,11 @@
-//! Writes a file as a whole: readers see the old or the new one, never a part. The file is written
-//! under another name in the same folder, and then renamed. It has the permissions of the old one. The
-//! target of a symbolic link is replaced, not the link.
+//! A file of the pipeline that is written as a whole, by a `Replacement`, again and again.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::diagnostics::warn;
-
-/// The number of files that this process has begun to write.
-static WRITTEN: AtomicU64 = AtomicU64::new(0);
+use crate::replacement::Replacement;
 
 /// A file that is written as a whole, again and again. The first problem is reported.
 #[derive(Debug)]
@@ -58,46 +53,11 @@ pub(super) fn resolved(path: &Path) -> PathBuf {
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), String> {
-    let target = fs::canonicalize(path);
-    let target = target.as_deref().unwrap_or(path);
-    let (temporary, file) = create(target).map_err(|error| problem(path, &error))?;
-    let result = keep_permissions(&file, target)
-        .and_then(|()| write(file, bytes))
-        .and_then(|()| fs::rename(&temporary, target));
-    result.map_err(|error| {
-        _ = fs::remove_file(&temporary);
-        problem(path, &error)
-    })
-}
-
-/// Creates a file that did not exist, in the same folder.
-fn create(path: &Path) -> io::Result<(PathBuf, File)> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
-    let temporary = format!(
-        ".{}.{}-{number}.tmp",
-        name.to_string_lossy(),
-        std::process::id()
-    );
-    let temporary = path.with_file_name(temporary);
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&temporary)?;
-    Ok((temporary, file))
-}
-
-/// Gives a file the permissions of the one that it replaces, if there is one.
-fn keep_permissions(file: &File, earlier: &Path) -> io::Result<()> {
-    match fs::metadata(earlier) {
-        Ok(earlier) if earlier.is_file() => file.set_permissions(earlier.permissions()),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
-fn write(mut file: File, bytes: &[u8]) -> io::Result<()> {
-    file.write_all(bytes)?;
-    file.sync_data()
+    let replaced = Replacement::begin(path).and_then(|mut replacement| {
+        replacement.file().write_all(bytes)?;
+        replacement.finish()
+    });
+    replaced.map_err(|error| problem(path, &error))
 }
 
 fn problem(path: &Path, error: &io::Error) -> String {
@@ -114,6 +74,8 @@ fn problem(path: &Path, error: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
