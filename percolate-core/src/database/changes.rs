@@ -104,12 +104,23 @@ impl<'a> Changes<'a> {
 
     /// Applies a change to what was stored before and what earlier changes left.
     pub(super) fn apply(&mut self, target: &Target, change: &Change) -> Result<(), Error> {
-        let table = target.schema.table();
-        let entity = match self.entities.entry((table.to_owned(), target.id)) {
+        let (core, table) = (self.core, target.schema.table());
+        self.apply_over(target, change, || core.old(table, target.id))
+    }
+
+    /// Like [`apply`](Self::apply). `stored` returns what was stored before.
+    fn apply_over(
+        &mut self,
+        target: &Target,
+        change: &Change,
+        stored: impl FnOnce() -> Result<Old, Error>,
+    ) -> Result<(), Error> {
+        let name = (target.schema.table().to_owned(), target.id);
+        let entity = match self.entities.entry(name) {
             Entry::Occupied(entity) => entity.into_mut(),
             Entry::Vacant(place) => place.insert(Changed {
                 schema: Arc::clone(&target.schema),
-                old: self.core.old(table, target.id)?,
+                old: stored()?,
                 new: None,
                 vectors: Vectors::new(),
                 was_deleted: false,
@@ -121,22 +132,6 @@ impl<'a> Changes<'a> {
         entity.vectors.follow(&target.schema, now, &new, &vectors);
         entity.was_deleted |= matches!(new, Old::Deleted(_));
         entity.new = Some(new);
-        Ok(())
-    }
-
-    /// Applies the first change of an entity to what is stored.
-    fn apply_to(&mut self, target: &Target, old: Old, change: &Change) -> Result<(), Error> {
-        let new = Some(changed(target, &old, change)?);
-        let schema = Arc::clone(&target.schema);
-        let entity = Changed {
-            schema,
-            old,
-            new,
-            vectors: change.vectors().into_owned(),
-            was_deleted: false,
-        };
-        let name = (target.schema.table().to_owned(), target.id);
-        self.entities.insert(name, entity);
         Ok(())
     }
 
@@ -263,6 +258,7 @@ enum Mark {
 impl Core {
     /// Applies one change to several entities of a table in one write, unless the vector of a text is
     /// missing. Returns those that were not written because they had changed, or no longer existed.
+    #[cfg(feature = "sql")]
     pub(crate) fn write_if_unchanged(
         &self,
         schema: &Arc<Schema>,
@@ -285,7 +281,8 @@ impl Core {
         for ((id, seen), old) in seen.iter().zip(old) {
             let is_unchanged = matches!(&old, Old::Live(live) if live.updated_at == *seen);
             if is_unchanged {
-                changes.apply_to(&Target::of(Arc::clone(schema), *id), old, change)?;
+                let target = Target::of(Arc::clone(schema), *id);
+                changes.apply_over(&target, change, || Ok(old))?;
             } else {
                 left.push(*id);
             }

@@ -77,16 +77,17 @@ impl Old {
         let Some(bytes) = bytes else {
             return Self::Absent;
         };
-        let times = RecordParts::read(bytes).map(|parts| Times {
+        let parts = match RecordParts::read(bytes) {
+            Ok(parts) if parts.deleted => return Self::Deleted(parts.updated_at),
+            Ok(parts) => parts,
+            Err(reason) => return Self::Malformed(reason, None),
+        };
+        let times = Times {
             created_at: parts.created_at,
             updated_at: parts.updated_at,
-        });
-        match (Record::decode_live(bytes), times) {
-            (Ok(Some(record)), _) => Self::Live(record),
-            (Ok(None), Ok(times)) => Self::Deleted(times.updated_at),
-            (Err(reason), times) => Self::Malformed(reason, times.ok()),
-            (Ok(None), Err(reason)) => Self::Malformed(reason, None),
-        }
+        };
+        Record::from_parts(parts)
+            .map_or_else(|reason| Self::Malformed(reason, Some(times)), Self::Live)
     }
 
     /// Returns the text of a field, `None` if there is none to embed.

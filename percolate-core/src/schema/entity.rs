@@ -233,7 +233,7 @@ impl Record {
         }
     }
 
-    fn from_parts(parts: RecordParts<'_>) -> Result<Self, MalformedRecord> {
+    pub(crate) fn from_parts(parts: RecordParts<'_>) -> Result<Self, MalformedRecord> {
         let RecordParts {
             deleted,
             created_at,
