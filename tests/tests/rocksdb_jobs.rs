@@ -1,31 +1,11 @@
 //! RocksDB's own work under a pipeline of the process, which is installed after the store is opened
 //! and shut down before it is closed. One test, because it changes global state.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use percolate_core::otel::{Environment, Telemetry};
 use percolate_core::storage::{Storage, StorageOptions};
-
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
-
-impl Written {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("no writer panics").clone()).expect("text")
-    }
-}
-
-impl Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no writer panics").write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+use percolate_pipeline_tests::Written;
 
 fn work(storage: &Storage) {
     for _ in 0..2 {

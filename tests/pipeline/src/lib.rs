@@ -3,6 +3,7 @@
 //! runtime of the test.
 
 mod http2;
+mod written;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -38,6 +39,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
+
+pub use self::written::Written;
 use tonic_types::{ErrorDetails, StatusExt as _};
 use tracing::Dispatch;
 use tracing::subscriber::NoSubscriber;

@@ -1,14 +1,13 @@
 //! Installation for the whole process, under an existing subscriber. One test, because it changes
 //! global state.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use opentelemetry::trace::{Tracer as _, TracerProvider as _};
 use opentelemetry::{Context, global};
 use percolate_core::db_op;
 use percolate_core::otel::{Environment, Exporter, Sampler, Telemetry, TelemetryError};
+use percolate_pipeline_tests::Written;
 use tracing_subscriber::prelude::*;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -16,25 +15,6 @@ const SOON: Duration = Duration::from_secs(20);
 #[db_op(get, cf)]
 fn get(cf: &str) -> Option<usize> {
     Some(cf.len())
-}
-
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
-
-impl Written {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("no writer panics").clone()).expect("text")
-    }
-}
-
-impl Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no writer panics").write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Returns the lines of the trace whose root has this name, without durations and attributes.

@@ -1,13 +1,13 @@
 //! A subscriber without percolate's layer: one warning, annotated calls are exported, and the
 //! events of other crates cost the same as before. One test, because it changes global state.
 
-use std::io::Write;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use percolate_core::db_op;
 use percolate_core::otel::{Environment, Telemetry};
+use percolate_pipeline_tests::Written;
 use tracing::subscriber::Interest;
 use tracing::{Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
@@ -16,25 +16,6 @@ use tracing_subscriber::prelude::*;
 #[db_op(get, cf)]
 fn get(cf: &str) -> Option<usize> {
     Some(cf.len())
-}
-
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
-
-impl Written {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("no writer panics").clone()).expect("text")
-    }
-}
-
-impl Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no writer panics").write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Enables every event when its call site is registered, and counts later checks.
