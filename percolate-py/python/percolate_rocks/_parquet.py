@@ -98,7 +98,7 @@ def create(path: str, target: str) -> io.BufferedWriter:
         earlier = os.stat(target)
     except FileNotFoundError:
         return open(path, "xb")
-    # Nobody else can open the file before it has its permissions.
+    # Only its owner can open the file until it has its permissions.
     file = open(path, "xb", opener=lambda path, flags: os.open(path, flags, 0o600))
     try:
         if hasattr(os, "fchown"):

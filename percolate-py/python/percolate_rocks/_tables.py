@@ -220,6 +220,10 @@ class Binding(Generic[T]):
             sql += f" LIMIT {index(limit)}"
         return sql
 
+    def from_hits(self, hits: list[tuple[dict[str, Any], float]]) -> list[tuple[T, float]]:
+        """Return the instances of the entities that a search found, with their distances."""
+        return [(self.from_entity(entity), distance) for entity, distance in hits]
+
     def filter(
         self, where: str | Callable[[T], object] | None
     ) -> str | Callable[[dict[str, Any]], object] | None:
@@ -470,7 +474,7 @@ class Table(Generic[T]):
             timeout=timeout,
             trace_context=trace_context,
         )
-        return [(self._binding.from_entity(entity), distance) for entity, distance in hits]
+        return self._binding.from_hits(hits)
 
     def search_vector(
         self,
@@ -496,7 +500,7 @@ class Table(Generic[T]):
             timeout=timeout,
             trace_context=trace_context,
         )
-        return [(self._binding.from_entity(entity), distance) for entity, distance in hits]
+        return self._binding.from_hits(hits)
 
     def __repr__(self) -> str:
         return repr(self._binding)
@@ -710,7 +714,7 @@ class AsyncTable(Generic[T]):
             timeout=timeout,
             trace_context=trace_context,
         )
-        return [(self._binding.from_entity(entity), distance) for entity, distance in hits]
+        return self._binding.from_hits(hits)
 
     async def search_vector(
         self,
@@ -736,7 +740,7 @@ class AsyncTable(Generic[T]):
             timeout=timeout,
             trace_context=trace_context,
         )
-        return [(self._binding.from_entity(entity), distance) for entity, distance in hits]
+        return self._binding.from_hits(hits)
 
     def __repr__(self) -> str:
         return f"Async{self._table!r}"

@@ -69,8 +69,7 @@ impl KeptTrace {
         self.is_sorted = false;
     }
 
-    /// Extends the facts about the trace by those of a span. The first one is that which started
-    /// first.
+    /// Updates the name, the times and the outcome of the trace with a span.
     fn include(&mut self, span: &SpanData) {
         // Spans of other crates have another clock: a child may start before its root.
         if self.start.is_none() || is_root(span) {
