@@ -113,6 +113,22 @@ impl<'a> VectorChanges<'a> {
         }
     }
 
+    /// Stores the vector that the provider has returned for the field at this position of the schema,
+    /// or removes the one that is stored.
+    pub(super) fn replace(
+        &mut self,
+        core: &Core,
+        schema: &Schema,
+        entity_field: (Uuid, usize),
+        vector: Option<Vec<f32>>,
+    ) {
+        let vector = vector.map(|numbers| NewVector {
+            numbers,
+            is_supplied: false,
+        });
+        self.set(core, schema, entity_field, vector);
+    }
+
     fn change(
         &mut self,
         core: &Core,
@@ -122,14 +138,24 @@ impl<'a> VectorChanges<'a> {
     ) {
         for (position, name) in schema.embedding_fields().iter().enumerate() {
             if let Some(vector) = change(name) {
-                let place = (schema.table().to_owned(), position);
-                let changes = self.fields.entry(place).or_insert_with(|| FieldChanges {
-                    field: core.field(schema.table(), name),
-                    vectors: BTreeMap::new(),
-                });
-                changes.vectors.insert(id, vector);
+                self.set(core, schema, (id, position), vector);
             }
         }
+    }
+
+    fn set(
+        &mut self,
+        core: &Core,
+        schema: &Schema,
+        (id, position): (Uuid, usize),
+        vector: Option<NewVector>,
+    ) {
+        let place = (schema.table().to_owned(), position);
+        let changes = self.fields.entry(place).or_insert_with(|| FieldChanges {
+            field: core.field(schema.table(), &schema.embedding_fields()[position]),
+            vectors: BTreeMap::new(),
+        });
+        changes.vectors.insert(id, vector);
     }
 }
 

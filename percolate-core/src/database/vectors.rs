@@ -12,11 +12,13 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::computed::Computed;
 use super::core::{Core, Old};
 use super::error::Error;
 use super::pending::{self, PAGE, Reasons};
 use super::slot::{Reading, Slot, Source as _};
 use super::stored::{Rebuild, Stopped, Stored};
+use super::vector_changes::VectorChanges;
 use crate::embeddings::EmbeddedBatch;
 use crate::index::report::IndexReport;
 use crate::index::saved;
@@ -444,38 +446,33 @@ impl Core {
         let _locks = self.lock_all(&ids);
         let now = self.old_batch(table, &ids)?;
         let kept = self.kept_now(schema, page, &now)?;
-        let fields = self.embedded_fields(schema);
-        let mut slots: Vec<_> = fields.iter().map(|field| field.slot.change()).collect();
-        for slot in &mut slots {
-            slot.note(ids.iter().copied());
-        }
-        let generation = Uuid::now_v7();
         let mut results = results.into_iter();
         let mut batch = self.storage().batch();
-        let mut changes: Vec<(usize, Uuid, Option<Vec<f32>>)> = Vec::new();
+        let computed = Computed::default();
+        let mut changes = VectorChanges::new(&computed);
         let mut counts = Counts::default();
         for ((id, then), now) in page.entities.iter().zip(&now) {
             let is_malformed = matches!(now, Old::Malformed(..));
             let mut is_done = !is_malformed;
             let mut reasons = Reasons::new();
-            for (position, field) in fields.iter().enumerate() {
-                let text = then.text(&field.name);
+            for (position, field) in schema.embedding_fields().iter().enumerate() {
+                let text = then.text(field);
                 let was_kept = page.kept.contains(&(*id, position));
                 let result = text.filter(|_| !was_kept).and_then(|_| results.next());
                 match result {
                     _ if kept.contains(&(*id, position)) => {}
-                    _ if is_malformed || was_kept || text != now.text(&field.name) => {
+                    _ if is_malformed || was_kept || text != now.text(field) => {
                         is_done = false;
                     }
                     Some(TextResult::Failed) => is_done = false,
                     Some(TextResult::Refused(reason)) => {
-                        reasons.insert(field.name.clone(), reason);
-                        changes.push((position, *id, None));
+                        reasons.insert(field.clone(), reason);
+                        changes.replace(self, schema, (*id, position), None);
                     }
                     Some(TextResult::Embedded(vector)) => {
-                        changes.push((position, *id, Some(vector)));
+                        changes.replace(self, schema, (*id, position), Some(vector));
                     }
-                    None => changes.push((position, *id, None)),
+                    None => changes.replace(self, schema, (*id, position), None),
                 }
             }
             let mark = keys::entity_key(self.table_name(table), *id);
@@ -487,30 +484,7 @@ impl Core {
                 counts.refused += 1;
             }
         }
-        for (position, id, vector) in &changes {
-            let key = keys::embedding_key(self.table_name(table), &fields[*position].name, *id);
-            match vector {
-                Some(vector) => batch.put(EMBEDDINGS, key, vectors::vector_to_bytes(vector))?,
-                None => batch.delete(EMBEDDINGS, key)?,
-            }
-        }
-        for field in &fields {
-            batch.put(
-                META,
-                self.generation_key(table, &field.name),
-                generation.as_bytes(),
-            )?;
-        }
-        batch.commit()?;
-        for (position, slot) in slots.iter_mut().enumerate() {
-            let mine = changes.iter().filter(|(field, ..)| *field == position);
-            slot.apply(generation, |index| {
-                mine.clone().try_for_each(|(_, id, vector)| match vector {
-                    Some(vector) => index.set(*id, vector),
-                    None => index.remove(*id),
-                })
-            });
-        }
+        self.commit_with_vectors(batch, &changes)?;
         Ok(counts)
     }
 
