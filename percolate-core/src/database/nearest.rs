@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::core::Core;
 use super::error::Error;
 use super::pending::PAGE;
-use super::vectors::Field;
+use super::slot::Field;
 use crate::index::vectors::Neighbour;
 use crate::otel::Rows;
 use crate::schema::Schema;

@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{
-    Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
+    Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError,
 };
 use std::time::Duration;
 
@@ -30,6 +30,12 @@ const WAIT: Duration = Duration::from_millis(10);
 pub(super) struct Loaded {
     pub(super) index: Box<dyn VectorIndex>,
     pub(super) generation: Uuid,
+}
+
+/// An embedded field of a table and the place of its index.
+pub(super) struct Field {
+    pub(super) name: String,
+    pub(super) slot: Arc<Slot>,
 }
 
 /// The place of one field's index.

@@ -16,7 +16,7 @@ use super::computed::Computed;
 use super::core::{Core, Old};
 use super::error::Error;
 use super::pending::{self, PAGE, Reasons};
-use super::slot::{Reading, Slot, Source as _};
+use super::slot::{Field, Reading, Source as _};
 use super::stored::{Rebuild, Stopped, Stored};
 use super::vector_changes::VectorChanges;
 use crate::embeddings::EmbeddedBatch;
@@ -87,12 +87,6 @@ impl Page {
 struct Counts {
     embedded: usize,
     refused: usize,
-}
-
-/// An embedded field of a table and its index.
-pub(super) struct Field {
-    pub(super) name: String,
-    pub(super) slot: Arc<Slot>,
 }
 
 impl Core {
