@@ -7,9 +7,12 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust faults crash soak fuzz test-wheel wheel package lint fmt doc bench clean
+.PHONY: help setup demo test test-rust faults crash soak fuzz test-wheel wheel package lint deny fmt doc bench clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+# $(call tool,NAME): the program in .venv, or else the one on the PATH.
+tool = "$$(PATH="$(CURDIR)/.venv/bin:$$PATH" command -v $(1) || echo $(1))"
 
 help:
 	@echo "make demo    run the quickstart on the package manifests of this machine"
@@ -19,6 +22,7 @@ help:
 	@echo "make soak    run a mixed load for MINUTES (10), and fail if memory, descriptors or threads grow"
 	@echo "make fuzz    run every fuzz target for a minute (PERCOLATE_FUZZ_SECONDS), after a build with coverage"
 	@echo "make lint    check the format, run clippy and build the documentation, with warnings denied"
+	@echo "make deny    check licences, sources and duplicates of the dependencies, and advisories about them"
 	@echo "make wheel   build the Python wheel into $(TARGET)/wheels"
 	@echo "make package build the crates from their packages, as cargo publish does"
 	@echo "make bench   run the benchmarks (a quarter of an hour, after an optimised build of the crates)"
@@ -90,6 +94,8 @@ lint:
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@echo "==> spelling"
 	@if [ -x .venv/bin/typos ]; then .venv/bin/typos; else echo "skipped without .venv; run make setup"; fi
+	@echo "==> licences, sources and duplicates of dependencies"
+	@if [ -x $(call tool,cargo-deny) ]; then $(MAKE) --no-print-directory deny-offline; else echo "skipped without cargo-deny; run make setup"; fi
 	@echo "==> clippy, all targets"
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --manifest-path tests/loom/Cargo.toml --target-dir "$(TARGET)/loom" --all-targets
@@ -99,6 +105,24 @@ lint:
 	done
 	@echo "==> documentation"
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# With deny.toml. The advisories are the only part that needs their database, which is on GitHub.
+deny:
+	@scripts/setup.sh python
+	@scripts/setup.sh tools
+	@$(MAKE) --no-print-directory deny-offline
+	@if $(call tool,cargo-deny) --log-level off fetch db; then \
+	    $(call tool,cargo-deny) --locked check --disable-fetch advisories; \
+	else \
+	    echo "advisories: skipped, their database cannot be fetched"; \
+	fi
+
+.PHONY: deny-offline
+deny-offline:
+	@$(call tool,cargo-deny) --locked check licenses bans sources
+	@for folder in fuzz tests/loom; do \
+	    $(call tool,cargo-deny) --locked --config deny.toml --manifest-path "$$folder/Cargo.toml" check sources; \
+	done
 
 fmt:
 	cargo fmt --all

@@ -5,8 +5,8 @@
 #   scripts/setup.sh           everything
 #   scripts/setup.sh rust      for the Rust crates: cargo, a C++ compiler, libclang, RocksDB's library
 #   scripts/setup.sh python    for the wheel: .venv with percolate-py/requirements-dev.txt
-#   scripts/setup.sh tools     for single tests, which are skipped without them: valgrind, promtool,
-#                              chromium
+#   scripts/setup.sh tools     for single tests and checks, which are skipped without them: valgrind,
+#                              promtool, chromium, and in .venv scripts/requirements-tools.txt
 #
 # Can be run again at any time; takes a second if nothing is missing.
 set -euo pipefail
@@ -14,8 +14,10 @@ shopt -s nullglob
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly REQUIREMENTS=percolate-py/requirements-dev.txt
+readonly TOOLS=scripts/requirements-tools.txt
 readonly VENV=.venv
 readonly STAMP=$VENV/.requirements-installed
+readonly TOOLS_STAMP=$VENV/.tools-installed
 
 say() { printf 'setup: %s\n' "$*"; }
 
@@ -173,8 +175,21 @@ install_promtool() {
     "${as_root[@]}" systemctl disable --quiet --now prometheus.service 2>/dev/null || true
 }
 
+# Tools of cargo as compiled programs. Not for every platform, so not in $REQUIREMENTS.
+install_cargo_tools() {
+    local wanted
+    [ -x "$VENV/bin/python" ] || return 1
+    wanted=$(cksum <"$TOOLS")
+    [ "$(cat "$TOOLS_STAMP" 2>/dev/null)" != "$wanted" ] || return 0
+    say "installing $TOOLS into $VENV"
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --requirement "$TOOLS" || return 1
+    printf '%s\n' "$wanted" >"$TOOLS_STAMP"
+}
+
 # Tools that the tests can do without.
 setup_tools() {
+    install_cargo_tools ||
+        say "tools: without $TOOLS in $VENV, the checks of dependencies are skipped"
     command -v valgrind >/dev/null || [ "$(uname -s)" != Linux ] ||
         install_packages "valgrind is not installed, which counts instructions" valgrind ||
         say "tools: without valgrind, the test of the instructions of a call is skipped"
