@@ -1,6 +1,7 @@
 //! The own aggregation against the instruments of the SDK, and with many threads.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -549,12 +550,17 @@ fn a_delta_collection_takes_each_value_once_while_threads_record() {
             })),
             Vec::new(),
         );
+        let has_collected = AtomicBool::new(false);
         let taken = std::thread::scope(|scope| {
             let writers: Vec<_> = (0..THREADS)
                 .map(|_| {
                     scope.spawn(|| {
                         let outcome = Outcome::success();
                         for n in 0..CALLS {
+                            // The second half comes after a collection, however the threads run.
+                            while n == CALLS / 2 && !has_collected.load(Ordering::Relaxed) {
+                                std::thread::yield_now();
+                            }
                             let end = (JobStatus::Success, 500 + n % 1000);
                             let series = table.find(GET, &Names::default());
                             table.measure(series, &outcome, end, None);
@@ -568,6 +574,7 @@ fn a_delta_collection_takes_each_value_once_while_threads_record() {
                 .all(std::thread::ScopedJoinHandle::is_finished)
             {
                 taken.extend(points_of(table.collect(0)).into_values());
+                has_collected.fetch_or(!taken.is_empty(), Ordering::Relaxed);
             }
             taken.extend(points_of(table.collect(0)).into_values());
             taken
