@@ -7,7 +7,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust faults crash soak fuzz test-wheel wheel package lint deny fmt doc bench clean
+.PHONY: help setup demo test test-rust faults crash soak fuzz test-wheel wheel package lint deny features minimal-versions fmt doc bench clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
@@ -23,6 +23,8 @@ help:
 	@echo "make fuzz    run every fuzz target for a minute (PERCOLATE_FUZZ_SECONDS), after a build with coverage"
 	@echo "make lint    check the format, run clippy and build the documentation, with warnings denied"
 	@echo "make deny    check licences, sources and duplicates of the dependencies, and advisories about them"
+	@echo "make features          run clippy on percolate-otel with every pair of its features"
+	@echo "make minimal-versions  check percolate-otel with the lowest versions of its dependencies"
 	@echo "make wheel   build the Python wheel into $(TARGET)/wheels"
 	@echo "make package build the crates from their packages, as cargo publish does"
 	@echo "make bench   run the benchmarks (a quarter of an hour, after an optimised build of the crates)"
@@ -95,14 +97,10 @@ lint:
 	@echo "==> spelling"
 	@if [ -x .venv/bin/typos ]; then .venv/bin/typos; else echo "skipped without .venv; run make setup"; fi
 	@echo "==> licences, sources and duplicates of dependencies"
-	@if [ -x $(call tool,cargo-deny) ]; then $(MAKE) --no-print-directory deny-offline; else echo "skipped without cargo-deny; run make setup"; fi
+	@if [ -x $(call tool,cargo-deny) ]; then $(MAKE) --no-print-directory deny-offline; else echo "skipped without cargo-deny; run make setup, or cargo install --locked cargo-deny"; fi
 	@echo "==> clippy, all targets"
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --manifest-path tests/loom/Cargo.toml --target-dir "$(TARGET)/loom" --all-targets
-	@echo "==> clippy, percolate-otel with fewer features"
-	for features in "" registry pipeline; do \
-	    cargo clippy --quiet --package percolate-otel --features "$$features" -- -D warnings; \
-	done
 	@echo "==> documentation"
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
@@ -123,6 +121,18 @@ deny-offline:
 	@for folder in fuzz tests/loom; do \
 	    $(call tool,cargo-deny) --locked --config deny.toml --manifest-path "$$folder/Cargo.toml" check sources; \
 	done
+
+# `http-client` is internal, and `default` is empty. A folder of its own keeps the shared build as it is.
+features:
+	@if [ -x $(call tool,cargo-hack) ]; then \
+	    CARGO_PROFILE_DEV_DEBUG=false $(call tool,cargo-hack) hack clippy --quiet --target-dir "$(TARGET)/features" --package percolate-otel \
+	        --feature-powerset --depth 2 --exclude-features default,http-client -- -D warnings; \
+	else \
+	    echo "skipped without cargo-hack; run make setup, or cargo install --locked cargo-hack"; \
+	fi
+
+minimal-versions:
+	scripts/minimal-versions.sh
 
 fmt:
 	cargo fmt --all

@@ -189,7 +189,7 @@ install_cargo_tools() {
 # Tools that the tests can do without.
 setup_tools() {
     install_cargo_tools ||
-        say "tools: without $TOOLS in $VENV, the checks of dependencies are skipped"
+        say "tools: without $TOOLS in $VENV, the checks of dependencies and features are skipped"
     command -v valgrind >/dev/null || [ "$(uname -s)" != Linux ] ||
         install_packages "valgrind is not installed, which counts instructions" valgrind ||
         say "tools: without valgrind, the test of the instructions of a call is skipped"
