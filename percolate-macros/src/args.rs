@@ -38,7 +38,7 @@ pub(crate) struct Keys {
     pub(crate) job_type: Option<Expr>,
     pub(crate) namespace: Option<Expr>,
     pub(crate) server_address: Option<Expr>,
-    pub(crate) system: Option<LitStr>,
+    pub(crate) system: Option<System>,
     /// `Client` or `Internal`.
     pub(crate) kind: Option<Ident>,
     /// `INFO`, …
@@ -71,6 +71,15 @@ pub(crate) enum Target {
     Optional(Expr),
     /// `collection = none`
     None,
+}
+
+/// `system = …`
+#[derive(Debug)]
+pub(crate) enum System {
+    /// A string literal.
+    Literal(LitStr),
+    /// An expression, evaluated at entry.
+    AtEntry(Expr),
 }
 
 /// `rows = …`

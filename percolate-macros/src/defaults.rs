@@ -196,11 +196,15 @@ fn grow(
     {
         if default.uses_self && !has_receiver(after) {
             let key = default.key.name();
+            let or_none = match default.key {
+                Key::System => String::new(),
+                _ => format!(", or `{key} = none`"),
+            };
             errors.at(
                 path.last(),
                 format!(
                     "the default of `{key}` uses `self`, which this function does not have; write a \
-                     `{key}` of its own, or `{key} = none`"
+                     `{key}` of its own{or_none}"
                 ),
             );
             continue;

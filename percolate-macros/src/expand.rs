@@ -8,7 +8,7 @@ use quote::{ToTokens, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, ExprLit, Lit, LitStr};
 
-use crate::args::{Args, Count, Parent, QueryText, Rows, Target};
+use crate::args::{Args, Count, Parent, QueryText, Rows, System, Target};
 use crate::item::{Boxed, Function, Returns, Shape, StreamShape};
 use crate::vocabulary::Annotation;
 
@@ -149,8 +149,10 @@ impl Generator<'_> {
         if let Some(span_name) = &keys.span_name {
             define(tokens!(span_name: #some(#span_name)));
         }
-        if let Some(system) = &keys.system {
-            define(tokens!(system: #system));
+        match &keys.system {
+            Some(System::Literal(system)) => define(tokens!(system: #some(#system))),
+            Some(System::AtEntry(_)) => define(tokens!(system: #p::None)),
+            None => {}
         }
         if let Some(kind) = &keys.kind {
             define(tokens!(kind: #p::Kind::#kind));
@@ -434,6 +436,11 @@ impl Generator<'_> {
         };
         let operation = keys.job_type.as_ref().map(|value| self.text(value));
         let operation = operation.map(|name| tokens!(.with_operation(#name)));
+        let system = match &keys.system {
+            Some(System::AtEntry(value)) => Some(self.text(value)),
+            _ => None,
+        };
+        let system = system.map(|name| tokens!(.with_system(#name)));
         let (namespace, server_address) = (maybe(&keys.namespace), maybe(&keys.server_address));
         let parent = match &keys.parent {
             None => tokens!(#p::Parent::Child),
@@ -447,7 +454,7 @@ impl Generator<'_> {
             #p::#how(
                 #call
                 &#site,
-                #p::Names::new(#target, #namespace, #server_address) #operation,
+                #p::Names::new(#target, #namespace, #server_address) #operation #system,
                 #parent,
                 &mut #details,
             )
@@ -503,8 +510,8 @@ impl Generator<'_> {
             None => None,
         };
         if let Some((method, query)) = query {
-            let (site, text) = (&self.site, self.text(query));
-            details.extend(tokens!(#p::Details::#method(__percolate_details, #p::Site::system(&#site), #text);));
+            let text = self.text(query);
+            details.extend(tokens!(#p::Details::#method(__percolate_details, #text);));
         }
         for (index, field) in keys.fields.iter().enumerate() {
             let value = &field.value;

@@ -61,7 +61,7 @@ attribute! {
     /// | first: an operation known by name, or a string literal | `db.operation.name` |
     /// | second: the parameter that is the collection, or a string literal | `db.collection.name` |
     /// | `collection = expr`, `collection? = expr`, `collection = none` | the same, from an expression or an `Option`, or explicitly none |
-    /// | `system = "redb"` | `db.system.name`; required with `percolate_otel`, `rocksdb` with `percolate_core` |
+    /// | `system = "redb"`, `system = expr` | `db.system.name`; required with `percolate_otel`, `rocksdb` with `percolate_core` |
     /// | `namespace`, `server_address` | `db.namespace`, `server.address` |
     /// | `rows`, `affected_rows`, `batch_size` | counts: an expression at entry, or a closure over the returned value; `rows = stream`, `rows = none` |
     /// | `query_text = expr`, `query_text = raw(expr)` | `db.query.text`: without its literals, or as it is |

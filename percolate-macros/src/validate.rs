@@ -4,7 +4,7 @@
 use quote::ToTokens;
 use syn::Error;
 
-use crate::args::{Args, Count, Parent, Rows, Target, unknown_parent, word_of};
+use crate::args::{Args, Count, Parent, Rows, System, Target, unknown_parent, word_of};
 use crate::body::leaving_token;
 use crate::errors::Errors;
 use crate::expand::Home;
@@ -20,6 +20,7 @@ pub(crate) fn check(args: &Args, function: &Function, returns: &Returns, errors:
     target_is_a_parameter(args, function, errors);
     collection_is_given(args, errors);
     parent_is_known(args, function, errors);
+    system_is_no_bare_word(args, function, errors);
     stream_is_returned(args, function, returns, errors);
     future_is_returned(args, function, returns, errors);
     caller_is_tracked(function, returns, errors);
@@ -117,6 +118,26 @@ fn parent_is_known(args: &Args, function: &Function, errors: &mut Errors) {
     let is_unknown = word_of(value).is_some_and(|word| !function.parameters().contains(word));
     if let Some(error) = unknown_parent(value).filter(|_| is_unknown) {
         errors.push(error);
+    }
+}
+
+/// A constant is upper-case, so a lower-case word is the name of a system without its quotes.
+fn system_is_no_bare_word(args: &Args, function: &Function, errors: &mut Errors) {
+    let Some(System::AtEntry(value)) = &args.keys.system else {
+        return;
+    };
+    let Some(word) = word_of(value) else {
+        return;
+    };
+    let name = word.to_string();
+    let is_variable = name == "self" || function.parameters().contains(word);
+    if !is_variable && name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        let message = format!(
+            "`{name}` is not a parameter of `{}`; write the name of a database system as a string \
+             literal: `system = \"{name}\"`",
+            function.sig.ident
+        );
+        errors.at(value, message);
     }
 }
 

@@ -156,7 +156,7 @@ pub(crate) struct CallValues<'a> {
     pub(crate) span_name: Option<&'a str>,
     pub(crate) span_kind: Option<&'static str>,
     pub(crate) span_status: Option<&'static str>,
-    pub(crate) system: Option<&'static str>,
+    pub(crate) system: Option<AttributeValue<'a>>,
     pub(crate) operation: Option<AttributeValue<'a>>,
     pub(crate) target: Option<AttributeValue<'a>>,
     pub(crate) namespace: Option<AttributeValue<'a>>,

@@ -102,6 +102,13 @@ impl<'a> CallBuilder<'a> {
         self
     }
 
+    /// Replaces the database system that the site declares, for a site of several systems. It is an
+    /// attribute of metrics, and its name is lower-case.
+    pub fn system(mut self, name: &'a str) -> Self {
+        self.names = self.names.with_system(name);
+        self
+    }
+
     /// Sets `db.namespace`.
     pub fn namespace(mut self, name: &'a str) -> Self {
         self.names.namespace = Some(name);
@@ -211,8 +218,8 @@ impl<'a> CallBuilder<'a> {
                 details.query_summary(summary);
             }
             match query_text {
-                Some(QueryText::Sanitized(query)) => details.query_text(site.def.system, query),
-                Some(QueryText::Raw(query)) => details.raw_query_text(site.def.system, query),
+                Some(QueryText::Sanitized(query)) => details.query_text(query),
+                Some(QueryText::Raw(query)) => details.raw_query_text(query),
                 None => {}
             }
             details.custom.append(&mut fields);
@@ -417,7 +424,7 @@ macro_rules! db_site {
                 SITE, db, INFO, $crate::__private::attr::OF_DB_SITES, [$($($field,)*)? $($($late,)*)?],
                 {
                     name: $operation,
-                    system: $system,
+                    system: $crate::__private::Some($system),
                     late: $crate::__private::late(&[$($($field),*)?], &[$($($late),*)?]),
                 }
             );

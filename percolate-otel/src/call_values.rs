@@ -18,6 +18,7 @@ use crate::site::{Kind, Site};
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct NameValues<'a> {
     pub(crate) operation: Option<AttributeValue<'a>>,
+    pub(crate) system: Option<AttributeValue<'a>>,
     pub(crate) target: Option<AttributeValue<'a>>,
     pub(crate) namespace: Option<AttributeValue<'a>>,
     pub(crate) server_address: Option<AttributeValue<'a>>,
@@ -27,6 +28,7 @@ impl<'a> From<Names<'a>> for NameValues<'a> {
     fn from(names: Names<'a>) -> Self {
         Self {
             operation: names.operation.map(AttributeValue::Str),
+            system: names.system.map(AttributeValue::Str),
             target: names.target.map(AttributeValue::Str),
             namespace: names.namespace.map(AttributeValue::Str),
             server_address: names.server_address.map(AttributeValue::Str),
@@ -80,7 +82,7 @@ pub(crate) fn at_start<'a>(site: &'static Site, names: NameValues<'a>) -> CallVa
             Kind::Client => "client",
             Kind::Internal => "internal",
         }),
-        system: Some(def.system),
+        system: names.system.or(def.system.map(AttributeValue::Static)),
         operation: names.operation.or(Some(AttributeValue::Static(def.name))),
         target: names.target,
         namespace: names.namespace,

@@ -72,8 +72,8 @@ pub fn db_query_span(query: &str, collection: &str, namespace: Option<&str>) -> 
         return tracing::Span::none();
     }
     let about = Names::new(Some(collection), namespace, None);
-    let mut details = Details::default();
-    details.query_text(site.def.system, query);
+    let mut details = Details::in_dialect(site.dialect(&about));
+    details.query_text(query);
     span_by_hand(site, about, &details)
 }
 

@@ -12,6 +12,8 @@ use crate::query_text::Dialect;
 pub struct Names<'a> {
     /// The operation or the type of the job, if it is not the one of the site.
     pub operation: Option<&'a str>,
+    /// The database system, if it is not the one of the site.
+    pub system: Option<&'a str>,
     /// The collection of an operation, or the target of a job.
     pub target: Option<&'a str>,
     /// `db.namespace`.
@@ -31,6 +33,7 @@ impl<'a> Names<'a> {
     ) -> Self {
         Self {
             operation: None,
+            system: None,
             target: filled(target),
             namespace: filled(namespace),
             server_address: filled(server_address),
@@ -43,6 +46,16 @@ impl<'a> Names<'a> {
     pub const fn with_operation(self, operation: &'a str) -> Self {
         Self {
             operation: filled(Some(operation)),
+            ..self
+        }
+    }
+
+    /// Sets the database system, unless it is empty.
+    #[inline]
+    #[must_use]
+    pub const fn with_system(self, system: &'a str) -> Self {
+        Self {
+            system: filled(Some(system)),
             ..self
         }
     }
@@ -60,6 +73,7 @@ const fn filled(name: Option<&str>) -> Option<&str> {
 #[derive(Debug)]
 pub(crate) struct OwnedNames {
     pub(crate) operation: Option<String>,
+    pub(crate) system: Option<String>,
     pub(crate) target: Option<String>,
     pub(crate) namespace: Option<String>,
     pub(crate) server_address: Option<String>,
@@ -69,6 +83,7 @@ impl OwnedNames {
     pub(crate) fn of(names: Names<'_>) -> Self {
         Self {
             operation: names.operation.map(str::to_owned),
+            system: names.system.map(str::to_owned),
             target: names.target.map(str::to_owned),
             namespace: names.namespace.map(str::to_owned),
             server_address: names.server_address.map(str::to_owned),
@@ -79,6 +94,7 @@ impl OwnedNames {
     pub(crate) fn as_names(&self) -> Names<'_> {
         Names {
             operation: self.operation.as_deref(),
+            system: self.system.as_deref(),
             target: self.target.as_deref(),
             namespace: self.namespace.as_deref(),
             server_address: self.server_address.as_deref(),
@@ -152,6 +168,8 @@ impl<T: Into<FieldValue>> From<Option<T>> for FieldValue {
 /// What is known at the start of a recorded call, apart from its names.
 #[derive(Debug, Default)]
 pub struct Details {
+    /// The dialect of the query's text.
+    dialect: Dialect,
     pub(crate) batch_size: Option<i64>,
     pub(crate) query_text: Option<String>,
     pub(crate) query_summary: Option<String>,
@@ -160,30 +178,36 @@ pub struct Details {
 }
 
 impl Details {
+    /// No details yet, of a call whose query text has this dialect.
+    #[inline]
+    pub(crate) fn in_dialect(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            ..Self::default()
+        }
+    }
+
     /// Sets `db.operation.batch.size` or `job.batch_size`.
     pub fn batch_size(&mut self, size: i64) {
         self.batch_size = Some(size);
     }
 
-    /// Sets `db.query.text` to a query of this system without its literals. Sets
-    /// `db.query.summary`, unless it was set before.
-    pub fn query_text(&mut self, system: &str, query: &str) {
-        let dialect = Dialect::of_system(system);
-        self.query_text = not_empty(dialect.sanitize(query));
-        self.summarize(dialect, query);
+    /// Sets `db.query.text` to a query without its literals. Sets `db.query.summary`, unless it was
+    /// set before.
+    pub fn query_text(&mut self, query: &str) {
+        self.query_text = not_empty(self.dialect.sanitize(query));
+        self.summarize(query);
     }
 
-    /// Sets `db.query.text` to a query of this system as it is. Sets `db.query.summary`, unless it
-    /// was set before.
-    pub fn raw_query_text(&mut self, system: &str, query: &str) {
-        let dialect = Dialect::of_system(system);
-        self.query_text = not_empty(dialect.cut(query).to_owned());
-        self.summarize(dialect, query);
+    /// Sets `db.query.text` to a query as it is. Sets `db.query.summary`, unless it was set before.
+    pub fn raw_query_text(&mut self, query: &str) {
+        self.query_text = not_empty(self.dialect.cut(query).to_owned());
+        self.summarize(query);
     }
 
-    fn summarize(&mut self, dialect: Dialect, query: &str) {
+    fn summarize(&mut self, query: &str) {
         if self.query_summary.is_none() {
-            self.query_summary = not_empty(dialect.summarize(query));
+            self.query_summary = not_empty(self.dialect.summarize(query));
         }
     }
 

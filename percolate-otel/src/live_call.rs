@@ -20,7 +20,6 @@ use crate::entered::Entered;
 use crate::identity::Identity;
 use crate::measured_call::{CallStart, MeasuredCall};
 use crate::outcome::Outcome;
-use crate::probe::probe_of;
 use crate::record::{CallRecord, RecordExtras};
 use crate::runtime::{Decision, Runtime};
 use crate::series::Series;
@@ -252,7 +251,7 @@ impl LiveCall {
             Sampling::Unsampled | Sampling::Foreign => false,
             // A leaf has no calls inside that would have to be left out.
             Sampling::UnsampledRoot(_) => !site.def.leaf,
-            Sampling::Sampled(_) => !site.def.leaf || probe_of(site.def.system).is_some(),
+            Sampling::Sampled(_) => !site.def.leaf || self.start.series.probe().is_some(),
         };
         self.start.runtime.span_events || enters || self.spans.is_some() || site.def.late != 0
     }
@@ -281,7 +280,7 @@ impl LiveCall {
                 };
                 entered.context = attach(context);
             }
-            Sampling::Sampled(Some(_)) => entered.probe = probe_of(site.def.system),
+            Sampling::Sampled(Some(_)) => entered.probe = self.start.series.probe(),
             Sampling::Unsampled => {
                 entered.context = kept.cloned().and_then(attach);
                 entered.unsampled_call = Some(UnsampledCall::enter());
@@ -292,7 +291,7 @@ impl LiveCall {
         if let Some(spans) = &self.spans {
             if let Some(span) = &spans.api_span {
                 if site.def.leaf {
-                    entered.probe = probe_of(site.def.system);
+                    entered.probe = self.start.series.probe();
                 } else {
                     entered.context = attach(span.context().clone());
                 }

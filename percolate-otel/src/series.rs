@@ -1,7 +1,7 @@
 //! The metric series of each call site.
 //!
-//! A [`Series`] is one site with one collection (or job target), namespace and address. It holds
-//! the bound instruments of the successful outcome, and the interned names that records refer to.
+//! A [`Series`] is one site with one collection (or job target), namespace, system and address. It
+//! holds the bound instruments of the successful outcome, and the interned names that records refer to.
 //! If attributes of the context are listed for metrics, a series also has their values.
 //! Series are found through a small per-thread cache, live as long as the process and are bounded:
 //! past [`MAX_SERIES`], the calls of a site share its overflow series, whose measurements carry
@@ -26,15 +26,18 @@ use crate::details::Names;
 use crate::metrics::Instruments;
 use crate::name_bytes::{self, is_same};
 use crate::outcome::Outcome;
+use crate::probe::{Probe, probe_of};
 use crate::shared_attributes::SharedAttributes;
 use crate::site::{Site, SiteKind, span_name};
 
 /// Metric series one runtime keeps; the SDK's own limit for one metric. As many series may differ in
 /// their address only.
 pub(crate) const MAX_SERIES: usize = 2000;
-/// The longest name that a series keeps, in bytes. Calls with a longer collection, namespace, operation
-/// or job target are measured in the overflow series; their spans have the whole name.
+/// The longest name that a series keeps, in bytes. Calls with a longer collection, namespace, operation,
+/// system or job target are measured in the overflow series; their spans have the whole name.
 pub(crate) const MAX_NAME: usize = 1024;
+/// The systems of one site whose overflow is measured separately.
+const MAX_OVERFLOW_SYSTEMS: usize = 8;
 
 /// One site with one set of names.
 #[derive(Debug)]
@@ -42,7 +45,8 @@ pub(crate) struct Series {
     /// The key of its table.
     table: u64,
     pub(crate) site: &'static Site,
-    /// None in an overflow series. One copy for the records and the attributes of all metrics.
+    /// An overflow series has at most the system. One copy for the records and the attributes of all
+    /// metrics.
     names: Names<'static>,
     /// The name of spans that have no query summary.
     span_name: Cow<'static, str>,
@@ -155,6 +159,7 @@ impl Series {
             && is_same(self.names.operation, names.operation)
             && is_same(self.names.target, names.target)
             && is_same(self.names.namespace, names.namespace)
+            && is_same(self.names.system, names.system)
     }
 
     /// Whether calls with these names have names that the series does not have.
@@ -167,7 +172,12 @@ impl Series {
         self.is_measured_job
     }
 
-    /// The names of its calls; none in an overflow series.
+    /// Returns the probe for recorded leaf calls of the series.
+    pub(crate) fn probe(&self) -> Option<&'static dyn Probe> {
+        self.site.system(&self.names).and_then(probe_of)
+    }
+
+    /// The names of its calls; at most the system in an overflow series.
     pub(crate) fn names(&self) -> Names<'static> {
         self.names
     }
@@ -224,6 +234,7 @@ fn kept(names: Names<'_>) -> Names<'static> {
     let kept = |name: &str| &*Box::leak(Box::<str>::from(name));
     Names {
         operation: names.operation.map(kept),
+        system: names.system.map(kept),
         target: names.target.map(kept),
         namespace: names.namespace.map(kept),
         server_address: names.server_address.map(kept),
@@ -233,6 +244,7 @@ fn kept(names: Names<'_>) -> Names<'static> {
 fn static_values(names: Names<'static>) -> NameValues<'static> {
     NameValues {
         operation: names.operation.map(AttributeValue::Static),
+        system: names.system.map(AttributeValue::Static),
         target: names.target.map(AttributeValue::Static),
         namespace: names.namespace.map(AttributeValue::Static),
         server_address: names.server_address.map(AttributeValue::Static),
@@ -404,6 +416,7 @@ impl SeriesTable {
         let fit = fits(names.operation)
             && fits(names.target)
             && fits(names.namespace)
+            && fits(names.system)
             && shared
                 .iter()
                 .all(|attribute| fits(Some(&attribute.value.as_str())));
@@ -431,16 +444,31 @@ impl SeriesTable {
         if bucket.is_empty() {
             series.remove(&hash);
         }
-        // One overflow series for each site, so at most as many as annotated functions.
+        // One overflow series for each site and system, and for each site one of further systems.
         let none = Names::default();
         let bucket = series
             .entry(self::hash(site, &none) ^ u64::MAX)
             .or_default();
-        if let Some(known) = bucket.iter().find(|known| std::ptr::eq(known.site, site)) {
+        let of = |system: Option<&str>| {
+            let is = |known: &&&Series| {
+                std::ptr::eq(known.site, site) && is_same(known.names.system, system)
+            };
+            bucket.iter().find(is).copied()
+        };
+        let mut system = names.system.filter(|system| fits(Some(system)));
+        if of(system).is_none() && bucket.len() >= MAX_OVERFLOW_SYSTEMS {
+            system = None;
+        }
+        if let Some(known) = of(system) {
             return known;
         }
-        let added: &'static Series =
-            Box::leak(Box::new(Series::new(self, site, (none, &[]), (hash, true))));
+        let names = Names { system, ..none };
+        let added: &'static Series = Box::leak(Box::new(Series::new(
+            self,
+            site,
+            (names, &[]),
+            (hash, true),
+        )));
         bucket.push(added);
         added
     }
@@ -607,12 +635,14 @@ fn measure_outcome(
         .record_outcome(&own.cells, kind, attributes, measured);
 }
 
-/// A hash of the site's address and of the target and operation. Equality compares everything.
+/// A hash of the site's address and of the target, operation and system. Equality compares everything.
 #[inline]
 fn hash(site: &'static Site, names: &Names<'_>) -> u64 {
     let site = std::ptr::from_ref(site).addr() as u64 >> 4;
     let target = name_bytes::hash(names.target);
     let operation = name_bytes::hash(names.operation);
-    let mixed = (site ^ target.rotate_left(20) ^ operation.rotate_left(41)).wrapping_mul(SPREAD);
+    let system = name_bytes::hash(names.system);
+    let names = target.rotate_left(20) ^ operation.rotate_left(41) ^ system.rotate_left(7);
+    let mixed = (site ^ names).wrapping_mul(SPREAD);
     mixed ^ (mixed >> 32)
 }

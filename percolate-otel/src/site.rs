@@ -16,6 +16,7 @@ use tracing_core::{Level, Metadata};
 pub(crate) use crate::attributes as attr;
 use crate::conventions::target;
 use crate::details::Names;
+use crate::query_text::Dialect;
 
 /// The span's kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,8 +71,8 @@ pub struct SiteDef {
     pub name: &'static str,
     /// A span name that replaces the name by the conventions.
     pub span_name: Option<&'static str>,
-    /// `db.system.name`.
-    pub system: &'static str,
+    /// `db.system.name`; `None` if each call has its own.
+    pub system: Option<&'static str>,
     /// The span's kind.
     pub kind: Kind,
     /// The duration from which an unsampled call is reported, if the annotation has one.
@@ -100,7 +101,7 @@ impl SiteDef {
             site_kind: SiteKind::Db,
             name: "",
             span_name: None,
-            system: "rocksdb",
+            system: Some("rocksdb"),
             kind: Kind::Client,
             slow: None,
             metrics: true,
@@ -144,9 +145,20 @@ impl Site {
         }
     }
 
-    /// Returns `db.system.name`.
-    pub const fn system(&self) -> &'static str {
-        self.def.system
+    /// Returns `db.system.name` of a call with these names.
+    #[inline]
+    pub(crate) fn system<'a>(&self, names: &Names<'a>) -> Option<&'a str> {
+        names.system.or(self.def.system)
+    }
+
+    /// Returns the dialect of the query text of a call with these names.
+    #[inline]
+    pub(crate) fn dialect(&self, names: &Names<'_>) -> Dialect {
+        let system = match self.def.attributes & attr::QUERY_TEXT {
+            0 => None,
+            _ => self.system(names),
+        };
+        system.map_or(Dialect::Any, Dialect::of_system)
     }
 
     /// Whether a `tracing` layer may be interested in this call's span. Without any layer, neither

@@ -64,10 +64,19 @@ impl<'a> StartingCall<'a> {
         if let Some(described) = self.described {
             return (described.details, described.attributes);
         }
-        let mut details = Details::default();
-        (self.evaluate)(&mut details);
-        (details, Vec::new())
+        (evaluated(self.site, self.names, self.evaluate), Vec::new())
     }
+}
+
+/// Evaluates the details of a call.
+fn evaluated(
+    site: &'static Site,
+    names: &Names<'_>,
+    evaluate: &mut dyn FnMut(&mut Details),
+) -> Details {
+    let mut details = Details::in_dialect(site.dialect(names));
+    evaluate(&mut details);
+    details
 }
 
 #[cfg(feature = "pipeline")]
@@ -76,7 +85,7 @@ mod sampled {
     use opentelemetry::trace::{Link, SpanKind, TraceContextExt as _, TraceId};
     use opentelemetry_sdk::trace::{SamplingDecision, ShouldSample};
 
-    use super::{Described, StartingCall};
+    use super::{Described, StartingCall, evaluated};
     use crate::api_span::without_span;
     use crate::attributes::ON_SPANS;
     use crate::call_values::{self, at_start, own_at_start};
@@ -96,9 +105,10 @@ mod sampled {
             is_root: bool,
         ) -> bool {
             let described = self.described.get_or_insert_with(|| {
-                let mut described = Box::<Described>::default();
-                (self.evaluate)(&mut described.details);
-                described
+                Box::new(Described {
+                    details: evaluated(self.site, self.names, self.evaluate),
+                    ..Described::default()
+                })
             });
             let details = &described.details;
             let values = at_start(self.site, (*self.names).into()).with_details(details);

@@ -150,7 +150,7 @@ impl Reader {
             Key::QueryText => keys.query_text = Some(values::query_text(key, value()?)?),
             Key::QuerySummary => keys.query_summary = Some(values::text(key, value()?)?),
             Key::Type => keys.job_type = Some(values::text(key, value()?)?),
-            Key::System => keys.system = Some(values::system(&value()?)?),
+            Key::System => keys.system = Some(values::system(value()?)?),
             Key::Name => keys.span_name = Some(values::span_name(&value()?)?),
             Key::Kind => keys.kind = Some(values::kind(&value()?)?),
             Key::Level => keys.level = Some(values::level(&value()?)?),

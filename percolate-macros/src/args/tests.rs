@@ -1,6 +1,7 @@
 use proc_macro2::Span;
+use quote::ToTokens as _;
 use quote::quote;
-use syn::parse_quote;
+use syn::{Error, parse_quote};
 
 use super::values::duration;
 use super::*;
@@ -62,7 +63,7 @@ fn every_key_of_an_operation_is_read() {
     );
     assert_eq!(*namespace, Some(parse_quote!(ns)));
     assert_eq!(*server_address, Some(parse_quote!("/data")));
-    assert_eq!(*system, Some(parse_quote!("redb")));
+    assert!(matches!(system, Some(System::Literal(name)) if name.value() == "redb"));
     assert_eq!(*kind, Some(parse_quote!(Internal)));
     assert_eq!(*level, Some(parse_quote!(DEBUG)));
     assert_eq!(*span_name, Some(parse_quote!("drop")));
@@ -114,6 +115,35 @@ fn a_raw_query_text_is_marked() {
             "`raw` needs one text: `query_text = raw(sql)`"
         );
     }
+}
+
+#[test]
+fn a_system_is_a_valid_literal_or_an_expression() {
+    let system = |tokens| {
+        let args = read(Annotation::Db, quote!(flush, system = #tokens))?;
+        Ok::<_, Error>(args.keys.system.expect("a system"))
+    };
+    let literal = system(quote!("ibm.db2")).expect("a valid literal");
+    assert!(matches!(literal, System::Literal(name) if name.value() == "ibm.db2"));
+    let expressions: [Expr; 4] = [
+        parse_quote!(self.system()),
+        parse_quote!(SYSTEM),
+        parse_quote!(cf),
+        parse_quote!(&*self.system),
+    ];
+    for expression in expressions {
+        let read = system(expression.to_token_stream()).expect("a valid expression");
+        assert!(matches!(read, System::AtEntry(value) if value == expression));
+    }
+    for wrong in [quote!("RocksDB"), quote!(""), quote!(7), quote!(none)] {
+        let error = system(wrong).expect_err("a mistake").to_string();
+        assert!(
+            error.starts_with("`system` must be the name of the database system as a lower-case"),
+            "{error}"
+        );
+    }
+    let error = system(quote!(|| "redb")).expect_err("a mistake");
+    assert!(error.to_string().contains("not a closure"), "{error}");
 }
 
 #[test]
@@ -213,4 +243,16 @@ fn durations_have_units() {
     ] {
         assert_eq!(slow(wrong), None, "{wrong}");
     }
+}
+
+#[test]
+fn a_job_has_no_system() {
+    let messages = wrong(Annotation::Job, quote!(index.build, system = self.system()));
+    let [message] = &messages[..] else {
+        panic!("{messages:?}");
+    };
+    assert!(
+        message.starts_with("`system` is a key of `#[db_op"),
+        "{message}"
+    );
 }

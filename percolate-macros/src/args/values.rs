@@ -6,7 +6,7 @@ use syn::parse::{ParseBuffer, ParseStream};
 use syn::{Error, Expr, ExprLit, Ident, Lit, LitStr, Path, Result, Token};
 
 use super::cursor::skip_value;
-use super::{Count, Parent, QueryText, Rows, Target};
+use super::{Count, Parent, QueryText, Rows, System, Target};
 use crate::key::Key;
 use crate::nearest::{did_you_mean, list};
 
@@ -207,17 +207,21 @@ pub(super) fn span_name(value: &Expr) -> Result<LitStr> {
     })
 }
 
-/// The name of the database system.
-pub(super) fn system(value: &Expr) -> Result<LitStr> {
+/// The name of the database system: a valid literal, or an expression evaluated at entry.
+pub(super) fn system(value: Expr) -> Result<System> {
+    if !matches!(value, Expr::Lit(_)) && !is_word(&value, "none") {
+        return text(Key::System, value).map(System::AtEntry);
+    }
     let is_system = |literal: &LitStr| {
         let value = literal.value();
         let is_valid =
             |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.');
         value.starts_with(|c: char| c.is_ascii_lowercase()) && value.chars().all(is_valid)
     };
-    string(value).filter(is_system).ok_or_else(|| {
+    let literal = string(&value).filter(is_system).map(System::Literal);
+    literal.ok_or_else(|| {
         Error::new_spanned(
-            value,
+            &value,
             "`system` must be the name of the database system as a lower-case string literal, \
              such as \"redb\"",
         )

@@ -284,6 +284,7 @@ impl Both {
         let names = Names {
             target: Some(["books", "pages"][usize::from(call.target % 2)]),
             server_address: Some(["here", "there"][usize::from(call.target / 2)]),
+            system: (call.target == 3).then_some("slatedb"),
             ..Names::default()
         };
         let outcome = Outcome {
@@ -772,6 +773,48 @@ fn failed_calls_have_a_bounded_number_of_points() {
         .keys()
         .filter(|(_, attributes)| attributes.contains("overflow"));
     assert_eq!(overflow.count(), 1);
+}
+
+#[test]
+fn the_overflow_of_a_site_is_measured_for_each_of_a_few_systems() {
+    let both = Both::new();
+    let call = |target: &str, system: &str| {
+        let names = Names {
+            target: Some(target),
+            system: Some(system),
+            ..Names::default()
+        };
+        let end = (JobStatus::Success, 1000);
+        let series = both.own.find(GET, &names);
+        both.own.measure(series, &Outcome::default(), end, None);
+    };
+    let overflow = || -> Vec<(String, u64)> {
+        let found = both.own(0).into_iter();
+        let overflow = found.filter(|((_, attributes), _)| attributes.contains("overflow"));
+        overflow
+            .map(|((_, attributes), point)| (attributes, point.count))
+            .collect()
+    };
+    for n in 0..1500 {
+        call(&format!("collection {n}"), "rocksdb");
+        call(&format!("collection {n}"), "slatedb");
+    }
+    let [(rocksdb, 500), (slatedb, 500)] = &overflow()[..] else {
+        panic!("{:?}", overflow());
+    };
+    assert!(rocksdb.contains("rocksdb"), "{rocksdb}");
+    assert!(slatedb.contains("slatedb"), "{slatedb}");
+    // A name that varies does not add a series for each of its values.
+    for n in 0..100 {
+        call("articles", &format!("system{n}"));
+    }
+    call("articles", &"s".repeat(2000));
+    assert_eq!(overflow().len(), 9, "{:?}", overflow());
+    let is_other = |(attributes, _): &(String, u64)| attributes.contains("shelf");
+    let others: Vec<_> = overflow().into_iter().filter(is_other).collect();
+    assert!(matches!(others[..], [(_, 95)]), "{others:?}");
+    let all = both.own(0);
+    assert_eq!(all.values().map(|point| point.count).sum::<u64>(), 3101);
 }
 
 #[test]

@@ -288,3 +288,40 @@ fn a_site_is_observed_inside_a_capture() {
     assert!(!MERGE.is_observed());
     Capture::new().run(|| assert!(MERGE.is_observed()));
 }
+
+#[test]
+fn a_site_of_several_systems_has_the_system_of_the_call() {
+    let capture = Capture::new();
+    capture.run(|| {
+        let sql = "SELECT \"name\" FROM users";
+        for system in ["mysql", "postgresql", ""] {
+            let call = operation(SCAN).collection("users").system(system);
+            call.query_text(sql).start().finish();
+        }
+    });
+    let text = |span: &crate::testing::CapturedSpan, name: &str| {
+        let value = span.attribute(name);
+        value.map(ToString::to_string).unwrap_or_default()
+    };
+    let found: Vec<_> = capture
+        .spans()
+        .iter()
+        .map(|span| (text(span, "db.system.name"), text(span, "db.query.text")))
+        .collect();
+    let expected = [
+        ("mysql", "SELECT ? FROM users"),
+        ("postgresql", "SELECT \"name\" FROM users"),
+        // An empty name does not replace the one of the site.
+        ("shelf", "SELECT ? FROM users"),
+    ];
+    let expected = expected.map(|(system, text)| (system.to_owned(), text.to_owned()));
+    assert_eq!(found, expected);
+    for system in ["mysql", "postgresql", "shelf"] {
+        let attributes = [("db.system.name", system)];
+        let metrics = capture.metrics();
+        assert_eq!(
+            metrics.count("db.client.operation.duration", &attributes),
+            1
+        );
+    }
+}

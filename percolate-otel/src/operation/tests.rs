@@ -66,10 +66,9 @@ fn entered(
 
 fn get(inner: impl FnOnce()) {
     let names = Names {
-        operation: None,
         target: Some("articles"),
         namespace: Some("demo"),
-        server_address: None,
+        ..Names::default()
     };
     let mut call = entered(&GET, names, Parent::Child, &mut |details| {
         details.field(0, "hot");

@@ -62,7 +62,7 @@ impl Store {
         <[Number]>::to_vec(keys)
     }
 
-    #[db_op(scan, cf, rows = stream, system = "rocksdb")]
+    #[db_op(scan, cf, rows = stream, system = <Text as ::core::convert::AsRef<Text>>::as_ref(cf))]
     fn scan(&self, cf: &Text) -> impl ::core::iter::Iterator<Item = Number> {
         ::core::iter::once(1)
     }

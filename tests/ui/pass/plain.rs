@@ -64,6 +64,16 @@ impl Store {
         cf == self.name
     }
 
+    #[db_op(get, cf, system = &*self.name)]
+    fn of_any_system(&self, cf: &str) -> bool {
+        cf == self.name
+    }
+
+    #[db_op(put, cf, system = system)]
+    async fn of_a_system(&self, cf: &str, system: String) -> usize {
+        std::future::ready(cf.len() + system.len()).await
+    }
+
     #[db_op(put, cf)]
     fn put(mut self, cf: String) -> Self {
         self.name = cf;
