@@ -14,11 +14,13 @@ macro_rules! page {
 page!(macros: "macros.md",
     "annotate-your-engine" => "crate::manual::annotate_your_engine",
     "annotate-your-engine#scans-that-return-a-type-of-your-own" =>
-        "crate::manual::annotate_your_engine#scans-that-return-a-type-of-your-own");
+        "crate::manual::annotate_your_engine#scans-that-return-a-type-of-your-own",
+    "layer" => "crate::manual::checks");
 
 page!(annotate_your_engine: "annotate-your-engine.md",
     "layer" => "crate::manual::checks",
     "macros" => "crate::manual::macros",
+    "macros#system" => "crate::manual::macros#system",
     "macros#the-job-type-and-type" => "crate::manual::macros#the-job-type-and-type");
 
 page!(existing_telemetry: "existing-telemetry.md",
@@ -30,7 +32,6 @@ page!(propagation: "propagation.md",);
 
 page!(pipeline: "pipeline.md",
     "conventions" => "crate::manual::conventions",
-    "dashboards" => "crate::manual::pipeline#dashboards-and-alerts",
     "propagation#attributes-for-everything-inside" =>
         "crate::manual::propagation#attributes-for-everything-inside",
     "propagation#other-header-formats" => "crate::manual::propagation#other-header-formats");

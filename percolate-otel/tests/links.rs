@@ -28,6 +28,56 @@ fn every_link_in_a_page_has_a_target() {
 }
 
 #[test]
+fn pages_of_the_documentation_link_only_to_each_other() {
+    // The book and the documentation of the crate have no other files.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut pages = Pages::new();
+    read(&root, Path::new("docs"), &mut pages);
+    for (page, text) in &pages {
+        let text = without_code(text);
+        let leaving: Vec<String> = definitions(&text)
+            .into_values()
+            .chain(targets(&text))
+            .filter(|target| target.starts_with(".."))
+            .collect();
+        assert!(
+            leaving.is_empty(),
+            "{} links to files outside of docs/: {leaving:?}; name them without a link",
+            page.display()
+        );
+    }
+}
+
+#[test]
+fn pages_of_the_manual_refer_to_each_other_by_labels_that_rustdoc_replaces() {
+    let manual = include_str!("../src/manual.rs");
+    let mut count = 0;
+    for entry in manual.split("\npage!(").skip(1) {
+        let mut strings = entry.split('"').skip(1).step_by(2);
+        let name = strings.next().expect("the name of the file comes first");
+        let mut labels: Vec<&str> = strings.step_by(2).collect();
+        labels.sort_unstable();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+        let page = fs::read_to_string(path.join(name)).expect("the page is there");
+        let page = without_code(&page);
+        let defined: Vec<String> = definitions(&page).into_keys().collect();
+        assert_eq!(
+            labels, defined,
+            "the labels of docs/{name} and those in src/manual.rs differ"
+        );
+        let mut direct = targets(&page);
+        direct.retain(|target| target.contains(".md"));
+        assert!(
+            direct.is_empty(),
+            "docs/{name} links to files, which rustdoc does not have: {direct:?}; write `[text][page]`, and \
+             define the label at the end of the page and in src/manual.rs"
+        );
+        count += 1;
+    }
+    assert_eq!(count, 7, "every `page!` of src/manual.rs is checked");
+}
+
+#[test]
 fn a_broken_link_is_found_and_named() {
     let mut pages = Pages::new();
     let guide = "# The guide\n\n## `record!` and *more*\n\n## Notes\n\n## Notes\n\n\
@@ -43,6 +93,7 @@ fn a_broken_link_is_found_and_named() {
         "[a](guide.md) and `[code](nowhere.md)`, [b](guide.md#record-and-more) ![](../README.md)",
         "[a](guide.md#notes) [b](guide.md#notes-1) [c](guide.md#old)",
         "# Here\n[a](#here), [b][there], [there]\n\n[there]: guide.md#the-guide",
+        "[a][there]: a line\n\n[there]: guide.md",
         "<a href=\"https://example.com/a?b=c#d\">a</a> [`Item`] [b](https://example.com)",
         "<source srcset=\"../README.md\"> [x](guide.md \"a title\")",
     ] {
@@ -236,7 +287,7 @@ fn without_fences(text: &str) -> String {
 fn definitions(text: &str) -> BTreeMap<String, String> {
     let definition = |line: &str| {
         let (label, target) = line.strip_prefix('[')?.split_once("]: ")?;
-        Some((label.to_lowercase(), target.trim().to_owned()))
+        (!label.contains(']')).then(|| (label.to_lowercase(), target.trim().to_owned()))
     };
     text.lines().filter_map(definition).collect()
 }
