@@ -292,6 +292,27 @@ fn fjall_store_shows_a_scan_and_a_queued_job() {
 }
 
 #[test]
+fn sqlite_store_shows_statements_and_their_transaction() {
+    assert_shows(
+        &run(env!("CARGO_BIN_EXE_sqlite_store"), &[], &[]),
+        &[
+            "\n  INSERT novels [client, error]",
+            "WHERE year < ? AND author = ?1",
+        ],
+    );
+}
+
+#[test]
+fn queue_worker_links_each_attempt_to_the_request() {
+    let printed = run(env!("CARGO_BIN_EXE_queue_worker"), &[], &[]);
+    assert_eq!(printed.matches("~ link to POST /reminders").count(), 3);
+    assert_shows(
+        &printed,
+        &["error.type = \"ConnectionRefused\"", "job.attempt = 1"],
+    );
+}
+
+#[test]
 fn service_continues_the_callers_trace() {
     assert_shows(
         &run(env!("CARGO_BIN_EXE_service"), &[], &[]),
