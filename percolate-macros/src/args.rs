@@ -79,7 +79,7 @@ pub(crate) enum System {
     /// A string literal.
     Literal(LitStr),
     /// An expression, evaluated at entry.
-    AtEntry(Expr),
+    AtEntry(Box<Expr>),
 }
 
 /// `rows = …`

@@ -133,7 +133,7 @@ fn a_system_is_a_valid_literal_or_an_expression() {
     ];
     for expression in expressions {
         let read = system(expression.to_token_stream()).expect("a valid expression");
-        assert!(matches!(read, System::AtEntry(value) if value == expression));
+        assert!(matches!(read, System::AtEntry(value) if *value == expression));
     }
     for wrong in [quote!("RocksDB"), quote!(""), quote!(7), quote!(none)] {
         let error = system(wrong).expect_err("a mistake").to_string();

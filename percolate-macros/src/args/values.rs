@@ -210,7 +210,7 @@ pub(super) fn span_name(value: &Expr) -> Result<LitStr> {
 /// The name of the database system: a valid literal, or an expression evaluated at entry.
 pub(super) fn system(value: Expr) -> Result<System> {
     if !matches!(value, Expr::Lit(_)) && !is_word(&value, "none") {
-        return text(Key::System, value).map(System::AtEntry);
+        return text(Key::System, value).map(|value| System::AtEntry(Box::new(value)));
     }
     let is_system = |literal: &LitStr| {
         let value = literal.value();
