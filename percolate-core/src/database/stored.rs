@@ -60,11 +60,8 @@ impl Stored<'_> {
         let Some(generation) = core.generation(self.table, self.field)? else {
             return Ok(None);
         };
-        let path = saved::path(
-            core.storage().path(),
-            &core.index_name(self.table, self.field),
-        );
-        let payload = saved::read(&path, generation);
+        let index = core.index_name(self.table, self.field);
+        let payload = saved::read(core.storage(), &index, generation);
         Ok(payload.and_then(|payload| vectors::from_bytes(core.dimensions(), &payload).ok()))
     }
 

@@ -185,8 +185,8 @@ impl Core {
             // Changes during the write are allowed: the file's generation then shows that it is
             // stale.
             drop(reading);
-            let path = saved::path(self.storage().path(), &self.index_name(table, &field.name));
-            saved::write(&path, generation, &bytes)?;
+            let index = self.index_name(table, &field.name);
+            saved::write(self.storage(), &index, generation, &bytes)?;
         }
         Ok(vectors)
     }
@@ -282,7 +282,7 @@ impl Core {
         drop(slots);
         for field in &fields {
             let name = self.index_name(table, &field.name);
-            saved::remove(&saved::path(self.storage().path(), &name))?;
+            saved::remove(self.storage(), &name)?;
         }
         Ok(())
     }
@@ -301,10 +301,8 @@ impl Core {
         // An index file is ignored if there is no generation.
         batch.delete(META, self.generation_key(table, &field.name))?;
         batch.commit()?;
-        Ok(saved::remove(&saved::path(
-            self.storage().path(),
-            &self.index_name(table, &field.name),
-        ))?)
+        let index = self.index_name(table, &field.name);
+        Ok(saved::remove(self.storage(), &index)?)
     }
 
     /// Rebuilds the vector indexes of every table from the stored vectors, read `page` at a time,

@@ -11,52 +11,56 @@
 //! | … | payload: see `vectors::hnsw` and `vectors::exact` |
 //! | 4 | CRC-32 (IEEE) of everything before, big-endian |
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
 
 use uuid::Uuid;
 
 use super::vectors::VectorError;
+use crate::storage::Storage;
 
 const MAGIC: &[u8; 8] = b"PERCOVEC";
 const FORMAT: u32 = 1;
 const HEAD: usize = 36;
 const FOOT: usize = 4;
 
-/// Writes an index file atomically.
-pub(crate) fn write(path: &Path, generation: Uuid, payload: &[u8]) -> Result<(), VectorError> {
-    let failed = |source| VectorError::Save {
-        path: path.to_owned(),
-        source,
-    };
-    write_atomically(path, &frame(generation, payload)).map_err(failed)
+/// Writes the file of an index atomically.
+pub(crate) fn write(
+    storage: &Storage,
+    index: &[u8],
+    generation: Uuid,
+    payload: &[u8],
+) -> Result<(), VectorError> {
+    let name = file_name(index);
+    let written = storage.write_file(&name, frame(generation, payload));
+    written.map_err(|source| failed(storage, &name, source))
 }
 
-/// Removes an index file, if it exists.
-pub(crate) fn remove(path: &Path) -> Result<(), VectorError> {
-    match fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(VectorError::Save {
-            path: path.to_owned(),
-            source,
-        }),
-        _ => Ok(()),
-    }
+/// Removes the file of an index, if it exists.
+pub(crate) fn remove(storage: &Storage, index: &[u8]) -> Result<(), VectorError> {
+    let name = file_name(index);
+    let removed = storage.remove_file(&name);
+    removed.map_err(|source| failed(storage, &name, source))
 }
 
-/// Returns the payload of an index file, or `None` if the file is missing, damaged or of another
-/// generation.
-pub(crate) fn read(path: &Path, generation: Uuid) -> Option<Vec<u8>> {
-    let bytes = fs::read(path).ok()?;
+/// Returns the payload of the file of an index, or `None` if the file is missing, damaged or of
+/// another generation.
+pub(crate) fn read(storage: &Storage, index: &[u8], generation: Uuid) -> Option<Vec<u8>> {
+    let bytes = storage.read_file(&file_name(index)).ok()??;
     unframe(&bytes, generation).map(<[u8]>::to_vec)
 }
 
-/// Returns the path of an index file. Index names may contain any byte, so the file name is a hash.
-pub(crate) fn path(database: &Path, name: &[u8]) -> PathBuf {
-    let name = Uuid::new_v5(&Uuid::NAMESPACE_OID, name);
-    database
-        .join("vectors")
-        .join(format!("{}.vec", name.simple()))
+/// Returns the name of an index file below the place of the database. Names of indexes may contain
+/// any byte, so the name is a hash.
+pub(crate) fn file_name(index: &[u8]) -> String {
+    let name = Uuid::new_v5(&Uuid::NAMESPACE_OID, index);
+    format!("vectors/{}.vec", name.simple())
+}
+
+fn failed(storage: &Storage, name: &str, source: io::Error) -> VectorError {
+    VectorError::Save {
+        path: storage.path().join(name),
+        source,
+    }
 }
 
 /// Returns the bytes of a file with this payload.
@@ -88,21 +92,10 @@ fn frame_head(generation: Uuid, length: usize) -> [u8; HEAD] {
     head
 }
 
-/// Writes a temporary file, syncs it and renames it to `path`.
-fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
-    let unfinished = path.with_extension("unfinished");
-    let mut file = File::create(&unfinished)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)?;
-    File::open(directory)?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::StorageOptions;
 
     #[test]
     fn the_checksum_is_crc_32() {
@@ -130,9 +123,18 @@ mod tests {
     #[test]
     fn a_file_is_read_back() {
         let dir = tempfile::tempdir().unwrap();
-        let path = path(dir.path(), b"any\0name");
-        write(&path, Uuid::nil(), b"x").unwrap();
-        assert_eq!(read(&path, Uuid::nil()).as_deref(), Some(&b"x"[..]));
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        let storage = Storage::open(dir.path(), StorageOptions::new()).unwrap();
+        let index = b"any\0name";
+        assert_eq!(read(&storage, index, Uuid::nil()), None);
+        write(&storage, index, Uuid::nil(), b"x").unwrap();
+        assert_eq!(
+            read(&storage, index, Uuid::nil()).as_deref(),
+            Some(&b"x"[..])
+        );
+        let files = std::fs::read_dir(dir.path().join("vectors")).unwrap();
+        assert_eq!(files.count(), 1, "no temporary file stays");
+        remove(&storage, index).unwrap();
+        remove(&storage, index).unwrap();
+        assert_eq!(read(&storage, index, Uuid::nil()), None);
     }
 }

@@ -1,13 +1,8 @@
 //! Several writes as one atomic write.
 
-use std::borrow::Cow;
-use std::sync::Arc;
-
-use rocksdb::{BoundColumnFamily, WriteBatch};
-
 use super::db::Storage;
-use super::error::{UnknownColumnFamily, WriteError};
-use super::families::Family;
+use super::engine::Batch;
+use super::error::WriteError;
 use crate::{db_op, db_ops};
 
 /// Collects writes and commits them atomically. Nothing is written before
@@ -31,41 +26,9 @@ use crate::{db_op, db_ops};
 #[must_use = "a batch does nothing until it is committed"]
 pub struct BatchWriter<'db> {
     storage: &'db Storage,
-    writes: WriteBatch,
-    families: Families<'db>,
+    writes: Box<dyn Batch + 'db>,
     /// The kind of the write, if the batch has exactly one.
     only: Only,
-}
-
-/// The column families of a batch, as far as telemetry needs them. A single family is looked up
-/// once.
-enum Families<'db> {
-    None,
-    One(String, Family<'db>),
-    Several,
-}
-
-impl<'db> Families<'db> {
-    /// Returns the family `name`, to which a write is added.
-    fn find(
-        &mut self,
-        storage: &'db Storage,
-        name: &str,
-    ) -> Result<Cow<'_, Arc<BoundColumnFamily<'db>>>, UnknownColumnFamily> {
-        let is_known = matches!(self, Self::One(known, _) if known == name);
-        if !is_known {
-            let found = storage.family(name)?;
-            if !matches!(self, Self::None) {
-                *self = Self::Several;
-                return Ok(found);
-            }
-            *self = Self::One(name.to_owned(), found);
-        }
-        match self {
-            Self::One(_, family) => Ok(Cow::Borrowed(&**family)),
-            Self::None | Self::Several => storage.family(name),
-        }
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -80,8 +43,7 @@ impl<'db> BatchWriter<'db> {
     pub fn new(storage: &'db Storage) -> Self {
         Self {
             storage,
-            writes: WriteBatch::default(),
-            families: Families::None,
+            writes: storage.engine().batch(),
             only: Only::Put,
         }
     }
@@ -97,8 +59,7 @@ impl<'db> BatchWriter<'db> {
         key: impl AsRef<[u8]>,
         value: impl AsRef<[u8]>,
     ) -> Result<(), WriteError> {
-        self.writes
-            .put_cf(&*self.families.find(self.storage, cf)?, key, value);
+        self.writes.put(cf, key.as_ref(), value.as_ref())?;
         self.only = Only::Put;
         Ok(())
     }
@@ -109,8 +70,7 @@ impl<'db> BatchWriter<'db> {
     ///
     /// [`WriteError::UnknownColumnFamily`]; the batch is unchanged.
     pub fn delete(&mut self, cf: &str, key: impl AsRef<[u8]>) -> Result<(), WriteError> {
-        self.writes
-            .delete_cf(&*self.families.find(self.storage, cf)?, key);
+        self.writes.delete(cf, key.as_ref())?;
         self.only = Only::Delete;
         Ok(())
     }
@@ -126,11 +86,7 @@ impl<'db> BatchWriter<'db> {
         start: impl AsRef<[u8]>,
         end: impl AsRef<[u8]>,
     ) -> Result<(), WriteError> {
-        self.writes.delete_range_cf(
-            &*self.families.find(self.storage, cf)?,
-            start.as_ref(),
-            end.as_ref(),
-        );
+        self.writes.delete_range(cf, start.as_ref(), end.as_ref())?;
         self.only = Only::DeleteRange;
         Ok(())
     }
@@ -142,7 +98,7 @@ impl<'db> BatchWriter<'db> {
 
     /// Returns whether the batch has no writes.
     pub fn is_empty(&self) -> bool {
-        self.writes.is_empty()
+        self.len() == 0
     }
 
     /// Writes the batch and returns the number of its writes. A batch of one write is recorded as
@@ -188,16 +144,13 @@ impl BatchWriter<'_> {
 impl BatchWriter<'_> {
     fn write(self) -> Result<usize, WriteError> {
         let count = self.writes.len();
-        self.storage.write(self.writes)?;
+        self.writes.commit()?;
         Ok(count)
     }
 
     /// Returns the column family, if all writes have the same one.
     fn single_cf(&self) -> Option<&str> {
-        match &self.families {
-            Families::One(name, _) => Some(name),
-            Families::None | Families::Several => None,
-        }
+        self.writes.single_cf()
     }
 }
 

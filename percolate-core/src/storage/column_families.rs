@@ -1,6 +1,5 @@
-//! The column families: their names, their keys and values, and RocksDB's options for them. No
-//! other file has the name or an option of a family. [`keys`](super::keys) builds the bytes of
-//! keys.
+//! The column families: their names, their keys and values, and the format version. No other file
+//! has the name of a family. [`keys`](super::keys) builds the bytes of keys.
 //!
 //! | Family | Key | Value |
 //! |---|---|---|
@@ -16,7 +15,9 @@
 //! | `pending_embeddings` | tenant, table, id | empty |
 //! | `resources` | tenant, id | the bytes of the resource |
 
-use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Options};
+use std::path::Path;
+
+use super::error::OpenError;
 
 /// The store's own data.
 pub const META: &str = "meta";
@@ -34,9 +35,6 @@ pub const EMBEDDINGS: &str = "embeddings";
 pub const PENDING_EMBEDDINGS: &str = "pending_embeddings";
 /// Resources: bytes by id.
 pub const RESOURCES: &str = "resources";
-
-/// The family that RocksDB always creates. percolate does not use it.
-pub(super) const DEFAULT: &str = rocksdb::DEFAULT_COLUMN_FAMILY_NAME;
 
 /// The families of a database. A [`Storage`](super::Storage) alone has only `meta`.
 pub const DATABASE: [&str; 7] = [
@@ -59,35 +57,29 @@ pub const FORMAT_VERSION: u32 = 1;
 /// The key of [`FORMAT_VERSION`] in `meta`.
 pub(super) const FORMAT_KEY: &[u8] = b"format";
 
-/// Returns the options of the database.
-pub(super) fn database_options(create_if_missing: bool) -> Options {
-    let mut options = Options::default();
-    options.create_if_missing(create_if_missing);
-    options.create_missing_column_families(true);
-    // After a crash, the last record of the log may be incomplete. Any other damage is an error.
-    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-    // A log that is missing, or shorter than it was when it was synced, is an error. Read-only opens
-    // need the option too: RocksDB 11.8 crashes without it if the database was written with it.
-    options.set_track_and_verify_wals_in_manifest(true);
-    options.set_keep_log_file_num(4);
-    options
-}
-
-/// Returns the options of the family `name`. All families share `cache`.
-pub(super) fn family_options(name: &str, cache: &Cache) -> Options {
-    let mut blocks = BlockBasedOptions::default();
-    blocks.set_block_cache(cache);
-    if !is_only_scanned(name) {
-        blocks.set_bloom_filter(10.0, false);
+/// Compares the bytes that a database has at [`FORMAT_KEY`] with the versions that this build can
+/// read. Returns the bytes to write there if the database is new.
+pub(super) fn check_format(
+    path: &Path,
+    recorded: Option<&[u8]>,
+    is_new: bool,
+) -> Result<Option<[u8; 4]>, OpenError> {
+    let recorded = recorded.map(|bytes| <[u8; 4]>::try_from(bytes).map(u32::from_be_bytes));
+    match recorded {
+        Some(Ok(found)) if found > FORMAT_VERSION => Err(OpenError::NewerFormat {
+            path: path.to_owned(),
+            found,
+            supported: FORMAT_VERSION,
+        }),
+        Some(Ok(_)) => Ok(None),
+        None if is_new => Ok(Some(FORMAT_VERSION.to_be_bytes())),
+        Some(Err(_)) | None => Err(OpenError::Foreign {
+            path: path.to_owned(),
+        }),
     }
-    let mut options = Options::default();
-    options.set_block_based_table_factory(&blocks);
-    options.set_compression_type(DBCompressionType::Lz4);
-    options.set_bottommost_compression_type(DBCompressionType::Zstd);
-    options
 }
 
 /// Returns whether a family is never read by exact key, so that a Bloom filter would be useless.
-fn is_only_scanned(name: &str) -> bool {
+pub(super) fn is_only_scanned(name: &str) -> bool {
     matches!(name, FIELD_INDEX | PENDING_EMBEDDINGS)
 }

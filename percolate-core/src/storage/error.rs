@@ -1,4 +1,4 @@
-//! The errors of the store: one enum for each family of operations, with RocksDB's error as source.
+//! The errors of the store: one enum for each family of operations, with the engine's error as source.
 //!
 //! RocksDB's errors are converted only here. Messages may contain paths and column families, and
 //! never a key or a value. [`ErrorType`] returns the low-cardinality name for telemetry: RocksDB's
@@ -12,7 +12,8 @@ use rocksdb::ErrorKind;
 
 use crate::otel::{ErrorType, register_error_type};
 
-/// RocksDB's status code, recorded as `db.response.status_code`.
+/// The status code of the engine, recorded as `db.response.status_code`. The codes are RocksDB's,
+/// and those of SlateDB that RocksDB does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StatusCode {
@@ -46,12 +47,20 @@ pub enum StatusCode {
     CompactionTooLarge,
     /// The column family was dropped while in use.
     ColumnFamilyDropped,
+    /// The object store cannot be reached, or refuses requests (SlateDB).
+    Unavailable,
+    /// Another writer has opened the database, so this one must not write (SlateDB).
+    Fenced,
+    /// The database was closed (SlateDB).
+    Closed,
+    /// The engine failed inside (SlateDB).
+    Internal,
     /// A code that this version does not know.
     Unknown,
 }
 
 impl StatusCode {
-    /// Returns RocksDB's name of the code.
+    /// Returns the engine's name of the code.
     ///
     /// ```
     /// use percolate_core::storage::StatusCode;
@@ -75,6 +84,10 @@ impl StatusCode {
             Self::TryAgain => "TryAgain",
             Self::CompactionTooLarge => "CompactionTooLarge",
             Self::ColumnFamilyDropped => "ColumnFamilyDropped",
+            Self::Unavailable => "Unavailable",
+            Self::Fenced => "Fenced",
+            Self::Closed => "Closed",
+            Self::Internal => "Internal",
             Self::Unknown => "Unknown",
         }
     }
@@ -134,19 +147,33 @@ impl fmt::Display for StatusCode {
     }
 }
 
-/// An error of RocksDB, with its status code.
+/// An error of the engine, with its status code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("RocksDB failed: {0}")]
-pub struct StorageError(rocksdb::Error);
+#[error("{engine} failed: {message}")]
+pub struct StorageError {
+    engine: &'static str,
+    code: StatusCode,
+    message: String,
+}
 
 impl StorageError {
-    /// Returns RocksDB's status code.
+    /// Creates an error of the engine that calls itself `engine`.
+    #[cfg(feature = "object-store")]
+    pub(super) fn new(engine: &'static str, code: StatusCode, message: String) -> Self {
+        Self {
+            engine,
+            code,
+            message,
+        }
+    }
+
+    /// Returns the engine's status code.
     pub fn code(&self) -> StatusCode {
-        self.0.kind().into()
+        self.code
     }
 
     fn says(&self, text: &str) -> bool {
-        self.0.as_ref().contains(text)
+        self.message.contains(text)
     }
 
     pub(super) fn is_lock_conflict(&self) -> bool {
@@ -176,7 +203,11 @@ impl StorageError {
 
 impl From<rocksdb::Error> for StorageError {
     fn from(error: rocksdb::Error) -> Self {
-        Self(error)
+        Self {
+            engine: "RocksDB",
+            code: error.kind().into(),
+            message: error.into_string(),
+        }
     }
 }
 
@@ -242,7 +273,7 @@ pub enum OpenError {
     Locked {
         /// The given path.
         path: PathBuf,
-        /// RocksDB's error.
+        /// The engine's error.
         source: StorageError,
     },
     /// The operating system denies access to the directory.
@@ -272,7 +303,7 @@ pub enum OpenError {
     Changing {
         /// The given path.
         path: PathBuf,
-        /// RocksDB's error.
+        /// The engine's error.
         source: StorageError,
     },
     /// Files of the database are damaged.
@@ -280,7 +311,7 @@ pub enum OpenError {
     Corrupt {
         /// The given path.
         path: PathBuf,
-        /// RocksDB's error.
+        /// The engine's error.
         source: StorageError,
     },
     /// A write-ahead log is damaged, in a way that RocksDB does not notice.
@@ -354,21 +385,38 @@ pub enum OpenError {
     DiskFull {
         /// The given path.
         path: PathBuf,
-        /// RocksDB's error.
+        /// The engine's error.
         source: StorageError,
     },
-    /// Any other error of RocksDB.
+    /// The path is the URL of an object store, and this build has no engine for it.
+    #[error(
+        "cannot open a database at a `{scheme}://` URL: this build of percolate has no object stores; enable the feature \
+         `object-store`, or pass a directory"
+    )]
+    Unsupported {
+        /// The scheme of the URL.
+        scheme: String,
+    },
+    /// The URL of an object store is malformed, or its options are.
+    #[error("cannot open the database at {url}: {reason}")]
+    Url {
+        /// The given URL, without credentials.
+        url: String,
+        /// What is wrong, and what to write instead.
+        reason: String,
+    },
+    /// Any other error of the engine.
     #[error("cannot open the database at {}", path.display())]
     Storage {
         /// The given path.
         path: PathBuf,
-        /// RocksDB's error.
+        /// The engine's error.
         source: StorageError,
     },
 }
 
 impl OpenError {
-    /// Converts RocksDB's error of an attempt to open `path`.
+    /// Converts the engine's error of an attempt to open `path`.
     pub(super) fn from_storage(path: PathBuf, source: StorageError) -> Self {
         if source.is_lock_conflict() {
             Self::Locked { path, source }
@@ -425,6 +473,8 @@ impl ErrorType for OpenError {
             Self::NotEmpty { .. } => "NotEmpty",
             Self::Foreign { .. } => "Foreign",
             Self::NewerFormat { .. } => "NewerFormat",
+            Self::Unsupported { .. } => "Unsupported",
+            Self::Url { .. } => "Url",
             Self::Changing { source, .. }
             | Self::Corrupt { source, .. }
             | Self::DiskFull { source, .. }
@@ -451,12 +501,12 @@ pub enum ReadError {
     /// The column family does not exist.
     #[error(transparent)]
     UnknownColumnFamily(#[from] UnknownColumnFamily),
-    /// RocksDB failed.
+    /// The engine failed.
     #[error("cannot read from column family `{column_family}`")]
     Storage {
         /// The column family.
         column_family: String,
-        /// RocksDB's error.
+        /// The engine's error.
         source: StorageError,
     },
 }
@@ -492,13 +542,34 @@ pub enum WriteError {
         "an earlier write failed ({code}), so this handle refuses to write; close and reopen the database"
     )]
     Poisoned {
-        /// RocksDB's status code of the failed write.
+        /// The engine's status code of the failed write.
         code: StatusCode,
+    },
+    /// Another writer has opened the database on the object store, so this handle must not write any
+    /// more. Writes that were durable are in the database of the other writer.
+    #[error(
+        "cannot write: another process or handle has opened the database for writing, which ended the rights of this \
+         one; close this handle, and make sure that only one writer is open"
+    )]
+    Fenced(#[source] StorageError),
+    /// The key or the value is larger than the engine can store.
+    #[error(
+        "cannot write: the {part} has {size} bytes, and {engine} stores at most {limit}; split it"
+    )]
+    TooLarge {
+        /// `key` or `value`.
+        part: &'static str,
+        /// Its size in bytes.
+        size: usize,
+        /// The greatest size in bytes.
+        limit: usize,
+        /// The name of the engine.
+        engine: &'static str,
     },
     /// The disk is full.
     #[error("no space left to write; free disk space and reopen the database")]
     DiskFull(#[source] StorageError),
-    /// Any other error of RocksDB.
+    /// Any other error of the engine.
     #[error("cannot write")]
     Storage(#[source] StorageError),
 }
@@ -507,6 +578,8 @@ impl From<StorageError> for WriteError {
     fn from(source: StorageError) -> Self {
         if source.is_disk_full() {
             Self::DiskFull(source)
+        } else if source.code() == StatusCode::Fenced {
+            Self::Fenced(source)
         } else {
             Self::Storage(source)
         }
@@ -519,13 +592,18 @@ impl ErrorType for WriteError {
             Self::UnknownColumnFamily(_) => Cow::Borrowed("UnknownColumnFamily"),
             Self::ReadOnly => Cow::Borrowed("ReadOnly"),
             Self::Poisoned { .. } => Cow::Borrowed("Poisoned"),
-            Self::DiskFull(source) | Self::Storage(source) => source.error_type(),
+            Self::TooLarge { .. } => Cow::Borrowed("TooLarge"),
+            Self::DiskFull(source) | Self::Fenced(source) | Self::Storage(source) => {
+                source.error_type()
+            }
         }
     }
 
     fn status_code(&self) -> Option<Cow<'static, str>> {
         match self {
-            Self::DiskFull(source) | Self::Storage(source) => source.status_code(),
+            Self::DiskFull(source) | Self::Fenced(source) | Self::Storage(source) => {
+                source.status_code()
+            }
             _ => None,
         }
     }
@@ -569,12 +647,30 @@ pub enum MaintenanceError {
         /// The names of some of the files.
         found: String,
     },
-    /// RocksDB failed.
+    /// The engine cannot do this.
+    #[error("cannot {operation} the database: {engine} does not support it; {instead}")]
+    Unsupported {
+        /// The operation.
+        operation: &'static str,
+        /// The name of the engine.
+        engine: &'static str,
+        /// What to do instead.
+        instead: &'static str,
+    },
+    /// The name of a column family is empty, or longer than the engine can store.
+    #[error(
+        "cannot make a column family with a name of {size} bytes; choose a name of 1 to 255 bytes"
+    )]
+    ColumnFamilyName {
+        /// The length of the name in bytes.
+        size: usize,
+    },
+    /// The engine failed.
     #[error("cannot {operation} the database")]
     Storage {
         /// The operation.
         operation: &'static str,
-        /// RocksDB's error.
+        /// The engine's error.
         source: StorageError,
     },
     /// RocksDB counted a failure of the compaction, and went on without a stored error.
@@ -593,6 +689,8 @@ impl ErrorType for MaintenanceError {
         match self {
             Self::UnknownColumnFamily(_) => Cow::Borrowed("UnknownColumnFamily"),
             Self::ColumnFamilyExists { .. } => Cow::Borrowed("ColumnFamilyExists"),
+            Self::ColumnFamilyName { .. } => Cow::Borrowed("ColumnFamilyName"),
+            Self::Unsupported { .. } => Cow::Borrowed("Unsupported"),
             Self::ReadOnly { .. } => Cow::Borrowed("ReadOnly"),
             Self::Storage { source, .. } => source.error_type(),
             Self::Background { .. } => Cow::Borrowed("BackgroundError"),

@@ -3,10 +3,8 @@
 //! A scan reads one snapshot. It ends at its first error, because entries after it could be missing
 //! without notice.
 
-use rocksdb::{DBRawIteratorWithThreadMode, ReadOptions};
-
+use super::engine::Cursor;
 use super::error::{ReadError, StorageError};
-use super::families::Rocks;
 
 /// A key and its value.
 pub type Entry = (Box<[u8]>, Box<[u8]>);
@@ -103,19 +101,19 @@ impl ScanRange {
         self
     }
 
+    /// Returns whether the range can contain no key.
     fn is_empty(&self) -> bool {
         matches!((&self.lower, &self.upper), (Some(lower), Some(upper)) if lower >= upper)
     }
 
-    /// Sets the range in RocksDB's options.
-    fn bound(self, mut options: ReadOptions) -> ReadOptions {
-        if let Some(lower) = self.lower {
-            options.set_iterate_lower_bound(lower);
-        }
-        if let Some(upper) = self.upper {
-            options.set_iterate_upper_bound(upper);
-        }
-        options
+    /// Returns whether the last key comes first.
+    pub(super) fn is_reverse(&self) -> bool {
+        self.reverse
+    }
+
+    /// Returns the first key of the range, and the first key after it.
+    pub(super) fn into_bounds(self) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+        (self.lower, self.upper)
     }
 }
 
@@ -128,7 +126,7 @@ fn successor(key: &[u8]) -> Vec<u8> {
 
 /// Returns the smallest key that is greater than every key with the prefix `prefix`, `None` if
 /// there is none.
-fn first_key_after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn first_key_after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix.iter().rposition(|&byte| byte != u8::MAX)?;
     let mut next = prefix[..=last].to_vec();
     next[last] += 1;
@@ -139,58 +137,30 @@ fn first_key_after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
 /// first error.
 #[must_use = "a scan reads only what is asked of it"]
 pub struct Scan<'db> {
-    raw: DBRawIteratorWithThreadMode<'db, Rocks>,
+    /// `None` after the end.
+    cursor: Option<Box<dyn Cursor + 'db>>,
     column_family: String,
-    reverse: bool,
-    state: ScanState,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ScanState {
-    NotStarted,
-    Walking,
-    Ended,
 }
 
 impl<'db> Scan<'db> {
+    /// Creates a scan of the cursor that `open` returns for the range, if it can have entries.
     pub(super) fn new(
-        db: &'db Rocks,
-        family: &impl rocksdb::AsColumnFamilyRef,
         column_family: &str,
         range: ScanRange,
-        reads: ReadOptions,
-    ) -> Self {
-        let state = if range.is_empty() {
-            ScanState::Ended
-        } else {
-            ScanState::NotStarted
-        };
-        let reverse = range.reverse;
-        let raw = db.raw_iterator_cf_opt(family, range.bound(reads));
-        Self {
-            raw,
+        open: impl FnOnce(ScanRange) -> Result<Box<dyn Cursor + 'db>, ReadError>,
+    ) -> Result<Self, ReadError> {
+        let is_empty = range.is_empty();
+        let cursor = open(range)?;
+        Ok(Self {
+            cursor: (!is_empty).then_some(cursor),
             column_family: column_family.to_owned(),
-            reverse,
-            state,
-        }
-    }
-
-    #[inline]
-    fn advance(&mut self) {
-        match (self.state, self.reverse) {
-            (ScanState::NotStarted, false) => self.raw.seek_to_first(),
-            (ScanState::NotStarted, true) => self.raw.seek_to_last(),
-            (ScanState::Walking, false) => self.raw.next(),
-            (ScanState::Walking, true) => self.raw.prev(),
-            (ScanState::Ended, _) => return,
-        }
-        self.state = ScanState::Walking;
+        })
     }
 
     #[cold]
-    fn end(&mut self) -> Option<Result<Entry, ReadError>> {
-        self.state = ScanState::Ended;
-        let source = StorageError::from(self.raw.status().err()?);
+    fn end(&mut self, error: Option<StorageError>) -> Option<Result<Entry, ReadError>> {
+        self.cursor = None;
+        let source = error?;
         Some(Err(ReadError::Storage {
             column_family: self.column_family.clone(),
             source,
@@ -203,13 +173,10 @@ impl Iterator for Scan<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.state == ScanState::Ended {
-            return None;
-        }
-        self.advance();
-        match self.raw.item() {
-            Some((key, value)) => Some(Ok((key.into(), value.into()))),
-            None => self.end(),
+        match self.cursor.as_mut()?.next() {
+            Some(Ok(entry)) => Some(Ok(entry)),
+            Some(Err(error)) => self.end(Some(error)),
+            None => self.end(None),
         }
     }
 }

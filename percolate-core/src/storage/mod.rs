@@ -1,5 +1,5 @@
-//! The storage layer on RocksDB: the only folder that uses the `rocksdb` crate. It stores and
-//! returns bytes. The layout of keys and column families is defined here (`keys`,
+//! The storage layer: [`Storage`] over an engine (`engine`), which is RocksDB in a directory
+//! (`rocks`) or SlateDB on an object store (`slate`). It stores and returns bytes. The layout of keys and column families is defined here (`keys`,
 //! `column_families`), the meaning of values in the layers above (`database`, `index`, `schema`).
 //!
 //! Every public method is one annotated operation. The invariant: keys and values never appear in
@@ -8,20 +8,16 @@
 mod batch;
 pub mod column_families;
 mod db;
-mod directory;
+mod engine;
 mod error;
-mod events;
-mod families;
 mod iterator;
 pub mod keys;
-mod log;
-mod metrics;
 mod options;
-mod perf;
+mod place;
+mod rocks;
+#[cfg(feature = "object-store")]
+mod slate;
 mod snapshot;
-
-/// `db.system.name` of every operation.
-const SYSTEM: &str = "rocksdb";
 
 pub use self::batch::BatchWriter;
 pub use self::db::Storage;

@@ -1,16 +1,34 @@
 //! [`StorageOptions`]: how a store is opened. Every option has a default that is safe for a first use.
 
+#[cfg(feature = "object-store")]
+use std::fmt;
+#[cfg(feature = "object-store")]
+use std::time::Duration;
+
+use super::place::Place;
+
 /// The `server.address` of spans. An embedded store has no host; its path identifies it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ServerAddress {
-    /// The path of the database, as passed to `open`.
+    /// The path of the database, as passed to `open`; the host of the bucket for a database on S3.
     #[default]
     Path,
     /// No `server.address`, as a strict reading of the conventions requires.
     Omit,
     /// A custom text.
     Custom(String),
+}
+
+impl ServerAddress {
+    /// Returns the address of a store at this place.
+    pub(super) fn of(&self, place: &Place) -> Option<String> {
+        match self {
+            Self::Path => place.address(),
+            Self::Omit => None,
+            Self::Custom(text) => Some(text.clone()),
+        }
+    }
 }
 
 /// Options of [`Storage::open`](super::Storage::open).
@@ -47,6 +65,34 @@ pub struct StorageOptions {
     pub(super) memory_table_limit: usize,
     pub(super) perf_context: bool,
     pub(super) statistics: bool,
+    #[cfg(feature = "object-store")]
+    pub(super) flush_interval: Duration,
+    #[cfg(feature = "object-store")]
+    pub(super) store_retries: u32,
+    #[cfg(feature = "object-store")]
+    pub(super) object_store_options: Secrets,
+}
+
+/// Options of an object store by name. Their values may be credentials, so they are not printed.
+#[cfg(feature = "object-store")]
+#[derive(Clone, PartialEq, Eq, Default)]
+pub(super) struct Secrets(Vec<(String, String)>);
+
+#[cfg(feature = "object-store")]
+impl Secrets {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+}
+
+#[cfg(feature = "object-store")]
+impl fmt::Debug for Secrets {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_list()
+            .entries(self.iter().map(|(name, _)| name))
+            .finish()
+    }
 }
 
 impl Default for StorageOptions {
@@ -62,6 +108,12 @@ impl Default for StorageOptions {
             memory_table_limit: 128 << 20,
             perf_context: false,
             statistics: false,
+            #[cfg(feature = "object-store")]
+            flush_interval: Duration::from_millis(100),
+            #[cfg(feature = "object-store")]
+            store_retries: 30,
+            #[cfg(feature = "object-store")]
+            object_store_options: Secrets::default(),
         }
     }
 }
@@ -144,5 +196,44 @@ impl StorageOptions {
     pub fn statistics(mut self, statistics: bool) -> Self {
         self.statistics = statistics;
         self
+    }
+}
+
+/// Options of object stores.
+#[cfg(feature = "object-store")]
+impl StorageOptions {
+    /// Sets how long a write waits in memory, at most, until it is written to the object store with
+    /// others, if [`sync`](Self::sync) is off. A write is lost if the process ends before. Each
+    /// write to the store is a request, which costs money. Default: 100 milliseconds.
+    pub fn flush_interval(mut self, interval: Duration) -> Self {
+        self.flush_interval = interval;
+        self
+    }
+
+    /// Sets how often a request to the object store that failed is repeated, with growing pauses of
+    /// up to a second, before the call fails. Default: 30, which takes half a minute.
+    pub fn object_store_retries(mut self, retries: u32) -> Self {
+        self.store_retries = retries;
+        self
+    }
+
+    /// Sets an option of the object store, with the name that the crate `object_store` has for it:
+    /// for S3 for example `aws_region`, `aws_endpoint`, `aws_access_key_id`, `aws_secret_access_key`
+    /// or `aws_allow_http`. Options that are not set come from the environment variables of the same
+    /// names in capitals. Values do not appear in errors, spans or logs.
+    pub fn object_store_option(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<String>,
+    ) -> Self {
+        self.object_store_options
+            .0
+            .push((name.into(), value.into()));
+        self
+    }
+
+    /// Returns how long opening waits for the first answer of the object store.
+    pub(super) fn store_deadline(&self) -> Duration {
+        Duration::from_secs(u64::from(self.store_retries) + 5)
     }
 }

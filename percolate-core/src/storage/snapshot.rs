@@ -1,11 +1,9 @@
 //! [`Snapshot`]: a consistent view for several reads.
 
-use rocksdb::{ReadOptions, SnapshotWithThreadMode};
-
-use super::db::Storage;
+use super::db::{Storage, slices};
+use super::engine::Reads;
 use super::error::ReadError;
-use super::families::Rocks;
-use super::iterator::{Entry, ScanRange};
+use super::iterator::{Entry, Scan, ScanRange};
 use crate::{db_op, db_ops};
 
 /// A consistent view of the store at one point in time. It does not contain later writes.
@@ -26,7 +24,7 @@ use crate::{db_op, db_ops};
 /// ```
 pub struct Snapshot<'db> {
     storage: &'db Storage,
-    moment: SnapshotWithThreadMode<'db, Rocks>,
+    reads: Box<dyn Reads + Send + Sync + 'db>,
 }
 
 impl Storage {
@@ -34,7 +32,7 @@ impl Storage {
     pub fn snapshot(&self) -> Snapshot<'_> {
         Snapshot {
             storage: self,
-            moment: self.rocks().snapshot(),
+            reads: self.engine().snapshot(),
         }
     }
 }
@@ -45,7 +43,7 @@ impl Snapshot<'_> {
     /// Like [`Storage::get`].
     #[db_op(get, cf, leaf)]
     pub fn get(&self, cf: &str, key: impl AsRef<[u8]>) -> Result<Option<Vec<u8>>, ReadError> {
-        self.storage.get_with(cf, key.as_ref(), &self.reads())
+        self.reads.get(cf, key.as_ref())
     }
 
     /// Like [`Storage::multi_get`].
@@ -55,7 +53,7 @@ impl Snapshot<'_> {
         cf: &str,
         keys: &[K],
     ) -> Result<Vec<Option<Vec<u8>>>, ReadError> {
-        self.storage.multi_get_with(cf, keys, &self.reads())
+        self.reads.multi_get(cf, &slices(keys))
     }
 
     /// Like [`Storage::scan`].
@@ -65,15 +63,7 @@ impl Snapshot<'_> {
         cf: &str,
         range: ScanRange,
     ) -> Result<impl Iterator<Item = Result<Entry, ReadError>> + use<'s>, ReadError> {
-        self.storage.scan_with(cf, range, self.reads())
-    }
-}
-
-impl Snapshot<'_> {
-    fn reads(&self) -> ReadOptions {
-        let mut reads = ReadOptions::default();
-        reads.set_snapshot(&self.moment);
-        reads
+        Scan::new(cf, range, |range| self.reads.scan(cf, range))
     }
 }
 

@@ -324,6 +324,8 @@ fn one_refused_field_keeps_the_vector_of_the_other() {
 fn a_read_only_handle_sees_later_writes_after_a_refresh() {
     let (dir, db) = temporary();
     embed(&db);
+    // A reader on an object store sees what is durable.
+    db.storage().flush_wal(true).unwrap();
     let options = DatabaseOptions::new().storage(StorageOptions::new().read_only(true));
     let reader = Database::open_with(dir.path(), options).unwrap();
     assert_eq!(found(&reader, "key value store", 9).len(), 4);
@@ -335,6 +337,7 @@ fn a_read_only_handle_sees_later_writes_after_a_refresh() {
     embed(&db);
     db.register_schema("later", &json!({ "embedding_fields": ["about"] }))
         .unwrap();
+    db.storage().flush_wal(true).unwrap();
     assert_eq!(found(&reader, "parser of dates", 9).len(), 4);
     assert_eq!(reader.tables(), ["crates"]);
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::super::{Storage, StorageOptions};
 use super::*;
+use crate::storage::{Storage, StorageOptions};
 
 /// The number of records in the log of [`written`].
 const RECORDS: u32 = 12;
@@ -204,8 +204,8 @@ fn a_deleted_log_that_another_one_follows_is_an_error() {
         storage.put("a", key(number), b"a").unwrap();
         storage.put("b", key(number), b"b").unwrap();
         // Begins a new log. The data of the other family keeps the old one.
-        let family = storage.family("b").unwrap();
-        storage.rocks().flush_cf(&*family).unwrap();
+        let family = storage.rocks().family("b").unwrap();
+        storage.rocks().db.flush_cf(&*family).unwrap();
     }
     storage.flush_wal(true).unwrap();
     drop(storage);

@@ -46,9 +46,10 @@ fn open(capture: &Capture, dir: &std::path::Path) -> Storage {
 }
 
 fn set(storage: &Storage, family: &str, options: &[(&str, &str)]) {
-    let handle = storage.rocks().cf_handle(family).expect("it exists");
+    let handle = storage.rocks().db.cf_handle(family).expect("it exists");
     storage
         .rocks()
+        .db
         .set_options_cf(&handle, options)
         .expect("the options are valid");
 }
@@ -73,6 +74,7 @@ fn storm(storage: &Storage, family: &str, rounds: u32) {
 fn rest(storage: &Storage) {
     storage
         .rocks()
+        .db
         .wait_for_compact(&WaitForCompactOptions::default())
         .expect("nothing fails");
 }
@@ -112,7 +114,11 @@ fn every_flush_and_compaction_of_a_write_storm_is_a_span_with_its_bytes() {
         storage.compact(family).expect("it compacts");
     }
     rest(&storage);
-    let statistics = storage.inner.statistics.as_ref().expect("they are enabled");
+    let statistics = storage
+        .rocks()
+        .statistics
+        .as_ref()
+        .expect("they are enabled");
     let count = |histogram| statistics.get_histogram_data(histogram).count();
     let (flushes, compactions) = (
         count(Histogram::FlushTime),
@@ -120,9 +126,9 @@ fn every_flush_and_compaction_of_a_write_storm_is_a_span_with_its_bytes() {
     );
     let flushed = statistics.get_ticker_count(Ticker::FlushWriteBytes);
     let compacted = statistics.get_ticker_count(Ticker::CompactWriteBytes);
-    let size = |family| storage.inner.property(family, LIVE_SST_FILES_SIZE);
+    let size = |family| storage.rocks().property(family, LIVE_SST_FILES_SIZE);
     let sizes = FAMILIES.map(|family| size(family).expect("it is known"));
-    let events = storage.inner.events.as_ref().expect("it is writable");
+    let events = storage.rocks().events.as_ref().expect("it is writable");
     assert_eq!(events.dropped(), 0);
     drop(storage);
 
@@ -232,7 +238,7 @@ fn a_read_only_store_has_no_jobs() {
     let capture = Capture::new();
     capture.run(|| {
         let storage = Storage::open(dir.path(), options().read_only(true)).expect("it opens");
-        assert!(storage.inner.events.is_none());
+        assert!(storage.rocks().events.is_none());
         storage.get("articles", "key").expect("it reads");
     });
     assert!(jobs(&capture.spans(), "rocksdb.").is_empty());
@@ -244,7 +250,7 @@ fn nothing_is_started_while_nothing_listens() {
     let storage = Storage::open(dir.path(), options()).expect("it opens");
     storage.put("articles", "key", "value").expect("it writes");
     storage.flush().expect("it flushes");
-    let events = storage.inner.events.as_ref().expect("it is writable");
+    let events = storage.rocks().events.as_ref().expect("it is writable");
     assert!(!events.sink.has_started());
     assert_eq!(events.dropped(), 0);
 }
@@ -373,7 +379,11 @@ fn a_write_that_waits_for_a_stall_has_its_time_and_the_stall_is_a_span() {
     );
     capture.run(|| storm(&storage, "articles", 100));
     rest(&storage);
-    let statistics = storage.inner.statistics.as_ref().expect("they are enabled");
+    let statistics = storage
+        .rocks()
+        .statistics
+        .as_ref()
+        .expect("they are enabled");
     let waited = statistics.get_ticker_count(Ticker::StallMicros);
     let exported = capture.metrics().sum("rocksdb.write.stalled", &[]);
     drop(storage);
@@ -437,9 +447,10 @@ fn an_ingested_file_is_a_job() {
     }
     writer.finish().expect("it is complete");
     let size = std::fs::metadata(&file).expect("it is there").len();
-    let articles = storage.rocks().cf_handle("articles").expect("it exists");
+    let articles = storage.rocks().db.cf_handle("articles").expect("it exists");
     storage
         .rocks()
+        .db
         .ingest_external_file_cf_opts(
             &articles,
             &IngestExternalFileOptions::default(),

@@ -8,14 +8,14 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
+use opentelemetry::metrics::{AsyncInstrument, Meter};
 use rocksdb::properties as rocks;
 use rocksdb::statistics::Ticker;
 
-use super::Storage;
-use super::db::StoreInner;
+use super::RocksEngine;
 use crate::otel::conventions::MetricDef;
 use crate::otel::conventions::{self, attribute, metric};
+use crate::storage::engine::Engine as _;
 
 /// One property of RocksDB.
 struct Figure {
@@ -92,155 +92,132 @@ const COUNTERS: [(&str, Ticker); 9] = [
 /// The tickers of times in microseconds. Their metrics are in seconds.
 const TIMES: [(&str, Ticker); 1] = [(metric::ROCKSDB_STALL, Ticker::StallMicros)];
 
-impl Storage {
-    /// Registers RocksDB's properties with a meter provider: keys, memory tables, open tables,
-    /// files, pending and running compactions, flushes, block cache and snapshots, for each column
-    /// family where RocksDB has them. With the option [`statistics`](super::StorageOptions::statistics), also
-    /// its counters: cache hits and misses, Bloom filters, bytes read, written, logged, flushed and
-    /// compacted, and the time that writes were stalled.
-    ///
-    /// They are read when the provider collects. Reading takes no lock that reads or writes use.
-    /// The provider does not keep the store open; the metrics end when it is closed.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let dir = tempfile::tempdir()?;
-    /// # let storage = percolate_core::storage::Storage::open(dir.path(), Default::default())?;
-    /// storage.register_metrics(&*opentelemetry::global::meter_provider());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn register_metrics(&self, provider: &(dyn MeterProvider + Send + Sync)) {
-        let meter = provider.meter_with_scope(crate::otel::__private::scope());
-        for figure in &FIGURES {
-            if let Some(definition) = definition(figure.metric) {
-                self.register_figure(&meter, figure, definition);
-            }
+/// Registers the figures of a store with a meter, with the attributes `about`.
+pub(super) fn register(engine: &Arc<RocksEngine>, meter: &Meter, about: &[KeyValue]) {
+    let source = || Source {
+        engine: Arc::downgrade(engine),
+        about: about.to_vec(),
+    };
+    for figure in &FIGURES {
+        if let Some(definition) = definition(figure.metric) {
+            register_figure(source(), meter, figure, definition);
         }
-        if let Some(definition) = definition(metric::ROCKSDB_EVENT_DROPPED) {
-            self.register_dropped(&meter, definition);
+    }
+    if let Some(definition) = definition(metric::ROCKSDB_EVENT_DROPPED) {
+        register_dropped(source(), meter, definition);
+    }
+    if engine.statistics.is_none() {
+        return;
+    }
+    for &(metric, ticker) in &COUNTERS {
+        if let Some(definition) = definition(metric) {
+            register_counter(source(), meter, ticker, definition);
         }
-        if self.inner.statistics.is_none() {
+    }
+    for &(metric, ticker) in &TIMES {
+        if let Some(definition) = definition(metric) {
+            register_time(source(), meter, ticker, definition);
+        }
+    }
+}
+
+/// Where a callback finds its values. It does not keep the store open.
+struct Source {
+    engine: Weak<RocksEngine>,
+    about: Vec<KeyValue>,
+}
+
+impl Source {
+    /// Returns the value of a ticker, unless the store is closed.
+    fn ticker(&self, ticker: Ticker) -> Option<u64> {
+        let engine = self.engine.upgrade()?;
+        Some(engine.statistics.as_ref()?.get_ticker_count(ticker))
+    }
+
+    fn observe_figure(&self, figure: &Figure, observer: &dyn AsyncInstrument<i64>) {
+        let Some(engine) = self.engine.upgrade() else {
             return;
-        }
-        for &(metric, ticker) in &COUNTERS {
-            if let Some(definition) = definition(metric) {
-                self.register_counter(&meter, ticker, definition);
+        };
+        let families = engine.column_families();
+        let asked = if figure.of_families {
+            &families[..]
+        } else {
+            families.get(..1).unwrap_or_default()
+        };
+        for family in asked {
+            let Some(value) = engine.property(family, figure.property) else {
+                continue;
+            };
+            let mut attributes = self.about.clone();
+            if figure.of_families {
+                attributes.push(KeyValue::new(attribute::DB_COLLECTION_NAME, family.clone()));
             }
+            observer.observe(i64::try_from(value).unwrap_or(i64::MAX), &attributes);
         }
-        for &(metric, ticker) in &TIMES {
-            if let Some(definition) = definition(metric) {
-                self.register_time(&meter, ticker, definition);
+    }
+}
+
+fn register_dropped(source: Source, meter: &Meter, definition: &'static MetricDef) {
+    _ = meter
+        .u64_observable_counter(definition.name)
+        .with_unit(definition.unit)
+        .with_description(definition.brief)
+        .with_callback(move |observer| {
+            if let Some(engine) = source.engine.upgrade()
+                && let Some(events) = &engine.events
+            {
+                observer.observe(events.dropped(), &source.about);
             }
-        }
-    }
+        })
+        .build();
+}
 
-    fn register_dropped(&self, meter: &Meter, definition: &'static MetricDef) {
-        let store = Arc::downgrade(&self.inner);
-        _ = meter
-            .u64_observable_counter(definition.name)
-            .with_unit(definition.unit)
-            .with_description(definition.brief)
-            .with_callback(move |observer| {
-                let Some(inner) = store.upgrade() else { return };
-                if let Some(events) = &inner.events {
-                    let dropped = events.dropped();
-                    observer.observe(
-                        dropped,
-                        &of_store(&Storage {
-                            inner: inner.clone(),
-                        }),
-                    );
-                }
-            })
-            .build();
-    }
+fn register_counter(source: Source, meter: &Meter, ticker: Ticker, definition: &'static MetricDef) {
+    _ = meter
+        .u64_observable_counter(definition.name)
+        .with_unit(definition.unit)
+        .with_description(definition.brief)
+        .with_callback(move |observer| {
+            if let Some(count) = source.ticker(ticker) {
+                observer.observe(count, &source.about);
+            }
+        })
+        .build();
+}
 
-    fn register_counter(&self, meter: &Meter, ticker: Ticker, definition: &'static MetricDef) {
-        let store = Arc::downgrade(&self.inner);
-        _ = meter
-            .u64_observable_counter(definition.name)
-            .with_unit(definition.unit)
-            .with_description(definition.brief)
-            .with_callback(move |observer| {
-                if let Some((count, attributes)) = ticker_of(&store, ticker) {
-                    observer.observe(count, &attributes);
-                }
-            })
-            .build();
-    }
+fn register_time(source: Source, meter: &Meter, ticker: Ticker, definition: &'static MetricDef) {
+    _ = meter
+        .f64_observable_counter(definition.name)
+        .with_unit(definition.unit)
+        .with_description(definition.brief)
+        .with_callback(move |observer| {
+            if let Some(micros) = source.ticker(ticker) {
+                let time = Duration::from_micros(micros);
+                observer.observe(time.as_secs_f64(), &source.about);
+            }
+        })
+        .build();
+}
 
-    fn register_time(&self, meter: &Meter, ticker: Ticker, definition: &'static MetricDef) {
-        let store = Arc::downgrade(&self.inner);
-        _ = meter
-            .f64_observable_counter(definition.name)
-            .with_unit(definition.unit)
-            .with_description(definition.brief)
-            .with_callback(move |observer| {
-                if let Some((micros, attributes)) = ticker_of(&store, ticker) {
-                    let time = Duration::from_micros(micros);
-                    observer.observe(time.as_secs_f64(), &attributes);
-                }
-            })
-            .build();
-    }
-
-    fn register_figure(
-        &self,
-        meter: &Meter,
-        figure: &'static Figure,
-        definition: &'static MetricDef,
-    ) {
-        let store = Arc::downgrade(&self.inner);
-        // The SDK keeps the callback; the handle is not needed.
-        _ = meter
-            .i64_observable_up_down_counter(definition.name)
-            .with_unit(definition.unit)
-            .with_description(definition.brief)
-            .with_callback(move |observer| report(&store, figure, observer))
-            .build();
-    }
+fn register_figure(
+    source: Source,
+    meter: &Meter,
+    figure: &'static Figure,
+    definition: &'static MetricDef,
+) {
+    // The SDK keeps the callback; the handle is not needed.
+    _ = meter
+        .i64_observable_up_down_counter(definition.name)
+        .with_unit(definition.unit)
+        .with_description(definition.brief)
+        .with_callback(move |observer| source.observe_figure(figure, observer))
+        .build();
 }
 
 fn definition(metric: &str) -> Option<&'static MetricDef> {
     conventions::METRICS
         .iter()
         .find(|known| known.name == metric)
-}
-
-/// Returns the value of a ticker and the attributes of its store, unless the store is closed.
-fn ticker_of(store: &Weak<StoreInner>, ticker: Ticker) -> Option<(u64, Vec<KeyValue>)> {
-    let inner = store.upgrade()?;
-    let count = inner.statistics.as_ref()?.get_ticker_count(ticker);
-    Some((count, of_store(&Storage { inner })))
-}
-
-fn report(store: &Weak<StoreInner>, figure: &Figure, observer: &dyn AsyncInstrument<i64>) {
-    let Some(inner) = store.upgrade() else { return };
-    let storage = Storage { inner };
-    let families = storage.column_families();
-    let asked = if figure.of_families {
-        &families[..]
-    } else {
-        families.get(..1).unwrap_or_default()
-    };
-    for family in asked {
-        let Some(value) = storage.inner.property(family, figure.property) else {
-            continue;
-        };
-        let mut attributes = of_store(&storage);
-        if figure.of_families {
-            attributes.push(KeyValue::new(attribute::DB_COLLECTION_NAME, family.clone()));
-        }
-        observer.observe(i64::try_from(value).unwrap_or(i64::MAX), &attributes);
-    }
-}
-
-fn of_store(storage: &Storage) -> Vec<KeyValue> {
-    vec![
-        KeyValue::new(attribute::DB_SYSTEM_NAME, super::SYSTEM),
-        KeyValue::new(attribute::DB_NAMESPACE, storage.namespace().to_owned()),
-    ]
 }
 
 #[cfg(all(test, feature = "testing"))]

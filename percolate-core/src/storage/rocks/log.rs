@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use super::error::OpenError;
+use crate::storage::error::OpenError;
 
 const BLOCK: usize = 32 * 1024;
 const HEADER: usize = 7;

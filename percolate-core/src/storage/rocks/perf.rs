@@ -1,6 +1,6 @@
 //! RocksDB's `PerfContext` of recorded calls, as `rocksdb.*` attributes of their spans.
 //!
-//! It is off unless [`StorageOptions::perf_context`](super::StorageOptions::perf_context) enables
+//! It is off unless [`StorageOptions::perf_context`](crate::storage::StorageOptions::perf_context) enables
 //! it, because RocksDB then counts more and reads clocks. Only recorded calls are measured.
 //! Counters that are zero are omitted.
 

@@ -1,0 +1,216 @@
+//! URLs of object stores.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use slatedb::object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use slatedb::object_store::local::LocalFileSystem;
+use slatedb::object_store::memory::InMemory;
+use slatedb::object_store::path::Path;
+use slatedb::object_store::{ObjectStore, RetryConfig};
+
+use crate::storage::error::OpenError;
+use crate::storage::options::StorageOptions;
+use crate::storage::place::scheme;
+
+/// How often the client of the object store repeats a request, and for how long. SlateDB repeats
+/// what still fails.
+const REQUEST_RETRIES: usize = 2;
+const REQUEST_PATIENCE: Duration = Duration::from_secs(20);
+
+/// A place on an object store.
+#[derive(Clone)]
+pub(in crate::storage) struct ObjectPlace {
+    /// The URL as it was given. It contains no credentials.
+    pub(super) url: String,
+    pub(super) store: Arc<dyn ObjectStore>,
+    /// What all objects of the database begin with.
+    pub(super) prefix: Path,
+    address: Option<String>,
+}
+
+impl ObjectPlace {
+    /// Reads a URL, which begins with a scheme and `://`.
+    pub(in crate::storage) fn parse(
+        url: &str,
+        options: &StorageOptions,
+    ) -> Result<Self, OpenError> {
+        let rest = &url[scheme(url).len() + "://".len()..];
+        let (authority, path) = match rest.split_once('/') {
+            Some((authority, path)) => (authority, path),
+            None => (rest, ""),
+        };
+        if authority.contains('@') {
+            return Err(OpenError::Url {
+                url: format!("{}://…", scheme(url)),
+                reason: "the URL must not contain a user or a password; pass credentials with \
+                         `object_store_option` or in the environment"
+                    .to_owned(),
+            });
+        }
+        let invalid = |reason: String| OpenError::Url {
+            url: url.to_owned(),
+            reason,
+        };
+        if url.contains(['?', '#']) {
+            return Err(OpenError::Url {
+                url: url.split(['?', '#']).next().unwrap_or_default().to_owned(),
+                reason: "the URL must not have a query or a fragment; pass options with \
+                         `object_store_option`"
+                    .to_owned(),
+            });
+        }
+        let prefix = Path::from_url_path(path)
+            .map_err(|error| invalid(format!("its path cannot be read ({error})")))?;
+        let no_host = |example: &str| {
+            if authority.is_empty() {
+                Ok(())
+            } else {
+                Err(invalid(format!(
+                    "`{authority}` is in the place of a host; write three slashes: `{example}`"
+                )))
+            }
+        };
+        let (store, address): (Arc<dyn ObjectStore>, _) = match scheme(url) {
+            "s3" => s3(authority, options).map_err(invalid)?,
+            "file" => {
+                no_host("file:///directory")?;
+                let store = LocalFileSystem::new().with_fsync(true);
+                (Arc::new(store), Some(format!("/{prefix}")))
+            }
+            "memory" => {
+                no_host("memory:///name")?;
+                (in_memory(prefix.as_ref()), None)
+            }
+            other => {
+                return Err(invalid(format!(
+                    "there are no object stores for `{other}://`; use `s3://bucket/prefix`, \
+                     `file:///directory` or `memory:///name`"
+                )));
+            }
+        };
+        if scheme(url) == "file" && prefix.as_ref().is_empty() {
+            return Err(invalid(
+                "the directory is missing; write `file:///directory`".to_owned(),
+            ));
+        }
+        Ok(Self {
+            url: url.to_owned(),
+            store,
+            prefix,
+            address,
+        })
+    }
+
+    /// Returns the last component of the prefix, or else the bucket.
+    pub(in crate::storage) fn name(&self) -> String {
+        let bucket = || {
+            let rest = self.url.split("://").nth(1).unwrap_or_default();
+            rest.split('/').next().unwrap_or_default().to_owned()
+        };
+        let name = self.prefix.filename().map_or_else(bucket, str::to_owned);
+        if name.is_empty() {
+            scheme(&self.url).to_owned()
+        } else {
+            name
+        }
+    }
+
+    /// Returns the host of the bucket, or the directory.
+    pub(in crate::storage) fn address(&self) -> Option<String> {
+        self.address.clone()
+    }
+
+    /// Returns the place of a file that belongs to the database.
+    pub(super) fn file(&self, name: &str) -> Path {
+        let parts = self.prefix.parts().map(|part| part.as_ref().to_owned());
+        parts.chain(name.split('/').map(str::to_owned)).collect()
+    }
+}
+
+impl fmt::Debug for ObjectPlace {
+    /// Without the store, which knows the credentials.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ObjectPlace")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns a bucket of S3 and its host. Options that are not given come from the environment. The
+/// error is a reason without credentials.
+fn s3(
+    bucket: &str,
+    options: &StorageOptions,
+) -> Result<(Arc<dyn ObjectStore>, Option<String>), String> {
+    if bucket.is_empty() {
+        return Err("the bucket is missing; write `s3://bucket/prefix`".to_owned());
+    }
+    // Another part of the program may have chosen one already.
+    _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+    for (name, value) in options.object_store_options.iter() {
+        let key: AmazonS3ConfigKey = name.parse().map_err(|_| {
+            format!(
+                "`{name}` is not an option of S3; use names such as `aws_region` or `aws_endpoint`"
+            )
+        })?;
+        builder = builder.with_config(key, value);
+    }
+    let value = |key| builder.get_config_value(&key);
+    let address = if let Some(endpoint) = value(AmazonS3ConfigKey::Endpoint) {
+        host(&endpoint).to_owned()
+    } else {
+        let region = value(AmazonS3ConfigKey::Region);
+        let region = region.unwrap_or_else(|| "us-east-1".to_owned());
+        format!("{bucket}.s3.{region}.amazonaws.com")
+    };
+    let builder = builder.with_retry(RetryConfig {
+        max_retries: REQUEST_RETRIES,
+        retry_timeout: REQUEST_PATIENCE,
+        ..RetryConfig::default()
+    });
+    let store = builder
+        .build()
+        .map_err(|error| format!("the options of S3 are incomplete or malformed ({error})"))?;
+    Ok((Arc::new(store), Some(address)))
+}
+
+/// Returns the host of an endpoint such as `http://127.0.0.1:9000`.
+fn host(endpoint: &str) -> &str {
+    let rest = endpoint
+        .split_once("://")
+        .map_or(endpoint, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    let authority = authority.rsplit('@').next().unwrap_or_default();
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
+type Stores = HashMap<String, Weak<dyn ObjectStore>>;
+
+/// The stores in memory of this process that are in use.
+static IN_MEMORY: Mutex<Option<Stores>> = Mutex::new(None);
+
+/// Returns the store in memory with this name, which exists as long as a handle of it. A store
+/// without a name is always a new one.
+fn in_memory(name: &str) -> Arc<dyn ObjectStore> {
+    let new = || Arc::new(InMemory::new()) as Arc<dyn ObjectStore>;
+    if name.is_empty() {
+        return new();
+    }
+    let mut stores = IN_MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+    let stores = stores.get_or_insert_default();
+    stores.retain(|_, store| store.strong_count() > 0);
+    if let Some(store) = stores.get(name).and_then(Weak::upgrade) {
+        return store;
+    }
+    let store = new();
+    stores.insert(name.to_owned(), Arc::downgrade(&store));
+    store
+}
