@@ -202,7 +202,7 @@ impl Database {
 }
 
 /// Reads and deletions of entities, and of tables.
-#[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
+#[db_ops(system = self.storage().system(), namespace = self.storage().namespace(), server_address = self.storage().server_address())]
 impl Database {
     /// Removes a table: its schema, its entities, and everything derived from them. It is one write,
     /// and does not depend on the size of the table. The space is freed by compactions. A table

@@ -75,6 +75,10 @@ pub(crate) enum Target {
 
 /// `system = …`
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "the size depends on the features of `proc-macro2`; an annotation has one"
+)]
 pub(crate) enum System {
     /// A string literal.
     Literal(LitStr),

@@ -304,7 +304,7 @@ impl Batch {
     }
 }
 
-#[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
+#[db_ops(system = self.storage().system(), namespace = self.storage().namespace(), server_address = self.storage().server_address())]
 impl Database {
     #[db_op(batch_write, batch_size = writes.len(), affected_rows = writes.len(), rows = none)]
     fn commit_batch(&self, writes: &[(Target, Change)]) -> Result<usize, Error> {

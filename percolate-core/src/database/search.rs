@@ -70,7 +70,7 @@ impl Database {
 }
 
 /// Vector search.
-#[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
+#[db_ops(system = self.storage().system(), namespace = self.storage().namespace(), server_address = self.storage().server_address())]
 impl Database {
     /// Returns at most `k` entities whose embedded fields are nearest in meaning to `text`, nearest
     /// first.

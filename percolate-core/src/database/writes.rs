@@ -26,7 +26,7 @@ use crate::{db_op, db_ops};
 /// An entity that was read can be written back. In the data of a write, `_id` names the entity, and
 /// `_created_at` and `_updated_at` are ignored. With a key field, `_id` must be the id of the key. A
 /// null `_id` is ignored.
-#[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
+#[db_ops(system = self.storage().system(), namespace = self.storage().namespace(), server_address = self.storage().server_address())]
 impl Database {
     /// Inserts an entity and returns its id. If the table has a key field, the id is derived from
     /// the key, so that equal keys always have equal ids. Otherwise it is the `_id` in the data, or

@@ -64,7 +64,7 @@ impl Database {
     }
 }
 
-#[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
+#[db_ops(system = self.storage().system(), namespace = self.storage().namespace(), server_address = self.storage().server_address())]
 impl Database {
     #[db_op("export", table, rows = |written| *written)]
     fn export_batches(

@@ -67,7 +67,7 @@ use crate::otel::query_text;
 use crate::{db_op, db_ops};
 
 /// SQL queries.
-#[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
+#[db_ops(system = self.storage().system(), namespace = self.storage().namespace(), server_address = self.storage().server_address())]
 impl Database {
     /// Runs a SELECT over the tables of this tenant.
     ///

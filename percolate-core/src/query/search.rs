@@ -24,7 +24,7 @@ use crate::otel::query_text;
 use crate::{db_op, db_ops};
 
 /// Searches with a condition.
-#[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
+#[db_ops(system = self.storage().system(), namespace = self.storage().namespace(), server_address = self.storage().server_address())]
 impl Database {
     /// Returns the entities that match `condition` and whose embedded fields are nearest in meaning
     /// to `text`, nearest first. The condition is the text after WHERE of a [`query`](Self::query),

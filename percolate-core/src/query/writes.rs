@@ -30,7 +30,7 @@ pub(super) const ATOMIC: usize = 10_000;
 const ROUNDS: usize = 16;
 
 /// Writes with a condition.
-#[db_ops(namespace = self.storage().namespace(), server_address = self.storage().server_address())]
+#[db_ops(system = self.storage().system(), namespace = self.storage().namespace(), server_address = self.storage().server_address())]
 impl Database {
     /// Changes the fields of all entities of a table that match `condition`, the text after WHERE of
     /// a [`query`](Self::query), with `parameters` for its placeholders. `changes` is a JSON object,

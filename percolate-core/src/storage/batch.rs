@@ -118,7 +118,7 @@ impl<'db> BatchWriter<'db> {
 }
 
 /// The same commit under the four operation names.
-#[db_ops(namespace = self.storage.namespace(), server_address = self.storage.server_address())]
+#[db_ops(system = self.storage.system(), namespace = self.storage.namespace(), server_address = self.storage.server_address())]
 impl BatchWriter<'_> {
     #[db_op(put, collection? = self.single_cf(), affected_rows = 1, leaf)]
     fn commit_put(self) -> Result<usize, WriteError> {

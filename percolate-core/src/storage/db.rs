@@ -46,6 +46,7 @@ pub struct Storage {
 
 pub(super) struct StoreInner {
     engine: Arc<dyn Engine>,
+    system: &'static str,
     path: PathBuf,
     namespace: String,
     server_address: Option<String>,
@@ -76,6 +77,7 @@ impl Storage {
         let engine = place.open(&options, &namespace)?;
         Ok(Self {
             inner: Arc::new(StoreInner {
+                system: engine.system(),
                 engine,
                 path: path.to_owned(),
                 namespace,
@@ -101,6 +103,7 @@ impl Storage {
         Ok(Self {
             inner: Arc::new(StoreInner {
                 engine: inner.engine.reopened()?,
+                system: inner.system,
                 path: inner.path.clone(),
                 namespace: inner.namespace.clone(),
                 server_address: inner.server_address.clone(),
@@ -126,7 +129,7 @@ impl Storage {
 
     /// Returns the name of the engine, `db.system.name`: `rocksdb` or `slatedb`.
     pub fn system(&self) -> &'static str {
-        self.inner.engine.system()
+        self.inner.system
     }
 
     /// Returns the logical name of the store, `db.namespace`.
@@ -200,7 +203,7 @@ impl Storage {
 }
 
 /// The operations.
-#[db_ops(namespace = self.namespace(), server_address = self.server_address())]
+#[db_ops(system = self.system(), namespace = self.namespace(), server_address = self.server_address())]
 impl Storage {
     /// Returns the value of `key`, `None` if the key does not exist.
     #[db_op(get, cf, leaf)]

@@ -38,7 +38,7 @@ impl Storage {
 }
 
 /// The operations.
-#[db_ops(namespace = self.storage.namespace(), server_address = self.storage.server_address())]
+#[db_ops(system = self.storage.system(), namespace = self.storage.namespace(), server_address = self.storage.server_address())]
 impl Snapshot<'_> {
     /// Like [`Storage::get`].
     #[db_op(get, cf, leaf)]
