@@ -42,6 +42,7 @@ pub const EMBEDDED_SYSTEMS: &[&str] = &[
     "sled",
     "fjall",
     "duckdb",
+    "slatedb",
     "h2database",
     "derby",
     "hsqldb",

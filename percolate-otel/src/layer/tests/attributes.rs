@@ -482,6 +482,7 @@ fn a_path_is_an_address_of_embedded_databases_only() {
         [("server_address_is_path", Level::Improvement)]
     );
     assert_eq!(opened(Profile::Collect, "rocksdb"), []);
+    assert_eq!(opened(Profile::Collect, "slatedb"), []);
     assert_eq!(
         opened(Profile::Strict, "rocksdb"),
         [("server_address_is_path", Level::Information)]
