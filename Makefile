@@ -7,7 +7,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust faults crash soak fuzz test-wheel wheel package lint deny features minimal-versions fmt doc bench clean
+.PHONY: help setup demo test test-rust faults crash soak fuzz test-wheel wheel package lint deny features minimal-versions fmt doc book bench clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
@@ -30,6 +30,7 @@ help:
 	@echo "make bench   run the benchmarks (a quarter of an hour, after an optimised build of the crates)"
 	@echo "make fmt     format the Rust code"
 	@echo "make doc     build the documentation into $(TARGET)/doc"
+	@echo "make book    build the pages of docs/ as a site into target/book, with mdbook"
 	@echo "make setup   check the tools, install missing ones, compile RocksDB, create .venv"
 	@echo "make clean   delete $(TARGET) and .venv"
 	@echo
@@ -142,6 +143,10 @@ fmt:
 doc:
 	@scripts/setup.sh rust
 	cargo doc --workspace --no-deps
+
+book:
+	@command -v mdbook >/dev/null || { echo "mdbook is not on the PATH; install it with: cargo install --locked mdbook" >&2; exit 1; }
+	mdbook build
 
 bench:
 	@scripts/setup.sh rust

@@ -49,6 +49,26 @@ fn pages_of_the_documentation_link_only_to_each_other() {
 }
 
 #[test]
+fn the_book_has_every_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut pages = Pages::new();
+    read(&root, Path::new("docs"), &mut pages);
+    let summary = pages
+        .remove(Path::new("docs/SUMMARY.md"))
+        .expect("the book has a summary");
+    let mut chapters: Vec<PathBuf> = targets(&summary)
+        .iter()
+        .map(|target| Path::new("docs").join(target))
+        .collect();
+    chapters.sort();
+    assert_eq!(
+        chapters,
+        pages.into_keys().collect::<Vec<_>>(),
+        "docs/SUMMARY.md lists each page of docs/ once"
+    );
+}
+
+#[test]
 fn pages_of_the_manual_refer_to_each_other_by_labels_that_rustdoc_replaces() {
     let manual = include_str!("../src/manual.rs");
     let mut count = 0;

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -142,6 +142,31 @@ def test_reading_is_traced_down_to_the_store(service: str, spans: AllSpans, path
             span = by_id[span.parent_span_id]
         assert span is request, f"{name} is not below the request"
     assert any(span.kind == Span.SPAN_KIND_CLIENT for span in found.values()), sorted(found)
+
+
+GALLERY = Path(__file__).parents[2] / "docs" / "gallery.md"
+
+
+def tree(spans: Sequence[Span], parent: str, depth: int = 0) -> str:
+    """Return the spans below a parent as an indented tree of names and kinds, in the order in which they began."""
+    children = sorted((span for span in spans if span.parent_span_id.hex() == parent), key=lambda span: span.start_time_unix_nano)
+    lines = []
+    for span in children:
+        kind = Span.SpanKind.Name(span.kind).removeprefix("SPAN_KIND_").lower()
+        lines.append(f"{'  ' * depth}{span.name} [{kind}]\n")
+        lines.append(tree(spans, span.span_id.hex(), depth + 1))
+    return "".join(lines)
+
+
+def test_the_gallery_shows_the_trace_of_a_search(spans: AllSpans, tmp_path: Path) -> None:
+    search = f"{0x5EA1:032x}"
+    with serving(spans, tmp_path / "db") as service:
+        send(service, "POST", "/articles", TRACE, slug="percolation", year=1957, body="liquids passing through porous stone")
+        send(service, "GET", "/search?q=water+in+stone", search)
+    # The service has ended, and has exported its spans.
+    found = [span for span in spans.all if span.trace_id.hex() == search and not span.name.endswith(" http send")]
+    section = GALLERY.read_text().split("\n\n`examples/fastapi_app/app.py`. ")[1]
+    assert tree(found, CALLER) == section.split("```text\n")[1].split("```")[0]
 
 
 TOPICS = """

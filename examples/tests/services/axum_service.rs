@@ -2,6 +2,7 @@
 
 use percolate_pipeline_tests::{Answer, Collector};
 
+use crate::gallery;
 use crate::process::{Service, http};
 use crate::tree::{of_trace, tree};
 
@@ -63,14 +64,7 @@ fn a_trace_passes_through_both_services_with_the_clients_sampling_decision() {
     let through_both = of_trace(&spans, sampled[0]);
     assert_eq!(
         tree(&through_both, CLIENT_SPAN),
-        "\
-a: GET /articles/{id} [server]
-  a: get articles [client]
-  a: GET [client]
-    b: GET /articles/{id} [server]
-      b: get articles [client]
-  a: put articles [client]
-"
+        gallery::trace("src/axum_service/")
     );
     assert_eq!(through_both.len(), 6);
     for received in &through_both {
