@@ -6,8 +6,13 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import posixpath
 import re
 import runpy
+import shutil
+import subprocess
+import sys
+import tarfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -138,3 +143,32 @@ def test_the_fixture_shows_a_test_as_a_tree(db: Database, percolate_spans: Captu
 
 def test_the_fixture_ends_the_delivery_it_began() -> None:
     assert percolate_rocks.status()["installed"] is False
+
+
+@pytest.mark.skipif(shutil.which("cargo") is None, reason="a source distribution is made with cargo")
+def test_the_source_distribution_has_what_its_build_reads(tmp_path: Path) -> None:
+    manifest = Path(__file__).parents[1] / "Cargo.toml"
+    for command in (["maturin", "sdist", "--manifest-path", manifest, "--out", tmp_path], ["twine", "check", "--strict", tmp_path / "*"]):
+        done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    (archive,) = tmp_path.iterdir()
+    assert archive.stat().st_size < 4_000_000
+    with tarfile.open(archive) as tar:
+        members = {member.name.partition("/")[2]: member for member in tar.getmembers()}
+        assert all(member.isfile() for member in members.values())
+        assert {"Cargo.lock", "LICENSE-APACHE", "LICENSE-MIT", "PKG-INFO", "README.md", "pyproject.toml"} <= set(members)
+        included = 0
+        for name, member in members.items():
+            if not re.fullmatch(r"percolate-\w+/src/.*\.rs", name) or "/tests" in name:
+                continue
+            source = tar.extractfile(member)
+            assert source is not None
+            for path in re.findall(rb'include(?:_str|_bytes)?!\("([^"]+)"\)', source.read()):
+                target = posixpath.normpath(posixpath.join(posixpath.dirname(name), path.decode()))
+                assert target in members, f"{name} includes {target}, which the source distribution does not have"
+                included += 1
+        assert included >= 5
+        manual = tar.extractfile(members["percolate-otel/src/manual.rs"])
+        assert manual is not None
+        for page in re.findall(r'page!\(\w+: "([^"]+)"', manual.read().decode()):
+            assert f"percolate-otel/docs/{page}" in members
