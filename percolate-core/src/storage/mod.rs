@@ -7,6 +7,7 @@
 
 mod batch;
 pub mod column_families;
+mod copy;
 mod db;
 mod engine;
 mod error;
@@ -20,6 +21,7 @@ mod slate;
 mod snapshot;
 
 pub use self::batch::BatchWriter;
+pub use self::copy::{CopyError, CopyReport};
 pub use self::db::Storage;
 pub use self::error::{
     MaintenanceError, OpenError, ReadError, StatusCode, StorageError, UnknownColumnFamily,
