@@ -3,6 +3,8 @@
 //!
 //! One method is one call of the [`Engine`] and one annotated operation.
 
+#[cfg(any(test, feature = "unstable-rocksdb"))]
+use std::any::Any;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,9 +15,12 @@ use opentelemetry::metrics::MeterProvider;
 use super::batch::BatchWriter;
 use super::engine::Engine;
 use super::error::{MaintenanceError, OpenError, ReadError, WriteError};
-use super::iterator::{Entry, Scan, ScanRange};
-use super::options::StorageOptions;
+use super::options::{ServerAddress, StorageOptions};
 use super::place::Place;
+use super::range::{Entry, ScanRange};
+#[cfg(any(test, feature = "unstable-rocksdb"))]
+use super::rocks::RocksEngine;
+use super::scan::Scan;
 use crate::otel::conventions::attribute;
 use crate::{db_op, db_ops};
 
@@ -73,7 +78,11 @@ impl Storage {
         let place = Place::parse(path, &options)?;
         let namespace = options.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| place.name());
-        let server_address = options.server_address.of(&place);
+        let server_address = match &options.server_address {
+            ServerAddress::Path => place.address(),
+            ServerAddress::Omit => None,
+            ServerAddress::Custom(text) => Some(text.clone()),
+        };
         let engine = place.open(&options, &namespace)?;
         Ok(Self {
             inner: Arc::new(StoreInner {
@@ -179,7 +188,8 @@ impl Storage {
     /// not recorded, and a write that fails does not make the store read-only.
     #[cfg(feature = "unstable-rocksdb")]
     pub fn rocksdb(&self) -> Option<&rocksdb::DBWithThreadMode<rocksdb::MultiThreaded>> {
-        Some(self.inner.engine.rocks()?.handle())
+        let engine: &dyn Any = &*self.inner.engine;
+        Some(engine.downcast_ref::<RocksEngine>()?.handle())
     }
 
     /// Writes a file that belongs to the database, atomically. `name` is a relative path with `/`.
@@ -330,8 +340,9 @@ impl std::fmt::Debug for Storage {
 #[cfg(test)]
 impl Storage {
     /// Returns RocksDB's engine. Panics if the store has another one.
-    pub(super) fn rocks(&self) -> &super::rocks::RocksEngine {
-        self.inner.engine.rocks().expect("the store is RocksDB's")
+    pub(super) fn rocks(&self) -> &RocksEngine {
+        let engine: &dyn Any = &*self.inner.engine;
+        engine.downcast_ref().expect("the store is RocksDB's")
     }
 }
 

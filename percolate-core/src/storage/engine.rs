@@ -5,6 +5,7 @@
 //! telemetry: [`Storage`](super::Storage) records its calls. Every method blocks the calling thread
 //! until it is done, and may be called inside and outside of an asynchronous runtime.
 
+use std::any::Any;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use opentelemetry::metrics::Meter;
 use super::error::{
     MaintenanceError, OpenError, ReadError, StorageError, UnknownColumnFamily, WriteError,
 };
-use super::iterator::{Entry, ScanRange};
+use super::range::{Entry, ScanRange};
 
 /// Reads, of the current state or of a snapshot.
 pub(super) trait Reads {
@@ -57,7 +58,7 @@ pub(super) trait Batch: Send {
 }
 
 /// A key-value engine with an open database. It is closed when it is dropped.
-pub(super) trait Engine: Reads + Send + Sync {
+pub(super) trait Engine: Reads + Any + Send + Sync {
     /// Returns `db.system.name`.
     fn system(&self) -> &'static str;
 
@@ -108,12 +109,6 @@ pub(super) trait Engine: Reads + Send + Sync {
 
     /// Registers the engine's own figures, with the attributes `about`. They end with the engine.
     fn register_metrics(self: Arc<Self>, meter: &Meter, about: Vec<KeyValue>);
-
-    /// Returns RocksDB's handle, if this is RocksDB.
-    #[cfg(any(test, feature = "unstable-rocksdb"))]
-    fn rocks(&self) -> Option<&super::rocks::RocksEngine> {
-        None
-    }
 }
 
 /// The column families of a batch with the engine's handles, as far as telemetry needs them. A

@@ -11,14 +11,16 @@ mod copy;
 mod db;
 mod engine;
 mod error;
-mod iterator;
 pub mod keys;
 mod options;
 mod place;
+mod range;
 mod rocks;
+mod scan;
 #[cfg(feature = "object-store")]
 mod slate;
 mod snapshot;
+mod url;
 
 pub use self::batch::BatchWriter;
 pub use self::copy::{CopyError, CopyReport};
@@ -27,8 +29,9 @@ pub use self::error::{
     MaintenanceError, OpenError, ReadError, StatusCode, StorageError, UnknownColumnFamily,
     WriteError,
 };
-pub use self::iterator::{Entry, Scan, ScanRange};
 pub use self::options::{ServerAddress, StorageOptions};
+pub use self::range::{Entry, ScanRange};
+pub use self::scan::Scan;
 pub use self::snapshot::Snapshot;
 /// The background worker, under its documented path.
 #[doc(inline)]

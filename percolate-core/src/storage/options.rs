@@ -5,8 +5,6 @@ use std::fmt;
 #[cfg(feature = "object-store")]
 use std::time::Duration;
 
-use super::place::Place;
-
 /// The `server.address` of spans. An embedded store has no host; its path identifies it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -18,17 +16,6 @@ pub enum ServerAddress {
     Omit,
     /// A custom text.
     Custom(String),
-}
-
-impl ServerAddress {
-    /// Returns the address of a store at this place.
-    pub(super) fn of(&self, place: &Place) -> Option<String> {
-        match self {
-            Self::Path => place.address(),
-            Self::Omit => None,
-            Self::Custom(text) => Some(text.clone()),
-        }
-    }
 }
 
 /// Options of [`Storage::open`](super::Storage::open).

@@ -9,6 +9,9 @@ use super::options::StorageOptions;
 use super::rocks::RocksEngine;
 #[cfg(feature = "object-store")]
 use super::slate::{ObjectPlace, SlateEngine};
+use super::url::has_scheme;
+#[cfg(not(feature = "object-store"))]
+use super::url::scheme;
 
 /// The place of a database.
 #[derive(Debug)]
@@ -73,21 +76,6 @@ impl Place {
             Self::Objects(place) => Ok(Arc::new(SlateEngine::open(place, options)?)),
         }
     }
-}
-
-/// Returns the scheme of a URL.
-pub(super) fn scheme(url: &str) -> &str {
-    url.split_once("://").map_or("", |(scheme, _)| scheme)
-}
-
-/// Returns whether the text begins with the scheme of a URL. A directory can be named like this
-/// only if it is written as `./s3:/…`.
-fn has_scheme(text: &str) -> bool {
-    let scheme = scheme(text);
-    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
 /// With the variable `PERCOLATE_TEST_ENGINE=slatedb`, the tests of this crate run over SlateDB: each

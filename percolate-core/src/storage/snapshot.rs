@@ -3,7 +3,8 @@
 use super::db::{Storage, slices};
 use super::engine::Reads;
 use super::error::ReadError;
-use super::iterator::{Entry, Scan, ScanRange};
+use super::range::{Entry, ScanRange};
+use super::scan::Scan;
 use crate::{db_op, db_ops};
 
 /// A consistent view of the store at one point in time. It does not contain later writes.

@@ -2,8 +2,8 @@
 
 use rocksdb::WriteBatch;
 
-use super::RocksEngine;
 use super::families::Family;
+use super::store::RocksEngine;
 use crate::storage::engine::{Batch, BatchFamilies};
 use crate::storage::error::WriteError;
 

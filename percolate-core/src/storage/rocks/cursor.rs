@@ -5,7 +5,7 @@ use rocksdb::{DBRawIteratorWithThreadMode, ReadOptions};
 use super::families::Rocks;
 use crate::storage::engine::Cursor;
 use crate::storage::error::StorageError;
-use crate::storage::iterator::{Entry, ScanRange};
+use crate::storage::range::{Entry, ScanRange};
 
 /// An iterator of RocksDB over a range.
 pub(super) struct RocksCursor<'db> {

@@ -12,10 +12,9 @@ use opentelemetry::metrics::{AsyncInstrument, Meter};
 use rocksdb::properties as rocks;
 use rocksdb::statistics::Ticker;
 
-use super::RocksEngine;
+use super::store::RocksEngine;
 use crate::otel::conventions::MetricDef;
 use crate::otel::conventions::{self, attribute, metric};
-use crate::storage::engine::Engine as _;
 
 /// One property of RocksDB.
 struct Figure {
@@ -138,7 +137,7 @@ impl Source {
         let Some(engine) = self.engine.upgrade() else {
             return;
         };
-        let families = engine.column_families();
+        let families = engine.names();
         let asked = if figure.of_families {
             &families[..]
         } else {

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use rocksdb::{Cache, ColumnFamilyDescriptor, ReadOptions, WriteOptions};
 
-use super::RocksEngine;
 use super::directory::Directory;
 use super::events::Events;
 use super::families::{Opened, Rocks};
+use super::store::RocksEngine;
 use super::{log, options as rocks, perf};
 use crate::storage::column_families::{FORMAT_KEY, META, check_format};
 use crate::storage::error::{OpenError, StorageError};

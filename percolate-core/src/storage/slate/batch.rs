@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::NAME;
 use super::keyspace::MAX_BYTES;
-use super::{NAME, SlateEngine, storage_error};
+use super::store::{SlateEngine, storage_error};
 use crate::storage::engine::{Batch, BatchFamilies};
 use crate::storage::error::WriteError;
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::view::View;
 use crate::storage::error::UnknownColumnFamily;
-use crate::storage::iterator::first_key_after_prefix;
+use crate::storage::range::first_key_after_prefix;
 
 /// The greatest length of a name in bytes.
 pub(super) const MAX_NAME: usize = 255;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use slatedb::object_store::{ObjectStore, RetryConfig};
 
 use crate::storage::error::OpenError;
 use crate::storage::options::StorageOptions;
-use crate::storage::place::scheme;
+use crate::storage::url::scheme;
 
 /// How often the client of the object store repeats a request, and for how long. SlateDB repeats
 /// what still fails.
@@ -121,6 +122,11 @@ impl ObjectPlace {
     /// Returns the host of the bucket, or the directory.
     pub(in crate::storage) fn address(&self) -> Option<String> {
         self.address.clone()
+    }
+
+    /// Returns the URL as a path, for errors.
+    pub(super) fn path(&self) -> PathBuf {
+        PathBuf::from(&self.url)
     }
 
     /// Returns the place of a file that belongs to the database.

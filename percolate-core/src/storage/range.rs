@@ -1,10 +1,4 @@
-//! Scans of a column family: the range ([`ScanRange`]) and the iterator ([`Scan`]).
-//!
-//! A scan reads one snapshot. It ends at its first error, because entries after it could be missing
-//! without notice.
-
-use super::engine::Cursor;
-use super::error::{ReadError, StorageError};
+//! [`ScanRange`]: the keys of a scan.
 
 /// A key and its value.
 pub type Entry = (Box<[u8]>, Box<[u8]>);
@@ -102,7 +96,7 @@ impl ScanRange {
     }
 
     /// Returns whether the range can contain no key.
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         matches!((&self.lower, &self.upper), (Some(lower), Some(upper)) if lower >= upper)
     }
 
@@ -132,56 +126,6 @@ pub(super) fn first_key_after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     next[last] += 1;
     Some(next)
 }
-
-/// An iterator over the entries of a [`ScanRange`], which are read on demand. It ends after the
-/// first error.
-#[must_use = "a scan reads only what is asked of it"]
-pub struct Scan<'db> {
-    /// `None` after the end.
-    cursor: Option<Box<dyn Cursor + 'db>>,
-    column_family: String,
-}
-
-impl<'db> Scan<'db> {
-    /// Creates a scan of the cursor that `open` returns for the range, if it can have entries.
-    pub(super) fn new(
-        column_family: &str,
-        range: ScanRange,
-        open: impl FnOnce(ScanRange) -> Result<Box<dyn Cursor + 'db>, ReadError>,
-    ) -> Result<Self, ReadError> {
-        let is_empty = range.is_empty();
-        let cursor = open(range)?;
-        Ok(Self {
-            cursor: (!is_empty).then_some(cursor),
-            column_family: column_family.to_owned(),
-        })
-    }
-
-    #[cold]
-    fn end(&mut self, error: Option<StorageError>) -> Option<Result<Entry, ReadError>> {
-        self.cursor = None;
-        let source = error?;
-        Some(Err(ReadError::Storage {
-            column_family: self.column_family.clone(),
-            source,
-        }))
-    }
-}
-
-impl Iterator for Scan<'_> {
-    type Item = Result<Entry, ReadError>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        match self.cursor.as_mut()?.next() {
-            Some(Ok(entry)) => Some(Ok(entry)),
-            Some(Err(error)) => self.end(Some(error)),
-            None => self.end(None),
-        }
-    }
-}
-
-impl std::iter::FusedIterator for Scan<'_> {}
 
 #[cfg(test)]
 mod tests {

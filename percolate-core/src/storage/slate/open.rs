@@ -1,0 +1,235 @@
+//! Opening SlateDB: the checks before, the writer or the reader, and the column families.
+
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use slatedb::admin::AdminBuilder;
+use slatedb::config::{CompressionCodec, DbReaderOptions, PutOptions, Settings};
+use slatedb::db_cache::DbCache;
+use slatedb::db_cache::moka::{MokaCache, MokaCacheOptions};
+use slatedb::{Db, DbReader, DbReaderMode};
+
+use super::NAME;
+use super::keyspace::{self, Keyspace, MAX_NAME};
+use super::place::ObjectPlace;
+use super::runtime::Blocking;
+use super::store::{Handle, SlateEngine, storage_error};
+use super::view::View;
+use crate::storage::column_families::{FORMAT_KEY, FORMAT_VERSION, META, check_format};
+use crate::storage::error::{OpenError, StatusCode, StorageError};
+use crate::storage::options::StorageOptions;
+
+/// How long a reader keeps its state at most, if it is not refreshed before. The files of the state
+/// are kept for twice as long, in case that the reader ends without a word.
+const READER_AGE: Duration = Duration::from_hours(24);
+
+impl SlateEngine {
+    /// Opens the database at `place`, or creates it if the options allow that.
+    pub(in crate::storage) fn open(
+        place: ObjectPlace,
+        options: &StorageOptions,
+    ) -> Result<Self, OpenError> {
+        let bytes = u64::try_from(options.cache_size).unwrap_or(u64::MAX);
+        let cache = MokaCache::new_with_opts(MokaCacheOptions {
+            max_capacity: bytes,
+            ..MokaCacheOptions::default()
+        });
+        let runtime = Blocking::new().map_err(|source| OpenError::Path {
+            path: place.path(),
+            source,
+        })?;
+        Self::open_with(place, options, Arc::new(cache), Arc::new(runtime))
+    }
+
+    pub(super) fn open_with(
+        place: ObjectPlace,
+        options: &StorageOptions,
+        cache: Arc<dyn DbCache>,
+        runtime: Arc<Blocking>,
+    ) -> Result<Self, OpenError> {
+        let opening = Opening {
+            place: &place,
+            options,
+            cache: &cache,
+        };
+        let (handle, families) = runtime.block_on(opening.open())?;
+        Ok(Self {
+            place,
+            options: options.clone(),
+            handle,
+            cache,
+            families: RwLock::new(families),
+            runtime,
+        })
+    }
+}
+
+/// An attempt to open a database.
+struct Opening<'a> {
+    place: &'a ObjectPlace,
+    options: &'a StorageOptions,
+    cache: &'a Arc<dyn DbCache>,
+}
+
+impl Opening<'_> {
+    async fn open(&self) -> Result<(Handle, Keyspace), OpenError> {
+        let exists = self.exists().await?;
+        if !exists && (self.options.read_only || !self.options.create_if_missing) {
+            return Err(OpenError::Missing {
+                path: self.place.path(),
+            });
+        }
+        if !exists {
+            self.refuse_files_of_others().await?;
+        }
+        if self.options.read_only {
+            let reader = Arc::new(self.reader(DbReaderMode::ManagedCheckpoint).await?);
+            let families = self.families(&View::Reader(Arc::clone(&reader))).await?;
+            return Ok((Handle::Reader(reader), families));
+        }
+        if exists {
+            // Before this handle ends the rights of another writer.
+            let reader = Arc::new(self.reader(DbReaderMode::FollowLatest).await?);
+            self.families(&View::Reader(Arc::clone(&reader))).await?;
+            _ = reader.close().await;
+        }
+        let db = self.writer().await?;
+        let families = self.create_families(&db).await?;
+        Ok((Handle::Writer(db), families))
+    }
+
+    /// Returns whether there is a database.
+    async fn exists(&self) -> Result<bool, OpenError> {
+        let place = self.place;
+        let admin = AdminBuilder::new(place.prefix.clone(), Arc::clone(&place.store)).build();
+        // The administration has no limit of its own for a store that does not answer.
+        let manifest =
+            tokio::time::timeout(self.options.store_deadline(), admin.read_manifest(None));
+        match manifest.await {
+            Ok(Ok(manifest)) => Ok(manifest.is_some()),
+            Ok(Err(error)) => Err(self.failed(&error)),
+            Err(_) => Err(self.unavailable("no answer")),
+        }
+    }
+
+    /// A new database is not mixed with objects that are there already.
+    async fn refuse_files_of_others(&self) -> Result<(), OpenError> {
+        let listed = self
+            .place
+            .store
+            .list_with_delimiter(Some(&self.place.prefix))
+            .await;
+        let found = listed.map_err(|error| self.unavailable(&error.to_string()))?;
+        let objects = found.objects.into_iter().map(|object| object.location);
+        let names: Vec<_> = found
+            .common_prefixes
+            .into_iter()
+            .chain(objects)
+            .filter_map(|path| path.filename().map(str::to_owned))
+            // An interrupted creation may have left the folders of a database.
+            .filter(|name| !["manifest", "wal", "compacted", "compactions"].contains(&&**name))
+            .take(3)
+            .collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        Err(OpenError::NotEmpty {
+            path: self.place.path(),
+            found: format!("`{}`", names.join("`, `")),
+        })
+    }
+
+    async fn writer(&self) -> Result<Db, OpenError> {
+        let options = self.options;
+        let mut settings = Settings {
+            flush_interval: Some(options.flush_interval),
+            compression_codec: Some(CompressionCodec::Lz4),
+            object_store_max_retries: Some(options.store_retries),
+            ..Settings::default()
+        };
+        if options.memory_table_limit > 0 {
+            settings.max_unflushed_bytes = options.memory_table_limit;
+            settings.l0_sst_size_bytes = settings.l0_sst_size_bytes.min(options.memory_table_limit);
+        }
+        let place = self.place;
+        Db::builder(place.prefix.clone(), Arc::clone(&place.store))
+            .with_settings(settings)
+            .with_db_cache(Arc::clone(self.cache), 0)
+            .build()
+            .await
+            .map_err(|error| self.failed(&error))
+    }
+
+    async fn reader(&self, mode: DbReaderMode) -> Result<DbReader, OpenError> {
+        let options = DbReaderOptions {
+            manifest_poll_interval: READER_AGE,
+            checkpoint_lifetime: 2 * READER_AGE + Duration::from_hours(1),
+            object_store_max_retries: Some(self.options.store_retries),
+            ..DbReaderOptions::default()
+        };
+        let place = self.place;
+        DbReader::builder(place.prefix.clone(), Arc::clone(&place.store))
+            .with_options(options)
+            .with_reader_mode(mode)
+            .with_db_cache(Arc::clone(self.cache), 0)
+            .build()
+            .await
+            .map_err(|error| self.failed(&error))
+    }
+
+    /// Reads the column families, and rejects databases of other programs and of newer versions.
+    async fn families(&self, view: &View) -> Result<Keyspace, OpenError> {
+        let failed = |error| self.failed(&error);
+        let families = Keyspace::read(view).await.map_err(failed)?;
+        let format = keyspace::key(META, FORMAT_KEY);
+        let recorded = view.get(&format).await.map_err(failed)?;
+        let is_empty = recorded.is_none() && view.is_empty().await.map_err(failed)?;
+        check_format(
+            &self.place.path(),
+            recorded.as_deref(),
+            is_empty && !self.options.read_only,
+        )?;
+        Ok(families)
+    }
+
+    /// Creates the families that are missing and records the format, with one durable write.
+    async fn create_families(&self, db: &Db) -> Result<Keyspace, OpenError> {
+        let mut families = self.families(&View::Writer(db.clone())).await?;
+        let mut batch = slatedb::WriteBatch::new();
+        let names = self.options.column_families.iter().map(String::as_str);
+        for name in names.chain([META]) {
+            if name.is_empty() || name.len() > MAX_NAME {
+                return Err(OpenError::Url {
+                    url: self.place.url.clone(),
+                    reason: format!(
+                        "a column family has a name of {} bytes; choose one of 1 to {MAX_NAME} bytes",
+                        name.len()
+                    ),
+                });
+            }
+            if families.add(name) {
+                batch.put_with_options(keyspace::catalogue_key(name), [], &PutOptions::default());
+            }
+        }
+        if batch.is_empty() {
+            return Ok(families);
+        }
+        let version = FORMAT_VERSION.to_be_bytes();
+        batch.put(keyspace::key(META, FORMAT_KEY), version);
+        let written = async {
+            let written = db.write(batch).await?;
+            written.await_durable().await
+        };
+        written.await.map_err(|error| self.failed(&error))?;
+        Ok(families)
+    }
+
+    fn failed(&self, error: &slatedb::Error) -> OpenError {
+        OpenError::from_storage(self.place.path(), storage_error(error))
+    }
+
+    fn unavailable(&self, reason: &str) -> OpenError {
+        let source = StorageError::new(NAME, StatusCode::Unavailable, reason.to_owned());
+        OpenError::from_storage(self.place.path(), source)
+    }
+}
