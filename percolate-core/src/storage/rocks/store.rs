@@ -7,6 +7,8 @@ use rocksdb::{Cache, ReadOptions, WaitForCompactOptions, WriteBatch, WriteOption
 
 use super::cursor::RocksCursor;
 use super::events::Events;
+#[cfg(feature = "unstable-rocksdb")]
+use super::families::Rocks;
 use super::families::{Family, Opened};
 use crate::storage::engine::Cursor;
 use crate::storage::error::{
