@@ -277,6 +277,7 @@ fn the_gallery_shows_the_traces_of_the_programs() {
         ("src/fjall_store.rs", env!("CARGO_BIN_EXE_fjall_store")),
         ("src/sqlite_store.rs", env!("CARGO_BIN_EXE_sqlite_store")),
         ("src/queue_worker.rs", env!("CARGO_BIN_EXE_queue_worker")),
+        ("src/object_store.rs", env!("CARGO_BIN_EXE_object_store")),
         ("src/service.rs", env!("CARGO_BIN_EXE_service")),
     ] {
         let printed = run(program, &[], &[]);
@@ -308,6 +309,19 @@ fn own_store_prints_the_metric_of_its_engine() {
     assert_shows(
         &run(env!("CARGO_BIN_EXE_own_store"), &[], &[]),
         &["3 puts, 1 of which failed with Sealed"],
+    );
+}
+
+#[test]
+fn object_store_has_one_writer_and_readers_that_refresh() {
+    assert_shows(
+        &run(env!("CARGO_BIN_EXE_object_store"), &[], &[]),
+        &[
+            "the first reader counted 1, then 1, then 2",
+            "the second writer: stored",
+            "the first writer:  cannot write: another process",
+            "the second reader counted 3",
+        ],
     );
 }
 
