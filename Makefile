@@ -151,7 +151,7 @@ book:
 bench:
 	@scripts/setup.sh rust
 	@echo "==> benchmarks: an optimised build of the crates, then a quarter of an hour on an idle machine"
-	cargo run --release --package percolate-bench --features store,sql,plots,fastrace,autometrics
+	cargo run --release --package percolate-bench --features store,object-store,sql,plots,fastrace,autometrics
 	@scripts/setup.sh python
 	@echo "==> benchmarks of the wheel (a minute)"
 	scripts/bench-wheel.sh

@@ -108,7 +108,11 @@ impl<'a> Inserts<'a> {
             .borrow_mut()
             .next()
             .ok_or("a round has no piece")?;
-        let rocksdb = self.db.storage().rocksdb();
+        let rocksdb = self
+            .db
+            .storage()
+            .rocksdb()
+            .ok_or("the store is RocksDB's")?;
         let before = rocksdb.latest_sequence_number();
         let cost = timed(PIECE, || insert(entities))?;
         let writes = rocksdb.get_updates_since(before)?.map(|write| Ok(write?.1));
@@ -127,7 +131,11 @@ impl<'a> Inserts<'a> {
     /// Writes the stored batches again.
     fn again(&self, written: &RefCell<Vec<WriteBatch>>) -> Result<Cost, Failed> {
         let writes = written.take();
-        let rocksdb = self.db.storage().rocksdb();
+        let rocksdb = self
+            .db
+            .storage()
+            .rocksdb()
+            .ok_or("the store is RocksDB's")?;
         timed(PIECE, || {
             writes
                 .into_iter()

@@ -13,6 +13,8 @@ mod child;
 mod cpu;
 #[cfg(feature = "store")]
 mod declarations;
+#[cfg(feature = "object-store")]
+mod engines;
 #[cfg(feature = "store")]
 mod entities;
 mod export;
@@ -54,6 +56,7 @@ Parts (default: all):
                  (feature `store`)
   sql            one query with an index and without (feature `sql`)
   entities       100,000 entities: loading, memory, reopening, rebuilding (feature `store`)
+  engines        RocksDB and SlateDB below the same calls (feature `object-store`)
   instructions   instructions of one call on an empty body (needs valgrind)
   cpu            CPU of the whole process for a million spans to a local OTLP receiver
   growth         the cost of a call by the number of series, threads, nested calls and attributes,
@@ -66,7 +69,7 @@ Parts (default: all):
 Writes target/bench/overhead.json.
 ";
 
-const PARTS: [&str; 19] = [
+const PARTS: [&str; 20] = [
     "empty",
     "store",
     "get",
@@ -83,6 +86,7 @@ const PARTS: [&str; 19] = [
     "search",
     "sql",
     "entities",
+    "engines",
     "instructions",
     "cpu",
     "growth",
@@ -194,6 +198,10 @@ fn of_the_database(plan: &Plan, report: &mut report::Report) -> Result<(), Faile
     }
     if plan.has("entities") {
         entities::measure(report)?;
+    }
+    #[cfg(feature = "object-store")]
+    if plan.has("engines") {
+        engines::measure(plan, report)?;
     }
     Ok(())
 }

@@ -6,7 +6,10 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use percolate_core::storage::{ScanRange, Storage, StorageOptions};
-use rocksdb::{BoundColumnFamily, Direction, IteratorMode, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::{
+    BoundColumnFamily, DBWithThreadMode, Direction, IteratorMode, MultiThreaded, ReadOptions,
+    WriteBatch, WriteOptions,
+};
 use tempfile::TempDir;
 
 use crate::Failed;
@@ -109,6 +112,7 @@ impl Store {
 /// One operation on both sides. [`Body::run`] is the bare one.
 struct Operation<'a, K> {
     store: &'a Store,
+    rocks: &'a DBWithThreadMode<MultiThreaded>,
     family: Arc<BoundColumnFamily<'a>>,
     reads: ReadOptions,
     writes: WriteOptions,
@@ -143,14 +147,14 @@ fn side_by_side<'a, K>(
 where
     Operation<'a, K>: Body,
 {
-    let family = store
-        .storage
-        .rocksdb()
+    let rocks = store.storage.rocksdb().ok_or("the store is RocksDB's")?;
+    let family = rocks
         .cf_handle(FAMILY)
         .ok_or("the column family does not exist")?;
     let (reads, writes) = (ReadOptions::default(), WriteOptions::default());
     let body = Operation {
         store,
+        rocks,
         family,
         reads,
         writes,
@@ -167,8 +171,9 @@ impl Body for Operation<'_, Get> {
     type Out = Option<Vec<u8>>;
 
     fn run(&self, turn: usize) -> Result<Self::Out, Failure> {
-        let db = self.store.storage.rocksdb();
-        let value = db.get_pinned_cf_opt(&self.family, self.store.entity(turn).0, &self.reads)?;
+        let value =
+            self.rocks
+                .get_pinned_cf_opt(&self.family, self.store.entity(turn).0, &self.reads)?;
         Ok(value.map(|value| value.to_vec()))
     }
 }
@@ -184,9 +189,7 @@ impl Body for Operation<'_, Put> {
     fn run(&self, turn: usize) -> Result<(), Failure> {
         let (key, value) = self.store.entity(turn);
         Ok(self
-            .store
-            .storage
-            .rocksdb()
+            .rocks
             .put_cf_opt(&self.family, key, value, &self.writes)?)
     }
 }
@@ -204,9 +207,7 @@ impl Body for Operation<'_, Scan> {
         let from = IteratorMode::From(self.store.scanned_from(turn).as_bytes(), Direction::Forward);
         let mut rows = 0;
         for row in self
-            .store
-            .storage
-            .rocksdb()
+            .rocks
             .iterator_cf_opt(&self.family, ReadOptions::default(), from)
             .take(ROWS)
         {
@@ -241,11 +242,7 @@ impl Body for Operation<'_, Batch> {
             let (key, value) = self.store.entity(turn + number);
             batch.put_cf(&self.family, key, value);
         }
-        Ok(self
-            .store
-            .storage
-            .rocksdb()
-            .write_opt(batch, &self.writes)?)
+        Ok(self.rocks.write_opt(batch, &self.writes)?)
     }
 }
 
@@ -270,8 +267,9 @@ impl Body for Operation<'_, MultiGet> {
 
     fn run(&self, turn: usize) -> Result<Self::Out, Failure> {
         let keys = keys(self.store, turn);
-        let db = self.store.storage.rocksdb();
-        let found = db.batched_multi_get_cf_opt(&self.family, keys, false, &self.reads);
+        let found = self
+            .rocks
+            .batched_multi_get_cf_opt(&self.family, keys, false, &self.reads);
         found
             .into_iter()
             .map(|value| Ok(value?.map(|value| value.to_vec())))

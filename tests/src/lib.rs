@@ -19,3 +19,8 @@ mod readme {}
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/sql.md")]
 mod sql {}
+
+/// The code of `docs/scaling.md`.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/scaling.md")]
+mod scaling {}
