@@ -1,5 +1,5 @@
-//! Showing the progress of an import and of a rebuild on standard error: one line that is overwritten on
-//! a terminal, a line for each report elsewhere.
+//! Showing the progress of an import and of a rebuild on standard error: a bar on a terminal, a line for
+//! each report elsewhere.
 //!
 //! Progress functions are called between batches and pages, and can end the work there.
 
@@ -7,6 +7,7 @@ use std::error::Error;
 use std::io::{IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 
+use indicatif::{ProgressBar, ProgressStyle};
 use percolate_core::{Database, ImportOptions, Progress};
 use serde_json::json;
 
@@ -22,44 +23,52 @@ fn main() -> Result<(), Box<dyn Error>> {
         writeln!(lines, "{}", json!({ "slug": format!("article {n}") }))?;
     }
 
+    let bar = ProgressBar::no_length().with_prefix("import");
     let options = ImportOptions::new()
         .batch_size(5_000)
-        .on_progress(show("import"));
+        .on_progress(show(&bar)?);
     let report = database.import_jsonl("articles", lines.as_slice(), &options)?;
-    end_line();
+    bar.abandon();
     assert_eq!(report.written, ROWS);
 
+    let bar = ProgressBar::no_length().with_prefix("rebuild");
     let indexes = database.indexes().page_size(10_000);
-    let report = indexes.on_progress(show("rebuild")).rebuild_key_index()?;
-    end_line();
+    let report = indexes.on_progress(show(&bar)?).rebuild_key_index()?;
+    bar.abandon();
     assert_eq!(report.entities, ROWS);
     println!("{ROWS} rows imported, and their index rebuilt");
     Ok(())
 }
 
 /// Returns a progress function that shows the part of the work that is done.
-fn show(work: &'static str) -> impl Fn(Progress) -> ControlFlow<()> + Send + Sync {
-    move |progress| {
-        let part = match progress.total {
-            Some(total) => format!("{} of {total}", progress.done),
-            None => progress.done.to_string(),
-        };
-        let seconds = progress.elapsed.as_secs_f32();
-        let mut stderr = std::io::stderr().lock();
-        // A failure to show the progress is no reason to end the work.
-        _ = if stderr.is_terminal() {
-            write!(stderr, "\r\x1b[K{work}: {part}, {seconds:.1} s").and_then(|()| stderr.flush())
+fn show(
+    bar: &ProgressBar,
+) -> Result<impl Fn(Progress) -> ControlFlow<()> + Send + Sync + 'static, Box<dyn Error>> {
+    let with_total =
+        ProgressStyle::with_template("{prefix}: {wide_bar} {pos} of {len}, {elapsed}")?;
+    let without = ProgressStyle::with_template("{prefix}: {pos}, {elapsed}")?;
+    let bar = bar.clone();
+    Ok(move |progress: Progress| {
+        if !std::io::stderr().is_terminal() {
+            // A failure to show the progress is no reason to end the work.
+            _ = writeln!(std::io::stderr(), "{}", line(&bar.prefix(), progress));
+            return ControlFlow::Continue(());
+        }
+        if let Some(total) = progress.total {
+            bar.set_style(with_total.clone());
+            bar.set_length(total as u64);
         } else {
-            writeln!(stderr, "{work}: {part}, {seconds:.1} s")
-        };
+            bar.set_style(without.clone());
+        }
+        bar.set_position(progress.done as u64);
         ControlFlow::Continue(())
-    }
+    })
 }
 
-/// Ends the line that was overwritten.
-#[expect(clippy::print_stderr, reason = "the progress is on standard error")]
-fn end_line() {
-    if std::io::stderr().is_terminal() {
-        eprintln!();
-    }
+fn line(work: &str, progress: Progress) -> String {
+    let part = match progress.total {
+        Some(total) => format!("{} of {total}", progress.done),
+        None => progress.done.to_string(),
+    };
+    format!("{work}: {part}, {:.1} s", progress.elapsed.as_secs_f32())
 }
