@@ -7,7 +7,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust faults crash soak fuzz test-wheel wheel package lint deny features minimal-versions fmt doc book bench clean
+.PHONY: help setup demo test test-rust test-engines faults crash soak fuzz test-wheel wheel package lint deny features minimal-versions fmt doc book bench clean
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
@@ -17,6 +17,7 @@ tool = "$$(PATH="$(CURDIR)/.venv/bin:$$PATH" command -v $(1) || echo $(1))"
 help:
 	@echo "make demo    run the quickstart on the package manifests of this machine"
 	@echo "make test    run all tests: Rust, doctests, compile errors, examples, the wheel"
+	@echo "make test-engines      run the tests of the database over SlateDB, on an object store of files"
 	@echo "make faults  run the scripts of faulty collectors, minutes of them instead of seconds"
 	@echo "make crash   kill writing processes and make their disk fail, hundreds of times (half an hour)"
 	@echo "make soak    run a mixed load for MINUTES (10), and fail if memory, descriptors or threads grow"
@@ -55,8 +56,16 @@ test-rust:
 	@scripts/setup.sh tools
 	@echo "==> Rust: unit, integration, compile-error and example tests, doctests"
 	PERCOLATE_CONVENTIONS=strict cargo test --workspace --no-fail-fast
+	@$(MAKE) --no-print-directory test-engines
 	@echo "==> models of the lock-free cell, in every order of reads and writes"
 	cargo test --manifest-path tests/loom/Cargo.toml --target-dir "$(TARGET)/loom"
+
+# The packages are those that need no other build of the dependencies than the tests before. Writes wait for
+# the store, so more tests than cores run at a time.
+test-engines:
+	@echo "==> the tests of the database over SlateDB, on an object store of files"
+	PERCOLATE_CONVENTIONS=strict PERCOLATE_TEST_ENGINE=slatedb cargo test -p percolate-core -p percolate-tests --no-fail-fast \
+	    --lib --test canaries --test database_spans --test storage_spans -- --skip storage::rocks --test-threads=8
 
 faults:
 	PERCOLATE_CONVENTIONS=strict PERCOLATE_LEDGER_SEEDS=$(or $(PERCOLATE_LEDGER_SEEDS),500) cargo test -p percolate-pipeline-tests --test ledger --test losses --test retries --test deadlines --test ends
