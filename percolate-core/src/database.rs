@@ -13,6 +13,7 @@ pub(crate) mod core;
 mod entity_ref;
 pub(crate) mod error;
 mod export;
+mod follower;
 mod import;
 pub(crate) mod nearest;
 mod options;
@@ -43,6 +44,7 @@ use self::core::{Core, Old};
 pub use self::entity_ref::EntityRef;
 pub use self::error::Error;
 pub use self::export::ExportOptions;
+pub use self::follower::Follower;
 pub use self::import::options::{Existing, ImportOptions, OnError};
 pub use self::import::report::{ImportReport, RowError};
 pub use self::import::row::ImportRow;
@@ -108,7 +110,8 @@ impl Database {
     /// Returns a handle of the current state of the directory, if this one was opened read-only: a
     /// read-only handle keeps the tables and entities that it found when it was opened, also if
     /// another process writes. Vector indexes in memory that are still current are shared. The clone
-    /// of a handle that was opened for writing is returned, because it is current.
+    /// of a handle that was opened for writing is returned, because it is current. A [`Follower`]
+    /// calls this when it is read.
     ///
     /// # Errors
     ///

@@ -48,8 +48,8 @@ mod worker;
 #[cfg(feature = "store")]
 pub use database::{
     Batch, CLOSE_DEADLINE, Database, DatabaseOptions, EmbeddingReport, EmbeddingStatus, EntityRef,
-    Error, Existing, ExportOptions, Hit, ImportOptions, ImportReport, ImportRow, Mismatch, OnError,
-    RefusedField, RowError, SchemaChange, SearchFilter, Vectors, Writes,
+    Error, Existing, ExportOptions, Follower, Hit, ImportOptions, ImportReport, ImportRow,
+    Mismatch, OnError, RefusedField, RowError, SchemaChange, SearchFilter, Vectors, Writes,
 };
 #[cfg(feature = "store")]
 pub use index::vectors::VectorError;

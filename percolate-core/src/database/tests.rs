@@ -11,6 +11,7 @@ use crate::storage::keys::Table;
 
 mod batch;
 mod depth;
+mod follower;
 mod malformed;
 mod on_write;
 mod recorder;

@@ -33,6 +33,7 @@ pub use self::options::{ServerAddress, StorageOptions};
 pub use self::range::{Entry, ScanRange};
 pub use self::scan::Scan;
 pub use self::snapshot::Snapshot;
+pub use self::url::is_url;
 /// The background worker, under its documented path.
 #[doc(inline)]
 pub use crate::worker::{
