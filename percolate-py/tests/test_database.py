@@ -15,6 +15,7 @@ from types import MappingProxyType
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_telemetry import run
 
 import percolate_rocks
 from percolate_rocks import AsyncDatabase, Database
@@ -492,6 +493,27 @@ def test_the_default_database_serves_module_functions(db: Database, monkeypatch:
     finally:
         percolate_rocks.set_default_database(None)
     assert db.for_tenant("t").load_resource("r") == b"x"
+
+
+def test_a_default_that_is_set_while_another_one_opens_is_used_by_all(tmp_path: Path) -> None:
+    # The database that was opened in vain is closed, which releases the interpreter.
+    script = """
+    import sys
+    import threading
+    import percolate_rocks as p
+
+    chosen = p.Database(sys.argv[1])
+    for attempt in range(20):
+        p.set_default_database(None)
+        opening = threading.Thread(target=p.store_resource_with_trace, args=("t", "first", b"x", None))
+        opening.start()
+        p.set_default_database(chosen)
+        while opening.is_alive():
+            p.store_resource_with_trace("t", "second", b"y", None)
+    tenant = chosen.for_tenant("t")
+    print(tenant.load_resource("first"), tenant.load_resource("second"))
+    """
+    assert run(script, tmp_path / "chosen", PERCOLATE_DATABASE=str(tmp_path / "opened")) == "b'x' b'y'\n"
 
 
 def test_a_checkpoint_is_a_database(db: Database, tmp_path: Path) -> None:

@@ -49,7 +49,15 @@ fn default_database(py: Python<'_>) -> PyResult<Py<PyDatabase>> {
         .call1((PathBuf::from(path),))?
         .cast_into::<PyDatabase>()?
         .unbind();
-    Ok(default_slot().get_or_insert(opened).clone_ref(py))
+    let mut slot = default_slot();
+    let (default, spare) = match &*slot {
+        Some(set) => (set.clone_ref(py), Some(opened)),
+        None => (slot.insert(opened).clone_ref(py), None),
+    };
+    drop(slot);
+    // Dropped without the lock, because closing a database releases the interpreter.
+    drop(spare);
+    Ok(default)
 }
 
 /// Store bytes under an id of a tenant in the default database, as a child of the caller's span.
