@@ -129,7 +129,8 @@ deny:
 deny-offline:
 	@$(call tool,cargo-deny) --locked check licenses bans sources
 	@for folder in fuzz tests/loom; do \
-	    $(call tool,cargo-deny) --locked --config deny.toml --manifest-path "$$folder/Cargo.toml" check sources; \
+	    $(call tool,cargo-deny) --locked --config deny.toml --manifest-path "$$folder/Cargo.toml" check sources || \
+	        { echo "if its lock file is not up to date: cargo update --workspace --manifest-path $$folder/Cargo.toml" >&2; exit 1; }; \
 	done
 
 # `http-client` is internal, and `default` is empty. A folder of its own keeps the shared build as it is.
