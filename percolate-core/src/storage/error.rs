@@ -172,6 +172,12 @@ impl StorageError {
         self.code
     }
 
+    /// Returns the engine's message.
+    #[cfg(feature = "object-store")]
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     fn says(&self, text: &str) -> bool {
         self.message.contains(text)
     }
@@ -276,8 +282,12 @@ pub enum OpenError {
         /// The engine's error.
         source: StorageError,
     },
-    /// The operating system denies access to the directory.
-    #[error("no permission to open the database at {}; check its owner and mode, or open it read-only", path.display())]
+    /// The operating system denies access to the directory, or the object store to the database.
+    #[error(
+        "no permission to open the database at {}; check its owner and mode, or the credentials and policies of the \
+         object store, or open it read-only",
+        path.display()
+    )]
     Denied {
         /// The given path.
         path: PathBuf,
@@ -527,7 +537,8 @@ impl ErrorType for ReadError {
     }
 }
 
-/// An error of a write. If a batch fails, none of its writes took effect.
+/// An error of a write. If a batch fails, none of its writes took effect, unless the engine failed while it
+/// waited until the batch was durable: after the database is opened again, it has all of them or none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
@@ -537,7 +548,8 @@ pub enum WriteError {
     /// The database was opened read-only.
     #[error("cannot write to a database that was opened read-only; open it without `read_only`")]
     ReadOnly,
-    /// An earlier write failed halfway. The end of the log is uncertain, so no write may follow it.
+    /// An earlier write failed halfway. The end of the log is uncertain, so no write may follow it. Or
+    /// SlateDB has closed the database, because an earlier write did not reach the object store.
     #[error(
         "an earlier write failed ({code}), so this handle refuses to write; close and reopen the database"
     )]

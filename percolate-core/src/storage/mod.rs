@@ -22,6 +22,9 @@ mod slate;
 mod snapshot;
 mod url;
 
+#[cfg(all(test, feature = "object-store"))]
+pub(crate) use self::slate::tests::faulty;
+
 pub use self::batch::BatchWriter;
 pub use self::copy::{CopyError, CopyReport};
 pub use self::db::Storage;

@@ -58,6 +58,8 @@ pub struct StorageOptions {
     pub(super) store_retries: u32,
     #[cfg(feature = "object-store")]
     pub(super) object_store_options: Secrets,
+    #[cfg(feature = "object-store")]
+    pub(super) close_deadline: Duration,
 }
 
 /// Options of an object store by name. Their values may be credentials, so they are not printed.
@@ -101,6 +103,8 @@ impl Default for StorageOptions {
             store_retries: 30,
             #[cfg(feature = "object-store")]
             object_store_options: Secrets::default(),
+            #[cfg(feature = "object-store")]
+            close_deadline: Duration::from_secs(30),
         }
     }
 }
@@ -189,16 +193,19 @@ impl StorageOptions {
 /// Options of object stores.
 #[cfg(feature = "object-store")]
 impl StorageOptions {
-    /// Sets how long a write waits in memory, at most, until it is written to the object store with
-    /// others, if [`sync`](Self::sync) is off. A write is lost if the process ends before. Each
-    /// write to the store is a request, which costs money. Default: 100 milliseconds.
+    /// Sets how long a write waits in memory, at most, until it is written to the object store together
+    /// with others. With [`sync`](Self::sync) the call waits for that. Without it, a write is lost if the
+    /// process ends before. Each write to the store is a request, which costs money. Default: 100
+    /// milliseconds.
     pub fn flush_interval(mut self, interval: Duration) -> Self {
         self.flush_interval = interval;
         self
     }
 
     /// Sets how often a request to the object store that failed is repeated, with growing pauses of
-    /// up to a second, before the call fails. Default: 30, which takes half a minute.
+    /// up to a second, before the call fails. If the store fails for longer, a database that is open for
+    /// writing is closed, also if it is not used: its calls then return errors that say so, and it has to
+    /// be opened again. Default: 30, which takes half a minute.
     pub fn object_store_retries(mut self, retries: u32) -> Self {
         self.store_retries = retries;
         self
@@ -216,6 +223,13 @@ impl StorageOptions {
         self.object_store_options
             .0
             .push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets how long the end of the last handle waits for an object store that does not answer.
+    #[cfg(test)]
+    pub(crate) fn close_deadline(mut self, deadline: Duration) -> Self {
+        self.close_deadline = deadline;
         self
     }
 

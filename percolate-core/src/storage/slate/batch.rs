@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::NAME;
 use super::keyspace::MAX_BYTES;
-use super::store::{SlateEngine, storage_error};
+use super::store::SlateEngine;
 use crate::storage::engine::{Batch, BatchFamilies};
 use crate::storage::error::WriteError;
 
@@ -119,5 +119,5 @@ fn keys_between(
         }
         Ok(keys)
     });
-    read.map_err(|error: slatedb::Error| WriteError::from(storage_error(&error)))
+    read.map_err(|error: slatedb::Error| engine.refused(&error))
 }

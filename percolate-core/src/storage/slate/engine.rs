@@ -3,11 +3,10 @@
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
-use slatedb::ErrorKind;
+use slatedb::CloseReason;
 use slatedb::config::FlushType;
 use slatedb::object_store::{self, ObjectStoreExt as _, PutPayload};
 
@@ -15,14 +14,11 @@ use super::SYSTEM;
 use super::batch::SlateBatch;
 use super::keyspace::{self, MAX_NAME};
 use super::reads::SlateReads;
-use super::store::{Handle, SlateEngine, storage_error};
+use super::store::{Handle, SlateEngine, flush_log, unfinished};
 use super::view::View;
 use crate::storage::engine::{Batch, Cursor, Engine, Reads};
 use crate::storage::error::{MaintenanceError, OpenError, ReadError, WriteError};
 use crate::storage::range::ScanRange;
-
-/// How long the end of an engine waits for an object store that does not answer.
-const CLOSE_DEADLINE: Duration = Duration::from_secs(30);
 
 impl Reads for SlateEngine {
     fn get(&self, cf: &str, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
@@ -48,7 +44,8 @@ impl Engine for SlateEngine {
         let view = match &self.handle {
             Handle::Writer(db) => match db.snapshot() {
                 Ok(snapshot) => View::Snapshot(snapshot),
-                Err(error) => View::Closed(storage_error(&error)),
+                // The database is closed, so that each read of it returns the reason.
+                Err(_) => View::Writer(db.clone()),
             },
             Handle::Reader(reader) => View::Reader(Arc::clone(reader)),
         };
@@ -108,24 +105,25 @@ impl Engine for SlateEngine {
         if name.is_empty() || name.len() > MAX_NAME {
             return Err(MaintenanceError::ColumnFamilyName { size: name.len() });
         }
-        // Held over the write, so that a family is created once.
-        let mut families = self
-            .families
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if families.prefix(name).is_ok() {
+        // Held over the write. The list of families is not locked meanwhile, because all reads use it.
+        let _creating = self.creating.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.prefix(name).is_ok() {
             return Err(MaintenanceError::ColumnFamilyExists {
                 name: name.to_owned(),
             });
         }
         let created = self.runtime.block_on(async {
-            let created = db.put(keyspace::catalogue_key(name), []).await?;
-            created.await_durable().await
+            db.put(keyspace::catalogue_key(name), []).await?;
+            flush_log(db).await
         });
         created.map_err(|error| MaintenanceError::Storage {
             operation: OPERATION,
-            source: storage_error(&error),
+            source: self.failure(&error),
         })?;
+        let mut families = self
+            .families
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         families.add(name);
         Ok(())
     }
@@ -148,59 +146,62 @@ impl Engine for SlateEngine {
 
     fn write_file(&self, name: &str, bytes: Vec<u8>) -> io::Result<()> {
         let (store, path) = (&self.place.store, self.place.file(name));
-        let written = self
-            .runtime
-            .block_on(store.put(&path, PutPayload::from(bytes)));
-        written.map(|_| ()).map_err(io::Error::from)
+        let bytes = PutPayload::from(bytes);
+        let written = self.place.request(|| store.put(&path, bytes.clone()));
+        let written = self.runtime.block_on(written);
+        written.map(|_| ()).map_err(|error| self.file_error(&error))
     }
 
     fn read_file(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let (store, path) = (&self.place.store, self.place.file(name));
-        let read = self
-            .runtime
-            .block_on(async { store.get(&path).await?.bytes().await });
-        match read {
+        let read = || async { store.get(&path).await?.bytes().await };
+        match self.runtime.block_on(self.place.request(read)) {
             Ok(bytes) => Ok(Some(bytes.to_vec())),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.file_error(&error)),
         }
     }
 
     fn remove_file(&self, name: &str) -> io::Result<()> {
         let (store, path) = (&self.place.store, self.place.file(name));
-        match self.runtime.block_on(store.delete(&path)) {
+        let removed = self.place.request(|| store.delete(&path));
+        match self.runtime.block_on(removed) {
             Err(object_store::Error::NotFound { .. }) => Ok(()),
-            removed => removed.map_err(io::Error::from),
+            removed => removed.map_err(|error| self.file_error(&error)),
         }
     }
 
     fn register_metrics(self: Arc<Self>, _meter: &Meter, _about: Vec<KeyValue>) {}
 }
 
+impl SlateEngine {
+    fn file_error(&self, error: &object_store::Error) -> io::Error {
+        io::Error::other(self.place.describe(error))
+    }
+}
+
 impl Drop for SlateEngine {
     /// Writes what is only in memory to the object store, if that answers in time.
     fn drop(&mut self) {
+        let before = self.close_reason();
         let closing = async {
             match &self.handle {
                 Handle::Writer(db) => db.close().await,
                 Handle::Reader(reader) => reader.close().await,
             }
         };
-        let deadline = CLOSE_DEADLINE;
+        let deadline = self.options.close_deadline;
         let closed = self
             .runtime
             .block_on(async { tokio::time::timeout(deadline, closing).await });
-        let reason = match closed {
-            Ok(Ok(())) => return,
-            // Another writer has the database, so there is nothing to close.
-            Ok(Err(error)) if matches!(error.kind(), ErrorKind::Closed(_)) => return,
-            Ok(Err(error)) => storage_error(&error).to_string(),
-            Err(_) => format!("the object store did not answer within {deadline:?}"),
-        };
-        crate::otel::tracing::warn!(
-            target: "percolate",
-            error = reason,
-            "the database on the object store was not closed; writes that were not durable may be lost"
-        );
+        if before.is_none() {
+            match closed {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => self.log_failure(&self.place.describe(&error)),
+                Err(_) => self.log_failure(unfinished(deadline).message()),
+            }
+        } else if before != Some(CloseReason::Fenced) {
+            self.log_failure("an earlier write in the background failed");
+        }
     }
 }

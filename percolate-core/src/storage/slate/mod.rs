@@ -26,4 +26,4 @@ const SYSTEM: &str = "slatedb";
 const NAME: &str = "SlateDB";
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

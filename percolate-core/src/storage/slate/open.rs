@@ -1,19 +1,21 @@
 //! Opening SlateDB: the checks before, the writer or the reader, and the column families.
 
-use std::sync::{Arc, RwLock};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use slatedb::admin::AdminBuilder;
+use futures_util::TryStreamExt as _;
 use slatedb::config::{CompressionCodec, DbReaderOptions, PutOptions, Settings};
 use slatedb::db_cache::DbCache;
 use slatedb::db_cache::moka::{MokaCache, MokaCacheOptions};
+use slatedb::object_store::{Error, Result};
 use slatedb::{Db, DbReader, DbReaderMode};
 
 use super::NAME;
 use super::keyspace::{self, Keyspace, MAX_NAME};
 use super::place::ObjectPlace;
 use super::runtime::Blocking;
-use super::store::{Handle, SlateEngine, storage_error};
+use super::store::{Handle, SlateEngine, flush_log, storage_error, unfinished};
 use super::view::View;
 use crate::storage::column_families::{FORMAT_KEY, FORMAT_VERSION, META, check_format};
 use crate::storage::error::{OpenError, StatusCode, StorageError};
@@ -22,6 +24,9 @@ use crate::storage::options::StorageOptions;
 /// How long a reader keeps its state at most, if it is not refreshed before. The files of the state
 /// are kept for twice as long, in case that the reader ends without a word.
 const READER_AGE: Duration = Duration::from_hours(24);
+
+/// The smallest limit of the memory tables together.
+const SMALLEST_LIMIT: usize = 64 << 10;
 
 impl SlateEngine {
     /// Opens the database at `place`, or creates it if the options allow that.
@@ -59,6 +64,8 @@ impl SlateEngine {
             handle,
             cache,
             families: RwLock::new(families),
+            creating: Mutex::new(()),
+            is_failure_logged: AtomicBool::new(false),
             runtime,
         })
     }
@@ -98,28 +105,29 @@ impl Opening<'_> {
         Ok((Handle::Writer(db), families))
     }
 
-    /// Returns whether there is a database.
+    /// Returns whether there is a database: a list of its files, in any version.
     async fn exists(&self) -> Result<bool, OpenError> {
         let place = self.place;
-        let admin = AdminBuilder::new(place.prefix.clone(), Arc::clone(&place.store)).build();
-        // The administration has no limit of its own for a store that does not answer.
-        let manifest =
-            tokio::time::timeout(self.options.store_deadline(), admin.read_manifest(None));
-        match manifest.await {
-            Ok(Ok(manifest)) => Ok(manifest.is_some()),
-            Ok(Err(error)) => Err(self.failed(&error)),
-            Err(_) => Err(self.unavailable("no answer")),
-        }
+        let folder = place.file("manifest");
+        self.answer(|| {
+            let mut listed = place.store.list(Some(&folder));
+            async move {
+                while let Some(object) = listed.try_next().await? {
+                    if object.location.extension() == Some("manifest") {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+        })
+        .await
     }
 
     /// A new database is not mixed with objects that are there already.
     async fn refuse_files_of_others(&self) -> Result<(), OpenError> {
-        let listed = self
-            .place
-            .store
-            .list_with_delimiter(Some(&self.place.prefix))
-            .await;
-        let found = listed.map_err(|error| self.unavailable(&error.to_string()))?;
+        let place = self.place;
+        let list = || place.store.list_with_delimiter(Some(&place.prefix));
+        let found = self.answer(list).await?;
         let objects = found.objects.into_iter().map(|object| object.location);
         let names: Vec<_> = found
             .common_prefixes
@@ -148,8 +156,10 @@ impl Opening<'_> {
             ..Settings::default()
         };
         if options.memory_table_limit > 0 {
-            settings.max_unflushed_bytes = options.memory_table_limit;
-            settings.l0_sst_size_bytes = settings.l0_sst_size_bytes.min(options.memory_table_limit);
+            // SlateDB needs room for more than one table.
+            let limit = options.memory_table_limit.max(SMALLEST_LIMIT);
+            settings.max_unflushed_bytes = limit;
+            settings.l0_sst_size_bytes = settings.l0_sst_size_bytes.min(limit / 2);
         }
         let place = self.place;
         Db::builder(place.prefix.clone(), Arc::clone(&place.store))
@@ -217,19 +227,41 @@ impl Opening<'_> {
         let version = FORMAT_VERSION.to_be_bytes();
         batch.put(keyspace::key(META, FORMAT_KEY), version);
         let written = async {
-            let written = db.write(batch).await?;
-            written.await_durable().await
+            db.write(batch).await?;
+            flush_log(db).await
         };
         written.await.map_err(|error| self.failed(&error))?;
         Ok(families)
     }
 
-    fn failed(&self, error: &slatedb::Error) -> OpenError {
-        OpenError::from_storage(self.place.path(), storage_error(error))
+    /// Returns the answer to a request to the object store.
+    async fn answer<T, R>(&self, request: impl Fn() -> R) -> Result<T, OpenError>
+    where
+        R: Future<Output = Result<T>>,
+    {
+        let deadline = self.options.store_deadline();
+        let answer = tokio::time::timeout(deadline, self.place.request(request));
+        let path = self.place.path();
+        match answer.await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                let code = StatusCode::Unavailable;
+                let source = StorageError::new(NAME, code, self.place.describe(&error));
+                Err(match error {
+                    Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+                        OpenError::Denied {
+                            path,
+                            source: Box::new(source),
+                        }
+                    }
+                    _ => OpenError::from_storage(path, source),
+                })
+            }
+            Err(_) => Err(OpenError::from_storage(path, unfinished(deadline))),
+        }
     }
 
-    fn unavailable(&self, reason: &str) -> OpenError {
-        let source = StorageError::new(NAME, StatusCode::Unavailable, reason.to_owned());
-        OpenError::from_storage(self.place.path(), source)
+    fn failed(&self, error: &slatedb::Error) -> OpenError {
+        OpenError::from_storage(self.place.path(), storage_error(self.place, error))
     }
 }

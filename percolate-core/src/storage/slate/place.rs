@@ -10,7 +10,7 @@ use slatedb::object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use slatedb::object_store::local::LocalFileSystem;
 use slatedb::object_store::memory::InMemory;
 use slatedb::object_store::path::Path;
-use slatedb::object_store::{ObjectStore, RetryConfig};
+use slatedb::object_store::{self, Error, ObjectStore, RetryConfig};
 
 use crate::storage::error::OpenError;
 use crate::storage::options::StorageOptions;
@@ -21,6 +21,9 @@ use crate::storage::url::scheme;
 const REQUEST_RETRIES: usize = 2;
 const REQUEST_PATIENCE: Duration = Duration::from_secs(20);
 
+/// The first pause before a request of percolate's own is repeated, and the longest.
+const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
+
 /// A place on an object store.
 #[derive(Clone)]
 pub(in crate::storage) struct ObjectPlace {
@@ -30,6 +33,9 @@ pub(in crate::storage) struct ObjectPlace {
     /// What all objects of the database begin with.
     pub(super) prefix: Path,
     address: Option<String>,
+    /// The credentials, which errors must not contain.
+    secrets: Vec<String>,
+    retries: u32,
 }
 
 impl ObjectPlace {
@@ -74,8 +80,9 @@ impl ObjectPlace {
                 )))
             }
         };
+        let mut secrets = Vec::new();
         let (store, address): (Arc<dyn ObjectStore>, _) = match scheme(url) {
-            "s3" => s3(authority, options).map_err(invalid)?,
+            "s3" => s3(authority, options, &mut secrets).map_err(invalid)?,
             "file" => {
                 no_host("file:///directory")?;
                 let store = LocalFileSystem::new().with_fsync(true);
@@ -102,6 +109,8 @@ impl ObjectPlace {
             store,
             prefix,
             address,
+            secrets,
+            retries: options.store_retries,
         })
     }
 
@@ -129,6 +138,33 @@ impl ObjectPlace {
         PathBuf::from(&self.url)
     }
 
+    /// Sends a request to the object store, and repeats it while it may succeed later, as SlateDB
+    /// repeats its own requests.
+    pub(super) async fn request<T, R>(&self, send: impl Fn() -> R) -> object_store::Result<T>
+    where
+        R: Future<Output = object_store::Result<T>>,
+    {
+        let [mut pause, longest] = PAUSES;
+        for _ in 0..self.retries {
+            match send().await {
+                Err(Error::Generic { .. }) => tokio::time::sleep(pause).await,
+                answer => return answer,
+            }
+            pause = longest.min(2 * pause);
+        }
+        send().await
+    }
+
+    /// Returns the text of an error without credentials. Object stores repeat parts of the request in
+    /// the bodies of their answers, the access key among them.
+    pub(super) fn describe(&self, error: &dyn fmt::Display) -> String {
+        let mut text = summarized(&error.to_string());
+        for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
+            text = text.replace(&**secret, "…");
+        }
+        text
+    }
+
     /// Returns the place of a file that belongs to the database.
     pub(super) fn file(&self, name: &str) -> Path {
         let parts = self.prefix.parts().map(|part| part.as_ref().to_owned());
@@ -151,6 +187,7 @@ impl fmt::Debug for ObjectPlace {
 fn s3(
     bucket: &str,
     options: &StorageOptions,
+    secrets: &mut Vec<String>,
 ) -> Result<(Arc<dyn ObjectStore>, Option<String>), String> {
     if bucket.is_empty() {
         return Err("the bucket is missing; write `s3://bucket/prefix`".to_owned());
@@ -167,6 +204,12 @@ fn s3(
         builder = builder.with_config(key, value);
     }
     let value = |key| builder.get_config_value(&key);
+    let credentials = [
+        AmazonS3ConfigKey::AccessKeyId,
+        AmazonS3ConfigKey::SecretAccessKey,
+        AmazonS3ConfigKey::Token,
+    ];
+    secrets.extend(credentials.into_iter().filter_map(value));
     let address = if let Some(endpoint) = value(AmazonS3ConfigKey::Endpoint) {
         host(&endpoint).to_owned()
     } else {
@@ -183,6 +226,31 @@ fn s3(
         .build()
         .map_err(|error| format!("the options of S3 are incomplete or malformed ({error})"))?;
     Ok((Arc::new(store), Some(address)))
+}
+
+/// Replaces the XML document that S3 answers with by its code and its message.
+fn summarized(text: &str) -> String {
+    let Some(start) = text.find("<?xml").or_else(|| text.find("<Error>")) else {
+        return text.to_owned();
+    };
+    let end = text.rfind("</Error>");
+    let end = end.map_or(text.len(), |end| end + "</Error>".len());
+    let (before, document) = text.split_at(start);
+    let (document, after) = document.split_at(end.saturating_sub(start));
+    let element = |name: &str| {
+        let (_, rest) = document.split_once(&format!("<{name}>"))?;
+        Some(rest.split_once("</")?.0)
+    };
+    let parts: Vec<_> = ["Code", "Message"]
+        .into_iter()
+        .filter_map(element)
+        .collect();
+    let summary = if parts.is_empty() {
+        "no code".to_owned()
+    } else {
+        parts.join(": ")
+    };
+    format!("{before}{summary}{after}")
 }
 
 /// Returns the host of an endpoint such as `http://127.0.0.1:9000`.
@@ -219,4 +287,12 @@ fn in_memory(name: &str) -> Arc<dyn ObjectStore> {
     let store = new();
     stores.insert(name.to_owned(), Arc::downgrade(&store));
     store
+}
+
+/// Makes `store` the one with this name, as long as a handle of it exists.
+#[cfg(test)]
+pub(super) fn register(name: &str, store: &Arc<dyn ObjectStore>) {
+    let mut stores = IN_MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+    let stores = stores.get_or_insert_default();
+    stores.insert(name.to_owned(), Arc::downgrade(store));
 }

@@ -3,7 +3,7 @@
 use futures_util::future::try_join_all;
 use slatedb::DbIterator;
 
-use super::store::{SlateEngine, storage_error};
+use super::store::SlateEngine;
 use super::view::View;
 use crate::storage::engine::{Cursor, Reads};
 use crate::storage::error::{ReadError, StorageError};
@@ -24,6 +24,13 @@ impl<'e> SlateReads<'e> {
         Ok([&self.engine.prefix(cf)?, key].concat())
     }
 
+    fn failed(&self, cf: &str, error: &slatedb::Error) -> ReadError {
+        ReadError::Storage {
+            column_family: cf.to_owned(),
+            source: self.engine.failure(error),
+        }
+    }
+
     /// Returns the entries of `range`. They do not borrow from the view.
     pub(super) fn cursor(
         &self,
@@ -42,7 +49,7 @@ impl<'e> SlateReads<'e> {
         let entries = if lower < upper {
             let scan = self.view.scan(lower, upper, reverse);
             let scan = self.engine.runtime.block_on(scan);
-            Some(scan.map_err(|error| failed(cf, &error))?)
+            Some(scan.map_err(|error| self.failed(cf, &error))?)
         } else {
             None
         };
@@ -58,7 +65,7 @@ impl Reads for SlateReads<'_> {
     fn get(&self, cf: &str, key: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         let key = self.prefixed(cf, key)?;
         let value = self.engine.runtime.block_on(self.view.get(&key));
-        let value = value.map_err(|error| failed(cf, &error))?;
+        let value = value.map_err(|error| self.failed(cf, &error))?;
         Ok(value.map(|value| value.to_vec()))
     }
 
@@ -68,7 +75,7 @@ impl Reads for SlateReads<'_> {
         let keys: Vec<_> = keys.collect::<Result<_, _>>()?;
         let gets = keys.iter().map(|key| self.view.get(key));
         let values = self.engine.runtime.block_on(try_join_all(gets));
-        let values = values.map_err(|error| failed(cf, &error))?;
+        let values = values.map_err(|error| self.failed(cf, &error))?;
         let values = values.into_iter();
         Ok(values
             .map(|value| value.map(|value| value.to_vec()))
@@ -92,7 +99,7 @@ impl Cursor for SlateCursor<'_> {
     fn next(&mut self) -> Option<Result<Entry, StorageError>> {
         let entries = self.entries.as_mut()?;
         let entry = self.engine.runtime.block_on(entries.next());
-        match entry.map_err(|error| storage_error(&error)) {
+        match entry.map_err(|error| self.engine.failure(&error)) {
             Ok(Some(entry)) => Some(Ok((
                 entry.key.get(self.prefix..).unwrap_or_default().into(),
                 entry.value.as_ref().into(),
@@ -100,12 +107,5 @@ impl Cursor for SlateCursor<'_> {
             Ok(None) => None,
             Err(error) => Some(Err(error)),
         }
-    }
-}
-
-fn failed(cf: &str, error: &slatedb::Error) -> ReadError {
-    ReadError::Storage {
-        column_family: cf.to_owned(),
-        source: storage_error(error),
     }
 }

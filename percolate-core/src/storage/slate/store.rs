@@ -1,7 +1,9 @@
 //! [`SlateEngine`]: the open database and its writes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use slatedb::config::{FlushOptions, FlushType, WriteOptions};
 use slatedb::db_cache::DbCache;
@@ -24,6 +26,10 @@ pub(in crate::storage) struct SlateEngine {
     pub(super) handle: Handle,
     pub(super) cache: Arc<dyn DbCache>,
     pub(super) families: RwLock<Keyspace>,
+    /// Held while a family is created, so that it is created once.
+    pub(super) creating: Mutex<()>,
+    /// Whether it has been logged that SlateDB closed the database.
+    pub(super) is_failure_logged: AtomicBool,
     pub(super) runtime: Arc<Blocking>,
 }
 
@@ -59,6 +65,59 @@ impl SlateEngine {
         families.prefix(family)
     }
 
+    /// Returns why SlateDB has closed the database. It does so after a write in the background, of the
+    /// log or of the list of files, whose retries are exhausted.
+    pub(super) fn close_reason(&self) -> Option<CloseReason> {
+        match &self.handle {
+            Handle::Writer(db) => db.status().close_reason,
+            Handle::Reader(reader) => reader.status().close_reason,
+        }
+    }
+
+    /// Converts SlateDB's error. If SlateDB has closed the database, the message says what to do.
+    pub(super) fn failure(&self, error: &slatedb::Error) -> StorageError {
+        let failure = storage_error(&self.place, error);
+        match self.close_reason() {
+            None | Some(CloseReason::Fenced) => failure,
+            Some(_) => {
+                self.log_failure(failure.message());
+                StorageError::new(
+                    NAME,
+                    failure.code(),
+                    format!(
+                        "{}; it has closed the database after this error, so close this handle and open the \
+                         database again",
+                        failure.message()
+                    ),
+                )
+            }
+        }
+    }
+
+    /// Converts the error of a write that SlateDB has refused.
+    pub(super) fn refused(&self, error: &slatedb::Error) -> WriteError {
+        let failure = self.failure(error);
+        match self.close_reason() {
+            None | Some(CloseReason::Fenced) => failure.into(),
+            Some(_) => WriteError::Poisoned {
+                code: failure.code(),
+            },
+        }
+    }
+
+    /// Logs once that SlateDB has closed the database, because the writes that are lost with it have
+    /// been acknowledged, unless they waited for the object store.
+    pub(super) fn log_failure(&self, reason: &str) {
+        if self.is_failure_logged.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        crate::otel::tracing::warn!(
+            target: "percolate",
+            error = reason,
+            "SlateDB has closed the database on the object store after an error; writes that were not durable may be lost"
+        );
+    }
+
     /// Writes `writes`, the new value of each key, `None` to delete it. Waits until they are durable
     /// if the options say so.
     pub(super) fn write(
@@ -78,16 +137,16 @@ impl SlateEngine {
                 None => batch.delete(key),
             }
         }
-        let written = self.runtime.block_on(async {
-            let written = db
-                .write_with_options(batch, &WriteOptions::default())
-                .await?;
+        self.runtime.block_on(async {
+            let options = WriteOptions::default();
+            let written = db.write_with_options(batch, &options).await;
+            let written = written.map_err(|error| self.refused(&error))?;
             if self.options.sync {
-                written.await_durable().await?;
+                let durable = written.await_durable().await;
+                durable.map_err(|error| self.failure(&error))?;
             }
             Ok(())
-        });
-        written.map_err(|error| WriteError::from(storage_error(&error)))
+        })
     }
 
     pub(super) fn flush_as(
@@ -96,13 +155,18 @@ impl SlateEngine {
         operation: &'static str,
     ) -> Result<(), MaintenanceError> {
         let db = self.maintained(operation)?;
-        let flushed = self
-            .runtime
-            .block_on(db.flush_with_options(FlushOptions { flush_type }));
-        flushed.map_err(|error| MaintenanceError::Storage {
-            operation,
-            source: storage_error(&error),
-        })
+        // SlateDB repeats uploads of memory tables without a limit.
+        let deadline = 2 * self.options.store_deadline();
+        let flushed = self.runtime.block_on(async {
+            let flushing = db.flush_with_options(FlushOptions { flush_type });
+            tokio::time::timeout(deadline, flushing).await
+        });
+        let source = match flushed {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => self.failure(&error),
+            Err(_) => unfinished(deadline),
+        };
+        Err(MaintenanceError::Storage { operation, source })
     }
 
     pub(super) fn unsupported(
@@ -121,8 +185,23 @@ impl SlateEngine {
     }
 }
 
+/// Makes what was written durable now, without a wait for the interval.
+pub(super) async fn flush_log(db: &Db) -> Result<(), slatedb::Error> {
+    let flush_type = FlushType::Wal;
+    db.flush_with_options(FlushOptions { flush_type }).await
+}
+
+/// Returns the error for an object store that does not answer in time.
+pub(super) fn unfinished(deadline: Duration) -> StorageError {
+    StorageError::new(
+        NAME,
+        StatusCode::TimedOut,
+        format!("the object store did not answer, or only with errors, within {deadline:?}"),
+    )
+}
+
 /// Converts SlateDB's error. Its messages have names of objects, and neither keys nor values.
-pub(super) fn storage_error(error: &slatedb::Error) -> StorageError {
+pub(super) fn storage_error(place: &ObjectPlace, error: &slatedb::Error) -> StorageError {
     let code = match error.kind() {
         ErrorKind::Transaction => StatusCode::Busy,
         ErrorKind::Closed(CloseReason::Fenced) => StatusCode::Fenced,
@@ -133,5 +212,5 @@ pub(super) fn storage_error(error: &slatedb::Error) -> StorageError {
         ErrorKind::Internal => StatusCode::Internal,
         _ => StatusCode::Unknown,
     };
-    StorageError::new(NAME, code, error.to_string())
+    StorageError::new(NAME, code, place.describe(error))
 }

@@ -1,5 +1,8 @@
 //! Databases on object stores: URLs, one writer, readers, and stores that fail.
 
+mod faults;
+pub(crate) mod faulty;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -66,6 +69,28 @@ fn a_bucket_is_known_by_its_host_and_its_options_are_not_printed() {
         Some("shelf.s3.eu-north-1.amazonaws.com")
     );
     assert_eq!(place.name(), "shelf");
+}
+
+/// S3 repeats the access key, and what it signed, in its answers.
+#[test]
+fn an_answer_of_s3_is_told_without_credentials() {
+    let options = StorageOptions::new()
+        .object_store_option("aws_access_key_id", "AKIA-canary")
+        .object_store_option("aws_secret_access_key", "secret-canary")
+        .object_store_option("aws_session_token", "token-canary");
+    let place = super::ObjectPlace::parse("s3://shelf", &options).unwrap();
+    let answer = "Server returned 403 Forbidden: <?xml version=\"1.0\"?>\n<Error><Code>SignatureDoesNotMatch</Code>\
+                  <Message>The signature of AKIA-canary does not match</Message>\
+                  <AWSAccessKeyId>AKIA-other-canary</AWSAccessKeyId><StringToSign>canary</StringToSign></Error> (401)";
+    assert_eq!(
+        place.describe(&answer),
+        "Server returned 403 Forbidden: SignatureDoesNotMatch: The signature of … does not match (401)"
+    );
+    for text in ["key secret-canary", "token token-canary, <Error>canary"] {
+        let described = place.describe(&text);
+        assert!(!described.contains("canary"), "{described}");
+    }
+    assert_eq!(place.describe(&"503: <Error> is cut"), "503: no code");
 }
 
 #[test]
@@ -257,6 +282,17 @@ fn an_unsynced_write_is_durable_after_the_interval() {
         reader = reader.refreshed().unwrap();
     }
     panic!("the write did not reach the object store");
+}
+
+#[test]
+fn a_limit_of_the_memory_tables_of_any_size_is_accepted() {
+    for bytes in [0, 1, 64 << 20, usize::MAX] {
+        let storage = Storage::open(url(), options().memory_table_limit(bytes)).unwrap();
+        for number in 0..20_u8 {
+            storage.put("a", [number], vec![number; 10_000]).unwrap();
+        }
+        assert_eq!(keys(&storage).len(), 20, "{bytes} bytes");
+    }
 }
 
 #[test]

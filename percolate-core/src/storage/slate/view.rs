@@ -6,8 +6,6 @@ use bytes::Bytes;
 use slatedb::config::{ReadOptions, ScanOptions};
 use slatedb::{Db, DbIterator, DbReader, DbSnapshot, IterationOrder};
 
-use crate::storage::error::StorageError;
-
 /// The number of bytes that a scan reads ahead of its caller, so that it does not wait for the
 /// object store for each block.
 const READ_AHEAD: usize = 256 << 10;
@@ -17,8 +15,6 @@ pub(super) enum View {
     Writer(Db),
     Snapshot(Arc<DbSnapshot>),
     Reader(Arc<DbReader>),
-    /// The database was closed when the snapshot was taken.
-    Closed(StorageError),
 }
 
 impl View {
@@ -29,7 +25,6 @@ impl View {
             Self::Writer(db) => db.get_with_options(key, &options).await,
             Self::Snapshot(snapshot) => snapshot.get_with_options(key, &options).await,
             Self::Reader(reader) => reader.get_with_options(key, &options).await,
-            Self::Closed(error) => Err(closed(error)),
         }
     }
 
@@ -56,7 +51,6 @@ impl View {
             Self::Writer(db) => db.scan_with_options(range, &options).await,
             Self::Snapshot(snapshot) => snapshot.scan_with_options(range, &options).await,
             Self::Reader(reader) => reader.scan_with_options(range, &options).await,
-            Self::Closed(error) => Err(closed(error)),
         }
     }
 
@@ -70,12 +64,7 @@ impl View {
             }
             Self::Snapshot(snapshot) => snapshot.scan_with_options(.., &options).await,
             Self::Reader(reader) => reader.scan_with_options(.., &options).await,
-            Self::Closed(error) => Err(closed(error)),
         }?;
         Ok(all.next().await?.is_none())
     }
-}
-
-fn closed(error: &StorageError) -> slatedb::Error {
-    slatedb::Error::closed(error.to_string(), slatedb::CloseReason::Clean)
 }
