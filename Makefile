@@ -19,7 +19,7 @@ help:
 	@echo "make test    run all tests: Rust, doctests, compile errors, examples, the wheel"
 	@echo "make test-engines      run the tests of the database over SlateDB, on an object store of files"
 	@echo "make faults  run the scripts of faulty collectors, minutes of them instead of seconds"
-	@echo "make crash   kill writing processes and make their disk fail, hundreds of times (half an hour)"
+	@echo "make crash   kill writing processes and make their disk fail, hundreds of times (three quarters of an hour)"
 	@echo "make soak    run a mixed load for MINUTES (10), and fail if memory, descriptors or threads grow"
 	@echo "make fuzz    run every fuzz target for a minute (PERCOLATE_FUZZ_SECONDS), after a build with coverage"
 	@echo "make lint    check the format, run clippy and build the documentation, with warnings denied"
@@ -72,6 +72,8 @@ faults:
 
 crash:
 	PERCOLATE_CONVENTIONS=strict PERCOLATE_KILLS=$(or $(PERCOLATE_KILLS),300) PERCOLATE_DISK_FAULTS=$(or $(PERCOLATE_DISK_FAULTS),1000) cargo test -p percolate-tests --test crash -- --nocapture
+	PERCOLATE_KILLS=$(or $(PERCOLATE_KILLS),300) cargo test -p percolate-core -p percolate-tests --lib -- database::tests::object_store
+	PERCOLATE_TEST_ENGINE=slatedb PERCOLATE_KILLS=$(or $(PERCOLATE_KILLS),60) cargo test -p percolate-tests --test crash -- --nocapture kills::
 	@scripts/setup.sh
 	PERCOLATE_KILLS=$(or $(PERCOLATE_KILLS),300) scripts/test-wheel.sh -k survive_every_kill
 

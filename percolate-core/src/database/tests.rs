@@ -13,6 +13,8 @@ mod batch;
 mod depth;
 mod follower;
 mod malformed;
+#[cfg(feature = "object-store")]
+mod object_store;
 mod on_write;
 mod recorder;
 mod supplied;

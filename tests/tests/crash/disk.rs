@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use percolate_core::otel::ErrorType;
 use percolate_core::{Database, Error};
 
+use crate::engine;
 use crate::load::{self, Acknowledged, Random};
 
 const DIRECTORY: &str = "PERCOLATE_DISK_DIRECTORY";
@@ -284,6 +285,9 @@ fn try_fault(fault: Fault, shim: &Path, existing: &Path, before: &str) -> Result
 
 #[test]
 fn every_error_of_the_disk_is_typed_and_loses_nothing() {
+    if !engine::is_rocksdb_or_skip("the faults are those of RocksDB's files") {
+        return;
+    }
     let directory = tempfile::tempdir().unwrap();
     let shim = compile(directory.path());
     let existing = directory.path().join("db");

@@ -9,6 +9,8 @@
 
 #[cfg(target_os = "linux")]
 mod disk;
+#[path = "../engine/mod.rs"]
+mod engine;
 mod kills;
 mod load;
 
