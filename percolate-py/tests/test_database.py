@@ -180,7 +180,7 @@ def test_values_of_numpy_are_stored_as_numbers_and_lists(db: Database) -> None:
     for name, (_, stored) in values.items():
         assert row[name] == stored
         assert type(row[name]) is type(stored)
-    for refused in (np.array([1.0, np.nan]), np.complex64(1), np.datetime64("NaT"), np.longdouble(1)):
+    for refused in (np.array([1.0, np.nan]), np.complex64(1), np.datetime64("NaT", "s"), np.longdouble(1)):
         with pytest.raises((TypeError, ValueError)):
             db.insert("articles", {"slug": "b", "value": refused})
 
