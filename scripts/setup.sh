@@ -175,8 +175,8 @@ install_promtool() {
     "${as_root[@]}" systemctl disable --quiet --now prometheus.service 2>/dev/null || true
 }
 
-# Tools of cargo as compiled programs. Not for every platform, so not in $REQUIREMENTS.
-install_cargo_tools() {
+# Tools of cargo as compiled programs, not for every platform, so not in $REQUIREMENTS; and a server of S3.
+install_programs() {
     local wanted
     [ -x "$VENV/bin/python" ] || return 1
     wanted=$(cksum <"$TOOLS")
@@ -188,8 +188,8 @@ install_cargo_tools() {
 
 # Tools that the tests can do without.
 setup_tools() {
-    install_cargo_tools ||
-        say "tools: without $TOOLS in $VENV, the checks of dependencies and features are skipped"
+    install_programs ||
+        say "tools: without $TOOLS in $VENV, the checks of dependencies and features and the tests of S3 are skipped"
     command -v valgrind >/dev/null || [ "$(uname -s)" != Linux ] ||
         install_packages "valgrind is not installed, which counts instructions" valgrind ||
         say "tools: without valgrind, the test of the instructions of a call is skipped"

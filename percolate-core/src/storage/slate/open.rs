@@ -8,12 +8,12 @@ use futures_util::TryStreamExt as _;
 use slatedb::config::{CompressionCodec, DbReaderOptions, PutOptions, Settings};
 use slatedb::db_cache::DbCache;
 use slatedb::db_cache::moka::{MokaCache, MokaCacheOptions};
-use slatedb::object_store::{Error, Result};
+use slatedb::object_store;
 use slatedb::{Db, DbReader, DbReaderMode};
 
 use super::NAME;
 use super::keyspace::{self, Keyspace, MAX_NAME};
-use super::place::ObjectPlace;
+use super::place::{ObjectPlace, Refusal, refusal};
 use super::runtime::Blocking;
 use super::store::{Handle, SlateEngine, flush_log, storage_error, unfinished};
 use super::view::View;
@@ -237,7 +237,7 @@ impl Opening<'_> {
     /// Returns the answer to a request to the object store.
     async fn answer<T, R>(&self, request: impl Fn() -> R) -> Result<T, OpenError>
     where
-        R: Future<Output = Result<T>>,
+        R: Future<Output = object_store::Result<T>>,
     {
         let deadline = self.options.store_deadline();
         let answer = tokio::time::timeout(deadline, self.place.request(request));
@@ -247,13 +247,11 @@ impl Opening<'_> {
             Ok(Err(error)) => {
                 let code = StatusCode::Unavailable;
                 let source = StorageError::new(NAME, code, self.place.describe(&error));
-                Err(match error {
-                    Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-                        OpenError::Denied {
-                            path,
-                            source: Box::new(source),
-                        }
-                    }
+                Err(match refusal(&error) {
+                    Some(Refusal::Denied) => OpenError::Denied {
+                        path,
+                        source: Box::new(source),
+                    },
                     _ => OpenError::from_storage(path, source),
                 })
             }

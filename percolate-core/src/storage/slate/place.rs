@@ -147,7 +147,7 @@ impl ObjectPlace {
         let [mut pause, longest] = PAUSES;
         for _ in 0..self.retries {
             match send().await {
-                Err(Error::Generic { .. }) => tokio::time::sleep(pause).await,
+                Err(error) if refusal(&error).is_none() => tokio::time::sleep(pause).await,
                 answer => return answer,
             }
             pause = longest.min(2 * pause);
@@ -226,6 +226,33 @@ fn s3(
         .build()
         .map_err(|error| format!("the options of S3 are incomplete or malformed ({error})"))?;
     Ok((Arc::new(store), Some(address)))
+}
+
+/// Why an object store refuses a request for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The credentials are wrong, or not sufficient.
+    Denied,
+    /// Another reason, such as a bucket that does not exist.
+    Other,
+}
+
+/// Returns why a request is refused, `None` if it may succeed later. The client of S3 has errors of
+/// their own for only some requests; the others have the status in their texts.
+pub(super) fn refusal(error: &Error) -> Option<Refusal> {
+    match error {
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => Some(Refusal::Denied),
+        Error::Generic { .. } => {
+            let text = error.to_string();
+            let (_, status) = text.split_once("status code: ")?;
+            match status.get(..3)? {
+                "401" | "403" => Some(Refusal::Denied),
+                "408" | "429" => None,
+                code => code.starts_with('4').then_some(Refusal::Other),
+            }
+        }
+        _ => Some(Refusal::Other),
+    }
 }
 
 /// Replaces the XML document that S3 answers with by its code and its message.
