@@ -3,17 +3,18 @@
 //! raised as their family.
 //!
 //! Every exception has `error_type`, the low-cardinality name that telemetry records as
-//! `error.type`, and `status_code`, the code of RocksDB or `None`. Causes are chained.
+//! `error.type`, and `status_code`, the code of the engine or `None`. Causes are chained.
 
 use std::error::Error as StdError;
 
 use percolate_core::otel::ErrorType;
 use percolate_core::storage::{
-    MaintenanceError as CoreMaintenance, OpenError as CoreOpen, WriteError as CoreWrite,
+    MaintenanceError as CoreMaintenance, OpenError as CoreOpen, ReadError as CoreRead, StatusCode,
+    WriteError as CoreWrite,
 };
 use percolate_core::{Error, VectorError};
 use pyo3::create_exception;
-use pyo3::exceptions::{PyException, PyTimeoutError};
+use pyo3::exceptions::{PyConnectionError, PyException, PyTimeoutError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyType};
@@ -52,6 +53,12 @@ create_exception!(
 );
 create_exception!(
     percolate_rocks,
+    UrlError,
+    OpenError,
+    "The URL of a database on an object store, or an option of the store, is malformed."
+);
+create_exception!(
+    percolate_rocks,
     ReadError,
     PercolateError,
     "Reading from the store failed."
@@ -82,9 +89,21 @@ create_exception!(
 );
 create_exception!(
     percolate_rocks,
+    FencedError,
+    WriteError,
+    "Another writer has opened the database on the object store, so no call of this handle works."
+);
+create_exception!(
+    percolate_rocks,
     MaintenanceError,
     PercolateError,
     "A flush, a compaction or a checkpoint failed."
+);
+create_exception!(
+    percolate_rocks,
+    UnsupportedError,
+    MaintenanceError,
+    "The engine of the database cannot do this."
 );
 create_exception!(
     percolate_rocks,
@@ -190,36 +209,53 @@ create_exception!(
     "An error in percolate itself."
 );
 
-/// The class `OperationTimeoutError`, which has two base classes.
-static TIMEOUT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+/// A class that is derived from `PercolateError` and from a class of Python.
+struct WithTwoBases {
+    class: PyOnceLock<Py<PyType>>,
+    name: &'static str,
+    base: fn(Python<'_>) -> Bound<'_, PyType>,
+    doc: &'static str,
+}
 
-fn timeout_class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
-    let class = TIMEOUT.get_or_try_init(py, || {
-        let bases = (
-            py.get_type::<PercolateError>(),
-            py.get_type::<PyTimeoutError>(),
-        );
-        let dict = PyDict::new(py);
-        dict.set_item("__module__", "percolate_rocks")?;
-        dict.set_item(
-            "__doc__",
-            "A call did not end within its `timeout`. It is also a `TimeoutError`.",
-        )?;
-        dict.set_item("error_type", "OperationTimeout")?;
-        let class = py
-            .get_type::<PyType>()
-            .call1(("OperationTimeoutError", bases, dict))?;
-        PyResult::Ok(class.cast_into::<PyType>()?.unbind())
-    })?;
-    Ok(class.bind(py))
+static TIMEOUT: WithTwoBases = WithTwoBases {
+    class: PyOnceLock::new(),
+    name: "OperationTimeoutError",
+    base: |py| py.get_type::<PyTimeoutError>(),
+    doc: "A call did not end within its `timeout`. It is also a `TimeoutError`.",
+};
+
+static UNAVAILABLE: WithTwoBases = WithTwoBases {
+    class: PyOnceLock::new(),
+    name: "UnavailableError",
+    base: |py| py.get_type::<PyConnectionError>(),
+    doc: "The object store cannot be reached, or refuses requests. It is also a `ConnectionError`.",
+};
+
+impl WithTwoBases {
+    fn class<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyType>> {
+        let class = self.class.get_or_try_init(py, || {
+            let bases = (py.get_type::<PercolateError>(), (self.base)(py));
+            let dict = PyDict::new(py);
+            dict.set_item("__module__", "percolate_rocks")?;
+            dict.set_item("__doc__", self.doc)?;
+            dict.set_item("error_type", self.name.trim_end_matches("Error"))?;
+            let class = py.get_type::<PyType>().call1((self.name, bases, dict))?;
+            PyResult::Ok(class.cast_into::<PyType>()?.unbind())
+        })?;
+        Ok(class.bind(py))
+    }
+
+    fn new_err(&self, message: String) -> PyErr {
+        Python::attach(|py| match self.class(py) {
+            Ok(class) => PyErr::from_type(class.clone(), message),
+            Err(error) => error,
+        })
+    }
 }
 
 /// Returns an `OperationTimeoutError`.
 pub(crate) fn timed_out(message: String) -> PyErr {
-    Python::attach(|py| match timeout_class(py) {
-        Ok(class) => PyErr::from_type(class.clone(), message),
-        Err(error) => error,
-    })
+    TIMEOUT.new_err(message)
 }
 
 macro_rules! add_all {
@@ -236,12 +272,14 @@ macro_rules! add_all {
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     add_all!(module:
-        PercolateError, OpenError, MissingError, LockedError, FormatError, ReadError, WriteError, ReadOnlyError,
-        DiskFullError, PoisonedError, MaintenanceError, SchemaError, EntityError, ExistsError, NotFoundError, ConflictError, RowsRefusedError,
+        PercolateError, OpenError, MissingError, LockedError, FormatError, UrlError, ReadError, WriteError, ReadOnlyError,
+        DiskFullError, PoisonedError, FencedError, MaintenanceError, UnsupportedError, SchemaError, EntityError, ExistsError, NotFoundError, ConflictError, RowsRefusedError,
         UnknownTableError, NotIndexedError, NotEmbeddedError, NoKeyError, CorruptionError, EmbeddingError, QueryError, JobError, ClosedError, ForkedError,
         InternalError,
     );
-    module.add("OperationTimeoutError", timeout_class(module.py())?)?;
+    for class in [&TIMEOUT, &UNAVAILABLE] {
+        module.add(class.name, class.class(module.py())?)?;
+    }
     Ok(())
 }
 
@@ -269,11 +307,20 @@ pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
 }
 
 fn exception_of(error: &Error, text: String) -> PyErr {
+    match (status_code_of(error), error) {
+        (Some(StatusCode::Unavailable), _) => return UNAVAILABLE.new_err(text),
+        // Another process opens the database at the same time.
+        (Some(StatusCode::Fenced), Error::Open(_)) => return LockedError::new_err(text),
+        // A write begins with reads, which fail too.
+        (Some(StatusCode::Fenced), _) => return FencedError::new_err(text),
+        _ => {}
+    }
     match error {
         Error::InBatch { error, .. } | Error::ImportStopped { error, .. } => {
             exception_of(error, text)
         }
         Error::RowsRefused { .. } => RowsRefusedError::new_err(text),
+        Error::Open(CoreOpen::Url { .. } | CoreOpen::Unsupported { .. }) => UrlError::new_err(text),
         Error::Open(CoreOpen::Missing { .. }) => MissingError::new_err(text),
         Error::Open(CoreOpen::Locked { .. }) => LockedError::new_err(text),
         Error::Open(CoreOpen::Foreign { .. } | CoreOpen::NewerFormat { .. }) => {
@@ -285,6 +332,7 @@ fn exception_of(error: &Error, text: String) -> PyErr {
         | Error::Maintenance(CoreMaintenance::ReadOnly { .. }) => ReadOnlyError::new_err(text),
         Error::Write(CoreWrite::DiskFull(_)) => DiskFullError::new_err(text),
         Error::Write(CoreWrite::Poisoned { .. }) => PoisonedError::new_err(text),
+        Error::Maintenance(CoreMaintenance::Unsupported { .. }) => UnsupportedError::new_err(text),
         Error::Write(_) => WriteError::new_err(text),
         Error::Maintenance(_) => MaintenanceError::new_err(text),
         Error::Schema(_) => SchemaError::new_err(text),
@@ -315,6 +363,17 @@ fn exception_of(error: &Error, text: String) -> PyErr {
         ) => EmbeddingError::new_err(text),
         Error::CloseTimeout { .. } => timed_out(text),
         _ => PercolateError::new_err(text),
+    }
+}
+
+/// Returns the engine's status code of an error of the store.
+fn status_code_of(error: &Error) -> Option<StatusCode> {
+    match error {
+        Error::Open(CoreOpen::Storage { source, .. })
+        | Error::Read(CoreRead::Storage { source, .. })
+        | Error::Write(CoreWrite::Storage(source) | CoreWrite::Fenced(source))
+        | Error::Maintenance(CoreMaintenance::Storage { source, .. }) => Some(source.code()),
+        _ => None,
     }
 }
 

@@ -1,11 +1,12 @@
-//! The process that this module runs in: how often it was forked, and whether RocksDB was used.
+//! The process that this module runs in: how often it was forked, and whether a database was opened.
 //!
-//! Neither RocksDB's threads nor percolate's own survive a fork. A database therefore belongs to
+//! Neither the threads of an engine nor percolate's own survive a fork. A database therefore belongs to
 //! the process that opened it, and a child process opens none if its parent has opened one.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use percolate_core::storage::is_url;
 use pyo3::prelude::*;
 
 use crate::errors::ForkedError;
@@ -13,7 +14,7 @@ use crate::errors::ForkedError;
 /// The number of forks between this process and the one that first loaded the module.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 
-/// The process in which RocksDB was used first: its number of forks plus 1, or 0 for none.
+/// The process in which a database was opened first: its number of forks plus 1, or 0 for none.
 static FIRST_USED_IN: AtomicU32 = AtomicU32::new(0);
 
 /// Returns the number of forks behind this process. What was opened at a lower number belongs to
@@ -27,26 +28,37 @@ pub(crate) fn count_fork() -> u32 {
     FORKS.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Returns whether this process, or one that it was forked from, has used RocksDB.
+/// Returns whether this process, or one that it was forked from, has opened a database.
 pub(crate) fn was_used() -> bool {
     FIRST_USED_IN.load(Ordering::Relaxed) != 0
 }
 
-/// Records that this process uses RocksDB.
+/// Records that this process opens a database.
 ///
 /// # Errors
-/// `ForkedError` if a parent process has used RocksDB, even if it closed its databases: in the
-/// child a database would hang at its first flush and crash at exit.
+/// `ForkedError` if a parent process has opened a database, even if it closed it: in the child a
+/// database would hang at its first flush and crash at exit.
 pub(crate) fn refuse_after_fork(path: &Path) -> PyResult<()> {
     let here = forks() + 1;
     let first = FIRST_USED_IN.compare_exchange(0, here, Ordering::Relaxed, Ordering::Relaxed);
     if first.is_err_and(|first| first != here) {
         return Err(ForkedError::new_err(format!(
             "cannot open the database at {}: this process was forked from one that had opened a \
-             database, and RocksDB's threads do not survive a fork; open databases after forking, \
-             or start workers with `spawn`",
-            path.display()
+             database, and the threads of a database do not survive a fork; open databases after \
+             forking, or start workers with `spawn`",
+            shown(path)
         )));
     }
     Ok(())
+}
+
+/// Returns the path for a message. A URL that was not checked yet may contain credentials.
+fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    match text.split_once("://") {
+        Some((scheme, rest)) if is_url(path) && rest.contains(['@', '?', '#']) => {
+            format!("{scheme}://…")
+        }
+        _ => text,
+    }
 }

@@ -55,7 +55,7 @@ def test_the_asynchronous_database_has_every_method_of_the_synchronous_one() -> 
     def public(thing: type) -> set[str]:
         return {name for name in dir(thing) if not name.startswith("_")}
 
-    assert public(Database) - public(AsyncDatabase) == {"path", "tenant", "namespace"}
+    assert public(Database) - public(AsyncDatabase) == {"path", "tenant", "namespace", "system"}
     assert public(AsyncDatabase) - public(Database) == {"database", "open"}
     def parameters(function: object) -> dict[str, tuple[object, object]]:
         found = inspect.signature(function).parameters  # type: ignore[arg-type]

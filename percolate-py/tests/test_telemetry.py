@@ -601,7 +601,7 @@ def test_a_forked_child_raises_instead_of_hanging_and_the_parent_goes_on(tmp_pat
         try:
             Database(sys.argv[2])
         except percolate_rocks.ForkedError as error:
-            print("refused:", "RocksDB's threads" in str(error))
+            print("refused:", "threads of a database" in str(error))
         del db
         sys.stdout.flush()
         sys.exit(0)

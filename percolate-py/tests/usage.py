@@ -58,6 +58,11 @@ def synchronous(path: Path) -> None:
         db.drop_table("articles")
     Database(path, embedder=HttpEmbeddings("http://localhost/", "model", 384), query_memory_limit=1 << 30).close()
     Database(path, cache_size=1 << 20, memory_table_limit=1 << 24).close(timeout=1.0)
+    Database("s3://bucket/prefix", object_store_options={"aws_region": "x"}, object_store_retries=3).close()
+    with Database("memory:///name", flush_interval=0.05) as stored:
+        assert_type(stored.path, Path | str)
+        assert_type(stored.system, Literal["rocksdb", "slatedb"])
+    Database("file:///directory", read_only=True, refresh_every=1.5).close()
     assert_type(percolate_rocks.force_flush(timeout=1.0), bool)
     assert_type(percolate_rocks.status()["spans_dropped"], int)
     percolate_rocks.configure("console")

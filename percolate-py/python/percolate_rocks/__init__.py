@@ -1,4 +1,4 @@
-"""percolate: an embedded database on RocksDB whose Rust spans appear in your OpenTelemetry traces.
+"""percolate: an embedded database, on RocksDB or an object store, whose Rust spans appear in your OpenTelemetry traces.
 
     from percolate_rocks import Database
 
@@ -30,6 +30,7 @@ from ._percolate_rocks import (
     EmbeddingError,
     EntityError,
     ExistsError,
+    FencedError,
     ForkedError,
     FormatError,
     HttpEmbeddings,
@@ -54,7 +55,10 @@ from ._percolate_rocks import (
     RowsRefusedError,
     SchemaError,
     TraceContext,
+    UnavailableError,
     UnknownTableError,
+    UnsupportedError,
+    UrlError,
     WriteError,
     __version__,
     set_default_database,
@@ -82,6 +86,7 @@ __all__ = [
     "EmbeddingError",
     "EntityError",
     "ExistsError",
+    "FencedError",
     "ForkedError",
     "FormatError",
     "HttpEmbeddings",
@@ -109,7 +114,10 @@ __all__ = [
     "Status",
     "Table",
     "TraceContext",
+    "UnavailableError",
     "UnknownTableError",
+    "UnsupportedError",
+    "UrlError",
     "WriteError",
     "__version__",
     "configure",

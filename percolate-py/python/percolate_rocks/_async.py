@@ -175,12 +175,16 @@ class AsyncDatabase:
         namespace: str | None = None,
         create_if_missing: bool = True,
         read_only: bool = False,
+        refresh_every: float | None = None,
         sync: bool = False,
         server_address: Literal["path", "omit"] | str = "path",
         cache_size: int | None = None,
         memory_table_limit: int | None = None,
         query_memory_limit: int | None = None,
         embedder: Embedder | None = None,
+        object_store_options: Mapping[str, str] | None = None,
+        flush_interval: float | None = None,
+        object_store_retries: int | None = None,
     ) -> AsyncDatabase:
         """Open a database without blocking the event loop. `threads` is that of this class, the other
         arguments are those of `Database`."""
@@ -191,12 +195,16 @@ class AsyncDatabase:
             namespace=namespace,
             create_if_missing=create_if_missing,
             read_only=read_only,
+            refresh_every=refresh_every,
             sync=sync,
             server_address=server_address,
             cache_size=cache_size,
             memory_table_limit=memory_table_limit,
             query_memory_limit=query_memory_limit,
             embedder=embedder,
+            object_store_options=object_store_options,
+            flush_interval=flush_interval,
+            object_store_retries=object_store_retries,
         )
         return cls(database, threads=threads)
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, ParamSpec, TypeVar, final
 from uuid import UUID
@@ -42,6 +43,8 @@ class LockedError(OpenError):
     """Another process or handle has the database open."""
 class FormatError(OpenError):
     """The directory holds another program's database, or one of a newer format."""
+class UrlError(OpenError):
+    """The URL of a database on an object store, or an option of the store, is malformed."""
 class ReadError(PercolateError):
     """Reading from the store failed."""
 class WriteError(PercolateError):
@@ -52,8 +55,12 @@ class DiskFullError(WriteError):
     """The disk is full."""
 class PoisonedError(WriteError):
     """An earlier write failed halfway; reopen the database."""
+class FencedError(WriteError):
+    """Another writer has opened the database on the object store, so no call of this handle works."""
 class MaintenanceError(PercolateError):
     """A flush, a compaction or a checkpoint failed."""
+class UnsupportedError(MaintenanceError):
+    """The engine of the database cannot do this."""
 class SchemaError(PercolateError):
     """A schema is not valid."""
 class EntityError(PercolateError):
@@ -91,6 +98,8 @@ class ForkedError(PercolateError):
     """The database was opened before this process was forked."""
 class InternalError(PercolateError):
     """An error in percolate itself."""
+class UnavailableError(PercolateError, ConnectionError):
+    """The object store cannot be reached, or refuses requests. It is also a `ConnectionError`."""
 class OperationTimeoutError(PercolateError, TimeoutError):
     """A call did not end within its `timeout`. It is also a `TimeoutError`."""
 
@@ -395,7 +404,7 @@ class QueryResult:
 
 @final
 class Database:
-    """Tables of JSON entities in a directory, for one tenant.
+    """Tables of JSON entities in a directory or on an object store, for one tenant.
 
     Opens the database at `path`, or creates one. It is a context manager and safe to use from many
     threads. A process can open a directory only once. Methods take `trace_context=`: a
@@ -403,29 +412,45 @@ class Database:
     Python span.
 
     Args:
-        path: The directory.
+        path: The directory (RocksDB), or the URL of a place on an object store (SlateDB):
+            `s3://bucket/prefix`, `file:///directory`, or `memory:///name` for tests, which exists as
+            long as a handle of it in this process.
         tenant: The tenant whose entities the handle reads and writes. Tenants share the files and
             nothing else.
         namespace: The name of the database in telemetry (`db.namespace`). The default is the name
-            of the directory.
+            of the directory, or the last part of the URL.
         create_if_missing: Create a database if there is none, in an empty or a new directory.
-        read_only: Refuse writes. Several processes may have a directory open read-only.
-        sync: Wait for the disk on every write.
-        server_address: The value of the attribute `server.address`: `"path"` for the path,
-            `"omit"` for no attribute, or any other text as it is.
-        cache_size: The size of RocksDB's block cache in bytes. The default is 64 MiB.
-        memory_table_limit: The size of all of RocksDB's memory tables together in bytes, 0 for no
-            limit. The default is 128 MiB.
+        read_only: Refuse writes. Several processes may have a database open read-only.
+        refresh_every: For `read_only=True`: a call that comes this number of seconds or later after
+            the last refresh refreshes the handle first, as `refresh` does. Of several threads, one
+            refreshes and the others wait for it. If the refresh fails, the call raises its error.
+            By default, only `refresh` refreshes.
+        sync: Wait on every write until it is durable: on the disk, or on the object store.
+        server_address: The value of the attribute `server.address`: `"path"` for the path or the
+            host of the bucket, `"omit"` for no attribute, or any other text as it is.
+        cache_size: The size of the cache of blocks in bytes. The default is 64 MiB.
+        memory_table_limit: The size of all memory tables together in bytes, 0 for no limit. The
+            default is 128 MiB.
         query_memory_limit: The number of bytes that a query may hold. A query that needs more
             fails.
         embedder: The embedder that turns text into vectors: an `HttpEmbeddings`, or any object with
             `name`, `dimensions` and `embed(texts)`. The default one works offline and needs no
             model.
+        object_store_options: For `s3://`: options by name, such as `aws_region`, `aws_endpoint`,
+            `aws_access_key_id`, `aws_secret_access_key` and `aws_allow_http`. Others come from the
+            environment variables of the same names in capitals. Values do not appear in messages or
+            telemetry. `file://` and `memory://` have no options.
+        flush_interval: For object stores without `sync`: the seconds after which a write is durable.
+            Each flush is a request to the store. The default is 0.1.
+        object_store_retries: For object stores: how often a failed request is repeated, with pauses
+            of up to a second. The default is 30.
 
     Raises:
-        OpenError: The directory cannot be opened. The subclasses `MissingError`, `LockedError` and
-            `FormatError` name the reason.
+        OpenError: The database cannot be opened. The subclasses `MissingError`, `LockedError`,
+            `FormatError` and `UrlError` name the reason.
+        UnavailableError: The object store cannot be reached.
         ForkedError: This process was forked from one that had opened a database.
+        ValueError: An argument is out of its range, or does not fit the path.
 
     Examples:
         >>> with Database(tmp_path / "db") as db:
@@ -446,22 +471,34 @@ class Database:
         namespace: str | None = None,
         create_if_missing: bool = True,
         read_only: bool = False,
+        refresh_every: float | None = None,
         sync: bool = False,
         server_address: Literal["path", "omit"] | str = "path",
         cache_size: int | None = None,
         memory_table_limit: int | None = None,
         query_memory_limit: int | None = None,
         embedder: Embedder | None = None,
+        object_store_options: Mapping[str, str] | None = None,
+        flush_interval: float | None = None,
+        object_store_retries: int | None = None,
     ) -> Self: ...
     @property
-    def path(self) -> Any:
-        """The directory."""
+    def path(self) -> Path | str:
+        """The directory as a `pathlib.Path`, or the URL as a `str`."""
     @property
     def tenant(self) -> str:
         """The tenant whose entities this handle reads and writes."""
     @property
     def namespace(self) -> str:
         """The name of the database in telemetry.
+
+        Raises:
+            ClosedError: The database is closed.
+        """
+    @property
+    def system(self) -> Literal["rocksdb", "slatedb"]:
+        """The engine of the database, `db.system.name` in telemetry: `"rocksdb"` in a directory,
+        `"slatedb"` on an object store.
 
         Raises:
             ClosedError: The database is closed.
@@ -491,13 +528,13 @@ class Database:
 
         Args:
             timeout: The longest time in seconds. By default, calls are waited for without a limit,
-                and RocksDB for a minute.
+                and the engine for a minute.
 
         Raises:
             KeyboardInterrupt: Ctrl-C ends the waiting.
             OperationTimeoutError: The timeout has passed. Closing continues, and submitted tasks
                 that were not finished are abandoned. The directory is locked until the calls have
-                ended and RocksDB has closed the files. With the `error_type` `CloseTimeout`, the
+                ended and the engine has closed the files. With the `error_type` `CloseTimeout`, the
                 last writes may not be durable.
         """
     def __enter__(self) -> Self: ...
@@ -1134,15 +1171,16 @@ class Database:
             OperationTimeoutError: The timeout has passed.
         """
     def refresh(self, *, trace_context: _Trace = None) -> None:
-        """Show the current state of the directory to a handle that was opened with `read_only=True`.
+        """Show the current state of the database to a handle that was opened with `read_only=True`.
 
         A read-only handle keeps the tables and entities that it found when it was opened, also if
-        another process writes. This opens the directory again and replaces the handle's state.
+        another process writes. This opens the database again and replaces the handle's state.
         Running calls finish with the old state. Does nothing for a handle that can write,
-        because it is current. A handle of `for_tenant` is refreshed by its own `refresh`.
+        because it is current. A handle of `for_tenant` is refreshed by its own `refresh`. With
+        `refresh_every`, the next interval begins.
 
         Raises:
-            OpenError: The directory cannot be opened. The handle keeps its state.
+            OpenError, UnavailableError: The database cannot be opened. The handle keeps its state.
         """
     def embedding_status(self, table: str, *, trace_context: _Trace = None) -> dict[str, Any]:
         """Return the state of the vectors of a table.
@@ -1423,7 +1461,7 @@ class Database:
 def set_default_database(database: Database | None, /) -> None:
     """Set the database that module-level functions work on.
 
-    Without this call, they open the directory named by the environment variable
+    Without this call, they open the directory or the URL in the environment variable
     `PERCOLATE_DATABASE`.
 
     Args:

@@ -140,6 +140,18 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Bytes {
     }
 }
 
+/// A number of repetitions.
+#[derive(Clone, Copy)]
+pub(super) struct Retries(pub(super) u32);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Retries {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        number(&value, "object_store_retries must be a number").map(Self)
+    }
+}
+
 /// Returns the argument `limit`.
 pub(super) fn limit(value: &Bound<'_, PyAny>) -> PyResult<usize> {
     number(value, "limit must be a number")
@@ -155,22 +167,38 @@ pub(super) fn batch_size(value: &Bound<'_, PyAny>) -> PyResult<usize> {
     number(value, "batch_size must be a number")
 }
 
-/// Returns an integer from 0.
+/// Returns an integer from 0 to the largest one of its type.
 ///
 /// # Errors
 /// `ValueError` for one that is too small or too large; `TypeError` for another value.
-fn number(value: &Bound<'_, PyAny>, expected: &str) -> PyResult<usize> {
+fn number<'py, T>(value: &Bound<'py, PyAny>, expected: &str) -> PyResult<T>
+where
+    T: FromPyObjectOwned<'py, Error = PyErr> + Largest,
+{
     value.extract().map_err(|error: PyErr| {
         if error.is_instance_of::<PyOverflowError>(value.py()) {
             PyValueError::new_err(format!(
                 "{expected} from 0 to {}, not {}",
-                usize::MAX,
+                T::LARGEST,
                 value.as_any()
             ))
         } else {
             error
         }
     })
+}
+
+/// The largest number of a type.
+trait Largest {
+    const LARGEST: u64;
+}
+
+impl Largest for usize {
+    const LARGEST: u64 = Self::MAX as u64;
+}
+
+impl Largest for u32 {
+    const LARGEST: u64 = Self::MAX as u64;
 }
 
 /// A vector to search with: a sequence of numbers.

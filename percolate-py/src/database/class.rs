@@ -9,40 +9,42 @@
 )]
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use percolate_core::admin::{IndexManager, IndexReport};
 use percolate_core::query::QueryResult;
 use percolate_core::schema::entity::Entity;
-use percolate_core::storage::{ServerAddress, StorageOptions};
-use percolate_core::{Database, DatabaseOptions, Error, SchemaChange};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use percolate_core::storage::is_url;
+use percolate_core::{Database, Error, Follower, SchemaChange};
+use pyo3::IntoPyObjectExt as _;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use serde_json::Value;
 
 use super::arguments::{
-    self, Bytes, Given, GivenVectors, Id, Key, Name, QueryVector, Seen, bounds, vectors_of_each,
+    self, Bytes, Given, GivenVectors, Id, Key, Name, QueryVector, Retries, Seen, bounds,
+    vectors_of_each,
 };
+use super::at_exit;
 use super::batch::PyBatch;
 use super::filter::{IndexProgress, Where};
 use super::handle::Closable;
 use super::iterator::EntityIterator;
+use super::opening::{Opening, Place, StoreOptions};
 use super::transfer::{self, Call, ImportArguments};
 use crate::bar::Bar;
 use crate::callback::Callback;
 use crate::context::{TraceArgument, parent};
-use crate::embeddings::provider_of;
 use crate::errors::raised;
 use crate::json::{entity_to_json, to_json, to_python};
-use crate::process::refuse_after_fork;
 use crate::query::{self, PyQueryResult};
 use crate::stop::Stop;
 use crate::waiting::{released, traced};
-use crate::worker::{Job, Worker, status_dict, task_of};
+use crate::worker::{Job, status_dict, task_of};
 
-/// Tables of JSON entities in a directory, for one tenant.
+/// Tables of JSON entities in a directory or on an object store, for one tenant.
 ///
 /// Opens the database at `path`, or creates one. It is a context manager and safe to use from many
 /// threads. A process can open a directory only once. Methods take `trace_context=`: a
@@ -50,29 +52,45 @@ use crate::worker::{Job, Worker, status_dict, task_of};
 /// Python span.
 ///
 /// Args:
-///     path: The directory.
+///     path: The directory (RocksDB), or the URL of a place on an object store (SlateDB):
+///         `s3://bucket/prefix`, `file:///directory`, or `memory:///name` for tests, which exists as
+///         long as a handle of it in this process.
 ///     tenant: The tenant whose entities the handle reads and writes. Tenants share the files and
 ///         nothing else.
 ///     namespace: The name of the database in telemetry (`db.namespace`). The default is the name
-///         of the directory.
+///         of the directory, or the last part of the URL.
 ///     create_if_missing: Create a database if there is none, in an empty or a new directory.
-///     read_only: Refuse writes. Several processes may have a directory open read-only.
-///     sync: Wait for the disk on every write.
-///     server_address: The value of the attribute `server.address`: `"path"` for the path,
-///         `"omit"` for no attribute, or any other text as it is.
-///     cache_size: The size of RocksDB's block cache in bytes. The default is 64 MiB.
-///     memory_table_limit: The size of all of RocksDB's memory tables together in bytes, 0 for no
-///         limit. The default is 128 MiB.
+///     read_only: Refuse writes. Several processes may have a database open read-only.
+///     refresh_every: For `read_only=True`: a call that comes this number of seconds or later after
+///         the last refresh refreshes the handle first, as `refresh` does. Of several threads, one
+///         refreshes and the others wait for it. If the refresh fails, the call raises its error.
+///         By default, only `refresh` refreshes.
+///     sync: Wait on every write until it is durable: on the disk, or on the object store.
+///     server_address: The value of the attribute `server.address`: `"path"` for the path or the
+///         host of the bucket, `"omit"` for no attribute, or any other text as it is.
+///     cache_size: The size of the cache of blocks in bytes. The default is 64 MiB.
+///     memory_table_limit: The size of all memory tables together in bytes, 0 for no limit. The
+///         default is 128 MiB.
 ///     query_memory_limit: The number of bytes that a query may hold. A query that needs more
 ///         fails.
 ///     embedder: The embedder that turns text into vectors: an `HttpEmbeddings`, or any object with
 ///         `name`, `dimensions` and `embed(texts)`. The default one works offline and needs no
 ///         model.
+///     object_store_options: For `s3://`: options by name, such as `aws_region`, `aws_endpoint`,
+///         `aws_access_key_id`, `aws_secret_access_key` and `aws_allow_http`. Others come from the
+///         environment variables of the same names in capitals. Values do not appear in messages or
+///         telemetry. `file://` and `memory://` have no options.
+///     flush_interval: For object stores without `sync`: the seconds after which a write is durable.
+///         Each flush is a request to the store. The default is 0.1.
+///     object_store_retries: For object stores: how often a failed request is repeated, with pauses
+///         of up to a second. The default is 30.
 ///
 /// Raises:
-///     OpenError: The directory cannot be opened. The subclasses `MissingError`, `LockedError` and
-///         `FormatError` name the reason.
+///     OpenError: The database cannot be opened. The subclasses `MissingError`, `LockedError`,
+///         `FormatError` and `UrlError` name the reason.
+///     UnavailableError: The object store cannot be reached.
 ///     ForkedError: This process was forked from one that had opened a database.
+///     ValueError: An argument is out of its range, or does not fit the path.
 ///
 /// Examples:
 ///     >>> with Database(tmp_path / "db") as db:
@@ -95,8 +113,9 @@ impl PyDatabase {
     #[new]
     #[pyo3(signature = (
         path, *, tenant = "default", namespace = None, create_if_missing = true, read_only = false,
-        sync = false, server_address = "path", cache_size = None, memory_table_limit = None,
-        query_memory_limit = None, embedder = None,
+        refresh_every = None, sync = false, server_address = "path", cache_size = None,
+        memory_table_limit = None, query_memory_limit = None, embedder = None,
+        object_store_options = None, flush_interval = None, object_store_retries = None,
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -104,65 +123,58 @@ impl PyDatabase {
     )]
     fn new(
         py: Python<'_>,
-        path: PathBuf,
+        path: Place,
         tenant: &str,
         namespace: Option<String>,
         create_if_missing: bool,
         read_only: bool,
+        refresh_every: Option<f64>,
         sync: bool,
         server_address: &str,
         cache_size: Option<Bytes>,
         memory_table_limit: Option<Bytes>,
         query_memory_limit: Option<Bytes>,
         embedder: Option<&Bound<'_, PyAny>>,
+        object_store_options: Option<StoreOptions>,
+        flush_interval: Option<f64>,
+        object_store_retries: Option<Retries>,
     ) -> PyResult<Self> {
-        let address = match server_address {
-            "path" => ServerAddress::Path,
-            "omit" => ServerAddress::Omit,
-            custom => ServerAddress::Custom(custom.to_owned()),
+        let path = path.into_path();
+        let opening = Opening {
+            tenant,
+            namespace,
+            create_if_missing,
+            read_only,
+            refresh_every,
+            sync,
+            server_address,
+            cache_size,
+            memory_table_limit,
+            query_memory_limit,
+            embedder,
+            object_store_options,
+            flush_interval,
+            object_store_retries,
         };
-        let mut storage = StorageOptions::new()
-            .create_if_missing(create_if_missing)
-            .read_only(read_only)
-            .sync(sync)
-            .server_address(address);
-        if let Some(namespace) = namespace {
-            storage = storage.namespace(namespace);
-        }
-        if let Some(Bytes(bytes)) = cache_size {
-            storage = storage.cache_size(bytes);
-        }
-        if let Some(Bytes(bytes)) = memory_table_limit {
-            storage = storage.memory_table_limit(bytes);
-        }
-        if path.as_os_str().is_empty() {
-            return Err(PyValueError::new_err(
-                "cannot open a database at an empty path; pass a directory",
-            ));
-        }
-        refuse_after_fork(&path)?;
-        let mut options = DatabaseOptions::new().tenant(tenant).storage(storage);
-        if let Some(Bytes(bytes)) = query_memory_limit {
-            options = options.query_memory_limit(bytes);
-        }
-        if let Some(embedder) = embedder {
-            options = options.provider(provider_of(embedder)?);
-        }
-        py.import("percolate_rocks._telemetry")?
-            .call_method0("_opened")?;
-        let parent = parent(py, None)?;
-        let database = traced(py, parent, || Database::open_with(&path, options))?
-            .map_err(|error| raised(py, &error))?;
+        let follower = opening.open(py, &path)?;
+        let database = follower.last();
+        let shared = Closable::new(follower, path);
+        at_exit::remember(&shared, &database);
         Ok(Self {
-            shared: Closable::new(database, path),
+            shared,
             tenant: tenant.to_owned(),
         })
     }
 
-    /// The directory.
+    /// The directory as a `pathlib.Path`, or the URL as a `str`.
     #[getter]
-    fn path(&self) -> &Path {
-        self.shared.path()
+    fn path<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let path = self.shared.path();
+        if is_url(path) {
+            path.as_os_str().into_bound_py_any(py)
+        } else {
+            path.into_bound_py_any(py)
+        }
     }
 
     /// The tenant whose entities this handle reads and writes.
@@ -177,9 +189,17 @@ impl PyDatabase {
     ///     ClosedError: The database is closed.
     #[getter]
     fn namespace(&self) -> PyResult<String> {
-        let running = self.shared.begin(None)?;
-        let database = running.handle().database();
-        Ok(database.storage().namespace().to_owned())
+        Ok(self.shared.database()?.storage().namespace().to_owned())
+    }
+
+    /// The engine of the database, `db.system.name` in telemetry: `"rocksdb"` in a directory,
+    /// `"slatedb"` on an object store.
+    ///
+    /// Raises:
+    ///     ClosedError: The database is closed.
+    #[getter]
+    fn system(&self) -> PyResult<&'static str> {
+        Ok(self.shared.database()?.storage().system())
     }
 
     /// Whether `close` was called.
@@ -188,37 +208,29 @@ impl PyDatabase {
         self.shared.is_closed()
     }
 
-    /// Show the current state of the directory to a handle that was opened with `read_only=True`.
+    /// Show the current state of the database to a handle that was opened with `read_only=True`.
     ///
     /// A read-only handle keeps the tables and entities that it found when it was opened, also if
-    /// another process writes. This opens the directory again and replaces the handle's state.
+    /// another process writes. This opens the database again and replaces the handle's state.
     /// Running calls finish with the old state. Does nothing for a handle that can write,
-    /// because it is current. A handle of `for_tenant` is refreshed by its own `refresh`.
+    /// because it is current. A handle of `for_tenant` is refreshed by its own `refresh`. With
+    /// `refresh_every`, the next interval begins.
     ///
     /// Raises:
-    ///     OpenError: The directory cannot be opened. The handle keeps its state.
+    ///     OpenError, UnavailableError: The database cannot be opened. The handle keeps its state.
     #[pyo3(signature = (*, trace_context = None))]
     fn refresh(&self, py: Python<'_>, trace_context: Option<TraceArgument>) -> PyResult<()> {
-        let refreshed = self.shared.work(py, trace_context, |database| {
-            let is_read_only = database.storage().is_read_only();
-            is_read_only.then(|| database.refreshed()).transpose()
-        })?;
-        if let Some(database) = refreshed {
-            self.shared.replace(database);
-        }
-        Ok(())
+        self.shared.refresh(py, trace_context)
     }
 
     /// Return a handle on the same database for another tenant.
     ///
     /// The files are closed with the last handle.
-    fn for_tenant(&self, tenant: String) -> PyResult<Self> {
-        let running = self.shared.begin(None)?;
-        let database = running.handle().database().for_tenant(&tenant);
-        Ok(Self {
-            shared: Closable::new(database, self.shared.path().to_owned()),
-            tenant,
-        })
+    fn for_tenant(&self, py: Python<'_>, tenant: String) -> PyResult<Self> {
+        let shared = self
+            .shared
+            .derived(py, |follower| follower.for_tenant(&tenant))?;
+        Ok(Self { shared, tenant })
     }
 
     /// Return a handle on the same database that skips entities that cannot be decoded.
@@ -226,11 +238,9 @@ impl PyDatabase {
     /// They are skipped by `scan`, `find`, `count`, searches and SQL. Other handles raise a
     /// `CorruptionError` that names the entity. `delete` and `purge` remove such an entity,
     /// `upsert` replaces it, and `verify_indexes` names all of them.
-    fn skip_malformed(&self) -> PyResult<Self> {
-        let running = self.shared.begin(None)?;
-        let database = running.handle().database().skip_malformed();
+    fn skip_malformed(&self, py: Python<'_>) -> PyResult<Self> {
         Ok(Self {
-            shared: Closable::new(database, self.shared.path().to_owned()),
+            shared: self.shared.derived(py, Follower::skip_malformed)?,
             tenant: self.tenant.clone(),
         })
     }
@@ -244,13 +254,13 @@ impl PyDatabase {
     ///
     /// Args:
     ///     timeout: The longest time in seconds. By default, calls are waited for without a limit,
-    ///         and RocksDB for a minute.
+    ///         and the engine for a minute.
     ///
     /// Raises:
     ///     KeyboardInterrupt: Ctrl-C ends the waiting.
     ///     OperationTimeoutError: The timeout has passed. Closing continues, and submitted tasks
     ///         that were not finished are abandoned. The directory is locked until the calls have
-    ///         ended and RocksDB has closed the files. With the `error_type` `CloseTimeout`, the
+    ///         ended and the engine has closed the files. With the `error_type` `CloseTimeout`, the
     ///         last writes may not be durable.
     #[pyo3(signature = (*, timeout = None))]
     fn close(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
@@ -1623,6 +1633,7 @@ impl PyDatabase {
         traced(py, parent, || {
             running.run(|_| running.handle().submit(task))
         })?
+        .map_err(|error| raised(py, &error))?
     }
 
     /// Return the state of the tasks submitted with `submit`.
@@ -1633,9 +1644,7 @@ impl PyDatabase {
     ///     the first task.
     fn background_status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let running = self.shared.begin(None)?;
-        let status = released(py, || {
-            running.handle().worker().as_ref().map(Worker::status)
-        })?;
+        let status = released(py, || running.handle().worker_status())?;
         status_dict(py, status.unwrap_or_default())
     }
 

@@ -1,6 +1,5 @@
 //! The default database, and the module's functions that work on it.
 
-use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
@@ -13,7 +12,7 @@ static DEFAULT: Mutex<Option<Py<PyDatabase>>> = Mutex::new(None);
 
 /// Set the database that module-level functions work on.
 ///
-/// Without this call, they open the directory named by the environment variable
+/// Without this call, they open the directory or the URL in the environment variable
 /// `PERCOLATE_DATABASE`.
 ///
 /// Args:
@@ -41,12 +40,12 @@ fn default_database(py: Python<'_>) -> PyResult<Py<PyDatabase>> {
     let Some(path) = std::env::var_os("PERCOLATE_DATABASE") else {
         return Err(MissingError::new_err(
             "no default database is set: call percolate_rocks.set_default_database(db), or set \
-             PERCOLATE_DATABASE to a directory",
+             PERCOLATE_DATABASE to a directory or a URL",
         ));
     };
     let opened = py
         .get_type::<PyDatabase>()
-        .call1((PathBuf::from(path),))?
+        .call1((path,))?
         .cast_into::<PyDatabase>()?
         .unbind();
     let mut slot = default_slot();

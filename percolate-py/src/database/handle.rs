@@ -1,8 +1,9 @@
 //! A database in the process that opened it, and how a call runs on it.
 //!
 //! Every call runs with the interpreter released and inside its parent's context. A handle belongs
-//! to the process that opened it: after a fork, the child process can neither use it nor run
-//! RocksDB's destructors. Closing it waits for the running calls.
+//! to the process that opened it: after a fork, the child process can neither use it nor run the
+//! destructors of its engine. Closing it waits for the running calls. A call of a read-only database
+//! refreshes it first if that is due ([`Follower`]).
 
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
@@ -10,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use percolate_core::storage::Task;
-use percolate_core::{Database, Error};
+use percolate_core::storage::{Task, WorkerStatus};
+use percolate_core::{Database, Error, Follower};
 use pyo3::prelude::*;
 
 use crate::context::{TraceArgument, parent};
@@ -33,22 +34,63 @@ pub(super) struct Handle {
 }
 
 struct Opened {
-    database: Database,
-    /// Started by the first task that is submitted.
-    worker: Mutex<Option<Worker>>,
+    follower: Follower,
+    worker: Mutex<Option<StartedWorker>>,
+}
+
+/// The worker that the first submitted task started.
+struct StartedWorker {
+    worker: Worker,
+    /// The number of refreshes before the state of the database that the worker uses.
+    refreshes: u64,
 }
 
 impl Handle {
-    fn new(database: Database) -> Self {
+    fn new(follower: Follower) -> Self {
         let worker = Mutex::new(None);
         Self {
-            opened: ManuallyDrop::new(Opened { database, worker }),
+            opened: ManuallyDrop::new(Opened { follower, worker }),
             forks: forks(),
         }
     }
 
-    pub(super) fn database(&self) -> &Database {
-        &self.opened.database
+    fn follower(&self) -> &Follower {
+        &self.opened.follower
+    }
+
+    /// Returns the database as of the last refresh.
+    pub(super) fn database(&self) -> Database {
+        self.follower().last()
+    }
+
+    /// Returns the database, refreshed if that is due.
+    fn current(&self) -> Result<Database, Error> {
+        let current = self.follower().current()?;
+        self.end_worker_of_old_state();
+        Ok(current)
+    }
+
+    /// Refreshes the database.
+    fn refresh(&self) -> Result<(), Error> {
+        self.follower().refresh()?;
+        self.end_worker_of_old_state();
+        Ok(())
+    }
+
+    /// Ends the worker if it uses the state before a refresh, which would stay open with it.
+    fn end_worker_of_old_state(&self) {
+        let refreshes = self.follower().refreshes();
+        let mut started = self.started();
+        if started
+            .as_ref()
+            .is_some_and(|started| started.refreshes < refreshes)
+        {
+            let old = started.take();
+            drop(started);
+            if let Some(old) = old {
+                old.worker.abandon();
+            }
+        }
     }
 
     /// Returns whether this process opened the database.
@@ -58,25 +100,33 @@ impl Handle {
 
     /// Submits a task to the background worker and starts the worker if there is none yet.
     pub(super) fn submit(&self, task: Task) -> PyResult<Job> {
-        let mut worker = self.worker();
-        let worker = match &mut *worker {
-            Some(worker) => worker,
-            none => none.insert(Worker::start(self.database())?),
+        let mut started = self.started();
+        let started = match &mut *started {
+            Some(started) => started,
+            none => none.insert(StartedWorker {
+                refreshes: self.follower().refreshes(),
+                worker: Worker::start(&self.database())?,
+            }),
         };
-        worker.submit(task).map_err(refused)
+        started.worker.submit(task).map_err(refused)
+    }
+
+    /// Returns the state of the submitted tasks, `None` before the first one.
+    pub(super) fn worker_status(&self) -> Option<WorkerStatus> {
+        let started = self.started();
+        started.as_ref().map(|started| started.worker.status())
     }
 
     /// Finishes the submitted tasks, within limits and the timeout of `stop`, and ends the worker.
     /// To be called with the interpreter released.
     pub(super) fn stop_worker(&self, stop: &Stop) {
-        let worker = self.worker().take();
-        if let Some(worker) = worker {
-            worker.shutdown(stop);
+        let started = self.started().take();
+        if let Some(started) = started {
+            started.worker.shutdown(stop);
         }
     }
 
-    /// The background worker; `None` before the first task.
-    pub(super) fn worker(&self) -> MutexGuard<'_, Option<Worker>> {
+    fn started(&self) -> MutexGuard<'_, Option<StartedWorker>> {
         let worker = &self.opened.worker;
         worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,7 +142,7 @@ impl Drop for Handle {
         }
         // SAFETY: the handle is being dropped, so nothing reads the field after this.
         let opened = unsafe { ManuallyDrop::take(&mut self.opened) };
-        // Closing waits for RocksDB's threads, so the interpreter is released. If the interpreter has
+        // Closing waits for the engine's threads, so the interpreter is released. If the interpreter has
         // shut down, the closure is dropped, and the database with it.
         _ = Python::try_attach(move |py| py.detach(move || opened.abandon()));
     }
@@ -102,10 +152,10 @@ impl Opened {
     /// Closes the database without finishing the submitted tasks.
     fn abandon(self) {
         let worker = self.worker.into_inner();
-        if let Some(worker) = worker.unwrap_or_else(PoisonError::into_inner) {
-            worker.abandon();
+        if let Some(started) = worker.unwrap_or_else(PoisonError::into_inner) {
+            started.worker.abandon();
         }
-        drop(self.database);
+        drop(self.follower);
     }
 }
 
@@ -133,9 +183,9 @@ struct RunningCall {
 }
 
 impl Closable {
-    pub(super) fn new(database: Database, path: PathBuf) -> Arc<Self> {
+    pub(super) fn new(follower: Follower, path: PathBuf) -> Arc<Self> {
         let state = Mutex::new(ClosableState {
-            handle: Some(Arc::new(Handle::new(database))),
+            handle: Some(Arc::new(Handle::new(follower))),
             running: Vec::new(),
         });
         Arc::new(Self {
@@ -147,23 +197,15 @@ impl Closable {
         })
     }
 
-    /// Replaces the database for calls that begin after this. It is closed with its last call. Does
-    /// nothing after `close`.
-    pub(super) fn replace(&self, database: Database) {
-        let handle = Arc::new(Handle::new(database));
-        let old = {
-            let mut state = self.lock();
-            if state.handle.is_some() {
-                state.handle.replace(handle)
-            } else {
-                Some(handle)
-            }
-        };
-        // Dropped without the lock, because closing a database takes time.
-        drop(old);
+    /// Returns the database as of the last refresh.
+    ///
+    /// # Errors
+    /// Those of [`begin`](Self::begin).
+    pub(super) fn database(self: &Arc<Self>) -> PyResult<Database> {
+        Ok(self.begin(None)?.handle.database())
     }
 
-    /// The directory of the database.
+    /// The directory or the URL of the database.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -244,7 +286,7 @@ impl Closable {
         drop(waiting);
         traced(py, parent, || {
             handle.stop_worker(&stop);
-            let database = handle.database().clone();
+            let database = handle.database();
             drop(handle);
             match stop.limit() {
                 Some(limit) => {
@@ -300,7 +342,40 @@ impl Closable {
         work: impl FnOnce(&Database) -> Result<T, Error> + Send,
     ) -> PyResult<T> {
         let running = self.begin(None)?;
-        traced(py, parent, || running.run(work))?.map_err(|error| raised(py, &error))
+        traced(py, parent, || running.run(work).flatten())?.map_err(|error| raised(py, &error))
+    }
+
+    /// Refreshes a read-only database.
+    ///
+    /// # Errors
+    /// Those of [`work`](Self::work).
+    pub(super) fn refresh(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<()> {
+        let parent = parent(py, trace_context)?;
+        let running = self.begin(None)?;
+        traced(py, parent, || running.refresh())?.map_err(|error| raised(py, &error))
+    }
+
+    /// Returns a handle of the same database that `derive` makes of the follower of this one, which
+    /// is refreshed first if that is due.
+    ///
+    /// # Errors
+    /// Those of [`work`](Self::work).
+    pub(super) fn derived(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        derive: impl FnOnce(&Follower) -> Follower + Send,
+    ) -> PyResult<Arc<Self>> {
+        let parent = parent(py, None)?;
+        let running = self.begin(None)?;
+        let derived = traced(py, parent, || {
+            running.run(|_| derive(running.handle.follower()))
+        })?;
+        let follower = derived.map_err(|error| raised(py, &error))?;
+        Ok(Self::new(follower, self.path.clone()))
     }
 
     /// Runs `work` on this thread. It ends early if it observes `stop`, and calls signal handlers
@@ -317,7 +392,7 @@ impl Closable {
     ) -> PyResult<T> {
         let parent = parent(py, trace_context)?;
         let running = self.begin(Some(stop))?;
-        traced(py, parent, || running.run(work))
+        traced(py, parent, || running.run(work))?.map_err(|error| raised(py, &error))
     }
 
     /// Runs the future that `work` returns on this thread, until it ends, Ctrl-C is pressed, or
@@ -339,8 +414,10 @@ impl Closable {
         let running = self.begin(Some(stop))?;
         let done = traced(py, parent, || {
             running.run(|database| block_on_interruptibly(stop, work(database.clone())))
-        })??;
-        done.map_err(|error| raised(py, &error))
+        })?;
+        // The error of the refresh, of the wait, or of the work.
+        done.map_err(|error| raised(py, &error))??
+            .map_err(|error| raised(py, &error))
     }
 
     /// Runs `work` on another thread and waits for it, so that Ctrl-C and `stop` raise at once.
@@ -357,7 +434,7 @@ impl Closable {
     ) -> PyResult<T> {
         let parent = parent(py, trace_context)?;
         let running = self.begin(Some(stop))?;
-        let work = move |stop: &Stop| running.run(|database| work(database, stop));
+        let work = move |stop: &Stop| running.run(|database| work(database, stop)).flatten();
         wait_for(py, parent, stop, work)?.map_err(|error| raised(py, &error))
     }
 
@@ -376,7 +453,10 @@ impl Closable {
         let running = self.begin(Some(stop))?;
         let work =
             move |stop: &Stop| running.run(|database| block_on(stop, work(database.clone())));
-        wait_for(py, parent, stop, work)??.map_err(|error| raised(py, &error))
+        // The error of the refresh, of the wait, or of the work.
+        wait_for(py, parent, stop, work)?
+            .map_err(|error| raised(py, &error))??
+            .map_err(|error| raised(py, &error))
     }
 }
 
@@ -392,10 +472,19 @@ impl Running {
         &self.handle
     }
 
-    /// Runs `work` as a part of the call.
-    pub(super) fn run<T>(&self, work: impl FnOnce(&Database) -> T) -> T {
+    /// Runs `work` as a part of the call, with the database refreshed if that is due.
+    ///
+    /// # Errors
+    /// That of the refresh.
+    pub(super) fn run<T>(&self, work: impl FnOnce(&Database) -> T) -> Result<T, Error> {
         let _entered = self.listed.call.enter();
-        work(self.handle.database())
+        let database = self.handle.current()?;
+        Ok(work(&database))
+    }
+
+    fn refresh(&self) -> Result<(), Error> {
+        let _entered = self.listed.call.enter();
+        self.handle.refresh()
     }
 }
 

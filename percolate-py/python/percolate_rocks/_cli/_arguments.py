@@ -244,7 +244,7 @@ def _names(options: argparse.Namespace) -> dict[str, str]:
 
 
 def _add_database(command: argparse.ArgumentParser, path: str | None, tenant: str, report: str | None) -> None:
-    command.add_argument("--db", metavar="PATH", default=path, help="the database (default: $PERCOLATE_DATABASE)")
+    command.add_argument("--db", metavar="PATH", default=path, help="the database, a directory or a URL (default: $PERCOLATE_DATABASE)")
     command.add_argument("--tenant", default=tenant, help="the tenant (default: default)")
     command.add_argument(
         "--report", metavar="PATH", default=report, help="write an HTML page that shows what the command did, and how long"

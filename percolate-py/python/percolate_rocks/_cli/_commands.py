@@ -79,7 +79,7 @@ def schema_show(options: argparse.Namespace) -> int:
 
 def schema_set(options: argparse.Namespace) -> int:
     schema = _read_object(options.file)
-    is_new = bool(options.db) and not os.path.exists(options.db)
+    is_new = bool(options.db) and "://" not in options.db and not os.path.exists(options.db)
     with _open(options, write=True, create=True) as db:
         report = db.register_schema(options.table, schema)
     if is_new:
@@ -224,8 +224,9 @@ def backup(options: argparse.Namespace) -> int:
 def stats(options: argparse.Namespace) -> int:
     rows: list[tuple[str, str, int]] = []
     with _open(options) as db:
-        files = [entry.stat().st_size for entry in os.scandir(db.path) if entry.is_file()]
-        rows += [("database", "bytes", sum(files)), ("database", "files", len(files))]
+        if db.system == "rocksdb":
+            files = [entry.stat().st_size for entry in os.scandir(db.path) if entry.is_file()]
+            rows += [("database", "bytes", sum(files)), ("database", "files", len(files))]
         unusable = db.unusable_tables()
         for table in db.tables():
             if table in unusable:
