@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
 # Builds the wheel into .venv and tests it: pytest (with the examples in docstrings), mypy, and
-# stubtest. Then runs the tests that depend on OpenTelemetry and the interpreter
+# stubtest. The tests of the database run again over SlateDB, with PERCOLATE_TEST_ENGINE. Then runs the tests that depend on OpenTelemetry and the interpreter
 # again: with the oldest supported SDK on the oldest Python found, and with the newest SDK on
 # the newest Python. PYTHONS lists more interpreters to consider. Uses the profile, the features and
 # the target folder of `cargo build --workspace`, so only this package is compiled.
 #
 #   scripts/test-wheel.sh                 everything
 #   scripts/test-wheel.sh -k fork -x      only pytest, with these arguments
+#   PERCOLATE_TEST_ENGINE=slatedb scripts/test-wheel.sh tests/test_query.py    the same over SlateDB
 set -euo pipefail
 shopt -s nullglob
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly BIN=$PWD/.venv/bin
+# The tests in which the engine could matter. Those of telemetry, processes and the command do not repeat.
+readonly OF_ENGINES=(tests/test_{arrow,calls,database,import,parquet,propagation,query,search,search_on_write,search_vectors,search_where,tables,writes}.py)
 readonly TESTS=(tests/test_{baggage,database,on_start,propagation,report,telemetry,trace_context}.py)
 
 # install ENVIRONMENT: builds the package and installs it there. The output is printed only after a
@@ -29,6 +32,8 @@ install "$PWD/.venv"
 [ $# -eq 0 ] || exit 0
 (
     cd percolate-py
+    # Ctrl-C and large tables take long, and do not depend on the engine.
+    PERCOLATE_TEST_ENGINE=slatedb "$BIN/python" -m pytest --quiet -k "not ctrl_c and not large" "${OF_ENGINES[@]}"
     "$BIN/python" -m mypy
     "$BIN/python" -m mypy.stubtest percolate_rocks._percolate_rocks --allowlist tests/stubtest-allowlist.txt
 )

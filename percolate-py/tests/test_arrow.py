@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from place import place
 
 from percolate_rocks import AsyncDatabase, Database, PercolateError, RowsRefusedError, UnknownTableError
 from percolate_rocks._pytest_plugin import CapturedSpans
@@ -53,7 +54,7 @@ def test_the_result_of_a_query_can_be_inserted(library: Database, tmp_path: Path
         {"slug": "absent"},
     ])
     result = library.query_arrow("SELECT * FROM articles")
-    with Database(tmp_path / "copy") as copy:
+    with Database(place(tmp_path / "copy")) as copy:
         copy.register_schema("articles", library.schema("articles"))
         report = copy.insert_arrow("articles", result)
         assert report == {"rows": 3, "written": 3, "unchanged": 0, "refused": 0, "errors": []}
@@ -269,7 +270,7 @@ def test_an_insertion_is_one_span(library: Database, percolate_spans: CapturedSp
 
 def test_the_asynchronous_database_inserts_arrow_data(tmp_path: Path) -> None:
     async def main() -> int:
-        async with await AsyncDatabase.open(tmp_path / "async") as db:
+        async with await AsyncDatabase.open(place(tmp_path / "async")) as db:
             await db.register_schema("t", {"properties": {"a": {"type": "integer"}}})
             report = await db.insert_arrow("t", pa.table({"a": [1, 2]}))
             return int(report["written"])

@@ -14,6 +14,7 @@ from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from place import place
 
 import percolate_rocks
 from percolate_rocks import Database, HttpEmbeddings
@@ -51,7 +52,7 @@ class RecordsBaggage:
 
 
 def filled(path: Path, embedder: percolate_rocks.Embedder) -> Database:
-    db = Database(path, embedder=embedder)
+    db = Database(place(path), embedder=embedder)
     db.register_schema("articles", SCHEMA)
     db.insert("articles", {"slug": "a", "body": "text"})
     return db

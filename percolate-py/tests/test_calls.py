@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from local_http import LocalServer
 from test_telemetry import INTERRUPTED, run
+from place import place
 
 import percolate_rocks
 from percolate_rocks import (
@@ -56,7 +57,7 @@ class ThroughHttp:
 
 
 def articles(path: Path, embedder: object = None, count: int = 2) -> Database:
-    db = Database(path, embedder=embedder)  # type: ignore[arg-type]
+    db = Database(place(path), embedder=embedder)  # type: ignore[arg-type]
     db.register_schema("articles", SCHEMA)
     db.insert_many("articles", [{"slug": f"a{n}", "body": f"text number {n}"} for n in range(count)])
     return db
@@ -64,7 +65,7 @@ def articles(path: Path, embedder: object = None, count: int = 2) -> Database:
 
 @pytest.fixture
 def numbers(tmp_path: Path) -> Iterator[Database]:
-    with Database(tmp_path / "numbers") as db:
+    with Database(place(tmp_path / "numbers")) as db:
         db.register_schema("t", {"properties": {"n": {"type": "integer"}}})
         db.insert_many("t", [{"n": n} for n in range(1500)])
         yield db
@@ -286,7 +287,7 @@ def test_ctrl_c_and_a_timeout_end_the_first_search_while_it_builds_the_index(tmp
             print("timeout")
         print(db.load_index("t"), db.load_index("t", on_progress=note), len(db.search("t", "x", 3)))
     """
-    printed = run(script, tmp_path / "db").splitlines()
+    printed = run(script, place(tmp_path / "db")).splitlines()
     assert printed == ["interrupted True", "timeout", "3 0"] * 2 + ["raised 32 True True", "timeout", "12000 12000 3"]
 
 
@@ -339,7 +340,7 @@ def test_close_waits_for_running_calls_refuses_new_ones_and_releases_the_directo
     searching.join(30)
     assert closed == [None]
     assert [type(each) for each in found] == [ClosedError]
-    Database(tmp_path / "db").close()
+    Database(place(tmp_path / "db")).close()
 
 
 def reopened(path: Path) -> Database:
@@ -347,12 +348,13 @@ def reopened(path: Path) -> Database:
     deadline = time.monotonic() + 30
     while True:
         try:
-            return Database(path)
+            return Database(place(path))
         except LockedError:
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
 
+@pytest.mark.rocksdb("SlateDB does not lock the directory: a second writer fences the first")
 def test_close_waits_for_a_call_until_its_timeout(tmp_path: Path) -> None:
     embedder = Blocking()
     db = articles(tmp_path / "db", embedder)
@@ -364,7 +366,7 @@ def test_close_waits_for_a_call_until_its_timeout(tmp_path: Path) -> None:
     assert raised.value.error_type == "OperationTimeout"
     assert db.closed and searching.is_alive()
     with pytest.raises(LockedError):
-        Database(tmp_path / "db")
+        Database(place(tmp_path / "db"))
     db.close(timeout=0)
     embedder.release.set()
     searching.join(30)
@@ -407,7 +409,7 @@ def test_close_waits_for_calls_that_cannot_be_ended(tmp_path: Path) -> None:
     time.sleep(0.2)
     db.close()
     writing.join(30)
-    with Database(tmp_path / "db") as again:
+    with Database(place(tmp_path / "db")) as again:
         assert again.count("articles") == (20002 if isinstance(ids[0], list) else 2)
 
 
@@ -470,7 +472,7 @@ def test_a_function_may_close_the_database_of_its_call(tmp_path: Path, way: str)
     deadline = time.monotonic() + 10
     while True:
         try:
-            Database(tmp_path / "db").close()
+            Database(place(tmp_path / "db")).close()
             break
         except percolate_rocks.LockedError:
             assert time.monotonic() < deadline
@@ -478,7 +480,7 @@ def test_a_function_may_close_the_database_of_its_call(tmp_path: Path, way: str)
 
 
 async def test_an_asynchronous_database_closes_like_a_database(tmp_path: Path) -> None:
-    db = await AsyncDatabase.open(tmp_path / "db", threads=1)
+    db = await AsyncDatabase.open(place(tmp_path / "db"), threads=1)
     await db.register_schema("t", {"properties": {"n": {"type": "integer"}}})
     await db.insert_many("t", [{"n": n} for n in range(1500)])
     slow = asyncio.create_task(db.query(SLOW))
@@ -501,7 +503,7 @@ async def test_an_asynchronous_database_closes_like_a_database(tmp_path: Path) -
     with pytest.raises(ClosedError):
         async for _ in db.scan("t"):
             pass
-    async with await AsyncDatabase.open(tmp_path / "db") as again:
+    async with await AsyncDatabase.open(place(tmp_path / "db")) as again:
         assert await again.count("t") == 1550
 
 

@@ -15,6 +15,7 @@ from types import MappingProxyType
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from place import place
 from test_telemetry import run
 
 import percolate_rocks
@@ -416,13 +417,17 @@ def test_each_kind_of_error_has_its_exception_class(db: Database, tmp_path: Path
     with pytest.raises(percolate_rocks.NotIndexedError):
         db.find("articles", "slug2", 1)
     with pytest.raises(percolate_rocks.MissingError):
-        Database(tmp_path / "none", create_if_missing=False)
+        Database(place(tmp_path / "none"), create_if_missing=False)
+    with pytest.raises(percolate_rocks.OpenError, match="other files: `db`"):
+        Database(place(tmp_path))
+
+
+@pytest.mark.rocksdb("SlateDB has no lock, and a directory of objects may have the name of a file")
+def test_a_directory_that_cannot_be_opened_is_named_with_the_reason(db: Database, tmp_path: Path) -> None:
     with pytest.raises(percolate_rocks.LockedError) as locked:
         Database(tmp_path / "db")
     assert isinstance(locked.value.__cause__, percolate_rocks.PercolateError)
     assert isinstance(locked.value, percolate_rocks.OpenError)
-    with pytest.raises(percolate_rocks.OpenError, match="other files: `db`"):
-        Database(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(percolate_rocks.OpenError, match="it is a file"):
         Database(tmp_path / "file")
@@ -443,9 +448,9 @@ def test_a_database_without_a_path_is_refused() -> None:
 @pytest.mark.parametrize("limit", ["cache_size", "memory_table_limit", "query_memory_limit"])
 def test_a_size_outside_of_its_range_is_refused_with_the_range(tmp_path: Path, limit: str) -> None:
     with pytest.raises(ValueError, match=r"a size must be a number of bytes from 0 to \d+, not -1"):
-        Database(tmp_path / "db", **{limit: -1})  # type: ignore[arg-type]
+        Database(place(tmp_path / "db"), **{limit: -1})  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="integer"):
-        Database(tmp_path / "db", **{limit: "1 GiB"})  # type: ignore[arg-type]
+        Database(place(tmp_path / "db"), **{limit: "1 GiB"})  # type: ignore[arg-type]
     assert not (tmp_path / "db").exists()
 
 
@@ -467,7 +472,7 @@ def test_an_id_is_text_or_a_uuid(db: Database) -> None:
 
 
 def test_a_closed_database_raises_and_can_be_opened_again(tmp_path: Path) -> None:
-    db = Database(tmp_path / "db")
+    db = Database(place(tmp_path / "db"))
     db.register_schema("articles", {})
     id = db.insert("articles", {"x": 1})
     db.close()
@@ -476,7 +481,7 @@ def test_a_closed_database_raises_and_can_be_opened_again(tmp_path: Path) -> Non
     assert "closed" in repr(db)
     with pytest.raises(percolate_rocks.ClosedError, match="open it again"):
         db.get("articles", id)
-    with Database(tmp_path / "db", read_only=True) as again:
+    with Database(place(tmp_path / "db"), read_only=True) as again:
         assert again.get("articles", id) is not None
         with pytest.raises(percolate_rocks.ReadOnlyError):
             again.insert("articles", {})
@@ -513,23 +518,24 @@ def test_a_default_that_is_set_while_another_one_opens_is_used_by_all(tmp_path: 
     tenant = chosen.for_tenant("t")
     print(tenant.load_resource("first"), tenant.load_resource("second"))
     """
-    assert run(script, tmp_path / "chosen", PERCOLATE_DATABASE=str(tmp_path / "opened")) == "b'x' b'y'\n"
+    assert run(script, place(tmp_path / "chosen"), PERCOLATE_DATABASE=str(place(tmp_path / "opened"))) == "b'x' b'y'\n"
 
 
+@pytest.mark.rocksdb("SlateDB makes no checkpoints and compacts by itself")
 def test_a_checkpoint_is_a_database(db: Database, tmp_path: Path) -> None:
     db.insert("articles", {"slug": "a"})
     db.flush()
     db.compact()
     db.checkpoint(tmp_path / "copy")
-    with Database(tmp_path / "copy") as copy:
+    with Database(place(tmp_path / "copy")) as copy:
         assert copy.count("articles") == 1
 
 
 def test_a_read_only_handle_is_refreshed_in_place(tmp_path: Path) -> None:
-    with Database(tmp_path / "db") as db:
+    with Database(place(tmp_path / "db"), sync=True) as db:
         db.register_schema("t", {"properties": {"n": {"type": "integer"}}, "indexed_fields": ["n"]})
         db.insert("t", {"n": 1})
-        with Database(tmp_path / "db", read_only=True) as reader:
+        with Database(place(tmp_path / "db"), read_only=True) as reader:
             db.insert("t", {"n": 2})
             db.register_schema("later", {})
             assert (reader.count("t"), reader.tables()) == (1, ["t"])

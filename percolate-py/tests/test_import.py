@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
+from place import place
 
 from percolate_rocks import (
     AsyncDatabase,
@@ -58,7 +59,7 @@ def test_an_import_of_an_export_restores_the_entities(library: Database, tmp_pat
     library.insert_many("articles", [{"slug": f"é {n}", "more": {"list": [n, None, 1.5]}} for n in range(20)])
     library.insert_many("notes", [{"n": n} for n in range(5)])
     library.update("articles", key="é 3", changes={"year": 1957})
-    with Database(tmp_path / "copy") as copy:
+    with Database(place(tmp_path / "copy")) as copy:
         for table, schema, count in [("articles", SCHEMA, 20), ("notes", {}, 5)]:
             copy.register_schema(table, schema)
             file = tmp_path / f"{table}.jsonl"
@@ -177,7 +178,7 @@ def test_arguments_are_checked(library: Database, tmp_path: Path) -> None:
 def test_a_read_only_database_refuses_an_import(library: Database, tmp_path: Path) -> None:
     library.insert("articles", {"slug": "a"})
     library.close()
-    with Database(tmp_path / "db", read_only=True) as db:
+    with Database(place(tmp_path / "db"), read_only=True) as db:
         with pytest.raises(ReadOnlyError):
             db.import_jsonl("articles", numbered(1))
         assert db.export_jsonl("articles", io.BytesIO()) == 1
@@ -305,7 +306,7 @@ def endless_import(path: Path) -> Iterator[subprocess.Popen[str]]:
             if n == 1000:
                 print("started", flush=True)
 
-    with Database(sys.argv[1]) as db:
+    with Database(sys.argv[1], sync=True) as db:
         db.register_schema("notes", {})
         try:
             db.import_jsonl("notes", rows(), on_error="skip", batch_size=100)
@@ -313,7 +314,7 @@ def endless_import(path: Path) -> Iterator[subprocess.Popen[str]]:
             print(db.count("notes") % 100)
     """
     lines = [line[4:] for line in script.splitlines()]
-    command = [sys.executable, "-c", "\n".join(lines), str(path)]
+    command = [sys.executable, "-c", "\n".join(lines), str(place(path))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "started\n"
@@ -331,7 +332,7 @@ def test_ctrl_c_leaves_whole_batches(tmp_path: Path) -> None:
 def test_a_killed_process_leaves_whole_batches(tmp_path: Path) -> None:
     with endless_import(tmp_path / "killed") as process:
         process.kill()
-    with Database(tmp_path / "killed") as db:
+    with Database(place(tmp_path / "killed")) as db:
         count = db.count("notes")
         assert count > 0 and count % 100 == 0
         assert db.verify_indexes()["failed"] == 0
@@ -359,12 +360,12 @@ def test_closing_ends_an_import_after_a_batch(library: Database, tmp_path: Path)
     library.close()
     thread.join()
     assert [type(error) for error in errors] == [ClosedError]
-    with Database(tmp_path / "db") as db:
+    with Database(place(tmp_path / "db")) as db:
         assert db.count("articles") % 100 == 0
 
 
 async def test_the_asynchronous_database_imports_and_exports(tmp_path: Path) -> None:
-    async with await AsyncDatabase.open(tmp_path / "async") as db:
+    async with await AsyncDatabase.open(place(tmp_path / "async")) as db:
         await db.register_schema("articles", SCHEMA)
         report = await db.import_jsonl("articles", numbered(10))
         assert report["written"] == 10
@@ -384,7 +385,7 @@ async def test_the_asynchronous_database_imports_and_exports(tmp_path: Path) -> 
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    with Database(tmp_path / "async") as database:
+    with Database(place(tmp_path / "async")) as database:
         assert database.count("articles") % 100 == 10
 
 

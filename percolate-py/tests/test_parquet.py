@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from place import place
 
 from percolate_rocks import AsyncDatabase, Database, OperationTimeoutError, RowsRefusedError
 from percolate_rocks._pytest_plugin import CapturedSpans
@@ -52,7 +53,7 @@ def test_an_import_of_an_export_restores_the_entities(library: Database, tmp_pat
     table = pq.read_table(path)
     assert table.schema.field("day").type == pa.date32()
     assert table.schema.field("at").type == pa.timestamp("us", "UTC")
-    with Database(tmp_path / "copy") as copy:
+    with Database(place(tmp_path / "copy")) as copy:
         copy.register_schema("articles", SCHEMA)
         report = copy.import_parquet("articles", str(path), on_progress=seen.append)
         assert report == {"rows": 51, "written": 51, "unchanged": 0, "refused": 0, "errors": []}
@@ -151,7 +152,7 @@ def test_an_export_is_one_span(library: Database, tmp_path: Path, percolate_span
 async def test_the_asynchronous_database_reads_and_writes_parquet(tmp_path: Path) -> None:
     path = tmp_path / "file.parquet"
     pq.write_table(pa.table({"slug": ["a", "b"]}), path)
-    async with await AsyncDatabase.open(tmp_path / "async") as db:
+    async with await AsyncDatabase.open(place(tmp_path / "async")) as db:
         await db.register_schema("articles", SCHEMA)
         assert (await db.import_parquet("articles", path))["written"] == 2
         assert await db.export_parquet("articles", path) == 2

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from place import place
 
 from percolate_rocks import AsyncDatabase, Database, Progress
 from percolate_rocks._progress import Bar
@@ -32,7 +33,7 @@ CALLS: dict[str, Callable[..., Any]] = {
 @pytest.fixture
 def texts(tmp_path: Path) -> Path:
     """A database of 300 texts, of which 290 are embedded."""
-    with Database(tmp_path / "db") as db:
+    with Database(place(tmp_path / "db")) as db:
         db.register_schema("texts", {"properties": {"body": {"type": "string"}}, "embedding_fields": ["body"]})
         db.insert_many("texts", [{"body": f"word{n}"} for n in range(290)])
         db.generate_embeddings("texts")
@@ -43,7 +44,7 @@ def texts(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("call", CALLS)
 def test_every_long_call_reports_one_type_of_progress(call: str, texts: Path) -> None:
     told: list[Progress] = []
-    with Database(texts) as db:
+    with Database(place(texts)) as db:
         CALLS[call](db, on_progress=told.append)
     assert told
     assert {type(each) for each in told} == {Progress}
@@ -61,7 +62,7 @@ def test_every_long_call_reports_one_type_of_progress(call: str, texts: Path) ->
 @pytest.mark.parametrize("call", CALLS)
 def test_every_long_call_shows_a_bar(call: str, texts: Path, capfd: pytest.CaptureFixture[str]) -> None:
     told: list[int] = []
-    with Database(texts) as db:
+    with Database(place(texts)) as db:
         CALLS[call](db, progress=True, on_progress=told.append)
         written = capfd.readouterr()
         # The line has ended when the call returns.
@@ -75,7 +76,7 @@ def test_a_failed_call_ends_the_line_of_its_bar(call: str, texts: Path, capfd: p
     def fail(progress: Progress) -> None:
         raise LookupError("stop")
 
-    with Database(texts) as db:
+    with Database(place(texts)) as db:
         with pytest.raises(LookupError, match="stop"):
             CALLS[call](db, progress=True, on_progress=fail)
         assert capfd.readouterr().err.endswith("\n")
@@ -83,7 +84,7 @@ def test_a_failed_call_ends_the_line_of_its_bar(call: str, texts: Path, capfd: p
 
 def test_a_bar_without_tqdm_is_an_error_that_names_it(texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tqdm", None)
-    with Database(texts) as db:
+    with Database(place(texts)) as db:
         for call in CALLS.values():
             with pytest.raises(ImportError, match="^progress=True needs tqdm: pip install tqdm$"):
                 call(db, progress=True)
@@ -91,7 +92,7 @@ def test_a_bar_without_tqdm_is_an_error_that_names_it(texts: Path, monkeypatch: 
 
 
 def test_a_function_that_cannot_be_called_is_refused_with_a_bar_too(texts: Path) -> None:
-    with Database(texts) as db, pytest.raises(TypeError, match="^on_progress must be a function, not int$"):
+    with Database(place(texts)) as db, pytest.raises(TypeError, match="^on_progress must be a function, not int$"):
         db.rebuild_indexes(progress=True, on_progress=5)  # type: ignore[arg-type]
 
 
@@ -114,7 +115,7 @@ def test_a_progress_is_the_number_done() -> None:
 
 
 def test_on_progress_of_generate_embeddings_may_call_the_database_and_end_it(texts: Path) -> None:
-    with Database(texts) as db:
+    with Database(place(texts)) as db:
         counts: list[int] = []
         db.generate_embeddings("texts", on_progress=lambda made: counts.append(db.count("texts")))
         assert counts == [300]
@@ -131,7 +132,7 @@ def test_on_progress_of_generate_embeddings_may_call_the_database_and_end_it(tex
 
 async def test_the_asynchronous_database_reports_progress(texts: Path) -> None:
     told: list[Progress] = []
-    async with await AsyncDatabase.open(texts) as db:
+    async with await AsyncDatabase.open(place(texts)) as db:
         await asyncio.wait_for(db.generate_embeddings("texts", on_progress=told.append), 60)
         await db.verify_indexes(on_progress=told.append)
     assert told[0] == 10 and len(told) > 1

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_telemetry import INTERRUPTED, run
+from place import place
 
 import percolate_rocks
 from percolate_rocks import AsyncDatabase, Database
@@ -169,7 +170,7 @@ def test_error_messages_suggest_a_fix(library: Database) -> None:
 
 
 def test_a_query_that_needs_too_much_memory_fails(tmp_path: Path) -> None:
-    with Database(tmp_path / "db", query_memory_limit=10_000) as db:
+    with Database(place(tmp_path / "db"), query_memory_limit=10_000) as db:
         db.register_schema("books", SCHEMA)
         db.insert_many("books", [{"slug": f"{n:05}" * 20} for n in range(1000)])
         with pytest.raises(percolate_rocks.QueryError, match="query_memory_limit") as caught:
@@ -228,7 +229,7 @@ def test_pyarrow_polars_and_pandas_read_a_result(library: Database) -> None:
 
 
 def test_a_result_outlives_its_database_and_can_be_read_repeatedly(tmp_path: Path) -> None:
-    with Database(tmp_path / "db") as db:
+    with Database(place(tmp_path / "db")) as db:
         db.register_schema("books", SCHEMA)
         db.insert_many("books", [{"slug": f"{n:05}", "year": n} for n in range(10_000)])
         result = db.query_arrow("SELECT slug, year FROM books")
@@ -364,5 +365,5 @@ def test_ctrl_c_ends_a_query(tmp_path: Path) -> None:
     print(error_types())
     print(db.query("SELECT count(*) AS n FROM t"))
     """
-    printed = run(script, tmp_path / "db").splitlines()
+    printed = run(script, place(tmp_path / "db")).splitlines()
     assert printed == ["interrupted True", "['cancelled']", "[{'n': 1500}]"]

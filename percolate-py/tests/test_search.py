@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from place import place
 
 import percolate_rocks
 from percolate_rocks import AsyncDatabase, Database
@@ -36,7 +37,7 @@ class Letters:
 
 
 def filled(path: Path, embedder: object = None) -> Database:
-    db = Database(path, embedder=embedder)  # type: ignore[arg-type]
+    db = Database(place(path), embedder=embedder)  # type: ignore[arg-type]
     db.register_schema("articles", SCHEMA)
     db.insert_many("articles", [{"slug": slug, "body": body} for slug, body in BODIES.items()])
     return db
@@ -67,7 +68,7 @@ class Fussy:
 
 
 def test_texts_without_a_vector_are_set_aside_with_the_reason(tmp_path: Path) -> None:
-    with Database(tmp_path / "db", embedder=Fussy()) as db:
+    with Database(place(tmp_path / "db"), embedder=Fussy()) as db:
         db.register_schema("articles", {"key_field": "slug", "embedding_fields": ["body"]})
         texts = ["fine"] * 40 + ["nan", "fail"]
         ids = db.insert_many("articles", [{"slug": n, "body": text} for n, text in enumerate(texts)])
@@ -133,7 +134,7 @@ def test_an_exception_in_an_embedder_is_the_cause_and_on_the_span(
 @pytest.mark.parametrize("wrong", [object(), print])
 def test_objects_that_are_not_embedders_are_refused(tmp_path: Path, wrong: object) -> None:
     with pytest.raises(TypeError, match="an embedder needs `name`, `dimensions` and `embed"):
-        Database(tmp_path / "db", embedder=wrong)  # type: ignore[arg-type]
+        Database(place(tmp_path / "db"), embedder=wrong)  # type: ignore[arg-type]
 
 
 def test_vectors_of_another_length_are_refused(tmp_path: Path) -> None:
@@ -183,6 +184,7 @@ def test_a_failed_job_raises_its_cause(tmp_path: Path) -> None:
         assert db.background_status()["retried"] == 4
 
 
+@pytest.mark.rocksdb("SlateDB compacts by itself")
 def test_every_task_can_be_submitted_and_awaited(tmp_path: Path, percolate_spans: CapturedSpans) -> None:
     with filled(tmp_path / "db") as db:
         assert db.background_status() == {

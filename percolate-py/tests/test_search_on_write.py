@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from place import place
 
 import percolate_rocks
 from percolate_rocks import AsyncDatabase, Database
@@ -51,7 +52,7 @@ class Lengths:
 
 
 def opened(path: Path, embedder: Lengths) -> Database:
-    db = Database(path, embedder=embedder)
+    db = Database(place(path), embedder=embedder)
     db.register_schema("articles", SCHEMA)
     return db
 
@@ -157,7 +158,7 @@ class Article:
 
 def test_a_typed_table_can_embed_on_write(tmp_path: Path) -> None:
     embedder, built = Lengths(), list[int]()
-    with Database(tmp_path / "db", embedder=embedder) as db:
+    with Database(place(tmp_path / "db"), embedder=embedder) as db:
         fields: dict[str, Any] = {"key_field": "slug", "embedding_fields": ["body"], "embed": "on_write"}
         articles = db.table("articles", Article, **fields)
         articles.insert(Article("a", "text"))
@@ -180,7 +181,7 @@ def test_the_embedder_runs_inside_the_span_of_the_write(tmp_path: Path, percolat
 @pytest.mark.parametrize("embed", ["on write", True, ["on_write"]])
 def test_another_value_of_embed_is_refused(tmp_path: Path, embed: Any) -> None:
     with (
-        Database(tmp_path / "db") as db,
+        Database(place(tmp_path / "db")) as db,
         pytest.raises(percolate_rocks.SchemaError, match="`embed`.*must be `\"queued\"` or `\"on_write\"`"),
     ):
         db.register_schema("articles", SCHEMA | {"embed": embed})

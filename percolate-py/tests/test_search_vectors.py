@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from place import place
 
 import percolate_rocks
 from percolate_rocks import AsyncDatabase, Database
@@ -40,7 +41,7 @@ def embedder() -> Recorder:
 
 @pytest.fixture
 def db(tmp_path: Path, embedder: Recorder) -> Iterator[Database]:
-    with Database(tmp_path / "db", embedder=embedder) as db:
+    with Database(place(tmp_path / "db"), embedder=embedder) as db:
         db.register_schema("articles", {"key_field": "slug", "embedding_fields": ["body", "title"]})
         yield db
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from place import place
 
 import percolate_rocks
 from percolate_rocks import AsyncDatabase, Database
@@ -39,7 +40,7 @@ POINTS = 200
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    with Database(tmp_path / "db", embedder=Numbers()) as db:
+    with Database(place(tmp_path / "db"), embedder=Numbers()) as db:
         db.register_schema("points", SCHEMA)
         # In the order of the distance from "1 0".
         points: list[dict[str, Any]] = [{"n": n, "place": f"1 {n / 100}"} for n in range(POINTS)]

@@ -13,6 +13,7 @@ from typing import Any, Literal, NewType
 from uuid import UUID
 
 import pytest
+from place import place
 
 from percolate_rocks import (
     AsyncDatabase,
@@ -162,7 +163,7 @@ class Elsewhere:
 
 
 def test_instances_are_written_with_their_vectors(tmp_path: Path) -> None:
-    with Database(tmp_path / "own", embedder=Elsewhere()) as db:
+    with Database(place(tmp_path / "own"), embedder=Elsewhere()) as db:
         table = db.table("articles", Article, key_field="slug", embedding_fields=["body"])
         table.insert(Article("a"), vectors={"body": [1, 0]})
         table.upsert(Article("b"), vectors={"body": [0, 1]})
@@ -264,7 +265,7 @@ def test_a_schema_is_registered_again_if_the_model_has_changed(db: Database, tmp
     with pytest.raises(SchemaError):
         db.table("changing", Article)
     db.close()
-    with Database(tmp_path / "db", read_only=True) as reader:
+    with Database(place(tmp_path / "db"), read_only=True) as reader:
         assert reader.table("changing", Article, key_field="slug").count() == 1
         with pytest.raises(ReadOnlyError):
             reader.table("changing", Article, key_field="slug", indexed_fields=["year"])
@@ -349,7 +350,7 @@ async def test_the_asynchronous_table_has_the_methods_of_the_synchronous_one(tmp
         if inspect.isfunction(method):
             ours = inspect.signature(getattr(AsyncTable, name)).parameters
             assert list(ours.values()) == list(inspect.signature(method).parameters.values()), name
-    async with await AsyncDatabase.open(tmp_path / "async") as db:
+    async with await AsyncDatabase.open(place(tmp_path / "async")) as db:
         table = await db.table("articles", Article, key_field="slug", indexed_fields=["year"], embedding_fields=["body"])
         assert repr(table) == "AsyncTable('articles', Article)"
         one, two = Article("one", 1, "stone"), Article("two", 2, "graph")
@@ -498,7 +499,7 @@ async def test_a_key_is_stored_and_looked_up_in_the_same_form(
     assert [found and found.number for found in table.get_many(keys=[key])] == [1]
     assert table.update(key=key, changes={"number": 2}).number == 2
     assert table.delete(key=key) is True
-    async with await AsyncDatabase.open(tmp_path / "async") as other:
+    async with await AsyncDatabase.open(place(tmp_path / "async")) as other:
         same = await other.table("keyed", model, key_field=field)
         await same.insert(model(**{name: key, "number": 1}))
         assert (await same.get(key=key)).number == 1
@@ -605,7 +606,7 @@ def test_entities_that_match_a_condition_are_changed_and_deleted(db: Database) -
 
 
 def test_a_search_by_vector_returns_instances(tmp_path: Path) -> None:
-    with Database(tmp_path / "vectors", embedder=Elsewhere()) as db:
+    with Database(place(tmp_path / "vectors"), embedder=Elsewhere()) as db:
         table = db.table("articles", Article, key_field="slug", embedding_fields=["body"])
         table.insert(Article("a", 1), vectors={"body": [1, 0]})
         table.insert(Article("b", 2), vectors={"body": [0, 1]})

@@ -36,6 +36,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
+from place import place
 
 import percolate_rocks
 from percolate_rocks import Database
@@ -489,7 +490,7 @@ def test_without_configuration_spans_are_exported_at_exit(tmp_path: Path) -> Non
     with trace.get_tracer("app").start_as_current_span("request"):
         db.store_resource("r", b"x")
     """
-    assert "put resources" in run(script, tmp_path / "db")
+    assert "put resources" in run(script, place(tmp_path / "db"))
 
 
 def test_a_provider_that_is_there_at_opening_is_found(tmp_path: Path) -> None:
@@ -498,7 +499,7 @@ def test_a_provider_that_is_there_at_opening_is_found(tmp_path: Path) -> None:
     db = Database(sys.argv[1])
     db.store_resource("r", b"x")
     """
-    assert "put resources" in run(script, tmp_path / "db")
+    assert "put resources" in run(script, place(tmp_path / "db"))
 
 
 @pytest.mark.parametrize(
@@ -511,7 +512,7 @@ def test_the_environment_can_switch_it_off(tmp_path: Path, environment: dict[str
     with trace.get_tracer("app").start_as_current_span("request"):
         db.store_resource("r", b"x")
     """
-    assert "resources" not in run(script, tmp_path / "db", **environment)
+    assert "resources" not in run(script, place(tmp_path / "db"), **environment)
 
 
 def test_broken_telemetry_fails_no_call(tmp_path: Path) -> None:
@@ -525,7 +526,7 @@ def test_broken_telemetry_fails_no_call(tmp_path: Path) -> None:
     db.store_resource("r", b"x")
     assert percolate_rocks.status()["installed"] is False
     """
-    run(script, tmp_path / "db")
+    run(script, place(tmp_path / "db"))
 
 
 def test_opentelemetry_instrument_switches_it_on(tmp_path: Path) -> None:
@@ -568,7 +569,7 @@ def test_without_opentelemetry_everything_works(tmp_path: Path) -> None:
     except ImportError as error:
         print(error)
     """
-    assert "pip install 'percolate-rocks[opentelemetry]'" in run(script, tmp_path / "db")
+    assert "pip install 'percolate-rocks[opentelemetry]'" in run(script, place(tmp_path / "db"))
 
 
 def test_a_database_left_open_at_exit_does_not_deadlock(tmp_path: Path) -> None:
@@ -583,7 +584,7 @@ def test_a_database_left_open_at_exit_does_not_deadlock(tmp_path: Path) -> None:
         threading.Thread(target=work, daemon=True).start()
     time.sleep(0.2)
     """
-    run(script, tmp_path / "db")
+    run(script, place(tmp_path / "db"))
 
 
 def test_a_forked_child_raises_instead_of_hanging_and_the_parent_goes_on(tmp_path: Path) -> None:
@@ -610,7 +611,7 @@ def test_a_forked_child_raises_instead_of_hanging_and_the_parent_goes_on(tmp_pat
     db.store_resource("parent", b"y")
     db.close()
     """
-    printed = run(script, tmp_path / "db", tmp_path / "own")
+    printed = run(script, place(tmp_path / "db"), tmp_path / "own")
     assert printed.count("refused: True") == 2
     assert printed.count("put resources") == 2
 
@@ -631,7 +632,7 @@ def test_prefork_workers_have_databases_and_telemetry_of_their_own(tmp_path: Pat
     for _ in range(3):
         assert os.wait()[1] == 0
     """
-    printed = run(script, tmp_path / "db")
+    printed = run(script, place(tmp_path / "db"))
     assert printed.count("put resources") == 3
 
 
@@ -718,7 +719,7 @@ def test_ctrl_c_ends_a_rebuild(tmp_path: Path) -> None:
     time.sleep(4)
     print("progress", progress, status_of("index.rebuild all"))
     """
-    printed = run(script, tmp_path / "db")
+    printed = run(script, place(tmp_path / "db"))
     assert "interrupted True" in printed
     assert "progress [512] ['cancelled']" in printed
 
@@ -757,7 +758,7 @@ def test_ctrl_c_ends_embedding_and_does_not_raise_an_embedding_error(tmp_path: P
     except KeyboardInterrupt:
         print("python interrupted", time.monotonic() - started < 3)
     """
-    printed = run(script, tmp_path / "db")
+    printed = run(script, place(tmp_path / "db"))
     assert printed.splitlines() == [
         "interrupted True",
         "status ['cancelled']",

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from place import place
 
 from percolate_rocks import (
     AsyncDatabase,
@@ -69,7 +70,7 @@ def test_a_batch_writes_all_or_nothing(library: Database) -> None:
 
 
 def test_a_batch_does_not_keep_its_database_open(tmp_path: Path) -> None:
-    db = Database(tmp_path / "db")
+    db = Database(place(tmp_path / "db"))
     db.register_schema("authors", {"key_field": "name"})
     batch = db.batch()
     batch.insert("authors", {"name": "ada"})
@@ -78,7 +79,7 @@ def test_a_batch_does_not_keep_its_database_open(tmp_path: Path) -> None:
         batch.commit()
     with pytest.raises(ClosedError):
         db.batch()
-    Database(tmp_path / "db").close()
+    Database(place(tmp_path / "db")).close()
 
 
 def test_of_changes_of_what_was_read_one_wins(library: Database) -> None:
@@ -157,7 +158,7 @@ def test_a_dropped_table_is_gone(library: Database) -> None:
 
 
 def test_a_batch_of_a_closed_database_is_empty_after_the_commit(tmp_path: Path) -> None:
-    db = Database(tmp_path / "db")
+    db = Database(place(tmp_path / "db"))
     db.register_schema("articles", {"key_field": "slug"})
     batch = db.batch()
     batch.insert("articles", {"slug": "a"})
@@ -182,7 +183,7 @@ def test_a_schema_change_reports_what_does_not_match(library: Database) -> None:
 
 def test_asyncio_has_the_same(tmp_path: Path) -> None:
     async def main() -> None:
-        async with await AsyncDatabase.open(tmp_path / "db") as db:
+        async with await AsyncDatabase.open(place(tmp_path / "db")) as db:
             await db.register_schema("articles", {"properties": {"slug": {"type": "string"}, "year": {"type": "integer"}, "new": {"type": "boolean"}}, "key_field": "slug"})
             async with db.batch() as batch:
                 for year in range(10):
