@@ -14,7 +14,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly BIN=$PWD/.venv/bin
 # The tests in which the engine could matter. Those of telemetry, processes and the command do not repeat.
-readonly OF_ENGINES=(tests/test_{arrow,calls,database,import,parquet,propagation,query,search,search_on_write,search_vectors,search_where,tables,writes}.py)
+readonly OF_ENGINES=(tests/test_{arrow,calls,compat,database,import,parquet,propagation,query,search,search_on_write,search_vectors,search_where,tables,writes}.py)
 readonly TESTS=(tests/test_{baggage,database,on_start,propagation,report,telemetry,trace_context}.py)
 
 # install ENVIRONMENT: builds the package and installs it there. The output is printed only after a
