@@ -20,7 +20,7 @@ import pytest
 from test_telemetry import run
 
 import percolate_rocks
-from percolate_rocks import AsyncDatabase, Database, _percolate_rocks
+from percolate_rocks import AsyncDatabase, Database, _distribution, _percolate_rocks
 from percolate_rocks._pytest_plugin import CapturedSpans
 
 MODULES = [f"percolate_rocks.{module.name}" for module in pkgutil.iter_modules(percolate_rocks.__path__)]
@@ -77,8 +77,14 @@ def test_the_stub_has_the_docstrings_of_the_module() -> None:
     assert """Insert an entity and return its id.""" in stub
 
 
-def test_the_version_is_that_of_the_distribution() -> None:
-    assert percolate_rocks.__version__ == version("percolate-rocks")
+def test_the_name_of_the_distribution_is_in_one_place_and_its_version_is_that_of_the_package() -> None:
+    root = Path(__file__).parents[1]
+    (name,) = re.findall(r'^name = "(.*)"$', (root / "pyproject.toml").read_text(), re.MULTILINE)
+    assert _distribution.name() == name
+    assert percolate_rocks.__version__ == version(name)
+    # The older package of this name is the subject of `compat`.
+    sources = {path: path.read_text() for path in (root / "python").rglob("*.py*") if path.suffix in (".py", ".pyi")}
+    assert {path.name for path, text in sources.items() if name in text} <= {"compat.py"}
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

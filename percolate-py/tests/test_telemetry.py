@@ -39,7 +39,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, ParentBased, S
 from place import place
 
 import percolate_rocks
-from percolate_rocks import Database
+from percolate_rocks import Database, _distribution
 
 
 def run(script: str, *arguments: str | Path, **environment: str) -> str:
@@ -569,7 +569,7 @@ def test_without_opentelemetry_everything_works(tmp_path: Path) -> None:
     except ImportError as error:
         print(error)
     """
-    assert "pip install 'percolate-rocks[opentelemetry]'" in run(script, place(tmp_path / "db"))
+    assert f"pip install '{_distribution.name()}[opentelemetry]'" in run(script, place(tmp_path / "db"))
 
 
 def test_a_database_left_open_at_exit_does_not_deadlock(tmp_path: Path) -> None:

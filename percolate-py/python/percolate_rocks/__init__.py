@@ -136,9 +136,10 @@ def __getattr__(name: str) -> object:
         try:
             from ._instrumentor import PercolateInstrumentor
         except ImportError as error:
-            raise ImportError(
-                "PercolateInstrumentor needs opentelemetry-instrumentation and opentelemetry-sdk: "
-                "pip install 'percolate-rocks[opentelemetry]'"
-            ) from error
+            from ._distribution import name as distribution_name
+
+            packages = "opentelemetry-instrumentation and opentelemetry-sdk"
+            extra = f": pip install '{distribution_name()}[opentelemetry]'" if distribution_name() else ""
+            raise ImportError(f"PercolateInstrumentor needs {packages}{extra}") from error
         return PercolateInstrumentor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor  # type: ignore[attr-defined]
 
-from . import _telemetry
+from . import _distribution, _telemetry
 
 
 class PercolateInstrumentor(BaseInstrumentor):  # type: ignore[misc]
@@ -21,7 +21,8 @@ class PercolateInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Return the instrumented package: this one."""
-        return ("percolate-rocks >= 0.1",)
+        name = _distribution.name()
+        return () if name is None else (name,)
 
     def _instrument(self, **kwargs: Any) -> None:
         _telemetry.configure(
