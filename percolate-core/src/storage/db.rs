@@ -161,7 +161,9 @@ impl Storage {
     /// each column family where it has them, and with the option
     /// [`statistics`](super::StorageOptions::statistics) also its counters: cache hits and misses,
     /// Bloom filters, bytes read, written, logged, flushed and compacted, and the time that writes
-    /// were stalled. SlateDB has none yet.
+    /// were stalled. SlateDB has its requests to the object
+    /// store and their failures, bytes logged, flushed and compacted, memory tables, files that wait for a
+    /// compaction, and waits of writes.
     ///
     /// They are read when the provider collects. Reading takes no lock that reads or writes use.
     /// The provider does not keep the store open; the metrics end when it is closed.

@@ -82,6 +82,8 @@ pub const ROCKSDB_COMPACTION_MOVE: &str = "rocksdb.compaction.move";
 pub const ROCKSDB_STALL_CONDITION: &str = "rocksdb.stall.condition";
 /// Time that the write waited for flushes or compactions, in nanoseconds. Int.
 pub const ROCKSDB_WRITE_STALLED_NANOS: &str = "rocksdb.write.stalled_ns";
+/// The kind of a request to the object store: `get`, `put` or `delete`. String, on metrics only.
+pub const SLATEDB_REQUEST_KIND: &str = "slatedb.request.kind";
 /// Why a call is counted there: `slow` or `failed`. String.
 pub const PERCOLATE_REASON: &str = "percolate.reason";
 /// The name of a part of the pipeline, such as one processor. String, on metrics only.

@@ -381,6 +381,12 @@ pub const ATTRIBUTES: &[AttributeDef] = &[
         "12",
     ),
     own(
+        attribute::SLATEDB_REQUEST_KIND,
+        String,
+        "Kind of the requests to the object store: `get`, which includes lists, `put` or `delete`.",
+        "get",
+    ),
+    own(
         attribute::PERCOLATE_REASON,
         String,
         "Why a call or span is counted.",

@@ -64,3 +64,19 @@ pub const ROCKSDB_COMPACT_READ_BYTES: &str = "rocksdb.compaction.read.size";
 pub const ROCKSDB_COMPACT_WRITTEN_BYTES: &str = "rocksdb.compaction.write.size";
 /// Time that writes waited for flushes or compactions, in seconds.
 pub const ROCKSDB_STALL: &str = "rocksdb.write.stalled";
+/// Requests to the object store, with the repeated ones.
+pub const SLATEDB_REQUESTS: &str = "slatedb.object_store.requests";
+/// Requests to the object store that failed.
+pub const SLATEDB_ERRORS: &str = "slatedb.object_store.errors";
+/// Memory of all memory tables.
+pub const SLATEDB_MEMTABLE: &str = "slatedb.memtable.size";
+/// Files that wait for a compaction.
+pub const SLATEDB_L0: &str = "slatedb.l0.files";
+/// Bytes written to the log.
+pub const SLATEDB_WAL_BYTES: &str = "slatedb.wal.size";
+/// Bytes written by flushes of memory tables.
+pub const SLATEDB_FLUSH_BYTES: &str = "slatedb.flush.size";
+/// Bytes written by compactions.
+pub const SLATEDB_COMPACT_BYTES: &str = "slatedb.compaction.size";
+/// Waits of writes for the object store.
+pub const SLATEDB_DELAYED: &str = "slatedb.write.delayed";

@@ -142,155 +142,221 @@ pub const METRICS: &[MetricDef] = &[
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(
+        ..engine(
             metric::ROCKSDB_EVENT_DROPPED,
             "{event}",
             "Begins and ends of RocksDB's own jobs that were not recorded, because too many waited.",
-            ROCKSDB_STORE,
+            STORE,
         )
     },
-    rocksdb(
+    engine(
         metric::ROCKSDB_KEYS,
         "{key}",
         "RocksDB's estimate of the number of keys.",
-        ROCKSDB_FAMILY,
+        FAMILY,
     ),
-    rocksdb(
+    engine(
         metric::ROCKSDB_MEMTABLE,
         "By",
         "Memory of all memory tables.",
-        ROCKSDB_FAMILY,
+        FAMILY,
     ),
-    rocksdb(
+    engine(
         metric::ROCKSDB_TABLE_READERS,
         "By",
         "Memory of the indexes and Bloom filters of open table files, which is not in the block cache.",
-        ROCKSDB_FAMILY,
+        FAMILY,
     ),
-    rocksdb(
+    engine(
         metric::ROCKSDB_SST,
         "By",
         "Size of all table files.",
-        ROCKSDB_FAMILY,
+        FAMILY,
     ),
-    rocksdb(
+    engine(
         metric::ROCKSDB_COMPACTION_PENDING,
         "By",
         "RocksDB's estimate of the bytes that compactions will rewrite.",
-        ROCKSDB_FAMILY,
+        FAMILY,
     ),
-    rocksdb(
+    engine(
         metric::ROCKSDB_COMPACTIONS,
         "{compaction}",
         "Running compactions.",
-        ROCKSDB_STORE,
+        STORE,
     ),
-    rocksdb(
+    engine(
         metric::ROCKSDB_FLUSHES,
         "{flush}",
         "Running flushes of memory tables.",
-        ROCKSDB_STORE,
+        STORE,
     ),
-    rocksdb(
+    engine(
         metric::ROCKSDB_CACHE,
         "By",
         "Memory of the block cache in use.",
-        ROCKSDB_STORE,
+        STORE,
     ),
-    rocksdb(
+    engine(
         metric::ROCKSDB_SNAPSHOTS,
         "{snapshot}",
         "Snapshots that are not released.",
-        ROCKSDB_STORE,
+        STORE,
     ),
     MetricDef {
         instrument: "counter",
-        ..rocksdb(
+        ..engine(
             metric::ROCKSDB_CACHE_HITS,
             "{block}",
             "Blocks found in the block cache.",
-            ROCKSDB_STORE,
+            STORE,
         )
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(
+        ..engine(
             metric::ROCKSDB_CACHE_MISSES,
             "{block}",
             "Blocks not found in the block cache.",
-            ROCKSDB_STORE,
+            STORE,
         )
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(
+        ..engine(
             metric::ROCKSDB_BLOOM_USEFUL,
             "{read}",
             "File reads avoided by a Bloom filter.",
-            ROCKSDB_STORE,
+            STORE,
         )
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(
+        ..engine(
             metric::ROCKSDB_READ_BYTES,
             "By",
             "Bytes of values read by key.",
-            ROCKSDB_STORE,
+            STORE,
         )
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(
+        ..engine(
             metric::ROCKSDB_WRITTEN_BYTES,
             "By",
             "Bytes of keys and values written.",
-            ROCKSDB_STORE,
+            STORE,
         )
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(
+        ..engine(
             metric::ROCKSDB_WAL_BYTES,
             "By",
             "Bytes written to the log.",
-            ROCKSDB_STORE,
+            STORE,
         )
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(
+        ..engine(
             metric::ROCKSDB_FLUSH_BYTES,
             "By",
             "Bytes written by flushes of memory tables.",
-            ROCKSDB_STORE,
+            STORE,
         )
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(
+        ..engine(
             metric::ROCKSDB_COMPACT_READ_BYTES,
             "By",
             "Bytes read by compactions.",
-            ROCKSDB_STORE,
+            STORE,
         )
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(
+        ..engine(
             metric::ROCKSDB_COMPACT_WRITTEN_BYTES,
             "By",
             "Bytes written by compactions.",
-            ROCKSDB_STORE,
+            STORE,
         )
     },
     MetricDef {
         instrument: "counter",
-        ..rocksdb(
+        ..engine(
             metric::ROCKSDB_STALL,
             "s",
             "Time that writes waited for flushes or compactions.",
-            ROCKSDB_STORE,
+            STORE,
+        )
+    },
+    MetricDef {
+        instrument: "counter",
+        ..engine(
+            metric::SLATEDB_REQUESTS,
+            "{request}",
+            "Requests to the object store, with those that were repeated.",
+            SLATEDB_KIND,
+        )
+    },
+    MetricDef {
+        instrument: "counter",
+        ..engine(
+            metric::SLATEDB_ERRORS,
+            "{request}",
+            "Requests to the object store that failed. They are repeated, unless the failure is the answer.",
+            SLATEDB_KIND,
+        )
+    },
+    engine(
+        metric::SLATEDB_MEMTABLE,
+        "By",
+        "Memory of all memory tables, and of what is not yet in the log, when the last write began.",
+        STORE,
+    ),
+    engine(
+        metric::SLATEDB_L0,
+        "{file}",
+        "Files of flushed memory tables that wait for a compaction, counted once in a second.",
+        STORE,
+    ),
+    MetricDef {
+        instrument: "counter",
+        ..engine(
+            metric::SLATEDB_WAL_BYTES,
+            "By",
+            "Bytes written to the log.",
+            STORE,
+        )
+    },
+    MetricDef {
+        instrument: "counter",
+        ..engine(
+            metric::SLATEDB_FLUSH_BYTES,
+            "By",
+            "Bytes written by flushes of memory tables.",
+            STORE,
+        )
+    },
+    MetricDef {
+        instrument: "counter",
+        ..engine(
+            metric::SLATEDB_COMPACT_BYTES,
+            "By",
+            "Bytes written by compactions.",
+            STORE,
+        )
+    },
+    MetricDef {
+        instrument: "counter",
+        ..engine(
+            metric::SLATEDB_DELAYED,
+            "{wait}",
+            "Waits of writes, because more is not yet in the object store than `memory_table_limit` allows.",
+            STORE,
         )
     },
 ];
@@ -305,17 +371,22 @@ const QUEUED: &[AttributeUse] = &[
     late(attribute::OTEL_COMPONENT_TYPE, Recommended),
 ];
 
-const ROCKSDB_STORE: &[AttributeUse] = &[
+const STORE: &[AttributeUse] = &[
     late(attribute::DB_SYSTEM_NAME, Required),
     late(attribute::DB_NAMESPACE, Required),
 ];
-const ROCKSDB_FAMILY: &[AttributeUse] = &[
+const SLATEDB_KIND: &[AttributeUse] = &[
+    late(attribute::DB_SYSTEM_NAME, Required),
+    late(attribute::DB_NAMESPACE, Required),
+    late(attribute::SLATEDB_REQUEST_KIND, Required),
+];
+const FAMILY: &[AttributeUse] = &[
     late(attribute::DB_SYSTEM_NAME, Required),
     late(attribute::DB_NAMESPACE, Required),
     late(attribute::DB_COLLECTION_NAME, Required),
 ];
 
-const fn rocksdb(
+const fn engine(
     name: &'static str,
     unit: &'static str,
     brief: &'static str,

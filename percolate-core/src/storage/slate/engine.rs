@@ -13,6 +13,7 @@ use slatedb::object_store::{self, ObjectStoreExt as _, PutPayload};
 use super::SYSTEM;
 use super::batch::SlateBatch;
 use super::keyspace::{self, MAX_NAME};
+use super::metrics;
 use super::reads::SlateReads;
 use super::store::{Handle, SlateEngine, flush_log, unfinished};
 use super::view::View;
@@ -171,7 +172,9 @@ impl Engine for SlateEngine {
         }
     }
 
-    fn register_metrics(self: Arc<Self>, _meter: &Meter, _about: Vec<KeyValue>) {}
+    fn register_metrics(self: Arc<Self>, meter: &Meter, about: Vec<KeyValue>) {
+        metrics::register(&self, meter, &about);
+    }
 }
 
 impl SlateEngine {

@@ -9,6 +9,7 @@
 mod batch;
 mod engine;
 mod keyspace;
+mod metrics;
 mod open;
 mod place;
 mod reads;

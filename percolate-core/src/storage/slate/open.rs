@@ -13,6 +13,7 @@ use slatedb::{Db, DbReader, DbReaderMode};
 
 use super::NAME;
 use super::keyspace::{self, Keyspace, MAX_NAME};
+use super::metrics::Figures;
 use super::place::{ObjectPlace, Refusal, refusal};
 use super::runtime::Blocking;
 use super::store::{Handle, SlateEngine, flush_log, storage_error, unfinished};
@@ -52,10 +53,12 @@ impl SlateEngine {
         cache: Arc<dyn DbCache>,
         runtime: Arc<Blocking>,
     ) -> Result<Self, OpenError> {
+        let figures = Arc::new(Figures::default());
         let opening = Opening {
             place: &place,
             options,
             cache: &cache,
+            figures: &figures,
         };
         let (handle, families) = runtime.block_on(opening.open())?;
         Ok(Self {
@@ -67,6 +70,7 @@ impl SlateEngine {
             creating: Mutex::new(()),
             is_failure_logged: AtomicBool::new(false),
             runtime,
+            figures,
         })
     }
 }
@@ -76,6 +80,7 @@ struct Opening<'a> {
     place: &'a ObjectPlace,
     options: &'a StorageOptions,
     cache: &'a Arc<dyn DbCache>,
+    figures: &'a Arc<Figures>,
 }
 
 impl Opening<'_> {
@@ -165,6 +170,7 @@ impl Opening<'_> {
         Db::builder(place.prefix.clone(), Arc::clone(&place.store))
             .with_settings(settings)
             .with_db_cache(Arc::clone(self.cache), 0)
+            .with_metrics_recorder(Arc::clone(self.figures) as Arc<_>)
             .build()
             .await
             .map_err(|error| self.failed(&error))
@@ -182,6 +188,7 @@ impl Opening<'_> {
             .with_options(options)
             .with_reader_mode(mode)
             .with_db_cache(Arc::clone(self.cache), 0)
+            .with_metrics_recorder(Arc::clone(self.figures) as Arc<_>)
             .build()
             .await
             .map_err(|error| self.failed(&error))

@@ -11,6 +11,7 @@ use slatedb::{CloseReason, Db, DbReader, ErrorKind};
 
 use super::NAME;
 use super::keyspace::Keyspace;
+use super::metrics::Figures;
 use super::place::ObjectPlace;
 use super::runtime::Blocking;
 use super::view::View;
@@ -31,6 +32,7 @@ pub(in crate::storage) struct SlateEngine {
     /// Whether it has been logged that SlateDB closed the database.
     pub(super) is_failure_logged: AtomicBool,
     pub(super) runtime: Arc<Blocking>,
+    pub(super) figures: Arc<Figures>,
 }
 
 /// SlateDB's handle of the database.

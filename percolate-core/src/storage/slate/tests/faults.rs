@@ -358,3 +358,56 @@ fn a_snapshot_and_a_scan_survive_refused_requests() {
     assert_eq!(entries.map(Result::unwrap).count(), 2_000);
     assert!(store.failures() > before);
 }
+
+#[test]
+fn slatedbs_figures_show_requests_failures_and_sizes() {
+    let store = FaultyStore::new();
+    let storage = Storage::open(store.url(), quick(30).namespace("library")).unwrap();
+    let capture = Capture::new();
+    storage.register_metrics(capture.meter_provider());
+    let of = |name: &str, kind: &str| {
+        let about = [("db.namespace", "library"), ("slatedb.request.kind", kind)];
+        let about = if kind.is_empty() { &about[..1] } else { &about };
+        capture.metrics().sum(name, about)
+    };
+    let before = of("slatedb.object_store.requests", "put");
+    assert!(before > 0.0);
+    storage.put("a", "1", vec![7; 10_000]).unwrap();
+    assert!(of("slatedb.object_store.requests", "put") > before);
+    assert!(of("slatedb.object_store.requests", "get") > 0.0);
+    assert!(of("slatedb.wal.size", "") > 0.0);
+    storage.put("a", "2", "").unwrap();
+    assert!(of("slatedb.memtable.size", "") >= 10_000.0);
+    assert!(of("slatedb.flush.size", "") < 1.0);
+    storage.flush().unwrap();
+    assert!(of("slatedb.flush.size", "") > 0.0);
+    // SlateDB counts the files once in a second.
+    let began = Instant::now();
+    while of("slatedb.l0.files", "") < 1.0 {
+        assert!(began.elapsed() < Duration::from_secs(20), "no file");
+        thread::sleep(Duration::from_millis(20));
+    }
+
+    let failed = || {
+        let kinds = ["get", "put", "delete"].map(|kind| of("slatedb.object_store.errors", kind));
+        kinds.into_iter().sum::<f64>()
+    };
+    let before = failed();
+    store.set(Mode::Refuses(3));
+    storage.put("a", "2", "").unwrap();
+    assert!(failed() - before >= 3.0);
+    for name in ["slatedb.compaction.size", "slatedb.write.delayed"] {
+        assert_eq!(capture.metrics().metric(name).points().len(), 1, "{name}");
+    }
+    capture.report().assert_clean();
+    drop(storage);
+    let reader = Storage::open(store.url(), quick(30).namespace("r").read_only(true)).unwrap();
+    reader.register_metrics(capture.meter_provider());
+    reader.get("a", "1").unwrap();
+    let of_reader = [("db.namespace", "r"), ("slatedb.request.kind", "get")];
+    let requests = capture
+        .metrics()
+        .sum("slatedb.object_store.requests", &of_reader);
+    assert!(requests > 0.0);
+    capture.report().assert_clean();
+}

@@ -2,7 +2,7 @@
 
 use crate::conventions::attribute::{
     DB_COLLECTION_NAME, DB_NAMESPACE, DB_OPERATION_NAME, ERROR_TYPE, JOB_QUEUE_NAME, JOB_STATUS,
-    JOB_TARGET, JOB_TYPE, OTEL_COMPONENT_NAME, PERCOLATE_REASON,
+    JOB_TARGET, JOB_TYPE, OTEL_COMPONENT_NAME, PERCOLATE_REASON, SLATEDB_REQUEST_KIND,
 };
 use crate::conventions::metric::*;
 
@@ -295,6 +295,53 @@ pub(super) const ROWS: &[Row] = &[
                 title: "Snapshots",
                 note: "",
                 queries: &[query(ROCKSDB_SNAPSHOTS, View::Value, STORE)],
+            },
+        ],
+    },
+    Row {
+        title: "SlateDB: the object store",
+        panels: &[
+            Panel {
+                title: "Requests",
+                note: "With the repeated ones. Object stores have a price for each kind.",
+                queries: &[query(
+                    SLATEDB_REQUESTS,
+                    View::Rate,
+                    &[DB_NAMESPACE, SLATEDB_REQUEST_KIND],
+                )],
+            },
+            Panel {
+                title: "Failed requests",
+                note: "Each is repeated, as often as the option `object_store_retries` says.",
+                queries: &[query(
+                    SLATEDB_ERRORS,
+                    View::Rate,
+                    &[DB_NAMESPACE, SLATEDB_REQUEST_KIND],
+                )],
+            },
+            Panel {
+                title: "Waits of writes",
+                note: "",
+                queries: &[query(SLATEDB_DELAYED, View::Rate, STORE)],
+            },
+            Panel {
+                title: "Bytes written",
+                note: "",
+                queries: &[
+                    named("log", SLATEDB_WAL_BYTES, View::Rate, STORE),
+                    named("flush", SLATEDB_FLUSH_BYTES, View::Rate, STORE),
+                    named("compaction", SLATEDB_COMPACT_BYTES, View::Rate, STORE),
+                ],
+            },
+            Panel {
+                title: "Memory tables of SlateDB",
+                note: "",
+                queries: &[query(SLATEDB_MEMTABLE, View::Value, STORE)],
+            },
+            Panel {
+                title: "Files to compact",
+                note: "",
+                queries: &[query(SLATEDB_L0, View::Value, STORE)],
             },
         ],
     },
