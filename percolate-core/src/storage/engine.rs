@@ -16,7 +16,7 @@ use opentelemetry::metrics::Meter;
 use super::error::{
     MaintenanceError, OpenError, ReadError, StorageError, UnknownColumnFamily, WriteError,
 };
-use super::range::{Entry, ScanRange};
+use super::range::ScanRange;
 
 /// Reads, of the current state or of a snapshot.
 pub(super) trait Reads {
@@ -32,8 +32,11 @@ pub(super) trait Reads {
 
 /// The entries of a scan.
 pub(super) trait Cursor: Send {
-    /// Returns the next entry. It is not called again after `None` or an error.
-    fn next(&mut self) -> Option<Result<Entry, StorageError>>;
+    /// Goes to the next entry, and returns its key and value. It is not called again after `None`.
+    fn next(&mut self) -> Option<(&[u8], &[u8])>;
+
+    /// Returns the error that ended the scan, if [`next`](Self::next) returned `None` because of one.
+    fn take_error(&mut self) -> Option<StorageError>;
 }
 
 /// Writes that are committed together.

@@ -149,8 +149,12 @@ impl fmt::Display for StatusCode {
 
 /// An error of the engine, with its status code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{engine} failed: {message}")]
-pub struct StorageError {
+#[error("{} failed: {}", .0.engine, .0.message)]
+pub struct StorageError(Box<Failure>);
+
+/// In a box, because every result of a read has room for its error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Failure {
     engine: &'static str,
     code: StatusCode,
     message: String,
@@ -158,28 +162,27 @@ pub struct StorageError {
 
 impl StorageError {
     /// Creates an error of the engine that calls itself `engine`.
-    #[cfg(feature = "object-store")]
     pub(super) fn new(engine: &'static str, code: StatusCode, message: String) -> Self {
-        Self {
+        Self(Box::new(Failure {
             engine,
             code,
             message,
-        }
+        }))
     }
 
     /// Returns the engine's status code.
     pub fn code(&self) -> StatusCode {
-        self.code
+        self.0.code
     }
 
     /// Returns the engine's message.
     #[cfg(feature = "object-store")]
     pub(super) fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     fn says(&self, text: &str) -> bool {
-        self.message.contains(text)
+        self.0.message.contains(text)
     }
 
     pub(super) fn is_lock_conflict(&self) -> bool {
@@ -209,11 +212,7 @@ impl StorageError {
 
 impl From<rocksdb::Error> for StorageError {
     fn from(error: rocksdb::Error) -> Self {
-        Self {
-            engine: "RocksDB",
-            code: error.kind().into(),
-            message: error.into_string(),
-        }
+        Self::new("RocksDB", error.kind().into(), error.into_string())
     }
 }
 

@@ -4,7 +4,7 @@
 //! without notice.
 
 use super::engine::Cursor;
-use super::error::{ReadError, StorageError};
+use super::error::ReadError;
 use super::range::{Entry, ScanRange};
 
 /// An iterator over the entries of a [`ScanRange`], which are read on demand. It ends after the
@@ -32,9 +32,8 @@ impl<'db> Scan<'db> {
     }
 
     #[cold]
-    fn end(&mut self, error: Option<StorageError>) -> Option<Result<Entry, ReadError>> {
-        self.cursor = None;
-        let source = error?;
+    fn end(&mut self) -> Option<Result<Entry, ReadError>> {
+        let source = self.cursor.take()?.take_error()?;
         Some(Err(ReadError::Storage {
             column_family: self.column_family.clone(),
             source,
@@ -48,9 +47,8 @@ impl Iterator for Scan<'_> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         match self.cursor.as_mut()?.next() {
-            Some(Ok(entry)) => Some(Ok(entry)),
-            Some(Err(error)) => self.end(Some(error)),
-            None => self.end(None),
+            Some((key, value)) => Some(Ok((key.into(), value.into()))),
+            None => self.end(),
         }
     }
 }

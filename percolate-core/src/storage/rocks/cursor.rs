@@ -5,7 +5,7 @@ use rocksdb::{DBRawIteratorWithThreadMode, ReadOptions};
 use super::families::Rocks;
 use crate::storage::engine::Cursor;
 use crate::storage::error::StorageError;
-use crate::storage::range::{Entry, ScanRange};
+use crate::storage::range::ScanRange;
 
 /// An iterator of RocksDB over a range.
 pub(super) struct RocksCursor<'db> {
@@ -50,11 +50,12 @@ impl<'db> RocksCursor<'db> {
 
 impl Cursor for RocksCursor<'_> {
     #[inline]
-    fn next(&mut self) -> Option<Result<Entry, StorageError>> {
+    fn next(&mut self) -> Option<(&[u8], &[u8])> {
         self.advance();
-        match self.raw.item() {
-            Some((key, value)) => Some(Ok((key.into(), value.into()))),
-            None => Some(Err(self.raw.status().err()?.into())),
-        }
+        self.raw.item()
+    }
+
+    fn take_error(&mut self) -> Option<StorageError> {
+        Some(self.raw.status().err()?.into())
     }
 }

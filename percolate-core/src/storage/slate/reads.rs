@@ -1,13 +1,13 @@
 //! Reads of an engine of one [`View`].
 
 use futures_util::future::try_join_all;
-use slatedb::DbIterator;
+use slatedb::{DbIterator, KeyValue};
 
 use super::store::SlateEngine;
 use super::view::View;
 use crate::storage::engine::{Cursor, Reads};
 use crate::storage::error::{ReadError, StorageError};
-use crate::storage::range::{Entry, ScanRange, first_key_after_prefix};
+use crate::storage::range::{ScanRange, first_key_after_prefix};
 
 /// The reads of an engine of one view.
 pub(super) struct SlateReads<'e> {
@@ -57,6 +57,8 @@ impl<'e> SlateReads<'e> {
             engine: self.engine,
             entries,
             prefix: prefix.len(),
+            entry: None,
+            error: None,
         }))
     }
 }
@@ -93,19 +95,27 @@ struct SlateCursor<'e> {
     /// `None` if the range is empty.
     entries: Option<DbIterator>,
     prefix: usize,
+    /// The current entry.
+    entry: Option<KeyValue>,
+    error: Option<StorageError>,
 }
 
 impl Cursor for SlateCursor<'_> {
-    fn next(&mut self) -> Option<Result<Entry, StorageError>> {
+    fn next(&mut self) -> Option<(&[u8], &[u8])> {
         let entries = self.entries.as_mut()?;
-        let entry = self.engine.runtime.block_on(entries.next());
-        match entry.map_err(|error| self.engine.failure(&error)) {
-            Ok(Some(entry)) => Some(Ok((
-                entry.key.get(self.prefix..).unwrap_or_default().into(),
-                entry.value.as_ref().into(),
-            ))),
-            Ok(None) => None,
-            Err(error) => Some(Err(error)),
-        }
+        self.entry = match self.engine.runtime.block_on(entries.next()) {
+            Ok(entry) => entry,
+            Err(error) => {
+                self.error = Some(self.engine.failure(&error));
+                None
+            }
+        };
+        let entry = self.entry.as_ref()?;
+        let key = entry.key.get(self.prefix..).unwrap_or_default();
+        Some((key, &entry.value))
+    }
+
+    fn take_error(&mut self) -> Option<StorageError> {
+        self.error.take()
     }
 }
