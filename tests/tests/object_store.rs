@@ -331,3 +331,70 @@ fn a_bucket_that_does_not_exist_is_an_error_at_once() {
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(source.contains("NoSuchBucket"), "{source}");
 }
+
+#[test]
+fn a_server_that_ends_is_an_error_and_the_loss_is_logged() {
+    let Some(server) = Server::start(None) else {
+        return;
+    };
+    let logs = logs();
+    let capture = Capture::new();
+    let options = server.options().sync(false).object_store_retries(1);
+    let storage = Storage::open("s3://shelf/ends", options.column_family("a")).unwrap();
+    storage.put("a", "1", "durable").unwrap();
+    storage.flush_wal(true).unwrap();
+    drop(server);
+    let began = Instant::now();
+    let error = loop {
+        if let Err(error) = storage.put("a", "2", "lost") {
+            break error;
+        }
+        assert!(began.elapsed() < Duration::from_mins(2), "no error");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    assert!(matches!(error, WriteError::Poisoned { .. }), "{error:?}");
+    let error = capture.run(|| storage.get("a", "1").unwrap_err());
+    assert_eq!(error.error_type(), "Unavailable");
+    drop(storage);
+    let text = String::from_utf8_lossy(&logs.lock().unwrap()).into_owned();
+    let lost: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("SlateDB has closed the database on the object store"))
+        .collect();
+    assert!(!lost.is_empty(), "{text}");
+    let source = std::error::Error::source(&error).unwrap();
+    assert!(source.to_string().contains("open the database again"));
+    assert_no_credentials(&capture, &format!("{error:?} {source}"));
+}
+
+/// The process is stopped: connections are accepted, and nothing answers.
+#[cfg(unix)]
+#[test]
+fn a_server_that_does_not_answer_is_an_error_after_the_time_out() {
+    let Some(server) = Server::start(None) else {
+        return;
+    };
+    let signal = |name: &str| {
+        let process = server.process.id().to_string();
+        let sent = Command::new("kill").args([name, &process]).status();
+        assert!(sent.unwrap().success());
+    };
+    let options = || {
+        let options = server.options().column_family("a");
+        options
+            .object_store_option("timeout", "300ms")
+            .object_store_retries(0)
+    };
+    let storage = Storage::open("s3://shelf/stops", options()).unwrap();
+    storage.put("a", "1", "durable").unwrap();
+    signal("-STOP");
+    let began = Instant::now();
+    let error = storage.put("a", "2", "").unwrap_err();
+    assert_eq!(error.error_type(), "Unavailable");
+    Storage::open("s3://shelf/stops", options()).unwrap_err();
+    drop(storage);
+    assert!(began.elapsed() < Duration::from_secs(40));
+    signal("-CONT");
+    let storage = Storage::open("s3://shelf/stops", server.options()).unwrap();
+    assert!(keys(&storage).contains(&b"1".to_vec()));
+}

@@ -222,9 +222,17 @@ fn s3(
         retry_timeout: REQUEST_PATIENCE,
         ..RetryConfig::default()
     });
-    let store = builder
-        .build()
-        .map_err(|error| format!("the options of S3 are incomplete or malformed ({error})"))?;
+    let store = builder.build().map_err(|error| {
+        let mut text = error.to_string();
+        for (name, value) in options.object_store_options.iter() {
+            let named = format!("the value of `{name}`");
+            text = text.replace(&format!("\"{value}\""), &named);
+            if value.len() > 3 {
+                text = text.replace(value, &named);
+            }
+        }
+        format!("the options of S3 are incomplete or malformed ({text})")
+    })?;
     Ok((Arc::new(store), Some(address)))
 }
 

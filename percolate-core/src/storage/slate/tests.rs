@@ -111,6 +111,19 @@ fn a_malformed_url_is_refused_with_what_to_write_instead() {
         assert!(!format!("{error:?}").contains("canary"), "{error:?}");
         assert_eq!(error.error_type(), "Url");
     }
+    for name in ["timeout", "aws_allow_http", "aws_endpoint"] {
+        let wrong = StorageOptions::new().object_store_option(name, "canary");
+        let text = match Storage::open("s3://shelf/a", wrong.object_store_retries(0)) {
+            Ok(_) => panic!("it opens with a wrong `{name}`"),
+            Err(error) => format!("{error} {error:?}"),
+        };
+        assert!(!text.contains("canary"), "{text}");
+        assert!(
+            name == "aws_endpoint"
+                || text.contains(&format!("failed to parse the value of `{name}`")),
+            "{text}"
+        );
+    }
     let wrong = StorageOptions::new().object_store_option("aws_regoin", "canary");
     let text = Storage::open("s3://shelf/a", wrong)
         .unwrap_err()
