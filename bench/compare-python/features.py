@@ -410,7 +410,7 @@ def _(path: Path) -> str:
     )
     with percolate(path):
         assert read_elsewhere(program, path)
-    return "a snapshot, refreshed on request"
+    return "a snapshot, refreshed on request or at an interval"
 
 
 @feature("another process reads meanwhile", "LanceDB")
@@ -506,6 +506,14 @@ def _(path: Path) -> str:
 def _(path: Path) -> str:
     assert lancedb.connect("memory://articles").create_table("articles", ROWS).count_rows() == len(ROWS)
     return "S3, GCS, Azure"
+
+
+@feature("on an object store", "percolate")
+def _(path: Path) -> str:
+    with Database("memory:///articles") as db:
+        db.register_schema("articles", {"key_field": "slug"})
+        assert len(db.insert_many("articles", ROWS)) == db.count("articles") == len(ROWS)
+    return "S3"
 
 
 DATABASES = ["percolate", "LanceDB", "Chroma", "sqlite-utils"]

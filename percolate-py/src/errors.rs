@@ -9,8 +9,8 @@ use std::error::Error as StdError;
 
 use percolate_core::otel::ErrorType;
 use percolate_core::storage::{
-    MaintenanceError as CoreMaintenance, OpenError as CoreOpen, ReadError as CoreRead, StatusCode,
-    WriteError as CoreWrite,
+    CopyError, MaintenanceError as CoreMaintenance, OpenError as CoreOpen, ReadError as CoreRead,
+    StatusCode, WriteError as CoreWrite,
 };
 use percolate_core::{Error, VectorError};
 use pyo3::create_exception;
@@ -364,6 +364,23 @@ fn exception_of(error: &Error, text: String) -> PyErr {
         Error::CloseTimeout { .. } => timed_out(text),
         _ => PercolateError::new_err(text),
     }
+}
+
+/// Returns the exception for a copy that failed.
+pub(crate) fn copy_failed(py: Python<'_>, error: CopyError) -> PyErr {
+    let (text, error_type) = (error.to_string(), error.error_type());
+    let exception = match error {
+        CopyError::Open(error) => return raised(py, &error.into()),
+        CopyError::Maintenance(error) => return raised(py, &error.into()),
+        CopyError::Read(error) => return raised(py, &error.into()),
+        CopyError::Write(error) => return raised(py, &error.into()),
+        CopyError::NotEmpty { .. } => OpenError::new_err(text),
+        CopyError::Different { .. } => CorruptionError::new_err(text),
+        _ => PercolateError::new_err(text),
+    };
+    // Without its attribute, it is still the right exception.
+    _ = exception.value(py).setattr("error_type", error_type);
+    exception
 }
 
 /// Returns the engine's status code of an error of the store.

@@ -261,6 +261,21 @@ def test_a_difference_is_exit_code_1(run: Run, monkeypatch: pytest.MonkeyPatch) 
     assert err.endswith("have differences; `percolate rebuild` corrects them\n")
 
 
+def test_a_copy_is_a_database_on_an_object_store_and_back(run: Run, tmp_path: Path) -> None:
+    there, back = f"file://{tmp_path}/there", str(tmp_path / "back")
+    code, out, err = run("copy", there)
+    assert (code, err) == (0, "")
+    report = json.loads(out)
+    assert report["entries"] > 0
+    assert run("--db", there, "copy", back, "--quiet") == (0, out, "")
+    code, out, _ = run("--db", there, "stats", "--format", "jsonl")
+    assert (code, "articles" in out, '"bytes"' in out) == (0, True, False)
+    assert run("--db", back, "get", "articles", "--key", "percolation") == run("get", "articles", "--key", "percolation")
+    code, _, err = run("copy", there)
+    assert code == 1
+    assert "it has data in the column family" in err
+
+
 def test_a_backup_is_a_database(run: Run, tmp_path: Path) -> None:
     assert run("backup", str(tmp_path / "copy")) == (0, "", "")
     assert run("--db", str(tmp_path / "copy"), "tables")[1] == "articles\n"
@@ -377,7 +392,7 @@ def test_help_teaches_with_examples(run: Run) -> None:
     assert (code, err) == (0, "")
     commands = re.findall(r"^    (\w+)  ", out, re.MULTILINE)
     assert commands == [
-        "tables", "schema", "insert", "get", "query", "search", "embed", "verify", "rebuild", "backup", "stats", "export",
+        "tables", "schema", "insert", "get", "query", "search", "embed", "verify", "rebuild", "backup", "copy", "stats", "export",
     ]  # fmt: skip
     assert "exit codes:" in out and "PERCOLATE_DATABASE" in out
     for command in commands:

@@ -222,6 +222,46 @@ def test_what_the_engine_cannot_do_is_an_error_that_names_it(tmp_path: Path) -> 
         db.flush()
 
 
+def test_a_copy_to_another_place_and_back_has_every_tenant(tmp_path: Path) -> None:
+    url, counts = f"file://{tmp_path}/there", []
+    with filled(tmp_path / "here") as db:
+        other = db.for_tenant("other")
+        other.register_schema("numbers", SCHEMA)
+        other.insert("numbers", {"n": 7})
+        report = db.copy_to(url, object_store_retries=1, on_progress=counts.append)
+        assert report["entries"] == counts[-1] > 0
+        assert report["column_families"] > 1 and report["bytes"] > report["entries"]
+    with Database(url) as there:
+        assert (numbers(there), numbers(there.for_tenant("other"))) == ([1], [7])
+        assert there.copy_to(tmp_path / "back") == report
+        with pytest.raises(percolate_rocks.OpenError, match="it has data in the column family") as raised:
+            there.copy_to(tmp_path / "back")
+        assert raised.value.error_type == "NotEmpty"
+        with pytest.raises(ValueError, match="object_store_options is for databases on an object store"):
+            there.copy_to(tmp_path / "more", object_store_options={})
+    with Database(tmp_path / "back") as back:
+        assert (back.system, numbers(back)) == ("rocksdb", [1])
+
+
+def test_a_copy_ends_with_an_exception_of_its_progress_and_at_its_timeout(tmp_path: Path) -> None:
+    def stop(done: int) -> None:
+        raise LookupError("enough")
+
+    with filled(tmp_path / "here") as db:
+        with pytest.raises(LookupError, match="enough"):
+            db.copy_to(f"file://{tmp_path}/there", on_progress=stop)
+        with pytest.raises(percolate_rocks.OperationTimeoutError):
+            db.copy_to(f"file://{tmp_path}/elsewhere", timeout=0)
+        with pytest.raises(UnavailableError):
+            db.copy_to("s3://bucket/x", object_store_options=REFUSING, object_store_retries=0)
+
+
+async def test_a_copy_is_awaited(tmp_path: Path) -> None:
+    async with AsyncDatabase(filled(tmp_path / "here")) as db:
+        report = await db.copy_to(f"memory://{tmp_path}")
+        assert report["entries"] > 0
+
+
 def test_the_default_database_can_be_a_url(tmp_path: Path) -> None:
     script = """
     import percolate_rocks

@@ -886,3 +886,26 @@ class AsyncDatabase:
     async def checkpoint(self, path: str | os.PathLike[str], *, trace_context: Trace = None) -> None:
         """See `Database.checkpoint`."""
         await self._run_long(self._database.checkpoint, path, trace_context=trace_context)
+
+    async def copy_to(
+        self,
+        target: str | os.PathLike[str],
+        *,
+        object_store_options: Mapping[str, str] | None = None,
+        object_store_retries: int | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
+        timeout: float | None = None,
+        trace_context: Trace = None,
+    ) -> dict[str, int]:
+        """See `Database.copy_to`. `on_progress` runs on another thread."""
+        return await self._run_long(
+            self._database.copy_to,
+            target,
+            object_store_options=object_store_options,
+            object_store_retries=object_store_retries,
+            on_progress=on_progress,
+            progress=progress,
+            timeout=timeout,
+            trace_context=trace_context,
+        )

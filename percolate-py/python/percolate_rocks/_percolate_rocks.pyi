@@ -1456,7 +1456,55 @@ class Database:
     def compact(self, *, trace_context: _Trace = None) -> None:
         """Compact every column family. Ctrl-C raises at once; the current column family is finished."""
     def checkpoint(self, path: str | os.PathLike[str], *, trace_context: _Trace = None) -> None:
-        """Copy the current state of the database into a new directory."""
+        """Copy the current state of the database into a new directory. On the same file system, the data
+        files of the copy are hard links. Only for a database in a directory; `copy_to` copies others.
+
+        Raises:
+            UnsupportedError: The database is on an object store.
+        """
+    def copy_to(
+        self,
+        target: str | os.PathLike[str],
+        *,
+        object_store_options: Mapping[str, str] | None = None,
+        object_store_retries: int | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        progress: bool = False,
+        timeout: float | None = None,
+        trace_context: _Trace = None,
+    ) -> dict[str, int]:
+        """Copy the database to a new place, from a directory to an object store or back, and compare the
+        copy with it, entry by entry.
+
+        The copy has all tenants, and the state at the time of the call: stop writing before, if nothing
+        may be missing. Vector indexes are built again by the first search. An interrupted copy is
+        incomplete; delete it before another attempt.
+
+        Args:
+            target: A new or an empty directory, or the URL of a place without a database.
+            object_store_options, object_store_retries: Those of the target, as for `Database`.
+            on_progress: Called with the number of entries copied so far, and then with the number
+                compared, as in `rebuild_indexes`. An exception ends the copy and is raised here.
+            progress: Show a bar, as in `import_jsonl`.
+            timeout: The longest time in seconds.
+
+        Returns:
+            The numbers of `column_families`, `entries` and `bytes` of the copy.
+
+        Raises:
+            OpenError: The target cannot be opened, or has data.
+            CorruptionError: The target does not have what was written to it.
+            OperationTimeoutError: The timeout has passed.
+
+        Examples:
+            >>> with Database(tmp_path / "here") as db:
+            ...     db.register_schema("articles", {"key_field": "slug"})
+            ...     id = db.insert("articles", {"slug": "percolation"})
+            ...     report = db.copy_to(f"file://{tmp_path}/there")
+            >>> with Database(f"file://{tmp_path}/there", read_only=True) as copy:
+            ...     copy.count("articles")
+            1
+        """
 
 def set_default_database(database: Database | None, /) -> None:
     """Set the database that module-level functions work on.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use percolate_core::admin::{IndexManager, IndexReport};
 use percolate_core::query::QueryResult;
 use percolate_core::schema::entity::Entity;
-use percolate_core::storage::is_url;
+use percolate_core::storage::{StorageOptions, is_url};
 use percolate_core::{Database, Error, Follower, SchemaChange};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyTypeError;
@@ -32,12 +32,12 @@ use super::batch::PyBatch;
 use super::filter::{IndexProgress, Where};
 use super::handle::Closable;
 use super::iterator::EntityIterator;
-use super::opening::{Opening, Place, StoreOptions};
+use super::opening::{Opening, Place, StoreOptions, with_store_options};
 use super::transfer::{self, Call, ImportArguments};
 use crate::bar::Bar;
 use crate::callback::Callback;
 use crate::context::{TraceArgument, parent};
-use crate::errors::raised;
+use crate::errors::{copy_failed, raised};
 use crate::json::{entity_to_json, to_json, to_python};
 use crate::query::{self, PyQueryResult};
 use crate::stop::Stop;
@@ -1792,7 +1792,11 @@ impl PyDatabase {
         self.shared.long_work(py, trace_context, &stop, work)
     }
 
-    /// Copy the current state of the database into a new directory.
+    /// Copy the current state of the database into a new directory. On the same file system, the data
+    /// files of the copy are hard links. Only for a database in a directory; `copy_to` copies others.
+    ///
+    /// Raises:
+    ///     UnsupportedError: The database is on an object store.
     #[pyo3(signature = (path, *, trace_context = None))]
     fn checkpoint(
         &self,
@@ -1805,6 +1809,90 @@ impl PyDatabase {
             .long_work(py, trace_context, &stop, move |database, _| {
                 Ok(database.storage().checkpoint(path)?)
             })
+    }
+
+    /// Copy the database to a new place, from a directory to an object store or back, and compare the
+    /// copy with it, entry by entry.
+    ///
+    /// The copy has all tenants, and the state at the time of the call: stop writing before, if nothing
+    /// may be missing. Vector indexes are built again by the first search. An interrupted copy is
+    /// incomplete; delete it before another attempt.
+    ///
+    /// Args:
+    ///     target: A new or an empty directory, or the URL of a place without a database.
+    ///     object_store_options, object_store_retries: Those of the target, as for `Database`.
+    ///     on_progress: Called with the number of entries copied so far, and then with the number
+    ///         compared, as in `rebuild_indexes`. An exception ends the copy and is raised here.
+    ///     progress: Show a bar, as in `import_jsonl`.
+    ///     timeout: The longest time in seconds.
+    ///
+    /// Returns:
+    ///     The numbers of `column_families`, `entries` and `bytes` of the copy.
+    ///
+    /// Raises:
+    ///     OpenError: The target cannot be opened, or has data.
+    ///     CorruptionError: The target does not have what was written to it.
+    ///     OperationTimeoutError: The timeout has passed.
+    ///
+    /// Examples:
+    ///     >>> with Database(tmp_path / "here") as db:
+    ///     ...     db.register_schema("articles", {"key_field": "slug"})
+    ///     ...     id = db.insert("articles", {"slug": "percolation"})
+    ///     ...     report = db.copy_to(f"file://{tmp_path}/there")
+    ///     >>> with Database(f"file://{tmp_path}/there", read_only=True) as copy:
+    ///     ...     copy.count("articles")
+    ///     1
+    #[pyo3(signature = (
+        target, *, object_store_options = None, object_store_retries = None, on_progress = None,
+        progress = false, timeout = None, trace_context = None,
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of the Python method"
+    )]
+    fn copy_to<'py>(
+        &self,
+        py: Python<'py>,
+        target: Place,
+        object_store_options: Option<StoreOptions>,
+        object_store_retries: Option<Retries>,
+        on_progress: Option<Py<PyAny>>,
+        progress: bool,
+        timeout: Option<f64>,
+        trace_context: Option<TraceArgument>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let target = target.into_path();
+        let options = with_store_options(
+            StorageOptions::new(),
+            &target,
+            object_store_options,
+            object_store_retries,
+        )?;
+        let stop = Stop::of_call(timeout)?;
+        let (_bar, on_progress) = Bar::show(py, progress, on_progress)?;
+        let progress = on_progress
+            .map(|function| Callback::new(py, "on_progress", function, &stop))
+            .transpose()?;
+        let mine = progress.clone();
+        let copy = move |database: &Database, stop: &Stop| {
+            let stop = stop.clone();
+            Ok(database
+                .storage()
+                .copy_to_with_progress(target, options, move |made| match &mine {
+                    Some(progress) => progress.report(made),
+                    None => stop.flow(),
+                }))
+        };
+        let copied = self.shared.long_work(py, trace_context, &stop, copy)?;
+        if let Some(error) = progress.and_then(|progress| progress.take_error()) {
+            return Err(error);
+        }
+        let report = copied.map_err(|error| copy_failed(py, error))?;
+        let dict = PyDict::new(py);
+        dict.set_item("column_families", report.column_families)?;
+        dict.set_item("entries", report.entries)?;
+        dict.set_item("bytes", report.bytes)?;
+        Ok(dict)
     }
 }
 

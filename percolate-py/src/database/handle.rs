@@ -80,6 +80,9 @@ impl Handle {
     /// Ends the worker if it uses the state before a refresh, which would stay open with it.
     fn end_worker_of_old_state(&self) {
         let refreshes = self.follower().refreshes();
+        if refreshes == 0 {
+            return;
+        }
         let mut started = self.started();
         if started
             .as_ref()

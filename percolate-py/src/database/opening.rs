@@ -172,27 +172,8 @@ impl Opening<'_, '_> {
         if let Some(Bytes(bytes)) = self.memory_table_limit {
             storage = storage.memory_table_limit(bytes);
         }
-        let of_object_stores = [
-            ("object_store_options", self.object_store_options.is_some()),
-            ("flush_interval", self.flush_interval.is_some()),
-            ("object_store_retries", self.object_store_retries.is_some()),
-        ];
-        if let Some((name, _)) = of_object_stores.iter().find(|(_, is_given)| *is_given)
-            && !is_url(path)
-        {
-            return Err(PyValueError::new_err(format!(
-                "{name} is for databases on an object store, and the path is a directory; pass a URL such as \
-                 s3://bucket/prefix, or leave {name} out"
-            )));
-        }
-        for (name, value) in self
-            .object_store_options
-            .into_iter()
-            .flat_map(|given| given.0)
-        {
-            storage = storage.object_store_option(name, value);
-        }
         if let Some(given) = self.flush_interval {
+            refuse_for_directory("flush_interval", path)?;
             let interval = Duration::try_from_secs_f64(given).unwrap_or_default();
             if interval.is_zero() {
                 return Err(PyValueError::new_err(format!(
@@ -201,9 +182,44 @@ impl Opening<'_, '_> {
             }
             storage = storage.flush_interval(interval);
         }
-        if let Some(Retries(retries)) = self.object_store_retries {
-            storage = storage.object_store_retries(retries);
-        }
-        Ok(storage)
+        with_store_options(
+            storage,
+            path,
+            self.object_store_options,
+            self.object_store_retries,
+        )
     }
+}
+
+/// Adds the options of the object store at `path`.
+///
+/// # Errors
+/// `ValueError` if there are options and `path` is a directory.
+pub(super) fn with_store_options(
+    mut storage: StorageOptions,
+    path: &Path,
+    options: Option<StoreOptions>,
+    retries: Option<Retries>,
+) -> PyResult<StorageOptions> {
+    if let Some(StoreOptions(options)) = options {
+        refuse_for_directory("object_store_options", path)?;
+        for (name, value) in options {
+            storage = storage.object_store_option(name, value);
+        }
+    }
+    if let Some(Retries(retries)) = retries {
+        refuse_for_directory("object_store_retries", path)?;
+        storage = storage.object_store_retries(retries);
+    }
+    Ok(storage)
+}
+
+fn refuse_for_directory(name: &str, path: &Path) -> PyResult<()> {
+    if is_url(path) {
+        return Ok(());
+    }
+    Err(PyValueError::new_err(format!(
+        "{name} is for databases on an object store, and the path is a directory; pass a URL such as \
+         s3://bucket/prefix, or leave {name} out"
+    )))
 }

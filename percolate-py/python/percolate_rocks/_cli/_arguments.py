@@ -162,6 +162,17 @@ def parser() -> argparse.ArgumentParser:
     )
     backup.add_argument("directory", help="a directory that does not exist")
 
+    copy = commands.add(
+        "copy", _commands.copy, "copy the database to a directory or an object store", "copy {db} to {target}",
+        "percolate copy s3://bucket/library",
+        "percolate --db s3://bucket/library copy library",
+        note="The copy is compared with the database, entry by entry. Stop the writing service before, or its later\n"
+        "writes are not in the copy. Credentials are environment variables such as AWS_ACCESS_KEY_ID.",
+    )
+    copy.add_argument("target", help="a new directory, or the URL of a place without a database")
+    _add_timeout(copy)
+    _add_quiet(copy)
+
     stats = commands.add(
         "stats", _commands.stats, "print sizes and numbers of entities", "read the figures of {db}",
         "percolate stats", "percolate stats --format jsonl",

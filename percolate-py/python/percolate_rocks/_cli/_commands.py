@@ -221,6 +221,13 @@ def backup(options: argparse.Namespace) -> int:
     return 0
 
 
+def copy(options: argparse.Namespace) -> int:
+    with _open(options) as db:
+        report = db.copy_to(options.target, timeout=options.timeout, **progress_of(options))
+    print(json_of(report))
+    return 0
+
+
 def stats(options: argparse.Namespace) -> int:
     rows: list[tuple[str, str, int]] = []
     with _open(options) as db:
