@@ -370,7 +370,6 @@ def test_many_threads_of_a_reader_share_one_refresh(
     place = tmp_path / "db" if engine == "rocksdb" else f"file://{tmp_path}/db"
     with filled(place) as db, Database(place, read_only=True, refresh_every=2) as reader:
         db.upsert("numbers", {"n": 2})
-        assert reader.count("numbers") == 1
         time.sleep(2)
         percolate_spans.clear()
         counts: list[int] = []
