@@ -8,6 +8,7 @@
 
 mod batch;
 mod engine;
+mod figures;
 mod keyspace;
 mod metrics;
 mod open;

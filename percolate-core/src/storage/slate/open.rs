@@ -12,8 +12,8 @@ use slatedb::object_store;
 use slatedb::{Db, DbReader, DbReaderMode};
 
 use super::NAME;
+use super::figures::Figures;
 use super::keyspace::{self, Keyspace, MAX_NAME};
-use super::metrics::Figures;
 use super::place::{ObjectPlace, Refusal, refusal};
 use super::runtime::Blocking;
 use super::store::{Handle, SlateEngine, flush_log, storage_error, unfinished};

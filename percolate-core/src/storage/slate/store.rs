@@ -10,8 +10,8 @@ use slatedb::db_cache::DbCache;
 use slatedb::{CloseReason, Db, DbReader, ErrorKind};
 
 use super::NAME;
+use super::figures::Figures;
 use super::keyspace::Keyspace;
-use super::metrics::Figures;
 use super::place::ObjectPlace;
 use super::runtime::Blocking;
 use super::view::View;
