@@ -10,6 +10,7 @@ use slatedb::object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use slatedb::object_store::local::LocalFileSystem;
 use slatedb::object_store::memory::InMemory;
 use slatedb::object_store::path::Path;
+use slatedb::object_store::prefix::PrefixStore;
 use slatedb::object_store::{self, Error, ObjectStore, RetryConfig};
 
 use crate::storage::error::OpenError;
@@ -32,6 +33,7 @@ pub(in crate::storage) struct ObjectPlace {
     pub(super) store: Arc<dyn ObjectStore>,
     /// What all objects of the database begin with.
     pub(super) prefix: Path,
+    name: String,
     address: Option<String>,
     /// The credentials, which errors must not contain.
     secrets: Vec<String>,
@@ -104,10 +106,24 @@ impl ObjectPlace {
                 "the directory is missing; write `file:///directory`".to_owned(),
             ));
         }
+        let name = match prefix.filename() {
+            Some(name) => name.to_owned(),
+            None if authority.is_empty() => scheme(url).to_owned(),
+            None => authority.to_owned(),
+        };
+        // SlateDB reads its prefix as a text that is not encoded yet, for most of its objects, and
+        // would put these into another place: it gets a prefix that has nothing to encode.
+        let (store, prefix) = if Path::from(prefix.as_ref()) == prefix {
+            (store, prefix)
+        } else {
+            let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(store, prefix));
+            (store, Path::default())
+        };
         Ok(Self {
             url: url.to_owned(),
             store,
             prefix,
+            name,
             address,
             secrets,
             retries: options.store_retries,
@@ -116,16 +132,7 @@ impl ObjectPlace {
 
     /// Returns the last component of the prefix, or else the bucket.
     pub(in crate::storage) fn name(&self) -> String {
-        let bucket = || {
-            let rest = self.url.split("://").nth(1).unwrap_or_default();
-            rest.split('/').next().unwrap_or_default().to_owned()
-        };
-        let name = self.prefix.filename().map_or_else(bucket, str::to_owned);
-        if name.is_empty() {
-            scheme(&self.url).to_owned()
-        } else {
-            name
-        }
+        self.name.clone()
     }
 
     /// Returns the host of the bucket, or the directory.

@@ -46,6 +46,34 @@ fn a_store_has_the_names_of_its_engine_and_place() {
 }
 
 #[test]
+fn a_database_is_in_one_directory_whatever_its_name_is() {
+    for (written, named) in [
+        ("100%25", "100%"),
+        ("reading room", "reading room"),
+        ("日本", "日本"),
+        ("%E6%97%A5", "日"),
+        ("a~b[1]", "a~b[1]"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("file://{}/{written}", dir.path().display());
+        let storage = Storage::open(&url, options()).unwrap();
+        assert_eq!(storage.namespace(), named);
+        storage.put("a", "key", "value").unwrap();
+        storage.flush_wal(true).unwrap();
+        let reader = Storage::open(&url, options().read_only(true)).unwrap();
+        assert_eq!(keys(&reader), [b"key"], "{written}");
+        drop((storage, reader));
+        let found: Vec<_> = dir
+            .path()
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(found, [named], "{written}");
+    }
+}
+
+#[test]
 fn a_bucket_is_known_by_its_host_and_its_options_are_not_printed() {
     let options = options()
         .object_store_option("aws_endpoint", "http://127.0.0.1:1")
