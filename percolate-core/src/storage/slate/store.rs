@@ -210,9 +210,16 @@ pub(super) fn storage_error(place: &ObjectPlace, error: &slatedb::Error) -> Stor
         ErrorKind::Closed(_) => StatusCode::Closed,
         ErrorKind::Unavailable => StatusCode::Unavailable,
         ErrorKind::Invalid => StatusCode::InvalidArgument,
+        ErrorKind::Data if is_overtaken(error) => StatusCode::Fenced,
         ErrorKind::Data => StatusCode::Corruption,
         ErrorKind::Internal => StatusCode::Internal,
         _ => StatusCode::Unknown,
     };
     StorageError::new(NAME, code, place.describe(error))
+}
+
+/// Returns whether another writer was faster in writing a version of the manifest, which happens while
+/// both open the database. SlateDB reports this as damaged data.
+fn is_overtaken(error: &slatedb::Error) -> bool {
+    error.kind() == ErrorKind::Data && error.to_string().contains("version already exists")
 }

@@ -198,6 +198,25 @@ fn a_second_writer_ends_the_rights_of_the_first_and_loses_nothing_durable() {
 }
 
 #[test]
+fn writers_that_create_a_database_at_the_same_time_do_not_find_it_damaged() {
+    for _ in 0..20 {
+        let url = url();
+        let start = std::sync::Barrier::new(3);
+        let opened = std::thread::scope(|scope| {
+            let open = || {
+                start.wait();
+                Storage::open(&url, options())
+            };
+            let threads = [(); 3].map(|()| scope.spawn(open));
+            threads.map(|thread| thread.join().unwrap())
+        });
+        for error in opened.iter().filter_map(|storage| storage.as_ref().err()) {
+            assert_eq!(error.error_type(), "Fenced", "{error:?}");
+        }
+    }
+}
+
+#[test]
 fn a_reader_keeps_its_state_until_it_is_refreshed() {
     let url = url();
     let writer = Storage::open(&url, options().sync(true)).unwrap();
