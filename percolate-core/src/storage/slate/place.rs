@@ -11,7 +11,7 @@ use slatedb::object_store::local::LocalFileSystem;
 use slatedb::object_store::memory::InMemory;
 use slatedb::object_store::path::Path;
 use slatedb::object_store::prefix::PrefixStore;
-use slatedb::object_store::{self, Error, ObjectStore, RetryConfig};
+use slatedb::object_store::{self, ClientConfigKey, Error, ObjectStore, RetryConfig};
 
 use crate::storage::error::OpenError;
 use crate::storage::options::StorageOptions;
@@ -199,6 +199,10 @@ fn s3(
     if bucket.is_empty() {
         return Err("the bucket is missing; write `s3://bucket/prefix`".to_owned());
     }
+    let of_names = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    if !bucket.bytes().all(of_names) {
+        return Err(format!("`{bucket}` is not the name of a bucket"));
+    }
     // Another part of the program may have chosen one already.
     _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
@@ -216,8 +220,24 @@ fn s3(
         AmazonS3ConfigKey::SecretAccessKey,
         AmazonS3ConfigKey::Token,
     ];
-    secrets.extend(credentials.into_iter().filter_map(value));
+    for (key, credential) in credentials.map(|key| (key, value(key))) {
+        let Some(credential) = credential else {
+            continue;
+        };
+        // The client of S3 panics when it puts such a text into a header.
+        if credential.contains(|letter: char| !letter.is_ascii_graphic()) {
+            return Err(format!(
+                "the value of `{}` contains a space, a line break or a character that is not ASCII",
+                key.as_ref()
+            ));
+        }
+        secrets.push(credential);
+    }
     let address = if let Some(endpoint) = value(AmazonS3ConfigKey::Endpoint) {
+        let allowed = value(AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
+        let allowed = allowed.unwrap_or_default().to_ascii_lowercase();
+        let is_allowed = ["1", "true", "on", "yes", "y"].contains(&&*allowed);
+        check_endpoint(&endpoint, is_allowed)?;
         host(&endpoint).to_owned()
     } else {
         let region = value(AmazonS3ConfigKey::Region);
@@ -293,6 +313,27 @@ fn summarized(text: &str) -> String {
         parts.join(": ")
     };
     format!("{before}{summary}{after}")
+}
+
+/// Refuses endpoints that no request can be sent to, and those with credentials, which would appear in
+/// errors.
+fn check_endpoint(endpoint: &str, is_http_allowed: bool) -> Result<(), String> {
+    let not_in_urls = |letter: char| !letter.is_ascii_graphic() || "\"<>\\^`{|}".contains(letter);
+    let authority = endpoint
+        .split_once("://")
+        .map(|(_, rest)| rest.split('/').next().unwrap_or_default());
+    let reason = match authority {
+        None | Some("") => "is not a URL such as `https://s3.example.com`",
+        Some(_) if endpoint.contains(not_in_urls) => {
+            "contains a character that a URL cannot have, such as a space or a line break"
+        }
+        Some(authority) if authority.contains('@') => "must not contain a user or a password",
+        Some(_) if endpoint.starts_with("http://") && !is_http_allowed => {
+            "begins with `http://`; set `aws_allow_http` to `true`, or use `https://`"
+        }
+        Some(_) => return Ok(()),
+    };
+    Err(format!("the value of `aws_endpoint` {reason}"))
 }
 
 /// Returns the host of an endpoint such as `http://127.0.0.1:9000`.

@@ -128,6 +128,7 @@ fn a_malformed_url_is_refused_with_what_to_write_instead() {
         ("s3:///prefix", "the bucket is missing"),
         ("s3://key:canary@bucket/a", "must not contain a user"),
         ("s3://bucket/a?token=canary", "must not have a query"),
+        ("s3://reading room/a", "is not the name of a bucket"),
         ("file://host/a", "`file:///directory`"),
         ("file:///", "the directory is missing"),
         ("memory://name", "`memory:///name`"),
@@ -151,6 +152,23 @@ fn a_malformed_url_is_refused_with_what_to_write_instead() {
                 || text.contains(&format!("failed to parse the value of `{name}`")),
             "{text}"
         );
+    }
+    for (name, value, reason) in [
+        ("aws_endpoint", "canary", "is not a URL"),
+        ("aws_endpoint", "https://canary\n", "a line break"),
+        ("aws_endpoint", "http://canary", "set `aws_allow_http`"),
+        ("aws_endpoint", "https://user:canary@host", "a password"),
+        ("aws_access_key_id", "canary\n", "a line break"),
+        ("aws_secret_access_key", "canary ", "a space"),
+        ("aws_session_token", "canary\r", "a line break"),
+    ] {
+        let wrong = StorageOptions::new().object_store_option(name, value);
+        let error = Storage::open("s3://shelf/a", wrong.object_store_retries(0)).unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(text.contains(&format!("the value of `{name}`")), "{text}");
+        assert!(text.contains(reason), "{text}");
+        assert!(!text.contains("canary"), "{text}");
+        assert_eq!(error.error_type(), "Url");
     }
     let wrong = StorageOptions::new().object_store_option("aws_regoin", "canary");
     let text = Storage::open("s3://shelf/a", wrong)
