@@ -11,7 +11,7 @@ use crate::otel::ErrorType;
 use crate::schema::entity::{MalformedRecord, Timestamp};
 use crate::schema::{EntityError, SchemaError};
 use crate::storage::keys::MalformedKey;
-use crate::storage::{MaintenanceError, OpenError, ReadError, WriteError};
+use crate::storage::{MaintenanceError, OpenError, ReadError, StatusCode, WriteError};
 
 /// An error of a [`Database`](crate::Database).
 #[derive(Debug, thiserror::Error)]
@@ -335,6 +335,14 @@ impl std::fmt::Display for Tables<'_> {
             return formatter.write_str("there are no tables yet");
         }
         write!(formatter, "the tables are `{}`", self.0.join("`, `"))
+    }
+}
+
+impl Error {
+    /// Returns whether the cause is another writer that has opened the database on the object store:
+    /// this handle must be closed. A write that reads first reports it as an error of the read.
+    pub fn is_fenced(&self) -> bool {
+        self.status_code().as_deref() == Some(StatusCode::Fenced.as_str())
     }
 }
 

@@ -238,3 +238,26 @@ fn an_outage_is_an_error_of_each_call_and_closing_keeps_its_deadline() {
     store.resume();
     assert!(open(&store.url()).is_ok());
 }
+
+#[test]
+fn every_write_of_a_fenced_database_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("file://{}/objects", dir.path().display());
+    let first = open(&url).unwrap();
+    first.insert(TABLE, &json!({ "slug": "a" })).unwrap();
+    let second = open(&url).unwrap();
+    let late = json!({ "slug": "b" });
+    // A write notices first; then the handle is closed, also for reads.
+    for _ in 0..2 {
+        assert!(first.insert(TABLE, &late).unwrap_err().is_fenced());
+        assert!(first.upsert(TABLE, &late).unwrap_err().is_fenced());
+        assert!(
+            first
+                .delete(TABLE, EntityRef::Key("a"))
+                .unwrap_err()
+                .is_fenced()
+        );
+    }
+    assert!(!second.insert(TABLE, &json!([])).unwrap_err().is_fenced());
+    assert_eq!(second.count(TABLE).unwrap(), 1);
+}
