@@ -169,6 +169,7 @@ impl Storage {
         on_progress: &OnProgress,
     ) -> Result<CopyReport, CopyError> {
         register_error_type::<CopyError>();
+        refuse_existing(path, &options)?;
         let from = self.snapshot();
         let mut names = self.column_families();
         if names.iter().any(|name| name == DEFAULT) && is_empty(&from, DEFAULT)? {
@@ -181,12 +182,39 @@ impl Storage {
             names,
             running: on_progress.start(),
         };
-        copy.refuse_data()?;
+        // Another process may have filled it meanwhile.
+        refuse_data(&copy.to)?;
         let report = copy.write()?;
         copy.to.flush_wal(true)?;
         copy.compare(report.entries)?;
         Ok(report)
     }
+}
+
+/// Refuses a target that is in use, before it is opened for writing: on an object store, that would
+/// end the rights of its writer.
+fn refuse_existing(path: &Path, options: &StorageOptions) -> Result<(), CopyError> {
+    match Storage::open(path, options.clone().read_only(true)) {
+        Ok(existing) => refuse_data(&existing),
+        // Opening it for writing has the reason why it cannot be used, if there is one.
+        Err(_) => Ok(()),
+    }
+}
+
+/// Refuses a database that has more than its format version.
+fn refuse_data(target: &Storage) -> Result<(), CopyError> {
+    for name in target.column_families() {
+        for entry in target.scan(&name, ScanRange::all())?.take(2) {
+            let (key, _) = entry?;
+            if name != META || *key != *FORMAT_KEY {
+                return Err(CopyError::NotEmpty {
+                    path: target.path().to_owned(),
+                    column_family: name,
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn is_empty(storage: &Snapshot<'_>, family: &str) -> Result<bool, ReadError> {
@@ -204,22 +232,6 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    /// A new database has only its format version.
-    fn refuse_data(&self) -> Result<(), CopyError> {
-        for name in self.to.column_families() {
-            for entry in self.to.scan(&name, ScanRange::all())?.take(2) {
-                let (key, _) = entry?;
-                if name != META || *key != *FORMAT_KEY {
-                    return Err(CopyError::NotEmpty {
-                        path: self.to.path().to_owned(),
-                        column_family: name,
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn write(&self) -> Result<CopyReport, CopyError> {
         let mut report = CopyReport {
             column_families: self.names.len(),
@@ -390,6 +402,20 @@ mod tests {
             text.contains("entry 2500 of the column family `a`"),
             "{text}"
         );
+    }
+
+    #[cfg(feature = "object-store")]
+    #[test]
+    fn the_writer_of_a_refused_target_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = filled(&dir.path().join("from"));
+        let url = format!("file://{}/live", dir.path().display());
+        let options = StorageOptions::new().column_family("a").sync(true);
+        let live = Storage::open(&url, options).unwrap();
+        live.put("a", "key", "value").unwrap();
+        let error = storage.copy_to(&url, StorageOptions::new()).unwrap_err();
+        assert_eq!(error.error_type(), "NotEmpty");
+        live.put("a", "key", "later").unwrap();
     }
 
     #[cfg(feature = "object-store")]

@@ -281,6 +281,18 @@ pub enum OpenError {
         /// The engine's error.
         source: StorageError,
     },
+    /// Another writer opened the database on the object store at the same time.
+    #[error(
+        "cannot open the database at {} for writing: another writer opened it at the same time; make sure that only one \
+         writer is started, or try again",
+        path.display()
+    )]
+    Fenced {
+        /// The given URL.
+        path: PathBuf,
+        /// The engine's error.
+        source: StorageError,
+    },
     /// The operating system denies access to the directory, or the object store to the database.
     #[error(
         "no permission to open the database at {}; check its owner and mode, or the credentials and policies of the \
@@ -429,6 +441,8 @@ impl OpenError {
     pub(super) fn from_storage(path: PathBuf, source: StorageError) -> Self {
         if source.is_lock_conflict() {
             Self::Locked { path, source }
+        } else if source.code() == StatusCode::Fenced {
+            Self::Fenced { path, source }
         } else if source.is_denied() {
             Self::Denied {
                 path,
@@ -487,6 +501,7 @@ impl ErrorType for OpenError {
             Self::Changing { source, .. }
             | Self::Corrupt { source, .. }
             | Self::DiskFull { source, .. }
+            | Self::Fenced { source, .. }
             | Self::Storage { source, .. } => source.code().as_str(),
         })
     }
@@ -497,6 +512,7 @@ impl ErrorType for OpenError {
             | Self::Changing { source, .. }
             | Self::Corrupt { source, .. }
             | Self::DiskFull { source, .. }
+            | Self::Fenced { source, .. }
             | Self::Storage { source, .. } => source.status_code(),
             _ => None,
         }

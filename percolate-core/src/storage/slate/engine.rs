@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
@@ -183,6 +184,9 @@ impl SlateEngine {
     }
 }
 
+/// How long closing waits for the tasks of a database that another writer has opened.
+const FENCED_DEADLINE: Duration = Duration::from_secs(1);
+
 impl Drop for SlateEngine {
     /// Writes what is only in memory to the object store, if that answers in time.
     fn drop(&mut self) {
@@ -193,7 +197,11 @@ impl Drop for SlateEngine {
                 Handle::Reader(reader) => reader.close().await,
             }
         };
-        let deadline = self.options.close_deadline;
+        // A database of another writer has nothing of this one to wait for.
+        let deadline = match before {
+            Some(CloseReason::Fenced) => self.options.close_deadline.min(FENCED_DEADLINE),
+            _ => self.options.close_deadline,
+        };
         let closed = self
             .runtime
             .block_on(async { tokio::time::timeout(deadline, closing).await });
