@@ -276,6 +276,25 @@ def test_a_copy_is_a_database_on_an_object_store_and_back(run: Run, tmp_path: Pa
     assert "it has data in the column family" in err
 
 
+def test_a_writer_on_an_object_store_is_ended_only_if_asked(run: Run, tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/live"
+    schema = json.dumps({"properties": {"title": {"type": "string"}}})
+    (tmp_path / "schema.json").write_text(schema)
+    (tmp_path / "rows").write_text('{"title": "sediment"}\n')
+    # Creating a database ends nobody's rights.
+    assert run("--db", url, "schema", "set", "notes", str(tmp_path / "schema.json"))[0] == 0
+    with Database(url, flush_interval=0.001) as service:
+        service.insert("notes", {"title": "percolation"})
+        code, _, err = run("--db", url, "insert", "notes", str(tmp_path / "rows"))
+        assert code == 2
+        assert "pass --take-over" in err
+        service.insert("notes", {"title": "aquifer"})
+        assert service.count("notes") == 2
+    assert run("--db", url, "insert", "notes", str(tmp_path / "rows"), "--take-over", "--quiet")[0] == 0
+    assert run("--take-over", "--db", url, "embed", "notes", "--quiet")[0] == 0
+    assert len(run("--db", url, "export", "notes")[1].splitlines()) == 3
+
+
 def test_a_backup_is_a_database(run: Run, tmp_path: Path) -> None:
     assert run("backup", str(tmp_path / "copy")) == (0, "", "")
     assert run("--db", str(tmp_path / "copy"), "tables")[1] == "articles\n"

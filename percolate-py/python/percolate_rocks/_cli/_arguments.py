@@ -15,7 +15,8 @@ _DESCRIPTION = """\
 Work on a percolate database from the command line.
 
 Commands that only read open the database read-only: they work while a service writes, and show
-the state at their start. Commands that write need a database that no other process has open."""
+the state at their start. Commands that write need a directory that no other process has open. On
+an object store they end the rights of another writer, so they need --take-over."""
 
 _EXAMPLES = """\
 examples:
@@ -46,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"percolate {__version__}")
     # The options of the database are accepted before the command and after it.
-    _add_database(top, os.environ.get("PERCOLATE_DATABASE"), "default", None)
+    _add_database(top, os.environ.get("PERCOLATE_DATABASE"), "default", None, False)
     commands = _Commands(top.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser))
 
     commands.add("tables", _commands.tables, "list the tables", "list the tables of {db}")
@@ -230,7 +231,7 @@ class _Commands:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        _add_database(command, *[argparse.SUPPRESS] * 3)
+        _add_database(command, *[argparse.SUPPRESS] * 4)
         command.set_defaults(
             run=run,
             command=f"{self._group}{name}",
@@ -241,7 +242,7 @@ class _Commands:
     def group(self, name: str, summary: str) -> _Commands:
         """Add a command that has commands."""
         group = self._parsers.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
-        _add_database(group, *[argparse.SUPPRESS] * 3)
+        _add_database(group, *[argparse.SUPPRESS] * 4)
         commands = group.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Parser)
         return _Commands(commands, f"{name} ")
 
@@ -254,8 +255,14 @@ def _names(options: argparse.Namespace) -> dict[str, str]:
     return names
 
 
-def _add_database(command: argparse.ArgumentParser, path: str | None, tenant: str, report: str | None) -> None:
+def _add_database(
+    command: argparse.ArgumentParser, path: str | None, tenant: str, report: str | None, take_over: bool | str
+) -> None:
     command.add_argument("--db", metavar="PATH", default=path, help="the database, a directory or a URL (default: $PERCOLATE_DATABASE)")
+    command.add_argument(
+        "--take-over", action="store_true", default=take_over,
+        help="write to a database on an object store also if another process may write to it, which then cannot any more"
+    )
     command.add_argument("--tenant", default=tenant, help="the tenant (default: default)")
     command.add_argument(
         "--report", metavar="PATH", default=report, help="write an HTML page that shows what the command did, and how long"

@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from contextlib import AbstractContextManager
 from typing import Any
 
-from .._percolate_rocks import Database, HttpEmbeddings, RowsRefusedError
+from .._percolate_rocks import Database, HttpEmbeddings, MissingError, RowsRefusedError
 from ._output import chosen, json_of, write_objects, write_rows
 from ._progress import progress_of
+
+#: The begin of the URL of an object store.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 #: Ids and keys that are read at a time.
 _PAGE = 1000
@@ -21,11 +25,24 @@ class WrongUsage(Exception):
     """Arguments that do not go together."""
 
 
+def _exists(url: str) -> bool:
+    try:
+        Database(url, read_only=True).close()
+    except MissingError:
+        return False
+    return True
+
+
 def _open(
     options: argparse.Namespace, *, write: bool = False, create: bool = False
 ) -> AbstractContextManager[Database]:
     if not options.db:
         raise WrongUsage("no database was named; pass --db PATH or set PERCOLATE_DATABASE")
+    if write and _URL.match(options.db) and not options.take_over and _exists(options.db):
+        raise WrongUsage(
+            f"writing to {options.db} ends the rights of a process that writes to it now; pass --take-over if there is "
+            "none, or if it may end"
+        )
     return Database(
         options.db,
         tenant=options.tenant,
