@@ -35,7 +35,7 @@ help:
 	@echo "make setup   check the tools, install missing ones, compile RocksDB, create .venv"
 	@echo "make clean   delete $(TARGET) and .venv"
 	@echo
-	@echo "The first build in a clone takes about 40 minutes of CPU time, 20 minutes on two cores; see docs/development.md."
+	@echo "The first build in a clone takes about 45 minutes of CPU time, 25 minutes on two cores; see docs/development.md."
 
 setup:
 	@scripts/setup.sh

@@ -125,7 +125,7 @@ need_libclang() {
 
 announce_first_build() {
     [ ! -f target/rocksdb/librocksdb.a ] || return 0
-    say "first build in this clone: RocksDB, then about 450 crates, including DataFusion (about 40 minutes of CPU time, 20 minutes on two cores)"
+    say "first build in this clone: RocksDB, then about 500 crates, including DataFusion (about 45 minutes of CPU time, 25 minutes on two cores)"
 }
 
 setup_rust() {
