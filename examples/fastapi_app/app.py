@@ -18,6 +18,7 @@ the directory of the database. Articles are searched by meaning, with the first 
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.util
 import os
@@ -33,6 +34,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 
+import percolate_rocks
 from percolate_rocks import AsyncDatabase, Embedder, ExistsError, TraceContext
 
 SCHEMA = {
@@ -100,6 +102,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await db.register_schema("articles", SCHEMA)
         app.state.db = db
         yield
+    # uvicorn ends with the signal that stopped it, before Python's exit handlers would flush.
+    await asyncio.to_thread(percolate_rocks.force_flush)
 
 
 def create_app() -> FastAPI:
