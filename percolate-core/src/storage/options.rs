@@ -204,8 +204,8 @@ impl StorageOptions {
 
     /// Sets how often a request to the object store that failed is repeated, with growing pauses of
     /// up to a second, before the call fails. If the store fails for longer, a database that is open for
-    /// writing is closed, also if it is not used: its calls then return errors that say so, and it has to
-    /// be opened again. Default: 30, which takes half a minute if the store answers with errors. A store
+    /// writing is closed, also if it is not used: its calls then return errors, and it has to be opened
+    /// again. Default: 30, which takes half a minute if the store answers with errors. A store
     /// that does not answer at all can take minutes: the client of S3 waits 5 seconds for a connection
     /// and 30 seconds for an answer, which the options `connect_timeout` and `timeout` of
     /// [`object_store_option`](Self::object_store_option) change, for example to `2 seconds`.

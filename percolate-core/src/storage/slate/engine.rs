@@ -13,7 +13,7 @@ use slatedb::object_store::{self, ObjectStoreExt as _, PutPayload};
 
 use super::SYSTEM;
 use super::batch::SlateBatch;
-use super::keyspace::{self, MAX_NAME};
+use super::keyspace;
 use super::metrics;
 use super::reads::SlateReads;
 use super::store::{Handle, SlateEngine, flush_log, unfinished};
@@ -104,7 +104,7 @@ impl Engine for SlateEngine {
     fn create_column_family(&self, name: &str) -> Result<(), MaintenanceError> {
         const OPERATION: &str = "make a column family in";
         let db = self.maintained(OPERATION)?;
-        if name.is_empty() || name.len() > MAX_NAME {
+        if !keyspace::is_name(name) {
             return Err(MaintenanceError::ColumnFamilyName { size: name.len() });
         }
         // Held over the write. The list of families is not locked meanwhile, because all reads use it.

@@ -67,6 +67,11 @@ impl Keyspace {
     }
 }
 
+/// Returns whether a family can have this name.
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len())
+}
+
 /// Returns the key that records the existence of a family.
 pub(super) fn catalogue_key(name: &str) -> Vec<u8> {
     [CATALOGUE, name.as_bytes()].concat()

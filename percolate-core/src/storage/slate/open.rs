@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use slatedb::config::{CompressionCodec, DbReaderOptions, PutOptions, Settings};
+use slatedb::config::{CompressionCodec, DbReaderOptions, Settings};
 use slatedb::db_cache::DbCache;
 use slatedb::db_cache::moka::{MokaCache, MokaCacheOptions};
 use slatedb::object_store;
@@ -215,7 +215,7 @@ impl Opening<'_> {
         let mut batch = slatedb::WriteBatch::new();
         let names = self.options.column_families.iter().map(String::as_str);
         for name in names.chain([META]) {
-            if name.is_empty() || name.len() > MAX_NAME {
+            if !keyspace::is_name(name) {
                 return Err(OpenError::Url {
                     url: self.place.url.clone(),
                     reason: format!(
@@ -225,7 +225,7 @@ impl Opening<'_> {
                 });
             }
             if families.add(name) {
-                batch.put_with_options(keyspace::catalogue_key(name), [], &PutOptions::default());
+                batch.put(keyspace::catalogue_key(name), []);
             }
         }
         if batch.is_empty() {

@@ -237,8 +237,8 @@ fn s3(
         let allowed = value(AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));
         let allowed = allowed.unwrap_or_default().to_ascii_lowercase();
         let is_allowed = ["1", "true", "on", "yes", "y"].contains(&&*allowed);
-        check_endpoint(&endpoint, is_allowed)?;
-        host(&endpoint).to_owned()
+        let authority = checked_authority(&endpoint, is_allowed)?;
+        host(authority).to_owned()
     } else {
         let region = value(AmazonS3ConfigKey::Region);
         let region = region.unwrap_or_else(|| "us-east-1".to_owned());
@@ -315,9 +315,9 @@ fn summarized(text: &str) -> String {
     format!("{before}{summary}{after}")
 }
 
-/// Refuses endpoints that no request can be sent to, and those with credentials, which would appear in
-/// errors.
-fn check_endpoint(endpoint: &str, is_http_allowed: bool) -> Result<(), String> {
+/// Returns the host and the port of an endpoint such as `http://127.0.0.1:9000`. Refuses endpoints that
+/// no request can be sent to, and those with credentials, which would appear in errors.
+fn checked_authority(endpoint: &str, is_http_allowed: bool) -> Result<&str, String> {
     let not_in_urls = |letter: char| !letter.is_ascii_graphic() || "\"<>\\^`{|}".contains(letter);
     let authority = endpoint
         .split_once("://")
@@ -331,18 +331,13 @@ fn check_endpoint(endpoint: &str, is_http_allowed: bool) -> Result<(), String> {
         Some(_) if endpoint.starts_with("http://") && !is_http_allowed => {
             "begins with `http://`; set `aws_allow_http` to `true`, or use `https://`"
         }
-        Some(_) => return Ok(()),
+        Some(authority) => return Ok(authority),
     };
     Err(format!("the value of `aws_endpoint` {reason}"))
 }
 
-/// Returns the host of an endpoint such as `http://127.0.0.1:9000`.
-fn host(endpoint: &str) -> &str {
-    let rest = endpoint
-        .split_once("://")
-        .map_or(endpoint, |(_, rest)| rest);
-    let authority = rest.split('/').next().unwrap_or_default();
-    let authority = authority.rsplit('@').next().unwrap_or_default();
+/// Returns the host of an authority such as `127.0.0.1:9000`.
+fn host(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => authority,

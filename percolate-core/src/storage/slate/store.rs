@@ -120,8 +120,8 @@ impl SlateEngine {
         );
     }
 
-    /// Writes `writes`, the new value of each key, `None` to delete it. Waits until they are durable
-    /// if the options say so.
+    /// Writes `writes`, the new value of each key, `None` to delete it. With the option `sync`, waits
+    /// until they are durable.
     pub(super) fn write(
         &self,
         writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
@@ -219,7 +219,7 @@ pub(super) fn storage_error(place: &ObjectPlace, error: &slatedb::Error) -> Stor
 }
 
 /// Returns whether another writer was faster in writing a version of the manifest, which happens while
-/// both open the database. SlateDB reports this as damaged data.
+/// both open the database. SlateDB reports this as [`ErrorKind::Data`].
 fn is_overtaken(error: &slatedb::Error) -> bool {
-    error.kind() == ErrorKind::Data && error.to_string().contains("version already exists")
+    error.to_string().contains("version already exists")
 }
