@@ -36,6 +36,9 @@ pub const PENDING_EMBEDDINGS: &str = "pending_embeddings";
 /// Resources: bytes by id.
 pub const RESOURCES: &str = "resources";
 
+/// The family that RocksDB always creates. percolate does not use it.
+pub(super) const DEFAULT: &str = "default";
+
 /// The families of a database. A [`Storage`](super::Storage) alone has only `meta`.
 pub const DATABASE: [&str; 7] = [
     SCHEMAS,

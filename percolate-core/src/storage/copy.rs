@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use super::column_families::{FORMAT_KEY, META};
+use super::column_families::{DEFAULT, FORMAT_KEY, META};
 use super::db::Storage;
-use super::error::{MaintenanceError, OpenError, ReadError, UnknownColumnFamily, WriteError};
+use super::error::{MaintenanceError, OpenError, ReadError, WriteError};
 use super::options::StorageOptions;
 use super::range::ScanRange;
 use super::snapshot::Snapshot;
@@ -17,9 +17,6 @@ use crate::{db_op, db_ops};
 /// A batch is committed when it has this many bytes or entries.
 const BATCH_BYTES: usize = 1 << 20;
 const BATCH_ENTRIES: usize = 1_000;
-
-/// The family that every RocksDB database has, and that is empty in most.
-const DEFAULT: &str = "default";
 
 /// The result of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -77,12 +74,6 @@ pub enum CopyError {
     /// The progress function ended the copy.
     #[error("the progress function ended the copy of the database")]
     Cancelled,
-}
-
-impl From<UnknownColumnFamily> for CopyError {
-    fn from(error: UnknownColumnFamily) -> Self {
-        Self::Read(error.into())
-    }
 }
 
 impl ErrorType for CopyError {

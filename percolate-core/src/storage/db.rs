@@ -349,4 +349,4 @@ impl Storage {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

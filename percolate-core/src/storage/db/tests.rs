@@ -8,7 +8,8 @@ use super::*;
 use crate::storage::column_families::{FORMAT_KEY, FORMAT_VERSION, META};
 use crate::storage::{ScanRange, UnknownColumnFamily};
 
-fn open(path: &Path) -> Storage {
+/// Opens a store with the families `a` and `b`.
+pub(in crate::storage) fn open(path: &Path) -> Storage {
     Storage::open(
         path,
         StorageOptions::new().column_family("a").column_family("b"),
@@ -16,13 +17,13 @@ fn open(path: &Path) -> Storage {
     .unwrap()
 }
 
-fn temporary() -> (tempfile::TempDir, Storage) {
+pub(in crate::storage) fn temporary() -> (tempfile::TempDir, Storage) {
     let dir = tempfile::tempdir().unwrap();
     let storage = open(dir.path());
     (dir, storage)
 }
 
-/// Compacts a family. SlateDB compacts by itself, and says so.
+/// Compacts a family. SlateDB compacts by itself, and refuses.
 fn compact(storage: &Storage, cf: &str) {
     match storage.compact(cf) {
         Err(MaintenanceError::Unsupported { engine, .. }) => assert_eq!(engine, "SlateDB"),

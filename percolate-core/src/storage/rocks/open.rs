@@ -13,7 +13,7 @@ use super::events::Events;
 use super::families::{Opened, Rocks};
 use super::store::RocksEngine;
 use super::{log, options as rocks, perf};
-use crate::storage::column_families::{FORMAT_KEY, META, check_format};
+use crate::storage::column_families::{DEFAULT, FORMAT_KEY, META, check_format};
 use crate::storage::error::{OpenError, StorageError};
 use crate::storage::options::StorageOptions;
 
@@ -219,7 +219,7 @@ fn refuse_foreign(path: &Path, existing: &[String], cache: &Cache) -> Result<(),
 fn family_names(existing: &[String], options: &StorageOptions) -> Vec<String> {
     let mut names = existing.to_vec();
     if !options.read_only {
-        names.extend([rocks::DEFAULT.to_owned(), META.to_owned()]);
+        names.extend([DEFAULT.to_owned(), META.to_owned()]);
         names.extend(options.column_families.iter().cloned());
     }
     names.sort_unstable();

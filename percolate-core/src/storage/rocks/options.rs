@@ -4,9 +4,6 @@ use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Optio
 
 use crate::storage::column_families::is_only_scanned;
 
-/// The family that RocksDB always creates. percolate does not use it.
-pub(super) const DEFAULT: &str = rocksdb::DEFAULT_COLUMN_FAMILY_NAME;
-
 /// Returns the options of the database.
 pub(super) fn database(create_if_missing: bool) -> Options {
     let mut options = Options::default();

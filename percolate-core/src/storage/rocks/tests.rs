@@ -5,26 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::families::Rocks;
-use super::options::{DEFAULT, database};
+use super::options::database;
 use crate::otel::ErrorType;
+use crate::storage::column_families::DEFAULT;
+use crate::storage::db::tests::{open, temporary};
 use crate::storage::{
     MaintenanceError, OpenError, ScanRange, ServerAddress, StatusCode, Storage, StorageOptions,
     WriteError,
 };
-
-fn open(path: &Path) -> Storage {
-    Storage::open(
-        path,
-        StorageOptions::new().column_family("a").column_family("b"),
-    )
-    .unwrap()
-}
-
-fn temporary() -> (tempfile::TempDir, Storage) {
-    let dir = tempfile::tempdir().unwrap();
-    let storage = open(dir.path());
-    (dir, storage)
-}
 
 #[test]
 fn a_checkpoint_is_a_database_of_its_own() {
