@@ -17,6 +17,7 @@ use super::error::{
     MaintenanceError, OpenError, ReadError, StorageError, UnknownColumnFamily, WriteError,
 };
 use super::range::ScanRange;
+use crate::otel::conventions::{METRICS, MetricDef};
 
 /// Reads, of the current state or of a snapshot.
 pub(super) trait Reads {
@@ -112,6 +113,11 @@ pub(super) trait Engine: Reads + Any + Send + Sync {
 
     /// Registers the engine's own figures, with the attributes `about`. They end with the engine.
     fn register_metrics(self: Arc<Self>, meter: &Meter, about: Vec<KeyValue>);
+}
+
+/// Returns the definition of a metric of [`Engine::register_metrics`].
+pub(super) fn definition(metric: &str) -> Option<&'static MetricDef> {
+    METRICS.iter().find(|known| known.name == metric)
 }
 
 /// The column families of a batch with the engine's handles, as far as telemetry needs them. A

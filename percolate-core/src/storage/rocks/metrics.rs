@@ -14,7 +14,8 @@ use rocksdb::statistics::Ticker;
 
 use super::store::RocksEngine;
 use crate::otel::conventions::MetricDef;
-use crate::otel::conventions::{self, attribute, metric};
+use crate::otel::conventions::{attribute, metric};
+use crate::storage::engine::definition;
 
 /// One property of RocksDB.
 struct Figure {
@@ -211,12 +212,6 @@ fn register_figure(
         .with_description(definition.brief)
         .with_callback(move |observer| source.observe_figure(figure, observer))
         .build();
-}
-
-fn definition(metric: &str) -> Option<&'static MetricDef> {
-    conventions::METRICS
-        .iter()
-        .find(|known| known.name == metric)
 }
 
 #[cfg(all(test, feature = "testing"))]

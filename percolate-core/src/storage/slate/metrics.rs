@@ -9,15 +9,15 @@ use opentelemetry::metrics::{AsyncInstrument, Meter};
 
 use super::figures::FIGURES;
 use super::store::SlateEngine;
-use crate::otel::conventions::{self, MetricDef, attribute};
+use crate::otel::conventions::{MetricDef, attribute};
+use crate::storage::engine::definition;
 
 /// Registers the figures of a store with a meter, with the attributes `about`.
 pub(super) fn register(engine: &Arc<SlateEngine>, meter: &Meter, about: &[KeyValue]) {
     let mut names: Vec<_> = FIGURES.iter().map(|figure| figure.metric).collect();
     names.dedup();
     for name in names {
-        let known = conventions::METRICS.iter().find(|known| known.name == name);
-        let Some(definition) = known else {
+        let Some(definition) = definition(name) else {
             continue;
         };
         let source = Source {
