@@ -281,7 +281,7 @@ def test_a_writer_on_an_object_store_is_ended_only_if_asked(run: Run, tmp_path: 
     schema = json.dumps({"properties": {"title": {"type": "string"}}})
     (tmp_path / "schema.json").write_text(schema)
     (tmp_path / "rows").write_text('{"title": "sediment"}\n')
-    # Creating a database ends nobody's rights.
+    # A new database has no other writer.
     assert run("--db", url, "schema", "set", "notes", str(tmp_path / "schema.json"))[0] == 0
     with Database(url, flush_interval=0.001) as service:
         service.insert("notes", {"title": "percolation"})

@@ -17,6 +17,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from ._percolate_rocks import Database as _Database
+from ._percolate_rocks import _is_url
 from ._types import Data
 
 __all__ = ["Database"]
@@ -128,7 +129,7 @@ class Database:
         place = _default_path() if path is None else os.fspath(path)
         if tenant_id is None:
             tenant_id = os.environ.get("P8_TENANT_ID", "default")
-        if "://" not in place:
+        if not _is_url(place):
             place = os.path.expanduser(place)
             if options.get("create_if_missing", True) and not options.get("read_only", False):
                 Path(place).parent.mkdir(parents=True, exist_ok=True)

@@ -38,5 +38,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module
     )?)?;
     module.add_function(wrap_pyfunction!(default::set_default_database, module)?)?;
+    module.add_function(wrap_pyfunction!(opening::_is_url, module)?)?;
     Ok(())
 }

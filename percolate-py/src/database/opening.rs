@@ -223,3 +223,9 @@ fn refuse_for_directory(name: &str, path: &Path) -> PyResult<()> {
          s3://bucket/prefix, or leave {name} out"
     )))
 }
+
+/// Returns whether a path is the URL of a place on an object store, and not a directory.
+#[pyfunction]
+pub(super) fn _is_url(path: PathBuf) -> bool {
+    is_url(path)
+}

@@ -5,17 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 from contextlib import AbstractContextManager
 from typing import Any
 
-from .._percolate_rocks import Database, HttpEmbeddings, MissingError, RowsRefusedError
+from .._percolate_rocks import Database, HttpEmbeddings, MissingError, RowsRefusedError, _is_url
 from ._output import chosen, json_of, write_objects, write_rows
 from ._progress import progress_of
-
-#: The begin of the URL of an object store.
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 #: Ids and keys that are read at a time.
 _PAGE = 1000
@@ -38,7 +34,7 @@ def _open(
 ) -> AbstractContextManager[Database]:
     if not options.db:
         raise WrongUsage("no database was named; pass --db PATH or set PERCOLATE_DATABASE")
-    if write and _URL.match(options.db) and not options.take_over and _exists(options.db):
+    if write and _is_url(options.db) and not options.take_over and _exists(options.db):
         raise WrongUsage(
             f"writing to {options.db} ends the rights of a process that writes to it now; pass --take-over if there is "
             "none, or if it may end"
@@ -96,7 +92,7 @@ def schema_show(options: argparse.Namespace) -> int:
 
 def schema_set(options: argparse.Namespace) -> int:
     schema = _read_object(options.file)
-    is_new = bool(options.db) and "://" not in options.db and not os.path.exists(options.db)
+    is_new = bool(options.db) and not _is_url(options.db) and not os.path.exists(options.db)
     with _open(options, write=True, create=True) as db:
         report = db.register_schema(options.table, schema)
     if is_new:
