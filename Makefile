@@ -94,11 +94,12 @@ wheel:
 	@scripts/setup.sh
 	.venv/bin/maturin build --profile dev --manifest-path percolate-py/Cargo.toml --interpreter .venv/bin/python
 
-# The macros, percolate-otel and percolate-core, each from the package of the one before. The database is
-# built without SQL and vectors, whose dependencies would be compiled again.
+# The macros, percolate-otel and percolate-core, built from the files that their packages contain, as cargo
+# unpacks them. The database is built without SQL and vectors, whose dependencies would be compiled again.
 package:
 	@scripts/setup.sh rust
-	cargo package --locked --allow-dirty -p percolate-macros -p percolate-otel -p percolate-core --no-default-features --features percolate-core/store
+	scripts/unpack-packages.sh "$(TARGET)" "$(TARGET)/package/unpacked" percolate-macros percolate-otel percolate-core
+	cargo build --manifest-path "$(TARGET)/package/unpacked/Cargo.toml" --target-dir "$(TARGET)" --workspace --no-default-features --features percolate-core/store
 
 lint:
 	@scripts/setup.sh rust

@@ -12,20 +12,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly PACKAGES=(percolate-macros percolate-otel)
 mkdir -p "${CARGO_TARGET_DIR:-target}/features"
 target=$(cd "${CARGO_TARGET_DIR:-target}/features" && pwd)
-version=$(sed -n '/^\[workspace.package\]/,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 copy=$(mktemp -d)
-readonly target version copy
+readonly target copy
 trap 'rm -rf "$copy"' EXIT
 
-cargo package --quiet --locked --allow-dirty --no-verify --target-dir "$target" "${PACKAGES[@]/#/--package=}"
-printf '[workspace]\nresolver = "3"\nmembers = ["*-%s"]\n[patch.crates-io]\n' "$version" >"$copy/Cargo.toml"
-for package in "${PACKAGES[@]}"; do
-    tar -xzf "$target/package/$package-$version.crate" -C "$copy"
-    manifest=$copy/$package-$version/Cargo.toml
+scripts/unpack-packages.sh "$target" "$copy" "${PACKAGES[@]}"
+for manifest in "$copy"/*/Cargo.toml; do
     # The manifest of a package is normalised: each dependency is a table.
     sed -E '/^\[(target\..*\.)?dev-dependencies\./,/^$/d' "$manifest" >"$copy/manifest"
     mv "$copy/manifest" "$manifest"
-    printf '%s = { path = "%s-%s" }\n' "$package" "$package" "$version" >>"$copy/Cargo.toml"
 done
 
 # Cargo keeps the versions of a lock file. It selects those of the packages that are taken out of it.
