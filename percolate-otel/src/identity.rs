@@ -131,17 +131,21 @@ thread_local! {
     static RANDOM: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
 }
 
-/// The next 64 random bits of this thread: splitmix64, seeded again in the child of a fork, which
-/// has a copy of the state.
-fn random() -> u64 {
+/// The next random numbers of this thread: splitmix64, seeded again in the child of a fork, which has
+/// a copy of the state.
+#[inline]
+fn random<const N: usize>() -> [u64; N] {
     let (mut state, seeded) = RANDOM.get();
     let forks = forks::count();
     if state == 0 || forks != seeded {
         state = seed();
     }
-    state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let numbers = std::array::from_fn(|_| {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mixed(state)
+    });
     RANDOM.set((state, forks));
-    mixed(state)
+    numbers
 }
 
 /// Returns the random hash keys of the process, mixed with what its children do not share.
@@ -158,6 +162,7 @@ fn seed() -> u64 {
 }
 
 /// Returns the bits mixed, as splitmix64 does: different inputs have different outputs.
+#[inline]
 pub(crate) fn mixed(bits: u64) -> u64 {
     let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -165,9 +170,11 @@ pub(crate) fn mixed(bits: u64) -> u64 {
 }
 
 /// Returns a random trace id.
+#[inline]
 pub fn new_trace_id() -> NonZeroU128 {
     loop {
-        if let Some(id) = NonZeroU128::new((u128::from(random()) << 64) | u128::from(random())) {
+        let [high, low] = random().map(u128::from);
+        if let Some(id) = NonZeroU128::new((high << 64) | low) {
             return id;
         }
     }
@@ -175,7 +182,7 @@ pub fn new_trace_id() -> NonZeroU128 {
 
 fn new_id() -> u64 {
     loop {
-        let id = random();
+        let [id] = random();
         if id != 0 {
             return id;
         }

@@ -17,9 +17,9 @@ use crate::record::{CallRecord, CallTiming, RecordExtras};
 use crate::runtime::Runtime;
 use crate::series::Series;
 use crate::shared_attributes::SharedAttributes;
-use crate::site::SiteKind;
+use crate::site::{Parent, SiteKind};
 use crate::unsampled::Reason;
-use crate::unsampled_root::UnsampledCall;
+use crate::unsampled_root::{UnsampledCall, enter_unsampled_root};
 
 /// A call without a span.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct MeasuredCall {
     start: CallStart,
     /// The trace id of outgoing headers, if the call has no parent.
     root: Option<NonZeroU128>,
+    /// Whether the current span, if there is one, is its parent.
+    is_child: bool,
 }
 
 /// What every call that something listens to has from its start.
@@ -135,8 +137,12 @@ impl CallStart {
 
 impl MeasuredCall {
     #[inline]
-    pub(crate) fn new(start: CallStart, root: Option<NonZeroU128>) -> Self {
-        Self { start, root }
+    pub(crate) fn new(start: CallStart, root: Option<NonZeroU128>, parent: Parent) -> Self {
+        Self {
+            start,
+            root,
+            is_child: parent == Parent::Child,
+        }
     }
 
     /// Returns the start, and the trace id of outgoing headers if the call has no parent.
@@ -160,11 +166,16 @@ impl MeasuredCall {
         self.start.series.site.def.site_kind == SiteKind::Job
     }
 
-    /// Makes this call the current one on this thread.
+    /// Makes this call the current one on this thread. `again` is whether it can be entered more
+    /// than once, and so in another context than that of its start.
     #[inline]
-    pub(crate) fn enter(&self, entered: &mut Entered) {
+    pub(crate) fn enter(&self, entered: &mut Entered, again: bool) {
         match self.root {
             None => entered.unsampled_call = Some(UnsampledCall::enter()),
+            // It would be a child of the current span, so there was none when it started.
+            Some(_) if self.is_child && !again => {
+                entered.unsampled = Some(enter_unsampled_root(self.root));
+            }
             Some(trace_id) => entered.enter_root(trace_id, None),
         }
     }

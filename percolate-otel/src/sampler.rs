@@ -47,6 +47,18 @@ impl Sampler {
         }
     }
 
+    /// Returns the traces that are recorded, if only their ids decide where they start.
+    pub(crate) fn share_of_roots(&self) -> Option<Share> {
+        match self {
+            Self::AlwaysOn => Some(Share::of(1.0)),
+            Self::AlwaysOff => Some(Share::of(0.0)),
+            Self::TraceIdRatio(ratio) => Some(Share::of(*ratio)),
+            Self::ParentBased(root) => root.share_of_roots(),
+            #[cfg(feature = "pipeline")]
+            Self::Custom(_) => None,
+        }
+    }
+
     /// Returns the sampler of the SDK that makes the same decisions.
     #[cfg(feature = "pipeline")]
     pub(crate) fn to_sdk(&self) -> Box<dyn ShouldSample> {
@@ -79,7 +91,10 @@ impl Sampler {
         match self {
             Self::AlwaysOn => true,
             Self::AlwaysOff => false,
-            Self::TraceIdRatio(ratio) => is_below(*ratio, trace_id),
+            Self::TraceIdRatio(ratio) => {
+                let id = u128::from_be_bytes(trace_id.to_bytes());
+                Share::of(*ratio).includes(id)
+            }
             Self::ParentBased(root) => root.samples(trace_id, call, current, is_root),
             #[cfg(feature = "pipeline")]
             Self::Custom(sampler) => call.is_sampled_by(&**sampler, trace_id, current, is_root),
@@ -87,24 +102,35 @@ impl Sampler {
     }
 }
 
-/// The SDK's rule, so that services agree on a trace.
-fn is_below(ratio: f64, trace_id: TraceId) -> bool {
-    if ratio >= 1.0 {
-        return true;
+/// A share of all traces, by their ids. It is the SDK's rule, so that services agree on a trace.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Share {
+    /// The number that half of the lower half of a trace id is below.
+    bound: u64,
+}
+
+impl Share {
+    fn of(ratio: f64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "the SDK's own arithmetic, bit for bit"
+        )]
+        let bound = (ratio.clamp(0.0, 1.0) * (1_u64 << 63) as f64) as u64;
+        Self { bound }
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "the SDK's own arithmetic, bit for bit"
-    )]
-    let bound = (ratio.max(0.0) * (1_u64 << 63) as f64) as u64;
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "only the lower half is compared"
-    )]
-    let low = u128::from_be_bytes(trace_id.to_bytes()) as u64;
-    (low >> 1) < bound
+
+    /// Whether the trace with this id is one of them.
+    #[inline]
+    pub(crate) fn includes(self, trace_id: u128) -> bool {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "only the lower half is compared"
+        )]
+        let low = trace_id as u64;
+        (low >> 1) < self.bound
+    }
 }
 
 #[cfg(all(test, feature = "pipeline"))]
@@ -119,14 +145,14 @@ mod tests {
         for ratio in [0.0, 0.001, 0.1, 0.5, 0.999, 1.0, 7.0, -1.0] {
             let sdk = SdkSampler::TraceIdRatioBased(ratio);
             for _ in 0..2000 {
-                let id = TraceId::from(new_trace_id().get());
+                let id = new_trace_id().get();
                 let decision = sdk
-                    .should_sample(None, id, "get", &SpanKind::Client, &[], &[])
+                    .should_sample(None, TraceId::from(id), "get", &SpanKind::Client, &[], &[])
                     .decision;
                 assert_eq!(
-                    is_below(ratio, id),
+                    Share::of(ratio).includes(id),
                     decision == SamplingDecision::RecordAndSample,
-                    "{ratio} {id}"
+                    "{ratio} {id:x}"
                 );
             }
         }

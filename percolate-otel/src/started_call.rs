@@ -40,14 +40,15 @@ pub(crate) fn listen(
 ) {
     let is_simple = !runtime.span_events && site.def.late == 0;
     let is_plain = !is_watched && is_simple;
-    let root = match runtime.gate(parent) {
+    let gate = runtime.gate(parent);
+    let root = match gate {
         Gate::Suppressed => return,
         Gate::Unsampled if is_plain => None,
         // A layer that could be interested is not: see `SampledSpans`.
         Gate::Unsampled if is_watched && is_simple && !site.is_enabled(true) => None,
-        Gate::Unsampled | Gate::Open => {
+        Gate::Unsampled | Gate::Root | Gate::Open => {
             let mut call = StartingCall::new(site, names, parent, details);
-            match runtime.decide(&mut call) {
+            match runtime.decide(gate, &mut call) {
                 Decision::Suppressed => return,
                 Decision::Unsampled if is_plain => None,
                 Decision::UnsampledRoot(trace_id) if is_plain => Some(trace_id),
@@ -60,7 +61,7 @@ pub(crate) fn listen(
         }
     };
     let start = CallStart::new(runtime, runtime.series.find(site, names));
-    let measured = MeasuredCall::new(start, root);
+    let measured = MeasuredCall::new(start, root, parent);
     *place = ManuallyDrop::new(Some(StartedCall::Measured(measured)));
 }
 
@@ -94,7 +95,7 @@ impl StartedCall {
     #[inline]
     pub(crate) fn enter(&mut self, entered: &mut Entered, again: bool) {
         match self {
-            Self::Measured(call) => call.enter(entered),
+            Self::Measured(call) => call.enter(entered, again),
             Self::Live(call) => call.enter(entered, again),
         }
     }

@@ -45,6 +45,7 @@ pub fn unsampled_root() -> Option<NonZeroU128> {
 
 /// Sets (or clears) the unsampled root of this thread until the guard is dropped.
 #[must_use = "the state is restored when the guard is dropped"]
+#[inline]
 pub fn enter_unsampled_root(trace_id: Option<NonZeroU128>) -> UnsampledGuard {
     UnsampledGuard {
         before: UNSAMPLED_ROOT.replace(trace_id),

@@ -17,13 +17,19 @@ use opentelemetry::trace::{
 use percolate_otel::db_op;
 use percolate_otel::runtime::{
     self, CallRecord, MeterProviderHandle, OwnAggregation, RecordSink, Runtime, RuntimeConfig,
+    Sampler,
 };
 
 const CALLS: u64 = 1_000;
 
 /// The most instructions of one call: with nothing installed, below a parent that is not sampled,
-/// and sampled. A tenth more than what was counted.
-const LIMITS: [(&str, u64); 3] = [("idle", 1_250), ("unsampled", 6_850), ("sampled", 12_600)];
+/// without a parent and refused by the ratio, and sampled. A tenth more than what was counted.
+const LIMITS: [(&str, u64); 4] = [
+    ("idle", 1_250),
+    ("unsampled", 6_850),
+    ("refused", 8_300),
+    ("sampled", 12_600),
+];
 
 #[db_op(get, collection, namespace = "demo", system = "redb")]
 fn get(collection: &str, turn: u64) -> Option<u64> {
@@ -92,6 +98,7 @@ fn calls_to_count() {
         )),
         own_aggregation: Some(OwnAggregation::default()),
         sink: Some(Box::new(Dropping)),
+        sampler: Sampler::ParentBased(Box::new(Sampler::TraceIdRatio(0.0))),
         ..RuntimeConfig::default()
     })
     .expect("a thread can be started");
@@ -108,7 +115,8 @@ fn calls_to_count() {
         true,
         TraceState::default(),
     );
-    let _current = Context::new().with_remote_span_context(parent).attach();
+    let _current =
+        (setting != "refused").then(|| Context::new().with_remote_span_context(parent).attach());
     // The clock is measured against another one during the first calls.
     warm_up(CALLS);
     std::thread::sleep(Duration::from_millis(100));

@@ -10,7 +10,7 @@ use opentelemetry::trace::{TraceContextExt as _, TraceId};
 use super::instance::Runtime;
 use crate::current_context::{current, is_thread_ending, with_current};
 use crate::identity::{Identity, new_trace_id};
-use crate::sampler::Sampler;
+use crate::sampler::{Sampler, Share};
 use crate::shared_attributes::SharedAttributes;
 use crate::site::Parent;
 use crate::starting_call::StartingCall;
@@ -39,6 +39,8 @@ pub(crate) enum Gate {
     Suppressed,
     /// The call is not recorded, because its parent is not, or because the thread ends.
     Unsampled,
+    /// [`Runtime::decide`] decides by the id of the trace that the call starts.
+    Root,
     /// [`Runtime::decide`] decides.
     Open,
 }
@@ -64,43 +66,47 @@ impl Runtime {
         }
         let span = cx.span();
         let parent = span.span_context();
-        let is_unsampled = if parent.is_valid() {
-            self.follows_parents && !parent.is_sampled()
-        } else {
-            self.sampler.is_some() && unsampled_root().is_some()
-        };
-        if is_unsampled {
-            Gate::Unsampled
+        if parent.is_valid() {
+            return if self.follows_parents && !parent.is_sampled() {
+                Gate::Unsampled
+            } else {
+                Gate::Open
+            };
+        }
+        if self.sampler.is_some() && unsampled_root().is_some() {
+            return Gate::Unsampled;
+        }
+        if self.share_of_roots.is_some() {
+            Gate::Root
         } else {
             Gate::Open
         }
     }
 
-    /// Decides how a call that starts now is recorded.
+    /// Decides how a call that starts now is recorded, after its gate.
     #[inline(never)]
-    pub(crate) fn decide(&'static self, call: &mut StartingCall<'_>) -> Decision {
-        if is_thread_ending() {
-            return Decision::Unsampled;
-        }
-        if self.sampler.as_ref().is_some_and(Sampler::is_custom) {
+    pub(crate) fn decide(&'static self, gate: Gate, call: &mut StartingCall<'_>) -> Decision {
+        match gate {
+            Gate::Suppressed => Decision::Suppressed,
+            Gate::Unsampled => Decision::Unsampled,
+            Gate::Root => self
+                .share_of_roots
+                .map_or(Decision::Unsampled, |share| decide_root(share, call)),
             // The sampler may make another context current, so the current one is not borrowed.
-            return self.decide_in(&current(), call);
+            Gate::Open if self.sampler.as_ref().is_some_and(Sampler::is_custom) => {
+                self.decide_in(&current(), call)
+            }
+            Gate::Open => with_current(|cx| self.decide_in(cx, call)),
         }
-        with_current(|cx| self.decide_in(cx, call))
     }
 
     fn decide_in(&'static self, cx: &Context, call: &mut StartingCall<'_>) -> Decision {
-        let relation = call.parent;
-        match self.gate_in(cx, relation) {
-            Gate::Suppressed => return Decision::Suppressed,
-            Gate::Unsampled => return Decision::Unsampled,
-            Gate::Open => {}
-        }
         let Some(sampler) = &self.sampler else {
             // A foreign set-up samples by itself; only a parent's refusal is final here.
             call.shared = SharedAttributes::of(cx).cloned();
             return Decision::Watched;
         };
+        let relation = call.parent;
         let span = cx.span();
         let parent = span.span_context();
         if relation == Parent::Child && parent.is_valid() {
@@ -122,6 +128,16 @@ impl Runtime {
             Decision::UnsampledRoot(trace_id)
         }
     }
+}
+
+/// Decides about a call that starts a trace, which is recorded if it is one of `share`.
+fn decide_root(share: Share, call: &mut StartingCall<'_>) -> Decision {
+    let trace_id = new_trace_id();
+    if !share.includes(trace_id.get()) {
+        return Decision::UnsampledRoot(trace_id);
+    }
+    call.shared = with_current(|cx| SharedAttributes::of(cx).cloned());
+    Decision::Sampled(Identity::root(trace_id))
 }
 
 /// Gives the span the trace state that a sampler returned.

@@ -19,7 +19,7 @@ use crate::record::RecordSink;
 #[cfg(feature = "pipeline")]
 use crate::recorder::RecordCounts;
 use crate::recorder::Recorder;
-use crate::sampler::Sampler;
+use crate::sampler::{Sampler, Share};
 use crate::series::SeriesTable;
 use crate::unsampled::Reports;
 use crate::unsampled_calls::UnsampledCalls;
@@ -104,6 +104,8 @@ pub struct Runtime {
     pub(crate) recorder: Option<Recorder>,
     /// `None` where calls are not recorded by the runtime, so that a foreign set-up samples.
     pub(super) sampler: Option<Sampler>,
+    /// The recorded traces, if only their ids decide where they start.
+    pub(super) share_of_roots: Option<Share>,
     /// Whether the parent of a call decides that it has no span.
     pub(super) follows_parents: bool,
     /// Whether it serves programs that have not built a runtime.
@@ -136,6 +138,7 @@ impl Runtime {
                 config.metric_attributes,
             ),
             recorder,
+            share_of_roots: sampler.as_ref().and_then(Sampler::share_of_roots),
             follows_parents: sampler.as_ref().is_none_or(Sampler::is_parent_based),
             sampler,
             is_ambient: false,
@@ -156,6 +159,7 @@ impl Runtime {
             series: SeriesTable::new(instruments, None, Vec::new()),
             recorder: None,
             sampler: None,
+            share_of_roots: None,
             follows_parents: true,
             is_ambient: true,
             returned_rows: true,

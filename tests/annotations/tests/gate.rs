@@ -386,6 +386,23 @@ fn the_unsampled_state_follows_futures_across_threads_and_carried_work() {
 }
 
 #[test]
+fn calls_inside_a_refused_future_are_not_children_of_the_span_that_is_current_when_it_is_polled() {
+    let scoped = scoped(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)));
+    let mut later = std::pin::pin!(get_later("articles"));
+    let mut waker = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(later.as_mut().poll(&mut waker).is_pending());
+    let _other = remote(TraceFlags::SAMPLED);
+    assert!(later.poll(&mut waker).is_ready());
+    assert_eq!(scoped.names(), Vec::<String>::new());
+    _ = get("articles", true);
+    assert_eq!(
+        scoped.names(),
+        ["get articles"],
+        "the other trace is sampled"
+    );
+}
+
+#[test]
 fn sampled_futures_keep_their_parents_across_threads_and_carried_work() {
     let scoped = scoped(Sampler::default());
     let runtime = tokio::runtime::Builder::new_multi_thread()
