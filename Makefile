@@ -147,6 +147,8 @@ features:
 	else \
 	    echo "skipped without cargo-hack; run make setup, or cargo install --locked cargo-hack"; \
 	fi
+	@echo "==> percolate-core without the database"
+	CARGO_PROFILE_DEV_DEBUG=false cargo clippy --quiet --target-dir "$(TARGET)/features" --package percolate-core --no-default-features -- -D warnings
 
 minimal-versions:
 	scripts/minimal-versions.sh

@@ -35,6 +35,7 @@ pub mod embeddings;
 pub mod fuzzing;
 #[cfg(feature = "store")]
 mod index;
+#[cfg(feature = "store")]
 mod progress;
 #[cfg(feature = "sql")]
 pub mod query;
@@ -53,6 +54,7 @@ pub use database::{
 };
 #[cfg(feature = "store")]
 pub use index::vectors::VectorError;
+#[cfg(feature = "store")]
 pub use progress::Progress;
 #[cfg(feature = "store")]
 pub use schema::entity::{Entity, Timestamp};
