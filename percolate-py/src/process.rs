@@ -57,7 +57,7 @@ fn shown(path: &Path) -> String {
     let text = path.display().to_string();
     match text.split_once("://") {
         Some((scheme, rest)) if is_url(path) && rest.contains(['@', '?', '#']) => {
-            format!("{scheme}://…")
+            format!("{}://…", scheme.to_ascii_lowercase())
         }
         _ => text,
     }

@@ -90,6 +90,20 @@ def test_a_url_opens_a_database_with_everything_that_one_in_a_directory_has(tmp_
             assert numbers(again) == [1]
 
 
+def test_a_scheme_can_be_written_in_any_letter_case(tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/Books"
+    with filled(url.replace("file", "FILE"), flush_interval=0.01) as db:
+        assert (db.path, db.namespace) == (url, "Books")
+        assert repr(db) == f'Database("{url}", tenant="default")'
+        assert db.for_tenant("other").path == url
+        assert db.copy_to(url.replace("file://", "Memory://"))["entries"] > 0
+    for written in ("S3://bucket/prefix", f"FILE://{tmp_path}"):
+        with pytest.raises(ValueError, match="pass the URL as a str"):
+            Database(Path(written))
+    with pytest.raises(UrlError, match="at s3://bucket/x: the URL must not have a query"):
+        Database("S3://bucket/x?y")
+
+
 def test_a_directory_is_still_a_path_and_rocksdb(tmp_path: Path) -> None:
     with Database(str(tmp_path / "db")) as db:
         assert (db.path, db.system) == (tmp_path / "db", "rocksdb")

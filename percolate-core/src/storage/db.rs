@@ -21,6 +21,7 @@ use super::range::{Entry, ScanRange};
 #[cfg(any(test, feature = "unstable-rocksdb"))]
 use super::rocks::RocksEngine;
 use super::scan::Scan;
+use super::url::canonical;
 use crate::otel::conventions::attribute;
 use crate::{db_op, db_ops};
 
@@ -61,7 +62,8 @@ pub(super) struct StoreInner {
 impl Storage {
     /// Opens the database at `path`, or creates it if the options allow that. `path` is a directory,
     /// or, with the feature `object-store`, the URL of a place on an object store:
-    /// `s3://bucket/prefix`, `file:///directory` or `memory:///name`.
+    /// `s3://bucket/prefix`, `file:///directory` or `memory:///name`. The scheme can be in any letter
+    /// case.
     ///
     /// # Errors
     ///
@@ -74,8 +76,8 @@ impl Storage {
     )]
     pub fn open(path: impl AsRef<Path>, options: StorageOptions) -> Result<Self, OpenError> {
         super::error::name_in_telemetry();
-        let path = path.as_ref();
-        let place = Place::parse(path, &options)?;
+        let path = canonical(path.as_ref());
+        let place = Place::parse(&path, &options)?;
         let namespace = options.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| place.name());
         let server_address = match &options.server_address {
@@ -88,7 +90,7 @@ impl Storage {
             inner: Arc::new(StoreInner {
                 system: engine.system(),
                 engine,
-                path: path.to_owned(),
+                path: path.into_owned(),
                 namespace,
                 server_address,
                 read_only: options.read_only,
@@ -131,7 +133,8 @@ impl Storage {
         self.inner.engine.column_families()
     }
 
-    /// Returns the directory or the URL of the database, as it was passed to [`open`](Self::open).
+    /// Returns the directory or the URL of the database, as it was passed to [`open`](Self::open). The
+    /// scheme of a URL is in lower case.
     pub fn path(&self) -> &Path {
         &self.inner.path
     }

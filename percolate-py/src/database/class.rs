@@ -158,6 +158,7 @@ impl PyDatabase {
         };
         let follower = opening.open(py, &path)?;
         let database = follower.last();
+        let path = database.storage().path().to_owned();
         let shared = Closable::new(follower, path);
         at_exit::remember(&shared, &database);
         Ok(Self {

@@ -38,8 +38,10 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Place {
         }
         // A path object has made one slash of two.
         let first = path.components().next().map(Component::as_os_str);
-        let was_url = ["s3:", "file:", "memory:"].map(|scheme| first == Some(scheme.as_ref()));
-        if was_url.contains(&true) && !value.is_instance_of::<PyString>() {
+        let was_url = ["s3:", "file:", "memory:"]
+            .iter()
+            .any(|scheme| first.is_some_and(|first| first.eq_ignore_ascii_case(scheme)));
+        if was_url && !value.is_instance_of::<PyString>() {
             return Err(PyValueError::new_err(
                 "cannot open a database at a path object that was made of a URL, because it has lost slashes; pass \
                  the URL as a str",

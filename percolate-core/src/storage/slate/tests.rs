@@ -45,6 +45,34 @@ fn a_store_has_the_names_of_its_engine_and_place() {
     assert_eq!(Storage::open(url, omitted).unwrap().server_address(), None);
 }
 
+/// RFC 3986, section 3.1.
+#[test]
+fn a_scheme_can_be_written_in_any_letter_case() {
+    let dir = tempfile::tempdir().unwrap();
+    let written = format!("FILE://{}/Db", dir.path().display());
+    let storage = Storage::open(&written, options()).unwrap();
+    let canonical = written.replace("FILE", "file");
+    assert_eq!(storage.path().to_str(), Some(&*canonical));
+    assert_eq!(storage.namespace(), "Db");
+    let address = dir.path().join("Db").display().to_string();
+    assert_eq!(storage.server_address(), Some(&*address));
+    let named = Storage::open("Memory:///Letters/case", options().sync(true)).unwrap();
+    named.put("a", "key", "").unwrap();
+    let read_only = StorageOptions::new().read_only(true);
+    let reader = Storage::open("memory:///Letters/case", read_only).unwrap();
+    assert_eq!(keys(&reader), [b"key"]);
+    assert_eq!(Storage::open("MEMORY://", options()).unwrap().namespace(), "memory");
+    for (url, shown) in [
+        ("S3://shelf/a?b", "at s3://shelf/a:"),
+        ("S3://key@shelf/a", "at s3://…:"),
+        ("Gopher://shelf", "for `gopher://`"),
+        ("FILE://host/a", "at file://host/a:"),
+    ] {
+        let error = Storage::open(url, StorageOptions::new()).unwrap_err();
+        assert!(error.to_string().contains(shown), "{error}");
+    }
+}
+
 #[test]
 fn a_database_is_in_one_directory_whatever_its_name_is() {
     for (written, named) in [
