@@ -55,7 +55,7 @@ create_exception!(
     percolate_rocks,
     UrlError,
     OpenError,
-    "The URL of a database on an object store, or an option of the store, is malformed."
+    "The URL of a database on an object store is malformed, or an option of the store is malformed or unknown."
 );
 create_exception!(
     percolate_rocks,
@@ -320,7 +320,9 @@ fn exception_of(error: &Error, text: String) -> PyErr {
             exception_of(error, text)
         }
         Error::RowsRefused { .. } => RowsRefusedError::new_err(text),
-        Error::Open(CoreOpen::Url { .. } | CoreOpen::Unsupported { .. }) => UrlError::new_err(text),
+        Error::Open(
+            CoreOpen::Url { .. } | CoreOpen::UnknownOptions { .. } | CoreOpen::Unsupported { .. },
+        ) => UrlError::new_err(text),
         Error::Open(CoreOpen::Missing { .. }) => MissingError::new_err(text),
         Error::Open(CoreOpen::Locked { .. }) => LockedError::new_err(text),
         Error::Open(CoreOpen::Foreign { .. } | CoreOpen::NewerFormat { .. }) => {

@@ -183,10 +183,22 @@ def test_an_option_out_of_its_range_is_refused(
     assert not (tmp_path / "db").exists()
 
 
-def test_an_option_that_the_store_does_not_have_is_refused_without_its_value() -> None:
-    with pytest.raises(UrlError, match="`aws_regoin` is not an option of S3") as raised:
-        Database("s3://bucket/prefix", object_store_options=MappingProxyType({"aws_regoin": CANARY}))
+@pytest.mark.parametrize(
+    ("url", "place", "name"),
+    [
+        ("s3://bucket/prefix", "S3", "aws_regoin"),
+        ("file://{tmp_path}/db", "`file://`", "aws_region"),
+        ("memory://", "`memory://`", "aws_region"),
+    ],
+)
+def test_an_option_that_the_store_does_not_have_is_refused_without_its_value(
+    tmp_path: Path, url: str, place: str, name: str
+) -> None:
+    with pytest.raises(UrlError, match=f"with options that {place} does not have: `{name}`;") as raised:
+        Database(url.format(tmp_path=tmp_path), object_store_options=MappingProxyType({name: CANARY}))
+    assert raised.value.error_type == "UnknownOptions"
     assert CANARY not in repr(raised.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_store_that_does_not_answer_is_unavailable_and_no_credential_is_shown(
@@ -288,9 +300,7 @@ def test_the_default_database_can_be_a_url(tmp_path: Path) -> None:
 
 
 def test_spans_have_the_engine_and_no_data_and_no_option(tmp_path: Path, percolate_spans: CapturedSpans) -> None:
-    # `file://` ignores the options of S3.
-    options = {"aws_secret_access_key": CANARY}
-    with Database(f"file://{tmp_path}/db", sync=True, object_store_options=options, server_address="omit") as db:
+    with Database(f"file://{tmp_path}/db", sync=True, object_store_options={}, server_address="omit") as db:
         db.register_schema("articles", {"key_field": "slug"})
         db.insert("articles", {"slug": CANARY, "body": CANARY})
         assert db.lookup("articles", CANARY) is not None

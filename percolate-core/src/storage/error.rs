@@ -426,6 +426,19 @@ pub enum OpenError {
         /// What is wrong, and what to write instead.
         reason: String,
     },
+    /// Options of an object store were given that the place does not have.
+    #[error(
+        "cannot open the database at {} with options that {place} does not have: {}; {}",
+        path.display(), Listed(names), instead_of_options(place)
+    )]
+    UnknownOptions {
+        /// The given path or URL.
+        path: PathBuf,
+        /// The names of the options, in the order in which they were given.
+        names: Vec<String>,
+        /// The kind of the place, such as `a directory` or `S3`.
+        place: &'static str,
+    },
     /// Any other error of the engine.
     #[error("cannot open the database at {}", path.display())]
     Storage {
@@ -434,6 +447,14 @@ pub enum OpenError {
         /// The engine's error.
         source: StorageError,
     },
+}
+
+fn instead_of_options(place: &str) -> &'static str {
+    if place == "S3" {
+        "use names such as `aws_region` or `aws_endpoint`"
+    } else {
+        "leave them out, or pass an `s3://` URL"
+    }
 }
 
 impl OpenError {
@@ -498,6 +519,7 @@ impl ErrorType for OpenError {
             Self::NewerFormat { .. } => "NewerFormat",
             Self::Unsupported { .. } => "Unsupported",
             Self::Url { .. } => "Url",
+            Self::UnknownOptions { .. } => "UnknownOptions",
             Self::Changing { source, .. }
             | Self::Corrupt { source, .. }
             | Self::DiskFull { source, .. }

@@ -3,7 +3,12 @@
 #[cfg(feature = "object-store")]
 use std::fmt;
 #[cfg(feature = "object-store")]
+use std::path::Path;
+#[cfg(feature = "object-store")]
 use std::time::Duration;
+
+#[cfg(feature = "object-store")]
+use super::error::OpenError;
 
 /// The `server.address` of spans. An embedded store has no host; its path identifies it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -71,6 +76,25 @@ pub(super) struct Secrets(Vec<(String, String)>);
 impl Secrets {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// Refuses options that the place does not have.
+    pub(super) fn check(
+        &self,
+        path: &Path,
+        place: &'static str,
+        is_known: impl Fn(&str) -> bool,
+    ) -> Result<(), OpenError> {
+        let names = self.iter().map(|(name, _)| name.to_owned());
+        let names: Vec<_> = names.filter(|name| !is_known(name)).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        Err(OpenError::UnknownOptions {
+            path: path.to_owned(),
+            names,
+            place,
+        })
     }
 }
 
@@ -217,7 +241,8 @@ impl StorageOptions {
     /// Sets an option of the object store, with the name that the crate `object_store` has for it:
     /// for S3 for example `aws_region`, `aws_endpoint`, `aws_access_key_id`, `aws_secret_access_key`
     /// or `aws_allow_http`. Options that are not set come from the environment variables of the same
-    /// names in capitals. Values do not appear in errors, spans or logs.
+    /// names in capitals. Values do not appear in errors, spans or logs. A directory, `file://` and
+    /// `memory://` have no options: opening them with one is [`OpenError::UnknownOptions`].
     pub fn object_store_option(
         mut self,
         name: impl Into<String>,

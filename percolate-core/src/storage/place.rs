@@ -32,6 +32,10 @@ impl Place {
         #[cfg(all(test, feature = "object-store"))]
         let path = &*tested(path);
         let Some(url) = path.to_str().filter(|text| has_scheme(text)) else {
+            #[cfg(feature = "object-store")]
+            options
+                .object_store_options
+                .check(path, "a directory", |_| false)?;
             return Ok(Self::Directory(path.to_owned()));
         };
         #[cfg(feature = "object-store")]

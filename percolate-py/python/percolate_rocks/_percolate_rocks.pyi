@@ -44,7 +44,7 @@ class LockedError(OpenError):
 class FormatError(OpenError):
     """The directory holds another program's database, or one of a newer format."""
 class UrlError(OpenError):
-    """The URL of a database on an object store, or an option of the store, is malformed."""
+    """The URL of a database on an object store is malformed, or an option of the store is malformed or unknown."""
 class ReadError(PercolateError):
     """Reading from the store failed."""
 class WriteError(PercolateError):
@@ -439,7 +439,7 @@ class Database:
         object_store_options: For `s3://`: options by name, such as `aws_region`, `aws_endpoint`,
             `aws_access_key_id`, `aws_secret_access_key` and `aws_allow_http`. Others come from the
             environment variables of the same names in capitals. Values do not appear in messages or
-            telemetry. `file://` and `memory://` have no options.
+            telemetry. `file://` and `memory://` have no options, and refuse any.
         flush_interval: For object stores without `sync`: the seconds after which a write is durable.
             Each flush is a request to the store. The default is 0.1.
         object_store_retries: For object stores: how often a failed request is repeated, with pauses

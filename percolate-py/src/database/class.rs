@@ -79,7 +79,7 @@ use crate::worker::{Job, status_dict, task_of};
 ///     object_store_options: For `s3://`: options by name, such as `aws_region`, `aws_endpoint`,
 ///         `aws_access_key_id`, `aws_secret_access_key` and `aws_allow_http`. Others come from the
 ///         environment variables of the same names in capitals. Values do not appear in messages or
-///         telemetry. `file://` and `memory://` have no options.
+///         telemetry. `file://` and `memory://` have no options, and refuse any.
 ///     flush_interval: For object stores without `sync`: the seconds after which a write is durable.
 ///         Each flush is a request to the store. The default is 0.1.
 ///     object_store_retries: For object stores: how often a failed request is repeated, with pauses

@@ -82,16 +82,23 @@ impl ObjectPlace {
                 )))
             }
         };
+        let given = &options.object_store_options;
         let mut secrets = Vec::new();
         let (store, address): (Arc<dyn ObjectStore>, _) = match scheme(url) {
-            "s3" => s3(authority, options, &mut secrets).map_err(invalid)?,
+            "s3" => {
+                let is_known = |name: &str| name.parse::<AmazonS3ConfigKey>().is_ok();
+                given.check(url.as_ref(), "S3", is_known)?;
+                s3(authority, options, &mut secrets).map_err(invalid)?
+            }
             "file" => {
                 no_host("file:///directory")?;
+                given.check(url.as_ref(), "`file://`", |_| false)?;
                 let store = LocalFileSystem::new().with_fsync(true);
                 (Arc::new(store), Some(format!("/{prefix}")))
             }
             "memory" => {
                 no_host("memory:///name")?;
+                given.check(url.as_ref(), "`memory://`", |_| false)?;
                 (in_memory(prefix.as_ref()), None)
             }
             other => {
@@ -207,12 +214,9 @@ fn s3(
     _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
     for (name, value) in options.object_store_options.iter() {
-        let key: AmazonS3ConfigKey = name.parse().map_err(|_| {
-            format!(
-                "`{name}` is not an option of S3; use names such as `aws_region` or `aws_endpoint`"
-            )
-        })?;
-        builder = builder.with_config(key, value);
+        if let Ok(key) = name.parse::<AmazonS3ConfigKey>() {
+            builder = builder.with_config(key, value);
+        }
     }
     let value = |key| builder.get_config_value(&key);
     let credentials = [

@@ -198,15 +198,38 @@ fn a_malformed_url_is_refused_with_what_to_write_instead() {
         assert!(!text.contains("canary"), "{text}");
         assert_eq!(error.error_type(), "Url");
     }
-    let wrong = StorageOptions::new().object_store_option("aws_regoin", "canary");
-    let text = Storage::open("s3://shelf/a", wrong)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        text.contains("`aws_regoin` is not an option of S3"),
-        "{text}"
+}
+
+#[test]
+fn an_option_that_the_place_does_not_have_is_refused_without_its_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let directory = dir.path().join("db").display().to_string();
+    let in_files = format!("file://{directory}");
+    for (url, place, names) in [
+        ("s3://shelf/a", "S3", "`aws_regoin` and `sync`"),
+        (&in_files, "`file://`", "`aws_regoin`, `aws_region` and `sync`"),
+        ("memory://", "`memory://`", "`aws_regoin`, `aws_region` and `sync`"),
+        ("gs://shelf", "", "no object stores for `gs://`"),
+    ] {
+        let mut given = options().object_store_retries(0);
+        for name in ["aws_regoin", "aws_region", "sync"] {
+            given = given.object_store_option(name, "canary");
+        }
+        let error = Storage::open(url, given).unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(text.contains(names) && text.contains(place), "{text}");
+        assert!(!text.contains("canary"), "{text}");
+        let is_option = !place.is_empty();
+        assert_eq!(error.error_type(), if is_option { "UnknownOptions" } else { "Url" });
+    }
+    // A directory, whatever the engine of these tests is.
+    let place = crate::storage::place::Place::parse(
+        directory.as_ref(),
+        &options().object_store_option("aws_region", "canary"),
     );
-    assert!(!text.contains("canary"), "{text}");
+    let text = place.unwrap_err().to_string();
+    assert!(text.contains(": `aws_region`; leave them out"), "{text}");
+    assert!(!dir.path().join("db").exists());
 }
 
 #[test]
