@@ -108,8 +108,9 @@ def test_options_come_from_the_environment_in_a_shell_too(options: dict[str, str
         assert [json.loads(line) for line in found.splitlines()] == [{"n": 7}]
 
 
-def test_a_bucket_that_does_not_exist_is_an_error_without_credentials(options: dict[str, str]) -> None:
-    with pytest.raises(percolate_rocks.PercolateError, match="s3://missing/x") as raised:
-        Database("s3://missing/x", object_store_options=options, object_store_retries=0)
+def test_a_bucket_that_does_not_exist_is_an_error_at_once_without_credentials(options: dict[str, str]) -> None:
+    with pytest.raises(percolate_rocks.OpenError, match="there is no bucket `missing`; create it") as raised:
+        Database("s3://missing/x", object_store_options=options, object_store_retries=1_000_000)
+    assert (raised.value.error_type, raised.value.status_code) == ("NoBucket", "Refused")
     assert "NoSuchBucket" in str(raised.value.__cause__)
     assert CANARY not in repr(raised.value) + repr(raised.value.__cause__)

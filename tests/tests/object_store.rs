@@ -324,10 +324,9 @@ fn a_bucket_that_does_not_exist_is_an_error_at_once() {
     let Some(server) = Server::start(None) else {
         return;
     };
-    let began = Instant::now();
-    let options = server.options().object_store_retries(30);
+    let options = server.options().object_store_retries(1_000_000);
     let error = Storage::open("s3://attic/a", options).unwrap_err();
-    assert!(began.elapsed() < Duration::from_secs(20));
+    assert!(matches!(error, OpenError::NoBucket { .. }), "{error:?}");
     let source = std::error::Error::source(&error).unwrap().to_string();
     assert!(source.contains("NoSuchBucket"), "{source}");
 }

@@ -47,8 +47,11 @@ pub enum StatusCode {
     CompactionTooLarge,
     /// The column family was dropped while in use.
     ColumnFamilyDropped,
-    /// The object store cannot be reached, or refuses requests (SlateDB).
+    /// The object store cannot be reached, or answers with errors that may pass (SlateDB).
     Unavailable,
+    /// The object store refuses the request, and would do so again: the credentials or the permissions
+    /// are not sufficient, or the bucket does not exist (SlateDB).
+    Refused,
     /// Another writer has opened the database, so this one must not write (SlateDB).
     Fenced,
     /// The database was closed (SlateDB).
@@ -85,6 +88,7 @@ impl StatusCode {
             Self::CompactionTooLarge => "CompactionTooLarge",
             Self::ColumnFamilyDropped => "ColumnFamilyDropped",
             Self::Unavailable => "Unavailable",
+            Self::Refused => "Refused",
             Self::Fenced => "Fenced",
             Self::Closed => "Closed",
             Self::Internal => "Internal",
@@ -306,6 +310,24 @@ pub enum OpenError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The bucket does not exist.
+    #[error("cannot open the database at {}: there is no bucket `{bucket}`; create it, or check the name and the region", path.display())]
+    NoBucket {
+        /// The given URL.
+        path: PathBuf,
+        /// The name of the bucket.
+        bucket: String,
+        /// The answer of the object store.
+        source: StorageError,
+    },
+    /// The bucket is in another region than that of the options.
+    #[error("cannot open the database at {}: the bucket is in another region; set `aws_region` to its region", path.display())]
+    OtherRegion {
+        /// The given URL.
+        path: PathBuf,
+        /// The answer of the object store, which often names the region.
+        source: StorageError,
+    },
     /// The operating system cannot look up the directory, for example because the path is too long
     /// or contains a NUL character.
     #[error("cannot open a database at {}: {source}", path.display())]
@@ -520,6 +542,8 @@ impl ErrorType for OpenError {
             Self::Unsupported { .. } => "Unsupported",
             Self::Url { .. } => "Url",
             Self::UnknownOptions { .. } => "UnknownOptions",
+            Self::NoBucket { .. } => "NoBucket",
+            Self::OtherRegion { .. } => "OtherRegion",
             Self::Changing { source, .. }
             | Self::Corrupt { source, .. }
             | Self::DiskFull { source, .. }
@@ -535,6 +559,8 @@ impl ErrorType for OpenError {
             | Self::Corrupt { source, .. }
             | Self::DiskFull { source, .. }
             | Self::Fenced { source, .. }
+            | Self::NoBucket { source, .. }
+            | Self::OtherRegion { source, .. }
             | Self::Storage { source, .. } => source.status_code(),
             _ => None,
         }

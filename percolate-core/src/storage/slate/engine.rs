@@ -180,7 +180,7 @@ impl Engine for SlateEngine {
 
 impl SlateEngine {
     fn file_error(&self, error: &object_store::Error) -> io::Error {
-        io::Error::other(self.place.describe(error))
+        io::Error::other(self.place.explain(error))
     }
 }
 
@@ -208,7 +208,7 @@ impl Drop for SlateEngine {
         if before.is_none() {
             match closed {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => self.log_failure(&self.place.describe(&error)),
+                Ok(Err(error)) => self.log_failure(&self.place.explain(&error)),
                 Err(_) => self.log_failure(unfinished(deadline).message()),
             }
         } else if before != Some(CloseReason::Fenced) {

@@ -7,6 +7,7 @@
 //! they found when they were opened.
 
 mod batch;
+mod checked;
 mod engine;
 mod figures;
 mod keyspace;
@@ -14,6 +15,7 @@ mod metrics;
 mod open;
 mod place;
 mod reads;
+mod refused;
 mod runtime;
 mod store;
 mod view;

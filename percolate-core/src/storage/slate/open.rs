@@ -14,9 +14,10 @@ use slatedb::{Db, DbReader, DbReaderMode};
 use super::NAME;
 use super::figures::Figures;
 use super::keyspace::{self, Keyspace, MAX_NAME};
-use super::place::{ObjectPlace, Refusal, refusal};
+use super::place::ObjectPlace;
+use super::refused::{Reason, Refused};
 use super::runtime::Blocking;
-use super::store::{Handle, SlateEngine, flush_log, storage_error, unfinished};
+use super::store::{Handle, SlateEngine, flush_log, refusal, storage_error, unfinished};
 use super::view::View;
 use crate::storage::column_families::{FORMAT_KEY, FORMAT_VERSION, META, check_format};
 use crate::storage::error::{OpenError, StatusCode, StorageError};
@@ -252,21 +253,42 @@ impl Opening<'_> {
         match answer.await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
+                if let Some(refused) = Refused::find(&error) {
+                    return Err(self.refused(refused));
+                }
                 let code = StatusCode::Unavailable;
                 let source = StorageError::new(NAME, code, self.place.describe(&error));
-                Err(match refusal(&error) {
-                    Some(Refusal::Denied) => OpenError::Denied {
-                        path,
-                        source: Box::new(source),
-                    },
-                    _ => OpenError::from_storage(path, source),
-                })
+                Err(OpenError::from_storage(path, source))
             }
             Err(_) => Err(OpenError::from_storage(path, unfinished(deadline))),
         }
     }
 
     fn failed(&self, error: &slatedb::Error) -> OpenError {
-        OpenError::from_storage(self.place.path(), storage_error(self.place, error))
+        match Refused::find(error) {
+            Some(refused) => self.refused(refused),
+            None => OpenError::from_storage(self.place.path(), storage_error(self.place, error)),
+        }
+    }
+
+    /// Returns the error for a request that the object store refuses for good.
+    fn refused(&self, refused: &Refused) -> OpenError {
+        let path = self.place.path();
+        let source = refusal(self.place, refused);
+        match (refused.reason(), &self.place.bucket, refused.of_system()) {
+            (Reason::Denied, ..) => OpenError::Denied {
+                path,
+                source: Box::new(source),
+            },
+            (Reason::NoBucket, Some(bucket), _) => OpenError::NoBucket {
+                path,
+                bucket: bucket.clone(),
+                source,
+            },
+            (Reason::OtherRegion, ..) => OpenError::OtherRegion { path, source },
+            (Reason::Path, ..) if self.place.is_file() => OpenError::NotADirectory { path },
+            (Reason::Path, _, Some(source)) => OpenError::Path { path, source },
+            _ => OpenError::from_storage(path, source),
+        }
     }
 }

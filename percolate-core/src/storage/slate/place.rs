@@ -1,6 +1,7 @@
 //! URLs of object stores.
 
 use std::collections::HashMap;
+use std::error::Error as StdError;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -11,8 +12,10 @@ use slatedb::object_store::local::LocalFileSystem;
 use slatedb::object_store::memory::InMemory;
 use slatedb::object_store::path::Path;
 use slatedb::object_store::prefix::PrefixStore;
-use slatedb::object_store::{self, ClientConfigKey, Error, ObjectStore, RetryConfig};
+use slatedb::object_store::{self, ClientConfigKey, ObjectStore, RetryConfig};
 
+use super::checked::CheckedStore;
+use super::refused::{Refused, may_pass};
 use crate::storage::error::OpenError;
 use crate::storage::options::StorageOptions;
 use crate::storage::url::scheme;
@@ -34,6 +37,8 @@ pub(in crate::storage) struct ObjectPlace {
     /// What all objects of the database begin with.
     pub(super) prefix: Path,
     name: String,
+    /// The bucket of S3, `None` for other stores.
+    pub(super) bucket: Option<String>,
     address: Option<String>,
     /// The credentials, which errors must not contain.
     secrets: Vec<String>,
@@ -93,13 +98,15 @@ impl ObjectPlace {
             "file" => {
                 no_host("file:///directory")?;
                 given.check(url.as_ref(), "`file://`", |_| false)?;
-                let store = LocalFileSystem::new().with_fsync(true);
+                let files = LocalFileSystem::new().with_fsync(true);
+                let store = CheckedStore::of_files(files);
                 (Arc::new(store), Some(format!("/{prefix}")))
             }
             "memory" => {
                 no_host("memory:///name")?;
                 given.check(url.as_ref(), "`memory://`", |_| false)?;
-                (in_memory(prefix.as_ref()), None)
+                let store = CheckedStore::of_bucket(in_memory(prefix.as_ref()));
+                (Arc::new(store), None)
             }
             other => {
                 return Err(invalid(format!(
@@ -131,6 +138,7 @@ impl ObjectPlace {
             store,
             prefix,
             name,
+            bucket: (scheme(url) == "s3").then(|| authority.to_owned()),
             address,
             secrets,
             retries: options.store_retries,
@@ -147,6 +155,12 @@ impl ObjectPlace {
         self.address.clone()
     }
 
+    /// Returns whether the directory of the database is a file.
+    pub(super) fn is_file(&self) -> bool {
+        let directory = self.address.as_ref().map(PathBuf::from);
+        directory.is_some_and(|directory| directory.is_file())
+    }
+
     /// Returns the URL as a path, for errors.
     pub(super) fn path(&self) -> PathBuf {
         PathBuf::from(&self.url)
@@ -161,12 +175,20 @@ impl ObjectPlace {
         let [mut pause, longest] = PAUSES;
         for _ in 0..self.retries {
             match send().await {
-                Err(error) if refusal(&error).is_none() => tokio::time::sleep(pause).await,
+                Err(error) if may_pass(&error) => tokio::time::sleep(pause).await,
                 answer => return answer,
             }
             pause = longest.min(2 * pause);
         }
         send().await
+    }
+
+    /// Returns the text of an error of a request without credentials.
+    pub(super) fn explain(&self, error: &(dyn StdError + 'static)) -> String {
+        match Refused::find(error) {
+            Some(refused) => self.describe(refused),
+            None => self.describe(error),
+        }
     }
 
     /// Returns the text of an error without credentials. Object stores repeat parts of the request in
@@ -264,34 +286,8 @@ fn s3(
         }
         format!("the options of S3 are incomplete or malformed ({text})")
     })?;
+    let store = CheckedStore::of_bucket(Arc::new(store));
     Ok((Arc::new(store), Some(address)))
-}
-
-/// Why an object store refuses a request for good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// The credentials are wrong, or not sufficient.
-    Denied,
-    /// Another reason, such as a bucket that does not exist.
-    Other,
-}
-
-/// Returns why a request is refused, `None` if it may succeed later. The client of S3 has errors of
-/// their own for only some requests; the others have the status in their texts.
-pub(super) fn refusal(error: &Error) -> Option<Refusal> {
-    match error {
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => Some(Refusal::Denied),
-        Error::Generic { .. } => {
-            let text = error.to_string();
-            let (_, status) = text.split_once("status code: ")?;
-            match status.get(..3)? {
-                "401" | "403" => Some(Refusal::Denied),
-                "408" | "429" => None,
-                code => code.starts_with('4').then_some(Refusal::Other),
-            }
-        }
-        _ => Some(Refusal::Other),
-    }
 }
 
 /// Replaces the XML document that S3 answers with by its code and its message.

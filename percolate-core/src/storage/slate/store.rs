@@ -13,6 +13,7 @@ use super::NAME;
 use super::figures::Figures;
 use super::keyspace::Keyspace;
 use super::place::ObjectPlace;
+use super::refused::Refused;
 use super::runtime::Blocking;
 use super::view::View;
 use crate::storage::error::{
@@ -204,6 +205,9 @@ pub(super) fn unfinished(deadline: Duration) -> StorageError {
 
 /// Converts SlateDB's error. Its messages have names of objects, and neither keys nor values.
 pub(super) fn storage_error(place: &ObjectPlace, error: &slatedb::Error) -> StorageError {
+    if let Some(refused) = Refused::find(error) {
+        return refusal(place, refused);
+    }
     let code = match error.kind() {
         ErrorKind::Transaction => StatusCode::Busy,
         ErrorKind::Closed(CloseReason::Fenced) => StatusCode::Fenced,
@@ -216,6 +220,11 @@ pub(super) fn storage_error(place: &ObjectPlace, error: &slatedb::Error) -> Stor
         _ => StatusCode::Unknown,
     };
     StorageError::new(NAME, code, place.describe(error))
+}
+
+/// Converts the error of a request that the object store refuses for good.
+pub(super) fn refusal(place: &ObjectPlace, refused: &Refused) -> StorageError {
+    StorageError::new(NAME, StatusCode::Refused, place.describe(refused))
 }
 
 /// Returns whether another writer was faster in writing a version of the manifest, which happens while

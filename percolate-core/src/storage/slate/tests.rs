@@ -2,6 +2,7 @@
 
 mod faults;
 pub(crate) mod faulty;
+mod refusals;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -428,6 +429,7 @@ fn a_limit_of_the_memory_tables_of_any_size_is_accepted() {
 fn status_codes_have_names() {
     for code in [
         StatusCode::Unavailable,
+        StatusCode::Refused,
         StatusCode::Fenced,
         StatusCode::Closed,
         StatusCode::Internal,

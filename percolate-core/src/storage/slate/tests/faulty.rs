@@ -28,6 +28,8 @@ pub(crate) enum Mode {
     Fails,
     /// It answers requests for objects of this folder with an error.
     FailsIn(&'static str),
+    /// It answers all requests with an error of this text.
+    Answers(&'static str),
     /// It answers this number of requests, and all later ones with an error.
     FailsAfter(u64),
     /// It answers after this time.
@@ -155,7 +157,7 @@ impl FaultyStore {
                 state.mode = Mode::FailsAfter(answered - 1);
                 Decision::Answer
             }
-            Mode::Fails | Mode::FailsAfter(0) => {
+            Mode::Fails | Mode::FailsAfter(0) | Mode::Answers(_) => {
                 state.failures += 1;
                 Decision::Fail { has_effect: false }
             }
@@ -171,6 +173,14 @@ impl FaultyStore {
                 state.hanging += 1;
                 Decision::Hang
             }
+        }
+    }
+
+    /// Returns the text of the error of a request that fails.
+    fn answer(&self) -> &'static str {
+        match self.state.lock().unwrap().mode {
+            Mode::Answers(text) => text,
+            _ => "503 Slow Down",
         }
     }
 
@@ -195,7 +205,7 @@ impl FaultyStore {
                 if has_effect {
                     request.await?;
                 }
-                Err(unavailable())
+                Err(failure(self.answer()))
             }
         }
     }
@@ -208,10 +218,10 @@ enum Decision {
     Fail { has_effect: bool },
 }
 
-fn unavailable() -> Error {
+fn failure(text: &'static str) -> Error {
     Error::Generic {
         store: "faulty",
-        source: "503 Slow Down".into(),
+        source: text.into(),
     }
 }
 
@@ -271,9 +281,12 @@ impl ObjectStore for FaultyStore {
         match self.decide(true, None) {
             Decision::Answer | Decision::Wait(_) => self.inner.delete_stream(locations),
             Decision::Hang => stream::pending().boxed(),
-            Decision::Fail { .. } => locations
-                .and_then(|_| std::future::ready(Err(unavailable())))
-                .boxed(),
+            Decision::Fail { .. } => {
+                let answer = self.answer();
+                locations
+                    .and_then(move |_| std::future::ready(Err(failure(answer))))
+                    .boxed()
+            }
         }
     }
 
@@ -289,7 +302,7 @@ impl ObjectStore for FaultyStore {
                 listing.flatten_stream().boxed()
             }
             Decision::Hang => stream::pending().boxed(),
-            Decision::Fail { .. } => stream::iter([Err(unavailable())]).boxed(),
+            Decision::Fail { .. } => stream::iter([Err(failure(self.answer()))]).boxed(),
         }
     }
 

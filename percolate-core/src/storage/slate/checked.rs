@@ -1,0 +1,158 @@
+//! [`CheckedStore`]: an object store as the engine uses it.
+//!
+//! Errors that cannot pass by waiting are marked ([`Refused`]), so that no layer above repeats the
+//! request.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
+use slatedb::object_store::local::LocalFileSystem;
+use slatedb::object_store::path::Path;
+use slatedb::object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+};
+
+use super::refused::{Refused, reason_of_bucket, reason_of_files};
+
+/// A store whose errors say whether waiting helps.
+#[derive(Debug)]
+pub(super) struct CheckedStore {
+    inner: Arc<dyn ObjectStore>,
+    kind: Kind,
+}
+
+/// How errors are judged.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// A bucket, or the memory of this process.
+    Bucket,
+    /// A file system.
+    Files,
+}
+
+impl CheckedStore {
+    /// Checks the answers of a bucket.
+    pub(super) fn of_bucket(inner: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            inner,
+            kind: Kind::Bucket,
+        }
+    }
+
+    /// Checks a file system.
+    pub(super) fn of_files(files: LocalFileSystem) -> Self {
+        Self {
+            inner: Arc::new(files),
+            kind: Kind::Files,
+        }
+    }
+}
+
+impl Kind {
+    fn mark(self, error: Error) -> Error {
+        let reason = match self {
+            Self::Bucket => reason_of_bucket(&error),
+            Self::Files => reason_of_files(&error),
+        };
+        Refused::marked(error, reason)
+    }
+}
+
+impl fmt::Display for CheckedStore {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(formatter)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for CheckedStore {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Result<PutResult> {
+        let put = self.inner.put_opts(location, payload, opts).await;
+        put.map_err(|error| self.kind.mark(error))
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        let upload = self.inner.put_multipart_opts(location, opts).await;
+        Ok(Box::new(CheckedUpload {
+            inner: upload.map_err(|error| self.kind.mark(error))?,
+            kind: self.kind,
+        }))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let got = self.inner.get_opts(location, options).await;
+        got.map_err(|error| self.kind.mark(error))
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        let kind = self.kind;
+        let deleted = self.inner.delete_stream(locations);
+        deleted.map_err(move |error| kind.mark(error)).boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let kind = self.kind;
+        let listed = self.inner.list(prefix);
+        listed.map_err(move |error| kind.mark(error)).boxed()
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        let kind = self.kind;
+        let listed = self.inner.list_with_offset(prefix, offset);
+        listed.map_err(move |error| kind.mark(error)).boxed()
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        let listed = self.inner.list_with_delimiter(prefix).await;
+        listed.map_err(|error| self.kind.mark(error))
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        let copied = self.inner.copy_opts(from, to, options).await;
+        copied.map_err(|error| self.kind.mark(error))
+    }
+}
+
+/// A large object that is written in parts.
+#[derive(Debug)]
+struct CheckedUpload {
+    inner: Box<dyn MultipartUpload>,
+    kind: Kind,
+}
+
+#[async_trait]
+impl MultipartUpload for CheckedUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let (kind, part) = (self.kind, self.inner.put_part(data));
+        Box::pin(async move { part.await.map_err(|error| kind.mark(error)) })
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let completed = self.inner.complete().await;
+        completed.map_err(|error| self.kind.mark(error))
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        let aborted = self.inner.abort().await;
+        aborted.map_err(|error| self.kind.mark(error))
+    }
+}
