@@ -1,7 +1,7 @@
 //! [`CheckedStore`]: an object store as the engine uses it.
 //!
 //! Errors that cannot pass by waiting are marked ([`Refused`]), so that no layer above repeats the
-//! request.
+//! request. A database in files is not written after its directory was removed ([`Root`]).
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use slatedb::object_store::{
 };
 
 use super::refused::{Refused, reason_of_bucket, reason_of_files};
+use super::root::Root;
 
 /// A store whose errors say whether waiting helps.
 #[derive(Debug)]
@@ -24,13 +25,13 @@ pub(super) struct CheckedStore {
     kind: Kind,
 }
 
-/// How errors are judged.
-#[derive(Debug, Clone, Copy)]
+/// What is checked, and how errors are judged.
+#[derive(Debug, Clone)]
 enum Kind {
     /// A bucket, or the memory of this process.
     Bucket,
-    /// A file system.
-    Files,
+    /// The directory of a database in files.
+    Files(Arc<Root>),
 }
 
 impl CheckedStore {
@@ -42,22 +43,51 @@ impl CheckedStore {
         }
     }
 
-    /// Checks a file system.
-    pub(super) fn of_files(files: LocalFileSystem) -> Self {
-        Self {
+    /// Checks a file system, in which the database is in the directory `root`.
+    pub(super) fn of_files(files: LocalFileSystem, root: &Path) -> Result<Self> {
+        let root = Root::new(files.clone(), root.clone())?;
+        Ok(Self {
             inner: Arc::new(files),
-            kind: Kind::Files,
-        }
+            kind: Kind::Files(Arc::new(root)),
+        })
     }
 }
 
 impl Kind {
-    fn mark(self, error: Error) -> Error {
+    fn mark(&self, error: Error) -> Error {
         let reason = match self {
             Self::Bucket => reason_of_bucket(&error),
-            Self::Files => reason_of_files(&error),
+            Self::Files(_) => reason_of_files(&error),
         };
         Refused::marked(error, reason)
+    }
+
+    /// Refuses a write if the directory of the database was removed.
+    async fn check(&self) -> Result<()> {
+        match self {
+            Self::Bucket => Ok(()),
+            Self::Files(root) => Root::check(root).await,
+        }
+    }
+
+    /// Refuses to acknowledge a write if the directory of the database was removed meanwhile.
+    async fn check_written(&self, location: &Path) -> Result<()> {
+        match self {
+            Self::Bucket => Ok(()),
+            Self::Files(root) => Root::check_written(root, location).await,
+        }
+    }
+
+    /// Runs a write to `location`.
+    async fn written<T>(
+        &self,
+        location: &Path,
+        write: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        self.check().await?;
+        let written = write.await.map_err(|error| self.mark(error))?;
+        self.check_written(location).await?;
+        Ok(written)
     }
 }
 
@@ -75,8 +105,8 @@ impl ObjectStore for CheckedStore {
         payload: PutPayload,
         opts: PutOptions,
     ) -> Result<PutResult> {
-        let put = self.inner.put_opts(location, payload, opts).await;
-        put.map_err(|error| self.kind.mark(error))
+        let put = self.inner.put_opts(location, payload, opts);
+        self.kind.written(location, put).await
     }
 
     async fn put_multipart_opts(
@@ -84,29 +114,37 @@ impl ObjectStore for CheckedStore {
         location: &Path,
         opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
+        self.kind.check().await?;
         let upload = self.inner.put_multipart_opts(location, opts).await;
         Ok(Box::new(CheckedUpload {
             inner: upload.map_err(|error| self.kind.mark(error))?,
-            kind: self.kind,
+            location: location.clone(),
+            kind: self.kind.clone(),
         }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let got = self.inner.get_opts(location, options).await;
-        got.map_err(|error| self.kind.mark(error))
+        match self.inner.get_opts(location, options).await {
+            Err(error @ Error::NotFound { .. }) => {
+                // Everything is missing if the directory is.
+                self.kind.check().await?;
+                Err(self.kind.mark(error))
+            }
+            answer => answer.map_err(|error| self.kind.mark(error)),
+        }
     }
 
     fn delete_stream(
         &self,
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
-        let kind = self.kind;
+        let kind = self.kind.clone();
         let deleted = self.inner.delete_stream(locations);
         deleted.map_err(move |error| kind.mark(error)).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let kind = self.kind;
+        let kind = self.kind.clone();
         let listed = self.inner.list(prefix);
         listed.map_err(move |error| kind.mark(error)).boxed()
     }
@@ -116,7 +154,7 @@ impl ObjectStore for CheckedStore {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        let kind = self.kind;
+        let kind = self.kind.clone();
         let listed = self.inner.list_with_offset(prefix, offset);
         listed.map_err(move |error| kind.mark(error)).boxed()
     }
@@ -127,8 +165,8 @@ impl ObjectStore for CheckedStore {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        let copied = self.inner.copy_opts(from, to, options).await;
-        copied.map_err(|error| self.kind.mark(error))
+        let copy = self.inner.copy_opts(from, to, options);
+        self.kind.written(to, copy).await
     }
 }
 
@@ -136,19 +174,24 @@ impl ObjectStore for CheckedStore {
 #[derive(Debug)]
 struct CheckedUpload {
     inner: Box<dyn MultipartUpload>,
+    location: Path,
     kind: Kind,
 }
 
 #[async_trait]
 impl MultipartUpload for CheckedUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        let (kind, part) = (self.kind, self.inner.put_part(data));
+        let (kind, part) = (self.kind.clone(), self.inner.put_part(data));
         Box::pin(async move { part.await.map_err(|error| kind.mark(error)) })
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        let completed = self.inner.complete().await;
-        completed.map_err(|error| self.kind.mark(error))
+        let Self {
+            inner,
+            location,
+            kind,
+        } = self;
+        kind.written(location, inner.complete()).await
     }
 
     async fn abort(&mut self) -> Result<()> {

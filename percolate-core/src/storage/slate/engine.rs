@@ -138,7 +138,7 @@ impl Engine for SlateEngine {
     /// The cache and the threads are shared with the new engine.
     fn reopened(&self) -> Result<Arc<dyn Engine>, OpenError> {
         let engine = Self::open_with(
-            self.place.clone(),
+            self.place.reopened(&self.options)?,
             &self.options,
             Arc::clone(&self.cache),
             Arc::clone(&self.runtime),

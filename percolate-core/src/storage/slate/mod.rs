@@ -16,6 +16,7 @@ mod open;
 mod place;
 mod reads;
 mod refused;
+mod root;
 mod runtime;
 mod store;
 mod view;

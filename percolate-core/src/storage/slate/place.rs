@@ -99,7 +99,8 @@ impl ObjectPlace {
                 no_host("file:///directory")?;
                 given.check(url.as_ref(), "`file://`", |_| false)?;
                 let files = LocalFileSystem::new().with_fsync(true);
-                let store = CheckedStore::of_files(files);
+                let store = CheckedStore::of_files(files, &prefix)
+                    .map_err(|error| invalid(error.to_string()))?;
                 (Arc::new(store), Some(format!("/{prefix}")))
             }
             "memory" => {
@@ -153,6 +154,15 @@ impl ObjectPlace {
     /// Returns the host of the bucket, or the directory.
     pub(in crate::storage) fn address(&self) -> Option<String> {
         self.address.clone()
+    }
+
+    /// Returns the place with the directory that is there now.
+    pub(super) fn reopened(&self, options: &StorageOptions) -> Result<Self, OpenError> {
+        if scheme(&self.url) == "file" {
+            Self::parse(&self.url, options)
+        } else {
+            Ok(self.clone())
+        }
     }
 
     /// Returns whether the directory of the database is a file.

@@ -13,7 +13,7 @@ use super::NAME;
 use super::figures::Figures;
 use super::keyspace::Keyspace;
 use super::place::ObjectPlace;
-use super::refused::Refused;
+use super::refused::{Reason, Refused};
 use super::runtime::Blocking;
 use super::view::View;
 use crate::storage::error::{
@@ -224,7 +224,11 @@ pub(super) fn storage_error(place: &ObjectPlace, error: &slatedb::Error) -> Stor
 
 /// Converts the error of a request that the object store refuses for good.
 pub(super) fn refusal(place: &ObjectPlace, refused: &Refused) -> StorageError {
-    StorageError::new(NAME, StatusCode::Refused, place.describe(refused))
+    let code = match refused.reason() {
+        Reason::Gone => StatusCode::NotFound,
+        _ => StatusCode::Refused,
+    };
+    StorageError::new(NAME, code, place.describe(refused))
 }
 
 /// Returns whether another writer was faster in writing a version of the manifest, which happens while

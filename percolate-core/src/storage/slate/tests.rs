@@ -3,6 +3,7 @@
 mod faults;
 pub(crate) mod faulty;
 mod refusals;
+mod removed;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
