@@ -309,8 +309,6 @@ pub(crate) fn raised(py: Python<'_>, error: &Error) -> PyErr {
 fn exception_of(error: &Error, text: String) -> PyErr {
     match (status_code_of(error), error) {
         (Some(StatusCode::Unavailable), _) => return UNAVAILABLE.new_err(text),
-        // Another process opens the database at the same time.
-        (Some(StatusCode::Fenced), Error::Open(_)) => return LockedError::new_err(text),
         // A write begins with reads, which fail too.
         (Some(StatusCode::Fenced), _) => return FencedError::new_err(text),
         _ => {}
@@ -324,7 +322,10 @@ fn exception_of(error: &Error, text: String) -> PyErr {
             CoreOpen::Url { .. } | CoreOpen::UnknownOptions { .. } | CoreOpen::Unsupported { .. },
         ) => UrlError::new_err(text),
         Error::Open(CoreOpen::Missing { .. }) => MissingError::new_err(text),
-        Error::Open(CoreOpen::Locked { .. }) => LockedError::new_err(text),
+        // Another process has the database, or opens it at the same time.
+        Error::Open(CoreOpen::Locked { .. } | CoreOpen::Fenced { .. }) => {
+            LockedError::new_err(text)
+        }
         Error::Open(CoreOpen::Foreign { .. } | CoreOpen::NewerFormat { .. }) => {
             FormatError::new_err(text)
         }

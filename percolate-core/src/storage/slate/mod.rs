@@ -8,6 +8,7 @@
 
 mod batch;
 mod checked;
+mod claim;
 mod engine;
 mod figures;
 mod keyspace;

@@ -9,15 +9,18 @@ use slatedb::config::{CompressionCodec, DbReaderOptions, Settings};
 use slatedb::db_cache::DbCache;
 use slatedb::db_cache::moka::{MokaCache, MokaCacheOptions};
 use slatedb::object_store;
-use slatedb::{Db, DbReader, DbReaderMode};
+use slatedb::{CompactorBuilder, Db, DbReader, DbReaderMode};
 
 use super::NAME;
+use super::claim::{CLAIMS, Claimed, Epochs, Scheduler};
 use super::figures::Figures;
 use super::keyspace::{self, Keyspace, MAX_NAME};
 use super::place::ObjectPlace;
 use super::refused::{Reason, Refused};
 use super::runtime::Blocking;
-use super::store::{Handle, SlateEngine, flush_log, refusal, storage_error, unfinished};
+use super::store::{
+    Handle, SlateEngine, flush_log, is_fenced, is_overtaken, refusal, storage_error, unfinished,
+};
 use super::view::View;
 use crate::storage::column_families::{FORMAT_KEY, FORMAT_VERSION, META, check_format};
 use crate::storage::error::{OpenError, StatusCode, StorageError};
@@ -100,13 +103,7 @@ impl Opening<'_> {
             let families = self.families(&View::Reader(Arc::clone(&reader))).await?;
             return Ok((Handle::Reader(reader), families));
         }
-        if exists {
-            // Before this handle ends the rights of another writer.
-            let reader = Arc::new(self.reader(DbReaderMode::FollowLatest).await?);
-            self.families(&View::Reader(Arc::clone(&reader))).await?;
-            _ = reader.close().await;
-        }
-        let db = self.writer().await?;
+        let db = self.writer(exists).await?;
         let families = self.create_families(&db).await?;
         Ok((Handle::Writer(db), families))
     }
@@ -153,7 +150,49 @@ impl Opening<'_> {
         })
     }
 
-    async fn writer(&self) -> Result<Db, OpenError> {
+    /// Opens the database for writing, or creates it. Of several openings at the same time, exactly one
+    /// claims it after what they have found. The others fail, and do not disturb it.
+    async fn writer(&self, exists: bool) -> Result<Db, OpenError> {
+        let mut found = if exists {
+            self.found().await?
+        } else {
+            Epochs::default()
+        };
+        let mut attempt = 1;
+        loop {
+            let claimed = Arc::new(Claimed::default());
+            let error = match self.claim(found, &claimed).await {
+                Ok(db) => return Ok(db),
+                Err(error) if attempt < CLAIMS && is_fenced(&error) => error,
+                Err(error) => return Err(self.failed(&error)),
+            };
+            attempt += 1;
+            if claimed.is_writer() {
+                let now = self.found().await?;
+                if now.writer != found.writer + 1 {
+                    return Err(self.failed(&error));
+                }
+                // An opening that lost the claim of the writer had that of the compaction.
+                found = now;
+            } else if !is_overtaken(&error) {
+                return Err(self.failed(&error));
+            }
+            // Else another opening has created the list of files, which is to be claimed.
+        }
+    }
+
+    /// Checks the database that exists, before this opening ends the rights of another writer. Returns
+    /// its epochs.
+    async fn found(&self) -> Result<Epochs, OpenError> {
+        let reader = Arc::new(self.reader(DbReaderMode::FollowLatest).await?);
+        let epochs = reader.manifest().into();
+        self.families(&View::Reader(Arc::clone(&reader))).await?;
+        _ = reader.close().await;
+        Ok(epochs)
+    }
+
+    /// Opens the database for writing, if its epochs are still those that were found.
+    async fn claim(&self, found: Epochs, claimed: &Arc<Claimed>) -> Result<Db, slatedb::Error> {
         let options = self.options;
         let mut settings = Settings {
             flush_interval: Some(options.flush_interval),
@@ -168,13 +207,18 @@ impl Opening<'_> {
             settings.l0_sst_size_bytes = settings.l0_sst_size_bytes.min(limit / 2);
         }
         let place = self.place;
+        let compactor = CompactorBuilder::new(place.prefix.clone(), Arc::clone(&place.store))
+            .with_options(settings.compactor_options.take().unwrap_or_default())
+            .with_scheduler_supplier(Arc::new(Scheduler(Arc::clone(claimed))))
+            .with_expected_epoch(found.compaction);
         Db::builder(place.prefix.clone(), Arc::clone(&place.store))
             .with_settings(settings)
+            .with_expected_epoch(found.writer)
+            .with_compactor_builder(compactor)
             .with_db_cache(Arc::clone(self.cache), 0)
             .with_metrics_recorder(Arc::clone(self.figures) as Arc<_>)
             .build()
             .await
-            .map_err(|error| self.failed(&error))
     }
 
     async fn reader(&self, mode: DbReaderMode) -> Result<DbReader, OpenError> {

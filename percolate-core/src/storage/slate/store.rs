@@ -210,11 +210,10 @@ pub(super) fn storage_error(place: &ObjectPlace, error: &slatedb::Error) -> Stor
     }
     let code = match error.kind() {
         ErrorKind::Transaction => StatusCode::Busy,
-        ErrorKind::Closed(CloseReason::Fenced) => StatusCode::Fenced,
+        _ if is_fenced(error) => StatusCode::Fenced,
         ErrorKind::Closed(_) => StatusCode::Closed,
         ErrorKind::Unavailable => StatusCode::Unavailable,
         ErrorKind::Invalid => StatusCode::InvalidArgument,
-        ErrorKind::Data if is_overtaken(error) => StatusCode::Fenced,
         ErrorKind::Data => StatusCode::Corruption,
         ErrorKind::Internal => StatusCode::Internal,
         _ => StatusCode::Unknown,
@@ -233,6 +232,11 @@ pub(super) fn refusal(place: &ObjectPlace, refused: &Refused) -> StorageError {
 
 /// Returns whether another writer was faster in writing a version of the manifest, which happens while
 /// both open the database. SlateDB reports this as [`ErrorKind::Data`].
-fn is_overtaken(error: &slatedb::Error) -> bool {
-    error.to_string().contains("version already exists")
+pub(super) fn is_overtaken(error: &slatedb::Error) -> bool {
+    error.kind() == ErrorKind::Data && error.to_string().contains("version already exists")
+}
+
+/// Returns whether another writer has the database.
+pub(super) fn is_fenced(error: &slatedb::Error) -> bool {
+    error.kind() == ErrorKind::Closed(CloseReason::Fenced) || is_overtaken(error)
 }

@@ -269,21 +269,46 @@ fn a_second_writer_ends_the_rights_of_the_first_and_loses_nothing_durable() {
 }
 
 #[test]
-fn writers_that_create_a_database_at_the_same_time_do_not_find_it_damaged() {
-    for _ in 0..20 {
+fn of_writers_that_open_a_database_at_the_same_time_exactly_one_can_write() {
+    const WRITERS: u8 = 4;
+    for round in 0..40 {
         let url = url();
-        let start = std::sync::Barrier::new(3);
-        let opened = std::thread::scope(|scope| {
+        // Keeps the store in memory. In the second half, the database exists.
+        let keep = super::ObjectPlace::parse(&url, &options()).unwrap();
+        if round >= 20 {
+            drop(Storage::open(&url, options()).unwrap());
+        }
+        let start = std::sync::Barrier::new(WRITERS.into());
+        let opened: Vec<_> = std::thread::scope(|scope| {
             let open = || {
                 start.wait();
-                Storage::open(&url, options())
+                let interval = Duration::from_millis(1);
+                Storage::open(&url, options().sync(true).flush_interval(interval))
             };
-            let threads = [(); 3].map(|()| scope.spawn(open));
-            threads.map(|thread| thread.join().unwrap())
+            let threads: Vec<_> = (0..WRITERS).map(|_| scope.spawn(open)).collect();
+            let threads = threads.into_iter();
+            threads.map(|thread| thread.join().unwrap()).collect()
         });
         for error in opened.iter().filter_map(|storage| storage.as_ref().err()) {
             assert_eq!(error.error_type(), "Fenced", "{error:?}");
         }
+        let opened = opened.iter().enumerate();
+        let survivors: Vec<_> = opened
+            .filter_map(|(number, storage)| Some((number, storage.as_ref().ok()?)))
+            .filter(|(number, storage)| {
+                let key = number.to_be_bytes();
+                match storage.put("a", key, "").and_then(|()| storage.put("a", key, "")) {
+                    Ok(()) => true,
+                    Err(WriteError::Fenced(_)) => false,
+                    Err(error) => panic!("{error:?}"),
+                }
+            })
+            .collect();
+        let [(number, survivor)] = &*survivors else {
+            panic!("{} survivors in round {round}", survivors.len());
+        };
+        assert_eq!(keys(survivor), [number.to_be_bytes()]);
+        drop(keep);
     }
 }
 
