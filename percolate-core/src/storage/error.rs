@@ -39,7 +39,7 @@ pub enum StatusCode {
     Aborted,
     /// A resource is in use.
     Busy,
-    /// The operation expired.
+    /// The operation expired, or the state of a reader that was not refreshed for long (SlateDB).
     Expired,
     /// The operation may succeed if it is repeated.
     TryAgain,

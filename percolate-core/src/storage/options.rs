@@ -65,6 +65,8 @@ pub struct StorageOptions {
     pub(super) object_store_options: Secrets,
     #[cfg(feature = "object-store")]
     pub(super) close_deadline: Duration,
+    #[cfg(feature = "object-store")]
+    pub(super) note_lifetime: Duration,
 }
 
 /// Options of an object store by name. Their values may be credentials, so they are not printed.
@@ -129,6 +131,8 @@ impl Default for StorageOptions {
             object_store_options: Secrets::default(),
             #[cfg(feature = "object-store")]
             close_deadline: Duration::from_secs(30),
+            #[cfg(feature = "object-store")]
+            note_lifetime: Duration::from_hours(24),
         }
     }
 }
@@ -258,6 +262,14 @@ impl StorageOptions {
     #[cfg(test)]
     pub(crate) fn close_deadline(mut self, deadline: Duration) -> Self {
         self.close_deadline = deadline;
+        self
+    }
+
+    /// Sets how long the note of a reader that is not renewed keeps the files of its state. A second at
+    /// least.
+    #[cfg(test)]
+    pub(crate) fn note_lifetime(mut self, lifetime: Duration) -> Self {
+        self.note_lifetime = lifetime;
         self
     }
 

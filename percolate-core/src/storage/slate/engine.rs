@@ -49,7 +49,7 @@ impl Engine for SlateEngine {
                 // The database is closed, so that each read of it returns the reason.
                 Err(_) => View::Writer(db.clone()),
             },
-            Handle::Reader(reader) => View::Reader(Arc::clone(reader)),
+            Handle::Reader(reader, _) => View::Reader(Arc::clone(reader)),
         };
         Box::new(SlateReads::new(self, view))
     }
@@ -194,7 +194,7 @@ impl Drop for SlateEngine {
         let closing = async {
             match &self.handle {
                 Handle::Writer(db) => db.close().await,
-                Handle::Reader(reader) => reader.close().await,
+                Handle::Reader(reader, _) => reader.close().await,
             }
         };
         // A database of another writer has nothing of this one to wait for.

@@ -13,6 +13,7 @@ mod engine;
 mod figures;
 mod keyspace;
 mod metrics;
+mod note;
 mod open;
 mod place;
 mod reads;

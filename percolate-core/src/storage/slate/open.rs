@@ -2,7 +2,6 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use slatedb::config::{CompressionCodec, DbReaderOptions, Settings};
@@ -15,6 +14,7 @@ use super::NAME;
 use super::claim::{CLAIMS, Claimed, Epochs, Scheduler};
 use super::figures::Figures;
 use super::keyspace::{self, Keyspace, MAX_NAME};
+use super::note::{Note, ReaderClock};
 use super::place::ObjectPlace;
 use super::refused::{Reason, Refused};
 use super::runtime::Blocking;
@@ -25,10 +25,6 @@ use super::view::View;
 use crate::storage::column_families::{FORMAT_KEY, FORMAT_VERSION, META, check_format};
 use crate::storage::error::{OpenError, StatusCode, StorageError};
 use crate::storage::options::StorageOptions;
-
-/// How long a reader keeps its state at most, if it is not refreshed before. The files of the state
-/// are kept for twice as long, in case that the reader ends without a word.
-const READER_AGE: Duration = Duration::from_hours(24);
 
 /// The smallest limit of the memory tables together.
 const SMALLEST_LIMIT: usize = 64 << 10;
@@ -101,7 +97,8 @@ impl Opening<'_> {
         if self.options.read_only {
             let reader = Arc::new(self.reader(DbReaderMode::ManagedCheckpoint).await?);
             let families = self.families(&View::Reader(Arc::clone(&reader))).await?;
-            return Ok((Handle::Reader(reader), families));
+            let note = Note::of(&reader, self.place, self.options.note_lifetime);
+            return Ok((Handle::Reader(reader, note), families));
         }
         let db = self.writer(exists).await?;
         let families = self.create_families(&db).await?;
@@ -223,14 +220,16 @@ impl Opening<'_> {
 
     async fn reader(&self, mode: DbReaderMode) -> Result<DbReader, OpenError> {
         let options = DbReaderOptions {
-            manifest_poll_interval: READER_AGE,
-            checkpoint_lifetime: 2 * READER_AGE + Duration::from_hours(1),
+            // It is not used, and may not be longer.
+            manifest_poll_interval: self.options.note_lifetime / 2,
+            checkpoint_lifetime: self.options.note_lifetime,
             object_store_max_retries: Some(self.options.store_retries),
             ..DbReaderOptions::default()
         };
         let place = self.place;
         DbReader::builder(place.prefix.clone(), Arc::clone(&place.store))
             .with_options(options)
+            .with_system_clock(Arc::new(ReaderClock::default()))
             .with_reader_mode(mode)
             .with_db_cache(Arc::clone(self.cache), 0)
             .with_metrics_recorder(Arc::clone(self.figures) as Arc<_>)

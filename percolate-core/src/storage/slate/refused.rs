@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::sync::Arc;
 
 use slatedb::object_store::Error;
 use slatedb_common::retry::NonRetryable;
@@ -78,6 +79,15 @@ fn find<'e, E: StdError + 'static>(mut error: &'e (dyn StdError + 'static)) -> O
             None => error.source()?,
         };
     }
+}
+
+/// Returns whether an object is missing, which is not refused.
+pub(super) fn lacks_object(error: &slatedb::Error) -> bool {
+    let error = match find::<Arc<Error>>(error) {
+        Some(error) => Some(&**error),
+        None => find::<Error>(error),
+    };
+    matches!(error, Some(Error::NotFound { .. }))
 }
 
 /// Returns why a file system refuses a request for good, `None` if it may succeed later.

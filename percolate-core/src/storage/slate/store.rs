@@ -12,8 +12,9 @@ use slatedb::{CloseReason, Db, DbReader, ErrorKind};
 use super::NAME;
 use super::figures::Figures;
 use super::keyspace::Keyspace;
+use super::note::Note;
 use super::place::ObjectPlace;
-use super::refused::{Reason, Refused};
+use super::refused::{Reason, Refused, lacks_object};
 use super::runtime::Blocking;
 use super::view::View;
 use crate::storage::error::{
@@ -39,21 +40,28 @@ pub(in crate::storage) struct SlateEngine {
 /// SlateDB's handle of the database.
 pub(super) enum Handle {
     Writer(Db),
-    Reader(Arc<DbReader>),
+    Reader(
+        Arc<DbReader>,
+        #[expect(
+            dead_code,
+            reason = "it renews the note of the reader until it is dropped"
+        )]
+        Note,
+    ),
 }
 
 impl SlateEngine {
     pub(super) fn view(&self) -> View {
         match &self.handle {
             Handle::Writer(db) => View::Writer(db.clone()),
-            Handle::Reader(reader) => View::Reader(Arc::clone(reader)),
+            Handle::Reader(reader, _) => View::Reader(Arc::clone(reader)),
         }
     }
 
     pub(super) fn writer(&self) -> Option<&Db> {
         match &self.handle {
             Handle::Writer(db) => Some(db),
-            Handle::Reader(_) => None,
+            Handle::Reader(..) => None,
         }
     }
 
@@ -73,12 +81,23 @@ impl SlateEngine {
     pub(super) fn close_reason(&self) -> Option<CloseReason> {
         match &self.handle {
             Handle::Writer(db) => db.status().close_reason,
-            Handle::Reader(reader) => reader.status().close_reason,
+            Handle::Reader(reader, _) => reader.status().close_reason,
         }
     }
 
     /// Converts SlateDB's error. If SlateDB has closed the database, the message says what to do.
     pub(super) fn failure(&self, error: &slatedb::Error) -> StorageError {
+        if self.writer().is_none() && lacks_object(error) {
+            return StorageError::new(
+                NAME,
+                StatusCode::Expired,
+                format!(
+                    "{}; files of the state that this reader has were deleted, because the reader did not renew its \
+                     note in the store in time, or with the database; refresh it",
+                    self.place.describe(error)
+                ),
+            );
+        }
         let failure = storage_error(&self.place, error);
         match self.close_reason() {
             None | Some(CloseReason::Fenced) => failure,

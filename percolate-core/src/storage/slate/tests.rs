@@ -2,6 +2,7 @@
 
 mod faults;
 pub(crate) mod faulty;
+mod readers;
 mod refusals;
 mod removed;
 
@@ -63,7 +64,10 @@ fn a_scheme_can_be_written_in_any_letter_case() {
     let read_only = StorageOptions::new().read_only(true);
     let reader = Storage::open("memory:///Letters/case", read_only).unwrap();
     assert_eq!(keys(&reader), [b"key"]);
-    assert_eq!(Storage::open("MEMORY://", options()).unwrap().namespace(), "memory");
+    assert_eq!(
+        Storage::open("MEMORY://", options()).unwrap().namespace(),
+        "memory"
+    );
     for (url, shown) in [
         ("S3://shelf/a?b", "at s3://shelf/a:"),
         ("S3://key@shelf/a", "at s3://…:"),
@@ -209,8 +213,16 @@ fn an_option_that_the_place_does_not_have_is_refused_without_its_value() {
     let in_files = format!("file://{directory}");
     for (url, place, names) in [
         ("s3://shelf/a", "S3", "`aws_regoin` and `sync`"),
-        (&in_files, "`file://`", "`aws_regoin`, `aws_region` and `sync`"),
-        ("memory://", "`memory://`", "`aws_regoin`, `aws_region` and `sync`"),
+        (
+            &in_files,
+            "`file://`",
+            "`aws_regoin`, `aws_region` and `sync`",
+        ),
+        (
+            "memory://",
+            "`memory://`",
+            "`aws_regoin`, `aws_region` and `sync`",
+        ),
         ("gs://shelf", "", "no object stores for `gs://`"),
     ] {
         let mut given = options().object_store_retries(0);
@@ -222,7 +234,10 @@ fn an_option_that_the_place_does_not_have_is_refused_without_its_value() {
         assert!(text.contains(names) && text.contains(place), "{text}");
         assert!(!text.contains("canary"), "{text}");
         let is_option = !place.is_empty();
-        assert_eq!(error.error_type(), if is_option { "UnknownOptions" } else { "Url" });
+        assert_eq!(
+            error.error_type(),
+            if is_option { "UnknownOptions" } else { "Url" }
+        );
     }
     // A directory, whatever the engine of these tests is.
     let place = crate::storage::place::Place::parse(
@@ -297,7 +312,10 @@ fn of_writers_that_open_a_database_at_the_same_time_exactly_one_can_write() {
             .filter_map(|(number, storage)| Some((number, storage.as_ref().ok()?)))
             .filter(|(number, storage)| {
                 let key = number.to_be_bytes();
-                match storage.put("a", key, "").and_then(|()| storage.put("a", key, "")) {
+                match storage
+                    .put("a", key, "")
+                    .and_then(|()| storage.put("a", key, ""))
+                {
                     Ok(()) => true,
                     Err(WriteError::Fenced(_)) => false,
                     Err(error) => panic!("{error:?}"),
