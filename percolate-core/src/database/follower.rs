@@ -1,6 +1,7 @@
 //! [`Follower`]: a read-only database that is refreshed when it is read.
 
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::Database;
@@ -31,10 +32,22 @@ use super::error::Error;
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Follower {
+pub struct Follower(Followed);
+
+#[derive(Debug)]
+enum Followed {
+    /// Opened for writing, so that it is always current.
+    Current(Database),
+    /// Opened read-only.
+    Refreshed(Refreshed),
+}
+
+#[derive(Debug)]
+struct Refreshed {
     /// `None` if the database is refreshed on request only.
     interval: Option<Duration>,
     state: RwLock<State>,
+    refreshes: AtomicU64,
     /// Held during a refresh, so that threads that need one wait for it instead of starting another.
     refreshing: Mutex<()>,
 }
@@ -44,7 +57,6 @@ struct State {
     database: Database,
     /// The time at which the database was at least as new as its state is.
     as_of: Instant,
-    refreshes: u64,
 }
 
 impl Follower {
@@ -52,23 +64,18 @@ impl Follower {
     /// refreshes first; without an interval, only [`refresh`](Self::refresh) does. A database that was
     /// opened for writing is always current.
     pub fn new(database: Database, interval: impl Into<Option<Duration>>) -> Self {
-        let is_read_only = database.storage().is_read_only();
-        Self::of(
-            interval.into().filter(|_| is_read_only),
-            State {
+        if !database.storage().is_read_only() {
+            return Self(Followed::Current(database));
+        }
+        Self(Followed::Refreshed(Refreshed {
+            interval: interval.into(),
+            state: RwLock::new(State {
                 database,
                 as_of: Instant::now(),
-                refreshes: 0,
-            },
-        )
-    }
-
-    fn of(interval: Option<Duration>, state: State) -> Self {
-        Self {
-            interval,
-            state: RwLock::new(state),
+            }),
+            refreshes: AtomicU64::new(0),
             refreshing: Mutex::new(()),
-        }
+        }))
     }
 
     /// Returns the database, refreshed if that is due. Of several threads that need a refresh at the
@@ -80,18 +87,23 @@ impl Follower {
     /// The errors of [`Database::refreshed`]. The state stays as it was, and the next call tries
     /// again.
     pub fn current(&self) -> Result<Database, Error> {
-        if let Some(database) = self.fresh() {
-            return Ok(database);
+        match &self.0 {
+            Followed::Current(database) => Ok(database.clone()),
+            Followed::Refreshed(refreshed) => refreshed.current(),
         }
-        let _refreshing = self
-            .refreshing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        // Another thread may have refreshed while this one waited.
-        match self.fresh() {
-            Some(database) => Ok(database),
-            None => self.reopen(),
-        }
+    }
+
+    /// Calls `read` with the database of [`current`](Self::current). With a database that was opened for
+    /// writing, this takes no lock and makes no new handle. No lock is held during the call.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`current`](Self::current).
+    pub fn with_current<T>(&self, read: impl FnOnce(&Database) -> T) -> Result<T, Error> {
+        Ok(match &self.0 {
+            Followed::Current(database) => read(database),
+            Followed::Refreshed(refreshed) => read(&refreshed.current()?),
+        })
     }
 
     /// Refreshes the database, due or not, and returns it.
@@ -100,21 +112,26 @@ impl Follower {
     ///
     /// Those of [`current`](Self::current).
     pub fn refresh(&self) -> Result<Database, Error> {
-        let _refreshing = self
-            .refreshing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        self.reopen()
+        match &self.0 {
+            Followed::Current(database) => Ok(database.clone()),
+            Followed::Refreshed(refreshed) => refreshed.refresh(),
+        }
     }
 
     /// Returns the database as of the last refresh.
     pub fn last(&self) -> Database {
-        self.read(|state| state.database.clone())
+        match &self.0 {
+            Followed::Current(database) => database.clone(),
+            Followed::Refreshed(refreshed) => refreshed.read(|state| state.database.clone()),
+        }
     }
 
-    /// Returns the number of refreshes so far.
+    /// Returns the number of refreshes so far, 0 for a database that was opened for writing.
     pub fn refreshes(&self) -> u64 {
-        self.read(|state| state.refreshes)
+        match &self.0 {
+            Followed::Current(_) => 0,
+            Followed::Refreshed(refreshed) => refreshed.refreshes.load(Ordering::Acquire),
+        }
     }
 
     /// Returns a follower for another tenant, with the state of this one.
@@ -131,9 +148,51 @@ impl Follower {
     }
 
     fn derived(&self, derive: impl FnOnce(&Database) -> Database) -> Self {
-        let state = self.read(State::clone);
-        let database = derive(&state.database);
-        Self::of(self.interval, State { database, ..state })
+        Self(match &self.0 {
+            Followed::Current(database) => Followed::Current(derive(database)),
+            Followed::Refreshed(refreshed) => {
+                let State { database, as_of } = refreshed.read(State::clone);
+                let database = derive(&database);
+                Followed::Refreshed(Refreshed {
+                    interval: refreshed.interval,
+                    state: RwLock::new(State { database, as_of }),
+                    refreshes: AtomicU64::new(self.refreshes()),
+                    refreshing: Mutex::new(()),
+                })
+            }
+        })
+    }
+
+    /// Sets the time of the last refresh.
+    #[cfg(test)]
+    pub(super) fn set_as_of(&self, as_of: Instant) {
+        if let Followed::Refreshed(refreshed) = &self.0 {
+            refreshed.state.write().unwrap().as_of = as_of;
+        }
+    }
+}
+
+impl Refreshed {
+    fn current(&self) -> Result<Database, Error> {
+        if let Some(database) = self.fresh() {
+            return Ok(database);
+        }
+        let _refreshing = self.lock();
+        // Another thread may have refreshed while this one waited.
+        match self.fresh() {
+            Some(database) => Ok(database),
+            None => self.reopen(),
+        }
+    }
+
+    fn refresh(&self) -> Result<Database, Error> {
+        let _refreshing = self.lock();
+        self.reopen()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        let refreshing = self.refreshing.lock();
+        refreshing.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the database, `None` if a refresh is due.
@@ -154,21 +213,15 @@ impl Follower {
         let new = State {
             database: database.clone(),
             as_of,
-            refreshes: old.refreshes + 1,
         };
         let replaced = std::mem::replace(
             &mut *self.state.write().unwrap_or_else(PoisonError::into_inner),
             new,
         );
+        self.refreshes.fetch_add(1, Ordering::Release);
         // Closing the old state takes time, so it is dropped without the lock.
         drop((old, replaced));
         Ok(database)
-    }
-
-    /// Sets the time of the last refresh.
-    #[cfg(test)]
-    pub(super) fn set_as_of(&self, as_of: Instant) {
-        self.state.write().unwrap().as_of = as_of;
     }
 
     /// Reads the state. The lock is held for a moment only.

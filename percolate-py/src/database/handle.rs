@@ -63,11 +63,12 @@ impl Handle {
         self.follower().last()
     }
 
-    /// Returns the database, refreshed if that is due.
-    fn current(&self) -> Result<Database, Error> {
-        let current = self.follower().current()?;
-        self.end_worker_of_old_state();
-        Ok(current)
+    /// Runs `work` with the database, which is refreshed first if that is due.
+    fn run<T>(&self, work: impl FnOnce(&Database) -> T) -> Result<T, Error> {
+        self.follower().with_current(|database| {
+            self.end_worker_of_old_state();
+            work(database)
+        })
     }
 
     /// Refreshes the database.
@@ -481,8 +482,7 @@ impl Running {
     /// That of the refresh.
     pub(super) fn run<T>(&self, work: impl FnOnce(&Database) -> T) -> Result<T, Error> {
         let _entered = self.listed.call.enter();
-        let database = self.handle.current()?;
-        Ok(work(&database))
+        self.handle.run(work)
     }
 
     fn refresh(&self) -> Result<(), Error> {

@@ -101,5 +101,24 @@ fn a_database_for_writing_is_not_opened_again() {
     let follower = Follower::new(db.clone(), Duration::ZERO);
     insert(&db, "a");
     assert_eq!(count(&follower.current().unwrap()), 1);
+    assert_eq!(count(&follower.refresh().unwrap()), 1);
     assert_eq!(follower.refreshes(), 0);
+}
+
+#[test]
+fn a_call_with_the_current_database_is_that_of_a_handle() {
+    let (dir, db) = temporary();
+    let follower = Follower::new(reader(&dir), Duration::ZERO);
+    insert(&db, "a");
+    assert_eq!(follower.with_current(count).unwrap(), 1);
+    // The lock of the state is not held during the call.
+    let inside = follower.with_current(|_| follower.refresh().map(|db| count(&db)));
+    assert_eq!(inside.unwrap().unwrap(), 1);
+    assert_eq!(follower.refreshes(), 3);
+
+    let writer = Follower::new(db, None);
+    let handles: Vec<_> = (0..2)
+        .map(|_| writer.with_current(std::ptr::from_ref).unwrap())
+        .collect();
+    assert_eq!(handles[0], handles[1], "no handle is made");
 }
