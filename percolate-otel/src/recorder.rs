@@ -41,6 +41,8 @@ struct RecorderShared {
     buffers: Mutex<Vec<Arc<Buffer>>>,
     /// The records that were dropped, for any reason.
     dropped: Arc<AtomicU64>,
+    /// Those of them that were handed over when there was no room.
+    without_room: AtomicU64,
     /// The records that no buffer received: their thread was ending.
     without_buffer: AtomicU64,
     /// The records of calls that ended after the shutdown.
@@ -120,6 +122,7 @@ impl Recorder {
         let shared = Arc::new(RecorderShared {
             buffers: Mutex::default(),
             dropped: Arc::default(),
+            without_room: AtomicU64::new(0),
             without_buffer: AtomicU64::new(0),
             after_shutdown: AtomicU64::new(0),
             of_ended_threads: AtomicU64::new(0),
@@ -140,12 +143,12 @@ impl Recorder {
     /// Puts a record into this thread's buffer.
     pub(crate) fn push(&self, record: CallRecord) {
         if self.shared.stopped.load(Ordering::Relaxed) {
-            self.drop_one(&self.shared.after_shutdown);
+            self.drop(&self.shared.after_shutdown, 1);
             return;
         }
         let full = MINE.try_with(|mine| {
             let Ok(mut mine) = mine.try_borrow_mut() else {
-                self.drop_one(&self.shared.without_buffer);
+                self.drop(&self.shared.without_buffer, 1);
                 return None;
             };
             let buffer = match mine.iter().find(|(id, _)| *id == self.id) {
@@ -160,15 +163,17 @@ impl Recorder {
             Ok(Some(block)) => self.hand_over(block),
             Ok(None) => {}
             // The thread is ending and its buffer is gone.
-            Err(_) => self.drop_one(&self.shared.without_buffer),
+            Err(_) => self.drop(&self.shared.without_buffer, 1),
         }
     }
 
-    /// Counts a record that no buffer receives.
+    /// Counts records that are not delivered.
     #[cold]
-    fn drop_one(&self, reason: &AtomicU64) {
-        reason.fetch_add(1, Ordering::AcqRel);
-        self.shared.dropped.fetch_add(1, Ordering::AcqRel);
+    fn drop(&self, reason: &AtomicU64, count: usize) {
+        reason.fetch_add(count as u64, Ordering::AcqRel);
+        self.shared
+            .dropped
+            .fetch_add(count as u64, Ordering::Relaxed);
     }
 
     #[cold]
@@ -187,9 +192,7 @@ impl Recorder {
             TrySendError::Full(Work::Block(block)) | TrySendError::Disconnected(Work::Block(block)),
         ) = self.work.try_send(Work::Block(block))
         {
-            self.shared
-                .dropped
-                .fetch_add(block.len() as u64, Ordering::Relaxed);
+            self.drop(&self.shared.without_room, block.len());
         }
     }
 
@@ -209,27 +212,25 @@ impl Recorder {
         self.shared.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// Returns the counts of records. A record that is recorded meanwhile may be missing in
-    /// `dropped` and `after_shutdown`, but never in `recorded` alone.
+    /// Returns the counts of records. What is not recorded yet is not counted as lost.
     #[cfg(feature = "pipeline")]
     pub(crate) fn counts(&self) -> RecordCounts {
         let shared = &self.shared;
-        let all_dropped = shared.dropped.load(Ordering::Acquire);
-        let after_shutdown = shared
-            .after_shutdown
-            .load(Ordering::Acquire)
-            .min(all_dropped);
+        // Before the buffers, which have counted these records.
+        let without_room = shared.without_room.load(Ordering::Acquire);
+        let without_buffer = shared.without_buffer.load(Ordering::Acquire);
+        let after_shutdown = shared.after_shutdown.load(Ordering::Acquire);
         let buffers = lock(&shared.buffers);
         let recorded = buffers
             .iter()
             .map(|buffer| lock(buffer).recorded())
             .sum::<u64>()
             + shared.of_ended_threads.load(Ordering::Acquire)
-            + shared.without_buffer.load(Ordering::Acquire)
-            + shared.after_shutdown.load(Ordering::Acquire);
+            + without_buffer
+            + after_shutdown;
         RecordCounts {
             recorded,
-            dropped: all_dropped - after_shutdown,
+            dropped: without_room + without_buffer,
             after_shutdown,
         }
     }

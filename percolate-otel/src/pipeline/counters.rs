@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
+use crate::recorder::RecordCounts;
+
 /// The counts of one exporter.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
@@ -13,7 +15,7 @@ pub(super) struct Counters {
     pub(super) running: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Ledger {
     counts: ExportCounts,
     /// The number of items that came from the records of annotated calls.
@@ -187,14 +189,27 @@ impl Counters {
         self.lock().counts.clone()
     }
 
-    /// Returns the counts. `waiting` returns how many records of annotated calls wait in their
-    /// buffers, from the number of those that have arrived here. After the shutdown these are lost.
-    pub(super) fn counts_with(&self, waiting: impl FnOnce(u64) -> u64) -> ExportCounts {
-        let (mut counts, arrived, closed) = {
-            let ledger = self.lock();
-            (ledger.counts.clone(), ledger.from_records, ledger.closed)
-        };
-        let waiting = waiting(arrived);
+    /// Returns the counts of this moment, of an exporter of spans.
+    pub(super) fn arrived(&self) -> Arrived {
+        Arrived(self.lock().clone())
+    }
+}
+
+/// The counts of an exporter of spans, without the records that have not arrived there.
+pub(super) struct Arrived(Ledger);
+
+impl Arrived {
+    /// Returns the counts with the records of annotated calls that wait in their buffers. After the
+    /// shutdown these are lost. `records` are the counts of a later moment.
+    pub(super) fn with(self, records: RecordCounts) -> ExportCounts {
+        let Ledger {
+            mut counts,
+            from_records,
+            closed,
+        } = self.0;
+        let waiting = records
+            .recorded
+            .saturating_sub(records.lost() + from_records);
         if closed {
             counts.dropped_at_shutdown += waiting;
         } else {

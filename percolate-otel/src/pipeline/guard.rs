@@ -133,17 +133,14 @@ impl TelemetryGuard {
 
     /// Returns the current state of the pipeline and its counts.
     pub fn status(&self) -> TelemetryStatus {
-        let records = || self.parts.records();
+        let (records, counts) = self.parts.counts();
         let of = |signal| {
-            let targets = self
-                .parts
-                .targets
-                .iter()
-                .filter(move |target| target.signal == signal);
+            let targets = self.parts.targets.iter().zip(&counts);
             targets
-                .map(|target| ExporterStatus {
+                .filter(|(target, _)| target.signal == signal)
+                .map(|(target, counts)| ExporterStatus {
                     to: target.name.clone(),
-                    counts: self.parts.counts(target),
+                    counts: counts.clone(),
                 })
                 .collect()
         };
@@ -154,9 +151,9 @@ impl TelemetryGuard {
             traces: of(Signal::Traces),
             metrics: of(Signal::Metrics),
             logs: of(Signal::Logs),
-            recorded_spans: records().recorded,
-            dropped_records: records().dropped,
-            dropped_records_after_shutdown: records().after_shutdown,
+            recorded_spans: records.recorded,
+            dropped_records: records.dropped,
+            dropped_records_after_shutdown: records.after_shutdown,
             layer_in_subscriber: self.layer_in_subscriber(),
             warnings: self.parts.warnings.clone(),
         }

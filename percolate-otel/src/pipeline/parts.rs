@@ -207,25 +207,21 @@ impl Parts {
         }
     }
 
-    /// Returns the counts of recorded spans.
-    pub(super) fn records(&self) -> RecordCounts {
-        self.runtime
-            .map_or_else(RecordCounts::default, Runtime::record_counts)
-    }
-
-    /// Returns the counts of an exporter.
-    pub(super) fn counts(&self, target: &ExportTo) -> ExportCounts {
-        match target.signal {
-            Signal::Traces => {
-                // Later calls only increase what waits.
-                let lost = self.records().lost();
-                target.counters.counts_with(|arrived| {
-                    let recorded = self.records().recorded;
-                    recorded.saturating_sub(lost + arrived)
-                })
-            }
-            Signal::Metrics | Signal::Logs => target.counters.counts(),
-        }
+    /// Returns the counts of recorded spans, and those of each exporter in the order of `targets`.
+    /// For each exporter of spans they add up.
+    pub(super) fn counts(&self) -> (RecordCounts, Vec<ExportCounts>) {
+        let targets = self.targets.iter();
+        let arrived: Vec<_> = targets.map(|target| target.counters.arrived()).collect();
+        // Later calls only increase what waits.
+        let records = self
+            .runtime
+            .map_or_else(RecordCounts::default, Runtime::record_counts);
+        let counts = self.targets.iter().zip(arrived);
+        let counts = counts.map(|(target, arrived)| match target.signal {
+            Signal::Traces => arrived.with(records),
+            Signal::Metrics | Signal::Logs => arrived.with(RecordCounts::default()),
+        });
+        (records, counts.collect())
     }
 
     /// Whether there are files that are written as a whole.
@@ -259,11 +255,10 @@ impl Parts {
     }
 
     fn write_report(&self, report: &Report, is_last: bool) -> Result<(), String> {
-        let records = self.records();
-        let exporters = self.targets.iter().map(|target| {
-            let counts = self.counts(target);
-            (target.signal, target.name.clone(), counts)
-        });
+        let (records, counts) = self.counts();
+        let exporters = self.targets.iter().zip(counts);
+        let exporters =
+            exporters.map(|(target, counts)| (target.signal, target.name.clone(), counts));
         report.write(&PipelineState {
             exporters: exporters.collect(),
             recorded_spans: records.recorded,

@@ -173,18 +173,26 @@ struct Made {
     others: AtomicU64,
 }
 
-/// Checks the equation for each exporter. Spans that are made meanwhile are counted or not.
+/// Checks the equations for each exporter: the annotated calls, and all spans. Spans that are made
+/// meanwhile are counted or not.
 #[track_caller]
 fn check(before: &Made, status: &TelemetryStatus, after: &Made, script: &str) {
-    let made =
-        |made: &Made| made.calls.load(Ordering::Acquire) + made.others.load(Ordering::Acquire);
+    let made = |count: fn(&Made) -> &AtomicU64| {
+        let count = |made| count(made).load(Ordering::Acquire);
+        count(before)..=count(after)
+    };
+    let (calls, others) = (made(|made| &made.calls), made(|made| &made.others));
+    let recorded = status.recorded_spans;
+    assert!(
+        calls.contains(&recorded),
+        "made {calls:?}, recorded {recorded}; {script}; {status:#?}"
+    );
     let dropped = status.dropped_records + status.dropped_records_after_shutdown;
     for exporter in &status.traces {
-        let total = exporter.counts.total() + dropped;
-        let (from, to) = (made(before), made(after));
+        let counted = (exporter.counts.total() + dropped).checked_sub(recorded);
         assert!(
-            (from..=to).contains(&total),
-            "made {from} to {to}, counted {total}; {script}; {status:#?}"
+            counted.is_some_and(|counted| others.contains(&counted)),
+            "made {others:?} besides the calls, counted {counted:?}; {script}; {status:#?}"
         );
     }
 }
