@@ -19,6 +19,7 @@ use crate::call_values::{self, CallEnd, at_end, at_start, own_at_end, own_at_sta
 use crate::current_context;
 use crate::details::{Details, Names};
 use crate::metrics::scope;
+use crate::own_providers::foreign;
 use crate::record::RecordExtras;
 use crate::series::Series;
 use crate::shared_attributes::SharedAttributes;
@@ -110,13 +111,13 @@ pub(crate) fn without_span(current: &Context) -> Context {
 }
 
 /// Returns percolate's tracer of the global tracer provider, unless it is the no-op provider, which
-/// is the default.
+/// is the default, or that of a pipeline.
 ///
 /// This starts a span, because a provider has no other visible property: in a context in which
 /// telemetry is suppressed, the no-op tracer returns the ids of the parent, and a real one does
 /// not. The span is never recorded.
 pub(crate) fn find_tracer() -> Option<BoxedTracer> {
-    let tracer = global::tracer_with_scope(scope());
+    let tracer = foreign(|| global::tracer_with_scope(scope()))?;
     let parent = SpanContext::new(
         1_u128.into(),
         1_u64.into(),

@@ -73,6 +73,7 @@ pub mod http_client;
 )]
 mod identity;
 mod in_call;
+mod later_calls;
 #[cfg(feature = "layer")]
 pub mod layer;
 mod live_call;
@@ -87,6 +88,7 @@ mod nearest;
 mod observed;
 pub(crate) mod operation;
 pub(crate) mod outcome;
+mod own_providers;
 #[cfg(feature = "pipeline")]
 mod pipeline;
 #[doc(hidden)]

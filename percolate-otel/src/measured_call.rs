@@ -69,19 +69,18 @@ impl CallStart {
         let Self {
             runtime, series, ..
         } = *self;
-        if !runtime.returned_rows {
-            outcome.returned_rows = None;
-        }
+        let is_measured = runtime.measures_all() || runtime.measures(outcome);
         let status = match &outcome.error {
             _ if cancelled => JobStatus::Cancelled,
             Some(_) => JobStatus::Failed,
             None => outcome.status,
         };
-        runtime
-            .series
-            .measure(series, outcome, (status, nanos), exemplar);
-        if series.is_measured_job() {
-            runtime.series.job_active(series, -1);
+        if is_measured {
+            let ended = (status, nanos);
+            runtime.series.measure(series, outcome, ended, exemplar);
+            if series.is_measured_job() {
+                runtime.series.job_active(series, -1);
+            }
         }
         CallTiming {
             started: self.time,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use opentelemetry::metrics::{Counter, Histogram, MeterProvider, UpDownCounter};
+use opentelemetry::metrics::{Counter, Histogram, Meter, UpDownCounter};
 use opentelemetry::{InstrumentationScope, KeyValue};
 
 use crate::conventions::{SCHEMA_URL, SCOPE_NAME, attribute, metric};
@@ -69,11 +69,7 @@ pub(crate) struct Instruments {
 
 impl Instruments {
     /// `lost` is the running number of spans that were lost, where spans are recorded.
-    pub(crate) fn new(
-        provider: &(dyn MeterProvider + Send + Sync),
-        lost: Option<Arc<AtomicU64>>,
-    ) -> Self {
-        let meter = provider.meter_with_scope(scope());
+    pub(crate) fn new(meter: &Meter, lost: Option<Arc<AtomicU64>>) -> Self {
         if let Some(lost) = lost {
             // The SDK keeps the callback; the handle is not needed.
             _ = meter

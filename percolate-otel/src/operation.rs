@@ -13,7 +13,7 @@ use crate::clock::Reading;
 use crate::details::{Details, FieldValue, Names};
 use crate::entered::Entered;
 use crate::outcome::Outcome;
-use crate::runtime;
+use crate::runtime::{self, Runtime};
 use crate::site::{Parent, Site};
 use crate::started_call::{StartedCall, listen};
 
@@ -35,6 +35,16 @@ impl Site {
     }
 }
 
+/// Returns the runtime that a call reports to which starts now. `is_watched` is whether a `tracing`
+/// layer may be interested in it.
+#[inline]
+fn listener(is_watched: bool, parent: Parent) -> Option<&'static Runtime> {
+    runtime::current().or_else(|| {
+        runtime::count_later_call(parent);
+        is_watched.then(runtime::unmetered)
+    })
+}
+
 /// Starts a call without entering it: its body is a future.
 pub fn start(
     site: &'static Site,
@@ -44,7 +54,7 @@ pub fn start(
 ) -> Call {
     let is_watched = site.is_watched();
     let mut started = ManuallyDrop::new(None);
-    if let Some(runtime) = runtime::current().or_else(|| is_watched.then(runtime::unmetered)) {
+    if let Some(runtime) = listener(is_watched, parent) {
         listen(
             &mut started,
             runtime,
@@ -195,7 +205,7 @@ pub fn enter(
     details: &mut dyn FnMut(&mut Details),
 ) {
     let is_watched = site.is_watched();
-    if let Some(runtime) = runtime::current().or_else(|| is_watched.then(runtime::unmetered)) {
+    if let Some(runtime) = listener(is_watched, parent) {
         listen(
             &mut call.started,
             runtime,

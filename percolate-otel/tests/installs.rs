@@ -83,6 +83,20 @@ fn install_and_shut_down(builder: TelemetryBuilder) {
     assert_eq!(read("articles").len(), 2);
     build();
     guard.shutdown(Duration::from_secs(10)).expect("it ends");
+    call_after_the_shutdown();
+}
+
+/// Calls after the shutdown are counted, which takes no memory for each of them.
+fn call_after_the_shutdown() {
+    for _ in 0..1000 {
+        assert_eq!(read("articles").len(), 2);
+    }
+    // Other names would be further series.
+    for shelf in 0..100 {
+        read(&format!("shelf {shelf}"));
+    }
+    build();
+    assert_eq!(Telemetry::calls_after_shutdown(), 1101);
 }
 
 /// Returns the bytes that each of some installations keeps. Threads that end may need a moment to

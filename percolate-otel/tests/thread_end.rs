@@ -138,8 +138,19 @@ fn calls_at_the_end_of_a_thread_are_measured_and_have_no_span() {
     assert_eq!(measured(runtime), 4 * (calls + wait));
     recorded();
 
-    // Without a runtime, they do nothing.
+    // After a shutdown, they are counted. Without a runtime, they do nothing.
+    let counted = || {
+        (
+            recorded(),
+            measured(runtime),
+            runtime.calls_after_shutdown(),
+        )
+    };
+    runtime::end(runtime);
+    end_a_thread(use_everything);
+    assert_eq!(counted(), (0, 4 * (calls + wait), 2 * calls));
+    runtime::install(runtime).expect("no other is installed");
     runtime::uninstall(runtime);
     end_a_thread(use_everything);
-    assert_eq!((recorded(), measured(runtime)), (0, 4 * (calls + wait)));
+    assert_eq!(counted(), (0, 4 * (calls + wait), 2 * calls));
 }

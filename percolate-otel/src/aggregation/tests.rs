@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::data::{
     AggregatedMetrics, ExponentialBucket, ExponentialHistogramDataPoint, HistogramDataPoint,
@@ -270,7 +271,7 @@ impl Both {
             });
         }
         let provider = provider.build();
-        let instruments = || Some(Instruments::new(&provider, None));
+        let instruments = || Some(Instruments::new(&provider.meter(""), None));
         Self {
             own: SeriesTable::new(instruments(), Some(Histograms::new(options)), Vec::new()),
             sdk: SeriesTable::new(instruments(), None, Vec::new()),
@@ -543,7 +544,10 @@ fn a_delta_collection_takes_each_value_once_while_threads_record() {
     const CALLS: u64 = 30_000;
     for operations in [Buckets::Explicit(vec![0.000_001]), EXPONENTIAL] {
         let table = SeriesTable::new(
-            Some(Instruments::new(&SdkMeterProvider::builder().build(), None)),
+            Some(Instruments::new(
+                &SdkMeterProvider::builder().build().meter(""),
+                None,
+            )),
             Some(Histograms::new(OwnAggregation {
                 operations,
                 readers: vec![Temporality::Delta],
@@ -651,7 +655,10 @@ fn threads_that_end_lose_nothing_and_their_cells_are_used_again() {
 #[test]
 fn more_threads_than_cells_share_one_and_lose_nothing() {
     let table = SeriesTable::new(
-        Some(Instruments::new(&SdkMeterProvider::builder().build(), None)),
+        Some(Instruments::new(
+            &SdkMeterProvider::builder().build().meter(""),
+            None,
+        )),
         Some(histograms()),
         Vec::new(),
     );

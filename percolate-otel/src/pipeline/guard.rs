@@ -104,7 +104,7 @@ impl TelemetryGuard {
             self.warn_about_layer();
         }
         if self.installed {
-            install::detach(&self.parts);
+            install::detach(&self.parts, is_forked);
         }
         self.parts.slot.empty();
         if is_forked {
@@ -154,6 +154,7 @@ impl TelemetryGuard {
             recorded_spans: records.recorded,
             dropped_records: records.dropped,
             dropped_records_after_shutdown: records.after_shutdown,
+            calls_after_shutdown: self.parts.calls_after_shutdown(),
             layer_in_subscriber: self.layer_in_subscriber(),
             warnings: self.parts.warnings.clone(),
         }

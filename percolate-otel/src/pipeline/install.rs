@@ -12,6 +12,7 @@ use super::layer;
 use super::parts::Parts;
 use super::propagator;
 use crate::layer::ConventionLayer;
+use crate::own_providers::OwnProvider;
 use crate::runtime;
 
 /// Set while a pipeline is installed.
@@ -37,11 +38,11 @@ pub(super) fn install(choices: Choices) -> Result<Parts, TelemetryError> {
     }
     propagator::install(&parts.propagators);
     if let Some(provider) = &parts.tracer_provider {
-        opentelemetry::global::set_tracer_provider(provider.clone());
+        opentelemetry::global::set_tracer_provider(OwnProvider(provider.clone()));
         layer::installed_slot().fill(layer::tracer(provider), parts.logger_provider.as_ref());
     }
     if let Some(provider) = &parts.meter_provider {
-        opentelemetry::global::set_meter_provider(provider.clone());
+        opentelemetry::global::set_meter_provider(OwnProvider(provider.clone()));
     }
     if parts.installs_subscriber {
         install_subscriber(&parts);
@@ -69,10 +70,12 @@ fn install_subscriber(parts: &Parts) {
 }
 
 /// Stops annotated calls and [`Telemetry::layer`](super::Telemetry::layer) from reaching the
-/// installed pipeline.
-pub(super) fn detach(parts: &Parts) {
-    if let Some(runtime) = parts.runtime {
-        runtime::uninstall(runtime);
+/// installed pipeline. It counts later calls, unless it is that of the parent of a fork.
+pub(super) fn detach(parts: &Parts, is_forked: bool) {
+    match parts.runtime {
+        Some(runtime) if is_forked => runtime::uninstall(runtime),
+        Some(runtime) => runtime::end(runtime),
+        None => {}
     }
     layer::installed_slot().empty();
 }

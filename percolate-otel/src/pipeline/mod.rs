@@ -60,6 +60,8 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::runtime::{self, Runtime};
+
 /// The entry point of the telemetry pipeline.
 ///
 /// ```
@@ -107,6 +109,15 @@ impl Telemetry {
     /// alone.
     pub fn from_env() -> TelemetryBuilder {
         Self::builder()
+    }
+
+    /// Returns the number of annotated calls that ended or started after the shutdown of the pipeline
+    /// that was installed last, also after its guard was dropped. It is 0 if no pipeline was
+    /// installed, and while one is. See [`TelemetryStatus::calls_after_shutdown`].
+    ///
+    /// A number above 0 at the end of a program means that the guard was dropped too early.
+    pub fn calls_after_shutdown() -> u64 {
+        runtime::ended().map_or(0, Runtime::calls_after_shutdown)
     }
 
     /// Returns the layer that sends the `tracing` spans of other crates up to `INFO`, and their

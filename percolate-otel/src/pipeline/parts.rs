@@ -147,6 +147,7 @@ impl Parts {
     /// Ends the pipeline without waiting. What was not exported is lost and counted.
     pub(super) fn give_up(&self) {
         if let Some(runtime) = self.runtime {
+            runtime.stop_measuring();
             runtime.give_up();
         }
         for processor in &self.processors {
@@ -224,6 +225,11 @@ impl Parts {
         (records, counts.collect())
     }
 
+    /// Returns the number of annotated calls after the shutdown.
+    pub(super) fn calls_after_shutdown(&self) -> u64 {
+        self.runtime.map_or(0, Runtime::calls_after_shutdown)
+    }
+
     /// Whether there are files that are written as a whole.
     pub(super) fn has_files(&self) -> bool {
         self.report.is_some() || self.chrome.is_some()
@@ -294,6 +300,10 @@ impl Parts {
     }
 
     pub(super) fn end_metrics(&self, deadline: Instant) -> Result<(), String> {
+        // What is measured from now on may be in no export.
+        if let Some(runtime) = self.runtime {
+            runtime.stop_measuring();
+        }
         let Some(provider) = &self.meter_provider else {
             return Ok(());
         };

@@ -25,8 +25,15 @@ pub struct TelemetryStatus {
     /// Spans of annotated calls that were dropped because the buffer of records was full, or
     /// because their thread was ending.
     pub dropped_records: u64,
-    /// Spans of annotated calls that ended after the shutdown.
+    /// Spans of annotated calls that ended or started after the shutdown. Among calls that started
+    /// after the shutdown of an installed pipeline, these are the sampled ones; a sampler of the
+    /// application is not called for them and counts as one that samples nothing.
     pub dropped_records_after_shutdown: u64,
+    /// Annotated calls, sampled or not, that ended or started after the shutdown, so that no exported
+    /// metric contains them. Calls of an installed pipeline are counted until another one is
+    /// installed, if they have no other receiver: a scope of a thread, or global providers of
+    /// OpenTelemetry that the program has set later.
+    pub calls_after_shutdown: u64,
     /// Whether the subscriber of the current thread has
     /// [`Telemetry::layer`](super::Telemetry::layer) or
     /// [`TelemetryGuard::layer`](super::TelemetryGuard::layer), so that the `tracing` spans of
@@ -59,10 +66,18 @@ impl TelemetryStatus {
     /// Returns which exporters have lost how many spans, with their last errors, as one message;
     /// `None` if no span was lost.
     pub fn describe_lost_spans(&self) -> Option<String> {
-        let before = self.dropped_records + self.dropped_records_after_shutdown;
-        let before = (before > 0).then(|| {
-            format!("{before} before the exporters: calls ended faster than spans were exported, or after the shutdown")
-        });
+        let before = [
+            (
+                self.dropped_records,
+                "before the exporters: calls ended faster than spans were exported",
+            ),
+            (
+                self.dropped_records_after_shutdown,
+                "of calls after the shutdown",
+            ),
+        ];
+        let before = before.into_iter().filter(|(lost, _)| *lost > 0);
+        let before = before.map(|(lost, reason)| format!("{lost} {reason}"));
         let of_exporters = self.traces.iter().filter_map(|exporter| {
             let ExporterStatus { to, counts } = exporter;
             let reason = match &counts.last_error {
@@ -73,7 +88,7 @@ impl TelemetryStatus {
             let lost = counts.lost();
             (lost > 0).then(|| format!("{lost} on the way to {to}: {reason}"))
         });
-        let messages: Vec<_> = before.into_iter().chain(of_exporters).collect();
+        let messages: Vec<_> = before.chain(of_exporters).collect();
         (!messages.is_empty()).then(|| messages.join("; "))
     }
 

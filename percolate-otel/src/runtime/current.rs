@@ -19,7 +19,10 @@ use opentelemetry::metrics::MeterProvider;
 
 use super::instance::Runtime;
 use crate::api_span::find_tracer;
-use crate::metrics::Instruments;
+use crate::forks;
+use crate::metrics::{self, Instruments};
+use crate::own_providers::foreign;
+use crate::site::Parent;
 
 /// What every call reads, in one cache line.
 #[repr(align(64))]
@@ -33,6 +36,10 @@ struct Listening {
     tracer: AtomicPtr<BoxedTracer>,
     /// How often [`providers_changed`] was called.
     generation: AtomicU32,
+    /// How many forks were behind the process when `ended` was set.
+    forks: AtomicU32,
+    /// The runtime of the pipeline that was installed last, after its shutdown.
+    ended: AtomicPtr<Runtime>,
 }
 
 /// A runtime that measures with a global meter provider.
@@ -47,6 +54,8 @@ static LISTENING: Listening = Listening {
     metered: AtomicPtr::new(ptr::null_mut()),
     tracer: AtomicPtr::new(ptr::null_mut()),
     generation: AtomicU32::new(0),
+    forks: AtomicU32::new(0),
+    ended: AtomicPtr::new(ptr::null_mut()),
 };
 
 thread_local! {
@@ -73,8 +82,9 @@ pub fn install(runtime: &'static Runtime) -> Result<(), AlreadyInstalled> {
             Ordering::AcqRel,
             Ordering::Acquire,
         )
-        .map(drop)
-        .map_err(|_| AlreadyInstalled)
+        .map_err(|_| AlreadyInstalled)?;
+    LISTENING.ended.store(ptr::null_mut(), Ordering::Release);
+    Ok(())
 }
 
 /// Removes the installed runtime if it is this one. Calls in progress still report to it.
@@ -85,6 +95,37 @@ pub fn uninstall(runtime: &'static Runtime) {
         Ordering::AcqRel,
         Ordering::Acquire,
     );
+}
+
+/// Removes the installed runtime if it is this one, as [`uninstall`] does, at the shutdown of its
+/// pipeline. It counts the calls that start later, until another one is installed.
+pub fn end(runtime: &'static Runtime) {
+    let pointer = ptr::from_ref(runtime).cast_mut();
+    if LISTENING.installed.load(Ordering::Acquire) == pointer {
+        LISTENING.forks.store(forks::count(), Ordering::Relaxed);
+        LISTENING.ended.store(pointer, Ordering::Release);
+        uninstall(runtime);
+    }
+}
+
+/// Returns the runtime of the installed pipeline after its shutdown; `None` if no pipeline was
+/// installed, while one is, and in the child of a fork.
+#[inline]
+pub fn ended() -> Option<&'static Runtime> {
+    let ended = LISTENING.ended.load(Ordering::Acquire);
+    #[expect(unsafe_code, reason = "an atomic reference has no safe form")]
+    // SAFETY: the pointer is null or was stored by `end`, which casts it from a `&'static Runtime`.
+    let ended = unsafe { ended.as_ref() };
+    ended.filter(|_| LISTENING.forks.load(Ordering::Relaxed) == forks::count())
+}
+
+/// Counts a call that starts after the shutdown of the installed pipeline. To be called if there is
+/// no [`current`] runtime.
+#[inline]
+pub(crate) fn count_later_call(parent: Parent) {
+    if let Some(ended) = ended() {
+        ended.count_later_call(parent);
+    }
 }
 
 /// Scopes `runtime` to this thread until the guard is dropped. Used by tests: no global state
@@ -263,6 +304,9 @@ fn look_for_meters() {
     if is_known || size_of_val(&*provider) == 0 {
         return;
     }
+    let Some(meter) = foreign(|| provider.meter_with_scope(metrics::scope())) else {
+        return;
+    };
     // Another thread that looks at the same time finds the same provider.
     let Ok(mut found) = FOUND.try_lock() else {
         return;
@@ -272,9 +316,8 @@ fn look_for_meters() {
         return;
     }
     *found += 1;
-    let instruments = Instruments::new(provider.as_ref(), None);
     let metered = Metered {
-        runtime: Runtime::ambient(Some(instruments)),
+        runtime: Runtime::ambient(Some(Instruments::new(&meter, None))),
         provider,
     };
     let metered: &'static Metered = Box::leak(Box::new(metered));

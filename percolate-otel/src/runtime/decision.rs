@@ -83,6 +83,38 @@ impl Runtime {
         }
     }
 
+    /// Counts a call that starts after the shutdown. Neither its attributes are evaluated nor samplers
+    /// of the SDK called.
+    #[inline(never)]
+    pub(super) fn count_later_call(&self, relation: Parent) {
+        let is_sampled = with_current(|cx| match self.gate_in(cx, relation) {
+            Gate::Suppressed => None,
+            Gate::Unsampled => Some(false),
+            Gate::Root | Gate::Open => Some(!is_thread_ending() && self.would_record(cx, relation)),
+        });
+        if let Some(is_sampled) = is_sampled {
+            self.later_calls.add(is_sampled);
+        }
+    }
+
+    /// Whether a call that its gate lets through would be recorded. A sampler of the SDK would record
+    /// none.
+    fn would_record(&self, cx: &Context, relation: Parent) -> bool {
+        let span = cx.span();
+        let parent = span.span_context();
+        let is_child = relation == Parent::Child && parent.is_valid();
+        if is_child && self.follows_parents {
+            return self.sampler.is_some();
+        }
+        let trace_id = if is_child {
+            u128::from_be_bytes(parent.trace_id().to_bytes())
+        } else {
+            new_trace_id().get()
+        };
+        self.share_of_roots
+            .is_some_and(|share| share.includes(trace_id))
+    }
+
     /// Decides how a call that starts now is recorded, after its gate.
     #[inline(never)]
     pub(crate) fn decide(&'static self, gate: Gate, call: &mut StartingCall<'_>) -> Decision {

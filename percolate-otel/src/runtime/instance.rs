@@ -4,6 +4,7 @@
 //! pipeline that was shut down releases the instruments, which are nearly all of its memory.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use opentelemetry::Key;
@@ -14,7 +15,9 @@ pub use crate::aggregation::{
     Buckets, Exemplar, HistogramData, HistogramPoint, OwnAggregation, PointBuckets, Temporality,
 };
 use crate::forks;
-use crate::metrics::Instruments;
+use crate::later_calls::LaterCalls;
+use crate::metrics::{self, Instruments};
+use crate::outcome::Outcome;
 use crate::record::RecordSink;
 #[cfg(feature = "pipeline")]
 use crate::recorder::RecordCounts;
@@ -93,12 +96,15 @@ impl std::fmt::Debug for MeterProviderHandle {
     }
 }
 
+/// The duration and the rows of calls are measured.
+const ALL: u8 = 0;
+/// The duration of calls is measured.
+const WITHOUT_ROWS: u8 = 1;
+/// The pipeline was shut down: calls are not measured any more.
+const NOTHING: u8 = 2;
+
 /// What annotated calls report to.
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is an independent option"
-)]
 pub struct Runtime {
     pub(crate) series: SeriesTable,
     pub(crate) recorder: Option<Recorder>,
@@ -110,7 +116,10 @@ pub struct Runtime {
     pub(super) follows_parents: bool,
     /// Whether it serves programs that have not built a runtime.
     pub(super) is_ambient: bool,
-    pub(crate) returned_rows: bool,
+    /// One of [`ALL`], [`WITHOUT_ROWS`] and [`NOTHING`].
+    measured: AtomicU8,
+    /// Calls after the shutdown.
+    pub(super) later_calls: LaterCalls,
     pub(crate) span_events: bool,
     pub(crate) reports: Reports,
 }
@@ -128,7 +137,7 @@ impl Runtime {
             // The SDK exports only if it has data. With an own aggregation it may have no other.
             let none_lost = || config.own_aggregation.is_some().then(Arc::default);
             let lost = recorder.as_ref().map(Recorder::losses).or_else(none_lost);
-            Instruments::new(provider.0.as_ref(), lost)
+            Instruments::new(&provider.0.meter_with_scope(metrics::scope()), lost)
         });
         let sampler = recorder.is_some().then_some(config.sampler);
         Ok(Box::leak(Box::new(Self {
@@ -142,7 +151,12 @@ impl Runtime {
             follows_parents: sampler.as_ref().is_none_or(Sampler::is_parent_based),
             sampler,
             is_ambient: false,
-            returned_rows: config.returned_rows,
+            measured: AtomicU8::new(if config.returned_rows {
+                ALL
+            } else {
+                WITHOUT_ROWS
+            }),
+            later_calls: LaterCalls::default(),
             span_events: config.span_events,
             reports: Reports::new(
                 config.slow,
@@ -162,7 +176,8 @@ impl Runtime {
             share_of_roots: None,
             follows_parents: true,
             is_ambient: true,
-            returned_rows: true,
+            measured: AtomicU8::new(ALL),
+            later_calls: LaterCalls::default(),
             span_events: false,
             reports: Reports::new(None, false, false, None),
         }
@@ -176,6 +191,40 @@ impl Runtime {
         self.recorder
             .as_ref()
             .is_none_or(|recorder| recorder.flush(timeout))
+    }
+
+    /// Whether a call that ends now is measured with its rows, as nearly all are.
+    #[inline]
+    pub(crate) fn measures_all(&self) -> bool {
+        self.measured.load(Ordering::Relaxed) == ALL
+    }
+
+    /// Removes the rows of a call if these are not measured. Returns `false` if the call is not
+    /// measured at all, because the pipeline was shut down; it is counted then.
+    #[cold]
+    pub(crate) fn measures(&self, outcome: &mut Outcome) -> bool {
+        let measured = self.measured.load(Ordering::Relaxed);
+        if measured == WITHOUT_ROWS {
+            outcome.returned_rows = None;
+        }
+        if measured == NOTHING {
+            self.later_calls.add(false);
+        }
+        measured != NOTHING
+    }
+
+    /// Ends the measurement of calls, before the last export of metrics. Calls that end later are
+    /// counted in [`calls_after_shutdown`](Self::calls_after_shutdown) instead.
+    #[cfg(feature = "pipeline")]
+    pub fn stop_measuring(&self) {
+        self.measured.store(NOTHING, Ordering::Relaxed);
+    }
+
+    /// Returns the number of calls that ended after [`stop_measuring`](Self::stop_measuring), and of
+    /// those that started after the runtime was [ended](super::end).
+    #[cfg(feature = "pipeline")]
+    pub fn calls_after_shutdown(&self) -> u64 {
+        self.later_calls.calls()
     }
 
     /// Flushes, and ends the background thread that delivers spans. Spans of later calls are
@@ -207,9 +256,12 @@ impl Runtime {
     /// Returns the counts of recorded spans.
     #[cfg(feature = "pipeline")]
     pub(crate) fn record_counts(&self) -> RecordCounts {
-        self.recorder
-            .as_ref()
-            .map_or_else(RecordCounts::default, Recorder::counts)
+        let recorder = self.recorder.as_ref();
+        let mut counts = recorder.map_or_else(RecordCounts::default, Recorder::counts);
+        let later = self.later_calls.spans();
+        counts.recorded += later;
+        counts.after_shutdown += later;
+        counts
     }
 
     /// Returns the number of spans of annotated calls that were recorded, delivered or not.

@@ -11,9 +11,9 @@ mod decision;
 mod instance;
 
 pub use current::{
-    AlreadyInstalled, ScopeGuard, install, providers_changed, scope, scoped, uninstall,
+    AlreadyInstalled, ScopeGuard, end, ended, install, providers_changed, scope, scoped, uninstall,
 };
-pub(crate) use current::{current, unmetered};
+pub(crate) use current::{count_later_call, current, unmetered};
 pub(crate) use decision::{Decision, Gate, is_suppressed};
 pub use instance::{
     Buckets, Exemplar, HistogramData, HistogramPoint, MeterProviderHandle, OwnAggregation,

@@ -4,13 +4,15 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
 use opentelemetry::trace::{Tracer as _, TracerProvider as _};
-use percolate_core::db_op;
+use percolate_core::otel::runtime::ScopeGuard;
 use percolate_core::otel::{
-    Environment, Exporter, Otlp, OtlpProtocol, Telemetry, TelemetryGuard, TelemetryStatus,
+    Environment, Exporter, Otlp, OtlpProtocol, Sampler, Telemetry, TelemetryGuard, TelemetryStatus,
 };
+use percolate_core::{background_job, db_op};
 use percolate_pipeline_tests::{Answer, Collector, dead_endpoint};
 use rcgen::{CertificateParams, KeyPair};
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
@@ -20,6 +22,11 @@ use tonic::transport::{Identity, ServerTlsConfig};
 #[db_op(get, cf)]
 fn get(cf: &str) -> Option<usize> {
     Some(cf.len())
+}
+
+#[background_job(index.build, target = "hnsw")]
+fn build() {
+    get("inside a job");
 }
 
 /// A small generator of pseudo-random numbers (splitmix64).
@@ -173,6 +180,34 @@ struct Made {
     others: AtomicU64,
 }
 
+/// A pipeline, and whether it serves the whole process.
+struct Pipeline {
+    guard: TelemetryGuard,
+    is_installed: bool,
+    /// Whether calls and spans of other crates are sampled.
+    is_sampled: bool,
+}
+
+impl std::ops::Deref for Pipeline {
+    type Target = TelemetryGuard;
+
+    fn deref(&self) -> &TelemetryGuard {
+        &self.guard
+    }
+}
+
+impl Pipeline {
+    /// Directs the calls of this thread to the pipeline, unless it receives those of all threads.
+    fn enter(&self) -> Option<ScopeGuard> {
+        (!self.is_installed).then(|| self.guard.enter())
+    }
+
+    /// Returns how many of some calls, or of spans of other crates, have a span.
+    fn sampled(&self, count: u64) -> u64 {
+        if self.is_sampled { count } else { 0 }
+    }
+}
+
 /// Checks the equations for each exporter: the annotated calls, and all spans. Spans that are made
 /// meanwhile are counted or not.
 #[track_caller]
@@ -216,20 +251,40 @@ fn run(seed: u64) {
     };
     let mut setting = Setting::new(protocol, answer, place);
     let queue = random.of(&[1, 8, 2048]);
-    let script = format!("seed {seed}, {protocol:?}, {answer:?}, {place:?}, queue {queue}");
+    let is_installed = random.of(&[true, false]);
+    let is_sampled = place == Place::Late || random.below(6) > 0;
+    let script = format!(
+        "seed {seed}, {protocol:?}, {answer:?}, {place:?}, queue {queue}, installed \
+         {is_installed}, sampled {is_sampled}"
+    );
     let endpoint = setting.endpoint.clone();
     let timeout = Duration::from_millis(50 + random.below(200));
-    let guard = Telemetry::builder()
+    let builder = Telemetry::builder()
         .environment(Environment::empty())
+        .install_subscriber(false)
+        .sampler(if is_sampled {
+            Sampler::AlwaysOn
+        } else {
+            Sampler::AlwaysOff
+        })
         .metrics([Exporter::None])
         .traces([Exporter::Otlp, Exporter::Console])
         .console_writer(std::io::sink())
         .otlp(Otlp::to(endpoint).protocol(protocol).timeout(timeout))
         .queue_size(queue)
         .batch_size(random.of(&[1, 7, 512]))
-        .batch_delay(random.of(&[Duration::ZERO, 5 * MILLI, 5000 * MILLI]))
-        .build()
-        .expect("building does not connect");
+        .batch_delay(random.of(&[Duration::ZERO, 5 * MILLI, 5000 * MILLI]));
+    let guard = if is_installed {
+        builder.install()
+    } else {
+        builder.build()
+    };
+    let guard = Pipeline {
+        guard: guard.expect("building does not connect"),
+        is_installed,
+        is_sampled,
+    };
+    assert_eq!(guard.status().calls_after_shutdown, 0, "{script}");
     let made = Made::default();
     for _ in 0..=random.below(4) {
         make(&guard, &made, &mut random);
@@ -266,18 +321,16 @@ fn run(seed: u64) {
         assert_eq!(waiting, 0, "all is known: {script}; {status:#?}");
     }
     // Calls after the shutdown are losses too. Nothing else changes any more.
+    assert_eq!(status.calls_after_shutdown, 0, "{script}");
     let lost = status.lost_spans();
-    let scope = guard.enter();
-    for _ in 0..3 {
-        get("articles");
-    }
-    drop(scope);
-    made.calls.fetch_add(3, Ordering::AcqRel);
+    let calls = make_later(&guard, &made, &mut random, &script);
     std::thread::sleep(Duration::from_millis(random.below(80)));
     let later = guard.status();
     check(&made, &later, &made, &script);
-    assert_eq!(later.dropped_records_after_shutdown, 3, "{script}");
-    assert_eq!(later.lost_spans(), lost + 3, "{script}");
+    let spans = guard.sampled(calls);
+    assert_eq!(later.calls_after_shutdown, calls, "{script}");
+    assert_eq!(later.dropped_records_after_shutdown, spans, "{script}");
+    assert_eq!(later.lost_spans(), lost + spans, "{script}");
     let Some(collector) = &setting.collector else {
         return;
     };
@@ -310,7 +363,7 @@ fn check_memory(status: &TelemetryStatus, queue: usize, script: &str) {
 
 /// Makes calls until one of them has arrived at a collector that has just started.
 #[track_caller]
-fn arrive(guard: &TelemetryGuard, made: &Made, setting: &Setting, script: &str) {
+fn arrive(guard: &Pipeline, made: &Made, setting: &Setting, script: &str) {
     let collector = setting.collector.as_ref().expect("it has started");
     let started = Instant::now();
     while collector.spans().is_empty() {
@@ -324,7 +377,7 @@ fn arrive(guard: &TelemetryGuard, made: &Made, setting: &Setting, script: &str) 
 }
 
 /// Returns more than all that is made, for a check while spans are made.
-fn after_all(made: &Made, guard: &TelemetryGuard) -> Made {
+fn after_all(made: &Made, guard: &Pipeline) -> Made {
     let mut after = snapshot(made);
     // A call is recorded before it is counted as made.
     *after.calls.get_mut() += guard.status().recorded_spans;
@@ -332,7 +385,33 @@ fn after_all(made: &Made, guard: &TelemetryGuard) -> Made {
     after
 }
 
-fn make(guard: &TelemetryGuard, made: &Made, random: &mut Random) {
+/// Makes calls on threads after the shutdown, and checks the equations meanwhile. Returns their
+/// number.
+fn make_later(guard: &Pipeline, made: &Made, random: &mut Random, script: &str) -> u64 {
+    let threads = random.of(&[1, 3]);
+    let calls = random.of(&[1, 100]);
+    let before = snapshot(made);
+    std::thread::scope(|scope| {
+        let makes = || {
+            let _scope = guard.enter();
+            for _ in 0..calls {
+                build();
+            }
+            let count = guard.sampled(2 * calls);
+            made.calls.fetch_add(count, Ordering::AcqRel);
+        };
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(makes)).collect();
+        while !running.iter().all(ScopedJoinHandle::is_finished) {
+            let status = guard.status();
+            check(&before, &status, &after_all(made, guard), script);
+            let spans = status.dropped_records_after_shutdown;
+            assert!(spans <= 2 * calls * threads, "{script}; {status:#?}");
+        }
+    });
+    2 * calls * threads
+}
+
+fn make(guard: &Pipeline, made: &Made, random: &mut Random) {
     let threads = random.of(&[1, 3]);
     let calls = random.of(&[1, 40, 3000]);
     let others = random.below(20);
@@ -345,10 +424,10 @@ fn make(guard: &TelemetryGuard, made: &Made, random: &mut Random) {
                 for _ in 0..calls {
                     get("articles");
                 }
-                made.calls.fetch_add(calls, Ordering::AcqRel);
+                made.calls.fetch_add(guard.sampled(calls), Ordering::AcqRel);
                 for _ in 0..others {
                     drop(provider.tracer("other_crate").start("work"));
-                    made.others.fetch_add(1, Ordering::AcqRel);
+                    made.others.fetch_add(guard.sampled(1), Ordering::AcqRel);
                 }
             });
         }
