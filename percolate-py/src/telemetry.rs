@@ -309,8 +309,19 @@ fn _report_span(py: Python<'_>, span: FinishedSpan<'_>) {
 }
 
 /// The end of a delivery: whether all was delivered, for an export from Rust the number of lost spans,
-/// which exporters lost them, and the last error; and the problem if the report cannot be written.
-type Ended = (bool, u64, Option<String>, Option<String>, Option<String>);
+/// which exporters lost them, and the last error; the problem if the report cannot be written; and
+/// the final counts.
+type Ended = (
+    bool,
+    u64,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Counts,
+);
+
+/// The numbers of delivered spans, lost spans and failed batches.
+type Counts = (u64, u64, u64);
 
 /// Deliver all finished spans, end the delivering thread and remove the runtime.
 #[pyfunction]
@@ -321,7 +332,7 @@ fn _shutdown(py: Python<'_>, timeout: f64) -> PyResult<Ended> {
         AUTOMATIC.store(OFF, Ordering::Relaxed);
         let before = installed().take();
         match before {
-            None => (true, 0, None, None, None),
+            None => (true, 0, None, None, None, Counts::default()),
             Some(Installed::Python(pipeline)) => {
                 let PythonPipeline {
                     runtime,
@@ -329,9 +340,10 @@ fn _shutdown(py: Python<'_>, timeout: f64) -> PyResult<Ended> {
                     meters,
                     report,
                 } = &pipeline;
-                runtime::uninstall(runtime);
+                runtime::end(runtime);
                 let flushed = runtime.stop(left()) && bridge.flush(left());
                 bridge.close();
+                runtime.stop_measuring();
                 if let Some(meters) = meters {
                     meters.shutdown(left());
                 }
@@ -339,16 +351,21 @@ fn _shutdown(py: Python<'_>, timeout: f64) -> PyResult<Ended> {
                 if let Some(report) = report {
                     report.end();
                 }
-                (flushed, 0, None, None, written.err())
+                // What is not delivered now is lost.
+                let (delivered, _, failed) = bridge.counts();
+                let lost = runtime.recorded_spans().saturating_sub(delivered);
+                let counts = (delivered, lost, failed);
+                (flushed, 0, None, None, written.err(), counts)
             }
             Some(Installed::Rust(guard)) => {
                 let ended = guard.shutdown(left());
                 let status = guard.status();
                 let report = report_of(&status).and_then(|(_, problem)| problem);
                 let (lost, losses) = (status.lost_spans(), status.describe_lost_spans());
+                let counts = counts_of(&status);
                 let problem = ended.as_ref().err().map(ToString::to_string);
                 let error = last_error(status).or(problem);
-                (ended.is_ok(), lost, losses, error, report)
+                (ended.is_ok(), lost, losses, error, report, counts)
             }
         }
     })
@@ -401,26 +418,13 @@ fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         }
         Some(Installed::Rust(guard)) => {
             let rust = guard.status();
-            // All exporters receive the same spans. The report is one only if there is no other.
-            let has_others = rust.traces.iter().any(|exporter| !is_report(exporter));
-            let counts_of = || {
-                let exporters = rust.traces.iter();
-                exporters
-                    .filter(|exporter| !(has_others && is_report(exporter)))
-                    .map(|exporter| &exporter.counts)
-            };
-            let exported = counts_of().map(|counts| counts.exported).min();
             export = "rust";
             metrics = rust.metrics.iter().any(|exporter| !is_report(exporter));
             if let Some((path, problem)) = report_of(&rust) {
                 (report, report_error) = (Some(path), problem);
             }
-            counts = (
-                exported.unwrap_or(0),
-                rust.lost_spans(),
-                counts_of().map(|counts| counts.failed).max().unwrap_or(0),
-            );
-            waiting = counts_of()
+            counts = counts_of(&rust);
+            waiting = exporters_of(&rust)
                 .map(|counts| counts.buffered + counts.queued + counts.in_flight)
                 .max()
                 .unwrap_or(0);
@@ -435,12 +439,34 @@ fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     status.set_item("spans_dropped", counts.1)?;
     status.set_item("spans_waiting", waiting)?;
     status.set_item("failed_batches", counts.2)?;
+    status.set_item("calls_after_shutdown", Telemetry::calls_after_shutdown())?;
     status.set_item("losses", losses)?;
     status.set_item("last_error", error.or(report_error))?;
     status.set_item("report", report)?;
     status.set_item("warnings", warnings)?;
     status.set_item("pid", std::process::id())?;
     Ok(status)
+}
+
+/// Returns the counts of the exporters of spans. All receive the same spans. The report is one of
+/// them only if there is no other.
+fn exporters_of(status: &TelemetryStatus) -> impl Iterator<Item = &ExportCounts> {
+    let has_others = status.traces.iter().any(|exporter| !is_report(exporter));
+    let exporters = status.traces.iter();
+    exporters
+        .filter(move |exporter| !(has_others && is_report(exporter)))
+        .map(|exporter| &exporter.counts)
+}
+
+/// Returns the counts of a pipeline in Rust.
+fn counts_of(status: &TelemetryStatus) -> Counts {
+    let exported = exporters_of(status).map(|counts| counts.exported).min();
+    let failed = exporters_of(status).map(|counts| counts.failed).max();
+    (
+        exported.unwrap_or(0),
+        status.lost_spans(),
+        failed.unwrap_or(0),
+    )
 }
 
 /// The end of the name of a report among the exporters.

@@ -471,6 +471,58 @@ def test_the_instrumentor_switches_delivery_on_and_off() -> None:
         provider.shutdown()
 
 
+@pytest.mark.parametrize("export", ["python", "chrome"])
+def test_the_status_keeps_the_counts_of_a_shutdown_and_counts_later_calls(tmp_path: Path, export: str) -> None:
+    script = """
+    import os, sys, threading, percolate_rocks
+    from opentelemetry.sdk.trace import TracerProvider
+
+    provider = TracerProvider(shutdown_on_exit=False)
+
+    def configure():
+        assert percolate_rocks.configure(sys.argv[2], tracer_provider=provider)
+
+    def call(times):
+        for _ in range(times):
+            db.load_resource("r")
+
+    def counts():
+        found = percolate_rocks.status()
+        names = ("installed", "spans_delivered", "spans_dropped", "spans_waiting", "calls_after_shutdown")
+        return tuple(found[name] for name in names)
+
+    db = percolate_rocks.Database(sys.argv[1])
+    call(10)
+    assert counts() == (False, 0, 0, 0, 0), counts()
+    configure()
+    call(10)
+    assert percolate_rocks.force_flush()
+    assert counts() == (True, 10, 0, 0, 0), counts()
+    assert percolate_rocks.shutdown()
+    assert counts() == (False, 10, 0, 0, 0), counts()
+    call(100)
+    other = threading.Thread(target=call, args=(20,))
+    other.start()
+    other.join()
+    assert counts() == (False, 10, 0, 0, 120), counts()
+    # Ending nothing changes nothing.
+    assert percolate_rocks.shutdown()
+    assert counts() == (False, 10, 0, 0, 120), counts()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if counts() == (False, 0, 0, 0, 0) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    # Another delivery has counts of its own.
+    configure()
+    assert counts() == (True, 0, 0, 0, 0), counts()
+    call(5)
+    assert percolate_rocks.shutdown()
+    call(1)
+    assert counts() == (False, 5, 0, 0, 1), counts()
+    """
+    run(script, place(tmp_path / "db"), export, PERCOLATE_FILE_FOLDER=str(tmp_path))
+
+
 APP = """
     import sys
     from opentelemetry import trace

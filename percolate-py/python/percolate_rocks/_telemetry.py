@@ -54,6 +54,9 @@ class Status(TypedDict):
     #: The number of batches (or, with an export from Rust, spans) that the receiver failed to
     #: process.
     failed_batches: int
+    #: The number of calls since the last shutdown: they have no spans, and no metrics contain them. 0 while
+    #: telemetry is installed. The other counts are those of the shutdown until it is installed again.
+    calls_after_shutdown: int
     #: The last error of an exporter of spans from Rust (why the collector rejected them, or could not
     #: be reached), or of writing the report. After a shutdown, that of the shutdown.
     last_error: str | None
@@ -91,6 +94,9 @@ class _State:
         self.lost = 0
         #: The error of the last shutdown, until telemetry is installed again.
         self.last_error: str | None = None
+        #: The numbers of delivered spans, lost spans and failed batches at the last shutdown, until
+        #: telemetry is installed again.
+        self.counts: tuple[int, int, int] | None = None
 
 
 _state = _State()
@@ -277,11 +283,11 @@ def shutdown(timeout: float = 5.0) -> bool:
         spans, metrics = _state.spans, _state.metrics
         _state.spans = _state.metrics = _state.rust = _state.reinstall = _state.report = None
     is_installed = _native._status()["export"] != "none"
-    flushed, lost, losses, error, problem = _native._shutdown(timeout)
+    flushed, lost, losses, error, problem, counts = _native._shutdown(timeout)
     _report_losses(lost, losses)
     _report_problem(problem)
     if is_installed:
-        _state.last_error = error or problem
+        _state.last_error, _state.counts = error or problem, counts
     _state.report_failed = False
     _state.lost = 0
     if metrics is not None:
@@ -303,19 +309,24 @@ def status() -> Status:
 
     Examples:
         >>> import percolate_rocks
-        >>> percolate_rocks.status()["spans_dropped"]
+        >>> percolate_rocks.status()["spans_waiting"]
         0
     """
     found = _native._status()
+    is_installed = found["export"] != "none"
+    delivered, dropped, failed = found["spans_delivered"], found["spans_dropped"], found["failed_batches"]
+    if not is_installed and _state.counts is not None:
+        delivered, dropped, failed = _state.counts
     return Status(
-        installed=found["export"] != "none",
+        installed=is_installed,
         export=_state.rust or found["export"],
         metrics=found["metrics"],
-        spans_delivered=found["spans_delivered"],
-        spans_dropped=found["spans_dropped"],
+        spans_delivered=delivered,
+        spans_dropped=dropped,
         spans_waiting=found["spans_waiting"],
-        failed_batches=found["failed_batches"],
-        last_error=found["last_error"] or (_state.last_error if found["export"] == "none" else None),
+        failed_batches=failed,
+        calls_after_shutdown=found["calls_after_shutdown"],
+        last_error=found["last_error"] or (None if is_installed else _state.last_error),
         report=found["report"],
         warnings=found["warnings"],
         pid=found["pid"],
@@ -423,7 +434,7 @@ def _install(tracer_provider: Any, meter_provider: Any, report: str | None) -> b
     if _is_sdk_disabled():
         _native._set_automatic(False)
         return False
-    _state.last_error = None
+    _state.last_error = _state.counts = None
     spans = SpanBridge(tracer_provider, reports=report is not None)
     metrics = None if meter_provider is False else MetricsBridge.to(meter_provider)
     settings = metrics.settings() if metrics is not None else None
@@ -442,7 +453,7 @@ def _install(tracer_provider: Any, meter_provider: Any, report: str | None) -> b
 
 def _install_rust(export: str, report: str | None) -> None:
     _native._install_rust(export, report)
-    _state.last_error = None
+    _state.last_error = _state.counts = None
     _state.rust, _state.report = export, report
 
 
