@@ -151,9 +151,15 @@ fn reason_of_answer(text: &str) -> Option<Reason> {
         "401" | "403" => Some(Reason::Denied),
         "408" | "425" | "429" => None,
         "501" => Some(Reason::Other),
-        status => status.starts_with('4').then_some(Reason::Other),
+        status if !status.starts_with('4') => None,
+        // Without credentials, the client looks for those of the machine, which has none.
+        _ if text.contains(MACHINE) => Some(Reason::Denied),
+        _ => Some(Reason::Other),
     }
 }
+
+/// The begin of the addresses at which machines find their credentials.
+const MACHINE: &str = "http://169.254.";
 
 /// Returns whether the document that S3 answers with has one of these codes.
 fn has_code(text: &str, codes: &[&str]) -> bool {

@@ -14,7 +14,7 @@ use slatedb::object_store;
 use super::faulty::{FaultyStore, Mode};
 use super::{keys, options};
 use crate::otel::ErrorType as _;
-use crate::storage::slate::refused::{Reason, reason_of_files};
+use crate::storage::slate::refused::{Reason, reason_of_bucket, reason_of_files};
 use crate::storage::{OpenError, ScanRange, StatusCode, Storage, StorageOptions, WriteError};
 
 /// Options of a database that repeats what may succeed later for weeks.
@@ -262,5 +262,22 @@ fn an_error_of_a_file_system_that_waiting_does_not_change_is_a_refusal() {
         (io::ErrorKind::Other, None),
     ] {
         assert_eq!(of(kind), reason, "{kind}");
+    }
+}
+
+#[test]
+fn a_machine_without_credentials_is_denied() {
+    let text = "Error performing GET http://169.254.169.254/latest/meta-data/iam/security-credentials/ - Server \
+                returned non-2xx status code: 404 Not Found: ";
+    for (text, reason) in [
+        (text.to_owned(), Some(Reason::Denied)),
+        (text.replace("169.254.", "10.0."), Some(Reason::Other)),
+        (text.replace("404", "503"), None),
+    ] {
+        let error = object_store::Error::Generic {
+            store: "S3",
+            source: text.into(),
+        };
+        assert_eq!(reason_of_bucket(&error), reason, "{error}");
     }
 }
