@@ -140,8 +140,20 @@ impl Meters {
     }
 
     pub(crate) fn shutdown(&self, timeout: Duration) {
-        // Metrics that were not collected in time have no reader any more.
+        // The readers have collected before.
         _ = self.provider.shutdown_with_timeout(timeout);
+    }
+
+    /// Returns the metrics that each Python reader has not collected yet.
+    pub(crate) fn collect_all(
+        &self,
+        py: Python<'_>,
+        runtime: &Runtime,
+    ) -> PyResult<Vec<Vec<Py<PyAny>>>> {
+        let readers = 0..self.readers.len();
+        readers
+            .map(|reader| self.collect(py, runtime, reader))
+            .collect()
     }
 
     /// Returns the metrics that the Python reader with the index `reader` has not collected yet.

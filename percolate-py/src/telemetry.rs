@@ -309,8 +309,8 @@ fn _report_span(py: Python<'_>, span: FinishedSpan<'_>) {
 }
 
 /// The end of a delivery: whether all was delivered, for an export from Rust the number of lost spans,
-/// which exporters lost them, and the last error; the problem if the report cannot be written; and
-/// the final counts.
+/// which exporters lost them, and the last error; the problem if the report cannot be written; the
+/// final counts; and the metrics that each reader of the application has not collected yet.
 type Ended = (
     bool,
     u64,
@@ -318,6 +318,7 @@ type Ended = (
     Option<String>,
     Option<String>,
     Counts,
+    Vec<Vec<Py<PyAny>>>,
 );
 
 /// The numbers of delivered spans, lost spans and failed batches.
@@ -327,48 +328,70 @@ type Counts = (u64, u64, u64);
 #[pyfunction]
 fn _shutdown(py: Python<'_>, timeout: f64) -> PyResult<Ended> {
     let deadline = Instant::now() + seconds(timeout)?;
+    AUTOMATIC.store(OFF, Ordering::Relaxed);
+    match py.detach(|| installed().take()) {
+        None => Ok((true, 0, None, None, None, Counts::default(), Vec::new())),
+        Some(Installed::Python(pipeline)) => end_python(py, &pipeline, deadline),
+        Some(Installed::Rust(guard)) => released(py, || end_rust(&guard, deadline)),
+    }
+}
+
+fn end_python(py: Python<'_>, pipeline: &PythonPipeline, deadline: Instant) -> PyResult<Ended> {
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let PythonPipeline {
+        runtime,
+        bridge,
+        meters,
+        report,
+    } = pipeline;
+    let flushed = released(py, || {
+        runtime::end(runtime);
+        let flushed = runtime.stop(left()) && bridge.flush(left());
+        bridge.close();
+        runtime.stop_measuring();
+        flushed
+    })?;
+    let rests = meters
+        .as_ref()
+        .map(|meters| meters.collect_all(py, runtime));
+    let rests = rests.transpose().unwrap_or_else(|error| {
+        error.write_unraisable(py, None);
+        None
+    });
     released(py, || {
-        let left = || deadline.saturating_duration_since(Instant::now());
-        AUTOMATIC.store(OFF, Ordering::Relaxed);
-        let before = installed().take();
-        match before {
-            None => (true, 0, None, None, None, Counts::default()),
-            Some(Installed::Python(pipeline)) => {
-                let PythonPipeline {
-                    runtime,
-                    bridge,
-                    meters,
-                    report,
-                } = &pipeline;
-                runtime::end(runtime);
-                let flushed = runtime.stop(left()) && bridge.flush(left());
-                bridge.close();
-                runtime.stop_measuring();
-                if let Some(meters) = meters {
-                    meters.shutdown(left());
-                }
-                let written = pipeline.write_report(true, left());
-                if let Some(report) = report {
-                    report.end();
-                }
-                // What is not delivered now is lost.
-                let (delivered, _, failed) = bridge.counts();
-                let lost = runtime.recorded_spans().saturating_sub(delivered);
-                let counts = (delivered, lost, failed);
-                (flushed, 0, None, None, written.err(), counts)
-            }
-            Some(Installed::Rust(guard)) => {
-                let ended = guard.shutdown(left());
-                let status = guard.status();
-                let report = report_of(&status).and_then(|(_, problem)| problem);
-                let (lost, losses) = (status.lost_spans(), status.describe_lost_spans());
-                let counts = counts_of(&status);
-                let problem = ended.as_ref().err().map(ToString::to_string);
-                let error = last_error(status).or(problem);
-                (ended.is_ok(), lost, losses, error, report, counts)
-            }
+        if let Some(meters) = meters {
+            meters.shutdown(left());
         }
+        let written = pipeline.write_report(true, left());
+        if let Some(report) = report {
+            report.end();
+        }
+        // What is not delivered now is lost.
+        let (delivered, _, failed) = bridge.counts();
+        let lost = runtime.recorded_spans().saturating_sub(delivered);
+        let counts = (delivered, lost, failed);
+        let rests = rests.unwrap_or_default();
+        (flushed, 0, None, None, written.err(), counts, rests)
     })
+}
+
+fn end_rust(guard: &TelemetryGuard, deadline: Instant) -> Ended {
+    let ended = guard.shutdown(deadline.saturating_duration_since(Instant::now()));
+    let status = guard.status();
+    let report = report_of(&status).and_then(|(_, problem)| problem);
+    let (lost, losses) = (status.lost_spans(), status.describe_lost_spans());
+    let counts = counts_of(&status);
+    let problem = ended.as_ref().err().map(ToString::to_string);
+    let error = last_error(status).or(problem);
+    (
+        ended.is_ok(),
+        lost,
+        losses,
+        error,
+        report,
+        counts,
+        Vec::new(),
+    )
 }
 
 /// Return the metrics of the reader with the index `reader`, since its last collection (delta) or

@@ -96,6 +96,47 @@ def test_python_readers_collect_rust_histograms(db: Database, temporality: Aggre
         tracers.shutdown()
 
 
+def test_a_shutdown_leaves_the_last_metrics_to_the_readers(db: Database) -> None:
+    cumulative = InMemoryMetricReader()
+    delta = InMemoryMetricReader(preferred_temporality={HistogramInstrument: AggregationTemporality.DELTA})
+    meters = MeterProvider([cumulative, delta], shutdown_on_exit=False)
+    tracers = TracerProvider(shutdown_on_exit=False)
+
+    def call(times: int) -> None:
+        for _ in range(times):
+            db.load_resource("r")
+
+    def counts(reader: InMemoryMetricReader) -> list[int]:
+        data = reader.get_metrics_data()
+        found = [m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics] if data is not None else []
+        return [p.count for m in found if m.name == "db.client.operation.duration" for p in m.data.data_points]
+
+    try:
+        percolate_rocks.configure(tracer_provider=tracers, meter_provider=meters)
+        call(3)
+        assert counts(delta) == [3]
+        call(2)
+        percolate_rocks.shutdown()
+        # These are not measured.
+        call(4)
+        assert (counts(cumulative), counts(delta)) == ([5], [2])
+        assert (counts(cumulative), counts(delta)) == ([], [])
+        # What was not collected before the next delivery is not in two series of a cumulative reader.
+        percolate_rocks.configure(tracer_provider=tracers, meter_provider=meters)
+        call(10)
+        percolate_rocks.shutdown()
+        percolate_rocks.configure(tracer_provider=tracers, meter_provider=meters)
+        call(1)
+        assert counts(cumulative) == [1]
+        assert sorted(counts(delta)) == [1, 10]
+        call(1)
+        assert (counts(cumulative), counts(delta)) == ([2], [1])
+    finally:
+        percolate_rocks.shutdown()
+        meters.shutdown()
+        tracers.shutdown()
+
+
 def test_metrics_are_exact_when_nothing_is_sampled(db: Database) -> None:
     reader = InMemoryMetricReader()
     meters = MeterProvider([reader], shutdown_on_exit=False)

@@ -19,9 +19,10 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import logging
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from opentelemetry.attributes import BoundedAttributes
@@ -650,14 +651,18 @@ class MetricsBridge:
         """Append Rust metrics to the collection of each reader."""
         for index, reader in enumerate(self._readers):
             before = reader._collect
+            if _temporality(reader) == "cumulative":
+                # The rest of an earlier delivery would be a second series of the same metrics.
+                before = getattr(before, "_without_rest", before)
             self._before.append(before)
             reader._set_collect_callback(_collecting(before, index, self.provider))
 
-    def detach(self) -> None:
-        """Restore the collection of each reader."""
-        for reader, before in zip(self._readers, self._before):
+    def detach(self, rests: Sequence[list[Any]] = ()) -> None:
+        """Restore the collection of each reader. Its next one includes its metrics of `rests`."""
+        for index, (reader, before) in enumerate(zip(self._readers, self._before)):
             if getattr(reader._collect, "_is_percolate", False):
-                reader._set_collect_callback(before)
+                rest = rests[index] if index < len(rests) else []
+                reader._set_collect_callback(_collecting_rest(before, rest, self.provider) if rest else before)
         self._before.clear()
 
 
@@ -668,6 +673,21 @@ def _collecting(before: Callable[..., Any], index: int, provider: Any) -> Callab
         return _with_ours(data, ours, provider) if ours else data
 
     collect._is_percolate = True  # type: ignore[attr-defined]
+    return collect
+
+
+def _collecting_rest(before: Callable[..., Any], rest: list[Any], provider: Any) -> Callable[..., Any]:
+    """Return a callback that collects `rest` once. A forked child leaves it to its parent."""
+    rests, pid = [rest], os.getpid()
+
+    def collect(reader: Any, *args: Any, **kwargs: Any) -> Any:
+        if reader._collect is collect:
+            reader._set_collect_callback(before)
+        data = before(reader, *args, **kwargs)
+        taken = rests.pop() if rests and os.getpid() == pid else None
+        return data if taken is None else _with_ours(data, taken, provider)
+
+    collect._without_rest = before  # type: ignore[attr-defined]
     return collect
 
 

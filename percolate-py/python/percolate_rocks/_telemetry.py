@@ -266,8 +266,9 @@ def _report_path() -> str | None:
 def shutdown(timeout: float = 5.0) -> bool:
     """Deliver all finished Rust spans and end the delivery.
 
-    The application's providers are not shut down. After this, nothing is delivered until
-    `configure()` or `PercolateInstrumentor().instrument()` is called.
+    The application's providers are not shut down. Metrics that a reader has not collected are part of
+    its next collection. After this, nothing is delivered until `configure()` or
+    `PercolateInstrumentor().instrument()` is called.
 
     Args:
         timeout: The longest wait in seconds.
@@ -283,7 +284,7 @@ def shutdown(timeout: float = 5.0) -> bool:
         spans, metrics = _state.spans, _state.metrics
         _state.spans = _state.metrics = _state.rust = _state.reinstall = _state.report = None
     is_installed = _native._status()["export"] != "none"
-    flushed, lost, losses, error, problem, counts = _native._shutdown(timeout)
+    flushed, lost, losses, error, problem, counts, rests = _native._shutdown(timeout)
     _report_losses(lost, losses)
     _report_problem(problem)
     if is_installed:
@@ -291,7 +292,7 @@ def shutdown(timeout: float = 5.0) -> bool:
     _state.report_failed = False
     _state.lost = 0
     if metrics is not None:
-        metrics.detach()
+        metrics.detach(rests)
     if spans is not None:
         spans.detach()
     return flushed and problem is None
