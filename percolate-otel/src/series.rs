@@ -5,7 +5,8 @@
 //! If attributes of the context are listed for metrics, a series also has their values.
 //! Series are found through a small per-thread cache, live as long as the process and are bounded:
 //! past [`MAX_SERIES`], the calls of a site share its overflow series, whose measurements carry
-//! `otel.metric.overflow`. The address of a server is not on metrics, so it does not exhaust them.
+//! `otel.metric.overflow`, and whose first call is reported. The address of a server is not on
+//! metrics, so it does not exhaust them.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -469,7 +470,13 @@ impl SeriesTable {
             (names, &[]),
             (hash, true),
         )));
+        let is_first = bucket.is_empty();
         bucket.push(added);
+        // A `tracing` layer may make calls.
+        drop(series);
+        if is_first && added.is_measured {
+            report_overflow(site, fit);
+        }
         added
     }
 
@@ -618,6 +625,22 @@ impl SeriesTable {
         });
         histograms.collect(reader, series)
     }
+}
+
+/// Reports the first call of a site that is measured in an overflow series. `fits` is whether its
+/// names are short enough for a series of its own.
+#[cold]
+fn report_overflow(site: &Site, fits: bool) {
+    let name = site.def.name;
+    let calls = if fits {
+        format!("there are {MAX_SERIES} metric series, the limit: further calls of `{name}`")
+    } else {
+        format!("calls of `{name}` with names of more than {MAX_NAME} bytes")
+    };
+    tracing::warn!(
+        target: "percolate::telemetry",
+        "{calls} are measured together, in a series with `otel.metric.overflow`"
+    );
 }
 
 /// Measures a call that did not succeed.

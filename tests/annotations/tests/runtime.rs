@@ -351,6 +351,36 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Events {
 }
 
 #[test]
+fn the_first_call_of_a_function_in_an_overflow_series_is_reported() {
+    let events = Events::default();
+    let measured = measured(Temporality::Cumulative);
+    let subscriber = tracing_subscriber::registry().with(events.clone());
+    let subscriber = tracing::subscriber::set_default(subscriber);
+    get(&"a".repeat(1024), true);
+    for name in ["b", "c"] {
+        get(&name.repeat(1025), true);
+    }
+    for n in 0..2500 {
+        _ = put(&format!("collection {n}"));
+    }
+    drop(subscriber);
+    assert_eq!(measured.collect().values().sum::<u64>(), 2503);
+    let mut reported = events.0.lock().expect("no test panics here").clone();
+    reported.retain(|text| text.starts_with("WARN percolate::telemetry "));
+    let [long, many] = &reported[..] else {
+        panic!("{reported:?}");
+    };
+    assert!(
+        long.contains("`get`") && long.contains("1024 bytes"),
+        "{long}"
+    );
+    assert!(
+        many.contains("`put`") && many.contains("2000 metric series"),
+        "{many}"
+    );
+}
+
+#[test]
 fn slow_and_failed_unsampled_calls_are_reported_and_fast_ones_are_not() {
     let (events, finished) = (Events::default(), FinishedSpans::default());
     let runtime = Runtime::build(RuntimeConfig {
