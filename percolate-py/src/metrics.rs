@@ -6,6 +6,7 @@
 //! application's views need the SDK's; see `views`.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -30,7 +31,7 @@ use crate::waiting::released;
 
 /// The interval of the pipelines' own collection: only Python readers are to collect.
 const NEVER: Duration = Duration::from_hours(24 * 365);
-/// The number of collections kept for a delta reader. Beyond it, the oldest is lost.
+/// The number of collections kept for a delta reader. Beyond it, the oldest is dropped and counted.
 const WAITING: usize = 64;
 
 /// The Rust side of all Python readers.
@@ -82,6 +83,7 @@ impl Meters {
             let store = Arc::new(Store {
                 temporality,
                 collected: Mutex::default(),
+                dropped: AtomicU64::new(0),
             });
             readers.push(Arc::clone(&store));
             builder = builder.with_reader(
@@ -125,9 +127,19 @@ impl Meters {
         !self.readers.is_empty()
     }
 
-    /// One message per view that the Rust SDK refused.
-    pub(crate) fn refused_views(&self) -> &[String] {
-        &self.refused_views
+    /// One message per view that the Rust SDK refused, and per reader for which collections were
+    /// dropped.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let dropped = self.readers.iter().filter_map(|reader| {
+            let dropped = reader.dropped.load(Ordering::Relaxed);
+            (dropped > 0).then(|| {
+                format!(
+                    "metrics: {dropped} collections were dropped for a reader of delta temporality, because \
+                     other readers collected more than {WAITING} times in between"
+                )
+            })
+        });
+        self.refused_views.iter().cloned().chain(dropped).collect()
     }
 
     pub(crate) fn provider(&self) -> MeterProviderHandle {
@@ -189,6 +201,8 @@ impl Meters {
 struct Store {
     temporality: Temporality,
     collected: Mutex<Vec<Vec<Metric>>>,
+    /// The number of collections beyond [`WAITING`].
+    dropped: AtomicU64,
 }
 
 impl Store {
@@ -234,6 +248,7 @@ impl PushMetricExporter for Exporter {
             collected.clear();
         } else if collected.len() >= WAITING {
             collected.remove(0);
+            self.0.dropped.fetch_add(1, Ordering::Relaxed);
         }
         collected.push(copied);
         Ok(())

@@ -436,7 +436,7 @@ fn _status(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
             waiting = recorded.saturating_sub(counts.0 + counts.1);
             warnings = pipeline
                 .meters
-                .map(|meters| meters.refused_views().to_vec())
+                .map(|meters| meters.warnings())
                 .unwrap_or_default();
         }
         Some(Installed::Rust(guard)) => {

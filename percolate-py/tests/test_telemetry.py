@@ -96,6 +96,23 @@ def test_python_readers_collect_rust_histograms(db: Database, temporality: Aggre
         tracers.shutdown()
 
 
+def test_collections_that_a_delta_reader_does_not_take_are_counted(db: Database) -> None:
+    often = InMemoryMetricReader()
+    rarely = InMemoryMetricReader(preferred_temporality={HistogramInstrument: AggregationTemporality.DELTA})
+    with collecting((), often, rarely):
+        for _ in range(64):
+            db.load_resource("r")
+            often.get_metrics_data()
+        assert percolate_rocks.status()["warnings"] == []
+        for _ in range(3):
+            often.get_metrics_data()
+        (warning,) = percolate_rocks.status()["warnings"]
+        assert warning.startswith("metrics: 3 collections were dropped "), warning
+        # percolate's own histograms are aggregated for each reader.
+        _, points = durations(rarely.get_metrics_data())
+        assert sum(point.count for point in points) == 64
+
+
 def test_a_shutdown_leaves_the_last_metrics_to_the_readers(db: Database) -> None:
     cumulative = InMemoryMetricReader()
     delta = InMemoryMetricReader(preferred_temporality={HistogramInstrument: AggregationTemporality.DELTA})

@@ -62,7 +62,8 @@ class Status(TypedDict):
     last_error: str | None
     #: The path of the report, if one is written.
     report: str | None
-    #: Environment variables and metric Views that were ignored or changed.
+    #: Environment variables and metric Views that were ignored or changed, and collections of metrics that
+    #: were dropped.
     warnings: list[str]
     #: The process id. A forked child has a status of its own.
     pid: int
