@@ -25,6 +25,7 @@ mod stored;
 pub(crate) mod supplied;
 mod tasks;
 mod vector_changes;
+pub(crate) mod vector_scans;
 pub(crate) mod vectors;
 mod within;
 mod writes;
@@ -60,7 +61,7 @@ use crate::schema::entity::{Entity, MalformedRecord, Record, RecordParts, Timest
 use crate::schema::{Schema, SchemaError};
 use crate::storage::column_families::{ENTITIES, FIELD_INDEX, KEY_INDEX, RESOURCES};
 use crate::storage::keys::{self, ValueRange};
-use crate::storage::{Entry, ReadError, ScanRange, Storage};
+use crate::storage::{Entry, ReadError, ScanRange, Snapshot, Storage};
 use crate::{db_op, db_ops};
 
 /// Tables of JSON entities in a directory, for one tenant. Clones share the database.
@@ -174,8 +175,9 @@ impl Database {
     /// # Errors
     ///
     /// [`SchemaError`](crate::schema::SchemaError) if the schema is invalid, is nested deeper than
-    /// [`MAX_DEPTH`](crate::schema::MAX_DEPTH), uses a reserved name (`_id`, `_created_at` or
-    /// `_updated_at`), or changes the key field of a table that has entities.
+    /// [`MAX_DEPTH`](crate::schema::MAX_DEPTH), uses a reserved name (`_id`, `_created_at`,
+    /// `_updated_at`, `_vectors` or `_embedded_by`), or changes the key field of a table that has
+    /// entities.
     pub fn register_schema(&self, table: &str, schema: &Value) -> Result<SchemaChange, Error> {
         self.core.register_schema(table, schema)
     }
@@ -594,6 +596,20 @@ impl Database {
         Ok(EntityScan {
             core: &self.core,
             entries: Box::new(self.storage().scan(ENTITIES, range)?),
+            ended: false,
+        })
+    }
+
+    /// Iterates over the entities of a table in a snapshot.
+    fn scan_of<'s>(
+        &'s self,
+        snapshot: &'s Snapshot<'_>,
+        table: &str,
+    ) -> Result<EntityScan<'s>, Error> {
+        let range = ScanRange::prefix(keys::table_prefix(self.core.table_name(table)));
+        Ok(EntityScan {
+            core: &self.core,
+            entries: Box::new(snapshot.scan(ENTITIES, range)?),
             ended: false,
         })
     }

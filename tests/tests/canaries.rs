@@ -201,8 +201,43 @@ fn transfers(db: &Database) {
     db.import_jsonl_file("articles", &file, &replace).unwrap();
     db.import_jsonl_file("articles", directory.path().join("canary_missing"), &abort)
         .unwrap_err();
+    vectors(db);
     let failing = Err(std::io::Error::other("canary_source"));
     db.import_rows("articles", [failing], &skip).unwrap_err();
+}
+
+fn vectors(db: &Database) {
+    let row = |fields: &str| {
+        let fields = fields.replace("NUMBER", &CANARY_NUMBER.to_string());
+        format!("{{\"slug\": \"canary_vector\", {fields}}}")
+    };
+    let replace = ImportOptions::new().existing(Existing::Replace);
+    let line = row(r#""body": "canary_text", "_vectors": {"body": [NUMBER, 1]}"#);
+    db.import_jsonl("articles", line.as_bytes(), &replace)
+        .unwrap();
+    for wrong in [
+        r#""_vectors": {"body": [NUMBER]}"#,
+        r#""_vectors": {"body": [NUMBER, 1e39]}"#,
+        r#""_vectors": {"body": [NUMBER, "canary_element"]}"#,
+        r#""_vectors": [NUMBER, 1]"#,
+        r#""_vectors": {"body": [NUMBER, 1]}, "_embedded_by": {"body": "canary_provider"}"#,
+        r#""_embedded_by": "canary_provider""#,
+    ] {
+        let line = row(wrong);
+        db.import_jsonl("articles", line.as_bytes(), &replace)
+            .unwrap_err();
+        let data = serde_json::from_str(&line).unwrap();
+        db.upsert("articles", &data).unwrap_err();
+        db.batch().upsert("articles", &data).unwrap_err();
+    }
+    let options = ExportOptions::new().vectors(true);
+    let mut lines = Vec::new();
+    db.export_jsonl_with("articles", &mut lines, &options)
+        .unwrap();
+    let lines = String::from_utf8(lines).unwrap();
+    assert!(lines.contains(&CANARY_NUMBER.to_string()));
+    db.export_arrow("articles", &options, |_| Ok(())).unwrap();
+    db.purge("articles", "canary_vector").unwrap();
 }
 
 /// The service refuses each request, so these writes fail.

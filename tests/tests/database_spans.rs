@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use percolate_core::otel::testing::Capture;
 use percolate_core::storage::{BackgroundWorker, Task, WorkerOptions};
-use percolate_core::{Database, ImportOptions, OnError};
+use percolate_core::{Database, ExportOptions, ImportOptions, OnError};
 use serde_json::{Value, json};
 
 /// Opens a database with two articles outside any capture. Also returns its directory.
@@ -162,6 +162,26 @@ fn an_export_is_one_span_with_one_scan() {
         request [internal]
           export articles [client]
             | db.response.returned_rows = 2
+            scan entities [client]
+              | db.response.returned_rows = 2
+        ",
+    );
+}
+
+#[test]
+fn an_export_with_vectors_scans_them_too() {
+    observe(
+        |db| {
+            let options = ExportOptions::new().vectors(true);
+            let written = db.export_jsonl_with("articles", std::io::sink(), &options);
+            assert_eq!(written.unwrap(), 2);
+        },
+        "
+        request [internal]
+          export articles [client]
+            | db.response.returned_rows = 2
+            scan embeddings [client]
+              | db.response.returned_rows = 0
             scan entities [client]
               | db.response.returned_rows = 2
         ",

@@ -1,5 +1,6 @@
 //! Several writes to any tables as one atomic write.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -138,10 +139,9 @@ impl Batch {
         vectors: Vectors,
     ) -> Result<Uuid, Error> {
         let schema = self.database.core.schema(table)?;
-        self.database.core.check_supplied(&schema, &vectors)?;
-        let prepared = self.database.prepare(&schema, data)?;
+        let prepared = self.database.prepare(&schema, data, Cow::Owned(vectors))?;
         let id = prepared.named.unwrap_or_else(Uuid::now_v7);
-        let data = prepared.data.into_owned();
+        let (data, vectors) = prepared.into_owned();
         self.add(Target::of(schema, id), Change::Insert(data, vectors));
         Ok(id)
     }
@@ -170,12 +170,11 @@ impl Batch {
         vectors: Vectors,
     ) -> Result<Uuid, Error> {
         let schema = self.database.core.schema(table)?;
-        self.database.core.check_supplied(&schema, &vectors)?;
-        let prepared = self.database.prepare(&schema, data)?;
+        let prepared = self.database.prepare(&schema, data, Cow::Owned(vectors))?;
         let id = prepared.named.ok_or_else(|| Error::NoIdentity {
             table: table.to_owned(),
         })?;
-        let data = prepared.data.into_owned();
+        let (data, vectors) = prepared.into_owned();
         self.add(Target::of(schema, id), Change::Upsert(data, vectors));
         Ok(id)
     }
@@ -228,12 +227,12 @@ impl Batch {
         seen: Option<Timestamp>,
     ) -> Result<Uuid, Error> {
         let target = self.database.target(table, entity.into())?;
-        let changes = super::writes::changes_of(&target.schema, target.id, changes)?.into_owned();
-        self.database
-            .core
-            .check_supplied(&target.schema, &vectors)?;
-        let target = Target { seen, ..target };
-        Ok(self.add(target, Change::Update(changes, vectors)))
+        let database = &self.database;
+        let vectors = Cow::Owned(vectors);
+        let (changes, vectors) =
+            database.changes_of(&target.schema, target.id, changes, vectors)?;
+        let change = Change::Update(changes.into_owned(), vectors.into_owned());
+        Ok(self.add(Target { seen, ..target }, change))
     }
 
     /// Adds the deletion of an entity, named by id or key, as [`Database::delete`] does it. Deleting
@@ -348,7 +347,7 @@ impl Database {
         let schema = self.core.schema(target.schema.table())?;
         if !Arc::ptr_eq(&schema, &target.schema) {
             if let Change::Insert(data, _) | Change::Upsert(data, _) = change {
-                let prepared = self.prepare(&schema, data)?;
+                let prepared = self.prepare(&schema, data, Cow::default())?;
                 super::writes::refuse_other_id(&schema, prepared.named, target.id)?;
             }
             self.core.check_supplied(&schema, &change.vectors())?;

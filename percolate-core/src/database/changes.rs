@@ -5,8 +5,8 @@
 //! the earlier ones.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::computed::Computed;
 use super::core::{Core, Old};
 use super::error::Error;
-use super::supplied::Vectors;
+use super::supplied::{Vector, Vectors};
 use super::vector_changes::VectorChanges;
 use crate::index;
 use crate::schema::entity::{Record, Timestamp};
@@ -141,8 +141,41 @@ impl<'a> Changes<'a> {
         entity.new.as_ref()
     }
 
-    /// Stores a record, over what is stored before the changes and what earlier ones left.
-    pub(super) fn store(&mut self, schema: &Arc<Schema>, id: Uuid, old: Old, new: Record) {
+    /// Returns whether an entity that is `now` has these vectors, by what earlier changes supplied and
+    /// by `stored`, what is stored before the changes. No earlier change removed a vector.
+    pub(super) fn has_vectors(
+        &self,
+        schema: &Schema,
+        (id, now): (Uuid, &Old),
+        vectors: &Vectors,
+        stored: &HashMap<(Uuid, usize), Vec<u8>>,
+    ) -> bool {
+        let earlier = self.entities.get(&(schema.table().to_owned(), id));
+        let mut fields = schema.embedding_fields().iter().enumerate();
+        fields.all(|(position, field)| {
+            let Some(vector) = vectors.vector(field) else {
+                return true;
+            };
+            let text = now.text(field);
+            let has = match earlier.and_then(|earlier| earlier.vectors.vector(field)) {
+                Some(supplied) => Some(supplied.of_text(text)),
+                None if earlier.is_some_and(|earlier| earlier.old.text(field) != text) => None,
+                None => stored.get(&(id, position)).map(|it| Vector::from_bytes(it)),
+            };
+            has == Some(vector.of_text(text))
+        })
+    }
+
+    /// Stores a record with its vectors, over what is stored before the changes and what earlier ones
+    /// left.
+    pub(super) fn store(
+        &mut self,
+        schema: &Arc<Schema>,
+        id: Uuid,
+        old: Old,
+        new: Record,
+        vectors: &Vectors,
+    ) {
         let name = (schema.table().to_owned(), id);
         let entity = self.entities.entry(name).or_insert_with(|| Changed {
             schema: Arc::clone(schema),
@@ -151,7 +184,10 @@ impl<'a> Changes<'a> {
             vectors: Vectors::new(),
             was_deleted: false,
         });
-        entity.new = Some(Old::Live(new));
+        let now = entity.new.as_ref().unwrap_or(&entity.old);
+        let new = Old::Live(new);
+        entity.vectors.follow(schema, now, &new, vectors);
+        entity.new = Some(new);
     }
 
     /// Writes all changes in one batch, unless the vector of a text is missing.
@@ -328,7 +364,7 @@ impl Core {
         } else {
             changes.remove_all(self, schema, id);
         }
-        changes.supply(self, schema, id, write.vectors);
+        changes.supply(self, schema, id, write.new, write.vectors);
         // After the removals, which are among the supplied: the text is embedded again.
         changes.compute(self, schema, id, write.texts());
         Ok(())

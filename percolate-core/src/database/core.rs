@@ -28,11 +28,9 @@ use crate::progress::{OnProgress, Running};
 use crate::query::engine::Engine;
 use crate::schema::entity::{MalformedRecord, Record, RecordParts, Timestamp};
 use crate::schema::{Schema, SchemaError};
-#[cfg(feature = "sql")]
-use crate::storage::Snapshot;
 use crate::storage::column_families::{DATABASE, ENTITIES, FIELD_INDEX, KEY_INDEX, SCHEMAS};
 use crate::storage::keys::{self, Table};
-use crate::storage::{BatchWriter, ScanRange, Storage};
+use crate::storage::{BatchWriter, ScanRange, Snapshot, Storage};
 
 /// The namespace of ids that are derived from keys: version 5 UUIDs of the key's bytes in the key
 /// index.
@@ -361,6 +359,12 @@ impl Core {
             mine.filter_map(|(table, schema)| Some((table.clone(), schema.clone().ok()?)))
                 .collect(),
         )
+    }
+
+    /// Returns a snapshot of the store, and the schema of a table that belongs to it.
+    pub(crate) fn snapshot_of(&self, table: &str) -> Result<(Snapshot<'_>, Arc<Schema>), Error> {
+        let _steady = self.steady();
+        Ok((self.storage().snapshot(), self.schema(table)?))
     }
 
     /// Blocks schema changes until the guard is dropped.

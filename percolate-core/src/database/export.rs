@@ -2,6 +2,7 @@
 //!
 //! An export reads one snapshot of the table, and holds one entity at a time.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::ops::ControlFlow;
@@ -9,8 +10,12 @@ use std::path::Path;
 
 use super::Database;
 use super::error::Error;
+use super::supplied::Vector;
+use super::vector_scans::VectorScans;
 use crate::otel::replacement::{Replacement, destination};
 use crate::progress::{OnProgress, Progress, Running};
+use crate::schema::Schema;
+use crate::schema::system::{EMBEDDED_BY, VECTORS};
 use crate::{db_op, db_ops};
 
 /// The number of entities between two reports of the progress.
@@ -22,12 +27,53 @@ const STEP: usize = 1000;
 #[non_exhaustive]
 pub struct ExportOptions {
     progress: OnProgress,
+    vectors: bool,
 }
 
 impl ExportOptions {
     /// Creates the default options.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Sets whether the vectors of the entities are exported, as the same snapshot has them. Default:
+    /// `false`. An import then calls no provider, and [`Vectors`](crate::Vectors) that were supplied are
+    /// not lost.
+    ///
+    /// An entity with vectors gets the field `_vectors`, an object from the embedded fields to arrays
+    /// of numbers, each the shortest decimal that is read as the same number of 32 bits. A field
+    /// without a vector is left out. `_embedded_by` is an object from those fields whose vectors were
+    /// not supplied to the name of the embedding provider.
+    ///
+    /// ```
+    /// use percolate_core::{Database, ExportOptions, ImportOptions, Vectors};
+    /// use serde_json::json;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let dir = tempfile::tempdir()?;
+    /// # let db = Database::open(dir.path())?;
+    /// let schema = json!({ "key_field": "slug", "embedding_fields": ["body"] });
+    /// db.register_schema("articles", &schema)?;
+    /// let vectors = Vectors::new().set("body", [0.1; 384]);
+    /// db.insert_with_vectors("articles", &json!({ "slug": "percolation" }), &vectors)?;
+    /// let mut lines = Vec::new();
+    /// db.export_jsonl_with("articles", &mut lines, &ExportOptions::new().vectors(true))?;
+    ///
+    /// db.register_schema("copies", &schema)?;
+    /// db.import_jsonl("copies", &lines[..], &ImportOptions::new())?;
+    /// let nearest = db.search_vector("copies", &[0.1; 384], 1, None)?;
+    /// assert_eq!(nearest[0].entity.data["slug"], "percolation");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn vectors(mut self, vectors: bool) -> Self {
+        self.vectors = vectors;
+        self
+    }
+
+    #[cfg(feature = "sql")]
+    pub(crate) fn has_vectors(&self) -> bool {
+        self.vectors
     }
 
     /// Calls `report` after every 1000 entities, or after each batch, and at the end, with the number
@@ -66,7 +112,7 @@ impl Database {
     /// Writes the entities of a table as lines of JSON (JSONL, NDJSON), ordered by id. Returns their
     /// number. Each line is an object with the data and the system fields `_id`, `_created_at` and
     /// `_updated_at`; [`import_jsonl`](Self::import_jsonl) restores the same entities from them.
-    /// Vectors are not exported.
+    /// [`ExportOptions::vectors`] adds the vectors.
     ///
     /// ```
     /// use percolate_core::{Database, ImportOptions};
@@ -101,8 +147,9 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Error::Cancelled`] if [`ExportOptions::on_progress`] ended the export, and those of
-    /// [`export_jsonl`](Self::export_jsonl).
+    /// [`Error::Cancelled`] if [`ExportOptions::on_progress`] ended the export; [`Error::Vector`] if
+    /// vectors are exported and one has another length than those of the embedding provider; and those
+    /// of [`export_jsonl`](Self::export_jsonl).
     pub fn export_jsonl_with(
         &self,
         table: &str,
@@ -186,11 +233,20 @@ impl Database {
         };
         let progress = options.start();
         let mut writer = BufWriter::with_capacity(64 << 10, writer);
-        let mut written = 0;
-        for entity in self.scan_after(table, None)? {
-            let entity = entity?.into_json();
-            serde_json::to_writer(&mut writer, &entity)
+        let (snapshot, schema) = self.core.snapshot_of(table)?;
+        let scans = || VectorScans::new(&self.core, &snapshot, &schema);
+        let mut scans = options.vectors.then(scans).transpose()?;
+        let provider = self.core.embedder().provider().name();
+        let (mut written, mut line) = (0, Vec::new());
+        for entity in self.scan_of(&snapshot, table)? {
+            let entity = entity?;
+            let vectors = scans.as_mut().map(|scans| scans.of(entity.id));
+            let vectors = vectors.transpose()?.unwrap_or_default();
+            line.clear();
+            serde_json::to_writer(&mut line, &entity.into_json())
+                .and_then(|()| add_vectors(&mut line, &schema, &vectors, provider))
                 .map_err(io::Error::from)
+                .and_then(|()| writer.write_all(&line))
                 .and_then(|()| writer.write_all(b"\n"))
                 .map_err(failed)?;
             written += 1;
@@ -202,4 +258,37 @@ impl Database {
         progress.report(written)?;
         Ok(written)
     }
+}
+
+/// Adds the vectors of the embedded fields to the JSON of an entity, an object with other fields.
+fn add_vectors(
+    line: &mut Vec<u8>,
+    schema: &Schema,
+    vectors: &[Option<Vector>],
+    provider: &str,
+) -> serde_json::Result<()> {
+    let fields = schema.embedding_fields().iter().zip(vectors);
+    let named = fields.filter_map(|(field, vector)| Some((field, vector.as_ref()?)));
+    let numbers: BTreeMap<_, _> = named
+        .clone()
+        .map(|(field, vector)| (field, &vector.numbers))
+        .collect();
+    let embedded_by: BTreeMap<_, _> = named
+        .filter(|(_, vector)| !vector.is_supplied)
+        .map(|(field, _)| (field, provider))
+        .collect();
+    let mut add = |field, json: Vec<u8>| {
+        // Before the end of the object.
+        line.pop();
+        line.extend_from_slice(format!(",\"{field}\":").as_bytes());
+        line.extend(json);
+        line.push(b'}');
+    };
+    if !embedded_by.is_empty() {
+        add(EMBEDDED_BY, serde_json::to_vec(&embedded_by)?);
+    }
+    if !numbers.is_empty() {
+        add(VECTORS, serde_json::to_vec(&numbers)?);
+    }
+    Ok(())
 }

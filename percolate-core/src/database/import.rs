@@ -10,7 +10,8 @@ pub(super) mod report;
 pub(super) mod row;
 mod spool;
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _, Seek as _};
 use std::path::Path;
@@ -29,6 +30,7 @@ use super::changes::{Changes, data_record};
 use super::computed::Computed;
 use super::core::{Core, Old};
 use super::error::Error;
+use super::supplied::Vectors;
 use crate::progress::Running;
 use crate::schema::Schema;
 use crate::schema::entity::Record;
@@ -71,6 +73,13 @@ impl Database {
     /// has a key field, the id is that of the key, and `_id` is ignored: the lines may come from
     /// another table or tenant. A time that is missing is the current one. An entity that exists and
     /// is replaced gets a later time than it has.
+    ///
+    /// `_vectors` and `_embedded_by` in a line are the [`Vectors`](crate::Vectors) of the entity, so
+    /// that an import of an export with [`ExportOptions::vectors`](crate::ExportOptions::vectors) calls
+    /// no provider. A line is refused if a vector does not fit the embedding provider of this database:
+    /// it has another length, or another provider created it.
+    /// [`ImportOptions::ignore_vectors`] imports such lines without their vectors. Whether a vector
+    /// belongs to the text of its line is not checked.
     ///
     /// ```
     /// use percolate_core::{Database, ImportOptions, OnError};
@@ -215,6 +224,7 @@ struct Checked {
     /// The id that the row names by its key or its `_id`.
     named: Option<Uuid>,
     row: Imported,
+    vectors: Vectors,
 }
 
 impl Import<'_> {
@@ -372,11 +382,16 @@ impl Import<'_> {
             .collect();
         let _locks = core.lock_all(&ids);
         let old = core.old_batch(self.table, &ids)?;
+        let stored = self.stored_vectors(&schema, &rows, &ids)?;
         let mut changes = Changes::new(core, computed);
         let (mut written, mut unchanged) = (0, 0);
-        for ((Checked { line, row, .. }, id), old) in rows.into_iter().zip(ids).zip(old) {
+        for ((row, id), old) in rows.into_iter().zip(ids).zip(old) {
+            let Checked {
+                line, row, vectors, ..
+            } = row;
             let earlier = changes.stored_after(self.table, id);
             let now = earlier.unwrap_or(&old);
+            let has_vectors = || changes.has_vectors(&schema, (id, now), &vectors, &stored);
             match (self.options.existing, is_taken(now)) {
                 (Existing::Error, true) => {
                     self.report.refuse(line, Taken(id));
@@ -386,14 +401,14 @@ impl Import<'_> {
                     unchanged += 1;
                     continue;
                 }
-                (Existing::Replace, true) if equals(now, &row) => {
+                (Existing::Replace, true) if equals(now, &row) && has_vectors() => {
                     unchanged += 1;
                     continue;
                 }
                 _ => {}
             }
             let record = record_of(row, now);
-            changes.store(&schema, id, old, record);
+            changes.store(&schema, id, old, record, &vectors);
             written += 1;
         }
         self.report.cut();
@@ -408,6 +423,20 @@ impl Import<'_> {
         Ok(())
     }
 
+    /// Returns the stored vectors of the entities that are replaced by rows with vectors.
+    fn stored_vectors(
+        &self,
+        schema: &Schema,
+        rows: &[Checked],
+        ids: &[Uuid],
+    ) -> Result<HashMap<(Uuid, usize), Vec<u8>>, Error> {
+        let with_vectors = rows.iter().zip(ids).filter(|(row, _)| {
+            self.options.existing == Existing::Replace && !row.vectors.is_empty()
+        });
+        let ids: Vec<Uuid> = with_vectors.map(|(_, id)| *id).collect();
+        self.core.stored_vectors(schema, &ids)
+    }
+
     /// Checks a row against the schema, and refuses it if it does not fit.
     fn check_row(&mut self, schema: &Arc<Schema>, line: usize, row: &ImportRow) -> Option<Checked> {
         let data = match row {
@@ -416,11 +445,11 @@ impl Import<'_> {
             ImportRow::Invalid(reason) => Err(reason.clone()),
         };
         let checked = data.and_then(|data| {
-            self.checked(schema, data)
+            self.checked(schema, line, data)
                 .map_err(|error| error.to_string())
         });
         match checked {
-            Ok((named, row)) => Some(Checked { line, named, row }),
+            Ok(checked) => Some(checked),
             Err(reason) => {
                 self.report.refuse(line, reason);
                 None
@@ -428,15 +457,23 @@ impl Import<'_> {
         }
     }
 
-    fn checked(&self, schema: &Schema, data: Value) -> Result<(Option<Uuid>, Imported), Error> {
-        let row = schema.imported(data)?;
+    fn checked(&self, schema: &Schema, line: usize, data: Value) -> Result<Checked, Error> {
+        let mut row = schema.imported(data)?;
+        let mut vectors = std::mem::take(&mut row.vectors);
+        vectors.retain(|field| !self.options.ignores(field));
+        let vectors = self.core.vectors_of(schema, vectors, Cow::default())?;
         schema.check_rules(&row.data)?;
         let named = match schema.key_of(&row.data)? {
             // `_id` may be that of another table or tenant.
             Some(key) => Some(self.core.id_of_key(self.table, &key)),
             None => row.id,
         };
-        Ok((named, row))
+        Ok(Checked {
+            line,
+            named,
+            row,
+            vectors: vectors.into_owned(),
+        })
     }
 
     /// Reports the progress. Returns whether to go on.
@@ -472,7 +509,8 @@ fn is_taken(old: &Old) -> bool {
     matches!(old, Old::Live(_) | Old::Malformed(..))
 }
 
-/// Returns whether an entity has the data of a row, and the times that the row names.
+/// Returns whether an entity has the data of a row, and the times that the row names. Its vectors are
+/// not compared.
 fn equals(now: &Old, row: &Imported) -> bool {
     let Old::Live(live) = now else {
         return false;

@@ -22,6 +22,7 @@ mod system_fields;
 mod tables;
 mod transfer;
 mod unusable;
+mod vector_transfer;
 
 fn temporary() -> (tempfile::TempDir, Database) {
     let dir = tempfile::tempdir().unwrap();

@@ -10,8 +10,7 @@ use super::computed::Computed;
 use super::core::{Core, Old};
 use super::error::Error;
 use super::slot::Field;
-use super::supplied::Vectors;
-use crate::index::vectors::{supplied_to_bytes, vector_to_bytes};
+use super::supplied::{Vector, Vectors};
 use crate::schema::Schema;
 use crate::schema::entity::Record;
 use crate::storage::column_families::{EMBEDDINGS, META};
@@ -28,23 +27,7 @@ pub(super) struct VectorChanges<'a> {
 struct FieldChanges {
     field: Field,
     /// The new vector of each entity, `None` if it is removed.
-    vectors: BTreeMap<Uuid, Option<NewVector>>,
-}
-
-/// A vector to store.
-struct NewVector {
-    numbers: Vec<f32>,
-    is_supplied: bool,
-}
-
-impl NewVector {
-    fn to_bytes(&self) -> Vec<u8> {
-        if self.is_supplied {
-            supplied_to_bytes(&self.numbers)
-        } else {
-            vector_to_bytes(&self.numbers)
-        }
-    }
+    vectors: BTreeMap<Uuid, Option<Vector>>,
 }
 
 impl<'a> VectorChanges<'a> {
@@ -79,14 +62,16 @@ impl<'a> VectorChanges<'a> {
     }
 
     /// Adds the vectors that were supplied with an entity.
-    pub(super) fn supply(&mut self, core: &Core, schema: &Schema, id: Uuid, vectors: &Vectors) {
+    pub(super) fn supply(
+        &mut self,
+        core: &Core,
+        schema: &Schema,
+        id: Uuid,
+        new: &Record<&Value>,
+        vectors: &Vectors,
+    ) {
         for (field, vector) in vectors.iter() {
-            let vector = || {
-                Some(NewVector {
-                    numbers: vector?.to_vec(),
-                    is_supplied: true,
-                })
-            };
+            let vector = || Some(vector?.of_text(new.text_to_embed(field)));
             self.change(core, schema, id, |name| (name == field).then(vector));
         }
     }
@@ -104,7 +89,7 @@ impl<'a> VectorChanges<'a> {
                 continue;
             };
             let vector = || {
-                Some(NewVector {
+                Some(Vector {
                     numbers: numbers.to_vec(),
                     is_supplied: false,
                 })
@@ -122,7 +107,7 @@ impl<'a> VectorChanges<'a> {
         entity_field: (Uuid, usize),
         vector: Option<Vec<f32>>,
     ) {
-        let vector = vector.map(|numbers| NewVector {
+        let vector = vector.map(|numbers| Vector {
             numbers,
             is_supplied: false,
         });
@@ -134,7 +119,7 @@ impl<'a> VectorChanges<'a> {
         core: &Core,
         schema: &Schema,
         id: Uuid,
-        change: impl Fn(&str) -> Option<Option<NewVector>>,
+        change: impl Fn(&str) -> Option<Option<Vector>>,
     ) {
         for (position, name) in schema.embedding_fields().iter().enumerate() {
             if let Some(vector) = change(name) {
@@ -148,7 +133,7 @@ impl<'a> VectorChanges<'a> {
         core: &Core,
         schema: &Schema,
         (id, position): (Uuid, usize),
-        vector: Option<NewVector>,
+        vector: Option<Vector>,
     ) {
         let place = (schema.table().to_owned(), position);
         let changes = self.fields.entry(place).or_insert_with(|| FieldChanges {

@@ -6,7 +6,7 @@
 //! the commit and unlocks it after the index has changed too, and records a new generation in the
 //! same batch, so that an index file written earlier is recognised as stale.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -147,26 +147,34 @@ impl Core {
     /// Returns the vectors of these entities that were supplied and fit the provider, as the ids and
     /// the positions of their fields.
     fn supplied(&self, schema: &Schema, ids: &[Uuid]) -> Result<HashSet<(Uuid, usize)>, Error> {
+        let fits = |vector: &[u8]| {
+            vectors::is_supplied(vector)
+                && vectors::vector_from_bytes(vector).len() == self.dimensions()
+        };
+        let stored = self.stored_vectors(schema, ids)?.into_iter();
+        let supplied = stored.filter(|(_, vector)| fits(vector));
+        Ok(supplied.map(|(place, _)| place).collect())
+    }
+
+    /// Returns the stored vectors of these entities, by their ids and the positions of their fields.
+    pub(super) fn stored_vectors(
+        &self,
+        schema: &Schema,
+        ids: &[Uuid],
+    ) -> Result<HashMap<(Uuid, usize), Vec<u8>>, Error> {
         let table = self.table_name(schema.table());
-        let mut supplied = HashSet::new();
+        let mut stored = HashMap::new();
         if ids.is_empty() {
-            return Ok(supplied);
+            return Ok(stored);
         }
         for (position, field) in schema.embedding_fields().iter().enumerate() {
             let key = |id: &Uuid| keys::embedding_key(table, field, *id);
             let keys: Vec<_> = ids.iter().map(key).collect();
             let vectors = self.storage().multi_get(EMBEDDINGS, &keys)?;
-            let fits = |vector: &Vec<u8>| {
-                vectors::is_supplied(vector)
-                    && vectors::vector_from_bytes(vector).len() == self.dimensions()
-            };
-            let fitting = ids
-                .iter()
-                .zip(vectors)
-                .filter(|(_, vector)| vector.as_ref().is_some_and(fits));
-            supplied.extend(fitting.map(|(id, _)| (*id, position)));
+            let vectors = ids.iter().zip(vectors);
+            stored.extend(vectors.filter_map(|(id, vector)| Some(((*id, position), vector?))));
         }
-        Ok(supplied)
+        Ok(stored)
     }
 
     pub(super) fn save_index(&self, table: &str) -> Result<usize, Error> {

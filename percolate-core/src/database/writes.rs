@@ -23,9 +23,9 @@ use crate::{db_op, db_ops};
 
 /// Writes of entities.
 ///
-/// An entity that was read can be written back. In the data of a write, `_id` names the entity, and
-/// `_created_at` and `_updated_at` are ignored. With a key field, `_id` must be the id of the key. A
-/// null `_id` is ignored.
+/// An entity that was read can be written back. In the data of a write, `_id` names the entity,
+/// `_vectors` and `_embedded_by` are its [`Vectors`], and `_created_at` and `_updated_at` are ignored.
+/// With a key field, `_id` must be the id of the key. A system field that is null is ignored.
 #[db_ops(system = self.storage().system(), namespace = self.storage().namespace(), server_address = self.storage().server_address())]
 impl Database {
     /// Inserts an entity and returns its id. If the table has a key field, the id is derived from
@@ -37,7 +37,8 @@ impl Database {
     /// [`Error::Exists`] if an entity has the same key or id, also if it cannot be decoded;
     /// [`Error::Entity`] if the data does not match the schema, is nested deeper than
     /// [`MAX_DEPTH`](crate::schema::MAX_DEPTH), or has an `_id` that is not a UUID or belongs to
-    /// another key.
+    /// another key; those of [`insert_with_vectors`](Self::insert_with_vectors) if the data has
+    /// `_vectors`.
     #[db_op("insert", table, affected_rows = 1)]
     pub fn insert(&self, table: &str, data: &Value) -> Result<Uuid, Error> {
         self.insert_entity(table, data, &Vectors::new())
@@ -223,13 +224,12 @@ impl Database {
     ) -> Result<Uuid, Error> {
         let _steady = self.core.steady();
         let schema = self.core.schema(table)?;
-        let Prepared { named, data } = self.prepare(&schema, data)?;
-        self.core.check_supplied(&schema, vectors)?;
-        let id = named.unwrap_or_else(Uuid::now_v7);
+        let prepared = self.prepare(&schema, data, Cow::Borrowed(vectors))?;
+        let id = prepared.named.unwrap_or_else(Uuid::now_v7);
         let _lock = self.core.lock(id);
         let old = self.core.old(table, id)?;
         refuse_existing(&schema, id, &old)?;
-        self.write(&schema, id, &old, &data, vectors, computed)?;
+        self.write(&schema, id, &old, &prepared, computed)?;
         Ok(id)
     }
 
@@ -247,14 +247,13 @@ impl Database {
     ) -> Result<Uuid, Error> {
         let _steady = self.core.steady();
         let schema = self.core.schema(table)?;
-        let Prepared { named, data } = self.prepare(&schema, data)?;
-        self.core.check_supplied(&schema, vectors)?;
-        let id = named.ok_or_else(|| Error::NoIdentity {
+        let prepared = self.prepare(&schema, data, Cow::Borrowed(vectors))?;
+        let id = prepared.named.ok_or_else(|| Error::NoIdentity {
             table: table.to_owned(),
         })?;
         let _lock = self.core.lock(id);
         let old = self.core.old(table, id)?;
-        self.write(&schema, id, &old, &data, vectors, computed)?;
+        self.write(&schema, id, &old, &prepared, computed)?;
         Ok(id)
     }
 
@@ -263,16 +262,15 @@ impl Database {
         schema: &Schema,
         id: Uuid,
         old: &Old,
-        data: &Value,
-        vectors: &Vectors,
+        prepared: &Prepared<'_>,
         computed: &Computed,
     ) -> Result<(), Error> {
         let write = EntityWrite {
             schema,
             id,
             old,
-            new: &data_record(data, old),
-            vectors,
+            new: &data_record(&prepared.data, old),
+            vectors: &prepared.vectors,
             keeps_vectors: true,
         };
         self.core.write(&write, computed)
@@ -290,8 +288,7 @@ impl Database {
         let _steady = self.core.steady();
         let schema = self.core.schema(table)?;
         let id = self.id_of(&schema, entity)?;
-        let changes = changes_of(&schema, id, changes)?;
-        self.core.check_supplied(&schema, vectors)?;
+        let (changes, vectors) = self.changes_of(&schema, id, changes, Cow::Borrowed(vectors))?;
         let _lock = self.core.lock(id);
         let old = self.core.old(table, id)?;
         let live = changes::live(&schema, id, entity.key(), &old)?;
@@ -303,7 +300,7 @@ impl Database {
             id,
             old: &old,
             new: &record,
-            vectors,
+            vectors: &vectors,
             keeps_vectors: true,
         };
         self.core.write(&write, computed)?;
@@ -351,9 +348,7 @@ impl Database {
             .iter()
             .enumerate()
             .map(|(index, data)| {
-                self.core
-                    .check_supplied(&schema, vectors_of(index))
-                    .and_then(|()| self.prepare(&schema, data))
+                self.prepare(&schema, data, Cow::Borrowed(vectors_of(index)))
                     .map_err(|error| in_batch(index, error))
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -371,13 +366,14 @@ impl Database {
         for (index, old) in old.iter().enumerate() {
             refuse_existing(&schema, ids[index], old).map_err(|error| in_batch(index, error))?;
         }
-        for (index, (old, Prepared { data, .. })) in old.iter().zip(&prepared).enumerate() {
+        for (index, (old, Prepared { data, vectors, .. })) in old.iter().zip(&prepared).enumerate()
+        {
             let write = EntityWrite {
                 schema: &schema,
                 id: ids[index],
                 old,
                 new: &data_record(data, old),
-                vectors: vectors_of(index),
+                vectors,
                 keeps_vectors: true,
             };
             self.core.add_entity(&mut batch, &mut changes, &write)?;
@@ -386,13 +382,20 @@ impl Database {
         Ok(ids)
     }
 
-    /// Checks data against the schema and determines the id that its key or its `_id` names.
+    /// Checks data against the schema and determines the id that its key or its `_id` names, and its
+    /// vectors.
     pub(super) fn prepare<'a>(
         &self,
         schema: &Schema,
         data: &'a Value,
+        vectors: Cow<'a, Vectors>,
     ) -> Result<Prepared<'a>, Error> {
-        let Written { id, data } = schema.written(data)?;
+        let Written {
+            id,
+            vectors: named,
+            data,
+        } = schema.written(data)?;
+        let vectors = self.core.vectors_of(schema, named, vectors)?;
         schema.check_rules(&data)?;
         let named = match schema.key_of(&data)? {
             Some(key) => {
@@ -402,7 +405,29 @@ impl Database {
             }
             None => id,
         };
-        Ok(Prepared { named, data })
+        Ok(Prepared {
+            named,
+            data,
+            vectors,
+        })
+    }
+
+    /// Checks the shape of changes of an entity, and that they do not name another one. Returns them,
+    /// and the vectors.
+    pub(super) fn changes_of<'a>(
+        &self,
+        schema: &Schema,
+        id: Uuid,
+        changes: &'a Value,
+        vectors: Cow<'a, Vectors>,
+    ) -> Result<(Cow<'a, Value>, Cow<'a, Vectors>), Error> {
+        let Written {
+            id: named,
+            vectors: given,
+            data,
+        } = schema.written(changes)?;
+        refuse_other_id(schema, named, id)?;
+        Ok((data, self.core.vectors_of(schema, given, vectors)?))
     }
 }
 
@@ -412,6 +437,14 @@ pub(super) struct Prepared<'a> {
     pub(super) named: Option<Uuid>,
     /// The data without system fields.
     pub(super) data: Cow<'a, Value>,
+    /// The vectors of the data and those that were passed with it.
+    pub(super) vectors: Cow<'a, Vectors>,
+}
+
+impl Prepared<'_> {
+    pub(super) fn into_owned(self) -> (Value, Vectors) {
+        (self.data.into_owned(), self.vectors.into_owned())
+    }
 }
 
 /// Refuses data whose `_id` is not `id`, the entity to write.
@@ -427,17 +460,6 @@ pub(super) fn refuse_other_id(
         }),
         _ => Ok(()),
     }
-}
-
-/// Checks the shape of changes of an entity, and that they do not name another one.
-pub(super) fn changes_of<'a>(
-    schema: &Schema,
-    id: Uuid,
-    changes: &'a Value,
-) -> Result<Cow<'a, Value>, Error> {
-    let Written { id: named, data } = schema.written(changes)?;
-    refuse_other_id(schema, named, id)?;
-    Ok(data)
 }
 
 /// Returns the first index whose id is at an earlier index, which is returned before it.

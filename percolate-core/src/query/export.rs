@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::columns::{arrow_schema, columns_of};
 use super::rows::{BatchBuilder, RowReader};
+use super::vector_columns::VectorColumns;
 use crate::database::error::Error;
+use crate::database::vector_scans::VectorScans;
 use crate::database::{Database, ExportOptions};
 use crate::storage::column_families::ENTITIES;
 use crate::storage::{ScanRange, keys};
@@ -29,6 +31,10 @@ impl Database {
     /// `_updated_at`. Fields that the schema does not list have no column, and values that do not
     /// match it are null; [`export_jsonl`](Self::export_jsonl) writes everything. The export reads
     /// one snapshot.
+    ///
+    /// With [`ExportOptions::vectors`], a table with embedded fields has two columns more, `_embedded_by`
+    /// and `_vectors`: structs with a field for each embedded field, text and a `FixedSizeList` of
+    /// `Float32`. A batch then also ends when its vectors and records have 16 MiB.
     ///
     /// ```
     /// use percolate_core::{Database, ExportOptions};
@@ -52,8 +58,9 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`Error::Export`] if `write` fails, or the schema has no properties; [`Error::Cancelled`] and
-    /// [`Error::MalformedRecord`] as for [`export_jsonl_with`](Self::export_jsonl_with).
+    /// [`Error::Export`] if `write` fails, or the schema has no properties; [`Error::Cancelled`],
+    /// [`Error::MalformedRecord`] and [`Error::Vector`] as for
+    /// [`export_jsonl_with`](Self::export_jsonl_with).
     pub fn export_arrow(
         &self,
         table: &str,
@@ -78,7 +85,7 @@ impl Database {
             error,
         };
         let progress = options.start();
-        let schema = self.core.schema(table)?;
+        let (snapshot, schema) = self.core.snapshot_of(table)?;
         if !schema
             .source()
             .get("properties")
@@ -92,17 +99,27 @@ impl Database {
         let columns = columns_of(&schema);
         let arrow = arrow_schema(&columns);
         let reader = RowReader::new(arrow, &columns, 0..columns.len(), Vec::new());
-        let mut finish = |batch: BatchBuilder<'_>| {
+        let vectors = || {
+            let scans = VectorScans::new(&self.core, &snapshot, &schema)?;
+            Ok::<_, Error>((scans, VectorColumns::new(&self.core, &schema)))
+        };
+        let mut vectors = options.has_vectors().then(vectors).transpose()?;
+        let mut finish = |batch: BatchBuilder<'_>, columns: Option<&mut VectorColumns>| {
             let finished = batch
                 .finish()
                 .map_err(|error: ArrowError| io::Error::other(error));
+            let finished = finished.and_then(|batch| match columns {
+                Some(columns) => columns.add_to(batch),
+                None => Ok(batch),
+            });
             finished.and_then(&mut *write).map_err(failed)
         };
         let range = ScanRange::prefix(keys::table_prefix(self.core.table_name(table)));
         let (mut batch, mut bytes, mut written) = (reader.batch(), 0, 0);
-        for entry in self.storage().scan(ENTITIES, range)? {
+        for entry in snapshot.scan(ENTITIES, range)? {
             let (key, record) = entry?;
             let (_, _, id) = keys::parse_entity_key(&key)?;
+            let rows = batch.rows();
             let pushed = batch
                 .push(id, &record)
                 .map_err(|reason| Error::MalformedRecord {
@@ -112,16 +129,22 @@ impl Database {
                 });
             self.core.skipping(pushed.map(Some))?;
             bytes += record.len();
+            if let Some((scans, columns)) = &mut vectors
+                && batch.rows() > rows
+            {
+                bytes += columns.push(scans.of(id)?);
+            }
             if batch.rows() == ROWS || bytes >= BYTES {
                 written += batch.rows();
-                finish(std::mem::replace(&mut batch, reader.batch()))?;
+                let full = std::mem::replace(&mut batch, reader.batch());
+                finish(full, vectors.as_mut().map(|(_, columns)| columns))?;
                 bytes = 0;
                 progress.report(written)?;
             }
         }
         if batch.rows() > 0 || written == 0 {
             written += batch.rows();
-            finish(batch)?;
+            finish(batch, vectors.as_mut().map(|(_, columns)| columns))?;
         }
         progress.report(written)?;
         Ok(written)

@@ -12,15 +12,16 @@ use super::arrow_json::{self, Form, Values};
 use crate::database::error::Error;
 use crate::database::{Database, ImportOptions, ImportReport, ImportRow};
 use crate::schema::Schema;
-use crate::schema::system::is_system_field;
+use crate::schema::system::{is_system_field, is_vector_field};
 
 /// The number of rows that are converted at a time.
 const ROWS: usize = 1000;
 
 impl Database {
     /// Inserts the rows of Arrow batches, as [`import_rows`](Self::import_rows) imports rows. Each
-    /// column is a field, and `_id`, `_created_at` and `_updated_at` are the system fields. `schema`
-    /// is the schema of all batches.
+    /// column is a field, and `_id`, `_created_at`, `_updated_at`, `_vectors` and `_embedded_by` are the
+    /// system fields, as [`export_arrow`](Self::export_arrow) writes them. `schema` is the schema of
+    /// all batches.
     ///
     /// Values have the form that a query returns as the same value: dates and times are text of ISO
     /// 8601, structs and maps are objects. A decimal is text where the schema of the table allows
@@ -62,7 +63,7 @@ impl Database {
         batches: impl IntoIterator<Item = Result<RecordBatch, ArrowError>>,
         options: &ImportOptions,
     ) -> Result<ImportReport, Error> {
-        let fields = Fields::new(schema, &*self.schema(table)?);
+        let fields = Fields::new(schema, &*self.schema(table)?, options);
         let fields = fields.map_err(|reason| Error::Import {
             table: table.to_owned(),
             error: io::Error::new(io::ErrorKind::InvalidInput, reason),
@@ -79,6 +80,10 @@ impl Database {
 
 /// The columns as fields of a table.
 struct Fields {
+    /// The number of columns.
+    columns: usize,
+    /// The positions of the columns that are fields. Vectors may be ignored.
+    positions: Vec<usize>,
     names: Vec<String>,
     forms: Vec<Form>,
     /// Whether a null is stored.
@@ -87,9 +92,14 @@ struct Fields {
 
 impl Fields {
     /// Returns the fields, or why they cannot be inserted.
-    fn new(columns: &SchemaRef, schema: &Schema) -> Result<Self, String> {
+    fn new(columns: &SchemaRef, schema: &Schema, options: &ImportOptions) -> Result<Self, String> {
+        let is_ignored = |name: &String| options.ignores(name);
+        let fields = columns.fields().iter().enumerate();
+        let (positions, fields): (Vec<_>, Vec<_>) = fields
+            .filter(|(_, column)| !is_ignored(column.name()))
+            .unzip();
         let mut names = BTreeSet::new();
-        for column in columns.fields() {
+        for column in &fields {
             if !names.insert(column.name()) {
                 return Err(format!("two columns are called `{}`", column.name()));
             }
@@ -101,18 +111,17 @@ impl Fields {
                 ));
             }
         }
-        let names: Vec<String> = columns
-            .fields()
-            .iter()
-            .map(|column| column.name().clone())
-            .collect();
+        let names: Vec<String> = fields.iter().map(|column| column.name().clone()).collect();
         let form = |name: &String| match name {
+            name if is_vector_field(name) => Form::NoText,
             name if is_system_field(name) => Form::Any,
             name if schema.is_text_at(&[name]) => Form::Text,
             name if schema.excludes_text(name) => Form::NoText,
             _ => Form::Any,
         };
         Ok(Self {
+            columns: columns.fields().len(),
+            positions,
             forms: names.iter().map(form).collect(),
             nulls: names.iter().map(|name| schema.allows_null(name)).collect(),
             names,
@@ -120,16 +129,14 @@ impl Fields {
     }
 
     fn rows(&self, batch: &RecordBatch) -> Result<Vec<ImportRow>, ArrowError> {
-        if batch.num_columns() != self.names.len() {
+        if batch.num_columns() != self.columns {
             return Err(ArrowError::SchemaError(
                 "a batch has other columns than the schema".to_owned(),
             ));
         }
-        let columns: Vec<Values> = batch
-            .columns()
-            .iter()
-            .zip(&self.forms)
-            .map(|(column, form)| arrow_json::values_of(column, *form))
+        let positions = self.positions.iter().zip(&self.forms);
+        let columns: Vec<Values> = positions
+            .map(|(position, form)| arrow_json::values_of(batch.column(*position), *form))
             .collect::<Result<_, _>>()?;
         let rows = arrow_json::rows_of(&self.names, columns, batch.num_rows());
         Ok(rows

@@ -48,6 +48,7 @@ mod threads;
 mod times;
 mod tokens;
 mod values;
+mod vector_columns;
 mod writes;
 
 use datafusion::common::ScalarValue;

@@ -3,6 +3,7 @@
 //! The condition is evaluated by a query, which takes no locks. Each entity is then written only if
 //! it has not changed since; for those that have, the condition is evaluated again.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -17,7 +18,6 @@ use crate::database::changes::Change;
 use crate::database::computed::Computed;
 use crate::database::core::Core;
 use crate::database::error::Error;
-use crate::database::supplied::Vectors;
 use crate::schema::entity::Timestamp;
 use crate::schema::system::Written;
 use crate::schema::{EntityError, Schema};
@@ -103,8 +103,9 @@ impl Database {
         changes: &Value,
     ) -> Result<usize, Error> {
         let schema = self.core.schema(table)?;
-        let Written { id, data } = schema.written(changes)?;
-        let change = Change::Update(data.into_owned(), Vectors::new());
+        let Written { id, vectors, data } = schema.written(changes)?;
+        let vectors = self.core.vectors_of(&schema, vectors, Cow::default())?;
+        let change = Change::Update(data.into_owned(), vectors.into_owned());
         self.write_matching(table, condition, parameters, change, id)
             .await
     }

@@ -125,6 +125,9 @@ impl Entity {
             Value::Object(data) => data,
             _ => Map::new(),
         };
+        for stored in [system_names::VECTORS, system_names::EMBEDDED_BY] {
+            all.remove(stored);
+        }
         for (field, value) in [
             (system_names::ID, self.id.to_string()),
             (system_names::CREATED_AT, self.created_at.to_string()),
@@ -215,11 +218,15 @@ impl<Data: Borrow<Value>> Record<Data> {
 
     /// Returns the text of a field, `None` if there is no text to embed.
     pub(crate) fn text_to_embed(&self, field: &str) -> Option<&str> {
-        let data: &Value = self.data.borrow();
-        data.get(field)
-            .and_then(Value::as_str)
-            .filter(|text| !text.trim().is_empty())
+        text_to_embed(self.data.borrow(), field)
     }
+}
+
+/// Returns the text of a field of data, `None` if there is no text to embed.
+pub(crate) fn text_to_embed<'a>(data: &'a Value, field: &str) -> Option<&'a str> {
+    data.get(field)
+        .and_then(Value::as_str)
+        .filter(|text| !text.trim().is_empty())
 }
 
 impl Record {

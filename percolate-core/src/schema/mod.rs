@@ -86,8 +86,8 @@ pub enum SchemaError {
     },
     /// The schema uses the name of a system field for data.
     #[error(
-        "`{word}` in the schema of `{table}` names `{field}`, which is reserved: `_id`, `_created_at` and \
-         `_updated_at` are set by the database. Rename the field"
+        "`{word}` in the schema of `{table}` names `{field}`, which is reserved: `_id`, `_created_at`, `_updated_at`, \
+         `_vectors` and `_embedded_by` are fields of the database. Rename the field"
     )]
     ReservedName {
         /// The table.
@@ -206,6 +206,16 @@ pub enum EntityError {
         /// `_created_at` or `_updated_at`.
         field: &'static str,
     },
+    /// `_vectors` or `_embedded_by` does not have the form that an export writes.
+    #[error("`{field}` of an entity of `{table}` must be an object that maps {expected}")]
+    InvalidVectors {
+        /// The table.
+        table: String,
+        /// `_vectors` or `_embedded_by`.
+        field: &'static str,
+        /// What the object maps.
+        expected: &'static str,
+    },
     /// `_id` in the data is not the id of the entity that the key or the update names.
     #[error(
         "`_id` in the data is not {id}, the id of the entity of `{table}` to write. Remove `_id` from the data, or write \
@@ -228,6 +238,7 @@ impl ErrorType for EntityError {
             Self::NoKey { .. } => "EntityNoKey",
             Self::InvalidId { .. } => "EntityInvalidId",
             Self::InvalidTime { .. } => "EntityInvalidTime",
+            Self::InvalidVectors { .. } => "EntityInvalidVectors",
             Self::OtherId { .. } => "EntityOtherId",
         })
     }
@@ -281,8 +292,8 @@ impl Schema {
     /// # Errors
     ///
     /// [`SchemaError`] if the schema is invalid, is nested deeper than [`MAX_DEPTH`], has a keyword
-    /// that is nearly one of percolate's, or uses a reserved name: `_id`, `_created_at` or
-    /// `_updated_at`.
+    /// that is nearly one of percolate's, or uses a reserved name: `_id`, `_created_at`,
+    /// `_updated_at`, `_vectors` or `_embedded_by`.
     pub fn parse(table: &str, source: Value) -> Result<Self, SchemaError> {
         if let Err(error) = Self::check_source(table, &source) {
             depth::discard(source);

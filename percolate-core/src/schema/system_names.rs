@@ -9,9 +9,19 @@ pub(crate) const CREATED_AT: &str = "_created_at";
 /// The time of the last write.
 pub(crate) const UPDATED_AT: &str = "_updated_at";
 
+/// The vectors of embedded fields, in exports and in data to write.
+pub(crate) const VECTORS: &str = "_vectors";
+/// The embedding providers that created some of these vectors.
+pub(crate) const EMBEDDED_BY: &str = "_embedded_by";
+
 /// Returns whether `field` is the name of a system field.
 pub(crate) fn is_system_field(field: &str) -> bool {
-    [ID, CREATED_AT, UPDATED_AT].contains(&field)
+    [ID, CREATED_AT, UPDATED_AT].contains(&field) || is_vector_field(field)
+}
+
+/// Returns whether `field` is the name of a system field about vectors.
+pub(crate) fn is_vector_field(field: &str) -> bool {
+    [VECTORS, EMBEDDED_BY].contains(&field)
 }
 
 /// Removes the system fields from data.

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use crate::progress::{OnProgress, Progress};
+use crate::schema::system::is_vector_field;
 
 /// What an import does with rows that are refused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -39,6 +40,7 @@ pub struct ImportOptions {
     pub(super) existing: Existing,
     pub(super) batch_size: usize,
     pub(super) max_line_length: usize,
+    pub(super) ignore_vectors: bool,
     pub(super) progress: OnProgress,
 }
 
@@ -49,6 +51,7 @@ impl Default for ImportOptions {
             existing: Existing::default(),
             batch_size: 1000,
             max_line_length: 16 << 20,
+            ignore_vectors: false,
             progress: OnProgress::default(),
         }
     }
@@ -84,6 +87,19 @@ impl ImportOptions {
     pub fn max_line_length(mut self, bytes: usize) -> Self {
         self.max_line_length = bytes;
         self
+    }
+
+    /// Sets whether the vectors of rows, `_vectors`, are ignored, whatever they are: the texts are then
+    /// embedded again, as the schema says. Default: `false`. It is for a database with another embedding
+    /// provider, whose vectors cannot be compared with those of the rows.
+    pub fn ignore_vectors(mut self, ignore: bool) -> Self {
+        self.ignore_vectors = ignore;
+        self
+    }
+
+    /// Returns whether a field of rows is ignored.
+    pub(crate) fn ignores(&self, field: &str) -> bool {
+        self.ignore_vectors && is_vector_field(field)
     }
 
     /// Calls `report` after each batch with the number of rows read so far. The import ends there if

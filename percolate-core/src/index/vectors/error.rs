@@ -55,6 +55,31 @@ pub enum VectorError {
         /// The field of the vector.
         field: String,
     },
+    /// A vector of an import was created by another embedding provider than that of the database.
+    #[error(
+        "cannot store the vector of `{field}`: `_embedded_by` names another embedding provider than that of the \
+         database, `{provider}`. Vectors of different providers cannot be compared; leave the vectors out, so that the \
+         texts are embedded again"
+    )]
+    OtherProvider {
+        /// The field of the vector.
+        field: String,
+        /// The provider of the database.
+        provider: String,
+    },
+    /// The length of a vector to export differs from the dimensions of the embedding provider.
+    #[error(
+        "cannot export a vector of {found} numbers of `{field}`: the embedding provider has {expected} dimensions. Open \
+         the database with the provider of its vectors, or export it without vectors"
+    )]
+    ExportDimensions {
+        /// The field of the vector.
+        field: String,
+        /// Dimensions of the provider.
+        expected: usize,
+        /// Numbers in the vector.
+        found: usize,
+    },
     /// The index library reported an error.
     #[error("the vector index failed")]
     Index(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -79,6 +104,8 @@ impl ErrorType for VectorError {
             Self::QueryWithoutDirection => "VectorQueryWithoutDirection",
             Self::SuppliedDimensions { .. } => "VectorSuppliedDimensions",
             Self::SuppliedWithoutDirection { .. } => "VectorSuppliedWithoutDirection",
+            Self::OtherProvider { .. } => "VectorOtherProvider",
+            Self::ExportDimensions { .. } => "VectorExportDimensions",
             Self::Index(_) => "VectorIndex",
             Self::Save { .. } => "VectorSave",
             Self::Malformed(_) => "VectorMalformed",

@@ -3,14 +3,20 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    ArrayRef, DurationNanosecondArray, Float64Array, Int64Array, IntervalYearMonthArray,
-    RecordBatch, StringArray, TimestampNanosecondArray,
+    Array as _, ArrayRef, AsArray as _, DurationNanosecondArray, FixedSizeListArray, Float64Array,
+    Int64Array, IntervalYearMonthArray, RecordBatch, StringArray, StructArray,
+    TimestampNanosecondArray,
 };
+use datafusion::arrow::datatypes::{Field, Float32Type};
 use datafusion::arrow::error::ArrowError;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::database::ImportOptions;
+use crate::embeddings::OfflineEmbeddings;
+use crate::storage::ScanRange;
+use crate::storage::column_families::EMBEDDINGS;
+use crate::{DatabaseOptions, Vectors};
 
 fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(
@@ -175,4 +181,144 @@ fn an_error_of_the_batches_and_another_schema_end_the_import() {
         assert!(matches!(error, Error::Import { .. }), "{error:?}");
     }
     assert_eq!(db.count("t").unwrap(), 0);
+}
+
+/// A database whose table `t` has two embedded fields, and a provider of vectors of three numbers.
+fn embedded() -> (tempfile::TempDir, Database) {
+    let dir = tempfile::tempdir().unwrap();
+    let provider = Arc::new(OfflineEmbeddings::with_dimensions(3));
+    let options = DatabaseOptions::new().provider(provider);
+    let db = Database::open_with(dir.path(), options).unwrap();
+    let text = json!({ "type": "string" });
+    let schema = json!({
+        "properties": { "slug": text, "body": text, "title": text },
+        "key_field": "slug",
+        "embedding_fields": ["body", "title"],
+    });
+    db.register_schema("t", &schema).unwrap();
+    (dir, db)
+}
+
+fn batches_of(db: &Database) -> Vec<RecordBatch> {
+    let mut batches = Vec::new();
+    let options = crate::ExportOptions::new().vectors(true);
+    let written = db.export_arrow("t", &options, |batch| {
+        batches.push(batch);
+        Ok(())
+    });
+    written.unwrap();
+    batches
+}
+
+fn stored_vectors(db: &Database) -> Vec<crate::storage::Entry> {
+    let entries = db.storage().scan(EMBEDDINGS, ScanRange::all()).unwrap();
+    entries.map(Result::unwrap).collect()
+}
+
+#[test]
+fn an_export_with_vectors_restores_them() {
+    let (_dir, db) = embedded();
+    let empty = batches_of(&db);
+    assert_eq!(empty[0].num_rows(), 0);
+    let mine = Vectors::new().set("body", [0.1, 0.2, -0.3]);
+    for (slug, text) in [("a", "mine"), ("b", "mine too")] {
+        let data = json!({ "slug": slug, "body": text });
+        db.insert_with_vectors("t", &data, &mine).unwrap();
+    }
+    db.insert("t", &json!({ "slug": "c", "body": "x", "title": "y" }))
+        .unwrap();
+    wait(db.generate_embeddings("t")).unwrap();
+    db.insert("t", &json!({ "slug": "d", "body": "waiting" }))
+        .unwrap();
+    let batches = batches_of(&db);
+    let schema = batches[0].schema();
+    assert_eq!(schema, empty[0].schema());
+    let names: Vec<_> = schema.fields().iter().map(|field| field.name()).collect();
+    assert_eq!(
+        names,
+        [
+            "_id",
+            "body",
+            "slug",
+            "title",
+            "_created_at",
+            "_updated_at",
+            "_embedded_by",
+            "_vectors"
+        ]
+    );
+    let vectors = batches[0].column_by_name("_vectors").unwrap().as_struct();
+    let body = vectors.column_by_name("body").unwrap().as_fixed_size_list();
+    assert_eq!((body.value_length(), body.null_count()), (3, 1));
+    let (_other_dir, other) = embedded();
+    let rows = batches.iter().cloned().map(Ok);
+    let report = other.insert_arrow("t", &schema, rows, &ImportOptions::new());
+    assert_eq!(report.unwrap().written, 4);
+    assert_eq!(stored_vectors(&other), stored_vectors(&db));
+    assert_eq!(stored_vectors(&db).len(), 4);
+    assert_eq!(other.embedding_status("t").unwrap().waiting, 1);
+    assert_eq!(batches_of(&other), batches);
+    // Without embedded fields there are no columns.
+    db.register_schema(
+        "t",
+        &json!({ "properties": { "slug": {} }, "key_field": "slug" }),
+    )
+    .unwrap();
+    assert_eq!(batches_of(&db)[0].num_columns(), 4);
+}
+
+#[test]
+fn vectors_of_columns_are_checked_and_can_be_ignored() {
+    let (_dir, db) = embedded();
+    let vectors = |rows: Vec<[Option<f32>; 3]>| -> ArrayRef {
+        let lists = rows.into_iter().map(Some);
+        let lists = FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(lists, 3);
+        let field = Field::new("body", lists.data_type().clone(), true);
+        Arc::new(StructArray::from(vec![(
+            Arc::new(field),
+            Arc::new(lists) as ArrayRef,
+        )]))
+    };
+    let slugs = StringArray::from(vec!["a", "b", "c"]);
+    let rows = batch(vec![
+        ("slug", Arc::new(slugs)),
+        (
+            "_vectors",
+            vectors(vec![
+                [Some(1.0), Some(0.0), Some(f32::NAN)],
+                [Some(0.0); 3],
+                [Some(1.0), None, Some(0.0)],
+            ]),
+        ),
+    ]);
+    let error = insert(&db, rows.clone(), &ImportOptions::new()).unwrap_err();
+    let Error::RowsRefused { report, .. } = error else {
+        panic!("{error:?}");
+    };
+    let reasons: Vec<_> = report
+        .errors
+        .iter()
+        .map(|error| error.reason.as_str())
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            "`_vectors` `body` is not a finite number",
+            "cannot store a vector for `body` that is all zeros, or contains NaN or an infinity: it has no direction",
+            "`_vectors` of an entity of `t` must be an object that maps embedded fields to arrays of numbers",
+        ]
+    );
+    assert_eq!(db.count("t").unwrap(), 0);
+    let ignore = ImportOptions::new().ignore_vectors(true);
+    assert_eq!(insert(&db, rows, &ignore).unwrap().written, 3);
+    assert!(stored_vectors(&db).is_empty());
+    // Text is JSON, as in other columns that cannot be text.
+    let text = StringArray::from(vec![r#"{"body": [1, 0, 0]}"#]);
+    let slugs = StringArray::from(vec!["d"]);
+    let rows = batch(vec![
+        ("slug", Arc::new(slugs)),
+        ("_vectors", Arc::new(text)),
+    ]);
+    insert(&db, rows, &ImportOptions::new()).unwrap();
+    assert_eq!(stored_vectors(&db).len(), 1);
 }
