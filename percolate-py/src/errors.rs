@@ -362,7 +362,9 @@ fn exception_of(error: &Error, text: String) -> PyErr {
             | VectorError::QueryDimensions { .. }
             | VectorError::QueryWithoutDirection
             | VectorError::SuppliedDimensions { .. }
-            | VectorError::SuppliedWithoutDirection { .. },
+            | VectorError::SuppliedWithoutDirection { .. }
+            | VectorError::OtherProvider { .. }
+            | VectorError::ExportDimensions { .. },
         ) => EmbeddingError::new_err(text),
         Error::CloseTimeout { .. } => timed_out(text),
         _ => PercolateError::new_err(text),

@@ -328,6 +328,29 @@ def test_an_export_is_inserted_into_another_database(run: Run, path: Path, tmp_p
     assert finished("export", "articles", "--db", tmp_path / "copy") == (0, out, "")
 
 
+def test_an_export_with_vectors_is_inserted_without_the_embedder(run: Run, tmp_path: Path) -> None:
+    assert run("embed", "articles", "--quiet")[0] == 0
+    lines = str(tmp_path / "vectors.jsonl")
+    assert run("export", "articles", lines, "--vectors") == (0, "3 entities\n", "")
+    assert Path(lines).read_text().count('"_embedded_by":{"body":"offline-1"},"_vectors":{"body":[') == 2
+    elsewhere = ["--endpoint", "http://localhost:1", "--model", "minilm", "--dimensions", "384"]
+    # One of the entities has no text; it waits for nothing, and is counted.
+    for name, options, code, waiting in [
+        ("copy", [], 0, 1),
+        ("other", elsewhere, 1, 0),
+        ("ignored", [*elsewhere, "--ignore-vectors"], 0, 3),
+    ]:
+        copy = ["--db", str(tmp_path / name)]
+        assert run("schema", "set", "articles", *copy, _file(tmp_path, SCHEMA))[0] == 0
+        ended, _, err = run("insert", "articles", lines, *copy, *options)
+        assert ended == code, err
+        assert code == 0 or "names another embedding provider than that of the database, `minilm`" in err
+        with Database(tmp_path / name) as db:
+            assert db.embedding_status("articles")["waiting"] == waiting
+    code, _, err = run("export", "articles", "--vectors", *elsewhere[:-1], "3")
+    assert code == 1 and "the embedding provider has 3 dimensions" in err
+
+
 def _file(folder: Path, value: object) -> str:
     (folder / "value.json").write_text(json.dumps(value))
     return str(folder / "value.json")

@@ -28,6 +28,7 @@ from percolate_rocks import (
     AsyncDatabase,
     ClosedError,
     Database,
+    EmbeddingError,
     EntityError,
     OperationTimeoutError,
     ReadOnlyError,
@@ -514,3 +515,107 @@ def test_an_error_of_a_device_names_it(library: Database) -> None:
     library.import_jsonl("articles", numbered(3))
     with pytest.raises(OSError, match="/dev/full"):
         library.export_jsonl("articles", "/dev/full")
+
+
+class Embedder:
+    """Keeps the texts that it receives."""
+
+    def __init__(self, name: str = "mine", dimensions: int = 3) -> None:
+        self.name, self.dimensions = name, dimensions
+        self.texts: list[str] = []
+
+    def embed(self, texts: list[str]) -> list[list[float]]:
+        self.texts += texts
+        return [[0.25, *[0.1] * (self.dimensions - 1)] for _ in texts]
+
+
+@contextmanager
+def with_vectors(folder: Path, embedder: Embedder) -> Iterator[Database]:
+    with Database(place(folder), embedder=embedder) as db:
+        db.register_schema("articles", {"key_field": "slug", "embedding_fields": ["body"]})
+        yield db
+
+
+def test_an_import_of_an_export_with_vectors_calls_no_embedder(tmp_path: Path) -> None:
+    first, second = Embedder(), Embedder()
+    path = tmp_path / "articles.jsonl"
+    with with_vectors(tmp_path / "first", first) as db:
+        db.insert("articles", {"slug": "a", "body": "theirs"})
+        db.generate_embeddings("articles")
+        db.insert("articles", {"slug": "b", "body": "mine"}, vectors={"body": [0.3, 0.0, 0.1]})
+        assert db.export_jsonl("articles", path, vectors=True) == 2
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        by_slug = {line["slug"]: (line["_vectors"], line.get("_embedded_by")) for line in lines}
+        assert by_slug == {
+            "a": ({"body": [0.25, 0.1, 0.1]}, {"body": "mine"}),
+            "b": ({"body": [0.3, 0.0, 0.1]}, None),
+        }
+        plain = io.StringIO()
+        db.export_jsonl("articles", plain)
+        assert "_vectors" not in plain.getvalue()
+    with with_vectors(tmp_path / "second", second) as copy:
+        for rows in (path, lines, path.read_text().splitlines()):
+            assert copy.import_jsonl("articles", rows)["written"] == 2
+            assert copy.generate_embeddings("articles")["embedded"] == 0 and second.texts == []
+            found = copy.search_vector("articles", [0.3, 0.0, 0.1], limit=1)
+            assert [entity["slug"] for entity, _ in found] == ["b"]
+            assert copy.verify_indexes()["missing"] == 0
+            file = io.StringIO()
+            copy.export_jsonl("articles", file, vectors=True)
+            assert file.getvalue() == path.read_text()
+            copy.delete_where("articles", "true")
+        # A line is also data of a write.
+        copy.insert_many("articles", lines)
+        assert copy.embedding_status("articles")["waiting"] == 0
+        # The supplied vector stays.
+        copy.mark_for_embedding("articles")
+        copy.generate_embeddings("articles")
+        assert second.texts == ["theirs"]
+
+
+def test_vectors_of_another_embedder_are_refused_or_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "articles.jsonl"
+    with with_vectors(tmp_path / "first", Embedder()) as db:
+        db.insert("articles", {"slug": "a", "body": "text"})
+        db.generate_embeddings("articles")
+        db.export_jsonl("articles", path, vectors=True)
+    for other, reason in [
+        (Embedder(dimensions=4), "line 1: cannot store a vector of 3 numbers for `body`: the embedding provider has 4"),
+        (Embedder(name="other"), "line 1: cannot store the vector of `body`: `_embedded_by` names another .* `other`"),
+    ]:
+        with with_vectors(tmp_path / f"{other.name} {other.dimensions}", other) as db:
+            with pytest.raises(RowsRefusedError, match=reason) as refused:
+                db.import_jsonl("articles", path)
+            assert "0.25" not in str(refused.value)
+            assert db.count("articles") == 0
+            assert db.import_jsonl("articles", path, ignore_vectors=True)["written"] == 1
+            db.generate_embeddings("articles")
+            assert other.texts == ["text"]
+    with with_vectors(tmp_path / "first", Embedder(dimensions=4)) as db:
+        with pytest.raises(EmbeddingError, match="cannot export a vector of 3 numbers of `body`"):
+            db.export_jsonl("articles", tmp_path / "none.jsonl", vectors=True)
+    assert not (tmp_path / "none.jsonl").exists()
+
+
+async def test_the_asynchronous_database_moves_vectors(tmp_path: Path) -> None:
+    path, parquet = tmp_path / "articles.jsonl", tmp_path / "articles.parquet"
+    embedder = Embedder()
+    async with await AsyncDatabase.open(place(tmp_path / "async"), embedder=embedder) as db:
+        schema = {"properties": {"slug": {}}, "key_field": "slug", "embedding_fields": ["slug"]}
+        await db.register_schema("articles", schema)
+        await db.insert("articles", {"slug": "a"}, vectors={"slug": [1, 2, 3]})
+        await db.export_jsonl("articles", path, vectors=True)
+        assert '"_vectors":{"slug":[1.0,2.0,3.0]}' in path.read_text()
+        await db.delete("articles", key="a")
+        await db.import_jsonl("articles", path, ignore_vectors=True)
+        assert (await db.embedding_status("articles"))["waiting"] == 1
+        await db.import_jsonl("articles", path, existing="replace")
+        assert (await db.embedding_status("articles"))["waiting"] == 0
+        pytest.importorskip("pyarrow.parquet")
+        await db.export_parquet("articles", parquet, vectors=True)
+        await db.purge("articles", key="a")
+        await db.import_parquet("articles", parquet)
+        assert (await db.embedding_status("articles"))["waiting"] == 0
+        await db.purge("articles", key="a")
+        await db.import_parquet("articles", parquet, ignore_vectors=True)
+        assert (await db.embedding_status("articles"))["waiting"] == 1

@@ -156,3 +156,34 @@ async def test_the_asynchronous_database_reads_and_writes_parquet(tmp_path: Path
         await db.register_schema("articles", SCHEMA)
         assert (await db.import_parquet("articles", path))["written"] == 2
         assert await db.export_parquet("articles", path) == 2
+
+
+def test_vectors_are_columns_and_are_restored(tmp_path: Path) -> None:
+    path, schema = tmp_path / "articles.parquet", {**SCHEMA, "embedding_fields": ["slug"]}
+    with Database(place(tmp_path / "db")) as db, Database(place(tmp_path / "copy")) as copy:
+        for database in (db, copy):
+            database.register_schema("articles", schema)
+        db.insert("articles", {"slug": "a"}, vectors={"slug": [0.1] * 384})
+        db.insert("articles", {"slug": "theirs"})
+        db.generate_embeddings("articles")
+        db.insert("articles", {"slug": "waiting"})
+        assert db.export_parquet("articles", path, vectors=True) == 3
+        table = pq.read_table(path)
+        assert table.schema.field("_vectors").type == pa.struct([pa.field("slug", pa.list_(pa.float32(), 384))])
+        assert sorted(map(str, table.column("_embedded_by").to_pylist())) == [
+            "{'slug': 'offline-1'}", "{'slug': None}", "{'slug': None}"
+        ]
+        for data in (None, table, db.query_arrow("SELECT slug FROM articles")):
+            copy.delete_where("articles", "true")
+            report = copy.import_parquet("articles", path) if data is None else copy.insert_arrow("articles", data)
+            assert report["written"] == 3
+            waiting = copy.embedding_status("articles")["waiting"]
+            assert waiting == (1 if data is None or data is table else 3)
+        copy.delete_where("articles", "true")
+        assert copy.import_parquet("articles", path)["written"] == 3
+        assert copy.import_parquet("articles", path, existing="replace")["unchanged"] == 3
+        copy.delete_where("articles", "true")
+        copy.insert_arrow("articles", table, ignore_vectors=True)
+        assert copy.embedding_status("articles")["waiting"] == 3
+        db.export_parquet("articles", path)
+        assert "_vectors" not in pq.read_table(path).column_names

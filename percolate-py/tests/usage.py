@@ -78,8 +78,8 @@ def transfers(db: Database, path: Path) -> None:
     assert_type(db.import_jsonl("articles", path, on_error="skip", existing="replace"), dict[str, Any])
     with path.open() as text, path.open("wb") as data:
         db.import_jsonl("articles", text, on_progress=print)
-        assert_type(db.export_jsonl("articles", data), int)
-    db.import_jsonl("articles", [{"slug": "a"}, Article("b", Decimal(1)), '{"slug": "c"}', b"{}"])
+        assert_type(db.export_jsonl("articles", data, vectors=True), int)
+    db.import_jsonl("articles", [{"slug": "a"}, Article("b", Decimal(1)), '{"slug": "c"}', b"{}"], ignore_vectors=True)
 
 
 def tables(db: Database) -> None:

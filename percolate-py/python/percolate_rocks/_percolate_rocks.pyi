@@ -651,7 +651,9 @@ class Database:
         """Insert an entity and return its id. With a key field, the same key always has the same id.
 
         A dict that was read can be written back with `insert`, `upsert` and `update`: `_id` names
-        the entity, `_created_at` and `_updated_at` are ignored.
+        the entity, `_created_at` and `_updated_at` are ignored. So can a row of an export with vectors:
+        `_vectors` are vectors as those of the argument, which take precedence, and `_embedded_by` names
+        the embedder of those that were not supplied.
 
         Args:
             data: A mapping, a dataclass or a Pydantic model. Dates, UUIDs, decimals, enums and numpy
@@ -937,6 +939,7 @@ class Database:
         existing: Literal["error", "replace", "skip"] = "error",
         batch_size: int = 1000,
         max_line_length: int | None = None,
+        ignore_vectors: bool = False,
         on_progress: Callable[[Progress], object] | None = None,
         progress: bool = False,
         timeout: float | None = None,
@@ -946,7 +949,8 @@ class Database:
 
         `_id`, `_created_at` and `_updated_at` of a row are those of the entity, so that an import of
         what `export_jsonl` wrote restores the same entities. With a key field, the id is that of the
-        key. A replaced entity gets a later `_updated_at` than it has.
+        key. A replaced entity gets a later `_updated_at` than it has. `_vectors` and `_embedded_by`, of
+        an export with `vectors=True`, are its vectors, which must fit the embedder of the database.
 
         Args:
             source: A path, or an iterable of rows: an open file or other lines as `str` or `bytes`,
@@ -961,6 +965,7 @@ class Database:
                 when its lines have 8 MiB.
             max_line_length: The bytes of the longest line. Longer ones are refused. The default is
                 16 MiB.
+            ignore_vectors: Ignore the vectors of the rows. The texts are embedded again.
             on_progress: Called after each batch with the number of rows read so far; with `"abort"`,
                 once while they are checked, and again while they are written. An exception ends the
                 import and is raised here. The `Progress` is a number with `total` and `seconds`.
@@ -999,6 +1004,7 @@ class Database:
         on_error: Literal["abort", "skip"] = "abort",
         existing: Literal["error", "replace", "skip"] = "error",
         batch_size: int = 1000,
+        ignore_vectors: bool = False,
         on_progress: Callable[[Progress], object] | None = None,
         progress: bool = False,
         timeout: float | None = None,
@@ -1006,17 +1012,18 @@ class Database:
     ) -> dict[str, Any]:
         """Insert the rows of Arrow data, in batches, and return a report.
 
-        Each column is a field; `_id`, `_created_at` and `_updated_at` are the system fields. Values
-        have the form that `insert` gives the same Python values: dates, times and durations are text
-        of ISO 8601, a decimal is text where the schema allows only text. Text in a column whose field
-        cannot be text is JSON, as in the result of a query. A null is stored if the schema names null
-        among the types of the field; otherwise the field is left out. A row with a float that is not
-        finite is refused.
+        Each column is a field; `_id`, `_created_at`, `_updated_at`, `_vectors` and `_embedded_by` are the
+        system fields, the last two as structs, as `export_parquet` writes them. Values have the form
+        that `insert` gives the same Python values: dates, times and durations are text of ISO 8601, a
+        decimal is text where the schema allows only text. Text in a column whose field cannot be text
+        is JSON, as in the result of a query. A null is stored if the schema names null among the types
+        of the field; otherwise the field is left out. A row with a float that is not finite is refused.
 
         Args:
             data: A table, a frame, a batch or a stream of batches with Arrow's PyCapsule interface,
                 as pyarrow, polars, pandas 3 and `query_arrow` have. It is read once.
-            on_error, existing, batch_size, on_progress, progress, timeout: As for `import_jsonl`.
+            on_error, existing, batch_size, ignore_vectors, on_progress, progress, timeout: As for
+                `import_jsonl`.
 
         Returns:
             The report of `import_jsonl`, with the number of the row as the `line`.
@@ -1043,6 +1050,7 @@ class Database:
         table: str,
         target: str | os.PathLike[str] | _File,
         *,
+        vectors: bool = False,
         on_progress: Callable[[Progress], object] | None = None,
         progress: bool = False,
         timeout: float | None = None,
@@ -1051,11 +1059,14 @@ class Database:
         """Write the entities of a table as lines of JSON, ordered by id. Return their number.
 
         The export reads one snapshot. Each line has the data and `_id`, `_created_at` and
-        `_updated_at`.
+        `_updated_at`. With `vectors`, it also has `_vectors`, an object from the embedded fields to arrays
+        of numbers, without fields that have no vector, and `_embedded_by`, an object from those fields
+        whose vectors were not supplied to the name of the embedder. `import_jsonl` restores the vectors.
 
         Args:
             target: A path, or an open file: any object whose `write` takes `bytes` or `str`. The file
                 at a path is replaced once the export is complete and on the disk.
+            vectors: Export the vectors too. The embedder of the database must be that of the vectors.
             on_progress: Called after every 1000 entities, and at the end, with the number of entities
                 written so far. An exception ends the export and is raised here.
             progress: Show a bar, as in `import_jsonl`.
@@ -1064,6 +1075,7 @@ class Database:
         Raises:
             OSError: The file cannot be written.
             CorruptionError: An entity cannot be decoded. A handle of `skip_malformed` leaves it out.
+            EmbeddingError: A vector to export has another length than those of the embedder.
             OperationTimeoutError: The timeout has passed.
 
         Examples:
@@ -1082,6 +1094,7 @@ class Database:
         table: str,
         write: Callable[[QueryResult], object],
         *,
+        vectors: bool = False,
         on_progress: Callable[[Progress], object] | None = None,
         progress: bool = False,
         timeout: float | None = None,
@@ -1095,6 +1108,7 @@ class Database:
         on_error: Literal["abort", "skip"] = "abort",
         existing: Literal["error", "replace", "skip"] = "error",
         batch_size: int = 1000,
+        ignore_vectors: bool = False,
         on_progress: Callable[[Progress], object] | None = None,
         progress: bool = False,
         timeout: float | None = None,
@@ -1106,7 +1120,8 @@ class Database:
 
         Args:
             path: The file.
-            on_error, existing, batch_size, on_progress, progress, timeout: As for `import_jsonl`.
+            on_error, existing, batch_size, ignore_vectors, on_progress, progress, timeout: As for
+                `import_jsonl`.
 
         Raises:
             ImportError: pyarrow is not installed, or tqdm for `progress`.
@@ -1119,6 +1134,7 @@ class Database:
         table: str,
         path: str | os.PathLike[str],
         *,
+        vectors: bool = False,
         on_progress: Callable[[Progress], object] | None = None,
         progress: bool = False,
         timeout: float | None = None,
@@ -1133,6 +1149,8 @@ class Database:
 
         Args:
             path: The file. It is replaced once the export is complete and on the disk.
+            vectors: Export the vectors too, as for `export_jsonl`: `_vectors` and `_embedded_by` are
+                columns of structs, with lists of 32-bit floats of one length.
             on_progress: Called after each batch of up to 65,536 entities with the number of entities
                 written so far. An exception ends the export and is raised here.
             progress: Show a bar, as in `import_jsonl`.
@@ -1142,6 +1160,7 @@ class Database:
             ImportError: pyarrow is not installed, or tqdm for `progress`.
             OSError: The file cannot be written.
             ValueError: The schema has no properties.
+            EmbeddingError: A vector to export has another length than those of the embedder.
         """
     def generate_embeddings(
         self,

@@ -457,7 +457,9 @@ impl PyDatabase {
     /// Insert an entity and return its id. With a key field, the same key always has the same id.
     ///
     /// A dict that was read can be written back with `insert`, `upsert` and `update`: `_id` names
-    /// the entity, `_created_at` and `_updated_at` are ignored.
+    /// the entity, `_created_at` and `_updated_at` are ignored. So can a row of an export with vectors:
+    /// `_vectors` are vectors as those of the argument, which take precedence, and `_embedded_by` names
+    /// the embedder of those that were not supplied.
     ///
     /// Args:
     ///     data: A mapping, a dataclass or a Pydantic model. Dates, UUIDs, decimals, enums and numpy
@@ -936,7 +938,8 @@ impl PyDatabase {
     ///
     /// `_id`, `_created_at` and `_updated_at` of a row are those of the entity, so that an import of
     /// what `export_jsonl` wrote restores the same entities. With a key field, the id is that of the
-    /// key. A replaced entity gets a later `_updated_at` than it has.
+    /// key. A replaced entity gets a later `_updated_at` than it has. `_vectors` and `_embedded_by`, of
+    /// an export with `vectors=True`, are its vectors, which must fit the embedder of the database.
     ///
     /// Args:
     ///     source: A path, or an iterable of rows: an open file or other lines as `str` or `bytes`,
@@ -951,6 +954,7 @@ impl PyDatabase {
     ///         when its lines have 8 MiB.
     ///     max_line_length: The bytes of the longest line. Longer ones are refused. The default is
     ///         16 MiB.
+    ///     ignore_vectors: Ignore the vectors of the rows. The texts are embedded again.
     ///     on_progress: Called after each batch with the number of rows read so far; with `"abort"`,
     ///         once while they are checked, and again while they are written. An exception ends the
     ///         import and is raised here. The `Progress` is a number with `total` and `seconds`.
@@ -982,7 +986,8 @@ impl PyDatabase {
     ///     (2, [{'line': 2, 'reason': 'invalid JSON at column 10: expected value'}])
     #[pyo3(signature = (
         table, source, *, on_error = "abort", existing = "error", batch_size = 1000,
-        max_line_length = None, on_progress = None, progress = false, timeout = None, trace_context = None,
+        max_line_length = None, ignore_vectors = false, on_progress = None, progress = false, timeout = None,
+        trace_context = None,
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -996,6 +1001,7 @@ impl PyDatabase {
         existing: &str,
         #[pyo3(from_py_with = arguments::batch_size)] batch_size: usize,
         max_line_length: Option<Bytes>,
+        ignore_vectors: bool,
         on_progress: Option<Py<PyAny>>,
         progress: bool,
         timeout: Option<f64>,
@@ -1006,6 +1012,7 @@ impl PyDatabase {
             existing,
             batch_size,
             max_line_length: max_line_length.map(|Bytes(bytes)| bytes),
+            ignore_vectors,
         };
         let call = Call {
             on_progress,
@@ -1018,17 +1025,18 @@ impl PyDatabase {
 
     /// Insert the rows of Arrow data, in batches, and return a report.
     ///
-    /// Each column is a field; `_id`, `_created_at` and `_updated_at` are the system fields. Values
-    /// have the form that `insert` gives the same Python values: dates, times and durations are text
-    /// of ISO 8601, a decimal is text where the schema allows only text. Text in a column whose field
-    /// cannot be text is JSON, as in the result of a query. A null is stored if the schema names null
-    /// among the types of the field; otherwise the field is left out. A row with a float that is not
-    /// finite is refused.
+    /// Each column is a field; `_id`, `_created_at`, `_updated_at`, `_vectors` and `_embedded_by` are the
+    /// system fields, the last two as structs, as `export_parquet` writes them. Values have the form
+    /// that `insert` gives the same Python values: dates, times and durations are text of ISO 8601, a
+    /// decimal is text where the schema allows only text. Text in a column whose field cannot be text
+    /// is JSON, as in the result of a query. A null is stored if the schema names null among the types
+    /// of the field; otherwise the field is left out. A row with a float that is not finite is refused.
     ///
     /// Args:
     ///     data: A table, a frame, a batch or a stream of batches with Arrow's PyCapsule interface,
     ///         as pyarrow, polars, pandas 3 and `query_arrow` have. It is read once.
-    ///     on_error, existing, batch_size, on_progress, progress, timeout: As for `import_jsonl`.
+    ///     on_error, existing, batch_size, ignore_vectors, on_progress, progress, timeout: As for
+    ///         `import_jsonl`.
     ///
     /// Returns:
     ///     The report of `import_jsonl`, with the number of the row as the `line`.
@@ -1050,8 +1058,8 @@ impl PyDatabase {
     ///     ...     report.get("written"), db.count("old")
     ///     (1, 1)
     #[pyo3(signature = (
-        table, data, *, on_error = "abort", existing = "error", batch_size = 1000, on_progress = None, progress = false,
-        timeout = None, trace_context = None,
+        table, data, *, on_error = "abort", existing = "error", batch_size = 1000, ignore_vectors = false,
+        on_progress = None, progress = false, timeout = None, trace_context = None,
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -1064,6 +1072,7 @@ impl PyDatabase {
         on_error: &str,
         existing: &str,
         #[pyo3(from_py_with = arguments::batch_size)] batch_size: usize,
+        ignore_vectors: bool,
         on_progress: Option<Py<PyAny>>,
         progress: bool,
         timeout: Option<f64>,
@@ -1074,6 +1083,7 @@ impl PyDatabase {
             existing,
             batch_size,
             max_line_length: None,
+            ignore_vectors,
         };
         let call = Call {
             on_progress,
@@ -1087,11 +1097,14 @@ impl PyDatabase {
     /// Write the entities of a table as lines of JSON, ordered by id. Return their number.
     ///
     /// The export reads one snapshot. Each line has the data and `_id`, `_created_at` and
-    /// `_updated_at`.
+    /// `_updated_at`. With `vectors`, it also has `_vectors`, an object from the embedded fields to arrays
+    /// of numbers, without fields that have no vector, and `_embedded_by`, an object from those fields
+    /// whose vectors were not supplied to the name of the embedder. `import_jsonl` restores the vectors.
     ///
     /// Args:
     ///     target: A path, or an open file: any object whose `write` takes `bytes` or `str`. The file
     ///         at a path is replaced once the export is complete and on the disk.
+    ///     vectors: Export the vectors too. The embedder of the database must be that of the vectors.
     ///     on_progress: Called after every 1000 entities, and at the end, with the number of entities
     ///         written so far. An exception ends the export and is raised here.
     ///     progress: Show a bar, as in `import_jsonl`.
@@ -1100,6 +1113,7 @@ impl PyDatabase {
     /// Raises:
     ///     OSError: The file cannot be written.
     ///     CorruptionError: An entity cannot be decoded. A handle of `skip_malformed` leaves it out.
+    ///     EmbeddingError: A vector to export has another length than those of the embedder.
     ///     OperationTimeoutError: The timeout has passed.
     ///
     /// Examples:
@@ -1112,11 +1126,18 @@ impl PyDatabase {
     ///     1
     ///     >>> file.getvalue()
     ///     '{"_created_at":"...","_id":"...","_updated_at":"...","slug":"percolation"}\n'
-    #[pyo3(signature = (table, target, *, on_progress = None, progress = false, timeout = None, trace_context = None))]
+    #[pyo3(signature = (
+        table, target, *, vectors = false, on_progress = None, progress = false, timeout = None, trace_context = None,
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of the Python method"
+    )]
     fn export_jsonl(
         &self,
         table: &str,
         target: &Bound<'_, PyAny>,
+        vectors: bool,
         on_progress: Option<Py<PyAny>>,
         progress: bool,
         timeout: Option<f64>,
@@ -1128,15 +1149,22 @@ impl PyDatabase {
             timeout,
             trace_context,
         };
-        transfer::export_jsonl(&self.shared, table, target, call)
+        transfer::export_jsonl(&self.shared, table, target, vectors, call)
     }
 
     /// Pass the entities of a table to a function, in batches of the type that `query_arrow` returns.
-    #[pyo3(signature = (table, write, *, on_progress = None, progress = false, timeout = None, trace_context = None))]
+    #[pyo3(signature = (
+        table, write, *, vectors = false, on_progress = None, progress = false, timeout = None, trace_context = None,
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of the Python method"
+    )]
     fn _export_arrow(
         &self,
         table: &str,
         write: &Bound<'_, PyAny>,
+        vectors: bool,
         on_progress: Option<Py<PyAny>>,
         progress: bool,
         timeout: Option<f64>,
@@ -1153,6 +1181,7 @@ impl PyDatabase {
             &self.shared,
             table,
             write.clone().unbind(),
+            vectors,
             call,
         )
     }
@@ -1163,7 +1192,8 @@ impl PyDatabase {
     ///
     /// Args:
     ///     path: The file.
-    ///     on_error, existing, batch_size, on_progress, progress, timeout: As for `import_jsonl`.
+    ///     on_error, existing, batch_size, ignore_vectors, on_progress, progress, timeout: As for
+    ///         `import_jsonl`.
     ///
     /// Raises:
     ///     ImportError: pyarrow is not installed, or tqdm for `progress`.
@@ -1171,8 +1201,8 @@ impl PyDatabase {
     ///     ValueError: The file is not a Parquet file.
     ///     RowsRefusedError, TypeError: As for `insert_arrow`.
     #[pyo3(signature = (
-        table, path, *, on_error = "abort", existing = "error", batch_size = 1000, on_progress = None, progress = false,
-        timeout = None, trace_context = None,
+        table, path, *, on_error = "abort", existing = "error", batch_size = 1000, ignore_vectors = false,
+        on_progress = None, progress = false, timeout = None, trace_context = None,
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -1185,6 +1215,7 @@ impl PyDatabase {
         on_error: &str,
         existing: &str,
         #[pyo3(from_py_with = arguments::batch_size)] batch_size: usize,
+        ignore_vectors: bool,
         on_progress: Option<Bound<'py, PyAny>>,
         progress: bool,
         timeout: Option<f64>,
@@ -1195,6 +1226,7 @@ impl PyDatabase {
         options.set_item("on_error", on_error)?;
         options.set_item("existing", existing)?;
         options.set_item("batch_size", batch_size)?;
+        options.set_item("ignore_vectors", ignore_vectors)?;
         options.set_item("on_progress", on_progress)?;
         options.set_item("progress", progress)?;
         options.set_item("timeout", timeout)?;
@@ -1215,6 +1247,8 @@ impl PyDatabase {
     ///
     /// Args:
     ///     path: The file. It is replaced once the export is complete and on the disk.
+    ///     vectors: Export the vectors too, as for `export_jsonl`: `_vectors` and `_embedded_by` are
+    ///         columns of structs, with lists of 32-bit floats of one length.
     ///     on_progress: Called after each batch of up to 65,536 entities with the number of entities
     ///         written so far. An exception ends the export and is raised here.
     ///     progress: Show a bar, as in `import_jsonl`.
@@ -1224,11 +1258,19 @@ impl PyDatabase {
     ///     ImportError: pyarrow is not installed, or tqdm for `progress`.
     ///     OSError: The file cannot be written.
     ///     ValueError: The schema has no properties.
-    #[pyo3(signature = (table, path, *, on_progress = None, progress = false, timeout = None, trace_context = None))]
+    ///     EmbeddingError: A vector to export has another length than those of the embedder.
+    #[pyo3(signature = (
+        table, path, *, vectors = false, on_progress = None, progress = false, timeout = None, trace_context = None,
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "keyword arguments of the Python method"
+    )]
     fn export_parquet<'py>(
         slf: Bound<'py, Self>,
         table: &str,
         path: Bound<'py, PyAny>,
+        vectors: bool,
         on_progress: Option<Bound<'py, PyAny>>,
         progress: bool,
         timeout: Option<f64>,
@@ -1236,6 +1278,7 @@ impl PyDatabase {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let options = PyDict::new(py);
+        options.set_item("vectors", vectors)?;
         options.set_item("on_progress", on_progress)?;
         options.set_item("progress", progress)?;
         options.set_item("timeout", timeout)?;

@@ -145,6 +145,7 @@ pub(super) struct ImportArguments<'a> {
     pub(super) existing: &'a str,
     pub(super) batch_size: usize,
     pub(super) max_line_length: Option<usize>,
+    pub(super) ignore_vectors: bool,
 }
 
 impl ImportArguments<'_> {
@@ -171,7 +172,8 @@ impl ImportArguments<'_> {
         let options = ImportOptions::new()
             .on_error(on_error)
             .existing(existing)
-            .batch_size(self.batch_size);
+            .batch_size(self.batch_size)
+            .ignore_vectors(self.ignore_vectors);
         Ok(match self.max_line_length {
             Some(bytes) => options.max_line_length(bytes),
             None => options,
@@ -247,12 +249,13 @@ pub(super) fn export_jsonl(
     shared: &Arc<Closable>,
     table: &str,
     target: &Bound<'_, PyAny>,
+    vectors: bool,
     call: Call,
 ) -> PyResult<usize> {
     let py = target.py();
     let run = Run::new(py, call)?;
     let between = run.between();
-    let options = ExportOptions::new().on_progress(between);
+    let options = ExportOptions::new().vectors(vectors).on_progress(between);
     if let Some(path) = path_of(target)? {
         if Pipe::is_at(&path) {
             let pipe = Pipe::new(target, true, &run.stop, &run.raised);
@@ -277,11 +280,12 @@ pub(super) fn export_arrow(
     shared: &Arc<Closable>,
     table: &str,
     write: Py<PyAny>,
+    vectors: bool,
     call: Call,
 ) -> PyResult<usize> {
     let run = Run::new(py, call)?;
     let between = run.between();
-    let options = ExportOptions::new().on_progress(between);
+    let options = ExportOptions::new().vectors(vectors).on_progress(between);
     let kept = run.raised.clone();
     let work = move |database: &Database| {
         database.export_arrow(table, &options, |batch| {

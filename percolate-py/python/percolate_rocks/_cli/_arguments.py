@@ -74,7 +74,8 @@ def parser() -> argparse.ArgumentParser:
         "generate | percolate insert articles --on-error skip",
         "percolate insert articles articles.jsonl --existing replace",
         note="All rows are checked before one is written. With --on-error skip, the other rows are written, and the\n"
-        "exit code is 0. Refused rows are listed on standard error, at most 100.",
+        "exit code is 0. Refused rows are listed on standard error, at most 100. The vectors of rows must be of the\n"
+        "embedder, which is called only for a table that embeds on write.",
     )
     insert.add_argument("table", help="the table")
     _add_file(insert, "lines of JSON, each with one object")
@@ -86,6 +87,8 @@ def parser() -> argparse.ArgumentParser:
         help="for rows whose entities exist: refuse them, replace the data, or leave the entities (default: error)",
     )
     insert.add_argument("--batch-size", type=_positive, default=1000, metavar="N", help="rows of a write (default: 1000)")
+    insert.add_argument("--ignore-vectors", action="store_true", help="ignore the vectors of rows, `_vectors`")
+    _add_embedder(insert)
     _add_quiet(insert)
 
     get = commands.add(
@@ -186,10 +189,14 @@ def parser() -> argparse.ArgumentParser:
         "export {table} of {db} to {file}",
         "percolate export articles articles.jsonl",
         "percolate export articles | percolate --db copy insert articles",
-        note="Entities are ordered by id and read from one snapshot. A file is replaced when the export is complete.",
+        "percolate export articles articles.jsonl --vectors",
+        note="Entities are ordered by id and read from one snapshot. A file is replaced when the export is complete.\n"
+        "With --vectors, name the embedder: its name is exported with its vectors. It is not called.",
     )
     export.add_argument("table", help="the table")
     _add_file(export, "the file to write", "standard output")
+    export.add_argument("--vectors", action="store_true", help="export the vectors too, in the field `_vectors`")
+    _add_embedder(export)
     _add_timeout(export)
     _add_quiet(export)
     return top

@@ -131,6 +131,7 @@ def insert(options: argparse.Namespace) -> int:
                 on_error=options.on_error,
                 existing=options.existing,
                 batch_size=options.batch_size,
+                ignore_vectors=options.ignore_vectors,
                 **progress_of(options),
             )
         except RowsRefusedError as refused:
@@ -264,7 +265,9 @@ def stats(options: argparse.Namespace) -> int:
 def export(options: argparse.Namespace) -> int:
     with _open(options) as db:
         target = sys.stdout.buffer if options.file == "-" else options.file
-        count = db.export_jsonl(options.table, target, timeout=options.timeout, **progress_of(options))
+        count = db.export_jsonl(
+            options.table, target, vectors=options.vectors, timeout=options.timeout, **progress_of(options)
+        )
     if options.file != "-":
         print(f"{count} entities")
     return 0
