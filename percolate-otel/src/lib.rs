@@ -151,14 +151,14 @@ pub use observed::{Observed, ObservedStream};
 pub use operation::CallScope;
 pub use outcome::{ErrorInfo, ErrorType, JobOutcome, Outcome, Rows, register_error_type};
 #[cfg(feature = "pipeline")]
-#[doc(hidden)]
-pub use pipeline::SideReport;
-#[cfg(feature = "pipeline")]
 pub use pipeline::{
     ConfigWarning, Environment, ExportCounts, Exporter, ExporterStatus, HistogramBuckets, Otlp,
     OtlpCompression, OtlpProtocol, Propagator, Signal, Telemetry, TelemetryBuilder, TelemetryError,
     TelemetryGuard, TelemetryStatus,
 };
+#[cfg(feature = "pipeline")]
+#[doc(hidden)]
+pub use pipeline::{LastFigure, SideReport, keep_last_figures};
 pub use probe::{Probe, set_probe};
 pub use queue::QueueWait;
 pub use runtime::providers_changed;

@@ -50,6 +50,7 @@ pub use error::TelemetryError;
 pub use guard::TelemetryGuard;
 pub use otlp_options::{Otlp, OtlpCompression, OtlpProtocol};
 pub use propagator::Propagator;
+pub use report::{LastFigure, keep_last_figures};
 #[cfg(feature = "testing")]
 pub(crate) use sampler::RespectsGate;
 pub use side_report::SideReport;

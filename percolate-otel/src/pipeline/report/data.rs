@@ -15,7 +15,7 @@ use super::super::json::Json;
 use super::super::operation_table::{OperationRow, OperationTable};
 use super::super::signal::Signal;
 use super::super::trace_tree::{TraceTree, TreeRow, is_error, kind, took};
-use super::figures::{Figure, Figures};
+use super::figures::{Figure, Figures, LastFigures};
 use super::flame::{Flame, FlameNode};
 use super::heat::Heat;
 use super::kept::KeptTrace;
@@ -33,6 +33,7 @@ pub(super) struct PageData<'a> {
     pub(super) traces: &'a Traces,
     pub(super) heat: &'a Heat,
     pub(super) figures: &'a Figures,
+    pub(super) last_figures: &'a LastFigures,
     pub(super) own: &'a [HistogramData],
     pub(super) unsampled: &'a UnsampledCalls,
     pub(super) conventions: Option<&'a ConventionLayer>,
@@ -76,6 +77,10 @@ impl PageData<'_> {
             json.key("metrics").object(|json| {
                 json.key("left_out").integer(self.figures.left_out as u64);
                 let values = self.figures.values.iter().chain(&own_values);
+                let last = self.last_figures.without(&self.figures.values);
+                let values = values
+                    .map(|value| (value, false))
+                    .chain(last.map(|value| (value, true)));
                 json.key("values").each(values, figure);
             });
             json.key("pipeline")
@@ -420,8 +425,11 @@ fn findings(json: &mut Json, conventions: Option<&ConventionLayer>) {
     });
 }
 
-fn figure(json: &mut Json, figure: &Figure) {
+fn figure(json: &mut Json, (figure, has_ended): (&Figure, bool)) {
     json.object(|json| {
+        if has_ended {
+            json.key("ended").boolean(true);
+        }
         json.key("name").string(&figure.metric);
         json.key("unit").string(&figure.unit);
         json.key("value").float(figure.value);

@@ -2,6 +2,8 @@
 //! figures, jobs and queues, and the metrics of the application. Invariant: at most
 //! [`FIGURES`] values are kept; the others are counted.
 
+use std::collections::HashSet;
+
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::data::{
     AggregatedMetrics, Metric, MetricData, ResourceMetrics, ScopeMetrics,
@@ -9,6 +11,7 @@ use opentelemetry_sdk::metrics::data::{
 
 use super::super::histogram_points::histogram_points;
 use super::super::operation_table::OperationTables;
+use super::last_figures::LastFigure;
 use super::limits::FIGURES;
 use crate::conventions::metric;
 use crate::runtime::{HistogramData, HistogramPoint};
@@ -33,6 +36,52 @@ pub(super) struct Figure {
     pub(super) value: f64,
     /// The number of measurements of a histogram.
     pub(super) count: Option<u64>,
+}
+
+/// The last values of metrics that are not collected any more.
+#[derive(Debug, Default)]
+pub(super) struct LastFigures(Vec<Figure>);
+
+impl LastFigures {
+    /// Adds the last values of some series, or replaces them. There are at most [`FIGURES`].
+    pub(super) fn add(&mut self, figures: &[LastFigure]) {
+        let added: Vec<_> = figures.iter().map(Figure::from).collect();
+        {
+            let replaced: HashSet<_> = added.iter().map(Figure::series).collect();
+            self.0.retain(|figure| !replaced.contains(&figure.series()));
+        }
+        self.0.extend(added);
+        let oldest = self.0.len().saturating_sub(FIGURES);
+        self.0.drain(..oldest);
+    }
+
+    /// Returns the values of the series that `current` does not have.
+    pub(super) fn without<'a>(&'a self, current: &'a [Figure]) -> impl Iterator<Item = &'a Figure> {
+        let current: HashSet<_> = current.iter().map(Figure::series).collect();
+        let last = self.0.iter();
+        last.filter(move |figure| !current.contains(&figure.series()))
+    }
+}
+
+impl Figure {
+    /// Returns the name of the metric and the attributes in one order.
+    fn series(&self) -> (&str, Vec<&KeyValue>) {
+        let mut attributes: Vec<_> = self.attributes.iter().collect();
+        attributes.sort_by(|one, other| one.key.cmp(&other.key));
+        (&self.metric, attributes)
+    }
+}
+
+impl From<&LastFigure> for Figure {
+    fn from(figure: &LastFigure) -> Self {
+        Self {
+            metric: figure.metric.name.to_owned(),
+            unit: figure.metric.unit.to_owned(),
+            attributes: figure.attributes.clone(),
+            value: figure.value,
+            count: None,
+        }
+    }
 }
 
 impl Figures {

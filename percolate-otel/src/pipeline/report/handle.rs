@@ -15,8 +15,9 @@ use super::super::error::TelemetryError;
 use super::super::file::WholeFile;
 use super::super::own_histograms::OwnReader;
 use super::data::PageData;
-use super::figures::Figures;
+use super::figures::{Figures, LastFigures};
 use super::heat::Heat;
+use super::last_figures::{self, KeepLast, LastFigure};
 use super::limits::Limits;
 use super::losses::PipelineState;
 use super::page::page;
@@ -59,6 +60,7 @@ struct Collected {
     traces: Traces,
     heat: Heat,
     figures: Figures,
+    last_figures: LastFigures,
     next_column: Instant,
 }
 
@@ -71,6 +73,7 @@ impl Report {
     pub(in super::super) fn start(options: ReportOptions) -> Result<Arc<Self>, TelemetryError> {
         let report = Arc::new(Self::new(options, Limits::DEFAULT));
         let weak = Arc::downgrade(&report);
+        last_figures::add(weak.clone());
         thread::Builder::new()
             .name("percolate-report".to_owned())
             .spawn(move || collect_until_ended(&weak))
@@ -91,6 +94,7 @@ impl Report {
                 traces: Traces::new(limits),
                 heat: Heat::new(started),
                 figures: Figures::default(),
+                last_figures: LastFigures::default(),
                 next_column: Instant::now(),
             }),
             unsampled: Arc::default(),
@@ -181,6 +185,7 @@ impl Report {
                 traces,
                 heat,
                 figures,
+                last_figures,
                 ..
             } = &*collected;
             let data = PageData {
@@ -190,6 +195,7 @@ impl Report {
                 traces,
                 heat,
                 figures,
+                last_figures,
                 own: &own,
                 unsampled: &self.unsampled,
                 conventions: self.options.conventions.get(),
@@ -223,6 +229,12 @@ impl Report {
             .wait_timeout(ended, width.min(CHECK_INTERVAL))
             .unwrap_or_else(PoisonError::into_inner);
         !*ended
+    }
+}
+
+impl KeepLast for Report {
+    fn keep_last(&self, figures: &[LastFigure]) {
+        lock(&self.collected).last_figures.add(figures);
     }
 }
 

@@ -440,7 +440,8 @@
     if (rocks.length) {
       const hits = of("rocksdb.block_cache.hits"), misses = of("rocksdb.block_cache.misses");
       const facts = [hits + misses ? `Block cache: ${percent(hits, hits + misses)} of ${count(hits + misses)} reads found their block.` : "",
-        of("rocksdb.write.stalled") ? `Writes were stalled for ${seconds(of("rocksdb.write.stalled"))}.` : "", of("rocksdb.compaction.pending") ? `Compactions have yet to rewrite ${bytes(of("rocksdb.compaction.pending"))}.` : ""];
+        of("rocksdb.write.stalled") ? `Writes were stalled for ${seconds(of("rocksdb.write.stalled"))}.` : "", of("rocksdb.compaction.pending") ? `Compactions have yet to rewrite ${bytes(of("rocksdb.compaction.pending"))}.` : "",
+        rocks.some((it) => it.ended) ? "A database that was closed has its last figures." : ""];
       const byName = new Map();
       for (const it of rocks) byName.set(it.name, [...(byName.get(it.name) || []), it]);
       const rows = [...byName].map(([name, list]) => ({ name, list, total: sum(list, (it) => it.value) }));

@@ -192,3 +192,69 @@ fn a_page_that_cannot_be_written_is_an_error_and_counted() {
     written.page();
     assert_eq!(written.report.options.pages.counts().exported, 1);
 }
+
+#[test]
+fn the_page_has_the_last_figures_of_series_that_are_not_collected_any_more() {
+    use super::super::last_figures::{LastFigure, keep_last_figures};
+    use crate::conventions::{METRICS, metric};
+
+    let written = Written::new(Limits::DEFAULT);
+    let folder = tempfile::tempdir().expect("a folder");
+    let started = Report::start(ReportOptions {
+        path: folder.path().join("report.html"),
+        resource: Resource::builder_empty().build(),
+        own: OwnHistograms::default().reader(0),
+        has_own: true,
+        conventions: OnceLock::new(),
+        pages: Arc::default(),
+    })
+    .expect("it starts");
+    let keys = METRICS
+        .iter()
+        .find(|known| known.name == metric::ROCKSDB_KEYS)
+        .expect("it is defined");
+    let figure = |namespace: &'static str, value| LastFigure {
+        metric: keys,
+        attributes: vec![
+            KeyValue::new("db.system.name", "rocksdb"),
+            KeyValue::new("db.namespace", namespace),
+        ],
+        value,
+    };
+    written
+        .report
+        .keep_last(&[figure("closed", 1.0), figure("open", 2.0)]);
+    written.report.keep_last(&[figure("closed", 3.0)]);
+    let current = [
+        KeyValue::new("db.namespace", "open"),
+        KeyValue::new("db.system.name", "rocksdb"),
+    ];
+    lock(&written.report.collected).figures.values = vec![super::super::figures::Figure {
+        metric: keys.name.to_owned(),
+        unit: keys.unit.to_owned(),
+        attributes: current.to_vec(),
+        value: 4.0,
+        count: None,
+    }];
+    let data = written.data();
+    let found: Vec<_> = data["metrics"]["values"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|it| {
+            (
+                it["value"].as_f64().expect("a number"),
+                it["ended"].as_bool(),
+            )
+        })
+        .collect();
+    assert_eq!(found, [(4.0, None), (3.0, Some(true))]);
+
+    // Every report that has started receives them, until it is dropped.
+    keep_last_figures(|| vec![figure("everywhere", 5.0)]);
+    assert_eq!(
+        lock(&started.collected).last_figures.without(&[]).count(),
+        1
+    );
+    started.end();
+}
