@@ -9,12 +9,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider;
 
 use super::batch::BatchWriter;
 use super::engine::Engine;
 use super::error::{MaintenanceError, OpenError, ReadError, WriteError};
+use super::metrics::Listed;
 use super::options::{ServerAddress, StorageOptions};
 use super::place::Place;
 use super::range::{Entry, ScanRange};
@@ -22,7 +22,6 @@ use super::range::{Entry, ScanRange};
 use super::rocks::RocksEngine;
 use super::scan::Scan;
 use super::url::canonical;
-use crate::otel::conventions::attribute;
 use crate::{db_op, db_ops};
 
 /// A database of named column families, in a directory (RocksDB) or, with the feature
@@ -51,6 +50,8 @@ pub struct Storage {
 }
 
 pub(super) struct StoreInner {
+    /// Dropped before the engine, which it refers to.
+    listed: Listed,
     engine: Arc<dyn Engine>,
     system: &'static str,
     path: PathBuf,
@@ -88,6 +89,7 @@ impl Storage {
         let engine = place.open(&options, &namespace)?;
         Ok(Self {
             inner: Arc::new(StoreInner {
+                listed: Listed::new(&engine, &namespace, &path, options.read_only),
                 system: engine.system(),
                 engine,
                 path: path.into_owned(),
@@ -111,9 +113,11 @@ impl Storage {
             return Ok(self.clone());
         }
         let inner = &self.inner;
+        let engine = inner.engine.reopened()?;
         Ok(Self {
             inner: Arc::new(StoreInner {
-                engine: inner.engine.reopened()?,
+                listed: Listed::new(&engine, &inner.namespace, &inner.path, true),
+                engine,
                 system: inner.system,
                 path: inner.path.clone(),
                 namespace: inner.namespace.clone(),
@@ -168,8 +172,9 @@ impl Storage {
     /// store and their failures, bytes logged, flushed and compacted, memory tables, files that wait for a
     /// compaction, and waits of writes.
     ///
-    /// They are read when the provider collects. Reading takes no lock that reads or writes use.
-    /// The provider does not keep the store open; the metrics end when it is closed.
+    /// They are read when the provider collects. The provider does not keep the store open; the metrics
+    /// end when it is closed. A program that opens several stores, or opens them again, registers all of
+    /// them at once with [`storage::register_metrics`](super::register_metrics).
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -180,12 +185,7 @@ impl Storage {
     /// # }
     /// ```
     pub fn register_metrics(&self, provider: &(dyn MeterProvider + Send + Sync)) {
-        let meter = provider.meter_with_scope(crate::otel::__private::scope());
-        let about = vec![
-            KeyValue::new(attribute::DB_SYSTEM_NAME, self.system()),
-            KeyValue::new(attribute::DB_NAMESPACE, self.namespace().to_owned()),
-        ];
-        Arc::clone(&self.inner.engine).register_metrics(&meter, about);
+        self.inner.listed.register(provider);
     }
 
     /// Returns RocksDB's handle, of the version of the `rocksdb` crate that percolate uses, `None`

@@ -11,13 +11,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::Meter;
 
 use super::error::{
     MaintenanceError, OpenError, ReadError, StorageError, UnknownColumnFamily, WriteError,
 };
 use super::range::ScanRange;
-use crate::otel::conventions::{METRICS, MetricDef};
 
 /// Reads, of the current state or of a snapshot.
 pub(super) trait Reads {
@@ -111,13 +109,10 @@ pub(super) trait Engine: Reads + Any + Send + Sync {
     /// Removes a file of [`write_file`](Self::write_file), if it exists.
     fn remove_file(&self, name: &str) -> io::Result<()>;
 
-    /// Registers the engine's own figures, with the attributes `about`. They end with the engine.
-    fn register_metrics(self: Arc<Self>, meter: &Meter, about: Vec<KeyValue>);
-}
-
-/// Returns the definition of a metric of [`Engine::register_metrics`].
-pub(super) fn definition(metric: &str) -> Option<&'static MetricDef> {
-    METRICS.iter().find(|known| known.name == metric)
+    /// Reads one of the engine's own figures by the name of its metric. Reports its value, or the value of
+    /// each part with the attribute of the part, such as a column family; nothing if it is not measured.
+    /// A time in seconds is reported in microseconds.
+    fn read_metric(&self, metric: &str, report: &mut dyn FnMut(u64, Option<KeyValue>));
 }
 
 /// The column families of a batch with the engine's handles, as far as telemetry needs them. A

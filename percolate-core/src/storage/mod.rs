@@ -12,6 +12,7 @@ mod db;
 mod engine;
 mod error;
 pub mod keys;
+mod metrics;
 mod options;
 mod place;
 mod range;
@@ -32,6 +33,7 @@ pub use self::error::{
     MaintenanceError, OpenError, ReadError, StatusCode, StorageError, UnknownColumnFamily,
     WriteError,
 };
+pub use self::metrics::register_metrics;
 pub use self::options::{ServerAddress, StorageOptions};
 pub use self::range::{Entry, ScanRange};
 pub use self::scan::Scan;

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::Meter;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::properties::BACKGROUND_ERRORS;
 use rocksdb::{FlushOptions, ReadOptions, SnapshotWithThreadMode};
@@ -196,8 +195,8 @@ impl Engine for RocksEngine {
         or_missing(fs::remove_file(self.path.join(name))).map(|_| ())
     }
 
-    fn register_metrics(self: Arc<Self>, meter: &Meter, about: Vec<KeyValue>) {
-        metrics::register(&self, meter, &about);
+    fn read_metric(&self, metric: &str, report: &mut dyn FnMut(u64, Option<KeyValue>)) {
+        metrics::read(self, metric, report);
     }
 }
 

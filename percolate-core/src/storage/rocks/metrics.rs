@@ -1,21 +1,14 @@
-//! RocksDB's properties and statistics as observable instruments, which are read when metrics are
-//! collected.
+//! RocksDB's properties and statistics as the figures of its engine.
 //!
 //! The names are percolate's own, defined in `semconv/`, in the namespace that the conventions
 //! reserve for a system.
 
-use std::sync::{Arc, Weak};
-use std::time::Duration;
-
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{AsyncInstrument, Meter};
 use rocksdb::properties as rocks;
 use rocksdb::statistics::Ticker;
 
 use super::store::RocksEngine;
-use crate::otel::conventions::MetricDef;
 use crate::otel::conventions::{attribute, metric};
-use crate::storage::engine::definition;
 
 /// One property of RocksDB.
 struct Figure {
@@ -74,7 +67,7 @@ const FIGURES: [Figure; 9] = [
 ];
 
 /// The tickers of RocksDB's statistics, and their metrics.
-const COUNTERS: [(&str, Ticker); 9] = [
+const COUNTERS: [(&str, Ticker); 10] = [
     (metric::ROCKSDB_CACHE_HITS, Ticker::BlockCacheHit),
     (metric::ROCKSDB_CACHE_MISSES, Ticker::BlockCacheMiss),
     (metric::ROCKSDB_BLOOM_USEFUL, Ticker::BloomFilterUseful),
@@ -87,131 +80,49 @@ const COUNTERS: [(&str, Ticker); 9] = [
         metric::ROCKSDB_COMPACT_WRITTEN_BYTES,
         Ticker::CompactWriteBytes,
     ),
+    (metric::ROCKSDB_STALL, Ticker::StallMicros),
 ];
 
-/// The tickers of times in microseconds. Their metrics are in seconds.
-const TIMES: [(&str, Ticker); 1] = [(metric::ROCKSDB_STALL, Ticker::StallMicros)];
-
-/// Registers the figures of a store with a meter, with the attributes `about`.
-pub(super) fn register(engine: &Arc<RocksEngine>, meter: &Meter, about: &[KeyValue]) {
-    let source = || Source {
-        engine: Arc::downgrade(engine),
-        about: about.to_vec(),
-    };
-    for figure in &FIGURES {
-        if let Some(definition) = definition(figure.metric) {
-            register_figure(source(), meter, figure, definition);
+/// Reports the values of a metric, with the column families that they belong to.
+pub(super) fn read(
+    engine: &RocksEngine,
+    metric: &str,
+    report: &mut dyn FnMut(u64, Option<KeyValue>),
+) {
+    if let Some(figure) = FIGURES.iter().find(|figure| figure.metric == metric) {
+        return read_figure(engine, figure, report);
+    }
+    if metric == metric::ROCKSDB_EVENT_DROPPED {
+        if let Some(events) = &engine.events {
+            report(events.dropped(), None);
         }
-    }
-    if let Some(definition) = definition(metric::ROCKSDB_EVENT_DROPPED) {
-        register_dropped(source(), meter, definition);
-    }
-    if engine.statistics.is_none() {
         return;
     }
-    for &(metric, ticker) in &COUNTERS {
-        if let Some(definition) = definition(metric) {
-            register_counter(source(), meter, ticker, definition);
-        }
-    }
-    for &(metric, ticker) in &TIMES {
-        if let Some(definition) = definition(metric) {
-            register_time(source(), meter, ticker, definition);
-        }
+    let counter = COUNTERS.iter().find(|(counter, _)| *counter == metric);
+    if let (Some(statistics), Some((_, ticker))) = (&engine.statistics, counter) {
+        report(statistics.get_ticker_count(*ticker), None);
     }
 }
 
-/// Where a callback finds its values. It does not keep the store open.
-struct Source {
-    engine: Weak<RocksEngine>,
-    about: Vec<KeyValue>,
-}
-
-impl Source {
-    /// Returns the value of a ticker, unless the store is closed.
-    fn ticker(&self, ticker: Ticker) -> Option<u64> {
-        let engine = self.engine.upgrade()?;
-        Some(engine.statistics.as_ref()?.get_ticker_count(ticker))
-    }
-
-    fn observe_figure(&self, figure: &Figure, observer: &dyn AsyncInstrument<i64>) {
-        let Some(engine) = self.engine.upgrade() else {
-            return;
-        };
-        let families = engine.names();
-        let asked = if figure.of_families {
-            &families[..]
-        } else {
-            families.get(..1).unwrap_or_default()
-        };
-        for family in asked {
-            let Some(value) = engine.property(family, figure.property) else {
-                continue;
-            };
-            let mut attributes = self.about.clone();
-            if figure.of_families {
-                attributes.push(KeyValue::new(attribute::DB_COLLECTION_NAME, family.clone()));
-            }
-            observer.observe(i64::try_from(value).unwrap_or(i64::MAX), &attributes);
-        }
-    }
-}
-
-fn register_dropped(source: Source, meter: &Meter, definition: &'static MetricDef) {
-    _ = meter
-        .u64_observable_counter(definition.name)
-        .with_unit(definition.unit)
-        .with_description(definition.brief)
-        .with_callback(move |observer| {
-            if let Some(engine) = source.engine.upgrade()
-                && let Some(events) = &engine.events
-            {
-                observer.observe(events.dropped(), &source.about);
-            }
-        })
-        .build();
-}
-
-fn register_counter(source: Source, meter: &Meter, ticker: Ticker, definition: &'static MetricDef) {
-    _ = meter
-        .u64_observable_counter(definition.name)
-        .with_unit(definition.unit)
-        .with_description(definition.brief)
-        .with_callback(move |observer| {
-            if let Some(count) = source.ticker(ticker) {
-                observer.observe(count, &source.about);
-            }
-        })
-        .build();
-}
-
-fn register_time(source: Source, meter: &Meter, ticker: Ticker, definition: &'static MetricDef) {
-    _ = meter
-        .f64_observable_counter(definition.name)
-        .with_unit(definition.unit)
-        .with_description(definition.brief)
-        .with_callback(move |observer| {
-            if let Some(micros) = source.ticker(ticker) {
-                let time = Duration::from_micros(micros);
-                observer.observe(time.as_secs_f64(), &source.about);
-            }
-        })
-        .build();
-}
-
-fn register_figure(
-    source: Source,
-    meter: &Meter,
-    figure: &'static Figure,
-    definition: &'static MetricDef,
+fn read_figure(
+    engine: &RocksEngine,
+    figure: &Figure,
+    report: &mut dyn FnMut(u64, Option<KeyValue>),
 ) {
-    // The SDK keeps the callback; the handle is not needed.
-    _ = meter
-        .i64_observable_up_down_counter(definition.name)
-        .with_unit(definition.unit)
-        .with_description(definition.brief)
-        .with_callback(move |observer| source.observe_figure(figure, observer))
-        .build();
+    let families = engine.names();
+    let read = if figure.of_families {
+        &families[..]
+    } else {
+        families.get(..1).unwrap_or_default()
+    };
+    for family in read {
+        if let Some(value) = engine.property(family, figure.property) {
+            let part = figure
+                .of_families
+                .then(|| KeyValue::new(attribute::DB_COLLECTION_NAME, family.clone()));
+            report(value, part);
+        }
+    }
 }
 
 #[cfg(all(test, feature = "testing"))]

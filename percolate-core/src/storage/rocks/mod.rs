@@ -19,7 +19,7 @@ mod store;
 pub(super) use self::store::RocksEngine;
 
 /// `db.system.name` of RocksDB.
-const SYSTEM: &str = "rocksdb";
+pub(super) const SYSTEM: &str = "rocksdb";
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,6 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::Meter;
 use slatedb::CloseReason;
 use slatedb::config::FlushType;
 use slatedb::object_store::{self, ObjectStoreExt as _, PutPayload};
@@ -14,7 +13,6 @@ use slatedb::object_store::{self, ObjectStoreExt as _, PutPayload};
 use super::SYSTEM;
 use super::batch::SlateBatch;
 use super::keyspace;
-use super::metrics;
 use super::reads::SlateReads;
 use super::store::{Handle, SlateEngine, flush_log, unfinished};
 use super::view::View;
@@ -173,8 +171,8 @@ impl Engine for SlateEngine {
         }
     }
 
-    fn register_metrics(self: Arc<Self>, meter: &Meter, about: Vec<KeyValue>) {
-        metrics::register(&self, meter, &about);
+    fn read_metric(&self, metric: &str, report: &mut dyn FnMut(u64, Option<KeyValue>)) {
+        self.figures.read(metric, report);
     }
 }
 

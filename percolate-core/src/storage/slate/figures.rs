@@ -3,20 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use opentelemetry::KeyValue;
 use slatedb::compactor::stats as compactor;
 use slatedb::db_stats as db;
 use slatedb::instrumented_object_store_stats as object_store;
 use slatedb::wal_buffer_stats as wal;
 use slatedb_common::metrics::{CounterFn, GaugeFn, HistogramFn, MetricsRecorder, UpDownCounterFn};
 
-use crate::otel::conventions::metric;
+use crate::otel::conventions::{attribute, metric};
 
 /// One value of SlateDB: a metric of SlateDB, or the part of one that counts requests of a kind.
-pub(super) struct Figure {
-    pub(super) metric: &'static str,
+struct Figure {
+    metric: &'static str,
     name: &'static str,
     /// The kind of the requests that it counts.
-    pub(super) kind: Option<&'static str>,
+    kind: Option<&'static str>,
 }
 
 const fn figure(metric: &'static str, name: &'static str) -> Figure {
@@ -46,7 +47,7 @@ const fn errors(kind: &'static str) -> Figure {
 /// The label of SlateDB with the kind of a request.
 const KIND: &str = "op";
 
-pub(super) static FIGURES: [Figure; 12] = [
+static FIGURES: [Figure; 12] = [
     requests("get"),
     requests("put"),
     requests("delete"),
@@ -68,11 +69,15 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    /// Returns all figures with their values.
-    pub(super) fn current(&self) -> impl Iterator<Item = (&'static Figure, u64)> {
-        let values = self.values.iter();
-        let values = values.map(|value| value.0.load(Ordering::Relaxed));
-        FIGURES.iter().zip(values)
+    /// Reports the values of a metric, with the kinds of requests that they count.
+    pub(super) fn read(&self, metric: &str, report: &mut dyn FnMut(u64, Option<KeyValue>)) {
+        for (figure, value) in FIGURES.iter().zip(&self.values) {
+            if figure.metric == metric {
+                let kind = figure.kind;
+                let kind = kind.map(|kind| KeyValue::new(attribute::SLATEDB_REQUEST_KIND, kind));
+                report(value.0.load(Ordering::Relaxed), kind);
+            }
+        }
     }
 
     /// Returns the value that belongs to a metric of SlateDB.

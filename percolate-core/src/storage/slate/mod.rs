@@ -12,7 +12,6 @@ mod claim;
 mod engine;
 mod figures;
 mod keyspace;
-mod metrics;
 mod note;
 mod open;
 mod place;
@@ -27,7 +26,7 @@ pub(super) use self::place::ObjectPlace;
 pub(super) use self::store::SlateEngine;
 
 /// `db.system.name` of SlateDB.
-const SYSTEM: &str = "slatedb";
+pub(super) const SYSTEM: &str = "slatedb";
 
 /// How SlateDB is called in messages.
 const NAME: &str = "SlateDB";
