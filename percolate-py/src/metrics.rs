@@ -22,6 +22,7 @@ use percolate_core::otel::runtime::{
     self, HistogramData, MeterProviderHandle, OwnAggregation, PointBuckets, Runtime,
     instrumentation_scope,
 };
+use percolate_core::storage;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -113,8 +114,11 @@ impl Meters {
         if let Some(report) = &report {
             builder = report.add_reader(builder);
         }
+        let provider = builder.build();
+        // The figures of the databases that are open now or later.
+        storage::register_metrics(&provider);
         let this = Self {
-            provider: builder.build(),
+            provider,
             readers,
             refused_views,
             own,
@@ -149,6 +153,16 @@ impl Meters {
     /// The aggregation of the runtime; `None` if the provider has its histograms.
     pub(crate) fn own_aggregation(&self) -> Option<OwnAggregation> {
         self.own.clone()
+    }
+
+    /// Collects for the report. Not if a Python reader has delta temporality, because what it has not
+    /// collected is limited.
+    pub(crate) fn collect_for_report(&self) {
+        let is_delta = |store: &Arc<Store>| store.temporality == Temporality::Delta;
+        if !self.readers.iter().any(is_delta) {
+            // After a failure, the report has the values of the last second.
+            _ = self.provider.force_flush();
+        }
     }
 
     pub(crate) fn shutdown(&self, timeout: Duration) {

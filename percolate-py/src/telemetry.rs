@@ -13,6 +13,7 @@ use percolate_core::otel::runtime::{self, Runtime, RuntimeConfig, Sampler};
 use percolate_core::otel::{
     ExportCounts, Exporter, ExporterStatus, SideReport, Telemetry, TelemetryGuard, TelemetryStatus,
 };
+use percolate_core::storage;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -60,6 +61,11 @@ impl PythonPipeline {
         let Some(report) = &self.report else {
             return Ok(());
         };
+        if let Some(meters) = &self.meters
+            && !is_last
+        {
+            meters.collect_for_report();
+        }
         let (delivered, dropped, _) = self.bridge.counts();
         let mut counts = ExportCounts::default();
         counts.exported = delivered;
@@ -210,6 +216,10 @@ fn _install_rust(py: Python<'_>, export: &str, report: Option<PathBuf>) -> PyRes
         let guard = builder
             .install()
             .map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        if let Some(provider) = guard.meter_provider() {
+            // The figures of the databases that are open now or later.
+            storage::register_metrics(&provider);
+        }
         *slot = Some(Installed::Rust(Arc::new(guard)));
         AUTOMATIC.store(OFF, Ordering::Relaxed);
         Ok(())
