@@ -86,7 +86,7 @@ impl ApiSpan {
             let mut attributes = Vec::with_capacity(4 + extras.details.custom.len());
             let custom = own_at_end(site, &extras.details);
             call_values::collect(site, ON_SPANS, &at_end(end), custom, &mut attributes);
-            let probed = extras.probed.iter();
+            let probed = extras.probed.counts.iter();
             attributes.extend(probed.map(|(name, value)| KeyValue::new(*name, *value)));
             span.set_attributes(attributes);
             if end.error.is_some() {

@@ -10,7 +10,8 @@ use std::time::Instant;
 use crate::conventions::JobStatus;
 use crate::details::{Details, FieldValue, Names};
 use crate::in_call::run;
-use crate::operation::{Call, CallScope, start};
+use crate::link_target::LinkTarget;
+use crate::operation::{Call, CallScope, start, start_target};
 use crate::outcome::{ErrorInfo, Outcome};
 use crate::site::{Parent, Site};
 
@@ -60,6 +61,7 @@ pub fn operation<'a>(site: &'static Site) -> CallBuilder<'a> {
         query_summary: None,
         fields: Vec::new(),
         started_at: None,
+        link_target: None,
     }
 }
 
@@ -75,6 +77,7 @@ pub struct CallBuilder<'a> {
     query_summary: Option<&'a str>,
     fields: Vec<(usize, FieldValue)>,
     started_at: Option<Instant>,
+    link_target: Option<LinkTarget>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -185,6 +188,26 @@ impl<'a> CallBuilder<'a> {
         self
     }
 
+    /// Starts the call with the ids of a span to which others link, as the root of a trace. It is recorded
+    /// if the sampler samples its trace, or if there is a link when the call ends. Calls inside are
+    /// recorded in the first case only.
+    ///
+    /// ```
+    /// use percolate_otel::{LinkTarget, job_site, operation};
+    ///
+    /// job_site!(static STALL = "engine.stall");
+    ///
+    /// // Known when the first write has waited; the engine reports the stall later.
+    /// let stall = LinkTarget::new();
+    /// let link = stall.link();
+    /// # assert!(link.is_some());
+    /// operation(STALL).link_target(stall).start().finish();
+    /// ```
+    pub fn link_target(mut self, target: LinkTarget) -> Self {
+        self.link_target = Some(target);
+        self
+    }
+
     /// Starts the call. A call that is dropped before [`RunningCall::finish`] ends as cancelled, or
     /// as a panic if the thread unwinds.
     pub fn start(self) -> RunningCall {
@@ -209,6 +232,7 @@ impl<'a> CallBuilder<'a> {
             query_summary,
             mut fields,
             started_at,
+            link_target,
         } = self;
         let mut describe = |details: &mut Details| {
             if let Some(size) = batch_size {
@@ -224,7 +248,10 @@ impl<'a> CallBuilder<'a> {
             }
             details.custom.append(&mut fields);
         };
-        let mut call = start(site, names, parent, &mut describe);
+        let mut call = match link_target {
+            None => start(site, names, parent, &mut describe),
+            Some(target) => start_target(site, names, &target, &mut describe),
+        };
         if let Some(time) = started_at {
             call.set_start(time);
         }

@@ -76,6 +76,14 @@ impl Identity {
         }
     }
 
+    /// The root span of a new trace, with a span id that was chosen before.
+    pub(crate) fn root_as(trace_id: NonZeroU128, span_id: SpanId) -> Self {
+        Self {
+            span_id: u64::from_be_bytes(span_id.to_bytes()),
+            ..Self::root(trace_id)
+        }
+    }
+
     /// Adds a link to another span.
     pub(crate) fn linked(mut self, link: Option<SpanContext>) -> Self {
         if link.is_some() {

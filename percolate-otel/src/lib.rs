@@ -76,6 +76,7 @@ mod in_call;
 mod later_calls;
 #[cfg(feature = "layer")]
 pub mod layer;
+mod link_target;
 mod live_call;
 #[cfg(all(doc, not(doctest)))]
 pub mod manual;
@@ -146,6 +147,7 @@ pub use db::{DbOperation, db_query_span, db_span, record_db_error, record_db_met
 pub use details::FieldValue;
 #[cfg(feature = "layer")]
 pub use layer::ConventionLayer;
+pub use link_target::LinkTarget;
 pub use metrics::{ADVISED_BOUNDS, JOB_BOUNDS, ROW_BOUNDS, STORAGE_BOUNDS};
 pub use observed::{Observed, ObservedStream};
 pub use operation::CallScope;
@@ -159,7 +161,7 @@ pub use pipeline::{
 #[cfg(feature = "pipeline")]
 #[doc(hidden)]
 pub use pipeline::{LastFigure, SideReport, keep_last_figures};
-pub use probe::{Probe, set_probe};
+pub use probe::{Probe, ProbeReport, set_probe};
 pub use queue::QueueWait;
 pub use runtime::providers_changed;
 pub use sampler::Sampler;

@@ -18,8 +18,10 @@ use crate::current_context::{attach, with_current};
 use crate::details::{Details, FieldValue, Names, OwnedNames};
 use crate::entered::Entered;
 use crate::identity::Identity;
+use crate::link_target::LinkTarget;
 use crate::measured_call::{CallStart, MeasuredCall};
 use crate::outcome::Outcome;
+use crate::probe::ProbeReport;
 use crate::record::{CallRecord, RecordExtras};
 use crate::runtime::{Decision, Runtime};
 use crate::series::Series;
@@ -51,6 +53,9 @@ enum Sampling {
     UnsampledRoot(NonZeroU128),
     /// The runtime exports a span with these ids, which are taken at the end.
     Sampled(Option<Identity>),
+    /// The runtime exports a span with these ids if another span links to it before it ends. They are
+    /// taken at the end.
+    IfLinked(Option<(Identity, LinkTarget)>),
     /// A foreign set-up samples by itself.
     Foreign,
 }
@@ -146,7 +151,7 @@ impl LiveCall {
             Decision::Watched if !is_watched => runtime.global_tracer(),
             _ => None,
         };
-        let has_extras = matches!(decision, Decision::Sampled(_))
+        let has_extras = matches!(decision, Decision::Sampled(_) | Decision::IfLinked(..))
             && (site.def.describes
                 || series.lacks(names)
                 || call.was_described()
@@ -184,6 +189,9 @@ impl LiveCall {
             start,
             sampling: match decision {
                 Decision::Sampled(identity) => Sampling::Sampled(Some(identity)),
+                Decision::IfLinked(identity, target) => {
+                    Sampling::IfLinked(Some((identity, target)))
+                }
                 Decision::Watched => Sampling::Foreign,
                 Decision::UnsampledRoot(trace_id) => Sampling::UnsampledRoot(trace_id),
                 Decision::Unsampled | Decision::Suppressed => Sampling::Unsampled,
@@ -199,7 +207,7 @@ impl LiveCall {
 
     /// Whether a span of this call is exported by percolate or created by a foreign set-up.
     fn is_recorded(&self) -> bool {
-        matches!(self.sampling, Sampling::Sampled(_)) || self.has_span()
+        matches!(self.sampling, Sampling::Sampled(_) | Sampling::IfLinked(_)) || self.has_span()
     }
 
     /// Whether the call has a span besides the one that the runtime exports.
@@ -250,7 +258,7 @@ impl LiveCall {
         let enters = match &self.sampling {
             Sampling::Unsampled | Sampling::Foreign => false,
             // A leaf has no calls inside that would have to be left out.
-            Sampling::UnsampledRoot(_) => !site.def.leaf,
+            Sampling::UnsampledRoot(_) | Sampling::IfLinked(_) => !site.def.leaf,
             Sampling::Sampled(_) => !site.def.leaf || self.start.series.probe().is_some(),
         };
         self.start.runtime.span_events || enters || self.spans.is_some() || site.def.late != 0
@@ -268,6 +276,7 @@ impl LiveCall {
             .and_then(|spans| spans.context.as_ref());
         match &self.sampling {
             Sampling::UnsampledRoot(trace_id) => entered.enter_root(*trace_id, kept),
+            Sampling::IfLinked(Some((_, target))) => entered.enter_root(target.trace_id(), kept),
             Sampling::Sampled(Some(identity)) if !site.def.leaf => {
                 let context = if again {
                     let spans = self.spans.get_or_insert_default();
@@ -286,7 +295,7 @@ impl LiveCall {
                 entered.unsampled_call = Some(UnsampledCall::enter());
             }
             Sampling::Foreign => entered.context = kept.cloned().and_then(attach),
-            Sampling::Sampled(None) => {}
+            Sampling::Sampled(None) | Sampling::IfLinked(None) => {}
         }
         if let Some(spans) = &self.spans {
             if let Some(span) = &spans.api_span {
@@ -327,13 +336,10 @@ impl LiveCall {
     #[inline(never)]
     pub(crate) fn exit(&mut self, entered: &mut Entered) {
         if let Some(probe) = entered.probe.take() {
+            let start = self.start.time;
+            let is_sampled = matches!(self.sampling, Sampling::Sampled(_));
             let probed = &mut self.record.get_or_insert_default().probed;
-            probe.end(
-                &mut |name, value| match probed.iter_mut().find(|(known, _)| *known == name) {
-                    Some((_, sum)) => *sum = sum.saturating_add(value),
-                    None => probed.push((name, value)),
-                },
-            );
+            probe.end(&mut ProbeReport::new(probed, start, is_sampled));
         }
         if let Some(outer) = entered.outer.take() {
             let active = active::replace(outer);
@@ -390,6 +396,20 @@ impl LiveCall {
                     let extras = self.record.take();
                     let record = CallRecord::new(start.series, identity, timing, outcome, extras);
                     recorder.push(record);
+                }
+            }
+            Sampling::IfLinked(span) => {
+                let Some((identity, target)) = span.take() else {
+                    return;
+                };
+                match &start.runtime.recorder {
+                    Some(recorder) if target.is_linked_at_end() => {
+                        let extras = self.record.take();
+                        let record =
+                            CallRecord::new(start.series, identity, timing, outcome, extras);
+                        recorder.push(record);
+                    }
+                    _ => start.report(Some(target.trace_id()), timing, outcome),
                 }
             }
             Sampling::Foreign if has_span => {}

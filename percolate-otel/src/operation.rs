@@ -12,10 +12,12 @@ use std::time::Instant;
 use crate::clock::Reading;
 use crate::details::{Details, FieldValue, Names};
 use crate::entered::Entered;
+use crate::link_target::LinkTarget;
 use crate::outcome::Outcome;
 use crate::runtime::{self, Runtime};
 use crate::site::{Parent, Site};
-use crate::started_call::{StartedCall, listen};
+use crate::started_call::{StartedCall, listen, listen_to_target};
+use crate::starting_call::StartingCall;
 
 /// One call of an annotated function, from its start to its finish.
 ///
@@ -67,6 +69,28 @@ pub fn start(
     }
     let call = Call {
         started: ManuallyDrop::into_inner(started),
+        was_unwinding: std::thread::panicking(),
+    };
+    call.keep_context()
+}
+
+/// Starts a root to whose span others may link, as [`start`] does.
+pub(crate) fn start_target(
+    site: &'static Site,
+    names: Names<'_>,
+    target: &LinkTarget,
+    details: &mut dyn FnMut(&mut Details),
+) -> Call {
+    let is_watched = site.is_watched();
+    let started = if let Some(runtime) = listener(is_watched, Parent::Root) {
+        let call = StartingCall::new(site, &names, Parent::Root, details);
+        listen_to_target(runtime, is_watched, call, target)
+    } else {
+        target.give_up();
+        None
+    };
+    let call = Call {
+        started,
         was_unwinding: std::thread::panicking(),
     };
     call.keep_context()

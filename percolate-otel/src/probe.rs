@@ -6,15 +6,62 @@
 //! Calls that are not recorded do not run the probe.
 
 use std::sync::OnceLock;
+use std::time::Duration;
+
+use opentelemetry::trace::SpanContext;
+
+use crate::clock::Reading;
 
 /// Reads an engine's counters of the current thread.
 pub trait Probe: std::fmt::Debug + Send + Sync {
     /// Called when the body of a call starts or continues on this thread.
     fn begin(&self);
 
-    /// Called when the body ends or pauses. Reports what was counted since [`Probe::begin`] by
-    /// attribute name. Values of one name are added up over the call.
-    fn end(&self, report: &mut dyn FnMut(&'static str, i64));
+    /// Called when the body ends or pauses. Reports what was counted since [`Probe::begin`].
+    fn end(&self, report: &mut ProbeReport<'_>);
+}
+
+/// Receives what a [`Probe`] has counted in a call.
+#[derive(Debug)]
+pub struct ProbeReport<'a> {
+    probed: &'a mut Probed,
+    start: Reading,
+    has_links: bool,
+}
+
+/// What a probe has reported of a call.
+#[derive(Debug, Default)]
+pub(crate) struct Probed {
+    pub(crate) counts: Vec<(&'static str, i64)>,
+    pub(crate) links: Vec<SpanContext>,
+}
+
+impl<'a> ProbeReport<'a> {
+    pub(crate) fn new(probed: &'a mut Probed, start: Reading, has_links: bool) -> Self {
+        Self {
+            probed,
+            start,
+            has_links,
+        }
+    }
+
+    /// Adds an attribute. Values of one name are added up over the call.
+    pub fn count(&mut self, name: &'static str, value: i64) {
+        let counts = &mut self.probed.counts;
+        match counts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum = sum.saturating_add(value),
+            None => counts.push((name, value)),
+        }
+    }
+
+    /// Adds links from the span of the call. `spans` is called with the time since the call started, if the
+    /// span is one of percolate's pipeline. Others have no links of a probe.
+    pub fn link<I: IntoIterator<Item = SpanContext>>(&mut self, spans: impl FnOnce(Duration) -> I) {
+        if self.has_links {
+            let since_start = Duration::from_nanos(self.start.elapsed());
+            self.probed.links.extend(spans(since_start));
+        }
+    }
 }
 
 static PROBE: OnceLock<(&'static str, &'static dyn Probe)> = OnceLock::new();

@@ -11,6 +11,7 @@ use crate::conventions::JobStatus;
 use crate::details::{Details, OwnedNames};
 use crate::identity::Identity;
 use crate::outcome::{ErrorInfo, Outcome};
+use crate::probe::Probed;
 use crate::series::Series;
 use crate::shared_attributes::SharedAttributes;
 
@@ -57,8 +58,8 @@ pub(crate) struct RecordExtras {
     pub(crate) sampled: Vec<KeyValue>,
     /// The attributes of the context in which the call started.
     pub(crate) shared: Option<SharedAttributes>,
-    /// The counts of a probe.
-    pub(crate) probed: Vec<(&'static str, i64)>,
+    /// The counts and links of a probe.
+    pub(crate) probed: Probed,
     pub(crate) affected_rows: Option<i64>,
     pub(crate) events: Option<Box<CallEvents>>,
     pub(crate) error: Option<ErrorInfo>,

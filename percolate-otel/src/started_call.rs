@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::conventions::value;
 use crate::details::{Details, Names};
 use crate::entered::Entered;
+use crate::link_target::LinkTarget;
 use crate::live_call::{LiveCall, shared_context};
 use crate::measured_call::{CallStart, MeasuredCall};
 use crate::outcome::{ErrorInfo, Outcome};
@@ -63,6 +64,24 @@ pub(crate) fn listen(
     let start = CallStart::new(runtime, runtime.series.find(site, names));
     let measured = MeasuredCall::new(start, root, parent);
     *place = ManuallyDrop::new(Some(StartedCall::Measured(measured)));
+}
+
+/// Starts a root to whose span others may link, unless the call is suppressed.
+#[cold]
+pub(crate) fn listen_to_target(
+    runtime: &'static Runtime,
+    is_watched: bool,
+    mut call: StartingCall<'_>,
+    target: &LinkTarget,
+) -> Option<StartedCall> {
+    let gate = runtime.gate(Parent::Root);
+    match runtime.decide_target(gate, &mut call, target) {
+        Decision::Suppressed => None,
+        decision => {
+            let live = LiveCall::start(runtime, is_watched, call, decision);
+            Some(StartedCall::Live(live))
+        }
+    }
 }
 
 impl StartedCall {

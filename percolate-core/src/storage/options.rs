@@ -201,9 +201,10 @@ impl StorageOptions {
     }
 
     /// Sets whether spans carry RocksDB's counters of their call (blocks read, cache hits, time of
-    /// seeks and log writes, time that a write waited for a stall) as `rocksdb.*` attributes. Enabling it affects all stores of the
-    /// process and costs a few hundred nanoseconds per recorded call; other calls cost nothing.
-    /// Default: `false`.
+    /// seeks and log writes, time that a write waited for a stall) as `rocksdb.*` attributes. A write that
+    /// waited has links to the spans `rocksdb.stall` of the stalls, in percolate's pipeline. Enabling it
+    /// affects all stores of the process and costs a few hundred nanoseconds per recorded call; other calls
+    /// cost nothing. Default: `false`.
     pub fn perf_context(mut self, perf_context: bool) -> Self {
         self.perf_context = perf_context;
         self

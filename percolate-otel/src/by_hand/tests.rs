@@ -2,7 +2,7 @@ use std::io;
 
 use super::*;
 use crate::testing::{ABSENT, Capture, Spans};
-use crate::{Observed, ObservedStream, assert_span, background_job, db_op};
+use crate::{LinkTarget, Observed, ObservedStream, Sampler, assert_span, background_job, db_op};
 
 crate::db_site!(static SCAN = "scan", system = "shelf", fields = ["app.tenant"]);
 crate::db_site!(static PUT = "put", system = "shelf");
@@ -324,4 +324,74 @@ fn a_site_of_several_systems_has_the_system_of_the_call() {
             1
         );
     }
+}
+
+/// Runs two jobs as targets, of which one has a link, and returns their spans and those targets.
+fn of_targets(sampler: Sampler) -> (Spans, [LinkTarget; 2]) {
+    let capture = Capture::builder()
+        .compact_records()
+        .sampler(sampler)
+        .build();
+    let targets = [LinkTarget::new(), LinkTarget::new()];
+    capture.run(|| {
+        for (target, name) in targets.iter().zip(["linked", "alone"]) {
+            let mut job = operation(WARM)
+                .target(name)
+                .link_target(target.clone())
+                .start();
+            job.in_scope(inner);
+            if name == "linked" {
+                assert!(target.link().is_some());
+            }
+            job.finish();
+        }
+    });
+    let metrics = capture.metrics();
+    assert_eq!(
+        metrics.count("job.duration", &[("job.type", "cache.warm")]),
+        2
+    );
+    assert!(metrics.sum("job.active", &[]).abs() < f64::EPSILON);
+    (capture.spans(), targets)
+}
+
+#[test]
+fn a_link_target_is_recorded_if_it_is_sampled_or_linked() {
+    let ids = |target: &LinkTarget| {
+        let link = target.link().expect("it is recorded");
+        (link.trace_id(), link.span_id())
+    };
+    let of = |spans: &Spans, name: &str| {
+        let span = spans.span(name);
+        assert_eq!(span.parent_id(), None);
+        (span.trace_id(), span.id())
+    };
+    let (spans, [linked, alone]) = of_targets(Sampler::AlwaysOn);
+    assert_eq!(of(&spans, "cache.warm linked"), ids(&linked));
+    assert_eq!(of(&spans, "cache.warm alone"), ids(&alone));
+    assert_eq!(spans.all("get inner").len(), 2);
+
+    let (spans, [linked, alone]) = of_targets(Sampler::AlwaysOff);
+    assert_eq!(of(&spans, "cache.warm linked"), ids(&linked));
+    assert_eq!(spans.len(), 1, "neither the other one nor calls inside");
+    assert_eq!(alone.link(), None);
+}
+
+#[test]
+fn a_link_target_that_no_pipeline_of_percolate_records_has_no_link() {
+    let target = LinkTarget::new();
+    operation(WARM).link_target(target.clone()).start().finish();
+    assert_eq!(target.link(), None);
+    // A foreign set-up chooses ids of its own.
+    let target = LinkTarget::new();
+    let capture = Capture::new();
+    capture.run(|| {
+        operation(WARM)
+            .target("foreign")
+            .link_target(target.clone())
+            .start()
+            .finish();
+    });
+    assert_eq!(target.link(), None);
+    assert_eq!(capture.spans().span("cache.warm foreign").parent_id(), None);
 }

@@ -9,7 +9,8 @@ use opentelemetry::trace::{SpanId, SpanKind, Status};
 use opentelemetry_sdk::trace::SpanData;
 
 /// From this number of siblings of one shape the first are shown in full and the others in one
-/// line. Two calls have the same shape if they and all calls below them have the same names.
+/// line. Two calls have the same shape if they and all calls below them have the same names, and if both or
+/// none of them have links: a call that waited for something is not hidden among the others.
 const FOLD_FROM: usize = 6;
 const SHOWN_OF_FOLDED: usize = 2;
 /// Spans with more levels below them are not folded.
@@ -124,7 +125,8 @@ impl<'a> TraceTree<'a> {
             below.insert(self.shape(child, depth + 1)?);
         }
         let below = below.into_iter().collect::<Vec<_>>().join("\n");
-        Some(format!("{}{{{below}}}", span.name))
+        let linked = if span.links.links.is_empty() { "" } else { "~" };
+        Some(format!("{}{linked}{{{below}}}", span.name))
     }
 }
 

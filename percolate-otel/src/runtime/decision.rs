@@ -10,6 +10,7 @@ use opentelemetry::trace::{TraceContextExt as _, TraceId};
 use super::instance::Runtime;
 use crate::current_context::{current, is_thread_ending, with_current};
 use crate::identity::{Identity, new_trace_id};
+use crate::link_target::LinkTarget;
 use crate::sampler::{Sampler, Share};
 use crate::shared_attributes::SharedAttributes;
 use crate::site::Parent;
@@ -28,6 +29,8 @@ pub(crate) enum Decision {
     UnsampledRoot(NonZeroU128),
     /// Recorded.
     Sampled(Identity),
+    /// Recorded if another span links to it before it ends. The calls inside are not recorded.
+    IfLinked(Identity, LinkTarget),
     /// Left to a foreign set-up, which samples by itself.
     Watched,
 }
@@ -158,6 +161,33 @@ impl Runtime {
             Decision::Sampled(in_state(Identity::root(trace_id).linked(link), call))
         } else {
             Decision::UnsampledRoot(trace_id)
+        }
+    }
+}
+
+impl Runtime {
+    /// Decides how a root is recorded to whose span others may link, after its gate.
+    #[cold]
+    pub(crate) fn decide_target(
+        &'static self,
+        gate: Gate,
+        call: &mut StartingCall<'_>,
+        target: &LinkTarget,
+    ) -> Decision {
+        let (Gate::Root | Gate::Open, Some(sampler)) = (gate, &self.sampler) else {
+            // A foreign set-up chooses the ids.
+            target.give_up();
+            return self.decide(gate, call);
+        };
+        let cx = current();
+        let trace_id = TraceId::from(target.trace_id().get());
+        let is_sampled = sampler.samples(trace_id, call, &cx, true);
+        call.shared = SharedAttributes::of(&cx).cloned();
+        let identity = in_state(target.identity(), call);
+        if is_sampled && target.record() {
+            Decision::Sampled(identity)
+        } else {
+            Decision::IfLinked(identity, target.clone())
         }
     }
 }

@@ -85,7 +85,8 @@ impl Converter {
                 nanos,
             });
         let custom = &details.custom;
-        let mut attributes = Vec::with_capacity(10 + custom.len() + sampled.len() + probed.len());
+        let mut attributes =
+            Vec::with_capacity(10 + custom.len() + sampled.len() + probed.counts.len());
         call_values::collect(site, ON_SPANS, &values, custom, &mut attributes);
         if !sampled.is_empty() {
             attributes.retain(|own| sampled.iter().all(|added| added.key != own.key));
@@ -93,6 +94,7 @@ impl Converter {
         }
         attributes.extend(
             probed
+                .counts
                 .iter()
                 .map(|(name, value)| opentelemetry::KeyValue::new(*name, *value)),
         );
@@ -101,9 +103,14 @@ impl Converter {
             dropped = shared.add_to(site.def.custom, &mut attributes);
         }
         let mut links = SpanLinks::default();
-        links
-            .links
-            .extend(identity.link().cloned().map(Link::with_context));
+        links.links.extend(
+            identity
+                .link()
+                .into_iter()
+                .chain(&probed.links)
+                .cloned()
+                .map(Link::with_context),
+        );
         let start_time = self.anchor.wall_clock(started);
         SpanData {
             span_context: identity.span_context(),

@@ -3,14 +3,16 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
 use percolate_otel::layer::Rule;
 use percolate_otel::testing::{
     ABSENT, Capture, CapturedSpan, Spans, check_conventions, check_conventions_async,
 };
-use percolate_otel::{ConventionLayer, Probe, set_probe};
+use percolate_otel::{ConventionLayer, LinkTarget, Probe, ProbeReport, set_probe};
 use percolate_otel::{assert_span, db_op, db_ops};
 
 const DURATION: &str = "db.client.operation.duration";
@@ -247,7 +249,7 @@ fn an_empty_system_is_left_out_and_reported() {
 }
 
 #[test]
-fn leaf_calls_have_the_counters_of_their_system_only() {
+fn leaf_calls_have_the_counters_and_links_of_their_system_only() {
     #[derive(Debug)]
     struct Reads(AtomicI64);
 
@@ -256,14 +258,19 @@ fn leaf_calls_have_the_counters_of_their_system_only() {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
 
-        fn end(&self, report: &mut dyn FnMut(&'static str, i64)) {
-            report("app.reads", 7);
+        fn end(&self, report: &mut ProbeReport<'_>) {
+            report.count("app.reads", 7);
+            report.link(|since_start| {
+                assert!(since_start > Duration::ZERO);
+                LINKED.link()
+            });
         }
     }
 
     #[db_op(get, cf, leaf, system = system)]
     fn get(cf: &str, system: &str) {}
 
+    static LINKED: LazyLock<LinkTarget> = LazyLock::new(LinkTarget::new);
     static READS: Reads = Reads(AtomicI64::new(0));
     assert!(set_probe("slatedb", &READS));
     let capture = Capture::builder().compact_records().build();
@@ -274,5 +281,9 @@ fn leaf_calls_have_the_counters_of_their_system_only() {
     let spans = capture.spans();
     assert_span!(spans, "get a", "app.reads" = ABSENT);
     assert_span!(spans, "get b", "app.reads" = 7);
+    let linked = LINKED.link().expect("there is a link");
+    let linked = (linked.trace_id(), linked.span_id());
+    assert_eq!(spans.span("get b").links(), [linked]);
+    assert!(spans.span("get a").links().is_empty());
     assert_eq!(READS.0.load(Ordering::Relaxed), 1);
 }

@@ -2,15 +2,17 @@
 //!
 //! It is off unless [`StorageOptions::perf_context`](crate::storage::StorageOptions::perf_context) enables
 //! it, because RocksDB then counts more and reads clocks. Only recorded calls are measured.
-//! Counters that are zero are omitted.
+//! Counters that are zero are omitted. A write that waited has links to the stalls that it waited for.
 
-use std::cell::RefCell;
-use std::sync::Once;
+use std::cell::{Cell, RefCell};
+use std::sync::{Arc, Once};
+use std::time::{Duration, Instant};
 
 use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
 
+use super::events::Waits;
 use crate::otel::conventions::attribute;
-use crate::otel::{Probe, set_probe};
+use crate::otel::{Probe, ProbeReport, set_probe};
 
 const COUNTED: [(PerfMetric, &str); 9] = [
     (PerfMetric::BlockReadCount, attribute::ROCKSDB_BLOCK_READS),
@@ -49,6 +51,10 @@ const COUNTED: [(PerfMetric, &str); 9] = [
 /// which has `kEnableWait` below. This is RocksDB's `kEnableTimeExceptForMutex`.
 const LEVEL: PerfStatsLevel = PerfStatsLevel::EnableTimeAndCPUTimeExceptForMutex;
 
+/// The shortest wait for a stall. RocksDB sleeps for a millisecond or more. A write that only looks whether
+/// it has to wait takes a few microseconds, which RocksDB counts too.
+const WAIT: Duration = Duration::from_micros(100);
+
 /// Enables RocksDB's counters for recorded calls of this process.
 pub(super) fn enable() {
     static ONCE: Once = Once::new();
@@ -67,9 +73,47 @@ thread_local! {
     static CONTEXT: RefCell<Option<PerfContext>> = const { RefCell::new(None) };
 }
 
+thread_local! {
+    /// Whether the calls of the context are counted now.
+    static IS_COUNTING: Cell<bool> = const { Cell::new(false) };
+    /// The stalls of the store whose write has waited, until the end of the call.
+    static WAITED_IN: Cell<Option<Arc<Waits>>> = const { Cell::new(None) };
+}
+
+/// To be called after a write: keeps the stalls of its store for the end of the call, if the write is
+/// recorded and has waited.
+pub(super) fn keep_if_waited(waits: &Arc<Waits>) {
+    let is_counting = IS_COUNTING.try_with(Cell::get) == Ok(true);
+    if is_counting && waited() >= WAIT {
+        _ = WAITED_IN.try_with(|place| place.set(Some(Arc::clone(waits))));
+    }
+}
+
+/// Returns how long the call on this thread has waited for stalls.
+fn waited() -> Duration {
+    let nanos = CONTEXT.try_with(|context| {
+        let context = context.try_borrow().ok()?;
+        Some(context.as_ref()?.metric(PerfMetric::WriteDelayTime))
+    });
+    Duration::from_nanos(nanos.ok().flatten().unwrap_or_default())
+}
+
+/// Adds links to the stalls for which the call has waited.
+#[cold]
+fn link_stalls(report: &mut ProbeReport<'_>) {
+    if let Ok(Some(waits)) = WAITED_IN.try_with(Cell::take) {
+        report.link(|since_start| {
+            let now = Instant::now();
+            let stalls = waits.since(now.checked_sub(since_start).unwrap_or(now));
+            stalls.into_iter().filter_map(|stall| stall.link())
+        });
+    }
+}
+
 impl Probe for Counters {
     fn begin(&self) {
         set_perf_stats(LEVEL);
+        _ = IS_COUNTING.try_with(|place| place.set(true));
         _ = CONTEXT.try_with(|context| {
             if let Ok(mut context) = context.try_borrow_mut() {
                 context.get_or_insert_default().reset();
@@ -77,7 +121,8 @@ impl Probe for Counters {
         });
     }
 
-    fn end(&self, report: &mut dyn FnMut(&'static str, i64)) {
+    fn end(&self, report: &mut ProbeReport<'_>) {
+        let mut has_waited = false;
         _ = CONTEXT.try_with(|context| {
             if let Some(context) = context
                 .try_borrow()
@@ -88,12 +133,17 @@ impl Probe for Counters {
                 for (metric, name) in COUNTED {
                     let counted = context.metric(metric);
                     if counted > 0 {
-                        report(name, i64::try_from(counted).unwrap_or(i64::MAX));
+                        report.count(name, i64::try_from(counted).unwrap_or(i64::MAX));
+                        has_waited |= metric == PerfMetric::WriteDelayTime;
                     }
                 }
             }
         });
         set_perf_stats(PerfStatsLevel::Disable);
+        _ = IS_COUNTING.try_with(|place| place.set(false));
+        if has_waited {
+            link_stalls(report);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::events::Events;
 #[cfg(feature = "unstable-rocksdb")]
 use super::families::Rocks;
 use super::families::{Family, Opened};
+use super::perf;
 use crate::storage::engine::Cursor;
 use crate::storage::error::{
     MaintenanceError, ReadError, StatusCode, StorageError, UnknownColumnFamily, WriteError,
@@ -118,6 +119,9 @@ impl RocksEngine {
     }
 
     pub(super) fn after_write(&self, result: Result<(), rocksdb::Error>) -> Result<(), WriteError> {
+        if let Some(events) = &self.events {
+            perf::keep_if_waited(events.waits());
+        }
         let Err(error) = result.map_err(StorageError::from) else {
             return Ok(());
         };

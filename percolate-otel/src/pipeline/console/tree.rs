@@ -3,6 +3,7 @@
 //! the second line; attributes that the span's name contains are left out. Pure functions from spans
 //! to text; `spans` decides when a trace is shown.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -172,7 +173,12 @@ impl<'a> TreeLines<'a> {
             Status::Unset => {}
         }
         for link in &span.links.links {
-            _ = write!(self.text, "  linked to {}", link.span_context.span_id());
+            let linked = &link.span_context;
+            if linked.trace_id() == span.span_context.trace_id() {
+                _ = write!(self.text, "  linked to {}", linked.span_id());
+            } else {
+                _ = write!(self.text, "  linked to trace {}", linked.trace_id());
+            }
         }
         if outside_parent != SpanId::INVALID {
             let far = if span.parent_span_is_remote {
@@ -207,20 +213,26 @@ impl<'a> TreeLines<'a> {
             format::count(folded.len() as u64),
             first.name
         );
-        _ = writeln!(
+        _ = write!(
             self.text,
             "{name:<NAME_WIDTH$} {:>9}  median {}, longest {}",
             format::duration(total),
             format::duration(*median),
             format::duration(times.last().copied().unwrap_or_default()),
         );
+        let links = folded.iter().flat_map(|span| &span.links.links);
+        let linked: HashSet<_> = links.map(|link| link.span_context.trace_id()).collect();
+        if !linked.is_empty() {
+            _ = write!(self.text, ", linked to {}", many(linked.len(), "trace"));
+        }
+        self.text.push('\n');
     }
 }
 
 #[cfg(test)]
 mod tests {
     use opentelemetry::KeyValue;
-    use opentelemetry::trace::SpanKind;
+    use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceFlags, TraceState};
 
     use super::super::super::trace_tree::tests::span;
     use super::*;
@@ -288,6 +300,38 @@ mod tests {
             "├─ put packages 3.00 µs",
             "├─ … 5 more × put packages 33.0 µs median 7.00 µs, longest 9.00 µs",
             "└─ ✗ put packages 6.00 µs ERROR",
+        ];
+        assert_eq!(lines(&text), expected);
+    }
+
+    #[test]
+    fn spans_with_a_link_are_folded_for_themselves() {
+        let mut spans = vec![span("load", 1, 0, 0, 1000)];
+        spans.extend((2..=17).map(|id| span("put packages", id, 1, id, id)));
+        let link = |trace: u128, id: u64| {
+            Link::with_context(SpanContext::new(
+                trace.into(),
+                id.into(),
+                TraceFlags::SAMPLED,
+                false,
+                TraceState::NONE,
+            ))
+        };
+        for (place, span) in spans.iter_mut().enumerate().skip(9) {
+            let trace = if place % 2 == 0 { 7 } else { 9 };
+            span.links.links.push(link(trace, 5));
+        }
+        spans[0].links.links.push(link(1, 4));
+        let text = render(spans, true);
+        let expected = [
+            "trace 00000000000000000000000000000001 · 17 spans · 1.00 ms",
+            "load 1.00 ms linked to 0000000000000004",
+            "├─ put packages 2.00 µs",
+            "├─ put packages 3.00 µs",
+            "├─ … 6 more × put packages 39.0 µs median 7.00 µs, longest 9.00 µs",
+            "├─ put packages 10.0 µs linked to trace 00000000000000000000000000000009",
+            "├─ put packages 11.0 µs linked to trace 00000000000000000000000000000007",
+            "└─ … 6 more × put packages 87.0 µs median 15.0 µs, longest 17.0 µs, linked to 2 traces",
         ];
         assert_eq!(lines(&text), expected);
     }

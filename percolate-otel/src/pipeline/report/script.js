@@ -302,7 +302,10 @@
     if (span.m) add("error", span.m);
     for (const [key, value] of attributes) add(key, value);
     for (const [name, at, more] of span.v || []) add(`event at ${nanos(at)}`, words(text(name), ...pairs(more).map(([key, value]) => `${key}=${value}`)));
-    for (const [trace, id] of span.l || []) add("link", `span ${id} of trace ${trace}`);
+    for (const [trace, id] of span.l || []) {
+      const known = data.traces.kept.find((it) => it.id === trace);
+      add("link", `${known ? `${known.name}, ` : ""}span ${id} of trace ${trace}`);
+    }
     if (span.p) add(span.r ? "remote parent" : "missing parent", span.p);
     if (span.x) add("deeper spans", `${count(span.x)} not shown`);
     add("span id", span.i);

@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::time::Instant;
 
+use crate::otel::LinkTarget;
 use crate::storage::StatusCode;
 
 /// One event, and the column family that it is about.
@@ -50,6 +51,8 @@ pub(super) enum What {
         from: Condition,
         to: Condition,
         cause: Option<StallCause>,
+        /// The span of the stall that begins.
+        span: Option<LinkTarget>,
     },
     /// The database was closed.
     Closed,

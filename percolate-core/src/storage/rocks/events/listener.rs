@@ -317,18 +317,9 @@ unsafe extern "C" fn stall_changed(state: *mut c_void, info: *const ffi::rocksdb
             Ok(Before::Flushed(time)) => (time, Some(StallCause::LevelZeroFiles)),
             _ => (now, None),
         };
-        let event = || Event {
-            family: name(|length| ffi::rocksdb_writestallinfo_cf_name(info, length)),
-            at,
-            job: 0,
-            what: What::StallChanged { from, to, cause },
-        };
         with_sink(state, |sink| {
-            if from == Condition::Normal {
-                sink.began(event);
-            } else {
-                sink.ended(event);
-            }
+            let family = name(|length| ffi::rocksdb_writestallinfo_cf_name(info, length));
+            sink.stall_changed(family, at, (from, to), cause);
         });
     }
 }

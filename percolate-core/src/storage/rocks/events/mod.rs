@@ -3,19 +3,22 @@
 //! them.
 //!
 //! `listener` receives RocksDB's events, `sink` queues them, `recorder` makes spans and metrics of
-//! them on a thread of its own. The invariant: no thread of RocksDB or of a caller waits for
-//! telemetry. Reads and writes do not come here.
+//! them on a thread of its own. `waits` has the spans of stalls, to which writes that waited link. The
+//! invariant: no thread of RocksDB or of a caller waits for telemetry. Reads, and writes that did not
+//! wait, do not come here.
 
 mod event;
 mod listener;
 mod recorder;
 mod sink;
 mod stalls;
+mod waits;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use self::sink::Sink;
+pub(super) use self::waits::Waits;
 
 /// The events of one open store. Dropped after the database.
 pub(super) struct Events {
@@ -33,6 +36,11 @@ impl Events {
     /// Adds a listener to the options of the database.
     pub(super) fn listen(&self, options: &mut rocksdb::Options) {
         listener::listen(options, Arc::clone(&self.sink));
+    }
+
+    /// Returns the latest stalls.
+    pub(super) fn waits(&self) -> &Arc<Waits> {
+        &self.sink.waits
     }
 
     /// Returns the number of events that were not recorded, because too many waited.

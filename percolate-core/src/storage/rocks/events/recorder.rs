@@ -194,12 +194,18 @@ impl Recorder {
                 call.record(attribute::ROCKSDB_OUTPUT_RECORDS, records);
                 call.finish_at(at);
             }
-            What::StallChanged { from, to, cause } => {
+            What::StallChanged {
+                from,
+                to,
+                cause,
+                span,
+            } => {
                 let change = Change {
                     at,
                     from,
                     to,
                     cause,
+                    span,
                 };
                 self.stalls.add(family, change, Instant::now());
             }
@@ -265,9 +271,13 @@ fn start<'a>(
 
 fn stalled(namespace: &str, family: &FamilyName, change: &Change) -> RunningCall {
     let cause = change.cause.map(StallCause::as_str);
-    let call = operation(STALL)
+    let mut call = operation(STALL)
         .field(attribute::ROCKSDB_JOB_REASON, cause)
         .field(attribute::ROCKSDB_STALL_CONDITION, change.to.as_str());
+    if let Some(span) = &change.span {
+        // Writes that waited link to it.
+        call = call.link_target(span.clone());
+    }
     start(call, namespace, family, change.at)
 }
 

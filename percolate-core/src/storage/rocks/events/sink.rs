@@ -9,8 +9,9 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::event::{Event, FamilyName, FileSize, What};
+use super::event::{Condition, Event, FamilyName, FileSize, StallCause, What};
 use super::recorder::{self, Recorder};
+use super::waits::Waits;
 use crate::otel::runtime::{self, Runtime};
 use crate::otel::tracing::{Dispatch, dispatcher};
 
@@ -28,6 +29,7 @@ pub(super) struct Sink {
     scope: Option<(&'static Runtime, Dispatch)>,
     queue: OnceLock<Option<Queue>>,
     dropped: Arc<AtomicU64>,
+    pub(super) waits: Arc<Waits>,
 }
 
 struct Queue {
@@ -45,6 +47,7 @@ impl Sink {
                 .map(|runtime| (runtime, dispatcher::get_default(Clone::clone))),
             queue: OnceLock::new(),
             dropped: Arc::default(),
+            waits: Arc::default(),
         }
     }
 
@@ -55,9 +58,46 @@ impl Sink {
 
     /// Passes on the begin of a job, if something listens to jobs.
     pub(super) fn began(&self, event: impl FnOnce() -> Event) {
-        if self.scope.is_some() || recorder::is_observed() {
+        if self.is_observed() {
             let queue = self.queue.get_or_init(|| self.start());
             self.push(queue.as_ref(), event());
+        }
+    }
+
+    fn is_observed(&self) -> bool {
+        self.scope.is_some() || recorder::is_observed()
+    }
+
+    /// Passes on a change of the condition of a family, as the begin or the end of a job.
+    pub(super) fn stall_changed(
+        &self,
+        family: FamilyName,
+        at: Instant,
+        (from, to): (Condition, Condition),
+        cause: Option<StallCause>,
+    ) {
+        let begins = from == Condition::Normal;
+        let is_recorded = if begins {
+            self.is_observed()
+        } else {
+            self.queue.get().is_some()
+        };
+        let span = self.waits.changed(&family, at, to, is_recorded);
+        let event = || Event {
+            family,
+            at,
+            job: 0,
+            what: What::StallChanged {
+                from,
+                to,
+                cause,
+                span,
+            },
+        };
+        if begins {
+            self.began(event);
+        } else {
+            self.ended(event);
         }
     }
 
@@ -74,10 +114,20 @@ impl Sink {
     }
 
     fn push(&self, queue: Option<&Queue>, event: Event) {
-        let is_queued = queue.is_some_and(|queue| queue.events.try_send(event).is_ok());
-        if !is_queued {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        let unsent = match queue {
+            Some(queue) => match queue.events.try_send(event) {
+                Ok(()) => return,
+                Err(TrySendError::Full(event) | TrySendError::Disconnected(event)) => event,
+            },
+            None => event,
+        };
+        if let What::StallChanged {
+            span: Some(span), ..
+        } = unsent.what
+        {
+            span.give_up();
         }
+        self.dropped.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Starts the thread. Returns `None` if the system refuses one.

@@ -8,14 +8,17 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::event::{Condition, FamilyName, StallCause};
+use crate::otel::LinkTarget;
 
 /// One change of the condition of a family.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Change {
     pub(super) at: Instant,
     pub(super) from: Condition,
     pub(super) to: Condition,
     pub(super) cause: Option<StallCause>,
+    /// The span of the stall that begins.
+    pub(super) span: Option<LinkTarget>,
 }
 
 /// How long a change waits for those that happened before it: as long as a thread needs to report
@@ -142,6 +145,7 @@ mod tests {
                 from,
                 to,
                 cause: None,
+                span: None,
             };
             settle(&mut stalls, time(reported));
             stalls.add(FamilyName::new(b"articles"), change, time(reported));
@@ -218,6 +222,7 @@ mod tests {
                 from,
                 to,
                 cause: None,
+                span: None,
             };
             stalls.add(FamilyName::new(b"articles"), change, start);
             stalls.settle(start, |_, _| (), |(), _| ());

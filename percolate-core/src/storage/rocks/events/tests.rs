@@ -1,6 +1,7 @@
 //! RocksDB's own counters are compared with the spans of its jobs; what RocksDB does rarely is passed
 //! to the recorder directly.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,7 +17,7 @@ use super::event::{
 use super::recorder::Recorder;
 use super::sink::Sink;
 use crate::otel::testing::{ABSENT, Capture, CapturedSpan, Spans};
-use crate::otel::{assert_span, tracing::info_span};
+use crate::otel::{LinkTarget, Sampler, assert_span, attach_trace_context, tracing::info_span};
 use crate::storage::{StatusCode, Storage, StorageOptions};
 
 const FAMILIES: [&str; 2] = ["articles", "words"];
@@ -358,25 +359,173 @@ fn times(span: &CapturedSpan) -> (SystemTime, SystemTime) {
     (span.data().start_time, span.data().end_time)
 }
 
+/// Opens a store inside the capture whose writes have RocksDB's counters. Writes to the families stall after
+/// a few files.
+fn open_stalling(capture: &Capture, dir: &std::path::Path, families: &[&str]) -> Storage {
+    let storage = capture.run(|| {
+        let options = options().perf_context(true);
+        Storage::open(dir, options).expect("it opens")
+    });
+    for family in families {
+        set(
+            &storage,
+            family,
+            &[
+                ("write_buffer_size", "262144"),
+                ("level0_file_num_compaction_trigger", "2"),
+                ("level0_slowdown_writes_trigger", "2"),
+                ("level0_stop_writes_trigger", "3"),
+            ],
+        );
+    }
+    storage
+}
+
+/// Whether a write has waited. One that only looks whether it has to wait is measured too: RocksDB waits 1 ms
+/// or more.
+fn has_waited(span: &CapturedSpan) -> bool {
+    span.attribute("rocksdb.write.stalled_ns").is_some()
+        && number(span, "rocksdb.write.stalled_ns") > 500_000
+}
+
+/// Asserts that the links of writes lead to spans of stalls, that each write that waited has one and no
+/// other has any. Returns the names of the stalls by the name of the write.
+fn assert_links(spans: &Spans) -> BTreeSet<(String, String)> {
+    let id = |span: &CapturedSpan| (span.trace_id(), span.id());
+    let stalls: HashMap<_, _> = jobs(spans, "rocksdb.stall")
+        .into_iter()
+        .map(|stall| (id(stall), stall.name()))
+        .collect();
+    let mut found = BTreeSet::new();
+    for put in jobs(spans, "put ") {
+        let links = put.links();
+        if has_waited(put) {
+            assert!(!links.is_empty(), "{} waited", put.name());
+        }
+        let counted = put.attribute("rocksdb.write.stalled_ns").is_some();
+        assert!(counted || links.is_empty(), "{} did not wait", put.name());
+        for link in &links {
+            let stall = stalls.get(link);
+            let stall = stall.unwrap_or_else(|| panic!("{link:?} is the span of a stall"));
+            found.insert((put.name().to_owned(), (*stall).to_owned()));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_write_links_to_the_stall_that_it_waited_for_also_of_another_family() {
+    let dir = directory();
+    let capture = Capture::builder().compact_records().build();
+    let storage = open_stalling(&capture, dir.path(), &["articles"]);
+    std::thread::scope(|scope| {
+        for family in FAMILIES {
+            let (storage, capture) = (&storage, &capture);
+            scope.spawn(move || capture.run(|| storm(storage, family, 100)));
+        }
+    });
+    rest(&storage);
+    drop(storage);
+    let found = assert_links(&capture.spans());
+    for family in FAMILIES {
+        let link = (format!("put {family}"), "rocksdb.stall articles".to_owned());
+        assert!(found.contains(&link), "{link:?} in {found:?}");
+    }
+    capture.report().assert_clean();
+}
+
+#[test]
+fn writes_link_to_the_stalls_of_two_families() {
+    let dir = directory();
+    let capture = Capture::builder().compact_records().build();
+    let storage = open_stalling(&capture, dir.path(), &FAMILIES);
+    capture.run(|| {
+        for _ in 0..10 {
+            for family in FAMILIES {
+                storm(&storage, family, 10);
+            }
+        }
+    });
+    rest(&storage);
+    drop(storage);
+    let found = assert_links(&capture.spans());
+    for family in FAMILIES {
+        let stall = format!("rocksdb.stall {family}");
+        assert!(
+            found.iter().any(|(_, linked)| *linked == stall),
+            "{found:?}"
+        );
+    }
+    capture.report().assert_clean();
+}
+
+#[test]
+fn a_stall_is_recorded_if_a_sampled_write_links_to_it() {
+    let dir = directory();
+    // Of what starts in this process nothing is sampled.
+    let capture = Capture::builder()
+        .compact_records()
+        .sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)))
+        .build();
+    let storage = open_stalling(&capture, dir.path(), &["articles"]);
+    capture.run(|| {
+        storm(&storage, "articles", 50);
+        let request = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let request = request.parse().expect("it is a trace context");
+        let _request = attach_trace_context(Some(request));
+        storm(&storage, "articles", 50);
+    });
+    rest(&storage);
+    drop(storage);
+    let spans = capture.spans();
+    assert!(!assert_links(&spans).is_empty());
+    let stalls = jobs(&spans, "rocksdb.stall");
+    let linked: BTreeSet<_> = jobs(&spans, "put ")
+        .iter()
+        .flat_map(|put| put.links())
+        .map(|(trace, span)| (trace.to_bytes(), span.to_bytes()))
+        .collect();
+    assert_eq!(stalls.len(), linked.len(), "no other stall has a span");
+    assert!(jobs(&spans, "rocksdb.flush").is_empty());
+    let about = [("job.type", "rocksdb.stall")];
+    let all = capture.metrics().count("job.duration", &about);
+    assert!(all > stalls.len() as u64, "each of the {all} is measured");
+    capture.report().assert_clean();
+}
+
+#[test]
+fn a_stall_whose_event_has_no_place_has_no_links() {
+    let sink = Sink::new(std::path::PathBuf::new(), "library".to_owned());
+    let received = sink.queue_without_thread(1);
+    let family = || FamilyName::new(b"articles");
+    let changes = [Condition::Delayed, Condition::Stopped];
+    let begin = Instant::now();
+    for (place, to) in changes.into_iter().enumerate() {
+        let at = begin + Duration::from_secs(place as u64);
+        let from = if place == 0 {
+            Condition::Stopped
+        } else {
+            Condition::Delayed
+        };
+        sink.stall_changed(family(), at, (from, to), None);
+    }
+    assert_eq!(sink.dropped(), 1);
+    let links: Vec<_> = sink
+        .waits
+        .since(begin)
+        .iter()
+        .map(LinkTarget::link)
+        .collect();
+    assert!(matches!(&links[..], [Some(_), None]), "{links:?}");
+    drop(received);
+}
+
 #[test]
 fn a_write_that_waits_for_a_stall_has_its_time_and_the_stall_is_a_span() {
     let dir = directory();
     let capture = Capture::builder().compact_records().build();
-    let storage = capture.run(|| {
-        let options = options().perf_context(true);
-        Storage::open(dir.path(), options).expect("it opens")
-    });
+    let storage = open_stalling(&capture, dir.path(), &["articles"]);
     storage.register_metrics(capture.meter_provider());
-    set(
-        &storage,
-        "articles",
-        &[
-            ("write_buffer_size", "262144"),
-            ("level0_file_num_compaction_trigger", "2"),
-            ("level0_slowdown_writes_trigger", "2"),
-            ("level0_stop_writes_trigger", "3"),
-        ],
-    );
     capture.run(|| storm(&storage, "articles", 100));
     rest(&storage);
     let statistics = storage
@@ -405,12 +554,7 @@ fn a_write_that_waits_for_a_stall_has_its_time_and_the_stall_is_a_span() {
     }
     // One thread writes, so the waits of its writes are those of the statistics.
     let puts = spans.all("put articles");
-    // A write that only looks whether it has to wait is measured too. RocksDB waits 1 ms or more.
-    let has_waited = |span: &&&CapturedSpan| {
-        span.attribute("rocksdb.write.stalled_ns").is_some()
-            && number(span, "rocksdb.write.stalled_ns") > 500_000
-    };
-    let waits: Vec<_> = puts.iter().filter(has_waited).copied().collect();
+    let waits: Vec<_> = puts.iter().filter(|put| has_waited(put)).copied().collect();
     assert!(!waits.is_empty() && waits.len() < puts.len());
     let nanos = sum(&waits, "rocksdb.write.stalled_ns");
     let seconds = Duration::from_nanos(nanos).as_secs_f64();
@@ -429,6 +573,11 @@ fn a_write_that_waits_for_a_stall_has_its_time_and_the_stall_is_a_span() {
     let during: Vec<_> = waits.into_iter().filter(is_during_a_stall).collect();
     let during = sum(&during, "rocksdb.write.stalled_ns");
     assert!(during > nanos / 10 * 8, "{during} of {nanos} ns");
+    let link = (
+        "put articles".to_owned(),
+        "rocksdb.stall articles".to_owned(),
+    );
+    assert_eq!(assert_links(&spans), BTreeSet::from([link]));
     assert!(capture.metrics().sum("job.active", &[]).abs() < f64::EPSILON);
     capture.report().assert_clean();
 }
@@ -607,7 +756,12 @@ fn stall(at: Instant, from: Condition, to: Condition) -> Event {
         family: FamilyName::new(b"articles"),
         at,
         job: 0,
-        what: What::StallChanged { from, to, cause },
+        what: What::StallChanged {
+            from,
+            to,
+            cause,
+            span: None,
+        },
     }
 }
 
