@@ -57,7 +57,7 @@ pub fn start(
     let is_watched = site.is_watched();
     let mut started = ManuallyDrop::new(None);
     if let Some(runtime) = listener(is_watched, parent) {
-        listen(
+        listen::<false>(
             &mut started,
             runtime,
             is_watched,
@@ -230,7 +230,7 @@ pub fn enter(
 ) {
     let is_watched = site.is_watched();
     if let Some(runtime) = listener(is_watched, parent) {
-        listen(
+        listen::<true>(
             &mut call.started,
             runtime,
             is_watched,

@@ -24,13 +24,14 @@ pub(crate) enum StartedCall {
     Live(LiveCall),
 }
 
-/// Starts a call in `place`, which is empty, unless the call is suppressed.
+/// Starts a call in `place`, which is empty, unless the call is suppressed. `IS_SYNC` is whether the
+/// body is a function.
 #[inline(always)]
 #[expect(
     clippy::inline_always,
     reason = "the call of an annotated function starts in one place of two"
 )]
-pub(crate) fn listen(
+pub(crate) fn listen<const IS_SYNC: bool>(
     place: &mut ManuallyDrop<Option<StartedCall>>,
     runtime: &'static Runtime,
     is_watched: bool,
@@ -41,7 +42,7 @@ pub(crate) fn listen(
 ) {
     let is_simple = !runtime.span_events && site.def.late == 0;
     let is_plain = !is_watched && is_simple;
-    let gate = runtime.gate(parent);
+    let gate = runtime.gate::<IS_SYNC>(parent);
     let root = match gate {
         Gate::Suppressed => return,
         Gate::Unsampled if is_plain => None,

@@ -50,9 +50,10 @@ pub(crate) enum Gate {
 
 impl Runtime {
     /// Returns what the current context decides about a call that starts now. Most calls need no
-    /// other decision.
+    /// other decision. `IS_SYNC` gives both places that call it a copy of their own, which the compiler
+    /// inlines.
     #[inline]
-    pub(crate) fn gate(&self, relation: Parent) -> Gate {
+    pub(crate) fn gate<const IS_SYNC: bool>(&self, relation: Parent) -> Gate {
         if is_thread_ending() {
             return Gate::Unsampled;
         }
