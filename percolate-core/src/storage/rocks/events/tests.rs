@@ -440,7 +440,7 @@ fn writes_link_to_the_stalls_of_two_families() {
     let capture = Capture::builder().compact_records().build();
     let storage = open_stalling(&capture, dir.path(), &FAMILIES);
     capture.run(|| {
-        for _ in 0..10 {
+        for _ in 0..5 {
             for family in FAMILIES {
                 storm(&storage, family, 10);
             }
@@ -556,8 +556,11 @@ fn a_write_that_waits_for_a_stall_has_its_time_and_the_stall_is_a_span() {
     let puts = spans.all("put articles");
     let waits: Vec<_> = puts.iter().filter(|put| has_waited(put)).copied().collect();
     assert!(!waits.is_empty() && waits.len() < puts.len());
+    // On an idle machine many waits for a flush are shorter than that, so all are compared.
+    let is_counted = |span: &&&CapturedSpan| span.attribute("rocksdb.write.stalled_ns").is_some();
+    let counted: Vec<_> = puts.iter().filter(is_counted).copied().collect();
+    let seconds = Duration::from_nanos(sum(&counted, "rocksdb.write.stalled_ns")).as_secs_f64();
     let nanos = sum(&waits, "rocksdb.write.stalled_ns");
-    let seconds = Duration::from_nanos(nanos).as_secs_f64();
     assert!(
         (seconds - waited).abs() < 0.1 * waited,
         "{seconds} of {waited} s"
