@@ -75,8 +75,7 @@ pub(crate) fn listen_to_target(
     mut call: StartingCall<'_>,
     target: &LinkTarget,
 ) -> Option<StartedCall> {
-    let gate = runtime.gate(Parent::Root);
-    match runtime.decide_target(gate, &mut call, target) {
+    match runtime.decide_target(&mut call, target) {
         Decision::Suppressed => None,
         decision => {
             let live = LiveCall::start(runtime, is_watched, call, decision);

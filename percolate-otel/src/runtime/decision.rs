@@ -167,20 +167,24 @@ impl Runtime {
 }
 
 impl Runtime {
-    /// Decides how a root is recorded to whose span others may link, after its gate.
+    /// Decides how a root is recorded to whose span others may link.
     #[cold]
     pub(crate) fn decide_target(
         &'static self,
-        gate: Gate,
         call: &mut StartingCall<'_>,
         target: &LinkTarget,
     ) -> Decision {
+        let cx = current();
+        let gate = if is_thread_ending() {
+            Gate::Unsampled
+        } else {
+            self.gate_in(&cx, Parent::Root)
+        };
         let (Gate::Root | Gate::Open, Some(sampler)) = (gate, &self.sampler) else {
             // A foreign set-up chooses the ids.
             target.give_up();
             return self.decide(gate, call);
         };
-        let cx = current();
         let trace_id = TraceId::from(target.trace_id().get());
         let is_sampled = sampler.samples(trace_id, call, &cx, true);
         call.shared = SharedAttributes::of(&cx).cloned();
