@@ -2,6 +2,8 @@
 
 use pyo3::prelude::*;
 
+use crate::unraisable;
+
 /// A bar of tqdm, or none.
 pub(crate) struct Bar(Option<Py<PyAny>>);
 
@@ -31,7 +33,11 @@ impl Drop for Bar {
     fn drop(&mut self) {
         if let Some(bar) = &self.0 {
             // The bar is only a display: a failure to close it changes no result.
-            Python::try_attach(|py| _ = bar.call_method0(py, "close"));
+            Python::try_attach(|py| {
+                if let Err(error) = bar.call_method0(py, "close") {
+                    unraisable::report(py, error, None);
+                }
+            });
         }
     }
 }

@@ -24,6 +24,7 @@ use pyo3::types::PyDict;
 use crate::parent::Parent;
 use crate::sampler::attribute;
 use crate::spans::parts;
+use crate::unraisable;
 
 /// Whether there is a function to call.
 static IS_SET: AtomicBool = AtomicBool::new(false);
@@ -118,7 +119,7 @@ impl AttributeSource for CallStart {
             let decide = || {
                 let outer = outer();
                 let set = self.call(py, &outer, start()).unwrap_or_else(|error| {
-                    error.write_unraisable(py, Some(self.function.bind(py)));
+                    unraisable::report(py, error, Some(self.function.bind(py)));
                     Vec::new()
                 });
                 outer.extended(set)

@@ -30,6 +30,7 @@ mod span_ids;
 mod spans;
 mod stop;
 mod telemetry;
+mod unraisable;
 mod views;
 mod waiting;
 mod worker;

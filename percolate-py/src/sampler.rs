@@ -11,6 +11,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
 use crate::context::{Surroundings, surroundings_of};
 use crate::span_ids::{SpanIds, span_ids};
 use crate::spans::{attributes, kind};
+use crate::unraisable;
 
 /// Calls the function that `percolate_rocks._bridge` creates for a sampler.
 pub(crate) struct PythonSampler(Py<PyAny>);
@@ -114,7 +115,7 @@ impl ShouldSample for PythonSampler {
             let parent = parent.and_then(surroundings_of);
             self.ask(py, parent, trace_id, start)
                 .unwrap_or_else(|error| {
-                    error.write_unraisable(py, Some(self.0.bind(py)));
+                    unraisable::report(py, error, Some(self.0.bind(py)));
                     None
                 })
         });

@@ -19,6 +19,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::span_ids::span_ids;
+use crate::unraisable;
 
 /// The largest number of waiting spans.
 const WAITING: usize = 1 << 16;
@@ -195,7 +196,7 @@ fn hand_over(py: Python<'_>, deliver: &Py<PyAny>, batch: &[SpanData]) -> bool {
     match delivered {
         Ok(_) => true,
         Err(error) => {
-            error.write_unraisable(py, Some(deliver.bind(py)));
+            unraisable::report(py, error, Some(deliver.bind(py)));
             false
         }
     }

@@ -23,6 +23,7 @@ use crate::process::{count_fork, forks, was_used};
 use crate::report::{FinishedSpan, ReportSettings};
 use crate::sampler::PythonSampler;
 use crate::spans::Bridge;
+use crate::unraisable;
 use crate::waiting::released;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -365,7 +366,7 @@ fn end_python(py: Python<'_>, pipeline: &PythonPipeline, deadline: Instant) -> P
         .as_ref()
         .map(|meters| meters.collect_all(py, runtime));
     let rests = rests.transpose().unwrap_or_else(|error| {
-        error.write_unraisable(py, None);
+        unraisable::report(py, error, None);
         None
     });
     released(py, || {

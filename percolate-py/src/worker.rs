@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use crate::errors::{JobError, cause_of};
 use crate::inside::Call;
 use crate::stop::Stop;
+use crate::unraisable;
 use crate::waiting::{SIGNAL_INTERVAL, outside_runtime, released};
 
 /// How long closing waits for submitted jobs.
@@ -232,7 +233,7 @@ impl Drop for Ending {
 /// Calls a function without arguments. An exception in it is reported as unraisable.
 fn call(py: Python<'_>, function: &Py<PyAny>) {
     if let Err(error) = function.call0(py) {
-        error.write_unraisable(py, Some(function.bind(py)));
+        unraisable::report(py, error, Some(function.bind(py)));
     }
 }
 

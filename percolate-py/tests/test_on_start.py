@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,7 @@ from opentelemetry.sdk.trace import (
 )
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
 from place import place
 
 import percolate_rocks
@@ -412,6 +413,42 @@ class Calling(SpanProcessor):
     def on_start(self, span: Span, parent_context: context_api.Context | None = None) -> None:
         if span.name == "lookup articles":
             span.set_attribute("app.resources", len(self.db.load_resource("r") or b""))
+
+
+class Interrupted(SpanProcessor, Sampler):
+    """Is running when somebody presses Ctrl-C."""
+
+    def __init__(self) -> None:
+        self.interrupts = 0
+
+    def interrupt(self) -> None:
+        self.interrupts += 1
+        if self.interrupts == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    def on_start(self, span: Span, parent_context: context_api.Context | None = None) -> None:
+        self.interrupt()
+
+    def should_sample(self, *args: Any, **kwargs: Any) -> SamplingResult:
+        self.interrupt()
+        return SamplingResult(Decision.DROP)
+
+    def get_description(self) -> str:
+        return "Interrupted"
+
+
+@pytest.mark.parametrize("form", ["processor", "sampler"])
+def test_ctrl_c_while_code_of_the_application_decides_is_not_lost(db: Database, form: str) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    code = Interrupted()
+    processors, options = ([code], {}) if form == "processor" else ([], {"sampler": code})
+    try:
+        with delivering(*processors, **options), pytest.raises(KeyboardInterrupt):
+            db.count("articles")
+            pytest.fail("the interrupt was lost")
+        assert code.interrupts > 0
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_processor_that_calls_the_database_does_not_wait_for_itself(db: Database) -> None:

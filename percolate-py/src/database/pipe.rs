@@ -12,6 +12,7 @@ use pyo3::types::{PyBytes, PyCFunction};
 
 use super::transfer::Raised;
 use crate::stop::Stop;
+use crate::unraisable;
 
 /// A pipe or a device. It is opened when it is first read or written, as a part of the call.
 pub(super) struct Pipe {
@@ -111,7 +112,11 @@ impl Drop for Pipe {
     fn drop(&mut self) {
         if let Some(opened) = &self.opened {
             // The end of the process closes it otherwise.
-            _ = Python::try_attach(|py| opened.call_method0(py, "close").map(drop));
+            Python::try_attach(|py| {
+                if let Err(error) = opened.call_method0(py, "close") {
+                    unraisable::report(py, error, None);
+                }
+            });
         }
     }
 }
