@@ -15,7 +15,7 @@ use super::batch::BatchWriter;
 use super::engine::Engine;
 use super::error::{MaintenanceError, OpenError, ReadError, WriteError};
 use super::metrics::Listed;
-use super::options::{ServerAddress, StorageOptions};
+use super::options::StorageOptions;
 use super::place::Place;
 use super::range::{Entry, ScanRange};
 #[cfg(any(test, feature = "unstable-rocksdb"))]
@@ -81,11 +81,7 @@ impl Storage {
         let place = Place::parse(&path, &options)?;
         let namespace = options.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| place.name());
-        let server_address = match &options.server_address {
-            ServerAddress::Path => place.address(),
-            ServerAddress::Omit => None,
-            ServerAddress::Custom(text) => Some(text.clone()),
-        };
+        let server_address = place.address(&options.server_address);
         let engine = place.open(&options, &namespace)?;
         Ok(Self {
             inner: Arc::new(StoreInner {

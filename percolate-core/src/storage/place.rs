@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::engine::Engine;
 use super::error::OpenError;
-use super::options::StorageOptions;
+use super::options::{ServerAddress, StorageOptions};
 use super::rocks::RocksEngine;
 #[cfg(feature = "object-store")]
 use super::slate::{ObjectPlace, SlateEngine};
@@ -59,12 +59,14 @@ impl Place {
         }
     }
 
-    /// Returns the default `server.address`: the host of an object store, or else the path.
-    pub(super) fn address(&self) -> Option<String> {
-        match self {
-            Self::Directory(path) => Some(path.display().to_string()),
+    /// Returns `server.address`. It is by default the host of an object store, or else the path.
+    pub(super) fn address(&self, option: &ServerAddress) -> Option<String> {
+        match (option, self) {
+            (ServerAddress::Omit, _) => None,
+            (ServerAddress::Custom(text), _) => Some(text.clone()),
+            (ServerAddress::Path, Self::Directory(path)) => Some(path.display().to_string()),
             #[cfg(feature = "object-store")]
-            Self::Objects(place) => place.address(),
+            (ServerAddress::Path, Self::Objects(place)) => place.address(),
         }
     }
 
