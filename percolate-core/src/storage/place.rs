@@ -9,9 +9,9 @@ use super::options::{ServerAddress, StorageOptions};
 use super::rocks::RocksEngine;
 #[cfg(feature = "object-store")]
 use super::slate::{ObjectPlace, SlateEngine};
-use super::url::has_scheme;
 #[cfg(not(feature = "object-store"))]
 use super::url::scheme;
+use super::url::{has_scheme, scheme_with_one_slash};
 
 /// The place of a database.
 #[derive(Debug)]
@@ -29,6 +29,16 @@ impl Place {
         expect(unused_variables, reason = "a directory needs no options")
     )]
     pub(super) fn parse(path: &Path, options: &StorageOptions) -> Result<Self, OpenError> {
+        if let Some(scheme) = path.to_str().and_then(scheme_with_one_slash) {
+            return Err(OpenError::Url {
+                // The rest may contain a password.
+                url: format!("{scheme}:/…"),
+                reason: format!(
+                    "a URL has two slashes after the colon, which path types such as `pathlib.Path` remove; pass \
+                     `{scheme}://…` as text, or `./{scheme}:/…` for a directory"
+                ),
+            });
+        }
         #[cfg(all(test, feature = "object-store"))]
         let path = &*tested(path);
         let Some(url) = path.to_str().filter(|text| has_scheme(text)) else {

@@ -32,6 +32,13 @@ pub(super) fn has_scheme(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
+/// Returns the scheme of a text that begins like the URL of an object store, but with one slash.
+pub(super) fn scheme_with_one_slash(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_once(":/")?;
+    let is_one = ["s3", "file", "memory"].contains(&&*scheme.to_ascii_lowercase());
+    (is_one && !rest.starts_with('/')).then_some(scheme)
+}
+
 /// Returns a URL with its scheme in lower case, and a directory as it is. The letter case of a scheme
 /// has no meaning (RFC 3986, section 3.1); that of the rest may have one.
 pub(super) fn canonical(path: &Path) -> Cow<'_, Path> {

@@ -167,6 +167,11 @@ fn a_malformed_url_is_refused_with_what_to_write_instead() {
         ("file:///", "the directory is missing"),
         ("memory://name", "`memory:///name`"),
         ("gopher://shelf/a", "no object stores for `gopher://`"),
+        (
+            "s3:/key:canary@bucket/a",
+            "pass `s3://…` as text, or `./s3:/…`",
+        ),
+        ("File:/a", "pass `File://…` as text"),
     ] {
         let error = Storage::open(url, StorageOptions::new()).unwrap_err();
         let text = error.to_string();
