@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use rocksdb::ErrorKind;
 
+use super::url::has_scheme;
 use crate::otel::{ErrorType, register_error_type};
 
 /// The status code of the engine, recorded as `db.response.status_code`. The codes are RocksDB's,
@@ -299,9 +300,9 @@ pub enum OpenError {
     },
     /// The operating system denies access to the directory, or the object store to the database.
     #[error(
-        "no permission to open the database at {}; check its owner and mode, or the credentials and policies of the \
-         object store, or open it read-only",
-        path.display()
+        "no permission to open the database at {}; {}",
+        path.display(),
+        instead_of_denied(path)
     )]
     Denied {
         /// The given path.
@@ -469,6 +470,19 @@ pub enum OpenError {
         /// The engine's error.
         source: StorageError,
     },
+}
+
+/// A reader on an object store writes which state it uses, so opening read-only needs the same permission.
+fn instead_of_denied(path: &std::path::Path) -> &'static str {
+    match path.to_str() {
+        Some(url) if url.starts_with("file://") => {
+            "check the owner and the mode of the directory and its files; a reader writes to it too"
+        }
+        Some(url) if has_scheme(url) => {
+            "check the credentials and policies of the object store; a reader writes to it too"
+        }
+        _ => "check its owner and mode, or open it read-only",
+    }
 }
 
 fn instead_of_options(place: &str) -> &'static str {

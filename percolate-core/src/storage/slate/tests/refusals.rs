@@ -281,3 +281,24 @@ fn a_machine_without_credentials_is_denied() {
         assert_eq!(reason_of_bucket(&error), reason, "{error}");
     }
 }
+
+#[test]
+fn advice_for_a_missing_permission_fits_the_place() {
+    for (path, part) in [
+        ("/shelf", "or open it read-only"),
+        (
+            "file:///shelf",
+            "the mode of the directory and its files; a reader writes",
+        ),
+        (
+            "s3://shelf",
+            "the credentials and policies of the object store; a reader writes",
+        ),
+    ] {
+        let error = OpenError::Denied {
+            path: path.into(),
+            source: "denied".into(),
+        };
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
