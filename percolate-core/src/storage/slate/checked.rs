@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
@@ -28,8 +29,9 @@ pub(super) struct CheckedStore {
 /// What is checked, and how errors are judged.
 #[derive(Debug, Clone)]
 enum Kind {
-    /// A bucket, or the memory of this process.
-    Bucket,
+    /// A bucket, or the memory of this process; and whether it has ever answered, for which it needs
+    /// credentials.
+    Bucket(Arc<AtomicBool>),
     /// The directory of a database in files.
     Files(Arc<Root>),
 }
@@ -39,7 +41,7 @@ impl CheckedStore {
     pub(super) fn of_bucket(inner: Arc<dyn ObjectStore>) -> Self {
         Self {
             inner,
-            kind: Kind::Bucket,
+            kind: Kind::Bucket(Arc::default()),
         }
     }
 
@@ -56,16 +58,24 @@ impl CheckedStore {
 impl Kind {
     fn mark(&self, error: Error) -> Error {
         let reason = match self {
-            Self::Bucket => reason_of_bucket(&error),
+            Self::Bucket(answered) => reason_of_bucket(&error, answered.load(Ordering::Relaxed)),
             Self::Files(_) => reason_of_files(&error),
         };
         Refused::marked(error, reason)
     }
 
+    /// Marks the error of an answer.
+    fn judge<T>(&self, answer: Result<T>) -> Result<T> {
+        if let (Self::Bucket(answered), Ok(_)) = (self, &answer) {
+            answered.store(true, Ordering::Relaxed);
+        }
+        answer.map_err(|error| self.mark(error))
+    }
+
     /// Refuses a write if the directory of the database was removed.
     async fn check(&self) -> Result<()> {
         match self {
-            Self::Bucket => Ok(()),
+            Self::Bucket(_) => Ok(()),
             Self::Files(root) => Root::check(root).await,
         }
     }
@@ -73,7 +83,7 @@ impl Kind {
     /// Refuses to acknowledge a write if the directory of the database was removed meanwhile.
     async fn check_written(&self, location: &Path) -> Result<()> {
         match self {
-            Self::Bucket => Ok(()),
+            Self::Bucket(_) => Ok(()),
             Self::Files(root) => Root::check_written(root, location).await,
         }
     }
@@ -85,9 +95,14 @@ impl Kind {
         write: impl Future<Output = Result<T>>,
     ) -> Result<T> {
         self.check().await?;
-        let written = write.await.map_err(|error| self.mark(error))?;
-        self.check_written(location).await?;
-        Ok(written)
+        let written = write.await;
+        if written.is_err() {
+            // The reason, if the directory was removed during the write.
+            self.check().await?;
+        } else {
+            self.check_written(location).await?;
+        }
+        self.judge(written)
     }
 }
 
@@ -130,7 +145,7 @@ impl ObjectStore for CheckedStore {
                 self.kind.check().await?;
                 Err(self.kind.mark(error))
             }
-            answer => answer.map_err(|error| self.kind.mark(error)),
+            answer => self.kind.judge(answer),
         }
     }
 
@@ -160,8 +175,8 @@ impl ObjectStore for CheckedStore {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        let listed = self.inner.list_with_delimiter(prefix).await;
-        listed.map_err(|error| self.kind.mark(error))
+        self.kind
+            .judge(self.inner.list_with_delimiter(prefix).await)
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {

@@ -319,7 +319,7 @@ impl Opening<'_> {
         let path = self.place.path();
         let source = refusal(self.place, refused);
         match (refused.reason(), &self.place.bucket, refused.of_system()) {
-            (Reason::Denied, ..) => OpenError::Denied {
+            (Reason::Denied | Reason::NoCredentials, ..) => OpenError::Denied {
                 path,
                 source: Box::new(source),
             },

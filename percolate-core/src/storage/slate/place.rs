@@ -256,18 +256,20 @@ fn s3(
         AmazonS3ConfigKey::SecretAccessKey,
         AmazonS3ConfigKey::Token,
     ];
-    for (key, credential) in credentials.map(|key| (key, value(key))) {
-        let Some(credential) = credential else {
+    for key in credentials.into_iter().chain([AmazonS3ConfigKey::Region]) {
+        let Some(text) = value(key) else {
             continue;
         };
         // The client of S3 panics when it puts such a text into a header.
-        if credential.contains(|letter: char| !letter.is_ascii_graphic()) {
+        if text.contains(|letter: char| !letter.is_ascii_graphic()) {
             return Err(format!(
                 "the value of `{}` contains a space, a line break or a character that is not ASCII",
                 key.as_ref()
             ));
         }
-        secrets.push(credential);
+        if key != AmazonS3ConfigKey::Region {
+            secrets.push(text);
+        }
     }
     let address = if let Some(endpoint) = value(AmazonS3ConfigKey::Endpoint) {
         let allowed = value(AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp));

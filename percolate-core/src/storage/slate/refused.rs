@@ -12,6 +12,8 @@ use slatedb_common::retry::NonRetryable;
 pub(super) enum Reason {
     /// The credentials are wrong, or not sufficient; the file system allows no access or no writes.
     Denied,
+    /// There are no credentials, neither given nor of the machine.
+    NoCredentials,
     /// The bucket does not exist.
     NoBucket,
     /// The bucket is in another region than that of the options.
@@ -60,6 +62,16 @@ impl Refused {
     /// Returns the error of the operating system, for a database in files.
     pub(super) fn of_system(&self) -> Option<io::Error> {
         let error: &io::Error = find(&self.source)?;
+        let unclear = match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                "a symbolic link in it has no target; create the target"
+            }
+            io::ErrorKind::NotFound => "the file system does not create directories there",
+            _ => "",
+        };
+        if !unclear.is_empty() {
+            return Some(io::Error::new(error.kind(), unclear));
+        }
         Some(match error.raw_os_error() {
             Some(code) => io::Error::from_raw_os_error(code),
             None => error.kind().into(),
@@ -98,19 +110,25 @@ pub(super) fn reason_of_files(error: &Error) -> Option<Reason> {
     let error: &io::Error = find(error)?;
     match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Some(Reason::Denied),
-        io::ErrorKind::InvalidFilename
+        // These two are about directories; missing and existing objects have errors of their own.
+        io::ErrorKind::AlreadyExists
+        | io::ErrorKind::NotFound
+        | io::ErrorKind::InvalidFilename
         | io::ErrorKind::InvalidInput
         | io::ErrorKind::IsADirectory
         | io::ErrorKind::NotADirectory => Some(Reason::Path),
         io::ErrorKind::Unsupported => Some(Reason::Other),
+        // The kind of a loop of symbolic links cannot be named yet.
+        kind if format!("{kind:?}") == "FilesystemLoop" => Some(Reason::Path),
         _ => None,
     }
 }
 
 /// Returns why a bucket refuses a request for good, `None` if it may succeed later, or if SlateDB
 /// expects this error. The client of S3 has errors of their own for only some answers; the others have
-/// the status and the document in their texts.
-pub(super) fn reason_of_bucket(error: &Error) -> Option<Reason> {
+/// the status and the document in their texts. A bucket that has answered had credentials: the service
+/// from which they come may be back soon.
+pub(super) fn reason_of_bucket(error: &Error, has_answered: bool) -> Option<Reason> {
     match error {
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => Some(Reason::Denied),
         // A missing object is not refused.
@@ -118,7 +136,14 @@ pub(super) fn reason_of_bucket(error: &Error) -> Option<Reason> {
             let text = source.to_string();
             has_code(&text, &["NoSuchBucket"]).then_some(Reason::NoBucket)
         }
-        Error::Generic { source, .. } => reason_of_answer(&source.to_string()),
+        Error::Generic { source, .. } => {
+            let text = source.to_string();
+            let is_final = text.contains(STATUS) || !has_answered;
+            if is_final && lacks_credentials(&text) {
+                return Some(Reason::NoCredentials);
+            }
+            reason_of_answer(&text)
+        }
         _ => None,
     }
 }
@@ -145,21 +170,37 @@ fn reason_of_answer(text: &str) -> Option<Reason> {
     if has_code(text, CREDENTIALS) {
         return Some(Reason::Denied);
     }
-    let (_, status) = text.split_once("status code: ")?;
+    let (_, status) = text.split_once(STATUS)?;
     match status.get(..3)? {
         "301" => Some(Reason::OtherRegion),
         "401" | "403" => Some(Reason::Denied),
         "408" | "425" | "429" => None,
         "501" => Some(Reason::Other),
         status if !status.starts_with('4') => None,
-        // Without credentials, the client looks for those of the machine, which has none.
-        _ if text.contains(MACHINE) => Some(Reason::Denied),
         _ => Some(Reason::Other),
     }
 }
 
-/// The begin of the addresses at which machines find their credentials.
-const MACHINE: &str = "http://169.254.";
+/// What is before the status in the text of an answer.
+const STATUS: &str = "status code: ";
+
+/// Returns whether the client of S3 has no credentials. Without given ones, it looks for those of the
+/// machine, and in the file that the environment names. A machine whose service does not answer has
+/// none. One whose service fails may have some later.
+fn lacks_credentials(text: &str) -> bool {
+    const SOURCES: &[&str] = &[
+        "http://169.254.",
+        "/latest/api/token in ",
+        "/latest/meta-data/iam/security-credentials/",
+        "Failed to read token file",
+    ];
+    let status = text.split_once(STATUS).map(|(_, status)| status);
+    SOURCES.iter().any(|source| text.contains(source))
+        && status.is_none_or(|status| {
+            status.starts_with('4')
+                && !["408", "425", "429"].contains(&&status[..3.min(status.len())])
+        })
+}
 
 /// Returns whether the document that S3 answers with has one of these codes.
 fn has_code(text: &str, codes: &[&str]) -> bool {

@@ -120,6 +120,10 @@ struct Held(fs::File);
 #[cfg(unix)]
 impl Held {
     fn open(directory: &std::path::Path) -> io::Result<Self> {
+        // Opening a pipe would wait for its writer.
+        if !fs::metadata(directory)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
         fs::File::open(directory).map(Self)
     }
 

@@ -246,7 +246,14 @@ pub(super) fn refusal(place: &ObjectPlace, refused: &Refused) -> StorageError {
         Reason::Gone => StatusCode::NotFound,
         _ => StatusCode::Refused,
     };
-    StorageError::new(NAME, code, place.describe(refused))
+    let mut text = place.describe(refused);
+    if refused.reason() == Reason::NoCredentials {
+        text = format!(
+            "there are no credentials ({text}); set `aws_access_key_id` and `aws_secret_access_key` as options, or in \
+             the environment; the files of AWS profiles are not read"
+        );
+    }
+    StorageError::new(NAME, code, text)
 }
 
 /// Returns whether another writer was faster in writing a version of the manifest, which happens while

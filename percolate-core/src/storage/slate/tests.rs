@@ -200,6 +200,7 @@ fn a_malformed_url_is_refused_with_what_to_write_instead() {
         ("aws_access_key_id", "canary\n", "a line break"),
         ("aws_secret_access_key", "canary ", "a space"),
         ("aws_session_token", "canary\r", "a line break"),
+        ("aws_region", "canary\n", "a line break"),
     ] {
         let wrong = StorageOptions::new().object_store_option(name, value);
         let error = Storage::open("s3://shelf/a", wrong.object_store_retries(0)).unwrap_err();

@@ -236,6 +236,34 @@ fn a_directory_that_the_file_system_cannot_have_is_an_error_at_once() {
     assert_eq!(std::fs::read(&file).unwrap(), b"mine");
 }
 
+/// A link without a target, a loop of links, and a pipe, which a plain open would wait for.
+#[cfg(unix)]
+#[test]
+fn a_path_with_links_to_nowhere_or_a_pipe_is_an_error_at_once() {
+    use std::os::unix::fs::symlink;
+
+    let dir = tempfile::tempdir().unwrap();
+    let [dangling, one, two, pipe] = ["dangling", "one", "two", "pipe"].map(|n| dir.path().join(n));
+    symlink(dir.path().join("nowhere"), &dangling).unwrap();
+    symlink(&one, &two).unwrap();
+    symlink(&two, &one).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for (path, part) in [
+        (dangling.clone(), "has no target"),
+        (dangling.join("db"), "has no target"),
+        (one.clone(), "symbolic links"),
+        (one.join("db"), "symbolic links"),
+        (pipe, "Not a directory"),
+    ] {
+        let url = format!("file://{}", path.display());
+        let error = Storage::open(&url, patient()).unwrap_err();
+        assert_eq!(error.error_type(), "Path", "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains(&url) && text.contains(part), "{text}");
+    }
+}
+
 /// No one can create directories there.
 #[cfg(target_os = "linux")]
 #[test]
@@ -257,6 +285,8 @@ fn an_error_of_a_file_system_that_waiting_does_not_change_is_a_refusal() {
         (io::ErrorKind::ReadOnlyFilesystem, Some(Reason::Denied)),
         (io::ErrorKind::InvalidFilename, Some(Reason::Path)),
         (io::ErrorKind::NotADirectory, Some(Reason::Path)),
+        (io::ErrorKind::AlreadyExists, Some(Reason::Path)),
+        (io::ErrorKind::NotFound, Some(Reason::Path)),
         (io::ErrorKind::StorageFull, None),
         (io::ErrorKind::ResourceBusy, None),
         (io::ErrorKind::Other, None),
@@ -270,16 +300,55 @@ fn a_machine_without_credentials_is_denied() {
     let text = "Error performing GET http://169.254.169.254/latest/meta-data/iam/security-credentials/ - Server \
                 returned non-2xx status code: 404 Not Found: ";
     for (text, reason) in [
-        (text.to_owned(), Some(Reason::Denied)),
-        (text.replace("169.254.", "10.0."), Some(Reason::Other)),
+        (text.to_owned(), Some(Reason::NoCredentials)),
+        (
+            text.replace("latest", "shelf").replace("169.254.", "10.0."),
+            Some(Reason::Other),
+        ),
         (text.replace("404", "503"), None),
     ] {
         let error = object_store::Error::Generic {
             store: "S3",
             source: text.into(),
         };
-        assert_eq!(reason_of_bucket(&error), reason, "{error}");
+        for has_answered in [false, true] {
+            assert_eq!(reason_of_bucket(&error, has_answered), reason, "{error}");
+        }
     }
+}
+
+/// The service is that of the machine, or a file with a token. A bucket that has answered before had
+/// credentials, and the service may be back soon.
+#[test]
+fn a_machine_whose_service_of_credentials_cannot_be_reached_has_none() {
+    for text in [
+        "Error performing PUT http://10.9.8.7/latest/api/token in 3.1s, after 2 retries, max_retries: 2, \
+         retry_timeout: 20s  - HTTP error: error sending request",
+        "Failed to read token file '/token': No such file or directory (os error 2)",
+    ] {
+        let error = object_store::Error::Generic {
+            store: "S3",
+            source: text.into(),
+        };
+        let reason = Some(Reason::NoCredentials);
+        assert_eq!(reason_of_bucket(&error, false), reason, "{error}");
+        assert_eq!(reason_of_bucket(&error, true), None, "{error}");
+    }
+}
+
+#[test]
+fn a_bucket_without_credentials_is_an_error_that_names_the_options() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = closed.local_addr().unwrap().port();
+    drop(closed);
+    let options = patient()
+        .object_store_option("aws_region", "us-east-1")
+        .object_store_option("aws_metadata_endpoint", format!("http://127.0.0.1:{port}"));
+    let error = Storage::open("s3://shelf/a", options).unwrap_err();
+    assert_eq!(error.error_type(), "Denied", "{error:?}");
+    assert!(error.to_string().contains("s3://shelf/a"), "{error}");
+    let source = error.source().unwrap().to_string();
+    assert!(source.contains("set `aws_access_key_id`"), "{source}");
 }
 
 #[test]
