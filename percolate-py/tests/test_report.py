@@ -20,7 +20,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from test_telemetry import run
 
 import percolate_rocks
-from percolate_rocks import Database, QueryError
+from percolate_rocks import Database, QueryError, _telemetry
 
 
 def data(path: Path) -> dict[str, Any]:
@@ -173,6 +173,23 @@ def test_another_path_is_another_report_and_the_same_one_changes_nothing(tmp_pat
     finally:
         percolate_rocks.shutdown()
     assert second.exists()
+
+
+def test_a_report_that_never_had_a_provider_is_a_warning(
+    db: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_telemetry, "_global_tracer_provider", lambda: None)
+    path = tmp_path / "report.html"
+    with caplog.at_level(logging.WARNING, "percolate_rocks"):
+        assert not percolate_rocks.configure(report=path)
+        db.tables()
+        percolate_rocks.shutdown()
+        percolate_rocks.shutdown()
+        percolate_rocks.configure("off", report=path)
+        percolate_rocks.shutdown()
+    (warning,) = [record.getMessage() for record in caplog.records if record.name == "percolate_rocks"]
+    assert warning.startswith(f"percolate has not written {path}: no TracerProvider") and 'configure("off"' in warning
+    assert path.exists()
 
 
 def test_the_variable_selects_a_report(tmp_path: Path) -> None:

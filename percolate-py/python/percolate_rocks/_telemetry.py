@@ -90,6 +90,8 @@ class _State:
         self.report_argument: str | None = None
         self.report: str | None = None
         self.report_failed = False
+        #: The path of a report that begins once a provider is set.
+        self.awaited_report: str | None = None
         self.warned = False
         #: The number of lost spans that were reported.
         self.lost = 0
@@ -130,7 +132,7 @@ def configure(
             `False` for none.
         report: The path of an HTML page that is written at each `force_flush` and at `shutdown`, with
             traces, latencies over time, failures and losses; by default the environment variable
-            `PERCOLATE_REPORT`. It opens in a browser without a server. `{pid}` in the path is replaced
+            `PERCOLATE_REPORT`. With `"python"` it begins with the delivery to a provider. It opens in a browser without a server. `{pid}` in the path is replaced
             with the id of the process.
 
     Returns:
@@ -172,6 +174,7 @@ def configure(
     with _state.lock:
         _state.decided = True
         _state.report_argument = None if report is None else os.fspath(report)
+        _state.awaited_report = None
         path = _report_path()
         if chosen == "off" and report is None:
             shutdown()
@@ -195,6 +198,7 @@ def configure(
             provider = _unwrapped(tracer_provider) or tracer_provider
         if provider is None:
             _state.decided = False
+            _state.awaited_report = _state.report_argument
             _native._set_automatic(True)
             return False
         return _install(provider, meter_provider, path)
@@ -284,6 +288,13 @@ def shutdown(timeout: float = 5.0) -> bool:
         _state.decided = True
         spans, metrics = _state.spans, _state.metrics
         _state.spans = _state.metrics = _state.rust = _state.reinstall = _state.report = None
+        awaited, _state.awaited_report = _state.awaited_report, None
+    if awaited is not None:
+        logger.warning(
+            "percolate has not written %s: no TracerProvider of the OpenTelemetry SDK received a call; set one, or call "
+            'configure("off", report=...) for a report without a provider',
+            awaited,
+        )
     is_installed = _native._status()["export"] != "none"
     flushed, lost, losses, error, problem, counts, rests = _native._shutdown(timeout)
     _report_losses(lost, losses)
@@ -449,6 +460,7 @@ def _install(tracer_provider: Any, meter_provider: Any, report: str | None) -> b
     if metrics is not None:
         metrics.attach()
     _state.spans, _state.metrics, _state.decided = spans, metrics, True
+    _state.awaited_report = None
     _state.meter_provider, _state.report = meter_provider, report
     return True
 
