@@ -2,7 +2,6 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use slatedb::config::{CompressionCodec, DbReaderOptions, Settings};
@@ -26,11 +25,6 @@ use super::view::View;
 use crate::storage::column_families::{FORMAT_KEY, FORMAT_VERSION, META, check_format};
 use crate::storage::error::{OpenError, StatusCode, StorageError};
 use crate::storage::options::StorageOptions;
-
-/// How often the compaction and the writer look for each other's work in files and in memory, where a
-/// look costs nothing. A close may wait for both. In a bucket, SlateDB's intervals of 1 and 5 seconds are
-/// a compromise with the price of requests.
-const LOCAL_POLL: Duration = Duration::from_millis(250);
 
 /// The smallest limit of the memory tables together.
 const SMALLEST_LIMIT: usize = 64 << 10;
@@ -210,16 +204,8 @@ impl Opening<'_> {
             settings.l0_sst_size_bytes = settings.l0_sst_size_bytes.min(limit / 2);
         }
         let place = self.place;
-        let mut compaction = settings.compactor_options.take().unwrap_or_default();
-        if place.bucket.is_none() {
-            settings.manifest_poll_interval = LOCAL_POLL;
-            compaction.poll_interval = LOCAL_POLL;
-            if let Some(worker) = &mut compaction.worker {
-                worker.compactions_poll_interval = LOCAL_POLL;
-            }
-        }
         let compactor = CompactorBuilder::new(place.prefix.clone(), Arc::clone(&place.store))
-            .with_options(compaction)
+            .with_options(settings.compactor_options.take().unwrap_or_default())
             .with_scheduler_supplier(Arc::new(Scheduler(Arc::clone(claimed))))
             .with_expected_epoch(found.compaction);
         Db::builder(place.prefix.clone(), Arc::clone(&place.store))
