@@ -31,6 +31,8 @@ fn write(url: &str, mut lines: impl Iterator<Item = io::Result<String>>) -> Resu
     lines.try_for_each(
         |title| match db.insert("articles", &json!({ "title": title? })) {
             Ok(_) => answer("stored"),
+            // A write that reads first has the error of the read.
+            Err(error) if error.is_fenced() => answer("another process writes now"),
             Err(error) => answer(&error.to_string()),
         },
     )

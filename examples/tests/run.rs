@@ -319,7 +319,7 @@ fn object_store_has_one_writer_and_readers_that_refresh() {
         &[
             "the first reader counted 1, then 1, then 2",
             "the second writer: stored",
-            "the first writer:  cannot write: another process",
+            "the first writer:  another process writes now",
             "the second reader counted 3",
         ],
     );
