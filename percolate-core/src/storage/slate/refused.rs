@@ -138,8 +138,8 @@ pub(super) fn reason_of_bucket(error: &Error, has_answered: bool) -> Option<Reas
         }
         Error::Generic { source, .. } => {
             let text = source.to_string();
-            let is_final = text.contains(STATUS) || !has_answered;
-            if is_final && lacks_credentials(&text) {
+            let has_decided = status_of(&text).is_some() || !has_answered;
+            if has_decided && lacks_credentials(&text) {
                 return Some(Reason::NoCredentials);
             }
             reason_of_answer(&text)
@@ -170,19 +170,24 @@ fn reason_of_answer(text: &str) -> Option<Reason> {
     if has_code(text, CREDENTIALS) {
         return Some(Reason::Denied);
     }
-    let (_, status) = text.split_once(STATUS)?;
-    match status.get(..3)? {
+    match status_of(text)? {
         "301" => Some(Reason::OtherRegion),
         "401" | "403" => Some(Reason::Denied),
-        "408" | "425" | "429" => None,
         "501" => Some(Reason::Other),
-        status if !status.starts_with('4') => None,
-        _ => Some(Reason::Other),
+        status => is_final(status).then_some(Reason::Other),
     }
 }
 
-/// What is before the status in the text of an answer.
-const STATUS: &str = "status code: ";
+/// Returns the status in the text of an answer of HTTP.
+fn status_of(text: &str) -> Option<&str> {
+    let (_, status) = text.split_once("status code: ")?;
+    status.get(..3)
+}
+
+/// Returns whether a status says that the request was wrong, and would be if it is sent again.
+fn is_final(status: &str) -> bool {
+    status.starts_with('4') && !["408", "425", "429"].contains(&status)
+}
 
 /// Returns whether the client of S3 has no credentials. Without given ones, it looks for those of the
 /// machine, and in the file that the environment names. A machine whose service does not answer has
@@ -194,12 +199,7 @@ fn lacks_credentials(text: &str) -> bool {
         "/latest/meta-data/iam/security-credentials/",
         "Failed to read token file",
     ];
-    let status = text.split_once(STATUS).map(|(_, status)| status);
-    SOURCES.iter().any(|source| text.contains(source))
-        && status.is_none_or(|status| {
-            status.starts_with('4')
-                && !["408", "425", "429"].contains(&&status[..3.min(status.len())])
-        })
+    SOURCES.iter().any(|source| text.contains(source)) && status_of(text).is_none_or(is_final)
 }
 
 /// Returns whether the document that S3 answers with has one of these codes.
