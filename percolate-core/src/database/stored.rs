@@ -35,7 +35,7 @@ impl Core {
         keys::field_prefix(self.table_name(table), field)
     }
 
-    pub(super) fn dimensions(&self) -> usize {
+    pub(crate) fn dimensions(&self) -> usize {
         self.embedder().provider().dimensions()
     }
 }

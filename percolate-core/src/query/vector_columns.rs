@@ -49,7 +49,7 @@ impl VectorColumns {
         Self {
             fields: fields.map(|name| FieldVectors::new(name)).collect(),
             provider: core.embedder().provider().name().to_owned(),
-            dimensions: core.embedder().provider().dimensions(),
+            dimensions: core.dimensions(),
         }
     }
 
