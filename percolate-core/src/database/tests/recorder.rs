@@ -73,3 +73,20 @@ pub(super) fn wait<T>(future: impl Future<Output = T>) -> T {
         .unwrap()
         .block_on(future)
 }
+
+/// A database whose vectors have three numbers.
+pub(super) struct Library {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) db: Database,
+    pub(super) provider: Arc<Recorder>,
+}
+
+/// Creates a database with a table `articles`, of which two fields are embedded.
+pub(super) fn library() -> Library {
+    let dir = tempfile::tempdir().unwrap();
+    let (provider, options) = recorder(3);
+    let db = Database::open_with(dir.path(), options).unwrap();
+    let schema = json!({ "key_field": "slug", "embedding_fields": ["body", "title"] });
+    db.register_schema("articles", &schema).unwrap();
+    Library { dir, db, provider }
+}

@@ -2,23 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::recorder::{Recorder, recorder, wait};
+use super::recorder::{Library, library, recorder, wait};
 use super::*;
-
-struct Library {
-    dir: tempfile::TempDir,
-    db: Database,
-    provider: Arc<Recorder>,
-}
-
-fn library() -> Library {
-    let dir = tempfile::tempdir().unwrap();
-    let (provider, options) = recorder(3);
-    let db = Database::open_with(dir.path(), options).unwrap();
-    let schema = json!({ "key_field": "slug", "embedding_fields": ["body", "title"] });
-    db.register_schema("articles", &schema).unwrap();
-    Library { dir, db, provider }
-}
 
 impl Library {
     /// Embeds what is marked, and returns the texts that the provider received.

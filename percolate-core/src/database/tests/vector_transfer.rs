@@ -3,33 +3,13 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::recorder::{Recorder, recorder, wait};
+use super::recorder::{Library, library, recorder, wait};
 use super::*;
 use crate::storage::Entry;
 
-struct Library {
-    _dir: tempfile::TempDir,
-    db: Database,
-    provider: Arc<Recorder>,
-}
-
-/// A database with a provider of vectors of three numbers.
-fn library() -> Library {
-    let dir = tempfile::tempdir().unwrap();
-    let (provider, options) = recorder(3);
-    let db = Database::open_with(dir.path(), options).unwrap();
-    let schema = json!({ "key_field": "slug", "embedding_fields": ["body", "title"] });
-    db.register_schema("articles", &schema).unwrap();
-    Library {
-        _dir: dir,
-        db,
-        provider,
-    }
-}
-
 impl Library {
     /// Embeds what is marked, and returns the texts that the provider received, sorted.
-    fn embedded(&self) -> Vec<String> {
+    fn embedded_sorted(&self) -> Vec<String> {
         wait(self.db.generate_embeddings("articles")).unwrap();
         let mut texts = self.provider.take();
         texts.sort();
@@ -85,7 +65,7 @@ fn filled() -> Library {
         &[("body", [0.3, 0.2, 0.1])],
     );
     insert(db, &json!({ "slug": "e" }), &[]);
-    assert_eq!(library.embedded(), ["their title", "theirs"]);
+    assert_eq!(library.embedded_sorted(), ["their title", "theirs"]);
     insert(db, &json!({ "slug": "f", "body": "waiting" }), &[]);
     insert(
         db,
@@ -122,10 +102,10 @@ fn an_import_of_an_export_restores_the_vectors() {
         let nearest = copy.db.search_vector("articles", &[1.0, 0.1, 0.0], 1, None);
         assert_eq!(nearest.unwrap()[0].entity.data["slug"], "a");
         assert!(copy.db.indexes().verify().unwrap().is_clean());
-        assert_eq!(copy.embedded(), ["waiting"]);
+        assert_eq!(copy.embedded_sorted(), ["waiting"]);
         // Those of the provider are its own.
         copy.db.mark_for_embedding("articles").unwrap();
-        assert_eq!(copy.embedded(), ["their title", "theirs", "waiting"]);
+        assert_eq!(copy.embedded_sorted(), ["their title", "theirs", "waiting"]);
         assert!(copy.db.indexes().verify().unwrap().is_clean());
     }
 }
@@ -245,7 +225,7 @@ fn rows_whose_vectors_do_not_fit_are_refused_before_the_first_write() {
     let report = library.import(&lines, &ignore).unwrap();
     assert_eq!((report.written, report.refused), (9, 1));
     assert_eq!(vectors(&library.db).len(), 1);
-    assert_eq!(library.embedded().len(), 9);
+    assert_eq!(library.embedded_sorted().len(), 9);
 }
 
 #[test]
@@ -257,7 +237,7 @@ fn zeros_of_the_provider_are_restored() {
     let lines = exported(&library.db, &with_vectors());
     copy.import(&lines, &ImportOptions::new()).unwrap();
     assert_eq!(vectors(&copy.db), vectors(&library.db));
-    assert!(copy.embedded().is_empty());
+    assert!(copy.embedded_sorted().is_empty());
     assert!(copy.db.indexes().verify().unwrap().is_clean());
 }
 
@@ -270,7 +250,7 @@ fn a_vector_without_a_text_was_supplied_whoever_is_named() {
     let lines = exported(&library.db, &with_vectors());
     assert!(!lines.contains("_embedded_by"), "{lines}");
     library.db.mark_for_embedding("articles").unwrap();
-    assert!(library.embedded().is_empty());
+    assert!(library.embedded_sorted().is_empty());
     assert_eq!(vectors(&library.db).len(), 1);
     assert!(library.db.indexes().verify().unwrap().is_clean());
     let replace = ImportOptions::new().existing(Existing::Replace);
@@ -361,7 +341,7 @@ fn an_export_has_the_vectors_of_its_snapshot() {
 #[test]
 fn vectors_of_another_length_are_not_exported() {
     let library = filled();
-    let Library { _dir: dir, db, .. } = library;
+    let Library { dir, db, .. } = library;
     drop(db);
     let db = Database::open_with(dir.path(), recorder(4).1).unwrap();
     let mut lines = Vec::new();
@@ -417,7 +397,7 @@ fn the_data_of_a_write_can_have_the_vectors() {
         .unwrap();
     let stored = vectors(db);
     assert_eq!(stored.len(), 8);
-    assert!(library.embedded().is_empty());
+    assert!(library.embedded_sorted().is_empty());
     assert_eq!(
         db.search_vector("articles", &[0.0, 1.0, 0.0], 1, None)
             .unwrap()[0]
